@@ -1,0 +1,5 @@
+//! Live classes on Zoom: everything that the functions share.
+
+pub mod clock;
+pub mod random;
+pub mod secret;
