@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod net;
 pub mod random;
 pub mod secret;

@@ -1,0 +1,158 @@
+//! A server on this machine, for tests: it answers what it is told and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Loopback {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: Mutex<Vec<Request>>,
+    connections: AtomicUsize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    after: Duration,
+    half: bool,
+    close: bool,
+}
+
+impl Answer {
+    pub(crate) fn status(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+            after: Duration::ZERO,
+            half: false,
+            close: false,
+        }
+    }
+
+    pub(crate) fn ok(body: impl Into<String>) -> Self {
+        Self { body: body.into(), ..Self::status(200) }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Answers only after `after`.
+    pub(crate) fn late(mut self, after: Duration) -> Self {
+        self.after = after;
+        self
+    }
+
+    /// Sends half of the body and hangs up.
+    pub(crate) fn cut_in_half(mut self) -> Self {
+        self.half = true;
+        self
+    }
+
+    /// Hangs up after the answer without announcing it.
+    pub(crate) fn then_close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+}
+
+impl Loopback {
+    /// Serves until the process ends.
+    pub(crate) fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let (answer, shared) = (Arc::new(answer), Arc::clone(&seen));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&shared));
+                thread::spawn(move || serve(&stream, &seen, &*answer));
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.seen.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// An address where nobody listens.
+pub(crate) fn dead_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/", listener.local_addr().unwrap())
+}
+
+fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&Request) -> Answer) {
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read(&mut reader) {
+        seen.requests.lock().unwrap().push(request.clone());
+        let answer = answer(&request);
+        thread::sleep(answer.after);
+        let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
+        for (name, value) in &answer.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("content-length: {}\r\n\r\n", answer.body.len()));
+        let sent = if answer.half { answer.body.len() / 2 } else { answer.body.len() };
+        let mut writer = stream;
+        let written = writer
+            .write_all(head.as_bytes())
+            .and_then(|()| writer.write_all(&answer.body.as_bytes()[..sent]));
+        if written.is_err() || answer.half || answer.close {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|&n| n > 0)?;
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut request = Request { headers, body: String::new() };
+    let length = request.header("content-length").map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    request.body = String::from_utf8(body).unwrap();
+    Some(request)
+}

@@ -1,0 +1,163 @@
+//! Lends the one HTTP client to the AWS clients, which speak through an interface of their own.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+
+/// [`HttpClient`] over a [`reqwest::Client`].
+///
+/// Bodies are held in memory, both ways: nothing we ask of AWS is a stream. The time to connect is the client's
+/// ([`super::CONNECT_TIMEOUT`]), as one pool cannot have two; the time to read is the settings'.
+#[derive(Clone, Debug)]
+pub struct SmithyClient {
+    client: reqwest::Client,
+}
+
+impl SmithyClient {
+    pub fn new(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+
+    fn connector(&self, settings: &HttpConnectorSettings) -> Connector {
+        Connector { client: self.client.clone(), read_timeout: settings.read_timeout() }
+    }
+}
+
+impl HttpClient for SmithyClient {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.connector(settings))
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        Some(ConnectorMetadata::new("reqwest", None))
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    client: reqwest::Client,
+    read_timeout: Option<Duration>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (client, read_timeout) = (self.client.clone(), self.read_timeout);
+        HttpConnectorFuture::new(async move {
+            let mut request = outgoing(request)?;
+            // Smithy counts it from the start of the request to the first byte of the answer; with the body held in
+            // memory the last byte is the one that counts.
+            if let Some(limit) = read_timeout {
+                *request.timeout_mut() = Some(limit);
+            }
+            let response = client.execute(request).await.map_err(classify)?;
+            incoming(response).await
+        })
+    }
+}
+
+/// The headers go as the SDK signed them, its User-Agent included: the client adds its own only where there is none.
+fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
+    let (parts, body) = request.into_parts();
+    let body = body.bytes().map(bytes::Bytes::copy_from_slice);
+    let body = body.ok_or_else(|| ConnectorError::user("a body must be in memory".into()))?;
+    reqwest::Request::try_from(http::Request::from_parts(parts, body))
+        .map_err(|why| ConnectorError::user(why.without_url().into()))
+}
+
+async fn incoming(response: reqwest::Response) -> Result<HttpResponse, ConnectorError> {
+    let mut answer = http::Response::new(SdkBody::empty());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = response.headers().clone();
+    *answer.body_mut() = SdkBody::from(response.bytes().await.map_err(classify)?);
+    HttpResponse::try_from(answer).map_err(|why| ConnectorError::other(why.into(), None))
+}
+
+/// What went wrong, in the kinds that decide whether the SDK tries again: it does so for time-outs, for I/O and for what
+/// is marked as transient, never for a request that could not be built.
+fn classify(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    let (builder, connect) = (error.is_builder(), error.is_connect() || error.is_dns());
+    let (timeout, io) = (error.is_timeout(), has_io_source(&error));
+    let failure = if builder {
+        ConnectorError::user(error.into())
+    } else if timeout {
+        ConnectorError::timeout(error.into())
+    } else if connect || io {
+        ConnectorError::io(error.into())
+    } else {
+        // Chiefly an answer that ends too early, which has no cause below.
+        ConnectorError::other(error.into(), Some(ErrorKind::TransientError))
+    };
+    if connect { failure.never_connected() } else { failure }
+}
+
+fn has_io_source(error: &reqwest::Error) -> bool {
+    std::iter::successors(error.source(), |&error| error.source())
+        .any(<dyn Error + 'static>::is::<io::Error>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::http_client;
+    use crate::net::loopback::{Answer, Loopback, dead_url};
+
+    const LIMIT: Duration = Duration::from_millis(300);
+
+    async fn call(url: &str, body: SdkBody) -> Result<HttpResponse, ConnectorError> {
+        let client = SmithyClient::new(http_client("live-classes/test").unwrap());
+        let settings = HttpConnectorSettings::builder().read_timeout(LIMIT).build();
+        let mut request = HttpRequest::new(body);
+        request.set_method("POST").unwrap();
+        request.set_uri(url).unwrap();
+        request.headers_mut().insert("user-agent", "aws-sdk-rust/1");
+        client.connector(&settings).call(request).await
+    }
+
+    #[tokio::test]
+    async fn request_and_answer_pass_unchanged() {
+        let server = Loopback::start(|_| Answer::status(400).header("x-amzn-requestid", "r-1"));
+        let answer = call(&server.url("/"), SdkBody::from("{\"a\":1}")).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 400);
+        assert_eq!(answer.headers().get("x-amzn-requestid"), Some("r-1"));
+        let seen = &server.requests()[0];
+        assert_eq!(seen.header("user-agent"), Some("aws-sdk-rust/1"));
+        assert_eq!(seen.body, "{\"a\":1}");
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_is_a_time_out() {
+        let server = Loopback::start(|_| Answer::ok("").late(LIMIT * 3));
+        let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_io() {
+        let error = call(&dead_url(), SdkBody::empty()).await.unwrap_err();
+        assert!(error.is_io(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_may_be_asked_for_again() {
+        let server = Loopback::start(|_| Answer::ok("0123456789").cut_in_half());
+        let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
+        let transient = error.as_other() == Some(ErrorKind::TransientError);
+        assert!(error.is_io() || transient, "{error:?}");
+    }
+}
