@@ -21,6 +21,7 @@ struct Seen {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) path: String,
     headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
@@ -142,6 +143,7 @@ fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&Request) -> Answer) {
 fn read(reader: &mut impl BufRead) -> Option<Request> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|&n| n > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
     let mut headers = Vec::new();
     loop {
         line.clear();
@@ -149,7 +151,7 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { headers, body: String::new() };
+    let mut request = Request { path, headers, body: String::new() };
     let length = request.header("content-length").map_or(0, |n| n.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
