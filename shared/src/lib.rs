@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod crypt;
 pub mod net;
 pub mod random;
 pub mod secret;

@@ -1,0 +1,310 @@
+//! Sealing what is stored, keyed hashes, and comparisons that tell nothing by their time. All of it on `ring`, which
+//! TLS brings along.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::{digest, hmac};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::config::ConfigError;
+use crate::random::Random;
+use crate::secret::Secret;
+
+/// AES-256.
+pub const KEY_BYTES: usize = 32;
+
+/// The form below; another one gets another word.
+const FORM: &str = "v1";
+
+/// Long enough for a date, a counter or a UUID.
+const KEY_ID_BYTES_MAX: usize = 64;
+
+/// AES-256-GCM keys by id. The current one seals; every one opens, so that a key can be replaced while what it sealed
+/// is still there.
+///
+/// A nonce is 96 random bits. NIST SP 800-38D, 8.3 allows 2^32 of those per key: at a million sealings a day, eleven years.
+#[derive(Clone)]
+pub struct Keyring {
+    current: String,
+    current_key: LessSafeKey,
+    keys: BTreeMap<String, LessSafeKey>,
+}
+
+/// What a sealed text belongs to. It opens for the same owner and the same field only, so that a row copied to another
+/// trainer, or a refresh token put where an access token stood, is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding<'a> {
+    pub owner: &'a str,
+    pub field: &'a str,
+}
+
+/// A sealed text, `v1.<key id>.<base64url of nonce, ciphertext and tag>`: what is stored.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CryptError {
+    #[error("the encryption key {id:?} is not in the configuration")]
+    UnknownKey { id: String },
+    #[error("a sealed text was changed, or belongs elsewhere")]
+    Forged,
+    #[error("a sealed text has an unknown form")]
+    Malformed,
+}
+
+impl Keyring {
+    /// `name` is what a [`ConfigError`] calls it.
+    pub fn new(
+        name: &'static str,
+        current: &str,
+        keys: impl IntoIterator<Item = (String, [u8; KEY_BYTES])>,
+    ) -> Result<Self, ConfigError> {
+        let mut ready = BTreeMap::new();
+        for (id, bytes) in keys {
+            if !is_key_id(&id) {
+                return Err(ConfigError::invalid(
+                    name,
+                    "a key's id is 1 to 64 letters, digits, '-' or '_'",
+                ));
+            }
+            let key = UnboundKey::new(&AES_256_GCM, &bytes)
+                .map_err(|_| ConfigError::invalid(name, format!("key {id:?} is not usable")))?;
+            ready.insert(id, LessSafeKey::new(key));
+        }
+        let current_key = ready
+            .get(current)
+            .cloned()
+            .ok_or_else(|| ConfigError::invalid(name, "the current key is not among the keys"))?;
+        Ok(Self { current: current.to_owned(), current_key, keys: ready })
+    }
+
+    pub fn seal(&self, plain: &str, bound_to: &Binding<'_>, random: &Random) -> Sealed {
+        let nonce = random.bytes::<NONCE_LEN>();
+        let mut text = plain.as_bytes().to_vec();
+        encrypt(&self.current_key, nonce, &bound_to.to_bytes(&self.current), &mut text);
+        let body = URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat());
+        Sealed(format!("{FORM}.{}.{body}", self.current))
+    }
+
+    pub fn open(&self, sealed: &Sealed, bound_to: &Binding<'_>) -> Result<Secret, CryptError> {
+        let (id, body) = sealed.parts().ok_or(CryptError::Malformed)?;
+        let key = self.keys.get(id).ok_or_else(|| CryptError::UnknownKey { id: id.to_owned() })?;
+        let mut body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
+        let (nonce, text) =
+            body.split_first_chunk_mut::<NONCE_LEN>().ok_or(CryptError::Malformed)?;
+        let bound = bound_to.to_bytes(id);
+        let plain = key
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), text)
+            .map_err(|_| CryptError::Forged)?;
+        let plain = std::str::from_utf8(plain).map_err(|_| CryptError::Malformed)?;
+        Ok(Secret::new(plain))
+    }
+
+    /// Whether the current key sealed it, or it is better sealed again.
+    pub fn is_current(&self, sealed: &Sealed) -> bool {
+        sealed.parts().is_some_and(|(id, _)| id == self.current)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl Binding<'_> {
+    /// The associated data: each part after its length, so that no two bindings run together into the same bytes.
+    fn to_bytes(self, key_id: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in [FORM, self.owner, self.field, key_id] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes
+    }
+}
+
+impl Sealed {
+    /// What was read from storage; whether it is sound is found when it is opened.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parts(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix(FORM)?.strip_prefix('.')?.split_once('.')
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.parts().map_or("?", |(id, _)| id);
+        write!(f, "Sealed({FORM}.{id}.…)")
+    }
+}
+
+/// The dot separates the parts of a sealed text.
+fn is_key_id(id: &str) -> bool {
+    (1..=KEY_ID_BYTES_MAX).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[expect(clippy::expect_used, reason = "GCM ends at 64 GiB; what is sealed here fits an item")]
+fn encrypt(key: &LessSafeKey, nonce: [u8; NONCE_LEN], bound: &[u8], text: &mut Vec<u8>) {
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), text)
+        .expect("the text is shorter than 64 GiB");
+}
+
+/// HMAC-SHA-256 over the parts, one after the other. Who joins parts of varying length separates them first.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in parts {
+        context.update(part);
+    }
+    first_32(context.sign().as_ref())
+}
+
+/// Whether two byte strings are the same, in a time that depends on their lengths only.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    let hash = digest::digest(&digest::SHA256, bytes.as_ref());
+    data_encoding::HEXLOWER.encode(hash.as_ref())
+}
+
+/// The output of SHA-256, which has 32 bytes but a type without a length.
+fn first_32(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(bytes);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: Binding<'_> = Binding { owner: "trainer-1", field: "refresh_token" };
+
+    fn ring(current: &str, ids: &[&str]) -> Keyring {
+        let keys = ids.iter().map(|id| (id.to_string(), hmac_sha256(id.as_bytes(), &[])));
+        Keyring::new("keys", current, keys).unwrap()
+    }
+
+    fn sealed(plain: &str) -> Sealed {
+        ring("k1", &["k1"]).seal(plain, &TOKEN, &Random::seeded(7))
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again_and_no_two_look_alike() {
+        let (ring, random) = (ring("k1", &["k1"]), Random::seeded(7));
+        for plain in ["", "a token", "ein Schlüssel 🔑", &"x".repeat(70_000)] {
+            let once = ring.seal(plain, &TOKEN, &random);
+            assert_eq!(ring.open(&once, &TOKEN).unwrap().expose(), plain);
+            assert!(once.as_str().starts_with("v1.k1."));
+            assert_ne!(once, ring.seal(plain, &TOKEN, &random));
+        }
+    }
+
+    #[test]
+    fn an_old_key_still_opens_and_the_new_one_seals() {
+        let old = sealed("a token");
+        let both = ring("k2", &["k1", "k2"]);
+        assert_eq!(both.open(&old, &TOKEN).unwrap().expose(), "a token");
+        assert!(!both.is_current(&old));
+        let new = both.seal("a token", &TOKEN, &Random::seeded(8));
+        assert!(both.is_current(&new) && new.as_str().starts_with("v1.k2."));
+        let gone = ring("k2", &["k2"]).open(&old, &TOKEN);
+        assert_eq!(gone, Err(CryptError::UnknownKey { id: "k1".into() }));
+    }
+
+    #[test]
+    fn what_was_moved_is_refused() {
+        let text = sealed("a token");
+        let elsewhere = [
+            Binding { owner: "trainer-2", ..TOKEN },
+            Binding { field: "access_token", ..TOKEN },
+            // The same characters, divided otherwise.
+            Binding { owner: "trainer-1r", field: "efresh_token" },
+        ];
+        for binding in elsewhere {
+            assert_eq!(ring("k1", &["k1"]).open(&text, &binding), Err(CryptError::Forged));
+        }
+    }
+
+    #[test]
+    fn the_key_id_is_part_of_what_is_sealed() {
+        let key = [9; KEY_BYTES];
+        let ring = Keyring::new("keys", "a", [("a".into(), key), ("b".into(), key)]).unwrap();
+        let text = ring.seal("a token", &TOKEN, &Random::seeded(7));
+        let renamed = Sealed::from_stored(text.as_str().replacen(".a.", ".b.", 1));
+        assert_eq!(ring.open(&renamed, &TOKEN), Err(CryptError::Forged));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let text = sealed("a token");
+        let (id, body) = text.parts().unwrap();
+        let body = URL_SAFE_NO_PAD.decode(body).unwrap();
+        for bit in 0..body.len() * 8 {
+            let mut body = body.clone();
+            body[bit / 8] ^= 1 << (bit % 8);
+            let text = Sealed(format!("{FORM}.{id}.{}", URL_SAFE_NO_PAD.encode(body)));
+            assert_eq!(ring("k1", &["k1"]).open(&text, &TOKEN), Err(CryptError::Forged));
+        }
+    }
+
+    #[test]
+    fn another_form_is_refused_without_a_panic() {
+        let good = sealed("a token").0;
+        let cut = &good[..good.len() - 1];
+        for text in ["", "v1", "v1.", "v1.k1", "v1.k1.", "v1.k1.AAAA", "v1.k1.*", "v2.k1.AAAA", cut]
+        {
+            let error = ring("k1", &["k1"]).open(&Sealed::from_stored(text), &TOKEN).unwrap_err();
+            assert!(matches!(error, CryptError::Malformed | CryptError::Forged), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_keyring_without_its_current_key_or_with_an_id_that_has_a_dot_is_refused() {
+        let key = |id: &str| [(id.to_owned(), [1; KEY_BYTES])];
+        let cases = [("k2", "k1"), ("k.1", "k.1"), ("", ""), ("é", "é")];
+        for (current, id) in cases {
+            assert_eq!(Keyring::new("keys", current, key(id)).unwrap_err().name(), "keys");
+        }
+    }
+
+    #[test]
+    fn hashes_agree_with_published_vectors() {
+        // RFC 4231, test case 2.
+        let hash = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&hash),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        // FIPS 180-2, B.1.
+        assert_eq!(
+            sha256_hex("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
+    }
+
+    #[test]
+    fn debug_tells_neither_key_nor_text() {
+        let text = sealed("a token");
+        assert_eq!(format!("{text:?}"), "Sealed(v1.k1.…)");
+        assert_eq!(format!("{:?}", ring("k1", &["k1"])), "Keyring { current: \"k1\", .. }");
+    }
+}
