@@ -74,7 +74,7 @@ impl Keyring {
                 ));
             }
             let key = UnboundKey::new(&AES_256_GCM, &bytes)
-                .map_err(|_| ConfigError::invalid(name, format!("key {id:?} is not usable")))?;
+                .map_err(|_| ConfigError::invalid(name, "a key is not usable"))?;
             ready.insert(id, LessSafeKey::new(key));
         }
         let current_key = ready

@@ -7,3 +7,5 @@ pub mod crypt;
 pub mod net;
 pub mod random;
 pub mod secret;
+pub mod secrets;
+pub mod telemetry;

@@ -1,0 +1,221 @@
+//! What the secret holds. A field that is missing or wrong fails who needs it, and nobody else.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::SecretsError;
+use crate::config::ConfigError;
+use crate::crypt::{KEY_BYTES, Keyring};
+use crate::secret::Secret;
+
+/// The fields of the JSON, as operators read them.
+pub mod fields {
+    pub const ZOOM_CLIENT_ID: &str = "zoom_client_id";
+    pub const ZOOM_CLIENT_SECRET: &str = "zoom_client_secret";
+    pub const ZOOM_SDK_KEY: &str = "zoom_sdk_key";
+    pub const ZOOM_SDK_SECRET: &str = "zoom_sdk_secret";
+    pub const ZOOM_WEBHOOK_SECRET_TOKEN: &str = "zoom_webhook_secret_token";
+    pub const OAUTH_STATE_SECRET: &str = "oauth_state_secret";
+    pub const TOKEN_ENCRYPTION_KEYS: &str = "token_encryption_keys";
+    pub const AUTH_HS256_SECRET: &str = "auth_hs256_secret";
+    pub const ZEPTOMAIL_TOKEN: &str = "zeptomail_token";
+}
+
+type Field<T> = Result<T, ConfigError>;
+
+/// One reading of the secret.
+#[derive(Debug)]
+pub struct SecretSet {
+    zoom_client_id: Field<Secret>,
+    zoom_client_secret: Field<Secret>,
+    zoom_sdk_key: Field<Secret>,
+    zoom_sdk_secret: Field<Secret>,
+    zoom_webhook_secret_token: Field<Secret>,
+    oauth_state_secret: Field<Secret>,
+    keyring: Field<Keyring>,
+    auth_hs256_secret: Field<Secret>,
+    zeptomail_token: Field<Secret>,
+}
+
+impl SecretSet {
+    /// Reads the JSON. A deployment creates the secret empty, so an empty text is a secret without fields.
+    pub fn parse(json: &str) -> Result<Self, SecretsError> {
+        let json = if json.trim().is_empty() { "{}" } else { json };
+        // serde's own message quotes what it stumbled over.
+        let all: Map<String, Value> =
+            serde_json::from_str(json).map_err(|error| SecretsError::Invalid {
+                why: format!("no JSON object, at line {} column {}", error.line(), error.column()),
+            })?;
+        Ok(Self {
+            zoom_client_id: text(&all, fields::ZOOM_CLIENT_ID),
+            zoom_client_secret: text(&all, fields::ZOOM_CLIENT_SECRET),
+            zoom_sdk_key: text(&all, fields::ZOOM_SDK_KEY),
+            zoom_sdk_secret: text(&all, fields::ZOOM_SDK_SECRET),
+            zoom_webhook_secret_token: text(&all, fields::ZOOM_WEBHOOK_SECRET_TOKEN),
+            oauth_state_secret: text(&all, fields::OAUTH_STATE_SECRET),
+            keyring: keyring(&all),
+            auth_hs256_secret: text(&all, fields::AUTH_HS256_SECRET),
+            zeptomail_token: text(&all, fields::ZEPTOMAIL_TOKEN),
+        })
+    }
+
+    /// The OAuth app's client id and client secret.
+    pub fn zoom_client(&self) -> Result<(&str, &Secret), ConfigError> {
+        Ok((get(&self.zoom_client_id)?.expose(), get(&self.zoom_client_secret)?))
+    }
+
+    /// The Meeting SDK's key and secret.
+    pub fn zoom_sdk(&self) -> Result<(&str, &Secret), ConfigError> {
+        Ok((get(&self.zoom_sdk_key)?.expose(), get(&self.zoom_sdk_secret)?))
+    }
+
+    /// What Zoom signs its webhooks with.
+    pub fn zoom_webhook_secret(&self) -> Result<&Secret, ConfigError> {
+        get(&self.zoom_webhook_secret_token)
+    }
+
+    /// What we sign the OAuth `state` with.
+    pub fn oauth_state_secret(&self) -> Result<&Secret, ConfigError> {
+        get(&self.oauth_state_secret)
+    }
+
+    pub fn keyring(&self) -> Result<&Keyring, ConfigError> {
+        get(&self.keyring)
+    }
+
+    /// What the host platform signs its tokens with, where it has no key set.
+    pub fn auth_hs256(&self) -> Option<&Secret> {
+        self.auth_hs256_secret.as_ref().ok()
+    }
+
+    pub fn zeptomail_token(&self) -> Result<&Secret, ConfigError> {
+        get(&self.zeptomail_token)
+    }
+}
+
+fn get<T>(field: &Field<T>) -> Result<&T, ConfigError> {
+    field.as_ref().map_err(Clone::clone)
+}
+
+/// An empty text and `null` count as absent.
+fn text(all: &Map<String, Value>, name: &'static str) -> Field<Secret> {
+    match all.get(name) {
+        None | Some(Value::Null) => Err(ConfigError::Missing { name }),
+        Some(Value::String(text)) if text.is_empty() => Err(ConfigError::Missing { name }),
+        Some(Value::String(text)) => Ok(Secret::new(text)),
+        Some(_) => Err(ConfigError::invalid(name, "it must be a string")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    current: String,
+    keys: BTreeMap<String, String>,
+}
+
+fn keyring(all: &Map<String, Value>) -> Field<Keyring> {
+    const NAME: &str = fields::TOKEN_ENCRYPTION_KEYS;
+    let value = match all.get(NAME) {
+        None | Some(Value::Null) => return Err(ConfigError::Missing { name: NAME }),
+        Some(Value::String(text)) if text.is_empty() => {
+            return Err(ConfigError::Missing { name: NAME });
+        }
+        Some(value) => value,
+    };
+    let Ok(Keys { current, keys }) = Keys::deserialize(value) else {
+        return Err(ConfigError::invalid(NAME, "it must be {current, keys: {id: base64}}"));
+    };
+    if keys.is_empty() {
+        return Err(ConfigError::Missing { name: NAME });
+    }
+    // An id is not told either: a key may stand where its id should.
+    let keys = keys.into_iter().map(|(id, text)| {
+        let key =
+            STANDARD.decode(text).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
+        let key =
+            key.ok_or_else(|| ConfigError::invalid(NAME, "each key must be base64 of 32 bytes"));
+        Ok((id, key?))
+    });
+    Keyring::new(NAME, &current, keys.collect::<Result<Vec<_>, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn parse(value: &Value) -> SecretSet {
+        SecretSet::parse(&value.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_field_reaches_its_reader() {
+        let set = parse(&serde_json::json!({
+            "zoom_client_id": "a", "zoom_client_secret": "b", "zoom_sdk_key": "c", "zoom_sdk_secret": "d",
+            "zoom_webhook_secret_token": "e", "oauth_state_secret": "f",
+            "token_encryption_keys": {"current": "k1", "keys": {"k1": KEY}},
+            "auth_hs256_secret": "g", "zeptomail_token": "h", "a field of tomorrow": 1,
+        }));
+        assert_eq!(set.zoom_client().map(|(id, key)| (id, key.expose())), Ok(("a", "b")));
+        assert_eq!(set.zoom_sdk().map(|(id, key)| (id, key.expose())), Ok(("c", "d")));
+        assert_eq!(set.zoom_webhook_secret().map(Secret::expose), Ok("e"));
+        assert_eq!(set.oauth_state_secret().map(Secret::expose), Ok("f"));
+        assert!(set.keyring().is_ok());
+        assert_eq!(set.auth_hs256().map(Secret::expose), Some("g"));
+        assert_eq!(set.zeptomail_token().map(Secret::expose), Ok("h"));
+    }
+
+    #[test]
+    fn an_empty_secret_parses_and_each_reader_names_its_field() {
+        for json in ["", " \n", "{}", r#"{"zoom_client_id":"","zoom_sdk_key":null}"#] {
+            let set = SecretSet::parse(json).unwrap();
+            let missing = |name| ConfigError::Missing { name };
+            assert_eq!(set.zoom_client(), Err(missing(fields::ZOOM_CLIENT_ID)));
+            assert_eq!(set.zoom_sdk(), Err(missing(fields::ZOOM_SDK_KEY)));
+            assert_eq!(set.zoom_webhook_secret(), Err(missing(fields::ZOOM_WEBHOOK_SECRET_TOKEN)));
+            assert_eq!(set.oauth_state_secret(), Err(missing(fields::OAUTH_STATE_SECRET)));
+            assert_eq!(set.keyring().unwrap_err(), missing(fields::TOKEN_ENCRYPTION_KEYS));
+            assert_eq!(set.zeptomail_token(), Err(missing(fields::ZEPTOMAIL_TOKEN)));
+            assert_eq!(set.auth_hs256(), None);
+        }
+        let set = SecretSet::parse(r#"{"zoom_client_id":"a"}"#).unwrap();
+        assert_eq!(set.zoom_client().unwrap_err().name(), fields::ZOOM_CLIENT_SECRET);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_not_told_and_the_rest_still_reads() {
+        let wrong = [
+            serde_json::json!("hunter2"),
+            serde_json::json!({"current": "k1"}),
+            serde_json::json!({"current": "k1", "keys": {"k1": "hunter2"}}),
+            serde_json::json!({"current": "k1", "keys": {"k1": "aHVudGVyMg=="}}),
+            serde_json::json!({"current": "k1", "keys": {"hunter2": "k1"}}),
+            serde_json::json!({"current": "k1", "keys": {"hunter2=": KEY}}),
+            serde_json::json!({"current": "k2", "keys": {"k1": KEY}}),
+        ];
+        for keys in wrong {
+            let set = parse(&serde_json::json!({
+                "token_encryption_keys": keys, "zoom_sdk_key": {"hunter2": 1}, "oauth_state_secret": "f",
+            }));
+            for error in [set.keyring().unwrap_err(), set.zoom_sdk().unwrap_err()] {
+                assert!(matches!(error, ConfigError::Invalid { .. }), "{error}");
+                assert!(!error.to_string().contains("hunter2"), "{error}");
+            }
+            assert!(set.oauth_state_secret().is_ok());
+            assert!(!format!("{set:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_refused_without_a_quote() {
+        for json in ["hunter2", "\"hunter2\"", "[\"hunter2\"]", "{\"a\": hunter2}"] {
+            let error = SecretSet::parse(json).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+}
