@@ -16,27 +16,28 @@ use aws_types::region::Region;
 use crate::config::{ConfigError, Env, names};
 use crate::net::{self, SmithyClient};
 
-/// For one attempt, from its start to the last byte of its answer. DynamoDB, SQS and Secrets Manager answer within
-/// tens of milliseconds; what has not come after 2 s will not come.
+/// For one attempt, from its start to the last byte of its answer. DynamoDB, SQS and Secrets Manager answer
+/// within tens of milliseconds; what has not come after 2 s will not come.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For one operation with its attempts: half of 10 s, the shortest time-out of a function, so that there is time left
-/// to say what failed.
+/// For one operation with its attempts: half of 10 s, the shortest time-out of a function, so that there is
+/// time left to say what failed.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first attempt and two more.
 pub const ATTEMPTS: u32 = 3;
 
-/// Before the second attempt the SDK waits a random share of this, before the third a random share of twice this. Its own
-/// default of 1 s would spend most of [`OPERATION_TIMEOUT`] on waiting.
+/// Before the second attempt the SDK waits a random share of this, before the third a random share of twice
+/// this. Its own default of 1 s would spend most of [`OPERATION_TIMEOUT`] on waiting.
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 const DEFAULT_APP_NAME: &str = "live-classes";
 
 /// What all AWS clients have in common.
 ///
-/// Region and credentials come from the variables that Lambda sets, and from nowhere else: the SDK's default chain reads
-/// files and asks metadata services, which costs a cold start and can only find what is not meant.
+/// Region and credentials come from the variables that Lambda sets, and from nowhere else: the SDK's
+/// default chain reads files and asks metadata services, which costs a cold start and can only find what is
+/// not meant.
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
@@ -114,7 +115,8 @@ fn credentials(env: &Env) -> Result<Credentials, ConfigError> {
     ))
 }
 
-/// Who calls, in the User-Agent of every request: CloudTrail and the local stack tell the functions apart by it.
+/// Who calls, in the User-Agent of every request: CloudTrail and the local stack tell the functions apart
+/// by it.
 fn app_name(env: &Env) -> Result<AppName, ConfigError> {
     let name = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
     AppName::new(name.unwrap_or_else(|| DEFAULT_APP_NAME.to_owned()))

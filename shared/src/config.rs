@@ -1,4 +1,5 @@
-//! Settings from the environment. Every variable is named here, and what is missing or unusable is said by name.
+//! Settings from the environment. Every variable is named here, and what is missing or unusable is said by
+//! name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -152,8 +153,8 @@ impl Env {
 
     /// On Lambda, and not under `cargo lambda` or `sam local` against a local stack.
     ///
-    /// The runtime API's address cannot tell them apart: it has been a loopback address on Lambda itself. What
-    /// tells is where AWS is: a function whose AWS is on plain http has no real table to harm.
+    /// The runtime API's address cannot tell them apart: it has been a loopback address on Lambda itself.
+    /// What tells is where AWS is: a function whose AWS is on plain http has no real table to harm.
     fn is_production(&self) -> bool {
         let aws = self.look_up(names::AWS_ENDPOINT_URL).and_then(|value| Url::parse(&value).ok());
         self.is_lambda() && !aws.is_some_and(|url| is_local(&url))

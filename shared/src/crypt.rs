@@ -1,5 +1,5 @@
-//! Sealing what is stored, keyed hashes, and comparisons that tell nothing by their time. All of it on `ring`, which
-//! TLS brings along.
+//! Sealing what is stored, keyed hashes, and comparisons that tell nothing by their time. All of it on
+//! `ring`, which TLS brings along.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,10 +24,11 @@ const FORM: &str = "v1";
 /// Long enough for a date, a counter or a UUID.
 const KEY_ID_BYTES_MAX: usize = 64;
 
-/// AES-256-GCM keys by id. The current one seals; every one opens, so that a key can be replaced while what it sealed
-/// is still there.
+/// AES-256-GCM keys by id. The current one seals; every one opens, so that a key can be replaced while what
+/// it sealed is still there.
 ///
-/// A nonce is 96 random bits. NIST SP 800-38D, 8.3 allows 2^32 of those per key: at a million sealings a day, eleven years.
+/// A nonce is 96 random bits. NIST SP 800-38D, 8.3 allows 2^32 of those per key: at a million sealings a
+/// day, eleven years.
 #[derive(Clone)]
 pub struct Keyring {
     current: String,
@@ -35,8 +36,8 @@ pub struct Keyring {
     keys: BTreeMap<String, LessSafeKey>,
 }
 
-/// What a sealed text belongs to. It opens for the same owner and the same field only, so that a row copied to another
-/// trainer, or a refresh token put where an access token stood, is refused.
+/// What a sealed text belongs to. It opens for the same owner and the same field only, so that a row copied
+/// to another trainer, or a refresh token put where an access token stood, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding<'a> {
     pub owner: &'a str,
@@ -119,7 +120,8 @@ impl fmt::Debug for Keyring {
 }
 
 impl Binding<'_> {
-    /// The associated data: each part after its length, so that no two bindings run together into the same bytes.
+    /// The associated data: each part after its length, so that no two bindings run together into the same
+    /// bytes.
     fn to_bytes(self, key_id: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         for part in [FORM, self.owner, self.field, key_id] {

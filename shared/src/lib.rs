@@ -1,5 +1,6 @@
 //! Live classes on Zoom: everything that the functions share.
 
+pub mod auth;
 pub mod aws;
 pub mod clock;
 pub mod config;

@@ -1,4 +1,5 @@
-//! The one HTTP client. AWS, Zoom, the mail service and the key set are all reached through its pool and its TLS.
+//! The one HTTP client. AWS, Zoom, the mail service and the key set are all reached through its pool and
+//! its TLS.
 
 #[cfg(test)]
 pub(crate) mod loopback;
@@ -12,22 +13,23 @@ use rustls::{ClientConfig, RootCertStore};
 pub use self::smithy::SmithyClient;
 use crate::config::{ConfigError, names};
 
-/// For TCP and TLS together: two round trips around the world, and a first packet lost once, which is sent again
-/// after a second.
+/// For TCP and TLS together: two round trips around the world, and a first packet lost once, which is sent
+/// again after a second.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For a whole exchange whose caller sets nothing shorter: under 10 s, the shortest time-out of a function, so that
-/// an answer can still be given.
+/// For a whole exchange whose caller sets nothing shorter: under 10 s, the shortest time-out of a function,
+/// so that an answer can still be given.
 pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long an unused connection is kept: half of the 60 s after which load balancers commonly close one
 /// (the default of an AWS Application Load Balancer; nginx waits 75 s).
 ///
-/// A sandbox may be frozen for hours between two events, and a connection that the other side closed meanwhile
-/// looks alive until it is written to. The pool compares this age whenever it hands a connection out, so after a
-/// freeze a new one is opened. What dies within these 30 s is noticed in one of two ways: closed before anything
-/// was sent, the pool itself sends the request once more on another connection; after that only the caller
-/// knows whether the request may be repeated (the AWS clients do repeat theirs).
+/// A sandbox may be frozen for hours between two events, and a connection that the other side closed
+/// meanwhile looks alive until it is written to. The pool compares this age whenever it hands a connection
+/// out, so after a freeze a new one is opened. What dies within these 30 s, or on a machine whose clock was
+/// frozen too, is noticed in one of two ways: closed before anything was sent, the pool itself sends the
+/// request once more on another connection; after that only the caller knows whether the request may be
+/// repeated (the AWS clients do repeat theirs).
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One sandbox handles one event at a time; this covers what such an event does in parallel.
@@ -51,9 +53,10 @@ pub fn http_client(user_agent: &str) -> Result<reqwest::Client, ConfigError> {
         .map_err(|why| ConfigError::invalid(names::AWS_LAMBDA_FUNCTION_NAME, why))
 }
 
-/// TLS on `ring` (aws-lc gathers jitter entropy for 420 million instructions when first asked for a random number) and
-/// on roots that come parsed with the program (reading the system's takes longer than the handshake). The roots are
-/// renewed with the `webpki-roots` crate, so a function must be built anew at least yearly.
+/// TLS on `ring` (aws-lc gathers jitter entropy for 420 million instructions when first asked for a random
+/// number) and on roots that come parsed with the program (reading the system's takes longer than the
+/// handshake). The roots are renewed with the `webpki-roots` crate, so a function must be built anew at
+/// least yearly.
 fn tls() -> Result<ClientConfig, ConfigError> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -92,7 +95,8 @@ mod tests {
         for _ in 0..3 {
             let answer = client.post(server.url("/")).body("{}").send().await.unwrap();
             assert_eq!(answer.text().await.unwrap(), "{}");
-            // Until the other side has hung up; what it does while it still listens is the caller's to repeat.
+            // Until the other side has hung up; what it does while it still listens is the caller's to
+            // repeat.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(server.requests().len(), 3);

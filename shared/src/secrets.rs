@@ -13,12 +13,13 @@ use crate::telemetry;
 /// A change must be seen within 5 minutes; this leaves one for the fetch and for the event that is running.
 pub const FRESH: SignedDuration = SignedDuration::from_mins(4);
 
-/// How long the last good copy serves while Secrets Manager cannot be read or holds nonsense: long enough to outlive an
-/// outage or a slip of an operator's hand, short enough that a secret that was withdrawn does not live on.
+/// How long the last good copy serves while Secrets Manager cannot be read or holds nonsense: long enough
+/// to outlive an outage or a slip of an operator's hand, short enough that a secret that was withdrawn does
+/// not live on.
 pub const STALE: SignedDuration = SignedDuration::from_mins(60);
 
-/// After a failed fetch the old copy serves this long before the next try, so that an outage costs one event in a while
-/// its time and not all of them.
+/// After a failed fetch the old copy serves this long before the next try, so that an outage costs one
+/// event in a while its time and not all of them.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(15);
 
 /// The secret, cached. One per function; share it by reference.
@@ -82,8 +83,8 @@ impl Secrets {
     async fn fetch(&self) -> Result<SecretSet, SecretsError> {
         let answer = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
         let answer = answer.map_err(|error| {
-            // The service's reason (no such secret, not allowed, too late) by `Display`: an SDK error's `Debug` shows the
-            // raw answer, which may hold the secret.
+            // The service's reason (no such secret, not allowed, too late) by `Display`: an SDK error's
+            // `Debug` shows the raw answer, which may hold the secret.
             tracing::warn!(error = %telemetry::causes(&error), "secrets.unavailable");
             SecretsError::Unavailable
         })?;
@@ -91,8 +92,8 @@ impl Secrets {
     }
 }
 
-/// Whether `now` lies in the time of this length that began at `start`. Before `start` it does not: a clock that was turned
-/// back must not make a copy last.
+/// Whether `now` lies in the time of this length that began at `start`. Before `start` it does not: a clock
+/// that was turned back must not make a copy last.
 fn within(length: SignedDuration, start: Timestamp, now: Timestamp) -> bool {
     let age = now.duration_since(start);
     SignedDuration::ZERO <= age && age < length

@@ -1,7 +1,7 @@
 //! Logs: one JSON object per line on standard output, where Lambda collects them.
 //!
-//! An event's message is a stable word (`secrets.stale`), what varies is in fields, and no field holds a secret, a token,
-//! a name or an e-mail address.
+//! An event's message is a stable word (`secrets.stale`), what varies is in fields, and no field holds a
+//! secret, a token, a name or an e-mail address.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -35,8 +35,9 @@ pub mod fields {
 
 const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// At `debug` and `trace` these print requests and answers, headers and secrets included, so each has a level beyond which
-/// only `LOG_LEVEL` by its name makes it talk. The runtime's span, at `info`, is what carries Lambda's request id.
+/// At `debug` and `trace` these print requests and answers, headers and secrets included, so each has a
+/// level beyond which only `LOG_LEVEL` by its name makes it talk. The runtime's span, at `info`, is what
+/// carries Lambda's request id.
 const TALKATIVE: [(&str, LevelFilter); 8] = [
     ("aws_", LevelFilter::WARN),
     ("h2", LevelFilter::WARN),
@@ -50,8 +51,8 @@ const TALKATIVE: [(&str, LevelFilter); 8] = [
 
 /// Starts logging. A second start in the same process changes nothing.
 ///
-/// `LOG_LEVEL` is a level (`info`), or one per target (`info,shared::zoom=debug`). What cannot be read is not worth an
-/// outage: the default holds, and a warning says so.
+/// `LOG_LEVEL` is a level (`info`), or one per target (`info,shared::zoom=debug`). What cannot be read is
+/// not worth an outage: the default holds, and a warning says so.
 pub fn start(env: &Env) {
     let asked = env.optional(names::LOG_LEVEL).unwrap_or_default();
     let filter = filter(&asked);
@@ -95,7 +96,8 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    // Fields lie beside the level and the message, as CloudWatch's queries like them; the request's stand under `span`.
+    // Fields lie beside the level and the message, as CloudWatch's queries like them; the request's stand
+    // under `span`.
     layer()
         .json()
         .flatten_event(true)

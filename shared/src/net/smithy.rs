@@ -16,8 +16,8 @@ use aws_smithy_types::retry::ErrorKind;
 
 /// [`HttpClient`] over a [`reqwest::Client`].
 ///
-/// Bodies are held in memory, both ways: nothing we ask of AWS is a stream. The time to connect is the client's
-/// ([`super::CONNECT_TIMEOUT`]), as one pool cannot have two; the time to read is the settings'.
+/// Bodies are held in memory, both ways: nothing we ask of AWS is a stream. The time to connect is the
+/// client's ([`super::CONNECT_TIMEOUT`]), as one pool cannot have two; the time to read is the settings'.
 #[derive(Clone, Debug)]
 pub struct SmithyClient {
     client: reqwest::Client,
@@ -58,8 +58,8 @@ impl HttpConnector for Connector {
         let (client, read_timeout) = (self.client.clone(), self.read_timeout);
         HttpConnectorFuture::new(async move {
             let mut request = outgoing(request)?;
-            // Smithy counts it from the start of the request to the first byte of the answer; with the body held in
-            // memory the last byte is the one that counts.
+            // Smithy counts it from the start of the request to the first byte of the answer; with the body
+            // held in memory the last byte is the one that counts.
             if let Some(limit) = read_timeout {
                 *request.timeout_mut() = Some(limit);
             }
@@ -69,7 +69,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// The headers go as the SDK signed them, its User-Agent included: the client adds its own only where there is none.
+/// The headers go as the SDK signed them, its User-Agent included: the client adds its own only where there
+/// is none.
 fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
     let request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
     let (parts, body) = request.into_parts();
@@ -87,8 +88,8 @@ async fn incoming(response: reqwest::Response) -> Result<HttpResponse, Connector
     HttpResponse::try_from(answer).map_err(|why| ConnectorError::other(why.into(), None))
 }
 
-/// What went wrong, in the kinds that decide whether the SDK tries again: it does so for time-outs, for I/O and for what
-/// is marked as transient, never for a request that could not be built.
+/// What went wrong, in the kinds that decide whether the SDK tries again: it does so for time-outs, for I/O
+/// and for what is marked as transient, never for a request that could not be built.
 fn classify(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     let (builder, connect) = (error.is_builder(), error.is_connect() || error.is_dns());

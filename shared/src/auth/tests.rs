@@ -1,0 +1,306 @@
+//! Whole tokens: every kind that is refused, beside the ones that are not.
+
+use std::sync::Mutex;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::testing::Signer;
+use super::*;
+use crate::net::http_client;
+use crate::net::loopback::{Answer, Loopback};
+
+const NOW: i64 = 1_800_000_000;
+const SECRET: &str = "a shared secret of thirty-two bytes or more";
+
+fn settings(jwks_url: Option<String>) -> AuthSettings {
+    AuthSettings {
+        issuer: "https://issuer.test".into(),
+        audience: "live-classes".into(),
+        jwks_url: jwks_url.map(|url| Url::parse(&url).unwrap()),
+        role_claim: "role".into(),
+    }
+}
+
+fn verifier(jwks_url: Option<String>) -> Verifier {
+    Verifier::new(settings(jwks_url), http_client("live-classes/test").unwrap())
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://issuer.test", "aud": ["live-classes"], "exp": NOW + 300, "sub": "trainer-1",
+        "email": "trainer@example.test", "email_verified": true, "name": "Tess", "role": "trainer",
+    })
+}
+
+async fn verify(
+    verifier: &Verifier,
+    token: &str,
+    secret: Option<&str>,
+) -> Result<Claims, AuthError> {
+    let (header, secret) = (format!("Bearer {token}"), secret.map(Secret::new));
+    let now = Timestamp::from_second(NOW).unwrap();
+    verifier.verify(Some(&header), secret.as_ref(), now).await
+}
+
+/// An issuer with an RSA key `r`, a P-256 key `e` and an Ed25519 key `o`.
+struct Issuer {
+    rsa: Signer,
+    p256: Signer,
+    ed25519: Signer,
+    server: Loopback,
+    verifier: Verifier,
+}
+
+fn issuer() -> Issuer {
+    let (rsa, p256, ed25519) = (Signer::rsa(), Signer::p256(), Signer::ed25519(1));
+    let keys = json!({ "keys": [rsa.jwk("r"), p256.jwk("e"), ed25519.jwk("o")] }).to_string();
+    let server = Loopback::start(move |_| Answer::ok(keys.as_str()));
+    let verifier = verifier(Some(server.url("/jwks.json")));
+    Issuer { rsa, p256, ed25519, server, verifier }
+}
+
+#[tokio::test]
+async fn a_token_of_each_kind_of_key_is_accepted() {
+    let issuer = issuer();
+    for (kid, key) in [("r", &issuer.rsa), ("e", &issuer.p256), ("o", &issuer.ed25519)] {
+        let header = json!({"alg": key.algorithm(), "kid": kid, "typ": "JWT"});
+        let caller = verify(&issuer.verifier, &key.token(&header, &claims()), None).await.unwrap();
+        assert_eq!(caller.sub, "trainer-1");
+        assert_eq!(caller.email.as_deref(), Some("trainer@example.test"));
+        assert!(caller.email_verified);
+        assert_eq!(caller.roles, ["trainer"]);
+        // Each is the only key of its kind, so its name may be left out.
+        let token = key.token(&json!({"alg": key.algorithm()}), &claims());
+        assert!(verify(&issuer.verifier, &token, None).await.is_ok());
+    }
+    assert_eq!(issuer.server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_of_the_shared_secret_is_accepted() {
+    let token = Signer::secret(SECRET).token(&json!({"alg": "HS256", "kid": "any"}), &claims());
+    let verifier = verifier(None);
+    assert!(verify(&verifier, &token, Some(SECRET)).await.is_ok());
+    let other = "another secret of thirty-two bytes or more";
+    assert_eq!(verify(&verifier, &token, Some(other)).await, Err(AuthError::Signature));
+}
+
+#[tokio::test]
+async fn what_plays_with_the_header_is_refused() {
+    let issuer = issuer();
+    let (rsa, claims) = (&issuer.rsa, claims());
+    // The public key, in every form in which a naive verifier might hold it, as an HMAC secret.
+    let public = rsa.public_der();
+    let modulus = rsa.jwk("r")["n"].as_str().unwrap().to_owned();
+    let confused = json!({"alg": "HS256", "kid": "r"});
+    let stranger = Signer::ed25519(9);
+    let own_key = json!({
+        "alg": "EdDSA", "kid": "o", "jwk": stranger.jwk("o"), "jku": "https://evil.test/jwks.json",
+    });
+    let cases = [
+        ("none", unsigned(&json!({"alg": "none"}), &claims), AuthError::Algorithm),
+        ("None", unsigned(&json!({"alg": "None", "kid": "r"}), &claims), AuthError::Algorithm),
+        (
+            "no signature",
+            unsigned(&json!({"alg": "RS256", "kid": "r"}), &claims),
+            AuthError::Signature,
+        ),
+        ("HMAC by DER", Signer::secret(public).token(&confused, &claims), AuthError::Algorithm),
+        ("HMAC by n", Signer::secret(modulus).token(&confused, &claims), AuthError::Algorithm),
+        ("RS512", rsa.token(&json!({"alg": "RS512", "kid": "r"}), &claims), AuthError::Algorithm),
+        ("PS256", rsa.token(&json!({"alg": "PS256", "kid": "r"}), &claims), AuthError::Algorithm),
+        ("rs256", rsa.token(&json!({"alg": "rs256", "kid": "r"}), &claims), AuthError::Algorithm),
+        ("no alg", rsa.token(&json!({"kid": "r"}), &claims), AuthError::Malformed),
+        ("alg list", rsa.token(&json!({"alg": ["RS256"]}), &claims), AuthError::Malformed),
+        (
+            "another key's alg",
+            rsa.token(&json!({"alg": "ES256", "kid": "r"}), &claims),
+            AuthError::Algorithm,
+        ),
+        (
+            "another's kid",
+            rsa.token(&json!({"alg": "RS256", "kid": "e"}), &claims),
+            AuthError::Algorithm,
+        ),
+        (
+            "unknown kid",
+            rsa.token(&json!({"alg": "RS256", "kid": "x"}), &claims),
+            AuthError::UnknownKey,
+        ),
+        (
+            "kid number",
+            rsa.token(&json!({"alg": "RS256", "kid": 7}), &claims),
+            AuthError::Malformed,
+        ),
+        (
+            "crit",
+            rsa.token(&json!({"alg": "RS256", "kid": "r", "crit": ["exp"], "exp": 1}), &claims),
+            AuthError::Malformed,
+        ),
+        ("a key of its own", stranger.token(&own_key, &claims), AuthError::Signature),
+    ];
+    for (what, token, error) in cases {
+        assert_eq!(verify(&issuer.verifier, &token, None).await, Err(error), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_shared_secret_nothing_but_hs256_is_accepted() {
+    let verifier = verifier(None);
+    for (signer, algorithm) in [
+        (Signer::rsa(), "RS256"),
+        (Signer::p256(), "ES256"),
+        (Signer::ed25519(1), "EdDSA"),
+        (Signer::secret(SECRET), "HS512"),
+        (Signer::secret(SECRET), "none"),
+    ] {
+        let token = signer.token(&json!({ "alg": algorithm }), &claims());
+        assert_eq!(verify(&verifier, &token, Some(SECRET)).await, Err(AuthError::Algorithm));
+    }
+}
+
+#[tokio::test]
+async fn what_was_changed_after_signing_is_refused() {
+    let issuer = issuer();
+    for (kid, key) in [("r", &issuer.rsa), ("e", &issuer.p256), ("o", &issuer.ed25519)] {
+        let token = key.token(&json!({"alg": key.algorithm(), "kid": kid}), &claims());
+        let parts: Vec<&str> = token.split('.').collect();
+        let mut other = claims();
+        other["sub"] = json!("trainer-2");
+        let other = URL_SAFE_NO_PAD.encode(other.to_string());
+        let mut signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
+        signature[7] ^= 1;
+        let flipped = URL_SAFE_NO_PAD.encode(&signature);
+        let short = URL_SAFE_NO_PAD.encode(&signature[1..]);
+        for forged in [
+            format!("{}.{other}.{}", parts[0], parts[2]),
+            format!("{}.{}.{flipped}", parts[0], parts[1]),
+            format!("{}.{}.{short}", parts[0], parts[1]),
+            format!("{}.{}.", parts[0], parts[1]),
+        ] {
+            let answer = verify(&issuer.verifier, &forged, None).await;
+            assert_eq!(answer, Err(AuthError::Signature), "{forged}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_refused() {
+    let verifier = verifier(None);
+    let good = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
+    let mut long = claims();
+    long["padding"] = json!("x".repeat(TOKEN_BYTES_MAX));
+    let long = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &long);
+    let padded = good.replacen('.', "=.", 1);
+    let list = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &json!([1]));
+    let tokens =
+        ["", ".", "..", "a.b.c", "a.b.c.d.e", &format!("{good}.e"), &padded, &long, &list, "ü.ü.ü"];
+    for token in tokens {
+        let answer = verify(&verifier, token, Some(SECRET)).await;
+        assert_eq!(answer, Err(AuthError::Malformed), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn the_header_may_be_written_in_several_ways() {
+    let verifier = verifier(None);
+    let token = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
+    let (secret, now) = (Secret::new(SECRET), Timestamp::from_second(NOW).unwrap());
+    let cases = [
+        (None, Err(AuthError::Missing)),
+        (Some(String::new()), Err(AuthError::Missing)),
+        (Some("Basic dTpw".to_owned()), Err(AuthError::Missing)),
+        (Some("Bearer".to_owned()), Err(AuthError::Malformed)),
+        (Some(token.clone()), Err(AuthError::Malformed)),
+        (Some(format!("Bearer {token}, Bearer {token}")), Err(AuthError::Malformed)),
+        (Some(format!("Bearer {token}")), Ok(())),
+        (Some(format!(" bearer   {token} ")), Ok(())),
+    ];
+    for (header, expected) in cases {
+        let answer = verifier.verify(header.as_deref(), Some(&secret), now).await;
+        assert_eq!(answer.map(drop), expected, "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_signature_does_not_excuse_bad_claims() {
+    let issuer = issuer();
+    let header = json!({"alg": "EdDSA", "kid": "o"});
+    let cases = [
+        ("exp", json!(NOW - 31), AuthError::Expired),
+        ("nbf", json!(NOW + 31), AuthError::NotYetValid),
+        ("iss", json!("https://evil.test"), AuthError::Issuer),
+        ("aud", json!("another"), AuthError::Audience),
+        ("sub", json!(null), AuthError::Claims),
+    ];
+    for (name, value, error) in cases {
+        let mut claims = claims();
+        claims[name] = value;
+        let token = issuer.ed25519.token(&header, &claims);
+        assert_eq!(verify(&issuer.verifier, &token, None).await, Err(error), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_means_must_be_configured_and_only_one() {
+    let token = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
+    let config = |answer: Result<Claims, AuthError>| match answer {
+        Err(AuthError::Config(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let none = config(verify(&verifier(None), &token, None).await);
+    assert_eq!(none, ConfigError::Missing { name: names::AUTH_JWKS_URL });
+    let both = verifier(Some("https://issuer.test/jwks.json".into()));
+    let both = config(verify(&both, &token, Some(SECRET)).await);
+    for name in [names::AUTH_JWKS_URL, secrets::fields::AUTH_HS256_SECRET] {
+        assert!(both.to_string().contains(name), "{both}");
+    }
+    let short =
+        config(verify(&verifier(None), &token, Some("thirty-one bytes are too short!")).await);
+    assert_eq!(short.name(), secrets::fields::AUTH_HS256_SECRET);
+    assert!(!short.to_string().contains("thirty-one"));
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_is_found_and_the_old_one_goes() {
+    let published = std::sync::Arc::new(Mutex::new(Signer::ed25519(1).jwk("one")));
+    let shared = std::sync::Arc::clone(&published);
+    let server = Loopback::start(move |_| {
+        Answer::ok(json!({ "keys": [shared.lock().unwrap().clone()] }).to_string())
+    });
+    let verifier = verifier(Some(server.url("/")));
+    let one = Signer::ed25519(1).token(&json!({"alg": "EdDSA", "kid": "one"}), &claims());
+    let two = Signer::ed25519(2).token(&json!({"alg": "EdDSA", "kid": "two"}), &claims());
+    assert!(verify(&verifier, &one, None).await.is_ok());
+    *published.lock().unwrap() = Signer::ed25519(2).jwk("two");
+    assert!(verify(&verifier, &two, None).await.is_ok());
+    assert_eq!(verify(&verifier, &one, None).await, Err(AuthError::UnknownKey));
+}
+
+#[test]
+fn settings_name_what_is_missing() {
+    let pairs =
+        [(names::AUTH_ISSUER, "https://issuer.test"), (names::AUTH_AUDIENCE, "live-classes")];
+    let settings = AuthSettings::read(&Env::from_pairs(pairs)).unwrap();
+    assert_eq!(settings.role_claim, "role");
+    assert_eq!(settings.jwks_url, None);
+    for (n, name) in [names::AUTH_ISSUER, names::AUTH_AUDIENCE].into_iter().enumerate() {
+        let env = Env::from_pairs([pairs[1 - n]]);
+        assert_eq!(AuthSettings::read(&env).unwrap_err(), ConfigError::Missing { name });
+    }
+}
+
+#[test]
+fn only_what_is_ours_to_mend_is_an_outage() {
+    assert!(AuthError::KeysUnavailable.is_outage());
+    assert!(AuthError::Config(ConfigError::Missing { name: names::AUTH_JWKS_URL }).is_outage());
+    assert!(!AuthError::Expired.is_outage());
+}
+
+/// A token whose third part is empty.
+fn unsigned(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.", part(header), part(claims))
+}
