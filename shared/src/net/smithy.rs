@@ -118,7 +118,7 @@ mod tests {
     use crate::net::http_client;
     use crate::net::loopback::{Answer, Loopback, dead_url};
 
-    const LIMIT: Duration = Duration::from_millis(300);
+    const LIMIT: Duration = Duration::from_secs(1);
 
     async fn call(url: &str, body: SdkBody) -> Result<HttpResponse, ConnectorError> {
         let client = SmithyClient::new(http_client("live-classes/test").unwrap());
