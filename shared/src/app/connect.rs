@@ -1,0 +1,227 @@
+//! Connecting a Zoom account: sending the trainer to Zoom's consent page, and taking the grant when they return.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::Tools;
+use super::error::Error;
+use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, app, binding};
+use crate::crypt::{hmac_sha256, same, sha256_hex};
+use crate::domain::connection::{Connection, Health};
+use crate::domain::id::UserId;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::whole_milli;
+use crate::secret::Secret;
+use crate::secrets::SecretSet;
+use crate::store::connections::{self, OauthAttempt};
+use crate::store::error::CommitError;
+use crate::zoom::{Access, ZoomError};
+
+/// How long a trainer may take on Zoom's pages.
+const STATE_MINUTES: i64 = 10;
+/// A state is a signed nonce and little else; anything longer is not one of ours.
+const STATE_LIMIT_BYTES: usize = 512;
+/// Zoom's codes are some dozens of characters.
+pub const CODE_LIMIT_BYTES: usize = 2048;
+const VERIFIER_FIELD: &str = "pkce_verifier";
+
+/// Where to send the trainer.
+#[derive(Debug)]
+pub struct Authorization {
+    pub authorize_url: Url,
+    pub state: String,
+    pub expires_at: Timestamp,
+}
+
+/// What the state says. It is signed, so it cannot be made up; its nonce names what we keep of the attempt.
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// The nonce.
+    n: String,
+    /// The trainer, hashed.
+    s: String,
+    /// The redirect URI, hashed.
+    r: String,
+    /// Expiry, Unix seconds.
+    e: i64,
+}
+
+impl State {
+    fn sign(&self, secrets: &SecretSet) -> Result<String, Error> {
+        let payload = serde_json::to_vec(self).map_err(|error| Error::Internal(error.into()))?;
+        let signature = hmac_sha256(secrets.oauth_state_secret()?.expose().as_bytes(), &[b"oauth-state", &payload]);
+        let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+        Ok(format!("{}.{}", encode(&payload), encode(&signature)))
+    }
+
+    /// Reads a state that we signed; whatever else it is, is refused without a word why.
+    fn verify(text: &str, secrets: &SecretSet) -> Result<Self, Error> {
+        let key = secrets.oauth_state_secret()?;
+        let refused = || Error::from(refused_state());
+        if text.len() > STATE_LIMIT_BYTES {
+            return Err(refused());
+        }
+        let decode = |part: &str| data_encoding::BASE64URL_NOPAD.decode(part.as_bytes()).ok();
+        let (payload, signature) = text
+            .split_once('.')
+            .and_then(|(payload, signature)| decode(payload).zip(decode(signature)))
+            .ok_or_else(refused)?;
+        if !same(&signature, &hmac_sha256(key.expose().as_bytes(), &[b"oauth-state", &payload])) {
+            return Err(refused());
+        }
+        serde_json::from_slice(&payload).map_err(|_| refused())
+    }
+}
+
+fn refused_state() -> Refusal {
+    Refusal::field("state", "is not valid, expired, or was used before; start connecting again")
+}
+
+/// Begins connecting: mints a state for `trainer` and `redirect_uri`, which must be one of `allowed`, letter by letter.
+pub async fn authorize(
+    tools: &Tools,
+    trainer: &UserId,
+    redirect_uri: &str,
+    allowed: &[String],
+    now: Timestamp,
+) -> Result<Authorization, Error> {
+    if !allowed.iter().any(|uri| uri == redirect_uri) {
+        return Err(Refusal::field("redirect_uri", "is not one of the allowed addresses").into());
+    }
+    let secrets = tools.secrets.get(now).await?;
+    let expires_at = now.saturating_add(SignedDuration::from_mins(STATE_MINUTES)).unwrap_or(now);
+    let nonce = data_encoding::BASE64URL_NOPAD.encode(&tools.random.bytes::<18>());
+    let state = State {
+        n: nonce.clone(),
+        s: sha256_hex(trainer.as_str()),
+        r: sha256_hex(redirect_uri),
+        e: expires_at.as_second(),
+    }
+    .sign(&secrets)?;
+
+    // RFC 7636: 32 random bytes in base64url are the 43 characters that it recommends; S256 is their hash.
+    let verifier = data_encoding::BASE64URL_NOPAD.encode(&tools.random.bytes::<32>());
+    let challenge = data_encoding::BASE64URL_NOPAD.encode(&sha256(verifier.as_bytes()));
+    let attempt = OauthAttempt {
+        trainer_id: trainer.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        verifier: secrets.keyring()?.seal(&verifier, &binding(trainer, VERIFIER_FIELD), &tools.random),
+        expires: expires_at,
+    };
+    tools.store.begin_oauth(&nonce, &attempt).await?;
+
+    let (client_id, _) = secrets.zoom_client()?;
+    let authorize_url = tools.zoom.authorize_url(&[
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", redirect_uri),
+        ("state", &state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ]);
+    Ok(Authorization { authorize_url, state, expires_at })
+}
+
+/// Finishes connecting: takes the attempt out, exchanges the code, and stores the grant in place of any earlier one.
+pub async fn finish(tools: &Tools, trainer: &UserId, code: &str, state: &str, now: Timestamp) -> Result<Connection, Error> {
+    let secrets = tools.secrets.get(now).await?;
+    let state = State::verify(state, &secrets)?;
+    if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
+        return Err(refused_state().into());
+    }
+    // From here on the state is used up, whatever comes.
+    let attempt = tools.store.take_oauth(&state.n).await?.ok_or_else(refused_state)?;
+    let matches = attempt.trainer_id == *trainer && sha256_hex(&attempt.redirect_uri) == state.r && attempt.expires > now;
+    if !matches {
+        return Err(refused_state().into());
+    }
+    let verifier = secrets.keyring()?.open(&attempt.verifier, &binding(trainer, VERIFIER_FIELD))?;
+    let grant = match tools.zoom.exchange_code(app(&secrets)?, code, &attempt.redirect_uri, &verifier, now).await {
+        Err(ZoomError::Reconnect) => {
+            return Err(Refusal::field("code", "is not accepted by Zoom; start connecting again").into());
+        }
+        answer => answer?,
+    };
+    let access = Access { token: grant.access_token.clone(), api_base: tools.zoom.api_base(grant.api_url.as_deref()) };
+    let zoom_user = match tools.zoom.user(&access, now).await {
+        Ok(user) => user,
+        Err(error) => {
+            // A grant that nobody keeps should not live on at Zoom.
+            abandon(tools, &secrets, &grant.refresh_token, now).await;
+            return Err(error.into());
+        }
+    };
+
+    let keyring = secrets.keyring()?;
+    let seal = |token: &Secret, field| keyring.seal(token.expose(), &binding(trainer, field), &tools.random);
+    let mut connection = Connection {
+        trainer: trainer.clone(),
+        health: Health::Connected,
+        scopes: grant.scopes.clone(),
+        access_token: seal(&grant.access_token, ACCESS_FIELD),
+        refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
+        access_expires_at: grant.expires_at,
+        api_url: grant.api_url.clone(),
+        connected_at: whole_milli(now),
+        version: 1,
+        lease: None,
+        zoom_user,
+    };
+    store(tools, &mut connection).await?;
+    tracing::info!(event = "zoom.connected", missing_scopes = connection.missing_scopes().len());
+    Ok(connection)
+}
+
+/// Tries to store over a connection that changes meanwhile (a refresh of the earlier grant).
+const STORE_ATTEMPTS: u32 = 5;
+
+async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> {
+    let zoom_user = connection.zoom_user.id.clone();
+    for _ in 0..STORE_ATTEMPTS {
+        let before = tools.store.connection(&connection.trainer).await?;
+        connection.version = before.as_ref().map_or(0, |before| before.version) + 1;
+        let mut actions = vec![
+            connections::replace(connection, before.as_ref().map(|before| before.version)),
+            connections::point_from_zoom_user(&zoom_user, &connection.trainer),
+        ];
+        actions.extend(
+            before
+                .filter(|before| before.zoom_user.id != zoom_user)
+                .map(|before| connections::forget_zoom_user(&before.zoom_user.id)),
+        );
+        // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now.
+        if let Some(other) = tools.store.trainer_of_zoom_user(&zoom_user).await?.filter(|other| *other != connection.trainer)
+            && let Some(theirs) = tools.store.connection(&other).await?.filter(|theirs| theirs.zoom_user.id == zoom_user)
+            && theirs.health == Health::Connected
+        {
+            actions.push(connections::superseded(&other, theirs.version));
+        }
+        match tools.store.commit(actions).await {
+            Ok(()) => return Ok(()),
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("the connection keeps changing"))
+}
+
+async fn abandon(tools: &Tools, secrets: &SecretSet, token: &Secret, now: Timestamp) {
+    let revoked = match app(secrets) {
+        Ok(app) => tools.zoom.revoke(app, token, now).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = revoked {
+        tracing::warn!(event = "zoom.revoke_failed", %error);
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
+/// The trainer's connection, if there is one.
+pub async fn show(tools: &Tools, trainer: &UserId) -> Result<Option<Connection>, Error> {
+    Ok(tools.store.connection(trainer).await?)
+}

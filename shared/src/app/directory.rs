@@ -1,0 +1,109 @@
+//! Taking in what the host platform says of its courses, people and settings.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::Tools;
+use super::error::Error;
+use crate::domain::directory::Statement;
+use crate::domain::id::{CourseId, UserId};
+use crate::domain::text::Email;
+use crate::store::directory as items;
+
+/// Statements of an import that are carried out at once: DynamoDB takes far more; what bounds it is our memory.
+const AT_ONCE: usize = 16;
+/// Batches of plain puts and deletes are this long, DynamoDB's own limit times the number that go at once.
+const BATCH: usize = 400;
+
+/// Carries out one statement. Saying the same twice is saying it once.
+pub async fn tell(tools: &Tools, statement: Statement) -> Result<(), Error> {
+    match statement {
+        Statement::NoCourse(id) => remove_course(tools, &id).await,
+        Statement::NoUser(id) => erase(tools, &id).await,
+        plain => Ok(tools.store.put_all(vec![action(&plain)]).await?),
+    }
+}
+
+/// Carries out many statements, in their order where they are of the same thing.
+pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), Error> {
+    let mut plain: Vec<Statement> = Vec::new();
+    for statement in statements {
+        let heavy = matches!(statement, Statement::NoCourse(_) | Statement::NoUser(_));
+        if heavy || plain.len() == BATCH || plain.iter().any(|other| same_thing(other, &statement)) {
+            flush(tools, &mut plain).await?;
+        }
+        if heavy { tell(tools, statement).await? } else { plain.push(statement) }
+    }
+    flush(tools, &mut plain).await
+}
+
+async fn flush(tools: &Tools, plain: &mut Vec<Statement>) -> Result<(), Error> {
+    let actions: Vec<_> = std::mem::take(plain).iter().map(action).collect();
+    let chunks: Vec<_> = actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
+    stream::iter(chunks)
+        .map(|chunk| tools.store.put_all(chunk))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// Whether two statements are of the same item, so that the later must come after the earlier.
+fn same_thing(a: &Statement, b: &Statement) -> bool {
+    use crate::domain::directory::Statement as S;
+    fn enrollment(s: &Statement) -> Option<(&CourseId, &UserId)> {
+        match s {
+            S::Enrollment(e) => Some((&e.course, &e.user)),
+            S::NoEnrollment { course, user } => Some((course, user)),
+            _ => None,
+        }
+    }
+    match (a, b) {
+        (S::Course(a), S::Course(b)) => a.id == b.id,
+        (S::User(a), S::User(b)) => a.id == b.id,
+        (S::Settings(_), S::Settings(_)) => true,
+        _ => enrollment(a).is_some() && enrollment(a) == enrollment(b),
+    }
+}
+
+fn action(statement: &Statement) -> crate::store::tx::Action {
+    match statement {
+        Statement::Course(course) => items::put_course(course),
+        Statement::NoCourse(id) => items::delete_course(id),
+        Statement::Enrollment(enrollment) => items::put_enrollment(enrollment),
+        Statement::NoEnrollment { course, user } => items::delete_enrollment(course, user),
+        Statement::User(user) => items::put_user(user),
+        Statement::NoUser(id) => items::delete_user(id),
+        Statement::Settings(settings) => items::put_settings(settings),
+    }
+}
+
+/// Removes a course and every place in it; its classes stay with their trainer, and nobody is invited by it any more.
+async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
+    let students = tools.store.students(id).await?;
+    let gone = students.iter().map(|student| items::delete_enrollment(id, &student.user)).collect();
+    tools.store.put_all(gone).await?;
+    tools.store.put_all(vec![items::delete_course(id)]).await?;
+    tracing::info!(event = "directory.course_removed", students = students.len());
+    Ok(())
+}
+
+/// Forgets a person: their entry, their places in courses, their Zoom grant, and their address wherever a class invited
+/// it. The entry goes last, so that an erasing that was cut off can be run again and still finds the address.
+async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
+    let user = tools.store.user(id).await?;
+    let enrollments = tools.store.enrollments(id).await?;
+    let mut addresses: Vec<Email> = enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
+    addresses.extend(user.map(|user| user.email));
+    addresses.sort();
+    addresses.dedup();
+    super::disconnect::disconnect(tools, id).await?;
+    let mut invitations = 0;
+    for address in &addresses {
+        invitations += tools.store.erase_invitee(address).await?;
+    }
+    let mut gone: Vec<_> = enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
+    gone.push(items::delete_user(id));
+    tools.store.put_all(gone).await?;
+    tracing::info!(event = "directory.user_erased", enrollments = enrollments.len(), invitations);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Meeting providers: where a class can meet. Two are real: Zoom, and a link that the trainer pastes.
+
+mod manual;
+mod zoom;
+
+pub use manual::ManualLink;
+pub use zoom::ZoomMeetings;
+
+use jiff::Timestamp;
+
+use super::error::Error;
+use crate::crypt::{Binding, Keyring};
+use crate::domain::draft::Draft;
+use crate::domain::id::{MeetingId, SessionId};
+use crate::domain::session::{Meeting, Provider, Session};
+use crate::domain::settings::MeetingSettings;
+use crate::domain::text::{Description, Title};
+use crate::domain::time::Zone;
+use crate::random::Random;
+use crate::secret::Secret;
+use crate::zoom::ZoomError;
+
+/// What a provider needs to know of a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub session: SessionId,
+    pub title: Title,
+    pub description: Description,
+    pub starts_at: Timestamp,
+    pub zone: Zone,
+    pub duration_minutes: u16,
+    pub record_session: bool,
+    pub settings: MeetingSettings,
+}
+
+impl Plan {
+    pub fn drafted(session: &SessionId, draft: &Draft) -> Self {
+        Self {
+            session: session.clone(),
+            title: draft.title.clone(),
+            description: draft.description.clone(),
+            starts_at: draft.starts_at,
+            zone: draft.zone.clone(),
+            duration_minutes: draft.duration_minutes,
+            record_session: draft.record_session,
+            settings: draft.settings.clone(),
+        }
+    }
+
+    pub fn of(session: &Session) -> Self {
+        Self {
+            session: session.id.clone(),
+            title: session.title.clone(),
+            description: session.description.clone(),
+            starts_at: session.starts_at,
+            zone: session.zone.clone(),
+            duration_minutes: session.duration_minutes,
+            record_session: session.record_session,
+            settings: session.settings.clone(),
+        }
+    }
+}
+
+/// A meeting that a provider made. The host's own link is not among it: it never gets further than the answer it came in.
+#[derive(Clone, Debug)]
+pub struct NewMeeting {
+    pub id: Option<MeetingId>,
+    pub join_url: Secret,
+    pub passcode: Option<Secret>,
+}
+
+/// How to get into a meeting, for those who may know.
+#[derive(Clone, Debug)]
+pub struct JoinData {
+    pub meeting_number: Option<MeetingId>,
+    pub join_url: Secret,
+    pub passcode: Option<Secret>,
+}
+
+/// A provider's call that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum MeetingError {
+    /// Nobody knows whether it happened.
+    #[error("no usable answer: {what}")]
+    Unknown { what: String },
+    /// It did not happen.
+    #[error(transparent)]
+    Other(#[from] Error),
+}
+
+impl From<ZoomError> for MeetingError {
+    fn from(error: ZoomError) -> Self {
+        match error {
+            ZoomError::Busy { what } => Self::Unknown { what },
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<MeetingError> for Error {
+    fn from(error: MeetingError) -> Self {
+        match error {
+            MeetingError::Unknown { what } => Self::ZoomUnavailable { what },
+            MeetingError::Other(error) => error,
+        }
+    }
+}
+
+/// Somewhere to meet.
+#[expect(async_fn_in_trait, reason = "used through its implementations, whose futures are Send")]
+pub trait MeetingProvider {
+    /// Makes the meeting. After [`MeetingError::Unknown`] there may be one.
+    async fn create(&mut self, plan: &Plan) -> Result<NewMeeting, MeetingError>;
+    /// Brings a meeting from `old` to `new`; where nothing that the provider knows differs, nothing is sent.
+    async fn update(&mut self, meeting: Option<MeetingId>, old: Option<&Plan>, new: &Plan) -> Result<(), MeetingError>;
+    /// Takes the meeting away; one that is gone already is no error.
+    async fn cancel(&mut self, meeting: Option<MeetingId>, running: bool) -> Result<(), MeetingError>;
+    /// How to get into the meeting of a class.
+    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error>;
+}
+
+/// Whether an edit from `old` to `new` is of any interest to the provider.
+pub fn concerns(provider: Provider, old: &Plan, new: &Plan) -> bool {
+    match provider {
+        Provider::Zoom => zoom::patch(Some(old), new).is_some(),
+        Provider::Manual => false,
+    }
+}
+
+const JOIN_URL_FIELD: &str = "join_url";
+const PASSCODE_FIELD: &str = "passcode";
+
+/// Encrypts what lets people into a meeting, bound to its class.
+pub fn seal(
+    meeting: &NewMeeting,
+    session: &SessionId,
+    keyring: &Keyring,
+    random: &Random,
+) -> Meeting {
+    let seal = |text: &Secret, field| {
+        keyring.seal(text.expose(), &Binding { owner: session.as_str(), field }, random)
+    };
+    Meeting {
+        id: meeting.id,
+        join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
+        passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
+    }
+}
+
+fn unseal(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
+    let open = |sealed, field| keyring.open(sealed, &Binding { owner: session.id.as_str(), field });
+    Ok(JoinData {
+        meeting_number: session.meeting.id,
+        join_url: open(&session.meeting.join_url, JOIN_URL_FIELD)?,
+        passcode: session.meeting.passcode.as_ref().map(|passcode| open(passcode, PASSCODE_FIELD)).transpose()?,
+    })
+}

@@ -1,0 +1,41 @@
+//! The use cases, one file per function: load, decide, commit.
+//!
+//! Nothing here names an AWS, HTTP or Lambda type. A use case is handed what it needs to know of the request,
+//! asks `domain` what follows, and commits it; what must happen outside happens before the commit only where
+//! its result is part of it (a meeting at Zoom), and then an intent was stored first.
+
+pub mod connect;
+pub mod directory;
+pub mod disconnect;
+pub mod error;
+pub mod meeting;
+pub mod reminder_sweep;
+pub mod session_cancel;
+pub mod session_save;
+pub mod sessions;
+pub mod zoom_access;
+
+use crate::clock::Clock;
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::zoom::Zoom;
+
+/// What the use cases that talk to Zoom work with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    pub store: Store,
+    pub zoom: Zoom,
+    pub secrets: std::sync::Arc<Secrets>,
+    pub queue: Queue,
+    pub clock: Clock,
+    pub random: Random,
+}
+
+impl Tools {
+    /// A name for an attempt, to know one's own lease or claim by.
+    fn holder(&self) -> String {
+        data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())
+    }
+}

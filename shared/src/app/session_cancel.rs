@@ -1,0 +1,124 @@
+//! Cancelling a class.
+//!
+//! The class is cancelled here first, in one transaction with its announcement: whatever Zoom does, those invited are
+//! told. The meeting is deleted after that, and a repair that was stored with the cancellation sees to it later
+//! should that not succeed now.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Tools;
+use super::error::Error;
+use super::meeting::{MeetingProvider, ZoomMeetings};
+use super::session_save::repair_of;
+use crate::domain::caller::Caller;
+use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
+use crate::domain::connection::Connection;
+use crate::domain::id::SessionId;
+use crate::domain::refusal::Refusal;
+use crate::domain::reminder::Reminder;
+use crate::domain::session::{Session, SessionWithInvitees, Status};
+use crate::domain::time::whole_milli;
+use crate::store::error::CommitError;
+use crate::store::schema::Key;
+use crate::store::{counters, outbox, sessions};
+
+/// Tries against others who change the class at the same time.
+const ROUNDS: u32 = 4;
+const WAIT_MS: u64 = 100;
+/// When the repair looks whether the meeting is gone: well after this request has ended.
+const REPAIR_SECONDS: i64 = 60;
+
+/// Cancels a class; one that was cancelled before stays as it is.
+pub async fn cancel(
+    tools: &Tools,
+    caller: &Caller,
+    id: &SessionId,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<SessionWithInvitees, Error> {
+    for _ in 0..ROUNDS {
+        let mut found = tools.store.batch_get(&[Key::Session(id), Key::Connection(&caller.id)]).await?;
+        let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
+        old.owned_by(caller)?;
+        let connection = found.connection(&caller.id)?;
+        let Some(next) = old.cancel(whole_milli(now))? else {
+            return with_invitees(tools, old).await;
+        };
+        let repair_at = whole_milli(now).saturating_add(SignedDuration::from_secs(REPAIR_SECONDS)).unwrap_or(now);
+        match commit(tools, &old, &next, reason.clone(), repair_at, now).await {
+            Ok(()) => {
+                take_down(tools, &old, connection, repair_at).await;
+                return with_invitees(tools, next).await;
+            }
+            Err(CommitError::Refused(_)) => {
+                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("the class keeps changing"))
+}
+
+async fn commit(
+    tools: &Tools,
+    old: &Session,
+    next: &Session,
+    reason: Option<String>,
+    repair_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), CommitError> {
+    let announcement = Announcement {
+        at: whole_milli(now),
+        what: What::Session(SessionChange {
+            session: next.id.clone(),
+            kind: ChangeKind::Cancelled,
+            version: next.version,
+            sequence: next.ics_sequence,
+            calendar_changed: true,
+            before: None,
+            reason,
+        }),
+    };
+    let mut actions = vec![sessions::cancel(next, old.version), outbox::announce(&announcement)];
+    actions.extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
+    actions.push(counters::uncount_class(&old.trainer, old.starts_at));
+    if old.meeting.id.is_some() {
+        actions.push(outbox::set_repair(&repair_of(old, repair_at)));
+    }
+    tools.store.commit(actions).await?;
+    tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
+    tools.queue.nudge(&announcement).await;
+    Ok(())
+}
+
+/// Deletes the meeting now, if Zoom lets us; otherwise the repair will.
+async fn take_down(tools: &Tools, session: &Session, connection: Option<Connection>, repair_at: Timestamp) {
+    if session.meeting.id.is_none() {
+        return;
+    }
+    let deleted = match tools.fresh(&session.trainer, connection).await {
+        Ok(ready) => {
+            let mut zoom = ZoomMeetings::new(tools, ready);
+            zoom.cancel(session.meeting.id, session.status == Status::Live).await.map_err(Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    match deleted {
+        Ok(()) => {
+            if let Err(error) = tools.store.commit_one(outbox::withdraw_repair(&session.id, repair_at)).await {
+                tracing::warn!(event = "session.repair_left", session_id = %session.id, %error);
+            }
+        }
+        Err(error) => tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error),
+    }
+}
+
+async fn with_invitees(tools: &Tools, session: Session) -> Result<SessionWithInvitees, Error> {
+    let invitees = match session.audience.list() {
+        Some(list) => tools.store.invitees(&session.id, list).await?,
+        None => Vec::new(),
+    };
+    Ok(SessionWithInvitees { session, invitees })
+}

@@ -1,0 +1,416 @@
+//! Scheduling a class: exactly one, with exactly one meeting, however often it is asked for.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{attempt_until, audience, invitees, needs_scope, set_reminders};
+use crate::app::Tools;
+use crate::app::error::Error;
+use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
+use crate::domain::audience::{AudienceDraft, InviteeList};
+use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
+use crate::domain::connection::Connection;
+use crate::domain::directory::Course;
+use crate::domain::draft::{Draft, Place};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::plan::Limits;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::{Session, SessionWithInvitees, Source, Status};
+use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
+use crate::store::error::CommitError;
+use crate::store::intents::{self, Intent};
+use crate::store::outbox::Repair;
+use crate::store::schema::{Key, limit};
+use crate::store::sessions::Held;
+use crate::store::tx::{Action, Subject};
+use crate::store::{counters, invitees as invitee_items, outbox, sessions};
+
+/// The pause between two looks at a class that another request is making, with half as much again of jitter.
+const WAIT_MS: u64 = 200;
+/// Looks at it: about 8 s, longer than making one takes when Zoom answers.
+const LOOKS: u32 = 32;
+/// How often a request starts over because the one it waited for failed.
+const ROUNDS: u32 = 3;
+
+/// A request for a class.
+#[derive(Debug)]
+pub struct Create {
+    pub trainer: UserId,
+    pub source: Source,
+    pub draft: Draft,
+    /// The caller's Idempotency-Key: one key, one class, for ever.
+    pub key: Option<String>,
+    /// The hash of the body: the same key with another one is refused.
+    pub body_hash: String,
+}
+
+/// Schedules a class, or answers the one that the same request made before.
+pub async fn create(tools: &Tools, request: &Create, now: Timestamp) -> Result<SessionWithInvitees, Error> {
+    let id = session_id(tools, request);
+    for _ in 0..ROUNDS {
+        match attempt(tools, request, &id, now).await? {
+            Outcome::Made(session) => {
+                let invitees = invitees(&request.draft).to_vec();
+                return Ok(SessionWithInvitees { session: *session, invitees });
+            }
+            Outcome::There(held) => return existing(tools, request, *held).await,
+            Outcome::InOtherHands => match wait(tools, &id).await? {
+                Some(held) => return existing(tools, request, held).await,
+                None => continue,
+            },
+        }
+    }
+    Err(Error::busy("the class is being made by another request that does not come to an end"))
+}
+
+enum Outcome {
+    Made(Box<Session>),
+    There(Box<Held>),
+    InOtherHands,
+}
+
+/// Derived from the key, so that every retry means the same class; drawn where there is no key.
+fn session_id(tools: &Tools, request: &Create) -> SessionId {
+    let Some(key) = &request.key else { return SessionId::from_bytes(tools.random.bytes()) };
+    let hash = Sha256::new()
+        .chain_update("session\0")
+        .chain_update(request.trainer.as_str())
+        .chain_update("\0")
+        .chain_update(key)
+        .finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    SessionId::from_bytes(bytes)
+}
+
+/// The class that the key stands for, if it was made from the same body.
+async fn existing(tools: &Tools, request: &Create, held: Held) -> Result<SessionWithInvitees, Error> {
+    if held.created_from.as_ref() != Some(&request.body_hash) {
+        return Err(Refusal::IdempotencyKeyReused.into());
+    }
+    let invitees = match held.session.audience.list() {
+        Some(list) => tools.store.invitees(&held.session.id, list).await?,
+        None => Vec::new(),
+    };
+    Ok(SessionWithInvitees { session: held.session, invitees })
+}
+
+/// Waits for the request that has the class in hand. `None` when that one failed, or died.
+async fn wait(tools: &Tools, id: &SessionId) -> Result<Option<Held>, Error> {
+    for _ in 0..LOOKS {
+        tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS / 2))).await;
+        let mut found = tools.store.batch_get(&[Key::Session(id), Key::Intent(id)]).await?;
+        if let Some(held) = found.session(id)? {
+            return Ok(Some(held));
+        }
+        match found.intent(id)? {
+            Some(intent) if intent.attempt_until > tools.clock.now() => {}
+            _ => return Ok(None),
+        }
+    }
+    Err(Error::busy("the class is being made by another request"))
+}
+
+/// Everything that deciding takes, read at once.
+struct Read {
+    limits: Limits,
+    course: Option<Course>,
+    connection: Option<Connection>,
+    intent: Option<Intent>,
+}
+
+async fn attempt(tools: &Tools, request: &Create, id: &SessionId, now: Timestamp) -> Result<Outcome, Error> {
+    let read = match read(tools, request, id).await? {
+        Ok(read) => read,
+        Err(held) => return Ok(Outcome::There(held)),
+    };
+    read.limits.admit(&request.draft)?;
+    let list = InviteeList(1);
+    let audience = audience(&request.draft.audience, read.course, &request.trainer, list)?;
+    let build = |meeting: &NewMeeting, keyring: &crate::crypt::Keyring| Session {
+        id: id.clone(),
+        trainer: request.trainer.clone(),
+        title: request.draft.title.clone(),
+        description: request.draft.description.clone(),
+        audience: audience.clone(),
+        starts_at: request.draft.starts_at,
+        zone: request.draft.zone.clone(),
+        duration_minutes: request.draft.duration_minutes,
+        provider: request.draft.place.provider(),
+        record_session: request.draft.record_session,
+        settings: request.draft.settings.clone(),
+        status: Status::Scheduled,
+        source: request.source,
+        meeting: meeting::seal(meeting, id, keyring, &tools.random),
+        ics_sequence: 0,
+        version: 1,
+        created_at: whole_milli(now),
+        updated_at: whole_milli(now),
+        cancelled_at: None,
+        actual_started_at: None,
+        actual_ended_at: None,
+    };
+    let secrets = tools.secrets.get(now).await?;
+    let keyring = secrets.keyring()?;
+    let plan = Plan::drafted(id, &request.draft);
+    match &request.draft.place {
+        Place::Manual { join_url } => {
+            let meeting = ManualLink { join_url: join_url.clone() }.create(&plan).await?;
+            let session = build(&meeting, keyring);
+            let counted = counters::count_class(&request.trainer, session.starts_at, read.limits.sessions_per_month, now);
+            match store(tools, request, &session, vec![counted], now).await {
+                Ok(()) => Ok(Outcome::Made(Box::new(session))),
+                Err(error) if error.refused(Subject::Session) => Ok(Outcome::InOtherHands),
+                Err(error) if error.refused(Subject::Month) => Err(read.limits.month_is_full().into()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Place::Zoom => {
+            if let Some(intent) = &read.intent {
+                if intent.created_from != request.body_hash {
+                    return Err(Refusal::IdempotencyKeyReused.into());
+                }
+                if intent.attempt_until > now {
+                    return Ok(Outcome::InOtherHands);
+                }
+            }
+            let ready = tools.fresh(&request.trainer, read.connection).await?;
+            needs_scope(&ready.connection.scopes, "meeting:write:meeting")?;
+            let zoom_user = ready.connection.zoom_user.id.clone();
+            let Some(reserved) = reserve(tools, request, id, read.intent, &zoom_user, &read.limits, now).await? else {
+                return Ok(Outcome::InOtherHands);
+            };
+            let mut zoom = ZoomMeetings::new(tools, ready);
+            let meeting = reserved.meeting(tools, &mut zoom, &plan).await?;
+            let session = build(&meeting, keyring);
+            reserved.commit(tools, &mut zoom, request, session, now).await
+        }
+    }
+}
+
+/// Reads what deciding takes; a class that is there already ends it.
+async fn read(tools: &Tools, request: &Create, id: &SessionId) -> Result<Result<Read, Box<Held>>, Error> {
+    let trainer = &request.trainer;
+    let mut keys = vec![Key::Settings, Key::User(trainer), Key::Session(id), Key::Intent(id)];
+    let course = match &request.draft.audience {
+        AudienceDraft::Course(course) => Some(course),
+        _ => None,
+    };
+    keys.extend(course.map(Key::Course));
+    if request.draft.place == Place::Zoom {
+        keys.push(Key::Connection(trainer));
+    }
+    let mut found = tools.store.batch_get(&keys).await?;
+    if let Some(held) = found.session(id)? {
+        return Ok(Err(Box::new(held)));
+    }
+    let settings = found.settings()?;
+    settings.enabled_for(trainer)?;
+    let user = found.user(trainer)?;
+    Ok(Ok(Read {
+        limits: settings.limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+        course: course.map(|course| found.course(course)).transpose()?.flatten(),
+        connection: found.connection(trainer)?,
+        intent: found.intent(id)?,
+    }))
+}
+
+/// An attempt that has the class in hand.
+struct Reserved {
+    session: SessionId,
+    trainer: UserId,
+    starts_at: Timestamp,
+    attempt: String,
+    repair_at: Timestamp,
+    /// Whether an attempt before this one may have made a meeting.
+    taken_over: bool,
+}
+
+/// Stores what is about to be done, and counts it. `None` when another request was quicker.
+async fn reserve(
+    tools: &Tools,
+    request: &Create,
+    id: &SessionId,
+    before: Option<Intent>,
+    zoom_user: &str,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Option<Reserved>, Error> {
+    let attempt = tools.holder();
+    let until = attempt_until(now);
+    let starts_at = before.as_ref().map_or(request.draft.starts_at, |intent| intent.starts_at);
+    let mut actions = match &before {
+        Some(intent) => vec![intents::take_over(intent, &attempt, until, now)],
+        None => {
+            let intent = Intent {
+                session_id: id.clone(),
+                trainer_id: request.trainer.clone(),
+                created_from: request.body_hash.clone(),
+                attempt: attempt.clone(),
+                attempt_until: until,
+                starts_at,
+            };
+            let count = counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
+            vec![intents::reserve(&intent), count]
+        }
+    };
+    actions.push(counters::count_zoom_write(zoom_user, now));
+    actions.push(outbox::set_repair(&Repair {
+        session: id.clone(),
+        trainer: request.trainer.clone(),
+        at: until,
+        topic: request.draft.title.as_str().to_owned(),
+        starts_at,
+    }));
+    match tools.store.commit(actions).await {
+        Ok(()) => {}
+        Err(error) if error.refused(Subject::Intent) => return Ok(None),
+        Err(error) if error.refused(Subject::Month) => return Err(limits.month_is_full().into()),
+        Err(error) if error.refused(Subject::ZoomDay) => {
+            return Err(Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(Reserved {
+        session: id.clone(),
+        trainer: request.trainer.clone(),
+        starts_at,
+        attempt,
+        repair_at: until,
+        taken_over: before.is_some(),
+    }))
+}
+
+impl Reserved {
+    /// The class's meeting: one that an earlier attempt made, or a new one.
+    async fn meeting(&self, tools: &Tools, zoom: &mut ZoomMeetings<'_>, plan: &Plan) -> Result<NewMeeting, Error> {
+        if self.taken_over
+            && let Some(found) = self.adopt(zoom, plan).await?
+        {
+            return Ok(found);
+        }
+        match zoom.create(plan).await {
+            Ok(meeting) => Ok(meeting),
+            Err(MeetingError::Unknown { what }) => {
+                tracing::warn!(event = "zoom.create_unknown", session_id = %self.session, what);
+                match self.adopt(zoom, plan).await {
+                    Ok(Some(found)) => Ok(found),
+                    // Not there, or not yet: the intent stays, and the next attempt or the sweep looks again.
+                    Ok(None) | Err(_) => Err(Error::ZoomUnavailable { what }),
+                }
+            }
+            Err(MeetingError::Other(error)) => {
+                self.abandon(tools, true).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the first meeting that carries the class's mark, and deletes any others.
+    async fn adopt(&self, zoom: &mut ZoomMeetings<'_>, plan: &Plan) -> Result<Option<NewMeeting>, Error> {
+        let mut found = zoom.marked(&plan.session, plan.title.as_str(), plan.starts_at).await?.into_iter();
+        let first = found.next();
+        for other in found {
+            zoom.cancel(other.id, false).await?;
+        }
+        if first.is_some() {
+            tracing::info!(event = "zoom.meeting_adopted", session_id = %self.session);
+        }
+        Ok(first)
+    }
+
+    /// Stores the class. Where that fails for good, the meeting is taken away again.
+    async fn commit(
+        &self,
+        tools: &Tools,
+        zoom: &mut ZoomMeetings<'_>,
+        request: &Create,
+        session: Session,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
+        let ends = vec![
+            intents::finish(&self.session, &self.attempt),
+            outbox::withdraw_repair(&self.session, self.repair_at),
+        ];
+        let error = match store(tools, request, &session, ends, now).await {
+            Ok(()) => return Ok(Outcome::Made(Box::new(session))),
+            Err(error) => error,
+        };
+        if error.refused(Subject::Intent) || error.refused(Subject::Session) {
+            // Another attempt took over, and may have adopted this very meeting: only what it stored tells.
+            return match tools.store.session(&self.session).await? {
+                Some(held) => {
+                    if held.session.meeting.id != session.meeting.id {
+                        zoom.cancel(session.meeting.id, false).await?;
+                    }
+                    Ok(Outcome::There(Box::new(held)))
+                }
+                None => Ok(Outcome::InOtherHands),
+            };
+        }
+        tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
+        // Once the intent is gone no late write can store the class any more; only then may the meeting go.
+        if self.abandon(tools, false).await {
+            if let Err(error) = zoom.cancel(session.meeting.id, false).await {
+                tracing::error!(event = "zoom.meeting_orphaned", session_id = %self.session, %error);
+            }
+        } else if let Ok(Some(held)) = tools.store.session(&self.session).await {
+            return Ok(Outcome::There(Box::new(held)));
+        }
+        Err(error.into())
+    }
+
+    /// Gives the class up and its month's place back; `false` when it is not this attempt's to give up.
+    /// With `clean`, nothing was made at Zoom, so there is nothing to repair either.
+    async fn abandon(&self, tools: &Tools, clean: bool) -> bool {
+        let mut actions = vec![
+            intents::finish(&self.session, &self.attempt),
+            counters::uncount_class(&self.trainer, self.starts_at),
+        ];
+        if clean {
+            actions.push(outbox::withdraw_repair(&self.session, self.repair_at));
+        }
+        let done = tools.store.commit(actions).await;
+        if let Err(error) = &done {
+            tracing::warn!(event = "session.intent_left", session_id = %self.session, %error);
+        }
+        done.is_ok()
+    }
+}
+
+/// The transaction that makes the class: itself, its invitees, its reminders, its announcement, and what `ends` with it.
+async fn store(tools: &Tools, request: &Create, session: &Session, ends: Vec<Action>, now: Timestamp) -> Result<(), CommitError> {
+    let mut actions = ends;
+    actions.push(sessions::create(session, &request.body_hash));
+    if let Some(meeting) = session.meeting.id {
+        actions.push(sessions::point_from_meeting(meeting, &session.id, &session.trainer));
+    }
+    actions.extend(set_reminders(session, now));
+    if let Some(list) = session.audience.list() {
+        let invitees = invitees(&request.draft);
+        if invitees.len() > limit::INVITEES_IN_TRANSACTION {
+            tools.store.write_invitees(session, list, invitees).await?;
+        } else {
+            actions.extend(invitees.iter().map(|invitee| invitee_items::put(&session.id, session.starts_at, list, invitee)));
+        }
+    }
+    let announcement = Announcement {
+        at: whole_milli(now),
+        what: What::Session(SessionChange {
+            session: session.id.clone(),
+            kind: ChangeKind::Scheduled,
+            version: session.version,
+            sequence: session.ics_sequence,
+            calendar_changed: true,
+            before: None,
+            reason: None,
+        }),
+    };
+    actions.push(outbox::announce(&announcement));
+    tools.store.commit(actions).await?;
+    tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.starts_at));
+    tools.queue.nudge(&announcement).await;
+    Ok(())
+}

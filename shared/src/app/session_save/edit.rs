@@ -1,0 +1,315 @@
+//! Changing a class, at Zoom and here. What Zoom does not know of is changed here alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{attempt_until, audience, invitees, needs_scope, repair_of, set_reminders};
+use crate::app::Tools;
+use crate::app::error::Error;
+use crate::app::meeting::{self, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
+use crate::domain::audience::{Audience, AudienceDraft, Invitee, InviteeList};
+use crate::domain::caller::Caller;
+use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, SessionChange, What};
+use crate::domain::connection::Connection;
+use crate::domain::directory::Course;
+use crate::domain::draft::{Draft, Place};
+use crate::domain::id::SessionId;
+use crate::domain::plan::Limits;
+use crate::domain::refusal::Refusal;
+use crate::domain::reminder::Reminder;
+use crate::domain::session::{Provider, Session, SessionWithInvitees};
+use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
+use crate::secret::Secret;
+use crate::store::error::CommitError;
+use crate::store::schema::{Key, limit};
+use crate::store::sessions::Held;
+use crate::store::tx::{Action, Subject};
+use crate::store::{counters, invitees as invitee_items, outbox, sessions};
+
+/// Tries of an edit that meets others. Three people at the same class in the same second are a mistake.
+const ROUNDS: u32 = 3;
+/// The pause between them, with as much again of jitter.
+const WAIT_MS: u64 = 400;
+
+/// A request to change a class.
+#[derive(Debug)]
+pub struct Edit {
+    pub caller: Caller,
+    pub session: SessionId,
+    pub draft: Draft,
+    /// The version that the caller saw (`If-Match`); none means whichever there is.
+    pub seen: Option<u64>,
+}
+
+/// Changes a class. Asking for what it already is changes nothing and succeeds (RFC 9110, section 13.1.1, allows it
+/// even to someone who saw an earlier version: their change has been made).
+pub async fn edit(tools: &Tools, request: &Edit, now: Timestamp) -> Result<SessionWithInvitees, Error> {
+    for round in 0..ROUNDS {
+        if round > 0 {
+            tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
+        }
+        if let Some(edited) = attempt(tools, request, now).await? {
+            return Ok(edited);
+        }
+    }
+    Err(Refusal::Conflict("the class is being changed by another request; try again").into())
+}
+
+/// Everything that deciding takes.
+struct Read {
+    held: Held,
+    invitees: Vec<Invitee>,
+    limits: Limits,
+    course: Option<Course>,
+    connection: Option<Connection>,
+}
+
+async fn read(tools: &Tools, request: &Edit) -> Result<Read, Error> {
+    let trainer = &request.caller.id;
+    let mut keys = vec![Key::Session(&request.session), Key::Settings, Key::User(trainer)];
+    let course = match &request.draft.audience {
+        AudienceDraft::Course(course) => Some(course),
+        _ => None,
+    };
+    keys.extend(course.map(Key::Course));
+    if request.draft.place == Place::Zoom {
+        keys.push(Key::Connection(trainer));
+    }
+    let mut found = tools.store.batch_get(&keys).await?;
+    let held = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
+    held.session.owned_by(&request.caller)?;
+    held.session.editable()?;
+    let settings = found.settings()?;
+    settings.enabled_for(trainer)?;
+    let user = found.user(trainer)?;
+    let invitees = match held.session.audience.list() {
+        Some(list) => tools.store.invitees(&held.session.id, list).await?,
+        None => Vec::new(),
+    };
+    Ok(Read {
+        invitees,
+        limits: settings.limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+        course: course.map(|course| found.course(course)).transpose()?.flatten(),
+        connection: found.connection(trainer)?,
+        held,
+    })
+}
+
+/// What an edit comes to.
+struct Decision {
+    next: Session,
+    invitees: Vec<Invitee>,
+    /// Whether the list of invitees is written anew: it changed, or the class moved, by whose start it is found.
+    new_list: bool,
+    audience_changed: bool,
+}
+
+/// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
+async fn attempt(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Option<SessionWithInvitees>, Error> {
+    let read = read(tools, request).await?;
+    let held = &read.held;
+    let secrets = tools.secrets.get(now).await?;
+    let decision = decide(tools, request, &read, secrets.keyring()?, now)?;
+    let Some(decision) = decision else {
+        return Ok(Some(SessionWithInvitees { session: held.session.clone(), invitees: read.invitees }));
+    };
+    if let Some(seen) = request.seen
+        && seen != held.session.version
+    {
+        return Err(Refusal::PreconditionFailed { version: held.session.version }.into());
+    }
+    read.limits.admit(&request.draft)?;
+
+    let (old_plan, new_plan) = (Plan::of(&held.session), Plan::of(&decision.next));
+    // An edit died on its way to Zoom, so what Zoom has is not known: it is told everything.
+    let unknown = held.claim.is_some();
+    if let Some(claim) = &held.claim
+        && claim.until > now
+    {
+        return Ok(None);
+    }
+    if !unknown && !meeting::concerns(held.session.provider, &old_plan, &new_plan) {
+        let mut actions = month_moves(&held.session, &decision.next, &read.limits, now);
+        actions.push(sessions::update(&decision.next, held.session.version, None));
+        return finish(tools, &read, decision, actions, now).await;
+    }
+
+    let ready = tools.fresh(&request.caller.id, read.connection.clone()).await?;
+    needs_scope(&ready.connection.scopes, "meeting:update:meeting")?;
+    let holder = tools.holder();
+    let until = attempt_until(now);
+    let session = &held.session;
+    let claim = vec![
+        sessions::claim(session, &holder, until, now),
+        counters::count_zoom_write(&ready.connection.zoom_user.id, now),
+        outbox::set_repair(&repair_of(session, until)),
+    ];
+    match tools.store.commit(claim).await {
+        Ok(()) => {}
+        Err(error) if error.refused(Subject::Session) => return Ok(None),
+        Err(error) if error.refused(Subject::ZoomDay) => {
+            return Err(Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mut zoom = ZoomMeetings::new(tools, ready);
+    if let Err(error) = zoom.update(session.meeting.id, (!unknown).then_some(&old_plan), &new_plan).await {
+        give_back(tools, &session.id, &holder, until, &error, now).await;
+        return Err(error.into());
+    }
+    let mut actions = month_moves(session, &decision.next, &read.limits, now);
+    actions.push(sessions::update(&decision.next, session.version, Some(&holder)));
+    actions.push(outbox::withdraw_repair(&session.id, until));
+    // From here on Zoom has what the class is not yet: where this fails, the claim stays and the repair sets Zoom back.
+    finish(tools, &read, decision, actions, now).await
+}
+
+/// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
+/// once, so that the next edit tells Zoom everything, or the repair sets it back.
+async fn give_back(tools: &Tools, session: &SessionId, holder: &str, repair_at: Timestamp, error: &MeetingError, now: Timestamp) {
+    let actions = match error {
+        MeetingError::Other(_) => vec![sessions::release(session, holder), outbox::withdraw_repair(session, repair_at)],
+        MeetingError::Unknown { .. } => vec![sessions::expire_claim(session, holder, now)],
+    };
+    if let Err(error) = tools.store.commit(actions).await {
+        tracing::warn!(event = "session.claim_left", session_id = %session, %error);
+    }
+}
+
+/// What the class becomes; `None` when it is that already.
+fn decide(
+    tools: &Tools,
+    request: &Edit,
+    read: &Read,
+    keyring: &crate::crypt::Keyring,
+    now: Timestamp,
+) -> Result<Option<Decision>, Error> {
+    let old = &read.held.session;
+    let draft = &request.draft;
+    if draft.place.provider() != old.provider {
+        return Err(Refusal::field("provider", "cannot be changed; cancel the class and schedule another").into());
+    }
+    let mut wanted: Vec<Invitee> = invitees(draft).to_vec();
+    wanted.sort_by(|a, b| a.email.cmp(&b.email));
+    let invitees_changed = wanted != read.invitees;
+    let moved = draft.starts_at != old.starts_at;
+    let new_list = !wanted.is_empty() && (invitees_changed || moved);
+    let list = match old.audience.list() {
+        Some(list) if !new_list => list,
+        _ => InviteeList(old.version + 1),
+    };
+    let audience = audience(&draft.audience, read.course.clone(), &request.caller.id, list)?;
+    let audience_changed = match (&old.audience, &audience) {
+        (Audience::Course { id: before, .. }, Audience::Course { id: after, .. }) => before != after,
+        (Audience::Invitees { .. }, Audience::Invitees { .. }) => invitees_changed,
+        (before, after) => before.kind() != after.kind(),
+    };
+    let meeting = match &draft.place {
+        Place::Zoom => old.meeting.clone(),
+        Place::Manual { join_url } => {
+            let before = meeting::ManualLink { join_url: String::new() }.join_data(old, keyring)?;
+            if before.join_url.expose() == join_url {
+                old.meeting.clone()
+            } else {
+                let link = NewMeeting { id: None, join_url: Secret::new(join_url), passcode: None };
+                meeting::seal(&link, &old.id, keyring, &tools.random)
+            }
+        }
+    };
+    let mut next = Session {
+        title: draft.title.clone(),
+        description: draft.description.clone(),
+        audience,
+        starts_at: draft.starts_at,
+        zone: draft.zone.clone(),
+        duration_minutes: draft.duration_minutes,
+        record_session: draft.record_session,
+        settings: draft.settings.clone(),
+        meeting,
+        ..old.clone()
+    };
+    if next == *old {
+        return Ok(None);
+    }
+    next.version = old.version + 1;
+    next.updated_at = whole_milli(now);
+    if old.calendar_differs(&next) {
+        next.ics_sequence = old.ics_sequence + 1;
+    }
+    Ok(Some(Decision { next, invitees: wanted, new_list, audience_changed }))
+}
+
+/// Moves the class from one month's count to another's.
+fn month_moves(old: &Session, next: &Session, limits: &Limits, now: Timestamp) -> Vec<Action> {
+    if utc_month(old.starts_at) == utc_month(next.starts_at) {
+        return Vec::new();
+    }
+    vec![
+        counters::uncount_class(&old.trainer, old.starts_at),
+        counters::count_class(&next.trainer, next.starts_at, limits.sessions_per_month, now),
+    ]
+}
+
+/// Commits the edit with everything that follows from it.
+async fn finish(
+    tools: &Tools,
+    read: &Read,
+    decision: Decision,
+    mut actions: Vec<Action>,
+    now: Timestamp,
+) -> Result<Option<SessionWithInvitees>, Error> {
+    let (old, next) = (&read.held.session, &decision.next);
+    if old.starts_at != next.starts_at {
+        // Their keys hold when they are due, so with another start none is withdrawn and set at once,
+        // which one transaction would not take.
+        actions.extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
+        actions.extend(set_reminders(next, now));
+    }
+    if decision.new_list
+        && let Some(list) = next.audience.list()
+    {
+        if decision.invitees.len() > limit::INVITEES_IN_TRANSACTION {
+            tools.store.write_invitees(next, list, &decision.invitees).await?;
+        } else {
+            let put = |invitee| invitee_items::put(&next.id, next.starts_at, list, invitee);
+            actions.extend(decision.invitees.iter().map(put));
+        }
+    }
+    let calendar_changed = next.ics_sequence != old.ics_sequence;
+    let list_replaced = old.audience.list().is_some() && old.audience.list() != next.audience.list();
+    let announcement = (calendar_changed || decision.audience_changed || list_replaced).then(|| Announcement {
+        at: whole_milli(now),
+        what: What::Session(SessionChange {
+            session: next.id.clone(),
+            kind: ChangeKind::Updated,
+            version: next.version,
+            sequence: next.ics_sequence,
+            calendar_changed,
+            before: before(old, next),
+            reason: None,
+        }),
+    });
+    actions.extend(announcement.as_ref().map(outbox::announce));
+    match tools.store.commit(actions).await {
+        Ok(()) => {}
+        Err(error) if error.refused(Subject::Month) => return Err(read.limits.month_is_full().into()),
+        // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
+        Err(CommitError::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
+    if let Some(announcement) = &announcement {
+        tools.queue.nudge(announcement).await;
+    }
+    Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
+}
+
+/// The audience that an edit replaced, for those who have to be told that they are no longer invited.
+fn before(old: &Session, next: &Session) -> Option<AudienceBefore> {
+    match &old.audience {
+        Audience::Course { id, .. } if next.audience.course() != Some(id) => Some(AudienceBefore::Course(id.clone())),
+        Audience::Invitees { list, .. } if next.audience.list() != Some(*list) => Some(AudienceBefore::List(*list)),
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! The reads: a trainer's classes, one class as the caller may see it, a student's classes.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::try_join;
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::Error;
+use crate::domain::audience::{Audience, Invitee};
+use crate::domain::caller::{Caller, Role};
+use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::Session;
+use crate::store::Store;
+use crate::store::sessions::{Narrow, Place};
+
+/// Courses of one student that are asked for at once.
+const COURSES_AT_ONCE: usize = 16;
+/// How far back a student's list goes unless asked: what is still on or just over is in it.
+const BACK_HOURS: i64 = 12;
+
+/// A class as the caller may see it.
+#[derive(Debug)]
+pub enum View {
+    Owner { session: Session, invitees: Vec<Invitee> },
+    Invited(Session),
+}
+
+/// One class. To whom it is nothing, it does not exist.
+pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View, Error> {
+    let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
+    if session.is_owned_by(caller) {
+        let invitees = match session.audience.list() {
+            Some(list) => store.invitees(id, list).await?,
+            None => Vec::new(),
+        };
+        return Ok(View::Owner { session, invitees });
+    }
+    if is_invited(store, caller, &session).await? { Ok(View::Invited(session)) } else { Err(Refusal::NotFound.into()) }
+}
+
+/// Whether the class is for the caller: by access to its course, or by an address that the platform verified.
+pub async fn is_invited(store: &Store, caller: &Caller, session: &Session) -> Result<bool, Error> {
+    Ok(match &session.audience {
+        Audience::Standalone => false,
+        Audience::Course { id, .. } => {
+            store.enrollment(&caller.id, id).await?.is_some_and(|enrollment| enrollment.access_granted)
+        }
+        Audience::Invitees { list, .. } => match &caller.verified_email {
+            Some(email) => store.is_invited(&session.id, *list, email).await?,
+            None => false,
+        },
+    })
+}
+
+/// What a list is narrowed to, and where it goes on.
+#[derive(Debug, Default)]
+pub struct ListRequest {
+    pub narrow: Narrow,
+    pub course: Option<CourseId>,
+    pub after: Option<Place>,
+    pub limit: usize,
+}
+
+/// A page, and where the next begins.
+#[derive(Debug)]
+pub struct Listed {
+    pub sessions: Vec<Session>,
+    pub next: Option<Place>,
+}
+
+/// A trainer's own classes, by start.
+pub async fn list_own(store: &Store, trainer: &UserId, request: &ListRequest) -> Result<Listed, Error> {
+    let after = request.after.as_ref();
+    let (sessions, next) = match &request.course {
+        Some(course) => {
+            store.sessions_of_course(course, Some(trainer), &request.narrow, after, request.limit).await?
+        }
+        None => store.sessions_of_trainer(trainer, &request.narrow, after, request.limit).await?,
+    };
+    Ok(Listed { sessions, next })
+}
+
+/// A student's classes, by start: those of the courses that they have access to, and those that invite their
+/// verified address. Never standalone ones.
+pub async fn list_invited(store: &Store, caller: &Caller, request: &ListRequest, now: Timestamp) -> Result<Listed, Error> {
+    if caller.role != Role::Student {
+        return Err(Refusal::Forbidden.into());
+    }
+    let from = request.narrow.from.unwrap_or_else(|| now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now));
+    let narrow = Narrow { from: Some(from), ..request.narrow.clone() };
+    let invitations = async {
+        match &caller.verified_email {
+            Some(email) => store.invitations(email, from, narrow.to.unwrap_or(Timestamp::MAX)).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (enrollments, invitations) = try_join!(store.enrollments(&caller.id), invitations)?;
+
+    // One class more than the page holds tells whether there is another page.
+    let wanted = request.limit + 1;
+    let courses = enrollments.into_iter().filter(|enrollment| enrollment.access_granted);
+    let of_courses = stream::iter(courses.map(|enrollment| enrollment.course))
+        .map(|course| {
+            let narrow = &narrow;
+            async move { store.sessions_of_course(&course, None, narrow, request.after.as_ref(), wanted).await }
+        })
+        .buffer_unordered(COURSES_AT_ONCE)
+        .try_fold(Vec::new(), |mut all, (sessions, _)| async move {
+            all.extend(sessions);
+            Ok(all)
+        });
+    let by_address = async {
+        if invitations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = invitations.iter().map(|invitation| invitation.session.clone()).collect();
+        store.sessions(&ids).await
+    };
+    let (of_courses, by_address) = try_join!(of_courses, by_address)?;
+
+    // The index may still know an invitation that was withdrawn, or an earlier start: the class itself decides.
+    let in_force = by_address.into_iter().filter(|session| {
+        let listed = |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
+        let behind = request.after.as_ref().is_none_or(|after| (session.starts_at, &session.id) > (after.starts_at, &after.id));
+        session.audience.list().is_some_and(listed) && behind && session.starts_at >= from
+    });
+    let sorted: BTreeMap<_, _> =
+        of_courses.into_iter().chain(in_force).map(|session| ((session.starts_at, session.id.clone()), session)).collect();
+    let mut sessions: Vec<_> = sorted.into_values().take(wanted).collect();
+    let more = sessions.len() == wanted;
+    sessions.truncate(request.limit);
+    let next = if more { sessions.last().map(Place::of) } else { None };
+    Ok(Listed { sessions, next })
+}

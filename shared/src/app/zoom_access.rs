@@ -1,0 +1,220 @@
+//! A fresh Zoom token for a trainer.
+//!
+//! Every refresh kills the refresh token that it was made with, so of all processes exactly one may refresh:
+//!
+//! ```text
+//! token has ≥ 5 min ─────────────────────────────────────────────→ use it
+//! else take the lease (conditional write) ─ refused ─→ wait, read again
+//!        │
+//!        ├─ Zoom gives new tokens ─→ save them (if nothing newer is there) ─→ use them
+//!        ├─ Zoom says invalid_grant ─→ reauth_required and a notice (if nothing newer is there)
+//!        └─ silence ─→ give the lease back; the next one tries
+//! ```
+//!
+//! A refresher that dies leaves a lease that runs out. Had it got new tokens and not saved them, the old ones are
+//! refused next, and the trainer is asked to connect again: Zoom offers no way to learn the lost ones.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Tools;
+use super::error::Error;
+use crate::crypt::{Binding, Sealed};
+use crate::domain::change::{Announcement, What};
+use crate::domain::connection::{Connection, Health};
+use crate::domain::id::UserId;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::whole_milli;
+use crate::secrets::SecretSet;
+use crate::store::error::CommitError;
+use crate::store::{connections, outbox};
+use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
+
+/// How long a refresher keeps others away: twice what its call to Zoom and its writes may take.
+const LEASE_SECONDS: i64 = 20;
+/// The pause between two looks at somebody else's refresh, with half as much again of jitter.
+const WAIT_MS: u64 = 150;
+/// Looks before giving up: about 8 s, longer than a refresh takes when Zoom answers at all.
+const LOOKS: u32 = 45;
+/// Tries to save new tokens. They exist nowhere else, so this is worth more than other writes.
+const SAVES: u32 = 4;
+
+pub const ACCESS_FIELD: &str = "access_token";
+pub const REFRESH_FIELD: &str = "refresh_token";
+
+/// A connection with a token that serves.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub connection: Connection,
+    pub access: Access,
+}
+
+pub(super) fn binding<'a>(trainer: &'a UserId, field: &'a str) -> Binding<'a> {
+    Binding { owner: trainer.as_str(), field }
+}
+
+pub(super) fn app(secrets: &SecretSet) -> Result<ClientCredentials<'_>, Error> {
+    let (id, secret) = secrets.zoom_client()?;
+    Ok(ClientCredentials { id, secret })
+}
+
+impl Tools {
+    /// A token of `trainer` with at least five minutes left, given what was read of their connection.
+    pub async fn fresh(&self, trainer: &UserId, read: Option<Connection>) -> Result<Ready, Error> {
+        self.usable(trainer, read, None).await
+    }
+
+    /// Another token than `refused`, which Zoom did not accept though it should have.
+    pub async fn renewed(&self, refused: &Ready) -> Result<Ready, Error> {
+        let trainer = &refused.connection.trainer;
+        let now_read = self.store.connection(trainer).await?;
+        self.usable(trainer, now_read, Some(&refused.connection.access_token)).await
+    }
+
+    async fn usable(&self, trainer: &UserId, read: Option<Connection>, refused: Option<&Sealed>) -> Result<Ready, Error> {
+        let holder = self.holder();
+        let mut read = read;
+        for _ in 0..LOOKS {
+            let connection = read.ok_or(Refusal::ZoomNotConnected)?;
+            if connection.health == Health::ReauthRequired {
+                return Err(Refusal::ReauthRequired.into());
+            }
+            let now = self.clock.now();
+            if connection.is_fresh(now) && refused != Some(&connection.access_token) {
+                return self.ready(connection).await;
+            }
+            if !connection.is_leased(now) {
+                let until = whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now);
+                match self.store.commit_one(connections::lease(&connection, &holder, until, now)).await {
+                    Ok(()) => match self.refresh(&connection, &holder, now).await? {
+                        Some(ready) => return Ok(ready),
+                        // Something newer is there: connected again, or disconnected. Look at that.
+                        None => {
+                            read = self.store.connection(trainer).await?;
+                            continue;
+                        }
+                    },
+                    Err(CommitError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS / 2))).await;
+            read = self.store.connection(trainer).await?;
+        }
+        Err(Error::busy("another process has been refreshing the token for too long"))
+    }
+
+    async fn ready(&self, connection: Connection) -> Result<Ready, Error> {
+        let secrets = self.secrets.get(self.clock.now()).await?;
+        let token = secrets.keyring()?.open(&connection.access_token, &binding(&connection.trainer, ACCESS_FIELD))?;
+        let api_base = self.zoom.api_base(connection.api_url.as_deref());
+        Ok(Ready { access: Access { token, api_base }, connection })
+    }
+
+    /// Refreshes under the lease. `None` when the connection was replaced or deleted meanwhile.
+    async fn refresh(&self, connection: &Connection, holder: &str, now: Timestamp) -> Result<Option<Ready>, Error> {
+        let secrets = self.secrets.get(now).await?;
+        let bound = binding(&connection.trainer, REFRESH_FIELD);
+        let refresh_token = secrets.keyring()?.open(&connection.refresh_token, &bound)?;
+        match self.zoom.refresh(app(&secrets)?, &refresh_token, now).await {
+            Ok(grant) => {
+                let next = self.sealed(connection, &grant, &secrets)?;
+                if !self.save_refreshed(&next, connection, holder).await? {
+                    return Ok(None);
+                }
+                tracing::info!(event = "zoom.token_refreshed");
+                let api_base = self.zoom.api_base(next.api_url.as_deref());
+                Ok(Some(Ready { access: Access { token: grant.access_token, api_base }, connection: next }))
+            }
+            Err(ZoomError::Reconnect) => {
+                if self.lost(connection, holder, now).await? { Err(Refusal::ReauthRequired.into()) } else { Ok(None) }
+            }
+            Err(error) => {
+                // The lease would run out by itself; giving it back spares the next one the wait.
+                if let Err(error) = self.store.commit_one(connections::unlease(connection, holder)).await {
+                    tracing::warn!(event = "zoom.lease_left", %error);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The connection with new tokens, encrypted under the current key.
+    fn sealed(&self, connection: &Connection, grant: &Grant, secrets: &SecretSet) -> Result<Connection, Error> {
+        let keyring = secrets.keyring()?;
+        let seal = |token: &crate::secret::Secret, field| {
+            keyring.seal(token.expose(), &binding(&connection.trainer, field), &self.random)
+        };
+        Ok(Connection {
+            access_token: seal(&grant.access_token, ACCESS_FIELD),
+            refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
+            access_expires_at: grant.expires_at,
+            scopes: if grant.scopes.is_empty() { connection.scopes.clone() } else { grant.scopes.clone() },
+            api_url: grant.api_url.clone().or_else(|| connection.api_url.clone()),
+            version: connection.version + 1,
+            lease: None,
+            ..connection.clone()
+        })
+    }
+
+    /// Saves new tokens; `false` when they are not wanted any more.
+    async fn save_refreshed(&self, next: &Connection, begun_with: &Connection, holder: &str) -> Result<bool, Error> {
+        for attempt in 1.. {
+            match self.store.commit_one(connections::refreshed(next, begun_with, holder)).await {
+                Ok(()) => return Ok(true),
+                Err(CommitError::Refused(_)) => {
+                    // Refused, or written by a try whose answer was lost: only a look tells.
+                    let stored = self.store.connection(&next.trainer).await?;
+                    return Ok(stored.is_some_and(|stored| stored.refresh_token == next.refresh_token));
+                }
+                Err(CommitError::Store(error)) if attempt < SAVES => {
+                    tracing::warn!(event = "zoom.token_save_retry", attempt, %error);
+                    tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS))).await;
+                }
+                Err(error) => {
+                    tracing::error!(event = "zoom.token_lost", %error);
+                    return Err(error.into());
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Marks the grant dead and has the trainer told; `false` when a newer grant is there.
+    async fn lost(&self, connection: &Connection, holder: &str, now: Timestamp) -> Result<bool, Error> {
+        let notice = Announcement {
+            at: whole_milli(now),
+            what: What::ReauthRequired { trainer: connection.trainer.clone(), version: connection.version },
+        };
+        let actions = vec![connections::needs_reauth(connection, holder), outbox::announce(&notice)];
+        match self.store.commit(actions).await {
+            Ok(()) => {
+                tracing::warn!(event = "zoom.reauth_required");
+                self.queue.nudge(&notice).await;
+                Ok(true)
+            }
+            Err(CommitError::Refused(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Calls Zoom with a token of the trainer; when Zoom does not accept it, once more with another.
+macro_rules! with_token {
+    ($tools:expr, $ready:expr, |$access:ident| $call:expr) => {{
+        let $access = &$ready.access;
+        match $call.await {
+            Err($crate::zoom::ZoomError::Unauthorized) => match $tools.renewed(&$ready).await {
+                Ok(renewed) => {
+                    $ready = renewed;
+                    let $access = &$ready.access;
+                    $call.await.map_err($crate::app::meeting::MeetingError::from)
+                }
+                Err(error) => Err($crate::app::meeting::MeetingError::Other(error)),
+            },
+            answer => answer.map_err($crate::app::meeting::MeetingError::from),
+        }
+    }};
+}
+pub(super) use with_token;

@@ -1,0 +1,322 @@
+//! A class as its trainer asks for it: everything that the contract says of the save body, checked.
+
+use std::collections::HashSet;
+
+use jiff::{Timestamp, civil};
+use serde::Deserialize;
+
+use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
+use super::id::CourseId;
+use super::refusal::{FieldError, Refusal};
+use super::session::Provider;
+use super::settings::MeetingSettings;
+use super::text::{Description, Email, PersonName, Title};
+use super::time::{Zone, plus_minutes, whole_second};
+
+/// The shortest and longest class, in minutes.
+pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
+/// How far ahead a class may be scheduled: beyond it a typing error is likelier than a plan.
+pub const AHEAD_LIMIT_MINUTES: i64 = 2 * 366 * 24 * 60;
+/// The longest link that browsers and mail clients agree on.
+pub const URL_LIMIT_BYTES: usize = 2000;
+
+/// The save body as it comes in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveBody {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub audience_type: Option<AudienceKind>,
+    pub course_id: Option<String>,
+    pub invitees: Option<Vec<InviteeBody>>,
+    pub starts_at: Option<String>,
+    pub timezone: Option<String>,
+    pub duration_minutes: Option<i64>,
+    pub record_session: Option<bool>,
+    pub provider: Option<Provider>,
+    pub join_url: Option<String>,
+    pub settings: Option<MeetingSettings>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteeBody {
+    pub email: String,
+    pub name: Option<String>,
+}
+
+/// The save body, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub title: Title,
+    pub description: Description,
+    pub audience: AudienceDraft,
+    pub starts_at: Timestamp,
+    pub zone: Zone,
+    pub duration_minutes: u16,
+    pub record_session: bool,
+    pub place: Place,
+    pub settings: MeetingSettings,
+}
+
+/// Where the class is to meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Zoom,
+    /// An https link that the trainer pasted.
+    Manual { join_url: String },
+}
+
+impl Place {
+    pub fn provider(&self) -> Provider {
+        match self {
+            Self::Zoom => Provider::Zoom,
+            Self::Manual { .. } => Provider::Manual,
+        }
+    }
+}
+
+impl Draft {
+    /// Checks a save body at `now`. All that is wrong is told at once, field by field.
+    pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
+        let mut errors = Vec::new();
+        let title = required(&mut errors, "title", body.title.as_deref(), |text| Title::parse(text));
+        let description = parsed(&mut errors, "description", Description::parse(body.description.as_deref().unwrap_or_default()));
+        let zone = match &body.timezone {
+            Some(name) => parsed(&mut errors, "timezone", Zone::parse(name)),
+            None => Some(default_zone.clone()),
+        };
+        let starts_at = match (&body.starts_at, &zone) {
+            (None, _) => missing(&mut errors, "starts_at"),
+            (Some(_), None) => None,
+            (Some(text), Some(zone)) => parsed(&mut errors, "starts_at", start(text, zone, now)),
+        };
+        let duration_minutes = required(&mut errors, "duration_minutes", body.duration_minutes, |minutes| {
+            u16::try_from(minutes).ok().filter(|_| DURATION_MINUTES.contains(&minutes)).ok_or_else(|| {
+                format!("must be from {} to {} minutes", DURATION_MINUTES.start(), DURATION_MINUTES.end())
+            })
+        });
+        let audience = audience(&mut errors, body.audience_type, body.course_id, body.invitees);
+        let place = place(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
+        let record_session = body.record_session.unwrap_or(false);
+        let settings = body.settings.unwrap_or_default();
+        if place.as_ref().is_some_and(|place| place.provider() == Provider::Manual) {
+            if record_session {
+                errors.push(FieldError::new("record_session", "only classes on Zoom can be recorded"));
+            }
+            if settings != MeetingSettings::default() {
+                errors.push(FieldError::new("settings", "only classes on Zoom have settings"));
+            }
+        }
+        match (title, description, audience, starts_at, zone, duration_minutes, place) {
+            (Some(title), Some(description), Some(audience), Some(starts_at), Some(zone), Some(duration_minutes), Some(place))
+                if errors.is_empty() =>
+            {
+                Ok(Self { title, description, audience, starts_at, zone, duration_minutes, record_session, place, settings })
+            }
+            _ => Err(Refusal::Invalid(errors)),
+        }
+    }
+
+    pub fn invitee_count(&self) -> usize {
+        match &self.audience {
+            AudienceDraft::Invitees(invitees) => invitees.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn missing<T>(errors: &mut Vec<FieldError>, field: &str) -> Option<T> {
+    errors.push(FieldError::new(field, "is required"));
+    None
+}
+
+fn parsed<T, E: ToString>(errors: &mut Vec<FieldError>, field: &str, result: Result<T, E>) -> Option<T> {
+    result.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+}
+
+fn required<I, T, E: ToString>(errors: &mut Vec<FieldError>, field: &str, value: Option<I>, parse: impl FnOnce(I) -> Result<T, E>) -> Option<T> {
+    match value {
+        Some(value) => parsed(errors, field, parse(value)),
+        None => missing(errors, field),
+    }
+}
+
+/// Reads a start: an instant (RFC 3339), or a local time without an offset, which is read in `zone`.
+fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
+    let at = match text.parse::<Timestamp>() {
+        Ok(at) => at,
+        Err(_) => {
+            let local: civil::DateTime = text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
+            zone.instant(local).ok_or_else(|| format!("does not exist in {zone}: the clocks are put forward then"))?
+        }
+    };
+    let at = whole_second(at);
+    if at <= now {
+        return Err("must lie in the future".to_owned());
+    }
+    if at > plus_minutes(now, AHEAD_LIMIT_MINUTES) {
+        return Err("must lie within two years".to_owned());
+    }
+    Ok(at)
+}
+
+fn audience(
+    errors: &mut Vec<FieldError>,
+    kind: Option<AudienceKind>,
+    course_id: Option<String>,
+    invitees: Option<Vec<InviteeBody>>,
+) -> Option<AudienceDraft> {
+    let Some(kind) = kind else { return missing(errors, "audience_type") };
+    if course_id.is_some() && kind != AudienceKind::Course {
+        errors.push(FieldError::new("course_id", "belongs to audience_type course only"));
+    }
+    if invitees.is_some() && kind != AudienceKind::Invitees {
+        errors.push(FieldError::new("invitees", "belongs to audience_type invitees only"));
+    }
+    match kind {
+        AudienceKind::Standalone => Some(AudienceDraft::Standalone),
+        AudienceKind::Course => {
+            required(errors, "course_id", course_id, |id| CourseId::parse(&id)).map(AudienceDraft::Course)
+        }
+        AudienceKind::Invitees => match invitees {
+            None => missing(errors, "invitees"),
+            Some(bodies) => invitee_list(errors, bodies).map(AudienceDraft::Invitees),
+        },
+    }
+}
+
+/// Checks the addresses and keeps the first of each; a repeated address is one person, not an error.
+fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Option<Vec<Invitee>> {
+    if bodies.is_empty() || bodies.len() > INVITEE_LIMIT {
+        errors.push(FieldError::new("invitees", format!("must have 1 to {INVITEE_LIMIT} entries")));
+        return None;
+    }
+    let mut seen = HashSet::new();
+    let mut invitees = Vec::with_capacity(bodies.len());
+    for (index, body) in bodies.into_iter().enumerate() {
+        let email = parsed(errors, &format!("invitees[{index}].email"), Email::parse(&body.email));
+        let name = match body.name.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(name) => parsed(errors, &format!("invitees[{index}].name"), PersonName::parse(name)),
+        };
+        if let Some(email) = email
+            && seen.insert(email.clone())
+        {
+            invitees.push(Invitee { email, name });
+        }
+    }
+    Some(invitees)
+}
+
+fn place(errors: &mut Vec<FieldError>, provider: Provider, join_url: Option<String>) -> Option<Place> {
+    match (provider, join_url) {
+        (Provider::Zoom, None) => Some(Place::Zoom),
+        (Provider::Zoom, Some(_)) => {
+            errors.push(FieldError::new("join_url", "belongs to provider manual only"));
+            None
+        }
+        (Provider::Manual, url) => {
+            required(errors, "join_url", url, |url| https(&url)).map(|join_url| Place::Manual { join_url })
+        }
+    }
+}
+
+/// An https link with a host, and without a user and password that would travel with it.
+fn https(text: &str) -> Result<String, &'static str> {
+    let url = url::Url::parse(text.trim()).map_err(|_| "is not a link")?;
+    let plain = url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none();
+    if !plain {
+        return Err("must be an https link");
+    }
+    if url.as_str().len() > URL_LIMIT_BYTES {
+        return Err("is too long");
+    }
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW: &str = "2026-11-21T09:00:00Z";
+
+    fn check(patch: Value) -> Result<Draft, Vec<String>> {
+        let mut body = json!({
+            "title": "Algebra I", "audience_type": "standalone", "starts_at": "2026-12-01T09:00:00Z",
+            "timezone": "Europe/Berlin", "duration_minutes": 60,
+        });
+        for (field, value) in patch.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        let body: SaveBody = serde_json::from_value(body).unwrap();
+        match Draft::check(body, &Zone::utc(), NOW.parse().unwrap()) {
+            Ok(draft) => Ok(draft),
+            Err(Refusal::Invalid(errors)) => Err(errors.into_iter().map(|e| e.field).collect()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_may_be_saved_and_which_field_is_named_when_not() {
+        let many: Vec<Value> = (0..1001).map(|n| json!({"email": format!("s{n}@example.test")})).collect();
+        let refused = [
+            (json!({"title": null}), "title"),
+            (json!({"title": "x".repeat(201)}), "title"),
+            (json!({"description": "x".repeat(2001)}), "description"),
+            (json!({"starts_at": NOW}), "starts_at"),
+            (json!({"starts_at": "2026-11-20T09:00:00Z"}), "starts_at"),
+            (json!({"starts_at": "tomorrow"}), "starts_at"),
+            (json!({"starts_at": "2029-01-01T00:00:00Z"}), "starts_at"),
+            (json!({"starts_at": "2027-03-28T02:30:00"}), "starts_at"),
+            (json!({"timezone": "Mars/Olympus"}), "timezone"),
+            (json!({"duration_minutes": 14}), "duration_minutes"),
+            (json!({"duration_minutes": 481}), "duration_minutes"),
+            (json!({"audience_type": null}), "audience_type"),
+            (json!({"course_id": "course-1"}), "course_id"),
+            (json!({"invitees": []}), "invitees"),
+            (json!({"audience_type": "course"}), "course_id"),
+            (json!({"audience_type": "course", "course_id": "a#b"}), "course_id"),
+            (json!({"audience_type": "invitees"}), "invitees"),
+            (json!({"audience_type": "invitees", "invitees": []}), "invitees"),
+            (json!({"audience_type": "invitees", "invitees": many}), "invitees"),
+            (json!({"audience_type": "invitees", "invitees": [{"email": "a@b.cd"}, {"email": "nobody"}]}), "invitees[1].email"),
+            (json!({"join_url": "https://meet.example.test/a"}), "join_url"),
+            (json!({"provider": "manual"}), "join_url"),
+            (json!({"provider": "manual", "join_url": "http://meet.example.test/a"}), "join_url"),
+            (json!({"provider": "manual", "join_url": "javascript:alert(1)"}), "join_url"),
+            (json!({"provider": "manual", "join_url": "https://me:pw@meet.example.test/a"}), "join_url"),
+            (json!({"provider": "manual", "join_url": "https://meet.example.test/a", "record_session": true}), "record_session"),
+        ];
+        for (patch, field) in refused {
+            assert_eq!(check(patch.clone()), Err(vec![field.to_owned()]), "{patch:.200}");
+        }
+        assert_eq!(
+            check(json!({"title": "", "duration_minutes": 0, "timezone": "?"})),
+            Err(vec!["title".to_owned(), "timezone".to_owned(), "duration_minutes".to_owned()]),
+            "all that is wrong is told at once"
+        );
+    }
+
+    #[test]
+    fn a_start_is_an_instant_or_a_local_time_in_the_zone() {
+        for (text, expected) in [
+            ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
+            ("2026-12-01T10:00:00.750+01:00", "2026-12-01T09:00:00Z"),
+            ("2026-12-01T10:00:00", "2026-12-01T09:00:00Z"),
+            ("2027-10-31T02:30:00", "2027-10-31T00:30:00Z"),
+        ] {
+            assert_eq!(check(json!({"starts_at": text})).unwrap().starts_at.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_address_is_one_person() {
+        let draft = check(json!({"audience_type": "invitees", "invitees": [
+            {"email": "Ada@Example.test", "name": "Ada"}, {"email": "ada@example.test"}, {"email": "bob@example.test", "name": " "},
+        ]}))
+        .unwrap();
+        assert_eq!(draft.invitee_count(), 2);
+    }
+}

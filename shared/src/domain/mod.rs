@@ -1,0 +1,19 @@
+//! What the system knows, as values: no clock, no randomness, no I/O, nothing async.
+//! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
+
+pub mod audience;
+pub mod caller;
+pub mod change;
+pub mod connection;
+pub mod directory;
+pub mod draft;
+pub mod id;
+pub mod plan;
+pub mod refusal;
+pub mod reminder;
+pub mod scope;
+pub mod session;
+pub mod settings;
+pub mod text;
+pub mod time;
+pub mod window;

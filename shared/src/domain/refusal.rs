@@ -1,0 +1,61 @@
+//! Why something is refused, in the words of the contract's error codes.
+
+use jiff::Timestamp;
+
+/// One field of a request that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's path in the body, as in `invitees[3].email`.
+    pub field: String,
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
+        Self { field: field.into(), message: message.to_string() }
+    }
+}
+
+/// A decision against the caller. Nothing was changed, and asking again in the same way will not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the role does not allow this")]
+    Forbidden,
+    #[error("live classes are switched off")]
+    FeatureDisabled,
+    #[error("a plan with live classes is needed")]
+    PlanRequired,
+    #[error("the plan's limit is reached: {0}")]
+    PlanLimit(String),
+    #[error("no such thing, or not the caller's")]
+    NotFound,
+    #[error("the request is not valid")]
+    Invalid(Vec<FieldError>),
+    #[error("no Zoom account is connected")]
+    ZoomNotConnected,
+    #[error("the Zoom account must be connected again")]
+    ReauthRequired,
+    #[error("the Zoom connection lacks scopes: {}", .0.join(" "))]
+    MissingScopes(Vec<String>),
+    #[error("the class was cancelled")]
+    SessionCancelled,
+    #[error("the class is over")]
+    SessionEnded,
+    #[error("the class cannot be joined before {opens_at}")]
+    TooEarly { opens_at: Timestamp },
+    #[error("the host is not in the class yet")]
+    WaitingForHost,
+    #[error("{0}")]
+    Conflict(&'static str),
+    #[error("the class has changed since; its version is now {version}")]
+    PreconditionFailed { version: u64 },
+    #[error("the Idempotency-Key was used with another body")]
+    IdempotencyKeyReused,
+}
+
+impl Refusal {
+    /// A single wrong field.
+    pub fn field(field: &str, message: impl ToString) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+}

@@ -1,0 +1,158 @@
+//! A session: one live class, its states, and who may change it how.
+
+use jiff::Timestamp;
+
+use super::audience::{Audience, Invitee};
+use super::caller::{Caller, Role};
+use super::id::{MeetingId, SessionId, UserId};
+use super::refusal::Refusal;
+use super::settings::MeetingSettings;
+use super::text::{Description, Title};
+use super::time::{Zone, plus_minutes};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Scheduled,
+    Live,
+    Ended,
+    Cancelled,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Live => "live",
+            Self::Ended => "ended",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "scheduled" => Some(Self::Scheduled),
+            "live" => Some(Self::Live),
+            "ended" => Some(Self::Ended),
+            "cancelled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+
+/// Where a class meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    Zoom,
+    /// Anywhere that has a link: the trainer pastes it.
+    Manual,
+}
+
+/// Who caused a class to exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The trainer, in person.
+    Manual,
+    /// The host platform's back end.
+    Service,
+    /// The host platform, upon a payment.
+    Payment,
+    /// The host platform, by a timetable.
+    Schedule,
+}
+
+/// The meeting behind a class. What could let a stranger in is encrypted wherever it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meeting {
+    /// Zoom's number; a pasted link has none.
+    pub id: Option<MeetingId>,
+    pub join_url: crate::crypt::Sealed,
+    pub passcode: Option<crate::crypt::Sealed>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub id: SessionId,
+    pub trainer: UserId,
+    pub title: Title,
+    pub description: Description,
+    pub audience: Audience,
+    pub starts_at: Timestamp,
+    pub zone: Zone,
+    pub duration_minutes: u16,
+    pub provider: Provider,
+    pub record_session: bool,
+    pub settings: MeetingSettings,
+    pub status: Status,
+    pub source: Source,
+    pub meeting: Meeting,
+    /// The calendar entry's SEQUENCE (RFC 5545, section 3.8.7.4).
+    pub ics_sequence: u32,
+    /// Rises with every change that its owner makes; the entity tag of the API.
+    pub version: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub cancelled_at: Option<Timestamp>,
+    pub actual_started_at: Option<Timestamp>,
+    pub actual_ended_at: Option<Timestamp>,
+}
+
+impl Session {
+    pub fn ends_at(&self) -> Timestamp {
+        plus_minutes(self.starts_at, self.duration_minutes.into())
+    }
+
+    pub fn is_owned_by(&self, caller: &Caller) -> bool {
+        caller.role == Role::Trainer && caller.id == self.trainer
+    }
+
+    /// Refuses to those who do not own the class, in the words that hide whether there is one.
+    pub fn owned_by(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.is_owned_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
+    }
+
+    /// Whether the class may still be edited.
+    pub fn editable(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Scheduled => Ok(()),
+            Status::Live => Err(Refusal::Conflict("the class is running; it can be edited when it is over")),
+            Status::Ended => Err(Refusal::SessionEnded),
+            Status::Cancelled => Err(Refusal::SessionCancelled),
+        }
+    }
+
+    /// What cancelling at `now` makes of the class; `None` when it was cancelled before.
+    pub fn cancel(&self, now: Timestamp) -> Result<Option<Self>, Refusal> {
+        match self.status {
+            Status::Cancelled => Ok(None),
+            Status::Ended => Err(Refusal::SessionEnded),
+            Status::Scheduled | Status::Live => Ok(Some(Self {
+                status: Status::Cancelled,
+                cancelled_at: Some(now),
+                updated_at: now,
+                version: self.version + 1,
+                ics_sequence: self.ics_sequence + 1,
+                ..self.clone()
+            })),
+        }
+    }
+
+    /// Whether those invited must be given a new calendar entry once `self` has become `next`
+    /// (RFC 5546, section 2.1.4: the sequence rises with every change that matters to an attendee).
+    pub fn calendar_differs(&self, next: &Self) -> bool {
+        self.title != next.title
+            || self.description != next.description
+            || self.starts_at != next.starts_at
+            || self.zone != next.zone
+            || self.duration_minutes != next.duration_minutes
+    }
+}
+
+/// Adds what its owner may know of an invitee list to a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionWithInvitees {
+    pub session: Session,
+    pub invitees: Vec<Invitee>,
+}

@@ -1,0 +1,169 @@
+//! Bounded text. What a person typed becomes one of these at the edge, or is refused with the reason.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Zoom's limit for a topic, and the longest subject that mail clients still show sensibly.
+pub const TITLE_LIMIT_CHARS: usize = 200;
+/// Zoom's limit for an agenda.
+pub const DESCRIPTION_LIMIT_CHARS: usize = 2000;
+/// Generous for a person's name in any script.
+pub const NAME_LIMIT_CHARS: usize = 200;
+/// RFC 5321, section 4.5.3.1.3: a path is at most 256 octets, two of them the angle brackets.
+pub const EMAIL_LIMIT_BYTES: usize = 254;
+
+/// Why a text was refused, in words that fit behind a field's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadText {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must have at most {limit} characters")]
+    TooLong { limit: usize },
+    #[error("must not contain control characters")]
+    Control,
+    #[error("is not an e-mail address")]
+    NotAnEmail,
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn parse(text: &str) -> Result<Self, BadText> {
+                let parse: fn(&str) -> Result<String, BadText> = $parse;
+                parse(text).map(Self)
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadText;
+            fn try_from(text: String) -> Result<Self, BadText> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+    };
+}
+
+text!(
+    /// A class's or a course's title: one line, 1 to 200 characters.
+    Title,
+    |text| one_line(text, TITLE_LIMIT_CHARS)
+);
+text!(
+    /// A person's name: one line, 1 to 200 characters.
+    PersonName,
+    |text| one_line(text, NAME_LIMIT_CHARS)
+);
+text!(
+    /// A class's description: lines of text, up to 2,000 characters.
+    Description,
+    |text| lines(text, DESCRIPTION_LIMIT_CHARS)
+);
+text!(
+    /// An e-mail address in lower case, so that equal people compare equal. RFC 5321 lets the part before the `@`
+    /// be case-sensitive; no mail service of note makes use of that, and people type as they like.
+    Email,
+    email
+);
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Trimmed, without control characters: CR and LF would end a mail header, NUL a C string.
+fn one_line(text: &str, limit: usize) -> Result<String, BadText> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(BadText::Empty);
+    }
+    if text.chars().count() > limit {
+        return Err(BadText::TooLong { limit });
+    }
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(BadText::Control);
+    }
+    Ok(text.to_owned())
+}
+
+/// Trimmed at the end, line ends as LF, no other control characters than tabs.
+fn lines(text: &str, limit: usize) -> Result<String, BadText> {
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim_end();
+    if text.chars().count() > limit {
+        return Err(BadText::TooLong { limit });
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(BadText::Control);
+    }
+    Ok(text.to_owned())
+}
+
+fn email(text: &str) -> Result<String, BadText> {
+    let text = text.trim();
+    if text.len() > EMAIL_LIMIT_BYTES {
+        return Err(BadText::TooLong { limit: EMAIL_LIMIT_BYTES });
+    }
+    // Quoted local parts and address literals are legal and used by nobody but those who probe a parser.
+    let plain = !text.contains(['"', '[', ']', '(', ')', '<', '>', ',', ';', ':', '\\'])
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let address = email_address::EmailAddress::from_str(text).map_err(|_| BadText::NotAnEmail)?;
+    if !plain || !address.domain().contains('.') {
+        return Err(BadText::NotAnEmail);
+    }
+    Ok(text.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_one_line_of_1_to_200_characters() {
+        let cases = [
+            ("  Algebra I ", Ok("Algebra I")),
+            ("", Err(BadText::Empty)),
+            (" \t ", Err(BadText::Empty)),
+            ("a\r\nBcc: x@y.z", Err(BadText::Control)),
+            ("a\0b", Err(BadText::Control)),
+            ("👩‍🏫 درس مباشر <script>=1+1", Ok("👩‍🏫 درس مباشر <script>=1+1")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Title::parse(text).as_ref().map(Title::as_str).map_err(|e| *e), expected, "{text:?}");
+        }
+        assert!(Title::parse(&"é".repeat(200)).is_ok(), "characters are counted, not bytes");
+        assert_eq!(Title::parse(&"é".repeat(201)), Err(BadText::TooLong { limit: 200 }));
+    }
+
+    #[test]
+    fn descriptions_keep_their_lines() {
+        assert_eq!(Description::parse("a\r\n\tb\n").unwrap().as_str(), "a\n\tb");
+        assert_eq!(Description::parse("a\u{1b}[2J"), Err(BadText::Control));
+        assert_eq!(Description::parse(&"x".repeat(2001)), Err(BadText::TooLong { limit: 2000 }));
+    }
+
+    #[test]
+    fn addresses_are_plain_and_lower_case() {
+        assert_eq!(Email::parse(" Ada.Lovelace+math@Example.TEST ").unwrap().as_str(), "ada.lovelace+math@example.test");
+        for bad in ["", "ada", "ada@", "@b.c", "ada@localhost", "a b@c.de", "a@b.c\r\nBcc: x@y.z", "\"a b\"@c.de", "a@[1.2.3.4]", "a@b.c,d@e.f"] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Zoom grants, in the tokens table: one per trainer, the trainer of each Zoom user, and OAuth attempts under way.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::error::{CommitError, StoreError};
+use super::item::{decode, encode};
+use super::schema::{Key, attr, limit};
+use super::tx::{Action, Changes, Guard, number, text};
+use super::{Found, Store};
+use crate::crypt::Sealed;
+use crate::domain::connection::{Connection, Health, Lease, ZoomUser};
+use crate::domain::id::UserId;
+use crate::domain::text::Email;
+use crate::domain::time::fixed;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    trainer_id: UserId,
+    health: Health,
+    zoom_user_id: String,
+    zoom_account_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_email: Option<Email>,
+    scopes: Vec<String>,
+    access_token: Sealed,
+    refresh_token: Sealed,
+    access_expires_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    api_url: Option<String>,
+    connected_at: Timestamp,
+    version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease_holder: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease_until: Option<Timestamp>,
+}
+
+impl From<&Connection> for Stored {
+    fn from(c: &Connection) -> Self {
+        Self {
+            trainer_id: c.trainer.clone(),
+            health: c.health,
+            zoom_user_id: c.zoom_user.id.clone(),
+            zoom_account_id: c.zoom_user.account_id.clone(),
+            zoom_email: c.zoom_user.email.clone(),
+            scopes: c.scopes.clone(),
+            access_token: c.access_token.clone(),
+            refresh_token: c.refresh_token.clone(),
+            access_expires_at: c.access_expires_at,
+            api_url: c.api_url.clone(),
+            connected_at: c.connected_at,
+            version: c.version,
+            lease_holder: None,
+            lease_until: None,
+        }
+    }
+}
+
+impl From<Stored> for Connection {
+    fn from(s: Stored) -> Self {
+        Self {
+            trainer: s.trainer_id,
+            health: s.health,
+            zoom_user: ZoomUser { id: s.zoom_user_id, account_id: s.zoom_account_id, email: s.zoom_email },
+            scopes: s.scopes,
+            access_token: s.access_token,
+            refresh_token: s.refresh_token,
+            access_expires_at: s.access_expires_at,
+            api_url: s.api_url,
+            connected_at: s.connected_at,
+            version: s.version,
+            lease: s.lease_holder.zip(s.lease_until).map(|(holder, until)| Lease { holder, until }),
+        }
+    }
+}
+
+/// Stores a grant in place of whatever was there, if that is still what was read (`before`).
+pub fn replace(connection: &Connection, before: Option<u64>) -> Action {
+    let guard = match before {
+        Some(version) => Guard::new().equals(attr::VERSION, number(version)),
+        None => Guard::new_item(),
+    };
+    Action::put(Key::Connection(&connection.trainer), encode(&Stored::from(connection)), guard)
+}
+
+/// Takes the right to refresh until `until`; refused when the tokens have changed since or another refreshes.
+pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Timestamp) -> Action {
+    let changes = Changes::new().set(attr::LEASE_HOLDER, text(holder)).set(attr::LEASE_UNTIL, text(fixed(until)));
+    let guard = Guard::new()
+        .equals(attr::VERSION, number(connection.version))
+        .absent_or_below(attr::LEASE_UNTIL, text(fixed(now)));
+    Action::update(Key::Connection(&connection.trainer), changes, guard)
+}
+
+fn held(connection: &Connection, holder: &str) -> Guard {
+    Guard::new().equals(attr::VERSION, number(connection.version)).equals(attr::LEASE_HOLDER, text(holder))
+}
+
+/// Gives the right to refresh back, with the tokens as they were.
+pub fn unlease(connection: &Connection, holder: &str) -> Action {
+    let changes = Changes::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
+    Action::update(Key::Connection(&connection.trainer), changes, held(connection, holder))
+}
+
+/// Stores what a refresh brought, over the connection that it was begun with and no other.
+pub fn refreshed(next: &Connection, begun_with: &Connection, holder: &str) -> Action {
+    let stored = Stored::from(next);
+    let changes = Changes::new()
+        .set(attr::ACCESS_TOKEN, text(stored.access_token.as_str()))
+        .set(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
+        .set(attr::ACCESS_EXPIRES_AT, text(stored.access_expires_at.to_string()))
+        .set(attr::SCOPES, aws_sdk_dynamodb::types::AttributeValue::L(stored.scopes.iter().map(text).collect()))
+        .set(attr::VERSION, number(stored.version))
+        .remove(attr::LEASE_HOLDER)
+        .remove(attr::LEASE_UNTIL);
+    let changes = match stored.api_url {
+        Some(url) => changes.set(attr::API_URL, text(url)),
+        None => changes.remove(attr::API_URL),
+    };
+    Action::update(Key::Connection(&next.trainer), changes, held(begun_with, holder))
+}
+
+/// Marks a grant dead, unless there is a newer one.
+pub fn needs_reauth(connection: &Connection, holder: &str) -> Action {
+    let changes = Changes::new()
+        .set(attr::HEALTH, text("reauth_required"))
+        .set(attr::VERSION, number(connection.version + 1))
+        .remove(attr::LEASE_HOLDER)
+        .remove(attr::LEASE_UNTIL);
+    Action::update(Key::Connection(&connection.trainer), changes, held(connection, holder))
+}
+
+/// Marks the grant of a trainer dead because its Zoom user was connected by somebody else.
+pub fn superseded(trainer: &UserId, version: u64) -> Action {
+    let changes = Changes::new().set(attr::HEALTH, text("reauth_required")).set(attr::VERSION, number(version + 1));
+    Action::update(Key::Connection(trainer), changes, Guard::new().equals(attr::VERSION, number(version)))
+}
+
+/// Forgets a grant, if it is still the one that was read.
+pub fn delete(connection: &Connection) -> Action {
+    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
+    Action::delete(Key::Connection(&connection.trainer), guard)
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredZoomUser {
+    trainer_id: UserId,
+}
+
+/// Points from a Zoom user to the trainer who connected it last.
+pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
+    Action::put(Key::ZoomUser(zoom_user), encode(&StoredZoomUser { trainer_id: trainer.clone() }), Guard::new())
+}
+
+/// Takes that pointer away. It is checked by whoever follows it, so one that comes too late does no harm.
+pub fn forget_zoom_user(zoom_user: &str) -> Action {
+    Action::delete(Key::ZoomUser(zoom_user), Guard::new())
+}
+
+/// An OAuth attempt between its two requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OauthAttempt {
+    pub trainer_id: UserId,
+    pub redirect_uri: String,
+    /// The PKCE verifier (RFC 7636), which never leaves us unencrypted but to Zoom.
+    pub verifier: Sealed,
+    pub expires: Timestamp,
+}
+
+impl Store {
+    pub async fn connection(&self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
+        self.get(Key::Connection(trainer)).await?.map(|item| decode::<Stored>(item).map(Connection::from)).transpose()
+    }
+
+    /// The trainer who connected a Zoom user last.
+    pub async fn trainer_of_zoom_user(&self, zoom_user: &str) -> Result<Option<UserId>, StoreError> {
+        let stored = self.get(Key::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
+        Ok(stored.map(|stored| stored.trainer_id))
+    }
+
+    /// Keeps an OAuth attempt under its nonce.
+    pub async fn begin_oauth(&self, nonce: &str, attempt: &OauthAttempt) -> Result<(), CommitError> {
+        let ttl = attempt.expires.saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
+        let mut item = encode(attempt);
+        item.insert(attr::TTL.to_owned(), number(ttl.unwrap_or(attempt.expires).as_second()));
+        self.write(Action::put(Key::OauthState(nonce), item, Guard::new_item())).await.map(drop)
+    }
+
+    /// Takes an OAuth attempt out: of several that try, one gets it.
+    pub async fn take_oauth(&self, nonce: &str) -> Result<Option<OauthAttempt>, StoreError> {
+        match self.write(Action::delete(Key::OauthState(nonce), Guard::existing_item())).await {
+            Ok(item) => item.map(decode).transpose(),
+            Err(CommitError::Refused(_)) => Ok(None),
+            Err(CommitError::Store(error)) => Err(error),
+        }
+    }
+}
+
+impl Found {
+    pub(crate) fn connection(&mut self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
+        self.take(Key::Connection(trainer)).map(|item| decode::<Stored>(item).map(Connection::from)).transpose()
+    }
+}

@@ -1,0 +1,170 @@
+//! The host platform's courses, people and settings, as it told them.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{ENROLLMENT_PREFIX, Key, STUDENT_PREFIX, attr, course_partition, index, student_sort, user_partition};
+use super::tx::{Action, Guard, text};
+use super::{Found, Range, Store};
+use crate::domain::directory::{Course, Enrollment, User};
+use crate::domain::id::{CourseId, UserId};
+use crate::domain::plan::Settings;
+use crate::domain::text::{Email, PersonName, Title};
+
+#[derive(Serialize, Deserialize)]
+struct StoredCourse {
+    course_id: CourseId,
+    title: Title,
+    trainer_id: UserId,
+}
+
+impl From<StoredCourse> for Course {
+    fn from(s: StoredCourse) -> Self {
+        Self { id: s.course_id, title: s.title, trainer: s.trainer_id }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEnrollment {
+    course_id: CourseId,
+    user_id: UserId,
+    email: Email,
+    name: PersonName,
+    access_granted: bool,
+}
+
+impl From<StoredEnrollment> for Enrollment {
+    fn from(s: StoredEnrollment) -> Self {
+        Self { course: s.course_id, user: s.user_id, email: s.email, name: s.name, access_granted: s.access_granted }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredUser {
+    user_id: UserId,
+    email: Email,
+    name: PersonName,
+    role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locale: Option<String>,
+}
+
+impl From<StoredUser> for User {
+    fn from(s: StoredUser) -> Self {
+        Self { id: s.user_id, email: s.email, name: s.name, role: s.role, plan: s.plan, locale: s.locale }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSettings {
+    settings: Settings,
+}
+
+pub fn put_course(course: &Course) -> Action {
+    let stored = StoredCourse { course_id: course.id.clone(), title: course.title.clone(), trainer_id: course.trainer.clone() };
+    Action::put(Key::Course(&course.id), encode(&stored), Guard::new())
+}
+
+pub fn delete_course(id: &CourseId) -> Action {
+    Action::delete(Key::Course(id), Guard::new())
+}
+
+pub fn put_enrollment(enrollment: &Enrollment) -> Action {
+    let mut item = encode(&StoredEnrollment {
+        course_id: enrollment.course.clone(),
+        user_id: enrollment.user.clone(),
+        email: enrollment.email.clone(),
+        name: enrollment.name.clone(),
+        access_granted: enrollment.access_granted,
+    });
+    item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
+    item.insert(attr::G1SK.to_owned(), text(student_sort(&enrollment.user)));
+    Action::put(Key::Enrollment { user: &enrollment.user, course: &enrollment.course }, item, Guard::new())
+}
+
+pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
+    Action::delete(Key::Enrollment { user, course }, Guard::new())
+}
+
+pub fn put_user(user: &User) -> Action {
+    let stored = StoredUser {
+        user_id: user.id.clone(),
+        email: user.email.clone(),
+        name: user.name.clone(),
+        role: user.role.clone(),
+        plan: user.plan.clone(),
+        locale: user.locale.clone(),
+    };
+    Action::put(Key::User(&user.id), encode(&stored), Guard::new())
+}
+
+pub fn delete_user(id: &UserId) -> Action {
+    Action::delete(Key::User(id), Guard::new())
+}
+
+pub fn put_settings(settings: &Settings) -> Action {
+    Action::put(Key::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
+}
+
+impl Store {
+    /// Carries out many statements; a thing that stands in the list twice must have been reduced to its last word.
+    pub async fn put_all(&self, actions: Vec<Action>) -> Result<(), StoreError> {
+        self.write_all(actions).await
+    }
+
+    /// Every course that a student is enrolled in, with or without access.
+    pub async fn enrollments(&self, user: &UserId) -> Result<Vec<Enrollment>, StoreError> {
+        let range = Range {
+            pk: user_partition(user),
+            prefix: Some(ENROLLMENT_PREFIX.to_owned()),
+            consistent: true,
+            ..Range::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
+        stored.map(|stored| stored.map(Enrollment::from)).collect()
+    }
+
+    pub async fn enrollment(&self, user: &UserId, course: &CourseId) -> Result<Option<Enrollment>, StoreError> {
+        let item = self.get(Key::Enrollment { user, course }).await?;
+        item.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).transpose()
+    }
+
+    /// Every enrollment in a course, as the index knows it.
+    pub async fn students(&self, course: &CourseId) -> Result<Vec<Enrollment>, StoreError> {
+        let range = Range {
+            index: Some(index::BY_OWNER),
+            pk: course_partition(course),
+            prefix: Some(STUDENT_PREFIX.to_owned()),
+            ..Range::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
+        stored.map(|stored| stored.map(Enrollment::from)).collect()
+    }
+
+    pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.get(Key::User(id)).await?.map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
+    }
+
+    pub async fn settings(&self) -> Result<Settings, StoreError> {
+        let stored = self.get(Key::Settings).await?.map(decode::<StoredSettings>).transpose()?;
+        Ok(stored.map(|stored| stored.settings).unwrap_or_default())
+    }
+}
+
+impl Found {
+    pub(crate) fn user(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.take(Key::User(id)).map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
+    }
+
+    pub(crate) fn course(&mut self, id: &CourseId) -> Result<Option<Course>, StoreError> {
+        self.take(Key::Course(id)).map(|item| decode::<StoredCourse>(item).map(Course::from)).transpose()
+    }
+
+    pub(crate) fn settings(&mut self) -> Result<Settings, StoreError> {
+        let stored = self.take(Key::Settings).map(decode::<StoredSettings>).transpose()?;
+        Ok(stored.map(|stored| stored.settings).unwrap_or_default())
+    }
+}

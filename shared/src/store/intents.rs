@@ -1,0 +1,81 @@
+//! Classes that are being made. The intent is stored before Zoom is asked for a meeting, so that whatever happens
+//! after, somebody knows that there may be one. It goes in the transaction that stores the class.
+//!
+//! ```text
+//! reserve ──→ Zoom makes a meeting ──→ commit (class in, intent out)
+//!    │                 │
+//!    │                 └─ refused: abandon (intent out, month's class given back)
+//!    └─ silence: the intent's time runs out; the next attempt or the repair sweep takes it over,
+//!       looks the meeting up at Zoom by its mark, and goes on or cleans up
+//! ```
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{Key, attr};
+use super::tx::{Action, Changes, Guard, text};
+use super::{Found, Store};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::time::fixed;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    pub session_id: SessionId,
+    pub trainer_id: UserId,
+    /// The hash of the body: a repeated create with another one is refused.
+    pub created_from: String,
+    /// Which attempt has it in hand, and until when.
+    pub attempt: String,
+    #[serde(with = "fixed_text")]
+    pub attempt_until: Timestamp,
+    /// The month in which it was counted.
+    pub starts_at: Timestamp,
+}
+
+/// Stored with milliseconds always, because conditions compare it as text.
+mod fixed_text {
+    use super::{Timestamp, fixed};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&fixed(*at))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}
+
+/// Stores the intent; refused when the class is already being made.
+pub fn reserve(intent: &Intent) -> Action {
+    Action::put(Key::Intent(&intent.session_id), encode(intent), Guard::new_item())
+}
+
+/// Takes over from an attempt whose time has run out.
+pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
+    let changes = Changes::new().set(attr::ATTEMPT, text(attempt)).set(attr::ATTEMPT_UNTIL, text(fixed(until)));
+    let guard = Guard::new()
+        .equals(attr::ATTEMPT, text(&intent.attempt))
+        .exists(attr::PK)
+        .absent_or_below(attr::ATTEMPT_UNTIL, text(fixed(now)));
+    Action::update(Key::Intent(&intent.session_id), changes, guard)
+}
+
+/// Ends the intent, with the class stored or given up; refused when another attempt has it by now.
+pub fn finish(session: &SessionId, attempt: &str) -> Action {
+    Action::delete(Key::Intent(session), Guard::new().equals(attr::ATTEMPT, text(attempt)))
+}
+
+impl Store {
+    pub async fn intent(&self, session: &SessionId) -> Result<Option<Intent>, StoreError> {
+        self.get(Key::Intent(session)).await?.map(decode).transpose()
+    }
+}
+
+impl Found {
+    pub(crate) fn intent(&mut self, session: &SessionId) -> Result<Option<Intent>, StoreError> {
+        self.take(Key::Intent(session)).map(decode).transpose()
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything that the tables are made of: access patterns, keys, indexes, attribute names, limits.
+//!
+//! Two tables. The main table holds classes and everything around them; the tokens table holds Zoom grants,
+//! so that a function without rights on it cannot read one, whatever it is asked.
+//!
+//! | access pattern | where | key condition | who |
+//! | --- | --- | --- | --- |
+//! | a class | main | `pk = SESSION#id`, `sk = SESSION` | save, cancel, reads |
+//! | a class that is being made | main | `pk = SESSION#id`, `sk = INTENT` | save, repair |
+//! | whom a class invites | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | owner's view, delivery |
+//! | whether a class invites an address | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
+//! | the class of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | Zoom's events |
+//! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
+//! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
+//! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
+//! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
+//! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
+//! | work that is due: reminders, repairs, announcements | main | `pk = DUE#queue#hour`, `sk <= now` | sweeps |
+//! | how far a queue of due work is done | main | `pk = SWEEP#queue` | sweeps |
+//! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
+//! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
+//! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
+//! | an address's invitations by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasing |
+//! | a trainer's grant | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | whoever calls Zoom |
+//! | the trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, Zoom's events |
+//! | an OAuth attempt under way | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
+//!
+//! There is no scan. What a person typed never stands in a key: ids are validated (`domain::id`), the rest is hashed.
+
+use jiff::Timestamp;
+
+use crate::crypt::sha256_hex;
+use crate::domain::audience::InviteeList;
+use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::text::Email;
+use crate::domain::time::{fixed, utc_hour};
+
+/// Attribute names. Expressions use them only as `#name` placeholders: many are reserved words.
+pub mod attr {
+    pub const PK: &str = "pk";
+    pub const SK: &str = "sk";
+    pub const G1PK: &str = "g1pk";
+    pub const G1SK: &str = "g1sk";
+    pub const G2PK: &str = "g2pk";
+    pub const G2SK: &str = "g2sk";
+    /// When DynamoDB may delete the item, in Unix seconds. Expiry itself is always compared with `now`.
+    pub const TTL: &str = "expires_at";
+    /// The shape of the item, for readers that are older or newer than its writer.
+    pub const V: &str = "v";
+
+    // Of a class.
+    pub const STATUS: &str = "status";
+    pub const COURSE_ID: &str = "course_id";
+    pub const VERSION: &str = "version";
+    pub const UPDATED_AT: &str = "updated_at";
+    pub const CANCELLED_AT: &str = "cancelled_at";
+    pub const ICS_SEQUENCE: &str = "ics_sequence";
+    pub const CLAIM: &str = "claim";
+    pub const CLAIM_UNTIL: &str = "claim_until";
+
+    // Of a class that is being made.
+    pub const ATTEMPT: &str = "attempt";
+    pub const ATTEMPT_UNTIL: &str = "attempt_until";
+
+    // Of a counter.
+    pub const COUNT: &str = "count";
+
+    // Of a grant.
+    pub const HEALTH: &str = "health";
+    pub const ACCESS_TOKEN: &str = "access_token";
+    pub const REFRESH_TOKEN: &str = "refresh_token";
+    pub const ACCESS_EXPIRES_AT: &str = "access_expires_at";
+    pub const SCOPES: &str = "scopes";
+    pub const API_URL: &str = "api_url";
+    pub const LEASE_HOLDER: &str = "lease_holder";
+    pub const LEASE_UNTIL: &str = "lease_until";
+    pub const TRAINER_ID: &str = "trainer_id";
+}
+
+/// The main table's indexes; both project whole items, so that a list is one request.
+pub mod index {
+    pub const BY_OWNER: &str = "by_owner";
+    pub const BY_AUDIENCE: &str = "by_audience";
+}
+
+/// Limits that DynamoDB sets or that keep us within them.
+pub mod limit {
+    /// DynamoDB: actions in one transaction.
+    pub const TRANSACTION_ACTIONS: usize = 100;
+    /// DynamoDB: puts and deletes in one `BatchWriteItem`.
+    pub const BATCH_WRITES: usize = 25;
+    /// DynamoDB: keys in one `BatchGetItem`.
+    pub const BATCH_GETS: usize = 100;
+    /// Invitees that fit into a class's transaction beside its other dozen of actions, with room to grow.
+    pub const INVITEES_IN_TRANSACTION: usize = 75;
+    /// Days that an OAuth attempt stays after its ten minutes, for the table to tidy up by itself.
+    pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
+    /// Days that a day's counter of Zoom calls stays: its own and, for the clocks, one more.
+    pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
+    /// Days that a month's counter stays: until no class of that month can be changed any more.
+    pub const MONTH_TTL_DAYS: i64 = 800;
+    /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
+    pub const DUE_TTL_DAYS: i64 = 14;
+}
+
+/// The queues of due work, one per sweep and kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    Reminder,
+    Repair,
+    Outbox,
+}
+
+impl Queue {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reminder => "REMINDER",
+            Self::Repair => "REPAIR",
+            Self::Outbox => "OUTBOX",
+        }
+    }
+}
+
+/// Which table an item is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    Main,
+    Tokens,
+}
+
+/// The primary key of everything there is.
+#[derive(Clone, Copy, Debug)]
+pub enum Key<'a> {
+    Session(&'a SessionId),
+    Intent(&'a SessionId),
+    Invitee { session: &'a SessionId, list: InviteeList, email: &'a Email },
+    Meeting(MeetingId),
+    User(&'a UserId),
+    Month { user: &'a UserId, month: &'a str },
+    Enrollment { user: &'a UserId, course: &'a CourseId },
+    Course(&'a CourseId),
+    Settings,
+    ZoomDay { zoom_user: &'a str, day: &'a str },
+    Due { queue: Queue, at: Timestamp, key: &'a str },
+    Sweep(Queue),
+    Connection(&'a UserId),
+    ZoomUser(&'a str),
+    OauthState(&'a str),
+}
+
+impl Key<'_> {
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Connection(_) | Self::ZoomUser(_) | Self::OauthState(_) => Table::Tokens,
+            _ => Table::Main,
+        }
+    }
+
+    pub fn pk(&self) -> String {
+        match self {
+            Self::Session(id) | Self::Intent(id) => session_partition(id),
+            Self::Invitee { session, .. } => session_partition(session),
+            Self::Meeting(id) => format!("MEETING#{id}"),
+            Self::User(id) => user_partition(id),
+            Self::Month { user, .. } | Self::Enrollment { user, .. } => user_partition(user),
+            Self::Course(id) => course_partition(id),
+            Self::Settings => "SETTINGS".to_owned(),
+            Self::ZoomDay { zoom_user, day } => format!("ZOOMDAY#{}#{day}", sha256_hex(zoom_user)),
+            Self::Due { queue, at, .. } => due_partition(*queue, &utc_hour(*at)),
+            Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
+            Self::Connection(trainer) => trainer_partition(trainer),
+            Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
+            Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
+        }
+    }
+
+    pub fn sk(&self) -> String {
+        match self {
+            Self::Session(_) => "SESSION".to_owned(),
+            Self::Intent(_) => "INTENT".to_owned(),
+            Self::Invitee { list, email, .. } => format!("{}{}", invitee_prefix(*list), email_hash(email)),
+            Self::Meeting(_) => "MEETING".to_owned(),
+            Self::User(_) => "USER".to_owned(),
+            Self::Month { month, .. } => format!("MONTH#{month}"),
+            Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
+            Self::Course(_) => "COURSE".to_owned(),
+            Self::Settings => "SETTINGS".to_owned(),
+            Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
+            Self::Due { at, key, .. } => format!("{}#{key}", fixed(*at)),
+            Self::Sweep(_) => "SWEEP".to_owned(),
+            Self::Connection(_) => "CONNECTION".to_owned(),
+            Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
+            Self::OauthState(_) => "STATE".to_owned(),
+        }
+    }
+}
+
+pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
+pub const STUDENT_PREFIX: &str = "STUDENT#";
+
+pub fn session_partition(id: &SessionId) -> String {
+    format!("SESSION#{id}")
+}
+
+pub fn user_partition(id: &UserId) -> String {
+    format!("USER#{id}")
+}
+
+/// A course: its item, and in the indexes its students and its classes.
+pub fn course_partition(id: &CourseId) -> String {
+    format!("COURSE#{id}")
+}
+
+/// A trainer: their classes in `by_owner`, their grant in the tokens table.
+pub fn trainer_partition(id: &UserId) -> String {
+    format!("TRAINER#{id}")
+}
+
+pub fn email_partition(email: &Email) -> String {
+    format!("EMAIL#{}", email_hash(email))
+}
+
+pub fn due_partition(queue: Queue, hour: &str) -> String {
+    format!("DUE#{}#{hour}", queue.as_str())
+}
+
+/// Zero-padded, so that lists sort as they were written.
+pub fn invitee_prefix(list: InviteeList) -> String {
+    format!("INVITEE#{:010}#", list.0)
+}
+
+/// A class's place among others by start: what a page's cursor points at.
+pub fn by_start(starts_at: Timestamp, id: &SessionId) -> String {
+    format!("{}#{id}", fixed(starts_at))
+}
+
+pub fn student_sort(user: &UserId) -> String {
+    format!("{STUDENT_PREFIX}{user}")
+}
+
+fn email_hash(email: &Email) -> String {
+    sha256_hex(email.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_kinds_of_item_share_a_key() {
+        let session = SessionId::from_bytes([1; 16]);
+        let user = UserId::parse("x").unwrap();
+        let course = CourseId::parse("x").unwrap();
+        let email = Email::parse("x@example.test").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let keys = [
+            Key::Session(&session),
+            Key::Intent(&session),
+            Key::Invitee { session: &session, list: InviteeList(1), email: &email },
+            Key::Invitee { session: &session, list: InviteeList(11), email: &email },
+            Key::Meeting(MeetingId(1)),
+            Key::User(&user),
+            Key::Month { user: &user, month: "2026-11" },
+            Key::Enrollment { user: &user, course: &course },
+            Key::Course(&course),
+            Key::Settings,
+            Key::ZoomDay { zoom_user: "x", day: "2026-11-21" },
+            Key::Due { queue: Queue::Reminder, at, key: "x" },
+            Key::Due { queue: Queue::Repair, at, key: "x" },
+            Key::Due { queue: Queue::Outbox, at, key: "x" },
+            Key::Sweep(Queue::Repair),
+            Key::Sweep(Queue::Reminder),
+            Key::Connection(&user),
+            Key::ZoomUser("x"),
+            Key::OauthState("x"),
+        ];
+        let distinct: HashSet<_> = keys.iter().map(|key| (key.table(), key.pk(), key.sk())).collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn classes_and_due_work_sort_by_time() {
+        let (a, b) = (SessionId::from_bytes([9; 16]), SessionId::from_bytes([1; 16]));
+        let early: Timestamp = "2026-11-21T09:59:59.9Z".parse().unwrap();
+        let late: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        assert!(by_start(early, &a) < by_start(late, &b));
+        let due = |at| Key::Due { queue: Queue::Outbox, at, key: "k" };
+        assert!(due(early).sk() < due(late).sk());
+        assert!(due(early).pk() < due(late).pk(), "hours are partitions of their own");
+    }
+
+    #[test]
+    fn the_longest_key_fits() {
+        let user = UserId::parse(&"u".repeat(128)).unwrap();
+        let course = CourseId::parse(&"c".repeat(128)).unwrap();
+        let key = Key::Enrollment { user: &user, course: &course };
+        assert!(key.pk().len() <= 2048 && key.sk().len() <= 1024);
+    }
+}

@@ -1,0 +1,376 @@
+//! Classes: the stored shape, the writes that change one, and the lists.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{Key, attr, by_start, course_partition, index, trainer_partition};
+use super::tx::{Action, Changes, Guard, Item, number, text};
+use super::{Found, Page, Range, Store};
+use crate::crypt::Sealed;
+use crate::domain::audience::{Audience, InviteeList};
+use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::session::{Meeting, Provider, Session, Source, Status};
+use crate::domain::settings::MeetingSettings;
+use crate::domain::text::{Description, Title};
+use crate::domain::time::{Zone, fixed};
+
+/// How many items a filtered list reads at a time: few matches are found in few requests,
+/// and a page of many costs no more than it shows.
+const FILTERED_READ: i32 = 200;
+/// Requests that one page of a filtered list may take; where they do not fill it, the page is short and its cursor goes on.
+const FILTERED_ROUNDS: usize = 10;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    id: SessionId,
+    trainer_id: UserId,
+    title: Title,
+    #[serde(default = "no_description")]
+    description: Description,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    course_id: Option<CourseId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    course_title: Option<Title>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invitee_list: Option<InviteeList>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invitee_count: Option<usize>,
+    starts_at: Timestamp,
+    timezone: Zone,
+    duration_minutes: u16,
+    provider: Provider,
+    record_session: bool,
+    #[serde(default)]
+    settings: MeetingSettings,
+    status: Status,
+    source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meeting_id: Option<MeetingId>,
+    join_url: Sealed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passcode: Option<Sealed>,
+    ics_sequence: u32,
+    version: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancelled_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actual_started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actual_ended_at: Option<Timestamp>,
+}
+
+/// Attributes that a class may lose when it is edited.
+const OPTIONAL: [&str; 6] =
+    [attr::COURSE_ID, "course_title", "invitee_list", "invitee_count", attr::G2PK, attr::G2SK];
+
+#[expect(clippy::expect_used, reason = "the empty description is one")]
+fn no_description() -> Description {
+    Description::parse("").expect("an empty description is within its limit")
+}
+
+/// A class, and what the store keeps about it for its own purposes.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub session: Session,
+    /// The hash of the body that made it, by which a repeated create is told from another one.
+    pub created_from: Option<String>,
+    /// An edit that is talking to Zoom, or one that died on the way.
+    pub claim: Option<Claim>,
+}
+
+/// The right to change a class at Zoom, for a short while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub holder: String,
+    pub until: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Around {
+    #[serde(default)]
+    created_from: Option<String>,
+    #[serde(default)]
+    claim: Option<String>,
+    #[serde(default)]
+    claim_until: Option<Timestamp>,
+}
+
+impl From<Session> for Stored {
+    fn from(s: Session) -> Self {
+        let (course_id, course_title, invitee_list, invitee_count) = match s.audience {
+            Audience::Standalone => (None, None, None, None),
+            Audience::Course { id, title } => (Some(id), Some(title), None, None),
+            Audience::Invitees { list, count } => (None, None, Some(list), Some(count)),
+        };
+        Self {
+            id: s.id,
+            trainer_id: s.trainer,
+            title: s.title,
+            description: s.description,
+            course_id,
+            course_title,
+            invitee_list,
+            invitee_count,
+            starts_at: s.starts_at,
+            timezone: s.zone,
+            duration_minutes: s.duration_minutes,
+            provider: s.provider,
+            record_session: s.record_session,
+            settings: s.settings,
+            status: s.status,
+            source: s.source,
+            meeting_id: s.meeting.id,
+            join_url: s.meeting.join_url,
+            passcode: s.meeting.passcode,
+            ics_sequence: s.ics_sequence,
+            version: s.version,
+            created_at: s.created_at,
+            updated_at: s.updated_at,
+            cancelled_at: s.cancelled_at,
+            actual_started_at: s.actual_started_at,
+            actual_ended_at: s.actual_ended_at,
+        }
+    }
+}
+
+impl From<Stored> for Session {
+    fn from(s: Stored) -> Self {
+        let audience = match (s.course_id, s.course_title, s.invitee_list) {
+            (Some(id), Some(title), _) => Audience::Course { id, title },
+            (_, _, Some(list)) => Audience::Invitees { list, count: s.invitee_count.unwrap_or(0) },
+            _ => Audience::Standalone,
+        };
+        Self {
+            id: s.id,
+            trainer: s.trainer_id,
+            title: s.title,
+            description: s.description,
+            audience,
+            starts_at: s.starts_at,
+            zone: s.timezone,
+            duration_minutes: s.duration_minutes,
+            provider: s.provider,
+            record_session: s.record_session,
+            settings: s.settings,
+            status: s.status,
+            source: s.source,
+            meeting: Meeting { id: s.meeting_id, join_url: s.join_url, passcode: s.passcode },
+            ics_sequence: s.ics_sequence,
+            version: s.version,
+            created_at: s.created_at,
+            updated_at: s.updated_at,
+            cancelled_at: s.cancelled_at,
+            actual_started_at: s.actual_started_at,
+            actual_ended_at: s.actual_ended_at,
+        }
+    }
+}
+
+fn encode_session(session: &Session) -> Item {
+    let place = by_start(session.starts_at, &session.id);
+    let mut item = encode(&Stored::from(session.clone()));
+    item.insert(attr::G1PK.to_owned(), text(trainer_partition(&session.trainer)));
+    item.insert(attr::G1SK.to_owned(), text(place.clone()));
+    if let Some(course) = session.audience.course() {
+        item.insert(attr::G2PK.to_owned(), text(course_partition(course)));
+        item.insert(attr::G2SK.to_owned(), text(place));
+    }
+    item
+}
+
+fn decode_session(item: Item) -> Result<Session, StoreError> {
+    decode::<Stored>(item).map(Session::from)
+}
+
+fn decode_held(item: Item) -> Result<Held, StoreError> {
+    let around: Around = decode(item.clone())?;
+    let claim = around.claim.zip(around.claim_until).map(|(holder, until)| Claim { holder, until });
+    Ok(Held { session: decode_session(item)?, created_from: around.created_from, claim })
+}
+
+/// Stores a new class; refused when there is one of that id.
+pub fn create(session: &Session, created_from: &str) -> Action {
+    let mut item = encode_session(session);
+    item.insert("created_from".to_owned(), text(created_from));
+    Action::put(Key::Session(&session.id), item, Guard::new_item())
+}
+
+/// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
+pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action {
+    let changes = Changes::replace(encode_session(next), &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
+    let guard = Guard::new().equals(attr::VERSION, number(read_version)).equals(attr::STATUS, text("scheduled"));
+    let guard = match claim {
+        Some(holder) => guard.equals(attr::CLAIM, text(holder)),
+        None => guard.absent(attr::CLAIM),
+    };
+    Action::update(Key::Session(&next.id), changes, guard)
+}
+
+/// Takes the right to change a class at Zoom until `until`; refused while another holds it.
+pub fn claim(session: &Session, holder: &str, until: Timestamp, now: Timestamp) -> Action {
+    let changes = Changes::new().set(attr::CLAIM, text(holder)).set(attr::CLAIM_UNTIL, text(fixed(until)));
+    let guard = Guard::new()
+        .equals(attr::VERSION, number(session.version))
+        .absent_or_below(attr::CLAIM_UNTIL, text(fixed(now)));
+    Action::update(Key::Session(&session.id), changes, guard)
+}
+
+/// Gives that right back, if it is still `holder`'s.
+pub fn release(session: &SessionId, holder: &str) -> Action {
+    let changes = Changes::new().remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
+    Action::update(Key::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+}
+
+/// Lets `holder`'s right run out at once, leaving the sign that Zoom may know something else than we do.
+pub fn expire_claim(session: &SessionId, holder: &str, now: Timestamp) -> Action {
+    let changes = Changes::new().set(attr::CLAIM_UNTIL, text(fixed(now)));
+    Action::update(Key::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+}
+
+/// Stores a cancellation; refused when the class is no longer as it was read.
+pub fn cancel(next: &Session, read_version: u64) -> Action {
+    let cancelled_at = next.cancelled_at.unwrap_or(next.updated_at);
+    let changes = Changes::new()
+        .set(attr::STATUS, text("cancelled"))
+        .set(attr::CANCELLED_AT, text(cancelled_at.to_string()))
+        .set(attr::UPDATED_AT, text(next.updated_at.to_string()))
+        .set(attr::ICS_SEQUENCE, number(next.ics_sequence))
+        .set(attr::VERSION, number(next.version))
+        .remove(attr::CLAIM)
+        .remove(attr::CLAIM_UNTIL);
+    Action::update(Key::Session(&next.id), changes, Guard::new().equals(attr::VERSION, number(read_version)))
+}
+
+#[derive(Serialize)]
+struct StoredMeeting<'a> {
+    session_id: &'a SessionId,
+    trainer_id: &'a UserId,
+}
+
+/// Points from a Zoom meeting to its class, so that Zoom's events find it.
+pub fn point_from_meeting(meeting: MeetingId, session: &SessionId, trainer: &UserId) -> Action {
+    let item = encode(&StoredMeeting { session_id: session, trainer_id: trainer });
+    Action::put(Key::Meeting(meeting), item, Guard::new())
+}
+
+/// What a list of classes is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Narrow {
+    pub status: Option<Status>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// A class's place in a list by start: where a page ended. It holds no partition: whose list it is
+/// follows from who asks, so that no cursor leads into another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub starts_at: Timestamp,
+    pub id: SessionId,
+}
+
+impl Place {
+    pub fn of(session: &Session) -> Self {
+        Self { starts_at: session.starts_at, id: session.id.clone() }
+    }
+}
+
+impl Store {
+    pub async fn session(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        self.get(Key::Session(id)).await?.map(decode_held).transpose()
+    }
+
+    pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(Key::Session).collect();
+        let mut found = self.batch_get(&keys).await?;
+        ids.iter().filter_map(|id| found.take(Key::Session(id))).map(decode_session).collect()
+    }
+
+    /// A trainer's classes by start, and where the next page begins.
+    pub async fn sessions_of_trainer(
+        &self,
+        trainer: &UserId,
+        narrow: &Narrow,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+        let range = listing(index::BY_OWNER, trainer_partition(trainer), narrow, after);
+        self.page(range, limit).await
+    }
+
+    /// A course's classes by start, of one trainer or of all, and where the next page begins.
+    pub async fn sessions_of_course(
+        &self,
+        course: &CourseId,
+        trainer: Option<&UserId>,
+        narrow: &Narrow,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+        let mut range = listing(index::BY_AUDIENCE, course_partition(course), narrow, after);
+        range.filter.extend(trainer.map(|trainer| (attr::TRAINER_ID, text(trainer.as_str()))));
+        self.page(range, limit).await
+    }
+
+    async fn page(&self, mut range: Range, limit: usize) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+        let whole = i32::try_from(limit).unwrap_or(i32::MAX);
+        range.limit = Some(if range.filter.is_empty() { whole } else { whole.max(FILTERED_READ) });
+        let mut sessions: Vec<Session> = Vec::new();
+        for _ in 0..FILTERED_ROUNDS {
+            let Page { items, last } = self.query(range.clone()).await?;
+            for item in items {
+                if sessions.len() == limit {
+                    return Ok((sessions.clone(), sessions.last().map(Place::of)));
+                }
+                sessions.push(decode_session(item)?);
+            }
+            match last {
+                None => return Ok((sessions, None)),
+                Some(position) if sessions.len() == limit => return Ok((sessions, place_of(&position))),
+                Some(position) => range.after = Some(position),
+            }
+        }
+        let next = range.after.as_ref().and_then(place_of);
+        Ok((sessions, next))
+    }
+}
+
+fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Place>) -> Range {
+    let after = after.map(|place| {
+        let key = Key::Session(&place.id);
+        let (index_pk, index_sk) = if index == index::BY_OWNER { (attr::G1PK, attr::G1SK) } else { (attr::G2PK, attr::G2SK) };
+        Item::from([
+            (attr::PK.to_owned(), text(key.pk())),
+            (attr::SK.to_owned(), text(key.sk())),
+            (index_pk.to_owned(), text(pk.clone())),
+            (index_sk.to_owned(), text(by_start(place.starts_at, &place.id))),
+        ])
+    });
+    Range {
+        index: Some(index),
+        from: narrow.from.map(fixed),
+        // '~' sorts behind the '#' that follows the time in a key: a start at `to` itself is still in.
+        to: narrow.to.map(|to| format!("{}~", fixed(to))),
+        filter: narrow.status.map(|status| (attr::STATUS, text(status.as_str()))).into_iter().collect(),
+        after,
+        pk,
+        ..Range::default()
+    }
+}
+
+/// The place that a query's last key stands for.
+fn place_of(position: &Item) -> Option<Place> {
+    let key = position.get(attr::G1SK).or_else(|| position.get(attr::G2SK))?.as_s().ok()?;
+    let (starts_at, id) = key.split_once('#')?;
+    Some(Place { starts_at: starts_at.parse().ok()?, id: SessionId::parse(id)? })
+}
+
+impl Found {
+    pub(crate) fn session(&mut self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        self.take(Key::Session(id)).map(decode_held).transpose()
+    }
+}

@@ -1,0 +1,215 @@
+//! The pieces that writes are made of: guards, updates, actions, and the transaction that holds them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::schema::{Key, attr};
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// What an action is about, for whoever must explain why its condition did not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Session,
+    Intent,
+    Invitee,
+    Meeting,
+    User,
+    Month,
+    Enrollment,
+    Course,
+    Settings,
+    ZoomDay,
+    Due,
+    Sweep,
+    Connection,
+    ZoomUser,
+    OauthState,
+}
+
+impl Subject {
+    fn of(key: &Key<'_>) -> Self {
+        match key {
+            Key::Session(_) => Self::Session,
+            Key::Intent(_) => Self::Intent,
+            Key::Invitee { .. } => Self::Invitee,
+            Key::Meeting(_) => Self::Meeting,
+            Key::User(_) => Self::User,
+            Key::Month { .. } => Self::Month,
+            Key::Enrollment { .. } => Self::Enrollment,
+            Key::Course(_) => Self::Course,
+            Key::Settings => Self::Settings,
+            Key::ZoomDay { .. } => Self::ZoomDay,
+            Key::Due { .. } => Self::Due,
+            Key::Sweep(_) => Self::Sweep,
+            Key::Connection(_) => Self::Connection,
+            Key::ZoomUser(_) => Self::ZoomUser,
+            Key::OauthState(_) => Self::OauthState,
+        }
+    }
+}
+
+/// A condition, or the conditions that must all hold; empty, it always does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guard {
+    clauses: Vec<String>,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: HashMap<String, AttributeValue>,
+}
+
+impl Guard {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// There is no such item.
+    pub(crate) fn new_item() -> Self {
+        Self::new().absent(attr::PK)
+    }
+
+    /// There is such an item.
+    pub(crate) fn existing_item() -> Self {
+        Self::new().exists(attr::PK)
+    }
+
+    pub(crate) fn absent(self, name: &'static str) -> Self {
+        self.clause(name, |name, _| format!("attribute_not_exists({name})"), None)
+    }
+
+    pub(crate) fn exists(self, name: &'static str) -> Self {
+        self.clause(name, |name, _| format!("attribute_exists({name})"), None)
+    }
+
+    pub(crate) fn equals(self, name: &'static str, value: AttributeValue) -> Self {
+        self.clause(name, |name, value| format!("{name} = {value}"), Some(value))
+    }
+
+    pub(crate) fn absent_or_below(self, name: &'static str, value: AttributeValue) -> Self {
+        self.clause(name, |name, value| format!("(attribute_not_exists({name}) OR {name} < {value})"), Some(value))
+    }
+
+    fn clause(mut self, name: &'static str, text: impl FnOnce(&str, &str) -> String, value: Option<AttributeValue>) -> Self {
+        let name_placeholder = format!("#{name}");
+        let value_placeholder = format!(":g{}", self.clauses.len());
+        self.clauses.push(text(&name_placeholder, &value_placeholder));
+        self.names.insert(name_placeholder, name.to_owned());
+        if let Some(value) = value {
+            self.values.insert(value_placeholder, value);
+        }
+        self
+    }
+
+    pub(crate) fn expression(&self) -> Option<String> {
+        (!self.clauses.is_empty()).then(|| self.clauses.join(" AND "))
+    }
+}
+
+/// Changes to named attributes; what a newer version keeps beside them stays as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    set: Vec<String>,
+    add: Vec<String>,
+    remove: Vec<String>,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: HashMap<String, AttributeValue>,
+}
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn set(mut self, name: &str, value: AttributeValue) -> Self {
+        let (name, value) = self.placeholders(name, value);
+        self.set.push(format!("{name} = {value}"));
+        self
+    }
+
+    pub(crate) fn add(mut self, name: &str, by: i64) -> Self {
+        let (name, value) = self.placeholders(name, number(by));
+        self.add.push(format!("{name} {value}"));
+        self
+    }
+
+    pub(crate) fn remove(mut self, name: &str) -> Self {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), name.to_owned());
+        self.remove.push(placeholder);
+        self
+    }
+
+    /// Sets every attribute of `item` but its key, and removes those of `all` that it no longer has.
+    pub(crate) fn replace(item: Item, all: &[&str]) -> Self {
+        let gone: Vec<_> = all.iter().filter(|name| !item.contains_key(**name)).copied().collect();
+        let set = item.into_iter().filter(|(name, _)| name != attr::PK && name != attr::SK);
+        let changes = set.fold(Self::new(), |changes, (name, value)| changes.set(&name, value));
+        gone.into_iter().fold(changes, Self::remove)
+    }
+
+    fn placeholders(&mut self, name: &str, value: AttributeValue) -> (String, String) {
+        let name_placeholder = format!("#{name}");
+        let value_placeholder = format!(":c{}", self.values.len());
+        self.names.insert(name_placeholder.clone(), name.to_owned());
+        self.values.insert(value_placeholder.clone(), value);
+        (name_placeholder, value_placeholder)
+    }
+
+    pub(crate) fn expression(&self) -> String {
+        let part = |word: &str, items: &[String]| {
+            if items.is_empty() { String::new() } else { format!("{word} {} ", items.join(", ")) }
+        };
+        format!("{}{}{}", part("SET", &self.set), part("ADD", &self.add), part("REMOVE", &self.remove)).trim_end().to_owned()
+    }
+}
+
+/// One write, alone or in a transaction. Made by the file of the entity it concerns.
+#[derive(Clone, Debug)]
+pub struct Action {
+    pub(crate) subject: Subject,
+    pub(crate) table: super::schema::Table,
+    pub(crate) key: Item,
+    pub(crate) write: Write,
+    pub(crate) guard: Guard,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    Put(Item),
+    Update(Changes),
+    Delete,
+}
+
+impl Action {
+    pub(crate) fn put(key: Key<'_>, mut item: Item, guard: Guard) -> Self {
+        let keys = key_item(&key);
+        item.extend(keys.clone());
+        Self::on(key, keys, Write::Put(item), guard)
+    }
+
+    pub(crate) fn update(key: Key<'_>, changes: Changes, guard: Guard) -> Self {
+        let keys = key_item(&key);
+        Self::on(key, keys, Write::Update(changes), guard)
+    }
+
+    pub(crate) fn delete(key: Key<'_>, guard: Guard) -> Self {
+        let keys = key_item(&key);
+        Self::on(key, keys, Write::Delete, guard)
+    }
+
+    fn on(key: Key<'_>, keys: Item, write: Write, guard: Guard) -> Self {
+        Self { subject: Subject::of(&key), table: key.table(), key: keys, write, guard }
+    }
+}
+
+pub(crate) fn key_item(key: &Key<'_>) -> Item {
+    HashMap::from([(attr::PK.to_owned(), text(key.pk())), (attr::SK.to_owned(), text(key.sk()))])
+}
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
