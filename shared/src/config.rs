@@ -30,6 +30,10 @@ pub mod names {
     pub const DEFAULT_TIMEZONE: &str = "DEFAULT_TIMEZONE";
     pub const DISCLAIMER: &str = "DISCLAIMER";
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
+    // Optional: how long before and after a class its door is open.
+    pub const JOIN_OWNER_BEFORE_MINUTES: &str = "JOIN_OWNER_BEFORE_MINUTES";
+    pub const JOIN_INVITED_BEFORE_MINUTES: &str = "JOIN_INVITED_BEFORE_MINUTES";
+    pub const JOIN_AFTER_END_MINUTES: &str = "JOIN_AFTER_END_MINUTES";
 
     // The AWS SDKs' own. Lambda sets all of them but the endpoints, so no template names them.
     pub const AWS_REGION: &str = "AWS_REGION";

@@ -1,1 +1,196 @@
+//! HTTP as the handlers see it: what a request says, read with limits, and problems as RFC 9457 has them.
 
+use jiff::Timestamp;
+use lambda_http::{Body, Request, RequestExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::domain::refusal::{FieldError, Refusal};
+
+/// The most that a body may have: a thousand invitees with long names are a third of this.
+pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// The most of an import: Lambda takes 6 MB of payload in all, and a gateway may have encoded it in base64.
+pub const IMPORT_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// A page of a list unless asked.
+pub const PAGE_DEFAULT: usize = 50;
+/// The longest page.
+pub const PAGE_LIMIT: usize = 100;
+/// RFC 9110 sets no limit; a UUID is 36 characters, and nobody needs more than a few of them.
+pub const IDEMPOTENCY_KEY_LIMIT_BYTES: usize = 255;
+
+/// What cannot be read of a request, before any use case sees it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    #[error("the body is too large")]
+    TooLarge { limit: usize },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// The body's bytes, if they are not too many.
+pub fn bytes(request: &Request, limit: usize) -> Result<&[u8], BadRequest> {
+    let bytes = match request.body() {
+        Body::Text(text) => text.as_bytes(),
+        Body::Binary(bytes) => bytes,
+        _ => &[],
+    };
+    if bytes.len() > limit { Err(BadRequest::TooLarge { limit }) } else { Ok(bytes) }
+}
+
+/// The body as JSON. What does not fit is told by its path in the body.
+pub fn json<T: DeserializeOwned>(request: &Request) -> Result<T, BadRequest> {
+    let bytes = bytes(request, BODY_LIMIT_BYTES)?;
+    Ok(parse_json(bytes)?)
+}
+
+/// The body as JSON; none is the default.
+pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result<T, BadRequest> {
+    let bytes = bytes(request, BODY_LIMIT_BYTES)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        Ok(T::default())
+    } else {
+        Ok(parse_json(bytes)?)
+    }
+}
+
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "body".to_owned() } else { path };
+        Refusal::Invalid(vec![FieldError::new(field, without_position(&error.into_inner()))])
+    })?;
+    reader.end().map_err(|_| Refusal::field("body", "has something behind its end"))?;
+    Ok(value)
+}
+
+/// Serde's words for what is wrong, without the line and column, which say nothing to somebody who reads a field's name.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(words, _)| words.to_owned())
+}
+
+/// A body's fingerprint, by which a repeated request is told from another one. Made of what the body says, not of how:
+/// a retry may order its fields otherwise.
+pub fn fingerprint(value: &serde_json::Value) -> String {
+    // serde_json keeps objects sorted by name, so equal values print equally.
+    data_encoding::HEXLOWER.encode(&Sha256::digest(value.to_string()))
+}
+
+pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// A query parameter; an empty one counts as absent.
+pub fn query(request: &Request, name: &str) -> Option<String> {
+    let parameters = request.query_string_parameters_ref()?;
+    parameters.first(name).filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+pub fn query_time(request: &Request, name: &str) -> Result<Option<Timestamp>, Refusal> {
+    query(request, name)
+        .map(|text| text.parse().map_err(|_| Refusal::field(name, "is not an RFC 3339 time")))
+        .transpose()
+}
+
+pub fn query_limit(request: &Request) -> Result<usize, Refusal> {
+    let Some(text) = query(request, "limit") else { return Ok(PAGE_DEFAULT) };
+    let limit = text.parse().ok().filter(|limit| (1..=PAGE_LIMIT).contains(limit));
+    limit.ok_or_else(|| Refusal::field("limit", format!("must be from 1 to {PAGE_LIMIT}")))
+}
+
+/// The `Idempotency-Key`, if there is one.
+pub fn idempotency_key(request: &Request) -> Result<Option<String>, Refusal> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let key = value
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|key| (1..=IDEMPOTENCY_KEY_LIMIT_BYTES).contains(&key.len()));
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        Refusal::field("Idempotency-Key", "must have 1 to 255 visible ASCII characters")
+    })
+}
+
+/// The version in `If-Match: "7"`; `*` and no header stand for any (RFC 9110, section 13.1.1).
+pub fn if_match(request: &Request) -> Result<Option<u64>, Refusal> {
+    match header(request, "if-match") {
+        None | Some("*") => Ok(None),
+        Some(tag) => {
+            let digits = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag);
+            let version =
+                digits.parse().map_err(|_| Refusal::field("If-Match", "is not a version"))?;
+            Ok(Some(version))
+        }
+    }
+}
+
+/// A problem as RFC 9457 has it. `detail` is for a person and never says anything internal.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: &'static str,
+    pub status: u16,
+    pub detail: String,
+    pub code: &'static str,
+    pub request_id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemField>,
+    /// With `too_early`: when to come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Timestamp>,
+    /// With `missing_scopes`: which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_scopes: Option<Vec<String>>,
+    /// Seconds for the `Retry-After` header.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProblemField {
+    pub field: String,
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[expect(dead_code, reason = "read by serde")]
+        invitees: Vec<Invitee>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Invitee {
+        #[expect(dead_code, reason = "read by serde")]
+        email: String,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_by_its_path() {
+        let field = |text: &str| match parse_json::<Sample>(text.as_bytes()) {
+            Err(Refusal::Invalid(errors)) => errors[0].field.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(field(r#"{"invitees":[{"email":"a"},{"email":7}]}"#), "invitees[1].email");
+        assert_eq!(field(r#"{"invitees":[],"titel":"x"}"#), "titel");
+        assert_eq!(field("nonsense"), "body");
+        assert_eq!(field(r#"{"invitees":[]} {}"#), "body");
+        assert_eq!(field(""), "body");
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_is_said_not_of_how() {
+        let a: serde_json::Value = serde_json::from_str(r#"{"a": 1, "b": [true]}"#).unwrap();
+        let b: serde_json::Value = serde_json::from_str(r#"{"b":[true],"a":1}"#).unwrap();
+        assert_eq!(fingerprint(&a), fingerprint(&b));
+        assert_ne!(fingerprint(&a), fingerprint(&json!({"a": 2, "b": [true]})));
+    }
+}

@@ -30,7 +30,9 @@ impl Queue {
         let send = self.client.send_message().queue_url(&self.url).message_body(body).send();
         match tokio::time::timeout(NUDGE_TIMEOUT, send).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(event = "outbox.nudge_failed", error = %error.into_service_error()),
+            Ok(Err(error)) => {
+                tracing::warn!(event = "outbox.nudge_failed", error = %error.into_service_error())
+            }
             Err(_) => tracing::warn!(event = "outbox.nudge_failed", error = "timed out"),
         }
     }

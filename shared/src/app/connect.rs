@@ -50,7 +50,10 @@ struct State {
 impl State {
     fn sign(&self, secrets: &SecretSet) -> Result<String, Error> {
         let payload = serde_json::to_vec(self).map_err(|error| Error::Internal(error.into()))?;
-        let signature = hmac_sha256(secrets.oauth_state_secret()?.expose().as_bytes(), &[b"oauth-state", &payload]);
+        let signature = hmac_sha256(
+            secrets.oauth_state_secret()?.expose().as_bytes(),
+            &[b"oauth-state", &payload],
+        );
         let encode = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
         Ok(format!("{}.{}", encode(&payload), encode(&signature)))
     }
@@ -106,7 +109,11 @@ pub async fn authorize(
     let attempt = OauthAttempt {
         trainer_id: trainer.clone(),
         redirect_uri: redirect_uri.to_owned(),
-        verifier: secrets.keyring()?.seal(&verifier, &binding(trainer, VERIFIER_FIELD), &tools.random),
+        verifier: secrets.keyring()?.seal(
+            &verifier,
+            &binding(trainer, VERIFIER_FIELD),
+            &tools.random,
+        ),
         expires: expires_at,
     };
     tools.store.begin_oauth(&nonce, &attempt).await?;
@@ -124,7 +131,13 @@ pub async fn authorize(
 }
 
 /// Finishes connecting: takes the attempt out, exchanges the code, and stores the grant in place of any earlier one.
-pub async fn finish(tools: &Tools, trainer: &UserId, code: &str, state: &str, now: Timestamp) -> Result<Connection, Error> {
+pub async fn finish(
+    tools: &Tools,
+    trainer: &UserId,
+    code: &str,
+    state: &str,
+    now: Timestamp,
+) -> Result<Connection, Error> {
     let secrets = tools.secrets.get(now).await?;
     let state = State::verify(state, &secrets)?;
     if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
@@ -132,18 +145,29 @@ pub async fn finish(tools: &Tools, trainer: &UserId, code: &str, state: &str, no
     }
     // From here on the state is used up, whatever comes.
     let attempt = tools.store.take_oauth(&state.n).await?.ok_or_else(refused_state)?;
-    let matches = attempt.trainer_id == *trainer && sha256_hex(&attempt.redirect_uri) == state.r && attempt.expires > now;
+    let matches = attempt.trainer_id == *trainer
+        && sha256_hex(&attempt.redirect_uri) == state.r
+        && attempt.expires > now;
     if !matches {
         return Err(refused_state().into());
     }
     let verifier = secrets.keyring()?.open(&attempt.verifier, &binding(trainer, VERIFIER_FIELD))?;
-    let grant = match tools.zoom.exchange_code(app(&secrets)?, code, &attempt.redirect_uri, &verifier, now).await {
+    let grant = match tools
+        .zoom
+        .exchange_code(app(&secrets)?, code, &attempt.redirect_uri, &verifier, now)
+        .await
+    {
         Err(ZoomError::Reconnect) => {
-            return Err(Refusal::field("code", "is not accepted by Zoom; start connecting again").into());
+            return Err(
+                Refusal::field("code", "is not accepted by Zoom; start connecting again").into()
+            );
         }
         answer => answer?,
     };
-    let access = Access { token: grant.access_token.clone(), api_base: tools.zoom.api_base(grant.api_url.as_deref()) };
+    let access = Access {
+        token: grant.access_token.clone(),
+        api_base: tools.zoom.api_base(grant.api_url.as_deref()),
+    };
     let zoom_user = match tools.zoom.user(&access, now).await {
         Ok(user) => user,
         Err(error) => {
@@ -154,7 +178,9 @@ pub async fn finish(tools: &Tools, trainer: &UserId, code: &str, state: &str, no
     };
 
     let keyring = secrets.keyring()?;
-    let seal = |token: &Secret, field| keyring.seal(token.expose(), &binding(trainer, field), &tools.random);
+    let seal = |token: &Secret, field| {
+        keyring.seal(token.expose(), &binding(trainer, field), &tools.random)
+    };
     let mut connection = Connection {
         trainer: trainer.clone(),
         health: Health::Connected,
@@ -191,8 +217,16 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> 
                 .map(|before| connections::forget_zoom_user(&before.zoom_user.id)),
         );
         // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now.
-        if let Some(other) = tools.store.trainer_of_zoom_user(&zoom_user).await?.filter(|other| *other != connection.trainer)
-            && let Some(theirs) = tools.store.connection(&other).await?.filter(|theirs| theirs.zoom_user.id == zoom_user)
+        if let Some(other) = tools
+            .store
+            .trainer_of_zoom_user(&zoom_user)
+            .await?
+            .filter(|other| *other != connection.trainer)
+            && let Some(theirs) = tools
+                .store
+                .connection(&other)
+                .await?
+                .filter(|theirs| theirs.zoom_user.id == zoom_user)
             && theirs.health == Health::Connected
         {
             actions.push(connections::superseded(&other, theirs.version));

@@ -28,7 +28,8 @@ pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), E
     let mut plain: Vec<Statement> = Vec::new();
     for statement in statements {
         let heavy = matches!(statement, Statement::NoCourse(_) | Statement::NoUser(_));
-        if heavy || plain.len() == BATCH || plain.iter().any(|other| same_thing(other, &statement)) {
+        if heavy || plain.len() == BATCH || plain.iter().any(|other| same_thing(other, &statement))
+        {
             flush(tools, &mut plain).await?;
         }
         if heavy { tell(tools, statement).await? } else { plain.push(statement) }
@@ -38,7 +39,8 @@ pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), E
 
 async fn flush(tools: &Tools, plain: &mut Vec<Statement>) -> Result<(), Error> {
     let actions: Vec<_> = std::mem::take(plain).iter().map(action).collect();
-    let chunks: Vec<_> = actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
+    let chunks: Vec<_> =
+        actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
     stream::iter(chunks)
         .map(|chunk| tools.store.put_all(chunk))
         .buffer_unordered(AT_ONCE)
@@ -92,7 +94,8 @@ async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
 async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
-    let mut addresses: Vec<Email> = enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
+    let mut addresses: Vec<Email> =
+        enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
     addresses.extend(user.map(|user| user.email));
     addresses.sort();
     addresses.dedup();
@@ -101,7 +104,8 @@ async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     for address in &addresses {
         invitations += tools.store.erase_invitee(address).await?;
     }
-    let mut gone: Vec<_> = enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
+    let mut gone: Vec<_> =
+        enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
     gone.push(items::delete_user(id));
     tools.store.put_all(gone).await?;
     tracing::info!(event = "directory.user_erased", enrollments = enrollments.len(), invitations);

@@ -21,7 +21,10 @@ pub async fn disconnect(tools: &Tools, trainer: &UserId) -> Result<(), Error> {
         if let Err(error) = revoke(tools, &connection).await {
             tracing::warn!(event = "zoom.revoke_failed", %error);
         }
-        let actions = vec![connections::delete(&connection), connections::forget_zoom_user(&connection.zoom_user.id)];
+        let actions = vec![
+            connections::delete(&connection),
+            connections::forget_zoom_user(&connection.zoom_user.id),
+        ];
         match tools.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "zoom.disconnected");
@@ -37,6 +40,8 @@ pub async fn disconnect(tools: &Tools, trainer: &UserId) -> Result<(), Error> {
 async fn revoke(tools: &Tools, connection: &Connection) -> Result<(), Error> {
     let now = tools.clock.now();
     let secrets = tools.secrets.get(now).await?;
-    let token = secrets.keyring()?.open(&connection.refresh_token, &binding(&connection.trainer, REFRESH_FIELD))?;
+    let token = secrets
+        .keyring()?
+        .open(&connection.refresh_token, &binding(&connection.trainer, REFRESH_FIELD))?;
     Ok(tools.zoom.revoke(app(&secrets)?, &token, now).await?)
 }

@@ -46,7 +46,9 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy { .. } => Self::Busy(Box::new(error)),
-            StoreError::Corrupt { .. } | StoreError::Failed { .. } => Self::Internal(Box::new(error)),
+            StoreError::Corrupt { .. } | StoreError::Failed { .. } => {
+                Self::Internal(Box::new(error))
+            }
         }
     }
 }
@@ -65,7 +67,9 @@ impl From<ZoomError> for Error {
     fn from(error: ZoomError) -> Self {
         match error {
             // A token that is not accepted right after it was made is no better than a dead grant.
-            ZoomError::Reconnect | ZoomError::Unauthorized => Self::Refused(Refusal::ReauthRequired),
+            ZoomError::Reconnect | ZoomError::Unauthorized => {
+                Self::Refused(Refusal::ReauthRequired)
+            }
             ZoomError::MissingScopes(scopes) => Self::Refused(Refusal::MissingScopes(scopes)),
             ZoomError::Gone => Self::Refused(Refusal::Conflict(
                 "the meeting was deleted at Zoom; cancel the class and schedule it anew",

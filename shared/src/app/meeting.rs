@@ -112,11 +112,22 @@ pub trait MeetingProvider {
     /// Makes the meeting. After [`MeetingError::Unknown`] there may be one.
     async fn create(&mut self, plan: &Plan) -> Result<NewMeeting, MeetingError>;
     /// Brings a meeting from `old` to `new`; where nothing that the provider knows differs, nothing is sent.
-    async fn update(&mut self, meeting: Option<MeetingId>, old: Option<&Plan>, new: &Plan) -> Result<(), MeetingError>;
+    async fn update(
+        &mut self,
+        meeting: Option<MeetingId>,
+        old: Option<&Plan>,
+        new: &Plan,
+    ) -> Result<(), MeetingError>;
     /// Takes the meeting away; one that is gone already is no error.
-    async fn cancel(&mut self, meeting: Option<MeetingId>, running: bool) -> Result<(), MeetingError>;
+    async fn cancel(
+        &mut self,
+        meeting: Option<MeetingId>,
+        running: bool,
+    ) -> Result<(), MeetingError>;
     /// How to get into the meeting of a class.
-    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error>;
+    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
+        unseal(session, keyring)
+    }
 }
 
 /// Whether an edit from `old` to `new` is of any interest to the provider.
@@ -147,11 +158,17 @@ pub fn seal(
     }
 }
 
-fn unseal(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
+/// Decrypts what lets people into the meeting of a class: kept in the same way by every provider.
+pub fn unseal(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
     let open = |sealed, field| keyring.open(sealed, &Binding { owner: session.id.as_str(), field });
     Ok(JoinData {
         meeting_number: session.meeting.id,
         join_url: open(&session.meeting.join_url, JOIN_URL_FIELD)?,
-        passcode: session.meeting.passcode.as_ref().map(|passcode| open(passcode, PASSCODE_FIELD)).transpose()?,
+        passcode: session
+            .meeting
+            .passcode
+            .as_ref()
+            .map(|passcode| open(passcode, PASSCODE_FIELD))
+            .transpose()?,
     })
 }

@@ -43,7 +43,12 @@ pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
     if report.left == 0 {
         tools.store.swept(Queue::Repair, now).await?;
     }
-    tracing::info!(event = "repair_sweep.done", due = report.due, repaired = report.repaired, left = report.left);
+    tracing::info!(
+        event = "repair_sweep.done",
+        due = report.due,
+        repaired = report.repaired,
+        left = report.left
+    );
     Ok(report)
 }
 
@@ -76,14 +81,21 @@ async fn delete_meeting(tools: &Tools, session: &Session) -> Result<(), Error> {
 }
 
 /// An edit that ended between Zoom and here: what we hold is what is so, and Zoom is told all of it.
-async fn restore(tools: &Tools, session: &Session, claim: &Claim, now: Timestamp) -> Result<(), Error> {
+async fn restore(
+    tools: &Tools,
+    session: &Session,
+    claim: &Claim,
+    now: Timestamp,
+) -> Result<(), Error> {
     if claim.until > now {
         return Err(Error::busy("an edit has the class in hand"));
     }
     if session.provider == Provider::Zoom {
         let connection = tools.store.connection(&session.trainer).await?;
         let ready = tools.fresh(&session.trainer, connection).await?;
-        ZoomMeetings::new(tools, ready).update(session.meeting.id, None, &Plan::of(session)).await?;
+        ZoomMeetings::new(tools, ready)
+            .update(session.meeting.id, None, &Plan::of(session))
+            .await?;
     }
     tools.store.commit_one(sessions::release(&session.id, &claim.holder)).await?;
     Ok(())
@@ -92,8 +104,11 @@ async fn restore(tools: &Tools, session: &Session, claim: &Claim, now: Timestamp
 /// A class that was never stored: what was made for it at Zoom is deleted, and the intent with it. Nobody was told of
 /// the class, and its request, made again, makes another meeting.
 async fn clean_up(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), Error> {
-    let Some(intent) = tools.store.intent(&repair.session).await? else { return delete_marked(tools, repair).await };
-    let until = whole_milli(now).saturating_add(SignedDuration::from_secs(ATTEMPT_SECONDS)).unwrap_or(now);
+    let Some(intent) = tools.store.intent(&repair.session).await? else {
+        return delete_marked(tools, repair).await;
+    };
+    let until =
+        whole_milli(now).saturating_add(SignedDuration::from_secs(ATTEMPT_SECONDS)).unwrap_or(now);
     let attempt = tools.holder();
     // From here on the request that died, should it live after all, can store nothing.
     tools.store.commit_one(intents::take_over(&intent, &attempt, until, now)).await?;

@@ -39,21 +39,25 @@ pub async fn cancel(
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     for _ in 0..ROUNDS {
-        let mut found = tools.store.batch_get(&[Key::Session(id), Key::Connection(&caller.id)]).await?;
+        let mut found =
+            tools.store.batch_get(&[Key::Session(id), Key::Connection(&caller.id)]).await?;
         let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
         old.owned_by(caller)?;
         let connection = found.connection(&caller.id)?;
         let Some(next) = old.cancel(whole_milli(now))? else {
             return with_invitees(tools, old).await;
         };
-        let repair_at = whole_milli(now).saturating_add(SignedDuration::from_secs(REPAIR_SECONDS)).unwrap_or(now);
+        let repair_at = whole_milli(now)
+            .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
+            .unwrap_or(now);
         match commit(tools, &old, &next, reason.clone(), repair_at, now).await {
             Ok(()) => {
                 take_down(tools, &old, connection, repair_at).await;
                 return with_invitees(tools, next).await;
             }
             Err(CommitError::Refused(_)) => {
-                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
+                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
+                    .await;
             }
             Err(error) => return Err(error.into()),
         }
@@ -82,7 +86,8 @@ async fn commit(
         }),
     };
     let mut actions = vec![sessions::cancel(next, old.version), outbox::announce(&announcement)];
-    actions.extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
+    actions
+        .extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
     actions.push(counters::uncount_class(&old.trainer, old.starts_at));
     if old.meeting.id.is_some() {
         actions.push(outbox::set_repair(&repair_of(old, repair_at)));
@@ -94,24 +99,35 @@ async fn commit(
 }
 
 /// Deletes the meeting now, if Zoom lets us; otherwise the repair will.
-async fn take_down(tools: &Tools, session: &Session, connection: Option<Connection>, repair_at: Timestamp) {
+async fn take_down(
+    tools: &Tools,
+    session: &Session,
+    connection: Option<Connection>,
+    repair_at: Timestamp,
+) {
     if session.meeting.id.is_none() {
         return;
     }
     let deleted = match tools.fresh(&session.trainer, connection).await {
         Ok(ready) => {
             let mut zoom = ZoomMeetings::new(tools, ready);
-            zoom.cancel(session.meeting.id, session.status == Status::Live).await.map_err(Error::from)
+            zoom.cancel(session.meeting.id, session.status == Status::Live)
+                .await
+                .map_err(Error::from)
         }
         Err(error) => Err(error),
     };
     match deleted {
         Ok(()) => {
-            if let Err(error) = tools.store.commit_one(outbox::withdraw_repair(&session.id, repair_at)).await {
+            if let Err(error) =
+                tools.store.commit_one(outbox::withdraw_repair(&session.id, repair_at)).await
+            {
                 tracing::warn!(event = "session.repair_left", session_id = %session.id, %error);
             }
         }
-        Err(error) => tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error),
+        Err(error) => {
+            tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error)
+        }
     }
 }
 

@@ -33,12 +33,19 @@ fn attempt_until(now: Timestamp) -> Timestamp {
 
 /// The audience of a draft, with what the directory knows of the course. A course that is not this trainer's does not
 /// exist for them.
-fn audience(draft: &AudienceDraft, course: Option<Course>, trainer: &UserId, list: InviteeList) -> Result<Audience, Refusal> {
+fn audience(
+    draft: &AudienceDraft,
+    course: Option<Course>,
+    trainer: &UserId,
+    list: InviteeList,
+) -> Result<Audience, Refusal> {
     match draft {
         AudienceDraft::Standalone => Ok(Audience::Standalone),
         AudienceDraft::Invitees(invitees) => Ok(Audience::Invitees { list, count: invitees.len() }),
         AudienceDraft::Course(_) => match course {
-            Some(course) if course.trainer == *trainer => Ok(Audience::Course { id: course.id, title: course.title }),
+            Some(course) if course.trainer == *trainer => {
+                Ok(Audience::Course { id: course.id, title: course.title })
+            }
             _ => Err(Refusal::NotFound),
         },
     }
@@ -54,7 +61,9 @@ fn needs_scope(granted: &[String], scope: &str) -> Result<(), Error> {
 }
 
 fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {
-    crate::domain::reminder::ahead(session.starts_at, now).map(|reminder| outbox::set_reminder(session, reminder)).collect()
+    crate::domain::reminder::ahead(session.starts_at, now)
+        .map(|reminder| outbox::set_reminder(session, reminder))
+        .collect()
 }
 
 /// The repair of a class that is there, due at `at`.
@@ -81,9 +90,13 @@ pub fn trainer_of(caller: &Caller, on_behalf_of: Option<UserId>) -> Result<UserI
     use crate::domain::caller::Role;
     match (caller.role, on_behalf_of) {
         (Role::Trainer, None) => Ok(caller.id.clone()),
-        (Role::Trainer, Some(_)) => Err(Refusal::field("trainer_id", "is for the host platform's service only")),
+        (Role::Trainer, Some(_)) => {
+            Err(Refusal::field("trainer_id", "is for the host platform's service only"))
+        }
         (Role::Service, Some(trainer)) => Ok(trainer),
-        (Role::Service, None) => Err(Refusal::field("trainer_id", "is required of the host platform's service")),
+        (Role::Service, None) => {
+            Err(Refusal::field("trainer_id", "is required of the host platform's service"))
+        }
         _ => Err(Refusal::Forbidden),
     }
 }

@@ -37,16 +37,21 @@ pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View
         };
         return Ok(View::Owner { session, invitees });
     }
-    if is_invited(store, caller, &session).await? { Ok(View::Invited(session)) } else { Err(Refusal::NotFound.into()) }
+    if is_invited(store, caller, &session).await? {
+        Ok(View::Invited(session))
+    } else {
+        Err(Refusal::NotFound.into())
+    }
 }
 
 /// Whether the class is for the caller: by access to its course, or by an address that the platform verified.
 pub async fn is_invited(store: &Store, caller: &Caller, session: &Session) -> Result<bool, Error> {
     Ok(match &session.audience {
         Audience::Standalone => false,
-        Audience::Course { id, .. } => {
-            store.enrollment(&caller.id, id).await?.is_some_and(|enrollment| enrollment.access_granted)
-        }
+        Audience::Course { id, .. } => store
+            .enrollment(&caller.id, id)
+            .await?
+            .is_some_and(|enrollment| enrollment.access_granted),
         Audience::Invitees { list, .. } => match &caller.verified_email {
             Some(email) => store.is_invited(&session.id, *list, email).await?,
             None => false,
@@ -71,11 +76,17 @@ pub struct Listed {
 }
 
 /// A trainer's own classes, by start.
-pub async fn list_own(store: &Store, trainer: &UserId, request: &ListRequest) -> Result<Listed, Error> {
+pub async fn list_own(
+    store: &Store,
+    trainer: &UserId,
+    request: &ListRequest,
+) -> Result<Listed, Error> {
     let after = request.after.as_ref();
     let (sessions, next) = match &request.course {
         Some(course) => {
-            store.sessions_of_course(course, Some(trainer), &request.narrow, after, request.limit).await?
+            store
+                .sessions_of_course(course, Some(trainer), &request.narrow, after, request.limit)
+                .await?
         }
         None => store.sessions_of_trainer(trainer, &request.narrow, after, request.limit).await?,
     };
@@ -84,15 +95,24 @@ pub async fn list_own(store: &Store, trainer: &UserId, request: &ListRequest) ->
 
 /// A student's classes, by start: those of the courses that they have access to, and those that invite their
 /// verified address. Never standalone ones.
-pub async fn list_invited(store: &Store, caller: &Caller, request: &ListRequest, now: Timestamp) -> Result<Listed, Error> {
+pub async fn list_invited(
+    store: &Store,
+    caller: &Caller,
+    request: &ListRequest,
+    now: Timestamp,
+) -> Result<Listed, Error> {
     if caller.role != Role::Student {
         return Err(Refusal::Forbidden.into());
     }
-    let from = request.narrow.from.unwrap_or_else(|| now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now));
+    let from = request.narrow.from.unwrap_or_else(|| {
+        now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
+    });
     let narrow = Narrow { from: Some(from), ..request.narrow.clone() };
     let invitations = async {
         match &caller.verified_email {
-            Some(email) => store.invitations(email, from, narrow.to.unwrap_or(Timestamp::MAX)).await,
+            Some(email) => {
+                store.invitations(email, from, narrow.to.unwrap_or(Timestamp::MAX)).await
+            }
             None => Ok(Vec::new()),
         }
     };
@@ -104,7 +124,11 @@ pub async fn list_invited(store: &Store, caller: &Caller, request: &ListRequest,
     let of_courses = stream::iter(courses.map(|enrollment| enrollment.course))
         .map(|course| {
             let narrow = &narrow;
-            async move { store.sessions_of_course(&course, None, narrow, request.after.as_ref(), wanted).await }
+            async move {
+                store
+                    .sessions_of_course(&course, None, narrow, request.after.as_ref(), wanted)
+                    .await
+            }
         })
         .buffer_unordered(COURSES_AT_ONCE)
         .try_fold(Vec::new(), |mut all, (sessions, _)| async move {
@@ -123,11 +147,17 @@ pub async fn list_invited(store: &Store, caller: &Caller, request: &ListRequest,
     // The index may still know an invitation that was withdrawn, or an earlier start: the class itself decides.
     let in_force = by_address.into_iter().filter(|session| {
         let listed = |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
-        let behind = request.after.as_ref().is_none_or(|after| (session.starts_at, &session.id) > (after.starts_at, &after.id));
+        let behind = request
+            .after
+            .as_ref()
+            .is_none_or(|after| (session.starts_at, &session.id) > (after.starts_at, &after.id));
         session.audience.list().is_some_and(listed) && behind && session.starts_at >= from
     });
-    let sorted: BTreeMap<_, _> =
-        of_courses.into_iter().chain(in_force).map(|session| ((session.starts_at, session.id.clone()), session)).collect();
+    let sorted: BTreeMap<_, _> = of_courses
+        .into_iter()
+        .chain(in_force)
+        .map(|session| ((session.starts_at, session.id.clone()), session))
+        .collect();
     let mut sessions: Vec<_> = sorted.into_values().take(wanted).collect();
     let more = sessions.len() == wanted;
     sessions.truncate(request.limit);

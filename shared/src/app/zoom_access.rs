@@ -72,7 +72,12 @@ impl Tools {
         self.usable(trainer, now_read, Some(&refused.connection.access_token)).await
     }
 
-    async fn usable(&self, trainer: &UserId, read: Option<Connection>, refused: Option<&Sealed>) -> Result<Ready, Error> {
+    async fn usable(
+        &self,
+        trainer: &UserId,
+        read: Option<Connection>,
+        refused: Option<&Sealed>,
+    ) -> Result<Ready, Error> {
         let holder = self.holder();
         let mut read = read;
         for _ in 0..LOOKS {
@@ -85,8 +90,14 @@ impl Tools {
                 return self.ready(connection).await;
             }
             if !connection.is_leased(now) {
-                let until = whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now);
-                match self.store.commit_one(connections::lease(&connection, &holder, until, now)).await {
+                let until = whole_milli(now)
+                    .saturating_add(SignedDuration::from_secs(LEASE_SECONDS))
+                    .unwrap_or(now);
+                match self
+                    .store
+                    .commit_one(connections::lease(&connection, &holder, until, now))
+                    .await
+                {
                     Ok(()) => match self.refresh(&connection, &holder, now).await? {
                         Some(ready) => return Ok(ready),
                         // Something newer is there: connected again, or disconnected. Look at that.
@@ -99,7 +110,8 @@ impl Tools {
                     Err(error) => return Err(error.into()),
                 }
             }
-            tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS / 2))).await;
+            tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS / 2)))
+                .await;
             read = self.store.connection(trainer).await?;
         }
         Err(Error::busy("another process has been refreshing the token for too long"))
@@ -107,13 +119,20 @@ impl Tools {
 
     async fn ready(&self, connection: Connection) -> Result<Ready, Error> {
         let secrets = self.secrets.get(self.clock.now()).await?;
-        let token = secrets.keyring()?.open(&connection.access_token, &binding(&connection.trainer, ACCESS_FIELD))?;
+        let token = secrets
+            .keyring()?
+            .open(&connection.access_token, &binding(&connection.trainer, ACCESS_FIELD))?;
         let api_base = self.zoom.api_base(connection.api_url.as_deref());
         Ok(Ready { access: Access { token, api_base }, connection })
     }
 
     /// Refreshes under the lease. `None` when the connection was replaced or deleted meanwhile.
-    async fn refresh(&self, connection: &Connection, holder: &str, now: Timestamp) -> Result<Option<Ready>, Error> {
+    async fn refresh(
+        &self,
+        connection: &Connection,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Option<Ready>, Error> {
         let secrets = self.secrets.get(now).await?;
         let bound = binding(&connection.trainer, REFRESH_FIELD);
         let refresh_token = secrets.keyring()?.open(&connection.refresh_token, &bound)?;
@@ -125,14 +144,23 @@ impl Tools {
                 }
                 tracing::info!(event = "zoom.token_refreshed");
                 let api_base = self.zoom.api_base(next.api_url.as_deref());
-                Ok(Some(Ready { access: Access { token: grant.access_token, api_base }, connection: next }))
+                Ok(Some(Ready {
+                    access: Access { token: grant.access_token, api_base },
+                    connection: next,
+                }))
             }
             Err(ZoomError::Reconnect) => {
-                if self.lost(connection, holder, now).await? { Err(Refusal::ReauthRequired.into()) } else { Ok(None) }
+                if self.lost(connection, holder, now).await? {
+                    Err(Refusal::ReauthRequired.into())
+                } else {
+                    Ok(None)
+                }
             }
             Err(error) => {
                 // The lease would run out by itself; giving it back spares the next one the wait.
-                if let Err(error) = self.store.commit_one(connections::unlease(connection, holder)).await {
+                if let Err(error) =
+                    self.store.commit_one(connections::unlease(connection, holder)).await
+                {
                     tracing::warn!(event = "zoom.lease_left", %error);
                 }
                 Err(error.into())
@@ -141,7 +169,12 @@ impl Tools {
     }
 
     /// The connection with new tokens, encrypted under the current key.
-    fn sealed(&self, connection: &Connection, grant: &Grant, secrets: &SecretSet) -> Result<Connection, Error> {
+    fn sealed(
+        &self,
+        connection: &Connection,
+        grant: &Grant,
+        secrets: &SecretSet,
+    ) -> Result<Connection, Error> {
         let keyring = secrets.keyring()?;
         let seal = |token: &crate::secret::Secret, field| {
             keyring.seal(token.expose(), &binding(&connection.trainer, field), &self.random)
@@ -150,7 +183,11 @@ impl Tools {
             access_token: seal(&grant.access_token, ACCESS_FIELD),
             refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
             access_expires_at: grant.expires_at,
-            scopes: if grant.scopes.is_empty() { connection.scopes.clone() } else { grant.scopes.clone() },
+            scopes: if grant.scopes.is_empty() {
+                connection.scopes.clone()
+            } else {
+                grant.scopes.clone()
+            },
             api_url: grant.api_url.clone().or_else(|| connection.api_url.clone()),
             version: connection.version + 1,
             lease: None,
@@ -159,18 +196,26 @@ impl Tools {
     }
 
     /// Saves new tokens; `false` when they are not wanted any more.
-    async fn save_refreshed(&self, next: &Connection, begun_with: &Connection, holder: &str) -> Result<bool, Error> {
+    async fn save_refreshed(
+        &self,
+        next: &Connection,
+        begun_with: &Connection,
+        holder: &str,
+    ) -> Result<bool, Error> {
         for attempt in 1.. {
             match self.store.commit_one(connections::refreshed(next, begun_with, holder)).await {
                 Ok(()) => return Ok(true),
                 Err(CommitError::Refused(_)) => {
                     // Refused, or written by a try whose answer was lost: only a look tells.
                     let stored = self.store.connection(&next.trainer).await?;
-                    return Ok(stored.is_some_and(|stored| stored.refresh_token == next.refresh_token));
+                    return Ok(
+                        stored.is_some_and(|stored| stored.refresh_token == next.refresh_token)
+                    );
                 }
                 Err(CommitError::Store(error)) if attempt < SAVES => {
                     tracing::warn!(event = "zoom.token_save_retry", attempt, %error);
-                    tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS))).await;
+                    tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS)))
+                        .await;
                 }
                 Err(error) => {
                     tracing::error!(event = "zoom.token_lost", %error);
@@ -182,12 +227,21 @@ impl Tools {
     }
 
     /// Marks the grant dead and has the trainer told; `false` when a newer grant is there.
-    async fn lost(&self, connection: &Connection, holder: &str, now: Timestamp) -> Result<bool, Error> {
+    async fn lost(
+        &self,
+        connection: &Connection,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
         let notice = Announcement {
             at: whole_milli(now),
-            what: What::ReauthRequired { trainer: connection.trainer.clone(), version: connection.version },
+            what: What::ReauthRequired {
+                trainer: connection.trainer.clone(),
+                version: connection.version,
+            },
         };
-        let actions = vec![connections::needs_reauth(connection, holder), outbox::announce(&notice)];
+        let actions =
+            vec![connections::needs_reauth(connection, holder), outbox::announce(&notice)];
         match self.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.reauth_required");

@@ -75,6 +75,8 @@ pub enum AudienceKind {
 
 /// The version of the class that wrote a list of invitees. A list too long for one transaction is written
 /// first and counts for nothing until the class points at it; so does what is left of an earlier list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct InviteeList(pub u64);

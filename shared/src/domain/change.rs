@@ -69,7 +69,9 @@ impl Announcement {
             What::Session(change) => {
                 format!("{}#{:010}#{}", change.session, change.version, change.kind.as_str())
             }
-            What::ReauthRequired { trainer, version } => format!("{trainer}#{version:010}#reauth_required"),
+            What::ReauthRequired { trainer, version } => {
+                format!("{trainer}#{version:010}#reauth_required")
+            }
         }
     }
 }

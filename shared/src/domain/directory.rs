@@ -38,7 +38,10 @@ pub enum Statement {
     Course(Course),
     NoCourse(CourseId),
     Enrollment(Enrollment),
-    NoEnrollment { course: CourseId, user: UserId },
+    NoEnrollment {
+        course: CourseId,
+        user: UserId,
+    },
     User(User),
     /// The person is to be forgotten.
     NoUser(UserId),

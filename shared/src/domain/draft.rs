@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
 use super::id::CourseId;
 use super::refusal::{FieldError, Refusal};
-use super::session::Provider;
+use super::session::{Provider, Source};
 use super::settings::MeetingSettings;
 use super::text::{Description, Email, PersonName, Title};
 use super::time::{Zone, plus_minutes, whole_second};
@@ -36,6 +36,9 @@ pub struct SaveBody {
     pub provider: Option<Provider>,
     pub join_url: Option<String>,
     pub settings: Option<MeetingSettings>,
+    /// Of the host platform's service, which schedules for its trainers; taken out before the draft is checked.
+    pub trainer_id: Option<String>,
+    pub source: Option<Source>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -64,7 +67,9 @@ pub struct Draft {
 pub enum Place {
     Zoom,
     /// An https link that the trainer pasted.
-    Manual { join_url: String },
+    Manual {
+        join_url: String,
+    },
 }
 
 impl Place {
@@ -80,8 +85,23 @@ impl Draft {
     /// Checks a save body at `now`. All that is wrong is told at once, field by field.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
-        let title = required(&mut errors, "title", body.title.as_deref(), |text| Title::parse(text));
-        let description = parsed(&mut errors, "description", Description::parse(body.description.as_deref().unwrap_or_default()));
+        for (field, given) in
+            [("trainer_id", body.trainer_id.is_some()), ("source", body.source.is_some())]
+        {
+            if given {
+                errors.push(FieldError::new(
+                    field,
+                    "belongs to the host platform's service, when it creates a class",
+                ));
+            }
+        }
+        let title =
+            required(&mut errors, "title", body.title.as_deref(), Title::parse);
+        let description = parsed(
+            &mut errors,
+            "description",
+            Description::parse(body.description.as_deref().unwrap_or_default()),
+        );
         let zone = match &body.timezone {
             Some(name) => parsed(&mut errors, "timezone", Zone::parse(name)),
             None => Some(default_zone.clone()),
@@ -91,29 +111,54 @@ impl Draft {
             (Some(_), None) => None,
             (Some(text), Some(zone)) => parsed(&mut errors, "starts_at", start(text, zone, now)),
         };
-        let duration_minutes = required(&mut errors, "duration_minutes", body.duration_minutes, |minutes| {
-            u16::try_from(minutes).ok().filter(|_| DURATION_MINUTES.contains(&minutes)).ok_or_else(|| {
-                format!("must be from {} to {} minutes", DURATION_MINUTES.start(), DURATION_MINUTES.end())
-            })
-        });
+        let duration_minutes =
+            required(&mut errors, "duration_minutes", body.duration_minutes, |minutes| {
+                u16::try_from(minutes)
+                    .ok()
+                    .filter(|_| DURATION_MINUTES.contains(&minutes))
+                    .ok_or_else(|| {
+                        format!(
+                            "must be from {} to {} minutes",
+                            DURATION_MINUTES.start(),
+                            DURATION_MINUTES.end()
+                        )
+                    })
+            });
         let audience = audience(&mut errors, body.audience_type, body.course_id, body.invitees);
         let place = place(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
         let record_session = body.record_session.unwrap_or(false);
         let settings = body.settings.unwrap_or_default();
         if place.as_ref().is_some_and(|place| place.provider() == Provider::Manual) {
             if record_session {
-                errors.push(FieldError::new("record_session", "only classes on Zoom can be recorded"));
+                errors.push(FieldError::new(
+                    "record_session",
+                    "only classes on Zoom can be recorded",
+                ));
             }
             if settings != MeetingSettings::default() {
                 errors.push(FieldError::new("settings", "only classes on Zoom have settings"));
             }
         }
         match (title, description, audience, starts_at, zone, duration_minutes, place) {
-            (Some(title), Some(description), Some(audience), Some(starts_at), Some(zone), Some(duration_minutes), Some(place))
-                if errors.is_empty() =>
-            {
-                Ok(Self { title, description, audience, starts_at, zone, duration_minutes, record_session, place, settings })
-            }
+            (
+                Some(title),
+                Some(description),
+                Some(audience),
+                Some(starts_at),
+                Some(zone),
+                Some(duration_minutes),
+                Some(place),
+            ) if errors.is_empty() => Ok(Self {
+                title,
+                description,
+                audience,
+                starts_at,
+                zone,
+                duration_minutes,
+                record_session,
+                place,
+                settings,
+            }),
             _ => Err(Refusal::Invalid(errors)),
         }
     }
@@ -131,11 +176,20 @@ fn missing<T>(errors: &mut Vec<FieldError>, field: &str) -> Option<T> {
     None
 }
 
-fn parsed<T, E: ToString>(errors: &mut Vec<FieldError>, field: &str, result: Result<T, E>) -> Option<T> {
+fn parsed<T, E: ToString>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    result: Result<T, E>,
+) -> Option<T> {
     result.map_err(|error| errors.push(FieldError::new(field, error))).ok()
 }
 
-fn required<I, T, E: ToString>(errors: &mut Vec<FieldError>, field: &str, value: Option<I>, parse: impl FnOnce(I) -> Result<T, E>) -> Option<T> {
+fn required<I, T, E: ToString>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    value: Option<I>,
+    parse: impl FnOnce(I) -> Result<T, E>,
+) -> Option<T> {
     match value {
         Some(value) => parsed(errors, field, parse(value)),
         None => missing(errors, field),
@@ -147,8 +201,11 @@ fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
     let at = match text.parse::<Timestamp>() {
         Ok(at) => at,
         Err(_) => {
-            let local: civil::DateTime = text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
-            zone.instant(local).ok_or_else(|| format!("does not exist in {zone}: the clocks are put forward then"))?
+            let local: civil::DateTime =
+                text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
+            zone.instant(local).ok_or_else(|| {
+                format!("does not exist in {zone}: the clocks are put forward then")
+            })?
         }
     };
     let at = whole_second(at);
@@ -176,9 +233,8 @@ fn audience(
     }
     match kind {
         AudienceKind::Standalone => Some(AudienceDraft::Standalone),
-        AudienceKind::Course => {
-            required(errors, "course_id", course_id, |id| CourseId::parse(&id)).map(AudienceDraft::Course)
-        }
+        AudienceKind::Course => required(errors, "course_id", course_id, |id| CourseId::parse(&id))
+            .map(AudienceDraft::Course),
         AudienceKind::Invitees => match invitees {
             None => missing(errors, "invitees"),
             Some(bodies) => invitee_list(errors, bodies).map(AudienceDraft::Invitees),
@@ -198,7 +254,9 @@ fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Optio
         let email = parsed(errors, &format!("invitees[{index}].email"), Email::parse(&body.email));
         let name = match body.name.as_deref().map(str::trim) {
             None | Some("") => None,
-            Some(name) => parsed(errors, &format!("invitees[{index}].name"), PersonName::parse(name)),
+            Some(name) => {
+                parsed(errors, &format!("invitees[{index}].name"), PersonName::parse(name))
+            }
         };
         if let Some(email) = email
             && seen.insert(email.clone())
@@ -209,23 +267,29 @@ fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Optio
     Some(invitees)
 }
 
-fn place(errors: &mut Vec<FieldError>, provider: Provider, join_url: Option<String>) -> Option<Place> {
+fn place(
+    errors: &mut Vec<FieldError>,
+    provider: Provider,
+    join_url: Option<String>,
+) -> Option<Place> {
     match (provider, join_url) {
         (Provider::Zoom, None) => Some(Place::Zoom),
         (Provider::Zoom, Some(_)) => {
             errors.push(FieldError::new("join_url", "belongs to provider manual only"));
             None
         }
-        (Provider::Manual, url) => {
-            required(errors, "join_url", url, |url| https(&url)).map(|join_url| Place::Manual { join_url })
-        }
+        (Provider::Manual, url) => required(errors, "join_url", url, |url| https(&url))
+            .map(|join_url| Place::Manual { join_url }),
     }
 }
 
 /// An https link with a host, and without a user and password that would travel with it.
 fn https(text: &str) -> Result<String, &'static str> {
     let url = url::Url::parse(text.trim()).map_err(|_| "is not a link")?;
-    let plain = url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.password().is_none();
+    let plain = url.scheme() == "https"
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none();
     if !plain {
         return Err("must be an https link");
     }
@@ -260,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_may_be_saved_and_which_field_is_named_when_not() {
-        let many: Vec<Value> = (0..1001).map(|n| json!({"email": format!("s{n}@example.test")})).collect();
+        let many: Vec<Value> =
+            (0..1001).map(|n| json!({"email": format!("s{n}@example.test")})).collect();
         let refused = [
             (json!({"title": null}), "title"),
             (json!({"title": "x".repeat(201)}), "title"),
@@ -281,13 +346,22 @@ mod tests {
             (json!({"audience_type": "invitees"}), "invitees"),
             (json!({"audience_type": "invitees", "invitees": []}), "invitees"),
             (json!({"audience_type": "invitees", "invitees": many}), "invitees"),
-            (json!({"audience_type": "invitees", "invitees": [{"email": "a@b.cd"}, {"email": "nobody"}]}), "invitees[1].email"),
+            (
+                json!({"audience_type": "invitees", "invitees": [{"email": "a@b.cd"}, {"email": "nobody"}]}),
+                "invitees[1].email",
+            ),
             (json!({"join_url": "https://meet.example.test/a"}), "join_url"),
             (json!({"provider": "manual"}), "join_url"),
             (json!({"provider": "manual", "join_url": "http://meet.example.test/a"}), "join_url"),
             (json!({"provider": "manual", "join_url": "javascript:alert(1)"}), "join_url"),
-            (json!({"provider": "manual", "join_url": "https://me:pw@meet.example.test/a"}), "join_url"),
-            (json!({"provider": "manual", "join_url": "https://meet.example.test/a", "record_session": true}), "record_session"),
+            (
+                json!({"provider": "manual", "join_url": "https://me:pw@meet.example.test/a"}),
+                "join_url",
+            ),
+            (
+                json!({"provider": "manual", "join_url": "https://meet.example.test/a", "record_session": true}),
+                "record_session",
+            ),
         ];
         for (patch, field) in refused {
             assert_eq!(check(patch.clone()), Err(vec![field.to_owned()]), "{patch:.200}");
@@ -307,7 +381,11 @@ mod tests {
             ("2026-12-01T10:00:00", "2026-12-01T09:00:00Z"),
             ("2027-10-31T02:30:00", "2027-10-31T00:30:00Z"),
         ] {
-            assert_eq!(check(json!({"starts_at": text})).unwrap().starts_at.to_string(), expected, "{text}");
+            assert_eq!(
+                check(json!({"starts_at": text})).unwrap().starts_at.to_string(),
+                expected,
+                "{text}"
+            );
         }
     }
 

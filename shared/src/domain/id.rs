@@ -128,7 +128,13 @@ mod tests {
     fn a_session_id_reads_back_and_nothing_else_does() {
         let id = SessionId::from_bytes([7; 16]);
         assert_eq!(SessionId::parse(id.as_str()), Some(id.clone()));
-        for bad in ["", "ses_", "ses_ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ses_#aaaaaaaaaaaaaaaaaaaaaaaaa", &id.as_str()[4..]] {
+        for bad in [
+            "",
+            "ses_",
+            "ses_ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            "ses_#aaaaaaaaaaaaaaaaaaaaaaaaa",
+            &id.as_str()[4..],
+        ] {
             assert_eq!(SessionId::parse(bad), None, "{bad}");
         }
     }

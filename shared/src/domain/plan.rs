@@ -86,7 +86,10 @@ impl Limits {
 
     /// What to say to someone whose month is full.
     pub fn month_is_full(&self) -> Refusal {
-        Refusal::PlanLimit(format!("{} classes a month", self.sessions_per_month.unwrap_or_default()))
+        Refusal::PlanLimit(format!(
+            "{} classes a month",
+            self.sessions_per_month.unwrap_or_default()
+        ))
     }
 }
 
@@ -99,12 +102,18 @@ mod tests {
         let ada = UserId::parse("ada").unwrap();
         let settings = |enabled, pilot: Option<&[&str]>| Settings {
             live_classes_enabled: enabled,
-            pilot_trainer_ids: pilot.map(|ids| ids.iter().map(|id| UserId::parse(id).unwrap()).collect()),
+            pilot_trainer_ids: pilot
+                .map(|ids| ids.iter().map(|id| UserId::parse(id).unwrap()).collect()),
             ..Settings::default()
         };
         assert_eq!(settings(true, None).enabled_for(&ada), Ok(()));
         assert_eq!(settings(true, Some(&["ada"])).enabled_for(&ada), Ok(()));
-        for off in [settings(false, None), settings(false, Some(&["ada"])), settings(true, Some(&["bob"])), settings(true, Some(&[]))] {
+        for off in [
+            settings(false, None),
+            settings(false, Some(&["ada"])),
+            settings(true, Some(&["bob"])),
+            settings(true, Some(&[])),
+        ] {
             assert_eq!(off.enabled_for(&ada), Err(Refusal::FeatureDisabled), "{off:?}");
         }
     }
@@ -113,7 +122,8 @@ mod tests {
     fn a_plan_is_needed_only_where_there_are_plans() {
         assert_eq!(Settings::default().limits(None), Ok(Limits::default()));
         let limits = Limits { max_duration_minutes: Some(60), ..Limits::default() };
-        let settings = Settings { plans: [("pro".to_owned(), limits.clone())].into(), ..Settings::default() };
+        let settings =
+            Settings { plans: [("pro".to_owned(), limits.clone())].into(), ..Settings::default() };
         assert_eq!(settings.limits(Some("pro")), Ok(limits));
         assert_eq!(settings.limits(Some("free")), Err(Refusal::PlanRequired));
         assert_eq!(settings.limits(None), Err(Refusal::PlanRequired));

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 use super::time::plus_minutes;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Reminder {
     DayBefore,
@@ -57,7 +59,11 @@ mod tests {
             (24 * 60 + 1, &Reminder::ALL),
         ];
         for (minutes, expected) in cases {
-            assert_eq!(ahead(plus_minutes(now, minutes), now).collect::<Vec<_>>(), expected, "{minutes} minutes ahead");
+            assert_eq!(
+                ahead(plus_minutes(now, minutes), now).collect::<Vec<_>>(),
+                expected,
+                "{minutes} minutes ahead"
+            );
         }
     }
 }

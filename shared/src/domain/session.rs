@@ -117,7 +117,9 @@ impl Session {
     pub fn editable(&self) -> Result<(), Refusal> {
         match self.status {
             Status::Scheduled => Ok(()),
-            Status::Live => Err(Refusal::Conflict("the class is running; it can be edited when it is over")),
+            Status::Live => {
+                Err(Refusal::Conflict("the class is running; it can be edited when it is over"))
+            }
             Status::Ended => Err(Refusal::SessionEnded),
             Status::Cancelled => Err(Refusal::SessionCancelled),
         }

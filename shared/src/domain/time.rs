@@ -15,7 +15,9 @@ impl Zone {
     pub fn parse(name: &str) -> Result<Self, BadZone> {
         // An IANA name, not jiff's wider notion: "Local", POSIX rules and offsets mean nothing to Zoom or a calendar.
         let plausible = name.len() <= 64
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
         if !plausible {
             return Err(BadZone);
         }
@@ -38,7 +40,10 @@ impl Zone {
 
     /// Whether the wall clock shows the time of `at` twice, as when summer time ends.
     pub fn is_ambiguous(&self, at: Timestamp) -> bool {
-        matches!(self.0.to_ambiguous_timestamp(self.wall_clock(at)).offset(), AmbiguousOffset::Fold { .. })
+        matches!(
+            self.0.to_ambiguous_timestamp(self.wall_clock(at)).offset(),
+            AmbiguousOffset::Fold { .. }
+        )
     }
 
     /// The instant at which the wall clock shows `local`. When it shows it twice, the first time is meant;
@@ -86,7 +91,8 @@ pub fn fixed(at: Timestamp) -> String {
 
 /// `at` without what is finer than a second: how exactly a class can start.
 pub fn whole_second(at: Timestamp) -> Timestamp {
-    at.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor)).unwrap_or(at)
+    at.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor))
+        .unwrap_or(at)
 }
 
 /// `at` without what is finer than a millisecond: how exactly anything is stored.
@@ -152,10 +158,14 @@ mod tests {
 
     #[test]
     fn only_iana_names_are_zones() {
-        for good in ["Europe/Berlin", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5"] {
+        for good in
+            ["Europe/Berlin", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5"]
+        {
             assert!(Zone::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "Mars/Olympus", "+02:00", "CET-1CEST", "Europe/Berlin\n", "../../etc/passwd"] {
+        for bad in
+            ["", "Mars/Olympus", "+02:00", "CET-1CEST", "Europe/Berlin\n", "../../etc/passwd"]
+        {
             assert_eq!(Zone::parse(bad), Err(BadZone), "{bad}");
         }
     }

@@ -42,7 +42,8 @@ pub struct Door {
 pub fn door(session: &Session, windows: Windows, needs_host: bool, now: Timestamp) -> Door {
     let opens_at = plus_minutes(session.starts_at, -windows.invited_before);
     let closes_at = plus_minutes(session.ends_at(), windows.after_end);
-    let host_first = needs_host && session.provider == Provider::Zoom && session.status != Status::Live;
+    let host_first =
+        needs_host && session.provider == Provider::Zoom && session.status != Status::Live;
     let state = match session.status {
         Status::Cancelled => DoorState::Cancelled,
         // A meeting that is over may be started again as long as its window lasts; until then there is nobody to wait for.

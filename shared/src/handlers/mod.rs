@@ -1,1 +1,127 @@
+//! Event ⇄ use case, one file per function, and the tables of what calls which.
+//!
+//! A handler parses its event into domain types, calls one use case, and renders the answer; it decides nothing.
 
+pub mod connect;
+pub mod directory;
+pub mod disconnect;
+pub mod edge;
+pub mod function;
+pub mod problem;
+pub mod reminder_sweep;
+pub mod session_cancel;
+pub mod session_save;
+pub mod session_view;
+pub mod sessions;
+
+mod deps;
+
+/// One route of the HTTP API. The template, the local gateway and `openapi.yaml` are held against this table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub function: &'static str,
+}
+
+const fn route(method: &'static str, path: &'static str, function: &'static str) -> Route {
+    Route { method, path, function }
+}
+
+pub const ROUTES: &[Route] = &[
+    route("GET", "/v1/zoom/connection", "connect"),
+    route("POST", "/v1/zoom/authorize", "connect"),
+    route("POST", "/v1/zoom/connect", "connect"),
+    route("DELETE", "/v1/zoom/connection", "disconnect"),
+    route("POST", "/v1/sessions", "session-save"),
+    route("PUT", "/v1/sessions/{id}", "session-save"),
+    route("POST", "/v1/sessions/{id}/cancel", "session-cancel"),
+    route("GET", "/v1/sessions", "sessions"),
+    route("GET", "/v1/sessions/{id}", "sessions"),
+    route("GET", "/v1/me/sessions", "sessions"),
+    route("PUT", "/v1/directory/courses/{id}", "directory"),
+    route("DELETE", "/v1/directory/courses/{id}", "directory"),
+    route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),
+    route("DELETE", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),
+    route("PUT", "/v1/directory/users/{id}", "directory"),
+    route("DELETE", "/v1/directory/users/{id}", "directory"),
+    route("PUT", "/v1/directory/settings", "directory"),
+    route("POST", "/v1/directory/import", "directory"),
+];
+
+/// One function that runs by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    pub function: &'static str,
+    pub every_minutes: u32,
+}
+
+pub const SCHEDULES: &[Schedule] = &[Schedule { function: "reminder-sweep", every_minutes: 5 }];
+
+/// The route that a request takes, and what its path names.
+pub fn matching<'a>(method: &str, path: &'a str) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
+    ROUTES
+        .iter()
+        .filter(|route| route.method == method)
+        .find_map(|route| Some((*route, fits(route.path, path)?)))
+}
+
+fn fits<'a>(pattern: &'static str, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+    let mut named = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(_) if segment.is_empty() => return None,
+            Some(name) => named.push((name, segment)),
+            None if expected == segment => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_finds_its_route_and_what_it_names() {
+        let find = |method: &str, path: &'static str| {
+            matching(method, path).map(|(route, named)| (route.function, route.path, named))
+        };
+        assert_eq!(find("GET", "/v1/sessions"), Some(("sessions", "/v1/sessions", vec![])));
+        assert_eq!(
+            find("PUT", "/v1/sessions/ses_1"),
+            Some(("session-save", "/v1/sessions/{id}", vec![("id", "ses_1")]))
+        );
+        assert_eq!(
+            find("PUT", "/v1/directory/courses/c/enrollments/u"),
+            Some((
+                "directory",
+                "/v1/directory/courses/{id}/enrollments/{user_id}",
+                vec![("id", "c"), ("user_id", "u")]
+            ))
+        );
+        for (method, path) in [
+            ("PATCH", "/v1/sessions"),
+            ("GET", "/v1/sessions/"),
+            ("GET", "/v2/sessions"),
+            ("PUT", "/v1/sessions/a/b"),
+        ] {
+            assert_eq!(find(method, path), None, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_route_stands_twice() {
+        for (n, route) in ROUTES.iter().enumerate() {
+            assert!(
+                !ROUTES[..n]
+                    .iter()
+                    .any(|other| (other.method, other.path) == (route.method, route.path)),
+                "{route:?}"
+            );
+        }
+    }
+}

@@ -62,7 +62,11 @@ impl From<Stored> for Connection {
         Self {
             trainer: s.trainer_id,
             health: s.health,
-            zoom_user: ZoomUser { id: s.zoom_user_id, account_id: s.zoom_account_id, email: s.zoom_email },
+            zoom_user: ZoomUser {
+                id: s.zoom_user_id,
+                account_id: s.zoom_account_id,
+                email: s.zoom_email,
+            },
             scopes: s.scopes,
             access_token: s.access_token,
             refresh_token: s.refresh_token,
@@ -86,7 +90,9 @@ pub fn replace(connection: &Connection, before: Option<u64>) -> Action {
 
 /// Takes the right to refresh until `until`; refused when the tokens have changed since or another refreshes.
 pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Timestamp) -> Action {
-    let changes = Changes::new().set(attr::LEASE_HOLDER, text(holder)).set(attr::LEASE_UNTIL, text(fixed(until)));
+    let changes = Changes::new()
+        .set(attr::LEASE_HOLDER, text(holder))
+        .set(attr::LEASE_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::VERSION, number(connection.version))
         .absent_or_below(attr::LEASE_UNTIL, text(fixed(now)));
@@ -94,7 +100,9 @@ pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Times
 }
 
 fn held(connection: &Connection, holder: &str) -> Guard {
-    Guard::new().equals(attr::VERSION, number(connection.version)).equals(attr::LEASE_HOLDER, text(holder))
+    Guard::new()
+        .equals(attr::VERSION, number(connection.version))
+        .equals(attr::LEASE_HOLDER, text(holder))
 }
 
 /// Gives the right to refresh back, with the tokens as they were.
@@ -110,7 +118,10 @@ pub fn refreshed(next: &Connection, begun_with: &Connection, holder: &str) -> Ac
         .set(attr::ACCESS_TOKEN, text(stored.access_token.as_str()))
         .set(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
         .set(attr::ACCESS_EXPIRES_AT, text(stored.access_expires_at.to_string()))
-        .set(attr::SCOPES, aws_sdk_dynamodb::types::AttributeValue::L(stored.scopes.iter().map(text).collect()))
+        .set(
+            attr::SCOPES,
+            aws_sdk_dynamodb::types::AttributeValue::L(stored.scopes.iter().map(text).collect()),
+        )
         .set(attr::VERSION, number(stored.version))
         .remove(attr::LEASE_HOLDER)
         .remove(attr::LEASE_UNTIL);
@@ -133,8 +144,14 @@ pub fn needs_reauth(connection: &Connection, holder: &str) -> Action {
 
 /// Marks the grant of a trainer dead because its Zoom user was connected by somebody else.
 pub fn superseded(trainer: &UserId, version: u64) -> Action {
-    let changes = Changes::new().set(attr::HEALTH, text("reauth_required")).set(attr::VERSION, number(version + 1));
-    Action::update(Key::Connection(trainer), changes, Guard::new().equals(attr::VERSION, number(version)))
+    let changes = Changes::new()
+        .set(attr::HEALTH, text("reauth_required"))
+        .set(attr::VERSION, number(version + 1));
+    Action::update(
+        Key::Connection(trainer),
+        changes,
+        Guard::new().equals(attr::VERSION, number(version)),
+    )
 }
 
 /// Forgets a grant, if it is still the one that was read.
@@ -150,7 +167,11 @@ struct StoredZoomUser {
 
 /// Points from a Zoom user to the trainer who connected it last.
 pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
-    Action::put(Key::ZoomUser(zoom_user), encode(&StoredZoomUser { trainer_id: trainer.clone() }), Guard::new())
+    Action::put(
+        Key::ZoomUser(zoom_user),
+        encode(&StoredZoomUser { trainer_id: trainer.clone() }),
+        Guard::new(),
+    )
 }
 
 /// Takes that pointer away. It is checked by whoever follows it, so one that comes too late does no harm.
@@ -170,18 +191,31 @@ pub struct OauthAttempt {
 
 impl Store {
     pub async fn connection(&self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
-        self.get(Key::Connection(trainer)).await?.map(|item| decode::<Stored>(item).map(Connection::from)).transpose()
+        self.get(Key::Connection(trainer))
+            .await?
+            .map(|item| decode::<Stored>(item).map(Connection::from))
+            .transpose()
     }
 
     /// The trainer who connected a Zoom user last.
-    pub async fn trainer_of_zoom_user(&self, zoom_user: &str) -> Result<Option<UserId>, StoreError> {
-        let stored = self.get(Key::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
+    pub async fn trainer_of_zoom_user(
+        &self,
+        zoom_user: &str,
+    ) -> Result<Option<UserId>, StoreError> {
+        let stored =
+            self.get(Key::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
         Ok(stored.map(|stored| stored.trainer_id))
     }
 
     /// Keeps an OAuth attempt under its nonce.
-    pub async fn begin_oauth(&self, nonce: &str, attempt: &OauthAttempt) -> Result<(), CommitError> {
-        let ttl = attempt.expires.saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
+    pub async fn begin_oauth(
+        &self,
+        nonce: &str,
+        attempt: &OauthAttempt,
+    ) -> Result<(), CommitError> {
+        let ttl = attempt
+            .expires
+            .saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
         let mut item = encode(attempt);
         item.insert(attr::TTL.to_owned(), number(ttl.unwrap_or(attempt.expires).as_second()));
         self.write(Action::put(Key::OauthState(nonce), item, Guard::new_item())).await.map(drop)
@@ -198,7 +232,12 @@ impl Store {
 }
 
 impl Found {
-    pub(crate) fn connection(&mut self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
-        self.take(Key::Connection(trainer)).map(|item| decode::<Stored>(item).map(Connection::from)).transpose()
+    pub(crate) fn connection(
+        &mut self,
+        trainer: &UserId,
+    ) -> Result<Option<Connection>, StoreError> {
+        self.take(Key::Connection(trainer))
+            .map(|item| decode::<Stored>(item).map(Connection::from))
+            .transpose()
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::schema::{Key, attr, limit};
-use super::tx::{Action, Changes, Guard, Item, number};
+use super::tx::{Action, Changes, Guard, number};
 use crate::domain::id::UserId;
 use crate::domain::time::{utc_day, utc_month};
 
@@ -17,25 +17,32 @@ fn ttl(now: Timestamp, days: i64) -> aws_sdk_dynamodb::types::AttributeValue {
 
 /// Counts one more create or edit of today; refused at the hundred-and-first.
 pub fn count_zoom_write(zoom_user: &str, now: Timestamp) -> Action {
-    let changes = Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::ZOOM_DAY_TTL_DAYS));
+    let changes =
+        Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::ZOOM_DAY_TTL_DAYS));
     let guard = Guard::new().absent_or_below(attr::COUNT, number(ZOOM_WRITES_PER_DAY));
     Action::update(Key::ZoomDay { zoom_user, day: &utc_day(now) }, changes, guard)
 }
 
 /// Counts one more class that begins in the month of `starts_at`; refused when `most` are there already.
-pub fn count_class(trainer: &UserId, starts_at: Timestamp, most: Option<u32>, now: Timestamp) -> Action {
-    let changes = Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::MONTH_TTL_DAYS));
-    let guard = most.map_or_else(Guard::new, |most| Guard::new().absent_or_below(attr::COUNT, number(most)));
+pub fn count_class(
+    trainer: &UserId,
+    starts_at: Timestamp,
+    most: Option<u32>,
+    now: Timestamp,
+) -> Action {
+    let changes =
+        Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::MONTH_TTL_DAYS));
+    let guard = most
+        .map_or_else(Guard::new, |most| Guard::new().absent_or_below(attr::COUNT, number(most)));
     Action::update(Key::Month { user: trainer, month: &utc_month(starts_at) }, changes, guard)
 }
 
 /// Gives a class of that month back.
 pub fn uncount_class(trainer: &UserId, starts_at: Timestamp) -> Action {
     let changes = Changes::new().add(attr::COUNT, -1);
-    Action::update(Key::Month { user: trainer, month: &utc_month(starts_at) }, changes, Guard::new())
-}
-
-/// A counter's value; none is zero.
-pub(crate) fn value(item: Option<&Item>) -> u32 {
-    item.and_then(|item| item.get(attr::COUNT)).and_then(|count| count.as_n().ok()).and_then(|n| n.parse().ok()).unwrap_or(0)
+    Action::update(
+        Key::Month { user: trainer, month: &utc_month(starts_at) },
+        changes,
+        Guard::new(),
+    )
 }

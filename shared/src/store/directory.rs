@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{ENROLLMENT_PREFIX, Key, STUDENT_PREFIX, attr, course_partition, index, student_sort, user_partition};
+use super::schema::{
+    ENROLLMENT_PREFIX, Key, STUDENT_PREFIX, attr, course_partition, index, student_sort,
+    user_partition,
+};
 use super::tx::{Action, Guard, text};
 use super::{Found, Range, Store};
 use crate::domain::directory::{Course, Enrollment, User};
@@ -36,7 +39,13 @@ struct StoredEnrollment {
 
 impl From<StoredEnrollment> for Enrollment {
     fn from(s: StoredEnrollment) -> Self {
-        Self { course: s.course_id, user: s.user_id, email: s.email, name: s.name, access_granted: s.access_granted }
+        Self {
+            course: s.course_id,
+            user: s.user_id,
+            email: s.email,
+            name: s.name,
+            access_granted: s.access_granted,
+        }
     }
 }
 
@@ -54,7 +63,14 @@ struct StoredUser {
 
 impl From<StoredUser> for User {
     fn from(s: StoredUser) -> Self {
-        Self { id: s.user_id, email: s.email, name: s.name, role: s.role, plan: s.plan, locale: s.locale }
+        Self {
+            id: s.user_id,
+            email: s.email,
+            name: s.name,
+            role: s.role,
+            plan: s.plan,
+            locale: s.locale,
+        }
     }
 }
 
@@ -64,7 +80,11 @@ struct StoredSettings {
 }
 
 pub fn put_course(course: &Course) -> Action {
-    let stored = StoredCourse { course_id: course.id.clone(), title: course.title.clone(), trainer_id: course.trainer.clone() };
+    let stored = StoredCourse {
+        course_id: course.id.clone(),
+        title: course.title.clone(),
+        trainer_id: course.trainer.clone(),
+    };
     Action::put(Key::Course(&course.id), encode(&stored), Guard::new())
 }
 
@@ -82,7 +102,11 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
     });
     item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
     item.insert(attr::G1SK.to_owned(), text(student_sort(&enrollment.user)));
-    Action::put(Key::Enrollment { user: &enrollment.user, course: &enrollment.course }, item, Guard::new())
+    Action::put(
+        Key::Enrollment { user: &enrollment.user, course: &enrollment.course },
+        item,
+        Guard::new(),
+    )
 }
 
 pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
@@ -127,7 +151,11 @@ impl Store {
         stored.map(|stored| stored.map(Enrollment::from)).collect()
     }
 
-    pub async fn enrollment(&self, user: &UserId, course: &CourseId) -> Result<Option<Enrollment>, StoreError> {
+    pub async fn enrollment(
+        &self,
+        user: &UserId,
+        course: &CourseId,
+    ) -> Result<Option<Enrollment>, StoreError> {
         let item = self.get(Key::Enrollment { user, course }).await?;
         item.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).transpose()
     }
@@ -145,7 +173,10 @@ impl Store {
     }
 
     pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.get(Key::User(id)).await?.map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
+        self.get(Key::User(id))
+            .await?
+            .map(|item| decode::<StoredUser>(item).map(User::from))
+            .transpose()
     }
 
     pub async fn settings(&self) -> Result<Settings, StoreError> {
@@ -160,7 +191,9 @@ impl Found {
     }
 
     pub(crate) fn course(&mut self, id: &CourseId) -> Result<Option<Course>, StoreError> {
-        self.take(Key::Course(id)).map(|item| decode::<StoredCourse>(item).map(Course::from)).transpose()
+        self.take(Key::Course(id))
+            .map(|item| decode::<StoredCourse>(item).map(Course::from))
+            .transpose()
     }
 
     pub(crate) fn settings(&mut self) -> Result<Settings, StoreError> {

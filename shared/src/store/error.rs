@@ -5,13 +5,21 @@
 pub enum StoreError {
     /// Throttled, timed out or in conflict for longer than we wait. Whether a write took effect is not known.
     #[error("the table is busy: {operation}")]
-    Busy { operation: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Busy {
+        operation: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// An item that makes no sense to this version: a bug or a foreign hand. Its key is safe to log.
     #[error("the item {key} cannot be read: {what}")]
     Corrupt { key: String, what: String },
     /// Anything else: a missing table, a missing right, a request that DynamoDB refuses.
     #[error("the table failed: {operation}")]
-    Failed { operation: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Failed {
+        operation: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// A transaction that changed nothing, or of which that cannot be said.

@@ -39,11 +39,16 @@ mod fixed_text {
     use super::{Timestamp, fixed};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        at: &Timestamp,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&fixed(*at))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer)
     }
 }
@@ -55,7 +60,9 @@ pub fn reserve(intent: &Intent) -> Action {
 
 /// Takes over from an attempt whose time has run out.
 pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
-    let changes = Changes::new().set(attr::ATTEMPT, text(attempt)).set(attr::ATTEMPT_UNTIL, text(fixed(until)));
+    let changes = Changes::new()
+        .set(attr::ATTEMPT, text(attempt))
+        .set(attr::ATTEMPT_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::ATTEMPT, text(&intent.attempt))
         .exists(attr::PK)

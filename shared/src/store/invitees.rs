@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, attr, by_start, email_partition, index, invitee_prefix, session_partition};
+use super::schema::{
+    Key, attr, by_start, email_partition, index, invitee_prefix, session_partition,
+};
 use super::tx::{Action, Guard, text};
 use super::{Range, Store};
 use crate::domain::audience::{Invitee, InviteeList};
@@ -30,8 +32,18 @@ pub struct Invitation {
     pub list: InviteeList,
 }
 
-pub fn put(session: &SessionId, starts_at: Timestamp, list: InviteeList, invitee: &Invitee) -> Action {
-    let stored = Stored { session_id: session.clone(), list, email: invitee.email.clone(), name: invitee.name.clone() };
+pub fn put(
+    session: &SessionId,
+    starts_at: Timestamp,
+    list: InviteeList,
+    invitee: &Invitee,
+) -> Action {
+    let stored = Stored {
+        session_id: session.clone(),
+        list,
+        email: invitee.email.clone(),
+        name: invitee.name.clone(),
+    };
     let mut item = encode(&stored);
     item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
     item.insert(attr::G2SK.to_owned(), text(by_start(starts_at, session)));
@@ -44,36 +56,74 @@ fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
 
 impl Store {
     /// The whole list that a class points at, by address; at most a thousand.
-    pub async fn invitees(&self, session: &SessionId, list: InviteeList) -> Result<Vec<Invitee>, StoreError> {
-        let range = Range { pk: session_partition(session), prefix: Some(invitee_prefix(list)), consistent: true, ..Range::default() };
+    pub async fn invitees(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+    ) -> Result<Vec<Invitee>, StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(invitee_prefix(list)),
+            consistent: true,
+            ..Range::default()
+        };
         let mut invitees = self
             .query_all(range)
             .await?
             .into_iter()
-            .map(|item| decode::<Stored>(item).map(|stored| Invitee { email: stored.email, name: stored.name }))
+            .map(|item| {
+                decode::<Stored>(item)
+                    .map(|stored| Invitee { email: stored.email, name: stored.name })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         invitees.sort_by(|a, b| a.email.cmp(&b.email));
         Ok(invitees)
     }
 
     /// Whether the list that a class points at holds `email`.
-    pub async fn is_invited(&self, session: &SessionId, list: InviteeList, email: &Email) -> Result<bool, StoreError> {
+    pub async fn is_invited(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+        email: &Email,
+    ) -> Result<bool, StoreError> {
         Ok(self.get(Key::Invitee { session, list, email }).await?.is_some())
     }
 
     /// Writes a list ahead of the class that will point at it.
-    pub async fn write_invitees(&self, session: &Session, list: InviteeList, invitees: &[Invitee]) -> Result<(), StoreError> {
-        self.write_all(invitees.iter().map(|invitee| put(&session.id, session.starts_at, list, invitee)).collect()).await
+    pub async fn write_invitees(
+        &self,
+        session: &Session,
+        list: InviteeList,
+        invitees: &[Invitee],
+    ) -> Result<(), StoreError> {
+        self.write_all(
+            invitees
+                .iter()
+                .map(|invitee| put(&session.id, session.starts_at, list, invitee))
+                .collect(),
+        )
+        .await
     }
 
     /// Removes a list that no class points at any more.
-    pub async fn delete_invitees(&self, session: &SessionId, list: InviteeList) -> Result<(), StoreError> {
+    pub async fn delete_invitees(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+    ) -> Result<(), StoreError> {
         let gone = self.invitees(session, list).await?;
-        self.write_all(gone.iter().map(|invitee| delete(session, list, &invitee.email)).collect()).await
+        self.write_all(gone.iter().map(|invitee| delete(session, list, &invitee.email)).collect())
+            .await
     }
 
     /// An address's invitations to classes that start in the window.
-    pub async fn invitations(&self, email: &Email, from: Timestamp, to: Timestamp) -> Result<Vec<Invitation>, StoreError> {
+    pub async fn invitations(
+        &self,
+        email: &Email,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Invitation>, StoreError> {
         let range = Range {
             index: Some(index::BY_AUDIENCE),
             pk: email_partition(email),
@@ -87,10 +137,20 @@ impl Store {
 
     /// Forgets an address wherever a class invited it.
     pub async fn erase_invitee(&self, email: &Email) -> Result<usize, StoreError> {
-        let range = Range { index: Some(index::BY_AUDIENCE), pk: email_partition(email), ..Range::default() };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>).collect::<Result<Vec<_>, _>>()?;
+        let range = Range {
+            index: Some(index::BY_AUDIENCE),
+            pk: email_partition(email),
+            ..Range::default()
+        };
+        let stored = self
+            .query_all(range)
+            .await?
+            .into_iter()
+            .map(decode::<Stored>)
+            .collect::<Result<Vec<_>, _>>()?;
         let count = stored.len();
-        self.write_all(stored.iter().map(|s| delete(&s.session_id, s.list, &s.email)).collect()).await?;
+        self.write_all(stored.iter().map(|s| delete(&s.session_id, s.list, &s.email)).collect())
+            .await?;
         Ok(count)
     }
 }

@@ -13,7 +13,10 @@ use super::tx::{Item, number};
 const SHAPE: u32 = 1;
 
 /// A stored shape as an item, without its key.
-#[expect(clippy::expect_used, reason = "our stored shapes are plain structs of text, numbers and lists, which always fit an item")]
+#[expect(
+    clippy::expect_used,
+    reason = "our stored shapes are plain structs of text, numbers and lists, which always fit an item"
+)]
 pub(crate) fn encode(shape: &impl Serialize) -> Item {
     let mut item: Item = dynamo::to_item(shape).expect("a stored shape is an item");
     item.insert(attr::V.to_owned(), number(SHAPE));
@@ -28,6 +31,7 @@ pub(crate) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
 
 /// An item's key for a log line: made of ids and hashes only.
 pub(crate) fn key_of(item: &Item) -> String {
-    let part = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
+    let part =
+        |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
     format!("{} / {}", part(attr::PK), part(attr::SK))
 }

@@ -23,7 +23,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update, WriteRequest,
+    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update,
+    WriteRequest,
 };
 
 use crate::config::{ConfigError, Env, names};
@@ -115,15 +116,20 @@ impl Store {
         for chunk in keys.chunks(limit::BATCH_GETS) {
             let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
             for table in [Table::Main, Table::Tokens] {
-                let keys: Vec<_> = chunk.iter().filter(|key| key.table() == table).map(key_item).collect();
+                let keys: Vec<_> =
+                    chunk.iter().filter(|key| key.table() == table).map(key_item).collect();
                 if !keys.is_empty() {
-                    let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+                    let keys = KeysAndAttributes::builder()
+                        .set_keys(Some(keys))
+                        .consistent_read(true)
+                        .build();
                     let keys = keys.map_err(|error| broken("BatchGetItem", error))?;
                     wanted.insert(self.table_name(table).to_owned(), keys);
                 }
             }
             for round in 0.. {
-                let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await;
+                let answer =
+                    self.client.batch_get_item().set_request_items(Some(wanted)).send().await;
                 let answer = answer.map_err(|error| failed("BatchGetItem", error))?;
                 for (table, items) in answer.responses.unwrap_or_default() {
                     let table = if table == self.main { Table::Main } else { Table::Tokens };
@@ -159,7 +165,9 @@ impl Store {
         let mut condition = "#pk = :pk".to_owned();
         let bounds = match (range.prefix, range.from, range.to) {
             (Some(prefix), _, _) => vec![("begins_with(#sk, :a)", ":a", prefix)],
-            (None, Some(from), Some(to)) => vec![("#sk BETWEEN :a AND :b", ":a", from), ("", ":b", to)],
+            (None, Some(from), Some(to)) => {
+                vec![("#sk BETWEEN :a AND :b", ":a", from), ("", ":b", to)]
+            }
             (None, Some(from), None) => vec![("#sk >= :a", ":a", from)],
             (None, None, Some(to)) => vec![("#sk <= :b", ":b", to)],
             (None, None, None) => vec![],
@@ -183,7 +191,11 @@ impl Store {
         if !filters.is_empty() {
             query = query.filter_expression(filters.join(" AND "));
         }
-        let answer = query.key_condition_expression(condition).send().await.map_err(|error| failed("Query", error))?;
+        let answer = query
+            .key_condition_expression(condition)
+            .send()
+            .await
+            .map_err(|error| failed("Query", error))?;
         Ok(Page { items: answer.items.unwrap_or_default(), last: answer.last_evaluated_key })
     }
 
@@ -205,8 +217,12 @@ impl Store {
     pub(crate) async fn write(&self, action: Action) -> Result<Option<Item>, CommitError> {
         for round in 0.. {
             match self.write_once(action.clone()).await {
-                Err(WriteFailure::Conflict) => self.pause("write", round, CONFLICT_ATTEMPTS).await?,
-                Err(WriteFailure::Refused) => return Err(CommitError::Refused(vec![action.subject])),
+                Err(WriteFailure::Conflict) => {
+                    self.pause("write", round, CONFLICT_ATTEMPTS).await?
+                }
+                Err(WriteFailure::Refused) => {
+                    return Err(CommitError::Refused(vec![action.subject]));
+                }
                 Err(WriteFailure::Store(error)) => return Err(error.into()),
                 Ok(before) => return Ok(before),
             }
@@ -226,7 +242,12 @@ impl Store {
         let mut values = action.guard.values;
         match action.write {
             Write::Put(item) => {
-                let put = self.client.put_item().table_name(table).set_item(Some(item)).set_condition_expression(condition);
+                let put = self
+                    .client
+                    .put_item()
+                    .table_name(table)
+                    .set_item(Some(item))
+                    .set_condition_expression(condition);
                 let put = put
                     .set_expression_attribute_names(some(names))
                     .set_expression_attribute_values(some(values));
@@ -242,7 +263,11 @@ impl Store {
                     .set_condition_expression(condition)
                     .set_expression_attribute_names(some(names))
                     .set_expression_attribute_values(some(values));
-                update.send().await.map(|_| None).map_err(|error| WriteFailure::of("UpdateItem", error))
+                update
+                    .send()
+                    .await
+                    .map(|_| None)
+                    .map_err(|error| WriteFailure::of("UpdateItem", error))
             }
             Write::Delete => {
                 let delete = self.client.delete_item().table_name(table).set_key(Some(action.key));
@@ -251,7 +276,8 @@ impl Store {
                     .set_expression_attribute_names(some(names))
                     .set_expression_attribute_values(some(values))
                     .return_values(ReturnValue::AllOld);
-                let answer = delete.send().await.map_err(|error| WriteFailure::of("DeleteItem", error))?;
+                let answer =
+                    delete.send().await.map_err(|error| WriteFailure::of("DeleteItem", error))?;
                 Ok(answer.attributes)
             }
         }
@@ -264,16 +290,31 @@ impl Store {
             .map(|action| self.transact_item(action.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         for round in 0.. {
-            let answer = self.client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
+            let answer = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(items.clone()))
+                .send()
+                .await;
             let Err(error) = answer else { return Ok(()) };
-            let Some(reasons) = cancellation(&error) else { return Err(failed("TransactWriteItems", error).into()) };
+            let Some(reasons) = cancellation(&error) else {
+                return Err(failed("TransactWriteItems", error).into());
+            };
             let is = |code: &str| reasons.iter().any(|reason| reason == code);
             // A condition that did not hold is final; a conflict, or a throttled part, says nothing about the conditions.
             if is("ConditionalCheckFailed") {
-                let refused = actions.iter().zip(&reasons).filter(|(_, reason)| *reason == "ConditionalCheckFailed");
-                return Err(CommitError::Refused(refused.map(|(action, _)| action.subject).collect()));
+                let refused = actions
+                    .iter()
+                    .zip(&reasons)
+                    .filter(|(_, reason)| *reason == "ConditionalCheckFailed");
+                return Err(CommitError::Refused(
+                    refused.map(|(action, _)| action.subject).collect(),
+                ));
             }
-            if !(is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded")) {
+            if !(is("TransactionConflict")
+                || is("ThrottlingError")
+                || is("ProvisionedThroughputExceeded"))
+            {
                 return Err(failed("TransactWriteItems", error).into());
             }
             self.pause("TransactWriteItems", round, CONFLICT_ATTEMPTS).await?;
@@ -337,7 +378,8 @@ impl Store {
                 wanted.entry(self.table_name(action.table).to_owned()).or_default().push(request);
             }
             for round in 0.. {
-                let answer = self.client.batch_write_item().set_request_items(Some(wanted)).send().await;
+                let answer =
+                    self.client.batch_write_item().set_request_items(Some(wanted)).send().await;
                 let answer = answer.map_err(|error| failed("BatchWriteItem", error))?;
                 wanted = answer.unprocessed_items.unwrap_or_default();
                 if wanted.is_empty() {
@@ -350,7 +392,12 @@ impl Store {
     }
 
     /// Waits before round `round + 1`, or says that the table is busy when there is to be none.
-    async fn pause(&self, operation: &'static str, round: u32, rounds: u32) -> Result<(), StoreError> {
+    async fn pause(
+        &self,
+        operation: &'static str,
+        round: u32,
+        rounds: u32,
+    ) -> Result<(), StoreError> {
         if round + 1 >= rounds {
             return Err(StoreError::Busy { operation, source: "given up after retries".into() });
         }
@@ -367,7 +414,9 @@ pub(crate) struct Found(HashMap<(Table, String, String), Item>);
 impl Found {
     fn add(&mut self, table: Table, items: Vec<Item>) {
         for item in items {
-            if let (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) = (item.get(attr::PK), item.get(attr::SK)) {
+            if let (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) =
+                (item.get(attr::PK), item.get(attr::SK))
+            {
                 self.0.insert((table, pk.clone(), sk.clone()), item);
             }
         }
@@ -390,7 +439,9 @@ fn batch_request(action: Action) -> Result<WriteRequest, StoreError> {
             let delete = DeleteRequest::builder().set_key(Some(action.key)).build();
             request.delete_request(delete.map_err(|error| broken("BatchWriteItem", error))?)
         }
-        Write::Update(_) => return Err(broken("BatchWriteItem", "only puts and deletes go in a batch")),
+        Write::Update(_) => {
+            return Err(broken("BatchWriteItem", "only puts and deletes go in a batch"));
+        }
     };
     Ok(request.build())
 }
@@ -422,9 +473,13 @@ impl WriteFailure {
 /// The reasons of a cancelled transaction, one per action (`None` where there was none).
 fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Vec<String>> {
     match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            Some(cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or("None").to_owned()).collect())
-        }
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(
+            cancelled
+                .cancellation_reasons()
+                .iter()
+                .map(|reason| reason.code().unwrap_or("None").to_owned())
+                .collect(),
+        ),
         _ => None,
     }
 }
@@ -444,8 +499,12 @@ where
                 | "InternalServerError"
         )
     );
-    let unanswered = matches!(error, SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_));
-    let server_side = error.raw_response().is_some_and(|response| response.status().is_server_error());
+    let unanswered = matches!(
+        error,
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
+    );
+    let server_side =
+        error.raw_response().is_some_and(|response| response.status().is_server_error());
     if busy_code || unanswered || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {
@@ -453,6 +512,9 @@ where
     }
 }
 
-fn broken(operation: &'static str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+fn broken(
+    operation: &'static str,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
     StoreError::Failed { operation, source: error.into() }
 }

@@ -58,7 +58,9 @@ impl From<&What> for Stored {
                 },
                 reason: change.reason.clone(),
             },
-            What::ReauthRequired { trainer, version } => Self::ReauthRequired { trainer_id: trainer.clone(), version: *version },
+            What::ReauthRequired { trainer, version } => {
+                Self::ReauthRequired { trainer_id: trainer.clone(), version: *version }
+            }
         }
     }
 }
@@ -68,7 +70,11 @@ pub fn announce(announcement: &Announcement) -> Action {
     let mut item = encode(&Stored::from(&announcement.what));
     // An announcement is never dropped by age: it goes when everybody it concerns has been told.
     item.remove(attr::TTL);
-    Action::put(Key::Due { queue: Queue::Outbox, at: announcement.at, key: &announcement.key() }, item, Guard::new())
+    Action::put(
+        Key::Due { queue: Queue::Outbox, at: announcement.at, key: &announcement.key() },
+        item,
+        Guard::new(),
+    )
 }
 
 /// Where an announcement lies: what the message to the queue says.
@@ -89,7 +95,9 @@ struct StoredReminder {
 }
 
 fn due_ttl(at: Timestamp) -> i64 {
-    at.saturating_add(SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS)).unwrap_or(at).as_second()
+    at.saturating_add(SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS))
+        .unwrap_or(at)
+        .as_second()
 }
 
 fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
@@ -98,14 +106,22 @@ fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
 
 pub fn set_reminder(session: &Session, reminder: Reminder) -> Action {
     let at = reminder.due_at(session.starts_at);
-    let stored = StoredReminder { session_id: session.id.clone(), reminder, starts_at: session.starts_at, ttl: due_ttl(at) };
+    let stored = StoredReminder {
+        session_id: session.id.clone(),
+        reminder,
+        starts_at: session.starts_at,
+        ttl: due_ttl(at),
+    };
     let key = reminder_key(&session.id, reminder);
     Action::put(Key::Due { queue: Queue::Reminder, at, key: &key }, encode(&stored), Guard::new())
 }
 
 pub fn withdraw_reminder(session: &Session, reminder: Reminder) -> Action {
     let key = reminder_key(&session.id, reminder);
-    Action::delete(Key::Due { queue: Queue::Reminder, at: reminder.due_at(session.starts_at), key: &key }, Guard::new())
+    Action::delete(
+        Key::Due { queue: Queue::Reminder, at: reminder.due_at(session.starts_at), key: &key },
+        Guard::new(),
+    )
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,7 +157,11 @@ pub fn set_repair(repair: &Repair) -> Action {
         starts_at: repair.starts_at,
         ttl: due_ttl(repair.at),
     };
-    Action::put(Key::Due { queue: Queue::Repair, at: repair.at, key: repair.session.as_str() }, encode(&stored), Guard::new())
+    Action::put(
+        Key::Due { queue: Queue::Repair, at: repair.at, key: repair.session.as_str() },
+        encode(&stored),
+        Guard::new(),
+    )
 }
 
 pub fn withdraw_repair(session: &SessionId, at: Timestamp) -> Action {
@@ -176,7 +196,12 @@ impl Store {
         if mark.is_some_and(|mark| utc_hour(mark) == utc_hour(now)) {
             return Ok(());
         }
-        self.commit_one(Action::put(Key::Sweep(queue), encode(&Mark { until: whole_milli(now) }), Guard::new())).await
+        self.commit_one(Action::put(
+            Key::Sweep(queue),
+            encode(&Mark { until: whole_milli(now) }),
+            Guard::new(),
+        ))
+        .await
     }
 
     /// What is due in a queue, oldest first: of the hours since the last that was done, up to `now`.

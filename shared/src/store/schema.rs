@@ -178,7 +178,9 @@ impl Key<'_> {
         match self {
             Self::Session(_) => "SESSION".to_owned(),
             Self::Intent(_) => "INTENT".to_owned(),
-            Self::Invitee { list, email, .. } => format!("{}{}", invitee_prefix(*list), email_hash(email)),
+            Self::Invitee { list, email, .. } => {
+                format!("{}{}", invitee_prefix(*list), email_hash(email))
+            }
             Self::Meeting(_) => "MEETING".to_owned(),
             Self::User(_) => "USER".to_owned(),
             Self::Month { month, .. } => format!("MONTH#{month}"),
@@ -275,7 +277,8 @@ mod tests {
             Key::ZoomUser("x"),
             Key::OauthState("x"),
         ];
-        let distinct: HashSet<_> = keys.iter().map(|key| (key.table(), key.pk(), key.sk())).collect();
+        let distinct: HashSet<_> =
+            keys.iter().map(|key| (key.table(), key.pk(), key.sk())).collect();
         assert_eq!(distinct.len(), keys.len());
     }
 

@@ -201,8 +201,12 @@ pub fn create(session: &Session, created_from: &str) -> Action {
 
 /// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
 pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action {
-    let changes = Changes::replace(encode_session(next), &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
-    let guard = Guard::new().equals(attr::VERSION, number(read_version)).equals(attr::STATUS, text("scheduled"));
+    let changes = Changes::replace(encode_session(next), &OPTIONAL)
+        .remove(attr::CLAIM)
+        .remove(attr::CLAIM_UNTIL);
+    let guard = Guard::new()
+        .equals(attr::VERSION, number(read_version))
+        .equals(attr::STATUS, text("scheduled"));
     let guard = match claim {
         Some(holder) => guard.equals(attr::CLAIM, text(holder)),
         None => guard.absent(attr::CLAIM),
@@ -212,7 +216,8 @@ pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action 
 
 /// Takes the right to change a class at Zoom until `until`; refused while another holds it.
 pub fn claim(session: &Session, holder: &str, until: Timestamp, now: Timestamp) -> Action {
-    let changes = Changes::new().set(attr::CLAIM, text(holder)).set(attr::CLAIM_UNTIL, text(fixed(until)));
+    let changes =
+        Changes::new().set(attr::CLAIM, text(holder)).set(attr::CLAIM_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::VERSION, number(session.version))
         .absent_or_below(attr::CLAIM_UNTIL, text(fixed(now)));
@@ -242,7 +247,11 @@ pub fn cancel(next: &Session, read_version: u64) -> Action {
         .set(attr::VERSION, number(next.version))
         .remove(attr::CLAIM)
         .remove(attr::CLAIM_UNTIL);
-    Action::update(Key::Session(&next.id), changes, Guard::new().equals(attr::VERSION, number(read_version)))
+    Action::update(
+        Key::Session(&next.id),
+        changes,
+        Guard::new().equals(attr::VERSION, number(read_version)),
+    )
 }
 
 #[derive(Serialize)]
@@ -316,7 +325,11 @@ impl Store {
         self.page(range, limit).await
     }
 
-    async fn page(&self, mut range: Range, limit: usize) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+    async fn page(
+        &self,
+        mut range: Range,
+        limit: usize,
+    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
         let whole = i32::try_from(limit).unwrap_or(i32::MAX);
         range.limit = Some(if range.filter.is_empty() { whole } else { whole.max(FILTERED_READ) });
         let mut sessions: Vec<Session> = Vec::new();
@@ -330,7 +343,9 @@ impl Store {
             }
             match last {
                 None => return Ok((sessions, None)),
-                Some(position) if sessions.len() == limit => return Ok((sessions, place_of(&position))),
+                Some(position) if sessions.len() == limit => {
+                    return Ok((sessions, place_of(&position)));
+                }
                 Some(position) => range.after = Some(position),
             }
         }
@@ -342,7 +357,11 @@ impl Store {
 fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Place>) -> Range {
     let after = after.map(|place| {
         let key = Key::Session(&place.id);
-        let (index_pk, index_sk) = if index == index::BY_OWNER { (attr::G1PK, attr::G1SK) } else { (attr::G2PK, attr::G2SK) };
+        let (index_pk, index_sk) = if index == index::BY_OWNER {
+            (attr::G1PK, attr::G1SK)
+        } else {
+            (attr::G2PK, attr::G2SK)
+        };
         Item::from([
             (attr::PK.to_owned(), text(key.pk())),
             (attr::SK.to_owned(), text(key.sk())),
@@ -355,7 +374,11 @@ fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Plac
         from: narrow.from.map(fixed),
         // '~' sorts behind the '#' that follows the time in a key: a start at `to` itself is still in.
         to: narrow.to.map(|to| format!("{}~", fixed(to))),
-        filter: narrow.status.map(|status| (attr::STATUS, text(status.as_str()))).into_iter().collect(),
+        filter: narrow
+            .status
+            .map(|status| (attr::STATUS, text(status.as_str())))
+            .into_iter()
+            .collect(),
         after,
         pk,
         ..Range::default()

@@ -86,10 +86,19 @@ impl Guard {
     }
 
     pub(crate) fn absent_or_below(self, name: &'static str, value: AttributeValue) -> Self {
-        self.clause(name, |name, value| format!("(attribute_not_exists({name}) OR {name} < {value})"), Some(value))
+        self.clause(
+            name,
+            |name, value| format!("(attribute_not_exists({name}) OR {name} < {value})"),
+            Some(value),
+        )
     }
 
-    fn clause(mut self, name: &'static str, text: impl FnOnce(&str, &str) -> String, value: Option<AttributeValue>) -> Self {
+    fn clause(
+        mut self,
+        name: &'static str,
+        text: impl FnOnce(&str, &str) -> String,
+        value: Option<AttributeValue>,
+    ) -> Self {
         let name_placeholder = format!("#{name}");
         let value_placeholder = format!(":g{}", self.clauses.len());
         self.clauses.push(text(&name_placeholder, &value_placeholder));
@@ -159,7 +168,14 @@ impl Changes {
         let part = |word: &str, items: &[String]| {
             if items.is_empty() { String::new() } else { format!("{word} {} ", items.join(", ")) }
         };
-        format!("{}{}{}", part("SET", &self.set), part("ADD", &self.add), part("REMOVE", &self.remove)).trim_end().to_owned()
+        format!(
+            "{}{}{}",
+            part("SET", &self.set),
+            part("ADD", &self.add),
+            part("REMOVE", &self.remove)
+        )
+        .trim_end()
+        .to_owned()
     }
 }
 

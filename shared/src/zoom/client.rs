@@ -69,7 +69,8 @@ impl Zoom {
     pub fn api_base(&self, api_url: Option<&str>) -> Url {
         let believed = api_url.and_then(|text| Url::parse(text).ok()).filter(|url| {
             let host = url.host_str().unwrap_or_default();
-            let zooms = url.scheme() == "https" && (host.ends_with(".zoom.us") || host.ends_with(".zoomgov.com"));
+            let zooms = url.scheme() == "https"
+                && (host.ends_with(".zoom.us") || host.ends_with(".zoomgov.com"));
             zooms || url.origin() == self.api_base.origin()
         });
         match believed {
@@ -104,7 +105,10 @@ impl Zoom {
             match self.once(access, method.clone(), path, query, body, now).await {
                 Err(ZoomError::Busy { what }) if attempt < ATTEMPTS => {
                     tracing::warn!(event = "zoom.retry", %method, what);
-                    tokio::time::sleep(Duration::from_millis(PAUSE_MS + self.random.below(PAUSE_MS))).await;
+                    tokio::time::sleep(Duration::from_millis(
+                        PAUSE_MS + self.random.below(PAUSE_MS),
+                    ))
+                    .await;
                 }
                 answer => return answer,
             }
@@ -124,7 +128,8 @@ impl Zoom {
     ) -> Result<Answer, ZoomError> {
         let mut url = access.api_base.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
-        let mut request = self.http.request(method, url).bearer_auth(access.token.expose()).query(query);
+        let mut request =
+            self.http.request(method, url).bearer_auth(access.token.expose()).query(query);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -132,8 +137,13 @@ impl Zoom {
     }
 
     /// Sends a request and reads the whole answer.
-    pub(super) async fn exchange(&self, request: RequestBuilder, now: Timestamp) -> Result<Answer, ZoomError> {
-        let response = request.timeout(EXCHANGE_TIMEOUT).send().await.map_err(ZoomError::unanswered)?;
+    pub(super) async fn exchange(
+        &self,
+        request: RequestBuilder,
+        now: Timestamp,
+    ) -> Result<Answer, ZoomError> {
+        let response =
+            request.timeout(EXCHANGE_TIMEOUT).send().await.map_err(ZoomError::unanswered)?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             // The status decides, not the body: its code is 429 or 4001, and its text varies.
@@ -164,7 +174,8 @@ pub(super) struct Answer(Vec<u8>);
 impl Answer {
     /// The answer as JSON. Half a body, or a page of HTML from a proxy, is no answer at all.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ZoomError> {
-        serde_json::from_slice(&self.0).map_err(|error| ZoomError::Busy { what: format!("unreadable answer: {error}") })
+        serde_json::from_slice(&self.0)
+            .map_err(|error| ZoomError::Busy { what: format!("unreadable answer: {error}") })
     }
 }
 
@@ -177,9 +188,9 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ZoomError {
     let code = body.as_ref().and_then(|body| body.code);
     match (status.as_u16(), code) {
         (401, _) | (_, Some(124)) => ZoomError::Unauthorized,
-        (_, Some(4711)) => {
-            ZoomError::MissingScopes(scopes_in(body.and_then(|body| body.message).as_deref().unwrap_or_default()))
-        }
+        (_, Some(4711)) => ZoomError::MissingScopes(scopes_in(
+            body.and_then(|body| body.message).as_deref().unwrap_or_default(),
+        )),
         (404, Some(3001)) => ZoomError::Gone,
         (status, code) => ZoomError::Rejected { status, code },
     }
@@ -187,8 +198,16 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ZoomError {
 
 /// The scopes that `Invalid access token, does not contain scopes:[a, b].` names.
 fn scopes_in(message: &str) -> Vec<String> {
-    let inside = message.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);
-    inside.split([',', ' ']).map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+    let inside = message
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or("", |(inside, _)| inside);
+    inside
+        .split([',', ' '])
+        .map(str::trim)
+        .filter(|scope| !scope.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -197,7 +216,9 @@ mod tests {
 
     #[test]
     fn each_error_answer_says_what_to_do() {
-        let meaning = |status: u16, body: &str| format!("{:?}", refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()));
+        let meaning = |status: u16, body: &str| {
+            format!("{:?}", refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()))
+        };
         let cases = [
             (401, r#"{"code":124,"message":"Access token is expired."}"#, "Unauthorized"),
             (400, r#"{"code":124,"message":"Invalid access token."}"#, "Unauthorized"),
@@ -207,8 +228,16 @@ mod tests {
                 r#"MissingScopes(["meeting:write:meeting", "user:read:user"])"#,
             ),
             (404, r#"{"code":3001,"message":"Meeting does not exist: 1."}"#, "Gone"),
-            (404, r#"{"code":1001,"message":"User does not exist."}"#, "Rejected { status: 404, code: Some(1001) }"),
-            (400, r#"{"code":300,"message":"Validation Failed.","errors":[]}"#, "Rejected { status: 400, code: Some(300) }"),
+            (
+                404,
+                r#"{"code":1001,"message":"User does not exist."}"#,
+                "Rejected { status: 404, code: Some(1001) }",
+            ),
+            (
+                400,
+                r#"{"code":300,"message":"Validation Failed.","errors":[]}"#,
+                "Rejected { status: 400, code: Some(300) }",
+            ),
             (400, "<html>", "Rejected { status: 400, code: None }"),
             (502, "<html>", r#"Busy { what: "status 502" }"#),
         ];
@@ -223,10 +252,16 @@ mod tests {
             (names::ZOOM_OAUTH_BASE_URL, "https://zoom.us/oauth"),
             (names::ZOOM_API_BASE_URL, "https://api.zoom.us/v2"),
         ]);
-        let zoom = Zoom::new(&env, crate::net::http_client("test").unwrap(), Random::seeded(1)).unwrap();
+        let zoom =
+            Zoom::new(&env, crate::net::http_client("test").unwrap(), Random::seeded(1)).unwrap();
         let base = |url| zoom.api_base(url).to_string();
         assert_eq!(base(Some("https://api-eu.zoom.us")), "https://api-eu.zoom.us/v2");
-        for elsewhere in [None, Some("https://zoom.us.evil.test"), Some("http://api-eu.zoom.us"), Some("nonsense")] {
+        for elsewhere in [
+            None,
+            Some("https://zoom.us.evil.test"),
+            Some("http://api-eu.zoom.us"),
+            Some("nonsense"),
+        ] {
             assert_eq!(base(elsewhere), "https://api.zoom.us/v2", "{elsewhere:?}");
         }
     }

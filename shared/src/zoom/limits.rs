@@ -18,14 +18,19 @@ const DAY_CAP_SECONDS: u64 = 86_400;
 /// per-second one (Zoom, "Rate limits").
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let daily = text("x-ratelimit-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("daily"));
+    let daily =
+        text("x-ratelimit-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("daily"));
     let said = text("retry-after").and_then(|value| {
         value.parse::<u64>().ok().or_else(|| {
             let at: Timestamp = value.parse().ok()?;
             Some(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
         })
     });
-    let (unsaid, cap) = if daily { (seconds_to_utc_midnight(now), DAY_CAP_SECONDS) } else { (UNSAID_SECONDS, QPS_CAP_SECONDS) };
+    let (unsaid, cap) = if daily {
+        (seconds_to_utc_midnight(now), DAY_CAP_SECONDS)
+    } else {
+        (UNSAID_SECONDS, QPS_CAP_SECONDS)
+    };
     Duration::from_secs(said.unwrap_or(unsaid).clamp(1, cap))
 }
 

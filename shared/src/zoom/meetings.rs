@@ -72,7 +72,12 @@ struct Meeting {
 impl From<Meeting> for Created {
     fn from(meeting: Meeting) -> Self {
         let passcode = (!meeting.password.is_empty()).then(|| Secret::new(meeting.password));
-        Self { id: meeting.id, join_url: Secret::new(meeting.join_url), passcode, settings: meeting.settings }
+        Self {
+            id: meeting.id,
+            join_url: Secret::new(meeting.join_url),
+            passcode,
+            settings: meeting.settings,
+        }
     }
 }
 
@@ -94,28 +99,65 @@ pub fn marked(description: &str, session: &SessionId) -> String {
 
 impl Zoom {
     /// Makes a meeting, once. After [`ZoomError::Busy`] there may be one: look it up before asking again.
-    pub async fn create_meeting(&self, access: &Access, body: &MeetingBody, now: Timestamp) -> Result<Created, ZoomError> {
-        let answer = self.once(access, Method::POST, "/users/me/meetings", &[], Some(&json(body)), now).await?;
+    pub async fn create_meeting(
+        &self,
+        access: &Access,
+        body: &MeetingBody,
+        now: Timestamp,
+    ) -> Result<Created, ZoomError> {
+        let answer = self
+            .once(access, Method::POST, "/users/me/meetings", &[], Some(&json(body)), now)
+            .await?;
         answer.json::<Meeting>().map(Created::from)
     }
 
     /// Sets what `patch` names. Setting it twice is setting it once.
-    pub async fn update_meeting(&self, access: &Access, id: MeetingId, patch: &Value, now: Timestamp) -> Result<(), ZoomError> {
-        self.repeatable(access, Method::PATCH, &format!("/meetings/{id}"), &[], Some(patch), now).await.map(drop)
+    pub async fn update_meeting(
+        &self,
+        access: &Access,
+        id: MeetingId,
+        patch: &Value,
+        now: Timestamp,
+    ) -> Result<(), ZoomError> {
+        self.repeatable(access, Method::PATCH, &format!("/meetings/{id}"), &[], Some(patch), now)
+            .await
+            .map(drop)
     }
 
     /// Deletes a meeting. One that is gone already is deleted.
-    pub async fn delete_meeting(&self, access: &Access, id: MeetingId, now: Timestamp) -> Result<(), ZoomError> {
-        match self.repeatable(access, Method::DELETE, &format!("/meetings/{id}"), &[], None, now).await {
+    pub async fn delete_meeting(
+        &self,
+        access: &Access,
+        id: MeetingId,
+        now: Timestamp,
+    ) -> Result<(), ZoomError> {
+        match self
+            .repeatable(access, Method::DELETE, &format!("/meetings/{id}"), &[], None, now)
+            .await
+        {
             Ok(_) | Err(ZoomError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Sends everybody out of a running meeting.
-    pub async fn end_meeting(&self, access: &Access, id: MeetingId, now: Timestamp) -> Result<(), ZoomError> {
+    pub async fn end_meeting(
+        &self,
+        access: &Access,
+        id: MeetingId,
+        now: Timestamp,
+    ) -> Result<(), ZoomError> {
         let body = serde_json::json!({"action": "end"});
-        self.repeatable(access, Method::PUT, &format!("/meetings/{id}/status"), &[], Some(&body), now).await.map(drop)
+        self.repeatable(
+            access,
+            Method::PUT,
+            &format!("/meetings/{id}/status"),
+            &[],
+            Some(&body),
+            now,
+        )
+        .await
+        .map(drop)
     }
 
     /// The user's meetings that carry the mark of `session`. Lists cut an agenda after 250 characters, so those
@@ -151,7 +193,10 @@ impl Zoom {
             if !token.is_empty() {
                 query.push(("next_page_token", &token));
             }
-            let page: Page = self.repeatable(access, Method::GET, "/users/me/meetings", &query, None, now).await?.json()?;
+            let page: Page = self
+                .repeatable(access, Method::GET, "/users/me/meetings", &query, None, now)
+                .await?
+                .json()?;
             for listed in page.meetings {
                 if listed.topic != topic || listed.start_time != Some(starts_at) {
                     continue;

@@ -52,14 +52,34 @@ impl Zoom {
     }
 
     /// Exchanges a refresh token for new ones, once: the old one is dead with the answer.
-    pub async fn refresh(&self, app: ClientCredentials<'_>, refresh_token: &Secret, now: Timestamp) -> Result<Grant, ZoomError> {
-        self.token(app, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())], now).await
+    pub async fn refresh(
+        &self,
+        app: ClientCredentials<'_>,
+        refresh_token: &Secret,
+        now: Timestamp,
+    ) -> Result<Grant, ZoomError> {
+        self.token(
+            app,
+            &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())],
+            now,
+        )
+        .await
     }
 
     /// Takes a grant back. One that Zoom does not know any more is as good as revoked.
-    pub async fn revoke(&self, app: ClientCredentials<'_>, token: &Secret, now: Timestamp) -> Result<(), ZoomError> {
+    pub async fn revoke(
+        &self,
+        app: ClientCredentials<'_>,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<(), ZoomError> {
         match self.oauth(app, "revoke", &[("token", token.expose())], now).await {
-            Ok(_) | Err(ZoomError::Rejected { status: 400, .. } | ZoomError::Unauthorized | ZoomError::Reconnect) => Ok(()),
+            Ok(_)
+            | Err(
+                ZoomError::Rejected { status: 400, .. }
+                | ZoomError::Unauthorized
+                | ZoomError::Reconnect,
+            ) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -74,20 +94,33 @@ impl Zoom {
             #[serde(default)]
             email: String,
         }
-        let answer = self.repeatable(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
+        let answer =
+            self.repeatable(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
         let body: Body = answer.json()?;
-        Ok(ZoomUser { id: body.id, account_id: body.account_id, email: Email::parse(&body.email).ok() })
+        Ok(ZoomUser {
+            id: body.id,
+            account_id: body.account_id,
+            email: Email::parse(&body.email).ok(),
+        })
     }
 
-    async fn token(&self, app: ClientCredentials<'_>, form: &[(&str, &str)], now: Timestamp) -> Result<Grant, ZoomError> {
+    async fn token(
+        &self,
+        app: ClientCredentials<'_>,
+        form: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Grant, ZoomError> {
         let body: TokenBody = match self.oauth(app, "token", form, now).await {
             Ok(answer) => answer.json()?,
             // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also seen as `invalid_request`.
             Err(ZoomError::Rejected { status: 400, .. }) => return Err(ZoomError::Reconnect),
-            Err(ZoomError::Unauthorized) => return Err(ZoomError::Rejected { status: 401, code: None }),
+            Err(ZoomError::Unauthorized) => {
+                return Err(ZoomError::Rejected { status: 401, code: None });
+            }
             Err(error) => return Err(error),
         };
-        let expires_at = now.saturating_add(SignedDuration::from_secs(body.expires_in.max(0))).unwrap_or(now);
+        let expires_at =
+            now.saturating_add(SignedDuration::from_secs(body.expires_in.max(0))).unwrap_or(now);
         Ok(Grant {
             access_token: body.access_token,
             refresh_token: body.refresh_token,
@@ -97,7 +130,13 @@ impl Zoom {
         })
     }
 
-    async fn oauth(&self, app: ClientCredentials<'_>, path: &str, form: &[(&str, &str)], now: Timestamp) -> Result<Answer, ZoomError> {
+    async fn oauth(
+        &self,
+        app: ClientCredentials<'_>,
+        path: &str,
+        form: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Answer, ZoomError> {
         let mut url = self.oauth_base.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         let request = self.http.post(url).basic_auth(app.id, Some(app.secret.expose())).form(form);

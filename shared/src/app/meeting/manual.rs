@@ -1,10 +1,7 @@
 //! A link that the trainer pasted: Meet, Teams, a room with a camera. We can neither make nor change what is behind it.
 
-use super::{JoinData, MeetingError, MeetingProvider, NewMeeting, Plan, unseal};
-use crate::app::error::Error;
-use crate::crypt::Keyring;
+use super::{MeetingError, MeetingProvider, NewMeeting, Plan};
 use crate::domain::id::MeetingId;
-use crate::domain::session::Session;
 use crate::secret::Secret;
 
 #[derive(Clone, Debug)]
@@ -17,15 +14,16 @@ impl MeetingProvider for ManualLink {
         Ok(NewMeeting { id: None, join_url: Secret::new(&self.join_url), passcode: None })
     }
 
-    async fn update(&mut self, _: Option<MeetingId>, _: Option<&Plan>, _: &Plan) -> Result<(), MeetingError> {
+    async fn update(
+        &mut self,
+        _: Option<MeetingId>,
+        _: Option<&Plan>,
+        _: &Plan,
+    ) -> Result<(), MeetingError> {
         Ok(())
     }
 
     async fn cancel(&mut self, _: Option<MeetingId>, _running: bool) -> Result<(), MeetingError> {
         Ok(())
-    }
-
-    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
-        unseal(session, keyring)
     }
 }

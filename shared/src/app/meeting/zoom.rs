@@ -3,13 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{JoinData, MeetingError, MeetingProvider, NewMeeting, Plan, unseal};
+use super::{MeetingError, MeetingProvider, NewMeeting, Plan};
 use crate::app::Tools;
-use crate::app::error::Error;
 use crate::app::zoom_access::{Ready, with_token};
-use crate::crypt::Keyring;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::session::Session;
 use crate::random::Random;
 use crate::zoom::{AutoRecording, Created, MeetingBody, MeetingBodySettings, marked};
 
@@ -31,7 +28,12 @@ impl<'a> ZoomMeetings<'a> {
     }
 
     /// The meetings at Zoom that carry the mark of the class.
-    pub async fn marked(&mut self, session: &SessionId, topic: &str, starts_at: Timestamp) -> Result<Vec<NewMeeting>, MeetingError> {
+    pub async fn marked(
+        &mut self,
+        session: &SessionId,
+        topic: &str,
+        starts_at: Timestamp,
+    ) -> Result<Vec<NewMeeting>, MeetingError> {
         let Self { tools, ready } = self;
         let found = with_token!(tools, *ready, |access| tools.zoom.meetings_marked(
             access,
@@ -54,38 +56,59 @@ impl MeetingProvider for ZoomMeetings<'_> {
     async fn create(&mut self, plan: &Plan) -> Result<NewMeeting, MeetingError> {
         let Self { tools, ready } = self;
         let wanted = MeetingBody { password: Some(passcode(&tools.random)), ..body(plan) };
-        let created =
-            with_token!(tools, *ready, |access| tools.zoom.create_meeting(access, &wanted, tools.clock.now()))?;
+        let created = with_token!(tools, *ready, |access| tools.zoom.create_meeting(
+            access,
+            &wanted,
+            tools.clock.now()
+        ))?;
         report_dropped(&wanted, &created);
         tracing::info!(event = "zoom.meeting_created", session_id = %plan.session, meeting_id = %created.id);
         Ok(created.into())
     }
 
-    async fn update(&mut self, meeting: Option<MeetingId>, old: Option<&Plan>, new: &Plan) -> Result<(), MeetingError> {
+    async fn update(
+        &mut self,
+        meeting: Option<MeetingId>,
+        old: Option<&Plan>,
+        new: &Plan,
+    ) -> Result<(), MeetingError> {
         let (Some(id), Some(patch)) = (meeting, patch(old, new)) else { return Ok(()) };
         let Self { tools, ready } = self;
-        with_token!(tools, *ready, |access| tools.zoom.update_meeting(access, id, &patch, tools.clock.now()))?;
+        with_token!(tools, *ready, |access| tools.zoom.update_meeting(
+            access,
+            id,
+            &patch,
+            tools.clock.now()
+        ))?;
         tracing::info!(event = "zoom.meeting_updated", session_id = %new.session, meeting_id = %id);
         Ok(())
     }
 
-    async fn cancel(&mut self, meeting: Option<MeetingId>, running: bool) -> Result<(), MeetingError> {
+    async fn cancel(
+        &mut self,
+        meeting: Option<MeetingId>,
+        running: bool,
+    ) -> Result<(), MeetingError> {
         let Some(id) = meeting else { return Ok(()) };
         let Self { tools, ready } = self;
         if running {
             // Zoom does not delete a meeting while people are in it.
-            let ended = with_token!(tools, *ready, |access| tools.zoom.end_meeting(access, id, tools.clock.now()));
+            let ended = with_token!(tools, *ready, |access| tools.zoom.end_meeting(
+                access,
+                id,
+                tools.clock.now()
+            ));
             if let Err(error) = ended {
                 tracing::warn!(event = "zoom.meeting_not_ended", meeting_id = %id, %error);
             }
         }
-        with_token!(tools, *ready, |access| tools.zoom.delete_meeting(access, id, tools.clock.now()))?;
+        with_token!(tools, *ready, |access| tools.zoom.delete_meeting(
+            access,
+            id,
+            tools.clock.now()
+        ))?;
         tracing::info!(event = "zoom.meeting_deleted", meeting_id = %id);
         Ok(())
-    }
-
-    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
-        unseal(session, keyring)
     }
 }
 
@@ -110,7 +133,11 @@ fn body(plan: &Plan) -> MeetingBody {
         agenda: marked(plan.description.as_str(), &plan.session),
         password: None,
         settings: MeetingBodySettings {
-            auto_recording: if plan.record_session { AutoRecording::Cloud } else { AutoRecording::None },
+            auto_recording: if plan.record_session {
+                AutoRecording::Cloud
+            } else {
+                AutoRecording::None
+            },
             others,
         },
     }
@@ -151,7 +178,8 @@ fn differences(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String,
 /// Draws a passcode with at least one letter and one digit, which accounts may demand.
 fn passcode(random: &Random) -> String {
     let drawn: [u8; PASSCODE_CHARS] = random.bytes();
-    let mut letters: Vec<u8> = drawn.iter().map(|byte| PASSCODE_ALPHABET[usize::from(byte % 32)]).collect();
+    let mut letters: Vec<u8> =
+        drawn.iter().map(|byte| PASSCODE_ALPHABET[usize::from(byte % 32)]).collect();
     letters[0] = b'a' + drawn[0] % 8;
     letters[PASSCODE_CHARS - 1] = b'2' + drawn[PASSCODE_CHARS - 1] % 8;
     String::from_utf8_lossy(&letters).into_owned()
@@ -160,8 +188,11 @@ fn passcode(random: &Random) -> String {
 /// Says what the account took away from the settings that were asked for: it answers 201 all the same.
 fn report_dropped(wanted: &MeetingBody, created: &Created) {
     let Ok(Value::Object(wanted)) = serde_json::to_value(&wanted.settings) else { return };
-    let dropped: Vec<_> =
-        wanted.iter().filter(|(name, value)| created.settings.get(*name).is_some_and(|kept| kept != *value)).map(|(name, _)| name.as_str()).collect();
+    let dropped: Vec<_> = wanted
+        .iter()
+        .filter(|(name, value)| created.settings.get(*name).is_some_and(|kept| kept != *value))
+        .map(|(name, _)| name.as_str())
+        .collect();
     if !dropped.is_empty() {
         tracing::warn!(event = "zoom.settings_dropped", meeting_id = %created.id, settings = dropped.join(","));
     }
@@ -199,7 +230,11 @@ mod tests {
             ("2028-02-29T20:00:00Z", "Asia/Kolkata", "2028-03-01T01:30:00", "Asia/Kolkata"),
         ] {
             let body = body(&plan(at, zone));
-            assert_eq!((body.start_time.as_str(), body.timezone.as_str()), (start_time, timezone), "{at} {zone}");
+            assert_eq!(
+                (body.start_time.as_str(), body.timezone.as_str()),
+                (start_time, timezone),
+                "{at} {zone}"
+            );
         }
     }
 
@@ -208,24 +243,48 @@ mod tests {
         let old = plan("2026-12-01T09:00:00Z", "Europe/Berlin");
         assert_eq!(patch(Some(&old), &old), None);
         let cases = [
-            (Plan { title: Title::parse("Geometry").unwrap(), ..old.clone() }, json!({"topic": "Geometry"})),
+            (
+                Plan { title: Title::parse("Geometry").unwrap(), ..old.clone() },
+                json!({"topic": "Geometry"}),
+            ),
             (Plan { duration_minutes: 90, ..old.clone() }, json!({"duration": 90})),
             (
                 Plan { starts_at: "2026-12-01T10:00:00Z".parse().unwrap(), ..old.clone() },
                 json!({"start_time": "2026-12-01T11:00:00", "timezone": "Europe/Berlin"}),
             ),
-            (Plan { record_session: true, ..old.clone() }, json!({"settings": {"auto_recording": "cloud"}})),
             (
-                Plan { settings: MeetingSettings { waiting_room: Some(true), ..MeetingSettings::default() }, ..old.clone() },
+                Plan { record_session: true, ..old.clone() },
+                json!({"settings": {"auto_recording": "cloud"}}),
+            ),
+            (
+                Plan {
+                    settings: MeetingSettings {
+                        waiting_room: Some(true),
+                        ..MeetingSettings::default()
+                    },
+                    ..old.clone()
+                },
                 json!({"settings": {"waiting_room": true}}),
             ),
-            (Plan { settings: MeetingSettings { waiting_room: Some(false), ..MeetingSettings::default() }, ..old.clone() }, Value::Null),
+            (
+                Plan {
+                    settings: MeetingSettings {
+                        waiting_room: Some(false),
+                        ..MeetingSettings::default()
+                    },
+                    ..old.clone()
+                },
+                Value::Null,
+            ),
         ];
         for (new, expected) in cases {
             assert_eq!(patch(Some(&old), &new).unwrap_or_default(), expected);
         }
         let whole = patch(None, &old).unwrap();
-        assert_eq!(whole["settings"], json!({"auto_recording": "none", "waiting_room": false, "join_before_host": false}));
+        assert_eq!(
+            whole["settings"],
+            json!({"auto_recording": "none", "waiting_room": false, "join_before_host": false})
+        );
         assert!(whole.get("password").is_none(), "an edit never changes the passcode");
     }
 
@@ -235,7 +294,11 @@ mod tests {
         for _ in 0..200 {
             let code = passcode(&random);
             assert_eq!(code.len(), PASSCODE_CHARS);
-            assert!(code.bytes().any(|b| b.is_ascii_digit()) && code.bytes().any(|b| b.is_ascii_alphabetic()), "{code}");
+            assert!(
+                code.bytes().any(|b| b.is_ascii_digit())
+                    && code.bytes().any(|b| b.is_ascii_alphabetic()),
+                "{code}"
+            );
         }
     }
 }

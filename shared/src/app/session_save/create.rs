@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use super::{attempt_until, audience, invitees, needs_scope, set_reminders};
 use crate::app::Tools;
 use crate::app::error::Error;
-use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
+use crate::app::meeting::{
+    self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings,
+};
 use crate::domain::audience::{AudienceDraft, InviteeList};
 use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
@@ -47,7 +49,11 @@ pub struct Create {
 }
 
 /// Schedules a class, or answers the one that the same request made before.
-pub async fn create(tools: &Tools, request: &Create, now: Timestamp) -> Result<SessionWithInvitees, Error> {
+pub async fn create(
+    tools: &Tools,
+    request: &Create,
+    now: Timestamp,
+) -> Result<SessionWithInvitees, Error> {
     let id = session_id(tools, request);
     for _ in 0..ROUNDS {
         match attempt(tools, request, &id, now).await? {
@@ -86,7 +92,11 @@ fn session_id(tools: &Tools, request: &Create) -> SessionId {
 }
 
 /// The class that the key stands for, if it was made from the same body.
-async fn existing(tools: &Tools, request: &Create, held: Held) -> Result<SessionWithInvitees, Error> {
+async fn existing(
+    tools: &Tools,
+    request: &Create,
+    held: Held,
+) -> Result<SessionWithInvitees, Error> {
     if held.created_from.as_ref() != Some(&request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
     }
@@ -121,7 +131,12 @@ struct Read {
     intent: Option<Intent>,
 }
 
-async fn attempt(tools: &Tools, request: &Create, id: &SessionId, now: Timestamp) -> Result<Outcome, Error> {
+async fn attempt(
+    tools: &Tools,
+    request: &Create,
+    id: &SessionId,
+    now: Timestamp,
+) -> Result<Outcome, Error> {
     let read = match read(tools, request, id).await? {
         Ok(read) => read,
         Err(held) => return Ok(Outcome::There(held)),
@@ -159,11 +174,18 @@ async fn attempt(tools: &Tools, request: &Create, id: &SessionId, now: Timestamp
         Place::Manual { join_url } => {
             let meeting = ManualLink { join_url: join_url.clone() }.create(&plan).await?;
             let session = build(&meeting, keyring);
-            let counted = counters::count_class(&request.trainer, session.starts_at, read.limits.sessions_per_month, now);
+            let counted = counters::count_class(
+                &request.trainer,
+                session.starts_at,
+                read.limits.sessions_per_month,
+                now,
+            );
             match store(tools, request, &session, vec![counted], now).await {
                 Ok(()) => Ok(Outcome::Made(Box::new(session))),
                 Err(error) if error.refused(Subject::Session) => Ok(Outcome::InOtherHands),
-                Err(error) if error.refused(Subject::Month) => Err(read.limits.month_is_full().into()),
+                Err(error) if error.refused(Subject::Month) => {
+                    Err(read.limits.month_is_full().into())
+                }
                 Err(error) => Err(error.into()),
             }
         }
@@ -179,7 +201,9 @@ async fn attempt(tools: &Tools, request: &Create, id: &SessionId, now: Timestamp
             let ready = tools.fresh(&request.trainer, read.connection).await?;
             needs_scope(&ready.connection.scopes, "meeting:write:meeting")?;
             let zoom_user = ready.connection.zoom_user.id.clone();
-            let Some(reserved) = reserve(tools, request, id, read.intent, &zoom_user, &read.limits, now).await? else {
+            let Some(reserved) =
+                reserve(tools, request, id, read.intent, &zoom_user, &read.limits, now).await?
+            else {
                 return Ok(Outcome::InOtherHands);
             };
             let mut zoom = ZoomMeetings::new(tools, ready);
@@ -191,7 +215,11 @@ async fn attempt(tools: &Tools, request: &Create, id: &SessionId, now: Timestamp
 }
 
 /// Reads what deciding takes; a class that is there already ends it.
-async fn read(tools: &Tools, request: &Create, id: &SessionId) -> Result<Result<Read, Box<Held>>, Error> {
+async fn read(
+    tools: &Tools,
+    request: &Create,
+    id: &SessionId,
+) -> Result<Result<Read, Box<Held>>, Error> {
     let trainer = &request.trainer;
     let mut keys = vec![Key::Settings, Key::User(trainer), Key::Session(id), Key::Intent(id)];
     let course = match &request.draft.audience {
@@ -252,7 +280,8 @@ async fn reserve(
                 attempt_until: until,
                 starts_at,
             };
-            let count = counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
+            let count =
+                counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
             vec![intents::reserve(&intent), count]
         }
     };
@@ -269,7 +298,9 @@ async fn reserve(
         Err(error) if error.refused(Subject::Intent) => return Ok(None),
         Err(error) if error.refused(Subject::Month) => return Err(limits.month_is_full().into()),
         Err(error) if error.refused(Subject::ZoomDay) => {
-            return Err(Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) });
+            return Err(Error::ZoomLimited {
+                after: Duration::from_secs(seconds_to_utc_midnight(now)),
+            });
         }
         Err(error) => return Err(error.into()),
     }
@@ -285,7 +316,12 @@ async fn reserve(
 
 impl Reserved {
     /// The class's meeting: one that an earlier attempt made, or a new one.
-    async fn meeting(&self, tools: &Tools, zoom: &mut ZoomMeetings<'_>, plan: &Plan) -> Result<NewMeeting, Error> {
+    async fn meeting(
+        &self,
+        tools: &Tools,
+        zoom: &mut ZoomMeetings<'_>,
+        plan: &Plan,
+    ) -> Result<NewMeeting, Error> {
         if self.taken_over
             && let Some(found) = self.adopt(zoom, plan).await?
         {
@@ -309,8 +345,13 @@ impl Reserved {
     }
 
     /// Takes the first meeting that carries the class's mark, and deletes any others.
-    async fn adopt(&self, zoom: &mut ZoomMeetings<'_>, plan: &Plan) -> Result<Option<NewMeeting>, Error> {
-        let mut found = zoom.marked(&plan.session, plan.title.as_str(), plan.starts_at).await?.into_iter();
+    async fn adopt(
+        &self,
+        zoom: &mut ZoomMeetings<'_>,
+        plan: &Plan,
+    ) -> Result<Option<NewMeeting>, Error> {
+        let mut found =
+            zoom.marked(&plan.session, plan.title.as_str(), plan.starts_at).await?.into_iter();
         let first = found.next();
         for other in found {
             zoom.cancel(other.id, false).await?;
@@ -381,7 +422,13 @@ impl Reserved {
 }
 
 /// The transaction that makes the class: itself, its invitees, its reminders, its announcement, and what `ends` with it.
-async fn store(tools: &Tools, request: &Create, session: &Session, ends: Vec<Action>, now: Timestamp) -> Result<(), CommitError> {
+async fn store(
+    tools: &Tools,
+    request: &Create,
+    session: &Session,
+    ends: Vec<Action>,
+    now: Timestamp,
+) -> Result<(), CommitError> {
     let mut actions = ends;
     actions.push(sessions::create(session, &request.body_hash));
     if let Some(meeting) = session.meeting.id {
@@ -393,7 +440,11 @@ async fn store(tools: &Tools, request: &Create, session: &Session, ends: Vec<Act
         if invitees.len() > limit::INVITEES_IN_TRANSACTION {
             tools.store.write_invitees(session, list, invitees).await?;
         } else {
-            actions.extend(invitees.iter().map(|invitee| invitee_items::put(&session.id, session.starts_at, list, invitee)));
+            actions.extend(
+                invitees.iter().map(|invitee| {
+                    invitee_items::put(&session.id, session.starts_at, list, invitee)
+                }),
+            );
         }
     }
     let announcement = Announcement {

@@ -18,7 +18,7 @@ use crate::domain::id::SessionId;
 use crate::domain::plan::Limits;
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{Provider, Session, SessionWithInvitees};
+use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::secret::Secret;
 use crate::store::error::CommitError;
@@ -44,7 +44,11 @@ pub struct Edit {
 
 /// Changes a class. Asking for what it already is changes nothing and succeeds (RFC 9110, section 13.1.1, allows it
 /// even to someone who saw an earlier version: their change has been made).
-pub async fn edit(tools: &Tools, request: &Edit, now: Timestamp) -> Result<SessionWithInvitees, Error> {
+pub async fn edit(
+    tools: &Tools,
+    request: &Edit,
+    now: Timestamp,
+) -> Result<SessionWithInvitees, Error> {
     for round in 0..ROUNDS {
         if round > 0 {
             tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
@@ -106,13 +110,20 @@ struct Decision {
 }
 
 /// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
-async fn attempt(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Option<SessionWithInvitees>, Error> {
+async fn attempt(
+    tools: &Tools,
+    request: &Edit,
+    now: Timestamp,
+) -> Result<Option<SessionWithInvitees>, Error> {
     let read = read(tools, request).await?;
     let held = &read.held;
     let secrets = tools.secrets.get(now).await?;
     let decision = decide(tools, request, &read, secrets.keyring()?, now)?;
     let Some(decision) = decision else {
-        return Ok(Some(SessionWithInvitees { session: held.session.clone(), invitees: read.invitees }));
+        return Ok(Some(SessionWithInvitees {
+            session: held.session.clone(),
+            invitees: read.invitees,
+        }));
     };
     if let Some(seen) = request.seen
         && seen != held.session.version
@@ -149,12 +160,16 @@ async fn attempt(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Option
         Ok(()) => {}
         Err(error) if error.refused(Subject::Session) => return Ok(None),
         Err(error) if error.refused(Subject::ZoomDay) => {
-            return Err(Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) });
+            return Err(Error::ZoomLimited {
+                after: Duration::from_secs(seconds_to_utc_midnight(now)),
+            });
         }
         Err(error) => return Err(error.into()),
     }
     let mut zoom = ZoomMeetings::new(tools, ready);
-    if let Err(error) = zoom.update(session.meeting.id, (!unknown).then_some(&old_plan), &new_plan).await {
+    if let Err(error) =
+        zoom.update(session.meeting.id, (!unknown).then_some(&old_plan), &new_plan).await
+    {
         give_back(tools, &session.id, &holder, until, &error, now).await;
         return Err(error.into());
     }
@@ -167,9 +182,18 @@ async fn attempt(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Option
 
 /// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
 /// once, so that the next edit tells Zoom everything, or the repair sets it back.
-async fn give_back(tools: &Tools, session: &SessionId, holder: &str, repair_at: Timestamp, error: &MeetingError, now: Timestamp) {
+async fn give_back(
+    tools: &Tools,
+    session: &SessionId,
+    holder: &str,
+    repair_at: Timestamp,
+    error: &MeetingError,
+    now: Timestamp,
+) {
     let actions = match error {
-        MeetingError::Other(_) => vec![sessions::release(session, holder), outbox::withdraw_repair(session, repair_at)],
+        MeetingError::Other(_) => {
+            vec![sessions::release(session, holder), outbox::withdraw_repair(session, repair_at)]
+        }
         MeetingError::Unknown { .. } => vec![sessions::expire_claim(session, holder, now)],
     };
     if let Err(error) = tools.store.commit(actions).await {
@@ -188,7 +212,11 @@ fn decide(
     let old = &read.held.session;
     let draft = &request.draft;
     if draft.place.provider() != old.provider {
-        return Err(Refusal::field("provider", "cannot be changed; cancel the class and schedule another").into());
+        return Err(Refusal::field(
+            "provider",
+            "cannot be changed; cancel the class and schedule another",
+        )
+        .into());
     }
     let mut wanted: Vec<Invitee> = invitees(draft).to_vec();
     wanted.sort_by(|a, b| a.email.cmp(&b.email));
@@ -201,14 +229,16 @@ fn decide(
     };
     let audience = audience(&draft.audience, read.course.clone(), &request.caller.id, list)?;
     let audience_changed = match (&old.audience, &audience) {
-        (Audience::Course { id: before, .. }, Audience::Course { id: after, .. }) => before != after,
+        (Audience::Course { id: before, .. }, Audience::Course { id: after, .. }) => {
+            before != after
+        }
         (Audience::Invitees { .. }, Audience::Invitees { .. }) => invitees_changed,
         (before, after) => before.kind() != after.kind(),
     };
     let meeting = match &draft.place {
         Place::Zoom => old.meeting.clone(),
         Place::Manual { join_url } => {
-            let before = meeting::ManualLink { join_url: String::new() }.join_data(old, keyring)?;
+            let before = meeting::unseal(old, keyring)?;
             if before.join_url.expose() == join_url {
                 old.meeting.clone()
             } else {
@@ -263,7 +293,9 @@ async fn finish(
     if old.starts_at != next.starts_at {
         // Their keys hold when they are due, so with another start none is withdrawn and set at once,
         // which one transaction would not take.
-        actions.extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
+        actions.extend(
+            Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)),
+        );
         actions.extend(set_reminders(next, now));
     }
     if decision.new_list
@@ -277,23 +309,27 @@ async fn finish(
         }
     }
     let calendar_changed = next.ics_sequence != old.ics_sequence;
-    let list_replaced = old.audience.list().is_some() && old.audience.list() != next.audience.list();
-    let announcement = (calendar_changed || decision.audience_changed || list_replaced).then(|| Announcement {
-        at: whole_milli(now),
-        what: What::Session(SessionChange {
-            session: next.id.clone(),
-            kind: ChangeKind::Updated,
-            version: next.version,
-            sequence: next.ics_sequence,
-            calendar_changed,
-            before: before(old, next),
-            reason: None,
-        }),
-    });
+    let list_replaced =
+        old.audience.list().is_some() && old.audience.list() != next.audience.list();
+    let announcement =
+        (calendar_changed || decision.audience_changed || list_replaced).then(|| Announcement {
+            at: whole_milli(now),
+            what: What::Session(SessionChange {
+                session: next.id.clone(),
+                kind: ChangeKind::Updated,
+                version: next.version,
+                sequence: next.ics_sequence,
+                calendar_changed,
+                before: before(old, next),
+                reason: None,
+            }),
+        });
     actions.extend(announcement.as_ref().map(outbox::announce));
     match tools.store.commit(actions).await {
         Ok(()) => {}
-        Err(error) if error.refused(Subject::Month) => return Err(read.limits.month_is_full().into()),
+        Err(error) if error.refused(Subject::Month) => {
+            return Err(read.limits.month_is_full().into());
+        }
         // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
         Err(CommitError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -308,8 +344,12 @@ async fn finish(
 /// The audience that an edit replaced, for those who have to be told that they are no longer invited.
 fn before(old: &Session, next: &Session) -> Option<AudienceBefore> {
     match &old.audience {
-        Audience::Course { id, .. } if next.audience.course() != Some(id) => Some(AudienceBefore::Course(id.clone())),
-        Audience::Invitees { list, .. } if next.audience.list() != Some(*list) => Some(AudienceBefore::List(*list)),
+        Audience::Course { id, .. } if next.audience.course() != Some(id) => {
+            Some(AudienceBefore::Course(id.clone()))
+        }
+        Audience::Invitees { list, .. } if next.audience.list() != Some(*list) => {
+            Some(AudienceBefore::List(*list))
+        }
         _ => None,
     }
 }

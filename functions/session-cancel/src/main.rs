@@ -1,0 +1,16 @@
+//! `session-cancel`: cancel a class, at Zoom and here. See `shared::handlers::session_cancel`.
+
+use lambda_http::{Error, run, service_fn};
+use shared::config::Env;
+use shared::handlers::{function::Function, session_cancel};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let env = Env::process();
+    shared::telemetry::start(&env);
+    let function = &Function::start(&env).await;
+    run(service_fn(move |request| async move {
+        Ok::<_, Error>(session_cancel::handle(function, request).await)
+    }))
+    .await
+}

@@ -1,0 +1,148 @@
+//! `connect`: start and finish the trainer's Zoom OAuth; show the connection.
+
+use std::sync::Arc;
+
+use lambda_http::{Body, Request, Response};
+use serde::{Deserialize, Serialize};
+
+use super::deps::Base;
+use super::edge::{Failure, Gate, Reply, route};
+use super::function::{self, Function};
+use crate::app::{Tools, connect};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env, names};
+use crate::domain::caller::Role;
+use crate::domain::connection::{Connection, Health};
+use crate::domain::refusal::Refusal;
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    tools: Tools,
+    secrets: Arc<Secrets>,
+    redirect_uris: Vec<String>,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        let uris = env.required(names::ZOOM_REDIRECT_URIS)?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            tools: base.tools(&secrets, clock)?,
+            redirect_uris: uris
+                .split(',')
+                .map(str::trim)
+                .filter(|uri| !uri.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            secrets,
+        })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.tools.clock.now()).await;
+    }
+}
+
+/// The connection as the trainer sees it.
+#[derive(Serialize)]
+struct View {
+    status: &'static str,
+    zoom_email: Option<String>,
+    account_id: Option<String>,
+    scopes: Vec<String>,
+    missing_scopes: Vec<String>,
+    connected_at: Option<jiff::Timestamp>,
+}
+
+impl From<Option<Connection>> for View {
+    fn from(connection: Option<Connection>) -> Self {
+        let Some(c) = connection else {
+            return Self {
+                status: "not_connected",
+                zoom_email: None,
+                account_id: None,
+                scopes: Vec::new(),
+                missing_scopes: Vec::new(),
+                connected_at: None,
+            };
+        };
+        Self {
+            status: match c.health {
+                Health::Connected => "connected",
+                Health::ReauthRequired => "reauth_required",
+            },
+            missing_scopes: c.missing_scopes(),
+            zoom_email: c.zoom_user.email.map(String::from),
+            account_id: Some(c.zoom_user.account_id),
+            scopes: c.scopes,
+            connected_at: Some(c.connected_at),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthorizeBody {
+    redirect_uri: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectBody {
+    code: String,
+    state: String,
+}
+
+#[derive(Serialize)]
+struct Authorization {
+    authorize_url: String,
+    state: String,
+    expires_at: jiff::Timestamp,
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.tools.clock.now();
+    let (route, _) = route(&request)?;
+    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
+    match (route.method, route.path) {
+        ("GET", "/v1/zoom/connection") => {
+            Reply::ok(&View::from(connect::show(&deps.tools, &caller.id).await?))
+        }
+        ("POST", "/v1/zoom/authorize") => {
+            let body: AuthorizeBody = http::json(&request)?;
+            let begun = connect::authorize(
+                &deps.tools,
+                &caller.id,
+                &body.redirect_uri,
+                &deps.redirect_uris,
+                now,
+            )
+            .await?;
+            Reply::ok(&Authorization {
+                authorize_url: begun.authorize_url.into(),
+                state: begun.state,
+                expires_at: begun.expires_at,
+            })
+        }
+        ("POST", "/v1/zoom/connect") => {
+            let body: ConnectBody = http::json(&request)?;
+            if body.code.is_empty() || body.code.len() > connect::CODE_LIMIT_BYTES {
+                return Err(Refusal::field("code", "is not a code of Zoom's").into());
+            }
+            let connection =
+                connect::finish(&deps.tools, &caller.id, &body.code, &body.state, now).await?;
+            Reply::ok(&View::from(Some(connection)))
+        }
+        _ => Err(Failure::NoRoute),
+    }
+}

@@ -1,0 +1,69 @@
+//! What handlers are made of, for them to pick from: each lists in its own `Deps` exactly what it needs.
+
+use std::sync::Arc;
+
+use crate::app::Tools;
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env, names};
+use crate::domain::window::Windows;
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::zoom::Zoom;
+
+/// One HTTP client and one AWS configuration, from which a function's clients are made.
+pub(super) struct Base {
+    pub(super) env: Env,
+    pub(super) http: reqwest::Client,
+    aws: Aws,
+    random: Random,
+}
+
+impl Base {
+    pub(super) fn new(env: &Env, random: &Random) -> Result<Self, ConfigError> {
+        let function = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
+        let http = crate::net::http_client(&format!(
+            "live-classes/{}",
+            function.as_deref().unwrap_or("local")
+        ))?;
+        let aws = Aws::new(env, &http)?;
+        Ok(Self { env: env.clone(), http, aws, random: random.clone() })
+    }
+
+    pub(super) fn secrets(&self) -> Result<Arc<Secrets>, ConfigError> {
+        let id = self.env.required(names::CONFIG_SECRET_ID)?;
+        Ok(Arc::new(Secrets::new(self.aws.secrets_manager(), id)))
+    }
+
+    pub(super) fn store(&self) -> Result<Store, ConfigError> {
+        Store::main_only(self.aws.dynamodb(), &self.env, self.random.clone())
+    }
+
+    /// Everything that talking to Zoom for a trainer takes.
+    pub(super) fn tools(
+        &self,
+        secrets: &Arc<Secrets>,
+        clock: &Clock,
+    ) -> Result<Tools, ConfigError> {
+        Ok(Tools {
+            store: Store::with_tokens(self.aws.dynamodb(), &self.env, self.random.clone())?,
+            zoom: Zoom::new(&self.env, self.http.clone(), self.random.clone())?,
+            secrets: secrets.clone(),
+            queue: Queue::new(self.aws.sqs(), &self.env)?,
+            clock: clock.clone(),
+            random: self.random.clone(),
+        })
+    }
+}
+
+/// When the doors open and close; the defaults are the contract's.
+pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
+    let default = Windows::default();
+    Ok(Windows {
+        owner_before: env.parsed(names::JOIN_OWNER_BEFORE_MINUTES, default.owner_before)?,
+        invited_before: env.parsed(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
+        after_end: env.parsed(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
+    })
+}

@@ -1,0 +1,111 @@
+//! `directory`: courses, enrollments, users, plans and flags from the host platform, by HTTP and as events.
+
+mod event;
+mod import;
+mod statement;
+
+use std::sync::Arc;
+
+use lambda_http::{Body, Request, Response};
+use serde_json::Value;
+
+use self::statement::{CourseBody, EnrollmentBody, UserBody};
+use super::deps::Base;
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use crate::app::{Tools, directory};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::caller::Role;
+use crate::domain::directory::Statement;
+use crate::domain::plan::Settings;
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+
+pub use event::{EventFailed, either};
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    tools: Tools,
+    secrets: Arc<Secrets>,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        let gate = Gate::new(env, base.http.clone(), secrets.clone())?;
+        Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.tools.clock.now()).await;
+    }
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.tools.clock.now();
+    let (route, parameters) = route(&request)?;
+    deps.gate.caller_with(&request, &[Role::Service], now).await?;
+    let id = named(&parameters, "id");
+    match (route.method, route.path) {
+        ("POST", "/v1/directory/import") => {
+            let lines = http::bytes(&request, http::IMPORT_LIMIT_BYTES)?;
+            let read = import::read(lines);
+            directory::tell_all(&deps.tools, read.statements).await?;
+            Reply::ok(&read.outcome)
+        }
+        ("PUT", "/v1/directory/settings") => {
+            let settings: Settings = http::json(&request)?;
+            directory::tell(&deps.tools, Statement::Settings(settings.clone())).await?;
+            Reply::ok(&settings)
+        }
+        ("PUT", path) => {
+            let body: Value = http::json(&request)?;
+            let statement = match path {
+                "/v1/directory/courses/{id}" => {
+                    statement::course(id, http::json::<CourseBody>(&request)?)?
+                }
+                "/v1/directory/users/{id}" => {
+                    statement::user(id, http::json::<UserBody>(&request)?)?
+                }
+                "/v1/directory/courses/{id}/enrollments/{user_id}" => statement::enrollment(
+                    id,
+                    named(&parameters, "user_id"),
+                    http::json::<EnrollmentBody>(&request)?,
+                )?,
+                _ => return Err(Failure::NoRoute),
+            };
+            directory::tell(&deps.tools, statement).await?;
+            Reply::ok(&with_ids(body, &parameters))
+        }
+        ("DELETE", path) => {
+            let statement = match path {
+                "/v1/directory/courses/{id}" => statement::no_course(id)?,
+                "/v1/directory/users/{id}" => statement::no_user(id)?,
+                "/v1/directory/courses/{id}/enrollments/{user_id}" => {
+                    statement::no_enrollment(id, named(&parameters, "user_id"))?
+                }
+                _ => return Err(Failure::NoRoute),
+            };
+            directory::tell(&deps.tools, statement).await?;
+            Ok(Reply::no_content())
+        }
+        _ => Err(Failure::NoRoute),
+    }
+}
+
+/// What was put, with the ids of its path: the thing as it now stands.
+fn with_ids(mut body: Value, parameters: &[(&'static str, String)]) -> Value {
+    for (name, value) in parameters {
+        let field = if *name == "id" && parameters.len() > 1 { "course_id" } else { *name };
+        body[field] = Value::String(value.clone());
+    }
+    body
+}

@@ -1,0 +1,137 @@
+//! The import: a file of statements, one JSON object a line (NDJSON).
+//!
+//! A line is the body of the PUT with its ids and a `type` beside it, or with `"deleted": true` the DELETE:
+//! `{"type":"course","id":"c-1","title":"Algebra","trainer_id":"t-1"}`,
+//! `{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"…","name":"…","access_granted":true}`,
+//! `{"type":"user","id":"s-1","email":"…","name":"…","role":"student"}`, `{"type":"settings",…}`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::statement;
+use crate::domain::directory::Statement;
+use crate::domain::plan::Settings;
+use crate::domain::refusal::Refusal;
+
+/// Lines that were not understood are named, and the others taken.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) statements: Vec<Statement>,
+    pub(super) outcome: Outcome,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Outcome {
+    accepted: usize,
+    rejected: Vec<Rejected>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Rejected {
+    /// Counted from 1, empty lines included.
+    line: usize,
+    code: &'static str,
+    field: String,
+    message: String,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Read {
+    let mut statements = Vec::new();
+    let mut outcome = Outcome::default();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match crate::http::parse_json::<Map<String, Value>>(line).and_then(one) {
+            Ok(statement) => statements.push(statement),
+            Err(refusal) => {
+                let (field, message) = match refusal {
+                    Refusal::Invalid(mut errors) if !errors.is_empty() => {
+                        let error = errors.swap_remove(0);
+                        (error.field, error.message)
+                    }
+                    other => ("line".to_owned(), other.to_string()),
+                };
+                outcome.rejected.push(Rejected {
+                    line: index + 1,
+                    code: "validation_failed",
+                    field,
+                    message,
+                });
+            }
+        }
+    }
+    outcome.accepted = statements.len();
+    Read { statements, outcome }
+}
+
+fn one(mut line: Map<String, Value>) -> Result<Statement, Refusal> {
+    let kind = text(&mut line, "type")?;
+    let deleted = match line.remove("deleted") {
+        None => false,
+        Some(Value::Bool(deleted)) => deleted,
+        Some(_) => return Err(Refusal::field("deleted", "must be true or false")),
+    };
+    match (kind.as_str(), deleted) {
+        ("course", false) => statement::course(&text(&mut line, "id")?, body(line)?),
+        ("course", true) => statement::no_course(&text(&mut line, "id")?),
+        ("enrollment", false) => {
+            let (course, user) = (text(&mut line, "course_id")?, text(&mut line, "user_id")?);
+            statement::enrollment(&course, &user, body(line)?)
+        }
+        ("enrollment", true) => {
+            statement::no_enrollment(&text(&mut line, "course_id")?, &text(&mut line, "user_id")?)
+        }
+        ("user", false) => statement::user(&text(&mut line, "id")?, body(line)?),
+        ("user", true) => statement::no_user(&text(&mut line, "id")?),
+        ("settings", false) => body::<Settings>(line).map(Statement::Settings),
+        _ => Err(Refusal::field("type", "must be course, enrollment, user or settings")),
+    }
+}
+
+pub(super) fn text(line: &mut Map<String, Value>, name: &str) -> Result<String, Refusal> {
+    match line.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(Refusal::field(name, "must be a text")),
+        None => Err(Refusal::field(name, "is required")),
+    }
+}
+
+pub(super) fn body<T: DeserializeOwned>(line: Map<String, Value>) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(Value::Object(line)).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "line".to_owned() } else { path };
+        Refusal::field(&field, error.into_inner())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_lines_are_taken_and_bad_ones_named() {
+        let lines = concat!(
+            r#"{"type":"course","id":"c-1","title":"Algebra","trainer_id":"t-1"}"#,
+            "\n\n",
+            r#"{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"a@b.cd","name":"Ada"}"#,
+            "\r\n",
+            r#"{"type":"user","id":"s-1","email":"nobody","name":"Ada","role":"student"}"#,
+            "\n",
+            r#"{"type":"planet"}"#,
+            "\n",
+            "nonsense\n",
+            r#"{"type":"course","id":"c-1","title":"Algebra","trainer_id":"t-1","colour":"red"}"#,
+            "\n",
+            r#"{"type":"settings","live_classes_enabled":false}"#,
+            "\n",
+            r#"{"type":"user","id":"s-1","deleted":true}"#,
+        );
+        let read = read(lines.as_bytes());
+        assert_eq!(read.outcome.accepted, 4);
+        let named: Vec<_> =
+            read.outcome.rejected.iter().map(|r| (r.line, r.field.as_str())).collect();
+        assert_eq!(named, [(4, "email"), (5, "type"), (6, "body"), (7, "colour")]);
+    }
+}

@@ -1,0 +1,108 @@
+//! The host platform's words, checked: one shape for HTTP bodies, import lines and events.
+
+use serde::Deserialize;
+
+use crate::domain::directory::{Course, Enrollment, Statement, User};
+use crate::domain::id::{CourseId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::text::{Email, PersonName, Title};
+
+/// Role and plan names, and language tags, are words: long enough for any, too short for an essay.
+const WORD_LIMIT_CHARS: usize = 64;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CourseBody {
+    title: String,
+    trainer_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EnrollmentBody {
+    email: String,
+    name: String,
+    #[serde(default = "granted")]
+    access_granted: bool,
+}
+
+fn granted() -> bool {
+    true
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserBody {
+    email: String,
+    name: String,
+    role: String,
+    plan: Option<String>,
+    locale: Option<String>,
+}
+
+fn field<T, E: ToString>(name: &str, result: Result<T, E>) -> Result<T, Refusal> {
+    result.map_err(|error| Refusal::field(name, error))
+}
+
+fn word(name: &str, text: String) -> Result<String, Refusal> {
+    let fits = (1..=WORD_LIMIT_CHARS).contains(&text.chars().count())
+        && !text.chars().any(char::is_control);
+    if fits {
+        Ok(text)
+    } else {
+        Err(Refusal::field(name, format!("must have 1 to {WORD_LIMIT_CHARS} characters")))
+    }
+}
+
+fn course_id(id: &str) -> Result<CourseId, Refusal> {
+    field("course_id", CourseId::parse(id))
+}
+
+fn user_id(id: &str) -> Result<UserId, Refusal> {
+    field("user_id", UserId::parse(id))
+}
+
+pub(super) fn course(id: &str, body: CourseBody) -> Result<Statement, Refusal> {
+    Ok(Statement::Course(Course {
+        id: course_id(id)?,
+        title: field("title", Title::parse(&body.title))?,
+        trainer: field("trainer_id", UserId::parse(&body.trainer_id))?,
+    }))
+}
+
+pub(super) fn no_course(id: &str) -> Result<Statement, Refusal> {
+    Ok(Statement::NoCourse(course_id(id)?))
+}
+
+pub(super) fn enrollment(
+    course: &str,
+    user: &str,
+    body: EnrollmentBody,
+) -> Result<Statement, Refusal> {
+    Ok(Statement::Enrollment(Enrollment {
+        course: course_id(course)?,
+        user: user_id(user)?,
+        email: field("email", Email::parse(&body.email))?,
+        name: field("name", PersonName::parse(&body.name))?,
+        access_granted: body.access_granted,
+    }))
+}
+
+pub(super) fn no_enrollment(course: &str, user: &str) -> Result<Statement, Refusal> {
+    Ok(Statement::NoEnrollment { course: course_id(course)?, user: user_id(user)? })
+}
+
+pub(super) fn user(id: &str, body: UserBody) -> Result<Statement, Refusal> {
+    Ok(Statement::User(User {
+        id: user_id(id)?,
+        email: field("email", Email::parse(&body.email))?,
+        name: field("name", PersonName::parse(&body.name))?,
+        role: word("role", body.role)?,
+        plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
+        locale: body.locale.map(|locale| word("locale", locale)).transpose()?,
+    }))
+}
+
+pub(super) fn no_user(id: &str) -> Result<Statement, Refusal> {
+    Ok(Statement::NoUser(user_id(id)?))
+}

@@ -1,0 +1,290 @@
+//! The edge of every HTTP function: who calls, how long there is, and one answer whatever happens.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use jiff::Timestamp;
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde::Serialize;
+use tracing::Instrument;
+
+use super::{Route, matching};
+use crate::app::error::Error;
+use crate::auth::{AuthError, AuthSettings, Verifier};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::caller::{Caller, Role};
+use crate::domain::id::UserId;
+use crate::domain::refusal::Refusal;
+use crate::domain::text::Email;
+use crate::http::{BadRequest, Problem, header};
+use crate::secrets::{Secrets, SecretsError};
+use crate::telemetry::causes;
+
+/// What is kept back of a function's time, to still give an answer when it runs out.
+const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+/// How long a request may take when nobody says: an API Gateway HTTP API gives up after 30 s.
+const TIME_UNSAID: Duration = Duration::from_secs(29);
+
+/// Whatever ends a request without success.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Bad(#[from] BadRequest),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    App(#[from] Error),
+    #[error("no such route")]
+    NoRoute,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::App(refusal.into())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::App(error.into())
+    }
+}
+
+impl From<SecretsError> for Failure {
+    fn from(error: SecretsError) -> Self {
+        Self::App(error.into())
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Bad(bad) => bad.into(),
+            Failure::Auth(error) => error.into(),
+            Failure::App(error) => error.into(),
+            Failure::NoRoute => Problem::no_route(),
+        }
+    }
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    body: Option<Vec<u8>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Reply {
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Error::Internal(error.into()))?;
+        Ok(Self { status, body: Some(body), headers: Vec::new() })
+    }
+
+    pub fn ok(body: &impl Serialize) -> Result<Self, Failure> {
+        Self::json(StatusCode::OK, body)
+    }
+
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: None, headers: Vec::new() }
+    }
+
+    /// With an entity tag: a version, in quotes.
+    pub fn tagged(mut self, version: u64) -> Self {
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+            self.headers.push((http::header::ETAG, tag));
+        }
+        self
+    }
+
+    pub fn with_location(mut self, path: &str) -> Self {
+        if let Ok(path) = HeaderValue::from_str(path) {
+            self.headers.push((http::header::LOCATION, path));
+        }
+        self
+    }
+}
+
+/// Verifies callers.
+#[derive(Debug)]
+pub struct Gate {
+    verifier: Verifier,
+    secrets: Arc<Secrets>,
+}
+
+impl Gate {
+    pub fn new(
+        env: &Env,
+        http: reqwest::Client,
+        secrets: Arc<Secrets>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self { verifier: Verifier::new(AuthSettings::read(env)?, http), secrets })
+    }
+
+    /// The caller, if the token is good and names a role that we know.
+    pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, Failure> {
+        let secrets = self.secrets.get(now).await?;
+        let claims = self
+            .verifier
+            .verify(header(request, "authorization"), secrets.auth_hs256(), now)
+            .await?;
+        let id = UserId::parse(&claims.sub).map_err(|_| AuthError::Claims)?;
+        // Of several roles the one that may most counts; a token without any is a student's at best, who needs to be
+        // invited to see anything.
+        let role =
+            claims.roles.iter().filter_map(|word| Role::parse(word)).max().unwrap_or(Role::Student);
+        let verified_email = claims
+            .email
+            .filter(|_| claims.email_verified)
+            .and_then(|email| Email::parse(&email).ok());
+        Ok(Caller { id, role, verified_email })
+    }
+
+    /// The caller, who must have one of `roles`.
+    pub async fn caller_with(
+        &self,
+        request: &Request,
+        roles: &[Role],
+        now: Timestamp,
+    ) -> Result<Caller, Failure> {
+        let caller = self.caller(request, now).await?;
+        if roles.contains(&caller.role) { Ok(caller) } else { Err(Refusal::Forbidden.into()) }
+    }
+}
+
+/// What a path names, by the names that its route gives.
+pub type Named = Vec<(&'static str, String)>;
+
+/// The route that a request takes, as the gateway matched it.
+pub fn route(request: &Request) -> Result<(Route, Named), Failure> {
+    let path = without_stage(request);
+    let (route, named) = matching(request.method().as_str(), path).ok_or(Failure::NoRoute)?;
+    let parameters = request.path_parameters_ref();
+    let decoded = |name: &'static str, raw: &str| {
+        let given = parameters.and_then(|parameters| parameters.first(name)).map(str::to_owned);
+        (
+            name,
+            given.unwrap_or_else(|| {
+                percent_encoding::percent_decode_str(raw).decode_utf8_lossy().into_owned()
+            }),
+        )
+    };
+    Ok((route, named.into_iter().map(|(name, raw)| decoded(name, raw)).collect()))
+}
+
+/// The path without the stage, which an HTTP API puts in front of it where the stage is not `$default`.
+fn without_stage(request: &Request) -> &str {
+    let path = request.raw_http_path();
+    let stage = match request.request_context_ref() {
+        Some(lambda_http::request::RequestContext::ApiGatewayV2(context)) => {
+            context.stage.as_deref()
+        }
+        _ => None,
+    };
+    let inner = stage
+        .filter(|stage| *stage != "$default")
+        .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
+    inner.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+/// The named part of a path.
+pub fn named<'a>(parameters: &'a [(&'static str, String)], name: &str) -> &'a str {
+    parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+}
+
+/// Runs what a function does with a request and makes an answer of however that ends: success, refusal, fault, panic,
+/// or the end of the function's time. Nothing but this writes the answer's status, and nothing else logs a request.
+pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> Response<Body>
+where
+    W: FnOnce(Request) -> F + Send,
+    F: Future<Output = Result<Reply, Failure>> + Send,
+{
+    let context = request.lambda_context_ref().cloned().unwrap_or_default();
+    let request_id = context.request_id;
+    let time = time_left(context.deadline, clock.now());
+    let span = tracing::info_span!("request", request_id = %request_id);
+    let method = request.method().clone();
+    let path = request.raw_http_path().to_owned();
+    async move {
+        let outcome = tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
+        let result = match outcome {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(Failure::App(Error::Internal(panic_text(panic.as_ref()).into()))),
+            Err(_) => Err(Failure::App(Error::busy("the function's time is over"))),
+        };
+        let route = matching(method.as_str(), &path).map_or("", |(route, _)| route.path);
+        match result {
+            Ok(reply) => {
+                tracing::info!(event = "request.done", method = %method, route, status = reply.status.as_u16());
+                render(reply)
+            }
+            Err(failure) => {
+                let problem = Problem { request_id, ..Problem::from(&failure) };
+                let (status, code) = (problem.status, problem.code);
+                if status >= 500 {
+                    tracing::error!(event = "request.failed", method = %method, route, status, code, error = causes(&failure));
+                } else {
+                    tracing::info!(event = "request.refused", method = %method, route, status, code);
+                }
+                render_problem(&problem)
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
+    if deadline_ms == 0 {
+        return TIME_UNSAID - ANSWER_MARGIN;
+    }
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Duration::from_millis(deadline_ms.saturating_sub(now_ms)).saturating_sub(ANSWER_MARGIN)
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_default())
+}
+
+fn render(reply: Reply) -> Response<Body> {
+    let body = reply
+        .body
+        .map_or(Body::Empty, |bytes| Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.extend(reply.headers);
+    if reply.status == StatusCode::NO_CONTENT {
+        headers.remove(CONTENT_TYPE);
+    }
+    response
+}
+
+pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    let mut response = Response::new(Body::Text(body));
+    *response.status_mut() =
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if problem.status == 401 {
+        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

@@ -1,0 +1,115 @@
+//! `session-save`: create or edit a class, at Zoom and here.
+
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use serde_json::Value;
+
+use super::deps::Base;
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use super::session_view;
+use crate::app::Tools;
+use crate::app::session_save::{Create, Edit, create, edit, trainer_of};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env, names};
+use crate::domain::caller::Role;
+use crate::domain::draft::{Draft, SaveBody};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::{SessionWithInvitees, Source};
+use crate::domain::time::Zone;
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    tools: Tools,
+    secrets: Arc<Secrets>,
+    default_zone: Zone,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        let zone = env.required(names::DEFAULT_TIMEZONE)?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            tools: base.tools(&secrets, clock)?,
+            default_zone: Zone::parse(&zone)
+                .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
+            secrets,
+        })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.tools.clock.now()).await;
+    }
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.tools.clock.now();
+    let (route, parameters) = route(&request)?;
+    let caller = deps.gate.caller_with(&request, &[Role::Trainer, Role::Service], now).await?;
+    if route.method == "POST" {
+        let said: Value = http::json(&request)?;
+        let body_hash = http::fingerprint(&said);
+        let mut body: SaveBody = http::json(&request)?;
+        let on_behalf_of = trainer_id(body.trainer_id.take())?;
+        let source = source(caller.role, body.source.take())?;
+        let request = Create {
+            trainer: trainer_of(&caller, on_behalf_of)?,
+            source,
+            draft: Draft::check(body, &deps.default_zone, now)?,
+            key: http::idempotency_key(&request)?,
+            body_hash,
+        };
+        let made = create(&deps.tools, &request, now).await?;
+        let path = format!("/v1/sessions/{}", made.session.id);
+        return Ok(reply(deps, StatusCode::CREATED, &made).await?.with_location(&path));
+    }
+    let session = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    if caller.role != Role::Trainer {
+        return Err(Refusal::Forbidden.into());
+    }
+    let body: SaveBody = http::json(&request)?;
+    let seen = http::if_match(&request)?;
+    let draft = Draft::check(body, &deps.default_zone, now)?;
+    let edited = edit(&deps.tools, &Edit { caller, session, draft, seen }, now).await?;
+    reply(deps, StatusCode::OK, &edited).await
+}
+
+async fn reply(
+    deps: &Deps,
+    status: StatusCode,
+    saved: &SessionWithInvitees,
+) -> Result<Reply, Failure> {
+    let secrets = deps.secrets.get(deps.tools.clock.now()).await?;
+    let view = session_view::owner(&saved.session, Some(&saved.invitees), secrets.keyring()?)?;
+    Ok(Reply::json(status, &view)?.tagged(saved.session.version))
+}
+
+fn trainer_id(text: Option<String>) -> Result<Option<UserId>, Refusal> {
+    text.map(|text| UserId::parse(&text).map_err(|error| Refusal::field("trainer_id", error)))
+        .transpose()
+}
+
+/// Who caused the class: the trainer in person, or what the host platform's service says.
+fn source(role: Role, said: Option<Source>) -> Result<Source, Refusal> {
+    match (role, said) {
+        (Role::Service, Some(Source::Manual)) => {
+            Err(Refusal::field("source", "must be service, payment or schedule"))
+        }
+        (Role::Service, said) => Ok(said.unwrap_or(Source::Service)),
+        (_, None) => Ok(Source::Manual),
+        (_, Some(_)) => Err(Refusal::field("source", "is for the host platform's service only")),
+    }
+}

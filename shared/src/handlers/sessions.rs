@@ -1,0 +1,179 @@
+//! `sessions`: the reads.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response};
+use serde::Serialize;
+
+use super::deps::Base;
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use super::session_view;
+use crate::app::sessions::{self, ListRequest, Listed, View};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::caller::Role;
+use crate::domain::id::{CourseId, SessionId};
+use crate::domain::refusal::Refusal;
+use crate::domain::session::Status;
+use crate::domain::window::{self, Windows};
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::store::sessions::{Narrow, Place};
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    store: Store,
+    secrets: Arc<Secrets>,
+    clock: Clock,
+    windows: Windows,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            store: base.store()?,
+            secrets,
+            clock: clock.clone(),
+            windows: super::deps::windows(env)?,
+        })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.clock.now()).await;
+    }
+}
+
+#[derive(Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.clock.now();
+    let (route, parameters) = route(&request)?;
+    let caller = deps.gate.caller(&request, now).await?;
+    match route.path {
+        "/v1/sessions" => {
+            if caller.role != Role::Trainer {
+                return Err(Refusal::Forbidden.into());
+            }
+            let Listed { sessions, next } =
+                sessions::list_own(&deps.store, &caller.id, &list_request(&request)?).await?;
+            let secrets = deps.secrets.get(now).await?;
+            let keyring = secrets.keyring()?;
+            let items = sessions
+                .iter()
+                .map(|session| session_view::owner(session, None, keyring))
+                .collect::<Result<_, _>>()?;
+            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+        }
+        "/v1/sessions/{id}" => {
+            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            match sessions::show(&deps.store, &caller, &id).await? {
+                View::Owner { session, invitees } => {
+                    let secrets = deps.secrets.get(now).await?;
+                    let view = session_view::owner(&session, Some(&invitees), secrets.keyring()?)?;
+                    Ok(Reply::ok(&view)?.tagged(session.version))
+                }
+                View::Invited(session) => {
+                    let door = window::door(&session, deps.windows, false, now);
+                    Ok(Reply::ok(&session_view::invited(&session, door))?.tagged(session.version))
+                }
+            }
+        }
+        "/v1/me/sessions" => {
+            let request = list_request(&request)?;
+            let Listed { sessions, next } =
+                sessions::list_invited(&deps.store, &caller, &request, now).await?;
+            let view = |session| {
+                session_view::invited(session, window::door(session, deps.windows, false, now))
+            };
+            let items: Vec<_> = sessions.iter().map(view).collect();
+            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+        }
+        _ => Err(Failure::NoRoute),
+    }
+}
+
+fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
+    let status = http::query(request, "status")
+        .map(|word| {
+            Status::parse(&word)
+                .ok_or_else(|| Refusal::field("status", "is not a status of a class"))
+        })
+        .transpose()?;
+    let course = http::query(request, "course_id")
+        .map(|id| CourseId::parse(&id).map_err(|error| Refusal::field("course_id", error)))
+        .transpose()?;
+    let (from, to) = (http::query_time(request, "from")?, http::query_time(request, "to")?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Refusal::field("to", "lies before from"));
+    }
+    let after = http::query(request, "cursor").map(|text| place(&text)).transpose()?;
+    Ok(ListRequest {
+        narrow: Narrow { status, from, to },
+        course,
+        after,
+        limit: http::query_limit(request)?,
+    })
+}
+
+/// Where a page ended, as text. It is a time and an id and nothing else: whose list it goes on in follows from who
+/// asks, so a made-up cursor shows nobody anything that is not theirs.
+fn cursor(place: &Place) -> String {
+    data_encoding::BASE64URL_NOPAD
+        .encode(format!("{}#{}", place.starts_at.as_second(), place.id).as_bytes())
+}
+
+fn place(text: &str) -> Result<Place, Refusal> {
+    let read = || {
+        let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (seconds, id) = text.split_once('#')?;
+        Some(Place {
+            starts_at: Timestamp::from_second(seconds.parse().ok()?).ok()?,
+            id: SessionId::parse(id)?,
+        })
+    };
+    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_does() {
+        let at = Place {
+            starts_at: "2026-12-01T09:00:00Z".parse().unwrap(),
+            id: SessionId::from_bytes([8; 16]),
+        };
+        assert_eq!(place(&cursor(&at)), Ok(at));
+        let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+        for bad in [
+            "",
+            "!",
+            &encode("1"),
+            &encode("1#TRAINER#other"),
+            &encode("x#ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            &encode("99999999999999999#ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
+}
