@@ -1,6 +1,11 @@
 //! The simulated Zoom, driven as its callers drive it: through the router.
 
 mod connecting;
+mod holding;
+mod limits;
+mod meetings;
+mod spec;
+mod webhooks;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
