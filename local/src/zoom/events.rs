@@ -23,13 +23,13 @@ impl Desk<'_> {
         self.post(event, Some(meeting_id), &body);
     }
 
-    pub(super) fn host_of(&self, meeting: &Meeting) -> Option<User> {
-        self.memory.users.get(&meeting.host_id).cloned()
+    pub(super) fn host_of(&self, meeting: &Meeting) -> Option<&User> {
+        self.memory.users.get(&meeting.host_id)
     }
 
     pub(super) fn tell_created(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
-        let mut object = planned(&meeting);
+        let mut object = planned(meeting);
         object.insert("host_id".into(), meeting.host_id.clone().into());
         object.insert("join_url".into(), meeting.join_url().into());
         object.insert("password".into(), meeting.password.clone().into());
@@ -56,7 +56,7 @@ impl Desk<'_> {
     /// Zoom: only what changed, as it is and as it was; silence when nothing did.
     pub(super) fn tell_updated(&mut self, before: &Meeting) {
         let Some((meeting, host)) = self.meeting_and_host(before.id) else { return };
-        let (new, old) = (described(&meeting), described(before));
+        let (new, old) = (described(meeting), described(before));
         let (mut object, mut old_object) = changes(&new, &old);
         let (settings, old_settings) = changes(&meeting.settings, &before.settings);
         if !settings.is_empty() {
@@ -83,7 +83,7 @@ impl Desk<'_> {
 
     pub(super) fn tell_deleted(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
-        let mut object = planned(&meeting);
+        let mut object = planned(meeting);
         object.insert("host_id".into(), meeting.host_id.clone().into());
         let payload = json!({
             "account_id": host.account_id,
@@ -97,8 +97,8 @@ impl Desk<'_> {
     pub(super) fn tell_started(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(&meeting, instance);
-        object.insert("host_email".into(), host.email.into());
+        let mut object = held(meeting, instance);
+        object.insert("host_email".into(), host.email.clone().into());
         let payload = json!({ "account_id": host.account_id, "object": object });
         self.tell("meeting.started", id, self.now, payload);
     }
@@ -106,8 +106,8 @@ impl Desk<'_> {
     pub(super) fn tell_ended(&mut self, id: i64, at: Timestamp) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(&meeting, instance);
-        object.insert("host_email".into(), host.email.into());
+        let mut object = held(meeting, instance);
+        object.insert("host_email".into(), host.email.clone().into());
         object.insert("end_time".into(), instant(at).into());
         let payload = json!({ "account_id": host.account_id, "object": object });
         self.tell("meeting.ended", id, at, payload);
@@ -123,7 +123,7 @@ impl Desk<'_> {
     ) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(&meeting, instance);
+        let mut object = held(meeting, instance);
         let mut person = self.person(participant);
         let (verb, at) = match passage {
             Passage::Joined(at) => {
@@ -191,10 +191,9 @@ impl Desk<'_> {
         self.post(event, None, &body);
     }
 
-    pub(super) fn meeting_and_host(&self, id: i64) -> Option<(Meeting, User)> {
-        let meeting = self.memory.meetings.get(&id)?.clone();
-        let host = self.host_of(&meeting)?;
-        Some((meeting, host))
+    pub(super) fn meeting_and_host(&self, id: i64) -> Option<(&Meeting, &User)> {
+        let meeting = self.memory.meetings.get(&id)?;
+        Some((meeting, self.host_of(meeting)?))
     }
 
     fn person(&self, participant: &Participant) -> Map<String, Value> {

@@ -22,6 +22,8 @@ pub(super) struct Memory {
     /// Start tokens (ZAK) and on-behalf tokens (OBF) that were handed out.
     pub(super) join_tokens: BTreeMap<String, JoinToken>,
     pub(super) meetings: BTreeMap<i64, Meeting>,
+    /// Clients that are gone and still count as present: when Zoom will notice, in which meeting, which connection.
+    pub(super) killed: BTreeSet<(Timestamp, i64, String)>,
     /// Where a `next_page_token` goes on.
     pub(super) pages: BTreeMap<String, Page>,
     /// Creates and updates per host, on the UTC day given.
@@ -191,8 +193,6 @@ pub(super) struct Participant {
     pub(super) room: Option<String>,
     pub(super) join_time: Timestamp,
     pub(super) leave_time: Option<Timestamp>,
-    /// A killed client is still in the meeting until Zoom notices.
-    pub(super) noticed_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

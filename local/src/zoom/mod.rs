@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `/zoom/oauth` | consent page, tokens, revocation | `consent`, `oauth` |
 //! | `/zoom/v2` | meetings, users, what is left of a meeting | `meetings`, `listing`, `users`, `past`, `recordings` |
-//! | `/zoom/sim` | acting as people, turning knobs, looking in | `sim`, `people`, `knobs` |
+//! | `/zoom/sim` | acting as people, turning knobs, looking in | `sim`, `people`, `views`, `knobs` |
 //!
 //! What happens is told to the webhook endpoint (`events` says what, `webhooks` how). Everything goes through
 //! [`desk::Desk`], which exists only while the one lock is held; nothing waits while it does. Zoom's rules are quoted
@@ -32,6 +32,7 @@ mod schedule;
 mod scopes;
 mod sim;
 mod users;
+mod views;
 mod webhooks;
 
 #[cfg(test)]

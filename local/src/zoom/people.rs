@@ -36,9 +36,10 @@ impl Desk<'_> {
             return Err(Impossible::conflict("The meeting is in progress."));
         }
         let host = self.host_of(meeting).ok_or_else(|| Impossible::not_found("No host."))?;
-        self.open_instance(id);
         let name = name.unwrap_or_else(|| host.display_name());
-        self.admit(id, Guest { name, email: host.email, customer_key });
+        let host = Guest { name, email: host.email.clone(), customer_key };
+        self.open_instance(id);
+        self.admit(id, host);
         Ok(())
     }
 
@@ -66,9 +67,9 @@ impl Desk<'_> {
     /// The client is gone without a word. Zoom goes on counting it as present until it notices.
     pub(super) fn kill_client(&mut self, id: i64, uuid: &str) -> Result<Participant, Impossible> {
         let noticed_at = self.after(KILLED_CLIENT_SECONDS);
-        let participant = self.present(id, uuid)?;
-        participant.noticed_at = Some(noticed_at);
-        Ok(participant.clone())
+        let participant = self.present(id, uuid)?.clone();
+        self.memory.killed.insert((noticed_at, id, uuid.to_owned()));
+        Ok(participant)
     }
 
     /// Zoom: a move is a leave and a join in the same second, told in either order; the connection keeps its
@@ -136,22 +137,15 @@ impl Desk<'_> {
         self.tell_ended(id, now);
     }
 
-    /// Killed clients that Zoom has noticed by now are gone.
+    /// Killed clients that Zoom has noticed by now are gone, unless the meeting was over before.
     pub(super) fn notice_killed_clients(&mut self) {
-        let now = self.now;
-        let mut gone: Vec<_> = self
-            .memory
-            .meetings
-            .values()
-            .filter_map(|meeting| Some((meeting.id, meeting.running()?)))
-            .flat_map(|(id, instance)| instance.participants.iter().map(move |who| (id, who)))
-            .filter(|(_, who)| who.leave_time.is_none())
-            .filter_map(|(id, who)| Some((who.noticed_at?, id, who.participant_uuid.clone())))
-            .filter(|(noticed_at, _, _)| *noticed_at <= now)
-            .collect();
-        gone.sort();
-        for (noticed_at, id, uuid) in gone {
-            self.depart(id, &uuid, noticed_at, LEFT, true);
+        while let Some(killed) = self.memory.killed.first()
+            && killed.0 <= self.now
+            && let Some((noticed_at, id, uuid)) = self.memory.killed.pop_first()
+        {
+            if self.present(id, &uuid).is_ok() {
+                self.depart(id, &uuid, noticed_at, LEFT, true);
+            }
         }
     }
 
@@ -197,7 +191,6 @@ impl Desk<'_> {
             room: None,
             join_time: self.now,
             leave_time: None,
-            noticed_at: None,
         };
         if let Some(instance) = self.memory.meetings.get_mut(&id).and_then(Meeting::running_mut) {
             instance.participants.push(participant.clone());

@@ -125,7 +125,7 @@ impl Desk<'_> {
         for file in &mut recording.files {
             file.link = ids::token(&random);
         }
-        let Some((meeting, host, mut object)) = self.recording_object(id) else { return };
+        let Some((host, mut object)) = self.recording_object(id) else { return };
         object.insert("host_email".into(), host.email.clone().into());
         if let Some(recording) = self.recording_mut(id) {
             object.insert("password".into(), recording.password.clone().into());
@@ -138,14 +138,14 @@ impl Desk<'_> {
             "download_token": ids::token(self.random),
             "payload": { "account_id": host.account_id, "object": object },
         });
-        self.post("recording.completed", Some(meeting.id), &body);
+        self.post("recording.completed", Some(id), &body);
     }
 
     fn set_files(&mut self, id: i64, state: RecordingState, event: &str) {
         if let Some(recording) = self.recording_mut(id) {
             recording.state = state;
         }
-        let Some((_, host, object)) = self.recording_object(id) else { return };
+        let Some((host, object)) = self.recording_object(id) else { return };
         let payload = json!({
             "account_id": host.account_id,
             "operator": host.email,
@@ -159,7 +159,7 @@ impl Desk<'_> {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
         let Some(recording) = &instance.recording else { return };
-        let mut object = heading(&meeting, instance);
+        let mut object = heading(meeting, instance);
         let end = recording.stopped_at.map(instant).unwrap_or_default();
         let file =
             json!({ "recording_start": instant(recording.started_at), "recording_end": end });
@@ -168,14 +168,15 @@ impl Desk<'_> {
         self.tell(event, id, self.now, payload);
     }
 
-    fn recording_object(&self, id: i64) -> Option<(Meeting, User, Map<String, Value>)> {
+    /// The host, and the recording with its files.
+    fn recording_object(&self, id: i64) -> Option<(User, Map<String, Value>)> {
         let (meeting, host) = self.meeting_and_host(id)?;
         let instance = meeting.instances.last()?;
         let recording = instance.recording.as_ref()?;
-        let mut object = heading(&meeting, instance);
+        let mut object = heading(meeting, instance);
         object.insert("account_id".into(), host.account_id.clone().into());
         object.extend(contents(instance, recording));
-        Some((meeting, host, object))
+        Some((host.clone(), object))
     }
 }
 
