@@ -1,0 +1,199 @@
+//! `/zoom/oauth/authorize`: the page on which a Zoom user lets the app act for them, or does not.
+//!
+//! Who signs in is chosen on the page: `account=app` (the app's own Zoom account, the default) or `account=other`.
+//! Each has one user who signs in unless `user` names another by e-mail address, who is made up when new.
+
+use std::collections::BTreeSet;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::response::{Html, IntoResponse, Response};
+use http::{StatusCode, header};
+use url::Url;
+use url::form_urlencoded::parse;
+
+use super::desk::Desk;
+use super::memory::Code;
+use super::users::Side;
+use super::{Zoom, ids};
+
+/// Zoom: a code lives 5 minutes.
+const CODE_SECONDS: i64 = 5 * 60;
+
+/// What the app asks for, once it is known to be the app.
+struct Asked {
+    redirect_uri: String,
+    state: Option<String>,
+    challenge: Option<String>,
+}
+
+/// A mistake that must not be sent to the redirect URI, since nothing says whose that is.
+struct Mistake(String);
+
+impl IntoResponse for Mistake {
+    fn into_response(self) -> Response {
+        let body = format!(
+            "<h1>This app cannot be authorised</h1><p role=\"alert\">{}</p>",
+            escape(&self.0)
+        );
+        (StatusCode::BAD_REQUEST, Html(page("Cannot authorise", &body))).into_response()
+    }
+}
+
+pub(super) async fn show(State(zoom): State<Zoom>, RawQuery(query): RawQuery) -> Response {
+    zoom.at_desk(|desk| {
+        let asked = desk.read_request(query.as_deref().unwrap_or_default())?;
+        Ok::<_, Mistake>(Html(desk.consent_page(&asked)))
+    })
+    .into_response()
+}
+
+pub(super) async fn decide(
+    State(zoom): State<Zoom>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    zoom.at_desk(|desk| {
+        let asked = desk.read_request(query.as_deref().unwrap_or_default())?;
+        desk.decide(asked, &body)
+    })
+    .into_response()
+}
+
+impl Desk<'_> {
+    fn read_request(&self, query: &str) -> Result<Asked, Mistake> {
+        let get = |wanted: &str| -> Result<Option<String>, Mistake> {
+            let mut values = parse(query.as_bytes()).filter(|(name, _)| name == wanted);
+            let value = values.next().map(|(_, value)| value.into_owned());
+            match values.next() {
+                Some(_) => Err(Mistake(format!("{wanted} was given twice."))),
+                None => Ok(value),
+            }
+        };
+        if get("client_id")?.as_deref() != Some(&self.config.client_id) {
+            return Err(Mistake("The client_id is unknown.".into()));
+        }
+        let redirect_uri = get("redirect_uri")?
+            .filter(|uri| self.config.redirect_uris.contains(uri))
+            .ok_or_else(|| Mistake("The redirect_uri is not one of the app's.".into()))?;
+        if get("response_type")?.as_deref() != Some("code") {
+            return Err(Mistake("The response_type must be code.".into()));
+        }
+        let challenge = get("code_challenge")?;
+        if challenge.is_some() && get("code_challenge_method")?.as_deref() != Some("S256") {
+            return Err(Mistake("The code_challenge_method must be S256.".into()));
+        }
+        Ok(Asked { redirect_uri, state: get("state")?, challenge })
+    }
+
+    fn decide(&mut self, asked: Asked, body: &[u8]) -> Result<Response, Mistake> {
+        let get = |wanted: &str| {
+            let mut fields =
+                parse(body).filter(|(name, value)| name == wanted && !value.is_empty());
+            fields.next().map(|(_, value)| value.into_owned())
+        };
+        let outcome = match get("decision").as_deref() {
+            Some("deny") => ("error", "access_denied".to_owned()),
+            Some("allow") => {
+                let side = match get("account").as_deref() {
+                    None | Some("app") => Side::App,
+                    Some("other") => Side::Other,
+                    Some(_) => return Err(Mistake("The account is app or other.".into())),
+                };
+                let user_id = self.user_who_signs_in(side, get("user").as_deref());
+                let code = ids::token(self.random);
+                let granted = Code {
+                    user_id,
+                    scopes: self.granted_scopes(body),
+                    redirect_uri: asked.redirect_uri.clone(),
+                    challenge: asked.challenge,
+                    expires_at: self.after(CODE_SECONDS),
+                };
+                self.memory.codes.insert(code.clone(), granted);
+                ("code", code)
+            }
+            _ => return Err(Mistake("The decision is allow or deny.".into())),
+        };
+        let mut target = Url::parse(&asked.redirect_uri)
+            .map_err(|_| Mistake("The redirect_uri is not an address.".into()))?;
+        target.query_pairs_mut().append_pair(outcome.0, &outcome.1);
+        if let Some(state) = &asked.state {
+            target.query_pairs_mut().append_pair("state", state);
+        }
+        Ok((StatusCode::FOUND, [(header::LOCATION, target.to_string())]).into_response())
+    }
+
+    /// All of the app's scopes, unless the form says which. The page always says; a script need not.
+    fn granted_scopes(&self, body: &[u8]) -> BTreeSet<String> {
+        let app: BTreeSet<_> = self.config.app_scopes.iter().cloned().collect();
+        let said: Vec<_> = parse(body).filter(|(name, _)| name == "scopes").collect();
+        if said.is_empty() {
+            return app;
+        }
+        let said: BTreeSet<_> =
+            said.iter().flat_map(|(_, value)| value.split_whitespace()).collect();
+        app.into_iter().filter(|scope| said.contains(scope.as_str())).collect()
+    }
+
+    fn consent_page(&self, asked: &Asked) -> String {
+        let scopes: String = self
+            .config
+            .app_scopes
+            .iter()
+            .map(|scope| {
+                let scope = escape(scope);
+                format!(
+                    "<p><label><input type=\"checkbox\" name=\"scopes\" value=\"{scope}\" checked> \
+                     {scope}</label></p>"
+                )
+            })
+            .collect();
+        let body = format!(
+            "<h1>Allow {client} to use your Zoom account?</h1>\
+             <p>You will return to {target}.</p>\
+             <form method=\"post\">\
+             <fieldset><legend>Zoom account</legend>\
+             <p><label><input type=\"radio\" name=\"account\" value=\"app\" checked> \
+             Inside the app's own account</label></p>\
+             <p><label><input type=\"radio\" name=\"account\" value=\"other\"> \
+             Another account</label></p>\
+             <p><label>E-mail address of the Zoom user (optional) \
+             <input type=\"email\" name=\"user\" autocomplete=\"off\"></label></p>\
+             </fieldset>\
+             <fieldset><legend>What the app may do</legend>\
+             <input type=\"hidden\" name=\"scopes\" value=\"\">{scopes}</fieldset>\
+             <p><button name=\"decision\" value=\"allow\">Allow</button> \
+             <button name=\"decision\" value=\"deny\">Deny</button></p>\
+             </form>",
+            client = escape(&self.config.client_id),
+            target = escape(&asked.redirect_uri),
+        );
+        page("Authorise an app", &body)
+    }
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title} – simulated Zoom</title>\
+         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem}}\
+         button{{font:inherit;padding:.5rem 1rem}}</style></head>\
+         <body><main>{body}</main></body></html>"
+    )
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}

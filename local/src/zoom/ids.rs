@@ -1,0 +1,89 @@
+//! The ids, tokens and passcodes that Zoom makes up, in the shapes in which they are awkward.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use shared::random::Random;
+
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Long enough that no two meet, short enough to read.
+const USER_ID_LENGTH: usize = 22;
+const TOKEN_LENGTH: usize = 60;
+const PASSCODE_LENGTH: usize = 6;
+
+/// `length` letters and digits.
+pub(super) fn text(random: &Random, length: usize) -> String {
+    (0..length)
+        .map(|_| char::from(LETTERS[usize::from(random.bytes::<1>()[0]) % LETTERS.len()]))
+        .collect()
+}
+
+pub(super) fn user_id(random: &Random) -> String {
+    text(random, USER_ID_LENGTH)
+}
+
+pub(super) fn token(random: &Random) -> String {
+    text(random, TOKEN_LENGTH)
+}
+
+pub(super) fn passcode(random: &Random) -> String {
+    text(random, PASSCODE_LENGTH)
+}
+
+/// Eleven digits: beyond 32 bits, so that nobody stores it in one. Zoom: ids are int64 and can exceed ten digits.
+pub(super) fn meeting_id(random: &Random) -> i64 {
+    const SMALLEST: u64 = 10_000_000_000;
+    i64::try_from(SMALLEST + random.below(9 * SMALLEST)).unwrap_or(i64::MAX)
+}
+
+/// A meeting's UUID: 16 bytes in standard base64. A quarter begin with `/` and as many hold `//`,
+/// because those are the ones that break a path.
+pub(super) fn meeting_uuid(random: &Random) -> String {
+    let mut bytes = random.bytes::<16>();
+    match random.below(4) {
+        // Six set bits are one `/`; twelve are two.
+        0 => bytes[0] |= 0b1111_1100,
+        1 => {
+            bytes[6] = 0xFF;
+            bytes[7] |= 0xF0;
+        }
+        _ => {}
+    }
+    STANDARD.encode(bytes)
+}
+
+/// The number that a client has within a room: a new one after each move.
+pub(super) fn room_number(random: &Random) -> String {
+    (16_000_000 + random.below(16_000_000)).to_string()
+}
+
+/// A recording file's id: a version 4 UUID.
+pub(super) fn file_id(random: &Random) -> String {
+    let mut bytes = random.bytes::<16>();
+    bytes[6] = (bytes[6] & 0x0F) | 0x40;
+    bytes[8] = (bytes[8] & 0x3F) | 0x80;
+    let hex = data_encoding::HEXLOWER.encode(&bytes);
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fair_share_of_uuids_hold_slashes() {
+        let random = Random::seeded(1);
+        let uuids: Vec<_> = (0..400).map(|_| meeting_uuid(&random)).collect();
+        assert!(uuids.iter().all(|uuid| uuid.len() == 24 && uuid.ends_with("==")));
+        assert!(uuids.iter().filter(|uuid| uuid.starts_with('/')).count() > 50);
+        assert!(uuids.iter().filter(|uuid| uuid.contains("//")).count() > 50);
+        assert!(uuids.iter().filter(|uuid| !uuid.contains('/')).count() > 50);
+    }
+
+    #[test]
+    fn meeting_ids_have_eleven_digits() {
+        let random = Random::seeded(2);
+        assert!((0..100).all(|_| meeting_id(&random).to_string().len() == 11));
+    }
+}

@@ -1,0 +1,254 @@
+//! Cloud recordings: what becomes of them, what Zoom tells of it, and `GET /meetings/{meeting}/recordings`.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::answers::instant;
+use super::desk::Desk;
+use super::ids;
+use super::meetings::ZOOM_WEB;
+use super::memory::{Instance, Meeting, Recording, RecordingFile, RecordingState, User};
+use super::sim::Impossible;
+
+/// Made up, but steady: bytes of picture and sound per recorded second.
+const VIDEO_BYTES_PER_SECOND: u64 = 60_000;
+const AUDIO_BYTES_PER_SECOND: u64 = 8_000;
+
+impl Desk<'_> {
+    /// One step in a recording's life, as somebody in the meeting or on Zoom's recordings page takes it.
+    pub(super) fn record_meeting(&mut self, id: i64, action: &str) -> Result<(), Impossible> {
+        use RecordingState as S;
+        let meeting = self.sim_meeting(id)?;
+        let running = meeting.running().is_some();
+        let Some(last) = meeting.instances.last() else {
+            return Err(Impossible::conflict("The meeting was never held."));
+        };
+        let state = last.recording.as_ref().map(|recording| recording.state);
+        let wrong = || Err(Impossible::conflict("The recording is not in a state for that."));
+        match (action, state) {
+            ("start", None | Some(S::Stopped)) if running => self.start_recording(id),
+            ("pause", Some(S::Running)) => self.set_recording(id, S::Paused, "recording.paused"),
+            ("resume", Some(S::Paused)) => self.set_recording(id, S::Running, "recording.resumed"),
+            ("stop", Some(S::Running | S::Paused)) => self.stop_recording(id),
+            ("complete", _) => self.complete_recording(id),
+            ("trash", Some(S::Completed)) => {
+                self.set_files(id, S::Trashed, "recording.trashed");
+            }
+            ("delete", Some(S::Completed | S::Trashed)) => {
+                self.set_files(id, S::Deleted, "recording.deleted");
+            }
+            ("recover", Some(S::Trashed)) => {
+                self.set_files(id, S::Completed, "recording.recovered");
+            }
+            ("start" | "pause" | "resume" | "stop" | "trash" | "delete" | "recover", _) => {
+                return wrong();
+            }
+            _ => return Err(Impossible::unprocessable("There is no such action.")),
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_recording(&mut self, id: i64) {
+        let (now, password) = (self.now, ids::passcode(self.random));
+        let share_url = format!("{ZOOM_WEB}/rec/share/{}", ids::token(self.random));
+        let instance = self.memory.meetings.get_mut(&id).and_then(|m| m.instances.last_mut());
+        let Some(instance) = instance else { return };
+        let recording = instance.recording.get_or_insert(Recording {
+            state: RecordingState::Running,
+            started_at: now,
+            stopped_at: None,
+            password,
+            share_url,
+            files: Vec::new(),
+        });
+        recording.state = RecordingState::Running;
+        recording.stopped_at = None;
+        self.tell_recording(id, "recording.started");
+    }
+
+    pub(super) fn stop_recording(&mut self, id: i64) {
+        let now = self.now;
+        if let Some(recording) = self.recording_mut(id) {
+            recording.stopped_at = Some(now);
+        }
+        self.set_recording(id, RecordingState::Stopped, "recording.stopped");
+    }
+
+    fn set_recording(&mut self, id: i64, state: RecordingState, event: &str) {
+        if let Some(recording) = self.recording_mut(id) {
+            recording.state = state;
+        }
+        self.tell_recording(id, event);
+    }
+
+    /// Zoom has processed the recording. It may say so twice, with other links to the same files.
+    fn complete_recording(&mut self, id: i64) {
+        let now = self.now;
+        let Some(instance) = self.memory.meetings.get(&id).and_then(|m| m.instances.last()) else {
+            return;
+        };
+        let (started_at, ended_at) = (instance.started_at, instance.ended_at);
+        if instance.recording.is_none() {
+            let recording = Recording {
+                state: RecordingState::Stopped,
+                started_at,
+                stopped_at: Some(ended_at.unwrap_or(now)),
+                password: ids::passcode(self.random),
+                share_url: format!("{ZOOM_WEB}/rec/share/{}", ids::token(self.random)),
+                files: Vec::new(),
+            };
+            if let Some(instance) =
+                self.memory.meetings.get_mut(&id).and_then(|m| m.instances.last_mut())
+            {
+                instance.recording = Some(recording);
+            }
+        }
+        let random = self.random.clone();
+        let Some(recording) = self.recording_mut(id) else { return };
+        recording.state = RecordingState::Completed;
+        let stopped_at = *recording.stopped_at.get_or_insert(ended_at.unwrap_or(now));
+        if recording.files.is_empty() {
+            let seconds = stopped_at.as_second() - recording.started_at.as_second();
+            let seconds = u64::try_from(seconds).unwrap_or(0).max(1);
+            let file = |file_type: &str, recording_type: &str, rate: u64| RecordingFile {
+                id: ids::file_id(&random),
+                file_type: file_type.to_owned(),
+                recording_type: recording_type.to_owned(),
+                size_bytes: seconds * rate,
+                link: String::new(),
+            };
+            recording.files = vec![
+                file("MP4", "shared_screen_with_speaker_view", VIDEO_BYTES_PER_SECOND),
+                file("M4A", "audio_only", AUDIO_BYTES_PER_SECOND),
+            ];
+        }
+        for file in &mut recording.files {
+            file.link = ids::token(&random);
+        }
+        let Some((host, mut object)) = self.recording_object(id) else { return };
+        object.insert("host_email".into(), host.email.clone().into());
+        if let Some(recording) = self.recording_mut(id) {
+            object.insert("password".into(), recording.password.clone().into());
+            object.insert("recording_play_passcode".into(), recording.password.clone().into());
+        }
+        object.insert("on_prem".into(), false.into());
+        let body = json!({
+            "event": "recording.completed",
+            "event_ts": now.as_millisecond(),
+            "download_token": ids::token(self.random),
+            "payload": { "account_id": host.account_id, "object": object },
+        });
+        self.post("recording.completed", Some(id), &body);
+    }
+
+    fn set_files(&mut self, id: i64, state: RecordingState, event: &str) {
+        if let Some(recording) = self.recording_mut(id) {
+            recording.state = state;
+        }
+        let Some((host, object)) = self.recording_object(id) else { return };
+        let payload = json!({
+            "account_id": host.account_id,
+            "operator": host.email,
+            "operator_id": host.id,
+            "object": object,
+        });
+        self.tell(event, id, self.now, payload);
+    }
+
+    fn tell_recording(&mut self, id: i64, event: &str) {
+        let Some((meeting, host)) = self.meeting_and_host(id) else { return };
+        let Some(instance) = meeting.instances.last() else { return };
+        let Some(recording) = &instance.recording else { return };
+        let mut object = heading(meeting, instance);
+        let end = recording.stopped_at.map(instant).unwrap_or_default();
+        let file =
+            json!({ "recording_start": instant(recording.started_at), "recording_end": end });
+        object.insert("recording_file".into(), file);
+        let payload = json!({ "account_id": host.account_id, "object": object });
+        self.tell(event, id, self.now, payload);
+    }
+
+    /// The host, and the recording with its files.
+    fn recording_object(&self, id: i64) -> Option<(User, Map<String, Value>)> {
+        let (meeting, host) = self.meeting_and_host(id)?;
+        let instance = meeting.instances.last()?;
+        let recording = instance.recording.as_ref()?;
+        let mut object = heading(meeting, instance);
+        object.insert("account_id".into(), host.account_id.clone().into());
+        object.extend(contents(instance, recording));
+        Some((host.clone(), object))
+    }
+}
+
+/// As `GET /meetings/{meeting}/recordings` shows it; nothing while there is nothing to see.
+pub(super) fn recording_body(meeting: &Meeting, instance: &Instance, host: &User) -> Option<Value> {
+    let recording = instance.recording.as_ref()?;
+    if recording.state != RecordingState::Completed {
+        return None;
+    }
+    let mut body = heading(meeting, instance);
+    body.insert("account_id".into(), host.account_id.clone().into());
+    // Zoom: a number in the event, text here.
+    body.insert("type".into(), meeting.kind.to_string().into());
+    body.insert("password".into(), recording.password.clone().into());
+    body.insert("recording_play_passcode".into(), recording.password.clone().into());
+    body.extend(contents(instance, recording));
+    Some(body.into())
+}
+
+fn heading(meeting: &Meeting, instance: &Instance) -> Map<String, Value> {
+    let heading = json!({
+        "id": meeting.id,
+        "uuid": instance.uuid,
+        "host_id": meeting.host_id,
+        "topic": meeting.topic,
+        "type": meeting.kind,
+        "start_time": instant(instance.started_at),
+        "timezone": meeting.timezone,
+        "duration": minutes_held(instance),
+    });
+    let Value::Object(heading) = heading else { return Map::new() };
+    heading
+}
+
+fn contents(instance: &Instance, recording: &Recording) -> Map<String, Value> {
+    let end = recording.stopped_at.unwrap_or(recording.started_at);
+    let files: Vec<_> = recording
+        .files
+        .iter()
+        .map(|file| {
+            json!({
+                "id": file.id,
+                "meeting_id": instance.uuid,
+                "recording_start": instant(recording.started_at),
+                "recording_end": instant(end),
+                "file_type": file.file_type,
+                "file_extension": file.file_type,
+                "file_size": file.size_bytes,
+                "play_url": format!("{ZOOM_WEB}/rec/play/{}", file.link),
+                "download_url": format!("{ZOOM_WEB}/rec/download/{}", file.link),
+                "status": "completed",
+                "recording_type": file.recording_type,
+            })
+        })
+        .collect();
+    let total: u64 = recording.files.iter().map(|file| file.size_bytes).sum();
+    let contents = json!({
+        "share_url": recording.share_url,
+        "total_size": total,
+        "recording_count": files.len(),
+        "recording_files": files,
+    });
+    let Value::Object(contents) = contents else { return Map::new() };
+    contents
+}
+
+fn minutes_held(instance: &Instance) -> i64 {
+    const MINUTE: i64 = 60;
+    let end = instance.ended_at.unwrap_or(instance.started_at);
+    seconds_between(instance.started_at, end).div_euclid(MINUTE)
+}
+
+pub(super) fn seconds_between(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_second().saturating_sub(from.as_second()).max(0)
+}

@@ -1,0 +1,87 @@
+//! The operations of Zoom's REST interface: which scope opens each, and how heavily each weighs on the rate limit.
+
+use serde::{Deserialize, Serialize};
+
+/// Zoom's weight classes; each has its own limit per second and account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Category {
+    Light,
+    Medium,
+    Heavy,
+}
+
+impl Category {
+    /// As the header `X-RateLimit-Category` has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Light => "Light",
+            Self::Medium => "Medium",
+            Self::Heavy => "Heavy",
+        }
+    }
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    /// Under this name it is counted.
+    pub(super) name: &'static str,
+    /// Any one of these lets a user act on what is theirs.
+    own: &'static [&'static str],
+    /// Any one of these lets an app act on the whole account.
+    account: &'static [&'static str],
+    pub(super) category: Category,
+}
+
+macro_rules! operations {
+    ($($constant:ident = $name:literal, $category:ident, [$($own:literal),*], [$($account:literal),*];)*) => {
+        $(pub(super) const $constant: Operation = Operation {
+            name: $name,
+            own: &[$($own),*],
+            account: &[$($account),*],
+            category: Category::$category,
+        };)*
+        pub(super) const ALL: &[Operation] = &[$($constant),*];
+    };
+}
+
+operations! {
+    CREATE_MEETING = "meetingCreate", Light, ["meeting:write:meeting"], ["meeting:write:meeting:admin"];
+    LIST_MEETINGS = "meetings", Medium, ["meeting:read:list_meetings"], ["meeting:read:list_meetings:admin"];
+    GET_MEETING = "meeting", Light, ["meeting:read:meeting"], ["meeting:read:meeting:admin"];
+    UPDATE_MEETING = "meetingUpdate", Light, ["meeting:update:meeting"], ["meeting:update:meeting:admin"];
+    DELETE_MEETING = "meetingDelete", Light, ["meeting:delete:meeting"], ["meeting:delete:meeting:admin"];
+    END_MEETING = "meetingStatus", Light, ["meeting:update:status"], ["meeting:update:status:admin"];
+    PAST_PARTICIPANTS = "pastMeetingParticipants", Medium,
+        ["meeting:read:list_past_participants"], ["meeting:read:list_past_participants:admin"];
+    REPORT_PARTICIPANTS = "reportMeetingParticipants", Heavy, [], ["report:read:list_meeting_participants:admin"];
+    GET_RECORDINGS = "recordingGet", Light,
+        ["cloud_recording:read:list_recording_files"], ["cloud_recording:read:list_recording_files:admin"];
+    GET_USER = "user", Light, ["user:read:user"], ["user:read:user:admin"];
+    // The specification says `token`, apps of before say `zak`; Zoom takes either.
+    GET_TOKEN = "userToken", Light,
+        ["user:read:zak", "user:read:token"], ["user:read:zak:admin", "user:read:token:admin"];
+    CREATE_USER = "userCreate", Light, [], ["user:write:user:admin"];
+    UPDATE_USER = "userUpdate", Light, ["user:update:user"], ["user:update:user:admin"];
+    SET_USER_STATUS = "userStatus", Light, ["user:update:status"], ["user:update:status:admin"];
+}
+
+impl Operation {
+    /// Whether `held` opens the operation; `own` says whether the holder asks about themselves.
+    pub(super) fn opened_by(&self, own: bool, held: impl Fn(&str) -> bool) -> bool {
+        self.account.iter().any(|scope| held(scope))
+            || own && self.own.iter().any(|scope| held(scope))
+    }
+
+    /// What to name when nothing of it is held.
+    pub(super) fn wanted(&self, own: bool) -> Vec<String> {
+        let own = if own { self.own } else { &[] };
+        own.iter().chain(self.account).map(|scope| (*scope).to_owned()).collect()
+    }
+}
+
+/// What a Server-to-Server token holds: the account's form of every operation.
+pub(super) fn account_wide() -> impl Iterator<Item = String> {
+    ALL.iter().flat_map(|operation| operation.account).map(|scope| (*scope).to_owned())
+}

@@ -1,0 +1,247 @@
+//! The simulator against Zoom's own OpenAPI documents, where they lie beside the project. They are Zoom's text and
+//! are not part of it, so without them these tests say so and pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::*;
+use crate::zoom::fields::{Field, In, Kind};
+use crate::zoom::meeting_fields::MEETING;
+use crate::zoom::scopes;
+
+fn specification(name: &str) -> Option<Value> {
+    let places = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut files = places.map(|place| place.join("shared/specs").join(name));
+    let Some(file) = files.find(|file| file.is_file()) else {
+        eprintln!("{name} is not beside the project; its rules were not checked");
+        return None;
+    };
+    Some(serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
+}
+
+/// Refuses what an object's schema does not name, except under `allOf`, whose parts would refuse each other's; and
+/// drops references, which lead nowhere in these documents.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Object(object) if object.contains_key("allOf") => {}
+        Value::Object(object) => {
+            if object.remove("$ref").is_some() {
+                return;
+            }
+            object.values_mut().for_each(close);
+            if object.get("properties").is_some_and(Value::is_object) {
+                object.entry("additionalProperties").or_insert(false.into());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn assert_valid(mut schema: Value, instance: &Value, what: &str) {
+    close(&mut schema);
+    // Zoom's own examples break its formats (an empty e-mail address, for one).
+    let options = jsonschema::options().should_validate_formats(false);
+    let validator = options.build(&schema).unwrap();
+    let errors: Vec<_> = validator
+        .iter_errors(instance)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{what}: {errors:#?}\n{instance:#}");
+}
+
+/// Checks an answer against the operation at `template`.
+fn assert_answer(spec: &Value, method: &str, template: &str, reply: &Reply) {
+    let operation = &spec["paths"][template][method];
+    assert!(operation.is_object(), "{method} {template}");
+    let answer = &operation["responses"][reply.status.as_str()];
+    assert!(
+        answer.is_object(),
+        "{method} {template} does not answer {}: {}",
+        reply.status,
+        reply.text
+    );
+    match answer["content"]["application/json"].get("schema") {
+        Some(schema) => {
+            let what = format!("{method} {template} {}", reply.status);
+            assert_valid(schema.clone(), &reply.body, &what);
+        }
+        None => assert_eq!(reply.text, "", "{method} {template} {}", reply.status),
+    }
+}
+
+#[tokio::test]
+async fn every_answer_fits_its_schema() {
+    let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
+    let bench = Bench::new();
+    let check = |method: &str, template: &str, reply: &Reply| {
+        assert_answer(&spec, method, template, reply);
+    };
+
+    let bad_code = bench.exchange("made-up").await;
+    check("post", "/oauth/token", &bad_code);
+    let tokens = bench.exchange(&bench.code(&[]).await).await;
+    check("post", "/oauth/token", &tokens);
+    let fields = [("grant_type", "account_credentials"), ("account_id", "app-account")];
+    let account = bench.form("/zoom/oauth/token", &fields).await;
+    check("post", "/oauth/token", &account);
+    let token = tokens.body["access_token"].as_str().unwrap();
+    let account = account.body["access_token"].as_str().unwrap();
+
+    let users = "/users/{userId}/meetings";
+    let created = bench.create(token, class()).await;
+    check("post", users, &created);
+    check("post", users, &bench.create(token, json!({ "topic": 1 })).await);
+    check("post", users, &bench.create("", class()).await);
+    let nobody = bench.call("POST", "/zoom/v2/users/nobody/meetings", account, Some(class())).await;
+    check("post", users, &nobody);
+    check("get", users, &bench.get("/zoom/v2/users/me/meetings?page_size=1", token).await);
+    check("get", users, &bench.get("/zoom/v2/users/me/meetings?type=x", token).await);
+
+    let id = created.body["id"].as_i64().unwrap();
+    let (path, template) = (format!("/zoom/v2/meetings/{id}"), "/meetings/{meetingId}");
+    check("get", template, &bench.get(&path, token).await);
+    check("get", template, &bench.get("/zoom/v2/meetings/1", token).await);
+    let patch = async |body: Value| bench.call("PATCH", &path, token, Some(body)).await;
+    check("patch", template, &patch(json!({ "duration": 30 })).await);
+    check("patch", template, &patch(json!({ "duration": 0 })).await);
+
+    let zak = "/users/{userId}/token";
+    check("get", zak, &bench.get("/zoom/v2/users/me/token?type=zak", token).await);
+    check("get", zak, &bench.get("/zoom/v2/users/me/token?type=onbehalf", token).await);
+    check("get", "/users/{userId}", &bench.get("/zoom/v2/users/me", token).await);
+    check("get", "/users/{userId}", &bench.get("/zoom/v2/users/me", account).await);
+
+    let recordings = "/meetings/{meetingId}/recordings";
+    check("get", recordings, &bench.get(&format!("{path}/recordings"), token).await);
+    bench.act(id, "start", json!({})).await;
+    bench.act(id, "join", json!({ "name": "Zoë", "customer_key": "key-1" })).await;
+    let status = format!("{path}/status");
+    let end = Some(json!({ "action": "end" }));
+    check(
+        "put",
+        "/meetings/{meetingId}/status",
+        &bench.call("PUT", &status, token, end.clone()).await,
+    );
+    check("put", "/meetings/{meetingId}/status", &bench.call("PUT", &status, token, end).await);
+    bench.act(id, "recording", json!({})).await;
+    check("get", recordings, &bench.get(&format!("{path}/recordings"), token).await);
+    let past = format!("/zoom/v2/past_meetings/{id}/participants?page_size=1");
+    check("get", "/past_meetings/{meetingId}/participants", &bench.get(&past, token).await);
+    let report = format!("/zoom/v2/report/meetings/{id}/participants");
+    check("get", "/report/meetings/{meetingId}/participants", &bench.get(&report, account).await);
+    check("get", "/report/meetings/{meetingId}/participants", &bench.get(&report, token).await);
+
+    let ada = json!({ "email": "ada@school.test", "type": 2 });
+    let ada = Some(json!({ "action": "create", "user_info": ada }));
+    let made = bench.call("POST", "/zoom/v2/users", account, ada.clone()).await;
+    check("post", "/users", &made);
+    check("post", "/users", &bench.call("POST", "/zoom/v2/users", account, ada).await);
+    let licence = Some(json!({ "type": 1 }));
+    let user = format!("/zoom/v2/users/{}", made.body["id"].as_str().unwrap());
+    check("patch", "/users/{userId}", &bench.call("PATCH", &user, account, licence).await);
+
+    bench.knobs(json!({ "daily_limit": 0 })).await;
+    check("post", users, &bench.create(token, class()).await);
+    bench.knobs(json!({ "qps": { "light": 0 } })).await;
+    check("get", template, &bench.get(&path, token).await);
+    bench.knobs(json!({ "qps": null })).await;
+    check("delete", template, &bench.call("DELETE", &path, token, None).await);
+    check("delete", template, &bench.call("DELETE", &path, token, None).await);
+    let revoked = bench.form("/zoom/oauth/revoke", &[("token", token)]).await;
+    check("post", "/oauth/revoke", &revoked);
+    let again = bench.form("/zoom/oauth/revoke", &[("token", token)]).await;
+    check("post", "/oauth/revoke", &again);
+}
+
+#[tokio::test]
+async fn every_event_fits_its_schema() {
+    let Some(spec) = specification("zoom-webhooks.openapi.json") else { return };
+    let bench = Bench::new();
+    let token = bench.token(&[]).await;
+    let id = bench.class(&token).await;
+    let path = format!("/zoom/v2/meetings/{id}");
+    let change = json!({ "topic": "Geometry", "settings": { "mute_upon_entry": true } });
+    bench.call("PATCH", &path, &token, Some(change)).await;
+    bench.act(id, "start", json!({})).await;
+    let zoe = bench.act(id, "join", json!({ "name": "Zoë", "customer_key": "key-1" })).await;
+    let zoe = &zoe["participant_uuid"];
+    for room in [json!("A"), json!("B"), Value::Null] {
+        bench.act(id, "room-move", json!({ "participant_uuid": zoe, "room": room })).await;
+    }
+    for action in ["start", "pause", "resume", "stop"] {
+        bench.act(id, "recording", json!({ "action": action })).await;
+    }
+    bench.act(id, "leave", json!({ "participant_uuid": zoe })).await;
+    bench.act(id, "end", json!({})).await;
+    for action in ["complete", "trash", "recover", "delete"] {
+        bench.act(id, "recording", json!({ "action": action })).await;
+    }
+    bench.call("DELETE", &path, &token, None).await;
+    let mut checked = BTreeSet::new();
+    for letter in bench.zoom.webhooks() {
+        let event = letter["event"].as_str().unwrap();
+        let body = &spec["webhooks"][event]["post"]["requestBody"]["content"]["application/json"];
+        assert_valid(body["schema"].clone(), &letter["body"], event);
+        checked.insert(event.to_owned());
+    }
+    assert_eq!(checked.len(), 17, "{checked:#?}");
+}
+
+#[test]
+fn the_fields_taken_are_those_of_the_specification() {
+    let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
+    for (template, method, stands) in [
+        ("/users/{userId}/meetings", "post", In::Create),
+        ("/meetings/{meetingId}", "patch", In::Update),
+    ] {
+        let content = &spec["paths"][template][method]["requestBody"]["content"];
+        let schema = &content["application/json"]["schema"];
+        assert_eq!(ours(MEETING, stands), theirs(schema), "{method} {template}");
+    }
+}
+
+/// A tree of names: the fields of ours that may stand there.
+fn ours(fields: &[Field], stands: In) -> BTreeMap<String, Value> {
+    let fields = fields.iter().filter(|field| [In::Both, stands].contains(&field.stands));
+    fields
+        .map(|field| {
+            let below = match field.kind {
+                Kind::Object(fields) | Kind::Objects(fields) => json!(ours(fields, stands)),
+                _ => Value::Null,
+            };
+            (field.name.to_owned(), below)
+        })
+        .collect()
+}
+
+/// The same of a schema.
+fn theirs(schema: &Value) -> BTreeMap<String, Value> {
+    let names = schema["properties"].as_object().unwrap();
+    names
+        .iter()
+        .map(|(name, schema)| {
+            let schema = schema.get("items").unwrap_or(schema);
+            let below = schema.get("properties").map(|_| json!(theirs(schema)));
+            (name.clone(), below.unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn scopes_and_categories_are_those_of_the_specification() {
+    let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
+    let methods = spec["paths"].as_object().unwrap().values().flat_map(|path| path.as_object());
+    let operations: Vec<_> = methods.flat_map(serde_json::Map::values).collect();
+    for operation in scopes::ALL {
+        let name = operation.name;
+        let theirs = operations.iter().find(|theirs| theirs["operationId"] == name).unwrap();
+        assert_eq!(theirs["x-rate-limit"], operation.category.name().to_uppercase(), "{name}");
+        let named = theirs["x-granular-scopes"].as_array().unwrap();
+        for scope in named.iter().filter_map(Value::as_str).filter(|it| !it.ends_with(":master")) {
+            let own = !scope.ends_with(":admin");
+            assert!(operation.opened_by(own, |held| held == scope), "{name}: {scope}");
+            assert!(!operation.opened_by(own, |_| false), "{name} is open");
+        }
+    }
+}
