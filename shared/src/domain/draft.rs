@@ -95,8 +95,7 @@ impl Draft {
                 ));
             }
         }
-        let title =
-            required(&mut errors, "title", body.title.as_deref(), Title::parse);
+        let title = required(&mut errors, "title", body.title.as_deref(), Title::parse);
         let description = parsed(
             &mut errors,
             "description",
