@@ -68,6 +68,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether an operation can fail in this way.
+    fn fits_operation(self, operation: &str) -> bool {
+        match self {
+            Self::Partial => operation.contains("Batch"),
+            Self::Stale => operation == "Query",
+            Self::InvalidGrant => operation == "token",
+            _ => true,
+        }
+    }
+
     /// Whether the service can fail in this way.
     fn fits(self, service: Service) -> bool {
         use Service::{Dynamodb, Ses, Sqs, Zeptomail, Zoom};
@@ -110,7 +120,7 @@ pub struct Fault {
     /// For `throttle_iso` and `throttle_seconds`: how long Zoom says to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
-    /// For `html` and `error`: the status to answer with.
+    /// For `html`, and for Zoom's `error`: the status to answer with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }
@@ -144,10 +154,14 @@ impl Fault {
         Self { function: Some(function.to_owned()), ..self }
     }
 
+    fn is_for_every_operation(&self) -> bool {
+        EVERY_OPERATION.contains(&self.operation.as_str())
+    }
+
     fn hits(&self, call: &Call) -> bool {
         self.service == call.service
-            && (self.operation == call.operation
-                || EVERY_OPERATION.contains(&self.operation.as_str()))
+            && (self.operation == call.operation || self.is_for_every_operation())
+            && self.kind.fits_operation(&call.operation)
             && self.function.as_ref().is_none_or(|function| *function == call.function)
     }
 }
@@ -159,8 +173,8 @@ pub enum FaultError {
     Malformed(#[from] serde_json::Error),
     #[error("`times` is at least 1")]
     Never,
-    #[error("{service} does not fail by `{kind:?}`")]
-    Kind { service: Service, kind: Kind },
+    #[error("{of} does not fail by `{kind:?}`")]
+    Kind { of: String, kind: Kind },
     #[error("`{status}` is no HTTP status")]
     Status { status: u16 },
     #[error("{service} has no operation `{operation}`; it has {}, and `*`", service.operations().join(", "))]
@@ -181,7 +195,7 @@ impl Faults {
             return Err(FaultError::Never);
         }
         if !kind.fits(service) {
-            return Err(FaultError::Kind { service, kind });
+            return Err(FaultError::Kind { of: service.to_string(), kind });
         }
         if let Some(status) = fault.status.filter(|status| StatusCode::from_u16(*status).is_err()) {
             return Err(FaultError::Status { status });
@@ -192,8 +206,13 @@ impl Faults {
             fault.operation = name.to_owned();
         }
         let operation = fault.operation.as_str();
-        if !EVERY_OPERATION.contains(&operation) && !service.operations().contains(&operation) {
-            return Err(FaultError::Operation { service, operation: fault.operation });
+        if !fault.is_for_every_operation() {
+            if !service.operations().contains(&operation) {
+                return Err(FaultError::Operation { service, operation: fault.operation });
+            }
+            if !kind.fits_operation(operation) {
+                return Err(FaultError::Kind { of: fault.operation, kind });
+            }
         }
         self.lock().push(fault);
         Ok(())
@@ -313,6 +332,10 @@ mod tests {
         assert_eq!(
             add(Fault::new(Service::Sqs, "*", Kind::InvalidGrant)),
             "sqs does not fail by `InvalidGrant`"
+        );
+        assert_eq!(
+            add(Fault::new(Service::Sqs, "SendMessage", Kind::Partial)),
+            "SendMessage does not fail by `Partial`"
         );
         assert!(
             add(Fault::new(Service::Secretsmanager, "GetSecret", Kind::Error))

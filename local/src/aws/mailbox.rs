@@ -129,12 +129,12 @@ impl Mailbox {
     pub(crate) fn keep(
         &self,
         service: Service,
-        envelope: Vec<String>,
+        envelope: &[String],
         raw: &[u8],
     ) -> Result<String, MailError> {
         let message = MessageParser::new().parse_headers(raw).ok_or(MailError::NoMessage)?;
         let from = addresses(message.from()).into_iter().next().ok_or(MailError::NoSender)?;
-        let mut to = envelope;
+        let mut to: Vec<_> = envelope.iter().map(|address| bare(address).to_owned()).collect();
         if to.is_empty() {
             to = [message.to(), message.cc(), message.bcc()]
                 .into_iter()
@@ -230,6 +230,12 @@ fn mail(row: &Row<'_>) -> Result<Mail, rusqlite::Error> {
 fn addresses(header: Option<&Address<'_>>) -> Vec<String> {
     let addresses = header.into_iter().flat_map(Address::iter);
     addresses.filter_map(|address| address.address().map(str::to_owned)).collect()
+}
+
+/// The address alone, of one that may have a name before it.
+fn bare(address: &str) -> &str {
+    let inner = address.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.map_or(address, |(inner, _)| inner).trim()
 }
 
 fn failed(error: &rusqlite::Error) -> Response {

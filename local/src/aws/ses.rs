@@ -68,7 +68,7 @@ fn sent(mailbox: &Mailbox, body: &[u8]) -> Result<String, Refusal> {
     if recipients.len() > RECIPIENTS {
         return Err(bad_request("The message has more than 50 recipients."));
     }
-    mailbox.keep(Service::Ses, recipients, &message).map_err(|error| match error {
+    mailbox.keep(Service::Ses, &recipients, &message).map_err(|error| match error {
         MailError::Database(_) => Refusal::new(
             Service::Ses,
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -90,7 +90,7 @@ fn sent(mailbox: &Mailbox, body: &[u8]) -> Result<String, Problem> {
         return Err(missing("to", "No recipient field found."));
     }
     let raw = rendered(mailbox, &mail)?;
-    mailbox.keep(Service::Zeptomail, recipients, &raw).map_err(|error| {
+    mailbox.keep(Service::Zeptomail, &recipients, &raw).map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "the mail could not be kept");
         Problem("TM_3301", "SM_101", error.to_string(), "")
     })

@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 
 use crate::stack::Stack;
 
-pub fn text(value: &str) -> AttributeValue {
+pub(crate) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-pub async fn put(client: &Client, pk: &str, due: &str) {
+pub(crate) async fn put(client: &Client, pk: &str, due: &str) {
     client
         .put_item()
         .table_name("classes")

@@ -10,7 +10,7 @@ const RAW: &str = "From: Classes <classes@example.test>\r\nTo: Ann <ann@example.
     Subject: =?utf-8?q?Caf=C3=A9?=\r\nX-Live-Class-Kind: invite\r\n\r\nHello\r\n";
 
 /// Asks the stack without an SDK.
-pub async fn ask(request: Request<String>) -> (StatusCode, String) {
+pub(crate) async fn ask(request: Request<String>) -> (StatusCode, String) {
     let executor = hyper_util::rt::TokioExecutor::new();
     let client = hyper_util::client::legacy::Client::builder(executor).build_http();
     let (head, body) = client.request(request).await.unwrap().into_parts();
@@ -22,7 +22,7 @@ async fn get(stack: &Stack, path: &str) -> (StatusCode, String) {
     ask(Request::get(format!("{}{path}", stack.base_url)).body(String::new()).unwrap()).await
 }
 
-pub async fn send_raw(stack: &Stack, raw: &str) -> Result<String, aws_sdk_sesv2::Error> {
+pub(crate) async fn send_raw(stack: &Stack, raw: &str) -> Result<String, aws_sdk_sesv2::Error> {
     let raw = RawMessage::builder().data(Blob::new(raw)).build().unwrap();
     let content = EmailContent::builder().raw(raw).build();
     let to = Destination::builder().to_addresses("ann@example.test").build();

@@ -47,6 +47,7 @@ async fn a_message_is_received_once_until_its_visibility_ends() {
         .queue_url(&url)
         .message_body("hello")
         .message_attributes("color", color.build().unwrap())
+        .message_group_id("trainer-1")
         .send()
         .await
         .unwrap();
@@ -55,6 +56,7 @@ async fn a_message_is_received_once_until_its_visibility_ends() {
     assert_eq!(first[0].md5_of_body(), Some("5d41402abc4b2a76b9719d911017c592"));
     assert_eq!(first[0].message_attributes().unwrap()["color"].string_value(), Some("red"));
     assert_eq!(system(&first[0], MessageSystemAttributeName::ApproximateReceiveCount), "1");
+    assert_eq!(system(&first[0], MessageSystemAttributeName::MessageGroupId), "trainer-1");
     assert_eq!(
         system(&first[0], MessageSystemAttributeName::SentTimestamp),
         stack.now().as_millisecond().to_string()
@@ -89,7 +91,7 @@ async fn a_delayed_message_waits_and_a_long_poll_ends_when_one_arrives() {
 
     let waiting = client.receive_message().queue_url(&url).wait_time_seconds(20).send();
     let moving = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         stack.advance(SignedDuration::from_mins(15));
     };
     let (received, ()) = futures::join!(waiting, moving);

@@ -16,24 +16,24 @@ use shared::clock::Clock;
 use shared::random::Random;
 use shared::secret::Secret;
 
-pub const TEMPLATE: &str = include_str!("template.yaml");
-pub const ZEPTOMAIL_TOKEN: &str = "zepto-token";
-pub const FUNCTION: &str = "session-save";
+pub(crate) const TEMPLATE: &str = include_str!("template.yaml");
+pub(crate) const ZEPTOMAIL_TOKEN: &str = "zepto-token";
+pub(crate) const FUNCTION: &str = "session-save";
 
-pub struct Stack {
-    pub aws: Aws,
-    pub clock: Clock,
-    pub faults: Faults,
-    pub usage: Usage,
-    pub base_url: String,
+pub(crate) struct Stack {
+    pub(crate) aws: Aws,
+    pub(crate) clock: Clock,
+    pub(crate) faults: Faults,
+    pub(crate) usage: Usage,
+    pub(crate) base_url: String,
 }
 
 impl Stack {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_in(None, TEMPLATE).await.unwrap()
     }
 
-    pub async fn start_in(dir: Option<&Path>, template: &str) -> Result<Self, StartError> {
+    pub(crate) async fn start_in(dir: Option<&Path>, template: &str) -> Result<Self, StartError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let clock = Clock::standing("2026-11-12T10:00:00Z".parse().unwrap());
@@ -54,7 +54,7 @@ impl Stack {
     }
 
     /// What a function's clients are made from, with one attempt so that an error is seen.
-    pub fn config(&self) -> SdkConfig {
+    pub(crate) fn config(&self) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .endpoint_url(format!("{}/local/aws", self.base_url))
@@ -66,39 +66,39 @@ impl Stack {
             .retry_config(RetryConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder()
-                    .operation_timeout(std::time::Duration::from_secs(3))
+                    .operation_timeout(std::time::Duration::from_secs(2))
                     .build(),
             )
             .app_name(AppName::new(FUNCTION).unwrap())
             .build()
     }
 
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config())
     }
 
-    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.config())
     }
 
-    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+    pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
         aws_sdk_secretsmanager::Client::new(&self.config())
     }
 
-    pub fn ses(&self) -> aws_sdk_sesv2::Client {
+    pub(crate) fn ses(&self) -> aws_sdk_sesv2::Client {
         aws_sdk_sesv2::Client::new(&self.config())
     }
 
-    pub fn advance(&self, by: SignedDuration) {
+    pub(crate) fn advance(&self, by: SignedDuration) {
         let Clock::Manual(hands) = &self.clock else { unreachable!() };
         hands.advance(by);
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub fn fault(&self, fault: Fault) {
+    pub(crate) fn fault(&self, fault: Fault) {
         self.faults.add(fault).unwrap();
     }
 }

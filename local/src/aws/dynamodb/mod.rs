@@ -40,6 +40,8 @@ pub(crate) use tables::KeyAttributes;
 
 /// AWS's limit for a request or an answer.
 const LARGEST_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// How many index queries are remembered for the fault that shows an index as it was.
+const REMEMBERED_QUERIES: usize = 1000;
 /// What the emulator's server looks at.
 const FORWARDED: [&str; 4] = ["authorization", "content-type", "x-amz-target", "x-amz-date"];
 
@@ -167,6 +169,9 @@ impl Dynamo {
     fn as_seen(&self, query: Bytes, found: Value, stale: bool) -> Value {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !stale {
+            if seen.len() >= REMEMBERED_QUERIES {
+                seen.clear();
+            }
             seen.insert(query, found.to_string().into());
             return found;
         }

@@ -49,7 +49,10 @@ pub(super) fn create(
         }
         let table = Table {
             keys: attribute_names(resource.property("KeySchema")),
-            ttl: ttl["AttributeName"].as_str().map(str::to_owned),
+            ttl: ttl["AttributeName"]
+                .as_str()
+                .filter(|_| ttl["Enabled"] == true)
+                .map(str::to_owned),
         };
         tables.insert(name, table);
     }

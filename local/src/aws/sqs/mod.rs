@@ -39,7 +39,7 @@ use error::SqsError;
 
 /// How long an empty receive waits at most, in the machine's time. AWS waits up to 20 s; here a
 /// sweep that found nothing should not hold up whoever asked for it.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How often a waiting receive looks again: the clock may have been moved.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 

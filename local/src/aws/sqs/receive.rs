@@ -47,6 +47,7 @@ struct Row {
     receives: u32,
     first_received_at: Option<i64>,
     dead_letter_source: Option<String>,
+    group: Option<String>,
 }
 
 pub(super) fn receive(
@@ -92,7 +93,7 @@ fn visible(
 ) -> Result<Vec<Row>, SqsError> {
     let mut statement = session.database.prepare_cached(
         "SELECT number, id, body, attributes, sent_at, receives, first_received_at,
-                dead_letter_source
+                dead_letter_source, message_group
          FROM messages WHERE queue = ?1 AND visible_at <= ?2 ORDER BY visible_at, number",
     )?;
     let mut rows = statement.query(params![queue, session.now])?;
@@ -107,6 +108,7 @@ fn visible(
             receives: row.get(5)?,
             first_received_at: row.get(6)?,
             dead_letter_source: row.get(7)?,
+            group: row.get(8)?,
         };
         match &settings.redrive {
             Some(redrive) if row.receives >= redrive.max_receive_count => {
@@ -168,6 +170,9 @@ fn hand_out(
     ];
     if let Some(source) = &row.dead_letter_source {
         system.push(("DeadLetterQueueSourceArn", arn(source)));
+    }
+    if let Some(group) = row.group {
+        system.push(("MessageGroupId", group));
     }
     let system: Map<_, _> = system
         .into_iter()

@@ -4,7 +4,7 @@ use rusqlite::params;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::digest::{Attributes, of_attributes, of_body};
+use super::digest::{Attribute, Attributes, of_attributes, of_body};
 use super::error::SqsError;
 use super::settings::Settings;
 use super::{Session, limits};
@@ -40,6 +40,7 @@ struct Message {
     delay_seconds: Option<i64>,
     #[serde(default)]
     message_attributes: Attributes,
+    /// On a standard queue it makes for fair sharing and changes nothing else.
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
 }
@@ -55,10 +56,9 @@ impl Message {
     fn checked(&self, settings: &Settings) -> Result<&str, SqsError> {
         let body = self.message_body.as_deref().filter(|body| !body.is_empty());
         let body = body.ok_or(SqsError::MissingParameter("MessageBody"))?;
-        if self.message_group_id.is_some() || self.message_deduplication_id.is_some() {
-            // Fair queues take a group on a standard queue; nothing here sends one.
+        if self.message_deduplication_id.is_some() {
             return Err(SqsError::InvalidParameterValue(
-                "The queues of this stack are standard queues without groups.".to_owned(),
+                "The request include parameter that is not valid for this queue type.".to_owned(),
             ));
         }
         if self.bytes() > settings.maximum_message_size as usize {
@@ -75,7 +75,7 @@ impl Message {
             )));
         }
         let attributes = self.message_attributes.values();
-        if let Some(problem) = attributes.filter_map(super::digest::Attribute::problem).next() {
+        if let Some(problem) = attributes.filter_map(Attribute::problem).next() {
             return Err(SqsError::InvalidParameterValue(problem));
         }
         if !body.chars().all(limits::is_sendable) {
@@ -121,14 +121,15 @@ fn put(
     session
         .database
         .prepare_cached(
-            "INSERT INTO messages (queue, id, body, attributes, sent_at, visible_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO messages (queue, id, body, attributes, message_group, sent_at, visible_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             queue,
             id,
             body,
             serde_json::to_string(&message.message_attributes)?,
+            message.message_group_id,
             session.now,
             session.now + i64::from(delay) * 1000,
         ])?;

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS messages (
     id TEXT NOT NULL,
     body TEXT NOT NULL,
     attributes TEXT NOT NULL,
+    message_group TEXT,
     sent_at INTEGER NOT NULL,
     visible_at INTEGER NOT NULL,
     receives INTEGER NOT NULL DEFAULT 0,
