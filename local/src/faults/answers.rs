@@ -129,8 +129,9 @@ fn secretsmanager(kind: Kind) -> Refusal {
 }
 
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>.
-/// Both quotas, by the second and by the day, are `TooManyRequestsException`; the message tells them
-/// apart, in the words of <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>.
+/// Only the message tells the two quotas apart, by the second and by the day, in the words of
+/// <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>. That page calls the
+/// error `ThrottlingException`; what the v2 API was seen to answer is `TooManyRequestsException`.
 fn ses(kind: Kind) -> Refusal {
     let refuse = |status, code, message| Refusal::new(Service::Ses, status, code, message);
     match kind {
@@ -165,8 +166,9 @@ fn ses(kind: Kind) -> Refusal {
     }
 }
 
-/// <https://www.zoho.com/zeptomail/help/api/error-codes.html>; the page has no code for too many
-/// requests at once nor for its own failure, so those carry the bare words.
+/// <https://www.zoho.com/zeptomail/help/api/error-codes.html>. The page has no HTTP statuses, and no
+/// codes for too many requests at once or for a failure of its own: those here are assumed, and
+/// nothing should depend on more than their being 429 and 5xx.
 fn zeptomail(kind: Kind) -> Response {
     let refuse = crate::aws::zeptomail::refusal;
     match kind {

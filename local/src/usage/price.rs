@@ -1,4 +1,5 @@
-//! AWS list prices: us-east-1, on demand, read in November 2026, without the free tier.
+//! AWS list prices: us-east-1, on demand, without the free tier, noted in November 2026. Each is to
+//! be checked at the page beside it before a budget rests on it.
 
 use serde::Serialize;
 

@@ -88,9 +88,9 @@ pub(super) fn consumed(operation: &str, answer: &Value) -> Units {
     }
 }
 
-/// The units of a write whose condition failed. DynamoDB takes them and does not report them: "the
-/// amount … is dependent on the size of the item", the stored one or the new one, whichever is
-/// larger. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>
+/// The units of a write whose condition failed. DynamoDB takes them and does not report them; how
+/// many depends on the size of the item, the stored one or the new one, whichever is larger.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>
 /// For a cancelled transaction the page gives no figure; it is counted as if it had gone through.
 pub(super) fn refused(
     operation: &str,

@@ -88,7 +88,7 @@ fn move_all(
         .query_map(params![source, session.now, destination], |row| row.get::<_, i64>(0))?
         .collect::<Result<Vec<_>, _>>()?;
     for number in &numbers {
-        // "All redriven messages are considered new messages with a new messageID and enqueueTime."
+        // A message that is moved back counts as new: another id, another time of sending.
         // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html
         session.database.execute(
             "UPDATE messages
