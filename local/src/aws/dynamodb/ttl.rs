@@ -1,0 +1,78 @@
+//! Time to live, by the stack's clock.
+//!
+//! The emulator can sweep too, but on a file it goes by the machine's clock.
+
+use dynoxide::{Database, DynoxideError};
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
+
+use super::KeyAttributes;
+
+/// DynamoDB leaves alone what expired longer ago than this.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html>
+const OLDEST_YEARS: i64 = 5;
+const HOURS_A_YEAR: i64 = 365 * 24;
+
+/// Deletes what expired before `now`, and says how many items that were.
+pub(super) fn sweep(
+    database: &Database,
+    tables: &KeyAttributes,
+    now: Timestamp,
+) -> Result<usize, DynoxideError> {
+    let oldest = now.checked_sub((OLDEST_YEARS * HOURS_A_YEAR).hours()).unwrap_or(Timestamp::MIN);
+    let mut deleted = 0;
+    for (name, table) in tables {
+        let Some(attribute) = &table.ttl else { continue };
+        let expired = json!({
+            "TableName": name,
+            "ExpressionAttributeNames": { "#ttl": attribute },
+            "ExpressionAttributeValues": {
+                ":now": { "N": now.as_second().to_string() },
+                ":oldest": { "N": oldest.as_second().to_string() },
+            },
+        });
+        let with = |member: &str, value| {
+            let mut request = expired.clone();
+            request[member] = value;
+            request
+        };
+        let between = json!("#ttl < :now AND #ttl > :oldest");
+        let mut start = None;
+        loop {
+            let mut scan = with("FilterExpression", between.clone());
+            if let Some(start) = start.take() {
+                scan["ExclusiveStartKey"] = start;
+            }
+            let page = database.scan(read(scan)?)?;
+            for item in page.items.into_iter().flatten() {
+                let mut delete = with("ConditionExpression", between.clone());
+                for key in &table.keys {
+                    delete["Key"][key] = write(&item.get(key))?;
+                }
+                match database.delete_item(read(delete)?) {
+                    Ok(_) => deleted += 1,
+                    // It was given a longer life in the meantime.
+                    Err(DynoxideError::ConditionalCheckFailedException(..)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            match page.last_evaluated_key {
+                Some(key) => start = Some(write(&key)?),
+                None => break,
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+fn read<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> Result<T, DynoxideError> {
+    serde_json::from_value(json).map_err(malformed)
+}
+
+fn write(value: &impl serde::Serialize) -> Result<serde_json::Value, DynoxideError> {
+    serde_json::to_value(value).map_err(malformed)
+}
+
+fn malformed(error: serde_json::Error) -> DynoxideError {
+    DynoxideError::SerializationException(error.to_string())
+}

@@ -1,0 +1,210 @@
+//! AWS on one machine: DynamoDB, SQS, Secrets Manager and SES on one address, and ZeptoMail beside
+//! them, as AWS's own SDK clients speak to them.
+//!
+//! A client's `AWS_ENDPOINT_URL` is the stack's address with [`AWS_PATH`] behind it. The three that
+//! speak AWS JSON are told apart by `X-Amz-Target`, SES by its path.
+
+mod dynamodb;
+pub mod mailbox;
+pub mod names;
+pub(crate) mod refusal;
+mod secrets;
+mod ses;
+pub mod sqs;
+pub(crate) mod zeptomail;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use shared::clock::Clock;
+use shared::random::Random;
+use shared::secret::Secret;
+
+use crate::calls::{AWS_PATH, SES_SEND_PATH, Service, ZEPTOMAIL_SEND_PATH, aws_target};
+use crate::faults::{Faults, Within};
+use crate::template::{Template, TemplateError};
+use crate::usage::Usage;
+use crate::wire::Wire;
+
+use dynamodb::Dynamo;
+use mailbox::Mailbox;
+use names::Names;
+use refusal::Refusal;
+use secrets::Secrets;
+use sqs::Queues;
+
+/// What the services are started with.
+#[derive(Clone, Debug)]
+pub struct AwsConfig<'a> {
+    /// Where state is kept over restarts; in memory without it.
+    pub data_dir: Option<PathBuf>,
+    /// The text of `template.yaml`.
+    pub template: &'a str,
+    /// The stack's own address, such as `http://localhost:4000`, with which queue URLs begin.
+    pub base_url: String,
+    /// Names of tables and queues by the template's logical ids.
+    pub names: Names,
+    /// What ZeptoMail takes as its token.
+    pub zeptomail_token: Secret,
+}
+
+/// What keeps the services from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the template cannot be used")]
+    Template(#[from] TemplateError),
+    #[error("the data directory cannot be used")]
+    Io(#[from] std::io::Error),
+    #[error("DynamoDB did not start: {0}")]
+    Dynamodb(#[from] dynoxide::DynoxideError),
+    #[error("the template's table is not one that DynamoDB takes")]
+    Definition(#[source] serde_json::Error),
+    #[error(
+        "the table {table} in the data directory has other keys or indexes than the template's; \
+         start with an empty directory"
+    )]
+    OtherTable { table: String },
+    #[error("the mailbox did not start")]
+    Mailbox(#[from] rusqlite::Error),
+    #[error("the queues did not start: {0}")]
+    Queues(String),
+    #[error("the saved secrets cannot be read")]
+    Secrets(#[source] serde_json::Error),
+    #[error("the saved secrets cannot be restored")]
+    SecretState(#[source] Box<winterbaume_core::StateViewError>),
+    #[error("the emulator's address is none")]
+    Address(#[from] http::Error),
+}
+
+/// The secret could not be set.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret {id} could not be set")]
+pub struct SecretError {
+    id: String,
+}
+
+/// The services, running. They stop when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    dynamo: Dynamo,
+    queues: Queues,
+    secrets: Arc<Secrets>,
+    mailbox: Mailbox,
+    zeptomail_token: Secret,
+    wire: Wire,
+}
+
+impl Aws {
+    /// Starts the services: opens or makes their state, and the template's tables and queues.
+    pub async fn start(
+        config: AwsConfig<'_>,
+        clock: Clock,
+        random: Random,
+        faults: Faults,
+        usage: Usage,
+    ) -> Result<Self, StartError> {
+        if let Some(dir) = &config.data_dir {
+            std::fs::create_dir_all(dir)?;
+        }
+        let file = |name: &str| config.data_dir.as_ref().map(|dir| dir.join(name));
+        let template = Template::parse(config.template)?;
+        let names = &config.names;
+        let dynamo =
+            Dynamo::start(file("dynamodb.sqlite").as_deref(), &template, names, clock.clone())
+                .await?;
+        let queues = Queues::start(
+            file("sqs.sqlite").as_deref(),
+            &config.base_url,
+            &template,
+            names,
+            clock.clone(),
+            random.clone(),
+        )?;
+        Ok(Self {
+            dynamo,
+            queues,
+            secrets: Arc::new(Secrets::start(file("secrets.json")).await?),
+            mailbox: Mailbox::start(file("mail.sqlite").as_deref(), clock.clone(), random)?,
+            zeptomail_token: config.zeptomail_token,
+            wire: Wire { faults, usage, clock },
+        })
+    }
+
+    /// The services behind the wire, on whole paths: to be merged, not nested.
+    pub fn router(&self) -> Router {
+        let services = Router::new()
+            .route(AWS_PATH, post(aws_json))
+            .route(&format!("{AWS_PATH}/"), post(aws_json))
+            .route(
+                SES_SEND_PATH,
+                post(async |State(aws): State<Self>, body: Bytes| ses::send(&aws.mailbox, &body)),
+            )
+            .route(
+                ZEPTOMAIL_SEND_PATH,
+                post(async |State(aws): State<Self>, headers: HeaderMap, body: Bytes| {
+                    zeptomail::send(&aws.mailbox, &aws.zeptomail_token, &headers, &body)
+                }),
+            )
+            // Each service has its own limit, and the wire has read the body by now.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone());
+        self.wire.around(services).merge(self.mailbox.router())
+    }
+
+    /// The wire that these services are behind, to put the simulated Zoom behind it too.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Makes a secret, or gives it a new value.
+    pub async fn set_secret(&self, id: &str, value: &str) -> Result<(), SecretError> {
+        match self.secrets.set(id, value).await {
+            true => Ok(()),
+            false => Err(SecretError { id: id.to_owned() }),
+        }
+    }
+
+    /// Deletes what is past its time to live by the stack's clock, and says how many items that were.
+    pub fn sweep_ttl(&self) -> Result<usize, dynoxide::DynoxideError> {
+        self.dynamo.sweep_ttl()
+    }
+}
+
+/// The services that speak AWS JSON.
+async fn aws_json(State(aws): State<Aws>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let within = head.extensions.get::<Within>().copied();
+    match aws_target(&head.headers) {
+        Some((Service::Dynamodb, operation)) => {
+            aws.dynamo.answer(&operation, &head.headers, body, within).await
+        }
+        Some((Service::Sqs, operation)) => aws.queues.answer(&operation, &body, within).await,
+        Some((Service::Secretsmanager, operation)) => {
+            aws.secrets.answer(&operation, head.headers, body).await
+        }
+        _ => Refusal::new(
+            Service::Dynamodb,
+            StatusCode::BAD_REQUEST,
+            "UnknownOperationException",
+            "No service of this stack has the operation that X-Amz-Target names.",
+        )
+        .into_response(),
+    }
+}

@@ -1,0 +1,104 @@
+//! An error in the shape in which AWS's JSON protocols carry it.
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+
+use crate::calls::Service;
+
+/// A refusal by one of the four services.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    service: Service,
+    status: StatusCode,
+    code: Cow<'static, str>,
+    /// SQS names some errors otherwise in its older query protocol, and its SDKs go by that name.
+    query_code: Option<&'static str>,
+    message: String,
+    more: Map<String, Value>,
+}
+
+impl Refusal {
+    pub(crate) fn new(
+        service: Service,
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            service,
+            status,
+            code: code.into(),
+            query_code: None,
+            message: message.into(),
+            more: Map::new(),
+        }
+    }
+
+    /// The same with one more member in the body.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The same with its name in SQS's query protocol.
+    pub(crate) fn query_code(self, code: &'static str) -> Self {
+        Self { query_code: Some(code), ..self }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn namespace(&self) -> &'static str {
+        match self.service {
+            Service::Dynamodb => "com.amazonaws.dynamodb.v20120810#",
+            Service::Sqs => "com.amazonaws.sqs#",
+            _ => "",
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let typed = format!("{}{}", self.namespace(), self.code);
+        let mut body = self.more;
+        body.insert("__type".to_owned(), json!(typed));
+        // DynamoDB's cancelled transactions write it with a capital; every SDK reads both.
+        body.insert("message".to_owned(), json!(self.message));
+        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(self.service)));
+        if let Ok(code) = HeaderValue::from_str(&self.code)
+            && self.service == Service::Ses
+        {
+            headers.insert("x-amzn-errortype", code);
+        }
+        if self.service == Service::Sqs {
+            let code = self.query_code.unwrap_or(&self.code);
+            let fault = if self.status.is_server_error() { "Receiver" } else { "Sender" };
+            if let Ok(value) = HeaderValue::from_str(&format!("{code};{fault}")) {
+                headers.insert("x-amzn-query-error", value);
+            }
+        }
+        response
+    }
+}
+
+/// The content type of a service's answers.
+pub(crate) fn content_type(service: Service) -> &'static str {
+    match service {
+        Service::Dynamodb | Service::Sqs => "application/x-amz-json-1.0",
+        Service::Secretsmanager => "application/x-amz-json-1.1",
+        Service::Ses | Service::Zeptomail | Service::Zoom => "application/json",
+    }
+}
+
+/// A success in the service's protocol.
+pub(crate) fn answer(service: Service, body: &Value) -> Response {
+    ([(CONTENT_TYPE, content_type(service))], body.to_string()).into_response()
+}

@@ -1,0 +1,98 @@
+//! Secrets Manager: `winterbaume` in this process, kept in a file where the stack has one.
+
+use std::path::PathBuf;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
+use winterbaume_core::{MockRequest, MockService, StatefulService, default_account_id};
+use winterbaume_secretsmanager::SecretsManagerService;
+
+use super::StartError;
+use super::names::REGION;
+use super::refusal::{Refusal, content_type};
+use crate::calls::Service;
+
+/// Operations that change nothing, after which nothing needs to be saved.
+const READS: [&str; 3] = ["GetSecretValue", "DescribeSecret", "ListSecrets"];
+
+/// The secrets of the stack.
+pub(crate) struct Secrets {
+    service: SecretsManagerService,
+    file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    pub(crate) async fn start(file: Option<PathBuf>) -> Result<Self, StartError> {
+        let service = SecretsManagerService::new();
+        if let Some(file) = file.as_ref().filter(|file| file.exists()) {
+            let saved =
+                serde_json::from_slice(&std::fs::read(file)?).map_err(StartError::Secrets)?;
+            let restored = service.restore(default_account_id(), REGION, saved).await;
+            restored.map_err(|error| StartError::SecretState(Box::new(error)))?;
+        }
+        Ok(Self { service, file })
+    }
+
+    /// Answers one call.
+    pub(crate) async fn answer(
+        &self,
+        operation: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        let request = MockRequest { method: "POST".to_owned(), uri: "/".to_owned(), headers, body };
+        let answer = self.service.handle(request).await;
+        if !READS.contains(&operation)
+            && let Err(error) = self.save().await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the secrets could not be saved");
+            return axum::response::IntoResponse::into_response(Refusal::new(
+                Service::Secretsmanager,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServiceError",
+                "The local secrets could not be saved.",
+            ));
+        }
+        let mut response = Response::new(answer.body.into());
+        *response.status_mut() =
+            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = answer.headers;
+        let kind = HeaderValue::from_static(content_type(Service::Secretsmanager));
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+        response
+    }
+
+    /// Makes the secret, or gives it a new value.
+    pub(crate) async fn set(&self, id: &str, value: &str) -> bool {
+        let create = json!({ "Name": id, "SecretString": value });
+        let put = json!({ "SecretId": id, "SecretString": value });
+        self.done("PutSecretValue", put).await || self.done("CreateSecret", create).await
+    }
+
+    async fn done(&self, operation: &'static str, request: serde_json::Value) -> bool {
+        let mut headers = HeaderMap::new();
+        if let Ok(target) = HeaderValue::from_str(&format!("secretsmanager.{operation}")) {
+            headers.insert("x-amz-target", target);
+        }
+        self.answer(operation, headers, request.to_string().into()).await.status().is_success()
+    }
+
+    async fn save(&self) -> std::io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let state = self.service.snapshot(default_account_id(), REGION).await;
+        let text = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
+        // Written whole beside the old one first, so that a crash leaves one of the two.
+        let new = file.with_extension("new");
+        std::fs::write(&new, text)?;
+        std::fs::rename(new, file)
+    }
+}

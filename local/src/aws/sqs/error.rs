@@ -1,0 +1,144 @@
+//! SQS's errors: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+//! and its siblings. Each has a name in the JSON protocol and, some of them, another in the older
+//! query protocol, which batches' failed entries and the SDKs go by.
+
+use http::StatusCode;
+
+use super::limits;
+use crate::aws::StartError;
+use crate::aws::refusal::Refusal;
+use crate::calls::Service;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SqsError {
+    #[error("The specified queue does not exist.")]
+    QueueDoesNotExist,
+    #[error("A queue already exists with the same name and a different value for attribute(s).")]
+    QueueNameExists,
+    #[error("The input receipt handle is invalid.")]
+    ReceiptHandleIsInvalid,
+    #[error("The message is not in flight.")]
+    MessageNotInflight,
+    #[error("There should be at least one entry in the batch request.")]
+    EmptyBatchRequest,
+    #[error("Maximum number of entries per request are {max}. You have sent {0}.", max = limits::BATCH_ENTRIES)]
+    TooManyEntriesInBatchRequest(usize),
+    #[error("Id {0} repeated.")]
+    BatchEntryIdsNotDistinct(String),
+    #[error(
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
+    )]
+    InvalidBatchEntryId,
+    #[error("Batch requests cannot be longer than {max} bytes. You have sent {0} bytes.", max = limits::MESSAGE_BYTES)]
+    BatchRequestTooLong(usize),
+    #[error(
+        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+    )]
+    InvalidMessageContents,
+    #[error("Unknown Attribute {0}.")]
+    InvalidAttributeName(String),
+    #[error("Invalid value for the parameter {0}.")]
+    InvalidAttributeValue(String),
+    #[error("{0}")]
+    InvalidParameterValue(String),
+    #[error("The request must contain the parameter {0}.")]
+    MissingParameter(&'static str),
+    #[error("Only one PurgeQueue operation on {0} is allowed every 60 seconds.")]
+    PurgeQueueInProgress(String),
+    #[error("The resource that you specified for the SourceArn parameter doesn't exist.")]
+    ResourceNotFound,
+    #[error("{0} is not an operation that this SQS has.")]
+    UnsupportedOperation(String),
+    #[error("The request could not be read: {0}")]
+    Malformed(String),
+    /// A fault left this entry of a batch unprocessed.
+    #[error("We encountered an internal error. Please try again.")]
+    InternalError,
+    #[error("The queues' database failed.")]
+    Database(#[from] rusqlite::Error),
+    #[error("The queues' database holds what cannot be read.")]
+    Stored(#[from] serde_json::Error),
+}
+
+impl SqsError {
+    /// The name in the JSON protocol.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::QueueDoesNotExist => "QueueDoesNotExist",
+            Self::QueueNameExists => "QueueNameExists",
+            Self::ReceiptHandleIsInvalid => "ReceiptHandleIsInvalid",
+            Self::MessageNotInflight => "MessageNotInflight",
+            Self::EmptyBatchRequest => "EmptyBatchRequest",
+            Self::TooManyEntriesInBatchRequest(_) => "TooManyEntriesInBatchRequest",
+            Self::BatchEntryIdsNotDistinct(_) => "BatchEntryIdsNotDistinct",
+            Self::InvalidBatchEntryId => "InvalidBatchEntryId",
+            Self::BatchRequestTooLong(_) => "BatchRequestTooLong",
+            Self::InvalidMessageContents => "InvalidMessageContents",
+            Self::InvalidAttributeName(_) => "InvalidAttributeName",
+            Self::InvalidAttributeValue(_) => "InvalidAttributeValue",
+            Self::InvalidParameterValue(_) => "InvalidParameterValueException",
+            Self::MissingParameter(_) => "MissingRequiredParameterException",
+            Self::PurgeQueueInProgress(_) => "PurgeQueueInProgress",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+            Self::UnsupportedOperation(_) => "UnsupportedOperation",
+            Self::Malformed(_) => "SerializationException",
+            Self::InternalError | Self::Database(_) | Self::Stored(_) => "InternalFailure",
+        }
+    }
+
+    /// The name in the query protocol.
+    pub(super) fn query_code(&self) -> &'static str {
+        match self {
+            Self::QueueDoesNotExist => "AWS.SimpleQueueService.NonExistentQueue",
+            Self::QueueNameExists => "QueueAlreadyExists",
+            Self::MessageNotInflight => "AWS.SimpleQueueService.MessageNotInflight",
+            Self::EmptyBatchRequest => "AWS.SimpleQueueService.EmptyBatchRequest",
+            Self::TooManyEntriesInBatchRequest(_) => {
+                "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"
+            }
+            Self::BatchEntryIdsNotDistinct(_) => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+            Self::InvalidBatchEntryId => "AWS.SimpleQueueService.InvalidBatchEntryId",
+            Self::BatchRequestTooLong(_) => "AWS.SimpleQueueService.BatchRequestTooLong",
+            Self::PurgeQueueInProgress(_) => "AWS.SimpleQueueService.PurgeQueueInProgress",
+            Self::UnsupportedOperation(_) => "AWS.SimpleQueueService.UnsupportedOperation",
+            Self::InvalidParameterValue(_) => "InvalidParameterValue",
+            Self::MissingParameter(_) => "MissingParameter",
+            Self::InternalError => "InternalError",
+            Self::ReceiptHandleIsInvalid
+            | Self::InvalidMessageContents
+            | Self::InvalidAttributeName(_)
+            | Self::InvalidAttributeValue(_)
+            | Self::ResourceNotFound
+            | Self::Malformed(_)
+            | Self::Database(_)
+            | Self::Stored(_) => self.code(),
+        }
+    }
+
+    /// Whether the sender could have known better.
+    pub(super) fn is_senders(&self) -> bool {
+        !matches!(self, Self::InternalError | Self::Database(_) | Self::Stored(_))
+    }
+
+    /// Whether it is the one entry's fault, so that the rest of its batch goes on.
+    pub(super) fn is_entrys(&self) -> bool {
+        !matches!(self, Self::Database(_) | Self::Stored(_))
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        let status = if self.is_senders() {
+            StatusCode::BAD_REQUEST
+        } else {
+            tracing::error!(error = self as &dyn std::error::Error, "SQS failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        Refusal::new(Service::Sqs, status, self.code(), self.to_string())
+            .query_code(self.query_code())
+    }
+}
+
+impl From<SqsError> for StartError {
+    fn from(error: SqsError) -> Self {
+        Self::Queues(error.to_string())
+    }
+}

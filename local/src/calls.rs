@@ -1,0 +1,230 @@
+//! What a request is, told from its wire form: which service, which operation, which function calls.
+//!
+//! Faults and the usage meter both name calls this way, so they cannot disagree about one.
+
+use std::fmt;
+
+use http::{HeaderMap, Method};
+use serde::{Deserialize, Serialize};
+
+use crate::zoom_calls;
+
+/// The path under which the local stack answers as AWS.
+pub const AWS_PATH: &str = "/local/aws";
+/// The path under which it answers as ZeptoMail; the rest is ZeptoMail's own.
+pub const ZEPTOMAIL_PATH: &str = "/local/zeptomail";
+/// Where ZeptoMail takes a mail, under its base address.
+pub const ZEPTOMAIL_SEND_PATH: &str = "/local/zeptomail/v1.1/email";
+/// Where SES v2 takes a mail, under its base address.
+pub const SES_SEND_PATH: &str = "/local/aws/v2/email/outbound-emails";
+/// A caller that does not say who it is.
+pub const UNKNOWN_FUNCTION: &str = "unknown";
+
+/// How AWS SDK clients mark the function in the User-Agent (the SDK's `AppName`).
+const AWS_AGENT_PREFIX: &str = "app/";
+/// How our own HTTP client marks it.
+const OUR_AGENT_PREFIX: &str = "live-classes/";
+
+/// The services that the local stack stands in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    Dynamodb,
+    Sqs,
+    Secretsmanager,
+    Ses,
+    Zeptomail,
+    Zoom,
+}
+
+impl Service {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dynamodb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::Secretsmanager => "secretsmanager",
+            Self::Ses => "ses",
+            Self::Zeptomail => "zeptomail",
+            Self::Zoom => "zoom",
+        }
+    }
+
+    /// The prefix of `X-Amz-Target`, for the three that speak AWS JSON.
+    fn target_prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Dynamodb => Some("DynamoDB_20120810."),
+            Self::Sqs => Some("AmazonSQS."),
+            Self::Secretsmanager => Some("secretsmanager."),
+            Self::Ses | Self::Zeptomail | Self::Zoom => None,
+        }
+    }
+
+    /// The operations that a fault may name.
+    pub fn operations(self) -> Vec<&'static str> {
+        match self {
+            Self::Dynamodb => DYNAMODB.to_vec(),
+            Self::Sqs => SQS.to_vec(),
+            Self::Secretsmanager => SECRETSMANAGER.to_vec(),
+            Self::Ses | Self::Zeptomail => vec![SEND_EMAIL],
+            Self::Zoom => zoom_calls::names().collect(),
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The one operation of the two mail services.
+pub const SEND_EMAIL: &str = "SendEmail";
+
+const DYNAMODB: [&str; 15] = [
+    "BatchGetItem",
+    "BatchWriteItem",
+    "CreateTable",
+    "DeleteItem",
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "GetItem",
+    "ListTables",
+    "PutItem",
+    "Query",
+    "Scan",
+    "TransactGetItems",
+    "TransactWriteItems",
+    "UpdateItem",
+    "UpdateTimeToLive",
+];
+
+const SQS: [&str; 15] = [
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "CreateQueue",
+    "DeleteMessage",
+    "DeleteMessageBatch",
+    "GetQueueAttributes",
+    "GetQueueUrl",
+    "ListMessageMoveTasks",
+    "ListQueues",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "SendMessage",
+    "SendMessageBatch",
+    "SetQueueAttributes",
+    "StartMessageMoveTask",
+];
+
+const SECRETSMANAGER: [&str; 7] = [
+    "CreateSecret",
+    "DeleteSecret",
+    "DescribeSecret",
+    "GetSecretValue",
+    "ListSecrets",
+    "PutSecretValue",
+    "UpdateSecret",
+];
+
+/// One call, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub service: Service,
+    pub operation: String,
+    pub function: String,
+}
+
+impl Call {
+    /// The call that a request is, or `None` when it is not a call to one of the services: the
+    /// simulated Zoom's consent page and its `/zoom/sim` side are for people and cost nothing.
+    pub fn of(
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        let (service, operation) = if method == Method::POST && path == SES_SEND_PATH {
+            (Service::Ses, SEND_EMAIL.to_owned())
+        } else if method == Method::POST && path == ZEPTOMAIL_SEND_PATH {
+            (Service::Zeptomail, SEND_EMAIL.to_owned())
+        } else if path.trim_end_matches('/') == AWS_PATH {
+            aws_target(headers)?
+        } else {
+            (Service::Zoom, zoom_calls::name(method, path, query)?)
+        };
+        Some(Self { service, operation, function: function(headers) })
+    }
+}
+
+/// The service and operation that `X-Amz-Target` names.
+pub(crate) fn aws_target(headers: &HeaderMap) -> Option<(Service, String)> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    [Service::Dynamodb, Service::Sqs, Service::Secretsmanager].into_iter().find_map(|service| {
+        let operation = target.strip_prefix(service.target_prefix()?)?;
+        Some((service, operation.to_owned()))
+    })
+}
+
+fn function(headers: &HeaderMap) -> String {
+    // The SDK sends its long form in `x-amz-user-agent` and may shorten `user-agent`.
+    ["x-amz-user-agent", "user-agent"]
+        .into_iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .flat_map(str::split_ascii_whitespace)
+        .find_map(|word| {
+            word.strip_prefix(AWS_AGENT_PREFIX).or_else(|| word.strip_prefix(OUR_AGENT_PREFIX))
+        })
+        .unwrap_or(UNKNOWN_FUNCTION)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn call(method: &Method, path: &str, headers: &[(&'static str, &'static str)]) -> Option<Call> {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        });
+        Call::of(method, path, None, &headers.collect())
+    }
+
+    fn named(service: Service, operation: &str, function: &str) -> Option<Call> {
+        Some(Call { service, operation: operation.into(), function: function.into() })
+    }
+
+    #[test]
+    fn aws_calls_are_told_by_target_and_the_function_by_the_app_name() {
+        let agent = ("user-agent", "aws-sdk-rust/1.5.0 os/linux lang/rust/1.95.0 app/session-save");
+        let target = ("x-amz-target", "DynamoDB_20120810.TransactWriteItems");
+        assert_eq!(
+            call(&Method::POST, "/local/aws/", &[agent, target]),
+            named(Service::Dynamodb, "TransactWriteItems", "session-save")
+        );
+        assert_eq!(
+            call(&Method::POST, "/local/aws", &[("x-amz-target", "AmazonSQS.SendMessage")]),
+            named(Service::Sqs, "SendMessage", UNKNOWN_FUNCTION)
+        );
+        assert_eq!(
+            call(&Method::POST, SES_SEND_PATH, &[agent]),
+            named(Service::Ses, SEND_EMAIL, "session-save")
+        );
+        assert_eq!(call(&Method::POST, "/local/aws/", &[("x-amz-target", "S3.Get")]), None);
+    }
+
+    #[test]
+    fn calls_to_zoom_and_zeptomail_are_told_by_path_and_our_agent() {
+        let agent = ("user-agent", "live-classes/join");
+        assert_eq!(
+            call(&Method::POST, "/zoom/oauth/token", &[agent]),
+            named(Service::Zoom, "token", "join")
+        );
+        assert_eq!(
+            call(&Method::POST, ZEPTOMAIL_SEND_PATH, &[agent]),
+            named(Service::Zeptomail, SEND_EMAIL, "join")
+        );
+        assert_eq!(call(&Method::GET, "/local/mail", &[agent]), None);
+    }
+}
