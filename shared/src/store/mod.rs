@@ -3,6 +3,7 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod attendance;
 pub mod clicks;
 pub mod connections;
 pub mod counters;
@@ -77,6 +78,8 @@ pub(crate) struct Range {
     pub(crate) filter: Vec<(&'static str, AttributeValue)>,
     pub(crate) limit: Option<i32>,
     pub(crate) consistent: bool,
+    /// From the end of the range to its beginning.
+    pub(crate) backward: bool,
 }
 
 impl Store {
@@ -161,6 +164,7 @@ impl Store {
             .table_name(&self.main)
             .set_index_name(range.index.map(str::to_owned))
             .consistent_read(range.consistent)
+            .scan_index_forward(!range.backward)
             .set_exclusive_start_key(range.after)
             .set_limit(range.limit)
             .expression_attribute_names("#pk", pk)
