@@ -100,7 +100,10 @@ impl Desk<'_> {
                     Some("other") => Side::Other,
                     Some(_) => return Err(Mistake("The account is app or other.".into())),
                 };
-                let user_id = self.user_who_signs_in(side, get("user").as_deref());
+                let person =
+                    asked.state.as_ref().and_then(|state| self.memory.browsers.remove(state));
+                let user_id =
+                    self.user_who_signs_in(side, get("user").as_deref(), person.as_deref());
                 let code = ids::token(self.random);
                 let granted = Code {
                     user_id,

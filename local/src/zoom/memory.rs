@@ -14,6 +14,9 @@ use super::webhooks::Post;
 pub(super) struct Memory {
     pub(super) accounts: BTreeMap<String, Account>,
     pub(super) users: BTreeMap<String, User>,
+    /// Who sits at the browser in which a consent was begun, by its state; see `Zoom::at_browser`.
+    #[serde(default)]
+    pub(super) browsers: BTreeMap<String, String>,
     /// Codes of the consent page that were not exchanged yet.
     pub(super) codes: BTreeMap<String, Code>,
     /// By user id: Zoom keeps one grant per user and app, and there is one app.

@@ -121,6 +121,12 @@ impl Zoom {
         zoom
     }
 
+    /// Tells who sits at the browser that will open the consent page with `state`: each trainer has a Zoom user of
+    /// their own, as in life, where a cookie says so.
+    pub fn at_browser(&self, state: &str, person: &str) {
+        self.at_desk(|desk| desk.memory.browsers.insert(state.to_owned(), person.to_owned()));
+    }
+
     /// Serves everything under `/zoom/oauth`, `/zoom/v2` and `/zoom/sim`.
     pub fn router(&self) -> Router {
         let oauth = Router::new()

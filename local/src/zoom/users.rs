@@ -177,7 +177,7 @@ impl Desk<'_> {
     /// The two who sign in where nobody is named.
     pub(super) fn open(&mut self) {
         for side in [Side::App, Side::Other] {
-            self.user_who_signs_in(side, None);
+            self.user_who_signs_in(side, None, None);
         }
     }
 
@@ -189,12 +189,23 @@ impl Desk<'_> {
     }
 
     /// A user who is known by e-mail keeps their account, whatever the form says.
-    pub(super) fn user_who_signs_in(&mut self, side: Side, email: Option<&str>) -> String {
-        let (email, name) = match (email, side) {
-            (Some(email), _) => (email, email.split('@').next().unwrap_or(email)),
-            (None, Side::App) => (APP_USER, "Trainer"),
-            (None, Side::Other) => (OTHER_USER, "Trainer"),
+    /// The Zoom user with this address, or the one whom the person at the browser has in that account.
+    pub(super) fn user_who_signs_in(
+        &mut self,
+        side: Side,
+        email: Option<&str>,
+        person: Option<&str>,
+    ) -> String {
+        let theirs = |default: &str| match (person, default.split_once('@')) {
+            (Some(person), Some((_, domain))) => format!("{person}@{domain}"),
+            _ => default.to_owned(),
         };
+        let email = match (email, side) {
+            (Some(email), _) => email.to_owned(),
+            (None, Side::App) => theirs(APP_USER),
+            (None, Side::Other) => theirs(OTHER_USER),
+        };
+        let (email, name) = (email.as_str(), email.split('@').next().unwrap_or(&email));
         let known = self.memory.users.values().find(|user| user.email.eq_ignore_ascii_case(email));
         if let Some(user) = known {
             return user.id.clone();

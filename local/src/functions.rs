@@ -1,0 +1,125 @@
+//! The functions, in this process: each with its own environment and clients, called with the events that Lambda
+//! would hand it, and answering as it would.
+
+use std::sync::Arc;
+
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, Response, Service, service_fn};
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::config::{Env, names};
+use shared::handlers::function::{Deps, Function};
+use shared::handlers::{
+    connect, directory, disconnect, reminder_sweep, session_cancel, session_save, sessions,
+};
+use shared::random::Random;
+
+/// A function that failed instead of answering.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    #[error("there is no function {0}")]
+    NoSuchFunction(String),
+    #[error("the event is not one of the function's: {0}")]
+    BadEvent(#[from] serde_json::Error),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Every function there is.
+#[derive(Debug)]
+pub struct Functions {
+    connect: Function<connect::Deps>,
+    disconnect: Function<disconnect::Deps>,
+    session_save: Function<session_save::Deps>,
+    session_cancel: Function<session_cancel::Deps>,
+    sessions: Function<sessions::Deps>,
+    directory: Function<directory::Deps>,
+    reminder_sweep: Function<reminder_sweep::Deps>,
+}
+
+impl Functions {
+    pub fn new(
+        environment: &[(&'static str, String)],
+        clock: &Clock,
+        random: &Random,
+    ) -> Arc<Self> {
+        let with = Making { environment, clock, random };
+        Arc::new(Self {
+            connect: with.function("connect"),
+            disconnect: with.function("disconnect"),
+            session_save: with.function("session-save"),
+            session_cancel: with.function("session-cancel"),
+            sessions: with.function("sessions"),
+            directory: with.function("directory"),
+            reminder_sweep: with.function("reminder-sweep"),
+        })
+    }
+
+    /// Calls a function with an event, as Lambda does, and answers what it answers.
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: Value,
+        context: Context,
+    ) -> Result<Value, InvokeError> {
+        match function {
+            "connect" => {
+                http(event, context, |request| connect::handle(&self.connect, request)).await
+            }
+            "disconnect" => {
+                http(event, context, |request| disconnect::handle(&self.disconnect, request)).await
+            }
+            "session-save" => {
+                http(event, context, |request| session_save::handle(&self.session_save, request))
+                    .await
+            }
+            "session-cancel" => {
+                http(event, context, |request| {
+                    session_cancel::handle(&self.session_cancel, request)
+                })
+                .await
+            }
+            "sessions" => {
+                http(event, context, |request| sessions::handle(&self.sessions, request)).await
+            }
+            "directory" => directory::either(&self.directory, LambdaEvent::new(event, context))
+                .await
+                .map_err(|error| InvokeError::Failed(error.to_string())),
+            "reminder-sweep" => {
+                let report = reminder_sweep::handle(&self.reminder_sweep).await;
+                let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
+                Ok(serde_json::to_value(report)?)
+            }
+            other => Err(InvokeError::NoSuchFunction(other.to_owned())),
+        }
+    }
+}
+
+struct Making<'a> {
+    environment: &'a [(&'static str, String)],
+    clock: &'a Clock,
+    random: &'a Random,
+}
+
+impl Making<'_> {
+    fn function<D: Deps>(&self, name: &str) -> Function<D> {
+        let own = [(names::AWS_LAMBDA_FUNCTION_NAME, name.to_owned())];
+        let environment = self.environment.iter().cloned().chain(own);
+        Function::new(&Env::from_pairs(environment), self.clock.clone(), self.random)
+    }
+}
+
+/// Through the code that stands between Lambda and an HTTP handler in production, too.
+async fn http<H, F>(event: Value, context: Context, handle: H) -> Result<Value, InvokeError>
+where
+    H: Fn(Request) -> F,
+    F: Future<Output = Response<Body>> + Send,
+{
+    let request: LambdaRequest = serde_json::from_value(event)?;
+    let service = service_fn(|request| {
+        let answer = handle(request);
+        async move { Ok::<_, InvokeError>(answer.await) }
+    });
+    let answer = Adapter::from(service).call(LambdaEvent::new(request, context)).await?;
+    Ok(serde_json::to_value(answer)?)
+}

@@ -1,0 +1,92 @@
+//! The host platform's token issuer, as far as the stack needs one: a key set and tokens for the asking.
+
+use base64::Engine as _;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+
+pub const JWKS_PATH: &str = "/local/jwks.json";
+const KEY_ID: &str = "local-1";
+/// An ES256 key (PKCS #8) that is made up, known to everybody, and trusted by nothing but this stack.
+const KEY_PKCS8_BASE64: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWU8+MHi2fxRRIvZKScmyktJQyc/bnhp9hEG8Oa4UkLGhRANCAAQk8RnAakX8ppkQQp37LpXanE1Y170SedWY+mA+vJSj0+hkhvxRaAAvZe4i4K1Arh0A2/HHgkUkBmX4LnPAANlc";
+/// Long enough to move the clock to a class and back without asking for new tokens.
+const LIFETIME_HOURS: i64 = 24 * 60;
+
+/// Whom a token is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    pub sub: String,
+    pub role: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default = "yes")]
+    pub email_verified: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(flatten)]
+    person: &'a Person,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    #[error("the issuer's key is not one")]
+    Key(#[from] base64::DecodeError),
+    #[error("the token could not be signed")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+/// The issuer: its address is the `iss` of its tokens.
+#[derive(Clone)]
+pub struct Issuer {
+    url: String,
+    key: EncodingKey,
+    jwks: JwkSet,
+}
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    pub fn new(url: &str) -> Result<Self, IssuerError> {
+        shared::auth::install_crypto();
+        let der = base64::engine::general_purpose::STANDARD.decode(KEY_PKCS8_BASE64)?;
+        let key = EncodingKey::from_ec_der(&der);
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
+        jwk.common.key_id = Some(KEY_ID.to_owned());
+        Ok(Self { url: url.to_owned(), key, jwks: JwkSet { keys: vec![jwk] } })
+    }
+
+    pub fn jwks(&self) -> &JwkSet {
+        &self.jwks
+    }
+
+    pub fn token(&self, person: &Person, now: Timestamp) -> Result<String, IssuerError> {
+        let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
+        let exp = now.saturating_add(SignedDuration::from_hours(LIFETIME_HOURS)).unwrap_or(now);
+        let claims = Claims {
+            iss: &self.url,
+            aud: crate::settings::AUDIENCE,
+            iat: now.as_second(),
+            exp: exp.as_second(),
+            person,
+        };
+        Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
+    }
+}

@@ -1,0 +1,67 @@
+//! The configuration of the local stack: the contract's names, with values that are made up and fixed, so that anyone
+//! can sign a webhook or check a signature.
+
+use serde_json::{Value, json};
+use shared::config::names;
+
+/// The secret's name in Secrets Manager.
+pub const SECRET_ID: &str = "live-classes/config";
+pub const AUDIENCE: &str = "live-classes";
+pub const ZOOM_CLIENT_ID: &str = "local-zoom-client";
+pub const ZOOM_CLIENT_SECRET: &str = "local-zoom-client-secret";
+pub const WEBHOOK_SECRET: &str = "local-webhook-secret-token";
+pub const ZEPTOMAIL_TOKEN: &str = "local-zeptomail-token";
+/// The Zoom account that the app itself belongs to.
+pub const APP_ACCOUNT_ID: &str = "local-app-account";
+
+/// The environment of every function. One that is made of the addresses cannot be fixed: the port is the user's.
+pub fn environment(
+    base_url: &str,
+    queue_url: &str,
+    dead_letter_queue_url: &str,
+) -> Vec<(&'static str, String)> {
+    let fixed = |name, value: &str| (name, value.to_owned());
+    vec![
+        fixed(names::TABLE_NAME, "MainTable"),
+        fixed(names::TOKENS_TABLE_NAME, "TokensTable"),
+        fixed(names::OUTBOX_QUEUE_URL, queue_url),
+        fixed(names::OUTBOX_DLQ_URL, dead_letter_queue_url),
+        fixed(names::CONFIG_SECRET_ID, SECRET_ID),
+        (names::ZOOM_API_BASE_URL, format!("{base_url}/zoom/v2")),
+        (names::ZOOM_OAUTH_BASE_URL, format!("{base_url}/zoom/oauth")),
+        (names::ZOOM_REDIRECT_URIS, format!("{base_url}/callback")),
+        fixed(names::MAIL_PROVIDER, "ses"),
+        fixed(names::MAIL_FROM, "Live Classes <classes@example.test>"),
+        (names::ZEPTOMAIL_API_URL, format!("{base_url}{}", crate::calls::ZEPTOMAIL_SEND_PATH)),
+        fixed(names::AUTH_ISSUER, base_url),
+        fixed(names::AUTH_AUDIENCE, AUDIENCE),
+        (names::AUTH_JWKS_URL, format!("{base_url}{}", crate::issuer::JWKS_PATH)),
+        fixed(names::AUTH_ROLE_CLAIM, "role"),
+        fixed(names::BRAND_NAME, "Live Classes"),
+        fixed(names::APP_URL, base_url),
+        fixed(names::DEFAULT_TIMEZONE, "Europe/Berlin"),
+        fixed(names::DISCLAIMER, "Classes may be recorded."),
+        fixed(names::LOG_LEVEL, "info"),
+        (names::AWS_ENDPOINT_URL, format!("{base_url}{}", crate::calls::AWS_PATH)),
+        fixed(names::AWS_REGION, crate::aws::names::REGION),
+        fixed(names::AWS_ACCESS_KEY_ID, "local"),
+        fixed(names::AWS_SECRET_ACCESS_KEY, "local"),
+    ]
+}
+
+/// The contract's one secret.
+pub fn secrets() -> Value {
+    json!({
+        "zoom_client_id": ZOOM_CLIENT_ID,
+        "zoom_client_secret": ZOOM_CLIENT_SECRET,
+        "zoom_sdk_key": "local-sdk-key",
+        "zoom_sdk_secret": "local-sdk-secret-of-at-least-32-bytes",
+        "zoom_webhook_secret_token": WEBHOOK_SECRET,
+        "oauth_state_secret": "local-oauth-state-secret-0123456789",
+        "token_encryption_keys": {
+            "current": "local-1",
+            "keys": {"local-1": "UEChmi8ODBbJJtLHlQewokDIpPKemViuq7DekM/owZA="},
+        },
+        "zeptomail_token": ZEPTOMAIL_TOKEN,
+    })
+}
