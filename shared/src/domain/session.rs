@@ -6,6 +6,7 @@ use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::id::{MeetingId, SessionId, UserId};
 use super::refusal::Refusal;
+use super::sealed::Sealed;
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
@@ -68,8 +69,8 @@ pub enum Source {
 pub struct Meeting {
     /// Zoom's number; a pasted link has none.
     pub id: Option<MeetingId>,
-    pub join_url: crate::crypt::Sealed,
-    pub passcode: Option<crate::crypt::Sealed>,
+    pub join_url: Sealed,
+    pub passcode: Option<Sealed>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
