@@ -13,6 +13,7 @@ pub mod reminder_sweep;
 pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;
+pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::id::{MeetingId, SessionId, UserId};
+use super::occurrence::Occurrence;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::settings::MeetingSettings;
@@ -67,6 +68,8 @@ pub enum Source {
 /// The meeting behind a class. What could let a stranger in is encrypted wherever it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meeting {
+    /// The Zoom account that hosts it. Events of another account about the same number are not about this.
+    pub account: Option<String>,
     /// Zoom's number; a pasted link has none.
     pub id: Option<MeetingId>,
     pub join_url: Sealed,
@@ -98,6 +101,10 @@ pub struct Session {
     pub cancelled_at: Option<Timestamp>,
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
+    /// The runnings of its meeting, as Zoom's events tell of them.
+    pub occurrences: Vec<Occurrence>,
+    /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
+    pub drift: Vec<String>,
 }
 
 impl Session {

@@ -3,13 +3,16 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod clicks;
 pub mod connections;
 pub mod counters;
 pub mod directory;
 pub mod error;
+pub mod events;
 pub mod intents;
 pub mod invitees;
 pub mod outbox;
+pub mod recordings;
 pub mod schema;
 pub mod sessions;
 pub mod tx;

@@ -6,6 +6,7 @@ mod error;
 mod limits;
 mod meetings;
 mod oauth;
+pub mod webhook;
 
 pub use client::{Access, ClientCredentials, Zoom};
 pub use error::ZoomError;

@@ -166,6 +166,8 @@ async fn attempt(
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
+        occurrences: Vec::new(),
+        drift: Vec::new(),
     };
     let secrets = tools.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
