@@ -14,6 +14,7 @@ pub mod plan;
 pub mod refusal;
 pub mod reminder;
 pub mod scope;
+pub mod sealed;
 pub mod session;
 pub mod settings;
 pub mod text;

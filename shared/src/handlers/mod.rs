@@ -64,6 +64,16 @@ pub struct Schedule {
 
 pub const SCHEDULES: &[Schedule] = &[Schedule { function: "reminder-sweep", every_minutes: 5 }];
 
+/// The kinds of events of the host platform that `directory` takes in.
+pub const DETAIL_TYPES: &[&str] = &[
+    "CourseUpserted",
+    "EnrollmentGranted",
+    "EnrollmentRevoked",
+    "UserUpserted",
+    "UserDeleted",
+    "SettingsUpdated",
+];
+
 /// The route that a request takes, and what its path names.
 pub fn matching<'a>(method: &str, path: &'a str) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
     ROUTES
