@@ -8,11 +8,13 @@ pub mod connect;
 pub mod directory;
 pub mod disconnect;
 pub mod error;
+pub mod join;
 pub mod meeting;
 pub mod reminder_sweep;
 pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;
+pub mod timeline;
 pub mod webhook;
 pub mod zoom_access;
 

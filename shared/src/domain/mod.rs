@@ -1,6 +1,7 @@
 //! What the system knows, as values: no clock, no randomness, no I/O, nothing async.
 //! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
 
+pub mod admission;
 pub mod audience;
 pub mod caller;
 pub mod change;
