@@ -7,3 +7,4 @@ mod world;
 
 mod smoke;
 mod teach;
+mod tidy;

@@ -321,7 +321,7 @@ async fn deactivate(
     match tools.store.commit(actions).await {
         Ok(()) => {
             tracing::warn!(event = "zoom.user_deactivated");
-            tools.queue.nudge(outbox::address(&notice)).await;
+            tools.nudge(&notice).await;
             Ok(())
         }
         // A newer grant is there; this event is not about it.
