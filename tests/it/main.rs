@@ -9,4 +9,5 @@ mod world;
 mod callers;
 mod connect;
 mod smoke;
+mod teach;
 mod token;
