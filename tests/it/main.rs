@@ -10,4 +10,5 @@ mod callers;
 mod connect;
 mod smoke;
 mod teach;
+mod tidy;
 mod token;

@@ -174,8 +174,8 @@ pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
     )
 }
 
-/// Takes that pointer away, if it still points to `trainer`.
-fn forget_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
+/// Takes that pointer away; refused when it points to somebody else by now.
+pub fn forget_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
     let guard = Guard::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
     Action::delete(Key::ZoomUser(zoom_user), guard)
 }
