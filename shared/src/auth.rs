@@ -7,7 +7,7 @@ mod claims;
 mod jwks;
 mod keys;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 
 use jiff::{SignedDuration, Timestamp};
