@@ -9,19 +9,22 @@ pub mod connect;
 pub mod directory;
 pub mod disconnect;
 pub mod error;
+pub mod join;
 pub mod meeting;
 pub mod reminder_sweep;
 pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;
+pub mod timeline;
 pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;
+use crate::domain::change::Announcement;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::store::Store;
+use crate::store::{Store, outbox};
 use crate::zoom::Zoom;
 
 /// What the use cases that talk to Zoom work with.
@@ -36,6 +39,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
+    async fn nudge(&self, announcement: &Announcement) {
+        self.queue.nudge(outbox::address(announcement)).await;
+    }
+
     /// A name for an attempt, to know one's own lease or claim by.
     fn holder(&self) -> String {
         data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())

@@ -1,6 +1,7 @@
 //! What the system knows, as values: no clock, no randomness, no I/O, nothing async.
 //! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
 
+pub mod admission;
 pub mod attendance;
 pub mod audience;
 pub mod caller;
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod refusal;
 pub mod reminder;
 pub mod scope;
+pub mod sealed;
 pub mod session;
 pub mod settings;
 pub mod text;

@@ -82,6 +82,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
     }
 
+    type Case<'a> = (&'a str, Vec<(&'a str, Sign)>, Status);
+
     fn fold(signs: &[(&str, Sign)]) -> Vec<Occurrence> {
         signs.iter().fold(Vec::new(), |known, (uuid, sign)| with(known, uuid, *sign))
     }
@@ -90,7 +92,7 @@ mod tests {
     fn the_latest_running_decides() {
         let started = |uuid, minute| (uuid, Sign::Running(at(minute)));
         let ended = |uuid, from, to| (uuid, Sign::Ended { started_at: Some(at(from)), at: at(to) });
-        let cases: [(&str, Vec<(&str, Sign)>, Status); 7] = [
+        let cases: [Case<'_>; 7] = [
             ("started", vec![started("a", 0)], Status::Live),
             ("ended", vec![started("a", 0), ended("a", 0, 60)], Status::Ended),
             ("ended alone", vec![ended("a", 0, 60)], Status::Ended),

@@ -7,6 +7,7 @@ use super::caller::{Caller, Role};
 use super::id::{MeetingId, SessionId, UserId};
 use super::occurrence::Occurrence;
 use super::refusal::Refusal;
+use super::sealed::Sealed;
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
@@ -71,8 +72,8 @@ pub struct Meeting {
     pub account: Option<String>,
     /// Zoom's number; a pasted link has none.
     pub id: Option<MeetingId>,
-    pub join_url: crate::crypt::Sealed,
-    pub passcode: Option<crate::crypt::Sealed>,
+    pub join_url: Sealed,
+    pub passcode: Option<Sealed>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

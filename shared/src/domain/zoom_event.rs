@@ -121,6 +121,18 @@ impl ZoomEvent {
         })
     }
 
+    /// What is signed by Zoom and no event that can be read: kept like the others.
+    pub fn unreadable() -> Self {
+        Self {
+            name: "unreadable".to_owned(),
+            at: None,
+            account: None,
+            meeting: None,
+            uuid: None,
+            says: Says::Nothing,
+        }
+    }
+
     /// When it happened, as exactly as it says; `received` for one that does not.
     pub fn time(&self, received: Timestamp) -> Timestamp {
         match &self.says {
@@ -248,22 +260,20 @@ const SECRET_FIELDS: [&str; 5] =
 /// The event as it is kept: what it says, without what is secret in it. `None` when there is nothing secret, and the
 /// event can be kept as it came.
 pub fn without_secrets(body: &Value) -> Option<Value> {
-    fn strip(value: &mut Value) -> bool {
+    /// Answers how many fields were removed.
+    fn strip(value: &mut Value) -> usize {
         match value {
             Value::Object(fields) => {
                 let before = fields.len();
                 fields.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
-                let removed = fields.len() != before;
-                fields.values_mut().fold(removed, |stripped, value| strip(value) || stripped)
+                before - fields.len() + fields.values_mut().map(strip).sum::<usize>()
             }
-            Value::Array(items) => {
-                items.iter_mut().fold(false, |stripped, value| strip(value) || stripped)
-            }
-            _ => false,
+            Value::Array(items) => items.iter_mut().map(strip).sum(),
+            _ => 0,
         }
     }
     let mut kept = body.clone();
-    strip(&mut kept).then_some(kept)
+    (strip(&mut kept) > 0).then_some(kept)
 }
 
 #[cfg(test)]

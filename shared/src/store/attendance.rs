@@ -83,7 +83,7 @@ impl Store {
             pk: session_partition(session),
             prefix: Some(AUDIT_PREFIX.to_owned()),
             consistent: true,
-            backward: true,
+            backwards: true,
             limit: Some(i32::try_from(limit).unwrap_or(i32::MAX)),
             after,
             ..Range::default()

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod recordings;
 pub mod schema;
 pub mod sessions;
+pub mod timeline;
 pub mod tx;
 
 mod item;
@@ -78,8 +79,8 @@ pub(crate) struct Range {
     pub(crate) filter: Vec<(&'static str, AttributeValue)>,
     pub(crate) limit: Option<i32>,
     pub(crate) consistent: bool,
-    /// From the end of the range to its beginning.
-    pub(crate) backward: bool,
+    /// Largest sort keys first; `after` then means before.
+    pub(crate) backwards: bool,
 }
 
 impl Store {
@@ -103,12 +104,21 @@ impl Store {
 
     /// One item, strongly consistent.
     pub(crate) async fn get(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.get_item(key, true).await
+    }
+
+    /// One item as it was at most moments ago.
+    pub(crate) async fn get_eventually(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.get_item(key, false).await
+    }
+
+    async fn get_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
             .table_name(self.table_name(key.table()))
             .set_key(Some(key_item(&key)))
-            .consistent_read(true)
+            .consistent_read(consistent)
             .send()
             .await
             .map_err(|error| failed("GetItem", error))?;
@@ -164,8 +174,8 @@ impl Store {
             .table_name(&self.main)
             .set_index_name(range.index.map(str::to_owned))
             .consistent_read(range.consistent)
-            .scan_index_forward(!range.backward)
             .set_exclusive_start_key(range.after)
+            .scan_index_forward(!range.backwards)
             .set_limit(range.limit)
             .expression_attribute_names("#pk", pk)
             .expression_attribute_values(":pk", text(range.pk));
@@ -510,8 +520,10 @@ where
         error,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
     );
-    let server_side =
-        error.raw_response().is_some_and(|response| response.status().is_server_error());
+    // A success that is an error all the same is an answer that broke off on its way.
+    let server_side = error.raw_response().is_some_and(|response| {
+        response.status().is_server_error() || response.status().is_success()
+    });
     if busy_code || unanswered || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {

@@ -6,6 +6,8 @@ mod error;
 mod limits;
 mod meetings;
 mod oauth;
+pub mod signature;
+mod tokens;
 pub mod webhook;
 
 pub use client::{Access, ClientCredentials, Zoom};

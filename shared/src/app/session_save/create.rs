@@ -464,6 +464,6 @@ async fn store(
     actions.push(outbox::announce(&announcement));
     tools.store.commit(actions).await?;
     tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.starts_at));
-    tools.queue.nudge(&announcement).await;
+    tools.nudge(&announcement).await;
     Ok(())
 }

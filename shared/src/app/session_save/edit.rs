@@ -343,7 +343,7 @@ async fn finish(
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     if let Some(announcement) = &announcement {
-        tools.queue.nudge(announcement).await;
+        tools.nudge(announcement).await;
     }
     Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
 }
