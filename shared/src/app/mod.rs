@@ -16,6 +16,7 @@ pub mod sessions;
 pub mod zoom_access;
 
 use crate::clock::Clock;
+use crate::domain::audience::InviteeList;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::secrets::Secrets;
@@ -34,6 +35,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
+    fn new_list(&self) -> InviteeList {
+        InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
+    }
+
     /// A name for an attempt, to know one's own lease or claim by.
     fn holder(&self) -> String {
         data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())
