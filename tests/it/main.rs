@@ -3,6 +3,11 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
+mod look;
 mod world;
 
+mod cancel;
+mod edit;
+mod reads;
+mod save;
 mod smoke;
