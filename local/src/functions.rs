@@ -10,7 +10,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    connect, directory, disconnect, reminder_sweep, session_cancel, session_save, sessions,
+    connect, directory, disconnect, join, reminder_sweep, session_cancel, session_save, sessions,
+    webhook,
 };
 use shared::random::Random;
 
@@ -33,6 +34,8 @@ pub struct Functions {
     session_save: Function<session_save::Deps>,
     session_cancel: Function<session_cancel::Deps>,
     sessions: Function<sessions::Deps>,
+    join: Function<join::Deps>,
+    webhook: Function<webhook::Deps>,
     directory: Function<directory::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
 }
@@ -50,6 +53,8 @@ impl Functions {
             session_save: with.function("session-save"),
             session_cancel: with.function("session-cancel"),
             sessions: with.function("sessions"),
+            join: with.function("join"),
+            webhook: with.function("webhook"),
             directory: with.function("directory"),
             reminder_sweep: with.function("reminder-sweep"),
         })
@@ -81,6 +86,10 @@ impl Functions {
             }
             "sessions" => {
                 http(event, context, |request| sessions::handle(&self.sessions, request)).await
+            }
+            "join" => http(event, context, |request| join::handle(&self.join, request)).await,
+            "webhook" => {
+                http(event, context, |request| webhook::handle(&self.webhook, request)).await
             }
             "directory" => directory::either(&self.directory, LambdaEvent::new(event, context))
                 .await

@@ -62,49 +62,62 @@ pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response
     with_cors(gateway.answer(request).await, origin)
 }
 
+/// Serves the webhook's function URL: the same payload as an HTTP API's, with one route for everything.
+pub async fn function_url(State(gateway): State<Gateway>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    parts.uri = http::Uri::from_static("/");
+    gateway.call("webhook", "$default", &BTreeMap::new(), &parts, body).await
+}
+
 impl Gateway {
     async fn answer(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
         let Some((route, named)) = matching(parts.method.as_str(), parts.uri.path()) else {
-            return (StatusCode::NOT_FOUND, axum::Json(json!({"message": "Not Found"})))
-                .into_response();
+            return said(StatusCode::NOT_FOUND, "Not Found");
         };
+        let path_parameters: BTreeMap<_, _> =
+            named.into_iter().map(|(name, raw)| (name, percent_decoded(raw))).collect();
+        let route_key = format!("{} {}", route.method, route.path);
+        self.usage.http_request(route.function);
+        self.call(route.function, &route_key, &path_parameters, &parts, body).await
+    }
+
+    /// Calls a function with a request, and renders what it answers.
+    async fn call(
+        &self,
+        function: &str,
+        route_key: &str,
+        path_parameters: &BTreeMap<&'static str, String>,
+        parts: &http::request::Parts,
+        body: Body,
+    ) -> Response {
         let Ok(body) = to_bytes(body, PAYLOAD_LIMIT_BYTES).await else {
-            let message = json!({"message": "Request Entity Too Large"});
-            return (StatusCode::PAYLOAD_TOO_LARGE, axum::Json(message)).into_response();
+            return said(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
         let started = self.clock.now();
         let request_id = request_id(&parts.headers, &self.clock);
-        let path_parameters: BTreeMap<_, _> =
-            named.into_iter().map(|(name, raw)| (name, percent_decoded(raw))).collect();
-        let event = event(&parts, &body, route.path, &path_parameters, &request_id, started);
+        let event = event(parts, &body, route_key, path_parameters, &request_id, started);
         let mut context = Context::default();
         context.request_id.clone_from(&request_id);
         context.deadline =
             u64::try_from((started + INTEGRATION_TIMEOUT).as_millisecond()).unwrap_or(0);
-        self.usage.http_request(route.function);
         let begun = tokio::time::Instant::now();
-        let outcome = self.functions.invoke(route.function, event, context).await;
+        let outcome = self.functions.invoke(function, event, context).await;
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.usage.invocation(route.function, took);
+        self.usage.invocation(function, took);
         let answer = outcome.map_err(|error| error.to_string()).and_then(|value| {
             serde_json::from_value::<Answer>(value).map_err(|error| error.to_string())
         });
         match answer {
             Ok(answer) => {
-                if route.path == "/v1/zoom/authorize" && answer.status_code == 200 {
+                if route_key == "POST /v1/zoom/authorize" && answer.status_code == 200 {
                     self.remember_browser(&parts.headers, answer.body.as_deref());
                 }
                 render(answer)
             }
             Err(error) => {
-                tracing::error!(
-                    event = "gateway.function_failed",
-                    function = route.function,
-                    error
-                );
-                let message = json!({"message": "Internal Server Error"});
-                (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(message)).into_response()
+                tracing::error!(event = "gateway.function_failed", function, error);
+                said(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }
     }
@@ -133,7 +146,7 @@ impl Gateway {
 fn event(
     parts: &http::request::Parts,
     body: &Bytes,
-    route: &str,
+    route_key: &str,
     path_parameters: &BTreeMap<&'static str, String>,
     request_id: &str,
     now: jiff::Timestamp,
@@ -143,7 +156,7 @@ fn event(
     let (text, encoded) = body_text(&parts.headers, body);
     let mut event = json!({
         "version": "2.0",
-        "routeKey": format!("{} {route}", parts.method),
+        "routeKey": route_key,
         "rawPath": path,
         "rawQueryString": query,
         "headers": joined(&parts.headers),
@@ -161,7 +174,7 @@ fn event(
                 "userAgent": parts.headers.get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default(),
             },
             "requestId": request_id,
-            "routeKey": format!("{} {route}", parts.method),
+            "routeKey": route_key,
             "stage": "$default",
             "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
             "timeEpoch": now.as_millisecond(),
@@ -193,6 +206,11 @@ fn body_text(headers: &HeaderMap, body: &Bytes) -> (String, bool) {
         Ok(text) if textual => (text.to_owned(), false),
         _ => (STANDARD.encode(body), true),
     }
+}
+
+/// What the gateway answers by itself.
+fn said(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(json!({"message": message}))).into_response()
 }
 
 /// Names in lower case, values of one name joined by commas.

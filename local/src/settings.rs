@@ -42,6 +42,7 @@ pub fn environment(
         fixed(names::DEFAULT_TIMEZONE, "Europe/Berlin"),
         fixed(names::DISCLAIMER, "Classes may be recorded."),
         fixed(names::LOG_LEVEL, "info"),
+        fixed(names::ZOOM_APP_ACCOUNT_ID, APP_ACCOUNT_ID),
         (names::AWS_ENDPOINT_URL, format!("{base_url}{}", crate::calls::AWS_PATH)),
         fixed(names::AWS_REGION, crate::aws::names::REGION),
         fixed(names::AWS_ACCESS_KEY_ID, "local"),

@@ -151,8 +151,12 @@ impl Stack {
             .merge(usage.router())
             .merge(aws.wire().around(zoom.router()));
         if !cloud_only {
-            router = router
-                .merge(Router::new().route("/v1/{*rest}", any(gateway::serve)).with_state(gateway));
+            router = router.merge(
+                Router::new()
+                    .route("/v1/{*rest}", any(gateway::serve))
+                    .route("/webhook", any(gateway::function_url))
+                    .with_state(gateway),
+            );
         }
         let mut stack = Self {
             base_url,
@@ -235,7 +239,7 @@ fn zoom_config(base_url: &str) -> ZoomConfig {
         app_account_id: settings::APP_ACCOUNT_ID.to_owned(),
         redirect_uris: vec![format!("{base_url}/callback")],
         base_url: base_url.to_owned(),
-        webhook_url: None,
+        webhook_url: Some(format!("{base_url}/webhook")),
         app_scopes,
     }
 }

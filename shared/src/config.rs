@@ -30,6 +30,11 @@ pub mod names {
     pub const DEFAULT_TIMEZONE: &str = "DEFAULT_TIMEZONE";
     pub const DISCLAIMER: &str = "DISCLAIMER";
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
+    // Optional: how attendees are admitted, and the Zoom account that the app itself belongs to.
+    pub const JOIN_MODE: &str = "JOIN_MODE";
+    pub const ZOOM_APP_ACCOUNT_ID: &str = "ZOOM_APP_ACCOUNT_ID";
+    // Optional: how old an event of Zoom's may be.
+    pub const WEBHOOK_REPLAY_MINUTES: &str = "WEBHOOK_REPLAY_MINUTES";
     // Optional: how long before and after a class its door is open.
     pub const JOIN_OWNER_BEFORE_MINUTES: &str = "JOIN_OWNER_BEFORE_MINUTES";
     pub const JOIN_INVITED_BEFORE_MINUTES: &str = "JOIN_INVITED_BEFORE_MINUTES";

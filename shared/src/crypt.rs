@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{digest, hmac};
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::config::ConfigError;
+pub use crate::domain::sealed::Sealed;
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -43,11 +43,6 @@ pub struct Binding<'a> {
     pub owner: &'a str,
     pub field: &'a str,
 }
-
-/// A sealed text, `v1.<key id>.<base64url of nonce, ciphertext and tag>`: what is stored.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Sealed(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CryptError {
@@ -90,11 +85,11 @@ impl Keyring {
         let mut text = plain.as_bytes().to_vec();
         encrypt(&self.current_key, nonce, &bound_to.to_bytes(&self.current), &mut text);
         let body = URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat());
-        Sealed(format!("{FORM}.{}.{body}", self.current))
+        Sealed::from_stored(format!("{FORM}.{}.{body}", self.current))
     }
 
     pub fn open(&self, sealed: &Sealed, bound_to: &Binding<'_>) -> Result<Secret, CryptError> {
-        let (id, body) = sealed.parts().ok_or(CryptError::Malformed)?;
+        let (id, body) = parts(sealed).ok_or(CryptError::Malformed)?;
         let key = self.keys.get(id).ok_or_else(|| CryptError::UnknownKey { id: id.to_owned() })?;
         let mut body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
         let (nonce, text) =
@@ -109,7 +104,7 @@ impl Keyring {
 
     /// Whether the current key sealed it, or it is better sealed again.
     pub fn is_current(&self, sealed: &Sealed) -> bool {
-        sealed.parts().is_some_and(|(id, _)| id == self.current)
+        parts(sealed).is_some_and(|(id, _)| id == self.current)
     }
 }
 
@@ -132,26 +127,9 @@ impl Binding<'_> {
     }
 }
 
-impl Sealed {
-    /// What was read from storage; whether it is sound is found when it is opened.
-    pub fn from_stored(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn parts(&self) -> Option<(&str, &str)> {
-        self.0.strip_prefix(FORM)?.strip_prefix('.')?.split_once('.')
-    }
-}
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.parts().map_or("?", |(id, _)| id);
-        write!(f, "Sealed({FORM}.{id}.…)")
-    }
+/// The key's id and the body, if the form is ours.
+fn parts(sealed: &Sealed) -> Option<(&str, &str)> {
+    sealed.as_str().strip_prefix(FORM)?.strip_prefix('.')?.split_once('.')
 }
 
 /// The dot separates the parts of a sealed text.
@@ -257,19 +235,19 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_noticed() {
         let text = sealed("a token");
-        let (id, body) = text.parts().unwrap();
+        let (id, body) = parts(&text).unwrap();
         let body = URL_SAFE_NO_PAD.decode(body).unwrap();
         for bit in 0..body.len() * 8 {
             let mut body = body.clone();
             body[bit / 8] ^= 1 << (bit % 8);
-            let text = Sealed(format!("{FORM}.{id}.{}", URL_SAFE_NO_PAD.encode(body)));
+            let text = Sealed::from_stored(format!("{FORM}.{id}.{}", URL_SAFE_NO_PAD.encode(body)));
             assert_eq!(ring("k1", &["k1"]).open(&text, &TOKEN), Err(CryptError::Forged));
         }
     }
 
     #[test]
     fn another_form_is_refused_without_a_panic() {
-        let good = sealed("a token").0;
+        let good = sealed("a token").as_str().to_owned();
         let cut = &good[..good.len() - 1];
         for text in ["", "v1", "v1.", "v1.k1", "v1.k1.", "v1.k1.AAAA", "v1.k1.*", "v2.k1.AAAA", cut]
         {

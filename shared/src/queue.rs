@@ -5,8 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::config::{ConfigError, Env, names};
-use crate::domain::change::Announcement;
-use crate::store::outbox;
 
 /// How long a request may wait for the queue: the sweep relays within the minute what was not sent,
 /// so nobody should wait longer than they notice.
@@ -23,9 +21,8 @@ impl Queue {
         Ok(Self { client, url: env.required(names::OUTBOX_QUEUE_URL)? })
     }
 
-    /// Tells the queue of an announcement that is stored. Best effort.
-    pub async fn nudge(&self, announcement: &Announcement) {
-        let (pk, sk) = outbox::address(announcement);
+    /// Tells the queue of an announcement that is stored, by where it lies. Best effort.
+    pub async fn nudge(&self, (pk, sk): (String, String)) {
         let body = json!({"v": 1, "type": "announcement", "pk": pk, "sk": sk}).to_string();
         let send = self.client.send_message().queue_url(&self.url).message_body(body).send();
         match tokio::time::timeout(NUDGE_TIMEOUT, send).await {

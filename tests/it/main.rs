@@ -11,3 +11,4 @@ mod edit;
 mod reads;
 mod save;
 mod smoke;
+mod teach;

@@ -64,6 +64,7 @@ impl Plan {
 /// A meeting that a provider made. The host's own link is not among it: it never gets further than the answer it came in.
 #[derive(Clone, Debug)]
 pub struct NewMeeting {
+    pub account: Option<String>,
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
@@ -152,6 +153,7 @@ pub fn seal(
         keyring.seal(text.expose(), &Binding { owner: session.as_str(), field }, random)
     };
     Meeting {
+        account: meeting.account.clone(),
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),

@@ -8,19 +8,23 @@ pub mod connect;
 pub mod directory;
 pub mod disconnect;
 pub mod error;
+pub mod join;
 pub mod meeting;
 pub mod reminder_sweep;
 pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;
+pub mod timeline;
+pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;
 use crate::domain::audience::InviteeList;
+use crate::domain::change::Announcement;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::store::Store;
+use crate::store::{Store, outbox};
 use crate::zoom::Zoom;
 
 /// What the use cases that talk to Zoom work with.
@@ -38,6 +42,11 @@ impl Tools {
     /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
     fn new_list(&self) -> InviteeList {
         InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
+    }
+
+    /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
+    async fn nudge(&self, announcement: &Announcement) {
+        self.queue.nudge(outbox::address(announcement)).await;
     }
 
     /// A name for an attempt, to know one's own lease or claim by.

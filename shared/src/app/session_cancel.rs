@@ -94,7 +94,7 @@ async fn commit(
     }
     tools.store.commit(actions).await?;
     tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
-    tools.queue.nudge(&announcement).await;
+    tools.nudge(&announcement).await;
     Ok(())
 }
 

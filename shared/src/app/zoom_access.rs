@@ -245,7 +245,7 @@ impl Tools {
         match self.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.reauth_required");
-                self.queue.nudge(&notice).await;
+                self.nudge(&notice).await;
                 Ok(true)
             }
             Err(CommitError::Refused(_)) => Ok(false),

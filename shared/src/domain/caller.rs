@@ -1,7 +1,7 @@
 //! Who is asking.
 
 use super::id::UserId;
-use super::text::Email;
+use super::text::{Email, PersonName};
 
 /// What the host platform says a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,4 +33,6 @@ pub struct Caller {
     /// The address in the token, if the host platform says that it was verified. An unverified one
     /// never gets this far: it proves nothing.
     pub verified_email: Option<Email>,
+    /// What the person is called in the class.
+    pub name: Option<PersonName>,
 }

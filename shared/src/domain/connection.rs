@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::id::UserId;
 use super::scope;
+use super::sealed::Sealed;
 use super::text::Email;
 
 /// A token handed out must serve at least this long: longer than any function runs.
@@ -32,8 +33,8 @@ pub struct Connection {
     pub health: Health,
     pub zoom_user: ZoomUser,
     pub scopes: Vec<String>,
-    pub access_token: crate::crypt::Sealed,
-    pub refresh_token: crate::crypt::Sealed,
+    pub access_token: Sealed,
+    pub refresh_token: Sealed,
     pub access_expires_at: Timestamp,
     /// The address that Zoom gave for this account's REST calls, which may be a regional one.
     pub api_url: Option<String>,

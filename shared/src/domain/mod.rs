@@ -1,6 +1,7 @@
 //! What the system knows, as values: no clock, no randomness, no I/O, nothing async.
 //! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
 
+pub mod admission;
 pub mod audience;
 pub mod caller;
 pub mod change;
@@ -8,12 +9,15 @@ pub mod connection;
 pub mod directory;
 pub mod draft;
 pub mod id;
+pub mod occurrence;
 pub mod plan;
 pub mod refusal;
 pub mod reminder;
 pub mod scope;
+pub mod sealed;
 pub mod session;
 pub mod settings;
 pub mod text;
 pub mod time;
 pub mod window;
+pub mod zoom_event;

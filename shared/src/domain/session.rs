@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::id::{MeetingId, SessionId, UserId};
+use super::occurrence::Occurrence;
 use super::refusal::Refusal;
+use super::sealed::Sealed;
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
@@ -66,10 +68,12 @@ pub enum Source {
 /// The meeting behind a class. What could let a stranger in is encrypted wherever it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meeting {
+    /// The Zoom account that hosts it. Events of another account about the same number are not about this.
+    pub account: Option<String>,
     /// Zoom's number; a pasted link has none.
     pub id: Option<MeetingId>,
-    pub join_url: crate::crypt::Sealed,
-    pub passcode: Option<crate::crypt::Sealed>,
+    pub join_url: Sealed,
+    pub passcode: Option<Sealed>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +101,10 @@ pub struct Session {
     pub cancelled_at: Option<Timestamp>,
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
+    /// The runnings of its meeting, as Zoom's events tell of them.
+    pub occurrences: Vec<Occurrence>,
+    /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
+    pub drift: Vec<String>,
 }
 
 impl Session {

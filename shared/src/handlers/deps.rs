@@ -6,6 +6,7 @@ use crate::app::Tools;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
+use crate::domain::admission::Mode;
 use crate::domain::window::Windows;
 use crate::queue::Queue;
 use crate::random::Random;
@@ -66,4 +67,9 @@ pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
         invited_before: env.parsed(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
         after_end: env.parsed(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
     })
+}
+
+/// How attendees are admitted, unless said otherwise in whichever way serves.
+pub(super) fn join_mode(env: &Env) -> Result<Mode, ConfigError> {
+    env.parsed(names::JOIN_MODE, Mode::Auto)
 }

@@ -21,10 +21,11 @@ use crate::config::{ConfigError, Env};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::text::Email;
+use crate::domain::text::{Email, PersonName};
 use crate::http::{BadRequest, Problem, header};
 use crate::secrets::{Secrets, SecretsError};
 use crate::telemetry::causes;
+use crate::zoom::webhook::Forged;
 
 /// What is kept back of a function's time, to still give an answer when it runs out.
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
@@ -40,6 +41,8 @@ pub enum Failure {
     Auth(#[from] AuthError),
     #[error(transparent)]
     App(#[from] Error),
+    #[error("not an event of Zoom's: {0}")]
+    Forged(#[from] Forged),
     #[error("no such route")]
     NoRoute,
 }
@@ -68,6 +71,7 @@ impl From<&Failure> for Problem {
             Failure::Bad(bad) => bad.into(),
             Failure::Auth(error) => error.into(),
             Failure::App(error) => error.into(),
+            Failure::Forged(_) => Problem::unauthenticated(),
             Failure::NoRoute => Problem::no_route(),
         }
     }
@@ -143,7 +147,8 @@ impl Gate {
             .email
             .filter(|_| claims.email_verified)
             .and_then(|email| Email::parse(&email).ok());
-        Ok(Caller { id, role, verified_email })
+        let name = claims.name.and_then(|name| PersonName::parse(&name).ok());
+        Ok(Caller { id, role, verified_email, name })
     }
 
     /// The caller, who must have one of `roles`.

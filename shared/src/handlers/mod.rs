@@ -7,12 +7,15 @@ pub mod directory;
 pub mod disconnect;
 pub mod edge;
 pub mod function;
+pub mod join;
 pub mod problem;
+pub mod recording_view;
 pub mod reminder_sweep;
 pub mod session_cancel;
 pub mod session_save;
 pub mod session_view;
 pub mod sessions;
+pub mod webhook;
 
 mod deps;
 
@@ -39,6 +42,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/sessions", "sessions"),
     route("GET", "/v1/sessions/{id}", "sessions"),
     route("GET", "/v1/me/sessions", "sessions"),
+    route("GET", "/v1/sessions/{id}/recordings", "sessions"),
+    route("GET", "/v1/sessions/{id}/timeline", "sessions"),
+    route("POST", "/v1/sessions/{id}/join", "join"),
     route("PUT", "/v1/directory/courses/{id}", "directory"),
     route("DELETE", "/v1/directory/courses/{id}", "directory"),
     route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),
@@ -57,6 +63,16 @@ pub struct Schedule {
 }
 
 pub const SCHEDULES: &[Schedule] = &[Schedule { function: "reminder-sweep", every_minutes: 5 }];
+
+/// The kinds of events of the host platform that `directory` takes in.
+pub const DETAIL_TYPES: &[&str] = &[
+    "CourseUpserted",
+    "EnrollmentGranted",
+    "EnrollmentRevoked",
+    "UserUpserted",
+    "UserDeleted",
+    "SettingsUpdated",
+];
 
 /// The route that a request takes, and what its path names.
 pub fn matching<'a>(method: &str, path: &'a str) -> Option<(Route, Vec<(&'static str, &'a str)>)> {

@@ -53,7 +53,7 @@ impl Problem {
         Self::new(404, "not_found", "Not found", "There is no such thing, or it is not yours.")
     }
 
-    fn unauthenticated() -> Self {
+    pub(crate) fn unauthenticated() -> Self {
         Self::new(
             401,
             "unauthenticated",

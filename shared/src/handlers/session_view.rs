@@ -46,6 +46,8 @@ pub struct OwnerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     invitees: Option<Vec<InviteeView>>,
     meeting: MeetingView,
+    /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
+    drift: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +136,7 @@ pub fn owner(
             join_url: join.join_url.expose().to_owned(),
             passcode: join.passcode.map(|passcode| passcode.expose().to_owned()),
         },
+        drift: session.drift.clone(),
     })
 }
 

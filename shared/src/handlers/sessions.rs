@@ -9,20 +9,24 @@ use serde::Serialize;
 use super::deps::Base;
 use super::edge::{Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
-use super::session_view;
+use super::{recording_view, session_view};
+use crate::app::error::Error;
 use crate::app::sessions::{self, ListRequest, Listed, View};
+use crate::app::timeline;
 use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
+use crate::config::{ConfigError, Env, names};
+use crate::domain::admission::Mode;
 use crate::domain::caller::Role;
 use crate::domain::id::{CourseId, SessionId};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::Status;
+use crate::domain::session::{Session, Status};
 use crate::domain::window::{self, Windows};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::sessions::{Narrow, Place};
+use crate::store::timeline::Moment;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -31,6 +35,15 @@ pub struct Deps {
     secrets: Arc<Secrets>,
     clock: Clock,
     windows: Windows,
+    mode: Mode,
+    app_account: Option<String>,
+}
+
+impl Deps {
+    /// Whether those invited to a class have to wait for its host, in this deployment.
+    fn needs_host(&self, session: &Session) -> bool {
+        self.mode.way(session, self.app_account.as_deref()).needs_host()
+    }
 }
 
 impl function::Deps for Deps {
@@ -43,6 +56,8 @@ impl function::Deps for Deps {
             secrets,
             clock: clock.clone(),
             windows: super::deps::windows(env)?,
+            mode: super::deps::join_mode(env)?,
+            app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         })
     }
 
@@ -89,17 +104,38 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
                     Ok(Reply::ok(&view)?.tagged(session.version))
                 }
                 View::Invited(session) => {
-                    let door = window::door(&session, deps.windows, false, now);
+                    let door = window::door(&session, deps.windows, deps.needs_host(&session), now);
                     Ok(Reply::ok(&session_view::invited(&session, door))?.tagged(session.version))
                 }
             }
+        }
+        "/v1/sessions/{id}/recordings" => {
+            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            let session = match sessions::show(&deps.store, &caller, &id).await? {
+                View::Owner { session, .. } | View::Invited(session) => session,
+            };
+            let kept = deps.store.recordings(&session.id).await.map_err(Error::from)?;
+            let secrets = deps.secrets.get(now).await?;
+            let items = recording_view::all(&session, &kept, secrets.keyring()?)?;
+            Reply::ok(&recording_view::List { items })
+        }
+        "/v1/sessions/{id}/timeline" => {
+            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            let before = http::query(&request, "cursor").map(|text| moment(&text)).transpose()?;
+            let limit = http::query_limit(&request)?;
+            let (items, next) =
+                timeline::page(&deps.store, &caller, &id, before.as_ref(), limit).await?;
+            Reply::ok(&Page { items, next_cursor: next.map(|moment| moment_cursor(&moment)) })
         }
         "/v1/me/sessions" => {
             let request = list_request(&request)?;
             let Listed { sessions, next } =
                 sessions::list_invited(&deps.store, &caller, &request, now).await?;
             let view = |session| {
-                session_view::invited(session, window::door(session, deps.windows, false, now))
+                session_view::invited(
+                    session,
+                    window::door(session, deps.windows, deps.needs_host(session), now),
+                )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();
             Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
@@ -149,6 +185,25 @@ fn place(text: &str) -> Result<Place, Refusal> {
             starts_at: Timestamp::from_second(seconds.parse().ok()?).ok()?,
             id: SessionId::parse(id)?,
         })
+    };
+    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+}
+
+fn moment_cursor(moment: &Moment) -> String {
+    data_encoding::BASE64URL_NOPAD
+        .encode(format!("{}#{}", moment.at.as_millisecond(), moment.tail).as_bytes())
+}
+
+fn moment(text: &str) -> Result<Moment, Refusal> {
+    let read = || {
+        let text =
+            String::from_utf8(data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
+        let (millis, tail) = text.split_once('#')?;
+        let plain = !tail.is_empty()
+            && tail.len() <= 64
+            && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
+        plain.then(|| Moment { at, tail: tail.to_owned() })
     };
     read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
 }

@@ -1,5 +1,6 @@
 //! Stored shapes ⇄ DynamoDB items. Stored structs are not domain structs: each entity's file turns one into the other.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::aws_sdk_dynamodb_1 as dynamo;
@@ -21,6 +22,12 @@ pub(crate) fn encode(shape: &impl Serialize) -> Item {
     let mut item: Item = dynamo::to_item(shape).expect("a stored shape is an item");
     item.insert(attr::V.to_owned(), number(SHAPE));
     item
+}
+
+/// A part of a stored shape as an attribute's value.
+#[expect(clippy::expect_used, reason = "parts of our stored shapes are as plain as the whole")]
+pub(crate) fn value(part: &impl Serialize) -> AttributeValue {
+    dynamo::to_attribute_value(part).expect("a part of a stored shape is a value")
 }
 
 /// An item as a stored shape. Attributes of newer versions are passed over.

@@ -3,15 +3,19 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod clicks;
 pub mod connections;
 pub mod counters;
 pub mod directory;
 pub mod error;
+pub mod events;
 pub mod intents;
 pub mod invitees;
 pub mod outbox;
+pub mod recordings;
 pub mod schema;
 pub mod sessions;
+pub mod timeline;
 pub mod tx;
 
 mod item;
@@ -74,6 +78,8 @@ pub(crate) struct Range {
     pub(crate) filter: Vec<(&'static str, AttributeValue)>,
     pub(crate) limit: Option<i32>,
     pub(crate) consistent: bool,
+    /// Largest sort keys first; `after` then means before.
+    pub(crate) backwards: bool,
 }
 
 impl Store {
@@ -97,12 +103,21 @@ impl Store {
 
     /// One item, strongly consistent.
     pub(crate) async fn get(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.get_item(key, true).await
+    }
+
+    /// One item as it was at most moments ago.
+    pub(crate) async fn get_eventually(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+        self.get_item(key, false).await
+    }
+
+    async fn get_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
             .table_name(self.table_name(key.table()))
             .set_key(Some(key_item(&key)))
-            .consistent_read(true)
+            .consistent_read(consistent)
             .send()
             .await
             .map_err(|error| failed("GetItem", error))?;
@@ -165,6 +180,7 @@ impl Store {
             .set_index_name(range.index.map(str::to_owned))
             .consistent_read(range.consistent)
             .set_exclusive_start_key(range.after)
+            .scan_index_forward(!range.backwards)
             .set_limit(range.limit)
             .expression_attribute_names("#pk", pk)
             .expression_attribute_values(":pk", text(range.pk));

@@ -10,6 +10,9 @@
 //! | whom a class invites | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | owner's view, delivery |
 //! | whether a class invites an address | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
 //! | the class of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | Zoom's events |
+//! | what Zoom said of a meeting, by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
+//! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
+//! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
 //! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
 //! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
 //! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
@@ -58,6 +61,16 @@ pub mod attr {
     pub const CLAIM: &str = "claim";
     pub const CLAIM_UNTIL: &str = "claim_until";
 
+    pub const MEETING_REVISION: &str = "meeting_revision";
+    pub const OCCURRENCES: &str = "occurrences";
+    pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
+    pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
+    pub const DRIFT: &str = "drift";
+
+    // Of a recording.
+    pub const STATE: &str = "state";
+    pub const STATE_AT: &str = "state_at";
+
     // Of a class that is being made.
     pub const ATTEMPT: &str = "attempt";
     pub const ATTEMPT_UNTIL: &str = "attempt_until";
@@ -99,6 +112,10 @@ pub mod limit {
     pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
     /// Days that a month's counter stays: until no class of that month can be changed any more.
     pub const MONTH_TTL_DAYS: i64 = 800;
+    /// Days that Zoom's events are kept as they came.
+    pub const EVENT_TTL_DAYS: i64 = 90;
+    /// Days that clicks are kept: as long as the events that they explain.
+    pub const CLICK_TTL_DAYS: i64 = 90;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
 }
@@ -133,15 +150,47 @@ pub enum Table {
 pub enum Key<'a> {
     Session(&'a SessionId),
     Intent(&'a SessionId),
-    Invitee { session: &'a SessionId, list: InviteeList, email: &'a Email },
+    Invitee {
+        session: &'a SessionId,
+        list: InviteeList,
+        email: &'a Email,
+    },
     Meeting(MeetingId),
+    /// An event of a meeting, or of none.
+    Event {
+        meeting: Option<MeetingId>,
+        at: Timestamp,
+        digest: &'a str,
+    },
+    Click {
+        session: &'a SessionId,
+        at: Timestamp,
+        nonce: &'a str,
+    },
+    Recording {
+        session: &'a SessionId,
+        file: &'a str,
+    },
     User(&'a UserId),
-    Month { user: &'a UserId, month: &'a str },
-    Enrollment { user: &'a UserId, course: &'a CourseId },
+    Month {
+        user: &'a UserId,
+        month: &'a str,
+    },
+    Enrollment {
+        user: &'a UserId,
+        course: &'a CourseId,
+    },
     Course(&'a CourseId),
     Settings,
-    ZoomDay { zoom_user: &'a str, day: &'a str },
-    Due { queue: Queue, at: Timestamp, key: &'a str },
+    ZoomDay {
+        zoom_user: &'a str,
+        day: &'a str,
+    },
+    Due {
+        queue: Queue,
+        at: Timestamp,
+        key: &'a str,
+    },
     Sweep(Queue),
     Connection(&'a UserId),
     ZoomUser(&'a str),
@@ -160,7 +209,11 @@ impl Key<'_> {
         match self {
             Self::Session(id) | Self::Intent(id) => session_partition(id),
             Self::Invitee { session, .. } => session_partition(session),
-            Self::Meeting(id) => format!("MEETING#{id}"),
+            Self::Meeting(id) => meeting_partition(Some(*id)),
+            Self::Event { meeting, .. } => meeting_partition(*meeting),
+            Self::Click { session, .. } | Self::Recording { session, .. } => {
+                session_partition(session)
+            }
             Self::User(id) => user_partition(id),
             Self::Month { user, .. } | Self::Enrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
@@ -182,6 +235,9 @@ impl Key<'_> {
                 format!("{}{}", invitee_prefix(*list), email_hash(email))
             }
             Self::Meeting(_) => "MEETING".to_owned(),
+            Self::Event { at, digest, .. } => format!("{EVENT_PREFIX}{}#{digest}", fixed(*at)),
+            Self::Click { at, nonce, .. } => format!("{CLICK_PREFIX}{}#{nonce}", fixed(*at)),
+            Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
             Self::User(_) => "USER".to_owned(),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
@@ -200,9 +256,17 @@ impl Key<'_> {
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
+pub const EVENT_PREFIX: &str = "EVENT#";
+pub const CLICK_PREFIX: &str = "CLICK#";
+pub const RECORDING_PREFIX: &str = "RECORDING#";
 
 pub fn session_partition(id: &SessionId) -> String {
     format!("SESSION#{id}")
+}
+
+/// A Zoom meeting: the class behind it, and every event of it. Events of no meeting are kept together: they are few.
+pub fn meeting_partition(id: Option<MeetingId>) -> String {
+    id.map_or_else(|| "MEETING#NONE".to_owned(), |id| format!("MEETING#{id}"))
 }
 
 pub fn user_partition(id: &UserId) -> String {
@@ -262,6 +326,10 @@ mod tests {
             Key::Invitee { session: &session, list: InviteeList(1), email: &email },
             Key::Invitee { session: &session, list: InviteeList(11), email: &email },
             Key::Meeting(MeetingId(1)),
+            Key::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
+            Key::Event { meeting: None, at, digest: "x" },
+            Key::Click { session: &session, at, nonce: "x" },
+            Key::Recording { session: &session, file: "x" },
             Key::User(&user),
             Key::Month { user: &user, month: "2026-11" },
             Key::Enrollment { user: &user, course: &course },

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, encode, value};
 use super::schema::{Key, attr, by_start, course_partition, index, trainer_partition};
 use super::tx::{Action, Changes, Guard, Item, number, text};
 use super::{Found, Page, Range, Store};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::occurrence::Occurrence;
 use crate::domain::session::{Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
@@ -61,6 +62,12 @@ struct Stored {
     actual_started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actual_ended_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_account: Option<String>,
+    #[serde(default)]
+    occurrences: Vec<Occurrence>,
+    #[serde(default)]
+    drift: Vec<String>,
 }
 
 /// Attributes that a class may lose when it is edited.
@@ -76,6 +83,8 @@ fn no_description() -> Description {
 #[derive(Clone, Debug)]
 pub struct Held {
     pub session: Session,
+    /// Rises with everything that Zoom's events change, which the version does not count.
+    pub meeting_revision: u64,
     /// The hash of the body that made it, by which a repeated create is told from another one.
     pub created_from: Option<String>,
     /// An edit that is talking to Zoom, or one that died on the way.
@@ -91,6 +100,8 @@ pub struct Claim {
 
 #[derive(Deserialize)]
 struct Around {
+    #[serde(default)]
+    meeting_revision: u64,
     #[serde(default)]
     created_from: Option<String>,
     #[serde(default)]
@@ -133,6 +144,9 @@ impl From<Session> for Stored {
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
+            zoom_account: s.meeting.account,
+            occurrences: s.occurrences,
+            drift: s.drift,
         }
     }
 }
@@ -158,7 +172,12 @@ impl From<Stored> for Session {
             settings: s.settings,
             status: s.status,
             source: s.source,
-            meeting: Meeting { id: s.meeting_id, join_url: s.join_url, passcode: s.passcode },
+            meeting: Meeting {
+                account: s.zoom_account,
+                id: s.meeting_id,
+                join_url: s.join_url,
+                passcode: s.passcode,
+            },
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,
@@ -166,6 +185,8 @@ impl From<Stored> for Session {
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
+            occurrences: s.occurrences,
+            drift: s.drift,
         }
     }
 }
@@ -189,7 +210,12 @@ fn decode_session(item: Item) -> Result<Session, StoreError> {
 fn decode_held(item: Item) -> Result<Held, StoreError> {
     let around: Around = decode(item.clone())?;
     let claim = around.claim.zip(around.claim_until).map(|(holder, until)| Claim { holder, until });
-    Ok(Held { session: decode_session(item)?, created_from: around.created_from, claim })
+    Ok(Held {
+        session: decode_session(item)?,
+        meeting_revision: around.meeting_revision,
+        created_from: around.created_from,
+        claim,
+    })
 }
 
 /// Stores a new class; refused when there is one of that id.
@@ -265,6 +291,33 @@ pub fn point_from_meeting(meeting: MeetingId, session: &SessionId, trainer: &Use
     Action::put(Key::Meeting(meeting), item, Guard::new())
 }
 
+/// Stores what Zoom's events make of a class; refused when other events have been quicker.
+pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
+    let time = |changes: Changes, name: &'static str, at: Option<Timestamp>| match at {
+        Some(at) => changes.set(name, text(at.to_string())),
+        None => changes.remove(name),
+    };
+    let changes = Changes::new()
+        .set(attr::STATUS, text(next.status.as_str()))
+        .set(attr::OCCURRENCES, value(&next.occurrences))
+        .set(attr::DRIFT, value(&next.drift))
+        .set(attr::MEETING_REVISION, number(read_revision + 1));
+    let changes = time(changes, attr::ACTUAL_STARTED_AT, next.actual_started_at);
+    let changes = time(changes, attr::ACTUAL_ENDED_AT, next.actual_ended_at);
+    // A cancellation that came between must not be undone: its version differs.
+    let guard = Guard::new().equals(attr::VERSION, number(next.version));
+    let guard = match read_revision {
+        0 => guard.absent(attr::MEETING_REVISION),
+        revision => guard.equals(attr::MEETING_REVISION, number(revision)),
+    };
+    Action::update(Key::Session(&next.id), changes, guard)
+}
+
+#[derive(Deserialize)]
+struct Pointer {
+    session_id: SessionId,
+}
+
 /// What a list of classes is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Narrow {
@@ -290,6 +343,20 @@ impl Place {
 impl Store {
     pub async fn session(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
         self.get(Key::Session(id)).await?.map(decode_held).transpose()
+    }
+
+    /// A class as some replica knows it, at half the price; one that is not found is looked for again at the source.
+    pub async fn session_at_hand(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
+        match self.get_eventually(Key::Session(id)).await? {
+            Some(item) => decode_held(item).map(Some),
+            None => self.session(id).await,
+        }
+    }
+
+    /// The class behind a Zoom meeting.
+    pub async fn session_of_meeting(&self, meeting: MeetingId) -> Result<Option<Held>, StoreError> {
+        let Some(pointer) = self.get(Key::Meeting(meeting)).await? else { return Ok(None) };
+        self.session(&decode::<Pointer>(pointer)?.session_id).await
     }
 
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {

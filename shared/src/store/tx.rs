@@ -17,6 +17,9 @@ pub enum Subject {
     Intent,
     Invitee,
     Meeting,
+    Event,
+    Click,
+    Recording,
     User,
     Month,
     Enrollment,
@@ -37,6 +40,9 @@ impl Subject {
             Key::Intent(_) => Self::Intent,
             Key::Invitee { .. } => Self::Invitee,
             Key::Meeting(_) => Self::Meeting,
+            Key::Event { .. } => Self::Event,
+            Key::Click { .. } => Self::Click,
+            Key::Recording { .. } => Self::Recording,
             Key::User(_) => Self::User,
             Key::Month { .. } => Self::Month,
             Key::Enrollment { .. } => Self::Enrollment,
@@ -143,6 +149,13 @@ impl Changes {
     pub(crate) fn set(mut self, name: &str, value: AttributeValue) -> Self {
         let (name, value) = self.placeholders(name, value);
         self.set.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Sets what is not set yet.
+    pub(crate) fn set_once(mut self, name: &str, value: AttributeValue) -> Self {
+        let (name, value) = self.placeholders(name, value);
+        self.set.push(format!("{name} = if_not_exists({name}, {value})"));
         self
     }
 

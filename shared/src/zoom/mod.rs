@@ -6,6 +6,9 @@ mod error;
 mod limits;
 mod meetings;
 mod oauth;
+pub mod signature;
+mod tokens;
+pub mod webhook;
 
 pub use client::{Access, ClientCredentials, Zoom};
 pub use error::ZoomError;

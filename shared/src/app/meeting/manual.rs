@@ -11,7 +11,12 @@ pub struct ManualLink {
 
 impl MeetingProvider for ManualLink {
     async fn create(&mut self, _plan: &Plan) -> Result<NewMeeting, MeetingError> {
-        Ok(NewMeeting { id: None, join_url: Secret::new(&self.join_url), passcode: None })
+        Ok(NewMeeting {
+            account: None,
+            id: None,
+            join_url: Secret::new(&self.join_url),
+            passcode: None,
+        })
     }
 
     async fn update(

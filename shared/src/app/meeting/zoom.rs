@@ -42,13 +42,19 @@ impl<'a> ZoomMeetings<'a> {
             starts_at,
             tools.clock.now()
         ))?;
-        Ok(found.into_iter().map(NewMeeting::from).collect())
+        Ok(found.into_iter().map(|created| of_account(ready, created)).collect())
     }
 }
 
-impl From<Created> for NewMeeting {
-    fn from(created: Created) -> Self {
-        Self { id: Some(created.id), join_url: created.join_url, passcode: created.passcode }
+/// A meeting of the account that the trainer connected.
+fn of_account(ready: &Ready, created: Created) -> NewMeeting {
+    let account =
+        Some(ready.connection.zoom_user.account_id.clone()).filter(|account| !account.is_empty());
+    NewMeeting {
+        account,
+        id: Some(created.id),
+        join_url: created.join_url,
+        passcode: created.passcode,
     }
 }
 
@@ -63,7 +69,7 @@ impl MeetingProvider for ZoomMeetings<'_> {
         ))?;
         report_dropped(&wanted, &created);
         tracing::info!(event = "zoom.meeting_created", session_id = %plan.session, meeting_id = %created.id);
-        Ok(created.into())
+        Ok(of_account(ready, created))
     }
 
     async fn update(

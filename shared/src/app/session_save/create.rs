@@ -169,6 +169,8 @@ async fn attempt(
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
+        occurrences: Vec::new(),
+        drift: Vec::new(),
     };
     let secrets = tools.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
@@ -467,6 +469,6 @@ async fn store(
     actions.push(outbox::announce(&announcement));
     tools.store.commit(actions).await?;
     tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.starts_at));
-    tools.queue.nudge(&announcement).await;
+    tools.nudge(&announcement).await;
     Ok(())
 }

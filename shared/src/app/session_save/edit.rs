@@ -135,8 +135,8 @@ async fn attempt(
     read.limits.admit(&request.draft)?;
 
     let (old_plan, new_plan) = (Plan::of(&held.session), Plan::of(&decision.next));
-    // An edit died on its way to Zoom, so what Zoom has is not known: it is told everything.
-    let unknown = held.claim.is_some();
+    // An edit died on its way to Zoom, or somebody changed the meeting there: it is told everything.
+    let unknown = held.claim.is_some() || !held.session.drift.is_empty();
     if let Some(claim) = &held.claim
         && claim.until > now
     {
@@ -261,7 +261,12 @@ fn decide(
             if before.join_url.expose() == join_url {
                 old.meeting.clone()
             } else {
-                let link = NewMeeting { id: None, join_url: Secret::new(join_url), passcode: None };
+                let link = NewMeeting {
+                    account: None,
+                    id: None,
+                    join_url: Secret::new(join_url),
+                    passcode: None,
+                };
                 meeting::seal(&link, &old.id, keyring, &tools.random)
             }
         }
@@ -276,6 +281,8 @@ fn decide(
         record_session: draft.record_session,
         settings: draft.settings.clone(),
         meeting,
+        // Zoom is told all of it, so what was changed there past us is no more.
+        drift: Vec::new(),
         ..old.clone()
     };
     if next == *old {
@@ -361,7 +368,7 @@ async fn finish(
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     if let Some(announcement) = &announcement {
-        tools.queue.nudge(announcement).await;
+        tools.nudge(announcement).await;
     }
     Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
 }

@@ -1,0 +1,16 @@
+//! `join`: authorise a person, and hand out what they join a class with. See `shared::handlers::join`.
+
+use lambda_http::{Error, run, service_fn};
+use shared::config::Env;
+use shared::handlers::{function::Function, join};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let env = Env::process();
+    shared::telemetry::start(&env);
+    let function = &Function::start(&env).await;
+    run(service_fn(
+        move |request| async move { Ok::<_, Error>(join::handle(function, request).await) },
+    ))
+    .await
+}

@@ -1,0 +1,331 @@
+//! Zoom's events. Each is kept first, in one conditional write; that is what is answered for. What follows from it is
+//! worked out after, from all that is known, and may be worked out again.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Tools;
+use super::error::Error;
+use crate::crypt::Binding;
+use crate::domain::change::{Announcement, What};
+use crate::domain::connection::Health;
+use crate::domain::id::MeetingId;
+use crate::domain::occurrence::{self, Sign};
+use crate::domain::session::{Session, Status};
+use crate::domain::time::whole_milli;
+use crate::domain::zoom_event::{Changed, RecordingFile, Says, ZoomEvent};
+use crate::store::error::CommitError;
+use crate::store::recordings::{self, Recording};
+use crate::store::sessions::{self, Held};
+use crate::store::{connections, outbox};
+
+/// Tries against other events of the same meeting.
+const ROUNDS: u32 = 8;
+const WAIT_MS: u64 = 40;
+/// Runnings that a sandbox remembers to be known as live; a trainer's day has a handful.
+const REMEMBERED: usize = 4096;
+
+/// Runnings of which this sandbox knows that their class is live: a join to one of them changes nothing, and is
+/// nothing but its own write.
+#[derive(Debug, Default)]
+pub struct KnownLive(Mutex<HashSet<String>>);
+
+impl KnownLive {
+    fn holds(&self, uuid: &str) -> bool {
+        self.0.lock().is_ok_and(|known| known.contains(uuid))
+    }
+
+    fn remember(&self, uuid: &str) {
+        if let Ok(mut known) = self.0.lock() {
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(uuid.to_owned());
+        }
+    }
+}
+
+/// Keeps an event and does what follows from it. An error means that it was not kept, or that what follows could not
+/// be stored: Zoom sends it again, and then nothing is done twice.
+pub async fn take(
+    tools: &Tools,
+    known_live: &KnownLive,
+    event: &ZoomEvent,
+    body: &Value,
+    raw: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let new = match &event.says {
+        // The user asked to be forgotten; an event that names them would be the first thing to forget.
+        Says::Deauthorized { .. } => true,
+        _ => tools.store.keep_event(event, body, raw, now).await?,
+    };
+    if !new && !follows_again(&event.says) {
+        tracing::info!(event = "zoom.event_repeated", name = event.name);
+        return Ok(());
+    }
+    follow(tools, known_live, event, now).await?;
+    tracing::info!(event = "zoom.event_taken", name = event.name, new);
+    Ok(())
+}
+
+/// Whether what follows from an event is done again when it is: a first delivery may have been kept and then cut off.
+/// A person coming or going has no such follow-up worth a read, but for a class that nobody knows to be live.
+fn follows_again(says: &Says) -> bool {
+    !matches!(says, Says::Joined(_) | Says::Left(_) | Says::Nothing | Says::Challenge { .. })
+}
+
+async fn follow(
+    tools: &Tools,
+    known_live: &KnownLive,
+    event: &ZoomEvent,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let running = || event.uuid.as_deref().zip(event.meeting);
+    match &event.says {
+        Says::Started { at } => match running() {
+            Some((uuid, meeting)) => {
+                signs(tools, known_live, event, meeting, uuid, Sign::Running(*at)).await
+            }
+            None => Ok(()),
+        },
+        Says::Joined(presence) => match running() {
+            // The start may have been lost, and then the first join stands for it.
+            Some((uuid, meeting)) if !known_live.holds(uuid) => {
+                signs(tools, known_live, event, meeting, uuid, Sign::Running(presence.at)).await
+            }
+            _ => Ok(()),
+        },
+        Says::Ended { started_at, at } => match running() {
+            Some((uuid, meeting)) => {
+                signs(
+                    tools,
+                    known_live,
+                    event,
+                    meeting,
+                    uuid,
+                    Sign::Ended { started_at: *started_at, at: *at },
+                )
+                .await
+            }
+            None => Ok(()),
+        },
+        Says::Deleted => {
+            change(tools, event, |session| drifted(session, vec!["deleted".to_owned()])).await
+        }
+        Says::Updated(changed) => {
+            change(tools, event, |session| drifted(session, differing(session, changed))).await
+        }
+        Says::RecordingCompleted { passcode, files } => {
+            describe(tools, event, passcode.as_deref(), files).await
+        }
+        Says::RecordingIs { state, files } => {
+            let Some(held) = class_of(tools, event).await? else { return Ok(()) };
+            let at = event.at.unwrap_or(now);
+            for file in files {
+                match tools
+                    .store
+                    .commit_one(recordings::place(&held.session.id, file, *state, at))
+                    .await
+                {
+                    Ok(()) | Err(CommitError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        }
+        Says::Deauthorized { user } => forget(tools, user, event.account.as_deref()).await,
+        Says::UserDeactivated { user } => {
+            deactivate(tools, user, event.account.as_deref(), now).await
+        }
+        Says::Left(_) | Says::Challenge { .. } | Says::Nothing => Ok(()),
+    }
+}
+
+/// The class that an event is about, if it is one of the account that hosts it.
+async fn class_of(tools: &Tools, event: &ZoomEvent) -> Result<Option<Held>, Error> {
+    let Some(meeting) = event.meeting else { return Ok(None) };
+    let held = tools.store.session_of_meeting(meeting).await?;
+    Ok(held.filter(|held| {
+        held.session.meeting.id == Some(meeting) && is_of_account(&held.session, event)
+    }))
+}
+
+/// Whether an event comes from the account that hosts the class's meeting.
+pub fn is_of_account(session: &Session, event: &ZoomEvent) -> bool {
+    session.meeting.account.is_none() || event.account == session.meeting.account
+}
+
+/// Puts what an event says of a running among what is known, and stores what that makes of the class.
+async fn signs(
+    tools: &Tools,
+    known_live: &KnownLive,
+    event: &ZoomEvent,
+    meeting: MeetingId,
+    uuid: &str,
+    sign: Sign,
+) -> Result<(), Error> {
+    change(tools, event, |session| {
+        let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
+        let course = occurrence::course(session.status, &occurrences);
+        let next = Session {
+            status: course.status,
+            actual_started_at: course.started_at,
+            actual_ended_at: course.ended_at,
+            occurrences,
+            ..session.clone()
+        };
+        if next.status != session.status {
+            tracing::info!(event = "session.status", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
+        }
+        (next != *session).then_some(next)
+    })
+    .await?;
+    if matches!(sign, Sign::Running(_)) {
+        known_live.remember(uuid);
+    }
+    Ok(())
+}
+
+/// Stores what `decide` makes of the class; decides anew when other events were quicker.
+async fn change(
+    tools: &Tools,
+    event: &ZoomEvent,
+    decide: impl Fn(&Session) -> Option<Session>,
+) -> Result<(), Error> {
+    for _ in 0..ROUNDS {
+        let Some(held) = class_of(tools, event).await? else { return Ok(()) };
+        let Some(next) = decide(&held.session) else { return Ok(()) };
+        // While an edit is on its way to Zoom, what Zoom says of the meeting is our own doing.
+        if next.drift != held.session.drift && held.claim.is_some() {
+            return Ok(());
+        }
+        match tools.store.commit_one(sessions::follow_meeting(&next, held.meeting_revision)).await {
+            Ok(()) => return Ok(()),
+            Err(CommitError::Refused(_)) => {
+                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
+                    .await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("the class keeps changing"))
+}
+
+/// The class with what was found to differ at Zoom; `None` when that is known, or of no interest any more.
+fn drifted(session: &Session, drift: Vec<String>) -> Option<Session> {
+    let open = matches!(session.status, Status::Scheduled | Status::Live);
+    (open && drift != session.drift).then(|| Session { drift, ..session.clone() })
+}
+
+fn differing(session: &Session, changed: &Changed) -> Vec<String> {
+    let topic = changed.topic.as_ref().is_some_and(|topic| topic != session.title.as_str());
+    let start = changed.starts_at.is_some_and(|at| at != session.starts_at);
+    let duration = changed
+        .duration_minutes
+        .is_some_and(|minutes| minutes != i64::from(session.duration_minutes));
+    [("title", topic), ("starts_at", start), ("duration_minutes", duration)]
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(field, _)| field.to_owned())
+        .collect()
+}
+
+/// Keeps what Zoom tells of recorded files. Where to watch them must be an https address of Zoom's own.
+async fn describe(
+    tools: &Tools,
+    event: &ZoomEvent,
+    passcode: Option<&str>,
+    files: &[RecordingFile],
+) -> Result<(), Error> {
+    let Some(held) = class_of(tools, event).await? else { return Ok(()) };
+    let id = &held.session.id;
+    let secrets = tools.secrets.get(tools.clock.now()).await?;
+    let keyring = secrets.keyring()?;
+    for file in files {
+        let bound = Binding { owner: id.as_str(), field: "recording_passcode" };
+        let recording = Recording {
+            file_id: file.id.clone(),
+            file_type: file.file_type.clone(),
+            play_url: file.play_url.clone().filter(|url| is_zooms(url)),
+            passcode: passcode.map(|passcode| keyring.seal(passcode, &bound, &tools.random)),
+            starts_at: file.starts_at,
+            ends_at: file.ends_at,
+            size_bytes: file.size_bytes,
+        };
+        tools.store.commit_one(recordings::describe(id, &recording)).await?;
+    }
+    tracing::info!(event = "recording.described", session_id = %id, files = files.len());
+    Ok(())
+}
+
+fn is_zooms(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let zooms = ["zoom.us", "zoomgov.com"]
+        .iter()
+        .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
+    url.scheme() == "https" && zooms
+}
+
+/// Erases the grant of a Zoom user who took it back, and what names them. A refresh or a save under way finds nothing
+/// to write over: both are bound to the version that they read.
+async fn forget(tools: &Tools, user: &str, account: Option<&str>) -> Result<(), Error> {
+    for _ in 0..ROUNDS {
+        let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+        let Some(connection) = tools.store.connection(&trainer).await? else {
+            return Ok(tools.store.commit_one(connections::forget_zoom_user(user)).await?);
+        };
+        let theirs = connection.zoom_user.id == user
+            && account.is_none_or(|account| account == connection.zoom_user.account_id);
+        if !theirs {
+            return Ok(());
+        }
+        let actions = vec![connections::delete(&connection), connections::forget_zoom_user(user)];
+        match tools.store.commit(actions).await {
+            Ok(()) => {
+                tracing::info!(event = "zoom.deauthorized");
+                return Ok(());
+            }
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("the connection keeps changing"))
+}
+
+/// A Zoom user whom their account switched off: the trainer has to connect another, and is told so.
+async fn deactivate(
+    tools: &Tools,
+    user: &str,
+    account: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+    let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
+    let theirs = connection.zoom_user.id == user
+        && account.is_none_or(|account| account == connection.zoom_user.account_id);
+    if !theirs || connection.health == Health::ReauthRequired {
+        return Ok(());
+    }
+    let notice = Announcement {
+        at: whole_milli(now),
+        what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
+    };
+    let actions =
+        vec![connections::superseded(&trainer, connection.version), outbox::announce(&notice)];
+    match tools.store.commit(actions).await {
+        Ok(()) => {
+            tracing::warn!(event = "zoom.user_deactivated");
+            tools.queue.nudge(outbox::address(&notice)).await;
+            Ok(())
+        }
+        // A newer grant is there; this event is not about it.
+        Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,156 @@
+//! The runnings of a meeting, and what they make of a class's status.
+//!
+//! Zoom's events come at least once and in no order, so nothing is concluded from an event by itself: each is put
+//! where it belongs among what is known, and the status follows from all of it. Whatever the order, the end is the same.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::session::Status;
+
+/// One running of a meeting: from being started to being ended, under a uuid of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    pub uuid: String,
+    /// The earliest that is known: of its start, or of a join when the start was lost.
+    pub started_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What an event says of a running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It was running at this time: it was started then, or somebody joined.
+    Running(Timestamp),
+    Ended {
+        started_at: Option<Timestamp>,
+        at: Timestamp,
+    },
+}
+
+/// The runnings with what `sign` says of the one called `uuid`.
+pub fn with(mut known: Vec<Occurrence>, uuid: &str, sign: Sign) -> Vec<Occurrence> {
+    let (since, until) = match sign {
+        Sign::Running(at) => (at, None),
+        Sign::Ended { started_at, at } => (started_at.unwrap_or(at).min(at), Some(at)),
+    };
+    match known.iter_mut().find(|occurrence| occurrence.uuid == uuid) {
+        Some(occurrence) => {
+            occurrence.started_at = occurrence.started_at.min(since);
+            occurrence.ended_at = occurrence.ended_at.max(until);
+        }
+        None => {
+            known.push(Occurrence { uuid: uuid.to_owned(), started_at: since, ended_at: until })
+        }
+    }
+    known.sort_by(|a, b| (a.started_at, &a.uuid).cmp(&(b.started_at, &b.uuid)));
+    known
+}
+
+/// What the runnings make of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    pub status: Status,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The latest running decides: while it lasts the class is live, and when it has ended the class has. An earlier one
+/// whose end was lost must have ended, since a meeting runs once at a time. Cancelled stays cancelled.
+pub fn course(before: Status, known: &[Occurrence]) -> Course {
+    let started_at = known.first().map(|first| first.started_at);
+    let status = match (before, known.last()) {
+        (Status::Cancelled, _) => Status::Cancelled,
+        (_, None) => before,
+        (_, Some(last)) if last.ended_at.is_some() => Status::Ended,
+        (_, Some(_)) => Status::Live,
+    };
+    let ended_at = match status {
+        Status::Live => None,
+        _ => known.iter().filter_map(|occurrence| occurrence.ended_at).max(),
+    };
+    Course { status, started_at, ended_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    type Case<'a> = (&'a str, Vec<(&'a str, Sign)>, Status);
+
+    fn fold(signs: &[(&str, Sign)]) -> Vec<Occurrence> {
+        signs.iter().fold(Vec::new(), |known, (uuid, sign)| with(known, uuid, *sign))
+    }
+
+    #[test]
+    fn the_latest_running_decides() {
+        let started = |uuid, minute| (uuid, Sign::Running(at(minute)));
+        let ended = |uuid, from, to| (uuid, Sign::Ended { started_at: Some(at(from)), at: at(to) });
+        let cases: [Case<'_>; 7] = [
+            ("started", vec![started("a", 0)], Status::Live),
+            ("ended", vec![started("a", 0), ended("a", 0, 60)], Status::Ended),
+            ("ended alone", vec![ended("a", 0, 60)], Status::Ended),
+            (
+                "ended before started is heard",
+                vec![ended("a", 0, 60), started("a", 0)],
+                Status::Ended,
+            ),
+            (
+                "started again",
+                vec![started("a", 0), ended("a", 0, 60), started("b", 65)],
+                Status::Live,
+            ),
+            (
+                "the old one's end comes late",
+                vec![started("a", 0), started("b", 65), ended("a", 0, 60)],
+                Status::Live,
+            ),
+            (
+                "the old one's end was lost",
+                vec![started("a", 0), started("b", 65), ended("b", 65, 90)],
+                Status::Ended,
+            ),
+        ];
+        for (name, signs, expected) in cases {
+            assert_eq!(course(Status::Scheduled, &fold(&signs)).status, expected, "{name}");
+            assert_eq!(
+                course(Status::Cancelled, &fold(&signs)).status,
+                Status::Cancelled,
+                "{name}, cancelled"
+            );
+        }
+        assert_eq!(course(Status::Scheduled, &[]).status, Status::Scheduled);
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repetition_do_not_matter(
+            signs in proptest::collection::vec((0..3usize, 0..200i64, proptest::option::of(0..200i64)), 1..12),
+            order in any::<u64>(),
+        ) {
+            let uuids = ["a", "b", "c"];
+            let signs: Vec<_> = signs
+                .into_iter()
+                .map(|(uuid, start, end)| {
+                    let sign = match end {
+                        None => Sign::Running(at(start)),
+                        Some(end) => Sign::Ended { started_at: Some(at(start)), at: at(start.max(end)) },
+                    };
+                    (uuids[uuid], sign)
+                })
+                .collect();
+            let mut shuffled: Vec<_> = signs.iter().chain(&signs).copied().collect();
+            let length = shuffled.len();
+            for n in 0..length {
+                shuffled.swap(n, (order as usize).wrapping_mul(n + 7) % length);
+            }
+            prop_assert_eq!(fold(&signs), fold(&shuffled));
+        }
+    }
+}

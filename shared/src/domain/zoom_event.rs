@@ -1,0 +1,348 @@
+//! Zoom's events, read leniently: Zoom's own examples break its schema, ids come as texts and as numbers, and fields
+//! and events are added without notice. What cannot be read is not an error; it is an event that says nothing to us.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::id::MeetingId;
+use super::text::Email;
+
+/// An event, as far as everything is alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoomEvent {
+    /// As in `meeting.started`.
+    pub name: String,
+    /// When it happened, by its own word; `None` when it has none.
+    pub at: Option<Timestamp>,
+    pub account: Option<String>,
+    pub meeting: Option<MeetingId>,
+    /// One running of the meeting: a meeting that is started again has the same number and another uuid.
+    pub uuid: Option<String>,
+    pub says: Says,
+}
+
+/// What an event says to us.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Says {
+    /// Zoom checks that the address is ours.
+    Challenge {
+        plain_token: String,
+    },
+    Started {
+        at: Timestamp,
+    },
+    Ended {
+        started_at: Option<Timestamp>,
+        at: Timestamp,
+    },
+    Joined(Presence),
+    Left(Presence),
+    /// Somebody deleted the meeting at Zoom.
+    Deleted,
+    /// Somebody changed it there; what is given is what it is now.
+    Updated(Changed),
+    RecordingCompleted {
+        passcode: Option<String>,
+        files: Vec<RecordingFile>,
+    },
+    RecordingIs {
+        state: RecordingState,
+        files: Vec<String>,
+    },
+    /// The user took the app's access away: what we hold of them must go.
+    Deauthorized {
+        user: String,
+    },
+    UserDeactivated {
+        user: String,
+    },
+    /// Kept, and nothing else follows.
+    Nothing,
+}
+
+/// One person's client coming or going.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    pub at: Timestamp,
+    /// Of one connection: the same in every breakout room, another one after a rejoin.
+    pub connection: String,
+    pub customer_key: Option<String>,
+    pub registrant: Option<String>,
+    pub email: Option<Email>,
+    pub name: String,
+    /// The Zoom user, if the person is signed in.
+    pub zoom_user: Option<String>,
+    /// Whether it is the host themselves.
+    pub is_host: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    pub topic: Option<String>,
+    pub starts_at: Option<Timestamp>,
+    pub duration_minutes: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingFile {
+    pub id: String,
+    pub play_url: Option<String>,
+    pub file_type: String,
+    pub starts_at: Option<Timestamp>,
+    pub ends_at: Option<Timestamp>,
+    pub size_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    Available,
+    Trashed,
+    Deleted,
+}
+
+impl ZoomEvent {
+    /// Reads an event; `None` when it is not even an object with a name.
+    pub fn read(body: &Value) -> Option<Self> {
+        let name = body.get("event")?.as_str()?.to_owned();
+        let payload = &body["payload"];
+        let object = &payload["object"];
+        let at = millis(&body["event_ts"]).or_else(|| millis(&payload["event_ts"]));
+        let says = says(&name, payload, at);
+        Some(Self {
+            at,
+            account: text(&payload["account_id"]).or_else(|| text(&object["account_id"])),
+            meeting: integer(&object["id"]).map(MeetingId).filter(|_| !name.starts_with("user.")),
+            uuid: text(&object["uuid"]),
+            says,
+            name,
+        })
+    }
+
+    /// What is signed by Zoom and no event that can be read: kept like the others.
+    pub fn unreadable() -> Self {
+        Self {
+            name: "unreadable".to_owned(),
+            at: None,
+            account: None,
+            meeting: None,
+            uuid: None,
+            says: Says::Nothing,
+        }
+    }
+
+    /// When it happened, as exactly as it says; `received` for one that does not.
+    pub fn time(&self, received: Timestamp) -> Timestamp {
+        match &self.says {
+            Says::Joined(presence) | Says::Left(presence) => presence.at,
+            Says::Started { at } | Says::Ended { at, .. } => *at,
+            _ => self.at.unwrap_or(received),
+        }
+    }
+
+    /// What a redelivery has in common with the first: the running, the connection, the event and its time.
+    pub fn natural_key(&self, body: &Value) -> String {
+        match &self.says {
+            Says::Joined(presence) | Says::Left(presence) => {
+                let uuid = self.uuid.as_deref().unwrap_or_default();
+                format!("{}\n{uuid}\n{}\n{}", self.name, presence.connection, presence.at)
+            }
+            // serde_json keeps objects sorted, so that the same content is the same text however it was written.
+            _ => body.to_string(),
+        }
+    }
+}
+
+fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
+    let object = &payload["object"];
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let said = match name {
+        "endpoint.url_validation" => {
+            text(&payload["plainToken"]).map(|plain_token| Says::Challenge { plain_token })
+        }
+        "meeting.started" => {
+            time(&object["start_time"]).or(event_at).map(|at| Says::Started { at })
+        }
+        "meeting.ended" => time(&object["end_time"])
+            .or(event_at)
+            .map(|at| Says::Ended { started_at: time(&object["start_time"]), at }),
+        "meeting.participant_joined" | "meeting.participant_joined_breakout_room" => {
+            presence(object, &["join_time", "date_time"], event_at).map(Says::Joined)
+        }
+        "meeting.participant_left" | "meeting.participant_left_breakout_room" => {
+            presence(object, &["leave_time"], event_at).map(Says::Left)
+        }
+        "meeting.deleted" | "meeting.permanently_deleted" => Some(Says::Deleted),
+        "meeting.updated" => Some(Says::Updated(Changed {
+            topic: text(&object["topic"]),
+            starts_at: time(&object["start_time"]),
+            duration_minutes: integer(&object["duration"]),
+        })),
+        "recording.completed" => Some(Says::RecordingCompleted {
+            passcode: text(&object["recording_play_passcode"])
+                .or_else(|| text(&object["password"])),
+            files: files(object),
+        }),
+        "recording.trashed" => Some(recording_is(RecordingState::Trashed, object)),
+        "recording.deleted" => Some(recording_is(RecordingState::Deleted, object)),
+        "recording.recovered" => Some(recording_is(RecordingState::Available, object)),
+        "app_deauthorized" => text(&payload["user_id"]).map(|user| Says::Deauthorized { user }),
+        "user.deactivated" => text(&object["id"]).map(|user| Says::UserDeactivated { user }),
+        _ => None,
+    };
+    said.unwrap_or(Says::Nothing)
+}
+
+fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Option<Presence> {
+    let person = &object["participant"];
+    let stated = times.iter().find_map(|name| person[*name].as_str()?.parse().ok());
+    let zoom_user = text(&person["id"]).or_else(|| text(&person["participant_user_id"]));
+    let host = text(&object["host_id"]);
+    Some(Presence {
+        at: stated.or(event_at)?,
+        connection: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
+        customer_key: text(&person["customer_key"]),
+        registrant: text(&person["registrant_id"]),
+        email: text(&person["email"]).and_then(|email| Email::parse(&email).ok()),
+        name: text(&person["user_name"]).unwrap_or_default(),
+        is_host: host.is_some() && host == zoom_user,
+        zoom_user,
+    })
+}
+
+fn recording_is(state: RecordingState, object: &Value) -> Says {
+    Says::RecordingIs { state, files: files(object).into_iter().map(|file| file.id).collect() }
+}
+
+fn files(object: &Value) -> Vec<RecordingFile> {
+    let all = object["recording_files"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+    let file = |file: &Value| {
+        Some(RecordingFile {
+            id: text(&file["id"])?,
+            play_url: text(&file["play_url"]),
+            file_type: text(&file["file_type"]).unwrap_or_default(),
+            starts_at: time(&file["recording_start"]),
+            ends_at: time(&file["recording_end"]),
+            size_bytes: integer(&file["file_size"])
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0),
+        })
+    };
+    all.iter().filter_map(file).collect()
+}
+
+/// A text that says something; Zoom leaves fields empty as readily as out. A number stands for its digits.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Milliseconds since the epoch, as a number or as its digits.
+fn millis(value: &Value) -> Option<Timestamp> {
+    Timestamp::from_millisecond(integer(value)?).ok()
+}
+
+/// Fields of an event that let somebody in somewhere; they are not kept with it.
+const SECRET_FIELDS: [&str; 5] =
+    ["download_token", "password", "recording_play_passcode", "join_url", "start_url"];
+
+/// The event as it is kept: what it says, without what is secret in it. `None` when there is nothing secret, and the
+/// event can be kept as it came.
+pub fn without_secrets(body: &Value) -> Option<Value> {
+    /// Answers how many fields were removed.
+    fn strip(value: &mut Value) -> usize {
+        match value {
+            Value::Object(fields) => {
+                let before = fields.len();
+                fields.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
+                before - fields.len() + fields.values_mut().map(strip).sum::<usize>()
+            }
+            Value::Array(items) => items.iter_mut().map(strip).sum(),
+            _ => 0,
+        }
+    }
+    let mut kept = body.clone();
+    (strip(&mut kept) > 0).then_some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(body: Value) -> ZoomEvent {
+        ZoomEvent::read(&body).unwrap()
+    }
+
+    #[test]
+    fn ids_are_read_as_texts_and_as_numbers() {
+        for id in [json!(98765432101_i64), json!("98765432101")] {
+            let event = read(
+                json!({"event": "meeting.started", "event_ts": 1, "payload": {"object": {"id": id, "uuid": "a/b=="}}}),
+            );
+            assert_eq!(event.meeting, Some(MeetingId(98765432101)));
+            assert_eq!(event.uuid.as_deref(), Some("a/b=="));
+        }
+    }
+
+    #[test]
+    fn a_deauthorisation_has_its_time_in_the_payload_and_as_text() {
+        let event = read(
+            json!({"event": "app_deauthorized", "payload": {"account_id": "a", "user_id": "u", "event_ts": "1800000000000"}}),
+        );
+        assert_eq!(event.at, Timestamp::from_second(1_800_000_000).ok());
+        assert_eq!(event.says, Says::Deauthorized { user: "u".into() });
+    }
+
+    #[test]
+    fn what_says_nothing_to_us_is_no_error() {
+        for body in [
+            json!({"event": "meeting.summary_shared", "payload": {"object": {"id": 1}}}),
+            json!({"event": "meeting.started", "payload": null}),
+            json!({"event": "meeting.participant_joined", "event_ts": 5, "payload": {"object": {"participant": {}}}}),
+            json!({"event": "app_deauthorized", "payload": {}}),
+        ] {
+            assert_eq!(read(body).says, Says::Nothing);
+        }
+        assert_eq!(ZoomEvent::read(&json!([1])), None);
+        assert_eq!(ZoomEvent::read(&json!({"payload": {}})), None);
+    }
+
+    #[test]
+    fn a_redelivery_has_the_same_key_and_a_rejoin_another() {
+        let join = |uuid: &str, connection: &str, at: &str, extra: Value| {
+            let body = json!({"event": "meeting.participant_joined", "event_ts": extra, "payload": {"object": {
+                "id": "1", "uuid": uuid, "participant": {"participant_uuid": connection, "join_time": at}}}});
+            read(body.clone()).natural_key(&body)
+        };
+        let first = join("u", "c", "2026-11-21T09:00:00Z", json!(1));
+        assert_eq!(first, join("u", "c", "2026-11-21T09:00:00Z", json!(2)));
+        for other in [
+            join("v", "c", "2026-11-21T09:00:00Z", json!(1)),
+            join("u", "d", "2026-11-21T09:00:00Z", json!(1)),
+            join("u", "c", "2026-11-21T09:00:01Z", json!(1)),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn what_lets_people_in_is_not_kept() {
+        let body = json!({"event": "recording.completed", "download_token": "jwt", "payload": {"object": {"password": "p", "id": 1,
+            "recording_files": [{"id": "f", "recording_play_passcode": "x"}]}}});
+        let kept = without_secrets(&body).unwrap();
+        assert_eq!(
+            kept,
+            json!({"event": "recording.completed", "payload": {"object": {"id": 1, "recording_files": [{"id": "f"}]}}})
+        );
+        assert_eq!(without_secrets(&json!({"event": "meeting.started"})), None);
+    }
+}

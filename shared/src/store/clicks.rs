@@ -1,0 +1,51 @@
+//! Who clicked start or join, when, and what came of it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{CLICK_PREFIX, Key, attr, limit, session_partition};
+use super::tx::{Action, Guard, number};
+use super::{Range, Store};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::text::{Email, PersonName};
+
+/// One click of somebody who may come in, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Click {
+    pub at: Timestamp,
+    pub user_id: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<PersonName>,
+    pub host: bool,
+    /// `admitted`, or the code of the refusal.
+    pub outcome: String,
+    /// What Zoom's events will name the person by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_key: Option<String>,
+}
+
+pub fn put(session: &SessionId, click: &Click, nonce: &str) -> Action {
+    let mut item = encode(click);
+    let ttl = click
+        .at
+        .saturating_add(SignedDuration::from_hours(24 * limit::CLICK_TTL_DAYS))
+        .unwrap_or(click.at);
+    item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
+    Action::put(Key::Click { session, at: click.at, nonce }, item, Guard::new())
+}
+
+impl Store {
+    /// Every click on a class, oldest first.
+    pub async fn clicks(&self, session: &SessionId) -> Result<Vec<Click>, StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(CLICK_PREFIX.to_owned()),
+            ..Range::default()
+        };
+        self.query_all(range).await?.into_iter().map(decode).collect()
+    }
+}
