@@ -65,7 +65,7 @@ impl std::fmt::Debug for Issuer {
 
 impl Issuer {
     pub fn new(url: &str) -> Result<Self, IssuerError> {
-        shared::auth::install_crypto();
+        shared::jwt::install_crypto();
         let der = base64::engine::general_purpose::STANDARD.decode(KEY_PKCS8_BASE64)?;
         let key = EncodingKey::from_ec_der(&der);
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;

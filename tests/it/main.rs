@@ -6,4 +6,5 @@
 mod world;
 
 mod smoke;
+mod teach;
 mod tidy;
