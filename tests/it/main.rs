@@ -3,8 +3,12 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
+mod direct;
 mod world;
 
+mod callers;
+mod connect;
 mod smoke;
 mod teach;
 mod tidy;
+mod token;
