@@ -7,7 +7,12 @@ mod direct;
 mod world;
 
 mod callers;
+mod cancel;
 mod connect;
+mod edit;
+mod look;
+mod reads;
+mod save;
 mod smoke;
 mod teach;
 mod tidy;

@@ -50,6 +50,9 @@ fn grant_lives(world: &World) -> bool {
 
 /// The trainer takes the app out of their Zoom account.
 async fn deauthorize(world: &World) {
+    // The event that would tell of it is lost: what is left is a grant that Zoom refuses.
+    let lost = json!({"webhooks": {"drop": 1}});
+    world.call(Method::POST, "/zoom/sim/knobs", "", Some(lost), &[]).await.expect(200);
     let user = json!({"user": "trainer@app.zoom.test"});
     world.call(Method::POST, "/zoom/sim/deauthorize", "", Some(user), &[]).await.expect(200);
 }
