@@ -79,3 +79,57 @@ pub(super) fn entry(entry: &Entry) -> EntryView<'_> {
         reason: &entry.reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::attendance::Percent;
+    use crate::domain::attendance::people::Match;
+    use crate::domain::attendance::report::{Flag, PresentBy};
+    use crate::domain::id::SessionId;
+    use crate::domain::text::Email;
+
+    /// AWS: the answer of a synchronous call, in which the body is a JSON text.
+    const ANSWER_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+
+    #[test]
+    fn ten_thousand_rows_fit_into_one_answer() {
+        let session_id = SessionId::from_bytes([1; 16]);
+        let at: Timestamp = "2026-11-22T11:00:07Z".parse().unwrap();
+        let row = |n: usize| {
+            let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
+            Row {
+                attendee_id: AttendeeId::of_user(&session_id, &user),
+                user_id: Some(user),
+                name: format!("Ada Augusta King, Countess of Lovelace {n}"),
+                email: Email::parse(&format!("ada.lovelace.{n}@students.example.test")).ok(),
+                matched: Match::CustomerKey,
+                first_joined_at: Some(at),
+                last_left_at: Some(at),
+                minutes: 60,
+                percent: Percent::of(2, 3),
+                connections: 2,
+                present: true,
+                present_by: PresentBy::Rule,
+                flags: vec![Flag::LeftInferred],
+                is_expected: true,
+            }
+        };
+        let report = Report {
+            session_id: session_id.clone(),
+            planned_minutes: 60,
+            held_minutes: 60,
+            attendees: (0..10_000).map(row).collect(),
+            expected: 10_000,
+            present: 10_000,
+            percent_present: Percent::of(1, 1),
+        };
+        let mut table = Table::new(COLUMNS);
+        report.attendees.iter().for_each(|row| table.row(cells(row)));
+        let json = serde_json::to_string(&report).unwrap();
+        for body in [table.finish(), json] {
+            let answer = serde_json::to_string(&body).unwrap();
+            assert!(answer.len() < ANSWER_LIMIT_BYTES, "{} bytes", answer.len());
+        }
+    }
+}

@@ -603,6 +603,27 @@ fn an_attendee_id_reads_back_and_tells_people_apart() {
     }
 }
 
+/// Work that grew with the square of a class would take minutes here.
+#[test]
+fn a_class_of_ten_thousand_is_worked_through() {
+    const PEOPLE: usize = 10_000;
+    let session = class(course(), Status::Scheduled, Vec::new());
+    let user = |n: usize| format!("user-{n}");
+    let enrolled: Vec<_> = (0..PEOPLE).map(|n| enrolled(&user(n), &user(n))).collect();
+    let clicked: Vec<_> = (0..PEOPLE).map(|n| clicked(&user(n), &user(n))).collect();
+    let people = People::new(&session, &[], &enrolled, &clicked);
+    let mut events = vec![started("u", 0), ended("u", 60)];
+    for n in 0..PEOPLE {
+        let (connection, key) = (format!("c{n}"), json!({ "customer_key": user(n) }));
+        for (way, at) in [("joined", 0), ("left", 60)] {
+            events.push(passage_at("u", way, &connection, "main", minute(at), key.clone()));
+        }
+    }
+    let case = Case { session, people, rulings: Rulings::new() };
+    let report = case.report(&events, minute(600));
+    assert_eq!((report.attendees.len(), report.present), (PEOPLE, PEOPLE));
+}
+
 /// Anything that may be told of a class: of two runnings, four connections in three seats, and six people.
 fn anything() -> impl Strategy<Value = ZoomEvent> {
     let ways = ["joined", "left", "joined_breakout_room", "left_breakout_room"];
