@@ -6,6 +6,7 @@
 mod direct;
 mod world;
 
+mod attendance;
 mod callers;
 mod cancel;
 mod connect;
