@@ -7,8 +7,10 @@ mod look;
 mod world;
 
 mod cancel;
+mod directory;
 mod edit;
 mod reads;
+mod repair;
 mod save;
 mod smoke;
 mod teach;
