@@ -3,10 +3,13 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
+mod direct;
 mod look;
 mod world;
 
+mod callers;
 mod cancel;
+mod connect;
 mod directory;
 mod edit;
 mod reads;
@@ -14,3 +17,7 @@ mod repair;
 mod save;
 mod smoke;
 mod teach;
+mod tidy;
+mod token;
+mod usage;
+mod zoom_spec;

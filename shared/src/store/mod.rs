@@ -525,8 +525,10 @@ where
         error,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
     );
-    let server_side =
-        error.raw_response().is_some_and(|response| response.status().is_server_error());
+    // A success that is an error all the same is an answer that broke off on its way.
+    let server_side = error.raw_response().is_some_and(|response| {
+        response.status().is_server_error() || response.status().is_success()
+    });
     if busy_code || unanswered || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {
