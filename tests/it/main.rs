@@ -5,5 +5,6 @@
 
 mod world;
 
+mod openapi;
 mod smoke;
 mod teach;
