@@ -49,6 +49,11 @@ pub enum IssuerError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
+/// The header of this issuer's tokens.
+pub fn header() -> Header {
+    Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) }
+}
+
 /// The issuer: its address is the `iss` of its tokens.
 #[derive(Clone)]
 pub struct Issuer {
@@ -65,7 +70,7 @@ impl std::fmt::Debug for Issuer {
 
 impl Issuer {
     pub fn new(url: &str) -> Result<Self, IssuerError> {
-        shared::auth::install_crypto();
+        shared::jwt::install_crypto();
         let der = base64::engine::general_purpose::STANDARD.decode(KEY_PKCS8_BASE64)?;
         let key = EncodingKey::from_ec_der(&der);
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256)?;
@@ -77,8 +82,12 @@ impl Issuer {
         &self.jwks
     }
 
+    /// A token with any header and claims, as a test of their reader needs them.
+    pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, IssuerError> {
+        Ok(jsonwebtoken::encode(header, claims, &self.key)?)
+    }
+
     pub fn token(&self, person: &Person, now: Timestamp) -> Result<String, IssuerError> {
-        let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
         let exp = now.saturating_add(SignedDuration::from_hours(LIFETIME_HOURS)).unwrap_or(now);
         let claims = Claims {
             iss: &self.url,
@@ -87,6 +96,6 @@ impl Issuer {
             exp: exp.as_second(),
             person,
         };
-        Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
+        self.sign(&header(), &claims)
     }
 }

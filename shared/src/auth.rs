@@ -6,9 +6,8 @@
 mod claims;
 mod jwks;
 mod keys;
-mod ring_provider;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 
 use jiff::{SignedDuration, Timestamp};
@@ -106,13 +105,6 @@ impl AuthError {
     }
 }
 
-/// Lets `jsonwebtoken` compute with `ring`. To be called before anything is signed with it; more than once
-/// is fine.
-pub fn install_crypto() {
-    // It fails when a provider is installed already, which is then this one.
-    let _ = ring_provider::PROVIDER.install_default();
-}
-
 /// Verifies callers. One per function, as it holds the issuer's keys.
 #[derive(Debug)]
 pub struct Verifier {
@@ -122,7 +114,7 @@ pub struct Verifier {
 
 impl Verifier {
     pub fn new(settings: AuthSettings, http: reqwest::Client) -> Self {
-        install_crypto();
+        crate::jwt::install_crypto();
         let jwks = settings.jwks_url.clone().map(|url| Jwks::new(url, http));
         Self { settings, jwks }
     }

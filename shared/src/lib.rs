@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod crypt;
 pub mod http;
+pub mod jwt;
 pub mod net;
 pub mod random;
 pub mod secret;

@@ -3,8 +3,18 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
+mod direct;
 mod world;
 
+mod callers;
+mod cancel;
+mod connect;
+mod edit;
+mod look;
 mod openapi;
+mod reads;
+mod save;
 mod smoke;
 mod teach;
+mod tidy;
+mod token;

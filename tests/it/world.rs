@@ -116,6 +116,11 @@ impl World {
             .post(token, "/v1/zoom/authorize", json!({"redirect_uri": redirect_uri}))
             .await
             .expect(200);
+        self.decide(&begun, decision).await
+    }
+
+    /// Decides on the consent page that an authorisation led to.
+    pub(crate) async fn decide(&self, begun: &Value, decision: &str) -> (String, String) {
         let page = begun["authorize_url"].as_str().expect("an address");
         let form = self.http.post(page).header("content-type", "application/x-www-form-urlencoded");
         let answer = form.body(decision.to_owned()).send().await.expect("the consent page answers");

@@ -171,8 +171,7 @@ pub async fn finish(
     let zoom_user = match tools.zoom.user(&access, now).await {
         Ok(user) => user,
         Err(error) => {
-            // A grant that nobody keeps should not live on at Zoom.
-            abandon(tools, &secrets, &grant.refresh_token, now).await;
+            tools.abandon(&secrets, &grant.refresh_token).await;
             return Err(error.into());
         }
     };
@@ -194,7 +193,17 @@ pub async fn finish(
         lease: None,
         zoom_user,
     };
-    store(tools, &mut connection).await?;
+    match store(tools, &mut connection).await {
+        Ok(replaced) => end_replaced(tools, &secrets, replaced.as_ref(), &connection).await,
+        Err(error) => {
+            // Written, perhaps, and only the answer was lost: a look tells.
+            let stored = tools.store.connection(trainer).await.ok().flatten();
+            if stored.is_none_or(|stored| stored.refresh_token != connection.refresh_token) {
+                tools.abandon(&secrets, &grant.refresh_token).await;
+                return Err(error);
+            }
+        }
+    }
     tracing::info!(event = "zoom.connected", missing_scopes = connection.missing_scopes().len());
     Ok(connection)
 }
@@ -202,7 +211,8 @@ pub async fn finish(
 /// Tries to store over a connection that changes meanwhile (a refresh of the earlier grant).
 const STORE_ATTEMPTS: u32 = 5;
 
-async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> {
+/// Stores a grant and answers the one that was there before.
+async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Connection>, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
         let before = tools.store.connection(&connection.trainer).await?;
@@ -211,11 +221,9 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> 
             connections::replace(connection, before.as_ref().map(|before| before.version)),
             connections::point_from_zoom_user(&zoom_user, &connection.trainer),
         ];
-        actions.extend(
-            before
-                .filter(|before| before.zoom_user.id != zoom_user)
-                .map(|before| connections::forget_zoom_user(&before.zoom_user.id)),
-        );
+        if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
+            actions.extend(tools.store.forgetting_zoom_user(before).await?);
+        }
         // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now.
         if let Some(other) = tools
             .store
@@ -232,7 +240,7 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> 
             actions.push(connections::superseded(&other, theirs.version));
         }
         match tools.store.commit(actions).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(before),
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
@@ -240,13 +248,23 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<(), Error> 
     Err(Error::busy("the connection keeps changing"))
 }
 
-async fn abandon(tools: &Tools, secrets: &SecretSet, token: &Secret, now: Timestamp) {
-    let revoked = match app(secrets) {
-        Ok(app) => tools.zoom.revoke(app, token, now).await.map_err(Error::from),
-        Err(error) => Err(error),
+/// Takes a replaced grant back at Zoom. Of the same Zoom user, Zoom has ended it by itself.
+async fn end_replaced(
+    tools: &Tools,
+    secrets: &SecretSet,
+    replaced: Option<&Connection>,
+    by: &Connection,
+) {
+    let Some(replaced) = replaced.filter(|replaced| {
+        replaced.zoom_user.id != by.zoom_user.id && replaced.health == Health::Connected
+    }) else {
+        return;
     };
-    if let Err(error) = revoked {
-        tracing::warn!(event = "zoom.revoke_failed", %error);
+    let bound = binding(&replaced.trainer, REFRESH_FIELD);
+    match secrets.keyring().map(|keyring| keyring.open(&replaced.refresh_token, &bound)) {
+        Ok(Ok(token)) => tools.abandon(secrets, &token).await,
+        // Sealed with a key that is gone: it ends by itself after ninety days.
+        _ => tracing::warn!(event = "zoom.revoke_failed", error = "the token cannot be opened"),
     }
 }
 

@@ -21,10 +21,8 @@ pub async fn disconnect(tools: &Tools, trainer: &UserId) -> Result<(), Error> {
         if let Err(error) = revoke(tools, &connection).await {
             tracing::warn!(event = "zoom.revoke_failed", %error);
         }
-        let actions = vec![
-            connections::delete(&connection),
-            connections::forget_zoom_user(&connection.zoom_user.id),
-        ];
+        let mut actions = vec![connections::delete(&connection)];
+        actions.extend(tools.store.forgetting_zoom_user(&connection).await?);
         match tools.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "zoom.disconnected");

@@ -19,6 +19,7 @@ pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;
+use crate::domain::audience::InviteeList;
 use crate::domain::change::Announcement;
 use crate::queue::Queue;
 use crate::random::Random;
@@ -38,6 +39,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
+    fn new_list(&self) -> InviteeList {
+        InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
+    }
+
     /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
     async fn nudge(&self, announcement: &Announcement) {
         self.queue.nudge(outbox::address(announcement)).await;

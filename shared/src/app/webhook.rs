@@ -277,15 +277,20 @@ fn is_zooms(url: &str) -> bool {
 async fn forget(tools: &Tools, user: &str, account: Option<&str>) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+        let pointer = connections::forget_zoom_user(user, &trainer);
         let Some(connection) = tools.store.connection(&trainer).await? else {
-            return Ok(tools.store.commit_one(connections::forget_zoom_user(user)).await?);
+            match tools.store.commit_one(pointer).await {
+                Ok(()) => return Ok(()),
+                Err(CommitError::Refused(_)) => continue,
+                Err(error) => return Err(error.into()),
+            }
         };
         let theirs = connection.zoom_user.id == user
             && account.is_none_or(|account| account == connection.zoom_user.account_id);
         if !theirs {
             return Ok(());
         }
-        let actions = vec![connections::delete(&connection), connections::forget_zoom_user(user)];
+        let actions = vec![connections::delete(&connection), pointer];
         match tools.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "zoom.deauthorized");
@@ -321,7 +326,7 @@ async fn deactivate(
     match tools.store.commit(actions).await {
         Ok(()) => {
             tracing::warn!(event = "zoom.user_deactivated");
-            tools.queue.nudge(outbox::address(&notice)).await;
+            tools.nudge(&notice).await;
             Ok(())
         }
         // A newer grant is there; this event is not about it.

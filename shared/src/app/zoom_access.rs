@@ -26,6 +26,7 @@ use crate::domain::connection::{Connection, Health};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
+use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::error::CommitError;
 use crate::store::{connections, outbox};
@@ -48,6 +49,15 @@ pub const REFRESH_FIELD: &str = "refresh_token";
 pub struct Ready {
     pub connection: Connection,
     pub access: Access,
+}
+
+/// How a try to refresh ended.
+enum Refreshed {
+    Ready(Box<Ready>),
+    /// Something newer is there.
+    Replaced,
+    /// Another process refreshes.
+    InOtherHands,
 }
 
 pub(super) fn binding<'a>(trainer: &'a UserId, field: &'a str) -> Binding<'a> {
@@ -89,25 +99,17 @@ impl Tools {
             if connection.is_fresh(now) && refused != Some(&connection.access_token) {
                 return self.ready(connection).await;
             }
-            if !connection.is_leased(now) {
-                let until = whole_milli(now)
-                    .saturating_add(SignedDuration::from_secs(LEASE_SECONDS))
-                    .unwrap_or(now);
-                match self
-                    .store
-                    .commit_one(connections::lease(&connection, &holder, until, now))
-                    .await
-                {
-                    Ok(()) => match self.refresh(&connection, &holder, now).await? {
-                        Some(ready) => return Ok(ready),
-                        // Something newer is there: connected again, or disconnected. Look at that.
-                        None => {
-                            read = self.store.connection(trainer).await?;
-                            continue;
-                        }
-                    },
-                    Err(CommitError::Refused(_)) => {}
-                    Err(error) => return Err(error.into()),
+            // A lease whose answer was lost is ours all the same.
+            let leased = connection.is_leased(now);
+            if !leased || connection.is_leased_by(&holder) {
+                match self.refresh(&connection, &holder, leased, now).await? {
+                    Refreshed::Ready(ready) => return Ok(*ready),
+                    // Connected again, or disconnected. Look at that.
+                    Refreshed::Replaced => {
+                        read = self.store.connection(trainer).await?;
+                        continue;
+                    }
+                    Refreshed::InOtherHands => {}
                 }
             }
             tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS / 2)))
@@ -126,34 +128,53 @@ impl Tools {
         Ok(Ready { access: Access { token, api_base }, connection })
     }
 
-    /// Refreshes under the lease. `None` when the connection was replaced or deleted meanwhile.
+    /// Refreshes under the lease, which is taken first unless it is `held`.
     async fn refresh(
         &self,
         connection: &Connection,
         holder: &str,
+        held: bool,
         now: Timestamp,
-    ) -> Result<Option<Ready>, Error> {
+    ) -> Result<Refreshed, Error> {
+        // All that can fail for want of a setting does so before others are kept waiting.
         let secrets = self.secrets.get(now).await?;
         let bound = binding(&connection.trainer, REFRESH_FIELD);
+        let app = app(&secrets)?;
         let refresh_token = secrets.keyring()?.open(&connection.refresh_token, &bound)?;
-        match self.zoom.refresh(app(&secrets)?, &refresh_token, now).await {
+        if !held {
+            let until = whole_milli(now)
+                .saturating_add(SignedDuration::from_secs(LEASE_SECONDS))
+                .unwrap_or(now);
+            let lease = connections::lease(connection, holder, until, now);
+            match self.store.commit_one(lease).await {
+                Ok(()) => {}
+                Err(CommitError::Refused(_)) => return Ok(Refreshed::InOtherHands),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match self.zoom.refresh(app, &refresh_token, now).await {
             Ok(grant) => {
                 let next = self.sealed(connection, &grant, &secrets)?;
                 if !self.save_refreshed(&next, connection, holder).await? {
-                    return Ok(None);
+                    // What replaced it, if it is of the same Zoom user, has ended this grant already.
+                    let stored = self.store.connection(&next.trainer).await?;
+                    if stored.is_none_or(|stored| stored.zoom_user.id != next.zoom_user.id) {
+                        self.abandon(&secrets, &grant.refresh_token).await;
+                    }
+                    return Ok(Refreshed::Replaced);
                 }
                 tracing::info!(event = "zoom.token_refreshed");
                 let api_base = self.zoom.api_base(next.api_url.as_deref());
-                Ok(Some(Ready {
+                Ok(Refreshed::Ready(Box::new(Ready {
                     access: Access { token: grant.access_token, api_base },
                     connection: next,
-                }))
+                })))
             }
             Err(ZoomError::Reconnect) => {
                 if self.lost(connection, holder, now).await? {
                     Err(Refusal::ReauthRequired.into())
                 } else {
-                    Ok(None)
+                    Ok(Refreshed::Replaced)
                 }
             }
             Err(error) => {
@@ -168,6 +189,20 @@ impl Tools {
         }
     }
 
+    /// Takes a grant back at Zoom that nobody keeps. Best effort: without its tokens it is of no use to anybody.
+    pub(super) async fn abandon(&self, secrets: &SecretSet, refresh_token: &Secret) {
+        let revoked = match app(secrets) {
+            Ok(app) => {
+                let now = self.clock.now();
+                self.zoom.revoke(app, refresh_token, now).await.map_err(Error::from)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = revoked {
+            tracing::warn!(event = "zoom.revoke_failed", %error);
+        }
+    }
+
     /// The connection with new tokens, encrypted under the current key.
     fn sealed(
         &self,
@@ -176,7 +211,7 @@ impl Tools {
         secrets: &SecretSet,
     ) -> Result<Connection, Error> {
         let keyring = secrets.keyring()?;
-        let seal = |token: &crate::secret::Secret, field| {
+        let seal = |token: &Secret, field| {
             keyring.seal(token.expose(), &binding(&connection.trainer, field), &self.random)
         };
         Ok(Connection {

@@ -191,9 +191,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::install_crypto;
     use super::super::testing::Signer;
     use super::*;
+    use crate::jwt::install_crypto;
     use crate::net::http_client;
     use crate::net::loopback::{Answer, Loopback};
 

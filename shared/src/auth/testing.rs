@@ -11,7 +11,7 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -20,27 +20,27 @@ pub(super) enum Signer {
 
 impl Signer {
     /// A key made up for these tests; `ring` cannot make one.
-    pub(super) fn rsa() -> Self {
+    pub(crate) fn rsa() -> Self {
         let text: String =
             include_str!("testdata/rsa-2048.pkcs8.base64").split_whitespace().collect();
         Self::Rsa(RsaKeyPair::from_pkcs8(&STANDARD.decode(text).unwrap()).unwrap())
     }
 
-    pub(super) fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         let by = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(by, &rng()).unwrap();
         Self::P256(EcdsaKeyPair::from_pkcs8(by, pkcs8.as_ref(), &rng()).unwrap())
     }
 
-    pub(super) fn ed25519(seed: u8) -> Self {
+    pub(crate) fn ed25519(seed: u8) -> Self {
         Self::Ed25519(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
     }
 
-    pub(super) fn secret(secret: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn secret(secret: impl Into<Vec<u8>>) -> Self {
         Self::Secret(secret.into())
     }
 
-    pub(super) fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RS256",
             Self::P256(_) => "ES256",
@@ -49,7 +49,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
             Self::Rsa(pair) => {
@@ -70,12 +70,12 @@ impl Signer {
     }
 
     /// PKCS#1, of an RSA key.
-    pub(super) fn public_der(&self) -> Vec<u8> {
+    pub(crate) fn public_der(&self) -> Vec<u8> {
         let Self::Rsa(pair) = self else { panic!("only RSA keys have this form") };
         pair.public().as_ref().to_vec()
     }
 
-    pub(super) fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
@@ -91,7 +91,7 @@ impl Signer {
     }
 
     /// A token with this header, whatever it says of its algorithm.
-    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = self.sign_bytes(signed.as_bytes());

@@ -64,4 +64,8 @@ impl Connection {
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.until > now)
     }
+
+    pub fn is_leased_by(&self, holder: &str) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.holder == holder)
+    }
 }

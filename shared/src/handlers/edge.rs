@@ -136,7 +136,7 @@ impl Gate {
         let secrets = self.secrets.get(now).await?;
         let claims = self
             .verifier
-            .verify(header(request, "authorization"), secrets.auth_hs256(), now)
+            .verify(header(request, "authorization"), secrets.auth_hs256()?, now)
             .await?;
         let id = UserId::parse(&claims.sub).map_err(|_| AuthError::Claims)?;
         // Of several roles the one that may most counts; a token without any is a student's at best, who needs to be

@@ -87,9 +87,14 @@ impl SecretSet {
         get(&self.keyring)
     }
 
-    /// What the host platform signs its tokens with, where it has no key set.
-    pub fn auth_hs256(&self) -> Option<&Secret> {
-        self.auth_hs256_secret.as_ref().ok()
+    /// What the host platform signs its tokens with, where it has no key set. One that is there and unusable is not
+    /// absent: whoever set it meant it to be asked for.
+    pub fn auth_hs256(&self) -> Result<Option<&Secret>, ConfigError> {
+        match get(&self.auth_hs256_secret) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(ConfigError::Missing { .. }) => Ok(None),
+            Err(invalid) => Err(invalid),
+        }
     }
 
     pub fn zeptomail_token(&self) -> Result<&Secret, ConfigError> {
@@ -166,7 +171,7 @@ mod tests {
         assert_eq!(set.zoom_webhook_secret().map(Secret::expose), Ok("e"));
         assert_eq!(set.oauth_state_secret().map(Secret::expose), Ok("f"));
         assert!(set.keyring().is_ok());
-        assert_eq!(set.auth_hs256().map(Secret::expose), Some("g"));
+        assert_eq!(set.auth_hs256().map(|secret| secret.map(Secret::expose)), Ok(Some("g")));
         assert_eq!(set.zeptomail_token().map(Secret::expose), Ok("h"));
     }
 
@@ -181,7 +186,7 @@ mod tests {
             assert_eq!(set.oauth_state_secret(), Err(missing(fields::OAUTH_STATE_SECRET)));
             assert_eq!(set.keyring().unwrap_err(), missing(fields::TOKEN_ENCRYPTION_KEYS));
             assert_eq!(set.zeptomail_token(), Err(missing(fields::ZEPTOMAIL_TOKEN)));
-            assert_eq!(set.auth_hs256(), None);
+            assert_eq!(set.auth_hs256(), Ok(None));
         }
         let set = SecretSet::parse(r#"{"zoom_client_id":"a"}"#).unwrap();
         assert_eq!(set.zoom_client().unwrap_err().name(), fields::ZOOM_CLIENT_SECRET);

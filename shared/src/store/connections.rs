@@ -95,7 +95,7 @@ pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Times
         .set(attr::LEASE_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::VERSION, number(connection.version))
-        .absent_or_below(attr::LEASE_UNTIL, text(fixed(now)));
+        .free_at(attr::LEASE_UNTIL, now);
     Action::update(Key::Connection(&connection.trainer), changes, guard)
 }
 
@@ -174,9 +174,10 @@ pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
     )
 }
 
-/// Takes that pointer away. It is checked by whoever follows it, so one that comes too late does no harm.
-pub fn forget_zoom_user(zoom_user: &str) -> Action {
-    Action::delete(Key::ZoomUser(zoom_user), Guard::new())
+/// Takes that pointer away; refused when it points to somebody else by now.
+pub fn forget_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
+    let guard = Guard::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
+    Action::delete(Key::ZoomUser(zoom_user), guard)
 }
 
 /// An OAuth attempt between its two requests.
@@ -205,6 +206,19 @@ impl Store {
         let stored =
             self.get(Key::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
         Ok(stored.map(|stored| stored.trainer_id))
+    }
+
+    /// What there is to forget of a connection's Zoom user when the connection goes: nothing where somebody else has
+    /// connected that Zoom user since, whose pointer it is now.
+    pub async fn forgetting_zoom_user(
+        &self,
+        connection: &Connection,
+    ) -> Result<Option<Action>, StoreError> {
+        let zoom_user = &connection.zoom_user.id;
+        let pointed = self.trainer_of_zoom_user(zoom_user).await?;
+        Ok(pointed
+            .filter(|trainer| *trainer == connection.trainer)
+            .map(|trainer| forget_zoom_user(zoom_user, &trainer)))
     }
 
     /// Keeps an OAuth attempt under its nonce.

@@ -162,6 +162,12 @@ impl Store {
 
     /// One page of a partition.
     pub(crate) async fn query(&self, range: Range) -> Result<Page, StoreError> {
+        if let (Some(from), Some(to)) = (&range.from, &range.to)
+            && from > to
+        {
+            // DynamoDB refuses such a range as an error; there is simply nothing in it.
+            return Ok(Page { items: Vec::new(), last: None });
+        }
         let (pk, sk) = match range.index {
             Some(schema::index::BY_OWNER) => (attr::G1PK, attr::G1SK),
             Some(_) => (attr::G2PK, attr::G2SK),
@@ -519,8 +525,10 @@ where
         error,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
     );
-    let server_side =
-        error.raw_response().is_some_and(|response| response.status().is_server_error());
+    // A success that is an error all the same is an answer that broke off on its way.
+    let server_side = error.raw_response().is_some_and(|response| {
+        response.status().is_server_error() || response.status().is_success()
+    });
     if busy_code || unanswered || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {

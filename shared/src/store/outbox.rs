@@ -131,6 +131,7 @@ struct StoredRepair {
     due_at: Timestamp,
     topic: String,
     starts_at: Timestamp,
+    since: Timestamp,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -144,6 +145,8 @@ pub struct Repair {
     /// What the class's meeting is found by at Zoom, beside its mark.
     pub topic: String,
     pub starts_at: Timestamp,
+    /// When it was due first: one that could not be done is put off.
+    pub since: Timestamp,
 }
 
 /// Asks the sweep to look whether Zoom and we still agree about a class: set before Zoom is called,
@@ -155,6 +158,7 @@ pub fn set_repair(repair: &Repair) -> Action {
         due_at: repair.at,
         topic: repair.topic.clone(),
         starts_at: repair.starts_at,
+        since: repair.since,
         ttl: due_ttl(repair.at),
     };
     Action::put(
@@ -185,6 +189,7 @@ impl Store {
                 at: stored.due_at,
                 topic: stored.topic,
                 starts_at: stored.starts_at,
+                since: stored.since,
             })
         };
         Ok(items.into_iter().filter_map(|item| skip_corrupt(read(item))).collect())

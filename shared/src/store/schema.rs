@@ -254,6 +254,7 @@ impl Key<'_> {
 }
 
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
+pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 pub const EVENT_PREFIX: &str = "EVENT#";
 pub const CLICK_PREFIX: &str = "CLICK#";
@@ -290,9 +291,8 @@ pub fn due_partition(queue: Queue, hour: &str) -> String {
     format!("DUE#{}#{hour}", queue.as_str())
 }
 
-/// Zero-padded, so that lists sort as they were written.
 pub fn invitee_prefix(list: InviteeList) -> String {
-    format!("INVITEE#{:010}#", list.0)
+    format!("{INVITEE_PREFIX}{}#", list.0)
 }
 
 /// A class's place among others by start: what a page's cursor points at.

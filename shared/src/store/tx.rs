@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 
 use super::schema::{Key, attr};
+use crate::domain::time::fixed;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -96,6 +98,15 @@ impl Guard {
             name,
             |name, value| format!("(attribute_not_exists({name}) OR {name} < {value})"),
             Some(value),
+        )
+    }
+
+    /// A right that was never taken, or whose time is over at `now`: held until then, free from then on.
+    pub(crate) fn free_at(self, until: &'static str, now: Timestamp) -> Self {
+        self.clause(
+            until,
+            |name, value| format!("(attribute_not_exists({name}) OR {name} <= {value})"),
+            Some(text(fixed(now))),
         )
     }
 

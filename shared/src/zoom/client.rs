@@ -52,6 +52,8 @@ pub struct Access {
 struct ErrorBody {
     code: Option<i64>,
     message: Option<String>,
+    /// Of the OAuth endpoints, which have no `code`.
+    error: Option<String>,
 }
 
 impl Zoom {
@@ -174,8 +176,15 @@ pub(super) struct Answer(Vec<u8>);
 impl Answer {
     /// The answer as JSON. Half a body, or a page of HTML from a proxy, is no answer at all.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ZoomError> {
-        serde_json::from_slice(&self.0)
-            .map_err(|error| ZoomError::Busy { what: format!("unreadable answer: {error}") })
+        // serde's own message may quote what it stumbled over, and an answer may hold tokens.
+        serde_json::from_slice(&self.0).map_err(|error| ZoomError::Busy {
+            what: format!(
+                "unreadable answer: {:?} error at line {} column {}",
+                error.classify(),
+                error.line(),
+                error.column()
+            ),
+        })
     }
 }
 
@@ -186,7 +195,13 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ZoomError {
     }
     let body: Option<ErrorBody> = serde_json::from_slice(bytes).ok();
     let code = body.as_ref().and_then(|body| body.code);
+    let oauth_error = body.as_ref().and_then(|body| body.error.as_deref());
     match (status.as_u16(), code) {
+        // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also seen as `invalid_request`. Nothing but
+        // these words ends a grant: a proxy's page with the same status does not.
+        (400, None) if matches!(oauth_error, Some("invalid_grant" | "invalid_request")) => {
+            ZoomError::Reconnect
+        }
         (401, _) | (_, Some(124)) => ZoomError::Unauthorized,
         (_, Some(4711)) => ZoomError::MissingScopes(scopes_in(
             body.and_then(|body| body.message).as_deref().unwrap_or_default(),
@@ -237,6 +252,13 @@ mod tests {
                 400,
                 r#"{"code":300,"message":"Validation Failed.","errors":[]}"#,
                 "Rejected { status: 400, code: Some(300) }",
+            ),
+            (400, r#"{"reason":"Invalid Token!","error":"invalid_grant"}"#, "Reconnect"),
+            (400, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#, "Reconnect"),
+            (
+                400,
+                r#"{"reason":"Unsupported grant type.","error":"unsupported_grant_type"}"#,
+                "Rejected { status: 400, code: None }",
             ),
             (400, "<html>", "Rejected { status: 400, code: None }"),
             (502, "<html>", r#"Busy { what: "status 502" }"#),

@@ -112,8 +112,7 @@ impl Zoom {
     ) -> Result<Grant, ZoomError> {
         let body: TokenBody = match self.oauth(app, "token", form, now).await {
             Ok(answer) => answer.json()?,
-            // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also seen as `invalid_request`.
-            Err(ZoomError::Rejected { status: 400, .. }) => return Err(ZoomError::Reconnect),
+            // The app's own credentials, which no trainer can mend by connecting again.
             Err(ZoomError::Unauthorized) => {
                 return Err(ZoomError::Rejected { status: 401, code: None });
             }

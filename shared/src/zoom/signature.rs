@@ -50,7 +50,7 @@ pub fn sign(
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Signature, jsonwebtoken::errors::Error> {
-    crate::auth::install_crypto();
+    crate::jwt::install_crypto();
     let issued = now.saturating_sub(SKEW).unwrap_or(now);
     let life = until.duration_since(issued).clamp(SHORTEST + SKEW, LONGEST);
     let expires_at = issued.saturating_add(life).unwrap_or(issued);

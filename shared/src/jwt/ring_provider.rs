@@ -196,8 +196,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::install_crypto;
-    use super::super::testing::Signer;
     use super::*;
+    use crate::auth::testing::Signer;
 
     #[test]
     fn what_it_signs_it_verifies() {

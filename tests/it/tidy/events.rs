@@ -1,0 +1,135 @@
+//! The event files: each is one that its function takes. They are what `cargo lambda invoke` and `sam local invoke` are
+//! given, and examples of what the functions are called with.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use lambda_http::Context;
+use serde_json::{Value, json};
+use shared::handlers::{DETAIL_TYPES, SCHEDULES, matching};
+use shared::secret::Secret;
+
+use super::layers::functions;
+use super::source::{files, root};
+use crate::world::World;
+
+/// An event and the function that its file names: `events/<function>.<case>.json`.
+struct Event {
+    file: String,
+    function: String,
+    body: Value,
+}
+
+fn events() -> Vec<Event> {
+    let read = |path: &std::path::PathBuf| {
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let parts: Vec<_> = file.split('.').collect();
+        let [function, _, "json"] = parts[..] else {
+            panic!("{file} is not <function>.<case>.json")
+        };
+        let text = fs::read_to_string(path).expect("a text");
+        let body = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        Event { function: function.to_owned(), body, file }
+    };
+    files(&root().join("events")).iter().map(read).collect()
+}
+
+impl Event {
+    /// By the HTTP API or by a function URL, whose events have the same shape.
+    fn is_http(&self) -> bool {
+        self.body["version"] == "2.0"
+    }
+
+    fn is_by_url(&self) -> bool {
+        self.body["routeKey"] == "$default"
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+#[test]
+fn every_function_and_every_kind_has_an_event() {
+    let events = events();
+    let mut named: Vec<_> = events.iter().map(|event| event.function.clone()).collect();
+    named.dedup();
+    assert_eq!(named, functions());
+    let mut kinds: Vec<_> = events
+        .iter()
+        .filter(|event| event.function == "directory" && !event.is_http())
+        .map(|event| event.body["detail-type"].as_str().expect("a kind"))
+        .collect();
+    kinds.sort_unstable();
+    let mut known = DETAIL_TYPES.to_vec();
+    known.sort_unstable();
+    assert_eq!(kinds, known);
+    for schedule in SCHEDULES {
+        let scheduled = |event: &&Event| event.function == schedule.function;
+        let event = events.iter().find(scheduled).expect("an event");
+        assert_eq!(event.body["detail-type"], "Scheduled Event", "{}", event.file);
+    }
+}
+
+#[test]
+fn every_http_event_says_the_same_everywhere() {
+    for event in events().iter().filter(|event| event.is_http()) {
+        let (file, path) = (&event.file, event.text("/rawPath"));
+        assert_eq!(event.text("/requestContext/http/path"), path, "{file}");
+        assert_eq!(event.text("/routeKey"), event.text("/requestContext/routeKey"), "{file}");
+        if event.is_by_url() {
+            assert_eq!(event.function, "webhook", "{file}");
+            continue;
+        }
+        let method = event.text("/requestContext/http/method");
+        let (route, named) = matching(method, path).unwrap_or_else(|| panic!("{file}: no route"));
+        assert_eq!(route.function, event.function, "{file}");
+        assert_eq!(event.text("/routeKey"), format!("{method} {}", route.path), "{file}");
+        let named: BTreeMap<_, _> = named.into_iter().collect();
+        assert_eq!(event.body.get("pathParameters").unwrap_or(&json!({})), &json!(named), "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_is_taken_by_its_function() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    let service = world.service().await;
+    for mut event in events() {
+        let (file, function) = (event.file.clone(), event.function.clone());
+        let invoke = |body| world.stack.functions.invoke(&function, body, Context::default());
+        if !event.is_http() {
+            invoke(event.body).await.unwrap_or_else(|error| panic!("{file}: {error}"));
+            continue;
+        }
+        // Anew each time: one of the events disconnects.
+        world.connect_zoom(&trainer, "app").await;
+        let refused = invoke(event.body.clone()).await.expect("an answer");
+        assert_eq!(refused["statusCode"], 401, "{file}: nobody has signed it yet: {refused}");
+
+        if event.is_by_url() {
+            let secret = Secret::new(local::settings::WEBHOOK_SECRET);
+            let at = event.text("/headers/x-zm-request-timestamp").to_owned();
+            let signed = shared::zoom::webhook::sign(&secret, &at, event.text("/body").as_bytes());
+            event.body["headers"]["x-zm-signature"] = json!(signed);
+        } else {
+            let token = match (&*function, event.text("/rawPath")) {
+                ("directory", _) => &service,
+                (_, path) if path.starts_with("/v1/me/") => &student,
+                _ => &trainer,
+            };
+            event.body["headers"]["authorization"] = json!(format!("Bearer {token}"));
+        }
+        // The one address that only the deployment knows.
+        if let Some(text) = event.body["body"].as_str() {
+            let redirect = format!("{}/callback", world.stack.base_url);
+            let text = text.replace("https://app.example.com/zoom/callback", &redirect);
+            event.body["body"] = json!(text);
+        }
+        let answer = invoke(event.body).await.expect("an answer");
+        let status = answer["statusCode"].as_u64().expect("a status");
+        // The class that some speak of is made up.
+        let unknown = answer["body"].as_str().is_some_and(|body| body.contains("\"not_found\""));
+        assert!(status < 300 || unknown, "{file}: {answer}");
+    }
+}

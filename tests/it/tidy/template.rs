@@ -1,0 +1,447 @@
+//! `template.yaml` against the code: what the code needs is there, and nothing that it does not need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use local::template::{Resource, Template, target};
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::config::{Env, names};
+use shared::handlers::function::Deps;
+use shared::handlers::{
+    DETAIL_TYPES, ROUTES, SCHEDULES, connect, directory, disconnect, join, reminder_sweep,
+    session_cancel, session_save, sessions, webhook,
+};
+use shared::random::Random;
+use shared::store::schema::{attr, index};
+
+use super::layers::functions;
+use super::nothing_wrong;
+use super::source::root;
+
+fn template() -> Template {
+    let text = fs::read_to_string(root().join("template.yaml")).expect("template.yaml");
+    Template::parse(&text).expect("a template")
+}
+
+/// The functions of the template by the folder that each is built from.
+fn deployed(template: &Template) -> BTreeMap<String, Resource<'_>> {
+    let code = |function: &Resource<'_>| {
+        let folder = function.property("CodeUri").as_str().expect("a folder");
+        let folder = folder.strip_prefix("target/lambda/").expect("where cargo-lambda builds");
+        folder.strip_suffix('/').expect("a folder").to_owned()
+    };
+    template
+        .of_type("AWS::Serverless::Function")
+        .map(|function| (code(&function), function))
+        .collect()
+}
+
+/// Its triggers of one kind.
+fn events<'a>(function: &Resource<'a>, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    let all = function.property("Events").as_object().into_iter().flatten();
+    all.filter(move |(_, event)| event["Type"] == kind).map(|(_, event)| &event["Properties"])
+}
+
+/// Its variables, those for all functions included.
+fn environment(template: &Template, function: &Resource<'_>) -> BTreeMap<String, Value> {
+    let all = &template.root()["Globals"]["Function"]["Environment"]["Variables"];
+    let own = &function.property("Environment")["Variables"];
+    let pairs = [all, own].into_iter().filter_map(Value::as_object).flatten();
+    pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+#[test]
+fn every_function_is_deployed_under_its_name_and_none_more() {
+    let template = template();
+    let deployed = deployed(&template);
+    assert_eq!(deployed.keys().cloned().collect::<Vec<_>>(), functions());
+    let globals = &template.root()["Globals"]["Function"];
+    assert_eq!(globals["Runtime"], "provided.al2023");
+    assert_eq!(globals["Architectures"], json!(["arm64"]));
+    assert_eq!(globals["Handler"], "bootstrap");
+    for (name, function) in deployed {
+        let id: String = name
+            .split('-')
+            .map(|word| word[..1].to_uppercase() + &word[1..])
+            .chain(["Function".to_owned()])
+            .collect();
+        assert_eq!(function.id, id);
+        let named = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{name}") });
+        assert_eq!(function.property("FunctionName"), &named);
+        assert!(function.property("MemorySize").is_u64(), "{name} has no memory of its own");
+    }
+}
+
+#[test]
+fn every_route_leads_to_its_function_and_none_more() {
+    let template = template();
+    let mut declared = BTreeSet::new();
+    for (name, function) in deployed(&template) {
+        for route in events(&function, "HttpApi") {
+            assert_eq!(target(&route["ApiId"]), Some("HttpApi"), "{route}");
+            let part = |part: &str| route[part].as_str().expect("a route").to_owned();
+            let route = (part("Method"), part("Path"), name.clone());
+            assert!(declared.insert(route.clone()), "{route:?} is there twice");
+        }
+    }
+    let own = |text: &str| text.to_owned();
+    let coded: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (own(route.method), own(route.path), own(route.function)))
+        .collect();
+    assert_eq!(declared, coded);
+}
+
+#[test]
+fn every_schedule_runs_its_function_and_none_more() {
+    let template = template();
+    let mut declared = BTreeSet::new();
+    for (name, function) in deployed(&template) {
+        for schedule in events(&function, "ScheduleV2") {
+            let rate = schedule["ScheduleExpression"].as_str().expect("a rate");
+            let minutes = rate.strip_prefix("rate(").and_then(|rate| rate.split_once(" minute"));
+            let minutes: u64 = minutes.and_then(|(n, _)| n.parse().ok()).expect("minutes");
+            declared.insert((name.clone(), minutes));
+            let timeout = function.property("Timeout").as_u64().expect("a time-out");
+            assert!(timeout < 60 * minutes, "two runs of {name} may overlap");
+        }
+    }
+    let coded: BTreeSet<_> = SCHEDULES
+        .iter()
+        .map(|schedule| (schedule.function.to_owned(), u64::from(schedule.every_minutes)))
+        .collect();
+    assert_eq!(declared, coded);
+}
+
+#[test]
+fn only_zoom_has_an_address_of_its_own() {
+    let template = template();
+    let open: Vec<_> = deployed(&template)
+        .into_iter()
+        .filter(|(_, function)| !function.property("FunctionUrlConfig").is_null())
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(open, ["webhook"]);
+}
+
+#[test]
+fn the_directory_hears_every_kind_of_event_and_none_more() {
+    let template = template();
+    let directory = deployed(&template)["directory"];
+    let rules: Vec<_> = events(&directory, "EventBridgeRule").collect();
+    let [rule] = rules[..] else { panic!("{rules:?}") };
+    assert_eq!(rule["Pattern"], json!({ "detail-type": DETAIL_TYPES }));
+    for queue in
+        [&rule["DeadLetterConfig"]["Arn"], &directory.property("DeadLetterQueue")["TargetArn"]]
+    {
+        assert_eq!(target(queue), Some("DirectoryDeadLetterQueue"));
+    }
+}
+
+#[test]
+fn an_answer_comes_before_the_api_gives_up() {
+    const API_SECONDS: u64 = 30;
+    let template = template();
+    for (name, function) in deployed(&template) {
+        let timeout = function.property("Timeout").as_u64().expect("a time-out of its own");
+        assert!(
+            events(&function, "HttpApi").next().is_none() || timeout < API_SECONDS,
+            "{name} may take {timeout} s"
+        );
+    }
+}
+
+/// The variables that a function reads, given these.
+type Asked = fn(&[(String, String)]) -> Vec<&'static str>;
+
+fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
+    let lambda = [names::AWS_REGION, names::AWS_ACCESS_KEY_ID, names::AWS_SECRET_ACCESS_KEY];
+    let lambda = lambda.map(|name| (name.to_owned(), "set-by-lambda".to_owned()));
+    let env = Env::from_pairs(variables.iter().cloned().chain(lambda));
+    let clock = Clock::standing(crate::world::START.parse().expect("a time"));
+    if let Err(error) = D::new(&env, &clock, &Random::seeded(1)) {
+        panic!("{error}");
+    }
+    // Every `main` starts the telemetry, with the same environment.
+    env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
+}
+
+const ASKED: [(&str, Asked); 9] = [
+    ("connect", asked::<connect::Deps>),
+    ("directory", asked::<directory::Deps>),
+    ("disconnect", asked::<disconnect::Deps>),
+    ("join", asked::<join::Deps>),
+    ("reminder-sweep", asked::<reminder_sweep::Deps>),
+    ("session-cancel", asked::<session_cancel::Deps>),
+    ("session-save", asked::<session_save::Deps>),
+    ("sessions", asked::<sessions::Deps>),
+    ("webhook", asked::<webhook::Deps>),
+];
+
+/// A value that a variable may have once deployed: the parameter's default, or something that serves as an id, a name
+/// and an address.
+fn sample(template: &Template, value: &Value) -> String {
+    let default = target(value).map(|id| &template.root()["Parameters"][id]["Default"]);
+    match default {
+        Some(Value::String(text)) if !text.is_empty() => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => "https://example.com/something".to_owned(),
+    }
+}
+
+#[test]
+fn every_function_is_given_what_it_reads_and_none_more() {
+    let template = template();
+    let deployed = deployed(&template);
+    assert_eq!(ASKED.map(|(name, _)| name.to_owned()).to_vec(), functions());
+    let mut wrong = Vec::new();
+    for (name, asked) in ASKED {
+        let environment = environment(&template, &deployed[name]);
+        let variables: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (name.clone(), sample(&template, value)))
+            .collect();
+        // Lambda itself sets the SDKs' variables.
+        let asked: BTreeSet<String> = asked(&variables)
+            .into_iter()
+            .filter(|name| !name.starts_with("AWS_"))
+            .map(str::to_owned)
+            .collect();
+        let given: BTreeSet<String> = environment.into_keys().collect();
+        let say = |names: Vec<&String>, what| {
+            (!names.is_empty()).then(|| format!("{name} {what} {names:?}"))
+        };
+        wrong.extend(say(asked.difference(&given).collect(), "reads but is not given"));
+        wrong.extend(say(given.difference(&asked).collect(), "is given but does not read"));
+    }
+    nothing_wrong(&wrong);
+}
+
+/// Every resource that a part of the template refers to.
+fn referred<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    found.extend(target(value));
+    match value {
+        Value::Object(map) => {
+            if let Some(text) = map.get("Fn::Sub").and_then(Value::as_str) {
+                let named =
+                    text.split("${").skip(1).filter_map(|rest| rest.split(['}', '.']).next());
+                found.extend(named);
+            }
+            map.values().for_each(|value| referred(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| referred(value, found)),
+        _ => {}
+    }
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |values| values.iter().collect())
+}
+
+#[test]
+fn every_right_is_named_and_none_reaches_further_than_the_code() {
+    let template = template();
+    // Which variable lets a function find a resource, and which actions on it there may be.
+    let reached = [
+        ("MainTable", names::TABLE_NAME, "dynamodb:"),
+        ("TokensTable", names::TOKENS_TABLE_NAME, "dynamodb:"),
+        ("OutboxQueue", names::OUTBOX_QUEUE_URL, "sqs:"),
+        ("OutboxDeadLetterQueue", names::OUTBOX_DLQ_URL, "sqs:"),
+        ("ConfigSecret", names::CONFIG_SECRET_ID, "secretsmanager:GetSecretValue"),
+    ];
+    let indexes = [index::BY_OWNER, index::BY_AUDIENCE].map(|name| format!("/index/{name}"));
+    let mut wrong = Vec::new();
+    for (name, function) in deployed(&template) {
+        let environment = environment(&template, &function);
+        for statement in
+            list(function.property("Policies")).iter().flat_map(|policy| list(&policy["Statement"]))
+        {
+            let mut say =
+                |what: String| wrong.push(format!("{name}, {}: {what}", statement["Sid"]));
+            if statement["Effect"] != "Allow" || !statement["Sid"].is_string() {
+                say("a right is allowed by name, and what is not is refused".to_owned());
+            }
+            let mut resources = BTreeSet::new();
+            referred(&statement["Resource"], &mut resources);
+            if resources.is_empty() || statement["Resource"].to_string().contains('*') {
+                say(format!("{} is not one resource", statement["Resource"]));
+            }
+            for part in list(&statement["Resource"]) {
+                let index = part["Fn::Sub"]
+                    .as_str()
+                    .and_then(|arn| arn.split_once('}'))
+                    .map(|(_, rest)| rest);
+                if index.is_some_and(|index| !indexes.iter().any(|known| known == index)) {
+                    say(format!("{part} is no index"));
+                }
+            }
+            for resource in resources {
+                let known = reached.iter().find(|(id, _, _)| *id == resource);
+                let Some((_, variable, actions)) = known else {
+                    say(format!("nothing is done with {resource}"));
+                    continue;
+                };
+                if !environment.contains_key(*variable) {
+                    say(format!("it has rights on {resource} and no {variable}"));
+                }
+                for action in list(&statement["Action"]) {
+                    let action = action.as_str().unwrap_or_default();
+                    if !action.starts_with(actions)
+                        || action.contains('*')
+                        || action.ends_with(":Scan")
+                    {
+                        say(format!("{action} on {resource}"));
+                    }
+                }
+            }
+        }
+        // A managed policy is a string, and one of SAM's templates has a name instead of statements.
+        if list(function.property("Policies")).iter().any(|policy| !policy["Statement"].is_array())
+        {
+            wrong.push(format!("{name}: a policy whose rights do not stand here"));
+        }
+        // However it is referred to: who does not read it must not know where it is.
+        let mut everything = BTreeSet::new();
+        referred(function.definition, &mut everything);
+        for (resource, variable, _) in reached {
+            if everything.contains(resource) && !environment.contains_key(variable) {
+                wrong.push(format!("{name}: {resource} without {variable}"));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn the_tables_are_the_schema() {
+    let template = template();
+    let text = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+    let keys = |pk: &str, sk: &str| json!([{ "AttributeName": pk, "KeyType": "HASH" }, { "AttributeName": sk, "KeyType": "RANGE" }]);
+    let indexed = |name: &str, pk: &str, sk: &str| json!({ "IndexName": name, "KeySchema": keys(pk, sk), "Projection": { "ProjectionType": "ALL" } });
+    let tables: BTreeMap<_, _> =
+        template.of_type("AWS::DynamoDB::Table").map(|table| (table.id, table)).collect();
+    assert_eq!(tables.keys().copied().collect::<Vec<_>>(), ["MainTable", "TokensTable"]);
+
+    let main = tables["MainTable"];
+    let names = [attr::PK, attr::SK, attr::G1PK, attr::G1SK, attr::G2PK, attr::G2SK];
+    assert_eq!(main.property("AttributeDefinitions"), &json!(names.map(text)));
+    let indexes = json!([
+        indexed(index::BY_OWNER, attr::G1PK, attr::G1SK),
+        indexed(index::BY_AUDIENCE, attr::G2PK, attr::G2SK),
+    ]);
+    assert_eq!(main.property("GlobalSecondaryIndexes"), &indexes);
+
+    let tokens = tables["TokensTable"];
+    assert_eq!(tokens.property("AttributeDefinitions"), &json!([attr::PK, attr::SK].map(text)));
+    assert!(tokens.property("GlobalSecondaryIndexes").is_null());
+
+    for (id, table) in tables {
+        assert_eq!(table.property("KeySchema"), &keys(attr::PK, attr::SK), "{id}");
+        let ttl = json!({ "AttributeName": attr::TTL, "Enabled": true });
+        assert_eq!(table.property("TimeToLiveSpecification"), &ttl, "{id}");
+        assert_eq!(table.property("BillingMode"), "PAY_PER_REQUEST", "{id}");
+        assert_eq!(table.property("DeletionProtectionEnabled"), true, "{id}");
+        assert_eq!(table.property("SSESpecification")["SSEType"], "KMS", "{id}");
+        let recovery =
+            &table.property("PointInTimeRecoverySpecification")["PointInTimeRecoveryEnabled"];
+        assert_eq!(recovery, true, "{id}");
+        assert_eq!(table.definition["DeletionPolicy"], "Retain", "{id}");
+        assert_eq!(table.definition["UpdateReplacePolicy"], "Retain", "{id}");
+    }
+}
+
+#[test]
+fn a_dead_letter_lies_as_long_as_a_message_may() {
+    let template = template();
+    let retention = |id: &str| {
+        let queue = template.resource(id).expect("a queue");
+        queue.property("MessageRetentionPeriod").as_u64().expect("seconds")
+    };
+    for queue in template.of_type("AWS::SQS::Queue") {
+        let Some(dead) = target(&queue.property("RedrivePolicy")["deadLetterTargetArn"]) else {
+            continue;
+        };
+        // A message keeps its age when it moves.
+        assert!(retention(dead) >= retention(queue.id), "{}", queue.id);
+    }
+}
+
+#[test]
+fn every_log_ends_some_day() {
+    let template = template();
+    let groups: Vec<_> = template.of_type("AWS::Logs::LogGroup").collect();
+    assert!(!groups.is_empty());
+    for group in groups {
+        assert_eq!(
+            target(group.property("RetentionInDays")),
+            Some("LogRetentionDays"),
+            "{}",
+            group.id
+        );
+    }
+}
+
+/// What `samconfig.toml` sets for a deployment, by parameter.
+fn overrides(environment: &str) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(root().join("samconfig.toml")).expect("samconfig.toml");
+    let header = format!("[{environment}.deploy.parameters]\n");
+    let section =
+        text.split_once(&header).expect("a section").1.split("\n[").next().unwrap_or_default();
+    let list = section.split_once("parameter_overrides = [").expect("a list").1;
+    let lines = list.lines().map_while(|line| if line == "]" { None } else { Some(line.trim()) });
+    lines
+        .filter_map(|line| line.strip_prefix('"')?.strip_suffix("\",")?.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A number and its text are the same to CloudFormation.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[test]
+fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
+    let template = template();
+    let parameters = template.root()["Parameters"].as_object().expect("parameters");
+    for (name, parameter) in parameters {
+        assert!(parameter["Description"].is_string(), "{name} is not explained");
+        let patterned = parameter["Type"] == "Number"
+            || parameter["AllowedPattern"].is_string()
+            || parameter["AllowedValues"].is_array();
+        assert!(patterned, "{name} takes any text");
+    }
+    for environment in ["dev", "prod"] {
+        let set = overrides(environment);
+        for (name, parameter) in parameters {
+            assert!(
+                set.contains_key(name) || parameter.get("Default").is_some(),
+                "{environment} does not set {name}"
+            );
+        }
+        for (name, value) in set {
+            let parameter = parameters.get(&name);
+            let parameter = parameter.unwrap_or_else(|| panic!("{environment} sets {name}"));
+            let values = if parameter["Type"] == "CommaDelimitedList" {
+                value.split(',').collect()
+            } else {
+                vec![&*value]
+            };
+            for value in values {
+                let rule = match &parameter["AllowedValues"] {
+                    Value::Array(values) => {
+                        json!({ "enum": values.iter().map(text).collect::<Vec<_>>() })
+                    }
+                    _ => {
+                        json!({ "pattern": parameter["AllowedPattern"].as_str().unwrap_or("^[0-9]+$") })
+                    }
+                };
+                assert!(
+                    jsonschema::is_valid(&rule, &json!(value)),
+                    "{environment}: {name}={value}"
+                );
+            }
+        }
+    }
+}
