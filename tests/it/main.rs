@@ -13,6 +13,7 @@ mod cancel;
 mod connect;
 mod directory;
 mod edit;
+mod openapi;
 mod reads;
 mod repair;
 mod save;
