@@ -57,9 +57,16 @@ pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { path };
-        Refusal::Invalid(vec![FieldError::new(field, without_position(&error.into_inner()))])
+        let path = Some(error.path().to_string()).filter(|path| path != ".");
+        let message = without_position(&error.into_inner());
+        // Serde puts what is missing in its message and the place where it is missing in the path.
+        let missing =
+            message.strip_prefix("missing field `").and_then(|name| name.strip_suffix('`'));
+        Refusal::Invalid(vec![match (path, missing) {
+            (Some(path), Some(name)) => FieldError::new(format!("{path}.{name}"), "is required"),
+            (None, Some(name)) => FieldError::new(name, "is required"),
+            (path, None) => FieldError::new(path.unwrap_or_else(|| "body".to_owned()), message),
+        }])
     })?;
     reader.end().map_err(|_| Refusal::field("body", "has something behind its end"))?;
     Ok(value)
@@ -198,6 +205,8 @@ mod tests {
         };
         assert_eq!(field(r#"{"invitees":[{"email":"a"},{"email":7}]}"#), "invitees[1].email");
         assert_eq!(field(r#"{"invitees":[],"titel":"x"}"#), "titel");
+        assert_eq!(field("{}"), "invitees");
+        assert_eq!(field(r#"{"invitees":[{"email":"a"},{}]}"#), "invitees[1].email");
         assert_eq!(field("nonsense"), "body");
         assert_eq!(field(r#"{"invitees":[]} {}"#), "body");
         assert_eq!(field(""), "body");

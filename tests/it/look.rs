@@ -249,3 +249,22 @@ fn plain(value: AttributeValue) -> Value {
         other => panic!("no item of ours holds {other:?}"),
     }
 }
+
+impl World {
+    /// A request with a body that is not JSON, or with bytes for it.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Vec<u8>,
+    ) -> Answer {
+        let http = shared::net::http_client("live-classes/tests").expect("a client");
+        let request =
+            http.request(method, format!("{}{path}", self.stack.base_url)).bearer_auth(token);
+        let request = request.header("content-type", "application/x-ndjson").body(body);
+        let answer = request.send().await.expect("the stack answers");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Answer { status, headers, text: answer.text().await.expect("a whole answer") }
+    }
+}

@@ -4,17 +4,22 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
 mod direct;
+mod look;
 mod world;
 
 mod attendance;
 mod callers;
 mod cancel;
 mod connect;
+mod directory;
 mod edit;
-mod look;
+mod openapi;
 mod reads;
+mod repair;
 mod save;
 mod smoke;
 mod teach;
 mod tidy;
 mod token;
+mod usage;
+mod zoom_spec;

@@ -11,7 +11,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session, Status};
 use crate::domain::time::whole_milli;
 use crate::store::outbox::Repair;
-use crate::store::schema::{Key, Queue, limit};
+use crate::store::schema::{Key, limit};
 use crate::store::sessions::Claim;
 use crate::store::{counters, intents, outbox, sessions};
 
@@ -31,7 +31,8 @@ pub struct Report {
 /// Repairs what is due at `now`. One that cannot be repaired yet does not keep the others waiting.
 pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
     let mut report = Report::default();
-    for repair in tools.store.due_repairs(now).await? {
+    let (repairs, done) = tools.store.due_repairs(now).await?;
+    for repair in repairs {
         report.due += 1;
         match mend(tools, &repair, now).await {
             Ok(()) => {
@@ -45,7 +46,7 @@ pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
             }
         }
     }
-    tools.store.swept(Queue::Repair, now).await?;
+    tools.store.swept(done, now).await?;
     tracing::info!(
         event = "repair_sweep.done",
         due = report.due,
