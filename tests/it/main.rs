@@ -4,9 +4,11 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
 mod direct;
+mod log;
 mod world;
 
 mod callers;
+mod config;
 mod connect;
 mod smoke;
 mod teach;
