@@ -4,12 +4,14 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
 mod direct;
+mod log;
 mod look;
 mod world;
 
 mod attendance;
 mod callers;
 mod cancel;
+mod config;
 mod connect;
 mod directory;
 mod edit;
