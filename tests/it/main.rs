@@ -14,6 +14,7 @@ mod directory;
 mod edit;
 mod reads;
 mod repair;
+mod repeat;
 mod save;
 mod smoke;
 mod teach;
