@@ -89,6 +89,23 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
+/// Whether a request would rather have `wanted` than `otherwise`, by its `Accept` (RFC 9110, section 12.5.1): it names
+/// it, and not with a lower weight. A range such as `*/*` names nothing, and gets what there is without asking.
+pub fn prefers(request: &Request, wanted: &str, otherwise: &str) -> bool {
+    let accept = header(request, "accept").unwrap_or_default();
+    let weight = |name: &str| {
+        let mut ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
+        ranges.find_map(|mut parts| {
+            let is_named = parts.next()?.eq_ignore_ascii_case(name);
+            let given = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+            is_named.then(|| given.unwrap_or(1.0))
+        })
+    };
+    weight(wanted).is_some_and(|weighed| {
+        weighed > 0.0 && weight(otherwise).is_none_or(|other| weighed >= other)
+    })
+}
+
 /// A query parameter; an empty one counts as absent.
 pub fn query(request: &Request, name: &str) -> Option<String> {
     let parameters = request.query_string_parameters_ref()?;

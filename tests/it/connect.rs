@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Secretsmanager, Zoom};
 use local::faults::{Fault, Kind};
@@ -605,8 +604,7 @@ async fn disconnecting_forgets_the_tokens_whatever_zoom_says() {
     }
     // Already gone at Zoom.
     let connection = world.connect_zoom(&trainer, "app").await;
-    let user = json!({"user": connection["zoom_email"]});
-    world.call(Method::POST, "/zoom/sim/deauthorize", "", Some(user), &[]).await.expect(200);
+    world.deauthorize_unheard(connection["zoom_email"].as_str().expect("an address")).await;
     world.delete(&trainer, CONNECTION).await.expect(204);
     assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
 }

@@ -7,11 +7,13 @@ mod direct;
 mod look;
 mod world;
 
+mod attendance;
 mod callers;
 mod cancel;
 mod connect;
 mod directory;
 mod edit;
+mod openapi;
 mod reads;
 mod repair;
 mod repeat;

@@ -1,7 +1,6 @@
 //! A fresh token: one refresh however many need it, nothing lost when a refresher dies, and keys that rotate.
 
 use futures::future::{join, join_all};
-use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Secretsmanager, Sqs, Zoom};
 use local::faults::{Fault, Kind};
@@ -46,15 +45,6 @@ async fn notices(world: &World) -> Vec<Item> {
 /// Whether Zoom has a grant for anybody.
 fn grant_lives(world: &World) -> bool {
     world.stack.zoom.snapshot()["grants"].as_object().is_some_and(|grants| !grants.is_empty())
-}
-
-/// The trainer takes the app out of their Zoom account.
-async fn deauthorize(world: &World) {
-    // The event that would tell of it is lost: what is left is a grant that Zoom refuses.
-    let lost = json!({"webhooks": {"drop": 1}});
-    world.call(Method::POST, "/zoom/sim/knobs", "", Some(lost), &[]).await.expect(200);
-    let user = json!({"user": "trainer@app.zoom.test"});
-    world.call(Method::POST, "/zoom/sim/deauthorize", "", Some(user), &[]).await.expect(200);
 }
 
 fn token_calls(world: &World) -> u64 {
@@ -302,7 +292,7 @@ async fn zoom_failing_to_refresh_is_told_and_the_next_one_tries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_grant_is_told_once_even_if_the_queue_is_down() {
     let (world, trainer) = connected().await;
-    deauthorize(&world).await;
+    world.deauthorize_unheard("trainer@app.zoom.test").await;
     fault(&world, Fault::new(Sqs, "*", Kind::Error).times(50));
     let all = (0..20).map(|n| world.post(&trainer, SESSIONS, class(26 + n)));
     for answer in join_all(all).await {
@@ -317,7 +307,7 @@ async fn a_dead_grant_is_told_once_even_if_the_queue_is_down() {
 async fn a_late_invalid_grant_does_not_end_a_newer_grant() {
     let (world, trainer) = connected().await;
     world.advance(SignedDuration::from_hours(2));
-    deauthorize(&world).await;
+    world.deauthorize_unheard("trainer@app.zoom.test").await;
     let slow = Fault { delay_ms: Some(800), ..Fault::new(Zoom, "token", Kind::Late) };
     fault(&world, slow.by("session-save"));
     let save = world.post(&trainer, SESSIONS, class(26));

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::{Options, Stack};
+use local::zoom::{Turn, WebhookTurn};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::random::Random;
@@ -133,6 +134,14 @@ impl World {
                 .unwrap_or_default()
         };
         (part("code"), part("state"))
+    }
+
+    /// A Zoom user takes the app out of their account, and the event that would tell us never arrives.
+    pub(crate) async fn deauthorize_unheard(&self, zoom_email: &str) {
+        let webhooks = WebhookTurn { drop: Some(1), ..WebhookTurn::default() };
+        self.stack.zoom.turn_knobs(Turn { webhooks, ..Turn::default() });
+        let user = json!({"user": zoom_email});
+        self.call(Method::POST, "/zoom/sim/deauthorize", "", Some(user), &[]).await.expect(200);
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {

@@ -4,6 +4,7 @@
 //! asks `domain` what follows, and commits it; what must happen outside happens before the commit only where
 //! its result is part of it (a meeting at Zoom), and then an intent was stored first.
 
+pub mod attendance;
 pub mod connect;
 pub mod directory;
 pub mod disconnect;

@@ -3,6 +3,7 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod attendance;
 pub mod clicks;
 pub mod connections;
 pub mod counters;

@@ -9,8 +9,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
-    DETAIL_TYPES, ROUTES, SCHEDULES, connect, directory, disconnect, join, reminder_sweep,
-    session_cancel, session_save, sessions, webhook,
+    DETAIL_TYPES, ROUTES, SCHEDULES, attendance, connect, directory, disconnect, join,
+    reminder_sweep, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{attr, index};
@@ -167,7 +167,8 @@ fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
     env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const ASKED: [(&str, Asked); 9] = [
+const ASKED: [(&str, Asked); 10] = [
+    ("attendance", asked::<attendance::Deps>),
     ("connect", asked::<connect::Deps>),
     ("directory", asked::<directory::Deps>),
     ("disconnect", asked::<disconnect::Deps>),
