@@ -18,6 +18,7 @@ mod edit;
 mod openapi;
 mod reads;
 mod repair;
+mod repeat;
 mod save;
 mod smoke;
 mod teach;
