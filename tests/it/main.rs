@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
 mod direct;
+mod lesson;
 mod look;
 mod world;
 
@@ -22,4 +23,5 @@ mod teach;
 mod tidy;
 mod token;
 mod usage;
+mod zoom_examples;
 mod zoom_spec;
