@@ -404,8 +404,7 @@ impl Described {
             Some(kind) => {
                 let schema = &response["content"][kind]["schema"];
                 assert!(schema.is_object(), "{name} is not described as {kind}");
-                let is_json = kind.ends_with("json");
-                let body = if is_json { answer.json() } else { json!(answer.text) };
+                let body = answer.json();
                 assert_eq!(
                     self.spec.misfits(schema, &body),
                     Vec::<String>::new(),
@@ -450,11 +449,8 @@ async fn the_running_system_answers_as_described() {
 
     // Nobody, and the wrong ones.
     for route in ROUTES {
-        let path = route
-            .path
-            .replace("{id}", "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa")
-            .replace("{attendee_id}", "att_aaaaaaaaaaaaaaaaaaaaaaaaaa")
-            .replace("{user_id}", "u");
+        let path =
+            route.path.replace("{id}", "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa").replace("{user_id}", "u");
         let method: Method = route.method.parse().expect("a method");
         api.ask(method, &path, "", None, &[]).await.refused(401, "unauthenticated");
     }
@@ -554,22 +550,13 @@ async fn the_running_system_answers_as_described() {
     assert_ne!(timeline["items"], json!([]));
     let attendance = format!("{path}/attendance");
     let report = api.get(&trainer, &attendance).await.expect(200);
-    api.get(&trainer, &format!("{attendance}?format=csv")).await;
-    api.get(&trainer, &format!("{attendance}?format=pdf")).await.refused(422, "validation_failed");
-    api.get(&student, &attendance).await.refused(404, "not_found");
-    let rows = report["attendees"].as_array().expect("rows");
-    let id = |is_expected: bool| {
-        let row = rows.iter().find(|row| row["user_id"].is_string() == is_expected);
-        row.and_then(|row| row["attendee_id"].as_str()).expect("a row").to_owned()
-    };
-    let (expected, stranger) =
-        (format!("{attendance}/{}", id(true)), format!("{attendance}/{}", id(false)));
-    let assign = json!({"reason": "That is Ada.", "assign_to": {"user_id": "student-1"}});
-    api.put(&trainer, &expected, json!({"present": true, "reason": "By phone."})).await.expect(200);
-    api.put(&trainer, &expected, json!({"present": true})).await.refused(422, "validation_failed");
-    api.put(&trainer, &expected, assign.clone()).await.refused(409, "conflict");
-    api.put(&trainer, &stranger, assign).await.expect(200);
-    api.get(&trainer, &format!("{attendance}/audit")).await.expect(200);
+    let row =
+        format!("{attendance}/{}", report["attendees"][0]["attendee_id"].as_str().expect("an id"));
+    api.put(&trainer, &row, json!({"present": true})).await.refused(422, "validation_failed");
+    let decided = json!({"present": true, "reason": "Was in the room."});
+    api.put(&trainer, &row, decided).await.expect(200);
+    let audit = api.get(&trainer, &format!("{attendance}/audit")).await.expect(200);
+    assert_eq!(audit["items"][0]["reason"], "Was in the room.");
     api.ask(Method::POST, &join, &student, None, &[]).await.refused(409, "session_ended");
     let cancel = format!("{path}/cancel");
     api.post(&trainer, &cancel, json!({})).await.refused(409, "session_ended");
