@@ -111,6 +111,9 @@ pub struct Fault {
     /// How many calls it still hits.
     #[serde(default = "once")]
     pub times: u32,
+    /// How many calls that it fits it lets pass first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub after: u32,
     /// Only calls by this function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
@@ -129,6 +132,10 @@ fn once() -> u32 {
     1
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Fault {
     /// A fault that hits one call.
     pub fn new(service: Service, operation: &str, kind: Kind) -> Self {
@@ -137,6 +144,7 @@ impl Fault {
             operation: operation.to_owned(),
             kind,
             times: once(),
+            after: 0,
             function: None,
             delay_ms: None,
             retry_after_seconds: None,
@@ -147,6 +155,11 @@ impl Fault {
     /// The same, hitting `times` calls.
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
+    }
+
+    /// The same, letting `calls` pass first.
+    pub fn after(self, calls: u32) -> Self {
+        Self { after: calls, ..self }
     }
 
     /// The same, hitting only calls by `function`.
@@ -221,7 +234,12 @@ impl Faults {
     /// The fault that hits this call, if one does; it has one time less afterwards.
     pub fn take(&self, call: &Call) -> Option<Fault> {
         let mut waiting = self.lock();
-        let index = waiting.iter().position(|fault| fault.hits(call))?;
+        let index = waiting.iter_mut().position(|fault| {
+            let fits = fault.hits(call);
+            let passes = fits && fault.after > 0;
+            fault.after -= u32::from(passes);
+            fits && !passes
+        })?;
         let fault = &mut waiting[index];
         fault.times -= 1;
         let taken = fault.clone();
@@ -304,6 +322,15 @@ mod tests {
         assert!(faults.take(&send).is_some());
         assert!(faults.take(&send).is_none());
         assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn a_fault_can_let_calls_pass_first() {
+        let faults = Faults::default();
+        faults.add(Fault::new(Service::Dynamodb, "*", Kind::Error).after(2)).unwrap();
+        let get = call(Service::Dynamodb, "GetItem", "join");
+        let hit: Vec<_> = (0..4).map(|_| faults.take(&get).is_some()).collect();
+        assert_eq!(hit, [false, false, true, false]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    connect, directory, disconnect, join, reminder_sweep, session_cancel, session_save, sessions,
-    webhook,
+    attendance, connect, directory, disconnect, join, reminder_sweep, session_cancel, session_save,
+    sessions, webhook,
 };
 use shared::random::Random;
 
@@ -36,6 +36,7 @@ pub struct Functions {
     sessions: Function<sessions::Deps>,
     join: Function<join::Deps>,
     webhook: Function<webhook::Deps>,
+    attendance: Function<attendance::Deps>,
     directory: Function<directory::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
 }
@@ -55,6 +56,7 @@ impl Functions {
             sessions: with.function("sessions"),
             join: with.function("join"),
             webhook: with.function("webhook"),
+            attendance: with.function("attendance"),
             directory: with.function("directory"),
             reminder_sweep: with.function("reminder-sweep"),
         })
@@ -90,6 +92,9 @@ impl Functions {
             "join" => http(event, context, |request| join::handle(&self.join, request)).await,
             "webhook" => {
                 http(event, context, |request| webhook::handle(&self.webhook, request)).await
+            }
+            "attendance" => {
+                http(event, context, |request| attendance::handle(&self.attendance, request)).await
             }
             "directory" => directory::either(&self.directory, LambdaEvent::new(event, context))
                 .await

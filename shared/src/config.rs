@@ -39,6 +39,8 @@ pub mod names {
     pub const JOIN_OWNER_BEFORE_MINUTES: &str = "JOIN_OWNER_BEFORE_MINUTES";
     pub const JOIN_INVITED_BEFORE_MINUTES: &str = "JOIN_INVITED_BEFORE_MINUTES";
     pub const JOIN_AFTER_END_MINUTES: &str = "JOIN_AFTER_END_MINUTES";
+    // Optional: from which share of a class somebody was present, in percent.
+    pub const ATTENDANCE_PRESENT_PERCENT: &str = "ATTENDANCE_PRESENT_PERCENT";
 
     // The AWS SDKs' own. Lambda sets all of them but the endpoints, so no template names them.
     pub const AWS_REGION: &str = "AWS_REGION";

@@ -57,9 +57,16 @@ pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { path };
-        Refusal::Invalid(vec![FieldError::new(field, without_position(&error.into_inner()))])
+        let path = Some(error.path().to_string()).filter(|path| path != ".");
+        let message = without_position(&error.into_inner());
+        // Serde puts what is missing in its message and the place where it is missing in the path.
+        let missing =
+            message.strip_prefix("missing field `").and_then(|name| name.strip_suffix('`'));
+        Refusal::Invalid(vec![match (path, missing) {
+            (Some(path), Some(name)) => FieldError::new(format!("{path}.{name}"), "is required"),
+            (None, Some(name)) => FieldError::new(name, "is required"),
+            (path, None) => FieldError::new(path.unwrap_or_else(|| "body".to_owned()), message),
+        }])
     })?;
     reader.end().map_err(|_| Refusal::field("body", "has something behind its end"))?;
     Ok(value)
@@ -80,6 +87,23 @@ pub fn fingerprint(value: &serde_json::Value) -> String {
 
 pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// Whether a request would rather have `wanted` than `otherwise`, by its `Accept` (RFC 9110, section 12.5.1): it names
+/// it, and not with a lower weight. A range such as `*/*` names nothing, and gets what there is without asking.
+pub fn prefers(request: &Request, wanted: &str, otherwise: &str) -> bool {
+    let accept = header(request, "accept").unwrap_or_default();
+    let weight = |name: &str| {
+        let mut ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
+        ranges.find_map(|mut parts| {
+            let is_named = parts.next()?.eq_ignore_ascii_case(name);
+            let given = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+            is_named.then(|| given.unwrap_or(1.0))
+        })
+    };
+    weight(wanted).is_some_and(|weighed| {
+        weighed > 0.0 && weight(otherwise).is_none_or(|other| weighed >= other)
+    })
 }
 
 /// A query parameter; an empty one counts as absent.
@@ -181,6 +205,8 @@ mod tests {
         };
         assert_eq!(field(r#"{"invitees":[{"email":"a"},{"email":7}]}"#), "invitees[1].email");
         assert_eq!(field(r#"{"invitees":[],"titel":"x"}"#), "titel");
+        assert_eq!(field("{}"), "invitees");
+        assert_eq!(field(r#"{"invitees":[{"email":"a"},{}]}"#), "invitees[1].email");
         assert_eq!(field("nonsense"), "body");
         assert_eq!(field(r#"{"invitees":[]} {}"#), "body");
         assert_eq!(field(""), "body");

@@ -539,11 +539,11 @@ async fn a_body_that_is_not_what_a_route_takes_names_the_field() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     for (path, body, wrong) in [
-        (AUTHORIZE, json!({}), "body"),
+        (AUTHORIZE, json!({}), "redirect_uri"),
         (AUTHORIZE, json!({"redirect_uri": 7}), "redirect_uri"),
         (AUTHORIZE, json!({"redirect_uri": "https://x.test", "more": 1}), "more"),
         (AUTHORIZE, json!([]), "body"),
-        (FINISH, json!({"code": "c"}), "body"),
+        (FINISH, json!({"code": "c"}), "state"),
         (FINISH, json!({"code": "c", "state": null}), "state"),
     ] {
         let problem =

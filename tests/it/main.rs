@@ -5,12 +5,23 @@
 
 mod direct;
 mod log;
+mod look;
 mod world;
 
+mod attendance;
 mod callers;
+mod cancel;
 mod config;
 mod connect;
+mod directory;
+mod edit;
+mod openapi;
+mod reads;
+mod repair;
+mod save;
 mod smoke;
 mod teach;
 mod tidy;
 mod token;
+mod usage;
+mod zoom_spec;

@@ -4,6 +4,7 @@
 //! asks `domain` what follows, and commits it; what must happen outside happens before the commit only where
 //! its result is part of it (a meeting at Zoom), and then an intent was stored first.
 
+pub mod attendance;
 pub mod connect;
 pub mod directory;
 pub mod disconnect;
@@ -19,6 +20,7 @@ pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;
+use crate::domain::audience::InviteeList;
 use crate::domain::change::Announcement;
 use crate::queue::Queue;
 use crate::random::Random;
@@ -38,6 +40,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
+    fn new_list(&self) -> InviteeList {
+        InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
+    }
+
     /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
     async fn nudge(&self, announcement: &Announcement) {
         self.queue.nudge(outbox::address(announcement)).await;

@@ -12,6 +12,7 @@ pub use edit::{Edit, edit};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Tools;
 use super::error::Error;
 use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
 use crate::domain::caller::Caller;
@@ -22,6 +23,7 @@ use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::{draft::Draft, scope};
 use crate::store::outbox::{self, Repair};
+use crate::store::schema::limit;
 use crate::store::tx::Action;
 
 /// How long an attempt keeps others away: longer than its function may run (see `template.yaml`).
@@ -74,6 +76,7 @@ pub(super) fn repair_of(session: &Session, at: Timestamp) -> Repair {
         at,
         topic: session.title.as_str().to_owned(),
         starts_at: session.starts_at,
+        since: at,
     }
 }
 
@@ -82,6 +85,18 @@ fn invitees(draft: &Draft) -> &[crate::domain::audience::Invitee] {
     match &draft.audience {
         AudienceDraft::Invitees(invitees) => invitees,
         _ => &[],
+    }
+}
+
+/// Removes a list that was written ahead of a class which certainly does not point at it. It would count for nothing
+/// anyway; but addresses are not kept that nothing needs.
+async fn forget_list(tools: &Tools, session: &Session, length: usize) {
+    let Some(list) = session.audience.list().filter(|_| length > limit::INVITEES_IN_TRANSACTION)
+    else {
+        return;
+    };
+    if let Err(error) = tools.store.delete_invitees(&session.id, list).await {
+        tracing::warn!(event = "session.list_left", session_id = %session.id, %error);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reads: a trainer's classes, one class as the caller may see it, a student's classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::try_join;
@@ -107,7 +107,8 @@ pub async fn list_invited(
     let from = request.narrow.from.unwrap_or_else(|| {
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
-    let narrow = Narrow { from: Some(from), ..request.narrow.clone() };
+    // By time only: what else a trainer narrows their list by is not offered here.
+    let narrow = Narrow { from: Some(from), to: request.narrow.to, status: None };
     let invitations = async {
         match &caller.verified_email {
             Some(email) => {
@@ -139,7 +140,9 @@ pub async fn list_invited(
         if invitations.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<_> = invitations.iter().map(|invitation| invitation.session.clone()).collect();
+        // An address is found once for each list of a class that ever held it; DynamoDB refuses to be asked twice for one item.
+        let ids: BTreeSet<_> = invitations.iter().map(|invitation| &invitation.session).collect();
+        let ids: Vec<_> = ids.into_iter().cloned().collect();
         store.sessions(&ids).await
     };
     let (of_courses, by_address) = try_join!(of_courses, by_address)?;

@@ -73,10 +73,9 @@ pub enum AudienceKind {
     Invitees,
 }
 
-/// The version of the class that wrote a list of invitees. A list too long for one transaction is written
-/// first and counts for nothing until the class points at it; so does what is left of an earlier list.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+/// One writing of a list of invitees, by a number drawn for it. A list too long for one transaction is written first
+/// and counts for nothing until the class points at it; so does what is left of an earlier list. Were the number to
+/// follow from the class, an attempt that failed would leave its addresses in the list of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct InviteeList(pub u64);

@@ -263,6 +263,8 @@ fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Optio
             invitees.push(Invitee { email, name });
         }
     }
+    // In the order in which they are read back, so that the first answer and a repeated one are the same.
+    invitees.sort_by(|a, b| a.email.cmp(&b.email));
     Some(invitees)
 }
 

@@ -2,6 +2,7 @@
 //! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
 
 pub mod admission;
+pub mod attendance;
 pub mod audience;
 pub mod caller;
 pub mod change;

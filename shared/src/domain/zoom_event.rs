@@ -66,6 +66,8 @@ pub struct Presence {
     pub at: Timestamp,
     /// Of one connection: the same in every breakout room, another one after a rejoin.
     pub connection: String,
+    /// Of the connection in one room: another one after every move to a breakout room or back.
+    pub seat: Option<String>,
     pub customer_key: Option<String>,
     pub registrant: Option<String>,
     pub email: Option<Email>,
@@ -201,6 +203,7 @@ fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Opti
     Some(Presence {
         at: stated.or(event_at)?,
         connection: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
+        seat: text(&person["user_id"]),
         customer_key: text(&person["customer_key"]),
         registrant: text(&person["registrant_id"]),
         email: text(&person["email"]).and_then(|email| Email::parse(&email).ok()),

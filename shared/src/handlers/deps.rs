@@ -7,6 +7,7 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::Mode;
+use crate::domain::attendance::Threshold;
 use crate::domain::window::Windows;
 use crate::queue::Queue;
 use crate::random::Random;
@@ -72,4 +73,12 @@ pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
 /// How attendees are admitted, unless said otherwise in whichever way serves.
 pub(super) fn join_mode(env: &Env) -> Result<Mode, ConfigError> {
     env.parsed(names::JOIN_MODE, Mode::Auto)
+}
+
+/// From which share of the time held somebody was present.
+pub(super) fn attendance_threshold(env: &Env) -> Result<Threshold, ConfigError> {
+    const NAME: &str = names::ATTENDANCE_PRESENT_PERCENT;
+    let Some(text) = env.optional(NAME) else { return Ok(Threshold::default()) };
+    let percent = text.trim().parse().ok().and_then(Threshold::new);
+    percent.ok_or_else(|| ConfigError::invalid(NAME, "it must be a whole number from 1 to 100"))
 }

@@ -77,10 +77,13 @@ impl From<&Failure> for Problem {
     }
 }
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// A successful answer.
 #[derive(Debug)]
 pub struct Reply {
     status: StatusCode,
+    content_type: HeaderValue,
     body: Option<Vec<u8>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -88,7 +91,17 @@ pub struct Reply {
 impl Reply {
     pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Internal(error.into()))?;
-        Ok(Self { status, body: Some(body), headers: Vec::new() })
+        Ok(Self { status, content_type: JSON, body: Some(body), headers: Vec::new() })
+    }
+
+    /// Text of another kind, such as `text/csv; charset=utf-8`.
+    pub fn text(content_type: &'static str, body: String) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: HeaderValue::from_static(content_type),
+            body: Some(body.into_bytes()),
+            headers: Vec::new(),
+        }
     }
 
     pub fn ok(body: &impl Serialize) -> Result<Self, Failure> {
@@ -96,7 +109,7 @@ impl Reply {
     }
 
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, headers: Vec::new() }
+        Self { status: StatusCode::NO_CONTENT, content_type: JSON, body: None, headers: Vec::new() }
     }
 
     /// With an entity tag: a version, in quotes.
@@ -110,6 +123,14 @@ impl Reply {
     pub fn with_location(mut self, path: &str) -> Self {
         if let Ok(path) = HeaderValue::from_str(path) {
             self.headers.push((http::header::LOCATION, path));
+        }
+        self
+    }
+
+    /// To be saved under this name, which is made of plain ASCII letters, digits and `-_.` only.
+    pub fn as_file(mut self, name: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+            self.headers.push((http::header::CONTENT_DISPOSITION, value));
         }
         self
     }
@@ -271,14 +292,23 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
+/// A byte order mark at the beginning of a text. `lambda_http` decodes texts on their way out and takes one off; a text
+/// that is to have one sets out with two.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn render(reply: Reply) -> Response<Body> {
-    let body = reply
-        .body
-        .map_or(Body::Empty, |bytes| Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    let text = |bytes: Vec<u8>| {
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.insert(0, BYTE_ORDER_MARK);
+        }
+        Body::Text(text)
+    };
+    let body = reply.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, reply.content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.extend(reply.headers);
     if reply.status == StatusCode::NO_CONTENT {

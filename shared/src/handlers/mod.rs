@@ -2,7 +2,9 @@
 //!
 //! A handler parses its event into domain types, calls one use case, and renders the answer; it decides nothing.
 
+pub mod attendance;
 pub mod connect;
+pub mod csv;
 pub mod directory;
 pub mod disconnect;
 pub mod edge;
@@ -17,6 +19,7 @@ pub mod session_view;
 pub mod sessions;
 pub mod webhook;
 
+mod attendance_view;
 mod deps;
 
 /// One route of the HTTP API. The template, the local gateway and `openapi.yaml` are held against this table.
@@ -45,6 +48,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/sessions/{id}/recordings", "sessions"),
     route("GET", "/v1/sessions/{id}/timeline", "sessions"),
     route("POST", "/v1/sessions/{id}/join", "join"),
+    route("GET", "/v1/sessions/{id}/attendance", "attendance"),
+    route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
+    route("GET", "/v1/sessions/{id}/attendance/audit", "attendance"),
     route("PUT", "/v1/directory/courses/{id}", "directory"),
     route("DELETE", "/v1/directory/courses/{id}", "directory"),
     route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),

@@ -95,7 +95,7 @@ pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Times
         .set(attr::LEASE_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::VERSION, number(connection.version))
-        .absent_or_below(attr::LEASE_UNTIL, text(fixed(now)));
+        .free_at(attr::LEASE_UNTIL, now);
     Action::update(Key::Connection(&connection.trainer), changes, guard)
 }
 

@@ -1,7 +1,11 @@
 //! Counters that a condition bounds: creates and edits per Zoom user and day, classes per trainer and month.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 
+use super::Store;
+use super::error::StoreError;
+use super::item::decode;
 use super::schema::{Key, attr, limit};
 use super::tx::{Action, Changes, Guard, number};
 use crate::domain::id::UserId;
@@ -35,6 +39,23 @@ pub fn count_class(
     let guard = most
         .map_or_else(Guard::new, |most| Guard::new().absent_or_below(attr::COUNT, number(most)));
     Action::update(Key::Month { user: trainer, month: &utc_month(starts_at) }, changes, guard)
+}
+
+impl Store {
+    /// How many classes of a trainer begin in the month of `starts_at`.
+    pub async fn classes_in_month(
+        &self,
+        trainer: &UserId,
+        starts_at: Timestamp,
+    ) -> Result<i64, StoreError> {
+        #[derive(Deserialize)]
+        struct Stored {
+            count: i64,
+        }
+        let month = utc_month(starts_at);
+        let item = self.get(Key::Month { user: trainer, month: &month }).await?;
+        Ok(item.map(decode::<Stored>).transpose()?.map_or(0, |stored| stored.count))
+    }
 }
 
 /// Gives a class of that month back.

@@ -66,7 +66,7 @@ pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestam
     let guard = Guard::new()
         .equals(attr::ATTEMPT, text(&intent.attempt))
         .exists(attr::PK)
-        .absent_or_below(attr::ATTEMPT_UNTIL, text(fixed(now)));
+        .free_at(attr::ATTEMPT_UNTIL, now);
     Action::update(Key::Intent(&intent.session_id), changes, guard)
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    Key, attr, by_start, email_partition, index, invitee_prefix, session_partition,
+    INVITEE_PREFIX, Key, attr, by_start, email_partition, index, invitee_prefix, session_partition,
 };
 use super::tx::{Action, Guard, text};
 use super::{Range, Store};
@@ -115,6 +115,23 @@ impl Store {
         let gone = self.invitees(session, list).await?;
         self.write_all(gone.iter().map(|invitee| delete(session, list, &invitee.email)).collect())
             .await
+    }
+
+    /// Removes every list that was ever written for a class, for one that never came to be.
+    pub async fn delete_all_invitees(&self, session: &SessionId) -> Result<(), StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(INVITEE_PREFIX.to_owned()),
+            consistent: true,
+            ..Range::default()
+        };
+        let stored = self
+            .query_all(range)
+            .await?
+            .into_iter()
+            .map(decode::<Stored>)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.write_all(stored.iter().map(|s| delete(session, s.list, &s.email)).collect()).await
     }
 
     /// An address's invitations to classes that start in the window.

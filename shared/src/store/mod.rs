@@ -3,6 +3,7 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod attendance;
 pub mod clicks;
 pub mod connections;
 pub mod counters;
@@ -162,6 +163,12 @@ impl Store {
 
     /// One page of a partition.
     pub(crate) async fn query(&self, range: Range) -> Result<Page, StoreError> {
+        if let (Some(from), Some(to)) = (&range.from, &range.to)
+            && from > to
+        {
+            // DynamoDB refuses such a range as an error; there is simply nothing in it.
+            return Ok(Page { items: Vec::new(), last: None });
+        }
         let (pk, sk) = match range.index {
             Some(schema::index::BY_OWNER) => (attr::G1PK, attr::G1SK),
             Some(_) => (attr::G2PK, attr::G2SK),

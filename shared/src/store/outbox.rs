@@ -131,6 +131,7 @@ struct StoredRepair {
     due_at: Timestamp,
     topic: String,
     starts_at: Timestamp,
+    since: Timestamp,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -144,6 +145,8 @@ pub struct Repair {
     /// What the class's meeting is found by at Zoom, beside its mark.
     pub topic: String,
     pub starts_at: Timestamp,
+    /// When it was due first: one that could not be done is put off.
+    pub since: Timestamp,
 }
 
 /// Asks the sweep to look whether Zoom and we still agree about a class: set before Zoom is called,
@@ -155,6 +158,7 @@ pub fn set_repair(repair: &Repair) -> Action {
         due_at: repair.at,
         topic: repair.topic.clone(),
         starts_at: repair.starts_at,
+        since: repair.since,
         ttl: due_ttl(repair.at),
     };
     Action::put(
@@ -168,6 +172,13 @@ pub fn withdraw_repair(session: &SessionId, at: Timestamp) -> Action {
     Action::delete(Key::Due { queue: Queue::Repair, at, key: session.as_str() }, Guard::new())
 }
 
+/// How far a queue was done when it was read.
+#[derive(Debug)]
+pub struct Done {
+    queue: Queue,
+    before: Option<Timestamp>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Mark {
     /// Everything due before this was done.
@@ -175,8 +186,9 @@ struct Mark {
 }
 
 impl Store {
-    pub async fn due_repairs(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
-        let items = self.due(Queue::Repair, now).await?;
+    /// What is to be repaired by `now`, and how far the queue was done before.
+    pub async fn due_repairs(&self, now: Timestamp) -> Result<(Vec<Repair>, Done), StoreError> {
+        let (items, done) = self.due(Queue::Repair, now).await?;
         let read = |item| {
             let stored: StoredRepair = decode(item)?;
             Ok(Repair {
@@ -185,19 +197,19 @@ impl Store {
                 at: stored.due_at,
                 topic: stored.topic,
                 starts_at: stored.starts_at,
+                since: stored.since,
             })
         };
-        Ok(items.into_iter().filter_map(|item| skip_corrupt(read(item))).collect())
+        Ok((items.into_iter().filter_map(|item| skip_corrupt(read(item))).collect(), done))
     }
 
     /// Notes how far a queue is done: the hours before `now` are not looked at again.
-    pub async fn swept(&self, queue: Queue, now: Timestamp) -> Result<(), CommitError> {
-        let mark = self.mark(queue).await?;
-        if mark.is_some_and(|mark| utc_hour(mark) == utc_hour(now)) {
+    pub async fn swept(&self, done: Done, now: Timestamp) -> Result<(), CommitError> {
+        if done.before.is_some_and(|before| utc_hour(before) == utc_hour(now)) {
             return Ok(());
         }
         self.commit_one(Action::put(
-            Key::Sweep(queue),
+            Key::Sweep(done.queue),
             encode(&Mark { until: whole_milli(now) }),
             Guard::new(),
         ))
@@ -205,8 +217,9 @@ impl Store {
     }
 
     /// What is due in a queue, oldest first: of the hours since the last that was done, up to `now`.
-    async fn due(&self, queue: Queue, now: Timestamp) -> Result<Vec<Item>, StoreError> {
-        let start = self.mark(queue).await?.unwrap_or_else(|| hours_before(now, FIRST_LOOK_HOURS));
+    async fn due(&self, queue: Queue, now: Timestamp) -> Result<(Vec<Item>, Done), StoreError> {
+        let before = self.mark(queue).await?;
+        let start = before.unwrap_or_else(|| hours_before(now, FIRST_LOOK_HOURS));
         let mut hour = start.max(hours_before(now, limit::DUE_TTL_DAYS * 24));
         let mut items = Vec::new();
         while utc_hour(hour) <= utc_hour(now) {
@@ -218,7 +231,7 @@ impl Store {
             items.extend(self.query_all(range).await?);
             hour = hours_before(hour, -1);
         }
-        Ok(items)
+        Ok((items, Done { queue, before }))
     }
 
     async fn mark(&self, queue: Queue) -> Result<Option<Timestamp>, StoreError> {

@@ -12,6 +12,8 @@
 //! | the class of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | Zoom's events |
 //! | what Zoom said of a meeting, by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
 //! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
+//! | what was decided of a class's attendance | main | `pk = SESSION#id`, `sk` begins with `RULING#` | attendance |
+//! | who decided it and why, by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
 //! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
 //! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
@@ -33,6 +35,7 @@
 use jiff::Timestamp;
 
 use crate::crypt::sha256_hex;
+use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::text::Email;
@@ -70,6 +73,9 @@ pub mod attr {
     // Of a recording.
     pub const STATE: &str = "state";
     pub const STATE_AT: &str = "state_at";
+
+    // Of a ruling.
+    pub const REVISION: &str = "revision";
 
     // Of a class that is being made.
     pub const ATTEMPT: &str = "attempt";
@@ -171,6 +177,15 @@ pub enum Key<'a> {
         session: &'a SessionId,
         file: &'a str,
     },
+    Ruling {
+        session: &'a SessionId,
+        attendee: &'a AttendeeId,
+    },
+    Audit {
+        session: &'a SessionId,
+        at: Timestamp,
+        nonce: &'a str,
+    },
     User(&'a UserId),
     Month {
         user: &'a UserId,
@@ -211,9 +226,10 @@ impl Key<'_> {
             Self::Invitee { session, .. } => session_partition(session),
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
-            Self::Click { session, .. } | Self::Recording { session, .. } => {
-                session_partition(session)
-            }
+            Self::Click { session, .. }
+            | Self::Recording { session, .. }
+            | Self::Ruling { session, .. }
+            | Self::Audit { session, .. } => session_partition(session),
             Self::User(id) => user_partition(id),
             Self::Month { user, .. } | Self::Enrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
@@ -238,6 +254,8 @@ impl Key<'_> {
             Self::Event { at, digest, .. } => format!("{EVENT_PREFIX}{}#{digest}", fixed(*at)),
             Self::Click { at, nonce, .. } => format!("{CLICK_PREFIX}{}#{nonce}", fixed(*at)),
             Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
+            Self::Ruling { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
+            Self::Audit { at, nonce, .. } => format!("{AUDIT_PREFIX}{}#{nonce}", fixed(*at)),
             Self::User(_) => "USER".to_owned(),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
@@ -254,10 +272,13 @@ impl Key<'_> {
 }
 
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
+pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 pub const EVENT_PREFIX: &str = "EVENT#";
 pub const CLICK_PREFIX: &str = "CLICK#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
+pub const RULING_PREFIX: &str = "RULING#";
+pub const AUDIT_PREFIX: &str = "AUDIT#";
 
 pub fn session_partition(id: &SessionId) -> String {
     format!("SESSION#{id}")
@@ -290,9 +311,8 @@ pub fn due_partition(queue: Queue, hour: &str) -> String {
     format!("DUE#{}#{hour}", queue.as_str())
 }
 
-/// Zero-padded, so that lists sort as they were written.
 pub fn invitee_prefix(list: InviteeList) -> String {
-    format!("INVITEE#{:010}#", list.0)
+    format!("{INVITEE_PREFIX}{}#", list.0)
 }
 
 /// A class's place among others by start: what a page's cursor points at.
@@ -320,6 +340,7 @@ mod tests {
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
+        let attendee = AttendeeId::of_user(&session, &user);
         let keys = [
             Key::Session(&session),
             Key::Intent(&session),
@@ -330,6 +351,8 @@ mod tests {
             Key::Event { meeting: None, at, digest: "x" },
             Key::Click { session: &session, at, nonce: "x" },
             Key::Recording { session: &session, file: "x" },
+            Key::Ruling { session: &session, attendee: &attendee },
+            Key::Audit { session: &session, at, nonce: "x" },
             Key::User(&user),
             Key::Month { user: &user, month: "2026-11" },
             Key::Enrollment { user: &user, course: &course },

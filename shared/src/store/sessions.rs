@@ -244,9 +244,8 @@ pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action 
 pub fn claim(session: &Session, holder: &str, until: Timestamp, now: Timestamp) -> Action {
     let changes =
         Changes::new().set(attr::CLAIM, text(holder)).set(attr::CLAIM_UNTIL, text(fixed(until)));
-    let guard = Guard::new()
-        .equals(attr::VERSION, number(session.version))
-        .absent_or_below(attr::CLAIM_UNTIL, text(fixed(now)));
+    let guard =
+        Guard::new().equals(attr::VERSION, number(session.version)).free_at(attr::CLAIM_UNTIL, now);
     Action::update(Key::Session(&session.id), changes, guard)
 }
 
@@ -422,23 +421,12 @@ impl Store {
 }
 
 fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Place>) -> Range {
-    let after = after.map(|place| {
-        let key = Key::Session(&place.id);
-        let (index_pk, index_sk) = if index == index::BY_OWNER {
-            (attr::G1PK, attr::G1SK)
-        } else {
-            (attr::G2PK, attr::G2SK)
-        };
-        Item::from([
-            (attr::PK.to_owned(), text(key.pk())),
-            (attr::SK.to_owned(), text(key.sk())),
-            (index_pk.to_owned(), text(pk.clone())),
-            (index_sk.to_owned(), text(by_start(place.starts_at, &place.id))),
-        ])
-    });
+    // A bound like the others, not DynamoDB's own start key: that one is refused as an error when it lies outside the
+    // range, as with a cursor of another `from`. '!' sorts behind the end of a key and before whatever could follow it.
+    let behind = after.map(|place| format!("{}!", by_start(place.starts_at, &place.id)));
     Range {
         index: Some(index),
-        from: narrow.from.map(fixed),
+        from: narrow.from.map(fixed).max(behind),
         // '~' sorts behind the '#' that follows the time in a key: a start at `to` itself is still in.
         to: narrow.to.map(|to| format!("{}~", fixed(to))),
         filter: narrow
@@ -446,7 +434,6 @@ fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Plac
             .map(|status| (attr::STATUS, text(status.as_str())))
             .into_iter()
             .collect(),
-        after,
         pk,
         ..Range::default()
     }

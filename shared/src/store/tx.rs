@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 
 use super::schema::{Key, attr};
+use crate::domain::time::fixed;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -18,6 +20,8 @@ pub enum Subject {
     Event,
     Click,
     Recording,
+    Ruling,
+    Audit,
     User,
     Month,
     Enrollment,
@@ -41,6 +45,8 @@ impl Subject {
             Key::Event { .. } => Self::Event,
             Key::Click { .. } => Self::Click,
             Key::Recording { .. } => Self::Recording,
+            Key::Ruling { .. } => Self::Ruling,
+            Key::Audit { .. } => Self::Audit,
             Key::User(_) => Self::User,
             Key::Month { .. } => Self::Month,
             Key::Enrollment { .. } => Self::Enrollment,
@@ -96,6 +102,15 @@ impl Guard {
             name,
             |name, value| format!("(attribute_not_exists({name}) OR {name} < {value})"),
             Some(value),
+        )
+    }
+
+    /// A right that was never taken, or whose time is over at `now`: held until then, free from then on.
+    pub(crate) fn free_at(self, until: &'static str, now: Timestamp) -> Self {
+        self.clause(
+            until,
+            |name, value| format!("(attribute_not_exists({name}) OR {name} <= {value})"),
+            Some(text(fixed(now))),
         )
     }
 

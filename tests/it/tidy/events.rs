@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use lambda_http::Context;
-use local::settings::WEBHOOK_SECRET;
-use local::zoom::sign_webhook;
 use serde_json::{Value, json};
 use shared::handlers::{DETAIL_TYPES, SCHEDULES, matching};
+use shared::secret::Secret;
 
 use super::layers::functions;
 use super::source::{files, root};
@@ -36,13 +35,17 @@ fn events() -> Vec<Event> {
 }
 
 impl Event {
+    /// By the HTTP API or by a function URL, whose events have the same shape.
     fn is_http(&self) -> bool {
-        self.body["version"] == "2.0" && !self.is_zooms()
+        self.body["version"] == "2.0"
     }
 
-    /// Whether it comes by the webhook's function URL, which has one route for everything.
-    fn is_zooms(&self) -> bool {
+    fn is_by_url(&self) -> bool {
         self.body["routeKey"] == "$default"
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 }
 
@@ -70,17 +73,20 @@ fn every_function_and_every_kind_has_an_event() {
 
 #[test]
 fn every_http_event_says_the_same_everywhere() {
-    for Event { file, function, body } in events().iter().filter(|event| event.is_http()) {
-        let text =
-            |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (method, path) = (text("/requestContext/http/method"), text("/rawPath"));
+    for event in events().iter().filter(|event| event.is_http()) {
+        let (file, path) = (&event.file, event.text("/rawPath"));
+        assert_eq!(event.text("/requestContext/http/path"), path, "{file}");
+        assert_eq!(event.text("/routeKey"), event.text("/requestContext/routeKey"), "{file}");
+        if event.is_by_url() {
+            assert_eq!(event.function, "webhook", "{file}");
+            continue;
+        }
+        let method = event.text("/requestContext/http/method");
         let (route, named) = matching(method, path).unwrap_or_else(|| panic!("{file}: no route"));
-        assert_eq!(route.function, function, "{file}");
-        let key = format!("{method} {}", route.path);
-        assert_eq!([text("/routeKey"), text("/requestContext/routeKey")], [&key, &key], "{file}");
-        assert_eq!(text("/requestContext/http/path"), path, "{file}");
+        assert_eq!(route.function, event.function, "{file}");
+        assert_eq!(event.text("/routeKey"), format!("{method} {}", route.path), "{file}");
         let named: BTreeMap<_, _> = named.into_iter().collect();
-        assert_eq!(body.get("pathParameters").unwrap_or(&json!({})), &json!(named), "{file}");
+        assert_eq!(event.body.get("pathParameters").unwrap_or(&json!({})), &json!(named), "{file}");
     }
 }
 
@@ -89,45 +95,38 @@ async fn every_event_is_taken_by_its_function() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     let service = world.service().await;
-    for event in events() {
-        let zooms = event.is_zooms();
-        let Event { file, function, mut body } = event;
-        let invoke = |event| world.stack.functions.invoke(&function, event, Context::default());
-        if zooms {
-            // Signatures age, so the file has none.
-            let refused = invoke(body.clone()).await.expect("an answer");
-            assert_eq!(refused["statusCode"], 401, "{file}: {refused}");
-            let now = world.now().as_second();
-            let text = body["body"].as_str().expect("a text").to_owned();
-            let signature = sign_webhook(WEBHOOK_SECRET, now, text.as_bytes());
-            body["headers"]["x-zm-request-timestamp"] = json!(now.to_string());
-            body["headers"]["x-zm-signature"] = json!(signature);
-            let taken = invoke(body).await.expect("an answer");
-            assert_eq!(taken["statusCode"], 200, "{file}: {taken}");
-            continue;
-        }
-        if body["version"] != "2.0" {
-            invoke(body).await.unwrap_or_else(|error| panic!("{file}: {error}"));
+    for mut event in events() {
+        let (file, function) = (event.file.clone(), event.function.clone());
+        let invoke = |body| world.stack.functions.invoke(&function, body, Context::default());
+        if !event.is_http() {
+            invoke(event.body).await.unwrap_or_else(|error| panic!("{file}: {error}"));
             continue;
         }
         // Anew each time: one of the events disconnects.
         world.connect_zoom(&trainer, "app").await;
-        let refused = invoke(body.clone()).await.expect("an answer");
-        assert_eq!(refused["statusCode"], 401, "{file}: there is no token in it: {refused}");
+        let refused = invoke(event.body.clone()).await.expect("an answer");
+        assert_eq!(refused["statusCode"], 401, "{file}: nobody has signed it yet: {refused}");
 
-        let token = match (&*function, body["rawPath"].as_str()) {
-            ("directory", _) => &service,
-            (_, Some(path)) if path.starts_with("/v1/me/") => &student,
-            _ => &trainer,
-        };
-        body["headers"]["authorization"] = json!(format!("Bearer {token}"));
-        // The one address that only the deployment knows.
-        if let Some(text) = body["body"].as_str() {
-            let base = &world.stack.base_url;
-            let redirect = format!("{base}/callback");
-            body["body"] = json!(text.replace("https://app.example.com/zoom/callback", &redirect));
+        if event.is_by_url() {
+            let secret = Secret::new(local::settings::WEBHOOK_SECRET);
+            let at = event.text("/headers/x-zm-request-timestamp").to_owned();
+            let signed = shared::zoom::webhook::sign(&secret, &at, event.text("/body").as_bytes());
+            event.body["headers"]["x-zm-signature"] = json!(signed);
+        } else {
+            let token = match (&*function, event.text("/rawPath")) {
+                ("directory", _) => &service,
+                (_, path) if path.starts_with("/v1/me/") => &student,
+                _ => &trainer,
+            };
+            event.body["headers"]["authorization"] = json!(format!("Bearer {token}"));
         }
-        let answer = invoke(body).await.expect("an answer");
+        // The one address that only the deployment knows.
+        if let Some(text) = event.body["body"].as_str() {
+            let redirect = format!("{}/callback", world.stack.base_url);
+            let text = text.replace("https://app.example.com/zoom/callback", &redirect);
+            event.body["body"] = json!(text);
+        }
+        let answer = invoke(event.body).await.expect("an answer");
         let status = answer["statusCode"].as_u64().expect("a status");
         // The class that some speak of is made up.
         let unknown = answer["body"].as_str().is_some_and(|body| body.contains("\"not_found\""));

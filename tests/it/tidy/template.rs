@@ -9,8 +9,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
-    DETAIL_TYPES, ROUTES, SCHEDULES, connect, directory, disconnect, join, reminder_sweep,
-    session_cancel, session_save, sessions, webhook,
+    DETAIL_TYPES, ROUTES, SCHEDULES, attendance, connect, directory, disconnect, join,
+    reminder_sweep, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{attr, index};
@@ -115,6 +115,17 @@ fn every_schedule_runs_its_function_and_none_more() {
 }
 
 #[test]
+fn only_zoom_has_an_address_of_its_own() {
+    let template = template();
+    let open: Vec<_> = deployed(&template)
+        .into_iter()
+        .filter(|(_, function)| !function.property("FunctionUrlConfig").is_null())
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(open, ["webhook"]);
+}
+
+#[test]
 fn the_directory_hears_every_kind_of_event_and_none_more() {
     let template = template();
     let directory = deployed(&template)["directory"];
@@ -156,7 +167,8 @@ fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
     env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const ASKED: [(&str, Asked); 9] = [
+const ASKED: [(&str, Asked); 10] = [
+    ("attendance", asked::<attendance::Deps>),
     ("connect", asked::<connect::Deps>),
     ("directory", asked::<directory::Deps>),
     ("disconnect", asked::<disconnect::Deps>),
@@ -385,13 +397,20 @@ fn overrides(environment: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A number and its text are the same to CloudFormation.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 #[test]
 fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
     let template = template();
     let parameters = template.root()["Parameters"].as_object().expect("parameters");
     for (name, parameter) in parameters {
         assert!(parameter["Description"].is_string(), "{name} is not explained");
-        let patterned = parameter["Type"] != "String" || parameter["AllowedPattern"].is_string();
+        let patterned = parameter["Type"] == "Number"
+            || parameter["AllowedPattern"].is_string()
+            || parameter["AllowedValues"].is_array();
         assert!(patterned, "{name} takes any text");
     }
     for environment in ["dev", "prod"] {
@@ -411,9 +430,16 @@ fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
                 vec![&*value]
             };
             for value in values {
-                let pattern = json!({ "pattern": parameter["AllowedPattern"].as_str().unwrap_or("^[0-9]+$") });
+                let rule = match &parameter["AllowedValues"] {
+                    Value::Array(values) => {
+                        json!({ "enum": values.iter().map(text).collect::<Vec<_>>() })
+                    }
+                    _ => {
+                        json!({ "pattern": parameter["AllowedPattern"].as_str().unwrap_or("^[0-9]+$") })
+                    }
+                };
                 assert!(
-                    jsonschema::is_valid(&pattern, &json!(value)),
+                    jsonschema::is_valid(&rule, &json!(value)),
                     "{environment}: {name}={value}"
                 );
             }

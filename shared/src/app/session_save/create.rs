@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{attempt_until, audience, invitees, needs_scope, set_reminders};
+use super::{attempt_until, audience, forget_list, invitees, needs_scope, set_reminders};
 use crate::app::Tools;
 use crate::app::error::Error;
 use crate::app::meeting::{
     self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings,
 };
-use crate::domain::audience::{AudienceDraft, InviteeList};
+use crate::domain::audience::AudienceDraft;
 use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
 use crate::domain::directory::Course;
@@ -142,7 +142,10 @@ async fn attempt(
         Err(held) => return Ok(Outcome::There(held)),
     };
     read.limits.admit(&request.draft)?;
-    let list = InviteeList(1);
+    if read.intent.as_ref().is_some_and(|intent| intent.created_from != request.body_hash) {
+        return Err(Refusal::IdempotencyKeyReused.into());
+    }
+    let list = tools.new_list();
     let audience = audience(&request.draft.audience, read.course, &request.trainer, list)?;
     let build = |meeting: &NewMeeting, keyring: &crate::crypt::Keyring| Session {
         id: id.clone(),
@@ -184,21 +187,20 @@ async fn attempt(
             );
             match store(tools, request, &session, vec![counted], now).await {
                 Ok(()) => Ok(Outcome::Made(Box::new(session))),
-                Err(error) if error.refused(Subject::Session) => Ok(Outcome::InOtherHands),
-                Err(error) if error.refused(Subject::Month) => {
-                    Err(read.limits.month_is_full().into())
+                Err(error @ CommitError::Refused(_)) => {
+                    forget_list(tools, &session, invitees(&request.draft).len()).await;
+                    if error.refused(Subject::Session) {
+                        Ok(Outcome::InOtherHands)
+                    } else {
+                        Err(read.limits.month_is_full().into())
+                    }
                 }
                 Err(error) => Err(error.into()),
             }
         }
         Place::Zoom => {
-            if let Some(intent) = &read.intent {
-                if intent.created_from != request.body_hash {
-                    return Err(Refusal::IdempotencyKeyReused.into());
-                }
-                if intent.attempt_until > now {
-                    return Ok(Outcome::InOtherHands);
-                }
+            if read.intent.as_ref().is_some_and(|intent| intent.attempt_until > now) {
+                return Ok(Outcome::InOtherHands);
             }
             let ready = tools.fresh(&request.trainer, read.connection).await?;
             needs_scope(&ready.connection.scopes, "meeting:write:meeting")?;
@@ -294,6 +296,7 @@ async fn reserve(
         at: until,
         topic: request.draft.title.as_str().to_owned(),
         starts_at,
+        since: until,
     }));
     match tools.store.commit(actions).await {
         Ok(()) => {}
@@ -382,6 +385,7 @@ impl Reserved {
             Err(error) => error,
         };
         if error.refused(Subject::Intent) || error.refused(Subject::Session) {
+            forget_list(tools, &session, invitees(&request.draft).len()).await;
             // Another attempt took over, and may have adopted this very meeting: only what it stored tells.
             return match tools.store.session(&self.session).await? {
                 Some(held) => {
@@ -396,6 +400,7 @@ impl Reserved {
         tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
         // Once the intent is gone no late write can store the class any more; only then may the meeting go.
         if self.abandon(tools, false).await {
+            forget_list(tools, &session, invitees(&request.draft).len()).await;
             if let Err(error) = zoom.cancel(session.meeting.id, false).await {
                 tracing::error!(event = "zoom.meeting_orphaned", session_id = %self.session, %error);
             }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{attempt_until, audience, invitees, needs_scope, repair_of, set_reminders};
+use super::{
+    attempt_until, audience, forget_list, invitees, needs_scope, repair_of, set_reminders,
+};
 use crate::app::Tools;
 use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
-use crate::domain::audience::{Audience, AudienceDraft, Invitee, InviteeList};
+use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
 use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
@@ -146,6 +148,15 @@ async fn attempt(
         return finish(tools, &read, decision, actions, now).await;
     }
 
+    // Zoom is told before the month's count is committed, so what would be refused then is refused now. Whoever comes in
+    // between is met by the count itself.
+    if let Some(most) = read.limits.sessions_per_month
+        && utc_month(held.session.starts_at) != utc_month(decision.next.starts_at)
+        && tools.store.classes_in_month(&request.caller.id, decision.next.starts_at).await?
+            >= i64::from(most)
+    {
+        return Err(read.limits.month_is_full().into());
+    }
     let ready = tools.fresh(&request.caller.id, read.connection.clone()).await?;
     needs_scope(&ready.connection.scopes, "meeting:update:meeting")?;
     let holder = tools.holder();
@@ -176,8 +187,17 @@ async fn attempt(
     let mut actions = month_moves(session, &decision.next, &read.limits, now);
     actions.push(sessions::update(&decision.next, session.version, Some(&holder)));
     actions.push(outbox::withdraw_repair(&session.id, until));
-    // From here on Zoom has what the class is not yet: where this fails, the claim stays and the repair sets Zoom back.
-    finish(tools, &read, decision, actions, now).await
+    let id = session.id.clone();
+    let finished = finish(tools, &read, decision, actions, now).await;
+    if !matches!(finished, Ok(Some(_))) {
+        // Zoom has what the class is not: the claim stays as the sign of it, and the next edit or the repair sets Zoom right.
+        // It is let run out, so that neither waits. Where the edit was stored after all, there is no claim any more.
+        let _ =
+            tools.store.commit_one(sessions::expire_claim(&id, &holder, now)).await.inspect_err(
+                |error| tracing::warn!(event = "session.claim_left", session_id = %id, %error),
+            );
+    }
+    finished
 }
 
 /// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
@@ -218,14 +238,13 @@ fn decide(
         )
         .into());
     }
-    let mut wanted: Vec<Invitee> = invitees(draft).to_vec();
-    wanted.sort_by(|a, b| a.email.cmp(&b.email));
+    let wanted: Vec<Invitee> = invitees(draft).to_vec();
     let invitees_changed = wanted != read.invitees;
     let moved = draft.starts_at != old.starts_at;
     let new_list = !wanted.is_empty() && (invitees_changed || moved);
     let list = match old.audience.list() {
         Some(list) if !new_list => list,
-        _ => InviteeList(old.version + 1),
+        _ => tools.new_list(),
     };
     let audience = audience(&draft.audience, read.course.clone(), &request.caller.id, list)?;
     let audience_changed = match (&old.audience, &audience) {
@@ -334,11 +353,17 @@ async fn finish(
     actions.extend(announcement.as_ref().map(outbox::announce));
     match tools.store.commit(actions).await {
         Ok(()) => {}
-        Err(error) if error.refused(Subject::Month) => {
-            return Err(read.limits.month_is_full().into());
+        Err(error @ CommitError::Refused(_)) => {
+            if decision.new_list {
+                forget_list(tools, next, decision.invitees.len()).await;
+            }
+            return if error.refused(Subject::Month) {
+                Err(read.limits.month_is_full().into())
+            } else {
+                // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
+                Ok(None)
+            };
         }
-        // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
-        Err(CommitError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);

@@ -1,0 +1,198 @@
+//! `attendance`: the report, what is decided of it by hand, and the trail of those decisions.
+
+use futures::try_join;
+use jiff::Timestamp;
+
+use super::error::Error;
+use super::webhook::is_of_account;
+use crate::domain::attendance::people::Clicker;
+use crate::domain::attendance::ruling::{self, Rulings, Wish};
+use crate::domain::attendance::{AttendeeId, Inputs, People, Report, Row, Threshold};
+use crate::domain::audience::Audience;
+use crate::domain::caller::{Caller, Role};
+use crate::domain::id::SessionId;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::Session;
+use crate::domain::time::whole_milli;
+use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::random::Random;
+use crate::store::Store;
+use crate::store::attendance::{self as items, Entry, Kept, Place};
+use crate::store::clicks::Click;
+use crate::store::error::{CommitError, StoreError};
+use crate::store::tx::Subject;
+
+/// Tries against others who decide of the same row at the same time, which people do not do for long.
+const ROUNDS: u32 = 4;
+
+/// What the report is asked of and by whose measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    pub store: &'a Store,
+    pub random: &'a Random,
+    pub threshold: Threshold,
+    pub now: Timestamp,
+}
+
+/// What somebody decides of a row, and why.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub attendee: AttendeeId,
+    pub wish: Wish,
+    pub reason: String,
+}
+
+/// Everything that is known of a class's attendance.
+struct Known {
+    session: Session,
+    events: Vec<ZoomEvent>,
+    people: People,
+    kept: Vec<Kept>,
+}
+
+impl Known {
+    fn rulings(&self) -> Rulings {
+        self.kept.iter().map(|kept| (kept.attendee.clone(), kept.ruling.clone())).collect()
+    }
+
+    fn report(&self, rulings: &Rulings, desk: &Desk<'_>) -> Report {
+        Report::of(&Inputs {
+            session: &self.session,
+            events: &self.events,
+            people: &self.people,
+            rulings,
+            threshold: desk.threshold,
+            now: desk.now,
+        })
+    }
+}
+
+/// The report of a class, for its owner and for administrators.
+pub async fn report(desk: &Desk<'_>, caller: &Caller, id: &SessionId) -> Result<Report, Error> {
+    let session = readable(desk.store, caller, id).await?;
+    let known = known(desk.store, session).await?;
+    Ok(known.report(&known.rulings(), desk))
+}
+
+/// Decides something of a row; answers the row that shows it. The same decision again, by the same person for the same
+/// reason, is a repeated request and changes nothing.
+pub async fn decide(
+    desk: &Desk<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    request: &Request,
+) -> Result<Row, Error> {
+    for _ in 0..ROUNDS {
+        let session = readable(desk.store, caller, id).await?;
+        let known = known(desk.store, session).await?;
+        let before = known.rulings();
+        let report_before = known.report(&before, desk);
+        let decision = ruling::decide(&report_before, &before, &request.attendee, &request.wish)?;
+        let mut after = before.clone();
+        after.extend(decision.changed.clone());
+        let report_after = known.report(&after, desk);
+        let mut actions = Vec::new();
+        for (attendee, ruling) in &decision.changed {
+            let read = known.kept.iter().find(|kept| kept.attendee == *attendee);
+            let is_repeated = read.is_some_and(|read| {
+                read.ruling == *ruling && read.by == caller.id && read.reason == request.reason
+            });
+            if is_repeated {
+                continue;
+            }
+            let kept = Kept {
+                attendee: attendee.clone(),
+                ruling: ruling.clone(),
+                by: caller.id.clone(),
+                reason: request.reason.clone(),
+                revision: read.map_or(0, |read| read.revision) + 1,
+            };
+            let entry = Entry {
+                at: whole_milli(desk.now),
+                by: caller.id.clone(),
+                attendee: attendee.clone(),
+                old: ruling::state(&report_before, &before, attendee),
+                new: ruling::state(&report_after, &after, attendee),
+                reason: request.reason.clone(),
+            };
+            let nonce = data_encoding::BASE32_NOPAD.encode(&desk.random.bytes::<5>());
+            actions.push(items::put_ruling(id, &kept, read.map(|read| read.revision)));
+            actions.push(items::put_entry(id, &entry, &nonce));
+        }
+        let row = report_after.row(&decision.shown).cloned().ok_or(Refusal::NotFound)?;
+        if actions.is_empty() {
+            return Ok(row);
+        }
+        match desk.store.commit(actions).await {
+            Ok(()) => {
+                tracing::info!(event = "attendance.decided", session_id = %id, attendee_id = %request.attendee);
+                return Ok(row);
+            }
+            Err(CommitError::Refused(subjects)) if subjects.contains(&Subject::Ruling) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("others keep deciding of the same row"))
+}
+
+/// A page of the trail, newest first, and where the next begins.
+pub async fn trail(
+    store: &Store,
+    caller: &Caller,
+    id: &SessionId,
+    after: Option<&Place>,
+    limit: usize,
+) -> Result<(Vec<Entry>, Option<Place>), Error> {
+    readable(store, caller, id).await?;
+    Ok(store.attendance_trail(id, after, limit).await?)
+}
+
+/// The class, if the caller may know who was there. To everybody else it does not exist.
+async fn readable(store: &Store, caller: &Caller, id: &SessionId) -> Result<Session, Error> {
+    let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
+    if caller.role != Role::Admin {
+        session.owned_by(caller)?;
+    }
+    Ok(session)
+}
+
+async fn known(store: &Store, session: Session) -> Result<Known, Error> {
+    let (events, clicks, kept, (invitees, enrollments)) = try_join!(
+        events(store, &session),
+        store.clicks(&session.id),
+        store.rulings(&session.id),
+        audience(store, &session),
+    )?;
+    let clickers: Vec<Clicker> = clicks.into_iter().map(clicker).collect();
+    let people = People::new(&session, &invitees, &enrollments, &clickers);
+    Ok(Known { session, events, people, kept })
+}
+
+async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, StoreError> {
+    let Some(meeting) = session.meeting.id else { return Ok(Vec::new()) };
+    let kept = store.meeting_events(meeting).await?;
+    let events = kept.into_iter().map(|kept| kept.event);
+    Ok(events
+        .filter(|event| event.says != Says::Nothing && is_of_account(session, event))
+        .collect())
+}
+
+type Listed = (Vec<crate::domain::audience::Invitee>, Vec<crate::domain::directory::Enrollment>);
+
+async fn audience(store: &Store, session: &Session) -> Result<Listed, StoreError> {
+    Ok(match &session.audience {
+        Audience::Standalone => (Vec::new(), Vec::new()),
+        Audience::Course { id, .. } => (Vec::new(), store.students(id).await?),
+        Audience::Invitees { list, .. } => (store.invitees(&session.id, *list).await?, Vec::new()),
+    })
+}
+
+fn clicker(click: Click) -> Clicker {
+    Clicker {
+        user: click.user_id,
+        email: click.email,
+        name: click.name,
+        host: click.host,
+        customer_key: click.customer_key,
+    }
+}

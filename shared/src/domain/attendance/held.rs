@@ -1,0 +1,123 @@
+//! When a class was held: the runnings of its meeting, each with a beginning and an end even where Zoom told of none.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::span::Span;
+use crate::domain::occurrence::{self, Occurrence, Sign};
+use crate::domain::session::{Session, Status};
+use crate::domain::time::plus_minutes;
+use crate::domain::zoom_event::{Says, ZoomEvent};
+
+/// How long past its planned end a class whose end nobody told of is believed to be running, in minutes. Unless a
+/// deployment says otherwise it is also how long the door stays open: after that nobody new comes in.
+const OVERRUN_MINUTES: i64 = 90;
+
+/// How we know when a running ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Zoom told.
+    Told,
+    /// It has not: until now, and counting.
+    Running,
+    /// Nobody told; it is taken from the plan and from the last that was heard.
+    Inferred,
+}
+
+/// One running of the meeting, closed on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub span: Span,
+    pub end: End,
+}
+
+/// The runnings by uuid.
+pub fn windows(
+    session: &Session,
+    events: &[ZoomEvent],
+    now: Timestamp,
+) -> BTreeMap<String, Window> {
+    let known = runnings(session, events);
+    let last_signs = last_signs(events);
+    let live = occurrence::course(session.status, &known).status == Status::Live;
+    let close = |(n, running): (usize, &Occurrence)| {
+        let next = known.get(n + 1);
+        let planned_end = session.ends_at().max(running.started_at);
+        let (to, end) = match running.ended_at {
+            Some(ended_at) => (ended_at, End::Told),
+            None if live && next.is_none() && now < plus_minutes(planned_end, OVERRUN_MINUTES) => {
+                (now, End::Running)
+            }
+            None => {
+                let heard = last_signs.get(running.uuid.as_str()).copied();
+                let to = heard.map_or(planned_end, |heard| heard.max(planned_end)).min(now);
+                // A meeting runs once at a time: it was over when it was started again.
+                (next.map_or(to, |next| to.min(next.started_at)), End::Inferred)
+            }
+        };
+        let span = Span { from: running.started_at, to: to.max(running.started_at) };
+        (running.uuid.clone(), Window { span, end })
+    };
+    known.iter().enumerate().map(close).collect()
+}
+
+/// What the class remembers of its runnings, and what the events add to it: a class remembers only what it took to
+/// know its status, and a report may be read before that was worked out.
+fn runnings(session: &Session, events: &[ZoomEvent]) -> Vec<Occurrence> {
+    let mut known = session.occurrences.clone();
+    for event in events {
+        let Some(uuid) = event.uuid.as_deref() else { continue };
+        let sign = match &event.says {
+            Says::Started { at } => Sign::Running(*at),
+            Says::Joined(presence) => Sign::Running(presence.at),
+            Says::Ended { started_at, at } => Sign::Ended { started_at: *started_at, at: *at },
+            _ => continue,
+        };
+        known = occurrence::with(known, uuid, sign);
+    }
+    with_leaves(known, session, events)
+}
+
+/// Adds what is known only from people leaving. A running was on by then; and one of which nothing else is known is
+/// taken to have begun as planned, or when the one before it was over.
+fn with_leaves(
+    mut known: Vec<Occurrence>,
+    session: &Session,
+    events: &[ZoomEvent],
+) -> Vec<Occurrence> {
+    let mut first_left: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for event in events {
+        if let (Some(uuid), Says::Left(presence)) = (event.uuid.as_deref(), &event.says) {
+            let first = first_left.entry(uuid).or_insert(presence.at);
+            *first = presence.at.min(*first);
+        }
+    }
+    let mut by_time: Vec<_> = first_left.into_iter().collect();
+    by_time.sort_by_key(|(uuid, at)| (*at, *uuid));
+    for (uuid, left_at) in by_time {
+        let since = if known.iter().any(|running| running.uuid == uuid) {
+            left_at
+        } else {
+            let before = known.iter().filter_map(|running| running.ended_at);
+            let over = before.filter(|at| *at <= left_at).max();
+            over.map_or(session.starts_at, |at| at.max(session.starts_at)).min(left_at)
+        };
+        known = occurrence::with(known, uuid, Sign::Running(since));
+    }
+    known
+}
+
+/// The last time that anybody came or went, by running.
+fn last_signs(events: &[ZoomEvent]) -> BTreeMap<&str, Timestamp> {
+    let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for event in events {
+        if let (Some(uuid), Says::Joined(presence) | Says::Left(presence)) =
+            (event.uuid.as_deref(), &event.says)
+        {
+            let at = last.entry(uuid).or_insert(presence.at);
+            *at = presence.at.max(*at);
+        }
+    }
+    last
+}

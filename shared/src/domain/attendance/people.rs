@@ -1,0 +1,180 @@
+//! Who may have been there, and whose a connection is.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::AttendeeId;
+use super::connection::Connection;
+use crate::domain::audience::Invitee;
+use crate::domain::directory::Enrollment;
+use crate::domain::id::UserId;
+use crate::domain::session::Session;
+use crate::domain::text::{Email, PersonName};
+
+/// What a connection was recognised by, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Match {
+    /// The key that we gave out with the join, and that Zoom gave back.
+    CustomerKey,
+    /// A registration at Zoom that we made. We make none today, so that this matches nobody yet.
+    Registrant,
+    /// An address that Zoom names and that is one person's here.
+    Email,
+    /// Nothing: nobody is ever recognised by a name, which anyone can type.
+    None,
+}
+
+impl Match {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomerKey => "customer_key",
+            Self::Registrant => "registrant",
+            Self::Email => "email",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Somebody who clicked start or join and may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clicker {
+    pub user: UserId,
+    pub email: Option<Email>,
+    pub name: Option<PersonName>,
+    pub host: bool,
+    pub customer_key: Option<String>,
+}
+
+/// Somebody the class is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub attendee: AttendeeId,
+    pub user: Option<UserId>,
+    pub email: Option<Email>,
+    pub name: Option<PersonName>,
+}
+
+/// Whose something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Host,
+    /// By their place in [`People::expected`].
+    Person(usize),
+}
+
+/// Everybody the class is for, and by what they are known.
+#[derive(Clone, Debug, Default)]
+pub struct People {
+    expected: Vec<Person>,
+    by_user: BTreeMap<UserId, usize>,
+    by_key: BTreeMap<String, Owner>,
+    /// `None` for an address that two people share: it tells neither of them.
+    by_email: BTreeMap<Email, Option<Owner>>,
+}
+
+impl People {
+    /// Those invited, those with access to the course, and those who were let in when they clicked, even if they have
+    /// lost their access since. An invitation's address stands for its person from the start, so that the row stays
+    /// the same when a click tells which user it is.
+    pub fn new(
+        session: &Session,
+        invitees: &[Invitee],
+        enrollments: &[Enrollment],
+        clickers: &[Clicker],
+    ) -> Self {
+        let mut people = Self::default();
+        for invitee in invitees {
+            people.add(Person {
+                attendee: AttendeeId::of_address(&session.id, &invitee.email),
+                user: None,
+                email: Some(invitee.email.clone()),
+                name: invitee.name.clone(),
+            });
+        }
+        let with_access = enrollments.iter().filter(|enrollment| enrollment.access_granted);
+        for enrollment in with_access.filter(|enrollment| enrollment.user != session.trainer) {
+            people.add(Person {
+                attendee: AttendeeId::of_user(&session.id, &enrollment.user),
+                user: Some(enrollment.user.clone()),
+                email: Some(enrollment.email.clone()),
+                name: Some(enrollment.name.clone()),
+            });
+        }
+        for clicker in clickers {
+            let owner = if clicker.host || clicker.user == session.trainer {
+                Owner::Host
+            } else {
+                Owner::Person(people.place_of(session, clicker))
+            };
+            if let Some(key) = &clicker.customer_key {
+                people.by_key.insert(key.clone(), owner);
+            }
+            if let Some(email) = &clicker.email {
+                people.know_address(email, owner);
+            }
+        }
+        people
+    }
+
+    fn add(&mut self, person: Person) -> usize {
+        let place = self.expected.len();
+        if let Some(email) = &person.email {
+            self.know_address(email, Owner::Person(place));
+        }
+        if let Some(user) = &person.user {
+            self.by_user.insert(user.clone(), place);
+        }
+        self.expected.push(person);
+        place
+    }
+
+    fn know_address(&mut self, email: &Email, owner: Owner) {
+        let known = self.by_email.entry(email.clone()).or_insert(Some(owner));
+        if *known != Some(owner) {
+            *known = None;
+        }
+    }
+
+    /// The place of somebody who clicked: as a user, or as the address that was invited, or else a new one.
+    fn place_of(&mut self, session: &Session, clicker: &Clicker) -> usize {
+        let as_guest = || match self.by_email.get(clicker.email.as_ref()?)? {
+            Some(Owner::Person(place)) if self.expected[*place].user.is_none() => Some(*place),
+            _ => None,
+        };
+        match self.by_user.get(&clicker.user).copied().or_else(as_guest) {
+            Some(place) => {
+                self.by_user.insert(clicker.user.clone(), place);
+                let person = &mut self.expected[place];
+                person.user = Some(clicker.user.clone());
+                person.name = person.name.take().or_else(|| clicker.name.clone());
+                place
+            }
+            None => self.add(Person {
+                attendee: AttendeeId::of_user(&session.id, &clicker.user),
+                user: Some(clicker.user.clone()),
+                email: clicker.email.clone(),
+                name: clicker.name.clone(),
+            }),
+        }
+    }
+
+    pub fn expected(&self) -> &[Person] {
+        &self.expected
+    }
+
+    /// Whose a connection is, and by what it is recognised. `email` is the address that Zoom names for the connection or, of a
+    /// signed-in Zoom user, for another of theirs.
+    pub(super) fn owner(
+        &self,
+        connection: &Connection,
+        email: Option<&Email>,
+    ) -> Option<(Owner, Match)> {
+        let by_key = || connection.customer_key.as_ref().and_then(|key| self.by_key.get(key));
+        let by_email = || email.and_then(|email| self.by_email.get(email)?.as_ref());
+        by_key()
+            .map(|owner| (*owner, Match::CustomerKey))
+            .or_else(|| by_email().map(|owner| (*owner, Match::Email)))
+    }
+}

@@ -1,0 +1,80 @@
+//! Stretches of time.
+
+use jiff::Timestamp;
+
+/// From one instant to another that is not before it; the same one, for somebody who came and was gone at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Span {
+    /// From the earlier of two instants to the later.
+    pub fn between(a: Timestamp, b: Timestamp) -> Self {
+        Self { from: a.min(b), to: a.max(b) }
+    }
+
+    /// What of it lies within `limits`.
+    pub fn within(self, limits: Self) -> Option<Self> {
+        let (from, to) = (self.from.max(limits.from), self.to.min(limits.to));
+        (from <= to).then_some(Self { from, to })
+    }
+
+    fn millis(self) -> u64 {
+        u64::try_from(self.to.as_millisecond() - self.from.as_millisecond()).unwrap_or(0)
+    }
+}
+
+/// The same time in the fewest spans, which neither overlap nor touch, by start.
+pub(super) fn union(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort();
+    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+            _ => merged.push(span),
+        }
+    }
+    merged
+}
+
+/// How long a [`union`] is, in milliseconds.
+pub(super) fn total_millis(merged: &[Span]) -> u64 {
+    merged.iter().map(|span| span.millis()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(from: i64, to: i64) -> Span {
+        Span {
+            from: Timestamp::from_second(from).unwrap(),
+            to: Timestamp::from_second(to).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_union_counts_no_second_twice() {
+        let cases = [
+            (vec![], vec![], 0),
+            (vec![span(0, 10), span(5, 7)], vec![span(0, 10)], 10),
+            (vec![span(5, 20), span(0, 10)], vec![span(0, 20)], 20),
+            (vec![span(10, 20), span(0, 10)], vec![span(0, 20)], 20),
+            (vec![span(11, 20), span(0, 10)], vec![span(0, 10), span(11, 20)], 19),
+            (vec![span(3, 3)], vec![span(3, 3)], 0),
+        ];
+        for (spans, merged, seconds) in cases {
+            assert_eq!(union(spans.clone()), merged, "{spans:?}");
+            assert_eq!(total_millis(&merged), seconds * 1000, "{spans:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_is_cut_off() {
+        assert_eq!(span(0, 10).within(span(5, 20)), Some(span(5, 10)));
+        assert_eq!(span(0, 30).within(span(5, 20)), Some(span(5, 20)));
+        assert_eq!(span(0, 4).within(span(5, 20)), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! `attendance`: the report and its CSV, decisions by hand, and their trail.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lambda_http::{Body, Request, Response};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::attendance_view;
+use super::deps::{self, Base};
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use crate::app::attendance::{self, Desk};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::attendance::ruling::{Assignee, Wish};
+use crate::domain::attendance::{AttendeeId, Threshold};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::refusal::{FieldError, Refusal};
+use crate::domain::text::Description;
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::store::attendance::Place;
+
+/// A reason is a sentence for whoever reads the trail, not a letter.
+const REASON_LIMIT_CHARS: usize = 500;
+/// The longest second half of a cursor that could be ours.
+const NONCE_LIMIT_BYTES: usize = 16;
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    store: Store,
+    secrets: Arc<Secrets>,
+    clock: Clock,
+    random: Random,
+    threshold: Threshold,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            store: base.store()?,
+            secrets,
+            clock: clock.clone(),
+            random: random.clone(),
+            threshold: deps::attendance_threshold(env)?,
+        })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.clock.now()).await;
+    }
+}
+
+#[derive(Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.clock.now();
+    let (route, parameters) = route(&request)?;
+    let caller = deps.gate.caller(&request, now).await?;
+    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let desk = Desk { store: &deps.store, random: &deps.random, threshold: deps.threshold, now };
+    match (route.method, route.path) {
+        ("GET", "/v1/sessions/{id}/attendance") => {
+            let format = format(&request)?;
+            let report = attendance::report(&desk, &caller, &id).await?;
+            match format {
+                Format::Json => Reply::ok(&report),
+                Format::Csv => Ok(attendance_view::csv(&report)),
+            }
+        }
+        ("PUT", "/v1/sessions/{id}/attendance/{attendee_id}") => {
+            let attendee =
+                AttendeeId::parse(named(&parameters, "attendee_id")).ok_or(Refusal::NotFound)?;
+            let (wish, reason) = http::json::<RulingBody>(&request)?.parse()?;
+            let request = attendance::Request { attendee, wish, reason };
+            Reply::ok(&attendance::decide(&desk, &caller, &id, &request).await?)
+        }
+        ("GET", "/v1/sessions/{id}/attendance/audit") => {
+            let after = http::query(&request, "cursor").map(|text| place(&text)).transpose()?;
+            let limit = http::query_limit(&request)?;
+            let (entries, next) =
+                attendance::trail(&deps.store, &caller, &id, after.as_ref(), limit).await?;
+            let items = entries.iter().map(attendance_view::entry).collect();
+            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+        }
+        _ => Err(Failure::NoRoute),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Csv,
+}
+
+/// What the address says goes before what the headers say: a link in a page cannot set any.
+fn format(request: &Request) -> Result<Format, Refusal> {
+    match http::query(request, "format").as_deref() {
+        Some("csv") => Ok(Format::Csv),
+        Some("json") => Ok(Format::Json),
+        Some(_) => Err(Refusal::field("format", "must be json or csv")),
+        None if http::prefers(request, "text/csv", "application/json") => Ok(Format::Csv),
+        None => Ok(Format::Json),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulingBody {
+    #[serde(default, deserialize_with = "said")]
+    present: Option<Option<bool>>,
+    reason: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    assign_to: Option<Option<AssigneeBody>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssigneeBody {
+    user_id: Option<UserId>,
+    attendee_id: Option<AttendeeId>,
+}
+
+/// A field that is there, be it null: null takes back what was decided, and no field leaves it.
+fn said<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl RulingBody {
+    fn parse(self) -> Result<(Wish, String), Refusal> {
+        let mut errors = Vec::new();
+        let reason = reason(self.reason.as_deref().unwrap_or_default());
+        let reason = reason.map_err(|error| errors.push(error)).unwrap_or_default();
+        if self.present.is_none() && self.assign_to.is_none() {
+            errors.push(FieldError::new("present", "is required"));
+        }
+        let assignee = |body: AssigneeBody| match (body.user_id, body.attendee_id) {
+            (Some(user), None) => Some(Assignee::User(user)),
+            (None, Some(attendee)) => Some(Assignee::Attendee(attendee)),
+            _ => None,
+        };
+        let assign_to = match self.assign_to {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(body)) => {
+                let assignee = assignee(body);
+                if assignee.is_none() {
+                    let words = "must have either a user_id or an attendee_id";
+                    errors.push(FieldError::new("assign_to", words));
+                }
+                Some(assignee)
+            }
+        };
+        if !errors.is_empty() {
+            return Err(Refusal::Invalid(errors));
+        }
+        Ok((Wish { present: self.present, assign_to }, reason))
+    }
+}
+
+fn reason(text: &str) -> Result<String, FieldError> {
+    let wrong = |words: &dyn ToString| FieldError::new("reason", words.to_string());
+    let text = Description::parse(text.trim()).map_err(|error| wrong(&error))?;
+    match text.as_str().chars().count() {
+        0 => Err(wrong(&"is required")),
+        1..=REASON_LIMIT_CHARS => Ok(text.into()),
+        _ => Err(wrong(&format!("must have at most {REASON_LIMIT_CHARS} characters"))),
+    }
+}
+
+/// Where a page of the trail ended, as text.
+fn cursor(place: &Place) -> String {
+    data_encoding::BASE64URL_NOPAD
+        .encode(format!("{}#{}", place.at.as_millisecond(), place.nonce).as_bytes())
+}
+
+fn place(text: &str) -> Result<Place, Refusal> {
+    let read = || {
+        let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (millis, nonce) = text.split_once('#')?;
+        let plain = (1..=NONCE_LIMIT_BYTES).contains(&nonce.len())
+            && nonce.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        plain.then_some(())?;
+        let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
+        Some(Place { at, nonce: nonce.to_owned() })
+    };
+    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(body: serde_json::Value) -> Result<(Wish, String), Refusal> {
+        http::parse_json::<RulingBody>(body.to_string().as_bytes())?.parse()
+    }
+
+    #[test]
+    fn a_decision_says_what_and_why() {
+        let student = UserId::parse("student-1").unwrap();
+        let to_student = Some(Some(Assignee::User(student)));
+        let cases = [
+            (
+                json!({"present": true, "reason": " was there "}),
+                Wish { present: Some(Some(true)), assign_to: None },
+            ),
+            (
+                json!({"present": null, "reason": "was there"}),
+                Wish { present: Some(None), assign_to: None },
+            ),
+            (
+                json!({"assign_to": {"user_id": "student-1"}, "reason": "was there"}),
+                Wish { present: None, assign_to: to_student },
+            ),
+            (
+                json!({"assign_to": null, "reason": "was there"}),
+                Wish { present: None, assign_to: Some(None) },
+            ),
+        ];
+        for (body, wish) in cases {
+            assert_eq!(parsed(body.clone()), Ok((wish, "was there".to_owned())), "{body}");
+        }
+        for (body, field) in [
+            (json!({"present": true}), "reason"),
+            (json!({"present": true, "reason": " "}), "reason"),
+            (json!({"present": true, "reason": "é".repeat(501)}), "reason"),
+            (json!({"reason": "because"}), "present"),
+            (json!({"present": "yes", "reason": "because"}), "present"),
+            (json!({"assign_to": {}, "reason": "because"}), "assign_to"),
+        ] {
+            let Err(Refusal::Invalid(errors)) = parsed(body.clone()) else { panic!("{body}") };
+            assert_eq!(errors[0].field, field, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_reads_back_and_nothing_else_does() {
+        let at = Place { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
+        assert_eq!(place(&cursor(&at)), Ok(at));
+        let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+        for bad in ["", "!", &encode("1"), &encode("1#"), &encode("1#a#b"), &encode("x#a")] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_sent_to_whoever_asks_for_one() {
+        use lambda_http::RequestExt;
+        let asked = |accept: &str, query: &str| {
+            let request = ::http::Request::builder().header("accept", accept).body(Body::Empty);
+            let request = request.unwrap();
+            let pairs: std::collections::HashMap<String, Vec<String>> = query
+                .split_once('=')
+                .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
+                .into_iter()
+                .collect();
+            format(&request.with_query_string_parameters(pairs)).ok()
+        };
+        let cases = [
+            ("", "", Some(Format::Json)),
+            ("*/*", "", Some(Format::Json)),
+            ("application/json", "", Some(Format::Json)),
+            ("text/csv", "", Some(Format::Csv)),
+            ("Text/CSV; charset=utf-8", "", Some(Format::Csv)),
+            ("application/json, text/csv;q=0.5", "", Some(Format::Json)),
+            ("application/json;q=0.5, text/csv", "", Some(Format::Csv)),
+            ("text/csv;q=0", "", Some(Format::Json)),
+            ("", "format=csv", Some(Format::Csv)),
+            ("text/csv", "format=json", Some(Format::Json)),
+            ("", "format=xml", None),
+        ];
+        for (accept, query, expected) in cases {
+            assert_eq!(asked(accept, query), expected, "{accept} {query}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Attendance as the API shows it: the report as JSON is the domain's own shape; here is the rest.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::csv::Table;
+use super::edge::Reply;
+use crate::domain::attendance::ruling::State;
+use crate::domain::attendance::{AttendeeId, Report, Row};
+use crate::domain::id::UserId;
+use crate::store::attendance::Entry;
+
+/// The columns of the CSV, which are the fields of a row, in their order.
+const COLUMNS: [&str; 13] = [
+    "attendee_id",
+    "user_id",
+    "name",
+    "email",
+    "match",
+    "first_joined_at",
+    "last_left_at",
+    "minutes",
+    "percent",
+    "connections",
+    "present",
+    "present_by",
+    "flags",
+];
+
+/// The report as a file: the rows of the JSON, in the same order.
+pub(super) fn csv(report: &Report) -> Reply {
+    let mut table = Table::new(COLUMNS);
+    for row in &report.attendees {
+        table.row(cells(row));
+    }
+    Reply::text(Table::<{ COLUMNS.len() }>::CONTENT_TYPE, table.finish())
+        .as_file(&format!("attendance-{}.csv", report.session_id))
+}
+
+fn cells(row: &Row) -> [String; COLUMNS.len()] {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let flags: Vec<_> = row.flags.iter().map(|flag| flag.as_str()).collect();
+    [
+        row.attendee_id.to_string(),
+        row.user_id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        row.name.clone(),
+        row.email.as_ref().map(|email| email.as_str().to_owned()).unwrap_or_default(),
+        row.matched.as_str().to_owned(),
+        time(row.first_joined_at),
+        time(row.last_left_at),
+        row.minutes.to_string(),
+        row.percent.to_string(),
+        row.connections.to_string(),
+        row.present.to_string(),
+        row.present_by.as_str().to_owned(),
+        // By spaces: a semicolon would be a cell's end to spreadsheets in half of Europe.
+        flags.join(" "),
+    ]
+}
+
+/// An entry of the trail.
+#[derive(Serialize)]
+pub(super) struct EntryView<'a> {
+    at: Timestamp,
+    actor: &'a UserId,
+    attendee_id: &'a AttendeeId,
+    old: &'a State,
+    new: &'a State,
+    reason: &'a str,
+}
+
+pub(super) fn entry(entry: &Entry) -> EntryView<'_> {
+    EntryView {
+        at: entry.at,
+        actor: &entry.by,
+        attendee_id: &entry.attendee,
+        old: &entry.old,
+        new: &entry.new,
+        reason: &entry.reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::attendance::Percent;
+    use crate::domain::attendance::people::Match;
+    use crate::domain::attendance::report::{Flag, PresentBy};
+    use crate::domain::id::SessionId;
+    use crate::domain::text::Email;
+
+    /// AWS: the answer of a synchronous call, in which the body is a JSON text.
+    const ANSWER_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+
+    #[test]
+    fn ten_thousand_rows_fit_into_one_answer() {
+        let session_id = SessionId::from_bytes([1; 16]);
+        let at: Timestamp = "2026-11-22T11:00:07Z".parse().unwrap();
+        let row = |n: usize| {
+            let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
+            Row {
+                attendee_id: AttendeeId::of_user(&session_id, &user),
+                user_id: Some(user),
+                name: format!("Ada Augusta King, Countess of Lovelace {n}"),
+                email: Email::parse(&format!("ada.lovelace.{n}@students.example.test")).ok(),
+                matched: Match::CustomerKey,
+                first_joined_at: Some(at),
+                last_left_at: Some(at),
+                minutes: 60,
+                percent: Percent::of(2, 3),
+                connections: 2,
+                present: true,
+                present_by: PresentBy::Rule,
+                flags: vec![Flag::LeftInferred],
+                is_expected: true,
+            }
+        };
+        let report = Report {
+            session_id: session_id.clone(),
+            planned_minutes: 60,
+            held_minutes: 60,
+            attendees: (0..10_000).map(row).collect(),
+            expected: 10_000,
+            present: 10_000,
+            percent_present: Percent::of(1, 1),
+        };
+        let mut table = Table::new(COLUMNS);
+        report.attendees.iter().for_each(|row| table.row(cells(row)));
+        let json = serde_json::to_string(&report).unwrap();
+        for body in [table.finish(), json] {
+            let answer = serde_json::to_string(&body).unwrap();
+            assert!(answer.len() < ANSWER_LIMIT_BYTES, "{} bytes", answer.len());
+        }
+    }
+}

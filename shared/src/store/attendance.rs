@@ -1,0 +1,100 @@
+//! What was decided of a class's attendance by hand: the ruling in force of each row, and the trail of who decided
+//! what, which is only ever added to. Both are kept as long as the class is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{AUDIT_PREFIX, Key, RULING_PREFIX, attr, session_partition};
+use super::tx::{Action, Guard, key_item, number};
+use super::{Page, Range, Store};
+use crate::domain::attendance::AttendeeId;
+use crate::domain::attendance::ruling::{Ruling, State};
+use crate::domain::id::{SessionId, UserId};
+
+/// A ruling as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub attendee: AttendeeId,
+    #[serde(flatten)]
+    pub ruling: Ruling,
+    /// By whom and why it was last decided, by which a repeated request is told from another decision.
+    pub by: UserId,
+    pub reason: String,
+    /// Rises with every decision.
+    pub revision: u64,
+}
+
+/// An entry of the trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub at: Timestamp,
+    pub by: UserId,
+    pub attendee: AttendeeId,
+    pub old: State,
+    pub new: State,
+    pub reason: String,
+}
+
+/// Where a page of the trail ended. It names no class: whose trail it goes on in follows from who asks for which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub at: Timestamp,
+    pub nonce: String,
+}
+
+/// Stores a ruling in the place of the one of `read_revision`; refused when another decision was quicker.
+pub fn put_ruling(session: &SessionId, kept: &Kept, read_revision: Option<u64>) -> Action {
+    let guard = match read_revision {
+        None => Guard::new_item(),
+        Some(revision) => Guard::new().equals(attr::REVISION, number(revision)),
+    };
+    Action::put(Key::Ruling { session, attendee: &kept.attendee }, encode(kept), guard)
+}
+
+/// Adds to the trail.
+pub fn put_entry(session: &SessionId, entry: &Entry, nonce: &str) -> Action {
+    Action::put(Key::Audit { session, at: entry.at, nonce }, encode(entry), Guard::new_item())
+}
+
+impl Store {
+    /// Every ruling in force of a class, strongly consistent: whoever decided must see it in the next report.
+    pub async fn rulings(&self, session: &SessionId) -> Result<Vec<Kept>, StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(RULING_PREFIX.to_owned()),
+            consistent: true,
+            ..Range::default()
+        };
+        self.query_all(range).await?.into_iter().map(decode).collect()
+    }
+
+    /// A page of a class's trail, newest first, and where the next begins.
+    pub async fn attendance_trail(
+        &self,
+        session: &SessionId,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Result<(Vec<Entry>, Option<Place>), StoreError> {
+        let after =
+            after.map(|place| key_item(&Key::Audit { session, at: place.at, nonce: &place.nonce }));
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(AUDIT_PREFIX.to_owned()),
+            consistent: true,
+            backwards: true,
+            limit: Some(i32::try_from(limit).unwrap_or(i32::MAX)),
+            after,
+            ..Range::default()
+        };
+        let Page { items, last } = self.query(range).await?;
+        let next = last.and_then(|position| {
+            let key = position.get(attr::SK)?.as_s().ok()?.strip_prefix(AUDIT_PREFIX)?;
+            let (at, nonce) = key.split_once('#')?;
+            Some(Place { at: at.parse().ok()?, nonce: nonce.to_owned() })
+        });
+        let entries = items.into_iter().map(decode).collect::<Result<_, _>>()?;
+        Ok((entries, next))
+    }
+}

@@ -1,0 +1,322 @@
+//! The reads: everybody sees what is theirs, all of it, once, and nothing else.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::look::{fields, path_of, with};
+use crate::world::{World, class, course_class};
+
+/// Enough for three pages of fifty, with two to a start.
+const MANY: i64 = 120;
+
+fn pasted(hours: i64, patch: Value) -> Value {
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/abc"});
+    with(with(class(hours), link), patch)
+}
+
+fn for_course() -> Value {
+    json!({"audience_type": "course", "course_id": "course-1"})
+}
+
+fn for_addresses(addresses: &[&str]) -> Value {
+    let all: Vec<_> = addresses.iter().map(|email| json!({"email": email})).collect();
+    json!({"audience_type": "invitees", "invitees": all})
+}
+
+/// All pages of a list, by cursor.
+async fn pages(world: &World, token: &str, path: &str) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut next = path.to_owned();
+    loop {
+        let page = world.get(token, &next).await.expect(200);
+        pages.push(page["items"].as_array().expect("a list").clone());
+        let Some(cursor) = page["next_cursor"].as_str() else { return pages };
+        let joint = if path.contains('?') { '&' } else { '?' };
+        next = format!("{path}{joint}cursor={cursor}");
+        assert!(pages.len() < 20, "the pages do not end");
+    }
+}
+
+fn ids(sessions: &[Value]) -> BTreeSet<&str> {
+    sessions.iter().map(|session| session["id"].as_str().expect("an id")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_class_is_on_one_page_and_on_no_other() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    for n in 0..MANY {
+        let body = pasted(1 + n / 2, if n % 3 == 0 { json!({}) } else { for_course() });
+        let made = world.create(&trainer, &body).await.expect(201);
+        if n % 10 == 0 {
+            world.cancel(&trainer, &made).await.expect(200);
+        }
+    }
+    world.create(&world.other_trainer().await, &pasted(1, json!({}))).await.expect(201);
+    for (token, path, lengths) in [
+        (&trainer, "/v1/sessions", vec![50, 50, 20]),
+        (&trainer, "/v1/sessions?limit=100", vec![100, 20]),
+        (&trainer, "/v1/sessions?limit=7&status=cancelled", vec![7, 5]),
+        (&trainer, "/v1/sessions?limit=50&course_id=course-1", vec![50, 30]),
+        (&trainer, "/v1/sessions?limit=100&status=scheduled", vec![100, 8]),
+        (&student, "/v1/me/sessions", vec![50, 30]),
+        (&student, "/v1/me/sessions?limit=79", vec![79, 1]),
+        (&student, "/v1/me/sessions?limit=80", vec![80]),
+    ] {
+        let mut pages = pages(&world, token, path).await;
+        // The table says that there may be more even where a page ends with the last.
+        if pages.last().is_some_and(Vec::is_empty) {
+            pages.pop();
+        }
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{path}");
+        let all: Vec<_> = pages.into_iter().flatten().collect();
+        assert_eq!(ids(&all).len(), all.len(), "{path}: none twice");
+        let starts: Vec<_> =
+            all.iter().map(|it| it["starts_at"].as_str().expect("a time")).collect();
+        assert!(starts.is_sorted(), "{path}: by start");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_narrowed_by_status_course_and_time() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let service = world.service().await;
+    let second = json!({"title": "Second", "trainer_id": "trainer-1"});
+    world.put(&service, "/v1/directory/courses/course-2", second).await.expect(200);
+    let mut made = Vec::new();
+    for (hours, patch) in [
+        (1, json!({})),
+        (24, for_course()),
+        (48, json!({"audience_type": "course", "course_id": "course-2"})),
+        (72, for_course()),
+    ] {
+        made.push(world.create(&trainer, &pasted(hours, patch)).await.expect(201));
+    }
+    world.cancel(&trainer, &made[3]).await.expect(200);
+    let start = |n: usize| made[n]["starts_at"].as_str().expect("a time").to_owned();
+    for (query, expected) in [
+        (String::new(), vec![0, 1, 2, 3]),
+        ("status=scheduled".to_owned(), vec![0, 1, 2]),
+        ("status=cancelled".to_owned(), vec![3]),
+        ("status=live".to_owned(), vec![]),
+        ("course_id=course-1".to_owned(), vec![1, 3]),
+        ("course_id=course-1&status=scheduled".to_owned(), vec![1]),
+        ("course_id=course-404".to_owned(), vec![]),
+        (format!("from={}", start(1)), vec![1, 2, 3]),
+        (format!("to={}", start(1)), vec![0, 1]),
+        (format!("from={}&to={}", start(1), start(2)), vec![1, 2]),
+        (format!("from={}&to={}&course_id=course-2", start(1), start(2)), vec![2]),
+        ("from=2030-01-01T00:00:00Z".to_owned(), vec![]),
+        ("status=&cursor=".to_owned(), vec![0, 1, 2, 3]),
+    ] {
+        let listed = world.listed(&trainer, &format!("/v1/sessions?{query}")).await;
+        let expected: Vec<_> = expected.into_iter().map(|n: usize| &made[n]["id"]).collect();
+        assert_eq!(listed.iter().map(|it| &it["id"]).collect::<Vec<_>>(), expected, "{query}");
+    }
+    let other = world.other_trainer().await;
+    assert_eq!(world.listed(&other, "/v1/sessions?course_id=course-1").await, Vec::<Value>::new());
+    for (query, field) in [
+        ("status=open", "status"),
+        ("course_id=a%23b", "course_id"),
+        ("from=soon", "from"),
+        ("to=never", "to"),
+        ("from=2026-12-01T00:00:00Z&to=2026-11-01T00:00:00Z", "to"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=ten", "limit"),
+        ("cursor=nonsense", "cursor"),
+        ("cursor=%00", "cursor"),
+    ] {
+        let problem = world.get(&trainer, &format!("/v1/sessions?{query}")).await;
+        assert_eq!(fields(&problem.refused(422, "validation_failed")), [field], "{query}");
+    }
+    for limit in [1, 100] {
+        let listed = world.listed(&trainer, &format!("/v1/sessions?limit={limit}")).await;
+        assert_eq!(listed.len(), limit.min(4));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_leads_nobody_to_what_is_not_theirs() {
+    let world = World::start().await;
+    let (trainer, other) = (world.trainer().await, world.other_trainer().await);
+    for hours in [10, 20, 30] {
+        world.create(&trainer, &pasted(hours, for_course())).await.expect(201);
+    }
+    let own = world.create(&other, &pasted(25, json!({}))).await.expect(201);
+    let page = world.get(&trainer, "/v1/sessions?limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().expect("a cursor");
+    // Another's place is a time and an id: from there on their own list goes on.
+    let path = format!("/v1/sessions?cursor={cursor}");
+    let listed = world.listed(&other, &path).await;
+    assert_eq!(listed.iter().map(|it| &it["id"]).collect::<Vec<_>>(), [&own["id"]]);
+    let outsider = world.student(9).await;
+    let listed = world.listed(&outsider, &format!("/v1/me/sessions?cursor={cursor}")).await;
+    assert_eq!(listed, Vec::<Value>::new());
+    // One that lies outside of what the list is narrowed to is no error, in either direction.
+    let ahead = format!("/v1/sessions?cursor={cursor}&from=2026-11-22T12:00:00Z");
+    assert_eq!(world.listed(&trainer, &ahead).await.len(), 1);
+    let past = format!("/v1/sessions?cursor={cursor}&to=2026-11-21T12:00:00Z");
+    assert_eq!(world.listed(&trainer, &past).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_student_pages_on_though_time_has_passed() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    for hours in [1, 2, 40] {
+        world.create(&trainer, &pasted(hours, for_course())).await.expect(201);
+    }
+    let page = world.get(&student, "/v1/me/sessions?limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().expect("a cursor");
+    world.advance(SignedDuration::from_hours(20));
+    let listed = world.listed(&student, &format!("/v1/me/sessions?cursor={cursor}")).await;
+    assert_eq!(listed.len(), 1, "what is over for twelve hours has gone from the list");
+    // Nor is an end that lies before the beginning of the list an error.
+    assert_eq!(
+        world.listed(&student, "/v1/me/sessions?to=2020-01-01T00:00:00Z").await,
+        Vec::<Value>::new()
+    );
+    assert_eq!(world.listed(&student, "/v1/me/sessions?from=2026-11-21T00:00:00Z").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_role_sees_its_part_of_a_class() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    world.connect_zoom(&trainer, "app").await;
+    let made = world.create(&trainer, &course_class(26)).await.expect(201);
+    let answer = world.get(&trainer, &path_of(&made)).await;
+    assert_eq!(answer.headers["etag"], "\"1\"");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let whole = answer.expect(200);
+    assert_eq!(whole, made);
+    for field in [
+        "id",
+        "title",
+        "description",
+        "audience_type",
+        "course_id",
+        "course_title",
+        "invitees",
+        "starts_at",
+        "timezone",
+        "duration_minutes",
+        "provider",
+        "record_session",
+        "status",
+        "source",
+        "meeting",
+        "ics_sequence",
+        "version",
+        "created_at",
+        "updated_at",
+        "cancelled_at",
+        "actual_started_at",
+        "actual_ended_at",
+    ] {
+        assert!(whole.get(field).is_some(), "the contract's {field}");
+    }
+    assert_eq!(whole["course_title"], "Algebra I");
+    let seen = world.get(&student, &path_of(&made)).await.expect(200);
+    assert_eq!(seen, world.listed(&student, "/v1/me/sessions").await[0]);
+    for hidden in ["meeting", "invitees", "invitee_count", "settings"] {
+        assert!(seen.get(hidden).is_none(), "{hidden}");
+    }
+    let passcode = made["meeting"]["passcode"].as_str().expect("a passcode");
+    assert!(!seen.to_string().contains(passcode) && !seen.to_string().contains("zoom.us"));
+    assert_eq!(
+        seen["join"],
+        json!({"state": "too_early", "opens_at": "2026-11-22T10:50:00Z", "closes_at": "2026-11-22T13:30:00Z"})
+    );
+    for (minutes, state) in [(25 * 60 + 49, "too_early"), (1, "open"), (160, "closed")] {
+        world.advance(SignedDuration::from_mins(minutes));
+        let seen = world.get(&student, &path_of(&made)).await.expect(200);
+        assert_eq!(seen["join"]["state"], state, "{}", world.now());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_whom_a_class_is_nothing_it_does_not_exist() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let courses = world.create(&trainer, &pasted(26, for_course())).await.expect(201);
+    let alone = world.create(&trainer, &pasted(26, json!({}))).await.expect(201);
+    let invites = for_addresses(&["guest@example.test", "student9@example.test"]);
+    let invites = world.create(&trainer, &pasted(26, invites)).await.expect(201);
+    let guest = |verified: bool| json!({"sub": "guest", "role": "student", "email": "Guest@Example.test", "email_verified": verified});
+    let (verified, unverified) = (world.token(guest(true)).await, world.token(guest(false)).await);
+    let (in_course, outside) = (world.student(1).await, world.student(9).await);
+    let other = world.other_trainer().await;
+    let admin = world.token(json!({"sub": "a", "role": "admin"})).await;
+    for (token, seen) in [
+        (&in_course, vec![&courses]),
+        (&outside, vec![&invites]),
+        (&verified, vec![&invites]),
+        (&unverified, vec![]),
+        (&other, vec![]),
+        (&admin, vec![]),
+    ] {
+        for session in [&courses, &alone, &invites] {
+            let answer = world.get(token, &path_of(session)).await;
+            if seen.contains(&session) {
+                answer.expect(200);
+            } else {
+                answer.refused(404, "not_found");
+            }
+        }
+    }
+    for (token, count) in [(&in_course, 1), (&outside, 1), (&verified, 1), (&unverified, 0)] {
+        assert_eq!(world.listed(token, "/v1/me/sessions").await.len(), count);
+    }
+    for token in [&trainer, &admin] {
+        world.get(token, "/v1/me/sessions").await.refused(403, "forbidden");
+    }
+    world.get(&in_course, "/v1/sessions").await.refused(403, "forbidden");
+    world.get("", &path_of(&courses)).await.refused(401, "unauthenticated");
+    for id in ["ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", "x", "..%2f", "%00"] {
+        world.get(&trainer, &format!("/v1/sessions/{id}")).await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loses_access_loses_it_with_the_next_request() {
+    let world = World::start().await;
+    let (trainer, student, service) =
+        (world.trainer().await, world.student(1).await, world.service().await);
+    let made = world.create(&trainer, &pasted(26, for_course())).await.expect(201);
+    let place = "/v1/directory/courses/course-1/enrollments/student-1";
+    let enrollment = |granted: bool| json!({"email": "student1@example.test", "name": "Student 1", "access_granted": granted});
+    let sees = async || {
+        let listed = world.listed(&student, "/v1/me/sessions").await.len();
+        (listed, world.get(&student, &path_of(&made)).await.status.as_u16())
+    };
+    assert_eq!(sees().await, (1, 200));
+    world.put(&service, place, enrollment(false)).await.expect(200);
+    assert_eq!(sees().await, (0, 404));
+    world.put(&service, place, enrollment(true)).await.expect(200);
+    assert_eq!(sees().await, (1, 200));
+    world.delete(&service, place).await.expect(204);
+    assert_eq!(sees().await, (0, 404));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_is_invited_twice_over_sees_a_class_once() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    // By course, by address, and by address in three lists of which one is in force.
+    world.create(&trainer, &pasted(25, for_course())).await.expect(201);
+    let body = |extra: &str| pasted(26, for_addresses(&["student1@example.test", extra]));
+    let made = world.create(&trainer, &body("a@example.test")).await.expect(201);
+    for extra in ["b@example.test", "c@example.test"] {
+        world.edit(&trainer, &made, &body(extra)).await.expect(200);
+    }
+    let listed = world.listed(&student, "/v1/me/sessions").await;
+    assert_eq!(listed.len(), 2);
+    let pages = pages(&world, &student, "/v1/me/sessions?limit=1").await;
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+}

@@ -1,0 +1,146 @@
+//! What each action asks of AWS and Zoom, counted on the wire. A figure that changes here changes the bill.
+
+use jiff::SignedDuration;
+use local::calls::Service;
+use serde_json::json;
+
+use crate::look::{invitees, path_of, with};
+use crate::world::{World, class, course_class};
+
+/// What an action came to.
+#[derive(Debug)]
+struct Cost {
+    action: &'static str,
+    dynamodb: u64,
+    read: f64,
+    write: f64,
+    sqs: u64,
+    zoom: u64,
+}
+
+/// Takes the meter down for what `function` did since the last time.
+fn cost(world: &World, action: &'static str, function: &str) -> Cost {
+    let usage = &world.stack.usage;
+    let of = |service| usage.service_totals(function, service);
+    let table = of(Service::Dynamodb);
+    let cost = Cost {
+        action,
+        dynamodb: table.calls,
+        read: table.read_units,
+        write: table.write_units,
+        sqs: of(Service::Sqs).calls,
+        zoom: of(Service::Zoom).calls,
+    };
+    for (name, report) in usage.report().functions {
+        let scans = report.calls.iter().filter(|call| call.operation == "Scan").count();
+        assert_eq!(scans, 0, "{name} scanned");
+    }
+    usage.reset();
+    cost
+}
+
+fn print(costs: &[Cost]) {
+    println!(
+        "{:<44} {:>8} {:>6} {:>6} {:>4} {:>5}",
+        "action", "DynamoDB", "read", "write", "SQS", "Zoom"
+    );
+    for Cost { action, dynamodb, read, write, sqs, zoom } in costs {
+        println!("{action:<44} {dynamodb:>8} {read:>6} {write:>6} {sqs:>4} {zoom:>5}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_action_keeps_to_its_budget() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    world.connect_zoom(&trainer, "app").await;
+    // The functions have read their secret and the keys of the tokens; what follows is the steady state.
+    let warm = world.create(&trainer, &course_class(30)).await.expect(201);
+    world.cancel(&trainer, &warm).await.expect(200);
+    world.listed(&trainer, "/v1/sessions").await;
+    world.sweep().await;
+    world.stack.usage.reset();
+
+    let mut costs = Vec::new();
+    let mut measured = |action, function| costs.push(cost(&world, action, function));
+    let made = world.create(&trainer, &course_class(50)).await.expect(201);
+    measured("create, for a course", "session-save");
+    let list =
+        |count| with(class(50), json!({"audience_type": "invitees", "invitees": invitees(count)}));
+    let few = world.create(&trainer, &list(10)).await.expect(201);
+    measured("create, 10 invitees", "session-save");
+    world.create(&trainer, &list(1000)).await.expect(201);
+    measured("create, 1,000 invitees", "session-save");
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.create(&trainer, &with(course_class(51), link.clone())).await.expect(201);
+    measured("create, a pasted link", "session-save");
+
+    let renamed = with(course_class(50), json!({"title": "Geometry"}));
+    world.edit(&trainer, &made, &renamed).await.expect(200);
+    measured("edit, the title", "session-save");
+    let moved = with(renamed.clone(), json!({"starts_at": "2026-11-25T09:00:00Z"}));
+    world.edit(&trainer, &made, &moved).await.expect(200);
+    measured("edit, the start", "session-save");
+    world.edit(&trainer, &made, &moved).await.expect(200);
+    measured("edit, nothing", "session-save");
+    world.edit(&trainer, &few, &list(11)).await.expect(200);
+    measured("edit, 11 invitees for 10", "session-save");
+    world.cancel(&trainer, &made).await.expect(200);
+    measured("cancel", "session-cancel");
+    world.cancel(&trainer, &made).await.expect(200);
+    measured("cancel, again", "session-cancel");
+
+    for n in 0..50 {
+        world.create(&trainer, &with(course_class(60 + n), link.clone())).await.expect(201);
+    }
+    world.stack.usage.reset();
+    assert_eq!(world.listed(&trainer, "/v1/sessions").await.len(), 50);
+    measured("trainer's list, a page of 50", "sessions");
+    assert_eq!(world.listed(&trainer, "/v1/sessions?status=scheduled").await.len(), 50);
+    measured("trainer's list, by status", "sessions");
+    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 50);
+    measured("student's list, 1 course and 2 invitations", "sessions");
+    world.get(&trainer, &path_of(&few)).await.expect(200);
+    measured("one class, its owner, 11 invitees", "sessions");
+    world.get(&student, &path_of(&few)).await.expect(200);
+    measured("one class, invited by address", "sessions");
+    world.get(&student, &path_of(&warm)).await.expect(200);
+    measured("one class, of a course", "sessions");
+    world.sweep().await;
+    measured("sweep, nothing due", "reminder-sweep");
+    world.advance(SignedDuration::from_hours(1));
+    world.sweep().await;
+    measured("sweep, nothing due, the first of an hour", "reminder-sweep");
+    print(&costs);
+
+    // Requests, read and write units, SQS requests and calls to Zoom at most.
+    let budgets = [
+        (3, 6.0, 26.0, 1, 1),
+        (3, 5.0, 55.0, 1, 1),
+        (43, 5.0, 2025.0, 1, 1),
+        (2, 5.0, 14.0, 1, 0),
+        (3, 5.0, 16.0, 1, 1),
+        (3, 5.0, 30.0, 1, 1),
+        (1, 5.0, 0.0, 0, 0),
+        (3, 5.0, 38.0, 1, 0),
+        (3, 2.0, 17.0, 1, 1),
+        (1, 2.0, 0.0, 0, 0),
+        (1, 5.0, 0.0, 0, 0),
+        (1, 5.0, 0.0, 0, 0),
+        (4, 8.5, 0.0, 0, 0),
+        (2, 2.0, 0.0, 0, 0),
+        (2, 2.0, 0.0, 0, 0),
+        (2, 2.0, 0.0, 0, 0),
+        (2, 1.0, 0.0, 0, 0),
+        (4, 1.5, 1.0, 0, 0),
+    ];
+    assert_eq!(costs.len(), budgets.len());
+    for (cost, (dynamodb, read, write, sqs, zoom)) in costs.iter().zip(budgets) {
+        let within = cost.dynamodb <= dynamodb
+            && cost.read <= read
+            && cost.write <= write
+            && cost.sqs <= sqs
+            && cost.zoom <= zoom;
+        assert!(within, "{cost:?}");
+    }
+}
