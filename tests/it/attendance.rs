@@ -353,7 +353,7 @@ async fn the_file_has_the_same_rows_and_no_formulas() {
     let url = format!("{}{address}?format=csv", lesson.world.stack.base_url);
     let saved = client.get(url).bearer_auth(&lesson.trainer).send().await.expect("an answer");
     let saved = saved.bytes().await.expect("a whole answer");
-    assert!(saved.starts_with("\u{feff}attendee_id,".as_bytes()));
+    assert!(saved.starts_with("\u{feff}attendee_id,".as_bytes()), "one mark, and not two");
 
     let lines: Vec<_> =
         by_query.text.trim_start_matches('\u{feff}').split_terminator("\r\n").collect();

@@ -282,10 +282,19 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
+/// A byte order mark at the beginning of a text. `lambda_http` decodes texts on their way out and takes one off; a text
+/// that is to have one sets out with two.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn render(reply: Reply) -> Response<Body> {
-    let body = reply
-        .body
-        .map_or(Body::Empty, |bytes| Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    let text = |bytes: Vec<u8>| {
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.insert(0, BYTE_ORDER_MARK);
+        }
+        Body::Text(text)
+    };
+    let body = reply.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();

@@ -48,33 +48,18 @@ impl Source {
         Self { file: told(path), tokens: tokens(production), module: module.collect() }
     }
 
-    /// Every Rust file under `crate_sources` that is compiled into the product.
+    /// Every Rust file under `crate_sources`, but for unit tests that have a file of their own.
     pub(super) fn all(crate_sources: &Path) -> Vec<Self> {
         let rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-        let mut all: Vec<_> = files(crate_sources)
+        let tests = |path: &PathBuf| {
+            let inner = path.strip_prefix(crate_sources).unwrap_or(path).with_extension("");
+            inner.iter().any(|part| part == "tests")
+        };
+        files(crate_sources)
             .iter()
-            .filter(|path| rust(path))
-            .map(|path| Self::read(path, crate_sources))
-            .collect();
-        let for_tests: Vec<_> = all.iter().flat_map(Self::test_modules).collect();
-        all.retain(|source| !for_tests.iter().any(|module| source.module.starts_with(module)));
-        all
-    }
-
-    /// The modules that it declares for its tests, in files of their own: `#[cfg(test)] mod tests;`.
-    fn test_modules(&self) -> Vec<Vec<String>> {
-        let marked = ["#", "[", "cfg", "(", "test", ")", "]"];
-        let declarations = self.tokens.windows(marked.len()).enumerate();
-        let declared =
-            declarations.filter(|(_, tokens)| *tokens == marked).filter_map(|(at, _)| {
-                let mut rest = self.tokens[at + marked.len()..].iter();
-                rest.find(|token| *token == "mod" || *token == ";")
-                    .filter(|token| *token == "mod")?;
-                let name = rest.next()?;
-                rest.next().filter(|token| *token == ";")?;
-                Some(self.module.iter().chain([name]).cloned().collect())
-            });
-        declared.collect()
+            .filter(|p| rust(p) && !tests(p))
+            .map(|p| Self::read(p, crate_sources))
+            .collect()
     }
 
     /// The module of the crate that the file belongs to: `store` for all of `store/`.
