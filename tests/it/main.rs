@@ -4,22 +4,27 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
 
 mod direct;
+mod log;
 mod look;
 mod world;
 
 mod attendance;
 mod callers;
 mod cancel;
+mod config;
 mod connect;
 mod directory;
 mod edit;
+mod lesson;
 mod openapi;
 mod reads;
 mod repair;
+mod repeat;
 mod save;
 mod smoke;
 mod teach;
 mod tidy;
 mod token;
 mod usage;
+mod zoom_examples;
 mod zoom_spec;

@@ -548,6 +548,15 @@ async fn the_running_system_answers_as_described() {
     assert_ne!(recordings["items"], json!([]));
     let timeline = api.get(&trainer, &format!("{path}/timeline")).await.expect(200);
     assert_ne!(timeline["items"], json!([]));
+    let attendance = format!("{path}/attendance");
+    let report = api.get(&trainer, &attendance).await.expect(200);
+    let row =
+        format!("{attendance}/{}", report["attendees"][0]["attendee_id"].as_str().expect("an id"));
+    api.put(&trainer, &row, json!({"present": true})).await.refused(422, "validation_failed");
+    let decided = json!({"present": true, "reason": "Was in the room."});
+    api.put(&trainer, &row, decided).await.expect(200);
+    let audit = api.get(&trainer, &format!("{attendance}/audit")).await.expect(200);
+    assert_eq!(audit["items"][0]["reason"], "Was in the room.");
     api.ask(Method::POST, &join, &student, None, &[]).await.refused(409, "session_ended");
     let cancel = format!("{path}/cancel");
     api.post(&trainer, &cancel, json!({})).await.refused(409, "session_ended");

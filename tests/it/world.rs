@@ -26,6 +26,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    async fn to(request: reqwest::RequestBuilder) -> Self {
+        // A faulty service makes a function take longer than a client usually waits.
+        let request = request.timeout(std::time::Duration::from_secs(60));
+        let answer = request.send().await.expect("the stack answers");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Self { status, headers, text: answer.text().await.expect("a whole answer") }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text)
             .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text))
@@ -178,11 +186,22 @@ impl World {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        // A faulty service makes a function take longer than a client usually waits.
-        let request = request.timeout(std::time::Duration::from_secs(60));
-        let answer = request.send().await.expect("the stack answers");
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        Answer { status, headers, text: answer.text().await.expect("a whole answer") }
+        Answer::to(request).await
+    }
+
+    /// Sends bytes with these headers and no others.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.stack.base_url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::to(request.body(body)).await
     }
 }
 

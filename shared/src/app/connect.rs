@@ -235,9 +235,8 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Conn
                 .connection(&other)
                 .await?
                 .filter(|theirs| theirs.zoom_user.id == zoom_user)
-            && theirs.health == Health::Connected
         {
-            actions.push(connections::superseded(&other, theirs.version));
+            actions.push(connections::superseded(&theirs));
         }
         match tools.store.commit(actions).await {
             Ok(()) => return Ok(before),

@@ -12,12 +12,13 @@ use super::Tools;
 use super::error::Error;
 use crate::crypt::Binding;
 use crate::domain::change::{Announcement, What};
-use crate::domain::connection::Health;
+use crate::domain::connection::{Connection, Health};
+use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::occurrence::{self, Sign};
 use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
-use crate::domain::zoom_event::{Changed, RecordingFile, Says, ZoomEvent};
+use crate::domain::zoom_event::{RecordingFile, Says, ZoomEvent};
 use crate::store::error::CommitError;
 use crate::store::recordings::{self, Recording};
 use crate::store::sessions::{self, Held};
@@ -56,15 +57,14 @@ pub async fn take(
     known_live: &KnownLive,
     event: &ZoomEvent,
     body: &Value,
-    raw: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
     let new = match &event.says {
         // The user asked to be forgotten; an event that names them would be the first thing to forget.
         Says::Deauthorized { .. } => true,
-        _ => tools.store.keep_event(event, body, raw, now).await?,
+        _ => tools.store.keep_event(event, body, now).await?,
     };
-    if !new && !follows_again(&event.says) {
+    if !new && !follows_again(known_live, event) {
         tracing::info!(event = "zoom.event_repeated", name = event.name);
         return Ok(());
     }
@@ -74,9 +74,13 @@ pub async fn take(
 }
 
 /// Whether what follows from an event is done again when it is: a first delivery may have been kept and then cut off.
-/// A person coming or going has no such follow-up worth a read, but for a class that nobody knows to be live.
-fn follows_again(says: &Says) -> bool {
-    !matches!(says, Says::Joined(_) | Says::Left(_) | Says::Nothing | Says::Challenge { .. })
+/// From a person's coming follows something only while nobody knows the class to be live, and from their going nothing.
+fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
+    match event.says {
+        Says::Joined(_) => event.uuid.as_deref().is_some_and(|uuid| !known_live.holds(uuid)),
+        Says::Left(_) | Says::Nothing | Says::Challenge { .. } => false,
+        _ => true,
+    }
 }
 
 async fn follow(
@@ -114,12 +118,7 @@ async fn follow(
             }
             None => Ok(()),
         },
-        Says::Deleted => {
-            change(tools, event, |session| drifted(session, vec!["deleted".to_owned()])).await
-        }
-        Says::Updated(changed) => {
-            change(tools, event, |session| drifted(session, differing(session, changed))).await
-        }
+        Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(tools, event, now).await,
         Says::RecordingCompleted { passcode, files } => {
             describe(tools, event, passcode.as_deref(), files).await
         }
@@ -138,10 +137,8 @@ async fn follow(
             }
             Ok(())
         }
-        Says::Deauthorized { user } => forget(tools, user, event.account.as_deref()).await,
-        Says::UserDeactivated { user } => {
-            deactivate(tools, user, event.account.as_deref(), now).await
-        }
+        Says::Deauthorized { user } => forget(tools, user, event).await,
+        Says::UserDeactivated { user } => deactivate(tools, user, event, now).await,
         Says::Left(_) | Says::Challenge { .. } | Says::Nothing => Ok(()),
     }
 }
@@ -169,7 +166,8 @@ async fn signs(
     uuid: &str,
     sign: Sign,
 ) -> Result<(), Error> {
-    change(tools, event, |session| {
+    change(tools, event, |held| {
+        let session = &held.session;
         let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
         let course = occurrence::course(session.status, &occurrences);
         let next = Session {
@@ -195,15 +193,11 @@ async fn signs(
 async fn change(
     tools: &Tools,
     event: &ZoomEvent,
-    decide: impl Fn(&Session) -> Option<Session>,
+    decide: impl Fn(&Held) -> Option<Session>,
 ) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-        let Some(next) = decide(&held.session) else { return Ok(()) };
-        // While an edit is on its way to Zoom, what Zoom says of the meeting is our own doing.
-        if next.drift != held.session.drift && held.claim.is_some() {
-            return Ok(());
-        }
+        let Some(next) = decide(&held) else { return Ok(()) };
         match tools.store.commit_one(sessions::follow_meeting(&next, held.meeting_revision)).await {
             Ok(()) => return Ok(()),
             Err(CommitError::Refused(_)) => {
@@ -216,23 +210,23 @@ async fn change(
     Err(Error::busy("the class keeps changing"))
 }
 
-/// The class with what was found to differ at Zoom; `None` when that is known, or of no interest any more.
-fn drifted(session: &Session, drift: Vec<String>) -> Option<Session> {
-    let open = matches!(session.status, Status::Scheduled | Status::Live);
-    (open && drift != session.drift).then(|| Session { drift, ..session.clone() })
-}
-
-fn differing(session: &Session, changed: &Changed) -> Vec<String> {
-    let topic = changed.topic.as_ref().is_some_and(|topic| topic != session.title.as_str());
-    let start = changed.starts_at.is_some_and(|at| at != session.starts_at);
-    let duration = changed
-        .duration_minutes
-        .is_some_and(|minutes| minutes != i64::from(session.duration_minutes));
-    [("title", topic), ("starts_at", start), ("duration_minutes", duration)]
-        .into_iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(field, _)| field.to_owned())
-        .collect()
+/// Flags what somebody changed of the meeting at Zoom.
+async fn drifts(tools: &Tools, event: &ZoomEvent, now: Timestamp) -> Result<(), Error> {
+    let Some(held) = class_of(tools, event).await? else { return Ok(()) };
+    let Some(meeting) = held.session.meeting.id else { return Ok(()) };
+    let since = held.session.updated_at;
+    let heard = tools.store.meeting_events_since(meeting, since).await?;
+    let heard: Vec<_> =
+        heard.iter().filter(|kept| is_of_account(&held.session, &kept.event)).collect();
+    change(tools, event, |held| {
+        let session = &held.session;
+        let open = matches!(session.status, Status::Scheduled | Status::Live);
+        // While an edit is on its way to Zoom, what Zoom says of the meeting is our own doing.
+        let edited = held.claim.as_ref().is_some_and(|claim| claim.until > now);
+        let drift = drift::drift(session, heard.iter().map(|kept| (kept.at, &kept.event.says)));
+        (open && !edited && drift != session.drift).then(|| Session { drift, ..session.clone() })
+    })
+    .await
 }
 
 /// Keeps what Zoom tells of recorded files. Where to watch them must be an https address of Zoom's own.
@@ -274,7 +268,7 @@ fn is_zooms(url: &str) -> bool {
 
 /// Erases the grant of a Zoom user who took it back, and what names them. A refresh or a save under way finds nothing
 /// to write over: both are bound to the version that they read.
-async fn forget(tools: &Tools, user: &str, account: Option<&str>) -> Result<(), Error> {
+async fn forget(tools: &Tools, user: &str, event: &ZoomEvent) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
         let pointer = connections::forget_zoom_user(user, &trainer);
@@ -285,9 +279,7 @@ async fn forget(tools: &Tools, user: &str, account: Option<&str>) -> Result<(), 
                 Err(error) => return Err(error.into()),
             }
         };
-        let theirs = connection.zoom_user.id == user
-            && account.is_none_or(|account| account == connection.zoom_user.account_id);
-        if !theirs {
+        if !is_about(event, user, &connection) {
             return Ok(());
         }
         let actions = vec![connections::delete(&connection), pointer];
@@ -303,26 +295,31 @@ async fn forget(tools: &Tools, user: &str, account: Option<&str>) -> Result<(), 
     Err(Error::busy("the connection keeps changing"))
 }
 
+/// Whether an event about a Zoom user is about this grant: one that was given after it happened is not meant, however
+/// late the event, or its repetition, comes.
+fn is_about(event: &ZoomEvent, user: &str, connection: &Connection) -> bool {
+    connection.zoom_user.id == user
+        && event.account.as_ref().is_none_or(|account| *account == connection.zoom_user.account_id)
+        && event.at.is_none_or(|at| at >= connection.connected_at)
+}
+
 /// A Zoom user whom their account switched off: the trainer has to connect another, and is told so.
 async fn deactivate(
     tools: &Tools,
     user: &str,
-    account: Option<&str>,
+    event: &ZoomEvent,
     now: Timestamp,
 ) -> Result<(), Error> {
     let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
     let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
-    let theirs = connection.zoom_user.id == user
-        && account.is_none_or(|account| account == connection.zoom_user.account_id);
-    if !theirs || connection.health == Health::ReauthRequired {
+    if !is_about(event, user, &connection) || connection.health == Health::ReauthRequired {
         return Ok(());
     }
     let notice = Announcement {
         at: whole_milli(now),
         what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
     };
-    let actions =
-        vec![connections::superseded(&trainer, connection.version), outbox::announce(&notice)];
+    let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
     match tools.store.commit(actions).await {
         Ok(()) => {
             tracing::warn!(event = "zoom.user_deactivated");

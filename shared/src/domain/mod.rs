@@ -9,6 +9,7 @@ pub mod change;
 pub mod connection;
 pub mod directory;
 pub mod draft;
+pub mod drift;
 pub mod id;
 pub mod occurrence;
 pub mod plan;

@@ -2,7 +2,7 @@
 //! and events are added without notice. What cannot be read is not an error; it is an event that says nothing to us.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::id::MeetingId;
 use super::text::Email;
@@ -39,6 +39,8 @@ pub enum Says {
     Left(Presence),
     /// Somebody deleted the meeting at Zoom.
     Deleted,
+    /// Somebody took it out of the trash again.
+    Recovered,
     /// Somebody changed it there; what is given is what it is now.
     Updated(Changed),
     RecordingCompleted {
@@ -133,12 +135,12 @@ impl ZoomEvent {
         }
     }
 
-    /// When it happened, as exactly as it says; `received` for one that does not.
-    pub fn time(&self, received: Timestamp) -> Timestamp {
+    /// When it happened, as exactly as it says.
+    pub fn time(&self) -> Option<Timestamp> {
         match &self.says {
-            Says::Joined(presence) | Says::Left(presence) => presence.at,
-            Says::Started { at } | Says::Ended { at, .. } => *at,
-            _ => self.at.unwrap_or(received),
+            Says::Joined(presence) | Says::Left(presence) => Some(presence.at),
+            Says::Started { at } | Says::Ended { at, .. } => Some(*at),
+            _ => self.at,
         }
     }
 
@@ -175,6 +177,7 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
             presence(object, &["leave_time"], event_at).map(Says::Left)
         }
         "meeting.deleted" | "meeting.permanently_deleted" => Some(Says::Deleted),
+        "meeting.recovered" => Some(Says::Recovered),
         "meeting.updated" => Some(Says::Updated(Changed {
             topic: text(&object["topic"]),
             starts_at: time(&object["start_time"]),
@@ -253,27 +256,88 @@ fn millis(value: &Value) -> Option<Timestamp> {
     Timestamp::from_millisecond(integer(value)?).ok()
 }
 
-/// Fields of an event that let somebody in somewhere; they are not kept with it.
-const SECRET_FIELDS: [&str; 5] =
-    ["download_token", "password", "recording_play_passcode", "join_url", "start_url"];
+/// Fields of an event that let somebody in somewhere.
+const SECRET: [&str; 10] = [
+    "download_token",
+    "password",
+    "recording_play_passcode",
+    "participant_pin_code",
+    "conference_code",
+    "leader_pin",
+    "stream_key",
+    "join_url",
+    "start_url",
+    "meeting_url",
+];
+/// Fields that name a Zoom user and say nothing that we need.
+const NAMING: [&str; 2] = ["operator", "operator_id"];
+/// Fields that name a Zoom user and are compared with others.
+const COMPARED: [&str; 4] = ["host_id", "meeting_host_id", "file_owner_id", "participant_user_id"];
 
-/// The event as it is kept: what it says, without what is secret in it. `None` when there is nothing secret, and the
-/// event can be kept as it came.
-pub fn without_secrets(body: &Value) -> Option<Value> {
-    /// Answers how many fields were removed.
-    fn strip(value: &mut Value) -> usize {
-        match value {
-            Value::Object(fields) => {
-                let before = fields.len();
-                fields.retain(|name, _| !SECRET_FIELDS.contains(&name.as_str()));
-                before - fields.len() + fields.values_mut().map(strip).sum::<usize>()
-            }
-            Value::Array(items) => items.iter_mut().map(strip).sum(),
-            _ => 0,
-        }
-    }
+/// The event as it is kept: what it says, without what lets somebody in, and without the host's name at Zoom. A host may
+/// take the app away again and has to be forgotten then; what was never written need not be sought out. Where it
+/// matters whether two are the same user, `pseudonym` stands for the id.
+pub fn as_kept(body: &Value, pseudonym: impl Fn(&str) -> String) -> Value {
     let mut kept = body.clone();
-    (strip(&mut kept) > 0).then_some(kept)
+    let host = text(&body["payload"]["object"]["host_id"]);
+    // An event about a user is about nothing else.
+    if body["event"].as_str().is_some_and(|name| name.starts_with("user."))
+        && let Some(payload) = kept["payload"].as_object_mut()
+    {
+        payload.retain(|name, _| name == "account_id");
+    }
+    purge(&mut kept, host.as_deref(), &pseudonym);
+    kept
+}
+
+fn purge(value: &mut Value, host: Option<&str>, pseudonym: &impl Fn(&str) -> String) {
+    let fields = match value {
+        Value::Object(fields) => fields,
+        Value::Array(items) => {
+            return items.iter_mut().for_each(|item| purge(item, host, pseudonym));
+        }
+        _ => return,
+    };
+    fields.retain(|name, _| {
+        let name = name.as_str();
+        !(SECRET.contains(&name) || NAMING.contains(&name) || name.ends_with("_email"))
+    });
+    // Only people have such a field beside their `id`.
+    if fields.contains_key("user_name") {
+        let is_host = ["id", "participant_user_id"].iter().any(|name| {
+            fields.get(*name).and_then(text).is_some_and(|id| host.is_some_and(|host| host == id))
+        });
+        if is_host {
+            fields.remove("email");
+        }
+        disguise(fields.get_mut("id"), pseudonym);
+    }
+    for name in COMPARED {
+        disguise(fields.get_mut(name), pseudonym);
+    }
+    fields.values_mut().for_each(|value| purge(value, host, pseudonym));
+}
+
+fn disguise(value: Option<&mut Value>, pseudonym: &impl Fn(&str) -> String) {
+    if let Some(value) = value
+        && let Some(id) = text(value)
+    {
+        *value = Value::String(pseudonym(&id));
+    }
+}
+
+/// No more than what every event begins with, of one that is too long to be kept whole.
+pub fn shortened(body: &Value) -> Value {
+    let (payload, object) = (&body["payload"], &body["payload"]["object"]);
+    json!({
+        "event": body["event"],
+        "event_ts": body["event_ts"],
+        "payload": {
+            "account_id": payload["account_id"],
+            "object": {"id": object["id"], "uuid": object["uuid"]},
+        },
+        "shortened": true,
+    })
 }
 
 #[cfg(test)]
@@ -341,11 +405,35 @@ mod tests {
     fn what_lets_people_in_is_not_kept() {
         let body = json!({"event": "recording.completed", "download_token": "jwt", "payload": {"object": {"password": "p", "id": 1,
             "recording_files": [{"id": "f", "recording_play_passcode": "x"}]}}});
-        let kept = without_secrets(&body).unwrap();
         assert_eq!(
-            kept,
+            as_kept(&body, str::to_owned),
             json!({"event": "recording.completed", "payload": {"object": {"id": 1, "recording_files": [{"id": "f"}]}}})
         );
-        assert_eq!(without_secrets(&json!({"event": "meeting.started"})), None);
+        let nothing_secret = json!({"event": "meeting.started", "extra": [1, {"a": null}]});
+        assert_eq!(as_kept(&nothing_secret, str::to_owned), nothing_secret);
+    }
+
+    #[test]
+    fn the_host_is_not_named_in_what_is_kept_and_still_told_from_others() {
+        let join = |id: &str| {
+            json!({"event": "meeting.participant_joined", "event_ts": 5, "payload": {"operator": "host@example.test", "object": {
+                "id": "1", "uuid": "u", "host_id": "HOST", "host_email": "host@example.test",
+                "participant": {"id": id, "participant_user_id": id, "participant_uuid": "c", "user_name": "N",
+                    "email": format!("{id}@example.test")}}}})
+        };
+        let disguised = |id: &str| format!("~{}", id.len());
+        for (id, is_host) in [("HOST", true), ("GUEST", false)] {
+            let kept = as_kept(&join(id), disguised);
+            let text = kept.to_string();
+            assert!(!text.contains("HOST") && !text.contains("host@"), "{text}");
+            let Says::Joined(presence) = read(kept).says else { panic!("{text}") };
+            assert_eq!(presence.is_host, is_host);
+            assert_eq!(presence.email.is_none(), is_host);
+        }
+        let switched_off = json!({"event": "user.deactivated", "payload": {"account_id": "a", "operator": "o", "object": {"id": "HOST", "first_name": "H"}}});
+        assert_eq!(
+            as_kept(&switched_off, disguised),
+            json!({"event": "user.deactivated", "payload": {"account_id": "a"}})
+        );
     }
 }

@@ -81,14 +81,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         now,
     )?;
 
-    let raw = String::from_utf8_lossy(bytes);
-    let body: Value =
-        serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(raw.clone().into_owned()));
+    let body: Value = serde_json::from_slice(bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
     let event = ZoomEvent::read(&body).unwrap_or_else(ZoomEvent::unreadable);
     if let Says::Challenge { plain_token } = &event.says {
         let answer = challenge_answer(secret, plain_token);
         return Reply::ok(&json!({"plainToken": plain_token, "encryptedToken": answer}));
     }
-    webhook::take(&deps.tools, &deps.known_live, &event, &body, &raw, now).await?;
+    webhook::take(&deps.tools, &deps.known_live, &event, &body, now).await?;
     Reply::ok(&json!({}))
 }

@@ -142,16 +142,29 @@ pub fn needs_reauth(connection: &Connection, holder: &str) -> Action {
     Action::update(Key::Connection(&connection.trainer), changes, held(connection, holder))
 }
 
-/// Marks the grant of a trainer dead because its Zoom user was connected by somebody else.
-pub fn superseded(trainer: &UserId, version: u64) -> Action {
+/// Marks a grant dead because its Zoom user is switched off.
+pub fn switched_off(connection: &Connection) -> Action {
     let changes = Changes::new()
         .set(attr::HEALTH, text("reauth_required"))
-        .set(attr::VERSION, number(version + 1));
-    Action::update(
-        Key::Connection(trainer),
-        changes,
-        Guard::new().equals(attr::VERSION, number(version)),
-    )
+        .set(attr::VERSION, number(connection.version + 1));
+    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
+    Action::update(Key::Connection(&connection.trainer), changes, guard)
+}
+
+/// Marks a grant dead because somebody else connected its Zoom user, and forgets who that is: the Zoom user leads to
+/// the other from now on, and nobody would find this one when they are to be forgotten.
+pub fn superseded(connection: &Connection) -> Action {
+    let changes = Changes::new()
+        .set(attr::HEALTH, text("reauth_required"))
+        .set(attr::VERSION, number(connection.version + 1))
+        .set(attr::ZOOM_USER_ID, text(""))
+        .set(attr::ACCESS_TOKEN, text(""))
+        .set(attr::REFRESH_TOKEN, text(""))
+        .remove(attr::ZOOM_EMAIL)
+        .remove(attr::LEASE_HOLDER)
+        .remove(attr::LEASE_UNTIL);
+    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
+    Action::update(Key::Connection(&connection.trainer), changes, guard)
 }
 
 /// Forgets a grant, if it is still the one that was read.

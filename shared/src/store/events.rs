@@ -13,16 +13,21 @@ use super::tx::{Action, Guard, number};
 use super::{Range, Store};
 use crate::crypt::sha256_hex;
 use crate::domain::id::MeetingId;
-use crate::domain::zoom_event::{ZoomEvent, without_secrets};
+use crate::domain::time::fixed;
+use crate::domain::zoom_event::{ZoomEvent, as_kept, shortened};
 
 /// Hex digits of the hash that tell one event of a moment from another: 64 bits.
 const DIGEST_DIGITS: usize = 16;
+/// Hex digits that stand for a Zoom user in what is kept: enough to tell the people of a meeting apart.
+const PSEUDONYM_DIGITS: usize = 20;
+/// The longest event that is kept whole: an item has at most 400 KB.
+const WHOLE_BYTES: usize = 300 * 1024;
 
 /// Short names: a participant's event is to fit one write unit, which is 1 KB with its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     at: Timestamp,
-    /// The event, as it came, or without what was secret in it.
+    /// The event, without what is secret in it and without the host's name at Zoom.
     raw: String,
 }
 
@@ -34,15 +39,18 @@ pub struct Kept {
 }
 
 /// Keeps an event; refused when it was kept before.
-fn keep(event: &ZoomEvent, body: &Value, raw: &str, received: Timestamp) -> Action {
-    let at = event.time(received);
-    let digest = sha256_hex(event.natural_key(body));
+fn keep(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
+    let kept = as_kept(body, |id| sha256_hex(id)[..PSEUDONYM_DIGITS].to_owned());
+    let digest = sha256_hex(event.natural_key(&kept));
+    // An event without a time of its own cannot be found again under the time at which it came: a redelivery comes later.
+    let at = event.time().unwrap_or(Timestamp::UNIX_EPOCH);
     let key = Key::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
-    let raw = without_secrets(body).map_or_else(|| raw.to_owned(), |kept| kept.to_string());
+    let whole = kept.to_string();
+    let raw = if whole.len() > WHOLE_BYTES { shortened(&kept).to_string() } else { whole };
     let ttl = received
         .saturating_add(SignedDuration::from_hours(24 * limit::EVENT_TTL_DAYS))
         .unwrap_or(received);
-    let mut item = encode(&Stored { at, raw });
+    let mut item = encode(&Stored { at: event.time().unwrap_or(received), raw });
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
     Action::put(key, item, Guard::new_item())
 }
@@ -53,14 +61,30 @@ impl Store {
         &self,
         event: &ZoomEvent,
         body: &Value,
-        raw: &str,
         received: Timestamp,
     ) -> Result<bool, StoreError> {
-        match self.commit_one(keep(event, body, raw, received)).await {
+        match self.commit_one(keep(event, body, received)).await {
             Ok(()) => Ok(true),
             Err(CommitError::Refused(_)) => Ok(false),
             Err(CommitError::Store(error)) => Err(error),
         }
+    }
+
+    /// The events of a meeting of `from` and later, with those that have just been kept.
+    pub async fn meeting_events_since(
+        &self,
+        meeting: MeetingId,
+        from: Timestamp,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let range = Range {
+            pk: meeting_partition(Some(meeting)),
+            from: Some(format!("{EVENT_PREFIX}{}", fixed(from))),
+            // '~' sorts behind every time.
+            to: Some(format!("{EVENT_PREFIX}~")),
+            consistent: true,
+            ..Range::default()
+        };
+        Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
     }
 
     /// Every event of a meeting that is still kept, by its own time, oldest first.

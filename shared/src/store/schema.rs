@@ -86,6 +86,8 @@ pub mod attr {
 
     // Of a grant.
     pub const HEALTH: &str = "health";
+    pub const ZOOM_USER_ID: &str = "zoom_user_id";
+    pub const ZOOM_EMAIL: &str = "zoom_email";
     pub const ACCESS_TOKEN: &str = "access_token";
     pub const REFRESH_TOKEN: &str = "refresh_token";
     pub const ACCESS_EXPIRES_AT: &str = "access_expires_at";

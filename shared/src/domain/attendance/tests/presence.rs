@@ -135,9 +135,9 @@ fn a_connection_is_in_from_its_coming_to_its_going() {
 #[test]
 fn the_time_held_is_known_even_when_an_end_is_not_told() {
     let live = [started("u", 0), joined("c", 10)];
-    /// What it is, events, the minute it is now, minutes held, Ada's minutes and flags.
-    type Row = (&'static str, Vec<ZoomEvent>, i64, u64, u64, Vec<Flag>);
-    let cases: [Row; 9] = [
+    // Events, the minute it is now, minutes held, Ada's minutes and flags.
+    type Told = (&'static str, Vec<ZoomEvent>, i64, u64, u64, Vec<Flag>);
+    let cases: [Told; 9] = [
         ("not held", vec![], 600, 0, 0, vec![]),
         ("running", live.to_vec(), 30, 30, 20, vec![]),
         ("running over", live.to_vec(), 100, 100, 90, vec![]),

@@ -1,0 +1,52 @@
+//! What somebody changed at Zoom, past us.
+//!
+//! Like everything that Zoom's events tell, it follows from all of them by their own times, so that neither their order
+//! nor their repetition matters.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::session::Session;
+use super::zoom_event::{Changed, Says};
+
+/// The mark of a meeting that was deleted.
+pub const DELETED: &str = "deleted";
+
+/// The fields in which a class's meeting differs from the class, as `heard` tells of it. What was heard of the time before the class
+/// was last changed counts no more: that change told Zoom what the meeting is.
+pub fn drift<'a>(
+    session: &Session,
+    heard: impl IntoIterator<Item = (Timestamp, &'a Says)>,
+) -> Vec<String> {
+    let mut heard: Vec<_> = heard.into_iter().filter(|(at, _)| *at >= session.updated_at).collect();
+    heard.sort_by_key(|(at, _)| *at);
+    let mut differing = BTreeSet::new();
+    let mut deleted = false;
+    for (_, says) in heard {
+        match says {
+            Says::Deleted => deleted = true,
+            Says::Recovered => deleted = false,
+            Says::Updated(changed) => {
+                for (field, differs) in compared(session, changed) {
+                    match differs {
+                        Some(true) => differing.insert(field),
+                        Some(false) => differing.remove(field),
+                        // Not a word of it in this event.
+                        None => false,
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    differing.into_iter().chain(deleted.then_some(DELETED)).map(str::to_owned).collect()
+}
+
+fn compared(session: &Session, changed: &Changed) -> [(&'static str, Option<bool>); 3] {
+    let topic = changed.topic.as_ref().map(|topic| topic != session.title.as_str());
+    let start = changed.starts_at.map(|at| at != session.starts_at);
+    let duration =
+        changed.duration_minutes.map(|minutes| minutes != i64::from(session.duration_minutes));
+    [("title", topic), ("starts_at", start), ("duration_minutes", duration)]
+}
