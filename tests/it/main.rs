@@ -11,6 +11,7 @@ mod cancel;
 mod connect;
 mod edit;
 mod look;
+mod mail;
 mod reads;
 mod save;
 mod smoke;

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::content_line::ContentLines;
 use super::mailbox::on_the_wire;
-use super::{Brand, Class, Letter, clean, vtimezone};
+use super::{Brand, Class, Kind, Letter, clean, vtimezone};
 use crate::domain::text::Email;
 use crate::domain::time::{Zone, plus_minutes};
 
@@ -96,8 +96,8 @@ pub(super) fn calendar(letter: &Letter<'_>, class: &Class<'_>, brand: &Brand) ->
     lines.text("LOCATION", &link);
     lines.value("URL", &link);
     lines.value("STATUS", status(method));
-    let name = brand.from.name.as_deref().unwrap_or(&brand.name);
-    lines.with("ORGANIZER", &[("CN", &clean::one_line(name))], &mailto(&brand.from.address));
+    let name = clean::one_line(&brand.name);
+    lines.with("ORGANIZER", &[("CN", &name)], &mailto(&brand.from.address));
     attendee(&mut lines, letter);
     lines.value("TRANSP", "OPAQUE");
     lines.end("VEVENT");
@@ -130,12 +130,15 @@ fn attendee(lines: &mut ContentLines, letter: &Letter<'_>) {
 
 fn description(letter: &Letter<'_>, class: &Class<'_>, method: Method) -> String {
     match method {
+        Method::Cancel if letter.kind == Kind::Cancelled => {
+            clean::lines(class.reason.unwrap_or_default())
+        }
+        Method::Cancel => String::new(),
         Method::Request => {
             let description = clean::lines(class.description);
             let join = format!("Join the class here: {}", clean::link(&letter.link));
             if description.is_empty() { join } else { format!("{description}\n\n{join}") }
         }
-        Method::Cancel => clean::lines(class.reason.unwrap_or_default()),
     }
 }
 

@@ -8,6 +8,13 @@ pub(super) fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
+/// One line for a header. What looks like an encoded word (RFC 2047, section 2) would be decoded by its reader, into
+/// whatever its writer likes; torn apart it is the text that it is.
+pub(super) fn header(text: &str) -> String {
+    let line = one_line(text);
+    if line.contains("=?") && line.contains("?=") { line.replace("=?", "= ?") } else { line }
+}
+
 /// Lines of text, each ended by LF alone.
 pub(super) fn lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n");
@@ -51,6 +58,12 @@ mod tests {
         for (text, cleaned) in cases {
             assert_eq!(one_line(text), cleaned);
         }
+    }
+
+    #[test]
+    fn a_header_holds_no_encoded_word_of_strangers() {
+        assert_eq!(header("2 + 2 =?"), "2 + 2 =?");
+        assert_eq!(header("=?utf-8?Q?=0D=0AX:_y?=\n"), "= ?utf-8?Q?=0D=0AX:_y?=");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The message: headers and parts (RFC 5322, RFC 2046, RFC 6047).
 
+use std::borrow::Cow;
+
 use data_encoding::HEXLOWER;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
@@ -27,10 +29,10 @@ pub fn compose(letter: &Letter<'_>, brand: &Brand) -> Composed {
     let words = words(letter, brand);
     let mut mail = Composed {
         to: letter.to.clone(),
-        to_name: letter.to_name.map(clean::one_line).filter(|name| !name.is_empty()),
+        to_name: letter.to_name.map(clean::header).filter(|name| !name.is_empty()),
         text: plain_text(&words),
         html: html::page(&words),
-        subject: words.subject,
+        subject: clean::header(&words.subject),
         calendar: letter.class.and_then(|class| calendar(letter, &class, brand)),
         message_id: clean::message_id(&letter.message_id),
         kind: letter.kind,
@@ -41,7 +43,10 @@ pub fn compose(letter: &Letter<'_>, brand: &Brand) -> Composed {
 }
 
 fn message(mail: &Composed, letter: &Letter<'_>, brand: &Brand) -> Vec<u8> {
-    let from = Address::new_address(brand.from.name.as_deref(), on_the_wire(&brand.from.address));
+    let from = Address::new_address(
+        brand.from.name.as_deref().map(clean::header),
+        on_the_wire(&brand.from.address),
+    );
     let to = Address::new_address(mail.to_name.as_deref(), on_the_wire(&mail.to));
     let (automatic, how) = AUTOMATIC;
     let message = MessageBuilder::new()
@@ -82,8 +87,10 @@ fn body(mail: &Composed) -> MimePart<'_> {
 }
 
 /// The type goes in as it is: the builder would quote every parameter, which is as right, and which some programs that
-/// look for `method=` do not expect.
-fn text_part<'a>(kind: impl Into<std::borrow::Cow<'a, str>>, text: &'a str) -> MimePart<'a> {
+/// look for `method=` do not expect. Text is given its CRLF here, since not every encoding of the builder's does so
+/// (RFC 2046, section 4.1.1).
+fn text_part<'a>(kind: impl Into<Cow<'a, str>>, text: &str) -> MimePart<'a> {
+    let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
     MimePart::raw(text).header("Content-Type", Raw::new(kind))
 }
 

@@ -24,13 +24,13 @@ const PAGE: &str = "margin:0;padding:24px 12px;background-color:#f1f5f9;\
     font-family:system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:16px;line-height:1.5;";
 const CARD: &str = "max-width:560px;margin:0 auto;padding:32px 28px;background-color:#ffffff;color:#0f172a;\
     border:1px solid #e2e8f0;border-radius:12px;";
-const HEADING: &str =
-    "margin:0 0 20px;font-size:24px;line-height:1.3;color:#0f172a;overflow-wrap:anywhere;";
+const HEADING: &str = "margin:0 0 20px;text-align:left;font-size:24px;line-height:1.3;color:#0f172a;overflow-wrap:anywhere;";
 const PARAGRAPH: &str = "margin:0 0 16px;color:#0f172a;overflow-wrap:anywhere;";
 const FAINT: &str = "margin:0 0 8px;font-size:14px;color:#475569;overflow-wrap:anywhere;";
-const LABEL: &str =
-    "padding:0 16px 8px 0;text-align:left;vertical-align:top;font-weight:600;color:#475569;";
-const VALUE: &str = "padding:0 0 8px;vertical-align:top;color:#0f172a;overflow-wrap:anywhere;";
+const LABEL: &str = "padding:0 16px 8px 0;text-align:left;vertical-align:top;\
+    white-space:nowrap;font-weight:600;color:#475569;";
+const VALUE: &str =
+    "padding:0 0 8px;text-align:left;vertical-align:top;color:#0f172a;overflow-wrap:anywhere;";
 const BUTTON: &str = "display:inline-block;padding:12px 24px;border:1px solid #1d4ed8;border-radius:8px;\
     background-color:#1d4ed8;color:#ffffff;font-weight:600;text-decoration:none;";
 

@@ -161,7 +161,7 @@ fn facts(letter: &Letter<'_>, class: &Class<'_>, phrases: &Phrases) -> Vec<Fact>
     let mut facts = vec![Fact { label: phrases.when, value: when(start, minutes, theirs) }];
     let elsewhere = class.zone.wall_clock(start) != theirs.wall_clock(start);
     if elsewhere {
-        facts.push(Fact { label: "Time of the class", value: when(start, minutes, class.zone) });
+        facts.push(Fact { label: "Class time", value: when(start, minutes, class.zone) });
     }
     let told = [
         ("Course", class.course_title),
