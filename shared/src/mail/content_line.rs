@@ -1,8 +1,8 @@
 //! Content lines of iCalendar: escaped, folded, ended by CRLF (RFC 5545, section 3.1).
 //!
-//! The crates that write calendars were weighed and left: one gives every component, time zones included, a
-//! `DTSTAMP` of the machine's clock and a random `UID`, and quotes no parameter that holds a quote; the other
-//! brings a second copy of the zone database. What is needed of them is this file.
+//! The crates that write calendars were weighed and left: `icalendar` gives every component, time zones included, a
+//! `DTSTAMP` of the machine's clock and a random `UID`, and lets a quote end a parameter early; `calcard` brings a
+//! second library of dates. What is needed of them is this file.
 
 /// A line has at most 75 octets, its CRLF not counted, and a continuation begins with a space that counts.
 const LINE_OCTETS: usize = 75;

@@ -82,7 +82,7 @@ fn seconds(offset: &str) -> i64 {
 fn readers_take_the_same_instants_from_it_as_we_do() {
     // Two years in steps that drift through the week and the day.
     let starts =
-        (0..150).map(|step| at("2026-06-01T00:30:00Z") + SignedDuration::from_mins(step * 6910));
+        (0..60).map(|step| at("2026-06-01T00:30:00Z") + SignedDuration::from_mins(step * 17_275));
     // And every quarter of an hour around four changes of clocks.
     let changes = [
         "2027-03-28T01:00:00Z",
