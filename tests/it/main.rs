@@ -16,6 +16,7 @@ mod connect;
 mod directory;
 mod edit;
 mod lesson;
+mod mail;
 mod openapi;
 mod reads;
 mod repair;
