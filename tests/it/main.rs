@@ -14,6 +14,7 @@ mod cancel;
 mod connect;
 mod directory;
 mod edit;
+mod join;
 mod openapi;
 mod reads;
 mod repair;
