@@ -402,7 +402,7 @@ async fn the_file_has_the_same_rows_and_no_formulas() {
     lesson.world.get(&lesson.trainer, &other).await.refused(422, "validation_failed");
 }
 
-/// A class of 300 with a join and a leave each; what it takes to read its report stands in the output.
+/// A class of 300 with a click, a join and a leave each; what it takes to read its report stands in the output.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_report_of_a_large_class_is_read_in_a_few_requests() {
     const PEOPLE: u32 = 300;
@@ -415,8 +415,8 @@ async fn the_report_of_a_large_class_is_read_in_a_few_requests() {
     }
     lesson.act("start", json!({})).await;
     for n in 1..=PEOPLE {
-        let email = format!("student{n}@example.test");
-        lesson.join(json!({"name": format!("Student {n}"), "email": email})).await;
+        let key = lesson.click(n).await;
+        lesson.join(json!({"name": format!("Student {n}"), "customer_key": key})).await;
     }
     lesson.wait(60);
     lesson.act("end", json!({})).await;

@@ -58,7 +58,7 @@ impl Direct {
 
     /// The functions, printed for debugging.
     pub(crate) fn debug(&self) -> String {
-        format!("{:?} {:#?}", self.functions, self.functions)
+        format!("{:?}", self.functions)
     }
 
     pub(crate) async fn call(

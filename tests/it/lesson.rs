@@ -54,7 +54,6 @@ pub(crate) async fn act(world: &World, path: &str, body: Value) -> Value {
 
 /// A scheduled class and the meeting behind it.
 pub(crate) struct Lesson {
-    pub(crate) id: String,
     /// Of the class in the API.
     pub(crate) path: String,
     pub(crate) meeting: i64,
@@ -78,7 +77,6 @@ impl Lesson {
             meeting: meeting.parse().expect("a number"),
             account: connection["account_id"].as_str().expect("an account").to_owned(),
             starts_at: made["starts_at"].as_str().expect("a start").parse().expect("a time"),
-            id,
         }
     }
 
@@ -94,7 +92,7 @@ impl Lesson {
             true => json!(self.meeting.to_string()),
             false => json!(self.meeting),
         };
-        let mut whole = json!({"id": number, "host_id": HOST, "topic": "Algebra I"});
+        let mut whole = json!({"id": number, "host_id": HOST});
         for (field, value) in object.as_object().into_iter().flatten() {
             whole[field] = value.clone();
         }

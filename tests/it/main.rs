@@ -26,5 +26,6 @@ mod teach;
 mod tidy;
 mod token;
 mod usage;
+mod webhook;
 mod zoom_examples;
 mod zoom_spec;

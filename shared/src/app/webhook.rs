@@ -36,18 +36,28 @@ const REMEMBERED: usize = 4096;
 pub struct KnownLive(Mutex<HashSet<String>>);
 
 impl KnownLive {
-    fn holds(&self, uuid: &str) -> bool {
-        self.0.lock().is_ok_and(|known| known.contains(uuid))
+    fn holds(&self, event: &ZoomEvent) -> bool {
+        running_key(event)
+            .is_some_and(|running| self.0.lock().is_ok_and(|known| known.contains(&running)))
     }
 
-    fn remember(&self, uuid: &str) {
-        if let Ok(mut known) = self.0.lock() {
+    fn remember(&self, event: &ZoomEvent) {
+        if let Some(running) = running_key(event)
+            && let Ok(mut known) = self.0.lock()
+        {
             if known.len() >= REMEMBERED {
                 known.clear();
             }
-            known.insert(uuid.to_owned());
+            known.insert(running);
         }
     }
+}
+
+/// The running that an event is about. Zoom's uuids are unique; that nobody else's is taken for one of ours should not
+/// rest on it.
+fn running_key(event: &ZoomEvent) -> Option<String> {
+    let (meeting, uuid) = (event.meeting?, event.uuid.as_ref()?);
+    Some(format!("{}\n{meeting}\n{uuid}", event.account.as_deref().unwrap_or_default()))
 }
 
 /// Keeps an event and does what follows from it. An error means that it was not kept, or that what follows could not
@@ -77,7 +87,7 @@ pub async fn take(
 /// From a person's coming follows something only while nobody knows the class to be live, and from their going nothing.
 fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
     match event.says {
-        Says::Joined(_) => event.uuid.as_deref().is_some_and(|uuid| !known_live.holds(uuid)),
+        Says::Joined(_) => running_key(event).is_some() && !known_live.holds(event),
         Says::Left(_) | Says::Nothing | Says::Challenge { .. } => false,
         _ => true,
     }
@@ -99,7 +109,7 @@ async fn follow(
         },
         Says::Joined(presence) => match running() {
             // The start may have been lost, and then the first join stands for it.
-            Some((uuid, meeting)) if !known_live.holds(uuid) => {
+            Some((uuid, meeting)) if !known_live.holds(event) => {
                 signs(tools, known_live, event, meeting, uuid, Sign::Running(presence.at)).await
             }
             _ => Ok(()),
@@ -184,7 +194,7 @@ async fn signs(
     })
     .await?;
     if matches!(sign, Sign::Running(_)) {
-        known_live.remember(uuid);
+        known_live.remember(event);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The kill switch: `false` stops scheduling, editing and joining at once; cancelling goes on.
+    /// The kill switch: `false` stops scheduling and editing at once; cancelling and joining go on.
     #[serde(default = "yes")]
     pub live_classes_enabled: bool,
     /// Limits by the plan's name. With no plan at all, nobody needs one.

@@ -1,0 +1,702 @@
+//! Zoom's events: what is let in, what is kept, and what follows, in whatever order and however often they come.
+
+use futures::future::join_all;
+use http::Method;
+use jiff::SignedDuration;
+use local::calls::Service::{Dynamodb, Sqs, Zoom};
+use local::faults::{Fault, Kind};
+use serde_json::{Value, json};
+use shared::config::names;
+use shared::random::Random;
+
+use crate::direct::{Direct, event, until};
+use crate::lesson::{Lesson, Seal, act, post, post_as};
+use crate::look::with;
+use crate::world::{World, course_class};
+
+/// Classes whose events are shuffled; Zoom takes a hundred creations of one trainer a day.
+const SHUFFLES: u64 = 60;
+
+/// A world with `trainer-1` connected inside the app's account, and a class of theirs.
+async fn world_and_lesson() -> (World, String, Lesson) {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let lesson = Lesson::schedule(&world, &trainer).await;
+    (world, trainer, lesson)
+}
+
+/// What is kept of Zoom's events.
+async fn kept(world: &World) -> Vec<Value> {
+    let all = world.items("MEETING#").await.into_iter();
+    all.filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("EVENT#"))).collect()
+}
+
+async fn status(world: &World, trainer: &str, lesson: &Lesson) -> String {
+    let shown = lesson.shown(world, trainer).await;
+    shown["status"].as_str().expect("a word").to_owned()
+}
+
+/// An event of the function URL, signed now with the stack's secret.
+fn signed(world: &World, body: &str) -> Value {
+    let mut event = event("POST", "/", "", Some(body));
+    for (name, value) in Seal::at(world.now(), body.as_bytes()).headers() {
+        event["headers"][name] = json!(value);
+    }
+    event
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_is_answered_and_not_kept() {
+    let world = World::start().await;
+    act(&world, "validate-url", json!({})).await;
+    world.stack.usage.reset();
+    let body = json!({"event": "endpoint.url_validation", "event_ts": 1, "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"}});
+    let answer = post(&world, &body.to_string()).await.expect(200);
+    // Computed with `printf qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac local-webhook-secret-token`.
+    let encrypted = "21d4966d1adfdacb5b87240248fc9c87ca74f9854a9162ddf0bc5ba5297ef901";
+    assert_eq!(
+        answer,
+        json!({"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": encrypted})
+    );
+    // One that nobody signed could be asked for the HMAC of anything.
+    post_as(&world, body.to_string().as_bytes(), &[]).await.refused(401, "unauthenticated");
+    assert_eq!(world.stack.usage.service_totals("webhook", Dynamodb).calls, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_event_is_refused_before_anything_is_looked_up() {
+    let world = World::start().await;
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::HEAD] {
+        let answer = world.send(method.clone(), "/webhook", &[], Vec::new()).await;
+        assert_eq!(answer.status, 404, "{method}");
+    }
+    // 1 MiB is the most, whether signed or not.
+    let long = |bytes: usize| {
+        let frame = json!({"event": "x", "pad": ""}).to_string().len();
+        json!({"event": "x", "pad": "p".repeat(bytes - frame)}).to_string()
+    };
+    let most = 1024 * 1024;
+    assert_eq!(post(&world, &long(most)).await.status, 200);
+    post(&world, &long(most + 1)).await.refused(413, "payload_too_large");
+    let body = vec![b' '; most + 1];
+    post_as(&world, &body, &[]).await.refused(413, "payload_too_large");
+    // The long one was kept, as far as an item can hold it.
+    let kept = kept(&world).await;
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0]["raw"].as_str().is_some_and(|raw| raw.contains("shortened")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_secret_nothing_is_let_in() {
+    let world = World::start().await;
+    for (n, secret) in [Value::Null, json!("")].into_iter().enumerate() {
+        let id = format!("secret-{n}");
+        let set = with(local::settings::secrets(), json!({"zoom_webhook_secret_token": secret}));
+        world.stack.aws.set_secret(&id, &set.to_string()).await.expect("set");
+        let direct = Direct::new(&world, &[(names::CONFIG_SECRET_ID, &id)]);
+        let body = json!({"event": "meeting.started"}).to_string();
+        let mut empty = event("POST", "/", "", Some(&body));
+        for (name, value) in Seal::by("", world.now(), body.as_bytes()).headers() {
+            empty["headers"][name] = json!(value);
+        }
+        for event in [signed(&world, &body), empty] {
+            let answer = direct.invoke("webhook", event, SignedDuration::from_secs(10)).await;
+            answer.refused(503, "unavailable");
+        }
+    }
+    assert!(kept(&world).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_replay_window_is_the_deployments_and_bounded() {
+    let world = World::start().await;
+    let body = json!({"event": "x", "event_ts": 1}).to_string();
+    let seconds_old = |seconds: i64| {
+        let at = world.now() - SignedDuration::from_secs(seconds);
+        let mut event = event("POST", "/", "", Some(&body));
+        for (name, value) in Seal::at(at, body.as_bytes()).headers() {
+            event["headers"][name] = json!(value);
+        }
+        event
+    };
+    for (minutes, seconds, status) in [
+        ("", 90 * 60, 200),
+        ("", 90 * 60 + 1, 401),
+        ("10", 600, 200),
+        ("10", 601, 401),
+        ("1440", 86_400, 200),
+        ("1440", 86_401, 401),
+        ("1440", -300, 200),
+        ("1440", -301, 401),
+        ("0", 0, 503),
+        ("-5", 0, 503),
+        ("1441", 0, 503),
+        ("soon", 0, 503),
+    ] {
+        let direct = Direct::new(&world, &[(names::WEBHOOK_REPLAY_MINUTES, minutes)]);
+        let time = SignedDuration::from_secs(10);
+        let answer = direct.invoke("webhook", seconds_old(seconds), time).await;
+        assert_eq!(answer.status, status, "{minutes:?} {seconds}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_stored_is_asked_for_again_and_then_stored_once() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let started = lesson.started("u1", 0).to_string();
+    for kind in [Kind::Error, Kind::Half, Kind::Html] {
+        world.fault(Fault::new(Dynamodb, "*", kind).by("webhook").times(20));
+        let answer = post(&world, &started).await;
+        assert!(answer.status.is_server_error(), "{kind:?}: {} {}", answer.status, answer.text);
+        world.stack.faults.clear();
+    }
+    // Kept at last, but what follows from it could not be stored: the next delivery does that.
+    world.fault(Fault::new(Dynamodb, "UpdateItem", Kind::Error).by("webhook").times(20));
+    let answer = post(&world, &started).await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    world.stack.faults.clear();
+    assert_eq!(status(&world, &trainer, &lesson).await, "scheduled");
+    assert_eq!(post(&world, &started).await.status, 200);
+    assert_eq!(status(&world, &trainer, &lesson).await, "live");
+    assert_eq!(kept(&world).await.len(), 1);
+
+    let ended = lesson.ended("u1", 0, 60).to_string();
+    world.fault(Fault::new(Dynamodb, "PutItem", Kind::Throttle).by("webhook"));
+    assert_eq!(post(&world, &ended).await.status, 200, "throttled once is tried again");
+    assert_eq!(status(&world, &trainer, &lesson).await, "ended");
+    // Written, and the answer lost: the try after that finds its own.
+    let again = lesson.started("u2", 70).to_string();
+    world.fault(Fault::new(Dynamodb, "PutItem", Kind::Lost).by("webhook"));
+    assert_eq!(post(&world, &again).await.status, 200);
+    assert_eq!(status(&world, &trainer, &lesson).await, "live");
+    assert_eq!(kept(&world).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zoom_sends_again_by_its_rule_until_it_is_stored() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    world.advance(SignedDuration::from_hours(26));
+    world.fault(Fault::new(Dynamodb, "*", Kind::Error).by("webhook").times(500));
+    lesson.act(&world, "start", json!({})).await;
+    world.stack.faults.clear();
+    // The third and last retry carries the timestamp of the first attempt, 85 minutes ago.
+    for minutes in [5, 20] {
+        world.fault(Fault::new(Dynamodb, "*", Kind::Error).by("webhook").times(500));
+        world.advance(SignedDuration::from_mins(minutes));
+        world.stack.zoom.deliver_due().await;
+        world.stack.faults.clear();
+    }
+    assert_eq!(status(&world, &trainer, &lesson).await, "scheduled");
+    world.advance(SignedDuration::from_mins(60));
+    world.stack.zoom.deliver_due().await;
+    assert_eq!(status(&world, &trainer, &lesson).await, "live");
+    let shown = lesson.shown(&world, &trainer).await;
+    assert_eq!(shown["actual_started_at"], json!(lesson.starts_at));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_join_that_could_not_be_followed_up_is_when_it_comes_again() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let joined = lesson.joined("u1", "c1", 1).to_string();
+    world.fault(Fault::new(Dynamodb, "UpdateItem", Kind::Error).by("webhook").times(20));
+    assert!(post(&world, &joined).await.status.is_server_error());
+    world.stack.faults.clear();
+    assert_eq!(post(&world, &joined).await.status, 200);
+    assert_eq!(status(&world, &trainer, &lesson).await, "live", "the start was lost");
+    // From now on it is known, and a repetition is one write.
+    world.stack.usage.reset();
+    assert_eq!(post(&world, &joined).await.status, 200);
+    let tally = world.stack.usage.service_totals("webhook", Dynamodb);
+    assert_eq!((tally.calls, tally.write_units, tally.read_units), (1, 1.0, 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_says_nothing_to_us_is_kept_once_and_changes_nothing_else() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let timeline = format!("{}/timeline", lesson.path);
+    let before =
+        (lesson.shown(&world, &trainer).await, world.get(&trainer, &timeline).await.expect(200));
+    let class_items = world.items("SESSION#").await;
+    let at = lesson.at(0);
+    let other = |mut event: Value| {
+        event["payload"]["account_id"] = json!("somebody-elses-account");
+        event.to_string()
+    };
+    let unknown_meeting = Lesson {
+        meeting: 98_765_432_101,
+        account: lesson.account.clone(),
+
+        path: String::new(),
+        starts_at: at,
+    };
+    let files = json!({"uuid": "u", "recording_files": [{"id": "f", "play_url": "https://zoom.us/rec/play/x", "file_type": "MP4"}]});
+    let bodies = [
+        // Unknown meetings.
+        unknown_meeting.started("u1", 0).to_string(),
+        unknown_meeting.joined("u1", "c", 0).to_string(),
+        unknown_meeting.event("recording.completed", at, &files).to_string(),
+        unknown_meeting.event("meeting.deleted", at, &json!({})).to_string(),
+        // Another account's meeting of the same number.
+        other(lesson.started("u2", 0)),
+        other(lesson.ended("u2", 0, 60)),
+        other(lesson.joined("u3", "c", 0)),
+        other(lesson.event("recording.completed", at, &files)),
+        other(lesson.event("recording.deleted", at, &files)),
+        other(lesson.event("meeting.deleted", at, &json!({}))),
+        other(lesson.event("meeting.updated", at, &json!({"topic": "Another"}))),
+        // Ours, but nothing to go by.
+        json!({"event": "meeting.started", "event_ts": 1, "payload": {"account_id": lesson.account}}).to_string(),
+        json!({"event": "meeting.ended", "event_ts": 1, "payload": Value::Null}).to_string(),
+        json!({"event": "app_deauthorized", "payload": {"user_id": "nobody-we-know"}}).to_string(),
+        json!({"event": "user.deactivated", "event_ts": 1, "payload": {"object": {"id": "nobody"}}}).to_string(),
+        json!({"event": "something.new", "event_ts": 1, "more": {"deep": [1]}}).to_string(),
+        json!({"event": "without.a.time"}).to_string(),
+        json!({"event": 7}).to_string(),
+        json!([1, 2]).to_string(),
+        "null".to_owned(),
+        "7".to_owned(),
+        "not JSON".to_owned(),
+        String::new(),
+        r#"{"event":"meeting.started""#.to_owned(),
+        "\u{0}".to_owned(),
+    ];
+    for minutes in [0, 5] {
+        // The second time later, as Zoom repeats.
+        world.advance(SignedDuration::from_mins(minutes));
+        for body in &bodies {
+            let answer = post(&world, body).await;
+            assert_eq!(answer.status, 200, "{body}: {}", answer.text);
+        }
+    }
+    // No UTF-8 at all.
+    let bytes = b"{\"event\":\"x\xff\"}";
+    let seal = Seal::at(world.now(), bytes);
+    assert_eq!(post_as(&world, bytes, &seal.headers()).await.status, 200);
+
+    // A deauthorisation names somebody, so it is not kept.
+    assert_eq!(kept(&world).await.len(), bodies.len() - 1 + 1);
+    let after =
+        (lesson.shown(&world, &trainer).await, world.get(&trainer, &timeline).await.expect(200));
+    assert_eq!(after, before);
+    assert_eq!(world.items("SESSION#").await, class_items);
+    assert_eq!(world.stack.usage.service_totals("webhook", Zoom).calls, 0);
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "connected");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_event_at_once_and_again_is_one_item_and_one_effect() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    // Another sandbox beside the stack's own.
+    let direct = Direct::new(&world, &[]);
+    let events = [
+        lesson.started("u1", 0),
+        lesson.joined("u1", "c1", 1),
+        lesson.left("u1", "c1", 2),
+        lesson.ended("u1", 0, 60),
+    ];
+    for (n, event) in events.iter().enumerate() {
+        let body = event.to_string();
+        let indented = format!("{event:#}");
+        let here = (0..10).map(|n| post(&world, if n % 2 == 0 { &body } else { &indented }));
+        let there = (0..10).map(|_| {
+            direct.invoke("webhook", signed(&world, &body), SignedDuration::from_secs(20))
+        });
+        let (here, there) = futures::join!(join_all(here), join_all(there));
+        for answer in here.into_iter().chain(there) {
+            assert_eq!(answer.status, 200, "{body}: {}", answer.text);
+        }
+        assert_eq!(kept(&world).await.len(), n + 1);
+    }
+    let shown = lesson.shown(&world, &trainer).await;
+    assert_eq!(shown["status"], "ended");
+    assert_eq!(shown["version"], 1, "Zoom's events are no edits");
+    assert_eq!(shown["actual_started_at"], json!(lesson.at(0)));
+    assert_eq!(shown["actual_ended_at"], json!(lesson.at(60)));
+}
+
+/// What the class is after these events, whatever their order: the latest running that is known of decides.
+fn expected(told: &[usize]) -> &'static str {
+    let has = |n: usize| told.contains(&n);
+    match (has(STARTED_AGAIN) || has(JOINED_AGAIN), has(ENDED_AGAIN)) {
+        (_, true) => "ended",
+        (true, false) => "live",
+        (false, false) if has(ENDED) => "ended",
+        (false, false) if has(STARTED) || has(JOINED) => "live",
+        (false, false) => "scheduled",
+    }
+}
+
+const STARTED: usize = 0;
+const JOINED: usize = 1;
+const ENDED: usize = 2;
+const STARTED_AGAIN: usize = 3;
+const JOINED_AGAIN: usize = 4;
+const ENDED_AGAIN: usize = 5;
+
+/// A meeting that ran twice.
+fn twice(lesson: &Lesson) -> [Value; 6] {
+    [
+        lesson.started("first", 0),
+        lesson.joined("first", "c1", 3),
+        lesson.ended("first", 0, 30),
+        lesson.started("second", 35),
+        lesson.joined("second", "c2", 36),
+        lesson.ended("second", 35, 60),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_every_order_the_latest_running_decides() {
+    fn orders(rest: &[usize]) -> Vec<Vec<usize>> {
+        if rest.is_empty() {
+            return vec![Vec::new()];
+        }
+        let mut all = Vec::new();
+        for first in rest {
+            let others: Vec<_> = rest.iter().copied().filter(|n| n != first).collect();
+            all.extend(orders(&others).into_iter().map(|mut order| {
+                order.insert(0, *first);
+                order
+            }));
+        }
+        all
+    }
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    for order in orders(&[STARTED, ENDED, STARTED_AGAIN, ENDED_AGAIN]) {
+        let lesson = Lesson::schedule(&world, &trainer).await;
+        let events = twice(&lesson);
+        for told in 1..=order.len() {
+            lesson.tell(&world, &events[order[told - 1]]).await;
+            let found = status(&world, &trainer, &lesson).await;
+            assert_eq!(found, expected(&order[..told]), "{:?}", &order[..told]);
+        }
+        let shown = lesson.shown(&world, &trainer).await;
+        assert_eq!(shown["actual_started_at"], json!(lesson.at(0)), "{order:?}");
+        assert_eq!(shown["actual_ended_at"], json!(lesson.at(60)), "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shuffled_repeated_and_dropped_events_end_where_the_others_do() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    for seed in 0..SHUFFLES {
+        let random = Random::seeded(seed);
+        let below = |bound: usize| {
+            let bound = u64::try_from(bound).expect("small");
+            usize::try_from(random.below(bound)).expect("small")
+        };
+        let lesson = Lesson::schedule(&world, &trainer).await;
+        let events = twice(&lesson);
+        let mut told = Vec::new();
+        for n in 0..events.len() {
+            told.extend(std::iter::repeat_n(n, below(3)));
+        }
+        for n in (1..told.len()).rev() {
+            told.swap(n, below(n + 1));
+        }
+        // Some one after another, some at once.
+        let mut rest = &told[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(1 + below(rest.len().min(3)));
+            join_all(now.iter().map(|n| lesson.tell(&world, &events[*n]))).await;
+            rest = later;
+        }
+        let found = status(&world, &trainer, &lesson).await;
+        assert_eq!(found, expected(&told), "seed {seed}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_class_stays_cancelled_whatever_its_meeting_does() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    lesson.tell(&world, &lesson.started("first", 0)).await;
+    world.post(&trainer, &format!("{}/cancel", lesson.path), json!({})).await.expect(200);
+    for event in twice(&lesson) {
+        lesson.tell(&world, &event).await;
+        assert_eq!(status(&world, &trainer, &lesson).await, "cancelled");
+    }
+    // At the same time.
+    let lesson = Lesson::schedule(&world, &trainer).await;
+    let cancel = format!("{}/cancel", lesson.path);
+    let events = twice(&lesson);
+    let told = join_all(events.iter().map(|event| lesson.tell(&world, event)));
+    let (_, cancelled) = futures::join!(told, world.post(&trainer, &cancel, json!({})));
+    let found = status(&world, &trainer, &lesson).await;
+    // It may have ended before it could be cancelled.
+    assert_eq!(found, if cancelled.status == 200 { "cancelled" } else { "ended" });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_changed_at_zoom_is_flagged_until_the_next_edit() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let drift = async || lesson.shown(&world, &trainer).await["drift"].clone();
+    let moved = lesson.at(30);
+    let updated = |minute: i64, object: Value| {
+        let at = world.now() + SignedDuration::from_mins(minute);
+        lesson.event("meeting.updated", at, &object)
+    };
+    let title = updated(1, json!({"topic": "Geometry"}));
+    lesson.tell(&world, &title).await;
+    assert_eq!(drift().await, json!(["title"]));
+    // Not a word of the title, which is still another.
+    lesson.tell(&world, &updated(2, json!({"duration": 90, "start_time": moved}))).await;
+    assert_eq!(drift().await, json!(["duration_minutes", "starts_at", "title"]));
+    lesson.tell(&world, &updated(3, json!({"settings": {"mute_upon_entry": true}}))).await;
+    assert_eq!(drift().await, json!(["duration_minutes", "starts_at", "title"]));
+    // Put back, and told late: what is said of an earlier time does not count against it.
+    lesson.tell(&world, &updated(5, json!({"duration": 60, "start_time": lesson.starts_at}))).await;
+    lesson.tell(&world, &updated(4, json!({"duration": 45}))).await;
+    assert_eq!(drift().await, json!(["title"]));
+    // Students see nothing of it.
+    let seen = world.get(&world.student(1).await, &lesson.path).await.expect(200);
+    assert!(seen.get("drift").is_none());
+
+    world.advance(SignedDuration::from_mins(10));
+    let mut body = course_class(26);
+    body["description"] = json!("With fractions.");
+    world.put(&trainer, &lesson.path, body.clone()).await.expect(200);
+    assert_eq!(drift().await, json!([]));
+    let patch = world.stack.zoom.meeting(lesson.meeting).expect("a meeting")["requests"]
+        .as_array()
+        .and_then(|all| all.last())
+        .cloned()
+        .expect("a request");
+    assert!(patch.to_string().contains("Algebra I"), "the title is set back: {patch}");
+    // Zoom sends it again, long after.
+    lesson.tell(&world, &title).await;
+    assert_eq!(drift().await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_echo_of_our_own_edits_is_no_drift_in_any_order() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    act(&world, "knobs", json!({"webhooks": {"shuffle": true, "duplicate": 2}})).await;
+    for n in 0..5 {
+        world.advance(SignedDuration::from_secs(1));
+        let mut body = course_class(26 + n);
+        body["title"] = json!(format!("Algebra {n}"));
+        body["duration_minutes"] = json!(60 + 15 * n);
+        world.put(&trainer, &lesson.path, body).await.expect(200);
+        if n % 2 == 0 {
+            world.stack.zoom.deliver_due().await;
+        }
+    }
+    world.stack.zoom.deliver_due().await;
+    assert_eq!(lesson.shown(&world, &trainer).await["drift"], json!([]));
+
+    // While it is under way: Zoom tells of it before we have stored it.
+    let slow = Fault { delay_ms: Some(600), ..Fault::new(Zoom, "update_meeting", Kind::Late) };
+    world.fault(slow);
+    let mut body = course_class(26);
+    body["title"] = json!("Geometry");
+    let before = world.stack.zoom.webhooks().len();
+    let edit = world.put(&trainer, &lesson.path, body);
+    let tell = async {
+        until("Zoom has it", || world.stack.zoom.webhooks().len() > before).await;
+        world.stack.zoom.deliver_due().await;
+    };
+    let (edited, ()) = futures::join!(edit, tell);
+    assert_eq!(edited.expect(200)["drift"], json!([]));
+    assert_eq!(lesson.shown(&world, &trainer).await["drift"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_deleted_at_zoom_is_flagged_and_our_own_deletion_is_not() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let drift = async || lesson.shown(&world, &trainer).await["drift"].clone();
+    let later = world.now() + SignedDuration::from_mins(2);
+    let recovered = lesson.event("meeting.recovered", later, &json!({}));
+    let path = format!("/zoom/sim/meetings/{}", lesson.meeting);
+    world.call(Method::DELETE, &path, "", None, &[]).await.expect(204);
+    assert_eq!(drift().await, json!(["deleted"]));
+    // Another field does not take the flag away, getting the meeting back does.
+    let updated = lesson.event("meeting.updated", later, &json!({"topic": "Geometry"}));
+    lesson.tell(&world, &updated).await;
+    assert_eq!(drift().await, json!(["title", "deleted"]));
+    lesson.tell(&world, &recovered).await;
+    assert_eq!(drift().await, json!(["title"]));
+
+    let lesson = Lesson::schedule(&world, &trainer).await;
+    world.post(&trainer, &format!("{}/cancel", lesson.path), json!({})).await.expect(200);
+    world.stack.zoom.deliver_due().await;
+    let shown = lesson.shown(&world, &trainer).await;
+    assert_eq!((&shown["status"], &shown["drift"]), (&json!("cancelled"), &json!([])));
+}
+
+/// The Zoom user of `trainer-1` inside the app's account.
+const ZOOM_USER: &str = "trainer@app.zoom.test";
+
+fn zoom_user_id(world: &World) -> String {
+    let users = world.stack.zoom.snapshot()["users"].clone();
+    let user = users.as_object().expect("users").values().find(|user| user["email"] == ZOOM_USER);
+    user.expect("the user")["id"].as_str().expect("an id").to_owned()
+}
+
+/// What names the Zoom user, in all that is stored.
+async fn naming(world: &World, user: &str) -> Vec<Value> {
+    let all = world.dump().await.into_iter();
+    all.filter(|item| {
+        let text = item.to_string();
+        text.contains(user) || text.contains(ZOOM_USER)
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_names_the_zoom_user_who_took_the_app_away() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let user = zoom_user_id(&world);
+    // A whole life with every kind of event, and a trainer who had the same Zoom user before.
+    let other = world.other_trainer().await;
+    let (code, state) = world.consent(&other, &format!("decision=allow&user={ZOOM_USER}")).await;
+    world.post(&other, "/v1/zoom/connect", json!({"code": code, "state": state})).await.expect(200);
+    world.advance(SignedDuration::from_secs(1));
+    world.connect_zoom(&trainer, "app").await;
+    let mut body = course_class(26);
+    body["title"] = json!("Geometry");
+    world.put(&trainer, &lesson.path, body).await.expect(200);
+    world.advance(SignedDuration::from_hours(26));
+    world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await.expect(200);
+    lesson.act(&world, "start", json!({"name": "Tara"})).await;
+    let ada = lesson.act(&world, "join", json!({"name": "Ada", "email": "ada@example.test"})).await;
+    lesson
+        .act(&world, "room-move", json!({"participant_uuid": ada["participant_uuid"], "room": "1"}))
+        .await;
+    for action in ["start", "pause", "resume", "stop"] {
+        lesson.act(&world, "recording", json!({"action": action})).await;
+    }
+    world.advance(SignedDuration::from_mins(30));
+    lesson.act(&world, "end", json!({})).await;
+    for action in ["complete", "trash", "recover", "delete"] {
+        world.advance(SignedDuration::from_secs(1));
+        lesson.act(&world, "recording", json!({"action": action})).await;
+    }
+    world.stack.zoom.deliver_due().await;
+    act(&world, "deactivate", json!({"user": ZOOM_USER})).await;
+    let named = naming(&world, &user).await;
+    assert!(named.iter().all(|item| item["sk"] == "CONNECTION"), "{named:?}");
+    assert!(!named.is_empty(), "the search finds what there is");
+
+    act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
+    let refused: Vec<_> = world
+        .stack
+        .zoom
+        .webhooks()
+        .into_iter()
+        .filter(|hook| hook["state"] != "delivered")
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(naming(&world, &user).await, Vec::<Value>::new());
+    assert_eq!(world.items("ZOOMUSER#").await, Vec::<Value>::new());
+    let left: Vec<_> = world.items("TRAINER#").await;
+    assert!(left.iter().all(|item| item["refresh_token"] == ""), "{left:?}");
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "not_connected");
+    let connection = world.get(&other, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(
+        (&connection["status"], &connection["zoom_email"]),
+        (&json!("reauth_required"), &Value::Null)
+    );
+    // The class is still the platform's, and what is known of it.
+    assert_eq!(status(&world, &trainer, &lesson).await, "ended");
+    world.delete(&other, "/v1/zoom/connection").await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_or_save_in_flight_does_not_bring_the_tokens_back() {
+    for (operation, stale) in
+        [("token", true), ("create_meeting", false), ("zak", false), ("zak", true)]
+    {
+        let (world, trainer, lesson) = world_and_lesson().await;
+        let user = zoom_user_id(&world);
+        world.advance(SignedDuration::from_mins(26 * 60 - 5));
+        if !stale {
+            // A fresh token, so that only the call itself is under way.
+            world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await.expect(200);
+        }
+        world.fault(Fault { delay_ms: Some(800), ..Fault::new(Zoom, operation, Kind::Late) });
+        let waiting = world.stack.zoom.counts();
+        let save = async {
+            match operation {
+                "zak" => world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await,
+                _ => world.post(&trainer, "/v1/sessions", course_class(50)).await,
+            }
+        };
+        let leave = async {
+            let moved =
+                || world.stack.zoom.counts() != waiting && world.stack.faults.list().is_empty();
+            until("Zoom is being asked", moved).await;
+            act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
+        };
+        let (answer, ()) = futures::join!(save, leave);
+        assert!(answer.status.as_u16() < 500, "{operation}: {}", answer.text);
+        assert_eq!(world.items("TRAINER#").await, Vec::<Value>::new(), "{operation}");
+        assert_eq!(world.items("ZOOMUSER#").await, Vec::<Value>::new(), "{operation}");
+        assert_eq!(naming(&world, &user).await, Vec::<Value>::new(), "{operation}");
+        world
+            .post(&trainer, "/v1/sessions", course_class(60))
+            .await
+            .refused(409, "zoom_not_connected");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_farewell_that_comes_late_does_not_end_a_newer_grant() {
+    let (world, trainer, _) = world_and_lesson().await;
+    world.advance(SignedDuration::from_secs(10));
+    world.fault(Fault::new(Dynamodb, "*", Kind::Error).by("webhook").times(500));
+    act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
+    world.stack.faults.clear();
+    let farewell = world.stack.zoom.webhooks().last().cloned().expect("a webhook");
+    assert_eq!(farewell["event"], "app_deauthorized");
+    assert_eq!(farewell["state"], "waiting");
+    // They change their mind before Zoom sends it again.
+    world.advance(SignedDuration::from_mins(1));
+    world.connect_zoom(&trainer, "app").await;
+    world.advance(SignedDuration::from_mins(5));
+    world.stack.zoom.deliver_due().await;
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "connected");
+    // So for one who was switched off and on again.
+    let event = json!({"event": "user.deactivated", "event_ts": world.now().as_millisecond() - 7 * 60_000,
+        "payload": {"account_id": connection["account_id"], "object": {"id": zoom_user_id(&world)}}});
+    post(&world, &event.to_string()).await.expect(200);
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "connected");
+    // Another account's user of that id is somebody else.
+    for name in ["app_deauthorized", "user.deactivated"] {
+        let event = json!({"event": name, "event_ts": world.now().as_millisecond(),
+            "payload": {"account_id": "another", "user_id": zoom_user_id(&world), "object": {"id": zoom_user_id(&world)}}});
+        post(&world, &event.to_string()).await.expect(200);
+        let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+        assert_eq!(connection["status"], "connected", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deactivated_user_has_to_connect_again_and_is_told_once() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    act(&world, "knobs", json!({"webhooks": {"duplicate": 3}})).await;
+    // The notice is stored whatever the queue does.
+    world.fault(Fault::new(Sqs, "*", Kind::Error).times(50));
+    act(&world, "deactivate", json!({"user": ZOOM_USER})).await;
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "reauth_required");
+    let notices: Vec<_> = world
+        .due("OUTBOX")
+        .await
+        .into_iter()
+        .filter(|item| item["what"] == "reauth_required")
+        .collect();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!(notices[0]["trainer_id"], "trainer-1");
+    world.post(&trainer, "/v1/sessions", course_class(50)).await.refused(409, "reauth_required");
+    // What was scheduled is not lost by it.
+    assert_eq!(status(&world, &trainer, &lesson).await, "scheduled");
+}
