@@ -2,6 +2,7 @@
 //! and told line by line with what really came back. It ends well only if every step held.
 
 mod client;
+mod lesson;
 
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use shared::clock::Clock;
 use shared::random::Random;
 
 use self::client::{Client, Fault};
+use self::lesson::Lesson;
 use crate::stack::{Options, Stack};
 
 /// Plays it on a stack of its own, in memory.
@@ -184,6 +186,19 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         &late["detail"],
     )?;
 
+    let classmate = client.token("student-2", "student", "student2@example.test").await?;
+    let starts_at: Timestamp =
+        text(&session["starts_at"])?.parse().map_err(|_| Fault::missing(&session))?;
+    let lesson = Lesson {
+        trainer: &trainer,
+        student: &student,
+        classmate: &classmate,
+        path: &path,
+        meeting: &meeting,
+        before: starts_at - SignedDuration::from_mins(5),
+    };
+    lesson.play(&mut client).await?;
+
     client.chapter("An outside guest");
     let mut invited = class(stack, 50, "invitees");
     invited["invitees"] = json!([{"email": "guest@example.test", "name": "Gus Guest"}]);
@@ -205,6 +220,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
     client.told("takes effect on the student's next request", "404");
 
     client.chapter("Cancelling");
+    let path = format!("/v1/sessions/{}", text(&private["id"])?);
+    let meeting = format!("/zoom/sim/meetings/{}", text(&private["meeting"]["id"])?);
     let cancelled = client
         .post(&trainer, &format!("{path}/cancel"), json!({"reason": "Snow."}))
         .await?
@@ -224,7 +241,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
     )?;
 
     client.chapter("What it cost");
-    for function in ["session-save", "session-cancel", "sessions"] {
+    for function in ["session-save", "session-cancel", "sessions", "join", "webhook", "attendance"]
+    {
         let usage = client.get(&trainer, "/local/usage").await?.expect(200)?;
         let of = &usage["functions"][function];
         client.holds(function, of["invocations"].as_u64().is_some_and(|n| n > 0), &json!({"invocations": of["invocations"], "totals": of["totals"], "price_usd": of["price_usd"]}))?;

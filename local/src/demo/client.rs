@@ -49,6 +49,10 @@ impl Answer {
             .map_err(|_| Fault::Broken { step: "JSON was expected".to_owned(), found: body })
     }
 
+    pub(super) fn expect_text(self, status: u16) -> Result<String, Fault> {
+        self.checked(status)
+    }
+
     pub(super) fn expect_empty(self, status: u16) -> Result<(), Fault> {
         self.checked(status).map(drop)
     }
