@@ -24,6 +24,9 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// time left to say what failed.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For the one attempt at giving a mail to SES, which takes longer than a table's write to answer.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The first attempt and two more.
 pub const ATTEMPTS: u32 = 3;
 
@@ -43,6 +46,7 @@ pub struct Aws {
     config: SdkConfig,
     dynamodb_endpoint: Option<String>,
     secrets_manager_endpoint: Option<String>,
+    ses_endpoint: Option<String>,
     sqs_endpoint: Option<String>,
 }
 
@@ -81,6 +85,7 @@ impl Aws {
             config,
             dynamodb_endpoint: endpoint(names::AWS_ENDPOINT_URL_DYNAMODB)?,
             secrets_manager_endpoint: endpoint(names::AWS_ENDPOINT_URL_SECRETS_MANAGER)?,
+            ses_endpoint: endpoint(names::AWS_ENDPOINT_URL_SESV2)?,
             sqs_endpoint: endpoint(names::AWS_ENDPOINT_URL_SQS)?,
         })
     }
@@ -95,6 +100,23 @@ impl Aws {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
         config.set_endpoint_url(self.secrets_manager_endpoint.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// This one tries once: when the answer to a mail is lost, only the outbox knows whether to risk a second
+    /// one.
+    pub fn ses(&self) -> aws_sdk_sesv2::Client {
+        let mut config = aws_sdk_sesv2::config::Builder::from(&self.config);
+        config.set_endpoint_url(self.ses_endpoint.clone());
+        config.set_retry_config(Some(RetryConfig::disabled()));
+        config.set_timeout_config(Some(
+            TimeoutConfig::builder()
+                .connect_timeout(net::CONNECT_TIMEOUT)
+                .read_timeout(SEND_TIMEOUT)
+                .operation_attempt_timeout(SEND_TIMEOUT)
+                .operation_timeout(SEND_TIMEOUT)
+                .build(),
+        ));
+        aws_sdk_sesv2::Client::from_conf(config.build())
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {

@@ -1,13 +1,14 @@
 //! Live classes on Zoom: everything that the functions share.
 //!
 //! In reading order: what the system knows (`domain`), what it does (`app`), how it is called (`handlers`),
-//! what it keeps (`store`), whom it talks to (`zoom`, `queue`), and the leaves that all of them use.
+//! what it keeps (`store`), whom it talks to (`zoom`, `queue`, `mail`), and the leaves that all of them use.
 
 pub mod domain;
 
 pub mod app;
 pub mod handlers;
 
+pub mod mail;
 pub mod queue;
 pub mod store;
 pub mod zoom;

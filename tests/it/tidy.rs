@@ -1,6 +1,7 @@
 //! What must be the same in two places, and what must not stand anywhere: read from the sources themselves, so that it
 //! cannot be forgotten.
 
+mod documents;
 mod events;
 mod layers;
 mod source;

@@ -125,6 +125,8 @@ async fn enter(
                 tracing::warn!(event = "join.obf_refused", session_id = %session.id, %error);
                 return Ok(by_link());
             }
+            // Zoom mints none while the host is out, though the meeting goes on; it does not publish how it says so.
+            Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
             Err(error) => return Err(error),
         },
     };

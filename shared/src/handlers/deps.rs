@@ -60,13 +60,24 @@ impl Base {
     }
 }
 
+/// The longest that a door may be open before or after a class: beyond a day it would be another day's.
+const WINDOW_LIMIT_MINUTES: i64 = 24 * 60;
+
 /// When the doors open and close; the defaults are the contract's.
 pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
     let default = Windows::default();
+    let minutes = |name, default| {
+        let minutes = env.parsed(name, default)?;
+        if (0..=WINDOW_LIMIT_MINUTES).contains(&minutes) {
+            Ok(minutes)
+        } else {
+            Err(ConfigError::invalid(name, "must be from 0 to 1440"))
+        }
+    };
     Ok(Windows {
-        owner_before: env.parsed(names::JOIN_OWNER_BEFORE_MINUTES, default.owner_before)?,
-        invited_before: env.parsed(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
-        after_end: env.parsed(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
+        owner_before: minutes(names::JOIN_OWNER_BEFORE_MINUTES, default.owner_before)?,
+        invited_before: minutes(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
+        after_end: minutes(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
     })
 }
 

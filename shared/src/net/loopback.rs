@@ -55,7 +55,11 @@ impl Answer {
     }
 
     pub(crate) fn ok(body: impl Into<String>) -> Self {
-        Self { body: body.into(), ..Self::status(200) }
+        Self::with(200, body)
+    }
+
+    pub(crate) fn with(status: u16, body: impl Into<String>) -> Self {
+        Self { body: body.into(), ..Self::status(status) }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -1,0 +1,251 @@
+//! Messages, read by `mail-parser`.
+
+use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
+
+use super::{Case, ODD, all, at, brand, zone};
+use crate::mail::{Composed, Kind, Method, compose};
+
+fn parse(mail: &Composed) -> Message<'_> {
+    MessageParser::new().parse(&mail.raw).unwrap()
+}
+
+/// The types of the parts, in the order in which they stand, a multipart as what it holds.
+fn tree(message: &Message<'_>, part: usize) -> String {
+    let part = &message.parts[part];
+    let kind = part.content_type().unwrap();
+    let kind = format!("{}/{}", kind.c_type, kind.subtype().unwrap());
+    match &part.body {
+        PartType::Multipart(parts) => {
+            let parts: Vec<_> = parts.iter().map(|part| tree(message, *part as usize)).collect();
+            format!("{kind}({})", parts.join(" "))
+        }
+        _ => kind,
+    }
+}
+
+#[test]
+fn an_invitation_is_the_last_alternative_and_a_file() {
+    for mail in all().map(|case| case.compose()) {
+        let message = parse(&mail);
+        let Some(calendar) = &mail.calendar else {
+            assert_eq!(tree(&message, 0), "multipart/alternative(text/plain text/html)");
+            continue;
+        };
+        assert_eq!(
+            tree(&message, 0),
+            "multipart/mixed(multipart/alternative(text/plain text/html text/calendar) application/ics)"
+        );
+        let is = |part: &&mail_parser::MessagePart<'_>, kind: &str| {
+            part.content_type().is_some_and(|have| have.subtype() == Some(kind))
+        };
+        let inline = message.parts.iter().find(|part| is(part, "calendar")).unwrap();
+        let kind = inline.content_type().unwrap();
+        assert_eq!(kind.attribute("method"), Some(calendar.method.as_str()));
+        assert_eq!(kind.attribute("charset"), Some("UTF-8"));
+        assert_eq!(inline.text_contents(), Some(calendar.text.as_str()));
+        let file = message.parts.iter().find(|part| is(part, "ics")).unwrap();
+        assert_eq!(file.attachment_name(), Some("invite.ics"));
+        assert_eq!(file.contents(), calendar.text.as_bytes());
+        let method = format!("\r\nMETHOD:{}\r\n", calendar.method.as_str());
+        assert_eq!(calendar.text.matches(&method).count(), 1);
+    }
+}
+
+#[test]
+fn which_kinds_touch_the_calendar() {
+    let method = |kind| Case::new(kind).compose().calendar.map(|calendar| calendar.method);
+    for (kind, expected) in [
+        (Kind::Scheduled, Some(Method::Request)),
+        (Kind::Updated, Some(Method::Request)),
+        (Kind::Resent, Some(Method::Request)),
+        (Kind::Cancelled, Some(Method::Cancel)),
+        (Kind::Uninvited, Some(Method::Cancel)),
+        (Kind::ReminderDayBefore, None),
+        (Kind::ReminderHourBefore, None),
+        (Kind::ReauthRequired, None),
+        (Kind::MeetingDeleted, None),
+    ] {
+        assert_eq!(method(kind), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_parts_read_back_as_they_were_written() {
+    for mail in all().map(|case| case.compose()) {
+        let message = parse(&mail);
+        assert_eq!(message.body_text(0).unwrap(), mail.text.replace('\n', "\r\n"));
+        assert_eq!(message.body_html(0).unwrap(), mail.html.replace('\n', "\r\n"));
+        assert_eq!(message.subject(), Some(mail.subject.as_str()));
+    }
+}
+
+#[test]
+fn headers_say_who_to_whom_when_and_what() {
+    for case in all() {
+        let mail = case.compose();
+        let message = parse(&mail);
+        let from = message.from().unwrap().first().unwrap();
+        assert_eq!(
+            (from.name(), from.address()),
+            (Some("Live Classes"), Some("classes@example.test"))
+        );
+        assert_eq!(message.to().unwrap().iter().count(), 1);
+        let to = message.to().unwrap().first().unwrap();
+        assert_eq!((to.name(), to.address()), (mail.to_name.as_deref(), Some("ada@example.test")));
+        assert_eq!(message.date().unwrap().to_timestamp(), case.now.as_second());
+        assert_eq!(message.message_id(), Some("0123abcd@live-classes"));
+        for (name, value) in [
+            ("Auto-Submitted", "auto-generated"),
+            ("X-Live-Class-Kind", case.kind.as_str()),
+            ("Content-Language", "en"),
+            ("MIME-Version", "1.0"),
+        ] {
+            assert_eq!(message.header_raw(name).map(str::trim), Some(value));
+        }
+    }
+}
+
+#[test]
+fn nobody_can_add_a_header_or_a_part() {
+    let plain = |kind| Case::new(kind).compose().raw;
+    let names = |raw: &[u8]| {
+        let message = MessageParser::new().parse(raw).unwrap();
+        let mut names: Vec<_> =
+            message.headers().iter().map(|header| header.name().to_owned()).collect();
+        names.sort();
+        (names, message.parts.len())
+    };
+    for case in all() {
+        let mail = case.compose();
+        assert_eq!(names(&mail.raw), names(&plain(case.kind)), "{:?}", case.title);
+    }
+}
+
+#[test]
+fn lines_are_short_and_end_as_they_must() {
+    for mail in all().map(|case| case.compose()) {
+        let raw = &mail.raw;
+        for (index, byte) in raw.iter().enumerate() {
+            match byte {
+                b'\n' => assert_eq!(raw[index - 1], b'\r', "a bare LF"),
+                b'\r' => assert_eq!(raw[index + 1], b'\n', "a bare CR"),
+                _ => assert!(byte.is_ascii() && *byte != 0, "{byte:#x}"),
+            }
+        }
+        // RFC 5322, section 2.1.1.
+        let longest = raw.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
+        assert!(longest <= 79, "{longest}");
+    }
+}
+
+#[test]
+fn equal_letters_make_equal_bytes_and_others_other_boundaries() {
+    for case in all() {
+        assert_eq!(case.compose(), case.compose());
+    }
+    let boundary = |title: &str| {
+        let mail = Case { title: title.to_owned(), ..Case::new(Kind::Scheduled) }.compose();
+        parse(&mail).content_type().unwrap().attribute("boundary").unwrap().to_owned()
+    };
+    assert_ne!(boundary("a"), boundary("b"));
+}
+
+#[test]
+fn the_page_holds_words_and_no_markup_of_strangers() {
+    for odd in ODD {
+        for kind in Kind::ALL {
+            let html = Case::saying(kind, odd).compose().html;
+            let plain = Case::saying(kind, "x").compose().html;
+            // As many tags as with a harmless text, but for line breaks.
+            let tags = |html: &str| html.replace("<br>", "").matches('<').count();
+            assert_eq!(tags(&html), tags(&plain), "{kind:?} {odd:?}");
+            assert!(!html.contains("<script") && !html.contains("<!--"));
+        }
+    }
+}
+
+#[test]
+fn every_page_is_a_page() {
+    for mail in all().map(|case| case.compose()) {
+        let html = &mail.html;
+        assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+        assert_eq!(html.matches("<h1 ").count(), 1);
+        let links = usize::from(mail.kind != Kind::Uninvited);
+        assert_eq!(html.matches("<a href=").count(), links);
+        assert!(!html.contains("<img") && !html.contains("url("), "nothing is fetched");
+        assert!(html.contains("Akademie Größe &amp; Söhne") && html.contains("may be recorded"));
+        assert!(mail.text.contains("Akademie Größe & Söhne\nClasses may be recorded.\n"));
+    }
+}
+
+#[test]
+fn an_invitation_in_plain_text() {
+    let case = Case { zone: Some(zone("Asia/Kolkata")), ..Case::new(Kind::Scheduled) };
+    let mail = case.compose();
+    assert_eq!(mail.subject, "Invitation: Algebra I, Sat 21 Nov 2026, 14:30 (Asia/Kolkata)");
+    let expected = "\
+Algebra I
+
+Hello Ada Lovelace,
+
+You are invited to a live class.
+
+When: Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)
+Class time: Saturday, 21 November 2026, 10:00 to 11:00, Europe/Berlin (UTC+01:00)
+Course: Mathematics, first year
+Trainer: Ada Lovelace
+
+Bring a pencil.
+No calculators.
+
+Open the class: https://learn.example.test/classes/ses_1?a=1&b=2
+
+The attached invitation adds the class to your calendar.
+
+-- \nAkademie Größe & Söhne
+Classes may be recorded.
+";
+    assert_eq!(mail.text, expected);
+}
+
+#[test]
+fn what_each_kind_is_called() {
+    let subject = |kind| Case::new(kind).compose().subject;
+    for (kind, expected) in [
+        (Kind::Scheduled, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::Updated, "Changed: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::Cancelled, "Cancelled: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::ReminderDayBefore, "Reminder: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (
+            Kind::ReminderHourBefore,
+            "Starting soon: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
+        ),
+        (Kind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::Uninvited, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::ReauthRequired, "Action needed: connect your Zoom account again"),
+        (Kind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
+    ] {
+        assert_eq!(subject(kind), expected);
+    }
+}
+
+#[test]
+fn the_reason_is_told_to_those_who_were_to_come() {
+    for (kind, told) in [(Kind::Cancelled, true), (Kind::Updated, true), (Kind::Uninvited, false)] {
+        let case = Case { reason: Some("I am ill.\nSorry".to_owned()), ..Case::new(kind) };
+        let mail = case.compose();
+        assert_eq!(mail.text.contains("Reason: I am ill.\nSorry\n"), told, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_letter_without_its_class_is_still_a_letter() {
+    for kind in Kind::ALL {
+        let case = Case::new(kind);
+        let mut letter = case.letter();
+        (letter.class, letter.to_name, letter.now) = (None, None, at("2026-11-20T08:00:00.9Z"));
+        let mail = compose(&letter, &brand());
+        assert!(mail.calendar.is_none() && mail.text.contains("Hello,\n"));
+        assert!(MessageParser::new().parse(&mail.raw).unwrap().subject().is_some());
+    }
+}

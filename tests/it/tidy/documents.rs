@@ -1,0 +1,108 @@
+//! What the documents for readers name is there.
+
+use std::fs;
+
+use super::nothing_wrong;
+use super::source::{files, root, told};
+
+/// The pages at the top, as text.
+fn pages() -> Vec<(&'static str, String)> {
+    let read = |name| (name, fs::read_to_string(root().join(name)).expect("a page"));
+    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "infra/README.md"].map(read).into()
+}
+
+fn page(name: &str) -> String {
+    let (_, text) = pages().into_iter().find(|(page, _)| *page == name).expect("a page");
+    text
+}
+
+/// What stands in single backticks, outside of blocks.
+fn quoted(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+/// Every Rust source outside of build products, as one text.
+fn sources() -> String {
+    let rust =
+        files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    rust.map(|path| fs::read_to_string(path).expect("a source")).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for (name, text) in pages() {
+        let folder = root().join(name).parent().expect("a folder").to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if !link.contains("://") && !folder.join(path).exists() {
+                wrong.push(format!("{name}: {link}"));
+            }
+        }
+    }
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn tests_that_are_named_are_there() {
+    let sources = sources();
+    // No other name has as many words.
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 3
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let architecture = page("ARCHITECTURE.md");
+    let named: Vec<_> = quoted(&architecture).into_iter().filter(is_test).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let gone = named.iter().filter(|name| !sources.contains(&format!("fn {name}(")));
+    nothing_wrong(&gone.map(|name| format!("no test {name}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let readme = page("README.md");
+    let settings = fs::read_to_string(root().join("shared/src/config.rs")).expect("a source");
+    let fields = fs::read_to_string(root().join("shared/src/secrets/set.rs")).expect("a source");
+    let shared = root().join("shared/src");
+    let elsewhere: String = files(&shared)
+        .into_iter()
+        .filter(|path| !told(path).ends_with("src/config.rs"))
+        .map(|path| fs::read_to_string(path).expect("a source"))
+        .collect();
+    let constants = |text: &str, module: &str| -> Vec<(String, String)> {
+        let start = text.find(module).expect("the module");
+        let inside = text[start..].split("\n}").next().unwrap_or_default();
+        let lines = inside.lines().filter_map(|line| line.trim().strip_prefix("pub const "));
+        lines
+            .filter_map(|line| {
+                let (name, rest) = line.split_once(": &str = \"")?;
+                Some((name.to_owned(), rest.split('"').next()?.to_owned()))
+            })
+            .collect()
+    };
+    let mut wrong = Vec::new();
+    let known = constants(&settings, "pub mod names {");
+    for (name, value) in &known {
+        let is_read = elsewhere.contains(&format!("names::{name}"));
+        if is_read && !name.starts_with("AWS_") && !readme.contains(&format!("`{value}`")) {
+            wrong.push(format!("README.md does not explain {value}"));
+        }
+    }
+    for (_, value) in constants(&fields, "pub mod fields {") {
+        if !readme.contains(&format!("`{value}`")) {
+            wrong.push(format!("README.md does not explain the secret's {value}"));
+        }
+    }
+    let table = readme.split("## Configuration").nth(1).expect("the section");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let is_variable = |name: &&str| {
+        name.contains('_') && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    for name in quoted(table).into_iter().filter(is_variable) {
+        if !known.iter().any(|(_, value)| value == name) {
+            wrong.push(format!("README.md explains {name}, which nothing reads"));
+        }
+    }
+    nothing_wrong(&wrong);
+}
