@@ -8,6 +8,7 @@ use super::Tools;
 use super::error::Error;
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, app, binding};
 use crate::crypt::{hmac_sha256, same, sha256_hex};
+use crate::domain::change::{Announcement, What};
 use crate::domain::connection::{Connection, Health};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
@@ -16,6 +17,7 @@ use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::{self, OauthAttempt};
 use crate::store::error::CommitError;
+use crate::store::outbox;
 use crate::zoom::{Access, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
@@ -224,7 +226,9 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Conn
         if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
             actions.extend(tools.store.forgetting_zoom_user(before).await?);
         }
-        // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now.
+        // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now, and
+        // they are told before they find out in class.
+        let mut notice = None;
         if let Some(other) = tools
             .store
             .trainer_of_zoom_user(&zoom_user)
@@ -237,9 +241,23 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Conn
                 .filter(|theirs| theirs.zoom_user.id == zoom_user)
         {
             actions.push(connections::superseded(&theirs));
+            // Whose grant was dead before has been told.
+            if theirs.health == Health::Connected {
+                let announcement = Announcement {
+                    at: connection.connected_at,
+                    what: What::ReauthRequired { trainer: other, version: theirs.version },
+                };
+                actions.push(outbox::announce(&announcement));
+                notice = Some(announcement);
+            }
         }
         match tools.store.commit(actions).await {
-            Ok(()) => return Ok(before),
+            Ok(()) => {
+                if let Some(notice) = notice {
+                    tools.nudge(&notice).await;
+                }
+                return Ok(before);
+            }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
