@@ -62,7 +62,9 @@ pub async fn plant(
         "isBase64Encoded": false,
         "body": lines.join("\n"),
     });
-    let answer = functions.invoke("directory", event, Context::default()).await?;
+    let mut context = Context::default();
+    context.request_id = "starting-data".to_owned();
+    let answer = functions.invoke("directory", event, context).await?;
     if answer["statusCode"] != 200
         || !answer["body"].as_str().is_some_and(|body| body.contains("\"rejected\":[]"))
     {

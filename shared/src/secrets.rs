@@ -71,7 +71,7 @@ impl Secrets {
             }
             Err(error) => match cache.as_mut() {
                 Some(cached) if within(STALE, cached.fetched, now) => {
-                    tracing::warn!(%error, "secrets.stale");
+                    tracing::warn!(event = "secrets.stale", %error);
                     cached.tried = now;
                     Ok(Arc::clone(&cached.set))
                 }
@@ -85,7 +85,7 @@ impl Secrets {
         let answer = answer.map_err(|error| {
             // The service's reason (no such secret, not allowed, too late) by `Display`: an SDK error's
             // `Debug` shows the raw answer, which may hold the secret.
-            tracing::warn!(error = %telemetry::causes(&error), "secrets.unavailable");
+            tracing::warn!(event = "secrets.unavailable", error = %telemetry::causes(&error));
             SecretsError::Unavailable
         })?;
         SecretSet::parse(answer.secret_string().unwrap_or_default())

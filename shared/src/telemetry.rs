@@ -1,7 +1,7 @@
 //! Logs: one JSON object per line on standard output, where Lambda collects them.
 //!
-//! An event's message is a stable word (`secrets.stale`), what varies is in fields, and no field holds a
-//! secret, a token, a name or an e-mail address.
+//! An event is told by its field `event`, a stable word (`secrets.stale`); what varies is in other fields, and none
+//! holds a secret, a token, a name or an e-mail address.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -18,8 +18,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Env, names};
 
-/// The fields that searches and alarms rely on: `info!({ fields::SESSION_ID } = %id, "session.saved")`.
+/// The fields that searches and alarms rely on: `info!(event = "session.created", session_id = %id)`.
 pub mod fields {
+    pub const EVENT: &str = "event";
     pub const REQUEST_ID: &str = "request_id";
     pub const FUNCTION: &str = "function";
     pub const SESSION_ID: &str = "session_id";
@@ -55,14 +56,19 @@ const TALKATIVE: [(&str, LevelFilter); 8] = [
 /// not worth an outage: the default holds, and a warning says so.
 pub fn start(env: &Env) {
     let asked = env.optional(names::LOG_LEVEL).unwrap_or_default();
-    let filter = filter(&asked);
-    let readable = filter.is_some();
-    let filter = filter.unwrap_or_else(|| quiet(DEFAULT_LEVEL));
-    let registry = tracing_subscriber::registry();
-    let started = registry.with(json(io::stdout).with_filter(filter)).try_init().is_ok();
-    if started && !readable {
-        warn!(name = names::LOG_LEVEL, "config.invalid");
+    let started = subscriber(&asked, io::stdout).try_init().is_ok();
+    if started && filter(&asked).is_none() {
+        warn!(event = "config.invalid", name = names::LOG_LEVEL);
     }
+}
+
+/// What [`start`] starts for this `LOG_LEVEL`, writing wherever it is told: a test reads what would be logged.
+pub fn subscriber<W>(asked: &str, writer: W) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = filter(asked).unwrap_or_else(|| quiet(DEFAULT_LEVEL));
+    tracing_subscriber::registry().with(json(writer).with_filter(filter))
 }
 
 /// An error and what caused it, by `Display` only.
@@ -130,8 +136,8 @@ mod tests {
     fn logged(level: &str, during: impl FnOnce()) -> Vec<serde_json::Value> {
         let page = Page::default();
         let writer = page.clone();
-        let layer = json(move || writer.clone()).with_filter(filter(level).unwrap());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), during);
+        let subscriber = subscriber(level, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, during);
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -141,15 +147,15 @@ mod tests {
         let lines = logged("", || {
             tracing::info_span!("event", { fields::REQUEST_ID } = "r-1").in_scope(|| {
                 tracing::info!(
+                    { fields::EVENT } = "session.created",
                     { fields::SESSION_ID } = "s-1",
                     text = "two\nlines \u{1b}[31m",
-                    "session.saved"
                 );
             });
             tracing::debug!("unseen");
         });
         let [line] = &lines[..] else { panic!("{lines:?}") };
-        assert_eq!(line["message"], "session.saved");
+        assert_eq!(line[fields::EVENT], "session.created");
         assert_eq!(line["level"], "INFO");
         assert_eq!(line[fields::SESSION_ID], "s-1");
         assert_eq!(line["span"][fields::REQUEST_ID], "r-1");

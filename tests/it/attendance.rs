@@ -293,6 +293,32 @@ async fn decisions_go_before_the_rule_with_a_reason_and_a_trail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_decide_at_once_are_both_in_the_trail_one_after_the_other() {
+    let lesson = Lesson::of_course().await;
+    let report = lesson.report().await;
+    let first = row(&report, "Student 1")["attendee_id"].as_str().expect("an id").to_owned();
+    let path = format!("{}/{first}", lesson.address());
+    let admin = lesson.admin().await;
+    let decision = |present: bool| json!({"present": present, "reason": "I was there."});
+    let (by_owner, by_admin) = futures::join!(
+        lesson.world.put(&lesson.trainer, &path, decision(true)),
+        lesson.world.put(&admin, &path, decision(false)),
+    );
+    by_owner.expect(200);
+    by_admin.expect(200);
+    let audit = format!("{}/audit", lesson.address());
+    let trail = lesson.world.get(&lesson.trainer, &audit).await.expect(200);
+    let mut entries = trail["items"].as_array().expect("entries").clone();
+    assert_eq!(entries.len(), 2, "{trail}");
+    // The clock stands still, so that only what they say of before and after tells which came first.
+    entries.sort_by_key(|entry| entry["old"]["present_by"] == "override");
+    assert_eq!(entries[0]["old"]["present_by"], "rule");
+    assert_eq!(entries[0]["new"], entries[1]["old"], "{trail}");
+    let now = lesson.report().await;
+    assert_eq!(row(&now, "Student 1")["present"], entries[1]["new"]["present"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_owner_and_administrators_read_and_decide() {
     let lesson = Lesson::of_course().await;
     let world = &lesson.world;
@@ -353,7 +379,7 @@ async fn the_file_has_the_same_rows_and_no_formulas() {
     let url = format!("{}{address}?format=csv", lesson.world.stack.base_url);
     let saved = client.get(url).bearer_auth(&lesson.trainer).send().await.expect("an answer");
     let saved = saved.bytes().await.expect("a whole answer");
-    assert!(saved.starts_with("\u{feff}attendee_id,".as_bytes()));
+    assert!(saved.starts_with("\u{feff}attendee_id,".as_bytes()), "one mark, and not two");
 
     let lines: Vec<_> =
         by_query.text.trim_start_matches('\u{feff}').split_terminator("\r\n").collect();
@@ -376,7 +402,7 @@ async fn the_file_has_the_same_rows_and_no_formulas() {
     lesson.world.get(&lesson.trainer, &other).await.refused(422, "validation_failed");
 }
 
-/// A class of 300 with a join and a leave each; what it takes to read its report stands in the output.
+/// A class of 300 with a click, a join and a leave each; what it takes to read its report stands in the output.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_report_of_a_large_class_is_read_in_a_few_requests() {
     const PEOPLE: u32 = 300;
@@ -389,8 +415,8 @@ async fn the_report_of_a_large_class_is_read_in_a_few_requests() {
     }
     lesson.act("start", json!({})).await;
     for n in 1..=PEOPLE {
-        let email = format!("student{n}@example.test");
-        lesson.join(json!({"name": format!("Student {n}"), "email": email})).await;
+        let key = lesson.click(n).await;
+        lesson.join(json!({"name": format!("Student {n}"), "customer_key": key})).await;
     }
     lesson.wait(60);
     lesson.act("end", json!({})).await;

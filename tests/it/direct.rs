@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -48,8 +49,16 @@ impl Direct {
             environment.push((name, (*value).to_owned()));
         }
         let clock = world.stack.clock.clone();
-        let functions = Functions::new(&environment, &clock, &Random::seeded(2));
+        // Each draws from a stream of its own, as processes do.
+        static SEED: AtomicU64 = AtomicU64::new(2);
+        let random = Random::seeded(SEED.fetch_add(1, Ordering::Relaxed));
+        let functions = Functions::new(&environment, &clock, &random);
         Self { functions, clock }
+    }
+
+    /// The functions, printed for debugging.
+    pub(crate) fn debug(&self) -> String {
+        format!("{:?}", self.functions)
     }
 
     pub(crate) async fn call(

@@ -51,52 +51,27 @@ impl World {
 
     /// The items whose partition begins so.
     pub(crate) async fn items(&self, partition: &str) -> Vec<Value> {
-        let begins = |item: &Value| item["pk"].as_str().is_some_and(|pk| pk.starts_with(partition));
-        self.dump().await.into_iter().filter(begins).collect()
+        items(&self.dump().await, partition)
     }
 
     /// What is due of one queue: `REMINDER`, `REPAIR` or `OUTBOX`.
     pub(crate) async fn due(&self, queue: &str) -> Vec<Value> {
-        let mut items = self.items(&format!("DUE#{queue}#")).await;
-        items.sort_by_key(|item| item["sk"].as_str().unwrap_or_default().to_owned());
-        items
+        due(&self.dump().await, queue)
     }
 
     /// The announcements of classes, as `(kind, version, sequence)`.
     pub(crate) async fn announced(&self) -> Vec<(String, u64, u64)> {
-        let number = |item: &Value, name: &str| item[name].as_u64().expect("a number");
-        let mut all: Vec<_> = self
-            .due("OUTBOX")
-            .await
-            .iter()
-            .filter(|item| item["what"] == "session")
-            .map(|item| {
-                let kind = item["kind"].as_str().expect("a kind").to_owned();
-                (kind, number(item, "version"), number(item, "sequence"))
-            })
-            .collect();
-        all.sort_by_key(|(_, version, _)| *version);
-        all
+        announced(&self.dump().await)
     }
 
     /// When the reminders are due, by kind.
     pub(crate) async fn reminders(&self) -> Vec<(String, String)> {
-        let due = self.due("REMINDER").await;
-        due.iter()
-            .map(|item| {
-                let sk = item["sk"].as_str().expect("a key");
-                let at = sk.split('#').next().expect("a time").to_owned();
-                (item["reminder"].as_str().expect("a kind").to_owned(), at)
-            })
-            .collect()
+        reminders(&self.dump().await)
     }
 
     /// How many classes of a trainer count in a month, as in `2026-11`.
     pub(crate) async fn month_count(&self, trainer: &str, month: &str) -> i64 {
-        let items = self.items(&format!("USER#{trainer}")).await;
-        let key = format!("MONTH#{month}");
-        let found = items.iter().find(|item| item["sk"] == key.as_str());
-        found.map_or(0, |item| item["count"].as_i64().expect("a number"))
+        month_count(&self.dump().await, trainer, month)
     }
 
     /// The meetings at Zoom that were not deleted.
@@ -196,6 +171,50 @@ impl World {
         let page = self.get(token, path).await.expect(200);
         page["items"].as_array().expect("a list").clone()
     }
+}
+
+/// The items of a dump whose partition begins so.
+pub(crate) fn items(dump: &[Value], partition: &str) -> Vec<Value> {
+    let begins = |item: &&Value| item["pk"].as_str().is_some_and(|pk| pk.starts_with(partition));
+    dump.iter().filter(begins).cloned().collect()
+}
+
+pub(crate) fn due(dump: &[Value], queue: &str) -> Vec<Value> {
+    let mut due = items(dump, &format!("DUE#{queue}#"));
+    due.sort_by_key(|item| item["sk"].as_str().unwrap_or_default().to_owned());
+    due
+}
+
+pub(crate) fn announced(dump: &[Value]) -> Vec<(String, u64, u64)> {
+    let number = |item: &Value, name: &str| item[name].as_u64().expect("a number");
+    let mut all: Vec<_> = due(dump, "OUTBOX")
+        .iter()
+        .filter(|item| item["what"] == "session")
+        .map(|item| {
+            let kind = item["kind"].as_str().expect("a kind").to_owned();
+            (kind, number(item, "version"), number(item, "sequence"))
+        })
+        .collect();
+    all.sort_by_key(|(_, version, _)| *version);
+    all
+}
+
+pub(crate) fn reminders(dump: &[Value]) -> Vec<(String, String)> {
+    due(dump, "REMINDER")
+        .iter()
+        .map(|item| {
+            let sk = item["sk"].as_str().expect("a key");
+            let at = sk.split('#').next().expect("a time").to_owned();
+            (item["reminder"].as_str().expect("a kind").to_owned(), at)
+        })
+        .collect()
+}
+
+pub(crate) fn month_count(dump: &[Value], trainer: &str, month: &str) -> i64 {
+    let key = format!("MONTH#{month}");
+    let counter =
+        items(dump, &format!("USER#{trainer}")).into_iter().find(|item| item["sk"] == key.as_str());
+    counter.map_or(0, |item| item["count"].as_i64().expect("a number"))
 }
 
 pub(crate) fn path_of(session: &Value) -> String {

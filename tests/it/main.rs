@@ -5,12 +5,14 @@
 
 mod direct;
 mod lesson;
+mod log;
 mod look;
 mod world;
 
 mod attendance;
 mod callers;
 mod cancel;
+mod config;
 mod connect;
 mod crowd;
 mod directory;
@@ -20,6 +22,7 @@ mod openapi;
 mod reads;
 mod recordings;
 mod repair;
+mod repeat;
 mod save;
 mod smoke;
 mod teach;

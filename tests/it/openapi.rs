@@ -404,7 +404,8 @@ impl Described {
             Some(kind) => {
                 let schema = &response["content"][kind]["schema"];
                 assert!(schema.is_object(), "{name} is not described as {kind}");
-                let body = answer.json();
+                let is_json = kind.ends_with("json");
+                let body = if is_json { answer.json() } else { json!(answer.text) };
                 assert_eq!(
                     self.spec.misfits(schema, &body),
                     Vec::<String>::new(),
@@ -548,6 +549,19 @@ async fn the_running_system_answers_as_described() {
     assert_ne!(recordings["items"], json!([]));
     let timeline = api.get(&trainer, &format!("{path}/timeline")).await.expect(200);
     assert_ne!(timeline["items"], json!([]));
+    let attendance = format!("{path}/attendance");
+    let report = api.get(&trainer, &attendance).await.expect(200);
+    let row =
+        format!("{attendance}/{}", report["attendees"][0]["attendee_id"].as_str().expect("an id"));
+    api.put(&trainer, &row, json!({"present": true})).await.refused(422, "validation_failed");
+    let decided = json!({"present": true, "reason": "Was in the room."});
+    api.put(&trainer, &row, decided).await.expect(200);
+    let assign = json!({"reason": "That is Ada.", "assign_to": {"user_id": "student-2"}});
+    api.put(&trainer, &row, assign).await.refused(409, "conflict");
+    api.get(&trainer, &format!("{attendance}?format=csv")).await;
+    api.get(&trainer, &format!("{attendance}?format=pdf")).await.refused(422, "validation_failed");
+    let audit = api.get(&trainer, &format!("{attendance}/audit")).await.expect(200);
+    assert_eq!(audit["items"][0]["reason"], "Was in the room.");
     api.ask(Method::POST, &join, &student, None, &[]).await.refused(409, "session_ended");
     let cancel = format!("{path}/cancel");
     api.post(&trainer, &cancel, json!({})).await.refused(409, "session_ended");

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use local::calls::Service;
+use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 
 use crate::look::{fields, path_of, with};
@@ -319,4 +321,18 @@ async fn one_who_is_invited_twice_over_sees_a_class_once() {
     assert_eq!(listed.len(), 2);
     let pages = pages(&world, &student, "/v1/me/sessions?limit=1").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_lags_behind_invites_nobody_who_is_out() {
+    let world = World::start().await;
+    let (trainer, student) = (world.trainer().await, world.student(1).await);
+    let body = pasted(26, for_addresses(&["student1@example.test", "a@example.test"]));
+    let made = world.create(&trainer, &body).await.expect(201);
+    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 1);
+    let without = pasted(26, for_addresses(&["a@example.test"]));
+    world.edit(&trainer, &made, &without).await.expect(200);
+    world.fault(Fault::new(Service::Dynamodb, "Query", Kind::Stale).by("sessions").times(9));
+    assert_eq!(world.listed(&student, "/v1/me/sessions").await, Vec::<Value>::new());
+    world.get(&student, &path_of(&made)).await.refused(404, "not_found");
 }

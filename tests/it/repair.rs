@@ -204,3 +204,21 @@ async fn a_sweep_that_was_out_for_half_a_day_catches_up() {
     world.sweep().await;
     assert_eq!(world.stack.usage.service_totals("reminder-sweep", Service::Dynamodb).calls, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_nobody_knows_of_is_set_back_to_what_we_hold() {
+    let (world, trainer) = ready().await;
+    let made = world.create(&trainer, &class(50)).await.expect(201);
+    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+    let edited = with(class(50), json!({"title": "Geometry", "record_session": true}));
+    world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
+    assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
+    assert_eq!(world.sweep_later().await, json!({"due": 1, "repaired": 1, "left": 0}));
+    let meeting = world.meeting_of(&made);
+    assert_eq!(
+        (&meeting["topic"], &meeting["settings"]["auto_recording"]),
+        (&json!("Algebra I"), &json!("none"))
+    );
+    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), made);
+    assert_eq!(world.announced().await.len(), 1);
+}

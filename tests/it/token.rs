@@ -69,31 +69,46 @@ async fn a_token_is_refreshed_when_less_than_five_minutes_are_left_and_not_befor
     assert_eq!(world.stack.zoom.counts().refused_refreshes, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_who_need_a_token_at_once_cause_one_refresh() {
-    let (world, trainer) = connected().await;
-    world.advance(SignedDuration::from_hours(2));
-    let all = (0..50).map(|n| world.post(&trainer, SESSIONS, class(26 + n)));
-    for answer in join_all(all).await {
-        answer.expect(201);
+/// Fifty who start a class at once, each with a token of Zoom's for the trainer. On a machine that is busy with other
+/// things one may be told to come back; none may be told anything else.
+async fn fifty_start(world: &World, trainer: &str, path: &str) {
+    let all = join_all((0..50).map(|_| world.post(trainer, path, json!({})))).await;
+    for answer in all {
+        if answer.status == 503 {
+            continue;
+        }
+        let payload = answer.expect(200);
+        assert!(payload["zak"].as_str().is_some_and(|token| !token.is_empty()), "{payload}");
     }
-    assert_eq!(world.stack.zoom.token_refreshes(), 1);
-    assert_eq!(world.stack.zoom.counts().refused_refreshes, 0);
-    assert_eq!(meetings(&world), 50);
+    world.post(trainer, path, json!({})).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_whose_token_zoom_refuses_at_once_cause_one_refresh() {
+async fn fifty_who_need_a_token_at_once_cause_one_refresh() {
     let (world, trainer) = connected().await;
-    // By our clock it has an hour left.
+    let made = world.post(&trainer, SESSIONS, class(26)).await.expect(201);
+    let path = format!("{SESSIONS}/{}/join", made["id"].as_str().expect("an id"));
+    world.advance(SignedDuration::from_hours(26));
+    fifty_start(&world, &trainer, &path).await;
+    assert_eq!(world.stack.zoom.token_refreshes(), 1, "by our clock it had expired");
+    // By our clock it has an hour left, and Zoom does not take it.
     world.stack.zoom.expire_access_tokens();
-    let all = (0..50).map(|n| world.post(&trainer, SESSIONS, class(26 + n)));
+    fifty_start(&world, &trainer, &path).await;
+    assert_eq!(world.stack.zoom.token_refreshes(), 2);
+    assert_eq!(world.stack.zoom.counts().refused_refreshes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twelve_classes_scheduled_at_once_with_an_expired_token_cause_one_refresh() {
+    let (world, trainer) = connected().await;
+    world.advance(SignedDuration::from_hours(2));
+    let all = (0..12).map(|n| world.post(&trainer, SESSIONS, class(26 + n)));
     for answer in join_all(all).await {
         answer.expect(201);
     }
     assert_eq!(world.stack.zoom.token_refreshes(), 1);
     assert_eq!(world.stack.zoom.counts().refused_refreshes, 0);
-    assert_eq!(meetings(&world), 50);
+    assert_eq!(meetings(&world), 12);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@
 //! | `/zoom/sim` | acting as people, turning knobs, looking in | `sim`, `people`, `views`, `knobs` |
 //!
 //! What happens is told to the webhook endpoint (`events` says what, `webhooks` how). Everything goes through
-//! [`desk::Desk`], which exists only while the one lock is held; nothing waits while it does. Zoom's rules are quoted
+//! `desk::Desk`, which exists only while the one lock is held; nothing waits while it does. Zoom's rules are quoted
 //! where they are kept, as "Zoom: …".
 //!
 //! Events that follow from the app's own requests wait for the next [`Zoom::deliver_due`], as a real Zoom would not

@@ -114,7 +114,7 @@ impl Jwks {
                 held.failed = None;
             }
             Err(error) => {
-                tracing::warn!(error = %telemetry::causes(&error), "jwks.unavailable");
+                tracing::warn!(event = "jwks.unavailable", error = %telemetry::causes(&error));
                 held.failed = Some(now);
             }
         }

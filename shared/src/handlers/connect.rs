@@ -31,15 +31,11 @@ impl function::Deps for Deps {
         let base = Base::new(env, random)?;
         let secrets = base.secrets()?;
         let uris = env.required(names::ZOOM_REDIRECT_URIS)?;
+        let redirect_uris = redirect_uris(&uris)?;
         Ok(Self {
             gate: Gate::new(env, base.http.clone(), secrets.clone())?,
             tools: base.tools(&secrets, clock)?,
-            redirect_uris: uris
-                .split(',')
-                .map(str::trim)
-                .filter(|uri| !uri.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            redirect_uris,
             secrets,
         })
     }
@@ -47,6 +43,19 @@ impl function::Deps for Deps {
     async fn warm(&self) {
         let _ = self.secrets.get(self.tools.clock.now()).await;
     }
+}
+
+/// The addresses of a comma list. They are compared letter by letter, so each is kept as it is written.
+fn redirect_uris(list: &str) -> Result<Vec<String>, ConfigError> {
+    let uris: Vec<String> =
+        list.split(',').map(str::trim).filter(|uri| !uri.is_empty()).map(str::to_owned).collect();
+    if uris.is_empty() {
+        return Err(ConfigError::Missing { name: names::ZOOM_REDIRECT_URIS });
+    }
+    for uri in &uris {
+        url::Url::parse(uri).map_err(|why| ConfigError::invalid(names::ZOOM_REDIRECT_URIS, why))?;
+    }
+    Ok(uris)
 }
 
 /// The connection as the trainer sees it.

@@ -19,7 +19,7 @@ use crate::auth::{AuthError, AuthSettings, Verifier};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::{Caller, Role};
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName};
 use crate::http::{BadRequest, Problem, header};
@@ -234,9 +234,15 @@ where
     let context = request.lambda_context_ref().cloned().unwrap_or_default();
     let request_id = context.request_id;
     let time = time_left(context.deadline, clock.now());
-    let span = tracing::info_span!("request", request_id = %request_id);
     let method = request.method().clone();
-    let path = request.raw_http_path().to_owned();
+    let path = without_stage(&request).to_owned();
+    let taken = matching(method.as_str(), &path);
+    let span = tracing::info_span!("request", request_id = %request_id, session_id = tracing::field::Empty);
+    // Only what is an id of ours: anybody can write anything into a path.
+    if let Some(session) = taken.as_ref().and_then(|(_, named)| named_session(named)) {
+        span.record("session_id", tracing::field::display(session));
+    }
+    let route = taken.map_or("", |(route, _)| route.path);
     async move {
         let outcome = tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
         let result = match outcome {
@@ -244,7 +250,6 @@ where
             Ok(Err(panic)) => Err(Failure::App(Error::Internal(panic_text(panic.as_ref()).into()))),
             Err(_) => Err(Failure::App(Error::busy("the function's time is over"))),
         };
-        let route = matching(method.as_str(), &path).map_or("", |(route, _)| route.path);
         match result {
             Ok(reply) => {
                 tracing::info!(event = "request.done", method = %method, route, status = reply.status.as_u16());
@@ -266,6 +271,11 @@ where
     .await
 }
 
+/// The class that a path names, if it names one.
+fn named_session(named: &[(&'static str, &str)]) -> Option<SessionId> {
+    named.iter().find(|(name, _)| *name == "id").and_then(|(_, raw)| SessionId::parse(raw))
+}
+
 fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
     if deadline_ms == 0 {
         return TIME_UNSAID - ANSWER_MARGIN;
@@ -282,10 +292,19 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
+/// A byte order mark at the beginning of a text. `lambda_http` decodes texts on their way out and takes one off; a text
+/// that is to have one sets out with two.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn render(reply: Reply) -> Response<Body> {
-    let body = reply
-        .body
-        .map_or(Body::Empty, |bytes| Body::Text(String::from_utf8_lossy(&bytes).into_owned()));
+    let text = |bytes: Vec<u8>| {
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.insert(0, BYTE_ORDER_MARK);
+        }
+        Body::Text(text)
+    };
+    let body = reply.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();

@@ -48,12 +48,16 @@ impl Source {
         Self { file: told(path), tokens: tokens(production), module: module.collect() }
     }
 
-    /// Every Rust file under `crate_sources`.
+    /// Every Rust file under `crate_sources`, but for unit tests that have a file of their own.
     pub(super) fn all(crate_sources: &Path) -> Vec<Self> {
         let rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+        let tests = |path: &PathBuf| {
+            let inner = path.strip_prefix(crate_sources).unwrap_or(path).with_extension("");
+            inner.iter().any(|part| part == "tests")
+        };
         files(crate_sources)
             .iter()
-            .filter(|p| rust(p))
+            .filter(|p| rust(p) && !tests(p))
             .map(|p| Self::read(p, crate_sources))
             .collect()
     }
