@@ -1,7 +1,8 @@
 //! The whole system on one machine: what the functions need around them, in one process.
 //!
 //! `stack` puts it together. `functions`, `gateway` and `schedules` are Lambda and what calls it; `aws` and `zoom` are
-//! what the functions call; `faults` and `usage` sit on the wire between. `demo` plays a class against all of it.
+//! what the functions call; `faults` and `usage` sit on the wire between. `demo` plays a class against all of it; `sign` seals an event of
+//! Zoom's for the tools that call a function from outside.
 
 pub mod demo;
 pub mod stack;
@@ -12,6 +13,7 @@ pub mod issuer;
 pub mod schedules;
 pub mod seed;
 pub mod settings;
+pub mod sign;
 
 pub mod aws;
 pub mod zoom;

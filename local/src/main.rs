@@ -1,10 +1,11 @@
 //! `cargo local`: the whole system on one port. `cargo local demo`: one class, played from its beginning.
+//! `cargo local sign`: an event of Zoom's, signed now.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use local::demo;
 use local::stack::{Options, Stack};
+use local::{demo, sign};
 use shared::clock::Clock;
 use shared::config::Env;
 use shared::random::Random;
@@ -14,52 +15,75 @@ cargo local [--port N] [--data DIR] [--cloud-only]
     Starts everything on http://localhost:4000 (--port), in memory unless --data names a directory.
     With --cloud-only the functions are left out, for cargo-lambda or SAM to run them.
 cargo local demo
-    Plays one class and tells it line by line; ends with an error if a step did not hold.";
+    Plays one class and tells it line by line; ends with an error if a step did not hold.
+cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
+    Prints an event of Zoom's as the webhook's function URL is handed it, signed now: one of events/webhook.*.json, or
+    Zoom's body alone, or by default a meeting's start. With the local stack's secret unless another is given.
+        cargo local sign --event events/webhook.participant-joined.json >/tmp/event.json
+        cargo lambda invoke webhook --data-file /tmp/event.json
+        cargo local sign | sam local invoke WebhookFunction -e -";
 
 const DEFAULT_PORT: u16 = 4000;
 
-struct Arguments {
-    demo: bool,
+enum Command {
+    Serve(Serving),
+    Demo,
+    Sign(sign::Request),
+}
+
+struct Serving {
     port: u16,
     data_dir: Option<PathBuf>,
     cloud_only: bool,
 }
 
-fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
+/// What the command line asks for; nothing when it asks how to.
+fn command() -> Result<Option<Command>, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
-    let mut parsed =
-        Arguments { demo: false, port: DEFAULT_PORT, data_dir: None, cloud_only: false };
+    let mut serving = Serving { port: DEFAULT_PORT, data_dir: None, cloud_only: false };
+    let mut signing = sign::Request::default();
+    let mut word = String::new();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("port") => parsed.port = parser.value()?.parse()?,
-            Arg::Long("data") => parsed.data_dir = Some(PathBuf::from(parser.value()?)),
-            Arg::Long("cloud-only") => parsed.cloud_only = true,
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            Arg::Value(word) if word == "demo" && !parsed.demo => parsed.demo = true,
-            other => return Err(other.unexpected()),
+        match (word.as_str(), argument) {
+            (_, Arg::Long("help") | Arg::Short('h')) => return Ok(None),
+            ("", Arg::Long("port")) => serving.port = parser.value()?.parse()?,
+            ("", Arg::Long("data")) => serving.data_dir = Some(PathBuf::from(parser.value()?)),
+            ("", Arg::Long("cloud-only")) => serving.cloud_only = true,
+            ("sign", Arg::Long("event")) => signing.event = Some(PathBuf::from(parser.value()?)),
+            ("sign", Arg::Long("body")) => signing.body = Some(parser.value()?.string()?),
+            ("sign", Arg::Long("secret")) => signing.secret = Some(parser.value()?.string()?),
+            ("", Arg::Value(given)) if given == "demo" || given == "sign" => {
+                word = given.string()?;
+            }
+            (_, other) => return Err(other.unexpected()),
         }
     }
-    Ok(Some(parsed))
+    Ok(Some(match word.as_str() {
+        "demo" => Command::Demo,
+        "sign" => Command::Sign(signing),
+        _ => Command::Serve(serving),
+    }))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let parsed = match arguments() {
-        Ok(Some(parsed)) => parsed,
+    match command() {
+        Ok(Some(Command::Serve(serving))) => serve(serving).await,
+        Ok(Some(Command::Demo)) => demo::play().await,
+        Ok(Some(Command::Sign(request))) => sign::run(&request),
         Ok(None) => {
             println!("{USAGE}");
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    if parsed.demo { demo::play().await } else { serve(parsed).await }
+    }
 }
 
-async fn serve(arguments: Arguments) -> ExitCode {
+async fn serve(arguments: Serving) -> ExitCode {
     shared::telemetry::start(&Env::process());
     let begun = tokio::time::Instant::now();
     let options = Options {

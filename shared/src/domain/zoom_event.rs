@@ -157,6 +157,31 @@ impl ZoomEvent {
     }
 }
 
+/// The events that mean something to a class or a connection. A class's recording being on or off is only told of.
+pub const HANDLED: [&str; 21] = [
+    "app_deauthorized",
+    "endpoint.url_validation",
+    "meeting.deleted",
+    "meeting.ended",
+    "meeting.participant_joined",
+    "meeting.participant_joined_breakout_room",
+    "meeting.participant_left",
+    "meeting.participant_left_breakout_room",
+    "meeting.permanently_deleted",
+    "meeting.recovered",
+    "meeting.started",
+    "meeting.updated",
+    "recording.completed",
+    "recording.deleted",
+    "recording.paused",
+    "recording.recovered",
+    "recording.resumed",
+    "recording.started",
+    "recording.stopped",
+    "recording.trashed",
+    "user.deactivated",
+];
+
 fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
     let object = &payload["object"];
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
