@@ -5,6 +5,8 @@ use jiff::Timestamp;
 
 use super::audience::InviteeList;
 use super::id::{CourseId, SessionId, UserId};
+use super::reminder::Reminder;
+use super::text::Email;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
@@ -21,6 +23,33 @@ pub enum What {
         trainer: UserId,
         /// The connection's version that was refused: one notice for each.
         version: u64,
+    },
+    /// A class is near. Void once the class no longer starts at `starts_at`.
+    Reminder { session: SessionId, reminder: Reminder, starts_at: Timestamp, version: u64 },
+    /// The class has begun, in-app only. One for each running of its meeting.
+    Live { session: SessionId, turn: Turn },
+    /// The trainer sends the current invitation again.
+    Resend { session: SessionId, version: u64, sequence: u32, turn: Turn, to: ResendTo },
+    /// There is a recording to watch.
+    RecordingReady { session: SessionId, turn: Turn },
+    /// The meeting was deleted at Zoom, past us; its trainer must know.
+    MeetingDeleted { session: SessionId, trainer: UserId },
+}
+
+/// What tells an announcement from another of its kind about the same class: derived where the cause can come twice.
+/// It stands in keys, so it is a number and nothing that somebody typed or Zoom sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Turn(pub u64);
+
+/// Who is sent an invitation again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResendTo {
+    All,
+    /// Students of the course, by user id, and addresses of the list.
+    Named {
+        users: Vec<UserId>,
+        emails: Vec<Email>,
     },
 }
 
@@ -72,6 +101,15 @@ impl Announcement {
             What::ReauthRequired { trainer, version } => {
                 format!("{trainer}#{version:010}#reauth_required")
             }
+            What::Reminder { session, reminder, version, .. } => {
+                format!("{session}#{version:010}#{}", reminder.as_str())
+            }
+            What::Live { session, turn } => format!("{session}#{:020}#live", turn.0),
+            What::Resend { session, turn, .. } => format!("{session}#{:020}#resend", turn.0),
+            What::RecordingReady { session, turn } => {
+                format!("{session}#{:020}#recording_ready", turn.0)
+            }
+            What::MeetingDeleted { session, .. } => format!("{session}#meeting_deleted"),
         }
     }
 }

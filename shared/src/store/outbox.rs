@@ -10,10 +10,11 @@ use super::schema::{Key, Queue, attr, due_partition, limit};
 use super::tx::{Action, Guard, Item};
 use super::{Range, Store};
 use crate::domain::audience::InviteeList;
-use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, What};
+use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, ResendTo, Turn, What};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
+use crate::domain::text::Email;
 use crate::domain::time::{fixed, utc_hour, whole_milli};
 
 /// An announcement as it is stored, and as a message about it names it.
@@ -37,6 +38,41 @@ enum Stored {
         trainer_id: UserId,
         version: u64,
     },
+    Reminder {
+        session_id: SessionId,
+        reminder: Reminder,
+        starts_at: Timestamp,
+        version: u64,
+    },
+    Live {
+        session_id: SessionId,
+        turn: Turn,
+    },
+    Resend {
+        session_id: SessionId,
+        version: u64,
+        sequence: u32,
+        turn: Turn,
+        /// Absent where everybody is meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<StoredNamed>,
+    },
+    RecordingReady {
+        session_id: SessionId,
+        turn: Turn,
+    },
+    MeetingDeleted {
+        session_id: SessionId,
+        trainer_id: UserId,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredNamed {
+    #[serde(default)]
+    users: Vec<UserId>,
+    #[serde(default)]
+    emails: Vec<Email>,
 }
 
 impl From<&What> for Stored {
@@ -60,6 +96,31 @@ impl From<&What> for Stored {
             },
             What::ReauthRequired { trainer, version } => {
                 Self::ReauthRequired { trainer_id: trainer.clone(), version: *version }
+            }
+            What::Reminder { session, reminder, starts_at, version } => Self::Reminder {
+                session_id: session.clone(),
+                reminder: *reminder,
+                starts_at: *starts_at,
+                version: *version,
+            },
+            What::Live { session, turn } => Self::Live { session_id: session.clone(), turn: *turn },
+            What::Resend { session, version, sequence, turn, to } => Self::Resend {
+                session_id: session.clone(),
+                version: *version,
+                sequence: *sequence,
+                turn: *turn,
+                named: match to {
+                    ResendTo::All => None,
+                    ResendTo::Named { users, emails } => {
+                        Some(StoredNamed { users: users.clone(), emails: emails.clone() })
+                    }
+                },
+            },
+            What::RecordingReady { session, turn } => {
+                Self::RecordingReady { session_id: session.clone(), turn: *turn }
+            }
+            What::MeetingDeleted { session, trainer } => {
+                Self::MeetingDeleted { session_id: session.clone(), trainer_id: trainer.clone() }
             }
         }
     }
