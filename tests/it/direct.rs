@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::random::Random;
+use shared::store::Store;
 
 use crate::world::{Answer, World};
 
@@ -127,6 +128,12 @@ pub(crate) fn dynamodb(world: &World) -> aws_sdk_dynamodb::Client {
     let env = Env::from_pairs(environment(world).into_iter().chain([name]));
     let http = shared::net::http_client("live-classes/tests").expect("a client");
     shared::aws::Aws::new(&env, &http).expect("the environment is whole").dynamodb()
+}
+
+/// The main table as the functions' own code sees it, for what no function tells.
+pub(crate) fn store(world: &World) -> Store {
+    let env = Env::from_pairs(environment(world));
+    Store::main_only(dynamodb(world), &env, Random::seeded(3)).expect("the environment is whole")
 }
 
 /// Every item of a table.

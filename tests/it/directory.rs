@@ -3,7 +3,9 @@
 use http::Method;
 use local::faults::Kind;
 use serde_json::{Value, json};
+use shared::domain::text::Email;
 
+use crate::direct::store;
 use crate::look::{fields, invitees, path_of, with};
 use crate::world::{Answer, World, class, course_class};
 
@@ -263,6 +265,50 @@ async fn a_course_that_is_removed_invites_nobody_and_its_classes_stay_with_their
     let left = json!(world.dump().await).to_string();
     assert!(!left.contains("ENROLLMENT#course-1"));
     world.cancel(&trainer, &made).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_leads_to_whose_it_is_now() {
+    let world = World::start().await;
+    let service = world.service().await;
+    let put = async |id: &str, email: &str| {
+        let user = json!({"email": email, "name": "Somebody", "role": "student"});
+        world.put(&service, &format!("/v1/directory/users/{id}"), user).await.expect(200);
+    };
+    let store = store(&world);
+    let whose = async |email: &str| {
+        let email = Email::parse(email).expect("an address");
+        let users = store.users_by_email(std::slice::from_ref(&email)).await.expect("read");
+        users.get(&email).map(|user| user.id.to_string())
+    };
+    put("ada", "ada@example.test").await;
+    assert_eq!(whose("ADA@example.test").await.as_deref(), Some("ada"));
+    put("ada", "lovelace@example.test").await;
+    assert_eq!(whose("ada@example.test").await, None);
+    assert_eq!(whose("lovelace@example.test").await.as_deref(), Some("ada"));
+
+    // What somebody left is free for another, and whoever leaves it later takes nothing from them.
+    put("bob", "ada@example.test").await;
+    put("ada", "ada@example.test").await;
+    put("bob", "ada@example.test").await;
+    put("ada", "lovelace@example.test").await;
+    assert_eq!(whose("ada@example.test").await.as_deref(), Some("bob"));
+    // Two who swap, in one import.
+    let line = |id: &str, email: &str| {
+        json!({"type": "user", "id": id, "email": email, "name": "Somebody", "role": "student"})
+            .to_string()
+    };
+    let lines = [line("bob", "lovelace@example.test"), line("ada", "ada@example.test")];
+    import(&world, &lines.join("\n")).await.expect(200);
+    assert_eq!(whose("ada@example.test").await.as_deref(), Some("ada"));
+    assert_eq!(whose("lovelace@example.test").await.as_deref(), Some("bob"));
+
+    for id in ["ada", "bob"] {
+        world.delete(&service, &format!("/v1/directory/users/{id}")).await.expect(204);
+        world.delete(&service, &format!("/v1/directory/users/{id}")).await.expect(204);
+    }
+    let left = world.items("EMAIL#").await.len();
+    assert_eq!(left, 8, "of the starting data's users");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

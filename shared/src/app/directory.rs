@@ -1,13 +1,16 @@
 //! Taking in what the host platform says of its courses, people and settings.
 
+use std::collections::BTreeMap;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Tools;
 use super::error::Error;
-use crate::domain::directory::Statement;
+use crate::domain::directory::{Statement, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
-use crate::store::directory as items;
+use crate::store::error::CommitError;
+use crate::store::{directory as items, preferences};
 
 /// Statements of an import that are carried out at once: DynamoDB takes far more; what bounds it is our memory.
 const AT_ONCE: usize = 16;
@@ -19,7 +22,7 @@ pub async fn tell(tools: &Tools, statement: Statement) -> Result<(), Error> {
     match statement {
         Statement::NoCourse(id) => remove_course(tools, &id).await,
         Statement::NoUser(id) => erase(tools, &id).await,
-        plain => Ok(tools.store.put_all(vec![action(&plain)]).await?),
+        plain => put(tools, &[plain]).await,
     }
 }
 
@@ -38,7 +41,23 @@ pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), E
 }
 
 async fn flush(tools: &Tools, plain: &mut Vec<Statement>) -> Result<(), Error> {
-    let actions: Vec<_> = std::mem::take(plain).iter().map(action).collect();
+    put(tools, &std::mem::take(plain)).await
+}
+
+/// Carries out plain statements, of a thing one each.
+async fn put(tools: &Tools, plain: &[Statement]) -> Result<(), Error> {
+    let users: Vec<_> = plain
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::User(user) => Some(user),
+            _ => None,
+        })
+        .collect();
+    leave_addresses(tools, &users).await?;
+    // Two users with one address make one pointer, and the later has it.
+    let pointers: BTreeMap<_, _> = users.into_iter().map(|user| (&user.email, user)).collect();
+    let mut actions: Vec<_> = plain.iter().map(action).collect();
+    actions.extend(pointers.into_values().map(items::point_from_email));
     let chunks: Vec<_> =
         actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
     stream::iter(chunks)
@@ -47,6 +66,29 @@ async fn flush(tools: &Tools, plain: &mut Vec<Statement>) -> Result<(), Error> {
         .try_collect::<Vec<()>>()
         .await?;
     Ok(())
+}
+
+/// Takes back the pointers from addresses that users no longer have, before their entries say so: a run that was cut
+/// off between still finds the old address in the next.
+async fn leave_addresses(tools: &Tools, users: &[&User]) -> Result<(), Error> {
+    let ids: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let before = tools.store.users(&ids).await?;
+    for user in users {
+        if let Some(old) = before.get(&user.id).filter(|old| old.email != user.email) {
+            forget_email(tools, &old.email, &user.id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn forget_email(tools: &Tools, email: &Email, user: &UserId) -> Result<(), Error> {
+    match tools.store.commit_one(items::forget_email(email, user)).await {
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether two statements are of the same item, so that the later must come after the earlier.
@@ -89,14 +131,17 @@ async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets a person: their entry, their places in courses, their Zoom grant, and their address wherever a class invited
-/// it. The entry goes last, so that an erasing that was cut off can be run again and still finds the address.
+/// Forgets a person: their entry, their places in courses, their Zoom grant, what they were told and wanted to be told,
+/// and their address wherever a class invited it. The entry goes last, so that an erasing that was cut off can be run again and still finds the address.
 async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
     let mut addresses: Vec<Email> =
         enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
-    addresses.extend(user.map(|user| user.email));
+    if let Some(user) = user {
+        forget_email(tools, &user.email, id).await?;
+        addresses.push(user.email);
+    }
     addresses.sort();
     addresses.dedup();
     super::disconnect::disconnect(tools, id).await?;
@@ -106,8 +151,15 @@ async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     }
     let mut gone: Vec<_> =
         enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
+    gone.push(preferences::delete(id));
     gone.push(items::delete_user(id));
+    let notices = tools.store.erase_notices(id).await?;
     tools.store.put_all(gone).await?;
-    tracing::info!(event = "directory.user_erased", enrollments = enrollments.len(), invitations);
+    tracing::info!(
+        event = "directory.user_erased",
+        enrollments = enrollments.len(),
+        invitations,
+        notices
+    );
     Ok(())
 }

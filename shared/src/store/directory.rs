@@ -1,5 +1,7 @@
 //! The host platform's courses, people and settings, as it told them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
@@ -129,6 +131,23 @@ pub fn delete_user(id: &UserId) -> Action {
     Action::delete(Key::User(id), Guard::new())
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredPointer {
+    user_id: UserId,
+}
+
+/// Points from a user's address to them. Of two users who claim one address, the later has it.
+pub fn point_from_email(user: &User) -> Action {
+    let item = encode(&StoredPointer { user_id: user.id.clone() });
+    Action::put(Key::UserOfEmail(&user.email), item, Guard::new())
+}
+
+/// Takes that back; refused when the address is another user's by now.
+pub fn forget_email(email: &Email, user: &UserId) -> Action {
+    let guard = Guard::new().equals(attr::USER_ID, text(user.as_str()));
+    Action::delete(Key::UserOfEmail(email), guard)
+}
+
 pub fn put_settings(settings: &Settings) -> Action {
     Action::put(Key::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
 }
@@ -177,6 +196,37 @@ impl Store {
             .await?
             .map(|item| decode::<StoredUser>(item).map(User::from))
             .transpose()
+    }
+
+    /// Those of `ids` who are known, one request for a hundred.
+    pub async fn users(&self, ids: &[UserId]) -> Result<BTreeMap<UserId, User>, StoreError> {
+        let ids: BTreeSet<_> = ids.iter().collect();
+        let keys: Vec<_> = ids.iter().map(|id| Key::User(id)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let mut users = BTreeMap::new();
+        for id in ids {
+            users.extend(found.user(id)?.map(|user| (id.clone(), user)));
+        }
+        Ok(users)
+    }
+
+    /// The users who have these addresses, two requests for a hundred of them. A pointer is only where to look: the
+    /// user's own entry says whether the address is still theirs.
+    pub async fn users_by_email(
+        &self,
+        emails: &[Email],
+    ) -> Result<BTreeMap<Email, User>, StoreError> {
+        let emails: BTreeSet<_> = emails.iter().collect();
+        let keys: Vec<_> = emails.iter().map(|email| Key::UserOfEmail(email)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let mut ids = Vec::new();
+        for email in &emails {
+            let pointer = found.take(Key::UserOfEmail(email)).map(decode::<StoredPointer>);
+            ids.extend(pointer.transpose()?.map(|pointer| pointer.user_id));
+        }
+        let users = self.users(&ids).await?.into_values();
+        let users = users.filter(|user| emails.contains(&user.email));
+        Ok(users.map(|user| (user.email.clone(), user)).collect())
     }
 
     pub async fn settings(&self) -> Result<Settings, StoreError> {

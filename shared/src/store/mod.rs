@@ -12,7 +12,9 @@ pub mod error;
 pub mod events;
 pub mod intents;
 pub mod invitees;
+pub mod notifications;
 pub mod outbox;
+pub mod preferences;
 pub mod recordings;
 pub mod schema;
 pub mod sessions;
@@ -26,9 +28,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update,
+    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, Select, TransactWriteItem, Update,
     WriteRequest,
 };
 
@@ -77,6 +80,8 @@ pub(crate) struct Range {
     pub(crate) after: Option<Item>,
     /// Only items with these values; DynamoDB reads the others, too, and charges for them.
     pub(crate) filter: Vec<(&'static str, AttributeValue)>,
+    /// Only items without these attributes, at the same price.
+    pub(crate) without: Vec<&'static str>,
     pub(crate) limit: Option<i32>,
     pub(crate) consistent: bool,
     /// Largest sort keys first; `after` then means before.
@@ -163,11 +168,30 @@ impl Store {
 
     /// One page of a partition.
     pub(crate) async fn query(&self, range: Range) -> Result<Page, StoreError> {
+        let answer = self.ask(range, None).await?;
+        Ok(answer.map_or(Page { items: Vec::new(), last: None }, |answer| Page {
+            items: answer.items.unwrap_or_default(),
+            last: answer.last_evaluated_key,
+        }))
+    }
+
+    /// How many items of a range there are, as far as one request sees: DynamoDB stops at a megabyte.
+    pub(crate) async fn count(&self, range: Range) -> Result<usize, StoreError> {
+        let answer = self.ask(range, Some(Select::Count)).await?;
+        Ok(answer.map_or(0, |answer| usize::try_from(answer.count).unwrap_or(0)))
+    }
+
+    /// One request for a range; none where nothing can be in it.
+    async fn ask(
+        &self,
+        range: Range,
+        select: Option<Select>,
+    ) -> Result<Option<QueryOutput>, StoreError> {
         if let (Some(from), Some(to)) = (&range.from, &range.to)
             && from > to
         {
             // DynamoDB refuses such a range as an error; there is simply nothing in it.
-            return Ok(Page { items: Vec::new(), last: None });
+            return Ok(None);
         }
         let (pk, sk) = match range.index {
             Some(schema::index::BY_OWNER) => (attr::G1PK, attr::G1SK),
@@ -179,6 +203,7 @@ impl Store {
             .query()
             .table_name(&self.main)
             .set_index_name(range.index.map(str::to_owned))
+            .set_select(select)
             .consistent_read(range.consistent)
             .set_exclusive_start_key(range.after)
             .scan_index_forward(!range.backwards)
@@ -211,15 +236,15 @@ impl Store {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
+        for name in range.without {
+            filters.push(format!("attribute_not_exists(#{name})"));
+            query = query.expression_attribute_names(format!("#{name}"), name);
+        }
         if !filters.is_empty() {
             query = query.filter_expression(filters.join(" AND "));
         }
-        let answer = query
-            .key_condition_expression(condition)
-            .send()
-            .await
-            .map_err(|error| failed("Query", error))?;
-        Ok(Page { items: answer.items.unwrap_or_default(), last: answer.last_evaluated_key })
+        let answer = query.key_condition_expression(condition).send().await;
+        answer.map(Some).map_err(|error| failed("Query", error))
     }
 
     /// Every item of a range, page by page: for ranges whose size something else bounds.

@@ -16,6 +16,9 @@
 //! | who decided it and why, by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
 //! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
+//! | the user of an address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
+//! | what a user wants to be told | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
+//! | a user's notices by time, and how many are unread | main | `pk = USER#id`, `sk` begins with `NOTICE#` | notifications |
 //! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
 //! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
 //! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
@@ -38,6 +41,7 @@ use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::notice::NoticeId;
 use crate::domain::text::Email;
 use crate::domain::time::{fixed, utc_hour};
 
@@ -76,6 +80,13 @@ pub mod attr {
 
     // Of a ruling.
     pub const REVISION: &str = "revision";
+
+    // Of a notice.
+    pub const READ_AT: &str = "read_at";
+    pub const DISMISSED_AT: &str = "dismissed_at";
+
+    // Of an address.
+    pub const USER_ID: &str = "user_id";
 
     // Of a class that is being made.
     pub const ATTEMPT: &str = "attempt";
@@ -124,6 +135,8 @@ pub mod limit {
     pub const EVENT_TTL_DAYS: i64 = 90;
     /// Days that clicks are kept: as long as the events that they explain.
     pub const CLICK_TTL_DAYS: i64 = 90;
+    /// Days that a notice is shown: a term is about as long, and what is older nobody looks for.
+    pub const NOTICE_TTL_DAYS: i64 = 90;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
 }
@@ -189,6 +202,13 @@ pub enum Key<'a> {
         nonce: &'a str,
     },
     User(&'a UserId),
+    /// Points from an address to the user who has it.
+    UserOfEmail(&'a Email),
+    Preferences(&'a UserId),
+    Notice {
+        user: &'a UserId,
+        id: &'a NoticeId,
+    },
     Month {
         user: &'a UserId,
         month: &'a str,
@@ -232,7 +252,9 @@ impl Key<'_> {
             | Self::Recording { session, .. }
             | Self::Ruling { session, .. }
             | Self::Audit { session, .. } => session_partition(session),
-            Self::User(id) => user_partition(id),
+            Self::User(id) | Self::Preferences(id) => user_partition(id),
+            Self::UserOfEmail(email) => email_partition(email),
+            Self::Notice { user, .. } => user_partition(user),
             Self::Month { user, .. } | Self::Enrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
@@ -258,7 +280,9 @@ impl Key<'_> {
             Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
             Self::Ruling { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
             Self::Audit { at, nonce, .. } => format!("{AUDIT_PREFIX}{}#{nonce}", fixed(*at)),
-            Self::User(_) => "USER".to_owned(),
+            Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
+            Self::Preferences(_) => "PREFERENCES".to_owned(),
+            Self::Notice { id, .. } => notice_sort(id),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
             Self::Course(_) => "COURSE".to_owned(),
@@ -274,6 +298,7 @@ impl Key<'_> {
 }
 
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
+pub const NOTICE_PREFIX: &str = "NOTICE#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 pub const EVENT_PREFIX: &str = "EVENT#";
@@ -326,6 +351,11 @@ pub fn student_sort(user: &UserId) -> String {
     format!("{STUDENT_PREFIX}{user}")
 }
 
+/// A notice's place among those of its user, by time.
+pub fn notice_sort(id: &NoticeId) -> String {
+    format!("{NOTICE_PREFIX}{}#{}", fixed(id.at), id.digest())
+}
+
 fn email_hash(email: &Email) -> String {
     sha256_hex(email.as_str())
 }
@@ -342,6 +372,7 @@ mod tests {
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
+        let notice = NoticeId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
         let attendee = AttendeeId::of_user(&session, &user);
         let keys = [
             Key::Session(&session),
@@ -356,6 +387,9 @@ mod tests {
             Key::Ruling { session: &session, attendee: &attendee },
             Key::Audit { session: &session, at, nonce: "x" },
             Key::User(&user),
+            Key::UserOfEmail(&email),
+            Key::Preferences(&user),
+            Key::Notice { user: &user, id: &notice },
             Key::Month { user: &user, month: "2026-11" },
             Key::Enrollment { user: &user, course: &course },
             Key::Course(&course),

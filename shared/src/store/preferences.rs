@@ -1,0 +1,80 @@
+//! What each person wants to be told of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::Key;
+use super::tx::{Action, Guard, Item};
+use crate::domain::id::UserId;
+use crate::domain::preferences::{Channels, Preferences};
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(default)]
+    live_session: StoredChannels,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredChannels {
+    #[serde(default = "on")]
+    in_app: bool,
+    #[serde(default = "on")]
+    email: bool,
+}
+
+fn on() -> bool {
+    true
+}
+
+impl Default for StoredChannels {
+    fn default() -> Self {
+        Channels::default().into()
+    }
+}
+
+impl From<Channels> for StoredChannels {
+    fn from(Channels { in_app, email }: Channels) -> Self {
+        Self { in_app, email }
+    }
+}
+
+fn read(item: Item) -> Result<Preferences, StoreError> {
+    let StoredChannels { in_app, email } = decode::<Stored>(item)?.live_session;
+    Ok(Preferences { live_session: Channels { in_app, email } })
+}
+
+pub fn put(user: &UserId, preferences: &Preferences) -> Action {
+    let stored = Stored { live_session: preferences.live_session.into() };
+    Action::put(Key::Preferences(user), encode(&stored), Guard::new())
+}
+
+pub fn delete(user: &UserId) -> Action {
+    Action::delete(Key::Preferences(user), Guard::new())
+}
+
+impl Store {
+    pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
+        let item = self.get(Key::Preferences(user)).await?;
+        Ok(item.map(read).transpose()?.unwrap_or_default())
+    }
+
+    /// What each of `users` wants, one request for a hundred of them. Everybody asked for is in the answer.
+    pub async fn preferences(
+        &self,
+        users: &[UserId],
+    ) -> Result<BTreeMap<UserId, Preferences>, StoreError> {
+        let users: BTreeSet<_> = users.iter().collect();
+        let keys: Vec<_> = users.iter().map(|user| Key::Preferences(user)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let mut all = BTreeMap::new();
+        for user in users {
+            let stored = found.take(Key::Preferences(user)).map(read).transpose()?;
+            all.insert(user.clone(), stored.unwrap_or_default());
+        }
+        Ok(all)
+    }
+}
