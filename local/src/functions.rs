@@ -96,9 +96,11 @@ impl Functions {
             "attendance" => {
                 http(event, context, |request| attendance::handle(&self.attendance, request)).await
             }
-            "directory" => directory::either(&self.directory, LambdaEvent::new(event, context))
-                .await
-                .map_err(|error| InvokeError::Failed(error.to_string())),
+            "directory" => {
+                Box::pin(directory::either(&self.directory, LambdaEvent::new(event, context)))
+                    .await
+                    .map_err(|error| InvokeError::Failed(error.to_string()))
+            }
             "reminder-sweep" => {
                 let report = reminder_sweep::handle(&self.reminder_sweep).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
@@ -131,7 +133,8 @@ where
 {
     let request: LambdaRequest = serde_json::from_value(event)?;
     let service = service_fn(|request| {
-        let answer = handle(request);
+        // In a box, or the future of the whole stack would be as deep as all that a function does.
+        let answer = Box::pin(handle(request));
         async move { Ok::<_, InvokeError>(answer.await) }
     });
     let answer = Adapter::from(service).call(LambdaEvent::new(request, context)).await?;
