@@ -1,7 +1,9 @@
 //! Logs: one JSON object per line on standard output, where Lambda collects them.
 //!
 //! An event is told by its field `event`, a stable word (`secrets.stale`); what varies is in other fields, and none
-//! holds a secret, a token, a name or an e-mail address.
+//! holds a secret, a token, a name or an e-mail address. [`metrics`] are lines of the same log.
+
+pub mod metrics;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -56,19 +58,32 @@ const TALKATIVE: [(&str, LevelFilter); 8] = [
 /// not worth an outage: the default holds, and a warning says so.
 pub fn start(env: &Env) {
     let asked = env.optional(names::LOG_LEVEL).unwrap_or_default();
-    let started = subscriber(&asked, io::stdout).try_init().is_ok();
+    let deployment = env.optional(names::AWS_LAMBDA_LOG_GROUP_NAME);
+    let deployment = deployment.as_deref().unwrap_or("local");
+    let started = subscriber(&asked, deployment, io::stdout).try_init().is_ok();
     if started && filter(&asked).is_none() {
         warn!(event = "config.invalid", name = names::LOG_LEVEL);
     }
 }
 
 /// What [`start`] starts for this `LOG_LEVEL`, writing wherever it is told: a test reads what would be logged.
-pub fn subscriber<W>(asked: &str, writer: W) -> impl Subscriber + Send + Sync + use<W>
+/// `deployment` is what metrics are counted under.
+pub fn subscriber<W>(
+    asked: &str,
+    deployment: &str,
+    writer: W,
+) -> impl Subscriber + Send + Sync + use<W>
 where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
 {
     let filter = filter(asked).unwrap_or_else(|| quiet(DEFAULT_LEVEL));
-    tracing_subscriber::registry().with(json(writer).with_filter(filter))
+    let filter = filter.with_target(metrics::TARGET, LevelFilter::OFF);
+    let metrics = metrics::Embedded { deployment: deployment.to_owned(), writer: writer.clone() };
+    // What is counted does not depend on how much is told.
+    let counted = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(json(writer).with_filter(filter))
+        .with(metrics.with_filter(counted))
 }
 
 /// An error and what caused it, by `Display` only.
@@ -136,7 +151,7 @@ mod tests {
     fn logged(level: &str, during: impl FnOnce()) -> Vec<serde_json::Value> {
         let page = Page::default();
         let writer = page.clone();
-        let subscriber = subscriber(level, move || writer.clone());
+        let subscriber = subscriber(level, "test", move || writer.clone());
         tracing::subscriber::with_default(subscriber, during);
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -179,6 +194,16 @@ mod tests {
         }
         assert_eq!(count("shared=debug"), 2);
         assert_eq!(count("info,aws_smithy_runtime=debug"), 2);
+    }
+
+    #[test]
+    fn what_is_counted_is_told_once_and_however_quiet_the_log_is() {
+        for level in ["", "off", "trace"] {
+            let lines = logged(level, || metrics::REAUTH_REQUIRED.count());
+            let [line] = &lines[..] else { panic!("{level}: {lines:?}") };
+            assert_eq!(line[metrics::REAUTH_REQUIRED.name], 1, "{level}");
+            assert_eq!(line[metrics::DEPLOYMENT], "test", "{level}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// All of ours, and of the libraries what `info` lets them say.
 const LEVEL: &str = "info,shared=trace";
 
+/// What metrics are counted under.
+pub(crate) const DEPLOYMENT: &str = "/aws/lambda/live-classes";
+
 thread_local! {
     /// Where this thread's lines go.
     static PAGE: RefCell<Page> = RefCell::default();
@@ -37,8 +40,10 @@ impl Log {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
             let writer = || PAGE.with_borrow(Page::clone);
-            tracing::subscriber::set_global_default(shared::telemetry::subscriber(LEVEL, writer))
-                .expect("nobody else logs in this process");
+            tracing::subscriber::set_global_default(shared::telemetry::subscriber(
+                LEVEL, DEPLOYMENT, writer,
+            ))
+            .expect("nobody else logs in this process");
         });
         let page = Page::default();
         PAGE.set(page.clone());

@@ -19,6 +19,7 @@ mod edit;
 mod join;
 mod lesson;
 mod mail;
+mod metrics;
 mod openapi;
 mod reads;
 mod recordings;

@@ -7,6 +7,7 @@ mod layers;
 mod source;
 mod template;
 mod tree;
+mod watching;
 
 /// Fails with everything that is wrong, not only with the first.
 #[track_caller]

@@ -14,6 +14,7 @@ use crate::store::outbox::Repair;
 use crate::store::schema::{Key, limit};
 use crate::store::sessions::Claim;
 use crate::store::{counters, intents, outbox, sessions};
+use crate::telemetry::metrics;
 
 /// How soon a repair that failed is tried again, and how late at most.
 const SOONEST_AGAIN_MINUTES: i64 = 5;
@@ -53,6 +54,7 @@ pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
         repaired = report.repaired,
         left = report.left
     );
+    metrics::SWEPT.count_of("reminder-sweep");
     Ok(report)
 }
 
@@ -70,6 +72,7 @@ async fn put_off(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), E
         actions.push(outbox::set_repair(&Repair { at, ..repair.clone() }));
     } else {
         tracing::error!(event = "session.repair_given_up", session_id = %repair.session);
+        metrics::GIVEN_UP.count();
     }
     Ok(tools.store.commit(actions).await?)
 }

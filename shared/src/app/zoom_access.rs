@@ -30,6 +30,7 @@ use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::error::CommitError;
 use crate::store::{connections, outbox};
+use crate::telemetry::metrics;
 use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
 
 /// How long a refresher keeps others away: twice what its call to Zoom and its writes may take.
@@ -280,6 +281,7 @@ impl Tools {
         match self.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.reauth_required");
+                metrics::REAUTH_REQUIRED.count();
                 self.nudge(&notice).await;
                 Ok(true)
             }

@@ -14,6 +14,7 @@ use super::limits;
 use crate::config::{ConfigError, Env, names};
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::telemetry::metrics;
 
 /// How long one exchange may take: Zoom answers in well under a second, and a save makes at most three
 /// within its function's half minute.
@@ -144,6 +145,16 @@ impl Zoom {
         request: RequestBuilder,
         now: Timestamp,
     ) -> Result<Answer, ZoomError> {
+        let answer = Self::answer(request, now).await;
+        match &answer {
+            Err(ZoomError::Limited { .. }) => metrics::ZOOM_LIMITED.count(),
+            Err(ZoomError::Busy { .. }) => metrics::ZOOM_UNANSWERED.count(),
+            _ => {}
+        }
+        answer
+    }
+
+    async fn answer(request: RequestBuilder, now: Timestamp) -> Result<Answer, ZoomError> {
         let response =
             request.timeout(EXCHANGE_TIMEOUT).send().await.map_err(ZoomError::unanswered)?;
         let status = response.status();

@@ -5,15 +5,29 @@ use std::fs;
 use super::nothing_wrong;
 use super::source::{files, root, told};
 
-/// The pages at the top, as text.
-fn pages() -> Vec<(&'static str, String)> {
-    let read = |name| (name, fs::read_to_string(root().join(name)).expect("a page"));
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "infra/README.md"].map(read).into()
+/// Every page for readers, and its text.
+fn pages() -> Vec<(String, String)> {
+    let markdown =
+        files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "md"));
+    markdown.map(|path| (told(&path), fs::read_to_string(&path).expect("a page"))).collect()
 }
 
 fn page(name: &str) -> String {
-    let (_, text) = pages().into_iter().find(|(page, _)| *page == name).expect("a page");
-    text
+    fs::read_to_string(root().join(name)).expect("a page")
+}
+
+/// GitHub's anchor of a heading.
+pub(super) fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+/// What a page's parts are linked to by.
+pub(super) fn anchors(text: &str) -> Vec<String> {
+    // In a block a line that begins so is a shell's comment.
+    let prose = text.split("```").step_by(2);
+    let headings = prose.flat_map(str::lines).filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
 /// What stands in single backticks, outside of blocks.
@@ -33,10 +47,18 @@ fn sources() -> String {
 fn links_lead_somewhere() {
     let mut wrong = Vec::new();
     for (name, text) in pages() {
-        let folder = root().join(name).parent().expect("a folder").to_owned();
+        let folder = root().join(&name).parent().expect("a folder").to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap_or_default();
-            if !link.contains("://") && !folder.join(path).exists() {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, part) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { root().join(&name) } else { folder.join(path) };
+            let is_there = target.exists()
+                && (part.is_empty()
+                    || fs::read_to_string(&target)
+                        .is_ok_and(|text| anchors(&text).iter().any(|anchor| anchor == part)));
+            if !is_there {
                 wrong.push(format!("{name}: {link}"));
             }
         }

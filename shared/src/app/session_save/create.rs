@@ -289,7 +289,6 @@ async fn reserve(
             vec![intents::reserve(&intent), count]
         }
     };
-    actions.push(counters::count_zoom_write(zoom_user, now));
     actions.push(outbox::set_repair(&Repair {
         session: id.clone(),
         trainer: request.trainer.clone(),
@@ -298,7 +297,7 @@ async fn reserve(
         starts_at,
         since: until,
     }));
-    match tools.store.commit(actions).await {
+    match tools.store.commit_zoom_write(actions, zoom_user, now).await {
         Ok(()) => {}
         Err(error) if error.refused(Subject::Intent) => return Ok(None),
         Err(error) if error.refused(Subject::Month) => return Err(limits.month_is_full().into()),

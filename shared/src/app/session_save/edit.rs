@@ -164,10 +164,10 @@ async fn attempt(
     let session = &held.session;
     let claim = vec![
         sessions::claim(session, &holder, until, now),
-        counters::count_zoom_write(&ready.connection.zoom_user.id, now),
         outbox::set_repair(&repair_of(session, until)),
     ];
-    match tools.store.commit(claim).await {
+    let zoom_user = &ready.connection.zoom_user.id;
+    match tools.store.commit_zoom_write(claim, zoom_user, now).await {
         Ok(()) => {}
         Err(error) if error.refused(Subject::Session) => return Ok(None),
         Err(error) if error.refused(Subject::ZoomDay) => {
