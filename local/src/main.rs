@@ -102,6 +102,8 @@ async fn serve(arguments: Serving) -> ExitCode {
                 begun.elapsed().as_millis()
             );
             let _ = tokio::signal::ctrl_c().await;
+            // Whatever happened since the last tick.
+            stack.save();
             ExitCode::SUCCESS
         }
         Err(error) => {

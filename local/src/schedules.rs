@@ -70,7 +70,8 @@ impl Schedules {
                 .get(schedule.function)
                 .copied();
             let every = SignedDuration::from_mins(i64::from(schedule.every_minutes));
-            if last.is_none_or(|last| last + every <= now)
+            // A clock that was turned back must not keep everything waiting until it has caught up.
+            if last.is_none_or(|last| last + every <= now || last > now)
                 && let Err(error) = self.run(schedule.function).await
             {
                 tracing::error!(event = "schedule.failed", function = schedule.function, %error);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -59,8 +60,8 @@ pub enum StackError {
     Issuer(#[from] crate::issuer::IssuerError),
     #[error(transparent)]
     Seed(#[from] InvokeError),
-    #[error("the saved state of the simulated Zoom cannot be read: {0}")]
-    Zoom(#[from] serde_json::Error),
+    #[error("the saved state cannot be read: {0}")]
+    Saved(#[from] serde_json::Error),
 }
 
 /// A running stack. It ends when this is dropped.
@@ -124,10 +125,8 @@ impl Stack {
         }
         let issuer = Issuer::new(&base_url)?;
         let zoom = Zoom::new(zoom_config(&base_url), clock.clone(), random.clone());
-        if let Some(file) =
-            data_dir.as_ref().map(|dir| dir.join("zoom.json")).filter(|file| file.exists())
-        {
-            zoom.restore(serde_json::from_slice(&std::fs::read(file)?)?);
+        if let Some(dir) = &data_dir {
+            restore(dir, &zoom, &clock)?;
         }
         let functions = Functions::new(&environment, &clock, &random);
         let schedules = Schedules::new(functions.clone(), clock.clone(), usage.clone());
@@ -189,8 +188,8 @@ impl Stack {
     /// Lets time pass: what is due by the clock happens without being asked, second by second.
     pub fn tick(&mut self, cloud_only: bool) {
         let (zoom, schedules) = (self.zoom.clone(), self.schedules.clone());
-        let saved = self.data_dir.as_ref().map(|dir| dir.join("zoom.json"));
-        let aws = self.aws.clone();
+        let (aws, clock) = (self.aws.clone(), self.clock.clone());
+        let data_dir = self.data_dir.clone();
         self.run(async move {
             let mut interval = tokio::time::interval(TICK);
             loop {
@@ -202,11 +201,18 @@ impl Stack {
                 if let Err(error) = aws.sweep_ttl() {
                     tracing::warn!(event = "stack.ttl_failed", %error);
                 }
-                if let Some(file) = &saved {
-                    save(file, &zoom.snapshot());
+                if let Some(dir) = &data_dir {
+                    save(dir, &zoom, &clock);
                 }
             }
         });
+    }
+
+    /// Writes down what is not in a database, for the next start in the same directory.
+    pub fn save(&self) {
+        if let Some(dir) = &self.data_dir {
+            save(dir, &self.zoom, &self.clock);
+        }
     }
 
     #[expect(
@@ -218,13 +224,33 @@ impl Stack {
     }
 }
 
+/// The simulated Zoom as it was, and the clock as far ahead as it was.
+fn restore(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) -> Result<(), StackError> {
+    let file = dir.join("zoom.json");
+    if file.exists() {
+        zoom.restore(serde_json::from_slice(&std::fs::read(file)?)?);
+    }
+    let file = dir.join("clock.json");
+    if let (true, Clock::Manual(hands)) = (file.exists(), clock) {
+        hands.advance(serde_json::from_slice(&std::fs::read(file)?)?);
+    }
+    Ok(())
+}
+
+fn save(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) {
+    write(&dir.join("zoom.json"), &zoom.snapshot());
+    if let Clock::Manual(hands) = clock {
+        write(&dir.join("clock.json"), &json!(hands.ahead()));
+    }
+}
+
 /// Written beside and moved into place, so that being stopped in the middle leaves the state before.
-fn save(file: &std::path::Path, snapshot: &Value) {
+fn write(file: &std::path::Path, state: &Value) {
     let beside = file.with_extension("json.new");
     let saved =
-        std::fs::write(&beside, snapshot.to_string()).and_then(|()| std::fs::rename(&beside, file));
+        std::fs::write(&beside, state.to_string()).and_then(|()| std::fs::rename(&beside, file));
     if let Err(error) = saved {
-        tracing::warn!(event = "stack.zoom_not_saved", %error);
+        tracing::warn!(event = "stack.not_saved", %error);
     }
 }
 
@@ -275,7 +301,11 @@ fn refused(status: StatusCode, error: impl ToString) -> Response {
     (status, Json(json!({"error": error.to_string()}))).into_response()
 }
 
-async fn token(State(local): State<Local>, Json(person): Json<Person>) -> Response {
+async fn token(State(local): State<Local>, body: Bytes) -> Response {
+    let person: Person = match serde_json::from_slice(&body) {
+        Ok(person) => person,
+        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+    };
     match local.issuer.token(&person, local.clock.now()) {
         Ok(token) => Json(json!({"token": token})).into_response(),
         Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
@@ -295,7 +325,13 @@ struct Move {
 }
 
 /// Moves the clock, and lets happen what has become due by it before answering.
-async fn move_clock(State(local): State<Local>, Json(wanted): Json<Move>) -> Response {
+///
+/// Whatever the body is said to be, it is read as JSON: `curl -d` says that it is a form.
+async fn move_clock(State(local): State<Local>, body: Bytes) -> Response {
+    let wanted: Move = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+    };
     let Clock::Manual(hands) = &local.clock else {
         return refused(StatusCode::CONFLICT, "this clock is the system's");
     };

@@ -66,6 +66,11 @@ impl ManualClock {
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// How far the hands are ahead of the clock that they run with; of a standing one, since the epoch.
+    pub fn ahead(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
     /// Sets the hands to `at`.
     pub fn set(&self, at: Timestamp) {
         self.advance(at.duration_since(self.now()));

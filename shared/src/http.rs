@@ -1,12 +1,15 @@
 //! HTTP as the handlers see it: what a request says, read with limits, and problems as RFC 9457 has them.
 
+mod strict;
+
 use jiff::Timestamp;
 use lambda_http::{Body, Request, RequestExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::domain::refusal::{FieldError, Refusal};
+use self::strict::{Strict, Wrong};
+use crate::domain::refusal::Refusal;
 
 /// The most that a body may have: a thousand invitees with long names are a third of this.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -55,27 +58,26 @@ pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result
 }
 
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = Some(error.path().to_string()).filter(|path| path != ".");
-        let message = without_position(&error.into_inner());
-        // Serde puts what is missing in its message and the place where it is missing in the path.
-        let missing =
-            message.strip_prefix("missing field `").and_then(|name| name.strip_suffix('`'));
-        Refusal::Invalid(vec![match (path, missing) {
-            (Some(path), Some(name)) => FieldError::new(format!("{path}.{name}"), "is required"),
-            (None, Some(name)) => FieldError::new(name, "is required"),
-            (path, None) => FieldError::new(path.unwrap_or_else(|| "body".to_owned()), message),
-        }])
+    let value = serde_json::from_slice(bytes).map_err(|error| {
+        let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
+        Refusal::field("body", what)
     })?;
-    reader.end().map_err(|_| Refusal::field("body", "has something behind its end"))?;
-    Ok(value)
+    parse_value(value)
 }
 
-/// Serde's words for what is wrong, without the line and column, which say nothing to somebody who reads a field's name.
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(words, _)| words.to_owned())
+/// A value that has been parsed already, as a body of this shape.
+pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
+        let path = Some(error.path().to_string()).filter(|path| path != ".");
+        let wrong = error.into_inner();
+        // What is missing is told by the place where it is missing, and its own name.
+        let field = match (&wrong, path) {
+            (Wrong::Missing(name), Some(path)) => format!("{path}.{name}"),
+            (Wrong::Missing(name), None) => (*name).to_owned(),
+            (Wrong::Value(_), path) => path.unwrap_or_else(|| "body".to_owned()),
+        };
+        Refusal::field(&field, wrong)
+    })
 }
 
 /// A body's fingerprint, by which a repeated request is told from another one. Made of what the body says, not of how:
@@ -189,6 +191,19 @@ mod tests {
     struct Sample {
         #[expect(dead_code, reason = "read by serde")]
         invitees: Vec<Invitee>,
+        #[expect(dead_code, reason = "read by serde")]
+        minutes: Option<u16>,
+        #[expect(dead_code, reason = "read by serde")]
+        muted: Option<bool>,
+        #[expect(dead_code, reason = "read by serde")]
+        colour: Option<Colour>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+        Green,
     }
 
     #[derive(Debug, serde::Deserialize)]
@@ -198,18 +213,33 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_its_path() {
-        let field = |text: &str| match parse_json::<Sample>(text.as_bytes()) {
-            Err(Refusal::Invalid(errors)) => errors[0].field.clone(),
+    fn what_does_not_fit_is_told_by_its_path_in_plain_words() {
+        let told = |text: &str| match parse_json::<Sample>(text.as_bytes()) {
+            Err(Refusal::Invalid(errors)) => (errors[0].field.clone(), errors[0].message.clone()),
             other => panic!("{other:?}"),
         };
-        assert_eq!(field(r#"{"invitees":[{"email":"a"},{"email":7}]}"#), "invitees[1].email");
-        assert_eq!(field(r#"{"invitees":[],"titel":"x"}"#), "titel");
-        assert_eq!(field("{}"), "invitees");
-        assert_eq!(field(r#"{"invitees":[{"email":"a"},{}]}"#), "invitees[1].email");
-        assert_eq!(field("nonsense"), "body");
-        assert_eq!(field(r#"{"invitees":[]} {}"#), "body");
-        assert_eq!(field(""), "body");
+        for (body, field, message) in [
+            (r#"{"invitees":[{"email":"a"},{"email":7}]}"#, "invitees[1].email", "must be a text"),
+            (r#"{"invitees":[],"titel":"x"}"#, "titel", "is not a field of this object"),
+            ("{}", "invitees", "is required"),
+            (r#"{"invitees":[{"email":"a"},{}]}"#, "invitees[1].email", "is required"),
+            // A list would fill an object's fields in their order, which nobody means who sends one.
+            (r#"{"invitees":[["a@example.test"]]}"#, "invitees[0]", "must be an object"),
+            (r#"[[{"email":"a"}]]"#, "body", "must be an object"),
+            (r#"{"invitees":{}}"#, "invitees", "must be a list"),
+            (r#"{"invitees":[],"minutes":"60"}"#, "minutes", "must be a whole number"),
+            (r#"{"invitees":[],"minutes":6.5}"#, "minutes", "must be a whole number"),
+            (r#"{"invitees":[],"minutes":70000}"#, "minutes", "is out of range"),
+            (r#"{"invitees":[],"muted":1}"#, "muted", "must be true or false"),
+            (r#"{"invitees":[],"colour":"blue"}"#, "colour", "must be one of red, green"),
+            (r#"{"invitees":[],"colour":{"red":1}}"#, "colour", "must be one of red, green"),
+            ("nonsense", "body", "is not JSON"),
+            (r#"{"invitees":[]} {}"#, "body", "is not JSON"),
+            (r#"{"invitees":["#, "body", "ends too early"),
+            ("", "body", "ends too early"),
+        ] {
+            assert_eq!(told(body), (field.to_owned(), message.to_owned()), "{body}");
+        }
     }
 
     #[test]

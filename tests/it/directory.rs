@@ -1,11 +1,13 @@
 //! What the host platform says: taken one by one, as a file and as events, all in the same words, and forgotten whole.
 
 use http::Method;
+use jiff::SignedDuration;
 use local::faults::Kind;
 use serde_json::{Value, json};
 use shared::domain::text::Email;
 
 use crate::direct::store;
+use crate::lesson::{HOURS_AHEAD, Lesson};
 use crate::look::{fields, invitees, path_of, with};
 use crate::world::{Answer, World, class, course_class};
 
@@ -362,6 +364,72 @@ async fn a_student_who_is_erased_is_named_nowhere() {
     assert_eq!(shown.len(), 3, "the classes stay");
     let student = world.student(1).await;
     assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 3, "with the others in them");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_zoom_told_of_somebody_who_is_erased_names_nobody() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    world.connect_zoom(&trainer, "app").await;
+    let place = json!({"email": "zelda@example.test", "name": "Zelda Zwingli"});
+    let path = "/v1/directory/courses/course-1/enrollments/zelda";
+    world.put(&service, path, place).await.expect(200);
+    let lesson = Lesson::schedule(&world, &trainer).await;
+    world.advance(SignedDuration::from_hours(HOURS_AHEAD));
+    let zelda = json!({"sub": "zelda", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"});
+    let zelda = world.token(zelda).await;
+    let join = format!("{}/join", lesson.path);
+    let pass = world.post(&zelda, &join, json!({})).await.expect(200);
+    world.post(&world.student(1).await, &join, json!({})).await.expect(200);
+    lesson.act(&world, "start", json!({})).await;
+    let by_key = json!({"name": "Zelda Zwingli", "customer_key": pass["customer_key"]});
+    lesson.act(&world, "join", by_key).await;
+    // From a second device, signed in to a Zoom account of her own.
+    lesson
+        .act(&world, "join", json!({"name": "zelda's phone", "email": "zelda@example.test"}))
+        .await;
+    lesson.act(&world, "join", json!({"name": "Student 1"})).await;
+    world.advance(SignedDuration::from_mins(30));
+    lesson.act(&world, "end", json!({})).await;
+    let named = json!(world.dump().await).to_string().to_lowercase().matches("zelda").count();
+    assert!(named > 5, "{named}");
+
+    for _ in 0..2 {
+        world.delete(&service, "/v1/directory/users/zelda").await.expect(204);
+        for item in world.dump().await {
+            let text = item.to_string().to_lowercase();
+            assert!(!text.contains("zelda") && !text.contains("zwingli"), "{item}");
+        }
+    }
+    let report = world.get(&trainer, &format!("{}/attendance", lesson.path)).await.expect(200);
+    let names: Vec<_> = report["attendees"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter(|row| row["minutes"] != 0)
+        .map(|row| row["name"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(names.iter().filter(|name| **name == "(erased)").count(), 2, "{names:?}");
+    assert!(names.contains(&"Student 1"), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_no_item_would_hold_are_refused() {
+    let world = World::start().await;
+    let service = world.service().await;
+    let pilot: Vec<_> = (0..2001).map(|n| format!("trainer-{n}")).collect();
+    let plans: serde_json::Map<_, _> = (0..101).map(|n| (format!("plan-{n}"), json!({}))).collect();
+    for (settings, field) in [
+        (json!({"live_classes_enabled": true, "pilot_trainer_ids": pilot}), "pilot_trainer_ids"),
+        (json!({"live_classes_enabled": true, "plans": plans}), "plans"),
+        (json!({"live_classes_enabled": true, "plans": {"p".repeat(65): {}}}), "plans"),
+    ] {
+        let answer = world.put(&service, "/v1/directory/settings", settings).await;
+        assert_eq!(fields(&answer.refused(422, "validation_failed")), [field]);
+    }
+    let largest: Vec<_> = (0..2000).map(|n| format!("{n:0>128}")).collect();
+    let settings = json!({"live_classes_enabled": true, "pilot_trainer_ids": largest});
+    world.put(&service, "/v1/directory/settings", settings).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -384,3 +384,28 @@ async fn what_is_over_or_not_theirs_nobody_edits() {
     world.cancel(&trainer, &made).await.expect(200);
     world.edit(&trainer, &made, &body).await.refused(409, "session_cancelled");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_of_an_account_that_is_not_connected_any_more_says_so() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let made = world.create(&trainer, &class(26)).await.expect(201);
+    world.connect_zoom(&trainer, "other").await;
+    world.stack.usage.reset();
+    let moved = with(class(27), json!({}));
+    let refused = world.edit(&trainer, &made, &moved).await.refused(409, "conflict");
+    assert!(
+        refused["detail"].as_str().is_some_and(|why| why.contains("not connected any more")),
+        "{refused}"
+    );
+    world.advance(SignedDuration::from_mins(26 * 60 - 5));
+    world
+        .post(&trainer, &format!("{}/join", path_of(&made)), json!({}))
+        .await
+        .refused(409, "conflict");
+    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["version"], made["version"]);
+    // Connecting that account again is all it takes.
+    world.connect_zoom(&trainer, "app").await;
+    world.edit(&trainer, &made, &with(class(30), json!({}))).await.expect(200);
+}

@@ -173,6 +173,51 @@ async fn where_a_file_is_follows_the_times_of_the_events_and_not_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_last_of_a_file_holds_whatever_comes_last() {
+    let scene = Scene::set().await;
+    let said = |minute, play_url: &str| scene.completed(minute, &[file("a", play_url)]);
+    let (early, late) =
+        (said(70, "https://zoom.us/rec/play/early"), said(80, "https://zoom.us/rec/play/late"));
+    for event in [&late, &early, &late, &early] {
+        scene.tell(event).await;
+        assert_eq!(scene.shown().await[0]["play_url"], "https://zoom.us/rec/play/late");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_list_of_files_all_that_was_recorded_of_the_running_is_meant() {
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let scene = Scene::set().await;
+        let other = {
+            let mut event = scene.completed(70, &[file("z", "https://zoom.us/rec/play/z")]);
+            event["payload"]["object"]["uuid"] = json!("u2");
+            event
+        };
+        scene.tell(&other).await;
+        let events = [
+            scene.completed(70, &[file("a", "https://zoom.us/rec/play/a")]),
+            scene.step("recording.trashed", 71, &[]),
+            scene.step("recording.recovered", 72, &["a"]),
+        ];
+        let mut told = Vec::new();
+        for n in order {
+            scene.tell(&events[n]).await;
+            told.push(n);
+            let shown = scene.shown().await;
+            let state = match (told.contains(&1), told.contains(&2)) {
+                (true, false) => "trashed",
+                _ => "available",
+            };
+            for item in shown.iter().filter(|item| item["id"] == "a") {
+                assert_eq!(item["state"], state, "{told:?}");
+            }
+            let of_other = shown.iter().find(|item| item["id"] == "z").expect("it stays");
+            assert_eq!(of_other["state"], "available", "another running is not meant");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_an_address_of_zooms_own_is_shown() {
     let scene = Scene::set().await;
     for (n, (play_url, shown)) in [

@@ -416,6 +416,52 @@ async fn two_clicks_and_a_retry_give_one_class() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_after_the_class_began_still_answers_it() {
+    let (world, trainer) = ready().await;
+    let made = world.create_with_key(&trainer, "key-1", &class(1)).await.expect(201);
+    world.advance(SignedDuration::from_hours(2));
+    let again = world.create_with_key(&trainer, "key-1", &class(1)).await;
+    assert!(again.headers.contains_key("location"));
+    assert_eq!(again.expect(201), made);
+    // Only the very same request is a repeat.
+    for (key, body) in
+        [("key-2", class(1)), ("key-1", with(class(1), json!({"title": "Geometry"})))]
+    {
+        let refused =
+            world.create_with_key(&trainer, key, &body).await.refused(422, "validation_failed");
+        assert_eq!(fields(&refused), ["starts_at"]);
+    }
+    let tom = world.other_trainer().await;
+    world.create_with_key(&tom, "key-1", &class(1)).await.refused(422, "validation_failed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_is_an_object_and_a_start_has_a_time() {
+    let (world, trainer) = ready().await;
+    let listed = json!(["Algebra I", null, "standalone"]);
+    let in_list = with(
+        class(26),
+        json!({"audience_type": "invitees", "invitees": [["ada@example.test", "Ada"]]}),
+    );
+    let date = with(class(26), json!({"starts_at": "2026-12-01"}));
+    for (body, field, message) in [
+        (listed, "body", "must be an object"),
+        (in_list, "invitees[0]", "must be an object"),
+        (with(class(26), json!({"settings": [true]})), "settings", "must be an object"),
+        (
+            with(class(26), json!({"duration_minutes": "60"})),
+            "duration_minutes",
+            "must be a whole number",
+        ),
+        (date, "starts_at", "must have a time of day"),
+    ] {
+        let refused = world.create(&trainer, &body).await.refused(422, "validation_failed");
+        assert_eq!(refused["errors"], json!([{"field": field, "message": message}]), "{body}");
+    }
+    nothing_came_of_it(&world, &trainer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_at_once_with_one_key_are_one_class_with_one_meeting() {
     for body in [class(26), pasted(), invited(80)] {
         let (world, trainer) = ready().await;
@@ -559,7 +605,7 @@ async fn a_lost_meeting_that_could_not_be_looked_up_is_adopted_by_the_retry() {
     for body in [&other, &pasted()] {
         world.create_with_key(&trainer, "k", body).await.refused(422, "idempotency_key_reused");
     }
-    world.advance(SignedDuration::from_secs(30));
+    // At once: whoever gave up has said so, and nobody waits for them.
     world.create_with_key(&trainer, "k", &class(26)).await.expect(201);
     exactly_one(&world, &trainer).await;
     assert_eq!(world.asked_of_zoom("session-save", "create_meeting"), 1);

@@ -212,6 +212,24 @@ async fn a_first_join_that_could_not_be_followed_up_is_when_it_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_start_was_lost_the_earliest_join_stands_for_it_whichever_comes_first() {
+    for order in [[3, 1, 2], [1, 2, 3], [2, 3, 1]] {
+        let (world, trainer, lesson) = world_and_lesson().await;
+        for minute in order {
+            let joined = lesson.joined("u1", &format!("c{minute}"), minute);
+            assert_eq!(post(&world, &joined.to_string()).await.status, 200);
+        }
+        let shown = lesson.shown(&world, &trainer).await;
+        assert_eq!(shown["actual_started_at"], json!(lesson.at(1)), "{order:?}");
+        // Whoever comes later than that is one write.
+        world.stack.usage.reset();
+        lesson.tell(&world, &lesson.joined("u1", "c9", 9)).await;
+        let tally = world.stack.usage.service_totals("webhook", Dynamodb);
+        assert_eq!((tally.calls, tally.write_units, tally.read_units), (1, 1.0, 0.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_says_nothing_to_us_is_kept_once_and_changes_nothing_else() {
     let (world, trainer, lesson) = world_and_lesson().await;
     let timeline = format!("{}/timeline", lesson.path);

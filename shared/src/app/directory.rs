@@ -1,5 +1,7 @@
 //! Taking in what the host platform says of its courses, people and settings.
 
+mod erase;
+
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -9,8 +11,8 @@ use super::error::Error;
 use crate::domain::directory::{Statement, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
+use crate::store::directory as items;
 use crate::store::error::CommitError;
-use crate::store::{directory as items, preferences};
 
 /// Statements of an import that are carried out at once: DynamoDB takes far more; what bounds it is our memory.
 const AT_ONCE: usize = 16;
@@ -21,7 +23,7 @@ const BATCH: usize = 400;
 pub async fn tell(tools: &Tools, statement: Statement) -> Result<(), Error> {
     match statement {
         Statement::NoCourse(id) => remove_course(tools, &id).await,
-        Statement::NoUser(id) => erase(tools, &id).await,
+        Statement::NoUser(id) => erase::erase(tools, &id).await,
         plain => put(tools, &[plain]).await,
     }
 }
@@ -128,38 +130,5 @@ async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
     tools.store.put_all(gone).await?;
     tools.store.put_all(vec![items::delete_course(id)]).await?;
     tracing::info!(event = "directory.course_removed", students = students.len());
-    Ok(())
-}
-
-/// Forgets a person: their entry, their places in courses, their Zoom grant, what they were told and wanted to be told,
-/// and their address wherever a class invited it. The entry goes last, so that an erasing that was cut off can be run again and still finds the address.
-async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
-    let user = tools.store.user(id).await?;
-    let enrollments = tools.store.enrollments(id).await?;
-    let mut addresses: Vec<Email> =
-        enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
-    if let Some(user) = user {
-        forget_email(tools, &user.email, id).await?;
-        addresses.push(user.email);
-    }
-    addresses.sort();
-    addresses.dedup();
-    super::disconnect::disconnect(tools, id).await?;
-    let mut invitations = 0;
-    for address in &addresses {
-        invitations += tools.store.erase_invitee(address).await?;
-    }
-    let mut gone: Vec<_> =
-        enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
-    gone.push(preferences::delete(id));
-    gone.push(items::delete_user(id));
-    let notices = tools.store.erase_notices(id).await?;
-    tools.store.put_all(gone).await?;
-    tracing::info!(
-        event = "directory.user_erased",
-        enrollments = enrollments.len(),
-        invitations,
-        notices
-    );
     Ok(())
 }

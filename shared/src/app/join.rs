@@ -153,6 +153,7 @@ async fn token(
 ) -> Result<Secret, Error> {
     let connection = tools.store.connection(&session.trainer).await?;
     let mut ready = tools.fresh(&session.trainer, connection).await?;
+    session.hosted_by(&ready.connection.zoom_user.account_id)?;
     let token = match on_behalf {
         None => with_token!(tools, ready, |access| tools.zoom.zak(access, tools.clock.now())),
         Some(meeting) => {

@@ -7,7 +7,7 @@
 mod create;
 mod edit;
 
-pub use create::{Create, create};
+pub use create::{Again, Create, create, made_before};
 pub use edit::{Edit, edit};
 
 use jiff::{SignedDuration, Timestamp};

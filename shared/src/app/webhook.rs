@@ -1,7 +1,7 @@
 //! Zoom's events. Each is kept first, in one conditional write; that is what is answered for. What follows from it is
 //! worked out after, from all that is known, and may be worked out again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,25 +30,25 @@ const WAIT_MS: u64 = 40;
 /// Runnings that a sandbox remembers to be known as live; a trainer's day has a handful.
 const REMEMBERED: usize = 4096;
 
-/// Runnings of which this sandbox knows that their class is live: a join to one of them changes nothing, and is
-/// nothing but its own write.
+/// Runnings of which this sandbox knows that their class is live, and since when it is known to be: a join that is no
+/// earlier changes nothing, and is nothing but its own write.
 #[derive(Debug, Default)]
-pub struct KnownLive(Mutex<HashSet<String>>);
+pub struct KnownLive(Mutex<HashMap<String, Timestamp>>);
 
 impl KnownLive {
     fn holds(&self, event: &ZoomEvent) -> bool {
-        running_key(event)
-            .is_some_and(|running| self.0.lock().is_ok_and(|known| known.contains(&running)))
+        let (Some(running), Some(at)) = (running_key(event), event.time()) else { return false };
+        self.0.lock().is_ok_and(|known| known.get(&running).is_some_and(|since| *since <= at))
     }
 
-    fn remember(&self, event: &ZoomEvent) {
+    fn remember(&self, event: &ZoomEvent, since: Timestamp) {
         if let Some(running) = running_key(event)
             && let Ok(mut known) = self.0.lock()
         {
             if known.len() >= REMEMBERED {
                 known.clear();
             }
-            known.insert(running);
+            known.insert(running, since);
         }
     }
 }
@@ -130,20 +130,20 @@ async fn follow(
         },
         Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(tools, event, now).await,
         Says::RecordingCompleted { passcode, files } => {
-            describe(tools, event, passcode.as_deref(), files).await
+            describe(tools, event, passcode.as_deref(), files, event.at.unwrap_or(now)).await
         }
         Says::RecordingIs { state, files } => {
             let Some(held) = class_of(tools, event).await? else { return Ok(()) };
             let at = event.at.unwrap_or(now);
-            for file in files {
-                match tools
-                    .store
-                    .commit_one(recordings::place(&held.session.id, file, *state, at))
-                    .await
-                {
-                    Ok(()) | Err(CommitError::Refused(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+            let id = &held.session.id;
+            let mut places: Vec<_> =
+                files.iter().map(|file| recordings::place(id, file, *state, at)).collect();
+            // Without a list, everything that was recorded of the running is meant, also what is not known of yet.
+            if let (true, Some(running)) = (files.is_empty(), &event.uuid) {
+                places.push(recordings::place_all(id, running, *state, at));
+            }
+            for place in places {
+                unless_later(tools.store.commit_one(place).await)?;
             }
             Ok(())
         }
@@ -176,7 +176,7 @@ async fn signs(
     uuid: &str,
     sign: Sign,
 ) -> Result<(), Error> {
-    change(tools, event, |held| {
+    let held = change(tools, event, |held| {
         let session = &held.session;
         let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
         let course = occurrence::course(session.status, &occurrences);
@@ -193,23 +193,28 @@ async fn signs(
         (next != *session).then_some(next)
     })
     .await?;
-    if matches!(sign, Sign::Running(_)) {
-        known_live.remember(event);
+    if let Sign::Running(at) = sign {
+        let known = held
+            .as_ref()
+            .and_then(|class| class.occurrences.iter().find(|occurrence| occurrence.uuid == uuid));
+        // A meeting without a class will have none a moment later either.
+        known_live.remember(event, known.map_or(at, |occurrence| occurrence.started_at));
     }
     Ok(())
 }
 
-/// Stores what `decide` makes of the class; decides anew when other events were quicker.
+/// Stores what `decide` makes of the class, and answers the class as it is then; decides anew when other events were
+/// quicker. `None` when no class is meant.
 async fn change(
     tools: &Tools,
     event: &ZoomEvent,
     decide: impl Fn(&Held) -> Option<Session>,
-) -> Result<(), Error> {
+) -> Result<Option<Session>, Error> {
     for _ in 0..ROUNDS {
-        let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-        let Some(next) = decide(&held) else { return Ok(()) };
+        let Some(held) = class_of(tools, event).await? else { return Ok(None) };
+        let Some(next) = decide(&held) else { return Ok(Some(held.session)) };
         match tools.store.commit_one(sessions::follow_meeting(&next, held.meeting_revision)).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Some(next)),
             Err(CommitError::Refused(_)) => {
                 tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
                     .await;
@@ -236,7 +241,16 @@ async fn drifts(tools: &Tools, event: &ZoomEvent, now: Timestamp) -> Result<(), 
         let drift = drift::drift(session, heard.iter().map(|kept| (kept.at, &kept.event.says)));
         (open && !edited && drift != session.drift).then(|| Session { drift, ..session.clone() })
     })
-    .await
+    .await?;
+    Ok(())
+}
+
+/// What was refused because something later is known is done.
+fn unless_later(stored: Result<(), CommitError>) -> Result<(), Error> {
+    match stored {
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Keeps what Zoom tells of recorded files. Where to watch them must be an https address of Zoom's own.
@@ -245,6 +259,7 @@ async fn describe(
     event: &ZoomEvent,
     passcode: Option<&str>,
     files: &[RecordingFile],
+    at: Timestamp,
 ) -> Result<(), Error> {
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let id = &held.session.id;
@@ -260,8 +275,9 @@ async fn describe(
             starts_at: file.starts_at,
             ends_at: file.ends_at,
             size_bytes: file.size_bytes,
+            running: event.uuid.clone(),
         };
-        tools.store.commit_one(recordings::describe(id, &recording)).await?;
+        unless_later(tools.store.commit_one(recordings::describe(id, &recording, at)).await)?;
     }
     tracing::info!(event = "recording.described", session_id = %id, files = files.len());
     Ok(())

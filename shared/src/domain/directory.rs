@@ -48,6 +48,9 @@ pub enum Statement {
     Settings(super::plan::Settings),
 }
 
+/// What somebody is called, where they were, after they were forgotten.
+pub const ERASED_NAME: &str = "(erased)";
+
 /// The zone that a class gets when its trainer names none.
 #[derive(Clone, Debug)]
 pub struct DefaultZone(pub Zone);

@@ -202,6 +202,10 @@ fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
         Err(_) => {
             let local: civil::DateTime =
                 text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
+            // A date alone would be read as midnight, when hardly a class begins.
+            if !text.contains(':') {
+                return Err("must have a time of day".to_owned());
+            }
             zone.instant(local).ok_or_else(|| {
                 format!("does not exist in {zone}: the clocks are put forward then")
             })?
@@ -334,6 +338,7 @@ mod tests {
             (json!({"starts_at": NOW}), "starts_at"),
             (json!({"starts_at": "2026-11-20T09:00:00Z"}), "starts_at"),
             (json!({"starts_at": "tomorrow"}), "starts_at"),
+            (json!({"starts_at": "2026-12-01"}), "starts_at"),
             (json!({"starts_at": "2029-01-01T00:00:00Z"}), "starts_at"),
             (json!({"starts_at": "2027-03-28T02:30:00"}), "starts_at"),
             (json!({"timezone": "Mars/Olympus"}), "timezone"),

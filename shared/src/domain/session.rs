@@ -116,6 +116,17 @@ impl Session {
         caller.role == Role::Trainer && caller.id == self.trainer
     }
 
+    /// Refuses what only the Zoom account can do that hosts the class, when its trainer has connected another since.
+    pub fn hosted_by(&self, account: &str) -> Result<(), Refusal> {
+        match &self.meeting.account {
+            Some(own) if own != account => Err(Refusal::Conflict(
+                "the class's meeting belongs to a Zoom account that is not connected any more; connect that account \
+                 again, or cancel the class and schedule it anew",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses to those who do not own the class, in the words that hide whether there is one.
     pub fn owned_by(&self, caller: &Caller) -> Result<(), Refusal> {
         if self.is_owned_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }

@@ -17,7 +17,6 @@ use crate::app::{Tools, directory};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
-use crate::domain::directory::Statement;
 use crate::domain::plan::Settings;
 use crate::http;
 use crate::random::Random;
@@ -63,7 +62,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         }
         ("PUT", "/v1/directory/settings") => {
             let settings: Settings = http::json(&request)?;
-            directory::tell(&deps.tools, Statement::Settings(settings.clone())).await?;
+            directory::tell(&deps.tools, statement::settings(settings.clone())?).await?;
             Reply::ok(&settings)
         }
         ("PUT", path) => {

@@ -11,7 +11,7 @@ use super::edge::{Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::Tools;
-use crate::app::session_save::{Create, Edit, create, edit, trainer_of};
+use crate::app::session_save::{Again, Create, Edit, create, edit, made_before, trainer_of};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
@@ -62,19 +62,28 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     if route.method == "POST" {
         let said: Value = http::json(&request)?;
         let body_hash = http::fingerprint(&said);
-        let mut body: SaveBody = http::json(&request)?;
+        let mut body: SaveBody = http::parse_value(said)?;
         let on_behalf_of = trainer_id(body.trainer_id.take())?;
         let source = source(caller.role, body.source.take())?;
-        let request = Create {
-            trainer: trainer_of(&caller, on_behalf_of)?,
-            source,
-            draft: Draft::check(body, &deps.default_zone, now)?,
-            key: http::idempotency_key(&request)?,
-            body_hash,
+        let trainer = trainer_of(&caller, on_behalf_of)?;
+        let key = http::idempotency_key(&request)?;
+        let draft = match Draft::check(body, &deps.default_zone, now) {
+            Ok(draft) => draft,
+            Err(refusal) => {
+                let again = key.as_deref().map(|key| Again {
+                    trainer: &trainer,
+                    key,
+                    body_hash: &body_hash,
+                });
+                return match before(deps, again).await? {
+                    Some(made) => created(deps, &made).await,
+                    None => Err(refusal.into()),
+                };
+            }
         };
+        let request = Create { trainer, source, draft, key, body_hash };
         let made = create(&deps.tools, &request, now).await?;
-        let path = format!("/v1/sessions/{}", made.session.id);
-        return Ok(reply(deps, StatusCode::CREATED, &made).await?.with_location(&path));
+        return created(deps, &made).await;
     }
     let session = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
     if caller.role != Role::Trainer {
@@ -85,6 +94,21 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let draft = Draft::check(body, &deps.default_zone, now)?;
     let edited = edit(&deps.tools, &Edit { caller, session, draft, seen }, now).await?;
     reply(deps, StatusCode::OK, &edited).await
+}
+
+async fn before(
+    deps: &Deps,
+    again: Option<Again<'_>>,
+) -> Result<Option<SessionWithInvitees>, Failure> {
+    match again {
+        Some(again) => Ok(made_before(&deps.tools, &again).await?),
+        None => Ok(None),
+    }
+}
+
+async fn created(deps: &Deps, made: &SessionWithInvitees) -> Result<Reply, Failure> {
+    let path = format!("/v1/sessions/{}", made.session.id);
+    Ok(reply(deps, StatusCode::CREATED, made).await?.with_location(&path))
 }
 
 async fn reply(

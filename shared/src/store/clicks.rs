@@ -48,4 +48,33 @@ impl Store {
         };
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
+
+    /// Deletes the clicks of somebody, by their id or by one of their addresses; answers how many there were.
+    pub async fn erase_clicks(
+        &self,
+        session: &SessionId,
+        user: &UserId,
+        addresses: &[Email],
+    ) -> Result<usize, StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(CLICK_PREFIX.to_owned()),
+            ..Range::default()
+        };
+        let mut gone = Vec::new();
+        for item in self.query_all(range).await? {
+            let sk = item.get(attr::SK).and_then(|sk| sk.as_s().ok()).cloned();
+            let click: Click = decode(item)?;
+            let is_theirs = click.user_id == *user
+                || click.email.as_ref().is_some_and(|email| addresses.contains(email));
+            let nonce = sk.as_deref().and_then(|sk| sk.rsplit_once('#'));
+            if let (true, Some((_, nonce))) = (is_theirs, nonce) {
+                let key = Key::Click { session, at: click.at, nonce };
+                gone.push(Action::delete(key, Guard::new()));
+            }
+        }
+        let count = gone.len();
+        self.write_all(gone).await?;
+        Ok(count)
+    }
 }

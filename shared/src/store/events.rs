@@ -9,17 +9,20 @@ use serde_json::Value;
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{EVENT_PREFIX, Key, attr, limit, meeting_partition};
-use super::tx::{Action, Guard, number};
+use super::tx::{Action, Guard, Item, number};
 use super::{Range, Store};
 use crate::crypt::sha256_hex;
 use crate::domain::id::MeetingId;
 use crate::domain::time::fixed;
-use crate::domain::zoom_event::{ZoomEvent, as_kept, shortened};
+use crate::domain::zoom_event::{Presence, Says, ZoomEvent, as_kept, shortened};
 
 /// Hex digits of the hash that tell one event of a moment from another: 64 bits.
 const DIGEST_DIGITS: usize = 16;
 /// Hex digits that stand for a Zoom user in what is kept: enough to tell the people of a meeting apart.
 const PSEUDONYM_DIGITS: usize = 20;
+/// What stays of a participant who is forgotten: which connection came or went, and when. All else may name the person,
+/// even why they left.
+const NAMELESS: [&str; 5] = ["participant_uuid", "user_id", "join_time", "leave_time", "date_time"];
 /// The longest event that is kept whole: an item has at most 400 KB.
 const WHOLE_BYTES: usize = 300 * 1024;
 
@@ -87,6 +90,35 @@ impl Store {
         Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
     }
 
+    /// Puts `name` in the place of whatever names the people meant, in every event of a meeting; answers in how many.
+    pub async fn disguise(
+        &self,
+        meeting: MeetingId,
+        name: &str,
+        is_meant: impl Fn(&Presence) -> bool,
+    ) -> Result<usize, StoreError> {
+        let range = Range {
+            pk: meeting_partition(Some(meeting)),
+            prefix: Some(EVENT_PREFIX.to_owned()),
+            ..Range::default()
+        };
+        let rewritten: Vec<_> = self
+            .query_all(range)
+            .await?
+            .iter()
+            .filter_map(|item| {
+                let rewritten = disguised(item, name, &is_meant)?;
+                let (at, digest) =
+                    item.get(attr::SK)?.as_s().ok()?.strip_prefix(EVENT_PREFIX)?.split_once('#')?;
+                let key = Key::Event { meeting: Some(meeting), at: at.parse().ok()?, digest };
+                Some(Action::put(key, rewritten, Guard::new()))
+            })
+            .collect();
+        let count = rewritten.len();
+        self.write_all(rewritten).await?;
+        Ok(count)
+    }
+
     /// Every event of a meeting that is still kept, by its own time, oldest first.
     pub async fn meeting_events(&self, meeting: MeetingId) -> Result<Vec<Kept>, StoreError> {
         let range = Range {
@@ -98,8 +130,25 @@ impl Store {
     }
 }
 
+/// An event's item with `name` in the place of whatever names its participant; `None` when they are not meant.
+fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&Presence) -> bool) -> Option<Item> {
+    let stored: Stored = decode(item.clone()).ok()?;
+    let mut body: Value = serde_json::from_str(&stored.raw).ok()?;
+    match ZoomEvent::read(&body)?.says {
+        Says::Joined(presence) | Says::Left(presence) if is_meant(&presence) => {}
+        _ => return None,
+    }
+    let participant = body["payload"]["object"]["participant"].as_object_mut()?;
+    participant.retain(|field, _| NAMELESS.contains(&field.as_str()));
+    participant.insert("user_name".to_owned(), Value::from(name));
+    let mut rewritten = encode(&Stored { raw: body.to_string(), ..stored });
+    let kept = [attr::PK, attr::SK, attr::TTL].into_iter();
+    rewritten.extend(kept.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))));
+    Some(rewritten)
+}
+
 /// An item as an event. One that cannot be read is passed over, with a line in the log.
-pub(super) fn read(item: super::tx::Item) -> Option<Kept> {
+pub(super) fn read(item: Item) -> Option<Kept> {
     let stored: Stored = decode(item)
         .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
         .ok()?;

@@ -70,6 +70,13 @@ pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestam
     Action::update(Key::Intent(&intent.session_id), changes, guard)
 }
 
+/// Lets an attempt's time run out at once: it has ended without knowing what Zoom made of its call, and whoever asks
+/// next should look rather than wait.
+pub fn give_back(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
+    let changes = Changes::new().set(attr::ATTEMPT_UNTIL, text(fixed(now)));
+    Action::update(Key::Intent(session), changes, Guard::new().equals(attr::ATTEMPT, text(attempt)))
+}
+
 /// Ends the intent, with the class stored or given up; refused when another attempt has it by now.
 pub fn finish(session: &SessionId, attempt: &str) -> Action {
     Action::delete(Key::Intent(session), Guard::new().equals(attr::ATTEMPT, text(attempt)))

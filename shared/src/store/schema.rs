@@ -77,6 +77,8 @@ pub mod attr {
     // Of a recording.
     pub const STATE: &str = "state";
     pub const STATE_AT: &str = "state_at";
+    pub const DESCRIBED_AT: &str = "described_at";
+    pub const ALL_OF: &str = "all_of";
 
     // Of a ruling.
     pub const REVISION: &str = "revision";
@@ -137,6 +139,8 @@ pub mod limit {
     pub const CLICK_TTL_DAYS: i64 = 90;
     /// Days that a notice is shown: a term is about as long, and what is older nobody looks for.
     pub const NOTICE_TTL_DAYS: i64 = 90;
+    /// DynamoDB: an item whose time is over is deleted within a few days of it.
+    pub const LATE_DELETION_DAYS: i64 = 3;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
 }

@@ -71,6 +71,29 @@ pub async fn create(
     Err(Error::busy("the class is being made by another request that does not come to an end"))
 }
 
+/// The class that the same request made before, if it did. For a request that would be refused today: what was right
+/// when it was asked for first, as a start that lay in the future, is still what its repeat means.
+pub async fn made_before(
+    tools: &Tools,
+    request: &Again<'_>,
+) -> Result<Option<SessionWithInvitees>, Error> {
+    let id = derived_id(request.trainer, request.key);
+    match tools.store.session(&id).await? {
+        Some(held) if held.created_from.as_deref() == Some(request.body_hash) => {
+            Ok(Some(with_invitees(tools, held.session).await?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What tells a repeated request.
+#[derive(Clone, Copy, Debug)]
+pub struct Again<'a> {
+    pub trainer: &'a UserId,
+    pub key: &'a str,
+    pub body_hash: &'a str,
+}
+
 enum Outcome {
     Made(Box<Session>),
     There(Box<Held>),
@@ -79,10 +102,16 @@ enum Outcome {
 
 /// Derived from the key, so that every retry means the same class; drawn where there is no key.
 fn session_id(tools: &Tools, request: &Create) -> SessionId {
-    let Some(key) = &request.key else { return SessionId::from_bytes(tools.random.bytes()) };
+    match &request.key {
+        Some(key) => derived_id(&request.trainer, key),
+        None => SessionId::from_bytes(tools.random.bytes()),
+    }
+}
+
+fn derived_id(trainer: &UserId, key: &str) -> SessionId {
     let hash = Sha256::new()
         .chain_update("session\0")
-        .chain_update(request.trainer.as_str())
+        .chain_update(trainer.as_str())
         .chain_update("\0")
         .chain_update(key)
         .finalize();
@@ -100,11 +129,15 @@ async fn existing(
     if held.created_from.as_ref() != Some(&request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
     }
-    let invitees = match held.session.audience.list() {
-        Some(list) => tools.store.invitees(&held.session.id, list).await?,
+    with_invitees(tools, held.session).await
+}
+
+async fn with_invitees(tools: &Tools, session: Session) -> Result<SessionWithInvitees, Error> {
+    let invitees = match session.audience.list() {
+        Some(list) => tools.store.invitees(&session.id, list).await?,
         None => Vec::new(),
     };
-    Ok(SessionWithInvitees { session: held.session, invitees })
+    Ok(SessionWithInvitees { session, invitees })
 }
 
 /// Waits for the request that has the class in hand. `None` when that one failed, or died.
@@ -337,14 +370,27 @@ impl Reserved {
                 tracing::warn!(event = "zoom.create_unknown", session_id = %self.session, what);
                 match self.adopt(zoom, plan).await {
                     Ok(Some(found)) => Ok(found),
-                    // Not there, or not yet: the intent stays, and the next attempt or the sweep looks again.
-                    Ok(None) | Err(_) => Err(Error::ZoomUnavailable { what }),
+                    // Not there, or not yet: the intent stays, and the next attempt or the sweep looks again. Should the
+                    // meeting come after the next attempt has made another, the repair finds it and deletes it.
+                    Ok(None) | Err(_) => {
+                        self.give_back(tools).await;
+                        Err(Error::ZoomUnavailable { what })
+                    }
                 }
             }
             Err(MeetingError::Other(error)) => {
                 self.abandon(tools, true).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Lets the next attempt begin at once.
+    async fn give_back(&self, tools: &Tools) {
+        let now = tools.clock.now();
+        let given = tools.store.commit_one(intents::give_back(&self.session, &self.attempt, now));
+        if let Err(error) = given.await {
+            tracing::warn!(event = "session.intent_left", session_id = %self.session, %error);
         }
     }
 

@@ -158,6 +158,7 @@ async fn attempt(
         return Err(read.limits.month_is_full().into());
     }
     let ready = tools.fresh(&request.caller.id, read.connection.clone()).await?;
+    held.session.hosted_by(&ready.connection.zoom_user.account_id)?;
     needs_scope(&ready.connection.scopes, "meeting:update:meeting")?;
     let holder = tools.holder();
     let until = attempt_until(now);

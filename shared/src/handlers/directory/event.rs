@@ -88,7 +88,7 @@ fn said(kind: &str, mut detail: Map<String, Value>) -> Result<Option<Statement>,
         )?,
         "UserUpserted" => statement::user(&text(&mut detail, "id")?, body(detail)?)?,
         "UserDeleted" => statement::no_user(&text(&mut detail, "id")?)?,
-        "SettingsUpdated" => Statement::Settings(body::<Settings>(detail)?),
+        "SettingsUpdated" => statement::settings(body::<Settings>(detail)?)?,
         _ => return Ok(None),
     };
     Ok(Some(statement))

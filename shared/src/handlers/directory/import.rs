@@ -85,7 +85,7 @@ fn one(mut line: Map<String, Value>) -> Result<Statement, Refusal> {
         }
         ("user", false) => statement::user(&text(&mut line, "id")?, body(line)?),
         ("user", true) => statement::no_user(&text(&mut line, "id")?),
-        ("settings", false) => body::<Settings>(line).map(Statement::Settings),
+        ("settings", false) => statement::settings(body::<Settings>(line)?),
         _ => Err(Refusal::field("type", "must be course, enrollment, user or settings")),
     }
 }
@@ -99,11 +99,7 @@ pub(super) fn text(line: &mut Map<String, Value>, name: &str) -> Result<String, 
 }
 
 pub(super) fn body<T: DeserializeOwned>(line: Map<String, Value>) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(Value::Object(line)).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "line".to_owned() } else { path };
-        Refusal::field(&field, error.into_inner())
-    })
+    crate::http::parse_value(Value::Object(line))
 }
 
 #[cfg(test)]

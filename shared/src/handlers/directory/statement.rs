@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::domain::directory::{Course, Enrollment, Statement, User};
 use crate::domain::id::{CourseId, UserId};
+use crate::domain::plan::Settings;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName, Title};
 
@@ -39,6 +40,11 @@ pub(super) struct UserBody {
     plan: Option<String>,
     locale: Option<String>,
 }
+
+/// Settings are one item, of which DynamoDB takes 400 KB: this many ids of 128 bytes and plans with long names are
+/// two thirds of that.
+const PILOT_LIMIT: usize = 2_000;
+const PLANS_LIMIT: usize = 100;
 
 fn field<T, E: ToString>(name: &str, result: Result<T, E>) -> Result<T, Refusal> {
     result.map_err(|error| Refusal::field(name, error))
@@ -101,6 +107,19 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<Statement, Refusal> {
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
         locale: body.locale.map(|locale| word("locale", locale)).transpose()?,
     }))
+}
+
+pub(super) fn settings(settings: Settings) -> Result<Statement, Refusal> {
+    if settings.plans.len() > PLANS_LIMIT {
+        return Err(Refusal::field("plans", format!("must be at most {PLANS_LIMIT}")));
+    }
+    for name in settings.plans.keys() {
+        word("plans", name.clone())?;
+    }
+    if settings.pilot_trainer_ids.as_ref().is_some_and(|pilot| pilot.len() > PILOT_LIMIT) {
+        return Err(Refusal::field("pilot_trainer_ids", format!("must be at most {PILOT_LIMIT}")));
+    }
+    Ok(Statement::Settings(settings))
 }
 
 pub(super) fn no_user(id: &str) -> Result<Statement, Refusal> {

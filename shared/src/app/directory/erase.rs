@@ -1,0 +1,158 @@
+//! Forgetting a person.
+//!
+//! Found by what leads to it, since nothing is scanned: the courses they are in and the addresses that they are known
+//! by lead to classes, and a class to its clicks and to what Zoom said of its meeting. So what leads to the rest goes
+//! last, and an erasing that was cut off can be run again.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+
+use super::forget_email;
+use crate::app::error::Error;
+use crate::app::{Tools, disconnect, join};
+use crate::domain::directory::ERASED_NAME;
+use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::session::Session;
+use crate::domain::text::Email;
+use crate::domain::zoom_event::Presence;
+use crate::store::directory as items;
+use crate::store::preferences;
+use crate::store::schema::limit;
+use crate::store::sessions::{Narrow, Place};
+
+/// Classes that are gone through at once: each is two queries.
+const CLASSES_AT_ONCE: usize = 16;
+/// Classes read in one request.
+const PAGE: usize = 100;
+
+/// Somebody to be forgotten.
+struct Person {
+    id: UserId,
+    /// Every address that the platform knows them by.
+    addresses: Vec<Email>,
+    /// What Zoom's events name them by.
+    /// Unknown where the Meeting SDK was never set up, and then no event has one.
+    customer_key: Option<String>,
+}
+
+impl Person {
+    /// Whether it is them who came or went in a class.
+    fn is(&self, presence: &Presence, class: &Session) -> bool {
+        (presence.customer_key.is_some() && presence.customer_key == self.customer_key)
+            || presence.email.as_ref().is_some_and(|email| self.addresses.contains(email))
+            || (presence.is_host && class.trainer == self.id)
+    }
+}
+
+/// Forgets a person: their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, their
+/// address wherever a class invited it, what they were told and wanted to be told, their places in courses, and their
+/// entry.
+pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
+    let user = tools.store.user(id).await?;
+    let enrollments = tools.store.enrollments(id).await?;
+    let mut addresses: Vec<Email> =
+        enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
+    if let Some(user) = user {
+        forget_email(tools, &user.email, id).await?;
+        addresses.push(user.email);
+    }
+    addresses.sort();
+    addresses.dedup();
+    disconnect::disconnect(tools, id).await?;
+    let now = tools.clock.now();
+    let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
+    let person = Person { id: id.clone(), addresses, customer_key };
+    let mut classes = BTreeMap::new();
+    for enrollment in &enrollments {
+        collect(tools, Of::Course(&enrollment.course), now, &mut classes).await?;
+    }
+    collect(tools, Of::Trainer(id), now, &mut classes).await?;
+    let mut invited = Vec::new();
+    for address in &person.addresses {
+        let of_address = tools.store.invitations(address, remembered_since(now), Timestamp::MAX);
+        invited.extend(of_address.await?.into_iter().map(|invitation| invitation.session));
+    }
+    for class in tools.store.sessions(&invited).await? {
+        classes.insert(class.id.clone(), class);
+    }
+    let mut forgetting = Vec::with_capacity(classes.len());
+    for class in classes.values() {
+        forgetting.push(forget_in(tools, class, &person));
+    }
+    let traces: Vec<usize> =
+        stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
+    let mut invitations = 0;
+    for address in &person.addresses {
+        invitations += tools.store.erase_invitee(address).await?;
+    }
+    let mut gone: Vec<_> =
+        enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
+    gone.push(preferences::delete(id));
+    gone.push(items::delete_user(id));
+    let notices = tools.store.erase_notices(id).await?;
+    tools.store.put_all(gone).await?;
+    tracing::info!(
+        event = "directory.user_erased",
+        enrollments = enrollments.len(),
+        invitations,
+        notices,
+        classes = classes.len(),
+        traces = traces.iter().sum::<usize>()
+    );
+    Ok(())
+}
+
+/// Classes before this left nothing that names anybody: clicks and events have run out.
+fn remembered_since(now: Timestamp) -> Timestamp {
+    let days = limit::EVENT_TTL_DAYS.max(limit::CLICK_TTL_DAYS) + limit::LATE_DELETION_DAYS;
+    now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now)
+}
+
+/// Whose classes.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Course(&'a CourseId),
+    Trainer(&'a UserId),
+}
+
+async fn collect(
+    tools: &Tools,
+    of: Of<'_>,
+    now: Timestamp,
+    classes: &mut BTreeMap<SessionId, Session>,
+) -> Result<(), Error> {
+    let narrow = Narrow { from: Some(remembered_since(now)), ..Narrow::default() };
+    let mut after: Option<Place> = None;
+    loop {
+        let behind = after.as_ref();
+        let (page, next) = match of {
+            Of::Course(id) => {
+                tools.store.sessions_of_course(id, None, &narrow, behind, PAGE).await?
+            }
+            Of::Trainer(id) => tools.store.sessions_of_trainer(id, &narrow, behind, PAGE).await?,
+        };
+        classes.extend(page.into_iter().map(|class| (class.id.clone(), class)));
+        match next {
+            Some(place) => after = Some(place),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Takes a person's traces out of one class; answers how many there were. That somebody was there, and when, stays:
+/// it is part of what others were taught.
+async fn forget_in(tools: &Tools, class: &Session, person: &Person) -> Result<usize, Error> {
+    let clicks = tools.store.erase_clicks(&class.id, &person.id, &person.addresses).await?;
+    let events = match class.meeting.id {
+        Some(meeting) => {
+            tools
+                .store
+                .disguise(meeting, ERASED_NAME, |presence| person.is(presence, class))
+                .await?
+        }
+        None => 0,
+    };
+    Ok(clicks + events)
+}

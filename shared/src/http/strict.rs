@@ -1,0 +1,175 @@
+//! JSON bodies, read strictly and refused in plain words.
+//!
+//! Serde takes a list for an object, field by field in their order, which nobody means who sends one; and what it says of
+//! a wrong value is for the author of a `struct`. So a body is parsed first, and then read by this.
+
+use std::fmt;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
+use serde_json::Value;
+
+/// A JSON value that reads an object only from an object.
+#[derive(Debug)]
+pub(super) struct Strict(pub(super) Value);
+
+/// What is wrong with a value, in words for whoever sent it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// A field of the object at this place is not there.
+    Missing(&'static str),
+    Value(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(_) => f.write_str("is required"),
+            Self::Value(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Value(message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::Value(format!("must be {}", wanted(&expected.to_string())))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        match wanted(&expected.to_string()) {
+            WHOLE_NUMBER => Self::Value("is out of range".to_owned()),
+            other => Self::Value(format!("must be {other}")),
+        }
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::Value(format!("must be one of {}", expected.join(", ")))
+    }
+
+    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
+        Self::Value("is not a field of this object".to_owned())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Missing(field)
+    }
+}
+
+const WHOLE_NUMBER: &str = "a whole number";
+
+/// Serde's name for what it wanted, in JSON's words.
+fn wanted(serdes: &str) -> &str {
+    match serdes {
+        "a boolean" => "true or false",
+        "a string" | "string or map" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "f32" | "f64" => "a number",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE_NUMBER,
+        shape if shape.starts_with("struct ") => "an object",
+        shape if shape.starts_with("enum ") || shape.starts_with("variant ") => "one of its words",
+        other => other,
+    }
+}
+
+fn kind(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(is) => Unexpected::Bool(*is),
+        Value::Number(_) => Unexpected::Other("number"),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Wrong> for Strict {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Strict {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(is) => visitor.visit_bool(is),
+            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (None, Some(number), _) => visitor.visit_i64(number),
+                (None, None, Some(number)) => visitor.visit_f64(number),
+                (None, None, None) => Err(Wrong::Value("is out of range".to_owned())),
+            },
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) => {
+                let mut items = SeqDeserializer::new(items.into_iter().map(Strict));
+                let value = visitor.visit_seq(&mut items)?;
+                items.end()?;
+                Ok(value)
+            }
+            Value::Object(fields) => {
+                let fields = fields.into_iter().map(|(name, value)| (name, Strict(value)));
+                let mut fields = MapDeserializer::new(fields);
+                let value = visitor.visit_map(&mut fields)?;
+                fields.end()?;
+                Ok(value)
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            value => visitor.visit_some(Self(value)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        if self.0.is_object() {
+            self.deserialize_any(visitor)
+        } else {
+            Err(de::Error::invalid_type(kind(&self.0), &visitor))
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::String(word) => {
+                visitor.visit_enum(IntoDeserializer::<Wrong>::into_deserializer(word))
+            }
+            _ => Err(de::Error::unknown_variant("", variants)),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        unit unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
