@@ -1,0 +1,175 @@
+/**
+ * One lesson through the client, against `cargo local`: what a trainer's page, a student's page and the platform's back end
+ * call, in the order in which they do. Ends with an error at the first answer that is not as it should be.
+ */
+import { answer, idempotencyKey, liveClasses, ProblemError, type Schemas } from "../src/index.js";
+
+declare const process: { argv: string[]; exitCode: number };
+declare const console: { log(text: string): void; error(text: unknown): void };
+
+const base = process.argv[2] ?? "http://localhost:4000";
+
+/** What only the local stack has. */
+async function local(path: string, body: object = {}): Promise<any> {
+  const response = await fetch(base + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  const text = await response.text();
+  return text ? JSON.parse(text) : undefined;
+}
+
+/** A client for one person, with a token of the stack's own issuer. */
+function as(person: { sub: string; role: string; email?: string; name?: string }) {
+  return liveClasses({ baseUrl: base, token: async () => (await local("/local/tokens", person)).token });
+}
+
+const trainer = as({ sub: "trainer-1", role: "trainer", email: "trainer@example.test", name: "Tara" });
+const student = as({ sub: "student-1", role: "student", email: "student1@example.test", name: "Sam" });
+const platform = as({ sub: "platform", role: "service" });
+
+function told(what: string, detail: unknown) {
+  console.log(`${what.padEnd(34)}${String(detail)}`);
+}
+
+/** The code of the problem that a call ends with. */
+async function refusal(call: Promise<unknown>): Promise<ProblemError> {
+  const error = await call.then(() => undefined, (error: unknown) => error);
+  if (error instanceof ProblemError) return error;
+  throw error ?? new Error("it was not refused");
+}
+
+async function directory() {
+  await answer(platform.PUT("/v1/directory/courses/{id}", {
+    params: { path: { id: "course-2" } },
+    body: { title: "Geometry", trainer_id: "trainer-1" },
+  }));
+  await answer(platform.PUT("/v1/directory/courses/{id}/enrollments/{user_id}", {
+    params: { path: { id: "course-2", user_id: "student-1" } },
+    body: { email: "student1@example.test", name: "Sam Student" },
+  }));
+  const lines = ['{"type":"user","id":"trainer-1","email":"trainer@example.test","name":"Tara","role":"trainer","plan":"pro"}'];
+  const outcome = await answer(platform.POST("/v1/directory/import", {
+    body: lines.join("\n"),
+    bodySerializer: (text) => text,
+    headers: { "content-type": "application/x-ndjson" },
+  }));
+  told("The directory took in", `${outcome.accepted} line, refused ${outcome.rejected.length}`);
+}
+
+async function connect() {
+  const begun = await answer(trainer.POST("/v1/zoom/authorize", { body: { redirect_uri: `${base}/callback` } }));
+  // The browser's part: the consent page sends it back with a code and the state.
+  const page = await fetch(begun.authorize_url, {
+    method: "POST",
+    redirect: "manual",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: "decision=allow&account=app",
+  });
+  const back = new URL(page.headers.get("location") ?? "").searchParams;
+  const connection = await answer(trainer.POST("/v1/zoom/connect", {
+    body: { code: back.get("code") ?? "", state: back.get("state") ?? "" },
+  }));
+  told("Zoom is", connection.status);
+}
+
+async function schedule(): Promise<Schemas["OwnerSession"]> {
+  const start = new Date(Date.now() + 5 * 60_000).toISOString();
+  const body: Schemas["CreateSession"] = {
+    title: "Triangles", audience_type: "course", course_id: "course-2",
+    starts_at: start, timezone: "Europe/Berlin", duration_minutes: 60,
+  };
+  const key = { header: { "Idempotency-Key": idempotencyKey() } };
+  const made = await answer(trainer.POST("/v1/sessions", { params: key, body }));
+  const again = await answer(trainer.POST("/v1/sessions", { params: key, body }));
+  told("A second click makes", again.id === made.id ? "the same class" : "another class, which is wrong");
+  const wrong = await refusal(answer(trainer.POST("/v1/sessions", { body: { ...body, duration_minutes: 5 } })));
+  told("Five minutes are refused", `${wrong.code}: ${wrong.of("duration_minutes")}`);
+
+  const edited = await answer(trainer.PUT("/v1/sessions/{id}", {
+    params: { path: { id: made.id }, header: { "If-Match": `"${made.version}"` } },
+    body: { ...body, title: "Triangles and circles" },
+  }));
+  const stale = await refusal(answer(trainer.PUT("/v1/sessions/{id}", {
+    params: { path: { id: made.id }, header: { "If-Match": `"${made.version}"` } },
+    body,
+  })));
+  told("An edit of an old version", stale.code);
+  const list = await answer(trainer.GET("/v1/sessions", { params: { query: { status: "scheduled", limit: 50 } } }));
+  told("The trainer's list has it", list.items.some((session) => session.id === edited.id));
+  return edited;
+}
+
+async function teach(session: Schemas["OwnerSession"]) {
+  const path = { id: session.id };
+  const mine = await answer(student.GET("/v1/me/sessions"));
+  told("The student sees", mine.items.map((item) => `${item.title} (${item.join.state})`).join(", "));
+  const host = await answer(trainer.POST("/v1/sessions/{id}/join", { params: { path } }));
+  told("The trainer starts as", host.provider === "zoom" && host.role === 1 ? "host, with a ZAK" : "somebody else");
+  await local(`/zoom/sim/meetings/${session.meeting?.id}/start`);
+  const pass = await answer(student.POST("/v1/sessions/{id}/join", { params: { path } }));
+  if (pass.provider !== "zoom") throw new Error("it is a class at Zoom");
+  told("The student joins by", pass.mode);
+  await local(`/zoom/sim/meetings/${session.meeting?.id}/join`, { name: "Sam", customer_key: pass.customer_key });
+  const live = await answer(student.GET("/v1/sessions/{id}", { params: { path } }));
+  told("The class is", live.status);
+}
+
+async function afterwards(session: Schemas["OwnerSession"]) {
+  const path = { id: session.id };
+  await local(`/zoom/sim/meetings/${session.meeting?.id}/end`);
+  await local(`/zoom/sim/meetings/${session.meeting?.id}/recording`);
+  // The route answers CSV as well, where that is asked for.
+  const report = (await answer(trainer.GET("/v1/sessions/{id}/attendance", { params: { path } }))) as Schemas["AttendanceReport"];
+  told("Expected and there", `${report.expected}, ${report.attendees.length}`);
+  const row = report.attendees[0];
+  if (row) {
+    const ruled = await answer(trainer.PUT("/v1/sessions/{id}/attendance/{attendee_id}", {
+      params: { path: { ...path, attendee_id: row.attendee_id } },
+      body: { present: true, reason: "Was in the room." },
+    }));
+    told("Decided by hand", ruled.present_by);
+  }
+  const audit = await answer(trainer.GET("/v1/sessions/{id}/attendance/audit", { params: { path } }));
+  told("The trail has", `${audit.items.length} entry`);
+  const csv = await answer(trainer.GET("/v1/sessions/{id}/attendance", {
+    params: { path, query: { format: "csv" } },
+    parseAs: "text",
+  }));
+  told("As CSV", `${String(csv).split("\r\n").length - 2} row`);
+  const recordings = await answer(student.GET("/v1/sessions/{id}/recordings", { params: { path } }));
+  told("Recordings", recordings.items.length);
+  const timeline = await answer(trainer.GET("/v1/sessions/{id}/timeline", { params: { path } }));
+  told("The timeline tells of", timeline.items.map((entry) => entry.kind).reverse().join(", "));
+}
+
+async function cancel() {
+  const made = await answer(trainer.POST("/v1/sessions", {
+    body: {
+      title: "Geometry, the week after", audience_type: "invitees", invitees: [{ email: "guest@example.test" }],
+      starts_at: new Date(Date.now() + 7 * 86_400_000).toISOString(), duration_minutes: 45,
+    },
+  }));
+  const cancelled = await answer(trainer.POST("/v1/sessions/{id}/cancel", {
+    params: { path: { id: made.id } },
+    body: { reason: "The fire alarm." },
+  }));
+  told("Another one is", cancelled.status);
+  await answer(trainer.DELETE("/v1/zoom/connection"));
+  const connection = await answer(trainer.GET("/v1/zoom/connection"));
+  told("Zoom is", connection.status);
+}
+
+try {
+  await directory();
+  await connect();
+  const session = await schedule();
+  await teach(session);
+  await afterwards(session);
+  await cancel();
+} catch (error) {
+  console.error(error);
+  process.exitCode = 1;
+}
