@@ -55,6 +55,7 @@ pub mod names {
     pub const AWS_ENDPOINT_URL_SECRETS_MANAGER: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
     pub const AWS_ENDPOINT_URL_SESV2: &str = "AWS_ENDPOINT_URL_SESV2";
     pub const AWS_ENDPOINT_URL_SQS: &str = "AWS_ENDPOINT_URL_SQS";
+    pub const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 }
 
 /// What is wrong with the configuration. The name is a variable's, or a field's of the

@@ -21,6 +21,7 @@ mod lesson;
 mod mail;
 mod metrics;
 mod openapi;
+mod price;
 mod reads;
 mod recordings;
 mod repair;

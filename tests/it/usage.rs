@@ -9,8 +9,8 @@ use crate::world::{World, class, course_class};
 
 /// What an action came to.
 #[derive(Debug)]
-struct Cost {
-    action: &'static str,
+pub(crate) struct Cost {
+    pub(crate) action: &'static str,
     dynamodb: u64,
     read: f64,
     write: f64,
@@ -18,8 +18,11 @@ struct Cost {
     zoom: u64,
 }
 
+/// Requests to DynamoDB, read and write units, requests to SQS and calls to Zoom, at most.
+pub(crate) type Budget = (u64, f64, f64, u64, u64);
+
 /// Takes the meter down for what `function` did since the last time.
-fn cost(world: &World, action: &'static str, function: &str) -> Cost {
+pub(crate) fn cost(world: &World, action: &'static str, function: &str) -> Cost {
     let usage = &world.stack.usage;
     let of = |service| usage.service_totals(function, service);
     let table = of(Service::Dynamodb);
@@ -39,13 +42,23 @@ fn cost(world: &World, action: &'static str, function: &str) -> Cost {
     cost
 }
 
-fn print(costs: &[Cost]) {
+/// Prints what was measured, and holds each action to its budget.
+pub(crate) fn hold(costs: &[Cost], budgets: &[Budget]) {
     println!(
         "{:<44} {:>8} {:>6} {:>6} {:>4} {:>5}",
         "action", "DynamoDB", "read", "write", "SQS", "Zoom"
     );
     for Cost { action, dynamodb, read, write, sqs, zoom } in costs {
         println!("{action:<44} {dynamodb:>8} {read:>6} {write:>6} {sqs:>4} {zoom:>5}");
+    }
+    assert_eq!(costs.len(), budgets.len());
+    for (cost, &(dynamodb, read, write, sqs, zoom)) in costs.iter().zip(budgets) {
+        let within = cost.dynamodb <= dynamodb
+            && cost.read <= read
+            && cost.write <= write
+            && cost.sqs <= sqs
+            && cost.zoom <= zoom;
+        assert!(within, "{cost:?}");
     }
 }
 
@@ -111,9 +124,6 @@ async fn each_action_keeps_to_its_budget() {
     world.advance(SignedDuration::from_hours(1));
     world.sweep().await;
     measured("sweep, nothing due, the first of an hour", "reminder-sweep");
-    print(&costs);
-
-    // Requests, read and write units, SQS requests and calls to Zoom at most.
     let budgets = [
         (3, 6.0, 26.0, 1, 1),
         (3, 5.0, 55.0, 1, 1),
@@ -134,13 +144,5 @@ async fn each_action_keeps_to_its_budget() {
         (2, 1.0, 0.0, 0, 0),
         (4, 1.5, 1.0, 0, 0),
     ];
-    assert_eq!(costs.len(), budgets.len());
-    for (cost, (dynamodb, read, write, sqs, zoom)) in costs.iter().zip(budgets) {
-        let within = cost.dynamodb <= dynamodb
-            && cost.read <= read
-            && cost.write <= write
-            && cost.sqs <= sqs
-            && cost.zoom <= zoom;
-        assert!(within, "{cost:?}");
-    }
+    hold(&costs, &budgets);
 }

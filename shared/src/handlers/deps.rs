@@ -26,10 +26,8 @@ pub(super) struct Base {
 impl Base {
     pub(super) fn new(env: &Env, random: &Random) -> Result<Self, ConfigError> {
         let function = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
-        let http = crate::net::http_client(&format!(
-            "live-classes/{}",
-            function.as_deref().unwrap_or("local")
-        ))?;
+        let name = format!("live-classes/{}", function.as_deref().unwrap_or("local"));
+        let http = crate::net::http_client_for(env, &name)?;
         let aws = Aws::new(env, &http)?;
         Ok(Self { env: env.clone(), http, aws, random: random.clone() })
     }
