@@ -119,6 +119,13 @@ impl Verifier {
         Self { settings, jwks }
     }
 
+    /// Reads the issuer's keys ahead, if it has any. What fails is asked for by the first token.
+    pub async fn warm(&self, now: Timestamp) {
+        if let Some(jwks) = &self.jwks {
+            jwks.warm(now).await;
+        }
+    }
+
     /// The claims of the token in an `Authorization` header.
     pub async fn verify(
         &self,

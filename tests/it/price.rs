@@ -2,10 +2,16 @@
 //! and going in dollars.
 
 use jiff::SignedDuration;
+use local::calls::Service::{Dynamodb, Secretsmanager};
+use local::faults::{Fault, Kind};
 use local::usage::Price;
 use serde_json::{Value, json};
+use shared::config::{Env, names};
+use shared::handlers::function::Function;
+use shared::handlers::join;
+use tokio::time::{Duration, Instant};
 
-use crate::direct::{Direct, event};
+use crate::direct::{Direct, environment, event};
 use crate::lesson::{Lesson, Seal};
 use crate::log::Log;
 use crate::look::with;
@@ -166,4 +172,26 @@ async fn a_sweep_with_nothing_due_costs_the_same_however_many_classes_there_are(
     world.sweep().await;
     let hundred = cost(&world, "sweep, 100 classes and nothing due", "reminder-sweep");
     hold(&[none, hundred], &[(2, 1.0, 0.0, 0, 0); 2]);
+}
+
+/// Lambda gives a start ten seconds, and ends a sandbox that takes longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_opens_what_the_first_event_will_use_and_does_not_wait_for_what_hangs() {
+    let world = World::start().await;
+    let name = (names::AWS_LAMBDA_FUNCTION_NAME, "join".to_owned());
+    let env = Env::from_pairs(environment(&world).into_iter().chain([name]));
+    let usage = &world.stack.usage;
+    Function::<join::Deps>::start(&env).await.deps().expect("it lacks nothing");
+    let table = usage.service_totals("join", Dynamodb);
+    assert_eq!((table.calls, usage.service_totals("join", Secretsmanager).calls), (1, 1));
+    assert!((table.read_units - 0.5).abs() < f64::EPSILON, "{table:?}");
+
+    for service in [Dynamodb, Secretsmanager] {
+        let hang = json!({"service": service, "operation": "*", "kind": Kind::Timeout, "times": 9});
+        let hang: Fault = serde_json::from_value(hang).expect("a fault");
+        world.stack.faults.add(hang).expect("a fault that can be");
+    }
+    let begun = Instant::now();
+    Function::<join::Deps>::start(&env).await.deps().expect("it lacks nothing");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }

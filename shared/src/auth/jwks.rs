@@ -102,6 +102,15 @@ impl Jwks {
         answer.unwrap_or_else(|| Err(held.why_not(now)))
     }
 
+    /// Fetches what nobody has asked for yet. That it failed is not held against the first who asks.
+    pub(super) async fn warm(&self, now: Timestamp) {
+        let _turn = self.turn.lock().await;
+        let held = self.held();
+        if held.fetched.is_none() && self.renew(held, now).await.failed.is_some() {
+            *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held::default();
+        }
+    }
+
     /// Fetches, and keeps what was there if that fails.
     async fn renew(&self, mut held: Held, now: Timestamp) -> Held {
         if held.is_within(FRESH, now) {
@@ -236,6 +245,20 @@ mod tests {
     }
 
     const HOUR: i64 = 3600;
+
+    #[tokio::test]
+    async fn what_was_read_ahead_is_not_fetched_again_and_a_failure_is_not_held_against_who_asks() {
+        let world = world(Answer::status(503));
+        let now = Timestamp::UNIX_EPOCH;
+        world.jwks.warm(now).await;
+        *world.answer.lock().unwrap() = keys(&["a"]);
+        let ask = || world.jwks.key(Some("a"), Algorithm::EdDSA, now);
+        ask().await.unwrap();
+        assert_eq!(world.server.requests().len(), 2);
+        world.jwks.warm(now).await;
+        ask().await.unwrap();
+        assert_eq!(world.server.requests().len(), 2);
+    }
 
     #[tokio::test]
     async fn a_set_is_fetched_once_and_again_when_it_is_old() {

@@ -54,7 +54,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.clock.now()).await;
+        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Serialize};
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::edge::{Failure, Gate, Reply, route};
 use super::function::{self, Function};
 use crate::app::{Tools, connect};
@@ -41,7 +41,8 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
+            .await;
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::edge::Gate;
 use crate::app::Tools;
 use crate::aws::Aws;
 use crate::clock::Clock;
@@ -56,6 +59,18 @@ impl Base {
             random: self.random.clone(),
         })
     }
+}
+
+/// What every function does while its sandbox starts, when Lambda gives it a whole processor whatever its memory: it
+/// reads the secret and the issuer's keys, and one item, for the sake of the connection. What is not there by then is
+/// asked for by the first event.
+pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Gate>, now: Timestamp) {
+    let keys = async {
+        if let Some(gate) = gate {
+            gate.warm(now).await;
+        }
+    };
+    let _ = tokio::join!(secrets.get(now), store.warm(), keys);
 }
 
 /// The longest that a door may be open before or after a class: beyond a day it would be another day's.

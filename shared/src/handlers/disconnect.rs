@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lambda_http::{Body, Request, Response};
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::edge::{Failure, Gate, Reply, route};
 use super::function::{self, Function};
 use crate::app::{Tools, disconnect};
@@ -30,7 +30,8 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
+            .await;
     }
 }
 

@@ -152,6 +152,11 @@ impl Gate {
         Ok(Self { verifier: Verifier::new(AuthSettings::read(env)?, http), secrets })
     }
 
+    /// Reads the issuer's keys ahead.
+    pub async fn warm(&self, now: Timestamp) {
+        self.verifier.warm(now).await;
+    }
+
     /// The caller, if the token is good and names a role that we know.
     pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, Failure> {
         let secrets = self.secrets.get(now).await?;

@@ -1,5 +1,7 @@
 //! A function as its `main` holds it: what it works with, or the setting that it lacks.
 
+use std::time::Duration;
+
 use lambda_http::{Body, Request, Response};
 
 use super::edge::{self, Failure, Reply};
@@ -7,12 +9,17 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
 
+/// For all that is read ahead: more than any of it takes on a good day, and so little under the 10 s that Lambda gives a
+/// start that a service which hangs delays the first event and does not end the sandbox.
+const WARM_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What a handler needs, made once before the first event.
 pub trait Deps: Sized + Send + Sync {
     /// Reads the settings and makes the clients. Nothing is called yet.
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError>;
 
-    /// Reads ahead what the first event will want, while the sandbox starts: what fails is read again then.
+    /// Reads ahead what the first event will want and opens its connections, while the sandbox starts: what fails is
+    /// tried again then.
     fn warm(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -28,7 +35,10 @@ impl<D: Deps> Function<D> {
     pub async fn start(env: &Env) -> Self {
         let function = Self::new(env, Clock::System, &Random::System);
         if let Ok(deps) = &function.deps {
-            deps.warm().await;
+            let warm = tokio::time::timeout(WARM_TIMEOUT, deps.warm()).await;
+            if warm.is_err() {
+                tracing::warn!(event = "start.slow");
+            }
         }
         function
     }

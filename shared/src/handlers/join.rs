@@ -47,7 +47,8 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
+            .await;
     }
 }
 

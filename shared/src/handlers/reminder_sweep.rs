@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::function::{self, Function};
 use crate::app::Tools;
 use crate::app::error::Error;
@@ -27,7 +27,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, None, self.tools.clock.now()).await;
     }
 }
 

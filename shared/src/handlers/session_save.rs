@@ -6,7 +6,7 @@ use ::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use serde_json::Value;
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::edge::{Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::session_view;
@@ -47,7 +47,8 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
+            .await;
     }
 }
 

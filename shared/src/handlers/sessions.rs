@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lambda_http::{Body, Request, Response};
 use serde::Serialize;
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::edge::{Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::{recording_view, session_view};
@@ -62,7 +62,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.clock.now()).await;
+        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
     }
 }
 

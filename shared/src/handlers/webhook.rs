@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use lambda_http::{Body, Request, Response};
 use serde_json::{Value, json};
 
-use super::deps::Base;
+use super::deps::{self, Base};
 use super::edge::{Failure, Reply};
 use super::function::{self, Function};
 use crate::app::Tools;
@@ -55,7 +55,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        let _ = self.secrets.get(self.tools.clock.now()).await;
+        deps::warm(&self.tools.store, &self.secrets, None, self.tools.clock.now()).await;
     }
 }
 

@@ -99,6 +99,12 @@ impl Store {
         Ok(Self { tokens, ..Self::main_only(client, env, random)? })
     }
 
+    /// Opens the connection that the first event would otherwise wait for, by the cheapest of reads: half a unit.
+    /// Whether it succeeds is the first event's to find out.
+    pub async fn warm(&self) {
+        let _ = self.get_eventually(Key::Settings).await;
+    }
+
     fn table_name(&self, table: Table) -> &str {
         match (table, &self.tokens) {
             (Table::Tokens, Some(tokens)) => tokens,
