@@ -1,7 +1,7 @@
 // What a click costs: the stack's meter before and after it.
 import { store } from './store.js';
 import { changed } from './load.js';
-import { say, tell } from './notes.js';
+import { goOn, say, tell } from './notes.js';
 
 /** `{label, calls, reads, writes, dollars, functions}` of the last click, or nothing before the first. */
 export const lastCost = store(null);
@@ -47,6 +47,7 @@ function difference(before, after) {
  */
 export async function click(label, work, { done, quiet = false } = {}) {
   working.set((n) => n + 1);
+  goOn();
   try {
     const before = await meter();
     try {

@@ -5,7 +5,7 @@ export const notes = store([]);
 export const question = store(null);
 let count = 0;
 
-const PASSES_MS = 7_000;
+const PASSES_MS = 6_000;
 
 function add(note) {
   const n = ++count;
@@ -15,6 +15,11 @@ function add(note) {
 
 export function dismiss(n) {
   notes.set((all) => all.filter((note) => note.n !== n));
+}
+
+/** What went wrong before is no longer of interest once somebody goes on. */
+export function goOn() {
+  notes.set((all) => (all.some((note) => note.kind === 'problem') ? all.filter((note) => note.kind !== 'problem') : all));
 }
 
 export function say(text) {

@@ -2,6 +2,7 @@
 // a reload lead back to it; side by side, each pane has its own place.
 import { store } from './store.js';
 import { PEOPLE } from './people.js';
+import { goOn } from './notes.js';
 
 const KEYS = Object.keys(PEOPLE);
 const HOME = { tara: 'classes', sam: 'classes', gil: 'classes', scenes: 'mail' };
@@ -33,6 +34,7 @@ function address({ view, places }) {
 }
 
 function move(at) {
+  goOn();
   if (address(at) !== location.hash) history.pushState(null, '', address(at));
   route.set(at);
 }
