@@ -74,7 +74,7 @@ export function Combo({ label, hint, error, value, onChange, options, placeholde
   };
   return html`<${Field} label=${label} hint=${hint} error=${error}>${(ties) => html`
     <div class="combo" ref=${box} onFocusOut=${(event) => {
-      if (!box.current.contains(event.relatedTarget)) { setOpen(false); setTyped(null); }
+      if (!box.current?.contains(event.relatedTarget)) { setOpen(false); setTyped(null); }
     }}>
       <${Icon} name="search" />
       <input ...${ties} type="text" role="combobox" autocomplete="off" aria-expanded=${open ? 'true' : 'false'} aria-controls=${list}

@@ -76,7 +76,7 @@ export function Menu({ label, icon = 'more', items, small = true }) {
     if (event.key === 'ArrowUp') { event.preventDefault(); all[(at - 1 + all.length) % all.length].focus(); }
   };
   return html`<div class="menu" ref=${root} onKeyDown=${key}
-      onFocusOut=${(event) => { if (!root.current.contains(event.relatedTarget)) setOpen(false); }}>
+      onFocusOut=${(event) => { if (!root.current?.contains(event.relatedTarget)) setOpen(false); }}>
     <${Button} kind="quiet" small=${small} icon=${icon} label=${label} aria-haspopup="menu" aria-expanded=${open ? 'true' : 'false'}
       aria-controls=${id} onClick=${() => { setOpen(!open); }} />
     <div class="menu-items" role="menu" id=${id} aria-label=${label} hidden=${!open}>

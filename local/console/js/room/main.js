@@ -1,6 +1,6 @@
 // The room: the answer of `POST /v1/sessions/{id}/join` put to use. In the local stack the room is simulated; with real
 // credentials the same page loads Zoom's Meeting SDK.
-import { html, render, useEffect, useRef, useState } from '../ui.js';
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
 import { api, stack } from '../api.js';
 import { PEOPLE } from '../people.js';
 import { useLoad } from '../load.js';
@@ -37,7 +37,8 @@ function Room() {
   const owner = Boolean(session.data?.meeting);
 
   useEffect(() => { readClock().catch(() => {}); }, []);
-  useEffect(() => {
+  // Before it is painted, so that no letter stands on the wrong side for a moment.
+  useLayoutEffect(() => {
     document.documentElement.lang = language;
     document.documentElement.dir = direction(language);
     localStorage.setItem('language', language);
