@@ -1,5 +1,7 @@
 //! `openapi.yaml` against the code: what it says must be so, and what is so must stand in it.
 
+mod failures;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
@@ -8,7 +10,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, text};
-use shared::handlers::{DETAIL_TYPES, ROUTES, matching};
+use shared::handlers::{DETAIL_TYPES, ROUTES, Route, matching};
 
 use crate::world::{Answer, World, class, course_class};
 
@@ -82,6 +84,19 @@ impl Spec {
 
     fn component(&self, name: &str) -> Value {
         json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+
+    /// The errors that an operation tells of: status and code.
+    fn codes(&self, route: &Route) -> BTreeSet<(u64, String)> {
+        let operation = &self.0["paths"][route.path][route.method.to_lowercase()];
+        let responses = operation["responses"].as_object().expect("responses").iter();
+        responses
+            .flat_map(|(status, response)| {
+                let media = &self.resolve(response)["content"][PROBLEM_JSON];
+                let status = status.parse().expect("a status");
+                self.examples(media).into_keys().map(move |code| (status, code))
+            })
+            .collect()
     }
 
     /// The examples of a media type or a parameter, by name.
@@ -373,9 +388,15 @@ struct Described {
     spec: Spec,
     /// The routes whose success was seen.
     seen: BTreeSet<String>,
+    /// The errors that were seen: the operation, the status and the code.
+    errors: BTreeSet<(String, u64, String)>,
 }
 
 impl Described {
+    fn new(world: World) -> Self {
+        Self { world, spec: Spec::read(), seen: BTreeSet::new(), errors: BTreeSet::new() }
+    }
+
     async fn ask(
         &mut self,
         method: Method,
@@ -385,6 +406,12 @@ impl Described {
         headers: &[(&str, &str)],
     ) -> Answer {
         let answer = self.world.call(method.clone(), path, token, body, headers).await;
+        self.check(&method, path, &answer);
+        answer
+    }
+
+    /// Holds an answer against the file.
+    fn check(&mut self, method: &Method, path: &str, answer: &Answer) {
         let route_path = path.split_once('?').map_or(path, |(path, _)| path);
         let (route, _) = matching(method.as_str(), route_path).expect("a route");
         let name = format!("{} {} → {}", route.method, route.path, answer.status);
@@ -415,13 +442,15 @@ impl Described {
                     let code = body["code"].as_str().expect("a code");
                     let codes = self.spec.examples(&response["content"][kind]);
                     assert!(codes.contains_key(code), "{name} is not described with {code}");
+                    let operation = format!("{} {}", route.method, route.path);
+                    let status = u64::from(answer.status.as_u16());
+                    self.errors.insert((operation, status, code.to_owned()));
                 }
             }
         }
         if answer.status.is_success() {
             self.seen.insert(format!("{} {}", route.method, route.path));
         }
-        answer
     }
 
     async fn get(&mut self, token: &str, path: &str) -> Answer {
@@ -446,7 +475,7 @@ async fn the_running_system_answers_as_described() {
     let world = World::start().await;
     let (trainer, other) = (world.trainer().await, world.other_trainer().await);
     let (student, service) = (world.student(1).await, world.service().await);
-    let mut api = Described { world, spec: Spec::read(), seen: BTreeSet::new() };
+    let mut api = Described::new(world);
 
     // Nobody, and the wrong ones.
     for route in ROUTES {

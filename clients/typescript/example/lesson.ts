@@ -7,7 +7,9 @@ import { answer, idempotencyKey, liveClasses, ProblemError, type Schemas } from 
 declare const process: { argv: string[]; exitCode: number };
 declare const console: { log(text: string): void; error(text: unknown): void };
 
+/** The local stack, and the API where that is elsewhere: `node build/example/lesson.js <stack> <api>`. */
 const base = process.argv[2] ?? "http://localhost:4000";
+const api = process.argv[3] ?? base;
 
 /** What only the local stack has. */
 async function local(path: string, body: object = {}): Promise<any> {
@@ -23,7 +25,7 @@ async function local(path: string, body: object = {}): Promise<any> {
 
 /** A client for one person, with a token of the stack's own issuer. */
 function as(person: { sub: string; role: string; email?: string; name?: string }) {
-  return liveClasses({ baseUrl: base, token: async () => (await local("/local/tokens", person)).token });
+  return liveClasses({ baseUrl: api, token: async () => (await local("/local/tokens", person)).token });
 }
 
 const trainer = as({ sub: "trainer-1", role: "trainer", email: "trainer@example.test", name: "Tara" });

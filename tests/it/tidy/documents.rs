@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use shared::handlers::ROUTES;
+
 use super::nothing_wrong;
 use super::source::{files, root, told};
 
@@ -126,5 +128,82 @@ fn every_setting_is_explained() {
             wrong.push(format!("README.md explains {name}, which nothing reads"));
         }
     }
+    nothing_wrong(&wrong);
+}
+
+/// The runbooks: what is read in a hurry must be right.
+fn runbooks() -> Vec<(String, String)> {
+    pages().into_iter().filter(|(name, _)| name.starts_with("docs/")).collect()
+}
+
+/// Whether a quoted word is a name of ours or of a setting's: `a_b`, `a.b_c`, `A_B` or `AbCd`.
+fn is_name(word: &str) -> bool {
+    let only = |allowed: fn(u8) -> bool| word.bytes().all(allowed);
+    let snake = only(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'.'));
+    let constant = only(|b| b.is_ascii_uppercase() || b == b'_');
+    let camel = only(|b| b.is_ascii_alphanumeric())
+        && word.starts_with(|c: char| c.is_ascii_uppercase())
+        && word.bytes().filter(u8::is_ascii_uppercase).count() > 1
+        && word.bytes().any(|b| b.is_ascii_lowercase());
+    let told_apart = word.contains('_') && !word.starts_with('_');
+    ((snake || constant) && told_apart) || camel
+}
+
+#[test]
+fn names_in_runbooks_are_names_of_something() {
+    let read = |name: &&str| fs::read_to_string(root().join(name)).expect("a file");
+    let files = ["openapi.yaml", "template.yaml", "infra/watching.yaml", "README.md"];
+    let known: String = files.iter().map(read).chain([sources()]).collect();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (page, text) in runbooks() {
+        for word in quoted(&text).into_iter().filter(|word| is_name(word)) {
+            seen += 1;
+            if !known.contains(word) {
+                wrong.push(format!("{page}: what is {word}?"));
+            }
+        }
+        // An output that a shell is to ask for.
+        for output in text.split("$(output ").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !known.contains(&format!("\n  {output}:\n    Description:")) {
+                wrong.push(format!("{page}: the stack has no output {output}"));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} names");
+    nothing_wrong(&wrong);
+}
+
+#[test]
+fn calls_in_runbooks_are_routes() {
+    let fits = |route: &str, path: &str| {
+        let (route, path): (Vec<_>, Vec<_>) =
+            (route.split('/').collect(), path.split('/').collect());
+        let same = |(route, path): (&&str, &&str)| route.starts_with('{') || route == path;
+        route.len() == path.len() && route.iter().zip(&path).all(same)
+    };
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '`' | '\'' | ')' | '?' | ',');
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (page, text) in runbooks() {
+        for line in text.lines() {
+            for (at, _) in line.match_indices("/v1/") {
+                let path = line[at..].split(ends).next().unwrap_or_default();
+                // Said before the path, or to curl; a line may break in between, and then any method will do.
+                let method = ["GET", "POST", "PUT", "DELETE"]
+                    .into_iter()
+                    .find(|method| line[..at].contains(&format!("{method} ")));
+                let known = ROUTES.iter().any(|route| {
+                    fits(route.path, path) && method.is_none_or(|method| method == route.method)
+                });
+                seen += 1;
+                // The mail service's address has a version, too.
+                if !known && !line[..at].contains("zeptomail") {
+                    wrong.push(format!("{page}: {} {path} is no route", method.unwrap_or("?")));
+                }
+            }
+        }
+    }
+    assert!(seen > 8, "only {seen} calls");
     nothing_wrong(&wrong);
 }

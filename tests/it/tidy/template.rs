@@ -58,7 +58,8 @@ fn every_function_is_deployed_under_its_name_and_none_more() {
     assert_eq!(deployed.keys().cloned().collect::<Vec<_>>(), functions());
     let globals = &template.root()["Globals"]["Function"];
     assert_eq!(globals["Runtime"], "provided.al2023");
-    assert_eq!(globals["Architectures"], json!(["arm64"]));
+    assert_eq!(globals["Architectures"], json!([{ "Ref": "Architecture" }]));
+    assert_eq!(template.root()["Parameters"]["Architecture"]["Default"], "arm64");
     assert_eq!(globals["Handler"], "bootstrap");
     for (name, function) in deployed {
         let id: String = name
@@ -70,6 +71,8 @@ fn every_function_is_deployed_under_its_name_and_none_more() {
         let named = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{name}") });
         assert_eq!(function.property("FunctionName"), &named);
         assert!(function.property("MemorySize").is_u64(), "{name} has no memory of its own");
+        // Where it is missing, `sam build` looks for a makefile.
+        assert_eq!(function.definition["Metadata"]["SkipBuild"], true, "{name}");
     }
 }
 
@@ -90,6 +93,27 @@ fn every_route_leads_to_its_function_and_none_more() {
         .iter()
         .map(|route| (own(route.method), own(route.path), own(route.function)))
         .collect();
+    assert_eq!(declared, coded);
+}
+
+/// cargo-lambda's router sends what is no function's name to these.
+#[test]
+fn cargo_lambda_routes_as_the_api_does() {
+    let text = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let section = text.split_once("[workspace.metadata.lambda.watch.router]\n").expect("routes").1;
+    let lines = section.lines().map_while(|line| (!line.is_empty()).then_some(line));
+    let mut declared = BTreeSet::new();
+    for line in lines {
+        let (path, targets) = line.split_once(" = ").expect("a path and where it leads");
+        let quoted: Vec<_> = targets.split('"').skip(1).step_by(2).collect();
+        let (pairs, rest) = quoted.as_chunks::<2>();
+        assert!(rest.is_empty() && !pairs.is_empty(), "{line}");
+        for [method, function] in pairs {
+            declared.insert((*method, path.trim_matches('"'), *function));
+        }
+    }
+    let coded: BTreeSet<_> =
+        ROUTES.iter().map(|route| (route.method, route.path, route.function)).collect();
     assert_eq!(declared, coded);
 }
 

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# The functions under the tools that build and ship them, against `cargo local --cloud-only`: cargo-lambda's watch and
+# invoke, then SAM's build, start-api and invoke in containers. A whole lesson is played through each by the TypeScript
+# client. It is not part of .ci/run, because it needs a container engine; what it said last stands in docs/real-tools.md.
+#
+#   tests/real-tools.sh [cargo-lambda | sam]...     both, unless named
+#
+# BUILD=--release builds what is deployed, which takes long; without it SAM runs the development build.
+#
+# It needs what .ci/run needs, and for SAM a Linux whose container engine answers (`docker info`). The image that SAM asks
+# for is made here, of busybox and this machine's libc, if it is not there: so it serves what was built on this machine.
+set -euo pipefail
+exec </dev/null
+cd "$(dirname "$0")/.."
+
+export SAM_CLI_TELEMETRY=0 PIP_DISABLE_PIP_VERSION_CHECK=1 CARGO_TERM_COLOR=never
+tools=$PWD/target/tools work=$PWD/target/real-tools
+image=public.ecr.aws/lambda/provided:al2023-x86_64
+mkdir -p "$tools" "$work"
+jobs=()
+
+finish() {
+    code=$?
+    # The last started first: who is called must outlive who calls.
+    for ((i = ${#jobs[@]} - 1; i >= 0; i--)); do kill "${jobs[i]}" 2>/dev/null || true; done
+    wait
+    [ "$code" = 0 ] || { echo "FAILED; see $work"; tail -n 20 "$work"/*.log; }
+}
+trap finish EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# background <name> <command…>: its output goes to a log of its own.
+background() {
+    local name=$1
+    shift
+    "$@" >"$work/$name.log" 2>&1 &
+    jobs+=($!)
+}
+
+# answers <seconds> <address>: waits until something answers there, whatever it says.
+answers() {
+    for _ in $(seq $(($1 * 2))); do
+        curl --silent --output /dev/null --max-time 30 "$2" && return
+        sleep 0.5
+    done
+    echo "nothing answers at $2"
+    return 1
+}
+
+venv() {
+    local home=$tools/$1
+    shift
+    [ "$(cat "$home/.packages" 2>/dev/null)" = "$*" ] && return
+    rm -rf "$home"
+    python3 -m venv "$home"
+    "$home/bin/pip" install --quiet "$@"
+    echo "$*" >"$home/.packages"
+}
+
+# Everything but the functions, and the settings with which they find it.
+start_stack() {
+    stack=http://localhost:$(port)
+    cargo build --quiet -p local
+    background stack target/debug/local --port "${stack##*:}" --cloud-only
+    answers 60 "$stack/local/config"
+    curl --silent "$stack/local/config" >"$work/config.json"
+}
+
+setting() { jq --raw-output ".environment.$1" "$work/config.json"; }
+
+client() {
+    npm ci --prefix clients/typescript --ignore-scripts --no-audit --no-fund --silent
+    npm --prefix clients/typescript run --silent build >/dev/null
+}
+
+# lesson <api>: the whole of it through that address; Zoom's events have nowhere to go here, so no class becomes live.
+lesson() { node clients/typescript/build/example/lesson.js "$stack" "$1"; }
+
+with_cargo_lambda() {
+    venv lambda cargo-lambda==1.9.2
+    export PATH=$tools/lambda/bin:$PATH
+    local api=http://localhost:9000
+    say "cargo lambda watch, with the routes of Cargo.toml"
+    while IFS='=' read -r name value; do export "$name=$value"; done \
+        < <(jq --raw-output '.environment | to_entries[] | "\(.key)=\(.value)"' "$work/config.json")
+    # Compiled before: what watch compiles at a function's first call takes longer than the caller waits.
+    cargo build --quiet --workspace --bins
+    background watch cargo lambda watch --ignore-changes --quiet
+    answers 60 "$api/v1/zoom/connection"
+    lesson "$api"
+
+    say "cargo lambda invoke"
+    for event in reminder-sweep.schedule directory.course-upserted; do
+        echo "$ cargo lambda invoke ${event%%.*} --data-file events/$event.json"
+        cargo lambda invoke "${event%%.*}" --data-file "events/$event.json"
+        echo
+    done
+    target/debug/local sign --event events/webhook.meeting-started.json >"$work/webhook.json"
+    echo '$ cargo local sign --event events/webhook.meeting-started.json >webhook.json'
+    echo '$ cargo lambda invoke webhook --data-file webhook.json'
+    cargo lambda invoke webhook --data-file "$work/webhook.json"
+    echo
+}
+
+# A root file system with a shell, and with the libc that the functions were linked to.
+make_image() {
+    docker image inspect "$image" >/dev/null 2>&1 && return
+    local root=$work/image
+    command -v busybox >/dev/null || apt-get install -y -qq busybox-static >/dev/null
+    rm -rf "$root"
+    mkdir -p "$root"/{bin,etc,lib64,lib/x86_64-linux-gnu,opt,tmp,var/runtime,var/task}
+    chmod 1777 "$root/tmp"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    for applet in sh cat chmod cp env id ls mkdir mv rm sleep true; do ln -sf busybox "$root/bin/$applet"; done
+    echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+    cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+    cp -L /lib/x86_64-linux-gnu/{libc.so.6,libm.so.6,libgcc_s.so.1} "$root/lib/x86_64-linux-gnu/"
+    tar -C "$root" -c . | docker import -c 'WORKDIR /var/task' -c 'ENV LAMBDA_TASK_ROOT=/var/task' - "$image" >/dev/null
+}
+
+with_sam() {
+    venv sam aws-sam-cli==1.170.0
+    venv lambda cargo-lambda==1.9.2
+    export PATH=$tools/sam/bin:$tools/lambda/bin:$PATH AWS_DEFAULT_REGION=eu-central-1
+    docker info >/dev/null || { echo "no container engine answers"; return 1; }
+    make_image
+
+    say "cargo lambda build ${BUILD:-} and sam build"
+    cargo lambda build --compiler cargo --quiet ${BUILD:-}
+    # What is shipped holds no symbols either.
+    strip target/lambda/*/bootstrap
+    sam build --build-dir "$work/sam" | grep -E 'Build (Succeeded|Failed)'
+
+    # From a container the machine's loopback is out of reach; what listens there is handed on at the bridge.
+    local bridge inside
+    bridge=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+    inside=http://$bridge:${stack##*:}
+    background forward python3 tests/forward.py "$bridge" "${stack##*:}"
+    # SAM sets what the template names; the SDKs' own variables are added to the copy that was built.
+    sed -i "s|^\( *\)LOG_LEVEL:.*|&\n\1AWS_ENDPOINT_URL: $inside/local/aws|" "$work/sam/template.yaml"
+    jq --arg inside "$inside" --arg stack "$stack" '{Parameters: (.environment
+        | del(.AWS_ENDPOINT_URL, .AWS_REGION, .AWS_ACCESS_KEY_ID, .AWS_SECRET_ACCESS_KEY)
+        | with_entries(if .key | test("_BASE_URL$|JWKS_URL$|QUEUE_URL$|DLQ_URL$|API_URL$")
+                       then .value |= sub($stack; $inside) else . end))}' "$work/config.json" >"$work/env.json"
+    export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+    local api=http://127.0.0.1:$(port)
+    local common=(--template "$work/sam/template.yaml" --env-vars "$work/env.json" --skip-pull-image
+        --parameter-overrides Architecture=x86_64)
+
+    say "sam local start-api"
+    background start-api sam local start-api "${common[@]}" --port "${api##*:}" --warm-containers LAZY
+    answers 120 "$api/v1/zoom/connection"
+    lesson "$api"
+
+    say "sam local invoke"
+    echo '$ sam local invoke ReminderSweepFunction --event events/reminder-sweep.schedule.json'
+    sam local invoke ReminderSweepFunction --event events/reminder-sweep.schedule.json "${common[@]}" 2>"$work/invoke.log"
+    echo
+    echo '$ cargo local sign --event events/webhook.meeting-started.json | sam local invoke WebhookFunction --event -'
+    target/debug/local sign --event events/webhook.meeting-started.json >"$work/webhook.json"
+    sam local invoke WebhookFunction --event "$work/webhook.json" "${common[@]}" 2>>"$work/invoke.log"
+    echo
+}
+
+[ $# -gt 0 ] || set -- cargo-lambda sam
+client
+start_stack
+for tool in "$@"; do
+    case $tool in
+        cargo-lambda) with_cargo_lambda ;;
+        sam) with_sam ;;
+        *) echo "what is $tool?"; exit 2 ;;
+    esac
+done
+printf '\nOK: the functions ran under %s\n' "$*"
