@@ -10,8 +10,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    attendance, connect, directory, disconnect, join, reminder_sweep, session_cancel, session_save,
-    sessions, webhook,
+    attendance, connect, directory, disconnect, join, notifications, reminder_sweep, resend_invite,
+    session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 
@@ -38,6 +38,8 @@ pub struct Functions {
     webhook: Function<webhook::Deps>,
     attendance: Function<attendance::Deps>,
     directory: Function<directory::Deps>,
+    notifications: Function<notifications::Deps>,
+    resend_invite: Function<resend_invite::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
 }
 
@@ -58,6 +60,8 @@ impl Functions {
             webhook: with.function("webhook"),
             attendance: with.function("attendance"),
             directory: with.function("directory"),
+            notifications: with.function("notifications"),
+            resend_invite: with.function("resend-invite"),
             reminder_sweep: with.function("reminder-sweep"),
         })
     }
@@ -95,6 +99,14 @@ impl Functions {
             }
             "attendance" => {
                 http(event, context, |request| attendance::handle(&self.attendance, request)).await
+            }
+            "notifications" => {
+                http(event, context, |request| notifications::handle(&self.notifications, request))
+                    .await
+            }
+            "resend-invite" => {
+                http(event, context, |request| resend_invite::handle(&self.resend_invite, request))
+                    .await
             }
             "directory" => {
                 Box::pin(directory::either(&self.directory, LambdaEvent::new(event, context)))

@@ -93,7 +93,10 @@ async fn without_a_grant_a_class_can_still_be_cancelled() {
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
     world.cancel(&trainer, &made).await.expect(200);
     assert_eq!(world.announced().await.len(), 2);
-    assert_eq!(world.sweep_later().await, json!({"due": 1, "repaired": 1, "left": 0}));
+    assert_eq!(
+        world.sweep_later().await,
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+    );
 
     // A grant that is dead may come to life again, and then the meeting goes.
     let (world, trainer, made) = scheduled().await;

@@ -421,7 +421,7 @@ async fn a_zoom_user_belongs_to_the_trainer_who_connected_it_last() {
     connect_as(&world, &second, "shared@zoom.test").await;
     assert_eq!(status(&world, &first).await, "reauth_required");
     assert_eq!(status(&world, &second).await, "connected");
-    let told = items(&world, MAIN_TABLE, "DUE#OUTBOX#").await;
+    let told = items(&world, MAIN_TABLE, "DUE#OUTBOX").await;
     assert_eq!(told.len(), 1, "the first is told, and nobody else");
     assert_eq!(text(&told[0], "what"), "reauth_required");
     assert_eq!(text(&told[0], "trainer_id"), "trainer-1");

@@ -180,7 +180,12 @@ pub(crate) fn items(dump: &[Value], partition: &str) -> Vec<Value> {
 }
 
 pub(crate) fn due(dump: &[Value], queue: &str) -> Vec<Value> {
-    let mut due = items(dump, &format!("DUE#{queue}#"));
+    let mut due = match queue {
+        "OUTBOX" => items(dump, "DUE#OUTBOX"),
+        // Reminders and repairs lie together, sorted by time.
+        _ => items(dump, "DUE#WORK"),
+    };
+    due.retain(|item| queue == "OUTBOX" || item["work"] == queue.to_lowercase());
     due.sort_by_key(|item| item["sk"].as_str().unwrap_or_default().to_owned());
     due
 }

@@ -8,10 +8,15 @@ use http::Method;
 use jiff::SignedDuration;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use shared::domain::change::{Announcement, What};
+use shared::domain::id::{SessionId, UserId};
+use shared::domain::notice::{About, Notice, NoticeKind};
 use shared::domain::settings::MeetingSettings;
-use shared::domain::{audience, draft, id, text};
+use shared::domain::text::Title;
+use shared::domain::{audience, draft, id, resend, text};
 use shared::handlers::{DETAIL_TYPES, ROUTES, Route, matching};
 
+use crate::direct::store;
 use crate::world::{Answer, World, class, course_class};
 
 const OPENAPI: &str = include_str!("../../openapi.yaml");
@@ -334,7 +339,9 @@ fn its_limits_are_the_codes() {
     let spec = Spec::read();
     let draft = "/components/schemas/SessionDraft/properties";
     let (shortest, longest) = (*draft::DURATION_MINUTES.start(), *draft::DURATION_MINUTES.end());
-    let limits: [(String, usize); 12] = [
+    let recipients = "/paths/~1v1~1sessions~1{id}~1resend-invite/post/requestBody/content/application~1json/schema/properties/recipients/maxItems";
+    let limits: [(String, usize); 13] = [
+        (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{draft}/title/maxLength"), text::TITLE_LIMIT_CHARS),
         (format!("{draft}/description/maxLength"), text::DESCRIPTION_LIMIT_CHARS),
         (format!("{draft}/invitees/maxItems"), audience::INVITEE_LIMIT),
@@ -553,6 +560,48 @@ async fn the_running_system_answers_as_described() {
     api.get(&other, &path).await.refused(404, "not_found");
     api.get(&student, "/v1/me/sessions").await.expect(200);
 
+    // Telling people, and what they want to be told.
+    let resend = format!("{path}/resend-invite");
+    api.post(&trainer, &resend, json!({"recipients": ["student-1"]})).await.expect(202);
+    api.post(&trainer, &resend, json!({"recipients": []})).await.refused(422, "validation_failed");
+    for _ in 0..2 {
+        api.ask(Method::POST, &resend, &trainer, None, &[]).await.expect(202);
+    }
+    api.post(&trainer, &resend, json!({})).await.refused(429, "rate_limited");
+    api.post(&other, &resend, json!({})).await.refused(404, "not_found");
+    let quiet = json!({"live_session": {"in_app": true, "email": false}});
+    api.put(&student, "/v1/me/notification-preferences", quiet).await.expect(200);
+    api.put(&student, "/v1/me/notification-preferences", json!({}))
+        .await
+        .refused(422, "validation_failed");
+    api.get(&student, "/v1/me/notification-preferences").await.expect(200);
+    let session = SessionId::parse(made["id"].as_str().expect("an id")).expect("an id");
+    let told = [(NoticeKind::Scheduled, true), (NoticeKind::ReconnectZoom, false)];
+    let told = told.map(|(kind, of_class)| {
+        let announcement = Announcement {
+            at: api.world.now(),
+            what: What::ReauthRequired { trainer: UserId::parse("t").expect("an id"), version: 1 },
+        };
+        let about = About {
+            session: session.clone(),
+            title: Title::parse("Algebra I").expect("a title"),
+            starts_at: api.world.now(),
+        };
+        let user = UserId::parse("student-1").expect("an id");
+        Notice::of(&announcement, kind, user, of_class.then_some(about))
+    });
+    store(&api.world).put_notices(&told).await.expect("written");
+    let page = api.get(&student, "/v1/me/notifications?limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().expect("another page");
+    api.get(&student, &format!("/v1/me/notifications?limit=1&cursor={cursor}")).await.expect(200);
+    api.get(&student, "/v1/me/notifications?cursor=x").await.refused(422, "validation_failed");
+    let id = page["items"][0]["id"].as_str().expect("an id");
+    for verb in ["read", "dismiss"] {
+        let path = |id: &str| format!("/v1/me/notifications/{id}/{verb}");
+        api.ask(Method::POST, &path(id), &student, None, &[]).await.expect(204);
+        api.ask(Method::POST, &path("x"), &student, None, &[]).await.refused(404, "not_found");
+    }
+
     // The class itself.
     let (join, meeting) =
         (format!("{path}/join"), made["meeting"]["id"].as_str().expect("a meeting"));
@@ -597,6 +646,9 @@ async fn the_running_system_answers_as_described() {
     let other_class = api.post(&trainer, "/v1/sessions", class(50)).await.expect(201);
     let cancel = format!("/v1/sessions/{}/cancel", other_class["id"].as_str().expect("an id"));
     api.post(&trainer, &cancel, json!({"reason": "Snow."})).await.expect(200);
+    api.post(&trainer, &resend, json!({})).await.refused(409, "session_ended");
+    let resend = cancel.replace("/cancel", "/resend-invite");
+    api.post(&trainer, &resend, json!({})).await.refused(409, "session_cancelled");
 
     // The directory.
     let course = "/v1/directory/courses/course-2";

@@ -118,7 +118,10 @@ async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() 
     let (world, trainer) = ready().await;
     lost(&world, &trainer).await;
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
-    assert_eq!(world.sweep_later().await, json!({"due": 1, "repaired": 0, "left": 1}));
+    assert_eq!(
+        world.sweep_later().await,
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 0, "left": 1})
+    );
     assert_eq!(
         world.month_count("trainer-1", "2026-11").await,
         0,
@@ -134,7 +137,7 @@ async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() 
         assert_eq!(report["repaired"], 0);
         tries += report["due"].as_u64().expect("a number");
         let queries = world.stack.usage.calls("reminder-sweep", Service::Dynamodb, "Query");
-        assert!(queries <= 3, "{queries} queries");
+        assert!(queries <= 2, "{queries} queries");
     }
     assert!((20..=30).contains(&tries), "{tries} tries in a day");
     // The others are done meanwhile.
@@ -176,7 +179,10 @@ async fn an_edit_of_a_meeting_that_vanished_meanwhile_is_let_go() {
     world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
     let id = made["meeting"]["id"].as_str().expect("an id");
     world.delete("", &format!("/zoom/sim/meetings/{id}")).await.expect(204);
-    assert_eq!(world.sweep_later().await, json!({"due": 1, "repaired": 1, "left": 0}));
+    assert_eq!(
+        world.sweep_later().await,
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+    );
     world.edit(&trainer, &made, &edited).await.refused(409, "conflict");
     assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["version"], 1);
 }
@@ -202,7 +208,7 @@ async fn a_sweep_that_was_out_for_half_a_day_catches_up() {
     assert_eq!(world.meetings(), Vec::<Value>::new());
     world.stack.usage.reset();
     world.sweep().await;
-    assert_eq!(world.stack.usage.service_totals("reminder-sweep", Service::Dynamodb).calls, 2);
+    assert_eq!(world.stack.usage.service_totals("reminder-sweep", Service::Dynamodb).calls, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +219,10 @@ async fn an_update_that_nobody_knows_of_is_set_back_to_what_we_hold() {
     let edited = with(class(50), json!({"title": "Geometry", "record_session": true}));
     world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
     assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
-    assert_eq!(world.sweep_later().await, json!({"due": 1, "repaired": 1, "left": 0}));
+    assert_eq!(
+        world.sweep_later().await,
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+    );
     let meeting = world.meeting_of(&made);
     assert_eq!(
         (&meeting["topic"], &meeting["settings"]["auto_recording"]),

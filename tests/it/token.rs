@@ -38,7 +38,7 @@ async fn status(world: &World, token: &str) -> String {
 
 /// The trainers' notices that wait to be told.
 async fn notices(world: &World) -> Vec<Item> {
-    let due = items(world, MAIN_TABLE, "DUE#OUTBOX#").await;
+    let due = items(world, MAIN_TABLE, "DUE#OUTBOX").await;
     due.into_iter().filter(|item| text(item, "what") == "reauth_required").collect()
 }
 

@@ -3,7 +3,12 @@
 use jiff::SignedDuration;
 use local::calls::Service;
 use serde_json::json;
+use shared::domain::change::{Announcement, What};
+use shared::domain::id::{SessionId, UserId};
+use shared::domain::notice::{About, Notice, NoticeKind};
+use shared::domain::text::Title;
 
+use crate::direct::store;
 use crate::look::{invitees, path_of, with};
 use crate::world::{World, class, course_class};
 
@@ -60,6 +65,62 @@ pub(crate) fn hold(costs: &[Cost], budgets: &[Budget]) {
             && cost.zoom <= zoom;
         assert!(within, "{cost:?}");
     }
+}
+
+/// So many notices to `student-1`, the newest now.
+async fn tell(world: &World, count: u64) {
+    let notice = |n: u64| {
+        let announcement = Announcement {
+            at: world.now() - SignedDuration::from_mins(i64::try_from(n).expect("a few")),
+            what: What::ReauthRequired { trainer: id("trainer-1"), version: n },
+        };
+        let about = About {
+            session: SessionId::from_bytes([1; 16]),
+            title: Title::parse("Algebra I").expect("a title"),
+            starts_at: world.now(),
+        };
+        Notice::of(&announcement, NoticeKind::Updated, id("student-1"), Some(about))
+    };
+    let notices: Vec<_> = (0..count).map(notice).collect();
+    store(world).put_notices(&notices).await.expect("written");
+}
+
+fn id(text: &str) -> UserId {
+    UserId::parse(text).expect("an id")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_was_told_costs_little_to_read() {
+    let world = World::start().await;
+    let student = world.student(1).await;
+    world.listed(&student, "/v1/me/notifications").await;
+    tell(&world, 200).await;
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    let mut measured = |action| costs.push(cost(&world, action, "notifications"));
+    let page = world.get(&student, "/v1/me/notifications").await.expect(200);
+    measured("notifications, a page of 50 of 200");
+    let id = page["items"][0]["id"].as_str().expect("an id");
+    world.post(&student, &format!("/v1/me/notifications/{id}/read"), json!({})).await.expect(204);
+    measured("a notification read");
+    world
+        .post(&student, &format!("/v1/me/notifications/{id}/dismiss"), json!({}))
+        .await
+        .expect(204);
+    measured("a notification dismissed");
+    world.get(&student, "/v1/me/notification-preferences").await.expect(200);
+    measured("preferences");
+    let quiet = json!({"live_session": {"in_app": true, "email": false}});
+    world.put(&student, "/v1/me/notification-preferences", quiet).await.expect(200);
+    measured("preferences, put");
+    let budgets = [
+        (2, 16.0, 0.0, 0, 0),
+        (1, 0.0, 1.0, 0, 0),
+        (1, 0.0, 1.0, 0, 0),
+        (1, 1.0, 0.0, 0, 0),
+        (1, 0.0, 1.0, 0, 0),
+    ];
+    hold(&costs, &budgets);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +184,7 @@ async fn each_action_keeps_to_its_budget() {
     measured("sweep, nothing due", "reminder-sweep");
     world.advance(SignedDuration::from_hours(1));
     world.sweep().await;
-    measured("sweep, nothing due, the first of an hour", "reminder-sweep");
+    measured("sweep, nothing due, an hour later", "reminder-sweep");
     let budgets = [
         (3, 6.0, 26.0, 1, 1),
         (3, 5.0, 55.0, 1, 1),
@@ -141,8 +202,8 @@ async fn each_action_keeps_to_its_budget() {
         (2, 2.0, 0.0, 0, 0),
         (2, 2.0, 0.0, 0, 0),
         (2, 2.0, 0.0, 0, 0),
-        (2, 1.0, 0.0, 0, 0),
-        (4, 1.5, 1.0, 0, 0),
+        (1, 0.5, 0.0, 0, 0),
+        (1, 0.5, 0.0, 0, 0),
     ];
     hold(&costs, &budgets);
 }

@@ -11,17 +11,21 @@ use serde_json::Value;
 use super::Tools;
 use super::error::Error;
 use crate::crypt::Binding;
-use crate::domain::change::{Announcement, What};
+use crate::domain::audience::Audience;
+use crate::domain::change::{Announcement, Turn, What};
 use crate::domain::connection::{Connection, Health};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::occurrence::{self, Sign};
+use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
+use crate::domain::window::{self, DoorState, Windows};
 use crate::domain::zoom_event::{RecordingFile, Says, ZoomEvent};
 use crate::store::error::CommitError;
 use crate::store::recordings::{self, Recording};
 use crate::store::sessions::{self, Held};
+use crate::store::tx::{Action, Subject};
 use crate::store::{connections, outbox};
 
 /// Tries against other events of the same meeting.
@@ -60,15 +64,20 @@ fn running_key(event: &ZoomEvent) -> Option<String> {
     Some(format!("{}\n{meeting}\n{uuid}", event.account.as_deref().unwrap_or_default()))
 }
 
+/// What taking an event goes by, besides the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    pub tools: &'a Tools,
+    pub known_live: &'a KnownLive,
+    /// When those invited may come in: before that nobody is told that a class is live.
+    pub doors: Windows,
+    pub now: Timestamp,
+}
+
 /// Keeps an event and does what follows from it. An error means that it was not kept, or that what follows could not
 /// be stored: Zoom sends it again, and then nothing is done twice.
-pub async fn take(
-    tools: &Tools,
-    known_live: &KnownLive,
-    event: &ZoomEvent,
-    body: &Value,
-    now: Timestamp,
-) -> Result<(), Error> {
+pub async fn take(desk: &Desk<'_>, event: &ZoomEvent, body: &Value) -> Result<(), Error> {
+    let Desk { tools, known_live, now, .. } = *desk;
     let new = match &event.says {
         // The user asked to be forgotten; an event that names them would be the first thing to forget.
         Says::Deauthorized { .. } => true,
@@ -78,7 +87,7 @@ pub async fn take(
         tracing::info!(event = "zoom.event_repeated", name = event.name);
         return Ok(());
     }
-    follow(tools, known_live, event, now).await?;
+    follow(desk, event).await?;
     tracing::info!(event = "zoom.event_taken", name = event.name, new);
     Ok(())
 }
@@ -93,44 +102,31 @@ fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
     }
 }
 
-async fn follow(
-    tools: &Tools,
-    known_live: &KnownLive,
-    event: &ZoomEvent,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn follow(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let Desk { tools, known_live, now, .. } = *desk;
     let running = || event.uuid.as_deref().zip(event.meeting);
     match &event.says {
         Says::Started { at } => match running() {
-            Some((uuid, meeting)) => {
-                signs(tools, known_live, event, meeting, uuid, Sign::Running(*at)).await
-            }
+            Some((uuid, meeting)) => signs(desk, event, meeting, uuid, Sign::Running(*at)).await,
             None => Ok(()),
         },
         Says::Joined(presence) => match running() {
             // The start may have been lost, and then the first join stands for it.
             Some((uuid, meeting)) if !known_live.holds(event) => {
-                signs(tools, known_live, event, meeting, uuid, Sign::Running(presence.at)).await
+                signs(desk, event, meeting, uuid, Sign::Running(presence.at)).await
             }
             _ => Ok(()),
         },
         Says::Ended { started_at, at } => match running() {
             Some((uuid, meeting)) => {
-                signs(
-                    tools,
-                    known_live,
-                    event,
-                    meeting,
-                    uuid,
-                    Sign::Ended { started_at: *started_at, at: *at },
-                )
-                .await
+                let sign = Sign::Ended { started_at: *started_at, at: *at };
+                signs(desk, event, meeting, uuid, sign).await
             }
             None => Ok(()),
         },
-        Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(tools, event, now).await,
+        Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(desk, event).await,
         Says::RecordingCompleted { passcode, files } => {
-            describe(tools, event, passcode.as_deref(), files, event.at.unwrap_or(now)).await
+            describe(desk, event, passcode.as_deref(), files).await
         }
         Says::RecordingIs { state, files } => {
             let Some(held) = class_of(tools, event).await? else { return Ok(()) };
@@ -169,14 +165,13 @@ pub fn is_of_account(session: &Session, event: &ZoomEvent) -> bool {
 
 /// Puts what an event says of a running among what is known, and stores what that makes of the class.
 async fn signs(
-    tools: &Tools,
-    known_live: &KnownLive,
+    desk: &Desk<'_>,
     event: &ZoomEvent,
     meeting: MeetingId,
     uuid: &str,
     sign: Sign,
 ) -> Result<(), Error> {
-    let held = change(tools, event, |held| {
+    let held = change(desk, event, |held| {
         let session = &held.session;
         let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
         let course = occurrence::course(session.status, &occurrences);
@@ -190,7 +185,11 @@ async fn signs(
         if next.status != session.status {
             tracing::info!(event = "session.status", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
         }
-        (next != *session).then_some(next)
+        let begins = next.status == Status::Live && session.status != Status::Live;
+        // A rehearsal is nobody's news. Where it is still on when the class should begin, the sweep tells.
+        let open = window::door(&next, desk.doors, false, desk.now).state == DoorState::Open;
+        let tells = (begins && open && next.audience != Audience::Standalone).then_some(Tells::Live);
+        (next != *session).then_some(Turned { next, tells })
     })
     .await?;
     if let Sign::Running(at) = sign {
@@ -198,23 +197,76 @@ async fn signs(
             .as_ref()
             .and_then(|class| class.occurrences.iter().find(|occurrence| occurrence.uuid == uuid));
         // A meeting without a class will have none a moment later either.
-        known_live.remember(event, known.map_or(at, |occurrence| occurrence.started_at));
+        desk.known_live.remember(event, known.map_or(at, |occurrence| occurrence.started_at));
     }
     Ok(())
 }
 
-/// Stores what `decide` makes of the class, and answers the class as it is then; decides anew when other events were
-/// quicker. `None` when no class is meant.
+/// What an event makes of a class, and what of that is told.
+struct Turned {
+    next: Session,
+    tells: Option<Tells>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tells {
+    /// Those invited, that the class is live: once, whether its meeting or its planned start comes first.
+    Live,
+    /// The trainer, that somebody deleted the meeting.
+    MeetingDeleted,
+}
+
+impl Turned {
+    /// The announcement, and what is taken with it so that it is made once.
+    fn announcement(&self, now: Timestamp) -> Option<(Announcement, Option<Action>)> {
+        let Session { id, starts_at, version, trainer, .. } = &self.next;
+        let (what, take) = match self.tells? {
+            Tells::Live => {
+                let reminder = Reminder::Start;
+                let what = What::Reminder {
+                    session: id.clone(),
+                    reminder,
+                    starts_at: *starts_at,
+                    version: *version,
+                };
+                (what, Some(outbox::take_reminder(id, reminder, *starts_at)))
+            }
+            Tells::MeetingDeleted => {
+                (What::MeetingDeleted { session: id.clone(), trainer: trainer.clone() }, None)
+            }
+        };
+        Some((Announcement { at: whole_milli(now), what }, take))
+    }
+}
+
+/// Stores what `decide` makes of the class, with its announcement, and answers the class as it is then; decides anew
+/// when other events were quicker. `None` when no class is meant.
 async fn change(
-    tools: &Tools,
+    desk: &Desk<'_>,
     event: &ZoomEvent,
-    decide: impl Fn(&Held) -> Option<Session>,
+    decide: impl Fn(&Held) -> Option<Turned>,
 ) -> Result<Option<Session>, Error> {
+    let Desk { tools, now, .. } = *desk;
+    let mut told = false;
     for _ in 0..ROUNDS {
         let Some(held) = class_of(tools, event).await? else { return Ok(None) };
-        let Some(next) = decide(&held) else { return Ok(Some(held.session)) };
-        match tools.store.commit_one(sessions::follow_meeting(&next, held.meeting_revision)).await {
-            Ok(()) => return Ok(Some(next)),
+        let Some(turned) = decide(&held) else { return Ok(Some(held.session)) };
+        let follow = sessions::follow_meeting(&turned.next, held.meeting_revision);
+        let committed = match turned.announcement(now).filter(|_| !told) {
+            None => tools.store.commit_one(follow).await,
+            Some((announcement, take)) => {
+                let mut actions = vec![follow, outbox::announce(&announcement)];
+                actions.extend(take);
+                let committed = tools.store.commit(actions).await;
+                if committed.is_ok() {
+                    tools.nudge(&announcement).await;
+                }
+                committed
+            }
+        };
+        match committed {
+            Ok(()) => return Ok(Some(turned.next)),
+            Err(CommitError::Refused(subjects)) if subjects == [Subject::Due] => told = true,
             Err(CommitError::Refused(_)) => {
                 tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
                     .await;
@@ -226,20 +278,25 @@ async fn change(
 }
 
 /// Flags what somebody changed of the meeting at Zoom.
-async fn drifts(tools: &Tools, event: &ZoomEvent, now: Timestamp) -> Result<(), Error> {
+async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let Desk { tools, now, .. } = *desk;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let Some(meeting) = held.session.meeting.id else { return Ok(()) };
     let since = held.session.updated_at;
     let heard = tools.store.meeting_events_since(meeting, since).await?;
     let heard: Vec<_> =
         heard.iter().filter(|kept| is_of_account(&held.session, &kept.event)).collect();
-    change(tools, event, |held| {
+    change(desk, event, |held| {
         let session = &held.session;
         let open = matches!(session.status, Status::Scheduled | Status::Live);
         // While an edit is on its way to Zoom, what Zoom says of the meeting is our own doing.
         let edited = held.claim.as_ref().is_some_and(|claim| claim.until > now);
         let drift = drift::drift(session, heard.iter().map(|kept| (kept.at, &kept.event.says)));
-        (open && !edited && drift != session.drift).then(|| Session { drift, ..session.clone() })
+        let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
+        let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
+        let tells = deleted.then_some(Tells::MeetingDeleted);
+        let differs = open && !edited && drift != session.drift;
+        differs.then(|| Turned { next: Session { drift, ..session.clone() }, tells })
     })
     .await?;
     Ok(())
@@ -253,21 +310,22 @@ fn unless_later(stored: Result<(), CommitError>) -> Result<(), Error> {
     }
 }
 
-/// Keeps what Zoom tells of recorded files. Where to watch them must be an https address of Zoom's own.
+/// Keeps what Zoom tells of recorded files, and announces the first that there is to watch of them. Where to watch them
+/// must be an https address of Zoom's own.
 async fn describe(
-    tools: &Tools,
+    desk: &Desk<'_>,
     event: &ZoomEvent,
     passcode: Option<&str>,
     files: &[RecordingFile],
-    at: Timestamp,
 ) -> Result<(), Error> {
+    let Desk { tools, now, .. } = *desk;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-    let id = &held.session.id;
-    let secrets = tools.secrets.get(tools.clock.now()).await?;
+    let (id, at) = (&held.session.id, event.at.unwrap_or(now));
+    let secrets = tools.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
-    for file in files {
+    let recording = |file: &RecordingFile| {
         let bound = Binding { owner: id.as_str(), field: "recording_passcode" };
-        let recording = Recording {
+        Recording {
             file_id: file.id.clone(),
             file_type: file.file_type.clone(),
             play_url: file.play_url.clone().filter(|url| is_zooms(url)),
@@ -276,11 +334,44 @@ async fn describe(
             ends_at: file.ends_at,
             size_bytes: file.size_bytes,
             running: event.uuid.clone(),
-        };
+        }
+    };
+    let recordings: Vec<_> = files.iter().map(recording).collect();
+    let watched = recordings.iter().find(|recording| recording.play_url.is_some());
+    let first = watched.filter(|_| held.session.audience != Audience::Standalone);
+    if let Some(first) = first {
+        announce_recording(desk, event, &held.session, first, at).await?;
+    }
+    for recording in recordings {
         unless_later(tools.store.commit_one(recordings::describe(id, &recording, at)).await)?;
     }
     tracing::info!(event = "recording.described", session_id = %id, files = files.len());
     Ok(())
+}
+
+/// Keeps a recording and its announcement together, if it is one that nobody knew of. One that is known was announced.
+async fn announce_recording(
+    desk: &Desk<'_>,
+    event: &ZoomEvent,
+    session: &Session,
+    recording: &Recording,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let cause = event.uuid.as_deref().unwrap_or(&recording.file_id);
+    let announcement = Announcement {
+        at: whole_milli(desk.now),
+        what: What::RecordingReady { session: session.id.clone(), turn: Turn::of(cause) },
+    };
+    let actions =
+        vec![recordings::describe_new(&session.id, recording, at), outbox::announce(&announcement)];
+    match desk.tools.store.commit(actions).await {
+        Ok(()) => {
+            desk.tools.nudge(&announcement).await;
+            Ok(())
+        }
+        Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_zooms(url: &str) -> bool {

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod preferences;
 pub mod refusal;
 pub mod reminder;
+pub mod resend;
 pub mod scope;
 pub mod sealed;
 pub mod session;

@@ -51,6 +51,8 @@ pub enum Refusal {
     PreconditionFailed { version: u64 },
     #[error("the Idempotency-Key was used with another body")]
     IdempotencyKeyReused,
+    #[error("too often; again in {seconds} s")]
+    RateLimited { seconds: u64 },
 }
 
 impl Refusal {

@@ -110,11 +110,6 @@ pub fn utc_month(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string()
 }
 
-/// `2026-11-21T06`, the hour of `at` in UTC: a bucket of due work.
-pub fn utc_hour(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H").to_string()
-}
-
 /// Whole seconds from `now` to the next midnight in UTC, at least 1.
 pub fn seconds_to_utc_midnight(now: Timestamp) -> u64 {
     const DAY_SECONDS: i64 = 86_400;

@@ -44,6 +44,11 @@ impl Base {
         Store::main_only(self.aws.dynamodb(), &self.env, self.random.clone())
     }
 
+    /// The queue of the outbox, to tell it of what was stored.
+    pub(super) fn queue(&self) -> Result<Queue, ConfigError> {
+        Queue::new(self.aws.sqs(), &self.env)
+    }
+
     /// Everything that talking to Zoom for a trainer takes.
     pub(super) fn tools(
         &self,
@@ -54,7 +59,7 @@ impl Base {
             store: Store::with_tokens(self.aws.dynamodb(), &self.env, self.random.clone())?,
             zoom: Zoom::new(&self.env, self.http.clone(), self.random.clone())?,
             secrets: secrets.clone(),
-            queue: Queue::new(self.aws.sqs(), &self.env)?,
+            queue: self.queue()?,
             clock: clock.clone(),
             random: self.random.clone(),
         })

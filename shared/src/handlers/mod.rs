@@ -10,9 +10,11 @@ pub mod disconnect;
 pub mod edge;
 pub mod function;
 pub mod join;
+pub mod notifications;
 pub mod problem;
 pub mod recording_view;
 pub mod reminder_sweep;
+pub mod resend_invite;
 pub mod session_cancel;
 pub mod session_save;
 pub mod session_view;
@@ -47,10 +49,16 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/me/sessions", "sessions"),
     route("GET", "/v1/sessions/{id}/recordings", "sessions"),
     route("GET", "/v1/sessions/{id}/timeline", "sessions"),
+    route("POST", "/v1/sessions/{id}/resend-invite", "resend-invite"),
     route("POST", "/v1/sessions/{id}/join", "join"),
     route("GET", "/v1/sessions/{id}/attendance", "attendance"),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
     route("GET", "/v1/sessions/{id}/attendance/audit", "attendance"),
+    route("GET", "/v1/me/notifications", "notifications"),
+    route("POST", "/v1/me/notifications/{id}/read", "notifications"),
+    route("POST", "/v1/me/notifications/{id}/dismiss", "notifications"),
+    route("GET", "/v1/me/notification-preferences", "notifications"),
+    route("PUT", "/v1/me/notification-preferences", "notifications"),
     route("PUT", "/v1/directory/courses/{id}", "directory"),
     route("DELETE", "/v1/directory/courses/{id}", "directory"),
     route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),

@@ -177,6 +177,13 @@ impl From<&Refusal> for Problem {
                 "Idempotency-Key used before",
                 "This Idempotency-Key was used with another body.",
             ),
+            Refusal::RateLimited { seconds } => Self::new(
+                429,
+                "rate_limited",
+                "Too often",
+                "This was done too often of late. Try again after the time in Retry-After.",
+            )
+            .after(*seconds),
         }
     }
 }
@@ -234,6 +241,7 @@ mod tests {
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
             (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),
             (refused(Refusal::IdempotencyKeyReused), 422, "idempotency_key_reused"),
+            (refused(Refusal::RateLimited { seconds: 7 }), 429, "rate_limited"),
             (Error::ZoomLimited { after: Duration::from_secs(7) }, 429, "zoom_rate_limited"),
             (Error::ZoomRejected { status: 400, code: Some(300) }, 502, "zoom_rejected"),
             (Error::ZoomUnavailable { what: "token=abc".into() }, 502, "zoom_unavailable"),

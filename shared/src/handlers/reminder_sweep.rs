@@ -49,7 +49,7 @@ pub async fn handle(function: &Function<Deps>) -> Result<Report, SweepFailed> {
         reminder_sweep::sweep(&deps.tools, function.clock().now()).await
     };
     run.await.map_err(|error: Error| {
-        tracing::error!(event = "repair_sweep.failed", error = causes(&error));
+        tracing::error!(event = "reminder_sweep.failed", error = causes(&error));
         SweepFailed(error)
     })
 }

@@ -13,9 +13,10 @@ use super::deps::{self, Base};
 use super::edge::{Failure, Reply};
 use super::function::{self, Function};
 use crate::app::Tools;
-use crate::app::webhook::{self, KnownLive};
+use crate::app::webhook::{self, Desk, KnownLive};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
+use crate::domain::window::Windows;
 use crate::domain::zoom_event::{Says, ZoomEvent};
 use crate::http;
 use crate::random::Random;
@@ -33,6 +34,7 @@ pub struct Deps {
     secrets: Arc<Secrets>,
     window: SignedDuration,
     known_live: KnownLive,
+    doors: Windows,
 }
 
 impl function::Deps for Deps {
@@ -51,6 +53,7 @@ impl function::Deps for Deps {
             secrets,
             window: SignedDuration::from_mins(minutes),
             known_live: KnownLive::default(),
+            doors: deps::windows(env)?,
         })
     }
 
@@ -88,6 +91,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         let answer = challenge_answer(secret, plain_token);
         return Reply::ok(&json!({"plainToken": plain_token, "encryptedToken": answer}));
     }
-    webhook::take(&deps.tools, &deps.known_live, &event, &body, now).await?;
+    let Deps { tools, known_live, doors, .. } = deps;
+    let desk = Desk { tools, known_live, doors: *doors, now };
+    webhook::take(&desk, &event, &body).await?;
     Reply::ok(&json!({}))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
@@ -189,6 +190,32 @@ impl Store {
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
         stored.map(|stored| stored.map(Enrollment::from)).collect()
+    }
+
+    /// How many students have access to a course, as the index knows it.
+    pub async fn count_students(&self, course: &CourseId) -> Result<usize, StoreError> {
+        self.count_all(Range {
+            index: Some(index::BY_OWNER),
+            pk: course_partition(course),
+            prefix: Some(STUDENT_PREFIX.to_owned()),
+            filter: vec![(attr::ACCESS_GRANTED, AttributeValue::Bool(true))],
+            ..Range::default()
+        })
+        .await
+    }
+
+    /// The places in a course of those of `users` who have one, one request for a hundred.
+    pub async fn enrollments_in(
+        &self,
+        course: &CourseId,
+        users: &[UserId],
+    ) -> Result<Vec<Enrollment>, StoreError> {
+        let users: BTreeSet<_> = users.iter().collect();
+        let key = |user| Key::Enrollment { user, course };
+        let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let items = users.into_iter().filter_map(|user| found.take(key(user)));
+        items.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).collect()
     }
 
     pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {

@@ -16,6 +16,7 @@ pub mod notifications;
 pub mod outbox;
 pub mod preferences;
 pub mod recordings;
+pub mod resends;
 pub mod schema;
 pub mod sessions;
 pub mod timeline;
@@ -185,6 +186,22 @@ impl Store {
     pub(crate) async fn count(&self, range: Range) -> Result<usize, StoreError> {
         let answer = self.ask(range, Some(Select::Count)).await?;
         Ok(answer.map_or(0, |answer| usize::try_from(answer.count).unwrap_or(0)))
+    }
+
+    /// How many items of a range there are, page by page.
+    pub(crate) async fn count_all(&self, range: Range) -> Result<usize, StoreError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let range = Range { after: after.take(), ..range.clone() };
+            let Some(answer) = self.ask(range, Some(Select::Count)).await? else {
+                return Ok(count);
+            };
+            count += usize::try_from(answer.count).unwrap_or(0);
+            match answer.last_evaluated_key {
+                Some(last) => after = Some(last),
+                None => return Ok(count),
+            }
+        }
     }
 
     /// One request for a range; none where nothing can be in it.

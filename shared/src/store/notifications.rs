@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::error::{CommitError, StoreError};
+use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{Key, NOTICE_PREFIX, attr, limit, notice_sort, user_partition};
 use super::tx::{Action, Changes, Guard, Item, number, text};
@@ -180,14 +180,5 @@ impl Store {
         let gone = ids.iter().map(|id| Action::delete(Key::Notice { user, id }, Guard::new()));
         self.write_all(gone.collect()).await?;
         Ok(ids.len())
-    }
-
-    /// Carries out [`read`] or [`dismiss`]; `false` when there is no such notice.
-    pub async fn mark_notice(&self, action: Action) -> Result<bool, CommitError> {
-        match self.commit_one(action).await {
-            Ok(()) => Ok(true),
-            Err(CommitError::Refused(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }

@@ -1,13 +1,13 @@
-//! Due work: announcements waiting to be told, reminders, and repairs. All are items of an hour's partition,
-//! sorted by when they are due, so that a sweep reads what is due and nothing else, however much is stored.
+//! Due work: announcements waiting to be told, reminders, and repairs. All are sorted by when they are due, so that a
+//! sweep reads what is due and nothing else, however much is stored.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::error::{CommitError, StoreError};
+use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{Key, Queue, attr, due_partition, limit};
-use super::tx::{Action, Guard, Item};
+use super::tx::{Action, Guard};
 use super::{Range, Store};
 use crate::domain::audience::InviteeList;
 use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, ResendTo, Turn, What};
@@ -15,7 +15,7 @@ use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::time::{fixed, utc_hour, whole_milli};
+use crate::domain::time::fixed;
 
 /// An announcement as it is stored, and as a message about it names it.
 #[derive(Serialize, Deserialize)]
@@ -145,6 +145,14 @@ pub fn address(announcement: &Announcement) -> (String, String) {
     (key.pk(), key.sk())
 }
 
+/// Work for the sweep, as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+enum StoredWork {
+    Reminder(StoredReminder),
+    Repair(StoredRepair),
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredReminder {
     session_id: SessionId,
@@ -167,22 +175,34 @@ fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
 
 pub fn set_reminder(session: &Session, reminder: Reminder) -> Action {
     let at = reminder.due_at(session.starts_at);
-    let stored = StoredReminder {
+    let stored = StoredWork::Reminder(StoredReminder {
         session_id: session.id.clone(),
         reminder,
         starts_at: session.starts_at,
         ttl: due_ttl(at),
-    };
+    });
     let key = reminder_key(&session.id, reminder);
-    Action::put(Key::Due { queue: Queue::Reminder, at, key: &key }, encode(&stored), Guard::new())
+    Action::put(Key::Due { queue: Queue::Work, at, key: &key }, encode(&stored), Guard::new())
 }
 
 pub fn withdraw_reminder(session: &Session, reminder: Reminder) -> Action {
-    let key = reminder_key(&session.id, reminder);
-    Action::delete(
-        Key::Due { queue: Queue::Reminder, at: reminder.due_at(session.starts_at), key: &key },
-        Guard::new(),
-    )
+    delete_reminder(&session.id, reminder, session.starts_at, Guard::new())
+}
+
+/// Takes a reminder in order to tell it; refused when it is there no more. It is what a telling is told once by: of two
+/// who would tell, one takes it.
+pub fn take_reminder(session: &SessionId, reminder: Reminder, starts_at: Timestamp) -> Action {
+    delete_reminder(session, reminder, starts_at, Guard::existing_item())
+}
+
+fn delete_reminder(
+    session: &SessionId,
+    reminder: Reminder,
+    starts_at: Timestamp,
+    guard: Guard,
+) -> Action {
+    let (at, key) = (reminder.due_at(starts_at), reminder_key(session, reminder));
+    Action::delete(Key::Due { queue: Queue::Work, at, key: &key }, guard)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -213,7 +233,7 @@ pub struct Repair {
 /// Asks the sweep to look whether Zoom and we still agree about a class: set before Zoom is called,
 /// taken back when all went well.
 pub fn set_repair(repair: &Repair) -> Action {
-    let stored = StoredRepair {
+    let stored = StoredWork::Repair(StoredRepair {
         session_id: repair.session.clone(),
         trainer_id: repair.trainer.clone(),
         due_at: repair.at,
@@ -221,93 +241,64 @@ pub fn set_repair(repair: &Repair) -> Action {
         starts_at: repair.starts_at,
         since: repair.since,
         ttl: due_ttl(repair.at),
-    };
+    });
     Action::put(
-        Key::Due { queue: Queue::Repair, at: repair.at, key: repair.session.as_str() },
+        Key::Due { queue: Queue::Work, at: repair.at, key: repair.session.as_str() },
         encode(&stored),
         Guard::new(),
     )
 }
 
 pub fn withdraw_repair(session: &SessionId, at: Timestamp) -> Action {
-    Action::delete(Key::Due { queue: Queue::Repair, at, key: session.as_str() }, Guard::new())
+    Action::delete(Key::Due { queue: Queue::Work, at, key: session.as_str() }, Guard::new())
 }
 
-/// How far a queue was done when it was read.
-#[derive(Debug)]
-pub struct Done {
-    queue: Queue,
-    before: Option<Timestamp>,
+/// A reminder whose time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueReminder {
+    pub session: SessionId,
+    pub reminder: Reminder,
+    /// The start that it is for.
+    pub starts_at: Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    /// Everything due before this was done.
-    until: Timestamp,
+/// What a sweep finds to do, each oldest first.
+#[derive(Debug, Default)]
+pub struct Work {
+    pub reminders: Vec<DueReminder>,
+    pub repairs: Vec<Repair>,
 }
 
 impl Store {
-    /// What is to be repaired by `now`, and how far the queue was done before.
-    pub async fn due_repairs(&self, now: Timestamp) -> Result<(Vec<Repair>, Done), StoreError> {
-        let (items, done) = self.due(Queue::Repair, now).await?;
-        let read = |item| {
-            let stored: StoredRepair = decode(item)?;
-            Ok(Repair {
-                session: stored.session_id,
-                trainer: stored.trainer_id,
-                at: stored.due_at,
-                topic: stored.topic,
-                starts_at: stored.starts_at,
-                since: stored.since,
-            })
+    /// What is due at `now`, however long it has been. Nothing that is not due is read.
+    pub async fn due_work(&self, now: Timestamp) -> Result<Work, StoreError> {
+        let range = Range {
+            pk: due_partition(Queue::Work),
+            // '~' sorts behind the '#' that follows the time in a key: what is due at `now` itself is in.
+            to: Some(format!("{}~", fixed(now))),
+            ..Range::default()
         };
-        Ok((items.into_iter().filter_map(|item| skip_corrupt(read(item))).collect(), done))
-    }
-
-    /// Notes how far a queue is done: the hours before `now` are not looked at again.
-    pub async fn swept(&self, done: Done, now: Timestamp) -> Result<(), CommitError> {
-        if done.before.is_some_and(|before| utc_hour(before) == utc_hour(now)) {
-            return Ok(());
+        let mut work = Work::default();
+        for item in self.query_all(range).await? {
+            match skip_corrupt(decode(item)) {
+                Some(StoredWork::Reminder(stored)) => work.reminders.push(DueReminder {
+                    session: stored.session_id,
+                    reminder: stored.reminder,
+                    starts_at: stored.starts_at,
+                }),
+                Some(StoredWork::Repair(stored)) => work.repairs.push(Repair {
+                    session: stored.session_id,
+                    trainer: stored.trainer_id,
+                    at: stored.due_at,
+                    topic: stored.topic,
+                    starts_at: stored.starts_at,
+                    since: stored.since,
+                }),
+                None => {}
+            }
         }
-        self.commit_one(Action::put(
-            Key::Sweep(done.queue),
-            encode(&Mark { until: whole_milli(now) }),
-            Guard::new(),
-        ))
-        .await
+        Ok(work)
     }
-
-    /// What is due in a queue, oldest first: of the hours since the last that was done, up to `now`.
-    async fn due(&self, queue: Queue, now: Timestamp) -> Result<(Vec<Item>, Done), StoreError> {
-        let before = self.mark(queue).await?;
-        let start = before.unwrap_or_else(|| hours_before(now, FIRST_LOOK_HOURS));
-        let mut hour = start.max(hours_before(now, limit::DUE_TTL_DAYS * 24));
-        let mut items = Vec::new();
-        while utc_hour(hour) <= utc_hour(now) {
-            let range = Range {
-                pk: due_partition(queue, &utc_hour(hour)),
-                to: Some(format!("{}~", fixed(now))),
-                ..Range::default()
-            };
-            items.extend(self.query_all(range).await?);
-            hour = hours_before(hour, -1);
-        }
-        Ok((items, Done { queue, before }))
-    }
-
-    async fn mark(&self, queue: Queue) -> Result<Option<Timestamp>, StoreError> {
-        // Eventually consistent: an old mark costs a second look at an hour, nothing else.
-        let range = Range { pk: Key::Sweep(queue).pk(), ..Range::default() };
-        let mark = self.query(range).await?.items.into_iter().next();
-        Ok(mark.map(decode::<Mark>).transpose()?.map(|mark| mark.until))
-    }
-}
-
-/// How far back a queue is looked at that was never swept.
-const FIRST_LOOK_HOURS: i64 = 24;
-
-fn hours_before(at: Timestamp, hours: i64) -> Timestamp {
-    at.saturating_sub(SignedDuration::from_hours(hours)).unwrap_or(at)
 }
 
 /// One item that makes no sense must not keep a sweep from all the others.

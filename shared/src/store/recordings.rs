@@ -64,10 +64,19 @@ fn available() -> RecordingState {
 /// say it twice, with another address each time. Where the file now is is another event's to say, which may have come
 /// before.
 pub fn describe(session: &SessionId, recording: &Recording, at: Timestamp) -> Action {
+    let guard = Guard::new().absent_or_below(attr::DESCRIBED_AT, text(fixed(at)));
+    describe_if(session, recording, at, guard)
+}
+
+/// The same; refused when anything was said of the file before.
+pub fn describe_new(session: &SessionId, recording: &Recording, at: Timestamp) -> Action {
+    describe_if(session, recording, at, Guard::new().absent(attr::DESCRIBED_AT))
+}
+
+fn describe_if(session: &SessionId, recording: &Recording, at: Timestamp, guard: Guard) -> Action {
     let changes = Changes::replace(encode(recording), &[])
         .set(attr::DESCRIBED_AT, text(fixed(at)))
         .set_once(attr::STATE, text("available"));
-    let guard = Guard::new().absent_or_below(attr::DESCRIBED_AT, text(fixed(at)));
     Action::update(Key::Recording { session, file: &recording.file_id }, changes, guard)
 }
 

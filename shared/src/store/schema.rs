@@ -10,6 +10,7 @@
 //! | whom a class invites | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | owner's view, delivery |
 //! | whether a class invites an address | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
 //! | the class of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | Zoom's events |
+//! | when a class's invitation was sent again | main | `pk = SESSION#id`, `sk = RESENDS` | resending |
 //! | what Zoom said of a meeting, by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
 //! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
 //! | what was decided of a class's attendance | main | `pk = SESSION#id`, `sk` begins with `RULING#` | attendance |
@@ -23,8 +24,7 @@
 //! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
 //! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
 //! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
-//! | work that is due: reminders, repairs, announcements | main | `pk = DUE#queue#hour`, `sk <= now` | sweeps |
-//! | how far a queue of due work is done | main | `pk = SWEEP#queue` | sweeps |
+//! | work that is due: reminders and repairs; announcements | main | `pk = DUE#WORK`; `pk = DUE#OUTBOX`; `sk <= now` | sweeps |
 //! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
 //! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
@@ -43,7 +43,7 @@ use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::notice::NoticeId;
 use crate::domain::text::Email;
-use crate::domain::time::{fixed, utc_hour};
+use crate::domain::time::fixed;
 
 /// Attribute names. Expressions use them only as `#name` placeholders: many are reserved words.
 pub mod attr {
@@ -80,12 +80,15 @@ pub mod attr {
     pub const DESCRIBED_AT: &str = "described_at";
     pub const ALL_OF: &str = "all_of";
 
-    // Of a ruling.
+    // Of a ruling, and of what was sent again.
     pub const REVISION: &str = "revision";
 
     // Of a notice.
     pub const READ_AT: &str = "read_at";
     pub const DISMISSED_AT: &str = "dismissed_at";
+
+    // Of an enrollment.
+    pub const ACCESS_GRANTED: &str = "access_granted";
 
     // Of an address.
     pub const USER_ID: &str = "user_id";
@@ -141,23 +144,26 @@ pub mod limit {
     pub const NOTICE_TTL_DAYS: i64 = 90;
     /// DynamoDB: an item whose time is over is deleted within a few days of it.
     pub const LATE_DELETION_DAYS: i64 = 3;
+    /// Days that it is known when an invitation was sent again; it matters for an hour.
+    pub const RESENDS_TTL_DAYS: i64 = 1;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
 }
 
-/// The queues of due work, one per sweep and kind.
+/// The queues of due work, one per sweep. Each is one partition, sorted by time: a sweep asks once for what is due, and
+/// what was stored late is found all the same. A partition takes a thousand write units a second; a class that is saved
+/// comes to ten of them, and the API throttles requests at a tenth of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queue {
-    Reminder,
-    Repair,
+    /// Reminders and repairs.
+    Work,
     Outbox,
 }
 
 impl Queue {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Reminder => "REMINDER",
-            Self::Repair => "REPAIR",
+            Self::Work => "WORK",
             Self::Outbox => "OUTBOX",
         }
     }
@@ -232,7 +238,9 @@ pub enum Key<'a> {
         at: Timestamp,
         key: &'a str,
     },
+    /// What a sweep keeps of itself.
     Sweep(Queue),
+    Resends(&'a SessionId),
     Connection(&'a UserId),
     ZoomUser(&'a str),
     OauthState(&'a str),
@@ -263,8 +271,9 @@ impl Key<'_> {
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { zoom_user, day } => format!("ZOOMDAY#{}#{day}", sha256_hex(zoom_user)),
-            Self::Due { queue, at, .. } => due_partition(*queue, &utc_hour(*at)),
+            Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
+            Self::Resends(session) => session_partition(session),
             Self::Connection(trainer) => trainer_partition(trainer),
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
             Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
@@ -294,6 +303,7 @@ impl Key<'_> {
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
             Self::Due { at, key, .. } => format!("{}#{key}", fixed(*at)),
             Self::Sweep(_) => "SWEEP".to_owned(),
+            Self::Resends(_) => "RESENDS".to_owned(),
             Self::Connection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
@@ -338,8 +348,8 @@ pub fn email_partition(email: &Email) -> String {
     format!("EMAIL#{}", email_hash(email))
 }
 
-pub fn due_partition(queue: Queue, hour: &str) -> String {
-    format!("DUE#{}#{hour}", queue.as_str())
+pub fn due_partition(queue: Queue) -> String {
+    format!("DUE#{}", queue.as_str())
 }
 
 pub fn invitee_prefix(list: InviteeList) -> String {
@@ -399,11 +409,10 @@ mod tests {
             Key::Course(&course),
             Key::Settings,
             Key::ZoomDay { zoom_user: "x", day: "2026-11-21" },
-            Key::Due { queue: Queue::Reminder, at, key: "x" },
-            Key::Due { queue: Queue::Repair, at, key: "x" },
+            Key::Due { queue: Queue::Work, at, key: "x" },
             Key::Due { queue: Queue::Outbox, at, key: "x" },
-            Key::Sweep(Queue::Repair),
-            Key::Sweep(Queue::Reminder),
+            Key::Sweep(Queue::Outbox),
+            Key::Resends(&session),
             Key::Connection(&user),
             Key::ZoomUser("x"),
             Key::OauthState("x"),
@@ -421,7 +430,6 @@ mod tests {
         assert!(by_start(early, &a) < by_start(late, &b));
         let due = |at| Key::Due { queue: Queue::Outbox, at, key: "k" };
         assert!(due(early).sk() < due(late).sk());
-        assert!(due(early).pk() < due(late).pk(), "hours are partitions of their own");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::world::{Answer, World, class, course_class};
 
 /// A class that is not there.
 const NOBODYS: &str = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A notification that could be there, of the time when the world begins.
+const NOBODYS_NOTICE: &str = "ntf_1795251600000_aaaaaaaaaaaaaaaa";
 /// More than any body may have, the import's included.
 const TOO_LONG: usize = 4 * 1024 * 1024 + 1;
 
@@ -59,7 +61,11 @@ const FORMS: [(&str, &str); 2] = [("{attendee_id}", "att_"), ("{poll_id}", "pol_
 
 /// The route's path, for the class `session`.
 fn path(route: &Route, session: &str) -> String {
-    let id = if route.path.starts_with("/v1/sessions/") { session } else { "some-id" };
+    let id = match route.function {
+        _ if route.path.starts_with("/v1/sessions/") => session,
+        "notifications" => NOBODYS_NOTICE,
+        _ => "some-id",
+    };
     let mut path = route.path.replace("{id}", id);
     for (name, form) in FORMS {
         path = path.replace(name, &format!("{form}{}", "a".repeat(26)));
@@ -259,6 +265,13 @@ async fn scheduling(api: &mut Described, people: &People) {
     api.grant(trainer, "decision=allow&account=app").await.expect(200);
     api.post(trainer, &format!("{there}/cancel"), json!({})).await.expect(200);
     api.put(trainer, &there, edited).await.refused(409, "session_cancelled");
+    let resend = format!("{there}/resend-invite");
+    api.post(trainer, &resend, json!({})).await.refused(409, "session_cancelled");
+    let resend = format!("{}/resend-invite", api.class_in(people, 52).await);
+    for _ in 0..3 {
+        api.post(trainer, &resend, json!({})).await.expect(202);
+    }
+    api.post(trainer, &resend, json!({})).await.refused(429, "rate_limited");
 }
 
 async fn joining(api: &mut Described, people: &People) {
@@ -321,7 +334,10 @@ async fn attending(api: &mut Described, people: &People) {
     let answer = api.put(trainer, &format!("{there}/attendance/{row}"), assign).await;
     answer.refused(409, "conflict");
     api.put(trainer, &there, course_class(50)).await.refused(409, "session_ended");
-    api.post(trainer, &format!("{there}/cancel"), json!({})).await.refused(409, "session_ended");
+    for verb in ["cancel", "resend-invite"] {
+        let path = format!("{there}/{verb}");
+        api.post(trainer, &path, json!({})).await.refused(409, "session_ended");
+    }
 }
 
 async fn plans(api: &mut Described, people: &People) {
@@ -339,6 +355,10 @@ async fn plans(api: &mut Described, people: &People) {
         let longer = with(class(201), with(link.clone(), json!({"duration_minutes": 90})));
         api.post(trainer, "/v1/sessions", longer.clone()).await.refused(403, code);
         api.put(trainer, &there, longer).await.refused(403, code);
+        if code == "feature_disabled" {
+            let resend = format!("{there}/resend-invite");
+            api.post(trainer, &resend, json!({})).await.refused(403, code);
+        }
     }
     api.set(people, json!({})).await;
 }

@@ -10,7 +10,7 @@ use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
     DETAIL_TYPES, ROUTES, SCHEDULES, attendance, connect, directory, disconnect, join,
-    reminder_sweep, session_cancel, session_save, sessions, webhook,
+    notifications, reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{attr, index};
@@ -191,13 +191,15 @@ fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
     env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const ASKED: [(&str, Asked); 10] = [
+const ASKED: [(&str, Asked); 12] = [
     ("attendance", asked::<attendance::Deps>),
     ("connect", asked::<connect::Deps>),
     ("directory", asked::<directory::Deps>),
     ("disconnect", asked::<disconnect::Deps>),
     ("join", asked::<join::Deps>),
+    ("notifications", asked::<notifications::Deps>),
     ("reminder-sweep", asked::<reminder_sweep::Deps>),
+    ("resend-invite", asked::<resend_invite::Deps>),
     ("session-cancel", asked::<session_cancel::Deps>),
     ("session-save", asked::<session_save::Deps>),
     ("sessions", asked::<sessions::Deps>),

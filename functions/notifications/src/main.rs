@@ -1,0 +1,16 @@
+//! `notifications`: what a person was told in-app, and what they want to be told of. See `shared::handlers::notifications`.
+
+use lambda_http::{Error, run, service_fn};
+use shared::config::Env;
+use shared::handlers::{function::Function, notifications};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let env = Env::process();
+    shared::telemetry::start(&env);
+    let function = &Function::start(&env).await;
+    run(service_fn(move |request| async move {
+        Ok::<_, Error>(notifications::handle(function, request).await)
+    }))
+    .await
+}

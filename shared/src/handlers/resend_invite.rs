@@ -1,0 +1,89 @@
+//! `resend-invite`: the current invitation once more.
+
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::deps::{self, Base};
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use crate::app::resend_invite::{self, Desk};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::caller::Role;
+use crate::domain::id::SessionId;
+use crate::domain::refusal::Refusal;
+use crate::domain::resend::RECIPIENT_LIMIT;
+use crate::http;
+use crate::queue::Queue;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    store: Store,
+    queue: Queue,
+    secrets: Arc<Secrets>,
+    clock: Clock,
+    random: Random,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            store: base.store()?,
+            queue: base.queue()?,
+            secrets,
+            clock: clock.clone(),
+            random: random.clone(),
+        })
+    }
+
+    async fn warm(&self) {
+        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResendBody {
+    recipients: Option<Vec<String>>,
+}
+
+impl ResendBody {
+    /// Those who are named; none where everybody is meant. A list that names nobody is a mistake of its maker's.
+    fn parse(self) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(named) = self.recipients else { return Ok(None) };
+        match named.len() {
+            0 => Err(Refusal::field("recipients", "must name somebody, or be left out for all")),
+            1..=RECIPIENT_LIMIT => Ok(Some(named)),
+            _ => {
+                let words = format!("must have at most {RECIPIENT_LIMIT} entries");
+                Err(Refusal::field("recipients", words))
+            }
+        }
+    }
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.clock.now();
+    let (_, parameters) = route(&request)?;
+    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
+    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let named = http::optional_json::<ResendBody>(&request)?.parse()?;
+    let desk = Desk { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
+    let queued = resend_invite::resend(&desk, &caller, &id, named.as_deref()).await?;
+    Reply::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
+}

@@ -1,0 +1,47 @@
+//! When the invitation to a class was sent again: one item a class, for as long as it matters.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Found;
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{Key, attr, limit};
+use super::tx::{Action, Guard, number};
+use crate::domain::id::SessionId;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resends {
+    /// The times that count towards the limit.
+    pub times: Vec<Timestamp>,
+    /// Rises with each time, and tells them apart. None has another's, even after the item was tidied up, because a new
+    /// one begins at the time itself.
+    pub revision: u64,
+}
+
+impl Resends {
+    /// With these times, the last of which is new.
+    pub fn next(&self, times: Vec<Timestamp>, now: Timestamp) -> Self {
+        let since = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        Self { times, revision: since.max(self.revision + 1) }
+    }
+}
+
+/// Stores that the invitation is sent again; refused when another request was quicker.
+pub fn put(session: &SessionId, next: &Resends, read: Option<&Resends>, now: Timestamp) -> Action {
+    let guard = match read {
+        None => Guard::new_item(),
+        Some(read) => Guard::new().equals(attr::REVISION, number(read.revision)),
+    };
+    let mut item = encode(next);
+    let ttl =
+        now.saturating_add(SignedDuration::from_hours(24 * limit::RESENDS_TTL_DAYS)).unwrap_or(now);
+    item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
+    Action::put(Key::Resends(session), item, guard)
+}
+
+impl Found {
+    pub(crate) fn resends(&mut self, id: &SessionId) -> Result<Option<Resends>, StoreError> {
+        self.take(Key::Resends(id)).map(decode).transpose()
+    }
+}

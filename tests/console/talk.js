@@ -1,2 +1,0 @@
-// What is said around a class.
-export function talk() {}
