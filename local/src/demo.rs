@@ -21,6 +21,7 @@ pub async fn play() -> ExitCode {
         port: 0,
         data_dir: None,
         cloud_only: false,
+        console_dir: None,
         clock: Clock::running(),
         random: Random::System,
     };

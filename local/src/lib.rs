@@ -1,9 +1,10 @@
 //! The whole system on one machine: what the functions need around them, in one process.
 //!
 //! `stack` puts it together. `functions`, `gateway` and `schedules` are Lambda and what calls it; `aws` and `zoom` are
-//! what the functions call; `faults` and `usage` sit on the wire between. `demo` plays a class against all of it; `sign` seals an event of
-//! Zoom's for the tools that call a function from outside.
+//! what the functions call; `faults` and `usage` sit on the wire between. `console` shows all of it to a person; `demo`
+//! plays a class against it; `sign` seals an event of Zoom's for the tools that call a function from outside.
 
+pub mod console;
 pub mod demo;
 pub mod stack;
 

@@ -11,9 +11,10 @@ use shared::config::Env;
 use shared::random::Random;
 
 const USAGE: &str = "\
-cargo local [--port N] [--data DIR] [--cloud-only]
+cargo local [--port N] [--data DIR] [--cloud-only] [--console DIR]
     Starts everything on http://localhost:4000 (--port), in memory unless --data names a directory.
-    With --cloud-only the functions are left out, for cargo-lambda or SAM to run them.
+    With --cloud-only the functions are left out, for cargo-lambda or SAM to run them. With --console the console's
+    files are read from a directory at each request, to work on them.
 cargo local demo
     Plays one class and tells it line by line; ends with an error if a step did not hold.
 cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
@@ -35,12 +36,14 @@ struct Serving {
     port: u16,
     data_dir: Option<PathBuf>,
     cloud_only: bool,
+    console_dir: Option<PathBuf>,
 }
 
 /// What the command line asks for; nothing when it asks how to.
 fn command() -> Result<Option<Command>, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
-    let mut serving = Serving { port: DEFAULT_PORT, data_dir: None, cloud_only: false };
+    let mut serving =
+        Serving { port: DEFAULT_PORT, data_dir: None, cloud_only: false, console_dir: None };
     let mut signing = sign::Request::default();
     let mut word = String::new();
     let mut parser = lexopt::Parser::from_env();
@@ -50,6 +53,9 @@ fn command() -> Result<Option<Command>, lexopt::Error> {
             ("", Arg::Long("port")) => serving.port = parser.value()?.parse()?,
             ("", Arg::Long("data")) => serving.data_dir = Some(PathBuf::from(parser.value()?)),
             ("", Arg::Long("cloud-only")) => serving.cloud_only = true,
+            ("", Arg::Long("console")) => {
+                serving.console_dir = Some(PathBuf::from(parser.value()?));
+            }
             ("sign", Arg::Long("event")) => signing.event = Some(PathBuf::from(parser.value()?)),
             ("sign", Arg::Long("body")) => signing.body = Some(parser.value()?.string()?),
             ("sign", Arg::Long("secret")) => signing.secret = Some(parser.value()?.string()?),
@@ -90,6 +96,7 @@ async fn serve(arguments: Serving) -> ExitCode {
         port: arguments.port,
         data_dir: arguments.data_dir,
         cloud_only: arguments.cloud_only,
+        console_dir: arguments.console_dir,
         clock: Clock::running(),
         random: Random::System,
     };

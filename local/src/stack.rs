@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::aws::names::Names;
 use crate::aws::{Aws, AwsConfig};
+use crate::console::Console;
 use crate::faults::Faults;
 use crate::functions::{Functions, InvokeError};
 use crate::gateway::{self, Gateway};
@@ -42,6 +43,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Whether the functions are left out, to be run by other tools against this stack.
     pub cloud_only: bool,
+    /// Where the console's files are read from, to work on them; the binary's own without it.
+    pub console_dir: Option<PathBuf>,
     pub clock: Clock,
     pub random: Random,
 }
@@ -95,7 +98,7 @@ impl Drop for Stack {
 impl Stack {
     /// Starts a stack and serves it.
     pub async fn start(options: Options) -> Result<Self, StackError> {
-        let Options { port, data_dir, cloud_only, clock, random } = options;
+        let Options { port, data_dir, cloud_only, console_dir, clock, random } = options;
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .map_err(|source| StackError::Port { port, source })?;
@@ -145,6 +148,7 @@ impl Stack {
             zoom: zoom.clone(),
         };
         let mut router = routes(local)
+            .merge(Console::new(console_dir).router())
             .merge(aws.router())
             .merge(faults.router())
             .merge(usage.router())
@@ -283,8 +287,6 @@ struct Local {
 
 fn routes(local: Local) -> Router {
     Router::new()
-        .route("/", get(async || Html(include_str!("welcome.html"))))
-        .route("/callback", get(callback))
         .route("/local/tokens", post(token))
         .route(
             crate::issuer::JWKS_PATH,
@@ -292,6 +294,7 @@ fn routes(local: Local) -> Router {
         )
         .route("/local/clock", get(read_clock).post(move_clock))
         .route("/local/config", get(config))
+        .route("/local/directory", get(async || Json(json!({ "items": seed::statements() }))))
         .route("/local/schedules/{function}/run", post(run_schedule))
         .with_state(local)
 }
@@ -365,10 +368,4 @@ async fn run_schedule(State(local): State<Local>, Path(function): Path<String>) 
         Err(error @ InvokeError::NoSuchFunction(_)) => refused(StatusCode::NOT_FOUND, error),
         Err(error) => refused(StatusCode::BAD_GATEWAY, error),
     }
-}
-
-/// Where Zoom's consent page sends the browser back to. A platform has a page of its own there; here the query, with the
-/// code and the state, is shown by the welcome page.
-async fn callback(uri: Uri) -> Redirect {
-    Redirect::to(&format!("/?{}", uri.query().unwrap_or_default()))
 }

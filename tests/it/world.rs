@@ -68,6 +68,7 @@ impl World {
             port: 0,
             data_dir: None,
             cloud_only: false,
+            console_dir: None,
             clock,
             random: Random::seeded(1),
         };

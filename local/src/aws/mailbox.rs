@@ -174,7 +174,7 @@ impl Mailbox {
         self.clock.now()
     }
 
-    /// `GET /local/mail` and `GET /local/mail/{id}`.
+    /// `GET /local/mail`, `GET /local/mail/{id}`, and its parts.
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route(
@@ -201,6 +201,8 @@ impl Mailbox {
                     },
                 ),
             )
+            .route("/local/mail/{id}/parts", get(super::letter::parts))
+            .route("/local/mail/{id}/html", get(super::letter::html))
             .with_state(self.clone())
     }
 
@@ -238,7 +240,7 @@ fn bare(address: &str) -> &str {
     inner.map_or(address, |(inner, _)| inner).trim()
 }
 
-fn failed(error: &rusqlite::Error) -> Response {
+pub(super) fn failed(error: &rusqlite::Error) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "the mailbox failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }

@@ -5,6 +5,7 @@
 //! speak AWS JSON are told apart by `X-Amz-Target`, SES by its path.
 
 mod dynamodb;
+mod letter;
 pub mod mailbox;
 pub mod names;
 pub(crate) mod refusal;
@@ -154,7 +155,7 @@ impl Aws {
             // Each service has its own limit, and the wire has read the body by now.
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone());
-        self.wire.around(services).merge(self.mailbox.router())
+        self.wire.around(services).merge(self.mailbox.router()).merge(self.queues.router())
     }
 
     /// The wire that these services are behind, to put the simulated Zoom behind it too.

@@ -175,13 +175,25 @@ impl Desk<'_> {
     }
 }
 
+const STYLE: &str = ":root{color-scheme:light dark}\
+    body{font:15px/1.5 system-ui,sans-serif;margin:0;background:light-dark(#f4f5f8,#0e1117);color:light-dark(#161b26,#e9ecf2)}\
+    main{max-width:30rem;margin:1.5rem auto;padding:1.25rem 1.5rem;border-radius:12px;background:light-dark(#fff,#171b23);\
+    border:1px solid light-dark(#dde1e9,#2b3240)}\
+    h1{font-size:1.3rem;line-height:1.3;margin:0 0 .5rem}p{margin:.35rem 0}\
+    fieldset{border:0;padding:0;margin:1.1rem 0}legend{font-weight:600;padding:0 0 .3rem}\
+    label{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}\
+    input[type=email]{font:inherit;flex:1;min-height:2.3rem;padding:.3rem .6rem;border:1px solid #848d9c;border-radius:8px}\
+    button{font:inherit;font-weight:600;min-height:2.5rem;padding:.4rem 1.1rem;border-radius:8px;cursor:pointer;\
+    border:1px solid #848d9c;background:transparent;color:inherit}\
+    button[value=allow]{background:#2b59c3;border-color:#2b59c3;color:#fff}\
+    :focus-visible{outline:2.5px solid light-dark(#2b59c3,#8fb0ff);outline-offset:2px}";
+
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title} – simulated Zoom</title>\
-         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem}}\
-         button{{font:inherit;padding:.5rem 1rem}}</style></head>\
+         <style>{STYLE}</style></head>\
          <body><main>{body}</main></body></html>"
     )
 }

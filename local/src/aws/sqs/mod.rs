@@ -5,6 +5,7 @@
 //! is one transaction. FIFO queues, tags, permissions and encryption are left out.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
 
+mod dead_letters;
 mod digest;
 mod error;
 mod handles;

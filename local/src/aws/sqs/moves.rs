@@ -30,6 +30,14 @@ pub(super) struct ListMessageMoveTasks {
     max_results: Option<i64>,
 }
 
+impl StartMessageMoveTask {
+    /// All of a dead-letter queue, as fast as it goes.
+    pub(super) fn everything(source_arn: String, destination_arn: String) -> Self {
+        let destination_arn = Some(destination_arn);
+        Self { source_arn, destination_arn, max_number_of_messages_per_second: None }
+    }
+}
+
 pub(super) fn start(
     session: &Session<'_>,
     request: &StartMessageMoveTask,

@@ -1,0 +1,70 @@
+// The console: the bar above, one person's page or several, what is behind the scenes, and the drawer.
+import { html, render, useEffect } from './ui.js';
+import { useStore } from './store.js';
+import { route } from './route.js';
+import { changed, epoch } from './load.js';
+import { working } from './cost.js';
+import { readClock } from './time.js';
+import { PEOPLE } from './people.js';
+import { Pane, Notices, Preferences } from './parts/person.js';
+import { Notes, Question } from './parts/layers.js';
+import { Classes } from './trainer/list.js';
+import { Schedule, Edit } from './trainer/form.js';
+import { Detail } from './trainer/detail.js';
+import { Upcoming, Detail as StudentDetail } from './student/classes.js';
+import { returned } from './trainer/zoom.js';
+import { Bar } from './bar.js';
+import { Drawer, CostLine, drawer } from './drawer.js';
+import { Scenes } from './scenes/main.js';
+
+const CLOCK_EVERY_MS = 20_000;
+
+function Page({ as, place }) {
+  const [what, id, part] = place.split('/');
+  if (what === 'notices') return html`<${Notices} as=${as} />`;
+  if (what === 'preferences') return html`<${Preferences} as=${as} />`;
+  if (PEOPLE[as].claims.role === 'trainer') {
+    if (what === 'new') return html`<${Schedule} as=${as} />`;
+    if (id && part === 'edit') return html`<${Edit} as=${as} id=${id} />`;
+    if (id) return html`<${Detail} as=${as} id=${id} part=${part} />`;
+    return html`<${Classes} as=${as} />`;
+  }
+  if (id) return html`<${StudentDetail} as=${as} id=${id} part=${part} />`;
+  return html`<${Upcoming} as=${as} />`;
+}
+
+function Console() {
+  const at = useStore(route);
+  const open = useStore(drawer);
+  useEffect(() => {
+    readClock().catch(() => {});
+    const timer = setInterval(() => { if (!document.hidden) readClock().catch(() => {}); }, CLOCK_EVERY_MS);
+    // What was done in the room, or in another tab, is looked for on coming back.
+    const back = () => { if (!document.hidden && working.get() === 0) changed(); };
+    document.addEventListener('visibilitychange', back);
+    const rooms = new BroadcastChannel('live-classes');
+    rooms.onmessage = () => changed();
+    return () => { clearInterval(timer); document.removeEventListener('visibilitychange', back); rooms.close(); };
+  }, []);
+  useEffect(() => {
+    const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PEOPLE[at.view].name;
+    document.title = `${who} · Live Classes`;
+  }, [at.view]);
+  const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];
+  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>To the content</a>
+    <${Bar} view=${at.view} />
+    <div class=${`stage${open ? ' with-drawer' : ''}`}><main id="main" tabindex="-1" class=${at.view === 'all' ? 'side-by-side' : 'alone'}>
+      <h1 class="hidden">Live Classes</h1>
+      ${at.view === 'scenes' ? html`<${Scenes} place=${at.places.scenes} />`
+        : shown.map((as) => html`<${Pane} key=${as} as=${as} place=${at.places[as]}><${Page} key=${at.places[as].replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1')} as=${as} place=${at.places[as]} /><//>`)}
+    </main>${open && html`<${Drawer} />`}</div>
+    <${CostLine} /><${Notes} /><${Question} />`;
+}
+
+if (!returned()) {
+  render(html`<${Console} />`, document.getElementById('app'));
+  // For tests and for the curious: reads everything again.
+  globalThis.liveClasses = { refresh: () => epoch.set((n) => n + 1) };
+} else {
+  document.getElementById('app').textContent = 'You can close this window.';
+}

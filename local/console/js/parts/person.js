@@ -1,0 +1,96 @@
+// What every person has on their page: its frame, notices, preferences.
+import { html, useEffect, useRef } from '../ui.js';
+import { api } from '../api.js';
+import { click } from '../cost.js';
+import { useLoad } from '../load.js';
+import { PEOPLE } from '../people.js';
+import { go, href } from '../route.js';
+import { stamp, HERE } from '../time.js';
+import { Avatar, Badge, Button, Empty, Icon, Loaded } from './basic.js';
+import { Switch } from './form.js';
+
+/** A link within a person's page. */
+export function Go({ as, to, children, ...rest }) {
+  return html`<a href=${href(as, to)} ...${rest} onClick=${(event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    go(as, to);
+  }}>${children}</a>`;
+}
+
+/** A heading that takes the focus when one comes here, so that a screen reader says where one is. */
+export function Heading({ children, back, as, actions }) {
+  const heading = useRef(null);
+  useEffect(() => {
+    // Not on the first visit, when the page itself has just been announced.
+    if (document.activeElement && document.activeElement !== document.body) heading.current?.focus({ preventScroll: true });
+  }, []);
+  return html`<div class="heading">
+    ${back && html`<${Go} as=${as} to=${back[0]} class="back"><${Icon} name="chevron" size=${15} />${back[1]}<//>`}
+    <div class="heading-line"><h2 tabindex="-1" ref=${heading}>${children}</h2>${actions && html`<div class="actions">${actions}</div>`}</div></div>`;
+}
+
+export function Pane({ as, place, children }) {
+  const person = PEOPLE[as];
+  const unread = useLoad(`unread ${as}`, () => api(as).get('/v1/me/notifications?limit=1').then((page) => page.unread_count), { every: 15_000 });
+  const body = useRef(null);
+  useEffect(() => { if (body.current) body.current.scrollTop = 0; }, [place]);
+  const count = unread.data || 0;
+  return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
+    <header class="pane-head"><${Avatar} of=${person} />
+      <div class="pane-who"><strong>${person.claims.name}</strong><span class="fine">${person.role} · ${person.about}</span></div>
+      <nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
+        <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
+        <${Go} as=${as} to="notices" aria-label=${count ? `Notices, ${count} unread` : 'Notices'} title="Notices" aria-current=${place === 'notices' ? 'page' : undefined}>
+          <${Icon} name="bell" />${count > 0 && html`<span class="unread" aria-hidden="true">${count > 99 ? '99+' : count}</span>`}<//>
+        <${Go} as=${as} to="preferences" aria-label="Preferences" title="Preferences" aria-current=${place === 'preferences' ? 'page' : undefined}><${Icon} name="gear" /><//>
+      </nav></header>
+    <div class="pane-body" ref=${body}>${children}</div></section>`;
+}
+
+const KINDS = {
+  scheduled: ['calendar', 'New class'],
+  updated: ['edit', 'Class changed'],
+  cancelled: ['close', 'Class cancelled'],
+  uninvited: ['close', 'No longer invited'],
+  reminder: ['clock', 'Starts soon'],
+  live: ['video', 'Live now'],
+  recording_ready: ['play', 'Recording ready'],
+  reconnect_zoom: ['warn', 'Connect Zoom again'],
+  meeting_deleted: ['warn', 'Deleted at Zoom'],
+};
+
+export function Notices({ as }) {
+  const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
+  const act = (notice, what, label, done) => click(label, () => api(as).post(`/v1/me/notifications/${encodeURIComponent(notice.id)}/${what}`), { done });
+  const open = async (notice) => {
+    if (!notice.read_at && !notice.read) await act(notice, 'read', 'Read a notice');
+    if (notice.session_id) go(as, `classes/${notice.session_id}`);
+    else if (notice.kind === 'reconnect_zoom') go(as, 'classes');
+  };
+  return html`<${Heading}>Notices<//>
+    <${Loaded} of=${list} height=${68}>${(page) => (page.items.length ? html`<ul class="notices">
+      ${page.items.map((notice) => {
+        const [icon, word] = KINDS[notice.kind] || ['bell', notice.kind];
+        const read = Boolean(notice.read_at || notice.read);
+        return html`<li key=${notice.id} class=${read ? 'read' : 'new'}>
+          <span class="notice-icon"><${Icon} name=${icon} /></span>
+          <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${notice.title || `${word}${notice.session_title ? `: ${notice.session_title}` : ''}`}</button>
+            ${notice.text && html`<p>${notice.text}</p>`}
+            <p class="fine">${word} · <time datetime=${notice.created_at || notice.at}>${stamp(notice.created_at || notice.at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
+          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${notice.title || word}`} onClick=${() => act(notice, 'read', 'Read a notice')} />`}
+            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${notice.title || word}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notice')} /></div></li>`;
+      })}</ul>` : html`<${Empty} icon="bell" title="Nothing new">What happens around your classes is told here.<//>`)}<//>`;
+}
+
+export function Preferences({ as }) {
+  const held = useLoad(`preferences ${as}`, () => api(as).get('/v1/me/notification-preferences'));
+  const turn = (channel, on) => click('Change preferences', () => api(as).put('/v1/me/notification-preferences', {
+    live_session: { ...held.data.live_session, [channel]: on },
+  }), { done: on ? 'Switched on.' : 'Switched off.' });
+  return html`<${Heading}>Preferences<//>
+    <${Loaded} of=${held} lines=${2}>${({ live_session: of }) => html`<div class="card form-card">
+      <h3>Live classes</h3>
+      <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`} checked=${of.email} onChange=${(on) => turn('email', on)} />
+      <${Switch} label="On the platform" hint="The same as notices behind the bell" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`}<//>`;
+}

@@ -1,0 +1,19 @@
+// Light or dark: as the system has it, until somebody chooses.
+import { html, useState } from '../ui.js';
+import { Button } from './basic.js';
+
+function theme() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen || (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
+}
+
+export function ThemeSwitch() {
+  const [now, setNow] = useState(theme());
+  const turn = () => {
+    const next = now === 'dark' ? 'light' : 'dark';
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem('theme', next);
+    setNow(next);
+  };
+  return html`<${Button} kind="quiet" icon=${now === 'dark' ? 'sun' : 'moon'} label=${now === 'dark' ? 'Use light colours' : 'Use dark colours'} onClick=${turn} />`;
+}

@@ -1,0 +1,27 @@
+// Who can be acted as. The local stack signs a token for anybody; these are in its starting data, except for the guest,
+// whom no directory knows: a verified address is all that lets them in.
+export const PEOPLE = {
+  tara: {
+    key: 'tara',
+    name: 'Tara',
+    role: 'Trainer',
+    about: 'Teaches Algebra I',
+    claims: { sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' },
+  },
+  sam: {
+    key: 'sam',
+    name: 'Sam',
+    role: 'Student',
+    about: 'Enrolled in Algebra I',
+    claims: { sub: 'student-1', role: 'student', email: 'student1@example.test', name: 'Sam Student' },
+  },
+  gil: {
+    key: 'gil',
+    name: 'Gil',
+    role: 'Guest',
+    about: 'No course, a verified e-mail address',
+    claims: { sub: 'guest-1', role: 'student', email: 'guest@example.test', name: 'Gil Guest' },
+  },
+};
+
+export const PLATFORM = { key: 'platform', name: 'The platform', claims: { sub: 'platform', role: 'service' } };

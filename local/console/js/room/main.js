@@ -1,0 +1,110 @@
+// The room: the answer of `POST /v1/sessions/{id}/join` put to use. In the local stack the room is simulated; with real
+// credentials the same page loads Zoom's Meeting SDK.
+import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
+import { api, stack } from '../api.js';
+import { PEOPLE } from '../people.js';
+import { useLoad } from '../load.js';
+import { readClock } from '../time.js';
+import { Button, Icon, Passcode } from '../parts/basic.js';
+import { Notes, Question } from '../parts/layers.js';
+import { ThemeSwitch } from '../parts/theme.js';
+import { LANGUAGES, direction, words } from './words.js';
+import { SimulatedRoom, enter } from './simulated.js';
+import { PollPanel } from './polls.js';
+import { openZoom } from './zoom-sdk.js';
+
+const query = new URLSearchParams(location.search);
+const as = PEOPLE[query.get('as')] ? query.get('as') : 'sam';
+const id = decodeURIComponent(location.pathname.split('/').pop());
+/** How often one who waits for the trainer looks again. */
+const LOOK_EVERY_MS = 3_000;
+
+/** The console in the other window looks again when something was done here. */
+export function announce() {
+  const channel = new BroadcastChannel('live-classes');
+  channel.postMessage('changed');
+  channel.close();
+}
+
+function Room() {
+  const [language, setLanguage] = useState(LANGUAGES[query.get('lang')] ? query.get('lang') : localStorage.getItem('language') || 'en');
+  const [state, setState] = useState({ at: 'lobby' });
+  const [polls, setPolls] = useState(true);
+  const [full, setFull] = useState(false);
+  const page = useRef(null);
+  const word = words(language);
+  const session = useLoad(`room ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 5000 });
+  const owner = Boolean(session.data?.meeting);
+
+  useEffect(() => { readClock().catch(() => {}); }, []);
+  // Before it is painted, so that no letter stands on the wrong side for a moment.
+  useLayoutEffect(() => {
+    document.documentElement.lang = language;
+    document.documentElement.dir = direction(language);
+    localStorage.setItem('language', language);
+  }, [language]);
+  useEffect(() => {
+    if (session.data) document.title = `${session.data.title} · Live Classes`;
+  }, [session.data?.title]);
+  useEffect(() => {
+    const turned = () => setFull(Boolean(document.fullscreenElement));
+    document.addEventListener('fullscreenchange', turned);
+    return () => document.removeEventListener('fullscreenchange', turned);
+  }, []);
+
+  const join = async () => {
+    setState({ at: 'joining' });
+    try {
+      const [pass, config] = await Promise.all([api(as).post(`/v1/sessions/${id}/join`), stack.get('/local/config')]);
+      if (pass.mode === 'link') setState({ at: 'link', pass });
+      else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, PEOPLE[as].claims.email) });
+      else { setState({ at: 'zoom', pass }); await openZoom(pass, language); }
+      announce();
+    } catch (problem) {
+      const waits = problem.code === 'waiting_for_host' || problem.waits;
+      setState(waits ? { at: 'waiting' } : { at: 'lobby', problem });
+    }
+  };
+  useEffect(() => {
+    if (state.at !== 'waiting') return undefined;
+    const timer = setTimeout(join, LOOK_EVERY_MS);
+    return () => clearTimeout(timer);
+  }, [state]);
+
+  const turnFull = () => (document.fullscreenElement ? document.exitFullscreen() : page.current.requestFullscreen()).catch(() => {});
+  const over = session.data && (session.data.status === 'cancelled' || (session.data.status === 'ended' && !owner));
+  return html`<div class=${`room at-${state.at}${polls ? ' with-polls' : ''}`} ref=${page}>
+    <header class="room-bar"><img src="/console/icon.svg" alt="" width="26" height="26" /><h1>${session.data?.title || ' '}</h1>
+      <div class="bar-end">
+        <label class="language"><span class="hidden">${word('language')}</span><select value=${language} onChange=${(event) => setLanguage(event.target.value)}>
+          ${Object.entries(LANGUAGES).map(([key, name]) => html`<option key=${key} value=${key} lang=${key} selected=${key === language}>${name}</option>`)}</select></label>
+        <${Button} kind="quiet" icon="poll" label=${polls ? word('hidePolls') : word('showPolls')} aria-pressed=${polls} onClick=${() => setPolls(!polls)} />
+        <${Button} kind="quiet" icon="expand" label=${full ? word('leaveFullscreen') : word('fullscreen')} aria-pressed=${full} onClick=${turnFull} /><${ThemeSwitch} /></div></header>
+    <main class="room-main" id="main">
+      ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${session.problem.title} text=${session.problem.message} code=${session.problem.code} word=${word} />`}
+      ${session.data && (state.at === 'lobby' || state.at === 'joining') && html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
+        text=${over ? word('endedMore') : word('joinAs', { name: PEOPLE[as].claims.name })} problem=${state.problem} word=${word}>
+        ${!over && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>`}<//>`}
+      ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span><//>`}
+      ${state.at === 'link' && html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
+        <a class="button primary" href=${state.pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" /><span>${word('openLink')}</span></a>
+        ${state.pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${state.pass.passcode} /></p>`}<//>`}
+      ${state.at === 'inside' && html`<${SimulatedRoom} pass=${state.pass} me=${state.me} word=${word}
+        onLeft=${(ended) => { setState({ at: 'left', ended }); announce(); }} />`}
+      ${state.at === 'zoom' && html`<div id="zoom-is-here"></div>`}
+      ${state.at === 'left' && html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')} text=${word(state.ended ? 'endedMore' : 'leftMore')} word=${word}>
+        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>`}<//>`}
+    </main>
+    ${polls && session.data && html`<${PollPanel} as=${as} session=${session.data} owner=${owner} word=${word} />`}
+    <${Notes} /><${Question} /></div>`;
+}
+
+function Lobby({ icon, title, text, problem, code, word, children }) {
+  const heading = useRef(null);
+  useEffect(() => heading.current?.focus(), [title]);
+  return html`<section class="lobby"><span class="lobby-icon"><${Icon} name=${icon} size=${30} /></span><h2 tabindex="-1" ref=${heading}>${title}</h2><p role="status">${text}</p>
+    ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${problem.title || word('failed')}</strong><p>${problem.message}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
+    ${children}<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p></section>`;
+}
+
+render(html`<${Room} />`, document.getElementById('app'));

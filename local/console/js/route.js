@@ -1,0 +1,60 @@
+// Where one is: whose page, and where on it. It stands in the address behind the `#`, so that the browser's arrows and
+// a reload lead back to it; side by side, each pane has its own place.
+import { store } from './store.js';
+import { PEOPLE } from './people.js';
+import { goOn } from './notes.js';
+
+const KEYS = Object.keys(PEOPLE);
+const HOME = { tara: 'classes', sam: 'classes', gil: 'classes', scenes: 'mail' };
+
+function parse(hash, before) {
+  const [path, query] = hash.replace(/^#\/?/, '').split('?');
+  const [view, ...rest] = path.split('/').filter(Boolean);
+  const places = { ...before };
+  if (view === 'all') {
+    const given = new URLSearchParams(query);
+    for (const key of KEYS) if (given.get(key)) places[key] = given.get(key);
+    return { view, places };
+  }
+  if (KEYS.includes(view) || view === 'scenes') {
+    places[view] = rest.join('/') || HOME[view];
+    return { view, places };
+  }
+  return { view: 'tara', places };
+}
+
+export const route = store(parse(location.hash, HOME));
+addEventListener('popstate', () => route.set((at) => parse(location.hash, at.places)));
+addEventListener('hashchange', () => route.set((at) => parse(location.hash, at.places)));
+
+function address({ view, places }) {
+  if (view !== 'all') return `#/${view}/${places[view]}`;
+  const query = new URLSearchParams(KEYS.map((key) => [key, places[key]]));
+  return `#/all?${query}`;
+}
+
+function move(at) {
+  goOn();
+  if (address(at) !== location.hash) history.pushState(null, '', address(at));
+  route.set(at);
+}
+
+/** Shows a person's page, the panes side by side (`all`) or what is behind the scenes, where it was left. */
+export function show(view) {
+  move({ ...route.get(), view });
+}
+
+/** Goes somewhere on a person's page, wherever that is shown. */
+export function go(key, place) {
+  const at = route.get();
+  const places = { ...at.places, [key]: place };
+  const view = at.view === key || (at.view === 'all' && key !== 'scenes') ? at.view : key;
+  move({ view, places });
+}
+
+/** The address that `go` leads to, for links that can be opened elsewhere. */
+export function href(key, place) {
+  const at = route.get();
+  const view = at.view === 'all' && key !== 'scenes' ? 'all' : key;
+  return address({ view, places: { ...at.places, [key]: place } });
+}

@@ -1,0 +1,84 @@
+// Time by the stack's clock, which can be moved, and dates as people read them.
+import { useState, useEffect } from './ui.js';
+import { store, useStore } from './store.js';
+import { stack } from './api.js';
+
+/** How far the stack's clock is ahead of this machine's, in milliseconds. */
+export const ahead = store(0);
+
+export async function readClock() {
+  const asked = Date.now();
+  const { now } = await stack.get('/local/clock');
+  setClock(now, asked);
+}
+
+export function setClock(now, asked = Date.now()) {
+  ahead.set(new Date(now).getTime() - (asked + Date.now()) / 2);
+}
+
+export const now = () => Date.now() + ahead.get();
+
+/** The stack's time, renewed every so often. */
+export function useNow(every = 1000) {
+  const offset = useStore(ahead);
+  const [, setTick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setTick((n) => n + 1), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return Date.now() + offset;
+}
+
+export const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+export const ZONES = [...new Set(['UTC', HERE, ...(Intl.supportedValuesOf?.('timeZone') || [])])];
+
+const formats = new Map();
+function format(zone, options) {
+  const key = JSON.stringify([zone, options]);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat('en-GB', { timeZone: zone, ...options }));
+  return formats.get(key);
+}
+
+export const day = (at, zone) => format(zone, { weekday: 'short', day: 'numeric', month: 'short' }).format(new Date(at));
+export const longDay = (at, zone) => format(zone, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }).format(new Date(at));
+export const hour = (at, zone) => format(zone, { hour: '2-digit', minute: '2-digit' }).format(new Date(at));
+export const dayOfMonth = (at, zone) => format(zone, { day: 'numeric' }).format(new Date(at));
+export const month = (at, zone) => format(zone, { month: 'short' }).format(new Date(at));
+export const stamp = (at, zone) => format(zone, {
+  day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit',
+}).format(new Date(at));
+
+export function zoneName(at, zone) {
+  const part = format(zone, { timeZoneName: 'short' }).formatToParts(new Date(at)).find((each) => each.type === 'timeZoneName');
+  return part ? part.value : zone;
+}
+
+/** The date and the time on the wall in a zone, for the two inputs of a form. */
+export function wall(at, zone) {
+  const parts = Object.fromEntries(format(zone, {
+    year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+  }).formatToParts(new Date(at)).map((part) => [part.type, part.value]));
+  return { date: `${parts.year}-${parts.month}-${parts.day}`, time: `${parts.hour}:${parts.minute}` };
+}
+
+/** "2 d 3 h", "4 min 05 s": as exact as it matters. */
+export function span(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];
+  if (d) return h ? `${d} d ${h} h` : `${d} d`;
+  if (h) return m ? `${h} h ${m} min` : `${h} h`;
+  if (m >= 10) return `${m} min`;
+  if (m) return `${m} min ${String(s).padStart(2, '0')} s`;
+  return `${s} s`;
+}
+
+export function minutes(n) {
+  if (n < 60) return `${n} min`;
+  return n % 60 ? `${Math.floor(n / 60)} h ${n % 60} min` : `${n / 60} h`;
+}
+
+export function size(bytes) {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+}

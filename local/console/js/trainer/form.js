@@ -1,0 +1,189 @@
+// Scheduling and editing a class. Whom it is for comes first; the fields that belong to it follow.
+import { html, useState, useEffect, useRef, useMemo } from '../ui.js';
+import { api, stack } from '../api.js';
+import { click } from '../cost.js';
+import { useLoad } from '../load.js';
+import { say } from '../notes.js';
+import { go } from '../route.js';
+import { HERE, ZONES, now, wall } from '../time.js';
+import { Button, Icon, Loaded, Note, ProblemNote } from '../parts/basic.js';
+import { Combo, Invitees, Select, Switch, Text } from '../parts/form.js';
+import { Heading } from '../parts/person.js';
+import { PEOPLE } from '../people.js';
+
+const AUDIENCES = [
+  ['course', 'calendar', 'A course', 'Everybody who is enrolled, now and later'],
+  ['invitees', 'mail', 'People by e-mail', 'A list of addresses, on the platform or not'],
+  ['standalone', 'link', 'Whoever has the link', 'Nobody is invited; you pass the link on'],
+];
+
+const SETTINGS = [
+  ['waiting_room', 'Waiting room', 'You let people in one by one'],
+  ['mute_upon_entry', 'Come in muted', ''],
+  ['participant_video', 'Start with everybody’s camera on', ''],
+  ['focus_mode', 'Focus mode', 'Students see the trainer and not each other'],
+];
+
+const DURATIONS = [15, 30, 45, 60, 75, 90, 120, 180, 240, 360, 480];
+
+function blank() {
+  // Tomorrow at ten is as good a guess as any, and ahead whatever the clock says.
+  const tomorrow = wall(now() + 86_400_000, HERE);
+  return {
+    audience_type: 'course', course_id: null, invitees: [], title: '', description: '', date: tomorrow.date, time: '10:00',
+    timezone: HERE, duration_minutes: 60, provider: 'zoom', join_url: '', record_session: false, settings: {},
+  };
+}
+
+function filled(session) {
+  const at = wall(session.starts_at, session.timezone);
+  return {
+    audience_type: session.audience_type,
+    course_id: session.course_id,
+    invitees: session.invitees || [],
+    title: session.title,
+    description: session.description,
+    date: at.date,
+    time: at.time,
+    timezone: session.timezone,
+    duration_minutes: session.duration_minutes,
+    provider: session.provider,
+    join_url: session.provider === 'manual' ? session.meeting.join_url : '',
+    record_session: session.record_session,
+    settings: session.settings || {},
+  };
+}
+
+/** What the API is sent: only the fields that belong to the audience and the provider, since others are an error. */
+function body(draft) {
+  const zoom = draft.provider === 'zoom';
+  const settings = Object.fromEntries(Object.entries(draft.settings).filter(([, value]) => value !== null && value !== undefined));
+  return {
+    title: draft.title,
+    ...(draft.description.trim() && { description: draft.description }),
+    audience_type: draft.audience_type,
+    ...(draft.audience_type === 'course' && { course_id: draft.course_id }),
+    ...(draft.audience_type === 'invitees' && { invitees: draft.invitees.map(({ email, name }) => (name ? { email, name } : { email })) }),
+    starts_at: `${draft.date}T${draft.time}:00`,
+    timezone: draft.timezone,
+    duration_minutes: Number(draft.duration_minutes),
+    provider: draft.provider,
+    ...(zoom ? { record_session: draft.record_session } : { join_url: draft.join_url }),
+    ...(zoom && Object.keys(settings).length > 0 && { settings }),
+  };
+}
+
+/** What can be seen to be missing before anybody is asked. The service decides the rest. */
+function missing(draft) {
+  const errors = {};
+  if (!draft.title.trim()) errors.title = 'A class needs a title.';
+  if (draft.audience_type === 'course' && !draft.course_id) errors.course_id = 'Which course?';
+  if (draft.audience_type === 'invitees' && !draft.invitees.length) errors.invitees = 'Invite at least one person.';
+  if (!draft.date || !draft.time) errors.starts_at = 'When does it start?';
+  if (draft.provider === 'manual' && !draft.join_url.trim()) errors.join_url = 'Where does it meet?';
+  return errors;
+}
+
+export function Schedule({ as }) {
+  return html`<${Heading} as=${as} back=${['classes', 'Classes']}>Schedule a class<//>
+    <${Form} as=${as} name=${`draft ${as}`} initial=${blank} />`;
+}
+
+export function Edit({ as, id }) {
+  const session = useLoad(`edit ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 0 });
+  return html`<${Heading} as=${as} back=${[`classes/${id}`, 'Back to the class']}>Edit class<//>
+    <${Loaded} of=${session} height=${140}>${(of) => html`<${Form} as=${as} name=${`draft ${id}`} session=${of} initial=${() => filled(of)} />`}<//>`;
+}
+
+function Form({ as, name, session, initial }) {
+  // What is half filled in outlives going elsewhere and coming back.
+  const [draft, setDraft] = useState(() => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version });
+  const [errors, setErrors] = useState({});
+  const [problem, setProblem] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const form = useRef(null);
+  const attempt = useRef({ text: '', key: '' });
+  const touched = useRef(Boolean(sessionStorage.getItem(name)));
+  const courses = useLoad('courses', async () => {
+    const { items } = await stack.get('/local/directory');
+    return items.filter((item) => item.type === 'course' && item.trainer_id === PEOPLE[as].claims.sub);
+  }, { every: 0 });
+  useEffect(() => {
+    if (touched.current) sessionStorage.setItem(name, JSON.stringify(draft));
+  }, [draft]);
+  const set = (field) => (value) => {
+    touched.current = true;
+    setDraft((held) => ({ ...held, [field]: value }));
+    setErrors((held) => Object.fromEntries(Object.entries(held).filter(([key]) => !key.startsWith(field) && !(field === 'date' || field === 'time' ? key === 'starts_at' : false))));
+  };
+  const zones = useMemo(() => ZONES.map((zone) => ({ key: zone, text: zone.replaceAll('_', ' ') })), []);
+  const leave = (to) => {
+    sessionStorage.removeItem(name);
+    touched.current = false;
+    go(as, to);
+  };
+  const show = (found) => {
+    setErrors(found);
+    setTimeout(() => form.current?.querySelector('[aria-invalid=true]')?.focus());
+  };
+
+  const save = async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    const found = missing(draft);
+    setProblem(null);
+    if (Object.keys(found).length) { show(found); return; }
+    setBusy(true);
+    const wanted = body(draft);
+    // The same request again means the same class, whatever became of the answer; another request is another class.
+    const text = JSON.stringify(wanted);
+    if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
+    try {
+      const saved = await click(session ? 'Edit a class' : 'Schedule a class', () => (session
+        ? api(as).put(`/v1/sessions/${session.id}`, wanted, { 'if-match': `"${draft.version}"` })
+        : api(as).post('/v1/sessions', wanted, { 'idempotency-key': attempt.current.key })), { quiet: true });
+      say(session ? 'Saved.' : `“${saved.title}” is scheduled.`);
+      leave(session ? `classes/${saved.id}` : 'classes');
+    } catch (told) {
+      setProblem(told);
+      show(Object.fromEntries((told.errors || []).map((error) => [error.field, error.message])));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const discard = () => leave(session ? `classes/${session.id}` : 'classes');
+  const readAnew = () => setDraft((held) => ({ ...held, version: session.version }));
+
+  const known = ['title', 'description', 'course_id', 'starts_at', 'timezone', 'duration_minutes', 'record_session', 'join_url'];
+  const others = Object.entries(errors).filter(([field]) => !known.includes(field) && !field.startsWith('invitees'));
+  const of = courses.data || [];
+  return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
+    ${problem?.code === 'precondition_failed'
+      ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} What you typed is still here.</p>
+          <${Button} small onClick=${() => { readAnew(); setProblem(null); }}>Save mine over it<//> <${Button} kind="quiet" small onClick=${discard}>Drop mine<//><//>`
+      : html`<${ProblemNote} of=${problem} />`}
+    ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
+    <fieldset class="audience"><legend>Who is it for?</legend>${AUDIENCES.map(([key, icon, word, more]) => html`
+      <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}
+        checked=${draft.audience_type === key} onChange=${() => set('audience_type')(key)} />
+        <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`)}</fieldset>
+    ${draft.audience_type === 'course' && html`<${Combo} label="Course" placeholder="Search your courses" value=${draft.course_id}
+      options=${of.map((course) => ({ key: course.id, text: course.title, more: course.id }))} onChange=${set('course_id')} error=${errors.course_id} />`}
+    ${draft.audience_type === 'invitees' && html`<${Invitees} label="People" value=${draft.invitees} onChange=${set('invitees')} error=${errors.invitees} errors=${errors} />`}
+    <${Text} label="Title" value=${draft.title} onInput=${set('title')} error=${errors.title} maxlength=${200} />
+    <${Text} label="Description" optional lines=${3} value=${draft.description} onInput=${set('description')} error=${errors.description} maxlength=${2000} />
+    <div class="row"><${Text} label="Day" type="date" value=${draft.date} onInput=${set('date')} error=${errors.starts_at} />
+      <${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} />
+      <${Select} label="Duration" value=${draft.duration_minutes} onChange=${set('duration_minutes')} error=${errors.duration_minutes}
+        options=${[...new Set([...DURATIONS, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
+    <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
+      hint="The class keeps it: ten o’clock there stays ten o’clock when the clocks change." />
+    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', 'Zoom, under your account'], ['manual', 'A link of your own']]} />`}
+    ${draft.provider === 'manual' ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
+      : html`<${Switch} label="Record the class" hint="To Zoom’s cloud; those who are invited can watch it afterwards" checked=${draft.record_session}
+          onChange=${set('record_session')} error=${errors.record_session} />
+        <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
+          checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`)}</details>`}
+    <footer class="form-foot"><${Button} kind="quiet" onClick=${discard}>Discard<//>
+      <${Button} type="submit" kind="primary" busy=${busy}>${session ? 'Save changes' : 'Schedule class'}<//></footer></form>`;
+}

@@ -1,0 +1,73 @@
+// The trainer's classes: what is to come and what runs, and on demand what is past.
+import { html, useState } from '../ui.js';
+import { all } from '../api.js';
+import { useLoad } from '../load.js';
+import { now, span, useNow } from '../time.js';
+import { Leaf, When, audience, canStart, isPast, room, starts } from '../classes.js';
+import { Badge, Button, CopyButton, Empty, Icon, Loaded, Provider, Segments, Status } from '../parts/basic.js';
+import { Menu } from '../parts/layers.js';
+import { Go, Heading } from '../parts/person.js';
+import { go } from '../route.js';
+import { ZoomCard, useConnection } from './zoom.js';
+import { cancel, resend } from './acts.js';
+
+const DAY_MS = 86_400_000;
+/** A class is at most eight hours long and its door open for some more: nothing that began earlier can be running. */
+const RUNNING_MS = DAY_MS;
+/** How far back one looks at a time. */
+const PAST_DAYS = 30;
+
+export function Classes({ as }) {
+  const [which, setWhich] = useState('active');
+  const [days, setDays] = useState(PAST_DAYS);
+  const connection = useConnection(as);
+  const list = useLoad(`classes ${as} ${which} ${days}`, async () => {
+    const at = now();
+    const from = new Date(which === 'active' ? at - RUNNING_MS : at - days * DAY_MS).toISOString();
+    const to = which === 'active' ? '' : `&to=${new Date(at + 730 * DAY_MS).toISOString()}`;
+    const items = await all(as, `/v1/sessions?limit=100&from=${from}${to}`);
+    return which === 'active'
+      ? items.filter((session) => !isPast(session, at))
+      : items.filter((session) => isPast(session, at)).reverse();
+  });
+  const link = html`<${Go} as=${as} to="new" class="button primary"><${Icon} name="plus" /><span>Schedule a class</span><//>`;
+  return html`<${Heading} actions=${link}>Classes<//>
+    <${ZoomCard} as=${as} connection=${connection} />
+    <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['active', 'Active'], ['past', 'Past and cancelled']]} /></div>
+    <${Loaded} of=${list} height=${112}>${(items) => (items.length
+      ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
+      : html`<${Empty} title=${which === 'active' ? 'No classes ahead' : `Nothing in the last ${days} days`}>
+          ${which === 'active' && 'Schedule the first, for a course, for people by e-mail, or just for a link.'}<//>`)}<//>
+    ${which === 'past' && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setDays(days + 90)}>Look further back<//></p>`}`;
+}
+
+function Class({ as, session }) {
+  const at = useNow(1000);
+  const past = isPast(session, at);
+  const startable = canStart(session, at);
+  const editable = session.status === 'scheduled' && starts(session) > at;
+  const until = starts(session) - at;
+  return html`<li class=${`class ${session.status}`}>
+    <${Leaf} of=${session} />
+    <div class="class-main">
+      <h3><${Go} as=${as} to=${`classes/${session.id}`}>${session.title}<//></h3>
+      <${When} of=${session} />
+      <p class="class-facts"><${Status} of=${session.status} /><${Provider} of=${session.provider} />
+        <${Badge} icon=${session.audience_type === 'standalone' ? 'link' : 'people'}>${audience(session)}<//>
+        ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}
+        ${session.drift.length > 0 && html`<${Badge} tone="warn" icon="warn">Changed at Zoom<//>`}
+        ${session.status === 'scheduled' && until > 0 && html`<span class="fine">in ${span(until)}</span>`}</p></div>
+    <div class="class-acts">
+      ${startable && html`<a class="button primary small" href=${room(session, as)} target="_blank" rel="noopener"
+        aria-label=${`${session.status === 'live' ? 'Go in' : 'Start'}: ${session.title}`}>
+        <${Icon} name="video" /><span>${session.status === 'live' ? 'Go in' : 'Start'}</span></a>`}
+      ${session.status === 'ended' && html`<${Go} as=${as} to=${`classes/${session.id}/attendance`} class="button small"><span>Attendance</span><//>`}
+      ${!past && html`<${CopyButton} text=${session.meeting.join_url} what="Link" />`}
+      ${editable && html`<${Button} kind="quiet" small icon="edit" label=${`Edit: ${session.title}`} onClick=${() => go(as, `classes/${session.id}/edit`)} />`}
+      ${!past && html`<${Menu} label=${`More for ${session.title}`} items=${[
+        { icon: 'calendar', text: 'Open', onClick: () => go(as, `classes/${session.id}`) },
+        session.audience_type !== 'standalone' && { icon: 'send', text: 'Resend invitation…', onClick: () => resend(as, session) },
+        { icon: 'trash', text: 'Cancel class…', danger: true, onClick: () => cancel(as, session) },
+      ]} />`}
+    </div></li>`;
+}

@@ -1,0 +1,63 @@
+// Chromium, without a window, and what must not happen on any page.
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const require = createRequire(import.meta.url);
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+/** Slow machines are slow, not wrong. */
+const PATIENCE_MS = 15_000;
+
+export async function launch() {
+  const executablePath = PLACES.find((place) => place && existsSync(place));
+  if (!executablePath) throw new Error('There is no Chromium; `apt-get install chromium`, or name one in CHROMIUM.');
+  return chromium.launch({ executablePath, args: FLAGS });
+}
+
+/** A person's browser. `wrong` collects what a page complains of: errors, and what its own policy refused. */
+export async function open(browser, base, options = {}) {
+  const context = await browser.newContext({
+    baseURL: base, viewport: { width: 1360, height: 860 }, locale: 'en-GB', timezoneId: 'Europe/Berlin', reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true, ...options,
+  });
+  context.setDefaultTimeout(PATIENCE_MS);
+  await context.addInitScript({ content: readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8') });
+  const wrong = [];
+  context.on('page', (page) => {
+    page.on('pageerror', (error) => wrong.push(`${page.url()}: ${error.message}`));
+    page.on('console', (message) => {
+      // A refusal of the API is shown to the person; the browser's own line about it says nothing more.
+      if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) wrong.push(`${page.url()}: ${message.text()}`);
+    });
+  });
+  return { context, wrong };
+}
+
+/** What axe finds on the page as it is, in one line each. */
+export async function violations(page) {
+  const found = await page.evaluate(async () => {
+    const { violations: all } = await globalThis.axe.run(document, {
+      iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'],
+    });
+    return all.map((each) => ({ id: each.id, help: each.help, nodes: each.nodes.map((node) => `${node.target.join(' ')} ${(node.any[0] || node.all[0] || node.none[0])?.message || ''}`) }));
+  });
+  return found.map((each) => `${each.id}: ${each.help}\n      ${each.nodes.slice(0, 4).join('\n      ')}`);
+}
+
+export const LOOKS = [
+  ['light', { width: 1360, height: 860 }, 'light'],
+  ['dark', { width: 1360, height: 860 }, 'dark'],
+  ['phone', { width: 360, height: 780 }, 'light'],
+];
+
+/** Whether the page is wider than the window, so that a phone would have to be pushed about. */
+export const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** As the page looks in one of the looks; `use` is called when it has settled. */
+export async function look(page, [, viewport, colorScheme], use) {
+  await page.setViewportSize(viewport);
+  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+  await page.waitForTimeout(120);
+  return use();
+}

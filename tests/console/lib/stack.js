@@ -1,0 +1,62 @@
+// A local stack to look at: the one whose address is given, or one of our own.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+
+const STARTS_WITHIN_MS = 600_000;
+
+async function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** `{base, stop}`; without an address, `cargo local` is started on a free port. */
+export async function stack(address) {
+  if (address) return { base: address.replace(/\/$/, ''), stop() {} };
+  const port = await freePort();
+  const base = `http://localhost:${port}`;
+  const child = spawn('cargo', ['local', '--port', String(port)], {
+    cwd: new URL('../../../', import.meta.url), stdio: ['ignore', 'ignore', 'inherit'], detached: true,
+  });
+  const stop = () => { try { process.kill(-child.pid); } catch { /* It has ended by itself. */ } };
+  process.on('exit', stop);
+  const until = Date.now() + STARTS_WITHIN_MS;
+  while (Date.now() < until && child.exitCode === null) {
+    try {
+      await fetch(`${base}/local/clock`);
+      return { base, stop };
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+  stop();
+  throw new Error('cargo local did not start');
+}
+
+/** Calls of the stack's own routes and of the API, past the browser, to set a scene or to see what came of a click. */
+export function client(base) {
+  const call = async (method, path, body, headers = {}) => {
+    const answer = await fetch(base + path, {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    try { return JSON.parse(text); } catch { return text; }
+  };
+  return {
+    get: (path, headers) => call('GET', path, undefined, headers),
+    post: (path, body, headers) => call('POST', path, body, headers),
+    put: (path, body, headers) => call('PUT', path, body, headers),
+    async bearer(claims) {
+      const { token } = await call('POST', '/local/tokens', claims);
+      return { authorization: `Bearer ${token}` };
+    },
+  };
+}

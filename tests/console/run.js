@@ -1,0 +1,27 @@
+// The console in a real browser: `node run.js [address of a stack that was just started]`.
+import { mkdirSync } from 'node:fs';
+import { launch } from './lib/browser.js';
+import { stack } from './lib/stack.js';
+import { run } from './lib/runner.js';
+import { walk } from './walk.js';
+import { talk } from './talk.js';
+import { views } from './views.js';
+
+const { base, stop } = await stack(process.argv[2]);
+const browser = await launch();
+const world = await walk(browser, base);
+talk(world);
+world.during();
+views(world);
+
+const failures = new URL('../../target/console-failures/', import.meta.url);
+mkdirSync(failures, { recursive: true });
+const well = await run(async (name) => {
+  // What was to be seen when it failed, of every window.
+  for (const [n, page] of world.context.pages().entries()) {
+    await page.screenshot({ path: new URL(`${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`, failures).pathname });
+  }
+});
+await browser.close();
+stop();
+process.exit(well ? 0 : 1);

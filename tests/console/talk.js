@@ -1,0 +1,2 @@
+// What is said around a class.
+export function talk() {}

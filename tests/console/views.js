@@ -1,0 +1,124 @@
+// Every view, in light, dark and at a phone's width: axe finds nothing, and nothing is wider than the window.
+import { LOOKS, look, overflows, violations } from './lib/browser.js';
+import { as, scene, card } from './lib/people.js';
+import { test, equal } from './lib/runner.js';
+import { TITLES } from './walk.js';
+
+/** `[name, open]`: `open` leads the console's page to a view and answers the page to look at. */
+export function views_of(world) {
+  const { page, rooms } = world;
+  const home = async (name) => {
+    await as(page, name);
+    await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+  };
+  const class_part = (who, title, part) => async () => {
+    const { id } = await world.find(title);
+    await page.goto(`/#/${who}/classes/${id}/${part}`);
+    await page.getByRole('navigation', { name: 'Parts of the class' }).waitFor();
+    await page.locator('.skeleton').first().waitFor({ state: 'detached' });
+  };
+  const place = (who, to, heading) => async () => {
+    await page.goto(`/#/${who}/${to}`);
+    await page.getByRole('heading', { name: heading }).first().waitFor();
+    await page.locator('.skeleton').first().waitFor({ state: 'detached' });
+  };
+  const behind = (name) => async () => {
+    await scene(page, name);
+    await page.locator('.skeleton').first().waitFor({ state: 'detached' });
+  };
+  const first_of = (name) => async () => {
+    await behind(name)();
+    await page.locator('.mails a').first().click();
+    await page.locator('.reader article').waitFor();
+  };
+  return [
+    ['trainer-classes', async () => { await home('Tara'); await card(page, TITLES.guests).waitFor(); }],
+    ['trainer-past', async () => { await home('Tara'); await page.getByRole('button', { name: 'Past and cancelled' }).click(); await card(page, TITLES.course).waitFor(); }],
+    ['trainer-schedule', async () => {
+      await place('tara', 'new', 'Schedule a class')();
+      await page.getByRole('radio', { name: /People by e-mail/ }).check();
+      const people = page.getByLabel('People', { exact: true });
+      await people.fill('ada@example.test, bob@example');
+      await people.press('Enter');
+      await page.getByRole('button', { name: 'Schedule class' }).click();
+      await page.getByText('A class needs a title.').waitFor();
+    }],
+    ['trainer-class', class_part('tara', TITLES.guests, 'overview')],
+    ['trainer-attendance', class_part('tara', TITLES.course, 'attendance')],
+    ['trainer-decide', async () => {
+      await class_part('tara', TITLES.course, 'attendance')();
+      await page.getByRole('button', { name: /^Decide about Student 4/ }).click();
+    }],
+    ['trainer-recordings', class_part('tara', TITLES.course, 'recordings')],
+    ['trainer-polls', class_part('tara', TITLES.course, 'polls')],
+    ['trainer-timeline', class_part('tara', TITLES.course, 'timeline')],
+    ['trainer-cancel', async () => {
+      await class_part('tara', TITLES.guests, 'overview')();
+      await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+      await page.getByRole('dialog').waitFor();
+    }],
+    ['trainer-edit', async () => {
+      const { id } = await world.find(TITLES.guests);
+      await place('tara', `classes/${id}/edit`, 'Edit class')();
+    }],
+    ...world.said ? [
+      ['trainer-notices', place('tara', 'notices', 'Notices')],
+      ['student-notices', place('sam', 'notices', 'Notices')],
+      ['student-preferences', place('sam', 'preferences', 'Preferences')],
+    ] : [],
+    ['student-classes', async () => { await home('Gil'); await card(page, TITLES.guests).waitFor(); }],
+    ['student-class', class_part('sam', TITLES.course, 'overview')],
+    ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
+    ['side-by-side', async () => { await page.goto('/#/all'); await page.locator('.pane').nth(2).locator('.class, .empty').first().waitFor(); }],
+    ['api-calls', async () => {
+      await home('Tara');
+      await page.locator('.cost-line button').click();
+      await page.getByRole('complementary').getByRole('button', { name: 'With reads' }).click();
+      await page.locator('.call-line').first().click();
+    }],
+    ['scenes-mail', world.said ? first_of('Mail') : behind('Mail')],
+    ['scenes-clock', behind('Clock and sweeps')],
+    ['scenes-meeting', first_of('In the meeting')],
+    ['scenes-faults', behind('Faults')],
+    ['scenes-dead-letters', behind('Dead letters')],
+    ['scenes-usage', behind('Usage')],
+    ['scenes-school', behind('School')],
+    ['zoom-consent', async () => {
+      const claims = { sub: 'trainer-2', role: 'trainer', email: 'trainer2@example.test', name: 'Tom' };
+      const { authorize_url: address } = await world.stack.post('/v1/zoom/authorize', { redirect_uri: `${new URL(page.url()).origin}/callback` }, await world.stack.bearer(claims));
+      await page.goto(address);
+    }],
+    ['room-ended', async () => { await rooms.sam.bringToFront(); return rooms.sam; }],
+  ];
+}
+
+/** What is open is put away, so that the next view begins where the console begins. */
+export async function put_away(page) {
+  await page.keyboard.press('Escape');
+  const drawer = page.getByRole('button', { name: 'Close the drawer' });
+  if (await drawer.isVisible().catch(() => false)) await drawer.click();
+}
+
+/** Looks at one view in every look. */
+export async function inspect(page) {
+  const found = [];
+  for (const each of LOOKS) {
+    await look(page, each, async () => {
+      for (const violation of await violations(page)) found.push(`${each[0]}: ${violation}`);
+      const wider = await overflows(page);
+      if (wider > 0) found.push(`${each[0]}: ${wider} px wider than the window`);
+    });
+  }
+  await look(page, LOOKS[0], () => {});
+  equal(found.join('\n    '), '', 'what is wrong');
+}
+
+export function views(world) {
+  for (const [name, open] of views_of(world)) {
+    test(`view ${name} is for everybody`, async () => {
+      await put_away(world.page);
+      const page = await open() || world.page;
+      await inspect(page);
+    });
+  }
+}

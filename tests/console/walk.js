@@ -1,0 +1,419 @@
+// One class from connecting Zoom to its attendance, as trainer, student and guest, on the pages that people use.
+import { client } from './lib/stack.js';
+import { open } from './lib/browser.js';
+import { as, scene, consent, room, card, note, answer } from './lib/people.js';
+import { test, equal, holds, eventually } from './lib/runner.js';
+
+export const TITLES = { course: 'Fractions and decimals', guests: 'Geometry workshop', link: 'Office hour' };
+
+/** Adds the tests to the runner. Answers what the tests after it go on with: the page, and the complaints. */
+export async function walk(browser, base) {
+  const { context, wrong } = await open(browser, base);
+  const page = await context.newPage();
+  const stack = client(base);
+  const world = { context, page, stack, wrong, rooms: {} };
+  const trainer = () => stack.bearer({ sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' });
+  const classes = async () => (await stack.get('/v1/sessions?limit=100', await trainer())).items;
+  const find = async (title) => (await classes()).find((each) => each.title === title);
+  world.find = find;
+  const field = (name) => page.getByLabel(name, { exact: true });
+
+  test('a newcomer is met by the trainer’s page and told what to do first', async () => {
+    await page.goto('/');
+    await page.getByRole('heading', { name: 'Classes', exact: true }).waitFor();
+    await page.getByText('Connect your Zoom account').waitFor();
+    await page.getByText('No classes ahead').waitFor();
+    // Gone as soon as anything loads the page anew; looked for at the end.
+    await page.evaluate(() => { globalThis.neverReloaded = true; });
+  });
+
+  test('scheduling without Zoom is refused in words, with its code, and keeps what was typed', async () => {
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await field('Title').fill(TITLES.link);
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await page.locator('form .note.bad', { hasText: 'zoom_not_connected' }).waitFor();
+    equal(await field('Title').inputValue(), TITLES.link);
+  });
+
+  test('a half-filled form is still there after looking at somebody else’s page', async () => {
+    await as(page, 'Sam');
+    await page.getByRole('heading', { name: 'Your live classes' }).waitFor();
+    await as(page, 'Tara');
+    equal(await field('Title').inputValue(), TITLES.link);
+    await page.getByRole('button', { name: 'Discard' }).click();
+  });
+
+  test('who says no to Zoom is told that nothing has changed', async () => {
+    await consent(page, { decision: 'Deny' });
+    await note(page, 'Nothing has changed');
+    await page.getByText('Connect your Zoom account').waitFor();
+  });
+
+  test('a permission that was left out is named, and reconnecting brings it', async () => {
+    await consent(page, { without: ['meeting:read:list_past_participants'] });
+    await page.getByText('Zoom has not allowed everything').waitFor();
+    await page.locator('.scopes', { hasText: 'meeting:read:list_past_participants' }).waitFor();
+    await consent(page);
+    await page.getByText('Zoom connected').waitFor();
+    await page.getByText('Zoom has not allowed everything').waitFor({ state: 'hidden' });
+  });
+
+  test('an empty form says what is missing, at the field, and puts the cursor there', async () => {
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await page.getByText('A class needs a title.').waitFor();
+    await eventually(() => page.evaluate(() => document.activeElement?.getAttribute('role') === 'combobox'), 'the first wrong field has the focus');
+    equal(await page.getByRole('combobox', { name: 'Course' }).getAttribute('aria-invalid'), 'true');
+  });
+
+  test('what the service finds wrong stands at its field', async () => {
+    await field('Title').fill(TITLES.course);
+    const course = page.getByRole('combobox', { name: 'Course' });
+    await course.click();
+    await page.keyboard.type('alg');
+    await page.keyboard.press('Enter');
+    equal(await course.inputValue(), 'Algebra I');
+    await field('Day').fill('2020-01-01');
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await page.locator('.field.wrong', { hasText: 'Day' }).locator('.error').waitFor();
+    equal(await field('Title').inputValue(), TITLES.course);
+  });
+
+  test('a course’s class is scheduled once, however fast it is clicked', async () => {
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+    await field('Day').fill(tomorrow);
+    await page.getByLabel('Description').fill('Bring paper and a ruler.');
+    await page.getByLabel('Record the class').check();
+    await page.getByRole('button', { name: 'Schedule class' }).dblclick();
+    await note(page, 'is scheduled');
+    await card(page, TITLES.course).waitFor();
+    equal((await classes()).filter((each) => each.title === TITLES.course).length, 1, 'classes of that title');
+  });
+
+  test('people are invited by address; one that is none is told and taken out', async () => {
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('radio', { name: /People by e-mail/ }).check();
+    const people = page.getByLabel('People', { exact: true });
+    await people.fill('nobody');
+    await people.press('Enter');
+    await page.getByText('nobody is not an e-mail address').waitFor();
+    await page.getByRole('button', { name: 'Remove nobody' }).click();
+    await people.fill('guest@example.test,');
+    await people.fill('Ada Lovelace <ada@example.test>');
+    await people.press('Enter');
+    await page.getByText('Ada Lovelace · ada@example.test').waitFor();
+    await field('Title').fill(TITLES.guests);
+    await field('Time').fill('20:00');
+    await page.getByRole('combobox', { name: 'Time zone' }).click();
+    await page.keyboard.type('kolkata');
+    if (!await page.getByRole('option', { name: /Kolkata|Calcutta/ }).isVisible().catch(() => false)) await page.getByRole('combobox', { name: 'Time zone' }).fill('calcutta');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await note(page, 'is scheduled');
+    await card(page, TITLES.guests).getByText('2 people invited').waitFor();
+  });
+
+  test('a class for whoever has the link may meet behind a link of the trainer’s own', async () => {
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await field('Title').fill(TITLES.link);
+    await field('Time').fill('17:00');
+    await page.getByLabel('Where it meets').selectOption('manual');
+    await field('Link').fill('https://meet.example.test/office-hour');
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await card(page, TITLES.link).getByText('Own link').waitFor();
+  });
+
+  test('the link is copied', async () => {
+    await card(page, TITLES.course).getByRole('button', { name: 'Copy link' }).click();
+    await note(page, 'Link copied');
+    equal(await page.evaluate(() => navigator.clipboard.readText()), (await find(TITLES.course)).meeting.join_url);
+  });
+
+  test('an edit of what has changed meanwhile is told, and loses nothing', async () => {
+    await card(page, TITLES.guests).getByRole('button', { name: /^Edit/ }).click();
+    await page.getByRole('heading', { name: 'Edit class' }).waitFor();
+    await field('Title').fill('Geometry workshop, part one');
+    const now = await stack.get(`/v1/sessions/${(await find(TITLES.guests)).id}`, await trainer());
+    await stack.put(`/v1/sessions/${now.id}`, {
+      title: now.title, description: 'From elsewhere.', audience_type: 'invitees', invitees: now.invitees, starts_at: now.starts_at, timezone: now.timezone, duration_minutes: 60,
+    }, await trainer());
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByText('Changed since you opened it').waitFor();
+    equal(await field('Title').inputValue(), 'Geometry workshop, part one');
+    await page.getByRole('button', { name: 'Drop mine' }).click();
+    await page.getByText('From elsewhere.').waitFor();
+  });
+
+  test('an edit is saved and seen', async () => {
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    await page.getByLabel('Description').fill('Compasses and protractors.');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await note(page, 'Saved.');
+    await page.getByText('Compasses and protractors.').waitFor();
+  });
+
+  test('when Zoom fails it is said with its code, the form stays, and the same click makes it good later', async () => {
+    await scene(page, 'Faults');
+    await page.getByLabel('Call', { exact: true }).selectOption('create_meeting');
+    await page.getByRole('button', { name: 'Inject' }).click();
+    await note(page, 'It waits for the next call');
+    await as(page, 'Tara');
+    await page.locator('.back').click();
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await field('Title').fill('Against the wind');
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await page.locator('form .note.bad', { hasText: 'zoom_unavailable' }).waitFor();
+    // Until the first attempt has run out, another could make a second meeting.
+    await stack.post('/local/clock', { advance: '1m' });
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await card(page, 'Against the wind').waitFor();
+    equal((await classes()).filter((each) => each.title === 'Against the wind').length, 1, 'classes of that title');
+  });
+
+  test('cancelling asks; Escape keeps the class; a reason goes along', async () => {
+    const menu = () => card(page, 'Against the wind').getByRole('button', { name: 'More for Against the wind' });
+    await menu().click();
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: /Cancel “Against the wind”/ }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    equal((await find('Against the wind')).status, 'scheduled', 'status');
+    await menu().click();
+    await page.getByRole('menuitem', { name: 'Cancel class…' }).click();
+    await page.getByLabel(/A reason/).fill('The fire alarm.');
+    await answer(page, 'Cancel the class');
+    await note(page, 'The class is cancelled');
+    await card(page, 'Against the wind').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Past and cancelled' }).click();
+    await card(page, 'Against the wind').getByText('Cancelled').waitFor();
+    await page.getByRole('button', { name: 'Active' }).click();
+  });
+
+  test('a student and a guest each see what is for them, and a door that is not open yet', async () => {
+    await as(page, 'Sam');
+    await card(page, TITLES.course).getByText(/opens in/).waitFor();
+    holds(await card(page, TITLES.course).getByRole('button', { name: 'Join' }).isDisabled(), 'the door is shut');
+    equal(await card(page, TITLES.guests).count(), 0, 'the guests’ class in the student’s list');
+    await page.getByText('Classes may be recorded.').waitFor();
+    await as(page, 'Gil');
+    await card(page, TITLES.guests).waitFor();
+    equal(await card(page, TITLES.course).count(), 0, 'the course’s class in the guest’s list');
+  });
+
+  test('side by side, what one does shows on the other’s page', async () => {
+    await as(page, 'Side by side');
+    const pane = (name) => page.getByRole('region', { name: new RegExp(`^${name}`) });
+    await pane('Sam').getByRole('link', { name: TITLES.course }).waitFor();
+    await pane('Gil').getByRole('link', { name: TITLES.guests }).click();
+    await pane('Gil').getByText('Compasses and protractors.').waitFor();
+    await page.goBack();
+    await pane('Gil').getByRole('heading', { name: 'Your live classes' }).waitFor();
+  });
+
+  test('the clock goes to the next class, and its door opens without a reload', async () => {
+    await scene(page, 'Clock and sweeps');
+    await page.getByRole('button', { name: 'To the next class' }).click();
+    await note(page, 'It is ');
+    await as(page, 'Sam');
+    await card(page, TITLES.course).getByRole('link', { name: /^Join/ }).waitFor();
+  });
+
+  test('a student who is early waits, and comes in by themselves when the trainer starts', async () => {
+    world.rooms.sam = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Join/ }));
+    await world.rooms.sam.getByRole('button', { name: 'Join the class' }).click();
+    await world.rooms.sam.getByText('Waiting for the trainer').waitFor();
+    await as(page, 'Tara');
+    world.rooms.tara = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Start/ }));
+    await world.rooms.tara.getByRole('button', { name: 'Start the class' }).click();
+    await world.rooms.tara.locator('.seat.host', { hasText: 'Tara Trainer' }).waitFor();
+    await world.rooms.sam.locator('.seat', { hasText: 'Sam Student' }).waitFor();
+    await world.rooms.tara.locator('.seat', { hasText: 'Sam Student' }).waitFor();
+    await card(page, TITLES.course).getByText('Live', { exact: true }).waitFor();
+  });
+
+  test('the room is isolated, and the console is not', async () => {
+    equal(await world.rooms.sam.evaluate(() => globalThis.crossOriginIsolated), true, 'the room');
+    equal(await page.evaluate(() => globalThis.crossOriginIsolated), false, 'the console');
+  });
+
+  test('leaving is not the end: one comes in again', async () => {
+    const sam = world.rooms.sam;
+    await sam.getByRole('button', { name: 'Leave', exact: true }).click();
+    await sam.getByText('You have left the class').waitFor();
+    await world.rooms.tara.locator('.seat', { hasText: 'Sam Student' }).waitFor({ state: 'detached' });
+    await sam.getByRole('button', { name: 'Come in again' }).click();
+    await sam.locator('.seat', { hasText: 'Sam Student' }).waitFor();
+  });
+
+  test('the room speaks four languages, one of them from right to left, and fills the screen', async () => {
+    const sam = world.rooms.sam;
+    const language = sam.locator('.language select');
+    for (const [code, direction, word] of [['ar', 'rtl', 'الاستطلاعات'], ['hi', 'ltr', 'मतदान'], ['es', 'ltr', 'Encuestas'], ['en', 'ltr', 'Polls']]) {
+      await language.selectOption(code);
+      await sam.locator('#polls-heading', { hasText: word }).waitFor();
+      equal(await sam.evaluate(() => document.documentElement.dir), direction, code);
+      equal(await sam.evaluate(() => document.documentElement.lang), code, 'language');
+    }
+    await sam.getByRole('button', { name: 'Full screen' }).click();
+    await eventually(() => sam.evaluate(() => Boolean(document.fullscreenElement)), 'it fills the screen');
+    await sam.evaluate(() => document.exitFullscreen());
+  });
+
+  world.during = () => {
+    test('somebody whom nobody knows comes in, and the class ends for everybody after a question', async () => {
+      await scene(page, 'In the meeting');
+      await page.locator('.mails a', { hasText: TITLES.course }).click();
+      await page.getByLabel('Name').fill('iPhone');
+      await page.getByRole('button', { name: 'Come in' }).click();
+      await page.locator('.inside', { hasText: 'iPhone' }).waitFor();
+      await scene(page, 'Clock and sweeps');
+      await page.getByRole('button', { name: '+ 1 h' }).click();
+      await note(page, 'It is ');
+      const tara = world.rooms.tara;
+      await tara.getByRole('button', { name: 'End for everybody' }).click();
+      await tara.getByRole('dialog', { name: 'End the class for everybody?' }).waitFor();
+      await answer(tara, 'End for everybody');
+      await tara.getByText('The class has ended').waitFor();
+      await world.rooms.sam.getByText('The class has ended').waitFor();
+    });
+
+    test('attendance is read, decided by hand with a reason, and taken along as CSV', async () => {
+      await as(page, 'Tara');
+      await page.getByRole('button', { name: 'Past and cancelled' }).click();
+      await card(page, TITLES.course).getByRole('link', { name: 'Attendance' }).click();
+      const row = (name) => page.locator('.attendance tbody tr', { hasText: name });
+      await row('Student 1').getByText('Present').waitFor();
+      await row('Student 2').getByText('Absent').waitFor();
+      await row('iPhone').getByText('Who is this?').waitFor();
+      await page.getByRole('button', { name: 'Decide about Student 2' }).click();
+      await answer(page, 'Decide');
+      await page.getByText('Say why').waitFor();
+      await page.getByRole('dialog').getByLabel('Reason').fill('Took part by telephone.');
+      await answer(page, 'Decide');
+      await row('Student 2').getByText('Present').waitFor();
+      await row('Student 2').getByText('by hand').waitFor();
+      await page.getByRole('button', { name: 'Decide about iPhone' }).click();
+      await page.getByRole('dialog').getByLabel('Who was this?').selectOption({ label: 'Student 3' });
+      await page.getByRole('dialog').getByLabel('Reason').fill('On her brother’s phone.');
+      await answer(page, 'Decide');
+      await row('iPhone').waitFor({ state: 'detached' });
+      await row('Student 3').getByText('Assigned by hand').waitFor();
+      await page.getByText('Decisions (2)').click();
+      await page.getByText('Took part by telephone.').waitFor();
+      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+      const text = await new Promise((resolve, reject) => {
+        let read = '';
+        file.createReadStream().then((stream) => stream.setEncoding('utf8').on('data', (part) => { read += part; }).on('end', () => resolve(read)).on('error', reject), reject);
+      });
+      holds(text.startsWith('\uFEFFattendee_id,user_id,name'), 'the CSV begins with a byte order mark and its head');
+      holds(text.includes('student-2'), 'the CSV has a row for each person');
+    });
+
+    test('a recording is watched by its trainer and by the student', async () => {
+      await scene(page, 'In the meeting');
+      await page.locator('.mails a', { hasText: TITLES.course }).click();
+      await page.getByRole('button', { name: 'Recording is ready' }).click();
+      await note(page, 'the recording is ready');
+      await as(page, 'Tara');
+      await page.getByRole('link', { name: 'Recordings' }).click();
+      await page.getByRole('link', { name: 'Watch recording' }).first().waitFor();
+      await as(page, 'Sam');
+      await page.getByRole('button', { name: 'Past and cancelled' }).click();
+      await card(page, TITLES.course).getByRole('link', { name: 'Watch recording' }).click();
+      const watch = page.getByRole('link', { name: 'Watch recording' }).first();
+      holds(/^https:\/\//.test(await watch.getAttribute('href')), 'it leads to Zoom');
+      await page.getByRole('button', { name: 'Show', exact: true }).first().click();
+      holds(!(await page.locator('.passcode code').first().textContent()).includes('•'), 'the passcode is shown when asked for');
+    });
+
+    test('the timeline tells the clicks and what Zoom told', async () => {
+      await as(page, 'Tara');
+      await page.getByRole('link', { name: 'Timeline' }).click();
+      for (const words of ['Tara Trainer clicked start', 'Sam Student clicked join', 'Meeting started', 'Meeting ended', 'Recording ready']) {
+        await page.locator('.timeline', { hasText: words }).waitFor();
+      }
+    });
+
+    test('a click’s cost and its calls are told, as a line for a shell', async () => {
+      await page.locator('.cost-line button').click();
+      const drawer = page.getByRole('complementary', { name: 'How the API is called' });
+      await drawer.getByRole('button', { name: 'With reads' }).click();
+      await drawer.locator('.call-line', { hasText: '/timeline' }).first().click();
+      await drawer.locator('.call-body pre', { hasText: 'curl -i' }).first().waitFor();
+      await drawer.getByRole('button', { name: 'Copy with token' }).first().click();
+      const line = await page.evaluate(() => navigator.clipboard.readText());
+      holds(/authorization: Bearer ey/.test(line), 'the line that is copied runs as it stands');
+      await drawer.getByRole('button', { name: 'Close the drawer' }).click();
+      await scene(page, 'Usage');
+      await page.locator('tbody tr', { hasText: 'session-save' }).waitFor();
+    });
+
+    test('what was given up is sent back after a question', async () => {
+      const listed = await stack.get('/local/dead-letters');
+      const dead = listed.items[0].queue;
+      const queueUrl = (await stack.get('/local/config')).environment.OUTBOX_DLQ_URL;
+      await stack.post('/local/aws/', { QueueUrl: queueUrl, MessageBody: '{"v":0}' }, { 'x-amz-target': 'AmazonSQS.SendMessage', 'content-type': 'application/x-amz-json-1.0' });
+      await scene(page, 'Dead letters');
+      const queue = page.getByRole('region', { name: queueUrl.split('/').pop() });
+      await queue.getByRole('button', { name: 'Redrive 1' }).click();
+      await answer(page, 'Send back');
+      await note(page, '1 sent back');
+      await queue.getByText('Nothing was given up').waitFor();
+      holds(dead, 'a dead-letter queue is there');
+    });
+
+    test('the school takes somebody out, and the class is gone from their list', async () => {
+      await scene(page, 'School');
+      await page.getByLabel('Person').selectOption({ label: 'Sam Student' });
+      await page.getByRole('button', { name: 'Take out' }).click();
+      await answer(page, 'Take out');
+      await note(page, 'no longer enrolled');
+      await as(page, 'Sam');
+      await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+      await page.getByText('No classes ahead').waitFor();
+      await scene(page, 'School');
+      await page.getByRole('button', { name: 'Enrol', exact: true }).click();
+      await note(page, 'is enrolled');
+    });
+
+    test('disconnecting asks, and the page offers to connect again', async () => {
+      await as(page, 'Tara');
+      await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+      await page.getByRole('button', { name: 'Disconnect' }).click();
+      await answer(page, 'Stay connected');
+      await page.getByText('Zoom connected').waitFor();
+      await page.getByRole('button', { name: 'Disconnect' }).click();
+      await answer(page, 'Disconnect');
+      await page.getByText('Connect your Zoom account').waitFor();
+      await consent(page);
+      await page.getByText('Zoom connected').waitFor();
+    });
+
+    test('by keyboard: to the content, through a menu, and back to where one was', async () => {
+      const first = page.locator('a[href], button').first();
+      equal(await first.textContent(), 'To the content');
+      await first.focus();
+      await page.keyboard.press('Enter');
+      equal(await page.evaluate(() => document.activeElement.id), 'main');
+      const more = card(page, TITLES.guests).getByRole('button', { name: /^More for/ });
+      await more.focus();
+      await page.keyboard.press('Enter');
+      await eventually(() => page.evaluate(() => document.activeElement.getAttribute('role') === 'menuitem'), 'the menu takes the focus');
+      await page.keyboard.press('Escape');
+      equal(await more.evaluate((button) => button === document.activeElement), true, 'the focus is back');
+    });
+
+    test('nothing has loaded the page anew', async () => {
+      equal(await page.evaluate(() => globalThis.neverReloaded), true);
+    });
+
+    test('no page has complained', async () => {
+      equal(wrong.join('\n'), '');
+    });
+  };
+  return world;
+}
