@@ -1,12 +1,14 @@
 //! Reminders: each told once and in time, to no class that moved, was cancelled or is over, and at no cost where
 //! nothing is due. And what else Zoom's events announce.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 
+use crate::direct::MAIN_TABLE;
 use crate::lesson::Lesson;
 use crate::look::with;
 use crate::world::{START, World, class, course_class};
@@ -159,6 +161,31 @@ async fn a_reminder_is_told_once_however_its_telling_fails() {
     world.create(&trainer, &linked(50)).await.expect(201);
     world.fault(Fault::new(Service::Sqs, "SendMessage", Kind::Error).by("reminder-sweep").times(9));
     assert_eq!(world.sweep_at(in_hours(50), -24 * 60).await["reminded"], 1);
+    assert_eq!(world.told().await, reminders(&["day_before"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_that_makes_no_sense_keeps_no_other_from_being_told() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let odd = world.create(&trainer, &linked(50)).await.expect(201);
+    world.create(&trainer, &linked(50)).await.expect(201);
+    let key = |name: &str, value: String| (name.to_owned(), AttributeValue::S(value));
+    let session = odd["id"].as_str().expect("an id");
+    world
+        .dynamodb()
+        .update_item()
+        .table_name(MAIN_TABLE)
+        .set_key(Some(
+            [key("pk", format!("SESSION#{session}")), key("sk", "SESSION".into())].into(),
+        ))
+        .update_expression("SET starts_at = :odd")
+        .expression_attribute_values(":odd", AttributeValue::S("tomorrow".to_owned()))
+        .send()
+        .await
+        .expect("written");
+    let report = world.sweep_at(in_hours(50), -24 * 60).await;
+    assert_eq!((&report["reminded"], &report["left"]), (&json!(1), &json!(1)), "{report}");
     assert_eq!(world.told().await, reminders(&["day_before"]));
 }
 

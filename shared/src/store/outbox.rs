@@ -270,16 +270,18 @@ pub struct Work {
 }
 
 impl Store {
-    /// What is due at `now`, however long it has been. Nothing that is not due is read.
+    /// What is due at `now`, however long it has been, oldest first and as much as one request reads. Nothing that is not
+    /// due is read.
     pub async fn due_work(&self, now: Timestamp) -> Result<Work, StoreError> {
         let range = Range {
             pk: due_partition(Queue::Work),
             // '~' sorts behind the '#' that follows the time in a key: what is due at `now` itself is in.
             to: Some(format!("{}~", fixed(now))),
+            limit: Some(WORK_AT_ONCE),
             ..Range::default()
         };
         let mut work = Work::default();
-        for item in self.query_all(range).await? {
+        for item in self.query(range).await?.items {
             match skip_corrupt(decode(item)) {
                 Some(StoredWork::Reminder(stored)) => work.reminders.push(DueReminder {
                     session: stored.session_id,
@@ -300,6 +302,9 @@ impl Store {
         Ok(work)
     }
 }
+
+/// What one run takes upon itself: some ten seconds of telling. After an outage the next run goes on where it ended.
+const WORK_AT_ONCE: i32 = 2000;
 
 /// One item that makes no sense must not keep a sweep from all the others.
 fn skip_corrupt<T>(read: Result<T, StoreError>) -> Option<T> {

@@ -35,12 +35,10 @@ pub(super) async fn remind(
     report: &mut Report,
 ) -> Result<(), Error> {
     for chunk in reminders.chunks(limit::BATCH_GETS) {
-        let sessions = sessions_of(tools, chunk).await?;
-        let sessions = &sessions;
+        let known = &sessions_of(tools, chunk).await?;
         let mut done = stream::iter(chunk.to_vec())
             .map(|due| async move {
-                let session = sessions.get(&due.session);
-                settle(tools, &due, session, now).await.unwrap_or_else(|error| {
+                settle(tools, &due, known.as_ref(), now).await.unwrap_or_else(|error| {
                     tracing::warn!(event = "reminder.failed", session_id = %due.session, %error);
                     Done::Left
                 })
@@ -57,27 +55,38 @@ pub(super) async fn remind(
     Ok(())
 }
 
-/// The classes of reminders, as they stand, in one request.
-async fn sessions_of(
-    tools: &Tools,
-    chunk: &[DueReminder],
-) -> Result<BTreeMap<SessionId, Session>, StoreError> {
+type Classes = BTreeMap<SessionId, Session>;
+
+/// The classes of reminders, as they stand, in one request. None where one of them makes no sense: then each is read by
+/// itself, so that it does not keep the others.
+async fn sessions_of(tools: &Tools, chunk: &[DueReminder]) -> Result<Option<Classes>, StoreError> {
     let mut ids: Vec<_> = chunk.iter().map(|due| due.session.clone()).collect();
     ids.sort();
     ids.dedup();
-    let sessions = tools.store.sessions(&ids).await?;
-    Ok(sessions.into_iter().map(|session| (session.id.clone(), session)).collect())
+    match tools.store.sessions(&ids).await {
+        Ok(sessions) => {
+            let by_id = sessions.into_iter().map(|session| (session.id.clone(), session));
+            Ok(Some(by_id.collect()))
+        }
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn settle(
     tools: &Tools,
     due: &DueReminder,
-    session: Option<&Session>,
+    known: Option<&Classes>,
     now: Timestamp,
 ) -> Result<Done, CommitError> {
+    let session = match known {
+        Some(classes) => classes.get(&due.session).cloned(),
+        None => tools.store.session(&due.session).await?.map(|held| held.session),
+    };
     let take = outbox::take_reminder(&due.session, due.reminder, due.starts_at);
-    let verdict =
-        session.map(|session| (session, due.reminder.verdict(session, due.starts_at, now)));
+    let verdict = session
+        .as_ref()
+        .map(|session| (session, due.reminder.verdict(session, due.starts_at, now)));
     let (reminder, session_id) = (due.reminder.as_str(), &due.session);
     let (done, committed) = match verdict {
         Some((_, Verdict::Wait)) => return Ok(Done::Left),
