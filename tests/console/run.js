@@ -1,5 +1,7 @@
-// The console in a real browser: `node run.js [address of a stack that was just started]`.
+// The console in a real browser: `node run.js [address of a stack that was just started] [--screenshots DIR]`.
 import { mkdirSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { launch } from './lib/browser.js';
 import { stack } from './lib/stack.js';
 import { run } from './lib/runner.js';
@@ -7,9 +9,14 @@ import { walk } from './walk.js';
 import { talk } from './talk.js';
 import { views } from './views.js';
 
-const { base, stop } = await stack(process.argv[2]);
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { screenshots: { type: 'string' } } });
+const { base, stop } = await stack(positionals[0]);
 const browser = await launch();
 const world = await walk(browser, base);
+if (values.screenshots) {
+  mkdirSync(values.screenshots, { recursive: true });
+  world.screenshots = pathToFileURL(`${values.screenshots}/`);
+}
 talk(world);
 world.during();
 views(world);

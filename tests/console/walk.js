@@ -2,6 +2,7 @@
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
+import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
 export const TITLES = { course: 'Fractions and decimals', guests: 'Geometry workshop', link: 'Office hour' };
@@ -226,8 +227,10 @@ export async function walk(browser, base) {
     world.rooms.sam = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Join/ }));
     await world.rooms.sam.getByRole('button', { name: 'Join the class' }).click();
     await world.rooms.sam.getByText('Waiting for the trainer').waitFor();
+    await inspect(world, world.rooms.sam, 'room-waiting');
     await as(page, 'Tara');
     world.rooms.tara = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Start/ }));
+    await inspect(world, world.rooms.tara, 'room-lobby');
     await world.rooms.tara.getByRole('button', { name: 'Start the class' }).click();
     await world.rooms.tara.locator('.seat.host', { hasText: 'Tara Trainer' }).waitFor();
     await world.rooms.sam.locator('.seat', { hasText: 'Sam Student' }).waitFor();
@@ -257,10 +260,14 @@ export async function walk(browser, base) {
       await sam.locator('#polls-heading', { hasText: word }).waitFor();
       equal(await sam.evaluate(() => document.documentElement.dir), direction, code);
       equal(await sam.evaluate(() => document.documentElement.lang), code, 'language');
+      await inspect(world, sam, `room-${code}`);
     }
+    // Only what is in front can fill the screen.
+    await sam.bringToFront();
     await sam.getByRole('button', { name: 'Full screen' }).click();
     await eventually(() => sam.evaluate(() => Boolean(document.fullscreenElement)), 'it fills the screen');
     await sam.evaluate(() => document.exitFullscreen());
+    await page.bringToFront();
   });
 
   world.during = () => {
@@ -376,8 +383,9 @@ export async function walk(browser, base) {
       await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
       await page.getByText('No classes ahead').waitFor();
       await scene(page, 'School');
+      await page.getByLabel('Person').selectOption({ label: 'Sam Student' });
       await page.getByRole('button', { name: 'Enrol', exact: true }).click();
-      await note(page, 'is enrolled');
+      await note(page, 'Sam Student is enrolled');
     });
 
     test('disconnecting asks, and the page offers to connect again', async () => {

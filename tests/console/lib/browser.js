@@ -33,31 +33,3 @@ export async function open(browser, base, options = {}) {
   });
   return { context, wrong };
 }
-
-/** What axe finds on the page as it is, in one line each. */
-export async function violations(page) {
-  const found = await page.evaluate(async () => {
-    const { violations: all } = await globalThis.axe.run(document, {
-      iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'],
-    });
-    return all.map((each) => ({ id: each.id, help: each.help, nodes: each.nodes.map((node) => `${node.target.join(' ')} ${(node.any[0] || node.all[0] || node.none[0])?.message || ''}`) }));
-  });
-  return found.map((each) => `${each.id}: ${each.help}\n      ${each.nodes.slice(0, 4).join('\n      ')}`);
-}
-
-export const LOOKS = [
-  ['light', { width: 1360, height: 860 }, 'light'],
-  ['dark', { width: 1360, height: 860 }, 'dark'],
-  ['phone', { width: 360, height: 780 }, 'light'],
-];
-
-/** Whether the page is wider than the window, so that a phone would have to be pushed about. */
-export const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-
-/** As the page looks in one of the looks; `use` is called when it has settled. */
-export async function look(page, [, viewport, colorScheme], use) {
-  await page.setViewportSize(viewport);
-  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-  await page.waitForTimeout(120);
-  return use();
-}

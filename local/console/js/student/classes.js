@@ -75,7 +75,7 @@ const PARTS = [['overview', 'Overview'], ['recordings', 'Recordings'], ['polls',
 
 export function Detail({ as, id, part = 'overview' }) {
   const session = useLoad(`class ${as} ${id}`, () => api(as).get(`/v1/sessions/${id}`));
-  return html`<${Loaded} of=${session} height=${150}>${(of) => html`<${One} as=${as} of=${of} part=${part} />`}<//>`;
+  return html`${session.problem && !session.data && html`<${Heading} as=${as} back=${['classes', 'Your live classes']}>Class<//>`}<${Loaded} of=${session} height=${150}>${(of) => html`<${One} as=${as} of=${of} part=${part} />`}<//>`;
 }
 
 function One({ as, of, part }) {

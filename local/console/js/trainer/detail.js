@@ -18,7 +18,7 @@ const PARTS = [['overview', 'Overview'], ['attendance', 'Attendance'], ['recordi
 
 export function Detail({ as, id, part = 'overview' }) {
   const session = useLoad(`class ${as} ${id}`, () => api(as).get(`/v1/sessions/${id}`));
-  return html`<${Loaded} of=${session} height=${150}>${(of) => html`
+  return html`${session.problem && !session.data && html`<${Heading} as=${as} back=${['classes', 'Classes']}>Class<//>`}<${Loaded} of=${session} height=${150}>${(of) => html`
     <${Head} as=${as} of=${of} />
     <${Places} label="Parts of the class" of=${PARTS} at=${part} link=${(key) => href(as, `classes/${id}/${key}`)} onGo=${(key) => go(as, `classes/${id}/${key}`)} />
     ${part === 'overview' && html`<${Overview} as=${as} of=${of} />`}

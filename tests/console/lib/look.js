@@ -1,0 +1,55 @@
+// How a view looks: in light, in dark, and at a phone's width.
+import { writeFileSync } from 'node:fs';
+import { equal } from './runner.js';
+
+/** What axe finds on the page as it is, in one line each. */
+export async function violations(page) {
+  const found = await page.evaluate(async () => {
+    const { violations: all } = await globalThis.axe.run(document, {
+      iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'],
+    });
+    return all.map((each) => ({ id: each.id, help: each.help, nodes: each.nodes.map((node) => `${node.target.join(' ')} ${(node.any[0] || node.all[0] || node.none[0])?.message || ''}`) }));
+  });
+  return found.map((each) => `${each.id}: ${each.help}\n      ${each.nodes.slice(0, 4).join('\n      ')}`);
+}
+
+const LOOKS = [
+  ['light', { width: 1360, height: 860 }, 'light'],
+  ['dark', { width: 1360, height: 860 }, 'dark'],
+  ['phone', { width: 360, height: 780 }, 'light'],
+];
+
+/** Whether the page is wider than the window, so that a phone would have to be pushed about. */
+const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** As WebP, which is a third of the same as PNG. */
+async function shoot(page, file) {
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 80 });
+  writeFileSync(file, Buffer.from(data, 'base64'));
+  await session.detach();
+}
+
+/**
+ * Looks at one view in every look: axe finds nothing and nothing is wider than the window. Where the world keeps
+ * screenshots, one is taken of each.
+ */
+export async function inspect(world, page, name) {
+  const found = [];
+  for (const [look, viewport, colorScheme] of LOOKS) {
+    await page.setViewportSize(viewport);
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.waitForTimeout(150);
+    for (const violation of await violations(page)) found.push(`${look}: ${violation}`);
+    const wider = await overflows(page);
+    if (wider > 0) found.push(`${look}: ${wider} px wider than the window`);
+    if (world.screenshots) {
+      await page.locator('.toast.done').first().waitFor({ state: 'detached' });
+      await shoot(page, new URL(`${name}-${look}.webp`, world.screenshots).pathname);
+    }
+  }
+  const [, viewport, colorScheme] = LOOKS[0];
+  await page.setViewportSize(viewport);
+  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+  equal(found.join('\n    '), '', 'what is wrong');
+}
