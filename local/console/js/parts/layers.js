@@ -1,5 +1,5 @@
 // What lies above the page: notes, questions, menus.
-import { html, useState, useEffect, useRef, useId } from '../ui.js';
+import { html, useState, useEffect, useLayoutEffect, useRef, useId } from '../ui.js';
 import { useStore } from '../store.js';
 import { notes, question, dismiss } from '../notes.js';
 import { Button, Icon } from './basic.js';
@@ -9,7 +9,7 @@ import { Text } from './form.js';
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     dialog.current.showModal();
     return () => before?.focus?.();
@@ -60,7 +60,8 @@ export function Menu({ label, icon = 'more', items, small = true }) {
   const root = useRef(null);
   const id = useId();
   const buttons = () => [...root.current.querySelectorAll('[role=menuitem]')];
-  useEffect(() => {
+  // At once, so that a key that follows is the menu's already.
+  useLayoutEffect(() => {
     if (open) buttons()[0]?.focus();
   }, [open]);
   const shut = () => {
