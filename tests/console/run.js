@@ -6,7 +6,6 @@ import { launch } from './lib/browser.js';
 import { stack } from './lib/stack.js';
 import { run } from './lib/runner.js';
 import { walk } from './walk.js';
-import { talk } from './talk.js';
 import { views } from './views.js';
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { screenshots: { type: 'string' } } });
@@ -17,7 +16,6 @@ if (values.screenshots) {
   mkdirSync(values.screenshots, { recursive: true });
   world.screenshots = pathToFileURL(`${values.screenshots}/`);
 }
-talk(world);
 world.during();
 views(world);
 

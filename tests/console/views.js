@@ -69,7 +69,7 @@ export function views_of(world) {
     ['student-classes', async () => { await home('Gil'); await card(page, TITLES.guests).waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
-    ['side-by-side', async () => { await page.goto('/#/all'); await page.locator('.pane').nth(2).locator('.class, .empty').first().waitFor(); }],
+    ['side-by-side', async () => { await page.goto('/#/all?tara=classes&sam=classes&gil=classes'); await page.locator('.pane').nth(2).locator('.class, .empty').first().waitFor(); }],
     ['api-calls', async () => {
       await home('Tara');
       await page.locator('.cost-line button').click();

@@ -2,6 +2,7 @@
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
+import { before } from './talk.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -214,6 +215,8 @@ export async function walk(browser, base) {
     await page.goBack();
     await pane('Gil').getByRole('heading', { name: 'Your live classes' }).waitFor();
   });
+
+  before(world);
 
   test('the clock goes to the next class, and its door opens without a reload', async () => {
     await scene(page, 'Clock and sweeps');

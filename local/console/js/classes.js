@@ -25,9 +25,9 @@ export function audience(session) {
   return count === 1 ? '1 person invited' : `${count} people invited`;
 }
 
-export function When({ of }) {
+export function When({ of, brief }) {
   const elsewhere = of.timezone !== HERE && zoneName(of.starts_at, of.timezone) !== zoneName(of.starts_at, HERE);
-  return html`<span class="when"><time datetime=${of.starts_at}>${day(of.starts_at, of.timezone)}, ${hour(of.starts_at, of.timezone)}–${hour(ends(of), of.timezone)}</time>
+  return html`<span class="when"><time datetime=${of.starts_at}>${brief ? '' : `${day(of.starts_at, of.timezone)}, `}${hour(of.starts_at, of.timezone)}–${hour(ends(of), of.timezone)}</time>
     <span class="fine">${' '}${zoneName(of.starts_at, of.timezone)} · ${minutes(of.duration_minutes)}${elsewhere && html` · ${hour(of.starts_at, HERE)} where you are`}</span></span>`;
 }
 

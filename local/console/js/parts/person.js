@@ -5,7 +5,7 @@ import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { PEOPLE } from '../people.js';
 import { go, href } from '../route.js';
-import { stamp, HERE } from '../time.js';
+import { day, hour, stamp, HERE } from '../time.js';
 import { Avatar, Badge, Button, Empty, Icon, Loaded } from './basic.js';
 import { Switch } from './form.js';
 
@@ -38,7 +38,7 @@ export function Pane({ as, place, children }) {
   const count = unread.data || 0;
   return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
     <header class="pane-head"><${Avatar} of=${person} />
-      <div class="pane-who"><strong>${person.claims.name}</strong><span class="fine">${person.role} · ${person.about}</span></div>
+      <div class="pane-who"><strong>${person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
       <nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
         <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
         <${Go} as=${as} to="notices" aria-label=${count ? `Notices, ${count} unread` : 'Notices'} title="Notices" aria-current=${place === 'notices' ? 'page' : undefined}>
@@ -62,9 +62,9 @@ const KINDS = {
 
 export function Notices({ as }) {
   const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
-  const act = (notice, what, label, done) => click(label, () => api(as).post(`/v1/me/notifications/${encodeURIComponent(notice.id)}/${what}`), { done });
+  const act = (notice, what, label, done) => click(label, () => api(as).post(`/v1/me/notifications/${notice.id}/${what}`), { done });
   const open = async (notice) => {
-    if (!notice.read_at && !notice.read) await act(notice, 'read', 'Read a notice');
+    if (!notice.read_at) await act(notice, 'read', 'Read a notice');
     if (notice.session_id) go(as, `classes/${notice.session_id}`);
     else if (notice.kind === 'reconnect_zoom') go(as, 'classes');
   };
@@ -72,14 +72,15 @@ export function Notices({ as }) {
     <${Loaded} of=${list} height=${68}>${(page) => (page.items.length ? html`<ul class="notices">
       ${page.items.map((notice) => {
         const [icon, word] = KINDS[notice.kind] || ['bell', notice.kind];
-        const read = Boolean(notice.read_at || notice.read);
+        const read = Boolean(notice.read_at);
+        const told = notice.title ? `${word}: ${notice.title}` : word;
         return html`<li key=${notice.id} class=${read ? 'read' : 'new'}>
           <span class="notice-icon"><${Icon} name=${icon} /></span>
-          <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${notice.title || `${word}${notice.session_title ? `: ${notice.session_title}` : ''}`}</button>
-            ${notice.text && html`<p>${notice.text}</p>`}
-            <p class="fine">${word} · <time datetime=${notice.created_at || notice.at}>${stamp(notice.created_at || notice.at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
-          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${notice.title || word}`} onClick=${() => act(notice, 'read', 'Read a notice')} />`}
-            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${notice.title || word}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notice')} /></div></li>`;
+          <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${told}</button>
+            ${notice.starts_at && html`<p>${day(notice.starts_at, HERE)}, ${hour(notice.starts_at, HERE)}</p>`}
+            <p class="fine">Told <time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
+          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Read a notice')} />`}
+            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notice')} /></div></li>`;
       })}</ul>` : html`<${Empty} icon="bell" title="Nothing new">What happens around your classes is told here.<//>`)}<//>`;
 }
 

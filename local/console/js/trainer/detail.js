@@ -50,7 +50,7 @@ function Overview({ as, of }) {
       : of.drift.length > 0 && html`<${Note} tone="warn" title="Somebody changed the meeting at Zoom"><p>It differs in ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Saving the class here sets Zoom right again.</p>
         <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`}
     <div class="card"><dl class="facts">
-      <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} /></dd>
+      <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} brief /></dd>
       ${of.actual_started_at && html`<dt>Held</dt><dd>${stamp(of.actual_started_at, of.timezone)}${of.actual_ended_at ? ` – ${stamp(of.actual_ended_at, of.timezone)}` : ' – still running'} ${zoneName(of.starts_at, of.timezone)}</dd>`}
       ${of.cancelled_at && html`<dt>Cancelled</dt><dd>${stamp(of.cancelled_at, of.timezone)}</dd>`}
       <dt>For</dt><dd>${audience(of)}</dd>
