@@ -242,7 +242,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
     )?;
 
     client.chapter("What it cost");
-    for function in ["session-save", "session-cancel", "sessions", "join", "webhook", "attendance"]
+    for function in
+        ["session-save", "session-cancel", "sessions", "join", "poll", "webhook", "attendance"]
     {
         let usage = client.get(&trainer, "/local/usage").await?.expect(200)?;
         let of = &usage["functions"][function];

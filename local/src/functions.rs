@@ -10,8 +10,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    attendance, connect, directory, disconnect, join, notifications, reminder_sweep, resend_invite,
-    session_cancel, session_save, sessions, webhook,
+    attendance, connect, directory, disconnect, join, notifications, poll, reminder_sweep,
+    resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 
@@ -37,6 +37,7 @@ pub struct Functions {
     join: Function<join::Deps>,
     webhook: Function<webhook::Deps>,
     attendance: Function<attendance::Deps>,
+    poll: Function<poll::Deps>,
     directory: Function<directory::Deps>,
     notifications: Function<notifications::Deps>,
     resend_invite: Function<resend_invite::Deps>,
@@ -59,6 +60,7 @@ impl Functions {
             join: with.function("join"),
             webhook: with.function("webhook"),
             attendance: with.function("attendance"),
+            poll: with.function("poll"),
             directory: with.function("directory"),
             notifications: with.function("notifications"),
             resend_invite: with.function("resend-invite"),
@@ -100,6 +102,7 @@ impl Functions {
             "attendance" => {
                 http(event, context, |request| attendance::handle(&self.attendance, request)).await
             }
+            "poll" => http(event, context, |request| poll::handle(&self.poll, request)).await,
             "notifications" => {
                 http(event, context, |request| notifications::handle(&self.notifications, request))
                     .await

@@ -152,6 +152,16 @@ pub fn if_match(request: &Request) -> Result<Option<u64>, Refusal> {
     }
 }
 
+/// Whether the request's `If-None-Match` names this entity tag (RFC 9110, section 13.1.2, by its weak comparison).
+pub fn has_seen(request: &Request, tag: &str) -> bool {
+    let headers = request.headers().get_all("if-none-match").into_iter();
+    let mut tags = headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    tags.any(|seen| {
+        let seen = seen.trim();
+        seen == "*" || seen.strip_prefix("W/").unwrap_or(seen) == tag
+    })
+}
+
 /// A problem as RFC 9457 has it. `detail` is for a person and never says anything internal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Problem {
@@ -239,6 +249,22 @@ mod tests {
             ("", "body", "ends too early"),
         ] {
             assert_eq!(told(body), (field.to_owned(), message.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_was_seen_is_known_in_every_form_that_a_client_sends() {
+        for (sent, seen) in [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\", \"a\"", true),
+            ("*", true),
+            ("\"b\"", false),
+            ("a", false),
+            ("", false),
+        ] {
+            let request = http::Request::builder().header("if-none-match", sent);
+            assert_eq!(has_seen(&request.body(Body::Empty).unwrap(), "\"a\""), seen, "{sent}");
         }
     }
 

@@ -22,6 +22,7 @@ mod mail;
 mod metrics;
 mod notifications;
 mod openapi;
+mod poll;
 mod price;
 mod reads;
 mod recordings;

@@ -13,7 +13,7 @@ use shared::domain::id::{SessionId, UserId};
 use shared::domain::notice::{About, Notice, NoticeKind};
 use shared::domain::settings::MeetingSettings;
 use shared::domain::text::Title;
-use shared::domain::{audience, draft, id, resend, text};
+use shared::domain::{audience, draft, id, poll, resend, text};
 use shared::handlers::{DETAIL_TYPES, ROUTES, Route, matching};
 
 use crate::direct::store;
@@ -340,8 +340,15 @@ fn its_limits_are_the_codes() {
     let draft = "/components/schemas/SessionDraft/properties";
     let (shortest, longest) = (*draft::DURATION_MINUTES.start(), *draft::DURATION_MINUTES.end());
     let recipients = "/paths/~1v1~1sessions~1{id}~1resend-invite/post/requestBody/content/application~1json/schema/properties/recipients/maxItems";
-    let limits: [(String, usize); 13] = [
+    let launch = "/components/schemas/LaunchPoll/properties";
+    let limits: [(String, usize); 19] = [
         (recipients.into(), resend::RECIPIENT_LIMIT),
+        (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
+        (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
+        (format!("{launch}/options/minItems"), *poll::OPTIONS.start()),
+        (format!("{launch}/options/maxItems"), *poll::OPTIONS.end()),
+        ("/components/schemas/Vote/properties/option_ids/maxItems".into(), *poll::OPTIONS.end()),
+        ("/components/schemas/PollList/properties/items/maxItems".into(), poll::POLLS_LIMIT),
         (format!("{draft}/title/maxLength"), text::TITLE_LIMIT_CHARS),
         (format!("{draft}/description/maxLength"), text::DESCRIPTION_LIMIT_CHARS),
         (format!("{draft}/invitees/maxItems"), audience::INVITEE_LIMIT),
@@ -477,6 +484,40 @@ impl Described {
     }
 }
 
+/// A poll in a class that is on.
+async fn polls(api: &mut Described, path: &str, trainer: &str, student: &str) {
+    let polls = format!("{path}/polls");
+    let question = json!({"question": "Which is larger?", "options": ["2/3", "3/4"]});
+    api.post(student, &polls, question.clone()).await.refused(403, "forbidden");
+    api.post(trainer, &polls, json!({"question": ""})).await.refused(422, "validation_failed");
+    let key = [("idempotency-key", "p1")];
+    let launched =
+        api.ask(Method::POST, &polls, trainer, Some(question.clone()), &key).await.expect(201);
+    let other = json!({"question": "Which?", "options": ["a", "b"], "anonymous": true});
+    api.ask(Method::POST, &polls, trainer, Some(other.clone()), &key)
+        .await
+        .refused(422, "idempotency_key_reused");
+    api.post(trainer, &polls, other).await.refused(409, "conflict");
+    let poll = format!("{polls}/{}", launched["id"].as_str().expect("an id"));
+    let vote = format!("{poll}/vote");
+    let choice = json!({"option_ids": [launched["options"][1]["id"]]});
+    api.put(student, &vote, choice.clone()).await.expect(200);
+    api.put(student, &vote, json!({"option_ids": []})).await.refused(422, "validation_failed");
+    api.put(student, &vote, json!({"option_ids": ["x"]})).await.refused(404, "not_found");
+    api.put(trainer, &vote, choice.clone()).await.refused(403, "forbidden");
+    api.get(student, &polls).await.expect(200);
+    let seen = api.get(trainer, &polls).await;
+    let tag = [("if-none-match", seen.headers["etag"].to_str().expect("a tag"))];
+    assert_eq!(api.ask(Method::GET, &polls, trainer, None, &tag).await.status, 304);
+    let file = format!("{polls}?format=csv");
+    api.get(trainer, &file).await;
+    api.get(student, &file).await.refused(403, "forbidden");
+    api.get(trainer, &format!("{polls}?format=pdf")).await.refused(422, "validation_failed");
+    api.ask(Method::POST, &format!("{poll}/close"), trainer, None, &[]).await.expect(200);
+    api.put(student, &vote, choice).await.refused(409, "poll_closed");
+    api.get(trainer, &polls).await.expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_running_system_answers_as_described() {
     let world = World::start().await;
@@ -486,8 +527,11 @@ async fn the_running_system_answers_as_described() {
 
     // Nobody, and the wrong ones.
     for route in ROUTES {
-        let path =
-            route.path.replace("{id}", "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa").replace("{user_id}", "u");
+        let path = route
+            .path
+            .replace("{id}", "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+            .replace("{poll_id}", "pol_aaaaaaaaaaaaaaaaaaaaaaaaaa")
+            .replace("{user_id}", "u");
         let method: Method = route.method.parse().expect("a method");
         api.ask(method, &path, "", None, &[]).await.refused(401, "unauthenticated");
     }
@@ -619,6 +663,7 @@ async fn the_running_system_answers_as_described() {
     }
     api.put(&trainer, &path, edit).await.refused(422, "validation_failed");
     api.put(&trainer, &path, course_class(50)).await.refused(409, "conflict");
+    polls(&mut api, &path, &trainer, &student).await;
     api.world.advance(SignedDuration::from_mins(30));
     for verb in ["end", "recording"] {
         api.world.post("", &format!("/zoom/sim/meetings/{meeting}/{verb}"), json!({})).await;

@@ -51,6 +51,7 @@ impl Lesson<'_> {
 
         let first = self.enter(client, self.student, &join, "Student 1").await?;
         self.enter(client, self.classmate, &join, "Student 2").await?;
+        self.ask(client).await?;
         self.advance(client, "20m").await?;
         self.act(client, "leave", json!({"participant_uuid": first})).await?;
         self.advance(client, "5m").await?;
@@ -124,6 +125,45 @@ impl Lesson<'_> {
             .expect_text(200)?;
         let lines = file.lines().count();
         client.holds("the report is a file, too", lines == 1 + 5, &json!(file.lines().nth(1)))
+    }
+
+    /// Puts a question to the class.
+    async fn ask(&self, client: &mut Client) -> Result<(), Fault> {
+        let polls = format!("{}/polls", self.path);
+        let question = json!({"question": "Which fraction is larger?", "options": ["2/3", "3/4"]});
+        let poll = client.post(self.trainer, &polls, question).await?.expect(201)?;
+        client.holds(
+            "the trainer asks the class",
+            poll["state"] == "open" && poll["present"] == 2,
+            &json!({"question": poll["question"], "present": poll["present"]}),
+        )?;
+        let address = format!("{polls}/{}", text(&poll["id"])?);
+        let votes = [
+            (self.student, 0, "a student answers", json!([1, 0])),
+            (self.classmate, 1, "so does another", json!([1, 1])),
+            (self.student, 1, "and the first thinks again", json!([0, 2])),
+        ];
+        for (person, option, step, expected) in votes {
+            let choice = json!({"option_ids": [poll["options"][option]["id"]]});
+            let vote = format!("{address}/vote");
+            let seen = client.put(person, &vote, &choice, "").await?.expect(200)?;
+            let tally = json!([seen["options"][0]["votes"], seen["options"][1]["votes"]]);
+            client.holds(step, tally == expected, &tally)?;
+        }
+        let close = format!("{address}/close");
+        let closed = client.post(self.trainer, &close, json!({})).await?.expect(200)?;
+        client.holds(
+            "the poll is closed",
+            closed["state"] == "closed" && closed["responses"] == 2,
+            &json!({"responses": closed["responses"], "rate": closed["response_rate"]}),
+        )?;
+        let choice = json!({"option_ids": [poll["options"][0]["id"]]});
+        let vote = format!("{address}/vote");
+        let late = client.put(self.student, &vote, &choice, "").await?.expect(409)?;
+        client.holds("and takes no more votes", late["code"] == "poll_closed", &late["code"])?;
+        let seen = client.get(self.trainer, &polls).await?.expect(200)?;
+        let voters = &seen["items"][0]["voters"];
+        client.holds("its owner reads who chose what", voters[1].is_object(), voters)
     }
 
     /// Lets somebody in, and has their client appear at Zoom under the key that they were given.

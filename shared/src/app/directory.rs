@@ -13,6 +13,7 @@ use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
 use crate::store::directory as items;
 use crate::store::error::CommitError;
+use crate::store::tx::Action;
 
 /// Statements of an import that are carried out at once: DynamoDB takes far more; what bounds it is our memory.
 const AT_ONCE: usize = 16;
@@ -58,7 +59,7 @@ async fn put(tools: &Tools, plain: &[Statement]) -> Result<(), Error> {
     leave_addresses(tools, &users).await?;
     // Two users with one address make one pointer, and the later has it.
     let pointers: BTreeMap<_, _> = users.into_iter().map(|user| (&user.email, user)).collect();
-    let mut actions: Vec<_> = plain.iter().map(action).collect();
+    let mut actions: Vec<_> = plain.iter().flat_map(actions).collect();
     actions.extend(pointers.into_values().map(items::point_from_email));
     let chunks: Vec<_> =
         actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
@@ -111,23 +112,27 @@ fn same_thing(a: &Statement, b: &Statement) -> bool {
     }
 }
 
-fn action(statement: &Statement) -> crate::store::tx::Action {
-    match statement {
+fn actions(statement: &Statement) -> Vec<Action> {
+    vec![match statement {
         Statement::Course(course) => items::put_course(course),
         Statement::NoCourse(id) => items::delete_course(id),
         Statement::Enrollment(enrollment) => items::put_enrollment(enrollment),
-        Statement::NoEnrollment { course, user } => items::delete_enrollment(course, user),
+        Statement::NoEnrollment { course, user } => {
+            return vec![items::delete_enrollment(course, user), items::put_left(course, user)];
+        }
         Statement::User(user) => items::put_user(user),
         Statement::NoUser(id) => items::delete_user(id),
         Statement::Settings(settings) => items::put_settings(settings),
-    }
+    }]
 }
 
 /// Removes a course and every place in it; its classes stay with their trainer, and nobody is invited by it any more.
 async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
     let students = tools.store.students(id).await?;
-    let gone = students.iter().map(|student| items::delete_enrollment(id, &student.user)).collect();
-    tools.store.put_all(gone).await?;
+    let gone = students.iter().flat_map(|student| {
+        [items::delete_enrollment(id, &student.user), items::put_left(id, &student.user)]
+    });
+    tools.store.put_all(gone.collect()).await?;
     tools.store.put_all(vec![items::delete_course(id)]).await?;
     tracing::info!(event = "directory.course_removed", students = students.len());
     Ok(())

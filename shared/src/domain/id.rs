@@ -63,51 +63,76 @@ foreign_id!(
     CourseId
 );
 
-/// One live class: `ses_` and 26 letters and digits, 130 bits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SessionId(String);
+/// Ids of ours: a prefix that says of what, and base32 of so many bytes, drawn or derived.
+macro_rules! own_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-impl SessionId {
-    const PREFIX: &str = "ses_";
-    const DIGITS: usize = 26;
+        impl $name {
+            const PREFIX: &str = $prefix;
+            /// Five bits each.
+            const DIGITS: usize = ($bytes * 8usize).div_ceil(5);
 
-    /// Made from 16 bytes: drawn, or derived from what must be equal on a retry.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        let digits = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
-        Self(format!("{}{digits}", Self::PREFIX))
-    }
+            /// Made from bytes that were drawn, or derived from what must be equal on a retry.
+            pub fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                let digits = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
+                Self(format!("{}{digits}", Self::PREFIX))
+            }
 
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(Self::PREFIX)?;
-        let ours = digits.len() == Self::DIGITS
-            && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-        ours.then(|| Self(text.to_owned()))
-    }
+            pub fn parse(text: &str) -> Option<Self> {
+                let digits = text.strip_prefix(Self::PREFIX)?;
+                let ours = digits.len() == Self::DIGITS
+                    && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+                ours.then(|| Self(text.to_owned()))
+            }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+            fn try_from(text: String) -> Result<Self, BadId> {
+                Self::parse(&text).ok_or(BadId)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for SessionId {
-    type Error = BadId;
-    fn try_from(text: String) -> Result<Self, BadId> {
-        Self::parse(&text).ok_or(BadId)
-    }
-}
-
-impl From<SessionId> for String {
-    fn from(id: SessionId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+own_id!(
+    /// One live class: `ses_` and 26 letters and digits, 128 bits.
+    SessionId,
+    "ses_",
+    16
+);
+own_id!(
+    /// A question that is put to a class: `pol_` and 26 letters and digits.
+    PollId,
+    "pol_",
+    16
+);
+own_id!(
+    /// An answer that a poll offers: `opt_` and 16 letters and digits.
+    OptionId,
+    "opt_",
+    10
+);
 
 /// A Zoom meeting's number: int64, and longer than ten digits at times (Zoom, "Meetings").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

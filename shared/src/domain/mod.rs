@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod attendance;
 pub mod audience;
+pub mod ballot;
 pub mod caller;
 pub mod change;
 pub mod connection;
@@ -14,6 +15,7 @@ pub mod id;
 pub mod notice;
 pub mod occurrence;
 pub mod plan;
+pub mod poll;
 pub mod preferences;
 pub mod refusal;
 pub mod reminder;

@@ -43,6 +43,10 @@ pub enum Refusal {
     SessionEnded,
     #[error("the class cannot be joined before {opens_at}")]
     TooEarly { opens_at: Timestamp },
+    #[error("the class begins at {starts_at}")]
+    NotBegun { starts_at: Timestamp },
+    #[error("the poll is closed")]
+    PollClosed,
     #[error("the host is not in the class yet")]
     WaitingForHost,
     #[error("{0}")]

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub const TITLE_LIMIT_CHARS: usize = 200;
 /// Zoom's limit for an agenda.
 pub const DESCRIPTION_LIMIT_CHARS: usize = 2000;
+/// A question that can be taken in while somebody speaks.
+pub const QUESTION_LIMIT_CHARS: usize = 300;
+/// An answer that fits on a button.
+pub const OPTION_LIMIT_CHARS: usize = 200;
 /// Generous for a person's name in any script.
 pub const NAME_LIMIT_CHARS: usize = 200;
 /// RFC 5321, section 4.5.3.1.3: a path is at most 256 octets, two of them the angle brackets.
@@ -69,6 +73,16 @@ text!(
     /// A person's name: one line, 1 to 200 characters.
     PersonName,
     |text| one_line(text, NAME_LIMIT_CHARS)
+);
+text!(
+    /// What a poll asks: one line, 1 to 300 characters.
+    Question,
+    |text| one_line(text, QUESTION_LIMIT_CHARS)
+);
+text!(
+    /// An answer that a poll offers: one line, 1 to 200 characters.
+    OptionText,
+    |text| one_line(text, OPTION_LIMIT_CHARS)
 );
 text!(
     /// A class's description: lines of text, up to 2,000 characters.

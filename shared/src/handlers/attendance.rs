@@ -7,6 +7,7 @@ use lambda_http::{Body, Request, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attendance_view;
+use super::csv::{Format, format};
 use super::deps::{self, Base};
 use super::edge::{Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
@@ -99,23 +100,6 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
         }
         _ => Err(Failure::NoRoute),
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Csv,
-}
-
-/// What the address says goes before what the headers say: a link in a page cannot set any.
-fn format(request: &Request) -> Result<Format, Refusal> {
-    match http::query(request, "format").as_deref() {
-        Some("csv") => Ok(Format::Csv),
-        Some("json") => Ok(Format::Json),
-        Some(_) => Err(Refusal::field("format", "must be json or csv")),
-        None if http::prefers(request, "text/csv", "application/json") => Ok(Format::Csv),
-        None => Ok(Format::Json),
     }
 }
 
@@ -261,37 +245,6 @@ mod tests {
         let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
         for bad in ["", "!", &encode("1"), &encode("1#"), &encode("1#a#b"), &encode("x#a")] {
             assert!(place(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_file_is_sent_to_whoever_asks_for_one() {
-        use lambda_http::RequestExt;
-        let asked = |accept: &str, query: &str| {
-            let request = ::http::Request::builder().header("accept", accept).body(Body::Empty);
-            let request = request.unwrap();
-            let pairs: std::collections::HashMap<String, Vec<String>> = query
-                .split_once('=')
-                .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
-                .into_iter()
-                .collect();
-            format(&request.with_query_string_parameters(pairs)).ok()
-        };
-        let cases = [
-            ("", "", Some(Format::Json)),
-            ("*/*", "", Some(Format::Json)),
-            ("application/json", "", Some(Format::Json)),
-            ("text/csv", "", Some(Format::Csv)),
-            ("Text/CSV; charset=utf-8", "", Some(Format::Csv)),
-            ("application/json, text/csv;q=0.5", "", Some(Format::Json)),
-            ("application/json;q=0.5, text/csv", "", Some(Format::Csv)),
-            ("text/csv;q=0", "", Some(Format::Json)),
-            ("", "format=csv", Some(Format::Csv)),
-            ("text/csv", "format=json", Some(Format::Json)),
-            ("", "format=xml", None),
-        ];
-        for (accept, query, expected) in cases {
-            assert_eq!(asked(accept, query), expected, "{accept} {query}");
         }
     }
 }

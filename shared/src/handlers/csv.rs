@@ -1,10 +1,33 @@
 //! Tables as CSV: RFC 4180, for the spreadsheets that people open it with.
 
+use lambda_http::Request;
+
+use crate::domain::refusal::Refusal;
+use crate::http;
+
 /// Tells Excel that the file is UTF-8; without it names in most scripts are garbled.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection").
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// What something is asked for as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Csv,
+}
+
+/// What the address says goes before what the headers say: a link in a page cannot set any.
+pub fn format(request: &Request) -> Result<Format, Refusal> {
+    match http::query(request, "format").as_deref() {
+        Some("csv") => Ok(Format::Csv),
+        Some("json") => Ok(Format::Json),
+        Some(_) => Err(Refusal::field("format", "must be json or csv")),
+        None if http::prefers(request, "text/csv", "application/json") => Ok(Format::Csv),
+        None => Ok(Format::Json),
+    }
+}
 
 /// A table under construction. Writing one is two rules, quoting and line ends, which is why there is no library here:
 /// it is reading CSV that takes one.
@@ -60,6 +83,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lambda_http::Body;
 
     #[test]
     fn cells_are_quoted_where_they_must_be_and_are_never_formulas() {
@@ -83,6 +107,37 @@ mod tests {
             let mut table = Table::new(["name", "n"]);
             table.row([cell, "1"]);
             assert_eq!(table.finish(), format!("\u{feff}name,n\r\n{written},1\r\n"), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_sent_to_whoever_asks_for_one() {
+        use lambda_http::RequestExt;
+        let asked = |accept: &str, query: &str| {
+            let request = ::http::Request::builder().header("accept", accept).body(Body::Empty);
+            let request = request.unwrap();
+            let pairs: std::collections::HashMap<String, Vec<String>> = query
+                .split_once('=')
+                .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
+                .into_iter()
+                .collect();
+            format(&request.with_query_string_parameters(pairs)).ok()
+        };
+        let cases = [
+            ("", "", Some(Format::Json)),
+            ("*/*", "", Some(Format::Json)),
+            ("application/json", "", Some(Format::Json)),
+            ("text/csv", "", Some(Format::Csv)),
+            ("Text/CSV; charset=utf-8", "", Some(Format::Csv)),
+            ("application/json, text/csv;q=0.5", "", Some(Format::Json)),
+            ("application/json;q=0.5, text/csv", "", Some(Format::Csv)),
+            ("text/csv;q=0", "", Some(Format::Json)),
+            ("", "format=csv", Some(Format::Csv)),
+            ("text/csv", "format=json", Some(Format::Json)),
+            ("", "format=xml", None),
+        ];
+        for (accept, query, expected) in cases {
+            assert_eq!(asked(accept, query), expected, "{accept} {query}");
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::app::error::Error;
 use crate::auth::{AuthError, AuthSettings, Verifier};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
+use crate::crypt::sha256_hex;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -115,6 +116,20 @@ impl Reply {
     /// With an entity tag: a version, in quotes.
     pub fn tagged(mut self, version: u64) -> Self {
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+            self.headers.push((http::header::ETAG, tag));
+        }
+        self
+    }
+
+    /// With an entity tag made of the body; and nothing but that, where the request says by its tag that it has the body.
+    pub fn unless_seen(mut self, request: &Request) -> Self {
+        let hash = sha256_hex(self.body.as_deref().unwrap_or_default());
+        let tag = format!("\"{}\"", &hash[..32]);
+        if crate::http::has_seen(request, &tag) {
+            self.status = StatusCode::NOT_MODIFIED;
+            self.body = None;
+        }
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
             self.headers.push((http::header::ETAG, tag));
         }
         self
@@ -316,7 +331,7 @@ fn render(reply: Reply) -> Response<Body> {
     headers.insert(CONTENT_TYPE, reply.content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.extend(reply.headers);
-    if reply.status == StatusCode::NO_CONTENT {
+    if matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_TYPE);
     }
     response

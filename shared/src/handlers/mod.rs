@@ -11,6 +11,7 @@ pub mod edge;
 pub mod function;
 pub mod join;
 pub mod notifications;
+pub mod poll;
 pub mod problem;
 pub mod recording_view;
 pub mod reminder_sweep;
@@ -23,6 +24,7 @@ pub mod webhook;
 
 mod attendance_view;
 mod deps;
+mod poll_view;
 
 /// One route of the HTTP API. The template, the local gateway and `openapi.yaml` are held against this table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/sessions/{id}/timeline", "sessions"),
     route("POST", "/v1/sessions/{id}/resend-invite", "resend-invite"),
     route("POST", "/v1/sessions/{id}/join", "join"),
+    route("POST", "/v1/sessions/{id}/polls", "poll"),
+    route("POST", "/v1/sessions/{id}/polls/{poll_id}/close", "poll"),
+    route("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote", "poll"),
+    route("GET", "/v1/sessions/{id}/polls", "poll"),
     route("GET", "/v1/sessions/{id}/attendance", "attendance"),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
     route("GET", "/v1/sessions/{id}/attendance/audit", "attendance"),

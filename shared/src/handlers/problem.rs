@@ -159,6 +159,11 @@ impl From<&Refusal> for Problem {
                 opens_at: Some(*opens_at),
                 ..conflict("too_early", "Too early", "The class cannot be joined yet.")
             },
+            Refusal::NotBegun { starts_at } => Self {
+                opens_at: Some(*starts_at),
+                ..conflict("too_early", "Too early", "The class has not begun yet.")
+            },
+            Refusal::PollClosed => conflict("poll_closed", "Closed", "The poll is closed."),
             Refusal::WaitingForHost => conflict(
                 "waiting_for_host",
                 "Waiting for the host",
@@ -237,6 +242,8 @@ mod tests {
             (refused(Refusal::SessionCancelled), 409, "session_cancelled"),
             (refused(Refusal::SessionEnded), 409, "session_ended"),
             (refused(Refusal::TooEarly { opens_at: at }), 409, "too_early"),
+            (refused(Refusal::NotBegun { starts_at: at }), 409, "too_early"),
+            (refused(Refusal::PollClosed), 409, "poll_closed"),
             (refused(Refusal::WaitingForHost), 409, "waiting_for_host"),
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
             (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    ENROLLMENT_PREFIX, Key, STUDENT_PREFIX, attr, course_partition, index, student_sort,
-    user_partition,
+    ENROLLMENT_PREFIX, Key, LEFT_PREFIX, STUDENT_PREFIX, attr, course_partition, index,
+    student_sort, user_partition,
 };
 use super::tx::{Action, Guard, text};
 use super::{Found, Range, Store};
@@ -50,6 +50,11 @@ impl From<StoredEnrollment> for Enrollment {
             access_granted: s.access_granted,
         }
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLeft {
+    course_id: CourseId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,6 +121,16 @@ pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
     Action::delete(Key::Enrollment { user, course }, Guard::new())
 }
 
+/// Notes that a student was once in a course, for whoever has to find what they left there when they are erased.
+pub fn put_left(course: &CourseId, user: &UserId) -> Action {
+    let stored = StoredLeft { course_id: course.clone() };
+    Action::put(Key::Left { user, course }, encode(&stored), Guard::new())
+}
+
+pub fn delete_left(course: &CourseId, user: &UserId) -> Action {
+    Action::delete(Key::Left { user, course }, Guard::new())
+}
+
 pub fn put_user(user: &User) -> Action {
     let stored = StoredUser {
         user_id: user.id.clone(),
@@ -169,6 +184,18 @@ impl Store {
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
         stored.map(|stored| stored.map(Enrollment::from)).collect()
+    }
+
+    /// The courses that a student was taken out of.
+    pub async fn left_courses(&self, user: &UserId) -> Result<Vec<CourseId>, StoreError> {
+        let range = Range {
+            pk: user_partition(user),
+            prefix: Some(LEFT_PREFIX.to_owned()),
+            consistent: true,
+            ..Range::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredLeft>);
+        stored.map(|stored| stored.map(|stored| stored.course_id)).collect()
     }
 
     pub async fn enrollment(
@@ -263,6 +290,16 @@ impl Store {
 }
 
 impl Found {
+    pub(crate) fn enrollment(
+        &mut self,
+        user: &UserId,
+        course: &CourseId,
+    ) -> Result<Option<Enrollment>, StoreError> {
+        self.take(Key::Enrollment { user, course })
+            .map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from))
+            .transpose()
+    }
+
     pub(crate) fn user(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
         self.take(Key::User(id)).map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
     }

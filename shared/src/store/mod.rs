@@ -14,6 +14,7 @@ pub mod intents;
 pub mod invitees;
 pub mod notifications;
 pub mod outbox;
+pub mod polls;
 pub mod preferences;
 pub mod recordings;
 pub mod resends;
@@ -31,9 +32,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, Select, TransactWriteItem, Update,
-    WriteRequest,
+    AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update, WriteRequest,
 };
 
 use crate::config::{ConfigError, Env, names};
@@ -140,6 +142,19 @@ impl Store {
     /// Items of both tables in one request, strongly consistent; those that are not there are absent.
     /// The answer is found by `(table, pk, sk)` with [`Found::take`].
     pub(crate) async fn batch_get(&self, keys: &[Key<'_>]) -> Result<Found, StoreError> {
+        self.batch_get_items(keys, true).await
+    }
+
+    /// Items as they were at most moments ago, at half the price.
+    pub(crate) async fn batch_get_eventually(&self, keys: &[Key<'_>]) -> Result<Found, StoreError> {
+        self.batch_get_items(keys, false).await
+    }
+
+    async fn batch_get_items(
+        &self,
+        keys: &[Key<'_>],
+        consistent: bool,
+    ) -> Result<Found, StoreError> {
         let mut found = Found::default();
         for chunk in keys.chunks(limit::BATCH_GETS) {
             let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
@@ -149,7 +164,7 @@ impl Store {
                 if !keys.is_empty() {
                     let keys = KeysAndAttributes::builder()
                         .set_keys(Some(keys))
-                        .consistent_read(true)
+                        .consistent_read(consistent)
                         .build();
                     let keys = keys.map_err(|error| broken("BatchGetItem", error))?;
                     wanted.insert(self.table_name(table).to_owned(), keys);
@@ -354,6 +369,47 @@ impl Store {
         }
     }
 
+    /// Carries out an update by itself, and answers the item as it is then, be it updated or not.
+    pub(crate) async fn update_and_read(&self, action: Action) -> Result<Updated, StoreError> {
+        const OPERATION: &str = "UpdateItem";
+        let Write::Update(changes) = action.write else {
+            return Err(broken(OPERATION, "only an update answers the item that it made"));
+        };
+        let condition = action.guard.expression();
+        let expression = changes.expression();
+        let mut names = action.guard.names;
+        let mut values = action.guard.values;
+        names.extend(changes.names);
+        values.extend(changes.values);
+        let update = self
+            .client
+            .update_item()
+            .table_name(self.table_name(action.table))
+            .set_key(Some(action.key))
+            .update_expression(expression)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(some(names))
+            .set_expression_attribute_values(some(values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for round in 0.. {
+            let error = match update.clone().send().await {
+                Ok(answer) => return Ok(Updated::Done(answer.attributes.unwrap_or_default())),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    return Ok(Updated::Refused(refused.item().cloned().unwrap_or_default()));
+                }
+                Some(UpdateItemError::TransactionConflictException(_)) => {
+                    self.pause(OPERATION, round, CONFLICT_ATTEMPTS).await?;
+                }
+                _ => return Err(failed(OPERATION, error)),
+            }
+        }
+        unreachable!("the pause ends the rounds")
+    }
+
     /// Carries out all of `actions` or none of them.
     pub async fn commit(&self, actions: Vec<Action>) -> Result<(), CommitError> {
         let items = actions
@@ -478,6 +534,13 @@ impl Store {
     }
 }
 
+/// An update that was carried out, or whose condition did not hold; each with the item as it is.
+#[derive(Debug)]
+pub(crate) enum Updated {
+    Done(Item),
+    Refused(Item),
+}
+
 /// Items that were asked for by key.
 #[derive(Debug, Default)]
 pub(crate) struct Found(HashMap<(Table, String, String), Item>);
@@ -491,6 +554,12 @@ impl Found {
                 self.0.insert((table, pk.clone(), sk.clone()), item);
             }
         }
+    }
+
+    /// Together with what another request found.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     pub(crate) fn take(&mut self, key: Key<'_>) -> Option<Item> {

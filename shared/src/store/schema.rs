@@ -15,6 +15,8 @@
 //! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
 //! | what was decided of a class's attendance | main | `pk = SESSION#id`, `sk` begins with `RULING#` | attendance |
 //! | who decided it and why, by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
+//! | a class's polls, all but their votes | main | `pk = SESSION#id`, `sk = POLLS` | poll |
+//! | some of a poll's votes | main | `pk = POLL#id#box`, `sk = BALLOTS` | poll, erasing |
 //! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
 //! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
 //! | the user of an address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
@@ -22,12 +24,14 @@
 //! | a user's notices by time, and how many are unread | main | `pk = USER#id`, `sk` begins with `NOTICE#` | notifications |
 //! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
 //! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
+//! | the courses that a student was taken out of | main | `pk = USER#id`, `sk` begins with `LEFT#` | erasing |
 //! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
 //! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
 //! | work that is due: reminders and repairs; announcements | main | `pk = DUE#WORK`; `pk = DUE#OUTBOX`; `sk <= now` | sweeps |
 //! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
 //! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
+//! | the polls of a course's classes | `by_audience` | `g2pk = COURSEPOLLS#id` | erasing |
 //! | an address's invitations by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasing |
 //! | a trainer's grant | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | whoever calls Zoom |
 //! | the trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, Zoom's events |
@@ -40,7 +44,7 @@ use jiff::Timestamp;
 use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
 use crate::domain::notice::NoticeId;
 use crate::domain::text::Email;
 use crate::domain::time::fixed;
@@ -92,6 +96,13 @@ pub mod attr {
 
     // Of an address.
     pub const USER_ID: &str = "user_id";
+
+    // Of a class's list of polls; that of a poll is its id.
+    pub const OPEN: &str = "open";
+    pub const CLOSED: &str = "closed";
+
+    // Of a box of votes; a voter's is what they are known by there.
+    pub const SHUT: &str = "shut";
 
     // Of a class that is being made.
     pub const ATTEMPT: &str = "attempt";
@@ -211,6 +222,12 @@ pub enum Key<'a> {
         at: Timestamp,
         nonce: &'a str,
     },
+    /// A class's polls.
+    Polls(&'a SessionId),
+    BallotBox {
+        poll: &'a PollId,
+        number: u16,
+    },
     User(&'a UserId),
     /// Points from an address to the user who has it.
     UserOfEmail(&'a Email),
@@ -218,6 +235,11 @@ pub enum Key<'a> {
     Notice {
         user: &'a UserId,
         id: &'a NoticeId,
+    },
+    /// A course that a student was taken out of.
+    Left {
+        user: &'a UserId,
+        course: &'a CourseId,
     },
     Month {
         user: &'a UserId,
@@ -263,11 +285,15 @@ impl Key<'_> {
             Self::Click { session, .. }
             | Self::Recording { session, .. }
             | Self::Ruling { session, .. }
-            | Self::Audit { session, .. } => session_partition(session),
+            | Self::Audit { session, .. }
+            | Self::Polls(session) => session_partition(session),
+            Self::BallotBox { poll, number } => format!("POLL#{poll}#{number}"),
             Self::User(id) | Self::Preferences(id) => user_partition(id),
             Self::UserOfEmail(email) => email_partition(email),
             Self::Notice { user, .. } => user_partition(user),
-            Self::Month { user, .. } | Self::Enrollment { user, .. } => user_partition(user),
+            Self::Month { user, .. } | Self::Enrollment { user, .. } | Self::Left { user, .. } => {
+                user_partition(user)
+            }
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { zoom_user, day } => format!("ZOOMDAY#{}#{day}", sha256_hex(zoom_user)),
@@ -296,6 +322,9 @@ impl Key<'_> {
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
             Self::Notice { id, .. } => notice_sort(id),
+            Self::Polls(_) => "POLLS".to_owned(),
+            Self::BallotBox { .. } => "BALLOTS".to_owned(),
+            Self::Left { course, .. } => format!("{LEFT_PREFIX}{course}"),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
             Self::Course(_) => "COURSE".to_owned(),
@@ -314,6 +343,7 @@ impl Key<'_> {
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
 pub const NOTICE_PREFIX: &str = "NOTICE#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
+pub const LEFT_PREFIX: &str = "LEFT#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 pub const EVENT_PREFIX: &str = "EVENT#";
 pub const CLICK_PREFIX: &str = "CLICK#";
@@ -337,6 +367,11 @@ pub fn user_partition(id: &UserId) -> String {
 /// A course: its item, and in the indexes its students and its classes.
 pub fn course_partition(id: &CourseId) -> String {
     format!("COURSE#{id}")
+}
+
+/// The polls of a course's classes, in `by_audience`: apart from the classes, whose list they are no part of.
+pub fn course_polls_partition(id: &CourseId) -> String {
+    format!("COURSEPOLLS#{id}")
 }
 
 /// A trainer: their classes in `by_owner`, their grant in the tokens table.
@@ -382,6 +417,7 @@ mod tests {
     #[test]
     fn no_two_kinds_of_item_share_a_key() {
         let session = SessionId::from_bytes([1; 16]);
+        let poll = PollId::from_bytes([1; 16]);
         let user = UserId::parse("x").unwrap();
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
@@ -400,10 +436,14 @@ mod tests {
             Key::Recording { session: &session, file: "x" },
             Key::Ruling { session: &session, attendee: &attendee },
             Key::Audit { session: &session, at, nonce: "x" },
+            Key::Polls(&session),
+            Key::BallotBox { poll: &poll, number: 1 },
+            Key::BallotBox { poll: &poll, number: 11 },
             Key::User(&user),
             Key::UserOfEmail(&email),
             Key::Preferences(&user),
             Key::Notice { user: &user, id: &notice },
+            Key::Left { user: &user, course: &course },
             Key::Month { user: &user, month: "2026-11" },
             Key::Enrollment { user: &user, course: &course },
             Key::Course(&course),

@@ -22,10 +22,13 @@ pub enum Subject {
     Recording,
     Ruling,
     Audit,
+    Polls,
+    BallotBox,
     User,
     UserOfEmail,
     Preferences,
     Notice,
+    Left,
     Month,
     Enrollment,
     Course,
@@ -51,10 +54,13 @@ impl Subject {
             Key::Recording { .. } => Self::Recording,
             Key::Ruling { .. } => Self::Ruling,
             Key::Audit { .. } => Self::Audit,
+            Key::Polls(_) => Self::Polls,
+            Key::BallotBox { .. } => Self::BallotBox,
             Key::User(_) => Self::User,
             Key::UserOfEmail(_) => Self::UserOfEmail,
             Key::Preferences(_) => Self::Preferences,
             Key::Notice { .. } => Self::Notice,
+            Key::Left { .. } => Self::Left,
             Key::Month { .. } => Self::Month,
             Key::Enrollment { .. } => Self::Enrollment,
             Key::Course(_) => Self::Course,
@@ -93,15 +99,15 @@ impl Guard {
         Self::new().exists(attr::PK)
     }
 
-    pub(crate) fn absent(self, name: &'static str) -> Self {
+    pub(crate) fn absent(self, name: &str) -> Self {
         self.clause(name, |name, _| format!("attribute_not_exists({name})"), None)
     }
 
-    pub(crate) fn exists(self, name: &'static str) -> Self {
+    pub(crate) fn exists(self, name: &str) -> Self {
         self.clause(name, |name, _| format!("attribute_exists({name})"), None)
     }
 
-    pub(crate) fn equals(self, name: &'static str, value: AttributeValue) -> Self {
+    pub(crate) fn equals(self, name: &str, value: AttributeValue) -> Self {
         self.clause(name, |name, value| format!("{name} = {value}"), Some(value))
     }
 
@@ -122,13 +128,14 @@ impl Guard {
         )
     }
 
+    /// Placeholders are numbered, because not every attribute's name may be one.
     fn clause(
         mut self,
-        name: &'static str,
+        name: &str,
         text: impl FnOnce(&str, &str) -> String,
         value: Option<AttributeValue>,
     ) -> Self {
-        let name_placeholder = format!("#{name}");
+        let name_placeholder = format!("#g{}", self.clauses.len());
         let value_placeholder = format!(":g{}", self.clauses.len());
         self.clauses.push(text(&name_placeholder, &value_placeholder));
         self.names.insert(name_placeholder, name.to_owned());
@@ -178,9 +185,24 @@ impl Changes {
     }
 
     pub(crate) fn remove(mut self, name: &str) -> Self {
-        let placeholder = format!("#{name}");
-        self.names.insert(placeholder.clone(), name.to_owned());
+        let placeholder = self.name(name);
         self.remove.push(placeholder);
+        self
+    }
+
+    /// Sets a member of an attribute that is a map, and leaves its other members alone.
+    pub(crate) fn set_member(mut self, map: &str, member: &str, value: AttributeValue) -> Self {
+        let map = self.name(map);
+        let (member, value) = self.placeholders(member, value);
+        self.set.push(format!("{map}.{member} = {value}"));
+        self
+    }
+
+    /// Gives an attribute that is there another name.
+    pub(crate) fn rename(mut self, old: &str, new: &str) -> Self {
+        let (old, new) = (self.name(old), self.name(new));
+        self.set.push(format!("{new} = {old}"));
+        self.remove.push(old);
         self
     }
 
@@ -193,11 +215,17 @@ impl Changes {
     }
 
     fn placeholders(&mut self, name: &str, value: AttributeValue) -> (String, String) {
-        let name_placeholder = format!("#{name}");
+        let name_placeholder = self.name(name);
         let value_placeholder = format!(":c{}", self.values.len());
-        self.names.insert(name_placeholder.clone(), name.to_owned());
         self.values.insert(value_placeholder.clone(), value);
         (name_placeholder, value_placeholder)
+    }
+
+    /// Placeholders are numbered, because not every attribute's name may be one.
+    fn name(&mut self, name: &str) -> String {
+        let placeholder = format!("#c{}", self.names.len());
+        self.names.insert(placeholder.clone(), name.to_owned());
+        placeholder
     }
 
     pub(crate) fn expression(&self) -> String {

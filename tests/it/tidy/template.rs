@@ -10,7 +10,8 @@ use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
     DETAIL_TYPES, ROUTES, SCHEDULES, attendance, connect, directory, disconnect, join,
-    notifications, reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
+    notifications, poll, reminder_sweep, resend_invite, session_cancel, session_save, sessions,
+    webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{attr, index};
@@ -191,13 +192,14 @@ fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
     env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const ASKED: [(&str, Asked); 12] = [
+const ASKED: [(&str, Asked); 13] = [
     ("attendance", asked::<attendance::Deps>),
     ("connect", asked::<connect::Deps>),
     ("directory", asked::<directory::Deps>),
     ("disconnect", asked::<disconnect::Deps>),
     ("join", asked::<join::Deps>),
     ("notifications", asked::<notifications::Deps>),
+    ("poll", asked::<poll::Deps>),
     ("reminder-sweep", asked::<reminder_sweep::Deps>),
     ("resend-invite", asked::<resend_invite::Deps>),
     ("session-cancel", asked::<session_cancel::Deps>),

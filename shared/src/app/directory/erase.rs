@@ -1,17 +1,17 @@
 //! Forgetting a person.
 //!
-//! Found by what leads to it, since nothing is scanned: the courses they are in and the addresses that they are known
-//! by lead to classes, and a class to its clicks and to what Zoom said of its meeting. So what leads to the rest goes
-//! last, and an erasing that was cut off can be run again.
+//! Found by what leads to it, since nothing is scanned: the courses they are or were in and the addresses that they are
+//! known by lead to classes, and a class to its clicks, its polls and what Zoom said of its meeting. So what leads to the
+//! rest goes last, and an erasing that was cut off can be run again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::forget_email;
 use crate::app::error::Error;
-use crate::app::{Tools, disconnect, join};
+use crate::app::{Tools, disconnect, join, poll};
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
@@ -46,9 +46,9 @@ impl Person {
     }
 }
 
-/// Forgets a person: their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, their
-/// address wherever a class invited it, what they were told and wanted to be told, their places in courses, and their
-/// entry.
+/// Forgets a person: their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, whose
+/// their votes were, their address wherever a class invited it, what they were told and wanted to be told, their places in
+/// courses, and their entry.
 pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
@@ -65,8 +65,11 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
     let person = Person { id: id.clone(), addresses, customer_key };
     let mut classes = BTreeMap::new();
-    for enrollment in &enrollments {
-        collect(tools, Of::Course(&enrollment.course), now, &mut classes).await?;
+    let left = tools.store.left_courses(id).await?;
+    let courses = enrollments.iter().map(|enrollment| &enrollment.course).chain(&left);
+    let courses: BTreeSet<CourseId> = courses.cloned().collect();
+    for course in &courses {
+        collect(tools, Of::Course(course), now, &mut classes).await?;
     }
     collect(tools, Of::Trainer(id), now, &mut classes).await?;
     let mut invited = Vec::new();
@@ -83,12 +86,14 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     }
     let traces: Vec<usize> =
         stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
+    let votes = poll::forget(tools, id, courses, &person.addresses).await?;
     let mut invitations = 0;
     for address in &person.addresses {
         invitations += tools.store.erase_invitee(address).await?;
     }
     let mut gone: Vec<_> =
         enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
+    gone.extend(left.iter().map(|course| items::delete_left(course, id)));
     gone.push(preferences::delete(id));
     gone.push(items::delete_user(id));
     let notices = tools.store.erase_notices(id).await?;
@@ -99,7 +104,8 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
         invitations,
         notices,
         classes = classes.len(),
-        traces = traces.iter().sum::<usize>()
+        traces = traces.iter().sum::<usize>(),
+        votes
     );
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A class for Ada and Bob, told by Zoom's events, and the tables and properties of its report.
 
+mod counting;
 mod matching;
 mod presence;
 mod properties;

@@ -1,0 +1,120 @@
+//! `poll`: launch, close, vote, and the results.
+
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::csv::{Format, format};
+use super::deps::Base;
+use super::edge::{Failure, Gate, Reply, named, route};
+use super::function::{self, Function};
+use super::poll_view;
+use crate::app::poll::{self, Desk, Launch, Memory};
+use crate::clock::Clock;
+use crate::config::{ConfigError, Env};
+use crate::domain::caller::Role;
+use crate::domain::id::{PollId, SessionId};
+use crate::domain::poll::PollDraft;
+use crate::domain::refusal::Refusal;
+use crate::http;
+use crate::random::Random;
+use crate::secrets::Secrets;
+use crate::store::Store;
+
+#[derive(Debug)]
+pub struct Deps {
+    gate: Gate,
+    store: Store,
+    secrets: Arc<Secrets>,
+    memory: Memory,
+    clock: Clock,
+    random: Random,
+}
+
+impl function::Deps for Deps {
+    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
+        let base = Base::new(env, random)?;
+        let secrets = base.secrets()?;
+        Ok(Self {
+            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            store: base.store()?,
+            secrets,
+            memory: Memory::default(),
+            clock: clock.clone(),
+            random: random.clone(),
+        })
+    }
+
+    async fn warm(&self) {
+        let _ = self.secrets.get(self.clock.now()).await;
+    }
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+    function.answer(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+    let now = deps.clock.now();
+    let (route, parameters) = route(&request)?;
+    let caller = deps.gate.caller(&request, now).await?;
+    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let poll_id = || PollId::parse(named(&parameters, "poll_id")).ok_or(Refusal::NotFound);
+    let for_trainers = || match caller.role {
+        Role::Trainer => Ok(()),
+        _ => Err(Refusal::Forbidden),
+    };
+    let secrets = deps.secrets.get(now).await?;
+    let desk = Desk {
+        store: &deps.store,
+        secrets: &secrets,
+        memory: &deps.memory,
+        random: &deps.random,
+        now,
+    };
+    match (route.method, route.path) {
+        ("POST", "/v1/sessions/{id}/polls") => {
+            for_trainers()?;
+            let said: Value = http::json(&request)?;
+            let launch = Launch {
+                draft: PollDraft::check(http::json(&request)?)?,
+                key: http::idempotency_key(&request)?,
+                body_hash: http::fingerprint(&said),
+            };
+            let shown = poll::launch(&desk, &caller, &id, &launch).await?;
+            Reply::json(StatusCode::CREATED, &poll_view::poll(&shown))
+        }
+        ("POST", "/v1/sessions/{id}/polls/{poll_id}/close") => {
+            for_trainers()?;
+            Reply::ok(&poll_view::poll(&poll::close(&desk, &caller, &id, &poll_id()?).await?))
+        }
+        ("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote") => {
+            let body: VoteBody = http::json(&request)?;
+            let shown = poll::vote(&desk, &caller, &id, &poll_id()?, &body.option_ids).await?;
+            Reply::ok(&poll_view::poll(&shown))
+        }
+        ("GET", "/v1/sessions/{id}/polls") => {
+            let format = format(&request)?;
+            let only = http::query(&request, "poll_id")
+                .map(|text| PollId::parse(&text).ok_or(Refusal::NotFound))
+                .transpose()?;
+            let list = poll::list(&desk, &caller, &id, only.as_ref()).await?;
+            let reply = match format {
+                Format::Json => Reply::ok(&poll_view::list(&list))?,
+                Format::Csv if !list.is_owner => return Err(Refusal::Forbidden.into()),
+                Format::Csv => poll_view::csv(&id, &list)?,
+            };
+            Ok(reply.unless_seen(&request))
+        }
+        _ => Err(Failure::NoRoute),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoteBody {
+    option_ids: Vec<String>,
+}
