@@ -1,30 +1,39 @@
 //! SQS as the outbox: what is said here was stored before, so that nothing is lost if it is not heard.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
 
+use crate::aws::Aws;
 use crate::config::{ConfigError, Env, names};
 
 /// How long a request may wait for the queue: the sweep relays within the minute what was not sent,
 /// so nobody should wait longer than they notice.
 const NUDGE_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// The queue. Its client is made when something is first said, which most runs of most functions never do: making one
+/// takes half a million instructions, as much as a whole function that only says hello.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    client: aws_sdk_sqs::Client,
+    aws: Aws,
+    client: Arc<OnceLock<aws_sdk_sqs::Client>>,
     url: String,
 }
 
 impl Queue {
-    pub fn new(client: aws_sdk_sqs::Client, env: &Env) -> Result<Self, ConfigError> {
-        Ok(Self { client, url: env.required(names::OUTBOX_QUEUE_URL)? })
+    pub fn new(aws: Aws, env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self { aws, client: Arc::default(), url: env.required(names::OUTBOX_QUEUE_URL)? })
+    }
+
+    fn client(&self) -> &aws_sdk_sqs::Client {
+        self.client.get_or_init(|| self.aws.sqs())
     }
 
     /// Tells the queue of an announcement that is stored, by where it lies. Best effort.
     pub async fn nudge(&self, (pk, sk): (String, String)) {
         let body = json!({"v": 1, "type": "announcement", "pk": pk, "sk": sk}).to_string();
-        let send = self.client.send_message().queue_url(&self.url).message_body(body).send();
+        let send = self.client().send_message().queue_url(&self.url).message_body(body).send();
         match tokio::time::timeout(NUDGE_TIMEOUT, send).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {

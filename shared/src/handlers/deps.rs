@@ -46,7 +46,7 @@ impl Base {
 
     /// The queue of the outbox, to tell it of what was stored.
     pub(super) fn queue(&self) -> Result<Queue, ConfigError> {
-        Queue::new(self.aws.sqs(), &self.env)
+        Queue::new(self.aws.clone(), &self.env)
     }
 
     /// Everything that talking to Zoom for a trainer takes.
