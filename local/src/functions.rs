@@ -10,10 +10,11 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    attendance, connect, directory, disconnect, join, notifications, poll, reminder_sweep,
-    resend_invite, session_cancel, session_save, sessions, webhook,
+    attendance, connect, directory, disconnect, join, notifications, outbox_sweep, poll,
+    reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
+use shared::telemetry;
 
 /// A function that failed instead of answering.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,7 @@ pub struct Functions {
     notifications: Function<notifications::Deps>,
     resend_invite: Function<resend_invite::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
+    outbox_sweep: Function<outbox_sweep::Deps>,
 }
 
 impl Functions {
@@ -65,6 +67,7 @@ impl Functions {
             notifications: with.function("notifications"),
             resend_invite: with.function("resend-invite"),
             reminder_sweep: with.function("reminder-sweep"),
+            outbox_sweep: with.function("outbox-sweep"),
         })
     }
 
@@ -119,6 +122,12 @@ impl Functions {
             "reminder-sweep" => {
                 let report = reminder_sweep::handle(&self.reminder_sweep).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
+                Ok(serde_json::to_value(report)?)
+            }
+            "outbox-sweep" => {
+                let report = outbox_sweep::handle(&self.outbox_sweep, context.deadline).await;
+                let report = report
+                    .map_err(|error| InvokeError::Failed(telemetry::causes(&error).to_string()))?;
                 Ok(serde_json::to_value(report)?)
             }
             other => Err(InvokeError::NoSuchFunction(other.to_owned())),

@@ -31,6 +31,7 @@ pub fn environment(
         (names::ZOOM_OAUTH_BASE_URL, format!("{base_url}/zoom/oauth")),
         (names::ZOOM_REDIRECT_URIS, format!("{base_url}/callback")),
         fixed(names::MAIL_PROVIDER, "ses"),
+        fixed(names::MAIL_RATE_PER_SECOND, "500"),
         fixed(names::MAIL_FROM, "Live Classes <classes@example.test>"),
         (names::ZEPTOMAIL_API_URL, format!("{base_url}{}", crate::calls::ZEPTOMAIL_SEND_PATH)),
         fixed(names::AUTH_ISSUER, base_url),

@@ -33,6 +33,8 @@ pub mod names {
     // Optional: how attendees are admitted, and the Zoom account that the app itself belongs to.
     pub const JOIN_MODE: &str = "JOIN_MODE";
     pub const ZOOM_APP_ACCOUNT_ID: &str = "ZOOM_APP_ACCOUNT_ID";
+    // Optional: how many mails leave in a second.
+    pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
     // Optional: how old an event of Zoom's may be.
     pub const WEBHOOK_REPLAY_MINUTES: &str = "WEBHOOK_REPLAY_MINUTES";
     // Optional: how long before and after a class its door is open.

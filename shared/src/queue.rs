@@ -1,9 +1,14 @@
-//! SQS as the outbox: what is said here was stored before, so that nothing is lost if it is not heard.
+//! SQS as the outbox. What is said here was stored before, so that nothing is lost if it is not heard: [`Queue`] tells
+//! of an announcement that lies in the table, [`Outbox`] is the other end, with the mails that an announcement comes to.
+
+mod outbox;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
+
+pub use outbox::{Body, Outbox, QueueError, Received};
 
 use crate::aws::Aws;
 use crate::config::{ConfigError, Env, names};

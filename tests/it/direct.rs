@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::SignedDuration;
 use lambda_http::Context;
-use local::functions::Functions;
+use local::functions::{Functions, InvokeError};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::{Env, names};
@@ -72,6 +72,14 @@ impl Direct {
     ) -> Answer {
         let event = event(method, path, token, body.map(Value::to_string).as_deref());
         self.invoke(function, event, SignedDuration::from_secs(30)).await
+    }
+
+    /// Runs the outbox's sweep, with so much time until Lambda would end it.
+    pub(crate) async fn drain(&self, time: SignedDuration) -> Result<Value, InvokeError> {
+        let mut context = Context::default();
+        let deadline = (self.clock.now() + time).as_millisecond();
+        context.deadline = u64::try_from(deadline).expect("a time after 1970");
+        self.functions.invoke("outbox-sweep", json!({}), context).await
     }
 
     /// Calls with an event, and so much time until Lambda would end the function.

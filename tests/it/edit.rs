@@ -238,7 +238,7 @@ async fn a_list_of_invitees_is_replaced_as_a_whole() {
     assert_eq!((sees(&first).await, sees(&last).await), (1, 0));
     world.get(&last, &path_of(&made)).await.refused(404, "not_found");
     assert_eq!(world.due("OUTBOX").await[1]["version"], 2);
-    assert!(world.due("OUTBOX").await[1]["list_before"].is_number(), "who is out is told so");
+    assert!(world.due("OUTBOX").await[1]["before"]["list"].is_number(), "who is out is told so");
 
     // A longer list whose class could not be stored leaves nothing in the next list of that version.
     let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Error).by("session-save");

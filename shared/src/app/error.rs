@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::ConfigError;
 use crate::crypt::CryptError;
 use crate::domain::refusal::Refusal;
+use crate::queue::QueueError;
 use crate::secrets::SecretsError;
 use crate::store::error::{CommitError, StoreError};
 use crate::zoom::ZoomError;
@@ -78,6 +79,12 @@ impl From<ZoomError> for Error {
             ZoomError::Rejected { status, code } => Self::ZoomRejected { status, code },
             ZoomError::Busy { what } => Self::ZoomUnavailable { what },
         }
+    }
+}
+
+impl From<QueueError> for Error {
+    fn from(error: QueueError) -> Self {
+        Self::Busy(Box::new(error))
     }
 }
 

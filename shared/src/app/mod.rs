@@ -12,6 +12,7 @@ pub mod error;
 pub mod join;
 pub mod meeting;
 pub mod notifications;
+pub mod outbox_sweep;
 pub mod poll;
 pub mod reminder_sweep;
 pub mod resend_invite;

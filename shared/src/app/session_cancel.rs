@@ -13,7 +13,7 @@ use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
 use super::session_save::repair_of;
 use crate::domain::caller::Caller;
-use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
+use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
@@ -80,6 +80,7 @@ async fn commit(
             kind: ChangeKind::Cancelled,
             version: next.version,
             sequence: next.ics_sequence,
+            audience: Some(AudienceRef::of(&next.audience)),
             calendar_changed: true,
             before: None,
             reason,

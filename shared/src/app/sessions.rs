@@ -13,6 +13,7 @@ use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::store::Store;
+use crate::store::mailing::MailCounts;
 use crate::store::sessions::{Narrow, Place};
 
 /// Courses of one student that are asked for at once.
@@ -23,7 +24,7 @@ const BACK_HOURS: i64 = 12;
 /// A class as the caller may see it.
 #[derive(Debug)]
 pub enum View {
-    Owner { session: Session, invitees: Vec<Invitee> },
+    Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts> },
     Invited(Session),
 }
 
@@ -31,11 +32,14 @@ pub enum View {
 pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
     if session.is_owned_by(caller) {
-        let invitees = match session.audience.list() {
-            Some(list) => store.invitees(id, list).await?,
-            None => Vec::new(),
+        let invitees = async {
+            match session.audience.list() {
+                Some(list) => store.invitees(id, list).await,
+                None => Ok(Vec::new()),
+            }
         };
-        return Ok(View::Owner { session, invitees });
+        let (invitees, mails) = try_join!(invitees, store.mail_counts(id))?;
+        return Ok(View::Owner { session, invitees, mails });
     }
     if is_invited(store, caller, &session).await? {
         Ok(View::Invited(session))

@@ -1,4 +1,6 @@
-//! What happened around a class, newest first: who clicked, and what Zoom said.
+//! What happened around a class, newest first: who clicked, what Zoom said, and what became of each mail.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -7,11 +9,14 @@ use super::error::Error;
 use super::webhook::is_of_account;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
+use crate::domain::mailing::{About, MailState, RecipientRef};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
+use crate::domain::text::Email;
 use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
 use crate::store::Store;
 use crate::store::clicks::Click;
+use crate::store::mailing::KeptFate;
 use crate::store::timeline::Moment;
 
 #[derive(Debug, serde::Serialize)]
@@ -44,23 +49,77 @@ pub async fn page(
             None => Ok(Vec::new()),
         }
     };
-    let (clicks, events) = futures::try_join!(clicks, events)?;
-    let clicks = clicks.into_iter().map(|(moment, click)| (moment, of_click(&click)));
+    let mails = async { store.fates_before(id, before, wanted).await };
+    let (clicks, events, mails) = futures::try_join!(clicks, events, mails)?;
+    let clicks = clicks.into_iter().map(|(moment, click)| (moment, Told::Entry(of_click(&click))));
     let events = events.into_iter().map(|(moment, event)| {
         let entry = if is_of_account(&session, &event) {
             of_event(&session, moment.at, &event)
         } else {
             None
         };
-        (moment, entry)
+        (moment, entry.map_or(Told::Nothing, Told::Entry))
     });
-    let mut all: Vec<_> =
-        clicks.map(|(moment, entry)| (moment, Some(entry))).chain(events).collect();
+    let mails = mails.into_iter().map(|(moment, fate)| (moment, Told::Mail(fate)));
+    let mut all: Vec<_> = clicks.chain(events).chain(mails).collect();
     all.sort_by(|(a, _), (b, _)| b.cmp(a));
     let more = all.len() > limit;
     all.truncate(limit);
     let next = if more { all.last().map(|(moment, _)| moment.clone()) } else { None };
-    Ok((all.into_iter().filter_map(|(_, entry)| entry).collect(), next))
+    let names = if all.iter().any(|(_, told)| matches!(told, Told::Mail(_))) {
+        recipients(store, &session).await?
+    } else {
+        HashMap::new()
+    };
+    let entry = |(moment, told): (Moment, Told)| match told {
+        Told::Nothing => None,
+        Told::Entry(entry) => Some(entry),
+        Told::Mail(fate) => Some(of_mail(moment.at, &fate, &names)),
+    };
+    Ok((all.into_iter().filter_map(entry).collect(), next))
+}
+
+/// What stands at a moment.
+enum Told {
+    /// Another account's event about the same number.
+    Nothing,
+    Entry(Entry),
+    Mail(KeptFate),
+}
+
+/// Whom a class's mails went to, by what their fates call them: students by user id, those invited by their addresses,
+/// also those of earlier lists. Who has left the course, or was erased, is among them no more.
+async fn recipients(
+    store: &Store,
+    session: &Session,
+) -> Result<HashMap<RecipientRef, String>, Error> {
+    let about = About::Session(session.id.clone());
+    let students = async {
+        match session.audience.course() {
+            Some(course) => store.students(course).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (students, invitees, trainer) =
+        futures::try_join!(students, store.all_invited(&session.id), store.user(&session.trainer))?;
+    let named = |email: &Email, name: String| (RecipientRef::of(&about, email), name);
+    let invitees = invitees.iter().map(|email| named(email, email.as_str().to_owned()));
+    let students = students.iter().map(|one| named(&one.email, one.user.to_string()));
+    let trainer = trainer.iter().map(|user| named(&user.email, user.id.to_string()));
+    Ok(invitees.chain(trainer).chain(students).collect())
+}
+
+fn of_mail(at: Timestamp, fate: &KeptFate, names: &HashMap<RecipientRef, String>) -> Entry {
+    let mut detail = json!({"mail": fate.kind, "recipient": names.get(&fate.recipient)});
+    if let Some(note) = &fate.note {
+        let name = match fate.state {
+            MailState::Sent => "message_id",
+            MailState::Dropped => "reason",
+            _ => "error",
+        };
+        detail[name] = json!(note);
+    }
+    Entry { at, kind: format!("mail.{}", fate.state.as_str()), actor: None, detail }
 }
 
 fn of_click(click: &Click) -> Entry {

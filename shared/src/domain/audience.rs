@@ -56,6 +56,13 @@ impl Audience {
         }
     }
 
+    pub fn course_title(&self) -> Option<&Title> {
+        match self {
+            Self::Course { title, .. } => Some(title),
+            _ => None,
+        }
+    }
+
     pub fn list(&self) -> Option<InviteeList> {
         match self {
             Self::Invitees { list, .. } => Some(*list),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::audience::InviteeList;
+use super::audience::{Audience, InviteeList};
 use super::id::{CourseId, SessionId, UserId};
 use super::reminder::Reminder;
 use super::text::Email;
@@ -88,17 +88,32 @@ pub struct SessionChange {
     /// The class's version that this made.
     pub version: u64,
     pub sequence: u32,
+    /// The audience that the class had with this version; an earlier writer did not say.
+    pub audience: Option<AudienceRef>,
     /// Whether the calendar entry differs from the one sent before.
     pub calendar_changed: bool,
     /// The audience before, where the change replaced it: who is no longer invited is told so.
-    pub before: Option<AudienceBefore>,
+    pub before: Option<AudienceRef>,
     pub reason: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AudienceBefore {
+/// An audience by what it is found by.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AudienceRef {
+    Nobody,
     Course(CourseId),
     List(InviteeList),
+}
+
+impl AudienceRef {
+    pub fn of(audience: &Audience) -> Self {
+        match audience {
+            Audience::Standalone => Self::Nobody,
+            Audience::Course { id, .. } => Self::Course(id.clone()),
+            Audience::Invitees { list, .. } => Self::List(*list),
+        }
+    }
 }
 
 impl Announcement {

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod draft;
 pub mod drift;
 pub mod id;
+pub mod mailing;
 pub mod notice;
 pub mod occurrence;
 pub mod plan;

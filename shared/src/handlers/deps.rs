@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use url::Url;
 
 use super::edge::Gate;
 use crate::app::Tools;
+use crate::app::outbox_sweep::DEFAULT_RATE_PER_SECOND;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::Mode;
 use crate::domain::attendance::Threshold;
 use crate::domain::window::Windows;
-use crate::queue::Queue;
+use crate::mail::{Brand, Ses};
+use crate::queue::{Outbox, Queue};
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
@@ -49,6 +52,14 @@ impl Base {
         Queue::new(self.aws.clone(), &self.env)
     }
 
+    pub(super) fn outbox(&self) -> Result<Outbox, ConfigError> {
+        Outbox::new(self.aws.sqs(), &self.env)
+    }
+
+    pub(super) fn ses(&self, brand: &Brand) -> Ses {
+        Ses::new(self.aws.ses(), brand.from.clone())
+    }
+
     /// Everything that talking to Zoom for a trainer takes.
     pub(super) fn tools(
         &self,
@@ -76,6 +87,48 @@ pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Gate>, 
         }
     };
     let _ = tokio::join!(secrets.get(now), store.warm(), keys);
+}
+
+/// By which service mails leave.
+#[derive(Clone, Debug)]
+pub(super) enum Provider {
+    Ses,
+    ZeptoMail(Url),
+}
+
+/// Everything about mail that is no secret.
+#[derive(Clone, Debug)]
+pub(super) struct MailSettings {
+    pub(super) brand: Brand,
+    pub(super) provider: Provider,
+    pub(super) rate_per_second: u32,
+}
+
+/// More than a single run could send.
+const MAIL_RATE_LIMIT_PER_SECOND: u32 = 1000;
+
+impl MailSettings {
+    pub(super) fn read(env: &Env) -> Result<Self, ConfigError> {
+        let brand = Brand::read(env);
+        let provider = env.optional(names::MAIL_PROVIDER);
+        let address = env.url(names::ZEPTOMAIL_API_URL);
+        let rate = env.parsed(names::MAIL_RATE_PER_SECOND, DEFAULT_RATE_PER_SECOND);
+        let provider = match provider.as_deref() {
+            None | Some("ses") => Provider::Ses,
+            Some("zeptomail") => Provider::ZeptoMail(address?),
+            Some(_) => {
+                return Err(ConfigError::invalid(names::MAIL_PROVIDER, "must be ses or zeptomail"));
+            }
+        };
+        let rate_per_second = rate?;
+        if !(1..=MAIL_RATE_LIMIT_PER_SECOND).contains(&rate_per_second) {
+            return Err(ConfigError::invalid(
+                names::MAIL_RATE_PER_SECOND,
+                "must be from 1 to 1000",
+            ));
+        }
+        Ok(Self { brand: brand?, provider, rate_per_second })
+    }
 }
 
 /// The longest that a door may be open before or after a class: beyond a day it would be another day's.

@@ -11,6 +11,7 @@ pub mod edge;
 pub mod function;
 pub mod join;
 pub mod notifications;
+pub mod outbox_sweep;
 pub mod poll;
 pub mod problem;
 pub mod recording_view;
@@ -82,7 +83,11 @@ pub struct Schedule {
     pub every_minutes: u32,
 }
 
-pub const SCHEDULES: &[Schedule] = &[Schedule { function: "reminder-sweep", every_minutes: 5 }];
+pub const SCHEDULES: &[Schedule] = &[
+    // In this order, where both are due: what a reminder announces is told in the same minute.
+    Schedule { function: "reminder-sweep", every_minutes: 5 },
+    Schedule { function: "outbox-sweep", every_minutes: 1 },
+];
 
 /// The kinds of events of the host platform that `directory` takes in.
 pub const DETAIL_TYPES: &[&str] = &[

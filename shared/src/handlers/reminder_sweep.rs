@@ -36,6 +36,12 @@ impl function::Deps for Deps {
 #[error("the sweep failed")]
 pub struct SweepFailed(#[source] Error);
 
+impl From<Error> for SweepFailed {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
 impl From<SweepFailed> for lambda_runtime::Diagnostic {
     fn from(failed: SweepFailed) -> Self {
         Self { error_type: "SweepFailed".to_owned(), error_message: failed.to_string() }

@@ -10,6 +10,7 @@ use crate::domain::audience::{Audience, AudienceKind, Invitee};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::window::{Door, DoorState};
+use crate::store::mailing::MailCounts;
 
 /// What everybody sees who may see the class at all.
 #[derive(Debug, Serialize)]
@@ -48,6 +49,16 @@ pub struct OwnerView {
     meeting: MeetingView,
     /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
     drift: Vec<String>,
+}
+
+/// One class for its owner, as it is read by itself.
+#[derive(Debug, Serialize)]
+pub struct Single {
+    #[serde(flatten)]
+    pub view: OwnerView,
+    /// How many mails about it are in which state; absent while there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailCounts>,
 }
 
 #[derive(Debug, Serialize)]

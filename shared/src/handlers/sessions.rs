@@ -98,9 +98,10 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         "/v1/sessions/{id}" => {
             let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
             match sessions::show(&deps.store, &caller, &id).await? {
-                View::Owner { session, invitees } => {
+                View::Owner { session, invitees, mails } => {
                     let secrets = deps.secrets.get(now).await?;
                     let view = session_view::owner(&session, Some(&invitees), secrets.keyring()?)?;
+                    let view = session_view::Single { view, mail: mails };
                     Ok(Reply::ok(&view)?.tagged(session.version))
                 }
                 View::Invited(session) => {

@@ -22,7 +22,6 @@ mod tests;
 use std::future::Future;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::calendar::{Calendar, Method};
 pub use self::compose::compose;
@@ -32,55 +31,11 @@ pub use self::ses::Ses;
 pub use self::zeptomail::ZeptoMail;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::id::SessionId;
+pub use crate::domain::mailing::MailKind as Kind;
 use crate::domain::text::Email;
 use crate::domain::time::Zone;
 
-/// What a mail is about; also the value of its `X-Live-Class-Kind` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Scheduled,
-    Updated,
-    Cancelled,
-    ReminderDayBefore,
-    ReminderHourBefore,
-    /// The invitation once more, as the class now stands.
-    Resent,
-    /// To somebody who is no longer invited: for them the class is cancelled, for the others it is not.
-    Uninvited,
-    /// To a trainer whose Zoom account must be connected again.
-    ReauthRequired,
-    /// To a trainer whose meeting was deleted at Zoom.
-    MeetingDeleted,
-}
-
 impl Kind {
-    pub const ALL: [Self; 9] = [
-        Self::Scheduled,
-        Self::Updated,
-        Self::Cancelled,
-        Self::ReminderDayBefore,
-        Self::ReminderHourBefore,
-        Self::Resent,
-        Self::Uninvited,
-        Self::ReauthRequired,
-        Self::MeetingDeleted,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Updated => "updated",
-            Self::Cancelled => "cancelled",
-            Self::ReminderDayBefore => "reminder_day_before",
-            Self::ReminderHourBefore => "reminder_hour_before",
-            Self::Resent => "resent",
-            Self::Uninvited => "uninvited",
-            Self::ReauthRequired => "reauth_required",
-            Self::MeetingDeleted => "meeting_deleted",
-        }
-    }
-
     /// What the mail asks a calendar to do. A reminder changes no entry, and what concerns a trainer's Zoom is
     /// none.
     pub fn method(self) -> Option<Method> {
@@ -108,14 +63,14 @@ pub struct Brand {
 
 impl Brand {
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
-        let from = env.required(names::MAIL_FROM)?;
-        let from = from.parse().map_err(|why| ConfigError::invalid(names::MAIL_FROM, why))?;
-        Ok(Self {
-            name: env.required(names::BRAND_NAME)?,
-            from,
-            disclaimer: env.optional(names::DISCLAIMER),
-            app_url: env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned(),
-        })
+        // All are read before one is found wanting, so that what a function reads does not depend on what it finds.
+        let from = env.required(names::MAIL_FROM);
+        let name = env.required(names::BRAND_NAME);
+        let disclaimer = env.optional(names::DISCLAIMER);
+        let app_url = env.url(names::APP_URL);
+        let from = from?.parse().map_err(|why| ConfigError::invalid(names::MAIL_FROM, why))?;
+        let app_url = app_url?.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { name: name?, from, disclaimer, app_url })
     }
 }
 

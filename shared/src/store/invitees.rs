@@ -80,6 +80,17 @@ impl Store {
         Ok(invitees)
     }
 
+    /// Every address that a class ever invited, in whichever list.
+    pub async fn all_invited(&self, session: &SessionId) -> Result<Vec<Email>, StoreError> {
+        let range = Range {
+            pk: session_partition(session),
+            prefix: Some(INVITEE_PREFIX.to_owned()),
+            ..Range::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>);
+        stored.map(|stored| stored.map(|stored| stored.email)).collect()
+    }
+
     /// Whether the list that a class points at holds `email`.
     pub async fn is_invited(
         &self,

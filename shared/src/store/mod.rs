@@ -3,6 +3,7 @@
 //! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; this file carries them out.
 
+pub mod announcements;
 pub mod attendance;
 pub mod clicks;
 pub mod connections;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod intents;
 pub mod invitees;
+pub mod mailing;
 pub mod notifications;
 pub mod outbox;
 pub mod polls;

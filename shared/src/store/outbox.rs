@@ -1,149 +1,19 @@
-//! Due work: announcements waiting to be told, reminders, and repairs. All are sorted by when they are due, so that a
-//! sweep reads what is due and nothing else, however much is stored.
+//! Due work: reminders and repairs, sorted by when they are due, so that a sweep reads what is due and nothing else,
+//! however much is stored.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use super::announcements::{address, announce};
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, Queue, attr, due_partition, limit};
+use super::schema::{Key, Queue, due_partition, limit};
 use super::tx::{Action, Guard};
 use super::{Range, Store};
-use crate::domain::audience::InviteeList;
-use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, ResendTo, Turn, What};
-use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
-use crate::domain::text::Email;
 use crate::domain::time::fixed;
-
-/// An announcement as it is stored, and as a message about it names it.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-enum Stored {
-    Session {
-        session_id: SessionId,
-        kind: ChangeKind,
-        version: u64,
-        sequence: u32,
-        calendar_changed: bool,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        course_before: Option<CourseId>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        list_before: Option<InviteeList>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    ReauthRequired {
-        trainer_id: UserId,
-        version: u64,
-    },
-    Reminder {
-        session_id: SessionId,
-        reminder: Reminder,
-        starts_at: Timestamp,
-        version: u64,
-    },
-    Live {
-        session_id: SessionId,
-        turn: Turn,
-    },
-    Resend {
-        session_id: SessionId,
-        version: u64,
-        sequence: u32,
-        turn: Turn,
-        /// Absent where everybody is meant.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        named: Option<StoredNamed>,
-    },
-    RecordingReady {
-        session_id: SessionId,
-        turn: Turn,
-    },
-    MeetingDeleted {
-        session_id: SessionId,
-        trainer_id: UserId,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredNamed {
-    #[serde(default)]
-    users: Vec<UserId>,
-    #[serde(default)]
-    emails: Vec<Email>,
-}
-
-impl From<&What> for Stored {
-    fn from(what: &What) -> Self {
-        match what {
-            What::Session(change) => Self::Session {
-                session_id: change.session.clone(),
-                kind: change.kind,
-                version: change.version,
-                sequence: change.sequence,
-                calendar_changed: change.calendar_changed,
-                course_before: match &change.before {
-                    Some(AudienceBefore::Course(id)) => Some(id.clone()),
-                    _ => None,
-                },
-                list_before: match &change.before {
-                    Some(AudienceBefore::List(list)) => Some(*list),
-                    _ => None,
-                },
-                reason: change.reason.clone(),
-            },
-            What::ReauthRequired { trainer, version } => {
-                Self::ReauthRequired { trainer_id: trainer.clone(), version: *version }
-            }
-            What::Reminder { session, reminder, starts_at, version } => Self::Reminder {
-                session_id: session.clone(),
-                reminder: *reminder,
-                starts_at: *starts_at,
-                version: *version,
-            },
-            What::Live { session, turn } => Self::Live { session_id: session.clone(), turn: *turn },
-            What::Resend { session, version, sequence, turn, to } => Self::Resend {
-                session_id: session.clone(),
-                version: *version,
-                sequence: *sequence,
-                turn: *turn,
-                named: match to {
-                    ResendTo::All => None,
-                    ResendTo::Named { users, emails } => {
-                        Some(StoredNamed { users: users.clone(), emails: emails.clone() })
-                    }
-                },
-            },
-            What::RecordingReady { session, turn } => {
-                Self::RecordingReady { session_id: session.clone(), turn: *turn }
-            }
-            What::MeetingDeleted { session, trainer } => {
-                Self::MeetingDeleted { session_id: session.clone(), trainer_id: trainer.clone() }
-            }
-        }
-    }
-}
-
-/// Stores an announcement beside the change that causes it.
-pub fn announce(announcement: &Announcement) -> Action {
-    let mut item = encode(&Stored::from(&announcement.what));
-    // An announcement is never dropped by age: it goes when everybody it concerns has been told.
-    item.remove(attr::TTL);
-    Action::put(
-        Key::Due { queue: Queue::Outbox, at: announcement.at, key: &announcement.key() },
-        item,
-        Guard::new(),
-    )
-}
-
-/// Where an announcement lies: what the message to the queue says.
-pub fn address(announcement: &Announcement) -> (String, String) {
-    let key = announcement.key();
-    let key = Key::Due { queue: Queue::Outbox, at: announcement.at, key: &key };
-    (key.pk(), key.sk())
-}
 
 /// Work for the sweep, as it is stored.
 #[derive(Serialize, Deserialize)]

@@ -28,6 +28,10 @@
 //! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
 //! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
 //! | work that is due: reminders and repairs; announcements | main | `pk = DUE#WORK`; `pk = DUE#OUTBOX`; `sk <= now` | sweeps |
+//! | who drains the outbox, and whether mail is paused | main | `pk = SWEEP#OUTBOX` | outbox sweep |
+//! | who may send a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#effect` | outbox sweep |
+//! | what became of a class's mails, by time | main | `pk = SESSION#id`, `sk` begins with `FATE#` | timeline |
+//! | how many mails of a class are in which state | main | `pk = SESSION#id`, `sk = MAILCOUNT` | owner's view |
 //! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
 //! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
@@ -45,6 +49,7 @@ use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
+use crate::domain::mailing::{About, EffectId};
 use crate::domain::notice::NoticeId;
 use crate::domain::text::Email;
 use crate::domain::time::fixed;
@@ -123,6 +128,23 @@ pub mod attr {
     pub const LEASE_HOLDER: &str = "lease_holder";
     pub const LEASE_UNTIL: &str = "lease_until";
     pub const TRAINER_ID: &str = "trainer_id";
+
+    // Of an announcement.
+    pub const BEHIND: &str = "behind";
+
+    // Of a mail's claim.
+    pub const PHASE: &str = "phase";
+    pub const HOLDER: &str = "holder";
+    pub const ATTEMPTS: &str = "attempts";
+    pub const LOST: &str = "lost";
+    pub const ROUND: &str = "round";
+    pub const SINCE: &str = "since";
+    pub const UNTIL: &str = "until";
+    pub const TOLD: &str = "told";
+
+    // Of the outbox as a whole.
+    pub const PAUSED_UNTIL: &str = "paused_until";
+    pub const PAUSED_BY: &str = "paused_by";
 }
 
 /// The main table's indexes; both project whole items, so that a list is one request.
@@ -159,6 +181,11 @@ pub mod limit {
     pub const RESENDS_TTL_DAYS: i64 = 1;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
+    /// Days that a mail's claim stays: longer than a message may lie in the queue, then among the dead, and then, brought
+    /// back, in the queue again, a fortnight each.
+    pub const CLAIM_TTL_DAYS: i64 = 60;
+    /// Days that fates of mails are kept: those of a class planned a year ahead still stand when it is held.
+    pub const FATE_TTL_DAYS: i64 = 400;
 }
 
 /// The queues of due work, one per sweep. Each is one partition, sorted by time: a sweep asks once for what is due, and
@@ -263,6 +290,16 @@ pub enum Key<'a> {
     /// What a sweep keeps of itself.
     Sweep(Queue),
     Resends(&'a SessionId),
+    Mail {
+        about: &'a About,
+        effect: &'a EffectId,
+    },
+    Fates {
+        about: &'a About,
+        at: Timestamp,
+        digest: &'a str,
+    },
+    MailCount(&'a About),
     Connection(&'a UserId),
     ZoomUser(&'a str),
     OauthState(&'a str),
@@ -300,6 +337,9 @@ impl Key<'_> {
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
+            Self::Mail { about, .. } | Self::Fates { about, .. } | Self::MailCount(about) => {
+                about_partition(about)
+            }
             Self::Connection(trainer) => trainer_partition(trainer),
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
             Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
@@ -333,6 +373,9 @@ impl Key<'_> {
             Self::Due { at, key, .. } => format!("{}#{key}", fixed(*at)),
             Self::Sweep(_) => "SWEEP".to_owned(),
             Self::Resends(_) => "RESENDS".to_owned(),
+            Self::Mail { effect, .. } => format!("MAIL#{effect}"),
+            Self::Fates { at, digest, .. } => format!("{FATE_PREFIX}{}#{digest}", fixed(*at)),
+            Self::MailCount(_) => "MAILCOUNT".to_owned(),
             Self::Connection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
@@ -350,6 +393,15 @@ pub const CLICK_PREFIX: &str = "CLICK#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
 pub const RULING_PREFIX: &str = "RULING#";
 pub const AUDIT_PREFIX: &str = "AUDIT#";
+pub const FATE_PREFIX: &str = "FATE#";
+
+/// Where what is about a class, or about a trainer alone, is kept.
+pub fn about_partition(about: &About) -> String {
+    match about {
+        About::Session(id) => session_partition(id),
+        About::Trainer(id) => user_partition(id),
+    }
+}
 
 pub fn session_partition(id: &SessionId) -> String {
     format!("SESSION#{id}")
@@ -412,6 +464,7 @@ fn email_hash(email: &Email) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::mailing::MailKind;
     use std::collections::HashSet;
 
     #[test]
@@ -424,6 +477,8 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let notice = NoticeId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
         let attendee = AttendeeId::of_user(&session, &user);
+        let (about, trainer) = (About::Session(session.clone()), About::Trainer(user.clone()));
+        let effect = EffectId::of("x", MailKind::Updated, &email);
         let keys = [
             Key::Session(&session),
             Key::Intent(&session),
@@ -453,6 +508,10 @@ mod tests {
             Key::Due { queue: Queue::Outbox, at, key: "x" },
             Key::Sweep(Queue::Outbox),
             Key::Resends(&session),
+            Key::Mail { about: &about, effect: &effect },
+            Key::Mail { about: &trainer, effect: &effect },
+            Key::Fates { about: &about, at, digest: "x" },
+            Key::MailCount(&about),
             Key::Connection(&user),
             Key::ZoomUser("x"),
             Key::OauthState("x"),

@@ -21,7 +21,7 @@ pub struct Moment {
 
 impl Moment {
     /// From a sort key: its prefix, the time, and what tells it from others of the same moment.
-    fn read(item: &Item, prefix: &str) -> Option<Self> {
+    pub(super) fn read(item: &Item, prefix: &str) -> Option<Self> {
         let key = item.get(attr::SK)?.as_s().ok()?.strip_prefix(prefix)?;
         let (at, tail) = key.split_once('#')?;
         Some(Self { at: at.parse().ok()?, tail: tail.to_owned() })

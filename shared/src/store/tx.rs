@@ -37,9 +37,14 @@ pub enum Subject {
     Due,
     Sweep,
     Resends,
+    Mail,
+    Fates,
+    MailCount,
     Connection,
     ZoomUser,
     OauthState,
+    /// An item of which nothing is known but its key.
+    Whole,
 }
 
 impl Subject {
@@ -69,6 +74,9 @@ impl Subject {
             Key::Due { .. } => Self::Due,
             Key::Sweep(_) => Self::Sweep,
             Key::Resends(_) => Self::Resends,
+            Key::Mail { .. } => Self::Mail,
+            Key::Fates { .. } => Self::Fates,
+            Key::MailCount(_) => Self::MailCount,
             Key::Connection(_) => Self::Connection,
             Key::ZoomUser(_) => Self::ZoomUser,
             Key::OauthState(_) => Self::OauthState,
@@ -109,6 +117,14 @@ impl Guard {
 
     pub(crate) fn equals(self, name: &str, value: AttributeValue) -> Self {
         self.clause(name, |name, value| format!("{name} = {value}"), Some(value))
+    }
+
+    pub(crate) fn absent_or_equals(self, name: &'static str, value: AttributeValue) -> Self {
+        self.clause(
+            name,
+            |name, value| format!("(attribute_not_exists({name}) OR {name} = {value})"),
+            Some(value),
+        )
     }
 
     pub(crate) fn absent_or_below(self, name: &'static str, value: AttributeValue) -> Self {
@@ -275,6 +291,18 @@ impl Action {
     pub(crate) fn delete(key: Key<'_>, guard: Guard) -> Self {
         let keys = key_item(&key);
         Self::on(key, keys, Write::Delete, guard)
+    }
+
+    /// Deletes an item of the main table that was read.
+    pub(crate) fn delete_item(item: &Item) -> Option<Self> {
+        let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
+        Some(Self {
+            subject: Subject::Whole,
+            table: super::schema::Table::Main,
+            key: HashMap::from([part(attr::PK)?, part(attr::SK)?]),
+            write: Write::Delete,
+            guard: Guard::new(),
+        })
     }
 
     fn on(key: Key<'_>, keys: Item, write: Write, guard: Guard) -> Self {

@@ -97,6 +97,7 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     gone.push(preferences::delete(id));
     gone.push(items::delete_user(id));
     let notices = tools.store.erase_notices(id).await?;
+    tools.store.erase_mailing(id).await?;
     tools.store.put_all(gone).await?;
     tracing::info!(
         event = "directory.user_erased",

@@ -12,7 +12,7 @@ use crate::app::meeting::{
     self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings,
 };
 use crate::domain::audience::AudienceDraft;
-use crate::domain::change::{Announcement, ChangeKind, SessionChange, What};
+use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
 use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, Place};
@@ -506,6 +506,7 @@ async fn store(
             kind: ChangeKind::Scheduled,
             version: session.version,
             sequence: session.ics_sequence,
+            audience: Some(AudienceRef::of(&session.audience)),
             calendar_changed: true,
             before: None,
             reason: None,

@@ -12,7 +12,7 @@ use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
-use crate::domain::change::{Announcement, AudienceBefore, ChangeKind, SessionChange, What};
+use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
 use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, Place};
@@ -346,6 +346,7 @@ async fn finish(
                 kind: ChangeKind::Updated,
                 version: next.version,
                 sequence: next.ics_sequence,
+                audience: Some(AudienceRef::of(&next.audience)),
                 calendar_changed,
                 before: before(old, next),
                 reason: None,
@@ -375,14 +376,7 @@ async fn finish(
 }
 
 /// The audience that an edit replaced, for those who have to be told that they are no longer invited.
-fn before(old: &Session, next: &Session) -> Option<AudienceBefore> {
-    match &old.audience {
-        Audience::Course { id, .. } if next.audience.course() != Some(id) => {
-            Some(AudienceBefore::Course(id.clone()))
-        }
-        Audience::Invitees { list, .. } if next.audience.list() != Some(*list) => {
-            Some(AudienceBefore::List(*list))
-        }
-        _ => None,
-    }
+fn before(old: &Session, next: &Session) -> Option<AudienceRef> {
+    let (before, after) = (AudienceRef::of(&old.audience), AudienceRef::of(&next.audience));
+    (before != after).then_some(before)
 }

@@ -1,0 +1,448 @@
+//! Sending: a round of messages is claimed, looked at again, sent, noted and taken off the queue.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use super::{Mailer, Report, Tools};
+use crate::app::error::Error;
+use crate::domain::directory::User;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::mailing::claim::{Again, pause_after};
+use crate::domain::mailing::worth::worth_sending;
+use crate::domain::mailing::{About, Claim, EffectId, Fate, Mail, MailKind, MailState};
+use crate::domain::session::Session;
+use crate::domain::time::plus;
+use crate::mail::{Class, Letter, MailError, MailService, Retry, compose};
+use crate::queue::{Body, Received};
+use crate::store::mailing::{ClaimEnd, Noted, Taken, give_back};
+
+/// How long a claim keeps others away: longer than the run that takes it may last, and shorter than its message stays
+/// hidden in the queue (`template.yaml`), so that whoever is handed it next may claim it.
+const CLAIM: Duration = Duration::from_secs(100);
+/// Receives whose messages make one round, at most: fifty mails. What a run that dies leaves in doubt is no more.
+const LANES: usize = 5;
+/// As many mails as leave in this time are taken in hand at once, so that none waits long between claim and sending.
+const ROUND: Duration = Duration::from_secs(3);
+/// Claims that are taken at once.
+const CLAIMS_AT_ONCE: usize = 25;
+/// How often noting is tried: what is not noted is sent twice, so it is worth a wait.
+const NOTE_ATTEMPTS: u32 = 3;
+/// When a mail comes again after the table could not be read.
+const AFTER_TROUBLE: Duration = Duration::from_secs(60);
+/// When a mail comes again that this run did not get to.
+const SOON: Duration = Duration::from_secs(1);
+
+pub(super) struct Delivery<'a> {
+    tools: &'a Tools,
+    mailer: &'a Mailer,
+    pace: Pace,
+    /// Set when no mail will be taken for a while, with the service's code.
+    halt: Mutex<Option<(Duration, String)>>,
+    /// Mails that this run is done with. A message may come twice within one run.
+    over: HashSet<EffectId>,
+}
+
+/// A mail that this run has claimed.
+struct InHand {
+    message: Received,
+    mail: Mail,
+    claim: Claim,
+    /// It was claimed twice before and never heard of: it is set aside.
+    given_up: bool,
+}
+
+/// What is to be done about a message.
+enum Step {
+    InHand(Box<InHand>),
+    Delete(Received),
+    Delay(Received, Duration),
+}
+
+/// What came of a mail in hand.
+enum Outcome {
+    Sent(String),
+    Failed(String),
+    Dropped(&'static str),
+    /// It counts as a try.
+    Retry(String),
+    /// It counts as none, and is told.
+    Later(String, Duration),
+    /// It counts as none, and is not worth a word.
+    NotNow(Duration),
+    GivenUp,
+}
+
+/// What a mail is written from.
+#[derive(Default)]
+struct Around {
+    sessions: HashMap<SessionId, Session>,
+    trainers: HashMap<UserId, User>,
+    invited: HashSet<EffectId>,
+}
+
+impl<'a> Delivery<'a> {
+    pub(super) fn new(tools: &'a Tools, mailer: &'a Mailer, pace: Pace) -> Self {
+        Self { tools, mailer, pace, halt: Mutex::default(), over: HashSet::new() }
+    }
+
+    /// How many receives make a round.
+    pub(super) fn lanes(&self) -> usize {
+        self.pace.within(ROUND).div_ceil(10).clamp(1, LANES)
+    }
+
+    pub(super) fn is_halted(&self) -> bool {
+        self.halt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Until when nothing is to be sent, and why, if the service said so.
+    pub(super) fn pause(&self, now: Timestamp) -> Option<(Timestamp, String)> {
+        let halt = self.halt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        halt.map(|(pause, code)| (plus(now, pause), code))
+    }
+
+    fn halt(&self, pause: Duration, code: &str) {
+        let mut halt = self.halt.lock().unwrap_or_else(PoisonError::into_inner);
+        halt.get_or_insert_with(|| (pause, code.to_owned()));
+    }
+
+    /// One round. Whatever sets out does so by `latest`.
+    pub(super) async fn round(
+        &mut self,
+        messages: Vec<Received>,
+        latest: Instant,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let steps = self.claims(messages).await;
+        let (mut in_hand, mut delete, mut delay) = (Vec::new(), Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Ok(Step::InHand(one)) => in_hand.push(*one),
+                Ok(Step::Delete(message)) => delete.push(message),
+                Ok(Step::Delay(message, pause)) => delay.push((message, pause)),
+                // Its message comes again by itself.
+                Err(error) => tracing::warn!(event = "email.not_claimed", %error),
+            }
+        }
+        report.claimed += in_hand.len();
+        let (outcomes, trouble) = match self.around(&in_hand).await {
+            Ok(around) => (self.outcomes(in_hand, &around, latest).await, None),
+            // A claim that is not given back counts as lost, and a mail has few of those.
+            Err(error) => {
+                let not_now = |one| (one, Outcome::NotNow(AFTER_TROUBLE));
+                (in_hand.into_iter().map(not_now).collect(), Some(error))
+            }
+        };
+        let ended = self.note(outcomes, report).await;
+        for (one, end) in ended.of {
+            match end {
+                None => {
+                    self.over.insert(one.mail.effect);
+                    delete.push(one.message);
+                }
+                Some(pause) => delay.push((one.message, pause)),
+            }
+        }
+        // A message that stays although its mail is done with finds that out when it comes again.
+        let gone: Vec<_> = delete.iter().collect();
+        let later: Vec<_> = delay.iter().map(|(message, pause)| (message, *pause)).collect();
+        let (deleted, delayed) =
+            futures::join!(self.tools.outbox.delete(&gone), self.tools.outbox.delay(&later));
+        for error in [deleted.err(), delayed.err()].into_iter().flatten() {
+            tracing::warn!(event = "outbox.message_left", %error);
+        }
+        trouble.or(ended.trouble).map_or(Ok(()), Err)
+    }
+
+    async fn outcomes(
+        &self,
+        in_hand: Vec<InHand>,
+        around: &Around,
+        latest: Instant,
+    ) -> Vec<(InHand, Outcome)> {
+        let now = self.tools.clock.now();
+        stream::iter(in_hand)
+            .map(|one| async move {
+                let outcome = self.outcome(&one, around, latest, now).await;
+                (one, outcome)
+            })
+            .buffer_unordered(10 * LANES)
+            .collect()
+            .await
+    }
+
+    async fn claims(&self, messages: Vec<Received>) -> Vec<Result<Step, Error>> {
+        let now = self.tools.clock.now();
+        let mut seen = HashSet::new();
+        let claims = messages.into_iter().filter_map(|mut message| {
+            let body = std::mem::replace(&mut message.body, Body::Unreadable(String::new()));
+            let Body::Mail(mail) = body else { return None };
+            // The second of two messages about one mail waits for what comes of the first.
+            let twice = !seen.insert(mail.effect.clone());
+            Some((message, *mail, twice))
+        });
+        let claims: Vec<_> = claims.collect();
+        stream::iter(claims)
+            .map(|(message, mail, twice)| async move {
+                if self.over.contains(&mail.effect) {
+                    return Ok(Step::Delete(message));
+                }
+                if twice {
+                    return Ok(Step::Delay(message, SOON));
+                }
+                self.claim(message, mail, now).await
+            })
+            .buffer_unordered(CLAIMS_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn claim(&self, message: Received, mail: Mail, now: Timestamp) -> Result<Step, Error> {
+        let store = &self.tools.store;
+        let until = plus(now, CLAIM);
+        let in_hand = |message, mail, claim, given_up| {
+            Ok(Step::InHand(Box::new(InHand { message, mail, claim, given_up })))
+        };
+        let found = match store.claim(&mail, now, until).await? {
+            Taken::Yes(claim) => return in_hand(message, mail, claim, false),
+            Taken::No(found) => found,
+        };
+        let reason = found.again(mail.round, now);
+        match reason {
+            Again::Over => return Ok(Step::Delete(message)),
+            Again::InHand(until) => {
+                let left = until.duration_since(now).max(SignedDuration::ZERO);
+                let left = Duration::try_from(left).unwrap_or_default();
+                return Ok(Step::Delay(message, left + SOON));
+            }
+            Again::Free => return Ok(Step::Delay(message, SOON)),
+            Again::Lost | Again::GivenUp => {
+                if store.was_sent(&mail, found.since, now).await? {
+                    return Ok(Step::Delete(message));
+                }
+                tracing::warn!(event = "email.claim_lost", effect = %mail.effect, lost = found.lost + 1);
+            }
+            Again::BroughtBack => {}
+        }
+        match store.claim_again(&mail, &found, reason, now, until).await? {
+            Taken::Yes(claim) => in_hand(message, mail, claim, reason == Again::GivenUp),
+            Taken::No(_) => Ok(Step::Delay(message, SOON)),
+        }
+    }
+
+    /// The classes as they stand, now that the mails are claimed.
+    async fn around(&self, in_hand: &[InHand]) -> Result<Around, Error> {
+        let ids: HashSet<_> = in_hand.iter().filter_map(|one| one.mail.about.session()).collect();
+        let ids: Vec<_> = ids.into_iter().cloned().collect();
+        if ids.is_empty() {
+            return Ok(Around::default());
+        }
+        let sessions = self.tools.store.sessions(&ids).await?;
+        let sessions: HashMap<_, _> =
+            sessions.into_iter().map(|session| (session.id.clone(), session)).collect();
+        let asked = in_hand.iter().filter_map(|one| {
+            let session = sessions.get(one.mail.about.session()?)?;
+            Some((session, &one.mail))
+        });
+        let asked: Vec<_> = asked.collect();
+        let (trainers, invited) = self.tools.store.around_mails(&asked).await?;
+        Ok(Around { trainers, invited, sessions })
+    }
+
+    async fn outcome(
+        &self,
+        one: &InHand,
+        around: &Around,
+        latest: Instant,
+        now: Timestamp,
+    ) -> Outcome {
+        if one.given_up {
+            return Outcome::GivenUp;
+        }
+        let mail = &one.mail;
+        let session = mail.about.session().and_then(|id| around.sessions.get(id));
+        let invited = around.invited.contains(&mail.effect);
+        if let Err(void) = worth_sending(mail, session, invited, now) {
+            return Outcome::Dropped(void.as_str());
+        }
+        if self.is_halted() || !self.pace.turn(latest).await || self.is_halted() {
+            return Outcome::NotNow(SOON);
+        }
+        let letter = self.letter(mail, session, around);
+        match self.mailer.service.send(&compose(&letter, &self.mailer.brand)).await {
+            Ok(id) => Outcome::Sent(id),
+            Err(error) => self.failure(&error),
+        }
+    }
+
+    fn failure(&self, error: &MailError) -> Outcome {
+        let code = code_of(error);
+        match (error.retry(), error) {
+            (Retry::Never, _) => Outcome::Failed(code),
+            (Retry::Attempt, _) => Outcome::Retry(code),
+            (Retry::Later(pause), MailError::Limited { .. }) => {
+                self.pace.slow_down(pause);
+                Outcome::NotNow(pause)
+            }
+            // Nothing will leave for a while, so nothing more is asked for meanwhile.
+            (Retry::Later(pause), _) => {
+                self.halt(pause, &code);
+                Outcome::Later(code, pause)
+            }
+        }
+    }
+
+    fn letter<'m>(
+        &self,
+        mail: &'m Mail,
+        session: Option<&'m Session>,
+        around: &'m Around,
+    ) -> Letter<'m> {
+        let app = &self.mailer.brand.app_url;
+        let trainer = session.and_then(|session| around.trainers.get(&session.trainer));
+        let class = session.map(|session| Class {
+            id: &session.id,
+            title: session.title.as_str(),
+            description: session.description.as_str(),
+            starts_at: session.starts_at,
+            duration_minutes: session.duration_minutes,
+            zone: &session.zone,
+            sequence: session.ics_sequence,
+            reason: mail.reason.as_deref(),
+            course_title: session.audience.course_title().map(|title| title.as_str()),
+            trainer_name: trainer.map(|trainer| trainer.name.as_str()),
+        });
+        Letter {
+            kind: mail.kind,
+            to: &mail.to,
+            to_name: mail.name.as_ref().map(|name| name.as_str()),
+            class: class.filter(|_| mail.kind != MailKind::ReauthRequired),
+            link: session
+                .map_or_else(|| app.clone(), |session| format!("{app}/sessions/{}", session.id)),
+            message_id: mail.message_id(),
+            locale: None,
+            zone: None,
+            now: self.tools.clock.now(),
+        }
+    }
+
+    /// Notes what came of each, those about one class together.
+    async fn note(&self, outcomes: Vec<(InHand, Outcome)>, report: &mut Report) -> Ended {
+        let mut ended = Ended::default();
+        let mut by_class: BTreeMap<About, Vec<(InHand, Noted, Option<Duration>)>> = BTreeMap::new();
+        for (one, outcome) in outcomes {
+            let (state, note, claim, pause) = match outcome {
+                Outcome::NotNow(pause) => {
+                    let back = give_back(&one.mail.about, &one.mail.effect);
+                    if let Err(error) = self.tools.store.commit_one(back).await {
+                        // It runs out, and then counts as lost; the mail is sent all the same.
+                        tracing::warn!(event = "email.claim_left", %error);
+                    }
+                    ended.of.push((one, Some(pause)));
+                    continue;
+                }
+                Outcome::Sent(id) => (MailState::Sent, id, ClaimEnd::AsItIs, None),
+                Outcome::Failed(code) => (MailState::Failed, code, ClaimEnd::Over, None),
+                Outcome::Dropped(why) => (MailState::Dropped, why.to_owned(), ClaimEnd::Over, None),
+                Outcome::Later(code, pause) => {
+                    (MailState::Retrying, code, ClaimEnd::Uncounted, Some(pause))
+                }
+                Outcome::GivenUp => {
+                    (MailState::Dead, "outcome_unknown".to_owned(), ClaimEnd::Over, None)
+                }
+                Outcome::Retry(code) => match pause_after(one.claim.attempts) {
+                    Some(pause) => (MailState::Retrying, code, ClaimEnd::Again, Some(pause)),
+                    None => (MailState::Dead, code, ClaimEnd::Over, None),
+                },
+            };
+            if state == MailState::Dead
+                && let Err(error) = self.tools.outbox.bury(&one.mail, &note).await
+            {
+                // It is not dead before it lies among the dead; its message comes again.
+                tracing::error!(event = "email.not_buried", %error);
+                continue;
+            }
+            tell_log(&one, state, &note, report);
+            let fate = Fate::of(&one.mail, state, Some(note));
+            let noted = Noted { fate, before: one.claim.told, claim };
+            by_class.entry(one.mail.about.clone()).or_default().push((one, noted, pause));
+        }
+        for (about, all) in by_class {
+            let noted: Vec<_> = all.iter().map(|(_, noted, _)| noted.clone()).collect();
+            match self.note_fates(&about, &noted).await {
+                Ok(()) => ended.of.extend(all.into_iter().map(|(one, _, pause)| (one, pause))),
+                Err(error) => ended.trouble = Some(error),
+            }
+        }
+        ended
+    }
+
+    /// What is not noted is in doubt: messages of it stay, and each mail may leave once more.
+    async fn note_fates(&self, about: &About, noted: &[Noted]) -> Result<(), Error> {
+        let at = self.tools.clock.now();
+        let mut attempt = 1;
+        loop {
+            match self.tools.store.note_fates(about, noted, at).await {
+                Ok(()) => return Ok(()),
+                Err(error) if attempt < NOTE_ATTEMPTS => {
+                    tracing::warn!(event = "email.not_noted", %error, attempt);
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// The mails of a round that are answered for: `None` is done with, a time is when to come again.
+#[derive(Default)]
+struct Ended {
+    of: Vec<(InHand, Option<Duration>)>,
+    trouble: Option<Error>,
+}
+
+fn tell_log(one: &InHand, state: MailState, note: &str, report: &mut Report) {
+    let mail = &one.mail;
+    let session = mail.about.session().map(SessionId::as_str);
+    let (effect, kind, attempt) = (&mail.effect, mail.kind.as_str(), one.claim.attempts);
+    match state {
+        MailState::Sent => {
+            report.sent += 1;
+            tracing::info!(event = "email.sent", session_id = session, %effect, kind, message_id = note);
+        }
+        MailState::Dropped => {
+            report.dropped += 1;
+            tracing::info!(event = "email.dropped", session_id = session, %effect, kind, why = note);
+        }
+        MailState::Retrying => {
+            report.retried += 1;
+            tracing::warn!(event = "email.retrying", session_id = session, %effect, kind, code = note, attempt);
+        }
+        MailState::Failed => {
+            report.failed += 1;
+            tracing::warn!(event = "email.failed", session_id = session, %effect, kind, code = note);
+        }
+        MailState::Dead => {
+            report.dead += 1;
+            tracing::error!(event = "email.dead", session_id = session, %effect, kind, code = note, attempt);
+        }
+        MailState::Queued => {}
+    }
+}
+
+/// The code that stands in the timeline: the service's own where it gave one.
+fn code_of(error: &MailError) -> String {
+    match error {
+        MailError::Refused { code }
+        | MailError::Paused { code }
+        | MailError::Misconfigured { code } => code.clone(),
+        MailError::Limited { .. } => "limited".to_owned(),
+        MailError::DailyLimit => "daily_limit".to_owned(),
+        MailError::Busy { what } => what.clone(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Whether a mail is still worth sending: asked at the last moment, of the class as it stands.
+
+use jiff::Timestamp;
+
+use super::{Mail, MailKind};
+use crate::domain::session::{Session, Status};
+
+/// Why a mail was dropped. The words stand in the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Void {
+    /// There is no such class.
+    Gone,
+    Cancelled,
+    /// It has begun, or is over.
+    Over,
+    /// It no longer starts when the reminder says.
+    Moved,
+    NotInvited,
+    /// They are invited again, and must not be told otherwise.
+    InvitedAgain,
+}
+
+impl Void {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "class_gone",
+            Self::Cancelled => "class_cancelled",
+            Self::Over => "class_over",
+            Self::Moved => "class_moved",
+            Self::NotInvited => "not_invited",
+            Self::InvitedAgain => "invited_again",
+        }
+    }
+}
+
+/// `invited` is whether the class now invites the recipient. A cancellation always goes: whoever holds the entry must
+/// be told, whatever happened to the list since.
+pub fn worth_sending(
+    mail: &Mail,
+    session: Option<&Session>,
+    invited: bool,
+    now: Timestamp,
+) -> Result<(), Void> {
+    if mail.kind == MailKind::ReauthRequired {
+        return Ok(());
+    }
+    let session = session.ok_or(Void::Gone)?;
+    let cancelled = session.status == Status::Cancelled;
+    let over = session.status == Status::Ended || session.ends_at() <= now;
+    match mail.kind {
+        MailKind::Cancelled | MailKind::ReauthRequired => Ok(()),
+        // The cancellation, which goes to everybody who is on the list, says as much to whoever is not.
+        MailKind::Uninvited if invited => Err(Void::InvitedAgain),
+        MailKind::Uninvited => Ok(()),
+        _ if cancelled => Err(Void::Cancelled),
+        MailKind::MeetingDeleted if over => Err(Void::Over),
+        MailKind::MeetingDeleted => Ok(()),
+        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
+            if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
+        {
+            Err(Void::Moved)
+        }
+        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
+            if over || session.starts_at <= now =>
+        {
+            Err(Void::Over)
+        }
+        _ if over => Err(Void::Over),
+        _ if !invited => Err(Void::NotInvited),
+        MailKind::Scheduled
+        | MailKind::Updated
+        | MailKind::Resent
+        | MailKind::ReminderDayBefore
+        | MailKind::ReminderHourBefore => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audience::Audience;
+    use crate::domain::id::{SessionId, UserId};
+    use crate::domain::mailing::{About, EffectId};
+    use crate::domain::sealed::Sealed;
+    use crate::domain::session::{Meeting, Provider, Source};
+    use crate::domain::settings::MeetingSettings;
+    use crate::domain::text::{Description, Email, Title};
+    use crate::domain::time::{Zone, plus_minutes};
+
+    fn session(starts_at: Timestamp, status: Status) -> Session {
+        Session {
+            id: SessionId::from_bytes([1; 16]),
+            trainer: UserId::parse("t").unwrap(),
+            title: Title::parse("Algebra").unwrap(),
+            description: Description::parse("").unwrap(),
+            audience: Audience::Standalone,
+            starts_at,
+            zone: Zone::utc(),
+            duration_minutes: 60,
+            provider: Provider::Manual,
+            record_session: false,
+            settings: MeetingSettings::default(),
+            status,
+            source: Source::Manual,
+            meeting: Meeting {
+                account: None,
+                id: None,
+                join_url: Sealed::from_stored("x"),
+                passcode: None,
+            },
+            ics_sequence: 0,
+            version: 1,
+            created_at: starts_at,
+            updated_at: starts_at,
+            cancelled_at: None,
+            actual_started_at: None,
+            actual_ended_at: None,
+            occurrences: Vec::new(),
+            drift: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_still_so_is_told() {
+        use MailKind::*;
+        let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let at = |minutes| plus_minutes(now, minutes);
+        let mail = |kind, starts_at| Mail {
+            effect: EffectId::of("x", kind, &Email::parse("a@b.cd").unwrap()),
+            kind,
+            about: About::Session(SessionId::from_bytes([1; 16])),
+            to: Email::parse("a@b.cd").unwrap(),
+            name: None,
+            user: None,
+            starts_at,
+            reason: None,
+            round: 0,
+        };
+        // What is asked about, when the class starts from now, its status, whether it invites them.
+        let cases = [
+            (Scheduled, 60, Status::Scheduled, true, Ok(())),
+            (Scheduled, 60, Status::Scheduled, false, Err(Void::NotInvited)),
+            (Scheduled, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (Scheduled, -30, Status::Live, true, Ok(())),
+            (Scheduled, -60, Status::Scheduled, true, Err(Void::Over)),
+            (Updated, 60, Status::Scheduled, true, Ok(())),
+            (Updated, -90, Status::Ended, true, Err(Void::Over)),
+            (Resent, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (ReminderHourBefore, 60, Status::Scheduled, true, Ok(())),
+            (ReminderHourBefore, 60, Status::Scheduled, false, Err(Void::NotInvited)),
+            (ReminderHourBefore, 0, Status::Scheduled, true, Err(Void::Over)),
+            (ReminderDayBefore, -30, Status::Live, true, Err(Void::Over)),
+            (ReminderDayBefore, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (Cancelled, 60, Status::Cancelled, false, Ok(())),
+            (Cancelled, -6000, Status::Cancelled, true, Ok(())),
+            (Uninvited, 60, Status::Scheduled, false, Ok(())),
+            (Uninvited, 60, Status::Scheduled, true, Err(Void::InvitedAgain)),
+            (Uninvited, 60, Status::Cancelled, false, Ok(())),
+            (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
+            (MeetingDeleted, 60, Status::Cancelled, false, Err(Void::Cancelled)),
+            (MeetingDeleted, -600, Status::Ended, false, Err(Void::Over)),
+        ];
+        for (kind, minutes, status, invited, expected) in cases {
+            let session = session(at(minutes), status);
+            let asked = worth_sending(&mail(kind, Some(at(minutes))), Some(&session), invited, now);
+            assert_eq!(asked, expected, "{kind:?} {minutes} {status:?} {invited}");
+        }
+        let moved = session(at(120), Status::Scheduled);
+        let reminder = mail(ReminderHourBefore, Some(at(60)));
+        assert_eq!(worth_sending(&reminder, Some(&moved), true, now), Err(Void::Moved));
+        assert_eq!(worth_sending(&mail(Cancelled, None), None, true, now), Err(Void::Gone));
+        assert_eq!(worth_sending(&mail(ReauthRequired, None), None, false, now), Ok(()));
+    }
+}

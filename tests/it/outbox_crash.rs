@@ -1,0 +1,231 @@
+//! A run of the outbox may die at any line, messages come twice, runs overlap: everybody is told once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use jiff::SignedDuration;
+use local::calls::Service;
+use local::faults::{Fault, Kind};
+use mail_parser::MessageParser;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::direct::Direct;
+use crate::look::{invitees, with};
+use crate::outbox_faults::{DEAD, HIDDEN, OUTBOX, RUN};
+use crate::world::{World, class};
+
+/// How many are invited.
+const INVITED: usize = 3;
+const WORLDS_AT_ONCE: usize = 4;
+/// More calls than a run makes that tells three of one change.
+const MOST_CALLS: u32 = 60;
+
+/// Where a run ends: at its `nth` call to a service, which was carried out or was not.
+#[derive(Clone, Copy, Debug)]
+struct Crash {
+    service: Service,
+    nth: u32,
+    carried_out: bool,
+}
+
+/// Runs the sweep until it makes that call, and then no further; `false` when it makes no such call.
+async fn crashed(world: &World, crash: Crash) -> bool {
+    let kind = if crash.carried_out { Kind::Late } else { Kind::Timeout };
+    world.fault(Fault::new(crash.service, "*", kind).by("outbox-sweep").after(crash.nth));
+    let direct = Direct::new(world, &[]);
+    let hit = async {
+        while world.stack.faults.list().iter().any(|fault| fault.kind == kind) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // What was asked for beside it comes to its end, as it does when a sandbox dies.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    };
+    tokio::select! {
+        report = direct.drain(RUN) => {
+            report.expect("a run without a crash ends well");
+            world.stack.faults.clear();
+            false
+        }
+        () = hit => true,
+    }
+}
+
+/// Lets time pass and runs the sweep until nothing is left to do.
+async fn settle(world: &World) {
+    for _ in 0..12 {
+        world.advance(HIDDEN);
+        world.drain().await;
+        if world.depth(OUTBOX) == 0 && world.due("OUTBOX").await.is_empty() {
+            return;
+        }
+        // What failed waits longer each time.
+        world.advance(SignedDuration::from_hours(2));
+    }
+    panic!("something stays: {} messages, {:?}", world.depth(OUTBOX), world.due("OUTBOX").await);
+}
+
+/// How often each mail was sent, by its effect.
+fn sent(world: &World) -> BTreeMap<String, usize> {
+    let mut sent = BTreeMap::new();
+    for mail in world.stack.aws.mailbox().list().expect("the mailbox can be read") {
+        let message = MessageParser::new().parse(&mail.raw).expect("a message");
+        let id = message.message_id().expect("an id").to_owned();
+        *sent.entry(id.split('@').next().expect("an effect").to_owned()).or_insert(0) += 1;
+    }
+    sent
+}
+
+/// Everybody was told of everything once; and once more only of what nobody could know about whether it had left.
+async fn check(world: &World, session: &Value, expected: &[(&str, usize)]) -> Result<(), String> {
+    let sent = sent(world);
+    let partition = format!("SESSION#{}", session["id"].as_str().expect("an id"));
+    let items = world.items(&partition).await;
+    let claims = items.iter().filter_map(|item| {
+        let effect = item["sk"].as_str()?.strip_prefix("MAIL#")?;
+        Some((effect.to_owned(), item["lost"].as_u64().unwrap_or(0)))
+    });
+    let claims: BTreeMap<_, _> = claims.collect();
+    for (effect, times) in &sent {
+        let lost = claims.get(effect).copied();
+        let most = 1 + usize::try_from(lost.unwrap_or(0)).expect("a number");
+        if lost.is_none() || *times > most {
+            return Err(format!("{effect} was sent {times} times, its claims lost: {lost:?}"));
+        }
+    }
+    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (kind, to) in world.mailed().await {
+        kinds.entry(kind).or_default().push(to);
+    }
+    for (kind, times) in expected {
+        let mut told = kinds.remove(*kind).unwrap_or_default();
+        told.dedup();
+        if told.len() != INVITED && *times > 0 {
+            return Err(format!("{kind} was told to {told:?}"));
+        }
+    }
+    let counts = items.iter().find(|item| item["sk"] == "MAILCOUNT").cloned().unwrap_or_default();
+    let of = |state: &str| counts[state].as_i64().unwrap_or(0);
+    if of("queued") != 0 || of("retrying") != 0 {
+        return Err(format!("something is still to come: {counts}"));
+    }
+    let all = of("sent") + of("failed") + of("dead") + of("dropped");
+    if usize::try_from(all) != Ok(claims.len()) {
+        return Err(format!("{} mails are counted as {counts}", claims.len()));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_of_a_run_may_be_its_last() {
+    let services = [Service::Dynamodb, Service::Sqs, Service::Ses];
+    let ways = services.into_iter().flat_map(|service| [(service, false), (service, true)]);
+    let ways = stream::iter(ways).map(|(service, carried_out)| async move {
+        for nth in 0..MOST_CALLS {
+            let world = World::start().await;
+            let (_, session) = world.inviting(INVITED).await;
+            let crash = Crash { service, nth, carried_out };
+            let hit = crashed(&world, crash).await;
+            settle(&world).await;
+            let told = check(&world, &session, &[("scheduled", 1)]).await;
+            assert_eq!(told, Ok(()), "{crash:?}");
+            if !hit {
+                assert!(nth > 1, "a run calls {service}");
+                assert_eq!(sent(&world).values().copied().collect::<Vec<_>>(), [1; INVITED]);
+                return;
+            }
+        }
+        panic!("a run makes more than {MOST_CALLS} calls to {service}");
+    });
+    ways.buffer_unordered(WORLDS_AT_ONCE).collect::<()>().await;
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Move,
+    Crash(Crash),
+    Drain,
+    /// Two runs at once.
+    Overlap,
+    /// A message of the queue comes once more.
+    Again,
+    /// The mail service does not answer one mail, or loses its answer.
+    Trouble(Kind),
+    Wait(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let service = prop_oneof![Just(Service::Dynamodb), Just(Service::Sqs), Just(Service::Ses)];
+    let crash = (service, 0_u32..20, any::<bool>())
+        .prop_map(|(service, nth, carried_out)| Step::Crash(Crash { service, nth, carried_out }));
+    prop_oneof![
+        2 => Just(Step::Move),
+        4 => crash,
+        2 => Just(Step::Drain),
+        1 => Just(Step::Overlap),
+        2 => Just(Step::Again),
+        1 => prop_oneof![Just(Kind::Error), Just(Kind::Throttle)].prop_map(Step::Trouble),
+        2 => prop_oneof![Just(1_i64), Just(61), Just(121), Just(600)].prop_map(Step::Wait),
+    ]
+}
+
+async fn play(script: &[Step]) -> Result<(), String> {
+    let world = World::start().await;
+    let (trainer, session) = world.inviting(INVITED).await;
+    let (mut moves, mut claims) = (0, 0);
+    for step in script {
+        match step {
+            Step::Move => {
+                moves += 1;
+                let body = json!({"audience_type": "invitees", "invitees": invitees(INVITED)});
+                let moved = with(class(400 + moves), body);
+                world.edit(&trainer, &session, &moved).await.expect(200);
+            }
+            Step::Crash(crash) => {
+                claims += usize::from(crashed(&world, *crash).await);
+            }
+            Step::Drain => drop(Direct::new(&world, &[]).drain(RUN).await),
+            Step::Overlap => {
+                let (one, other) = (Direct::new(&world, &[]), Direct::new(&world, &[]));
+                let _ = futures::join!(one.drain(RUN), other.drain(RUN));
+            }
+            Step::Again => {
+                if let Some(message) = world.messages(OUTBOX).await.first() {
+                    world.put_message(message).await;
+                }
+            }
+            Step::Trouble(kind) => world.fault(Fault::new(Service::Ses, "SendEmail", *kind)),
+            Step::Wait(seconds) => world.advance(SignedDuration::from_secs(*seconds)),
+        }
+    }
+    world.stack.faults.clear();
+    settle(&world).await;
+    let expected = [("scheduled", 1), ("updated", usize::try_from(moves).unwrap_or(0))];
+    // A mail that was in doubt twice is not sent a third time, and lies among the dead.
+    let given_up = world.depth(DEAD);
+    if given_up > 0 && claims < 2 {
+        return Err(format!("{given_up} were given up after {claims} crashes"));
+    }
+    check(&world, &session, if given_up > 0 { &[] } else { &expected }).await
+}
+
+#[test]
+fn whatever_crashes_everybody_is_told_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let config = ProptestConfig {
+        cases: 12,
+        max_shrink_iters: 12,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(script in proptest::collection::vec(step(), 3..10))| {
+        let told = runtime.block_on(play(&script));
+        prop_assert_eq!(told, Ok(()));
+    });
+}
