@@ -54,10 +54,12 @@ impl Console {
     }
 
     /// `/callback` is where Zoom's consent page sends the browser back to; the page finishes with the code in the query.
+    /// `/sessions/…` is where mails and notices lead, and where one who leaves a class goes.
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(page))
             .route("/callback", get(page))
+            .route("/sessions/{session}", get(page))
             .route("/room/{session}", get(room))
             .route("/console/{*path}", get(asset))
             .with_state(self)

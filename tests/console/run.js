@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { launch } from './lib/browser.js';
+import { gallery } from './lib/look.js';
 import { stack } from './lib/stack.js';
 import { run } from './lib/runner.js';
 import { walk } from './walk.js';
@@ -27,6 +28,7 @@ const well = await run(async (name) => {
     await page.screenshot({ path: new URL(`${name.replace(/\W+/g, '-').slice(0, 60)}-${n}.png`, failures).pathname });
   }
 });
+if (world.screenshots) gallery(world);
 await browser.close();
 stop();
 process.exit(well ? 0 : 1);

@@ -1,6 +1,7 @@
-// What is said around a class: invitations again, preferences.
-import { as, card, note, answer } from './lib/people.js';
-import { test, equal, eventually } from './lib/runner.js';
+// What is said around a class: mails, notices, preferences, invitations again, polls.
+import { inspect } from './lib/look.js';
+import { as, scene, card, note, answer } from './lib/people.js';
+import { test, equal, eventually, holds } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
 /** Before the class. */
@@ -30,5 +31,115 @@ export function before(world) {
     await mail.click();
     await eventually(async () => (await held()).email, 'mail is on again');
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+  });
+}
+
+/** When the outbox has been swept, before the class. */
+export function mails(world) {
+  const { page } = world;
+
+  test('when the outbox was swept, a student has a notice behind the bell, reads it and puts it away', async () => {
+    await scene(page, 'Clock and sweeps');
+    await page.locator('.sweeps li', { hasText: 'outbox-sweep' }).getByRole('button', { name: 'Run now' }).click();
+    await note(page, 'outbox-sweep has run');
+    await as(page, 'Sam');
+    const bell = () => page.locator('.pane-nav').getByRole('link', { name: /^Notices/ });
+    await page.getByRole('link', { name: 'Notices, 1 unread' }).waitFor();
+    await bell().click();
+    const told = page.locator('.notices li', { hasText: `New class: ${TITLES.course}` });
+    await told.waitFor();
+    await inspect(world, page, 'student-notices');
+    await told.getByRole('button', { name: /^Mark as read/ }).click();
+    await eventually(async () => (await bell().getAttribute('aria-label')) === 'Notices', 'nothing is unread');
+    await told.getByRole('button', { name: /^Dismiss/ }).click();
+    await page.getByText('Nothing new').waitFor();
+    await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+  });
+
+  test('a mail is read as its reader sees it, as a calendar takes it, and byte for byte', async () => {
+    await scene(page, 'Mail');
+    await page.locator('.mails a', { hasText: 'student1@example.test' }).first().click();
+    const letter = page.locator('.letter');
+    const rendered = page.frameLocator('.letter iframe');
+    await rendered.getByText(TITLES.course).first().waitFor();
+    await letter.getByRole('button', { name: 'Calendar entry' }).click();
+    await letter.locator('pre', { hasText: 'BEGIN:VCALENDAR' }).waitFor();
+    await letter.getByRole('button', { name: 'Raw' }).click();
+    await letter.locator('pre', { hasText: 'MIME-Version: 1.0' }).waitFor();
+    await letter.getByRole('button', { name: 'Plain text' }).click();
+    await letter.locator('pre', { hasText: TITLES.course }).waitFor();
+  });
+
+  test('the trainer sees what became of the mails', async () => {
+    await as(page, 'Tara');
+    await card(page, TITLES.course).getByRole('link', { name: TITLES.course }).click();
+    await page.locator('.facts', { hasText: /Mail\s*5 sent/ }).waitFor();
+    await page.getByRole('link', { name: 'Timeline' }).click();
+    await page.locator('.timeline li', { hasText: 'scheduled to student-1' }).getByText('sent', { exact: true }).waitFor();
+    await page.locator('.back').click();
+  });
+}
+
+/** While the class is live, in the two rooms. */
+export function polls(world) {
+  test('a poll is launched, voted in, changed, counted as it goes, and closed after a question', async () => {
+    const { tara, sam } = world.rooms;
+    const share = (room, option) => room.locator('.tally li', { hasText: option }).locator('.tally-count');
+    await tara.getByLabel('Question').fill('Which fraction is larger?');
+    await tara.getByLabel('Option 1').fill('Two thirds');
+    await tara.getByLabel('Option 2').fill('Three quarters');
+    await tara.getByRole('button', { name: 'Launch' }).click();
+    await sam.getByRole('button', { name: 'Vote', exact: true }).click();
+    await sam.getByText('Choose an answer first.').waitFor();
+    await inspect(world, sam, 'room-vote');
+    await sam.getByRole('radio', { name: 'Two thirds' }).check();
+    await sam.getByRole('button', { name: 'Vote', exact: true }).click();
+    await share(tara, 'Two thirds').getByText('Votes: 1 · 100 %').waitFor();
+    await sam.getByRole('button', { name: 'Change my vote' }).click();
+    await sam.getByRole('radio', { name: 'Three quarters' }).check();
+    await sam.getByRole('button', { name: 'Vote', exact: true }).click();
+    await share(tara, 'Three quarters').getByText('Votes: 1 · 100 %').waitFor();
+    await share(tara, 'Two thirds').getByText('Votes: 0').waitFor();
+    await inspect(world, tara, 'room-poll');
+    await tara.getByRole('button', { name: 'Close the poll' }).click();
+    await answer(tara, 'Close the poll');
+    await sam.locator('.poll', { hasText: 'Which fraction is larger?' }).getByText('Closed').waitFor();
+    equal(await sam.getByRole('button', { name: 'Vote', exact: true }).count(), 0, 'ballots');
+  });
+}
+
+/** Where the class meets at Zoom itself. Zoom cannot be reached from a test; what it would be asked for is. */
+export function zoom(world) {
+  test('with credentials of another app the room loads Zoom’s client from Zoom’s host and hands it the pass', async () => {
+    const page = await world.context.newPage();
+    const asked = [];
+    await page.route(/\/local\/config$/, async (route) => {
+      const answered = await route.fetch();
+      const config = await answered.json();
+      config.secrets.zoom_sdk_key = 'another';
+      await route.fulfill({ response: answered, json: config });
+    });
+    let there = false;
+    await page.route(/^https:/, (route) => {
+      asked.push(route.request().url());
+      if (!there) return route.abort();
+      const client = `globalThis.given = []; globalThis.ZoomMtg = { setZoomJSLib() {}, preLoadWasm() {}, prepareWebSDK() {},
+        i18n: { load: (language) => given.push(language) }, init: (o) => { given.push(o.leaveUrl); o.success(); }, join: (o) => { given.push(o); o.success(); } };`;
+      return route.fulfill({ contentType: 'text/javascript', body: /zoom-meeting-/.test(route.request().url()) ? client : '' });
+    });
+    const { id } = await world.find(TITLES.course);
+    await page.goto(`/room/${id}?as=sam&lang=es`);
+    await page.getByRole('button', { name: 'Entrar en la clase' }).click();
+    await page.locator('.lobby', { hasText: 'sdk_not_loaded' }).waitFor();
+    there = true;
+    await page.getByRole('button', { name: 'Entrar en la clase' }).click();
+    const [language, leave, pass] = await eventually(() => page.evaluate(() => globalThis.given?.length === 3 && globalThis.given), 'Zoom’s client is told to join');
+    equal(language, 'es-ES');
+    equal(new URL(leave).pathname, `/sessions/${id}`);
+    equal(pass.userName, 'Sam Student');
+    equal([pass.signature.split('.').length, Boolean(pass.meetingNumber), Boolean(pass.customerKey), pass.zak].join(), '3,true,true,');
+    holds(asked.every((url) => url.startsWith('https://source.zoom.us/')), asked.join());
+    await page.evaluate(() => localStorage.setItem('language', 'en'));
+    await page.close();
   });
 }

@@ -2,7 +2,7 @@
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
-import { before } from './talk.js';
+import { before, polls, zoom } from './talk.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -272,6 +272,9 @@ export async function walk(browser, base) {
     await sam.evaluate(() => document.exitFullscreen());
     await page.bringToFront();
   });
+
+  polls(world);
+  zoom(world);
 
   world.during = () => {
     test('somebody whom nobody knows comes in, and the class ends for everybody after a question', async () => {

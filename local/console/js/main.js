@@ -48,6 +48,7 @@ function Console() {
   }, []);
   useEffect(() => {
     const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PEOPLE[at.view].name;
+    if (PEOPLE[at.view]) localStorage.setItem('last', at.view);
     document.title = `${who} · Live Classes`;
   }, [at.view]);
   const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];
@@ -59,6 +60,14 @@ function Console() {
         : shown.map((as) => html`<${Pane} key=${as} as=${as} place=${at.places[as]}><${Page} key=${at.places[as].replace(/^(classes\/[^/]+)\/(?!edit).*$/, '$1')} as=${as} place=${at.places[as]} /><//>`)}
     </main>${open && html`<${Drawer} />`}</div>
     <${CostLine} /><${Notes} /><${Question} />`;
+}
+
+// A link in a mail leads to a class; whose page it opens is whoever looked last.
+const [, linked] = location.pathname.match(/^\/sessions\/([^/]+)$/) || [];
+if (linked) {
+  const last = localStorage.getItem('last') || 'sam';
+  history.replaceState(null, '', `/#/${last}/classes/${linked}`);
+  dispatchEvent(new Event('hashchange'));
 }
 
 if (!returned()) {

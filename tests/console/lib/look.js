@@ -22,6 +22,13 @@ const LOOKS = [
 /** Whether the page is wider than the window, so that a phone would have to be pushed about. */
 const overflows = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
+/** What was taken, as a page to look through. */
+export function gallery(world) {
+  const row = (name) => `| ${name} | ${LOOKS.map(([look]) => `[![${name}, ${look}](${name}-${look}.webp)](${name}-${look}.webp)`).join(' | ')} |`;
+  const head = ['# The console, view by view', '', 'Made by `npm run screenshots` in `tests/console`.', '', `| | ${LOOKS.map(([look]) => look).join(' | ')} |`, `| --- |${' --- |'.repeat(LOOKS.length)}`];
+  writeFileSync(new URL('README.md', world.screenshots), `${[...head, ...world.shot.sort().map(row)].join('\n')}\n`);
+}
+
 /** As WebP, which is a third of the same as PNG. */
 async function shoot(page, file) {
   const session = await page.context().newCDPSession(page);
@@ -36,6 +43,7 @@ async function shoot(page, file) {
  */
 export async function inspect(world, page, name) {
   const found = [];
+  if (world.screenshots) world.shot = [...new Set([...world.shot || [], name])];
   for (const [look, viewport, colorScheme] of LOOKS) {
     await page.setViewportSize(viewport);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });

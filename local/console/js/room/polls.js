@@ -73,7 +73,7 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
     setMissing(false);
     setChosen((held) => (poll.multiple ? (held.includes(id) ? held.filter((each) => each !== id) : [...held, id]) : [id]));
   };
-  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${word('answers', { n: poll.responses })}</span></p>
+  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${word('answers', { n: poll.responses })}${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
     ${voting ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>${poll.options.map((option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
         <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)} onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`)}</fieldset>
         ${missing && html`<p class="error" role="alert">${word('chooseFirst')}</p>`}<${Button} type="submit" kind="primary">${word('vote')}<//></form>`

@@ -15,7 +15,7 @@ const WORDS = {
     polls: 'Polls', noPoll: 'No poll right now', noPollMore: 'When the trainer asks something, it shows up here.', newPoll: 'New poll', question: 'Question',
     option: 'Option {n}', addOption: 'Add an option', removeOption: 'Remove option {n}', multiple: 'Several answers', anonymous: 'Anonymous', launch: 'Launch',
     vote: 'Vote', changeVote: 'Change my vote', voted: 'Your vote is counted.', close: 'Close the poll', closeAsk: 'Close the poll?', closeMore: 'Nobody can vote after that; the result stays.',
-    open: 'Open', closed: 'Closed', votes: '{n} votes', answers: '{n} answers', earlier: 'Earlier polls', showPolls: 'Show polls', hidePolls: 'Hide polls',
+    open: 'Open', closed: 'Closed', votes: 'Votes: {n}', answers: 'Answers: {n}', earlier: 'Earlier polls', showPolls: 'Show polls', hidePolls: 'Hide polls',
     tooEarly: 'The door opens at {time}.', failed: 'That did not work', again: 'Try again', code: 'Code', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
   },
   es: {
@@ -30,7 +30,7 @@ const WORDS = {
     polls: 'Encuestas', noPoll: 'Ahora no hay ninguna encuesta', noPollMore: 'Cuando el docente pregunte algo, aparecerá aquí.', newPoll: 'Nueva encuesta', question: 'Pregunta',
     option: 'Opción {n}', addOption: 'Añadir una opción', removeOption: 'Quitar la opción {n}', multiple: 'Varias respuestas', anonymous: 'Anónima', launch: 'Lanzar',
     vote: 'Votar', changeVote: 'Cambiar mi voto', voted: 'Tu voto se ha contado.', close: 'Cerrar la encuesta', closeAsk: '¿Cerrar la encuesta?', closeMore: 'Después nadie podrá votar; el resultado se conserva.',
-    open: 'Abierta', closed: 'Cerrada', votes: '{n} votos', answers: '{n} respuestas', earlier: 'Encuestas anteriores', showPolls: 'Mostrar encuestas', hidePolls: 'Ocultar encuestas',
+    open: 'Abierta', closed: 'Cerrada', votes: 'Votos: {n}', answers: 'Respuestas: {n}', earlier: 'Encuestas anteriores', showPolls: 'Mostrar encuestas', hidePolls: 'Ocultar encuestas',
     tooEarly: 'La puerta se abre a las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
   },
   ar: {
@@ -45,7 +45,7 @@ const WORDS = {
     polls: 'الاستطلاعات', noPoll: 'لا يوجد استطلاع الآن', noPollMore: 'عندما يطرح المدرّب سؤالًا سيظهر هنا.', newPoll: 'استطلاع جديد', question: 'السؤال',
     option: 'الخيار {n}', addOption: 'إضافة خيار', removeOption: 'حذف الخيار {n}', multiple: 'عدة إجابات', anonymous: 'مجهول', launch: 'إطلاق',
     vote: 'صوّت', changeVote: 'تغيير صوتي', voted: 'تم احتساب صوتك.', close: 'إغلاق الاستطلاع', closeAsk: 'هل تريد إغلاق الاستطلاع؟', closeMore: 'لن يتمكن أحد من التصويت بعد ذلك؛ وتبقى النتيجة.',
-    open: 'مفتوح', closed: 'مغلق', votes: '{n} أصوات', answers: '{n} إجابات', earlier: 'استطلاعات سابقة', showPolls: 'إظهار الاستطلاعات', hidePolls: 'إخفاء الاستطلاعات',
+    open: 'مفتوح', closed: 'مغلق', votes: 'الأصوات: {n}', answers: 'الإجابات: {n}', earlier: 'استطلاعات سابقة', showPolls: 'إظهار الاستطلاعات', hidePolls: 'إخفاء الاستطلاعات',
     tooEarly: 'يُفتح الباب في {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
   },
   hi: {
@@ -60,7 +60,7 @@ const WORDS = {
     polls: 'मतदान', noPoll: 'अभी कोई मतदान नहीं', noPollMore: 'शिक्षक कुछ पूछेंगे तो यहाँ दिखेगा।', newPoll: 'नया मतदान', question: 'प्रश्न',
     option: 'विकल्प {n}', addOption: 'विकल्प जोड़ें', removeOption: 'विकल्प {n} हटाएँ', multiple: 'कई उत्तर', anonymous: 'गुमनाम', launch: 'शुरू करें',
     vote: 'मत दें', changeVote: 'मेरा मत बदलें', voted: 'आपका मत गिन लिया गया।', close: 'मतदान बंद करें', closeAsk: 'क्या मतदान बंद करें?', closeMore: 'इसके बाद कोई मत नहीं दे सकेगा; परिणाम बना रहेगा।',
-    open: 'खुला', closed: 'बंद', votes: '{n} मत', answers: '{n} उत्तर', earlier: 'पहले के मतदान', showPolls: 'मतदान दिखाएँ', hidePolls: 'मतदान छिपाएँ',
+    open: 'खुला', closed: 'बंद', votes: 'मत: {n}', answers: 'उत्तर: {n}', earlier: 'पहले के मतदान', showPolls: 'मतदान दिखाएँ', hidePolls: 'मतदान छिपाएँ',
     tooEarly: 'द्वार {time} पर खुलेगा।', failed: 'यह नहीं हो सका', again: 'फिर कोशिश करें', code: 'कोड', chooseFirst: 'पहले एक उत्तर चुनें।', notLive: 'मतदान कक्षा के चलते समय शुरू किया जा सकता है।',
   },
 };

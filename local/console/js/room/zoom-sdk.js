@@ -13,7 +13,7 @@ const LANGUAGES = { en: 'en-US', es: 'es-ES', ar: 'en-US', hi: 'en-US' };
 
 function load(src) {
   return new Promise((resolve, reject) => {
-    const script = Object.assign(document.createElement('script'), { src, async: false, crossOrigin: 'anonymous' });
+    const script = Object.assign(document.createElement('script'), { src, async: false });
     script.onload = resolve;
     script.onerror = () => reject(new Problem({ title: 'Zoom’s client could not be loaded', detail: `${HOST} does not answer, or something on the way blocks it.`, code: 'sdk_not_loaded' }));
     document.head.append(script);
@@ -27,8 +27,18 @@ const done = (start) => new Promise((resolve, reject) => {
   });
 });
 
-/** Opens Zoom's client on this page and goes in with the pass. */
+/** Opens Zoom's client on this page and goes in with the pass. If that fails, the client is put away again. */
 export async function openZoom(pass, language) {
+  document.body.classList.add('in-zoom');
+  try {
+    await goIn(pass, language);
+  } catch (problem) {
+    document.body.classList.remove('in-zoom');
+    throw problem;
+  }
+}
+
+async function goIn(pass, language) {
   for (const script of SCRIPTS) await load(script);
   const zoom = globalThis.ZoomMtg;
   zoom.setZoomJSLib(`${HOST}/${VERSION}/lib`, '/av');
@@ -38,7 +48,6 @@ export async function openZoom(pass, language) {
   await done((answers) => zoom.init({ leaveUrl: pass.leave_url, leaveOnPageUnload: true, patchJsMedia: true, ...answers }));
   await done((answers) => zoom.join({
     signature: pass.signature,
-    sdkKey: pass.sdk_key,
     meetingNumber: pass.meeting_number,
     passWord: pass.passcode,
     userName: pass.user_name,

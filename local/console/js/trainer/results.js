@@ -16,6 +16,6 @@ export function Results({ as, session, mayExport = true }) {
     ${mayExport && html`<p class="end"><${Button} icon="download" small onClick=${download}>CSV<//></p>`}
     ${items.map((poll) => html`<article class="card poll" key=${poll.id}><h3>${poll.question}</h3>
       <p class="class-facts"><${Badge} tone=${poll.state === 'open' ? 'live' : 'quiet'}>${poll.state === 'open' ? 'Open' : 'Closed'}<//>
-        <span class="fine">${poll.responses === 1 ? '1 answer' : `${poll.responses} answers`}${poll.multiple ? ', several each' : ''}${poll.anonymous ? ', anonymous' : ''}</span></p>
+        <span class="fine">${poll.responses === 1 ? '1 answer' : `${poll.responses} answers`}${poll.response_rate != null ? `, ${poll.response_rate} % of ${poll.present} present` : ''}${poll.multiple ? ', several each' : ''}${poll.anonymous ? ', anonymous' : ''}</span></p>
       <${Tally} of=${poll} /></article>`)}` : html`<${Empty} icon="poll" title="No polls in this class">The trainer launches them in the room, while the class is live.<//>`)}<//>`;
 }
