@@ -39,7 +39,7 @@ export function PollPanel({ as, session, owner, word }) {
   const items = polls.items || [];
   const open = items.find((poll) => poll.state === 'open');
   const earlier = items.filter((poll) => poll !== open);
-  return html`<aside class="poll-panel" aria-labelledby="polls-heading"><h2 id="polls-heading">${word('polls')}</h2>
+  return html`<aside class="poll-panel" tabindex="0" aria-labelledby="polls-heading"><h2 id="polls-heading">${word('polls')}</h2>
     ${polls.problem && !polls.items && html`<${ProblemNote} of=${polls.problem} />`}
     ${open && html`<${OpenPoll} key=${open.id} as=${as} session=${session} poll=${open} owner=${owner} word=${word} look=${polls.look} />`}
     ${!open && owner && session.status !== 'live' && html`<${Empty} icon="poll" title=${word('noPoll')}>${word('notLive')}<//>`}
