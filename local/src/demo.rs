@@ -3,6 +3,7 @@
 
 mod client;
 mod lesson;
+mod told;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ use shared::random::Random;
 
 use self::client::{Client, Fault};
 use self::lesson::Lesson;
+use self::told::Told;
 use crate::stack::{Options, Stack};
 
 /// Plays it on a stack of its own, in memory.
@@ -198,7 +200,16 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         meeting: &meeting,
         before: starts_at - SignedDuration::from_mins(5),
     };
+    let told = Told {
+        trainer: &trainer,
+        student: &student,
+        classmate: &classmate,
+        path: &path,
+        starts_at,
+    };
+    told.before(&mut client).await?;
     lesson.play(&mut client).await?;
+    told.after(&mut client).await?;
 
     client.chapter("An outside guest");
     let mut invited = class(stack, 50, "invitees");

@@ -40,6 +40,7 @@ mod teach;
 mod tidy;
 mod timeline;
 mod token;
+mod told;
 mod usage;
 mod webhook;
 mod zoom_examples;

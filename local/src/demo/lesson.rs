@@ -24,7 +24,7 @@ impl Lesson<'_> {
         let join = format!("{}/join", self.path);
         let early = client.post(self.student, &join, json!({})).await?.expect(409)?;
         client.holds(
-            "a day ahead the door is shut",
+            "an hour ahead the door is shut",
             early["code"] == "too_early",
             &early["opens_at"],
         )?;
