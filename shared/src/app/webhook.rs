@@ -217,8 +217,13 @@ enum Tells {
 }
 
 impl Turned {
-    /// The announcement, and what is taken with it so that it is made once.
-    fn announcement(&self, now: Timestamp) -> Option<(Announcement, Option<Action>)> {
+    /// The announcement, and what is taken with it so that it is made once. `revision` tells apart what the same meeting
+    /// goes through twice.
+    fn announcement(
+        &self,
+        revision: u64,
+        now: Timestamp,
+    ) -> Option<(Announcement, Option<Action>)> {
         let Session { id, starts_at, version, trainer, .. } = &self.next;
         let (what, take) = match self.tells? {
             Tells::Live => {
@@ -232,7 +237,8 @@ impl Turned {
                 (what, Some(outbox::take_reminder(id, reminder, *starts_at)))
             }
             Tells::MeetingDeleted => {
-                (What::MeetingDeleted { session: id.clone(), trainer: trainer.clone() }, None)
+                let (session, trainer, turn) = (id.clone(), trainer.clone(), Turn(revision));
+                (What::MeetingDeleted { session, trainer, turn }, None)
             }
         };
         Some((Announcement { at: whole_milli(now), what }, take))
@@ -252,7 +258,7 @@ async fn change(
         let Some(held) = class_of(tools, event).await? else { return Ok(None) };
         let Some(turned) = decide(&held) else { return Ok(Some(held.session)) };
         let follow = sessions::follow_meeting(&turned.next, held.meeting_revision);
-        let committed = match turned.announcement(now).filter(|_| !told) {
+        let committed = match turned.announcement(held.meeting_revision, now).filter(|_| !told) {
             None => tools.store.commit_one(follow).await,
             Some((announcement, take)) => {
                 let mut actions = vec![follow, outbox::announce(&announcement)];

@@ -27,14 +27,12 @@ pub enum What {
     },
     /// A class is near. Void once the class no longer starts at `starts_at`.
     Reminder { session: SessionId, reminder: Reminder, starts_at: Timestamp, version: u64 },
-    /// The class has begun, in-app only. One for each running of its meeting.
-    Live { session: SessionId, turn: Turn },
     /// The trainer sends the current invitation again.
     Resend { session: SessionId, version: u64, sequence: u32, turn: Turn, to: ResendTo },
     /// There is a recording to watch.
     RecordingReady { session: SessionId, turn: Turn },
     /// The meeting was deleted at Zoom, past us; its trainer must know.
-    MeetingDeleted { session: SessionId, trainer: UserId },
+    MeetingDeleted { session: SessionId, trainer: UserId, turn: Turn },
 }
 
 /// What tells an announcement from another of its kind about the same class: derived where the cause can come twice.
@@ -129,12 +127,13 @@ impl Announcement {
             What::Reminder { session, reminder, version, .. } => {
                 format!("{session}#{version:010}#{}", reminder.as_str())
             }
-            What::Live { session, turn } => format!("{session}#{:020}#live", turn.0),
             What::Resend { session, turn, .. } => format!("{session}#{:020}#resend", turn.0),
             What::RecordingReady { session, turn } => {
                 format!("{session}#{:020}#recording_ready", turn.0)
             }
-            What::MeetingDeleted { session, .. } => format!("{session}#meeting_deleted"),
+            What::MeetingDeleted { session, turn, .. } => {
+                format!("{session}#{:020}#meeting_deleted", turn.0)
+            }
         }
     }
 }

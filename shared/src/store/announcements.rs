@@ -46,10 +46,6 @@ enum Stored {
         starts_at: Timestamp,
         version: u64,
     },
-    Live {
-        session_id: SessionId,
-        turn: Turn,
-    },
     Resend {
         session_id: SessionId,
         version: u64,
@@ -66,6 +62,7 @@ enum Stored {
     MeetingDeleted {
         session_id: SessionId,
         trainer_id: UserId,
+        turn: Turn,
     },
 }
 
@@ -99,7 +96,6 @@ impl From<&What> for Stored {
                 starts_at: *starts_at,
                 version: *version,
             },
-            What::Live { session, turn } => Self::Live { session_id: session.clone(), turn: *turn },
             What::Resend { session, version, sequence, turn, to } => Self::Resend {
                 session_id: session.clone(),
                 version: *version,
@@ -115,9 +111,11 @@ impl From<&What> for Stored {
             What::RecordingReady { session, turn } => {
                 Self::RecordingReady { session_id: session.clone(), turn: *turn }
             }
-            What::MeetingDeleted { session, trainer } => {
-                Self::MeetingDeleted { session_id: session.clone(), trainer_id: trainer.clone() }
-            }
+            What::MeetingDeleted { session, trainer, turn } => Self::MeetingDeleted {
+                session_id: session.clone(),
+                trainer_id: trainer.clone(),
+                turn: *turn,
+            },
         }
     }
 }
@@ -150,7 +148,6 @@ impl From<Stored> for What {
             Stored::Reminder { session_id, reminder, starts_at, version } => {
                 Self::Reminder { session: session_id, reminder, starts_at, version }
             }
-            Stored::Live { session_id, turn } => Self::Live { session: session_id, turn },
             Stored::Resend { session_id, version, sequence, turn, named } => Self::Resend {
                 session: session_id,
                 version,
@@ -164,8 +161,8 @@ impl From<Stored> for What {
             Stored::RecordingReady { session_id, turn } => {
                 Self::RecordingReady { session: session_id, turn }
             }
-            Stored::MeetingDeleted { session_id, trainer_id } => {
-                Self::MeetingDeleted { session: session_id, trainer: trainer_id }
+            Stored::MeetingDeleted { session_id, trainer_id, turn } => {
+                Self::MeetingDeleted { session: session_id, trainer: trainer_id, turn }
             }
         }
     }
@@ -345,7 +342,6 @@ mod tests {
                 starts_at: at,
                 version: 1,
             },
-            What::Live { session: session.clone(), turn },
             What::Resend {
                 session: session.clone(),
                 version: 1,
@@ -361,7 +357,7 @@ mod tests {
                 to: ResendTo::Named { users: vec![trainer.clone()], emails },
             },
             What::RecordingReady { session: session.clone(), turn },
-            What::MeetingDeleted { session, trainer },
+            What::MeetingDeleted { session, trainer, turn },
         ];
         for what in all {
             let announcement = Announcement { at, what };

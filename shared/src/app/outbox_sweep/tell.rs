@@ -60,7 +60,6 @@ impl Run<'_> {
             }
             What::Session(SessionChange { session, .. })
             | What::Reminder { session, .. }
-            | What::Live { session, .. }
             | What::Resend { session, .. }
             | What::RecordingReady { session, .. }
             | What::MeetingDeleted { session, .. } => session,
@@ -118,10 +117,6 @@ impl Run<'_> {
                     Reminder::HourBefore => everybody.all_told(MailKind::ReminderHourBefore),
                     Reminder::Start => return Ok(in_app(everybody, NoticeKind::Live)),
                 }
-            }
-            What::Live { .. } if !ahead => Vec::new(),
-            What::Live { .. } => {
-                return Ok(in_app(self.recipients(session, &current).await?, NoticeKind::Live));
             }
             What::RecordingReady { .. } => {
                 let everybody = self.recipients(session, &current).await?;
