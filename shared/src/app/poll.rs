@@ -176,7 +176,7 @@ async fn new_poll(
 async fn voters(desk: &Desk<'_>, session: &Session) -> Result<usize, Error> {
     Ok(match &session.audience {
         Audience::Standalone => 0,
-        Audience::Course { id, .. } => desk.store.students(id).await?.len(),
+        Audience::Course { id, .. } => desk.store.count_students(id).await?,
         Audience::Invitees { count, .. } => *count,
     })
 }
