@@ -1,7 +1,7 @@
 //! The outbox: announcements are worked out into notices and mails, and mails are sent.
 //!
-//! A run first tells what is to be told ([`tell`]), also what no message came about, and then drains the queue
-//! ([`deliver`]) until it is empty or its own time nearly over. It may die at any line. An announcement lies in the
+//! A run first tells what is to be told (`tell`), also what no message came about, and then drains the queue
+//! (`deliver`) until it is empty or its own time nearly over. It may die at any line. An announcement lies in the
 //! table until everybody was told of it, a mail in the queue until something came of it, and both are known again by
 //! what they are made of.
 

@@ -1,7 +1,7 @@
 //! Live polls: launching and closing one, voting, and what it comes to.
 //!
 //! A vote is two requests to the table: one that reads all that deciding and answering take, and one that writes. Reading
-//! the polls is one. What makes that possible is in [`look`].
+//! the polls is one. What makes that possible is in `look`.
 
 mod erase;
 mod look;

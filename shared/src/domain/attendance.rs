@@ -6,7 +6,7 @@
 //!
 //! The fold goes through these steps, a file each: when the class was held ([`held`]), when each connection was in it
 //! ([`connection`]), whose connection it was ([`people`]), what was decided by hand ([`ruling`]), and what that makes
-//! of everybody ([`report`]). How many were in at a time is a shorter way through the same steps ([`headcount`]).
+//! of everybody ([`report`]). How many were in at a time is a shorter way through the same steps ([`headcount()`]).
 
 pub mod connection;
 pub mod headcount;
