@@ -3,8 +3,8 @@
 # its budget; ends with an error if one is over it. Needs valgrind, zip and openssl. The release build takes minutes; with
 # `--all` every function is built, to see its size, and not only those that are run.
 #
-# Callgrind's files stay under target/bench. `CARGO_PROFILE_RELEASE_STRIP=none tests/bench.sh` gives them names to show:
-# callgrind_annotate target/bench/callgrind.join.1
+# Callgrind's files stay under target/bench. With `CARGO_PROFILE_RELEASE_STRIP=debuginfo` they have names to show, and the
+# programs are larger for it: callgrind_annotate target/bench/callgrind.join.1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

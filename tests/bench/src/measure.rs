@@ -26,7 +26,8 @@ impl Subject {
     /// The instructions from its start until it has answered these events and asks for one more. Callgrind's file stays
     /// in `into`, for `callgrind_annotate`.
     pub(crate) async fn instructions(&self, events: Vec<Value>, into: &Path) -> Result<u64, Fault> {
-        let file = into.join(format!("callgrind.{}.{}", self.name.replace(' ', "-"), events.len()));
+        let name = self.name.replace(", ", "-").replace(' ', "-");
+        let file = into.join(format!("callgrind.{name}.{}", events.len()));
         let mut valgrind = Command::new("valgrind");
         valgrind
             .args(["--tool=callgrind", "--quiet"])
