@@ -61,11 +61,8 @@ export function views_of(world) {
       const { id } = await world.find(TITLES.guests);
       await place('tara', `classes/${id}/edit`, 'Edit class')();
     }],
-    ...world.said ? [
-      ['trainer-notices', place('tara', 'notices', 'Notices')],
-      ['student-notices', place('sam', 'notices', 'Notices')],
-      ['student-preferences', place('sam', 'preferences', 'Preferences')],
-    ] : [],
+    ['trainer-notices', place('tara', 'notices', 'Notices')],
+    ['student-preferences', place('sam', 'preferences', 'Preferences')],
     ['student-classes', async () => { await home('Gil'); await card(page, TITLES.guests).waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
@@ -76,7 +73,7 @@ export function views_of(world) {
       await page.getByRole('complementary').getByRole('button', { name: 'With reads' }).click();
       await page.locator('.call-line').first().click();
     }],
-    ['scenes-mail', world.said ? first_of('Mail') : behind('Mail')],
+    ['scenes-mail', first_of('Mail')],
     ['scenes-clock', behind('Clock and sweeps')],
     ['scenes-meeting', first_of('In the meeting')],
     ['scenes-faults', behind('Faults')],

@@ -2,7 +2,7 @@
 import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
-import { before, polls, zoom } from './talk.js';
+import { before, mails, polls, zoom } from './talk.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -216,6 +216,7 @@ export async function walk(browser, base) {
     await pane('Gil').getByRole('heading', { name: 'Your live classes' }).waitFor();
   });
 
+  mails(world);
   before(world);
 
   test('the clock goes to the next class, and its door opens without a reload', async () => {

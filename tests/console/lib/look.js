@@ -31,6 +31,8 @@ export function gallery(world) {
 
 /** As WebP, which is a third of the same as PNG. */
 async function shoot(page, file) {
+  // What is behind other windows may not have been laid out anew.
+  await page.bringToFront();
   const session = await page.context().newCDPSession(page);
   const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 80 });
   writeFileSync(file, Buffer.from(data, 'base64'));
