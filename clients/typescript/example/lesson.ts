@@ -85,8 +85,8 @@ async function schedule(): Promise<Schemas["OwnerSession"]> {
   };
   const key = { header: { "Idempotency-Key": idempotencyKey() } };
   const made = await answer(trainer.POST("/v1/sessions", { params: key, body }));
-  const again = await answer(trainer.POST("/v1/sessions", { params: key, body }));
-  told("A second click makes", again.id === made.id ? "the same class" : "another class, which is wrong");
+  const twice = await answer(trainer.POST("/v1/sessions", { params: key, body }));
+  told("A second click makes", twice.id === made.id ? "the same class" : "another class, which is wrong");
   const wrong = await refusal(answer(trainer.POST("/v1/sessions", { body: { ...body, duration_minutes: 5 } })));
   told("Five minutes are refused", `${wrong.code}: ${wrong.of("duration_minutes")}`);
 
@@ -99,6 +99,11 @@ async function schedule(): Promise<Schemas["OwnerSession"]> {
     body,
   })));
   told("An edit of an old version", stale.code);
+  const again = await answer(trainer.POST("/v1/sessions/{id}/resend-invite", {
+    params: { path: { id: made.id } },
+    body: { recipients: ["student-1"] },
+  }));
+  told("Invited again", again.queued);
   const list = await answer(trainer.GET("/v1/sessions", { params: { query: { status: "scheduled", limit: 50 } } }));
   told("The trainer's list has it", list.items.some((session) => session.id === edited.id));
   return edited;
@@ -147,6 +152,17 @@ async function afterwards(session: Schemas["OwnerSession"]) {
   told("The timeline tells of", timeline.items.map((entry) => entry.kind).reverse().join(", "));
 }
 
+async function notices() {
+  await answer(student.PUT("/v1/me/notification-preferences", {
+    body: { live_session: { in_app: true, email: false } },
+  }));
+  const page = await answer(student.GET("/v1/me/notifications", { params: { query: { limit: 10 } } }));
+  told("The student has notices", `${page.items.length}, ${page.unread_count} of them unread`);
+  for (const notice of page.items) {
+    await answer(student.POST("/v1/me/notifications/{id}/read", { params: { path: { id: notice.id } } }));
+  }
+}
+
 async function cancel() {
   const made = await answer(trainer.POST("/v1/sessions", {
     body: {
@@ -170,6 +186,7 @@ try {
   const session = await schedule();
   await teach(session);
   await afterwards(session);
+  await notices();
   await cancel();
 } catch (error) {
   console.error(error);

@@ -15,7 +15,7 @@ pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).expect("a directory");
     for path in entries.map(|entry| entry.expect("an entry").path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if matches!(name, "target" | ".git" | ".venv" | ".local" | "node_modules") {
+        if matches!(name, "target" | ".git" | ".aws-sam" | ".venv" | ".local" | "node_modules") {
             continue;
         }
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
