@@ -87,7 +87,7 @@ with_cargo_lambda() {
     while IFS='=' read -r name value; do export "$name=$value"; done \
         < <(jq --raw-output '.environment | to_entries[] | "\(.key)=\(.value)"' "$work/config.json")
     # Compiled before: what watch compiles at a function's first call takes longer than the caller waits.
-    cargo build --quiet $(for function in functions/*; do echo "-p ${function##*/}"; done)
+    cargo build --quiet --bins
     background watch cargo lambda watch --ignore-changes --quiet
     answers 60 "$api/v1/zoom/connection"
     lesson "$api"
