@@ -296,12 +296,14 @@ fn named_session(named: &[(&'static str, &str)]) -> Option<SessionId> {
     named.iter().find(|(name, _)| *name == "id").and_then(|(_, raw)| SessionId::parse(raw))
 }
 
+/// Lambda starts nothing whose time is over. A time that has passed is no time at all: cargo-lambda says ten minutes where
+/// the moment of the end belongs.
 fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
-    if deadline_ms == 0 {
-        return TIME_UNSAID - ANSWER_MARGIN;
-    }
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    Duration::from_millis(deadline_ms.saturating_sub(now_ms)).saturating_sub(ANSWER_MARGIN)
+    match deadline_ms.checked_sub(now_ms) {
+        None | Some(0) => TIME_UNSAID - ANSWER_MARGIN,
+        Some(left) => Duration::from_millis(left).saturating_sub(ANSWER_MARGIN),
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -352,4 +354,25 @@ pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_has_the_time_that_it_is_given_or_what_the_api_waits() {
+        let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let now_ms = u64::try_from(now.as_millisecond()).unwrap();
+        let unsaid = Duration::from_millis(28_500);
+        let cases = [
+            (now_ms + 10_000, Duration::from_millis(9_500)),
+            (now_ms + 400, Duration::ZERO),
+            (0, unsaid),
+            (600_000, unsaid),
+        ];
+        for (deadline_ms, left) in cases {
+            assert_eq!(time_left(deadline_ms, now), left, "{deadline_ms}");
+        }
+    }
 }
