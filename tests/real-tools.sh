@@ -5,7 +5,7 @@
 #
 #   tests/real-tools.sh [cargo-lambda | sam]...     both, unless named
 #
-# BUILD=--release builds what is deployed, which takes long; without it SAM runs the development build.
+# BUILD=--release has cargo-lambda build what is deployed, which takes long; without it SAM runs the development build.
 #
 # It needs what .ci/run needs, and for SAM a Linux whose container engine answers (`docker info`). The image that SAM asks
 # for is made here, of busybox and this machine's libc, if it is not there: so it serves what was built on this machine.
@@ -128,19 +128,28 @@ with_sam() {
     docker info >/dev/null || { echo "no container engine answers"; return 1; }
     make_image
 
-    say "cargo lambda build ${BUILD:-} and sam build"
-    cargo lambda build --compiler cargo --quiet ${BUILD:-}
-    # What is shipped holds no symbols either.
-    strip target/lambda/*/bootstrap
+    say "${BUILD:+cargo lambda build $BUILD, and }sam build"
+    local function
+    if [ -n "${BUILD:-}" ]; then
+        cargo lambda build --compiler cargo --quiet "$BUILD"
+    else
+        cargo build --quiet --bins
+        for function in functions/*; do
+            function=${function##*/}
+            install -D "target/debug/$function" "target/lambda/$function/bootstrap"
+            # What is shipped holds no symbols either.
+            strip "target/lambda/$function/bootstrap"
+        done
+    fi
     sam build --build-dir "$work/sam" | grep -E 'Build (Succeeded|Failed)'
 
     # From a container the machine's loopback is out of reach; what listens there is handed on at the bridge.
     local bridge inside
-    bridge=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+    bridge=$(ip -4 -oneline address show docker0 | awk '{ split($4, address, "/"); print address[1] }')
     inside=http://$bridge:${stack##*:}
     background forward python3 tests/forward.py "$bridge" "${stack##*:}"
     # SAM sets what the template names; the SDKs' own variables are added to the copy that was built.
-    sed -i "s|^\( *\)LOG_LEVEL:.*|&\n\1AWS_ENDPOINT_URL: $inside/local/aws|" "$work/sam/template.yaml"
+    sed -i "s|^\( *\)LOG_LEVEL:.*|\1AWS_ENDPOINT_URL: $inside/local/aws\n&|" "$work/sam/template.yaml"
     jq --arg inside "$inside" --arg stack "$stack" '{Parameters: (.environment
         | del(.AWS_ENDPOINT_URL, .AWS_REGION, .AWS_ACCESS_KEY_ID, .AWS_SECRET_ACCESS_KEY)
         | with_entries(if .key | test("_BASE_URL$|JWKS_URL$|QUEUE_URL$|DLQ_URL$|API_URL$")

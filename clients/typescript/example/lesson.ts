@@ -122,6 +122,23 @@ async function teach(session: Schemas["OwnerSession"]) {
   await local(`/zoom/sim/meetings/${session.meeting?.id}/join`, { name: "Sam", customer_key: pass.customer_key });
   const live = await answer(student.GET("/v1/sessions/{id}", { params: { path } }));
   told("The class is", live.status);
+  if (live.status === "live") await ask(path);
+}
+
+async function ask(path: { id: string }) {
+  const launched = await answer(trainer.POST("/v1/sessions/{id}/polls", {
+    params: { path },
+    body: { question: "How many degrees has a triangle?", options: ["90", "180", "360"] },
+  }));
+  const poll = { ...path, poll_id: launched.id };
+  const right = launched.options[1];
+  if (!right) throw new Error("it has three options");
+  await answer(student.PUT("/v1/sessions/{id}/polls/{poll_id}/vote", {
+    params: { path: poll },
+    body: { option_ids: [right.id] },
+  }));
+  const closed = await answer(trainer.POST("/v1/sessions/{id}/polls/{poll_id}/close", { params: { path: poll } }));
+  told("The poll is", `${closed.state}: ${closed.options.map((option) => `${option.text} ${option.votes}`).join(", ")}`);
 }
 
 async function afterwards(session: Schemas["OwnerSession"]) {
