@@ -93,7 +93,7 @@ with_cargo_lambda() {
     lesson "$api"
 
     say "cargo lambda invoke"
-    for event in reminder-sweep.schedule directory.course-upserted; do
+    for event in reminder-sweep.schedule outbox-sweep.schedule directory.course-upserted; do
         echo "$ cargo lambda invoke ${event%%.*} --data-file events/$event.json"
         cargo lambda invoke "${event%%.*}" --data-file "events/$event.json"
         echo

@@ -296,14 +296,23 @@ fn named_session(named: &[(&'static str, &str)]) -> Option<SessionId> {
     named.iter().find(|(name, _)| *name == "id").and_then(|(_, raw)| SessionId::parse(raw))
 }
 
-/// Lambda starts nothing whose time is over. A time that has passed is no time at all: cargo-lambda says ten minutes where
-/// the moment of the end belongs.
+/// How long ago the end of a function's time may lie to be one at all.
+const DEADLINE_AGE_LIMIT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Whether this is the moment at which a function's time ends, in Unix milliseconds. None is 0, and cargo-lambda hands over
+/// ten minutes, in milliseconds, where the moment belongs.
+pub(super) fn is_deadline(deadline_ms: u64, now_ms: u64) -> bool {
+    deadline_ms.saturating_add(DEADLINE_AGE_LIMIT_MS) > now_ms
+}
+
 fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    match deadline_ms.checked_sub(now_ms) {
-        None | Some(0) => TIME_UNSAID - ANSWER_MARGIN,
-        Some(left) => Duration::from_millis(left).saturating_sub(ANSWER_MARGIN),
-    }
+    let left = if is_deadline(deadline_ms, now_ms) {
+        Duration::from_millis(deadline_ms.saturating_sub(now_ms))
+    } else {
+        TIME_UNSAID
+    };
+    left.saturating_sub(ANSWER_MARGIN)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -368,6 +377,7 @@ mod tests {
         let cases = [
             (now_ms + 10_000, Duration::from_millis(9_500)),
             (now_ms + 400, Duration::ZERO),
+            (now_ms - 1, Duration::ZERO),
             (0, unsaid),
             (600_000, unsaid),
         ];

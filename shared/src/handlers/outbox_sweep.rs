@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::deps::{Base, MailSettings, Provider};
+use super::edge;
 use super::function::{self, Function};
 use super::reminder_sweep::SweepFailed;
 use crate::app::error::Error;
@@ -79,9 +80,10 @@ pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<Repor
     let run = async {
         let deps = function.deps()?;
         let now_ms = u64::try_from(function.clock().now().as_millisecond()).unwrap_or(0);
-        let time = match deadline_ms {
-            0 => TIME_UNSAID,
-            deadline_ms => Duration::from_millis(deadline_ms.saturating_sub(now_ms)),
+        let time = if edge::is_deadline(deadline_ms, now_ms) {
+            Duration::from_millis(deadline_ms.saturating_sub(now_ms))
+        } else {
+            TIME_UNSAID
         };
         outbox_sweep::sweep(&deps.tools, deps.mailer().await?, time).await
     };

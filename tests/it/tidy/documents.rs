@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use shared::domain::scope::REQUIRED;
 use shared::handlers::ROUTES;
 
 use super::nothing_wrong;
@@ -172,6 +173,17 @@ fn names_in_runbooks_are_names_of_something() {
     }
     assert!(seen > 50, "only {seen} names");
     nothing_wrong(&wrong);
+}
+
+#[test]
+fn the_zoom_apps_scopes_are_all_told() {
+    let text = page("docs/zoom-app.md");
+    for spelling in REQUIRED.iter().flat_map(|spellings| spellings.iter()) {
+        assert!(
+            text.contains(&format!("`{spelling}`")),
+            "docs/zoom-app.md does not tell of {spelling}"
+        );
+    }
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn every_right_is_named_and_none_reaches_further_than_the_code() {
         ("OutboxQueue", names::OUTBOX_QUEUE_URL, "sqs:"),
         ("OutboxDeadLetterQueue", names::OUTBOX_DLQ_URL, "sqs:"),
         ("ConfigSecret", names::CONFIG_SECRET_ID, "secretsmanager:GetSecretValue"),
-        ("MailIdentity", names::MAIL_FROM, "ses:SendEmail"),
+        ("MailIdentity", names::MAIL_FROM, "ses:Send"),
     ];
     let indexes = [index::BY_OWNER, index::BY_AUDIENCE].map(|name| format!("/index/{name}"));
     let mut wrong = Vec::new();
