@@ -3,6 +3,7 @@
 
 mod client;
 mod lesson;
+mod mails;
 mod told;
 
 use std::process::ExitCode;
@@ -139,6 +140,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         asked,
     )?;
 
+    mails::invited(&mut client).await?;
+
     client.chapter("Seeing it");
     let own = client.get(&trainer, "/v1/sessions?status=scheduled").await?.expect(200)?;
     client.holds(
@@ -188,6 +191,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         late["code"] == "precondition_failed",
         &late["detail"],
     )?;
+
+    mails::updated(&mut client, &trainer, &path).await?;
 
     let classmate = client.token("student-2", "student", "student2@example.test").await?;
     let starts_at: Timestamp =
@@ -251,6 +256,8 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         twice["version"] == cancelled["version"],
         &twice["version"],
     )?;
+
+    mails::cancelled(&mut client, "guest@example.test").await?;
 
     client.chapter("What it cost");
     for function in
