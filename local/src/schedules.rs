@@ -22,13 +22,15 @@ pub struct Schedules {
     usage: Usage,
     /// When each ran last.
     ran: Arc<Mutex<BTreeMap<&'static str, Timestamp>>>,
+    /// Whoever moves the clock waits until all has happened that became due by it, also where the tick was quicker.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Schedules {
     pub fn new(functions: Arc<Functions>, clock: Clock, usage: Usage) -> Self {
         let now = clock.now();
         let ran = SCHEDULES.iter().map(|schedule| (schedule.function, now)).collect();
-        Self { functions, clock, usage, ran: Arc::new(Mutex::new(ran)) }
+        Self { functions, clock, usage, ran: Arc::new(Mutex::new(ran)), turn: Arc::default() }
     }
 
     /// Runs a function now, as its schedule would.
@@ -61,6 +63,7 @@ impl Schedules {
 
     /// Runs what is due: once, however far the clock has been moved.
     pub async fn run_due(&self) {
+        let _turn = self.turn.lock().await;
         let now = self.clock.now();
         for schedule in SCHEDULES {
             let last = self
