@@ -1,5 +1,5 @@
 // What every person has on their page: its frame, notices, preferences.
-import { html, useEffect, useRef } from '../ui.js';
+import { html, useEffect, useRef, useState } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
@@ -86,12 +86,18 @@ export function Notices({ as }) {
 
 export function Preferences({ as }) {
   const held = useLoad(`preferences ${as}`, () => api(as).get('/v1/me/notification-preferences'));
-  const turn = (channel, on) => click('Change preferences', () => api(as).put('/v1/me/notification-preferences', {
-    live_session: { ...held.data.live_session, [channel]: on },
-  }), { done: on ? 'Switched on.' : 'Switched off.' });
+  // What was switched here counts on the page before what was read: a read that began earlier would turn it back.
+  const [wanted, setWanted] = useState({});
+  const turn = async (channel, on) => {
+    setWanted((before) => ({ ...before, [channel]: on }));
+    const saved = await click('Change preferences', () => api(as).put('/v1/me/notification-preferences', {
+      live_session: { ...held.data.live_session, ...wanted, [channel]: on },
+    }), { done: on ? 'Switched on.' : 'Switched off.' });
+    setWanted(saved ? saved.live_session : {});
+  };
   return html`<${Heading}>Preferences<//>
-    <${Loaded} of=${held} lines=${2}>${({ live_session: of }) => html`<div class="card form-card">
+    <${Loaded} of=${held} lines=${2}>${({ live_session }) => { const of = { ...live_session, ...wanted }; return html`<div class="card form-card">
       <h3>Live classes</h3>
       <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`} checked=${of.email} onChange=${(on) => turn('email', on)} />
-      <${Switch} label="On the platform" hint="The same as notices behind the bell" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`}<//>`;
+      <${Switch} label="On the platform" hint="The same as notices behind the bell" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`; }}<//>`;
 }
