@@ -248,7 +248,7 @@ async fn every_route_wants_a_token_and_the_role_that_the_contract_names() {
         let answer = call("").await;
         assert_eq!(answer.status, 401, "{what}");
         is_problem(answer, 401, "unauthenticated");
-        let for_students = ["sessions", "join", "attendance", "notifications"];
+        let for_students = ["sessions", "join", "attendance", "notifications", "poll"];
         let open_to_students = for_students.contains(&route.function) && path != "/v1/sessions";
         for token in [&student, &no_role, &made_up] {
             let answer = call(token).await;
