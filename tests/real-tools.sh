@@ -148,7 +148,9 @@ with_sam() {
     bridge=$(ip -4 -oneline address show docker0 | awk '{ split($4, address, "/"); print address[1] }')
     inside=http://$bridge:${stack##*:}
     background forward python3 tests/forward.py "$bridge" "${stack##*:}"
-    # SAM sets what the template names; the SDKs' own variables are added to the copy that was built.
+    # SAM sets what the template names; the SDKs' own variables are added to the copy that was built. Of what it names, the
+    # shell's own values would win, and cargo-lambda's part has set this one to the machine's loopback.
+    unset AWS_ENDPOINT_URL
     sed -i "s|^\( *\)LOG_LEVEL:.*|\1AWS_ENDPOINT_URL: $inside/local/aws\n&|" "$work/sam/template.yaml"
     jq --arg inside "$inside" --arg stack "$stack" '{Parameters: (.environment
         | del(.AWS_ENDPOINT_URL, .AWS_REGION, .AWS_ACCESS_KEY_ID, .AWS_SECRET_ACCESS_KEY)
