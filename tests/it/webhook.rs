@@ -1,21 +1,21 @@
 //! Zoom's events: what is let in, what is kept, and what follows, in whatever order and however often they come.
 
+mod grants;
+mod order;
+
 use futures::future::join_all;
 use http::Method;
 use jiff::SignedDuration;
-use local::calls::Service::{Dynamodb, Sqs, Zoom};
+use local::calls::Service::{Dynamodb, Zoom};
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 use shared::config::names;
-use shared::random::Random;
 
+use self::order::twice;
 use crate::direct::{Direct, event, until};
 use crate::lesson::{Lesson, Seal, act, post, post_as};
 use crate::look::with;
 use crate::world::{World, course_class};
-
-/// Classes whose events are shuffled; Zoom takes a hundred creations of one trainer a day.
-const SHUFFLES: u64 = 60;
 
 /// A world with `trainer-1` connected inside the app's account, and a class of theirs.
 async fn world_and_lesson() -> (World, String, Lesson) {
@@ -334,102 +334,6 @@ async fn the_same_event_at_once_and_again_is_one_item_and_one_effect() {
     assert_eq!(shown["actual_ended_at"], json!(lesson.at(60)));
 }
 
-/// What the class is after these events, whatever their order: the latest running that is known of decides.
-fn expected(told: &[usize]) -> &'static str {
-    let has = |n: usize| told.contains(&n);
-    match (has(STARTED_AGAIN) || has(JOINED_AGAIN), has(ENDED_AGAIN)) {
-        (_, true) => "ended",
-        (true, false) => "live",
-        (false, false) if has(ENDED) => "ended",
-        (false, false) if has(STARTED) || has(JOINED) => "live",
-        (false, false) => "scheduled",
-    }
-}
-
-const STARTED: usize = 0;
-const JOINED: usize = 1;
-const ENDED: usize = 2;
-const STARTED_AGAIN: usize = 3;
-const JOINED_AGAIN: usize = 4;
-const ENDED_AGAIN: usize = 5;
-
-/// A meeting that ran twice.
-fn twice(lesson: &Lesson) -> [Value; 6] {
-    [
-        lesson.started("first", 0),
-        lesson.joined("first", "c1", 3),
-        lesson.ended("first", 0, 30),
-        lesson.started("second", 35),
-        lesson.joined("second", "c2", 36),
-        lesson.ended("second", 35, 60),
-    ]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_every_order_the_latest_running_decides() {
-    fn orders(rest: &[usize]) -> Vec<Vec<usize>> {
-        if rest.is_empty() {
-            return vec![Vec::new()];
-        }
-        let mut all = Vec::new();
-        for first in rest {
-            let others: Vec<_> = rest.iter().copied().filter(|n| n != first).collect();
-            all.extend(orders(&others).into_iter().map(|mut order| {
-                order.insert(0, *first);
-                order
-            }));
-        }
-        all
-    }
-    let world = World::start().await;
-    let trainer = world.trainer().await;
-    world.connect_zoom(&trainer, "app").await;
-    for order in orders(&[STARTED, ENDED, STARTED_AGAIN, ENDED_AGAIN]) {
-        let lesson = Lesson::schedule(&world, &trainer).await;
-        let events = twice(&lesson);
-        for told in 1..=order.len() {
-            lesson.tell(&world, &events[order[told - 1]]).await;
-            let found = status(&world, &trainer, &lesson).await;
-            assert_eq!(found, expected(&order[..told]), "{:?}", &order[..told]);
-        }
-        let shown = lesson.shown(&world, &trainer).await;
-        assert_eq!(shown["actual_started_at"], json!(lesson.at(0)), "{order:?}");
-        assert_eq!(shown["actual_ended_at"], json!(lesson.at(60)), "{order:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shuffled_repeated_and_dropped_events_end_where_the_others_do() {
-    let world = World::start().await;
-    let trainer = world.trainer().await;
-    world.connect_zoom(&trainer, "app").await;
-    for seed in 0..SHUFFLES {
-        let random = Random::seeded(seed);
-        let below = |bound: usize| {
-            let bound = u64::try_from(bound).expect("small");
-            usize::try_from(random.below(bound)).expect("small")
-        };
-        let lesson = Lesson::schedule(&world, &trainer).await;
-        let events = twice(&lesson);
-        let mut told = Vec::new();
-        for n in 0..events.len() {
-            told.extend(std::iter::repeat_n(n, below(3)));
-        }
-        for n in (1..told.len()).rev() {
-            told.swap(n, below(n + 1));
-        }
-        // Some one after another, some at once.
-        let mut rest = &told[..];
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(1 + below(rest.len().min(3)));
-            join_all(now.iter().map(|n| lesson.tell(&world, &events[*n]))).await;
-            rest = later;
-        }
-        let found = status(&world, &trainer, &lesson).await;
-        assert_eq!(found, expected(&told), "seed {seed}: {told:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_class_stays_cancelled_whatever_its_meeting_does() {
     let (world, trainer, lesson) = world_and_lesson().await;
@@ -545,176 +449,4 @@ async fn a_meeting_deleted_at_zoom_is_flagged_and_our_own_deletion_is_not() {
     world.stack.zoom.deliver_due().await;
     let shown = lesson.shown(&world, &trainer).await;
     assert_eq!((&shown["status"], &shown["drift"]), (&json!("cancelled"), &json!([])));
-}
-
-/// The Zoom user of `trainer-1` inside the app's account.
-const ZOOM_USER: &str = "trainer@app.zoom.test";
-
-fn zoom_user_id(world: &World) -> String {
-    let users = world.stack.zoom.snapshot()["users"].clone();
-    let user = users.as_object().expect("users").values().find(|user| user["email"] == ZOOM_USER);
-    user.expect("the user")["id"].as_str().expect("an id").to_owned()
-}
-
-/// What names the Zoom user, in all that is stored.
-async fn naming(world: &World, user: &str) -> Vec<Value> {
-    let all = world.dump().await.into_iter();
-    all.filter(|item| {
-        let text = item.to_string();
-        text.contains(user) || text.contains(ZOOM_USER)
-    })
-    .collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_names_the_zoom_user_who_took_the_app_away() {
-    let (world, trainer, lesson) = world_and_lesson().await;
-    let user = zoom_user_id(&world);
-    // A whole life with every kind of event, and a trainer who had the same Zoom user before.
-    let other = world.other_trainer().await;
-    let (code, state) = world.consent(&other, &format!("decision=allow&user={ZOOM_USER}")).await;
-    world.post(&other, "/v1/zoom/connect", json!({"code": code, "state": state})).await.expect(200);
-    world.advance(SignedDuration::from_secs(1));
-    world.connect_zoom(&trainer, "app").await;
-    let mut body = course_class(26);
-    body["title"] = json!("Geometry");
-    world.put(&trainer, &lesson.path, body).await.expect(200);
-    world.advance(SignedDuration::from_hours(26));
-    world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await.expect(200);
-    lesson.act(&world, "start", json!({"name": "Tara"})).await;
-    let ada = lesson.act(&world, "join", json!({"name": "Ada", "email": "ada@example.test"})).await;
-    lesson
-        .act(&world, "room-move", json!({"participant_uuid": ada["participant_uuid"], "room": "1"}))
-        .await;
-    for action in ["start", "pause", "resume", "stop"] {
-        lesson.act(&world, "recording", json!({"action": action})).await;
-    }
-    world.advance(SignedDuration::from_mins(30));
-    lesson.act(&world, "end", json!({})).await;
-    for action in ["complete", "trash", "recover", "delete"] {
-        world.advance(SignedDuration::from_secs(1));
-        lesson.act(&world, "recording", json!({"action": action})).await;
-    }
-    world.stack.zoom.deliver_due().await;
-    act(&world, "deactivate", json!({"user": ZOOM_USER})).await;
-    let named = naming(&world, &user).await;
-    assert!(named.iter().all(|item| item["sk"] == "CONNECTION"), "{named:?}");
-    assert!(!named.is_empty(), "the search finds what there is");
-
-    act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
-    let refused: Vec<_> = world
-        .stack
-        .zoom
-        .webhooks()
-        .into_iter()
-        .filter(|hook| hook["state"] != "delivered")
-        .collect();
-    assert!(refused.is_empty(), "{refused:?}");
-    assert_eq!(naming(&world, &user).await, Vec::<Value>::new());
-    assert_eq!(world.items("ZOOMUSER#").await, Vec::<Value>::new());
-    let left: Vec<_> = world.items("TRAINER#").await;
-    assert!(left.iter().all(|item| item["refresh_token"] == ""), "{left:?}");
-    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
-    assert_eq!(connection["status"], "not_connected");
-    let connection = world.get(&other, "/v1/zoom/connection").await.expect(200);
-    assert_eq!(
-        (&connection["status"], &connection["zoom_email"]),
-        (&json!("reauth_required"), &Value::Null)
-    );
-    // The class is still the platform's, and what is known of it.
-    assert_eq!(status(&world, &trainer, &lesson).await, "ended");
-    world.delete(&other, "/v1/zoom/connection").await.expect(204);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_or_save_in_flight_does_not_bring_the_tokens_back() {
-    for (operation, stale) in
-        [("token", true), ("create_meeting", false), ("zak", false), ("zak", true)]
-    {
-        let (world, trainer, lesson) = world_and_lesson().await;
-        let user = zoom_user_id(&world);
-        world.advance(SignedDuration::from_mins(26 * 60 - 5));
-        if !stale {
-            // A fresh token, so that only the call itself is under way.
-            world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await.expect(200);
-        }
-        world.fault(Fault { delay_ms: Some(800), ..Fault::new(Zoom, operation, Kind::Late) });
-        let waiting = world.stack.zoom.counts();
-        let save = async {
-            match operation {
-                "zak" => world.post(&trainer, &format!("{}/join", lesson.path), json!({})).await,
-                _ => world.post(&trainer, "/v1/sessions", course_class(50)).await,
-            }
-        };
-        let leave = async {
-            let moved =
-                || world.stack.zoom.counts() != waiting && world.stack.faults.list().is_empty();
-            until("Zoom is being asked", moved).await;
-            act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
-        };
-        let (answer, ()) = futures::join!(save, leave);
-        assert!(answer.status.as_u16() < 500, "{operation}: {}", answer.text);
-        assert_eq!(world.items("TRAINER#").await, Vec::<Value>::new(), "{operation}");
-        assert_eq!(world.items("ZOOMUSER#").await, Vec::<Value>::new(), "{operation}");
-        assert_eq!(naming(&world, &user).await, Vec::<Value>::new(), "{operation}");
-        world
-            .post(&trainer, "/v1/sessions", course_class(60))
-            .await
-            .refused(409, "zoom_not_connected");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_farewell_that_comes_late_does_not_end_a_newer_grant() {
-    let (world, trainer, _) = world_and_lesson().await;
-    world.advance(SignedDuration::from_secs(10));
-    world.fault(Fault::new(Dynamodb, "*", Kind::Error).by("webhook").times(500));
-    act(&world, "deauthorize", json!({"user": ZOOM_USER})).await;
-    world.stack.faults.clear();
-    let farewell = world.stack.zoom.webhooks().last().cloned().expect("a webhook");
-    assert_eq!(farewell["event"], "app_deauthorized");
-    assert_eq!(farewell["state"], "waiting");
-    // They change their mind before Zoom sends it again.
-    world.advance(SignedDuration::from_mins(1));
-    world.connect_zoom(&trainer, "app").await;
-    world.advance(SignedDuration::from_mins(5));
-    world.stack.zoom.deliver_due().await;
-    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
-    assert_eq!(connection["status"], "connected");
-    // So for one who was switched off and on again.
-    let event = json!({"event": "user.deactivated", "event_ts": world.now().as_millisecond() - 7 * 60_000,
-        "payload": {"account_id": connection["account_id"], "object": {"id": zoom_user_id(&world)}}});
-    post(&world, &event.to_string()).await.expect(200);
-    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
-    assert_eq!(connection["status"], "connected");
-    // Another account's user of that id is somebody else.
-    for name in ["app_deauthorized", "user.deactivated"] {
-        let event = json!({"event": name, "event_ts": world.now().as_millisecond(),
-            "payload": {"account_id": "another", "user_id": zoom_user_id(&world), "object": {"id": zoom_user_id(&world)}}});
-        post(&world, &event.to_string()).await.expect(200);
-        let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
-        assert_eq!(connection["status"], "connected", "{name}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deactivated_user_has_to_connect_again_and_is_told_once() {
-    let (world, trainer, lesson) = world_and_lesson().await;
-    act(&world, "knobs", json!({"webhooks": {"duplicate": 3}})).await;
-    // The notice is stored whatever the queue does.
-    world.fault(Fault::new(Sqs, "*", Kind::Error).times(50));
-    act(&world, "deactivate", json!({"user": ZOOM_USER})).await;
-    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
-    assert_eq!(connection["status"], "reauth_required");
-    let notices: Vec<_> = world
-        .due("OUTBOX")
-        .await
-        .into_iter()
-        .filter(|item| item["what"] == "reauth_required")
-        .collect();
-    assert_eq!(notices.len(), 1, "{notices:?}");
-    assert_eq!(notices[0]["trainer_id"], "trainer-1");
-    world.post(&trainer, "/v1/sessions", course_class(50)).await.refused(409, "reauth_required");
-    // What was scheduled is not lost by it.
-    assert_eq!(status(&world, &trainer, &lesson).await, "scheduled");
 }

@@ -1,6 +1,9 @@
 //! Zoom's events. Each is kept first, in one conditional write; that is what is answered for. What follows from it is
 //! worked out after, from all that is known, and may be worked out again.
 
+mod grants;
+mod recordings;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,10 +13,8 @@ use serde_json::Value;
 
 use super::Tools;
 use super::error::Error;
-use crate::crypt::Binding;
 use crate::domain::audience::Audience;
 use crate::domain::change::{Announcement, Turn, What};
-use crate::domain::connection::{Connection, Health};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::occurrence::{self, Sign};
@@ -21,12 +22,11 @@ use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::domain::window::{self, DoorState, Windows};
-use crate::domain::zoom_event::{RecordingFile, Says, ZoomEvent};
+use crate::domain::zoom_event::{Says, ZoomEvent};
 use crate::store::error::CommitError;
-use crate::store::recordings::{self, Recording};
+use crate::store::outbox;
 use crate::store::sessions::{self, Held};
 use crate::store::tx::{Action, Subject};
-use crate::store::{connections, outbox};
 
 /// Tries against other events of the same meeting.
 const ROUNDS: u32 = 8;
@@ -103,7 +103,7 @@ fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
 }
 
 async fn follow(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let Desk { tools, known_live, now, .. } = *desk;
+    let Desk { tools, known_live, .. } = *desk;
     let running = || event.uuid.as_deref().zip(event.meeting);
     match &event.says {
         Says::Started { at } => match running() {
@@ -126,25 +126,11 @@ async fn follow(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
         },
         Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(desk, event).await,
         Says::RecordingCompleted { passcode, files } => {
-            describe(desk, event, passcode.as_deref(), files).await
+            recordings::describe(desk, event, passcode.as_deref(), files).await
         }
-        Says::RecordingIs { state, files } => {
-            let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-            let at = event.at.unwrap_or(now);
-            let id = &held.session.id;
-            let mut places: Vec<_> =
-                files.iter().map(|file| recordings::place(id, file, *state, at)).collect();
-            // Without a list, everything that was recorded of the running is meant, also what is not known of yet.
-            if let (true, Some(running)) = (files.is_empty(), &event.uuid) {
-                places.push(recordings::place_all(id, running, *state, at));
-            }
-            for place in places {
-                unless_later(tools.store.commit_one(place).await)?;
-            }
-            Ok(())
-        }
-        Says::Deauthorized { user } => forget(tools, user, event).await,
-        Says::UserDeactivated { user } => deactivate(tools, user, event, now).await,
+        Says::RecordingIs { state, files } => recordings::place(desk, event, *state, files).await,
+        Says::Deauthorized { user } => grants::forget(tools, user, event).await,
+        Says::UserDeactivated { user } => grants::deactivate(desk, user, event).await,
         Says::Left(_) | Says::Challenge { .. } | Says::Nothing => Ok(()),
     }
 }
@@ -306,151 +292,4 @@ async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
     })
     .await?;
     Ok(())
-}
-
-/// What was refused because something later is known is done.
-fn unless_later(stored: Result<(), CommitError>) -> Result<(), Error> {
-    match stored {
-        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Keeps what Zoom tells of recorded files, and announces the first that there is to watch of them. Where to watch them
-/// must be an https address of Zoom's own.
-async fn describe(
-    desk: &Desk<'_>,
-    event: &ZoomEvent,
-    passcode: Option<&str>,
-    files: &[RecordingFile],
-) -> Result<(), Error> {
-    let Desk { tools, now, .. } = *desk;
-    let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-    let (id, at) = (&held.session.id, event.at.unwrap_or(now));
-    let secrets = tools.secrets.get(now).await?;
-    let keyring = secrets.keyring()?;
-    let recording = |file: &RecordingFile| {
-        let bound = Binding { owner: id.as_str(), field: "recording_passcode" };
-        Recording {
-            file_id: file.id.clone(),
-            file_type: file.file_type.clone(),
-            play_url: file.play_url.clone().filter(|url| is_zooms(url)),
-            passcode: passcode.map(|passcode| keyring.seal(passcode, &bound, &tools.random)),
-            starts_at: file.starts_at,
-            ends_at: file.ends_at,
-            size_bytes: file.size_bytes,
-            running: event.uuid.clone(),
-        }
-    };
-    let recordings: Vec<_> = files.iter().map(recording).collect();
-    let watched = recordings.iter().find(|recording| recording.play_url.is_some());
-    let first = watched.filter(|_| held.session.audience != Audience::Standalone);
-    if let Some(first) = first {
-        announce_recording(desk, event, &held.session, first, at).await?;
-    }
-    for recording in recordings {
-        unless_later(tools.store.commit_one(recordings::describe(id, &recording, at)).await)?;
-    }
-    tracing::info!(event = "recording.described", session_id = %id, files = files.len());
-    Ok(())
-}
-
-/// Keeps a recording and its announcement together, if it is one that nobody knew of. One that is known was announced.
-async fn announce_recording(
-    desk: &Desk<'_>,
-    event: &ZoomEvent,
-    session: &Session,
-    recording: &Recording,
-    at: Timestamp,
-) -> Result<(), Error> {
-    let cause = event.uuid.as_deref().unwrap_or(&recording.file_id);
-    let announcement = Announcement {
-        at: whole_milli(desk.now),
-        what: What::RecordingReady { session: session.id.clone(), turn: Turn::of(cause) },
-    };
-    let actions =
-        vec![recordings::describe_new(&session.id, recording, at), outbox::announce(&announcement)];
-    match desk.tools.store.commit(actions).await {
-        Ok(()) => {
-            desk.tools.nudge(&announcement).await;
-            Ok(())
-        }
-        Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_zooms(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let zooms = ["zoom.us", "zoomgov.com"]
-        .iter()
-        .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
-    url.scheme() == "https" && zooms
-}
-
-/// Erases the grant of a Zoom user who took it back, and what names them. A refresh or a save under way finds nothing
-/// to write over: both are bound to the version that they read.
-async fn forget(tools: &Tools, user: &str, event: &ZoomEvent) -> Result<(), Error> {
-    for _ in 0..ROUNDS {
-        let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-        let pointer = connections::forget_zoom_user(user, &trainer);
-        let Some(connection) = tools.store.connection(&trainer).await? else {
-            match tools.store.commit_one(pointer).await {
-                Ok(()) => return Ok(()),
-                Err(CommitError::Refused(_)) => continue,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        if !is_about(event, user, &connection) {
-            return Ok(());
-        }
-        let actions = vec![connections::delete(&connection), pointer];
-        match tools.store.commit(actions).await {
-            Ok(()) => {
-                tracing::info!(event = "zoom.deauthorized");
-                return Ok(());
-            }
-            Err(CommitError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Error::busy("the connection keeps changing"))
-}
-
-/// Whether an event about a Zoom user is about this grant: one that was given after it happened is not meant, however
-/// late the event, or its repetition, comes.
-fn is_about(event: &ZoomEvent, user: &str, connection: &Connection) -> bool {
-    connection.zoom_user.id == user
-        && event.account.as_ref().is_none_or(|account| *account == connection.zoom_user.account_id)
-        && event.at.is_none_or(|at| at >= connection.connected_at)
-}
-
-/// A Zoom user whom their account switched off: the trainer has to connect another, and is told so.
-async fn deactivate(
-    tools: &Tools,
-    user: &str,
-    event: &ZoomEvent,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-    let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
-    if !is_about(event, user, &connection) || connection.health == Health::ReauthRequired {
-        return Ok(());
-    }
-    let notice = Announcement {
-        at: whole_milli(now),
-        what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
-    };
-    let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
-    match tools.store.commit(actions).await {
-        Ok(()) => {
-            tracing::warn!(event = "zoom.user_deactivated");
-            tools.nudge(&notice).await;
-            Ok(())
-        }
-        // A newer grant is there; this event is not about it.
-        Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

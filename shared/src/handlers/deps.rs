@@ -53,7 +53,7 @@ impl Base {
     }
 
     pub(super) fn outbox(&self) -> Result<Outbox, ConfigError> {
-        Outbox::new(self.aws.sqs(), &self.env)
+        Outbox::new(self.aws.sqs(), &self.env, self.random.clone())
     }
 
     pub(super) fn ses(&self, brand: &Brand) -> Ses {

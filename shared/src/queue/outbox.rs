@@ -1,6 +1,5 @@
 //! The receiving end: messages come and go ten at a time, and each is answered for singly.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{
@@ -15,6 +14,7 @@ use serde_json::Value;
 
 use crate::config::{ConfigError, Env, names};
 use crate::domain::mailing::Mail;
+use crate::random::Random;
 
 /// SQS: messages in one request.
 const BATCH: usize = 10;
@@ -22,6 +22,8 @@ const BATCH: usize = 10;
 const BATCHES_AT_ONCE: usize = 5;
 /// How often a batch is tried of which SQS took only a part.
 const ROUNDS: usize = 3;
+/// The pause before the rest of a batch is tried again, with as much again of jitter.
+const PAUSE_MS: u64 = 50;
 /// SQS: a message may stay hidden for twelve hours from when it was received; a few minutes of them have passed.
 const LONGEST_DELAY: Duration = Duration::from_secs(12 * 60 * 60 - 10 * 60);
 
@@ -39,10 +41,6 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     move |error| QueueError { operation, source: Box::new(error) }
-}
-
-fn in_part(operation: &'static str, left: usize) -> QueueError {
-    QueueError { operation, source: format!("{left} entries were not taken").into() }
 }
 
 /// What a message says.
@@ -114,14 +112,20 @@ pub struct Outbox {
     client: aws_sdk_sqs::Client,
     url: String,
     dead_letter_url: String,
+    random: Random,
 }
 
 impl Outbox {
-    pub fn new(client: aws_sdk_sqs::Client, env: &Env) -> Result<Self, ConfigError> {
+    pub fn new(
+        client: aws_sdk_sqs::Client,
+        env: &Env,
+        random: Random,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             client,
             url: env.required(names::OUTBOX_QUEUE_URL)?,
             dead_letter_url: env.required(names::OUTBOX_DLQ_URL)?,
+            random,
         })
     }
 
@@ -151,23 +155,17 @@ impl Outbox {
 
     async fn send_batch(&self, texts: &[String]) -> Result<(), QueueError> {
         const OPERATION: &str = "SendMessageBatch";
-        let mut left = numbered(texts.iter().map(String::as_str));
-        for _ in 0..ROUNDS {
-            let entries = left.iter().map(|(id, text)| {
-                SendMessageBatchRequestEntry::builder().id(id).message_body(*text).build()
+        self.in_rounds(OPERATION, texts, |left| async move {
+            let entries = left.into_iter().map(|(id, text)| {
+                SendMessageBatchRequestEntry::builder().id(id).message_body(text).build()
             });
-            let entries = entries.collect::<Result<Vec<_>, _>>().map_err(failed(OPERATION))?;
-            let answer = self.client.send_message_batch().queue_url(&self.url);
-            let answer = answer.set_entries(Some(entries)).send().await;
-            // A batch succeeds with entries that failed.
-            for entry in answer.map_err(failed(OPERATION))?.successful {
-                left.remove(&entry.id);
-            }
-            if left.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(in_part(OPERATION, left.len()))
+            let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
+            let batch = self.client.send_message_batch().queue_url(&self.url);
+            let answer =
+                batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
+            Ok(answer.successful.into_iter().map(|entry| entry.id).collect())
+        })
+        .await
     }
 
     /// Takes messages off the queue.
@@ -178,22 +176,18 @@ impl Outbox {
 
     async fn delete_batch(&self, messages: &[&Received]) -> Result<(), QueueError> {
         const OPERATION: &str = "DeleteMessageBatch";
-        let mut left = numbered(messages.iter().map(|message| message.receipt.as_str()));
-        for _ in 0..ROUNDS {
-            let entries = left.iter().map(|(id, receipt)| {
-                DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(*receipt).build()
+        self.in_rounds(OPERATION, messages, |left| async move {
+            let entries = left.into_iter().map(|(id, message)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(id);
+                entry.receipt_handle(&message.receipt).build()
             });
-            let entries = entries.collect::<Result<Vec<_>, _>>().map_err(failed(OPERATION))?;
-            let answer = self.client.delete_message_batch().queue_url(&self.url);
-            let answer = answer.set_entries(Some(entries)).send().await;
-            for entry in answer.map_err(failed(OPERATION))?.successful {
-                left.remove(&entry.id);
-            }
-            if left.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(in_part(OPERATION, left.len()))
+            let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
+            let batch = self.client.delete_message_batch().queue_url(&self.url);
+            let answer =
+                batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
+            Ok(answer.successful.into_iter().map(|entry| entry.id).collect())
+        })
+        .await
     }
 
     /// Has messages come again after so long, each after its own time.
@@ -204,26 +198,46 @@ impl Outbox {
 
     async fn delay_batch(&self, messages: &[(&Received, Duration)]) -> Result<(), QueueError> {
         const OPERATION: &str = "ChangeMessageVisibilityBatch";
-        let mut left = numbered(messages.iter());
-        for _ in 0..ROUNDS {
-            let entries = left.iter().map(|(id, (message, delay))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(id)
-                    .receipt_handle(&message.receipt)
-                    .visibility_timeout(seconds(*delay))
-                    .build()
+        self.in_rounds(OPERATION, messages, |left| async move {
+            let entries = left.into_iter().map(|(id, (message, delay))| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id);
+                entry.receipt_handle(&message.receipt).visibility_timeout(seconds(*delay)).build()
             });
-            let entries = entries.collect::<Result<Vec<_>, _>>().map_err(failed(OPERATION))?;
-            let answer = self.client.change_message_visibility_batch().queue_url(&self.url);
-            let answer = answer.set_entries(Some(entries)).send().await;
-            for entry in answer.map_err(failed(OPERATION))?.successful {
-                left.remove(&entry.id);
+            let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
+            let batch = self.client.change_message_visibility_batch().queue_url(&self.url);
+            let answer =
+                batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
+            Ok(answer.successful.into_iter().map(|entry| entry.id).collect())
+        })
+        .await
+    }
+
+    /// Asks until every entry was taken: a batch succeeds with entries that failed. `ask` answers the ids of those
+    /// that were.
+    async fn in_rounds<'a, T, F>(
+        &self,
+        operation: &'static str,
+        entries: &'a [T],
+        ask: impl Fn(Vec<(String, &'a T)>) -> F,
+    ) -> Result<(), QueueError>
+    where
+        F: Future<Output = Result<Vec<String>, QueueError>>,
+    {
+        let numbered = entries.iter().enumerate();
+        let mut left: Vec<_> = numbered.map(|(n, entry)| (n.to_string(), entry)).collect();
+        for round in 0..ROUNDS {
+            if round > 0 {
+                let pause = PAUSE_MS + self.random.below(PAUSE_MS);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
             }
+            let taken = ask(left.clone()).await?;
+            left.retain(|(id, _)| !taken.contains(id));
             if left.is_empty() {
                 return Ok(());
             }
         }
-        Err(in_part(OPERATION, left.len()))
+        let why = format!("{} entries were not taken", left.len());
+        Err(QueueError { operation, source: why.into() })
     }
 
     /// Sets a mail aside, with why. Brought back, it begins anew.
@@ -247,11 +261,6 @@ impl Outbox {
 async fn all(batches: Vec<BoxFuture<'_, Result<(), QueueError>>>) -> Result<(), QueueError> {
     stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect::<Vec<()>>().await?;
     Ok(())
-}
-
-/// The entries of a batch by the ids that its answer names them by.
-fn numbered<T>(entries: impl Iterator<Item = T>) -> HashMap<String, T> {
-    entries.enumerate().map(|(n, entry)| (n.to_string(), entry)).collect()
 }
 
 fn seconds(delay: Duration) -> i32 {

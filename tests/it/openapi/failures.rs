@@ -9,7 +9,8 @@ use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 use shared::handlers::{ROUTES, Route};
 
-use super::{Described, Spec};
+use super::Spec;
+use super::answers::Described;
 use crate::look::with;
 use crate::world::{Answer, World, class, course_class};
 

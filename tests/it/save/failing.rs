@@ -1,0 +1,154 @@
+//! A class that is scheduled while Zoom, the table or the function fails: there is one with one meeting, or neither.
+
+use local::calls::Service;
+use local::faults::{Fault, Kind};
+use serde_json::{Value, json};
+
+use super::{exactly_one, nothing_came_of_it, pasted, ready};
+use crate::look::with;
+use crate::world::class;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_zoom_fails_nothing_is_half_done() {
+    let (world, trainer) = ready().await;
+    let unknown = [
+        Fault::new(Service::Zoom, "create_meeting", Kind::Error),
+        Fault::new(Service::Zoom, "create_meeting", Kind::Html),
+        Fault { status: Some(200), ..Fault::new(Service::Zoom, "create_meeting", Kind::Html) },
+    ];
+    for fault in unknown {
+        world.fault(fault);
+        let problem = world.create(&trainer, &class(26)).await.refused(502, "zoom_unavailable");
+        assert!(!problem["detail"].as_str().unwrap_or_default().contains("html"), "{problem}");
+        // Whether Zoom has made it is not known; the sweep looks, and gives the month's place back.
+        assert_eq!(world.sweep_later().await["left"], 0);
+        nothing_came_of_it(&world, &trainer).await;
+        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    }
+    // A 401 leads to one refresh and one retry; what Zoom refuses is not tried again.
+    world.fault(Fault::new(Service::Zoom, "create_meeting", Kind::Unauthorized).times(2));
+    world.create(&trainer, &class(26)).await.refused(409, "reauth_required");
+    world.fault(Fault {
+        status: Some(400),
+        ..Fault::new(Service::Zoom, "create_meeting", Kind::Error)
+    });
+    world.create(&trainer, &class(26)).await.refused(502, "zoom_rejected");
+    nothing_came_of_it(&world, &trainer).await;
+    world.zoom_fails("create_meeting", Kind::Unauthorized);
+    world.create(&trainer, &class(26)).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zoom_that_hangs_is_given_up_within_the_functions_time() {
+    let (world, trainer) = ready().await;
+    world.zoom_fails("create_meeting", Kind::Timeout);
+    world.create(&trainer, &class(26)).await.refused(502, "zoom_unavailable");
+    world.sweep_later().await;
+    nothing_came_of_it(&world, &trainer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_whose_answer_was_lost_is_found_by_its_mark() {
+    for kind in [Kind::Lost, Kind::Half] {
+        let (world, trainer) = ready().await;
+        // The class of somebody else has the same title and start; its mark is another one.
+        world.create(&trainer, &class(26)).await.expect(201);
+        world.zoom_fails("create_meeting", kind);
+        let long = with(class(26), json!({"description": "é".repeat(2000)}));
+        let made = world.create(&trainer, &long).await.expect(201);
+        assert_eq!(world.stack.zoom.meetings().len(), 2, "{kind:?}");
+        assert_eq!(world.asked_of_zoom("session-save", "create_meeting"), 2, "no blind retry");
+        let meeting = world.meeting_of(&made);
+        assert_eq!(made["meeting"]["passcode"], meeting["password"]);
+        assert_eq!(meeting["status"], "waiting");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_meeting_that_could_not_be_looked_up_is_adopted_by_the_retry() {
+    let (world, trainer) = ready().await;
+    world.zoom_fails("create_meeting", Kind::Lost);
+    world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
+    world.create_with_key(&trainer, "k", &class(26)).await.refused(502, "zoom_unavailable");
+    assert_eq!(world.meetings().len(), 1, "it is there and nobody knows");
+    // Another body under the key is refused while the first is unsettled, too.
+    let other = with(class(26), json!({"title": "Geometry"}));
+    for body in [&other, &pasted()] {
+        world.create_with_key(&trainer, "k", body).await.refused(422, "idempotency_key_reused");
+    }
+    // At once: whoever gave up has said so, and nobody waits for them.
+    world.create_with_key(&trainer, "k", &class(26)).await.expect(201);
+    exactly_one(&world, &trainer).await;
+    assert_eq!(world.asked_of_zoom("session-save", "create_meeting"), 1);
+    assert_eq!(world.sweep_later().await["left"], 0);
+    exactly_one(&world, &trainer).await;
+    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_meeting_that_nobody_asks_for_again_is_deleted_by_the_sweep() {
+    let (world, trainer) = ready().await;
+    world.zoom_fails("create_meeting", Kind::Lost);
+    world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
+    world.create_with_key(&trainer, "k", &class(26)).await.refused(502, "zoom_unavailable");
+    let report = world.sweep().await;
+    assert_eq!(report["due"], 0, "the attempt has its time first");
+    let report = world.sweep_later().await;
+    assert_eq!((&report["repaired"], &report["left"]), (&json!(1), &json!(0)));
+    nothing_came_of_it(&world, &trainer).await;
+    world.create_with_key(&trainer, "k", &class(26)).await.expect(201);
+    exactly_one(&world, &trainer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_that_cannot_be_stored_takes_its_meeting_with_it() {
+    for (kind, times) in
+        [(Kind::Error, 3), (Kind::Throttle, 3), (Kind::Conflict, 5), (Kind::Unauthorized, 1)]
+    {
+        let (world, trainer) = ready().await;
+        world.commit_fails(kind, times);
+        let answer = world.create_with_key(&trainer, "k", &class(26)).await;
+        let status = answer.status.as_u16();
+        assert!(status == 503 || status == 500, "{kind:?}: {status}");
+        assert_eq!(world.stack.zoom.meetings().len(), 1, "{kind:?}: it had been made");
+        nothing_came_of_it(&world, &trainer).await;
+        world.create_with_key(&trainer, "k", &class(26)).await.expect(201);
+        assert_eq!(world.sweep_later().await["left"], 0);
+        exactly_one(&world, &trainer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_meets_others_or_is_throttled_once_goes_through() {
+    for (kind, times) in
+        [(Kind::Error, 2), (Kind::Throttle, 2), (Kind::Conflict, 4), (Kind::Lost, 1)]
+    {
+        let (world, trainer) = ready().await;
+        world.commit_fails(kind, times);
+        world.create(&trainer, &class(26)).await.expect(201);
+        exactly_one(&world, &trainer).await;
+        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_that_was_stored_though_the_answer_was_lost_keeps_its_meeting() {
+    let (world, trainer) = ready().await;
+    // All three attempts of the SDK are made; the first is the one that counts.
+    world.commit_fails(Kind::Lost, 3);
+    let made = world.create(&trainer, &class(26)).await.expect(201);
+    assert_eq!(world.meeting_of(&made)["status"], "waiting");
+    exactly_one(&world, &trainer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_died_after_zoom_had_made_the_meeting_leaves_none_behind() {
+    let (world, trainer) = ready().await;
+    // From the commit on DynamoDB is gone for this function, as it is for a process that has ended.
+    world.commit_fails(Kind::Error, 100);
+    world.create_with_key(&trainer, "k", &class(26)).await.refused(503, "unavailable");
+    assert_eq!(world.meetings().len(), 1);
+    world.stack.faults.clear();
+    world.sweep_later().await;
+    nothing_came_of_it(&world, &trainer).await;
+}
