@@ -130,6 +130,8 @@ fn every_schedule_runs_its_function_and_none_more() {
             declared.insert((name.clone(), minutes));
             let timeout = function.property("Timeout").as_u64().expect("a time-out");
             assert!(timeout < 60 * minutes, "two runs of {name} may overlap");
+            // As the function is, so that two deployments fit into one region.
+            assert_eq!(&schedule["Name"], function.property("FunctionName"));
         }
     }
     let coded: BTreeSet<_> = SCHEDULES
@@ -137,6 +139,70 @@ fn every_schedule_runs_its_function_and_none_more() {
         .map(|schedule| (schedule.function.to_owned(), u64::from(schedule.every_minutes)))
         .collect();
     assert_eq!(declared, coded);
+}
+
+/// What everybody in a class asks for when its door opens, and what while it is polled: by which parameters each is
+/// limited.
+const CROWDS: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "JoinThrottle",
+        &[
+            ("GET", "/v1/me/sessions"),
+            ("GET", "/v1/me/notifications"),
+            ("GET", "/v1/sessions/{id}"),
+            ("POST", "/v1/sessions/{id}/join"),
+        ],
+    ),
+    (
+        "PollThrottle",
+        &[("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote"), ("GET", "/v1/sessions/{id}/polls")],
+    ),
+];
+
+/// API Gateway refuses a deployment that limits a route which is not there, and the limit of all the others would keep a
+/// large class out.
+#[test]
+fn what_a_whole_class_does_at_once_has_limits_of_its_own() {
+    const CLASS: u64 = 10_000;
+    let template = template();
+    let settings = template.resource("HttpApi").expect("the API").property("RouteSettings");
+    let mut limited = BTreeMap::new();
+    for (parameter, routes) in CROWDS {
+        let limit = |kind: &str| json!({ "Ref": format!("{parameter}{kind}") });
+        let limits =
+            json!({ "ThrottlingRateLimit": limit("Rate"), "ThrottlingBurstLimit": limit("Burst") });
+        for (method, path) in routes {
+            assert!(ROUTES.iter().any(|route| (route.method, route.path) == (*method, *path)));
+            limited.insert(format!("{method} {path}"), limits.clone());
+        }
+        let default = |kind: &str| {
+            let default = &template.root()["Parameters"][format!("{parameter}{kind}")]["Default"];
+            default.as_u64().expect("a number")
+        };
+        assert!(default("Burst") + 60 * default("Rate") >= CLASS, "{parameter}: within a minute");
+    }
+    assert_eq!(settings, &json!(limited));
+}
+
+/// Lambda keeps 100 of an account's concurrent executions from being reserved, and a new account has 10 in all.
+#[test]
+fn a_new_account_need_not_reserve_what_it_does_not_have() {
+    let template = template();
+    for (name, function) in deployed(&template) {
+        let reserved = function.property("ReservedConcurrentExecutions");
+        if reserved.is_null() {
+            continue;
+        }
+        let [condition, parameter, otherwise] = &list(&reserved["Fn::If"])[..] else {
+            panic!("{name} always reserves {reserved}");
+        };
+        assert_eq!(target(otherwise), Some("AWS::NoValue"), "{name}");
+        let parameter = target(parameter).expect("a parameter");
+        assert_eq!(template.root()["Parameters"][parameter]["Default"], 0, "{name}");
+        let asked = &template.root()["Conditions"][condition.as_str().expect("a condition")];
+        let none = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, 0] }] });
+        assert_eq!(asked, &none, "{name}");
+    }
 }
 
 #[test]
@@ -416,8 +482,8 @@ fn every_log_ends_some_day() {
     }
 }
 
-/// What `samconfig.toml` sets for a deployment, by parameter.
-fn overrides(environment: &str) -> BTreeMap<String, String> {
+/// What the lines of `samconfig.toml` that begin so set for a deployment, by parameter.
+fn overrides(environment: &str, begin: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(root().join("samconfig.toml")).expect("samconfig.toml");
     let header = format!("[{environment}.deploy.parameters]\n");
     let section =
@@ -425,8 +491,14 @@ fn overrides(environment: &str) -> BTreeMap<String, String> {
     let list = section.split_once("parameter_overrides = [").expect("a list").1;
     let lines = list.lines().map_while(|line| if line == "]" { None } else { Some(line.trim()) });
     lines
-        .filter_map(|line| line.strip_prefix('"')?.strip_suffix("\",")?.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .filter_map(|line| line.strip_prefix(begin)?.strip_suffix("\",")?.split_once('='))
+        .map(|(name, value)| {
+            let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+            // SAM reads a value to its first blank, and takes none that is empty.
+            let whole = !value.is_empty() && (quoted.is_some() || !value.contains(' '));
+            assert!(whole, "SAM does not read {name}={value}");
+            (name.to_owned(), quoted.unwrap_or(value).to_owned())
+        })
         .collect()
 }
 
@@ -447,14 +519,15 @@ fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
         assert!(patterned, "{name} takes any text");
     }
     for environment in ["dev", "prod"] {
-        let set = overrides(environment);
+        let set = overrides(environment, "\"");
         for (name, parameter) in parameters {
             assert!(
                 set.contains_key(name) || parameter.get("Default").is_some(),
                 "{environment} does not set {name}"
             );
         }
-        for (name, value) in set {
+        let offered = overrides(environment, "# \"");
+        for (name, value) in set.into_iter().chain(offered) {
             let parameter = parameters.get(&name);
             let parameter = parameter.unwrap_or_else(|| panic!("{environment} sets {name}"));
             let values = if parameter["Type"] == "CommaDelimitedList" {

@@ -70,12 +70,7 @@ fn every_function_is_watched_and_none_that_is_not_there() {
     let watching = read("infra/watching.yaml");
     let all: BTreeSet<String> =
         functions().iter().map(|name| format!("${{Deployment}}-{name}")).collect();
-    // One that runs alone is throttled when its runs overlap, and the next run does what that one left.
-    let alone = |name: &String| name.ends_with("-outbox-sweep");
-    for (metric, expected) in [
-        ("Errors", all.clone()),
-        ("Throttles", all.iter().filter(|name| !alone(name)).cloned().collect()),
-    ] {
+    for metric in ["Errors", "Throttles"] {
         let mut watched = Vec::new();
         for alarm in alarms(&watching) {
             if alarm.property("MetricName") == metric {
@@ -93,7 +88,7 @@ fn every_function_is_watched_and_none_that_is_not_there() {
         let once: BTreeSet<String> = watched.iter().cloned().collect();
         assert_eq!(once.len(), watched.len(), "a function's {metric} are watched twice");
         assert_eq!(
-            once, expected,
+            once, all,
             "whose {metric} infra/watching.yaml watches, and which functions there are"
         );
     }
