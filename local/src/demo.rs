@@ -23,6 +23,7 @@ pub async fn play() -> ExitCode {
     let options = Options {
         port: 0,
         data_dir: None,
+        settings: Vec::new(),
         cloud_only: false,
         console_dir: None,
         clock: Clock::running(),

@@ -47,8 +47,8 @@ pub struct Functions {
 }
 
 impl Functions {
-    pub fn new(
-        environment: &[(&'static str, String)],
+    pub fn new<N: AsRef<str>>(
+        environment: &[(N, String)],
         clock: &Clock,
         random: &Random,
     ) -> Arc<Self> {
@@ -135,16 +135,17 @@ impl Functions {
     }
 }
 
-struct Making<'a> {
-    environment: &'a [(&'static str, String)],
+struct Making<'a, N> {
+    environment: &'a [(N, String)],
     clock: &'a Clock,
     random: &'a Random,
 }
 
-impl Making<'_> {
+impl<N: AsRef<str>> Making<'_, N> {
     fn function<D: Deps>(&self, name: &str) -> Function<D> {
         let own = [(names::AWS_LAMBDA_FUNCTION_NAME, name.to_owned())];
-        let environment = self.environment.iter().cloned().chain(own);
+        let given = self.environment.iter().map(|(name, value)| (name.as_ref(), value.clone()));
+        let environment = given.chain(own);
         Function::new(&Env::from_pairs(environment), self.clock.clone(), self.random)
     }
 }

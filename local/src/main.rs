@@ -11,8 +11,9 @@ use shared::config::Env;
 use shared::random::Random;
 
 const USAGE: &str = "\
-cargo local [--port N] [--data DIR] [--cloud-only] [--console DIR]
-    Starts everything on http://localhost:4000 (--port), in memory unless --data names a directory.
+cargo local [--port N] [--data DIR] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
+    Starts everything on http://localhost:4000 (--port), in memory unless --data names a directory. With --set the
+    functions are given another value of a variable, or none where the value is empty: --set MAIL_PROVIDER=zeptomail.
     With --cloud-only the functions are left out, for cargo-lambda or SAM to run them. With --console the console's
     files are read from a directory at each request, to work on them.
 cargo local demo
@@ -35,6 +36,7 @@ enum Command {
 struct Serving {
     port: u16,
     data_dir: Option<PathBuf>,
+    settings: Vec<(String, String)>,
     cloud_only: bool,
     console_dir: Option<PathBuf>,
 }
@@ -42,8 +44,13 @@ struct Serving {
 /// What the command line asks for; nothing when it asks how to.
 fn command() -> Result<Option<Command>, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
-    let mut serving =
-        Serving { port: DEFAULT_PORT, data_dir: None, cloud_only: false, console_dir: None };
+    let mut serving = Serving {
+        port: DEFAULT_PORT,
+        data_dir: None,
+        settings: Vec::new(),
+        cloud_only: false,
+        console_dir: None,
+    };
     let mut signing = sign::Request::default();
     let mut word = String::new();
     let mut parser = lexopt::Parser::from_env();
@@ -52,6 +59,7 @@ fn command() -> Result<Option<Command>, lexopt::Error> {
             (_, Arg::Long("help") | Arg::Short('h')) => return Ok(None),
             ("", Arg::Long("port")) => serving.port = parser.value()?.parse()?,
             ("", Arg::Long("data")) => serving.data_dir = Some(PathBuf::from(parser.value()?)),
+            ("", Arg::Long("set")) => serving.settings.push(parser.value()?.parse_with(setting)?),
             ("", Arg::Long("cloud-only")) => serving.cloud_only = true,
             ("", Arg::Long("console")) => {
                 serving.console_dir = Some(PathBuf::from(parser.value()?));
@@ -70,6 +78,12 @@ fn command() -> Result<Option<Command>, lexopt::Error> {
         "sign" => Command::Sign(signing),
         _ => Command::Serve(serving),
     }))
+}
+
+/// A variable and its value, as a shell writes them.
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[tokio::main]
@@ -95,6 +109,7 @@ async fn serve(arguments: Serving) -> ExitCode {
     let options = Options {
         port: arguments.port,
         data_dir: arguments.data_dir,
+        settings: arguments.settings,
         cloud_only: arguments.cloud_only,
         console_dir: arguments.console_dir,
         clock: Clock::running(),

@@ -1,8 +1,12 @@
 //! The configuration of the local stack: the contract's names, with values that are made up and fixed, so that anyone
 //! can sign a webhook or check a signature.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use shared::config::names;
+
+use crate::template::{Template, TemplateError};
 
 /// The secret's name in Secrets Manager.
 pub const SECRET_ID: &str = "live-classes/config";
@@ -51,6 +55,32 @@ pub fn environment(
     ]
 }
 
+/// A variable that no function would read: most likely a slip, which must not look as if it had worked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownSetting {
+    #[error("no function reads a variable {0}")]
+    Name(String),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// The environment with these values instead, or beside.
+pub fn changed(
+    environment: Vec<(&'static str, String)>,
+    changes: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, UnknownSetting> {
+    let template = Template::parse(crate::stack::TEMPLATE)?;
+    let mut changed: BTreeMap<String, String> =
+        environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    for (name, value) in changes {
+        if !changed.contains_key(&name) && !template.variables().any(|known| known == name) {
+            return Err(UnknownSetting::Name(name));
+        }
+        changed.insert(name, value);
+    }
+    Ok(changed.into_iter().collect())
+}
+
 /// The contract's one secret.
 pub fn secrets() -> Value {
     json!({
@@ -66,4 +96,29 @@ pub fn secrets() -> Value {
         },
         "zeptomail_token": ZEPTOMAIL_TOKEN,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> Result<Vec<(String, String)>, UnknownSetting> {
+        changed(environment("base", "queue", "dead"), vec![(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_setting_takes_the_place_of_ours_or_stands_beside_them() {
+        let mine = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let changed = with(names::MAIL_PROVIDER, "zeptomail").unwrap();
+        assert!(changed.contains(&mine(names::MAIL_PROVIDER, "zeptomail")));
+        assert_eq!(changed.len(), environment("base", "queue", "dead").len());
+        assert!(with(names::JOIN_MODE, "link").unwrap().contains(&mine(names::JOIN_MODE, "link")));
+    }
+
+    /// A name that was misspelt would change nothing, and whoever tried something out would believe that they had.
+    #[test]
+    fn a_setting_that_no_function_reads_is_refused() {
+        let refused = with("MAIL_PROVDER", "zeptomail").unwrap_err();
+        assert_eq!(refused.to_string(), "no function reads a variable MAIL_PROVDER");
+    }
 }

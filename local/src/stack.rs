@@ -41,6 +41,8 @@ pub struct Options {
     /// 0 takes a free one.
     pub port: u16,
     pub data_dir: Option<PathBuf>,
+    /// Variables of the functions with another value than `settings::environment` says, or with none.
+    pub settings: Vec<(String, String)>,
     /// Whether the functions are left out, to be run by other tools against this stack.
     pub cloud_only: bool,
     /// Where the console's files are read from, to work on them; the binary's own without it.
@@ -55,6 +57,8 @@ pub enum StackError {
     Port { port: u16, source: std::io::Error },
     #[error("the data directory cannot be used: {0}")]
     Data(#[from] std::io::Error),
+    #[error(transparent)]
+    Setting(#[from] settings::UnknownSetting),
     #[error("the AWS services did not start: {0}")]
     Aws(#[from] crate::aws::StartError),
     #[error(transparent)]
@@ -98,7 +102,8 @@ impl Drop for Stack {
 impl Stack {
     /// Starts a stack and serves it.
     pub async fn start(options: Options) -> Result<Self, StackError> {
-        let Options { port, data_dir, cloud_only, console_dir, clock, random } = options;
+        let Options { port, data_dir, settings: changes, cloud_only, console_dir, clock, random } =
+            options;
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .map_err(|source| StackError::Port { port, source })?;
@@ -120,6 +125,7 @@ impl Stack {
             &queue("OutboxQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
+        let environment = settings::changed(environment, changes)?;
 
         let planted = data_dir.as_ref().map(|dir| dir.join("planted"));
         let fresh = planted.as_ref().is_none_or(|file| !file.exists());
@@ -277,7 +283,7 @@ fn zoom_config(base_url: &str) -> ZoomConfig {
 /// What only a local stack has.
 #[derive(Clone)]
 struct Local {
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
     issuer: Issuer,
     clock: Clock,
     schedules: Schedules,
@@ -357,7 +363,7 @@ async fn config(State(local): State<Local>) -> Json<Value> {
     let environment: serde_json::Map<_, _> = local
         .environment
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
         .collect();
     Json(json!({"environment": environment, "secrets": settings::secrets()}))
 }

@@ -78,6 +78,19 @@ impl Template {
         self.resources().filter(move |resource| resource.kind == kind)
     }
 
+    /// The names of all variables that functions are given.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let all = &self.root["Globals"]["Function"];
+        let own = self.of_type("AWS::Serverless::Function").map(|function| function.properties());
+        [all].into_iter().chain(own).flat_map(|function| {
+            function["Environment"]["Variables"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.as_str())
+        })
+    }
+
     /// The resource with this logical id.
     pub fn resource(&self, id: &str) -> Option<Resource<'_>> {
         self.resources().find(|resource| resource.id == id)

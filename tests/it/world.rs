@@ -67,6 +67,7 @@ impl World {
         let options = Options {
             port: 0,
             data_dir: None,
+            settings: Vec::new(),
             cloud_only: false,
             console_dir: None,
             clock,

@@ -51,6 +51,7 @@ impl Scene {
         let options = Options {
             port: 0,
             data_dir: None,
+            settings: Vec::new(),
             console_dir: None,
             cloud_only: false,
             clock: Clock::System,
