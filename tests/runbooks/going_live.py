@@ -45,7 +45,7 @@ def the_kill_switch(t):
     t.paste(1)
     sweep = f"{STACK_NAME}-outbox-sweep"
     t.holds("mail is stopped", "TooManyRequests" in t.aws.refused("lambda", "invoke", "--function-name", sweep, "/dev/null"))
-    t.aws.ask("lambda", "put-function-concurrency", "--function-name", sweep, "--reserved-concurrent-executions", 1)
+    t.paste(2)
     t.aws.ask("lambda", "invoke", "--function-name", sweep, "/dev/null")
 
 
