@@ -54,7 +54,7 @@ impl World {
         items(&self.dump().await, partition)
     }
 
-    /// What is due of one queue: `REMINDER`, `REPAIR` or `OUTBOX`.
+    /// What is due of one queue: `REMINDER`, `REPAIR`, `OUTBOX` or `ARCHIVE`.
     pub(crate) async fn due(&self, queue: &str) -> Vec<Value> {
         due(&self.dump().await, queue)
     }
@@ -181,11 +181,11 @@ pub(crate) fn items(dump: &[Value], partition: &str) -> Vec<Value> {
 
 pub(crate) fn due(dump: &[Value], queue: &str) -> Vec<Value> {
     let mut due = match queue {
-        "OUTBOX" => items(dump, "DUE#OUTBOX"),
+        "OUTBOX" | "ARCHIVE" => items(dump, &format!("DUE#{queue}")),
         // Reminders and repairs lie together, sorted by time.
         _ => items(dump, "DUE#WORK"),
     };
-    due.retain(|item| queue == "OUTBOX" || item["work"] == queue.to_lowercase());
+    due.retain(|item| item["work"].is_null() || item["work"] == queue.to_lowercase());
     due.sort_by_key(|item| item["sk"].as_str().unwrap_or_default().to_owned());
     due
 }

@@ -233,8 +233,7 @@ async fn when_the_start_was_lost_the_earliest_join_stands_for_it_whichever_comes
 async fn what_says_nothing_to_us_is_kept_once_and_changes_nothing_else() {
     let (world, trainer, lesson) = world_and_lesson().await;
     let timeline = format!("{}/timeline", lesson.path);
-    let before =
-        (lesson.shown(&world, &trainer).await, world.get(&trainer, &timeline).await.expect(200));
+    let before = (lesson.shown(&world, &trainer).await, world.listed(&trainer, &timeline).await);
     let class_items = world.items("SESSION#").await;
     let at = lesson.at(0);
     let other = |mut event: Value| {
@@ -294,8 +293,7 @@ async fn what_says_nothing_to_us_is_kept_once_and_changes_nothing_else() {
 
     // A deauthorisation names somebody, so it is not kept.
     assert_eq!(kept(&world).await.len(), bodies.len() - 1 + 1);
-    let after =
-        (lesson.shown(&world, &trainer).await, world.get(&trainer, &timeline).await.expect(200));
+    let after = (lesson.shown(&world, &trainer).await, world.listed(&trainer, &timeline).await);
     assert_eq!(after, before);
     assert_eq!(world.items("SESSION#").await, class_items);
     assert_eq!(world.stack.usage.service_totals("webhook", Zoom).calls, 0);

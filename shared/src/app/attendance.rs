@@ -1,25 +1,24 @@
 //! `attendance`: the report, what is decided of it by hand, and the trail of those decisions.
 
-use futures::try_join;
+pub mod record;
+
+use futures::future;
 use jiff::Timestamp;
 
 use super::error::Error;
-use super::webhook::is_of_account;
-use crate::domain::attendance::people::Clicker;
 use crate::domain::attendance::ruling::{self, Rulings, Wish};
 use crate::domain::attendance::{AttendeeId, Inputs, People, Report, Row, Threshold};
-use crate::domain::audience::Audience;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
-use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::domain::zoom_event::ZoomEvent;
 use crate::random::Random;
 use crate::store::Store;
+use crate::store::archive::{self, Due};
 use crate::store::attendance::{self as items, Entry, Kept, Place};
-use crate::store::clicks::Click;
-use crate::store::error::{CommitError, StoreError};
+use crate::store::error::CommitError;
 use crate::store::tx::Subject;
 
 /// Tries against others who decide of the same row at the same time, which people do not do for long.
@@ -70,7 +69,7 @@ impl Known {
 /// The report of a class, for its owner and for administrators.
 pub async fn report(desk: &Desk<'_>, caller: &Caller, id: &SessionId) -> Result<Report, Error> {
     let session = readable(desk.store, caller, id).await?;
-    let known = known(desk.store, session).await?;
+    let known = known(desk, session).await?;
     Ok(known.report(&known.rulings(), desk))
 }
 
@@ -84,7 +83,7 @@ pub async fn decide(
 ) -> Result<Row, Error> {
     for _ in 0..ROUNDS {
         let session = readable(desk.store, caller, id).await?;
-        let known = known(desk.store, session).await?;
+        let known = known(desk, session).await?;
         let before = known.rulings();
         let report_before = known.report(&before, desk);
         let decision = ruling::decide(&report_before, &before, &request.attendee, &request.wish)?;
@@ -156,43 +155,19 @@ async fn readable(store: &Store, caller: &Caller, id: &SessionId) -> Result<Sess
     Ok(session)
 }
 
-async fn known(store: &Store, session: Session) -> Result<Known, Error> {
-    let (events, clicks, kept, (invitees, enrollments)) = try_join!(
-        events(store, &session),
-        store.clicks(&session.id),
-        store.rulings(&session.id),
-        audience(store, &session),
-    )?;
-    let clickers: Vec<Clicker> = clicks.into_iter().map(clicker).collect();
-    let people = People::new(&session, &invitees, &enrollments, &clickers);
-    Ok(Known { session, events, people, kept })
+async fn known(desk: &Desk<'_>, session: Session) -> Result<Known, Error> {
+    let gathering = record::gather(desk.store, &session, desk.now);
+    let (gathered, kept) = future::try_join(gathering, desk.store.rulings(&session.id)).await?;
+    if gathered.archive.is_some_and(|archive| !archive.is_of(&session)) {
+        ask_to_keep(desk.store, &session).await;
+    }
+    let people = gathered.record.people(&session);
+    Ok(Known { events: gathered.record.events, people, kept, session })
 }
 
-async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, StoreError> {
-    let Some(meeting) = session.meeting.id else { return Ok(Vec::new()) };
-    let kept = store.meeting_events(meeting).await?;
-    let events = kept.into_iter().map(|kept| kept.event);
-    Ok(events
-        .filter(|event| event.says != Says::Nothing && is_of_account(session, event))
-        .collect())
-}
-
-type Listed = (Vec<crate::domain::audience::Invitee>, Vec<crate::domain::directory::Enrollment>);
-
-async fn audience(store: &Store, session: &Session) -> Result<Listed, StoreError> {
-    Ok(match &session.audience {
-        Audience::Standalone => (Vec::new(), Vec::new()),
-        Audience::Course { id, .. } => (Vec::new(), store.students(id).await?),
-        Audience::Invitees { list, .. } => (store.invitees(&session.id, *list).await?, Vec::new()),
-    })
-}
-
-fn clicker(click: Click) -> Clicker {
-    Clicker {
-        user: click.user_id,
-        email: click.email,
-        name: click.name,
-        host: click.host,
-        customer_key: click.customer_key,
+/// Of a class that is long over and was held before attendance was kept. The report does not fail for it.
+async fn ask_to_keep(store: &Store, session: &Session) {
+    if let Err(error) = store.commit_one(archive::set_due(&Due::of(session))).await {
+        tracing::warn!(event = "attendance.not_asked_to_keep", session_id = %session.id, %error);
     }
 }

@@ -1,6 +1,8 @@
 //! The five-minute sweep. It tells the reminders whose time has come, and it repairs: it finds classes of which Zoom and
-//! we may know different things, because a request died or Zoom was silent between the two, and makes them agree.
+//! we may know different things, because a request died or Zoom was silent between the two, and makes them agree. And it
+//! keeps the attendance of classes that are over, before what it is made of runs out.
 
+mod archive;
 mod remind;
 mod repair;
 
@@ -19,23 +21,27 @@ pub struct Report {
     /// Reminders that are of no use any more.
     pub void: usize,
     pub repaired: usize,
+    /// Classes whose attendance is kept, or is so at a later time.
+    pub archived: usize,
     /// To be looked at again by a later run.
     pub left: usize,
 }
 
-/// Does what is due at `now`: reminders first, which wait for nobody, then repairs, which wait for Zoom. What cannot be
-/// done yet does not keep the rest waiting.
+/// Does what is due at `now`: reminders first, which wait for nobody, then repairs, which wait for Zoom, and at last what
+/// has days. What cannot be done yet does not keep the rest waiting.
 pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
     let work = tools.store.due_work(now).await?;
     let mut report = Report { due: work.reminders.len() + work.repairs.len(), ..Report::default() };
     remind::remind(tools, work.reminders, now, &mut report).await?;
     repair::repair(tools, &work.repairs, now, &mut report).await?;
+    archive::archive(tools, now, &mut report).await?;
     tracing::info!(
         event = "reminder_sweep.done",
         due = report.due,
         reminded = report.reminded,
         void = report.void,
         repaired = report.repaired,
+        archived = report.archived,
         left = report.left
     );
     metrics::SWEPT.count_of("reminder-sweep");

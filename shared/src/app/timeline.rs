@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::Error;
@@ -17,6 +17,7 @@ use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
 use crate::store::Store;
 use crate::store::clicks::Click;
 use crate::store::mailing::KeptFate;
+use crate::store::schema::limit;
 use crate::store::timeline::Moment;
 
 #[derive(Debug, serde::Serialize)]
@@ -26,6 +27,12 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     pub detail: Value,
+}
+
+/// Since when a timeline read at `now` is complete: clicks and events of before have run out, or are about to.
+pub fn complete_since(now: Timestamp) -> Timestamp {
+    let days = limit::EVENT_TTL_DAYS.min(limit::CLICK_TTL_DAYS);
+    now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now)
 }
 
 /// A page of a class's timeline, and where the next begins. For its owner, and for those who support them.

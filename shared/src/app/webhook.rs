@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::Tools;
 use super::error::Error;
+use crate::domain::attendance::record;
 use crate::domain::audience::Audience;
 use crate::domain::change::{Announcement, Turn, What};
 use crate::domain::drift;
@@ -23,6 +24,7 @@ use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::domain::window::{self, DoorState, Windows};
 use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::store::archive::{self, Due};
 use crate::store::error::CommitError;
 use crate::store::outbox;
 use crate::store::sessions::{self, Held};
@@ -178,6 +180,10 @@ async fn signs(
         (next != *session).then_some(Turned { next, tells })
     })
     .await?;
+    if let Some(class) = held.as_ref().filter(|class| record::may_be_kept(class, desk.now)) {
+        // Its attendance may have been kept without this.
+        desk.tools.store.commit_one(archive::set_due(&Due::of(class))).await?;
+    }
     if let Sign::Running(at) = sign {
         let known = held
             .as_ref()
@@ -203,15 +209,11 @@ enum Tells {
 }
 
 impl Turned {
-    /// The announcement, and what is taken with it so that it is made once. `revision` tells apart what the same meeting
-    /// goes through twice.
-    fn announcement(
-        &self,
-        revision: u64,
-        now: Timestamp,
-    ) -> Option<(Announcement, Option<Action>)> {
+    /// The announcement, and what is done with it: a reminder is taken so that it is made once, and who takes it sees to what
+    /// comes after the class, as the sweep would. `revision` tells apart what the same meeting goes through twice.
+    fn announcement(&self, revision: u64, now: Timestamp) -> Option<(Announcement, Vec<Action>)> {
         let Session { id, starts_at, version, trainer, .. } = &self.next;
-        let (what, take) = match self.tells? {
+        let (what, with) = match self.tells? {
             Tells::Live => {
                 let reminder = Reminder::Start;
                 let what = What::Reminder {
@@ -220,14 +222,15 @@ impl Turned {
                     starts_at: *starts_at,
                     version: *version,
                 };
-                (what, Some(outbox::take_reminder(id, reminder, *starts_at)))
+                let take = outbox::take_reminder(id, reminder, *starts_at);
+                (what, vec![take, archive::set_due(&Due::of(&self.next))])
             }
             Tells::MeetingDeleted => {
                 let (session, trainer, turn) = (id.clone(), trainer.clone(), Turn(revision));
-                (What::MeetingDeleted { session, trainer, turn }, None)
+                (What::MeetingDeleted { session, trainer, turn }, Vec::new())
             }
         };
-        Some((Announcement { at: whole_milli(now), what }, take))
+        Some((Announcement { at: whole_milli(now), what }, with))
     }
 }
 
@@ -246,9 +249,9 @@ async fn change(
         let follow = sessions::follow_meeting(&turned.next, held.meeting_revision);
         let committed = match turned.announcement(held.meeting_revision, now).filter(|_| !told) {
             None => tools.store.commit_one(follow).await,
-            Some((announcement, take)) => {
+            Some((announcement, with)) => {
                 let mut actions = vec![follow, outbox::announce(&announcement)];
-                actions.extend(take);
+                actions.extend(with);
                 let committed = tools.store.commit(actions).await;
                 if committed.is_ok() {
                     tools.nudge(&announcement).await;

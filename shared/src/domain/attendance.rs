@@ -6,12 +6,13 @@
 //!
 //! The fold goes through these steps, a file each: when the class was held ([`held`]), when each connection was in it
 //! ([`connection`]), whose connection it was ([`people`]), what was decided by hand ([`ruling`]), and what that makes
-//! of everybody ([`report`]). How many were in at a time is a shorter way through the same steps ([`headcount()`]).
+//! of everybody ([`report`]). What they start from is a [`record`]. How many were in at a time is a shorter way through the same steps ([`headcount()`]).
 
 pub mod connection;
 pub mod headcount;
 pub mod held;
 pub mod people;
+pub mod record;
 pub mod report;
 pub mod ruling;
 
@@ -29,6 +30,7 @@ use super::text::Email;
 
 pub use headcount::headcount;
 pub use people::{Clicker, People};
+pub use record::Record;
 pub use report::{Inputs, Report, Row};
 pub use ruling::Ruling;
 

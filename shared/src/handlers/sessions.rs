@@ -72,6 +72,13 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
+#[derive(Serialize)]
+struct TimelinePage {
+    items: Vec<timeline::Entry>,
+    next_cursor: Option<String>,
+    complete_since: Timestamp,
+}
+
 pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
     function.answer(request, serve).await
 }
@@ -126,7 +133,11 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             let limit = http::query_limit(&request)?;
             let (items, next) =
                 timeline::page(&deps.store, &caller, &id, before.as_ref(), limit).await?;
-            Reply::ok(&Page { items, next_cursor: next.map(|moment| moment_cursor(&moment)) })
+            Reply::ok(&TimelinePage {
+                items,
+                next_cursor: next.map(|moment| moment_cursor(&moment)),
+                complete_since: timeline::complete_since(now),
+            })
         }
         "/v1/me/sessions" => {
             let request = list_request(&request)?;

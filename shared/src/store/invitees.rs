@@ -50,7 +50,7 @@ pub fn put(
     Action::put(Key::Invitee { session, list, email: &invitee.email }, item, Guard::new())
 }
 
-fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
+pub fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
     Action::delete(Key::Invitee { session, list, email }, Guard::new())
 }
 

@@ -5,6 +5,7 @@
 //! carry them out, for all entities alike.
 
 pub mod announcements;
+pub mod archive;
 pub mod attendance;
 pub mod clicks;
 pub mod connections;

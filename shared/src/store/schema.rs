@@ -15,6 +15,7 @@
 //! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
 //! | what was decided of a class's attendance | main | `pk = SESSION#id`, `sk` begins with `RULING#` | attendance |
 //! | who decided it and why, by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
+//! | what a class's attendance is made of, for good | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasing |
 //! | a class's polls, all but their votes | main | `pk = SESSION#id`, `sk = POLLS` | poll |
 //! | some of a poll's votes | main | `pk = POLL#id#box`, `sk = BALLOTS` | poll, erasing |
 //! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
@@ -28,6 +29,7 @@
 //! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
 //! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
 //! | work that is due: reminders and repairs; announcements | main | `pk = DUE#WORK`; `pk = DUE#OUTBOX`; `sk <= now` | sweeps |
+//! | classes whose attendance is to be kept | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | who drains the outbox, and whether mail is paused | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | who may send a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#effect` | outbox sweep |
 //! | what became of a class's mails, by time | main | `pk = SESSION#id`, `sk` begins with `FATE#` | timeline |
@@ -89,7 +91,7 @@ pub mod attr {
     pub const DESCRIBED_AT: &str = "described_at";
     pub const ALL_OF: &str = "all_of";
 
-    // Of a ruling, and of what was sent again.
+    // Of a ruling, of what was sent again, and of an archive.
     pub const REVISION: &str = "revision";
 
     // Of a notice.
@@ -181,6 +183,10 @@ pub mod limit {
     pub const RESENDS_TTL_DAYS: i64 = 1;
     /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
     pub const DUE_TTL_DAYS: i64 = 14;
+    /// Days that a class waits for its attendance to be kept: after that there is nothing left to keep.
+    pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
+    /// The longest part of an archive: half of what an item may hold, so that names that become longer find room.
+    pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
     /// Days that a mail's claim stays: longer than a message may lie in the queue, then among the dead, and then, brought
     /// back, in the queue again, a fortnight each.
     pub const CLAIM_TTL_DAYS: i64 = 60;
@@ -196,6 +202,8 @@ pub enum Queue {
     /// Reminders and repairs.
     Work,
     Outbox,
+    /// Classes whose attendance is to be kept. Apart from the work that people wait for, which it must not hold up.
+    Archive,
 }
 
 impl Queue {
@@ -203,6 +211,7 @@ impl Queue {
         match self {
             Self::Work => "WORK",
             Self::Outbox => "OUTBOX",
+            Self::Archive => "ARCHIVE",
         }
     }
 }
@@ -248,6 +257,12 @@ pub enum Key<'a> {
         session: &'a SessionId,
         at: Timestamp,
         nonce: &'a str,
+    },
+    /// What a class's attendance is made of: which parts of it count.
+    Archive(&'a SessionId),
+    ArchivePart {
+        session: &'a SessionId,
+        part: &'a str,
     },
     /// A class's polls.
     Polls(&'a SessionId),
@@ -323,6 +338,8 @@ impl Key<'_> {
             | Self::Recording { session, .. }
             | Self::Ruling { session, .. }
             | Self::Audit { session, .. }
+            | Self::Archive(session)
+            | Self::ArchivePart { session, .. }
             | Self::Polls(session) => session_partition(session),
             Self::BallotBox { poll, number } => format!("POLL#{poll}#{number}"),
             Self::User(id) | Self::Preferences(id) => user_partition(id),
@@ -359,6 +376,8 @@ impl Key<'_> {
             Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
             Self::Ruling { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
             Self::Audit { at, nonce, .. } => format!("{AUDIT_PREFIX}{}#{nonce}", fixed(*at)),
+            Self::Archive(_) => ARCHIVE.to_owned(),
+            Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
             Self::Notice { id, .. } => notice_sort(id),
@@ -393,6 +412,9 @@ pub const CLICK_PREFIX: &str = "CLICK#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
 pub const RULING_PREFIX: &str = "RULING#";
 pub const AUDIT_PREFIX: &str = "AUDIT#";
+/// Of an archive, and the beginning of its parts' keys.
+pub const ARCHIVE: &str = "ARCHIVE";
+pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
 pub const FATE_PREFIX: &str = "FATE#";
 
 /// Where what is about a class, or about a trainer alone, is kept.
@@ -491,6 +513,8 @@ mod tests {
             Key::Recording { session: &session, file: "x" },
             Key::Ruling { session: &session, attendee: &attendee },
             Key::Audit { session: &session, at, nonce: "x" },
+            Key::Archive(&session),
+            Key::ArchivePart { session: &session, part: "x" },
             Key::Polls(&session),
             Key::BallotBox { poll: &poll, number: 1 },
             Key::BallotBox { poll: &poll, number: 11 },
@@ -506,6 +530,7 @@ mod tests {
             Key::ZoomDay { zoom_user: "x", day: "2026-11-21" },
             Key::Due { queue: Queue::Work, at, key: "x" },
             Key::Due { queue: Queue::Outbox, at, key: "x" },
+            Key::Due { queue: Queue::Archive, at, key: "x" },
             Key::Sweep(Queue::Outbox),
             Key::Resends(&session),
             Key::Mail { about: &about, effect: &effect },

@@ -391,6 +391,11 @@ impl Store {
         self.page(range, limit).await
     }
 
+    /// The classes of a range, as far as one request reads.
+    pub(super) async fn sessions_in(&self, range: Range) -> Result<Vec<Session>, StoreError> {
+        self.query(range).await?.items.into_iter().map(decode_session).collect()
+    }
+
     async fn page(
         &self,
         mut range: Range,

@@ -1,8 +1,12 @@
 //! Forgetting a person.
 //!
 //! Found by what leads to it, since nothing is scanned: the courses they are or were in and the addresses that they are
-//! known by lead to classes, and a class to its clicks, its polls and what Zoom said of its meeting. So what leads to the
-//! rest goes last, and an erasing that was cut off can be run again.
+//! known by lead to classes, and a class to its clicks, its polls, what Zoom said of its meeting, and its archive. So what
+//! leads to the rest goes last, and an erasing that was cut off can be run again.
+//!
+//! Meanwhile the sweep may be putting a class into its archive, with what it read before. So nobody who is being erased has
+//! access to a course any more from the start, and an invitation goes in one transaction with a new revision of the
+//! archive, which whoever is writing it at that moment does not know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +16,23 @@ use jiff::{SignedDuration, Timestamp};
 use super::forget_email;
 use crate::app::error::Error;
 use crate::app::{Tools, disconnect, join, poll};
-use crate::domain::directory::ERASED_NAME;
+use crate::domain::attendance::record;
+use crate::domain::directory::{ERASED_NAME, Enrollment};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::zoom_event::Presence;
 use crate::store::directory as items;
-use crate::store::preferences;
+use crate::store::error::CommitError;
 use crate::store::schema::limit;
 use crate::store::sessions::{Narrow, Place};
+use crate::store::tx::Action;
+use crate::store::{invitees, preferences};
 
 /// Classes that are gone through at once: each is two queries.
 const CLASSES_AT_ONCE: usize = 16;
+/// Tries of one class against the sweep, which may be archiving it, and does so once.
+const ROUNDS: usize = 5;
 /// Classes read in one request.
 const PAGE: usize = 100;
 
@@ -52,6 +61,8 @@ impl Person {
 pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
+    let closed = enrollments.iter().map(|e| Enrollment { access_granted: false, ..e.clone() });
+    tools.store.put_all(closed.map(|place| items::put_enrollment(&place)).collect()).await?;
     let mut addresses: Vec<Email> =
         enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
     if let Some(user) = user {
@@ -69,28 +80,34 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let courses = enrollments.iter().map(|enrollment| &enrollment.course).chain(&left);
     let courses: BTreeSet<CourseId> = courses.cloned().collect();
     for course in &courses {
-        collect(tools, Of::Course(course), now, &mut classes).await?;
+        collect(tools, Of::Course(course), &mut classes).await?;
     }
-    collect(tools, Of::Trainer(id), now, &mut classes).await?;
-    let mut invited = Vec::new();
+    collect(tools, Of::Trainer(id), &mut classes).await?;
+    let mut invitations: BTreeMap<SessionId, Vec<Action>> = BTreeMap::new();
     for address in &person.addresses {
-        let of_address = tools.store.invitations(address, remembered_since(now), Timestamp::MAX);
-        invited.extend(of_address.await?.into_iter().map(|invitation| invitation.session));
+        for invitation in tools.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await? {
+            let delete = invitees::delete(&invitation.session, invitation.list, address);
+            invitations.entry(invitation.session).or_default().push(delete);
+        }
     }
+    let invited: Vec<_> = invitations.keys().cloned().collect();
     for class in tools.store.sessions(&invited).await? {
         classes.insert(class.id.clone(), class);
     }
+    // Found by the same invitations, and therefore before them.
+    let votes = poll::forget(tools, id, courses, &person.addresses).await?;
     let mut forgetting = Vec::with_capacity(classes.len());
     for class in classes.values() {
-        forgetting.push(forget_in(tools, class, &person));
+        let invitations = invitations.get(&class.id).map(Vec::as_slice).unwrap_or_default();
+        forgetting.push(forget_in(tools, class, invitations, &person, now));
     }
     let traces: Vec<usize> =
         stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
-    let votes = poll::forget(tools, id, courses, &person.addresses).await?;
-    let mut invitations = 0;
+    let mut left_over = 0;
     for address in &person.addresses {
-        invitations += tools.store.erase_invitee(address).await?;
+        left_over += tools.store.erase_invitee(address).await?;
     }
+    let invitations = invitations.values().map(Vec::len).sum::<usize>().max(left_over);
     let mut gone: Vec<_> =
         enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
     gone.extend(left.iter().map(|course| items::delete_left(course, id)));
@@ -111,10 +128,11 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Classes before this left nothing that names anybody: clicks and events have run out.
-fn remembered_since(now: Timestamp) -> Timestamp {
+/// Whether a class may have left clicks and events: until they have run out, after the last that was heard of it.
+fn is_remembered(class: &Session, now: Timestamp) -> bool {
     let days = limit::EVENT_TTL_DAYS.max(limit::CLICK_TTL_DAYS) + limit::LATE_DELETION_DAYS;
-    now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now)
+    let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
+    record::final_at(class) >= since
 }
 
 /// Whose classes.
@@ -127,10 +145,9 @@ enum Of<'a> {
 async fn collect(
     tools: &Tools,
     of: Of<'_>,
-    now: Timestamp,
     classes: &mut BTreeMap<SessionId, Session>,
 ) -> Result<(), Error> {
-    let narrow = Narrow { from: Some(remembered_since(now)), ..Narrow::default() };
+    let narrow = Narrow::default();
     let mut after: Option<Place> = None;
     loop {
         let behind = after.as_ref();
@@ -148,18 +165,45 @@ async fn collect(
     }
 }
 
-/// Takes a person's traces out of one class; answers how many there were. That somebody was there, and when, stays:
-/// it is part of what others were taught.
-async fn forget_in(tools: &Tools, class: &Session, person: &Person) -> Result<usize, Error> {
-    let clicks = tools.store.erase_clicks(&class.id, &person.id, &person.addresses).await?;
-    let events = match class.meeting.id {
-        Some(meeting) => {
-            tools
-                .store
-                .disguise(meeting, ERASED_NAME, |presence| person.is(presence, class))
-                .await?
+/// Takes a person's traces out of one class, and at last their invitations, which lead to it; answers how many there
+/// were. That somebody was there, and when, stays: it is part of what others were taught.
+async fn forget_in(
+    tools: &Tools,
+    class: &Session,
+    invitations: &[Action],
+    person: &Person,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let store = &tools.store;
+    let is_meant = |presence: &Presence| person.is(presence, class);
+    let mut traces = 0;
+    if is_remembered(class, now) {
+        traces += store.erase_clicks(&class.id, &person.id, &person.addresses).await?;
+        if let Some(meeting) = class.meeting.id {
+            traces += store.disguise(meeting, ERASED_NAME, is_meant).await?;
         }
-        None => 0,
-    };
-    Ok(clicks + events)
+    }
+    if !record::may_be_kept(class, now) {
+        store.put_all(invitations.to_vec()).await?;
+        return Ok(traces);
+    }
+    for _ in 0..ROUNDS {
+        let archive = store.archive(&class.id).await?;
+        let (id, addresses) = (&person.id, &person.addresses);
+        let forgotten = store.forget_in_archive(&class.id, &archive, id, addresses, is_meant).await;
+        let done = match forgotten {
+            Ok(0) => store.unless_archived(&class.id, &archive, invitations.to_vec()).await,
+            Ok(more) => {
+                traces += more;
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(()) => return Ok(traces),
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("others are writing a class's archive"))
 }

@@ -10,9 +10,10 @@ use crate::app::Tools;
 use crate::app::error::Error;
 use crate::domain::change::{Announcement, What};
 use crate::domain::id::SessionId;
-use crate::domain::reminder::Verdict;
+use crate::domain::reminder::{Reminder, Verdict};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
+use crate::store::archive::{self, Due};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::outbox::{self, DueReminder};
 use crate::store::schema::limit;
@@ -84,6 +85,11 @@ async fn settle(
         None => tools.store.session(&due.session).await?.map(|held| held.session),
     };
     let take = outbox::take_reminder(&due.session, due.reminder, due.starts_at);
+    // The start is every class's last reminder, held or not: whoever takes it sees to what comes after the class.
+    let then_keep = |session: &Session| match due.reminder {
+        Reminder::Start => Some(archive::set_due(&Due::of(session))),
+        Reminder::DayBefore | Reminder::HourBefore => None,
+    };
     let verdict = session
         .as_ref()
         .map(|session| (session, due.reminder.verdict(session, due.starts_at, now)));
@@ -100,16 +106,22 @@ async fn settle(
                     version: session.version,
                 },
             };
-            let told = tools.store.commit(vec![take, outbox::announce(&announcement)]).await;
+            let mut actions = vec![take, outbox::announce(&announcement)];
+            actions.extend(then_keep(session));
+            let told = tools.store.commit(actions).await;
             if told.is_ok() {
                 tracing::info!(event = "reminder.told", %session_id, reminder);
                 tools.nudge(&announcement).await;
             }
             (Done::Told, told)
         }
-        Some((_, Verdict::Void(void))) => {
+        Some((session, Verdict::Void(void))) => {
             tracing::info!(event = "reminder.void", %session_id, reminder, why = void.as_str());
-            (Done::Void, tools.store.commit_one(take).await)
+            let committed = match then_keep(session) {
+                Some(keep) => tools.store.commit(vec![take, keep]).await,
+                None => tools.store.commit_one(take).await,
+            };
+            (Done::Void, committed)
         }
         None => {
             tracing::info!(event = "reminder.void", %session_id, reminder, why = "gone");

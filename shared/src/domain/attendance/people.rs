@@ -38,7 +38,7 @@ impl Match {
 }
 
 /// Somebody who clicked start or join and may come in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clicker {
     pub user: UserId,
     pub email: Option<Email>,

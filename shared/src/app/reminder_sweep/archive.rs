@@ -1,0 +1,81 @@
+//! Attendance is kept: some days after a class, when all that will ever be told of it was told, what its report is made
+//! of is put into its archive.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Report;
+use crate::app::Tools;
+use crate::app::attendance::record::gather;
+use crate::app::error::Error;
+use crate::domain::attendance::record;
+use crate::store::archive::{self, Due};
+use crate::store::error::CommitError;
+
+/// How long a run goes on with this, in seconds. The next goes on where it ended.
+const ARCHIVING_SECONDS: i64 = 60;
+/// When one that failed is looked at again: those behind it come first until then.
+const AGAIN_MINUTES: i64 = 60;
+
+/// Keeps what is due, one class after the other: each may be thousands of people.
+pub(super) async fn archive(
+    tools: &Tools,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let until = now.saturating_add(SignedDuration::from_secs(ARCHIVING_SECONDS)).unwrap_or(now);
+    for due in tools.store.due_archives(now).await? {
+        report.due += 1;
+        if tools.clock.now() > until {
+            report.left += 1;
+            continue;
+        }
+        match keep(tools, &due, now).await {
+            Ok(()) => report.archived += 1,
+            Err(error) => {
+                tracing::error!(event = "attendance.archive_failed", session_id = %due.session, %error);
+                put_off(tools, &due, now).await?;
+                report.left += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn put_off(tools: &Tools, due: &Due, now: Timestamp) -> Result<(), Error> {
+    let at = now.saturating_add(SignedDuration::from_mins(AGAIN_MINUTES)).unwrap_or(now);
+    move_to(tools, due, at).await
+}
+
+async fn move_to(tools: &Tools, due: &Due, at: Timestamp) -> Result<(), Error> {
+    let later = archive::set_due(&Due { at, ..due.clone() });
+    Ok(tools.store.commit(vec![archive::withdraw_due(due), later]).await?)
+}
+
+async fn keep(tools: &Tools, due: &Due, now: Timestamp) -> Result<(), Error> {
+    let store = &tools.store;
+    if let Some(held) = store.session(&due.session).await? {
+        let session = held.session;
+        let all_there = record::final_at(&session);
+        // It was held later than planned, or again, or was not held and moved.
+        if all_there > now {
+            return move_to(tools, due, all_there).await;
+        }
+        let gathered = gather(store, &session, now).await?;
+        let archive = gathered.archive.unwrap_or_default();
+        let kept = match store.keep_attendance(&session, &archive, &gathered.record).await {
+            Ok(kept) => kept,
+            Err(CommitError::Refused(_)) => {
+                return Err(Error::busy("others are writing the class's archive"));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if kept {
+            tracing::info!(event = "attendance.archived", session_id = %session.id);
+        }
+        // Each sees to the one before it, so that none is left out because nobody asked for it in time.
+        if let Some(before) = store.unkept_before(&session, now).await? {
+            store.commit_one(archive::set_due(&Due::of(&before))).await?;
+        }
+    }
+    Ok(store.commit_one(archive::withdraw_due(due)).await?)
+}

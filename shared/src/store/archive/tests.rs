@@ -1,0 +1,178 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::audience::Audience;
+use crate::domain::id::CourseId;
+use crate::domain::sealed::Sealed;
+use crate::domain::session::{Meeting, Provider, Source, Status};
+use crate::domain::settings::MeetingSettings;
+use crate::domain::text::{Description, PersonName, Title};
+use crate::domain::time::Zone;
+
+/// DynamoDB: the longest item.
+const ITEM_LIMIT_BYTES: usize = 400 * 1024;
+
+fn start() -> Timestamp {
+    "2026-11-22T11:00:00Z".parse().unwrap()
+}
+
+fn class() -> Session {
+    let course = CourseId::parse("course-1").unwrap();
+    Session {
+        id: SessionId::from_bytes([1; 16]),
+        trainer: UserId::parse("trainer-1").unwrap(),
+        title: Title::parse("Algebra").unwrap(),
+        description: Description::parse("").unwrap(),
+        audience: Audience::Course { id: course, title: Title::parse("Algebra").unwrap() },
+        starts_at: start(),
+        zone: Zone::utc(),
+        duration_minutes: 60,
+        provider: Provider::Zoom,
+        record_session: false,
+        settings: MeetingSettings::default(),
+        status: Status::Ended,
+        source: Source::Manual,
+        meeting: Meeting {
+            account: None,
+            id: None,
+            join_url: Sealed::from_stored(""),
+            passcode: None,
+        },
+        ics_sequence: 0,
+        version: 1,
+        created_at: start(),
+        updated_at: start(),
+        cancelled_at: None,
+        actual_started_at: None,
+        actual_ended_at: None,
+        occurrences: Vec::new(),
+        drift: Vec::new(),
+    }
+}
+
+fn heard(name: &str, object: &Value) -> ZoomEvent {
+    let payload = json!({ "account_id": "acc", "object": object });
+    ZoomEvent::read(
+        &json!({ "event": name, "event_ts": 1_795_345_200_000_i64, "payload": payload }),
+    )
+    .unwrap()
+}
+
+/// Somebody with everything that Zoom and the platform may tell of them.
+fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
+    let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
+    let email = Email::parse(&format!("ada.lovelace.{n}@students.example.test")).unwrap();
+    let name =
+        PersonName::parse(&format!("Ada Augusta King, Countess of Lovelace {n} 👩‍🎓")).unwrap();
+    let key = format!("fxhbgfqi26ql6ynwzf7woj5woy{n}");
+    let event = |name: &str, time: &str, room: &str| {
+        let person = json!({
+            "participant_uuid": format!("55555AAAiAAAAAiAiAiiAii{n}"), "user_id": "16778240", "customer_key": key,
+            "registrant_id": "abcdefghij0-klmnopq23456", "email": email.as_str(), "id": "zoom-ada",
+            "user_name": "Ada\nLovelace", time: "2026-11-22T11:00:07.123Z",
+        });
+        let object = json!({"id": "1", "uuid": "4444AAAiAAAAAiAiAiiAii==", "host_id": "zoom-host", "participant": person});
+        heard(&format!("meeting.participant_{name}{room}"), &object)
+    };
+    let events = [event("joined", "join_time", ""), event("left", "leave_time", "_breakout_room")];
+    let enrollment = Enrollment {
+        course: CourseId::parse("course-1").unwrap(),
+        user: user.clone(),
+        email: email.clone(),
+        name: name.clone(),
+        access_granted: true,
+    };
+    let clicker = Clicker {
+        user,
+        email: Some(email),
+        name: Some(name),
+        host: n == 0,
+        customer_key: Some(key),
+    };
+    (enrollment, clicker, events)
+}
+
+fn record_of(people: usize) -> Record {
+    let mut record = Record::default();
+    for (student, clicker, events) in (0..people).map(somebody) {
+        record.students.push(student);
+        record.clicks.push((start(), clicker.clone()));
+        record.clicks.push((start() + SignedDuration::from_mins(1), clicker));
+        record.events.extend(events);
+    }
+    record
+}
+
+fn archived(record: &Record) -> Archive {
+    let session = class();
+    let lines = Archive::default().with(record, &session);
+    Archive { revision: 1, starts_at: Some(session.starts_at), lines, ..Archive::default() }
+}
+
+#[test]
+fn what_was_kept_reads_back_as_it_was() {
+    let mut record = record_of(3);
+    let frame = json!({"id": "1", "uuid": "u", "start_time": start(), "end_time": start()});
+    record.events.push(heard("meeting.started", &frame));
+    record.events.push(heard("meeting.ended", &frame));
+    let session = class();
+    let back = archived(&record).and(Record::default(), &session);
+    let said = |record: &Record| {
+        let mut all: Vec<_> = record
+            .events
+            .iter()
+            .map(|event| format!("{} {:?} {:?}", event.name, event.uuid, event.says))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(said(&back), said(&record));
+    assert_eq!(back.first_clicks(), record.first_clicks());
+    assert_eq!(back.students, record.students);
+}
+
+#[test]
+fn keeping_again_what_is_kept_changes_nothing_whatever_has_run_out_since() {
+    let (record, session) = (record_of(4), class());
+    let archive = archived(&record);
+    for gone in 0..4 {
+        let mut live = record.clone();
+        live.events.drain(..gone * 2);
+        live.clicks.drain(..gone * 2);
+        let gathered = archive.and(live, &session);
+        assert_eq!(archive.with(&gathered, &session), archive.lines);
+    }
+}
+
+#[test]
+fn a_class_that_moved_has_another_audience_and_keeps_what_was_told_of_it() {
+    let archive = archived(&record_of(2));
+    let moved = Session { starts_at: start() + SignedDuration::from_hours(24), ..class() };
+    let live = Record { students: vec![somebody(7).0], ..Record::default() };
+    let now = archive.and(live, &moved);
+    assert_eq!(now.students, [somebody(7).0]);
+    assert_eq!((now.events.len(), now.clicks.len()), (4, 2));
+    let kept = archive.with(&now, &moved);
+    assert_eq!(kept.iter().filter(|line| Line::is_audience(line)).count(), 1);
+}
+
+#[test]
+fn lines_of_a_later_version_are_kept() {
+    let mut archive = archived(&record_of(1));
+    archive.lines.insert(r#"{"seen":{"by":"a later version"}}"#.to_owned());
+    let gathered = archive.and(Record::default(), &class());
+    assert_eq!(archive.with(&gathered, &class()), archive.lines);
+}
+
+#[test]
+fn ten_thousand_people_are_some_parts_that_each_fit_an_item() {
+    let archive = archived(&record_of(10_000));
+    let parts = in_parts(&archive.lines);
+    let bytes: usize = parts.iter().map(String::len).sum();
+    println!("{} lines, {bytes} bytes, {} parts", archive.lines.len(), parts.len());
+    assert!(parts.iter().all(|part| part.len() < ITEM_LIMIT_BYTES / 2 + 4096));
+    assert!(parts.len() <= 100, "{} parts", parts.len());
+    let lines: BTreeSet<String> =
+        parts.iter().flat_map(|part| part.lines()).map(str::to_owned).collect();
+    assert_eq!(lines, archive.lines);
+}
