@@ -95,7 +95,7 @@ async fn zoom_is_told_what_changed_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_version_rises_with_every_change_and_the_sequence_with_the_calendar() {
+async fn the_version_rises_with_every_change_and_the_sequence_with_the_calendar_and_whose_it_is() {
     let (world, trainer, made) = scheduled(&class(50)).await;
     let mut body = class(50);
     let mut announced = vec![("scheduled".to_owned(), 1, 0)];
@@ -109,18 +109,18 @@ async fn the_version_rises_with_every_change_and_the_sequence_with_the_calendar(
         (json!({"description": "x"}), 5, 2, true),
         (json!({"timezone": "Europe/Paris"}), 6, 3, true),
         (json!({"duration_minutes": 30}), 7, 4, true),
-        (json!({"audience_type": "course", "course_id": "course-1"}), 8, 4, true),
+        (json!({"audience_type": "course", "course_id": "course-1"}), 8, 5, true),
         (
             json!({"audience_type": "invitees", "course_id": null, "invitees": invitees(2)}),
             9,
-            4,
+            6,
             true,
         ),
-        (json!({"invitees": invitees(3)}), 10, 4, true),
+        (json!({"invitees": invitees(3)}), 10, 7, true),
         (
             json!({"invitees": [{"email": "STUDENT2@example.test", "name": "Student 2"}, {"email": "student1@example.test", "name": "Student 1"}, {"email": "student3@example.test", "name": "Student 3"}]}),
             10,
-            4,
+            7,
             false,
         ),
     ];

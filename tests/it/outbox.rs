@@ -1,6 +1,7 @@
 //! Announcements become mails and notices: who is told what, and once.
 
 use jiff::SignedDuration;
+use mail_parser::MessageParser;
 use serde_json::{Value, json};
 
 use crate::look::{invitees, path_of, with};
@@ -87,6 +88,50 @@ async fn of_a_list_that_was_replaced_each_is_told_what_concerns_them() {
     world.edit(&trainer, &session, &moved).await.expect(200);
     world.drain().await;
     assert_eq!(kinds(&world.mailed().await), [("scheduled", 5), ("uninvited", 1), ("updated", 4)]);
+}
+
+/// What each mail to an address asks of its calendar, in order: the method, and the sequence of the entry.
+fn asked(world: &World, address: &str) -> Vec<(String, u32)> {
+    let mails = world.stack.aws.mailbox().list().expect("the mailbox can be read").into_iter();
+    let raw = mails.filter(|mail| mail.to.iter().any(|to| to == address)).map(|mail| mail.raw);
+    raw.map(|raw| {
+        let message = MessageParser::new().parse(&raw).expect("a message");
+        let mut texts = message.parts.iter().filter_map(|part| part.text_contents());
+        let entry = texts.find(|text| text.starts_with("BEGIN:VCALENDAR"));
+        let lines: Vec<_> = entry.expect("a calendar entry").lines().map(str::to_owned).collect();
+        let value =
+            |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).expect("a value");
+        (value("METHOD:").to_owned(), value("SEQUENCE:").parse().expect("a number"))
+    })
+    .collect()
+}
+
+/// Some calendars take nothing of a sequence that they know (RFC 5546, section 2.1.5).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_invited_no_more_and_then_again_is_asked_by_a_higher_sequence_each_time() {
+    let (world, trainer) = teaching().await;
+    let list = |count: usize| {
+        with(class(50), json!({"audience_type": "invitees", "invitees": invitees(count)}))
+    };
+    let session = world.create(&trainer, &list(2)).await.expect(201);
+    world.drain().await;
+    let course = with(class(50), json!({"audience_type": "course", "course_id": "course-1"}));
+    // Student 2 leaves and comes back, twice on a list and once by the course.
+    for body in [list(1), list(2), list(1), course, list(1), with(list(2), json!({"title": "B"}))] {
+        world.edit(&trainer, &session, &body).await.expect(200);
+        world.drain().await;
+    }
+    world.cancel(&trainer, &session).await.expect(200);
+    world.drain().await;
+    let asked = asked(&world, "student2@example.test");
+    let methods: Vec<_> = asked.iter().map(|(method, _)| method.as_str()).collect();
+    let expected = ["REQUEST", "CANCEL"].repeat(4);
+    assert_eq!(methods, expected);
+    assert!(asked.windows(2).all(|pair| pair[0].1 < pair[1].1), "{asked:?}");
+    // Who stayed was not bothered, but for the title.
+    let stayed = self::asked(&world, "student1@example.test");
+    let methods: Vec<_> = stayed.iter().map(|(method, _)| method.as_str()).collect();
+    assert_eq!(methods, ["REQUEST", "REQUEST", "CANCEL"], "{stayed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Changing a class, at Zoom and here. What Zoom does not know of is changed here alone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use crate::domain::plan::Limits;
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees};
+use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::secret::Secret;
 use crate::store::error::CommitError;
@@ -109,6 +111,8 @@ struct Decision {
     /// Whether the list of invitees is written anew: it changed, or the class moved, by whose start it is found.
     new_list: bool,
     audience_changed: bool,
+    /// Whether those who stay invited are given a new entry.
+    calendar_changed: bool,
 }
 
 /// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
@@ -291,10 +295,23 @@ fn decide(
     }
     next.version = old.version + 1;
     next.updated_at = whole_milli(now);
-    if old.calendar_differs(&next) {
+    let calendar_changed = old.calendar_differs(&next);
+    // An invitation that is taken back must outrank the one that was sent, and one that is given anew the taking back: of
+    // an equal sequence some calendars take only the first.
+    let others = match (&old.audience, &next.audience) {
+        (Audience::Invitees { .. }, Audience::Invitees { .. }) => {
+            addresses(&read.invitees) != addresses(&wanted)
+        }
+        _ => audience_changed,
+    };
+    if calendar_changed || others {
         next.ics_sequence = old.ics_sequence + 1;
     }
-    Ok(Some(Decision { next, invitees: wanted, new_list, audience_changed }))
+    Ok(Some(Decision { next, invitees: wanted, new_list, audience_changed, calendar_changed }))
+}
+
+fn addresses(invitees: &[Invitee]) -> BTreeSet<&Email> {
+    invitees.iter().map(|invitee| &invitee.email).collect()
 }
 
 /// Moves the class from one month's count to another's.
@@ -335,7 +352,7 @@ async fn finish(
             actions.extend(decision.invitees.iter().map(put));
         }
     }
-    let calendar_changed = next.ics_sequence != old.ics_sequence;
+    let calendar_changed = decision.calendar_changed;
     let list_replaced =
         old.audience.list().is_some() && old.audience.list() != next.audience.list();
     let announcement =
