@@ -9,52 +9,64 @@ What `cargo local` has not (CloudFormation, Lambda, SES's settings) is asked of 
 openssl and what `cargo build --bins` makes, and leaves what it installs under target/.
 """
 
+import concurrent.futures
 import os
 import shutil
 import subprocess
 import sys
 import time
+import traceback
 
-import aws as amazon
+import aws
 import going_live
+import infra
+import keys
+import mail
 import operations
 import people
 import readme
+import zoom_app
 from documents import ROOT
 from shell import Failed
 from trial import Trial
 
-PAGES = [readme, going_live, people, operations]
+# The longest first, so that none of them ends alone.
+PAGES = [keys, operations, going_live, people, infra, mail, zoom_app, readme]
+
+
+def tried(page, work):
+    """What is to be said of a page, and whether everything held. Each has all that it needs to itself."""
+    directory = work / page.__name__
+    directory.mkdir(parents=True)
+    begun, said, held = time.monotonic(), [], False
+    try:
+        trial = Trial(page.PAGE, directory)
+        said = trial.said
+        try:
+            page.try_out(trial)
+            trial.ended(page.LEFT, page.PROVEN)
+            held = True
+        finally:
+            trial.close()
+    except Exception as error:
+        if not isinstance(error, (Failed, LookupError)):
+            traceback.print_exc()
+        said.append(f"FAILED: {error}")
+    return [f"\n== {page.PAGE}", *said, f"-- {page.PAGE}: {time.monotonic() - begun:.0f} s"], held
 
 
 def main(names):
     work = ROOT / "target/runbooks"
     shutil.rmtree(work, ignore_errors=True)
-    amazon.install()
-    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--bins"], cwd=ROOT,
-                   check=True)
-    aws = amazon.Aws(work / "aws")
+    aws.install()
+    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--bins"], cwd=ROOT, check=True)
+    pages = [page for page in PAGES if not names or page.PAGE in names]
     failed = []
-    try:
-        for page in PAGES:
-            if names and page.PAGE not in names:
-                continue
-            begun = time.monotonic()
-            print(f"\n== {page.PAGE}", flush=True)
-            directory = work / page.__name__
-            directory.mkdir()
-            trial = Trial(page.PAGE, directory, aws)
-            try:
-                page.try_out(trial)
-                trial.ended(page.LEFT, page.PROVEN)
-            except (Failed, LookupError) as error:
-                print(f"FAILED: {error}")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        for page, (said, held) in zip(pages, threads.map(lambda page: tried(page, work), pages)):
+            print(*said, sep="\n", flush=True)
+            if not held:
                 failed.append(page.PAGE)
-            finally:
-                trial.close()
-            print(f"-- {time.monotonic() - begun:.0f} s", flush=True)
-    finally:
-        aws.stop()
     if failed:
         print(f"\nFAILED: {', '.join(failed)}; see {work.relative_to(ROOT)}")
         return 1

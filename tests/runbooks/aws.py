@@ -4,15 +4,13 @@ The outputs of the stack there are the local stack's, and the sweeps there are t
 environment. So a shell that asks CloudFormation for the queue works on the queue in which the local stack's mails are.
 """
 
-import io
 import json
 import os
 import shutil
 import subprocess
-import tempfile
+import threading
 import urllib.request
 import zipfile
-from pathlib import Path
 
 from documents import ROOT
 from shell import Failed
@@ -22,6 +20,7 @@ TOOLS = ROOT / "target/tools"
 # AWS's own command line, and a second opinion on what it asks.
 PACKAGES = {"awscli": "awscli==1.46.3", "ministack": "ministack==1.5.33"}
 STACK_NAME = "live-classes"
+ZIPPING = threading.Lock()
 SWEEPS = ("reminder-sweep", "outbox-sweep")
 # Version 1 of the command line asks AWS itself about queues unless it is told otherwise on the line.
 PRELUDE = """aws() { case $1 in
@@ -118,9 +117,7 @@ class Aws:
         """The sweeps as Lambda runs them, from what `cargo build` made."""
         variables = {name: value for name, value in stack.config["environment"].items() if value}
         for sweep in SWEEPS:
-            archive = self.directory / f"{sweep}.zip"
-            if not archive.exists():
-                archive.write_bytes(zipped(ROOT / "target/debug" / sweep))
+            archive = zipped(ROOT / "target/debug" / sweep)
             name = f"{STACK_NAME}-{sweep}"
             self.ask_or_not("lambda", "delete-function", "--function-name", name)
             self.ask("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
@@ -129,13 +126,14 @@ class Aws:
 
 
 def zipped(program):
-    """A program without its symbols, as the one file that the runtime starts."""
-    with tempfile.TemporaryDirectory() as directory:
-        bootstrap = Path(directory) / "bootstrap"
-        subprocess.run(["strip", "-o", bootstrap, program], check=True)
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            archive.writestr(entry, bootstrap.read_bytes())
-        return packed.getvalue()
+    """The archive of a program without its symbols, as the one file that the runtime starts; made once for all pages."""
+    archive = ROOT / "target/runbooks" / f"{program.name}.zip"
+    with ZIPPING:
+        if not archive.exists():
+            bootstrap = archive.with_suffix(".bootstrap")
+            subprocess.run(["strip", "-o", bootstrap, program], check=True)
+            entry = zipfile.ZipInfo("bootstrap")
+            entry.external_attr = 0o755 << 16
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+                packed.writestr(entry, bootstrap.read_bytes())
+    return archive

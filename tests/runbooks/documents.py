@@ -34,7 +34,7 @@ class Row(NamedTuple):
 class Page:
     def __init__(self, path):
         self.path = path
-        self.blocks, self.rows = [], []
+        self.blocks, self.rows, self.parts = [], [], []
         heading, block, begun, table = "", None, 0, 0
         for line, text in enumerate((ROOT / path).read_text().splitlines(), 1):
             if fence := re.match(r"\s*```(\w*)", text):
@@ -47,6 +47,8 @@ class Page:
                 block.append(text)
             elif text.startswith("#"):
                 heading = text.lstrip("#").strip()
+                if text.startswith("###"):
+                    self.parts.append((line, heading))
             # The first two lines of a table are its head.
             table = table + 1 if text.startswith("|") and block is None else 0
             if table > 2:

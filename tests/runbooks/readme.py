@@ -29,7 +29,7 @@ TOUR = [
 def try_out(t):
     with t.under("A tour"):
         for nth, sayings in enumerate(TOUR):
-            said = t.paste(nth)
+            said = t.paste_and_compare(nth)
             for saying in sayings:
                 if saying not in said:
                     t.holds(f"{saying!r} in\n{said}", False)
@@ -37,8 +37,8 @@ def try_out(t):
                 t.same(said.splitlines()[-1], t.shell.variable("SESSION"))
         t.holds(f"{len(TOUR)} blocks, with what they say and the answers that are shown", True)
     with t.under("Plugging a platform in"):
-        t.paste(0)
-        t.paste(1)
+        t.paste_and_compare(0)
+        t.paste_and_compare(1)
         made = t.stack.schedule("Angles", course_id="course-2")["id"]
         seen = [item["id"] for item in t.stack.ask("GET", "/v1/me/sessions", "student-9")["items"]]
         t.holds("a student of a course that was said sees its class", made in seen)

@@ -147,7 +147,7 @@ class Stack:
     def mails(self, to=None):
         """All that were sent, the oldest first."""
         items = self.ask("GET", "/local/mail")["items"]
-        return [mail for mail in reversed(items) if to is None or to in mail["to"]]
+        return [mail for mail in reversed(items) if to in (None, mail["to"])]
 
     # What people do
 

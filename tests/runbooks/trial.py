@@ -4,31 +4,40 @@ import contextlib
 import json
 import subprocess
 
-from aws import PRELUDE
+from aws import PRELUDE, Aws
 from documents import ROOT, Page, fits
 from shell import Failed, Shell
 from stack import Stack
 
 
 class Trial:
-    def __init__(self, path, directory, aws):
+    def __init__(self, path, directory):
         self.page = Page(path)
-        self.aws = aws
-        self.stack = Stack(directory)
-        self.shell = Shell(directory / "shell", aws.variables(self.stack))
-        self.shell.run(PRELUDE)
+        self.said = []
+        with contextlib.ExitStack() as opened:
+            self.aws = Aws(directory / "aws")
+            opened.callback(self.aws.stop)
+            self.stack = Stack(directory)
+            opened.callback(self.stack.stop)
+            self.shell = Shell(directory / "shell", self.aws.variables(self.stack))
+            opened.callback(self.shell.close)
+            self.shell.run(PRELUDE)
+            self.opened = opened.pop_all()
         self.done = set()
         self.heading = None
 
+    def say(self, line):
+        self.said.append(line)
+
     def close(self):
-        self.shell.close()
-        self.stack.stop()
+        self.opened.close()
 
     @contextlib.contextmanager
     def under(self, heading):
         """What is tried of one part of the page."""
         self.heading = heading
-        print(f"  {heading}", flush=True)
+        self.say(f"  {heading}")
+        self.done.update(line for line, part in self.page.parts if part == heading)
         yield
         self.stack.no_more_faults()
 
@@ -46,12 +55,25 @@ class Trial:
         if nth >= len(blocks):
             raise LookupError(f"{self.page.path} has {len(blocks)} blocks of commands under {self.heading!r}")
         self.done.add(blocks[nth].line)
-        said = self.shell.run(blocks[nth].text.replace("http://localhost:4000", self.stack.base))
-        answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-        for shown in self.page.shown_after(blocks[nth]):
+        return self.shell.run(blocks[nth].text.replace("http://localhost:4000", self.stack.base))
+
+    def paste_and_compare(self, nth):
+        """The same, where the answers stand below the commands."""
+        said = self.paste(nth)
+        answers = [json.loads(line) for line in said.splitlines() if line.startswith('{"')]
+        block = self.page.commands(self.heading)[nth]
+        for shown in self.page.shown_after(block):
             if not any(fits(shown, answer) for answer in answers):
-                raise Failed(f"{self.page.path}:{blocks[nth].line}: no answer is as shown below it:\n{said}")
+                raise Failed(f"{self.page.path}:{block.line}: no answer is as shown below it:\n{said}")
         return said
+
+    def refused(self, nth=0):
+        """Pastes what does not go through, and gives back what is said of it."""
+        try:
+            self.paste(nth)
+        except Failed as failed:
+            return str(failed)
+        raise Failed(f"{self.page.path}, {self.heading}: block {nth} went through")
 
     def paste_with(self, variables, nth=0):
         """Pastes it with other addresses of AWS than the page's other commands have."""
@@ -77,7 +99,7 @@ class Trial:
         except Failed as failed:
             raise Failed(f"{self.page.path}:{row.line}: {row.name}: {failed}") from failed
         self.done.add(row.line)
-        print(f"    {row.name}", flush=True)
+        self.say(f"    {row.name}")
 
     @contextlib.contextmanager
     def secret(self, **fields):
@@ -102,7 +124,7 @@ class Trial:
     def holds(self, what, holds):
         if not holds:
             raise Failed(f"{self.page.path}, {self.heading}: not so: {what}")
-        print(f"    {what}", flush=True)
+        self.say(f"    {what}")
 
     def says(self, answer, said):
         """The answer is what the page says: `409 conflict`."""
@@ -121,6 +143,7 @@ class Trial:
                                  capture_output=True, text=True).stdout.split()
         wrong = [f"no test {test}" for test in proven.values() if test not in sources]
         things = [(block.line, block.heading, block.text.splitlines()[0]) for block in self.page.commands()]
+        things += [(line, part, part) for line, part in self.page.parts]
         things += [(row.line, row.heading, row.name) for row in self.page.rows]
         for line, heading, first in things:
             why = left.get(heading) or left.get(first) or proven.get(first)
@@ -134,6 +157,6 @@ class Trial:
         if wrong:
             raise Failed("\n".join(wrong))
         for first, why in left.items():
-            print(f"  not tried: {first}: {why}")
+            self.say(f"  not tried: {first}: {why}")
         for first, test in proven.items():
-            print(f"  held by {test}: {first}")
+            self.say(f"  held by {test}: {first}")

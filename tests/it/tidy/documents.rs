@@ -3,6 +3,7 @@
 use std::fs;
 
 use shared::domain::scope::REQUIRED;
+use shared::domain::zoom_event::HANDLED;
 use shared::handlers::ROUTES;
 
 use super::nothing_wrong;
@@ -184,6 +185,20 @@ fn the_zoom_apps_scopes_are_all_told() {
             "docs/zoom-app.md does not tell of {spelling}"
         );
     }
+}
+
+/// An event that nobody subscribed to never comes, and nothing would say so.
+#[test]
+fn the_events_to_subscribe_to_are_those_that_are_handled() {
+    let text = page("docs/zoom-app.md");
+    let part = text.split("## Event subscription").nth(1).expect("the part");
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let of_zoom = |word: &&str| {
+        ["app_", "endpoint.", "meeting.", "recording.", "user."].iter().any(|of| word.starts_with(of))
+    };
+    let mut told: Vec<_> = quoted(part).into_iter().filter(of_zoom).collect();
+    told.sort_unstable();
+    assert_eq!(told, HANDLED);
 }
 
 #[test]
