@@ -42,6 +42,13 @@ def the_encryption_keys(t):
     stack.advance("51m")
     for class_ in before, between, after:
         t.holds(f"{class_['title']}: opens", stack.join(class_["id"], "student-1").body.get("passcode"))
+    t.shell.run("jq 'del(.token_encryption_keys.keys[\"local-1\"])' secret.json >without.json; "
+                'aws secretsmanager put-secret-value --secret-id "$SECRET" --secret-string file://without.json')
+    stack.advance("5m")
+    t.says(stack.join(before["id"], "student-1"), "500 internal")
+    t.shell.run('aws secretsmanager put-secret-value --secret-id "$SECRET" --secret-string file://secret.json')
+    stack.advance("5m")
+    t.holds("without the old key its classes are shut, and with it they open", stack.join(before["id"], "student-1").status == 200)
     t.holds("a key that is there is not overwritten", "is taken" in t.refused(0))
 
 

@@ -194,7 +194,9 @@ fn the_events_to_subscribe_to_are_those_that_are_handled() {
     let part = text.split("## Event subscription").nth(1).expect("the part");
     let part = part.split("\n## ").next().unwrap_or_default();
     let of_zoom = |word: &&str| {
-        ["app_", "endpoint.", "meeting.", "recording.", "user."].iter().any(|of| word.starts_with(of))
+        ["app_", "endpoint.", "meeting.", "recording.", "user."]
+            .iter()
+            .any(|of| word.starts_with(of))
     };
     let mut told: Vec<_> = quoted(part).into_iter().filter(of_zoom).collect();
     told.sort_unstable();
