@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The functions under the tools that build and ship them, against `cargo local --cloud-only`: cargo-lambda's watch and
 # invoke, then SAM's build, start-api and invoke in containers. A whole lesson is played through each by the TypeScript
-# client. It is not part of .ci/run, because it needs a container engine; what it said last stands in docs/real-tools.md.
+# client. Then SAM deploys both of samconfig.toml's deployments into an AWS that ministack plays. It is not part of .ci/run,
+# because it needs a container engine; what it said last stands in docs/real-tools.md.
 #
-#   tests/real-tools.sh [cargo-lambda | sam]...     both, unless named
+#   tests/real-tools.sh [cargo-lambda | sam | deploy]...     all, unless named
 #
 # BUILD=--release has cargo-lambda build what is deployed, which takes long; without it SAM runs the development build.
 #
@@ -121,13 +122,8 @@ make_image() {
     tar -C "$root" -c . | docker import -c 'WORKDIR /var/task' -c 'ENV LAMBDA_TASK_ROOT=/var/task' - "$image" >/dev/null
 }
 
-with_sam() {
-    venv sam aws-sam-cli==1.170.0
-    venv lambda cargo-lambda==1.9.2
-    export PATH=$tools/sam/bin:$tools/lambda/bin:$PATH AWS_DEFAULT_REGION=eu-central-1
-    docker info >/dev/null || { echo "no container engine answers"; return 1; }
-    make_image
-
+# What SAM lays out of the functions, for itself and for a deployment.
+build() {
     say "${BUILD:+cargo lambda build $BUILD, and }sam build"
     local function
     if [ -n "${BUILD:-}" ]; then
@@ -141,7 +137,18 @@ with_sam() {
             strip "target/lambda/$function/bootstrap"
         done
     fi
+    rm -rf "$work/sam"
     sam build --build-dir "$work/sam" | grep -E 'Build (Succeeded|Failed)'
+}
+
+with_sam() {
+    venv sam aws-sam-cli==1.170.0
+    venv lambda cargo-lambda==1.9.2
+    export PATH=$tools/sam/bin:$tools/lambda/bin:$PATH AWS_DEFAULT_REGION=eu-central-1
+    docker info >/dev/null || { echo "no container engine answers"; return 1; }
+    make_image
+
+    build
 
     # From a container the machine's loopback is out of reach; what listens there is handed on at the bridge.
     local bridge inside
@@ -176,13 +183,28 @@ with_sam() {
     echo
 }
 
-[ $# -gt 0 ] || set -- cargo-lambda sam
+with_deploy() {
+    venv sam aws-sam-cli==1.170.0
+    venv lambda cargo-lambda==1.9.2
+    venv ministack ministack==1.5.33 aws-sam-translator==1.115.0
+    export PATH=$tools/sam/bin:$tools/lambda/bin:$PATH AWS_DEFAULT_REGION=eu-central-1
+    build
+    say "sam deploy, dev and prod"
+    local cloud
+    cloud=$(port)
+    BIND_HOST=127.0.0.1 GATEWAY_PORT=$cloud background ministack "$tools/ministack/bin/ministack"
+    answers 60 "http://localhost:$cloud/_ministack/health"
+    "$tools/sam/bin/python" tests/deployed.py "$work/sam" "http://localhost:$cloud" "$work"
+}
+
+[ $# -gt 0 ] || set -- cargo-lambda sam deploy
 client
 start_stack
 for tool in "$@"; do
     case $tool in
         cargo-lambda) with_cargo_lambda ;;
         sam) with_sam ;;
+        deploy) with_deploy ;;
         *) echo "what is $tool?"; exit 2 ;;
     esac
 done
