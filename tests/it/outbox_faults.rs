@@ -290,7 +290,7 @@ async fn a_message_that_comes_twice_sends_nothing_more() {
 }
 
 #[tokio::test]
-async fn without_its_configuration_everything_waits_and_nothing_is_lost() {
+async fn without_its_configuration_mails_wait_and_nothing_else_does() {
     let missing: [&[(&'static str, &str)]; 5] = [
         &[("MAIL_FROM", "")],
         &[("BRAND_NAME", "")],
@@ -299,19 +299,35 @@ async fn without_its_configuration_everything_waits_and_nothing_is_lost() {
         &[("MAIL_PROVIDER", "zeptomail"), ("ZEPTOMAIL_API_URL", "")],
     ];
     let world = World::start().await;
-    world.inviting(2).await;
-    for changes in missing {
+    let (trainer, session) = world.inviting(2).await;
+    let notices = async || {
+        let student = world.student(1).await;
+        world.listed(&student, "/v1/me/notifications").await.len()
+    };
+    for (n, changes) in missing.into_iter().enumerate() {
         let log = crate::log::Log::start();
         world.stack.usage.reset();
         let report = Direct::new(&world, changes).drain(RUN).await.expect("it ends");
-        assert_eq!(report["announced"], 0, "{report}");
+        let first = u64::from(n == 0);
+        assert_eq!((&report["announced"], &report["claimed"]), (&json!(first), &json!(0)));
         let told = log.text();
         assert!(told.contains("email_sweep.not_configured"), "{told}");
         let named = changes.last().expect("one").0;
         assert!(told.contains(&format!("\"name\":\"{named}\"")), "{named}: {told}");
-        assert_eq!(world.stack.usage.totals("outbox-sweep").calls, 0);
+        assert_eq!(notices().await, 1, "in-app it was told at once, and once");
     }
+    assert_eq!(world.depth(OUTBOX), 2 + 1, "both mails and the word of their announcement");
+    assert_eq!(world.counts(&trainer, &session).await, json!({"queued": 2}));
     assert_eq!(world.drain().await["sent"], 2);
+    assert_eq!((notices().await, world.depth(OUTBOX)), (1, 0));
+    // What nobody needs any more by the time that mail is configured is dropped, and says so.
+    let invited = json!({"audience_type": "invitees", "invitees": invitees(1)});
+    let soon = world.create(&trainer, &with(class(1), invited)).await.expect(201);
+    Direct::new(&world, missing[0]).drain(RUN).await.expect("it ends");
+    world.advance(SignedDuration::from_hours(3));
+    let trainer = world.trainer().await;
+    assert_eq!(world.drain().await["dropped"], 1);
+    assert_eq!(world.counts(&trainer, &soon).await, json!({"dropped": 1}));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

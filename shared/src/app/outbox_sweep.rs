@@ -95,33 +95,30 @@ impl Time {
 /// One run.
 struct Run<'a> {
     tools: &'a Tools,
-    mailer: &'a Mailer,
     time: Time,
     report: Report,
     /// Announcements that this run has told, by where they lay.
     told: HashSet<String>,
 }
 
-/// Runs once, for as long as `time` at most. Without a mailer nothing is touched, so that nothing is lost.
+/// Runs once, for as long as `time` at most. Without a mailer no mail is touched, so that none is lost: they wait in the
+/// queue. What is told in-app waits for none of that.
 pub async fn sweep(
     tools: &Tools,
     mailer: Result<Mailer, ConfigError>,
     time: Duration,
 ) -> Result<Report, Error> {
-    let mailer = match mailer {
-        Ok(mailer) => mailer,
-        Err(error) => {
-            tracing::error!(event = "email_sweep.not_configured", name = error.name(), %error);
-            metrics::SWEPT.count_of("outbox-sweep");
-            return Ok(Report::default());
-        }
-    };
     let time = Time { end: Instant::now() + time };
-    let mut run =
-        Run { tools, mailer: &mailer, time, report: Report::default(), told: HashSet::new() };
+    let mut run = Run { tools, time, report: Report::default(), told: HashSet::new() };
     // What could not be told must not keep what was told from being sent.
     let told = run.tell_due().await;
-    let drained = run.drain().await;
+    let drained = match mailer {
+        Ok(mailer) => run.drain(&mailer).await,
+        Err(error) => {
+            tracing::error!(event = "email_sweep.not_configured", name = error.name(), %error);
+            Ok(())
+        }
+    };
     let Report { announced, queued, claimed, sent, retried, failed, dead, dropped } = run.report;
     tracing::info!(
         event = "email_sweep.done",
@@ -168,7 +165,7 @@ impl Run<'_> {
     }
 
     /// Empties the queue, as far as time allows.
-    async fn drain(&mut self) -> Result<(), Error> {
+    async fn drain(&mut self, mailer: &Mailer) -> Result<(), Error> {
         let now = self.now();
         let state = self.tools.store.outbox_state().await?;
         if let Some(until) = state.paused_until.filter(|until| *until > now) {
@@ -176,8 +173,7 @@ impl Run<'_> {
             return Ok(());
         }
         let holder = data_encoding::BASE32_NOPAD.encode(&self.tools.random.bytes::<10>());
-        let mut delivery =
-            Delivery::new(self.tools, self.mailer, Pace::new(self.tools.rate_per_second));
+        let mut delivery = Delivery::new(self.tools, mailer, Pace::new(self.tools.rate_per_second));
         let mut holds = false;
         let mut result = Ok(());
         while result.is_ok() && self.time.is_left(ROUND_TIME) && !delivery.is_halted() {

@@ -22,7 +22,7 @@ const TIME_UNSAID: Duration = Duration::from_secs(50);
 #[derive(Debug)]
 pub struct Deps {
     tools: Tools,
-    /// Without these the outbox waits; the function itself is whole.
+    /// Without these the mails wait; the function itself is whole.
     mail: Result<(MailSettings, Ses), ConfigError>,
     http: reqwest::Client,
     secrets: Arc<Secrets>,
