@@ -237,11 +237,11 @@ async fn a_class_is_told_to_be_live_once_when_it_starts_or_should() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_was_rehearsed_is_told_when_it_is_started_for_good() {
+async fn a_class_that_was_ended_before_its_start_is_told_when_it_is_started_for_good() {
     let (world, lesson) = lesson().await;
-    world.advance_to(lesson.at(-40));
-    lesson.tell(&world, &lesson.started("u1", -40)).await;
-    lesson.tell(&world, &lesson.ended("u1", -40, -30)).await;
+    world.advance_to(lesson.at(-12));
+    lesson.tell(&world, &lesson.started("u1", -12)).await;
+    lesson.tell(&world, &lesson.ended("u1", -12, -5)).await;
     for minute in [0, 5] {
         assert_eq!(world.sweep_at(lesson.starts_at, minute).await["left"], 1);
     }

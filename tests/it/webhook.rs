@@ -37,6 +37,54 @@ async fn status(world: &World, trainer: &str, lesson: &Lesson) -> String {
     shown["status"].as_str().expect("a word").to_owned()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_does_not_use_the_class_up() {
+    let (world, trainer, lesson) = world_and_lesson().await;
+    let student = world.student(1).await;
+    let (from, to) = (-20 * 60, -20 * 60 + 5);
+    lesson.tell(&world, &lesson.started("r", from)).await;
+    lesson.tell(&world, &lesson.joined("r", "c", from + 1)).await;
+    assert_eq!(status(&world, &trainer, &lesson).await, "live", "it does run");
+    lesson.tell(&world, &lesson.left("r", "c", to)).await;
+    lesson.tell(&world, &lesson.ended("r", from, to)).await;
+    let shown = lesson.shown(&world, &trainer).await;
+    assert_eq!(
+        (&shown["status"], &shown["actual_started_at"], &shown["actual_ended_at"]),
+        (&json!("scheduled"), &Value::Null, &Value::Null)
+    );
+    let listed = world.listed(&student, "/v1/me/sessions").await;
+    assert_eq!(
+        (&listed[0]["status"], &listed[0]["join"]["state"]),
+        (&json!("scheduled"), &json!("too_early"))
+    );
+    let attendance = format!("{}/attendance", lesson.path);
+    let report = world.get(&trainer, &attendance).await.expect(200);
+    assert_eq!((&report["held_minutes"], &report["present"]), (&json!(0), &json!(0)));
+    assert_eq!(report["attendees"].as_array().map(Vec::len), Some(5), "{report}");
+    let timeline = world.listed(&trainer, &format!("{}/timeline", lesson.path)).await;
+    assert_eq!(timeline.len(), 4, "and yet it is told of: {timeline:?}");
+    // It can be edited as before; it is not over.
+    let renamed = with(course_class(26), json!({"title": "Algebra II"}));
+    world.put(&trainer, &lesson.path, renamed).await.expect(200);
+
+    world.advance(lesson.at(-5).duration_since(world.now()));
+    let trainer = world.trainer().await;
+    lesson.tell(&world, &lesson.started("u", -5)).await;
+    assert_eq!(status(&world, &trainer, &lesson).await, "live");
+    let live: Vec<_> = world.due("OUTBOX").await;
+    assert_eq!(live.iter().filter(|item| item["reminder"] == "start").count(), 1, "{live:?}");
+    world.advance(SignedDuration::from_mins(65));
+    lesson.tell(&world, &lesson.ended("u", -5, 60)).await;
+    // The end of the rehearsal once more, late.
+    lesson.tell(&world, &lesson.ended("r", from, to)).await;
+    let shown = lesson.shown(&world, &trainer).await;
+    assert_eq!(
+        (&shown["status"], &shown["actual_started_at"], &shown["actual_ended_at"]),
+        (&json!("ended"), &json!(lesson.at(-5)), &json!(lesson.at(60)))
+    );
+    assert_eq!(world.get(&trainer, &attendance).await.expect(200)["held_minutes"], 65);
+}
+
 /// An event of the function URL, signed now with the stack's secret.
 fn signed(world: &World, body: &str) -> Value {
     let mut event = event("POST", "/", "", Some(body));

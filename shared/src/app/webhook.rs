@@ -162,7 +162,7 @@ async fn signs(
     let held = change(desk, event, |held| {
         let session = &held.session;
         let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
-        let course = occurrence::course(session.status, &occurrences);
+        let course = occurrence::course(session.status, session.starts_at, &occurrences);
         let next = Session {
             status: course.status,
             actual_started_at: course.started_at,

@@ -7,6 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::session::Status;
+use super::time::plus_minutes;
+
+/// A running that was over this many minutes before the class's planned start was a rehearsal, and none of the class. It
+/// is when the platform lets the trainer in, unless a deployment says otherwise.
+const LEAD_MINUTES: i64 = 15;
 
 /// One running of a meeting: from being started to being ended, under a uuid of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +21,19 @@ pub struct Occurrence {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+}
+
+impl Occurrence {
+    /// Whether it was a rehearsal of a class that is planned for `starts_at`. One that goes on until the class's time is
+    /// part of it, however early it was begun.
+    pub fn is_rehearsal(&self, starts_at: Timestamp) -> bool {
+        self.ended_at.is_some_and(|ended_at| ended_at <= class_begins(starts_at))
+    }
+}
+
+/// From when on a meeting that runs is the class.
+pub fn class_begins(starts_at: Timestamp) -> Timestamp {
+    plus_minutes(starts_at, -LEAD_MINUTES)
 }
 
 /// What an event says of a running.
@@ -57,20 +75,29 @@ pub struct Course {
 }
 
 /// The latest running decides: while it lasts the class is live, and when it has ended the class has. An earlier one
-/// whose end was lost must have ended, since a meeting runs once at a time. Cancelled stays cancelled.
-pub fn course(before: Status, known: &[Occurrence]) -> Course {
-    let started_at = known.first().map(|first| first.started_at);
-    let status = match (before, known.last()) {
-        (Status::Cancelled, _) => Status::Cancelled,
-        (_, None) => before,
-        (_, Some(last)) if last.ended_at.is_some() => Status::Ended,
-        (_, Some(_)) => Status::Live,
+/// whose end was lost must have ended, since a meeting runs once at a time. After a rehearsal the class is as ahead as it
+/// was before. Cancelled stays cancelled.
+pub fn course(before: Status, starts_at: Timestamp, known: &[Occurrence]) -> Course {
+    let begins = class_begins(starts_at);
+    let last = known.last();
+    // One that began before the class's time, that was followed by another, and of whose end nobody told, was most likely
+    // a rehearsal, too; that it lasted for days is less likely.
+    let is_stale = |one: &Occurrence| {
+        one.ended_at.is_none() && one.started_at < begins && last.is_some_and(|last| last != one)
+    };
+    let held = || known.iter().filter(|one| !one.is_rehearsal(starts_at) && !is_stale(one));
+    let status = match (before, last, held().next_back()) {
+        (Status::Cancelled, ..) => Status::Cancelled,
+        (_, None, _) => before,
+        (_, Some(_), None) => Status::Scheduled,
+        (.., Some(last)) if last.ended_at.is_some() => Status::Ended,
+        (.., Some(_)) => Status::Live,
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => known.iter().filter_map(|occurrence| occurrence.ended_at).max(),
+        _ => held().filter_map(|occurrence| occurrence.ended_at).max(),
     };
-    Course { status, started_at, ended_at }
+    Course { status, started_at: held().map(|first| first.started_at).next(), ended_at }
 }
 
 #[cfg(test)]
@@ -118,14 +145,70 @@ mod tests {
             ),
         ];
         for (name, signs, expected) in cases {
-            assert_eq!(course(Status::Scheduled, &fold(&signs)).status, expected, "{name}");
+            assert_eq!(course(Status::Scheduled, at(0), &fold(&signs)).status, expected, "{name}");
             assert_eq!(
-                course(Status::Cancelled, &fold(&signs)).status,
+                course(Status::Cancelled, at(0), &fold(&signs)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
         }
-        assert_eq!(course(Status::Scheduled, &[]).status, Status::Scheduled);
+        assert_eq!(course(Status::Scheduled, at(0), &[]).status, Status::Scheduled);
+    }
+
+    #[test]
+    fn a_rehearsal_is_none_of_the_class() {
+        let started = |uuid, minute| (uuid, Sign::Running(at(minute)));
+        let ended = |uuid, from, to| (uuid, Sign::Ended { started_at: Some(at(from)), at: at(to) });
+        let day = 24 * 60;
+        // What is heard of a class that is planned for minute 0; the class then, and since when it has been on.
+        let cases: [(Case<'_>, Option<i64>); 10] = [
+            (("it is on, days ahead", vec![started("a", -3 * day)], Status::Live), Some(-3 * day)),
+            (("it is over", vec![ended("a", -3 * day, -3 * day + 5)], Status::Scheduled), None),
+            (("an hour ahead", vec![ended("a", -60, -50)], Status::Scheduled), None),
+            (("just before the class's time", vec![ended("a", -20, -15)], Status::Scheduled), None),
+            (("into the class's time", vec![ended("a", -60, -14)], Status::Ended), Some(-60)),
+            (("early, and still on", vec![started("a", -60)], Status::Live), Some(-60)),
+            (
+                (
+                    "then the class",
+                    vec![ended("a", -day, -day + 5), started("b", -2)],
+                    Status::Live,
+                ),
+                Some(-2),
+            ),
+            (
+                (
+                    "whose end is heard during the class",
+                    vec![started("a", -60), started("b", -2), ended("a", -60, -50)],
+                    Status::Live,
+                ),
+                Some(-2),
+            ),
+            (
+                (
+                    "whose end was lost",
+                    vec![started("a", -day), started("b", -2), ended("b", -2, 60)],
+                    Status::Ended,
+                ),
+                Some(-2),
+            ),
+            (
+                (
+                    "twice",
+                    vec![ended("a", -day, -day + 5), ended("b", -30, -20)],
+                    Status::Scheduled,
+                ),
+                None,
+            ),
+        ];
+        for ((name, signs, status), since) in cases {
+            let mut course_before = Status::Scheduled;
+            for length in 1..=signs.len() {
+                course_before = course(course_before, at(0), &fold(&signs[..length])).status;
+            }
+            let course = course(course_before, at(0), &fold(&signs));
+            assert_eq!((course.status, course.started_at), (status, since.map(at)), "{name}");
+        }
     }
 
     proptest! {

@@ -67,7 +67,7 @@ pub fn ahead(starts_at: Timestamp, now: Timestamp) -> impl Iterator<Item = Remin
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Tell,
-    /// Its meeting ran before the class's time, as in a rehearsal, and may be started again for the class.
+    /// Its meeting was ended just before the planned start, and may be started again for the class.
     Wait,
     Void(Void),
 }

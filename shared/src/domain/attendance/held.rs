@@ -32,7 +32,7 @@ pub struct Window {
     pub end: End,
 }
 
-/// The runnings by uuid.
+/// The runnings by uuid. A rehearsal is none of the class, and who was in it was not in the class.
 pub fn windows(
     session: &Session,
     events: &[ZoomEvent],
@@ -40,7 +40,8 @@ pub fn windows(
 ) -> BTreeMap<String, Window> {
     let known = runnings(session, events);
     let last_signs = last_signs(events);
-    let live = occurrence::course(session.status, &known).status == Status::Live;
+    let live = occurrence::course(session.status, session.starts_at, &known).status == Status::Live;
+    let begins = occurrence::class_begins(session.starts_at);
     let close = |(n, running): (usize, &Occurrence)| {
         let next = known.get(n + 1);
         let planned_end = session.ends_at().max(running.started_at);
@@ -51,6 +52,9 @@ pub fn windows(
             }
             None => {
                 let heard = last_signs.get(running.uuid.as_str()).copied();
+                let early = running.started_at < begins && next.is_some();
+                // Begun before the class's time and followed by another: until the class it need not have lasted.
+                let planned_end = if early { running.started_at } else { planned_end };
                 let to = heard.map_or(planned_end, |heard| heard.max(planned_end)).min(now);
                 // A meeting runs once at a time: it was over when it was started again.
                 (next.map_or(to, |next| to.min(next.started_at)), End::Inferred)
@@ -59,7 +63,9 @@ pub fn windows(
         let span = Span { from: running.started_at, to: to.max(running.started_at) };
         (running.uuid.clone(), Window { span, end })
     };
-    known.iter().enumerate().map(close).collect()
+    let closed = known.iter().enumerate().map(close);
+    let is_rehearsal = |window: &Window| window.end != End::Running && window.span.to <= begins;
+    closed.filter(|(_, window)| !is_rehearsal(window)).collect()
 }
 
 /// What the class remembers of its runnings, and what the events add to it: a class remembers only what it took to
