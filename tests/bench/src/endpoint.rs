@@ -20,12 +20,15 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Opens a port for the chain and the key that lie in `certificates`. Each service has a port of its own, since
-    /// each is a host of its own on AWS and costs a handshake of its own.
-    pub(crate) async fn before(stack: SocketAddr, certificates: &Path) -> Result<Self, Fault> {
-        let chain = CertificateDer::pem_file_iter(certificates.join("chain.pem"))?;
+    /// Opens a port under the certificates that `tests/bench.sh` made by this name.
+    pub(crate) async fn before(
+        stack: SocketAddr,
+        files: &Path,
+        certificates: &str,
+    ) -> Result<Self, Fault> {
+        let chain = CertificateDer::pem_file_iter(files.join(format!("{certificates}-chain.pem")))?;
         let chain = chain.collect::<Result<_, _>>()?;
-        let key = PrivateKeyDer::from_pem_file(certificates.join("key.pem"))?;
+        let key = PrivateKeyDer::from_pem_file(files.join(format!("{certificates}-key.pem")))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

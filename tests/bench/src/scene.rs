@@ -1,7 +1,7 @@
 //! What the functions are measured on: a class of a connected trainer, about to begin, with one who may come in.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
@@ -33,13 +33,41 @@ pub(crate) enum Issuer {
     KeySet,
 }
 
+/// On how many hosts what a function calls lies.
+#[derive(Clone, Copy)]
+pub(crate) enum Hosts {
+    /// One for everything, under P-256 certificates, the leaf's issued by the root: as the budget was measured.
+    One,
+    /// One for each service, since each costs a handshake of its own, under a chain of three RSA certificates: as it is
+    /// on AWS.
+    Each,
+}
+
+impl Hosts {
+    /// By which name `tests/bench.sh` makes their certificates.
+    fn certificates(self) -> &'static str {
+        match self {
+            Self::One => "short",
+            Self::Each => "aws",
+        }
+    }
+}
+
+/// What a function is run in.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) issuer: Issuer,
+    pub(crate) hosts: Hosts,
+}
+
 pub(crate) struct Scene {
     stack: Stack,
     http: reqwest::Client,
+    everything: Endpoint,
     dynamodb: Endpoint,
     secrets: Endpoint,
     issuer: Endpoint,
-    ca_bundle: String,
+    files: PathBuf,
     class: String,
     meeting: String,
     account: String,
@@ -47,7 +75,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn set(certificates: &Path) -> Result<Self, Fault> {
+    pub(crate) async fn set(files: &Path) -> Result<Self, Fault> {
         let options = Options {
             port: 0,
             data_dir: None,
@@ -62,13 +90,15 @@ impl Scene {
         secrets["auth_hs256_secret"] = json!(HS256_SECRET);
         stack.aws.set_secret(HS256_SECRET_ID, &secrets.to_string()).await?;
         let port = url::Url::parse(&stack.base_url)?.port().unwrap_or_default();
-        let before = || Endpoint::before(SocketAddr::from(([127, 0, 0, 1], port)), certificates);
+        let stack_at = SocketAddr::from(([127, 0, 0, 1], port));
+        let before = |hosts: Hosts| Endpoint::before(stack_at, files, hosts.certificates());
         let mut scene = Self {
             http: shared::net::http_client("live-classes/bench")?,
-            dynamodb: before().await?,
-            secrets: before().await?,
-            issuer: before().await?,
-            ca_bundle: certificates.join("root.pem").display().to_string(),
+            everything: before(Hosts::One).await?,
+            dynamodb: before(Hosts::Each).await?,
+            secrets: before(Hosts::Each).await?,
+            issuer: before(Hosts::Each).await?,
+            files: files.to_owned(),
             class: String::new(),
             meeting: String::new(),
             account: String::new(),
@@ -143,7 +173,7 @@ impl Scene {
     pub(crate) fn environment(
         &self,
         function: &'static str,
-        issuer: Issuer,
+        Setting { issuer, hosts }: Setting,
     ) -> Vec<(&'static str, String)> {
         let queue = |name: &str| self.stack.aws.queues().url(name);
         let mut environment = settings::environment(
@@ -151,14 +181,19 @@ impl Scene {
             &queue("OutboxQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
-        let aws = |endpoint: &Endpoint| format!("{}{}", endpoint.url, local::calls::AWS_PATH);
-        let jwks = format!("{}{}", self.issuer.url, local::issuer::JWKS_PATH);
+        let at = |own: &Endpoint, path: &str| match hosts {
+            Hosts::One => format!("{}{path}", self.everything.url),
+            Hosts::Each => format!("{}{path}", own.url),
+        };
+        let aws = |own: &Endpoint| at(own, local::calls::AWS_PATH);
+        let jwks = at(&self.issuer, local::issuer::JWKS_PATH);
+        let ca_bundle = self.files.join(format!("{}-root.pem", hosts.certificates()));
         let (secret, jwks) = match issuer {
             Issuer::SharedSecret => (HS256_SECRET_ID, String::new()),
             Issuer::KeySet => (settings::SECRET_ID, jwks),
         };
         let ours = [
-            (names::AWS_CA_BUNDLE, self.ca_bundle.clone()),
+            (names::AWS_CA_BUNDLE, ca_bundle.display().to_string()),
             (names::AWS_ENDPOINT_URL_DYNAMODB, aws(&self.dynamodb)),
             (names::AWS_ENDPOINT_URL_SECRETS_MANAGER, aws(&self.secrets)),
             (names::AWS_SESSION_TOKEN, "x".repeat(1_000)),
