@@ -276,7 +276,8 @@ async fn a_panic_is_answered_as_an_error_and_its_words_stay_in_the_log() {
             #[expect(unreachable_code, reason = "it says what the closure would answer")]
             Ok::<Reply, Failure>(Reply::no_content())
         })
-        .await;
+        .await
+        .0;
         assert_eq!(answer.status(), 500);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         let lambda_http::Body::Text(text) = answer.body() else { panic!("a text") };

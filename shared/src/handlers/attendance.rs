@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attendance_view;
 use super::csv::{Format, format};
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use crate::app::attendance::{self, Desk};
 use crate::clock::Clock;
@@ -65,7 +65,7 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, route};
+use super::edge::{Answer, Failure, Gate, Reply, route};
 use super::function::{self, Function};
 use crate::app::{Tools, connect};
 use crate::clock::Clock;
@@ -116,7 +116,7 @@ struct Authorization {
     expires_at: jiff::Timestamp,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

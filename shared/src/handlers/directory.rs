@@ -6,12 +6,12 @@ mod statement;
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde_json::Value;
 
 use self::statement::{CourseBody, EnrollmentBody, UserBody};
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use crate::app::{Tools, directory};
 use crate::clock::Clock;
@@ -45,7 +45,7 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, route};
+use super::edge::{Answer, Failure, Gate, Reply, route};
 use super::function::{self, Function};
 use crate::app::{Tools, disconnect};
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

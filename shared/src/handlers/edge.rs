@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures::FutureExt;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use jiff::Timestamp;
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::{Body, IntoResponse, Request, RequestExt, Response};
 use serde::Serialize;
 use tracing::Instrument;
 
@@ -151,6 +152,18 @@ impl Reply {
     }
 }
 
+/// What a request is answered, as it goes out. `lambda_http` would decode the text of a bare response by its charset, for
+/// which it carries the tables of every encoding that the web knows: a hundred kilobytes of a function, and ours is text
+/// already.
+#[derive(Debug)]
+pub struct Answer(pub Response<Body>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(std::future::ready(self.0))
+    }
+}
+
 /// Verifies callers.
 #[derive(Debug)]
 pub struct Gate {
@@ -246,7 +259,7 @@ pub fn named<'a>(parameters: &'a [(&'static str, String)], name: &str) -> &'a st
 
 /// Runs what a function does with a request and makes an answer of however that ends: success, refusal, fault, panic,
 /// or the end of the function's time. Nothing but this writes the answer's status, and nothing else logs a request.
-pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> Response<Body>
+pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> Answer
 where
     W: FnOnce(Request) -> F + Send,
     F: Future<Output = Result<Reply, Failure>> + Send,
@@ -273,7 +286,7 @@ where
         match result {
             Ok(reply) => {
                 tracing::info!(event = "request.done", method = %method, route, status = reply.status.as_u16());
-                render(reply)
+                Answer(render(reply))
             }
             Err(failure) => {
                 let problem = Problem { request_id, ..Problem::from(&failure) };
@@ -283,7 +296,7 @@ where
                 } else {
                     tracing::info!(event = "request.refused", method = %method, route, status, code);
                 }
-                render_problem(&problem)
+                Answer(render_problem(&problem))
             }
         }
     }
@@ -323,18 +336,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
-/// A byte order mark at the beginning of a text. `lambda_http` decodes texts on their way out and takes one off; a text
-/// that is to have one sets out with two.
-const BYTE_ORDER_MARK: char = '\u{feff}';
-
 fn render(reply: Reply) -> Response<Body> {
-    let text = |bytes: Vec<u8>| {
-        let mut text = String::from_utf8_lossy(&bytes).into_owned();
-        if text.starts_with(BYTE_ORDER_MARK) {
-            text.insert(0, BYTE_ORDER_MARK);
-        }
-        Body::Text(text)
-    };
+    let text = |bytes: Vec<u8>| Body::Text(String::from_utf8_lossy(&bytes).into_owned());
     let body = reply.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;

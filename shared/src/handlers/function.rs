@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 
-use super::edge::{self, Failure, Reply};
+use super::edge::{self, Answer, Failure, Reply};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
@@ -60,7 +60,7 @@ impl<D: Deps> Function<D> {
     }
 
     /// Answers a request by `serve`, or by what is missing.
-    pub(super) async fn answer<'a, S, F>(&'a self, request: Request, serve: S) -> Response<Body>
+    pub(super) async fn answer<'a, S, F>(&'a self, request: Request, serve: S) -> Answer
     where
         S: FnOnce(&'a D, Request) -> F + Send,
         F: Future<Output = Result<Reply, Failure>> + Send,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde::Serialize;
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use crate::app::notifications::{self, Listed, Mark};
 use crate::clock::Clock;
@@ -95,7 +95,7 @@ fn link(about: Option<&About>, app_url: &str) -> String {
         .map_or_else(|| app_url.to_owned(), |about| format!("{app_url}/sessions/{}", about.session))
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use ::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::csv::{Format, format};
 use super::deps::Base;
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::poll_view;
 use crate::app::poll::{self, Desk, Launch, Memory};
@@ -53,7 +53,7 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde::Deserialize;
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::{Tools, session_cancel};
@@ -50,7 +50,7 @@ struct CancelBody {
     reason: Option<String>,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

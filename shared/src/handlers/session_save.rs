@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ::http::StatusCode;
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde_json::Value;
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Gate, Reply, named, route};
+use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::Tools;
@@ -52,7 +52,7 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use lambda_http::{Body, Request, Response};
+use lambda_http::Request;
 use serde_json::{Value, json};
 
 use super::deps::{self, Base};
-use super::edge::{Failure, Reply};
+use super::edge::{Answer, Failure, Reply};
 use super::function::{self, Function};
 use crate::app::Tools;
 use crate::app::webhook::{self, Desk, KnownLive};
@@ -62,7 +62,7 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Response<Body> {
+pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
     function.answer(request, serve).await
 }
 

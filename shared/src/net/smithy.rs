@@ -80,10 +80,10 @@ fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
         .map_err(|why| ConnectorError::user(why.without_url().into()))
 }
 
-async fn incoming(response: reqwest::Response) -> Result<HttpResponse, ConnectorError> {
+async fn incoming(mut response: reqwest::Response) -> Result<HttpResponse, ConnectorError> {
     let mut answer = http::Response::new(SdkBody::empty());
     *answer.status_mut() = response.status();
-    *answer.headers_mut() = response.headers().clone();
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
     *answer.body_mut() = SdkBody::from(response.bytes().await.map_err(classify)?);
     HttpResponse::try_from(answer).map_err(|why| ConnectorError::other(why.into(), None))
 }
