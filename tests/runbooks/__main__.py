@@ -5,8 +5,8 @@ The commands are taken out of the pages as they stand there and pasted into a sh
 rows of a page's tables are brought about likewise, by faults, wrong secrets and people who do what they should not. A block
 or a row that nobody tries is an error unless it says why.
 
-What `cargo local` has not (CloudFormation, Lambda, SES's settings) is asked of `ministack`. It needs Python, bash, jq,
-openssl and what `cargo build --bins` makes, and leaves what it installs under target/.
+What `cargo local` has not (CloudFormation, Lambda, SES's settings) is asked of `ministack`. It needs Python, bash, jq and
+openssl, builds the functions, and leaves what it installs under target/; with --install it does that and no more.
 """
 
 import concurrent.futures
@@ -59,6 +59,8 @@ def main(names):
     work = ROOT / "target/runbooks"
     shutil.rmtree(work, ignore_errors=True)
     aws.install()
+    if names == ["--install"]:
+        return 0
     subprocess.run(["cargo", "build", "--quiet", "--workspace", "--bins"], cwd=ROOT, check=True)
     pages = [page for page in PAGES if not names or page.PAGE in names]
     failed = []

@@ -48,7 +48,8 @@ def the_encryption_keys(t):
     t.says(stack.join(before["id"], "student-1"), "500 internal")
     t.shell.run('aws secretsmanager put-secret-value --secret-id "$SECRET" --secret-string file://secret.json')
     stack.advance("5m")
-    t.holds("without the old key its classes are shut, and with it they open", stack.join(before["id"], "student-1").status == 200)
+    t.holds("without the old key its classes are shut, and with it they open",
+            stack.join(before["id"], "student-1").status == 200)
     t.holds("a key that is there is not overwritten", "is taken" in t.refused(0))
 
 

@@ -84,7 +84,8 @@ def authorised_elsewhere(stack, consent):
     client = f"{stack.secrets()['zoom_client_id']}:{stack.secrets()['zoom_client_secret']}"
     form = urllib.parse.urlencode({"grant_type": "authorization_code", "code": code,
                                    "redirect_uri": f"{stack.base}/callback"})
-    stack.ask("POST", "/zoom/oauth/token", form=form, headers={"authorization": f"Basic {base64.b64encode(client.encode()).decode()}"})
+    basic = base64.b64encode(client.encode()).decode()
+    stack.ask("POST", "/zoom/oauth/token", form=form, headers={"authorization": f"Basic {basic}"})
 
 
 def when_nothing_else_helps(t):

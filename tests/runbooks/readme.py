@@ -1,9 +1,12 @@
 """README.md, as a stranger reads it: the tour, then plugging a platform in, in one shell from top to bottom."""
 
+import json
+import re
+
 PAGE = "README.md"
 LEFT = {
     "Two commands": "the first is what all of this runs against, the second is run by .ci/run",
-    "Deploying, in ten lines": "needs an account; the commands are run by tests/real-tools.sh, .ci/run and under docs/",
+    "Deploying, in ten lines": "the lines that build and deploy are run by tests/real-tools.sh, or need an account",
     "The console": "pictures of it",
     "What it costs": "made by tests/prices.py",
     "Limits": "each is a constant with a test of its own",
@@ -26,6 +29,17 @@ TOUR = [
 ]
 
 
+def deploying(t):
+    """Of the ten lines, what speaks to AWS's secret and to the API; the others need an account to deploy into."""
+    lines = re.findall(r"^(?:export \S+|aws .*|curl .*)", t.page.commands(t.heading)[0].text, re.MULTILINE)
+    t.same(len(lines), 4)
+    t.sets(CONFIG_SECRET_ID=t.stack.setting("CONFIG_SECRET_ID"), API_URL=t.stack.base, SERVICE=t.stack.token("platform"),
+           TRAINER=t.stack.token("trainer-1"))
+    (t.shell.pasted.parent / "secret.json").write_text(json.dumps(t.stack.secrets()))
+    said = t.shell.run("\n".join(lines))
+    t.holds("the directory is imported, and the API answers", '"accepted":4,"rejected":[]' in said and '"status":' in said)
+
+
 def try_out(t):
     with t.under("A tour"):
         for nth, sayings in enumerate(TOUR):
@@ -43,3 +57,5 @@ def try_out(t):
         seen = [item["id"] for item in t.stack.ask("GET", "/v1/me/sessions", "student-9")["items"]]
         t.holds("a student of a course that was said sees its class", made in seen)
         t.holds("a course that was imported has classes", t.stack.schedule("Means", course_id="course-3").status == 201)
+    with t.under("Deploying, in ten lines"):
+        deploying(t)

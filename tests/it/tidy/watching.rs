@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::handlers::SCHEDULES;
 use shared::telemetry::metrics;
 
-use super::documents::anchors;
+use super::documents::{anchor, anchors};
 use super::layers::functions;
 use super::nothing_wrong;
 use super::source::root;
@@ -54,6 +54,16 @@ fn every_alarm_says_what_to_read_and_it_is_there() {
         let page_text = fs::read_to_string(root().join(page)).unwrap_or_default();
         if !anchors(&page_text).iter().any(|anchor| anchor == part) {
             wrong.push(format!("{}: {page} has no part {part}", alarm.id));
+        }
+        // Who has nothing but its name looks for that.
+        let name = alarm.property("AlarmName")["Fn::Sub"].as_str().expect("a name");
+        let name = name.strip_prefix("${Deployment}-").expect("the deployment first");
+        let is_named = page_text.split("\n#").any(|text| {
+            let heading = text.lines().next().unwrap_or_default();
+            anchor(heading.trim_start_matches('#')) == part && text.contains(&format!("`{name}`"))
+        });
+        if !is_named {
+            wrong.push(format!("{}: {page}#{part} does not name it", alarm.id));
         }
         for told in ["AlarmActions", "OKActions"] {
             if !alarm.property(told).to_string().contains("AlarmTopicArn") {
