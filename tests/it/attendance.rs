@@ -3,10 +3,11 @@
 mod archive;
 
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use serde_json::{Value, json};
 
+use crate::look::with;
 use crate::world::{Answer, World, class, course_class};
 
 /// A class that begins now and is planned for an hour, with the people around it.
@@ -320,14 +321,32 @@ async fn two_who_decide_at_once_are_both_in_the_trail_one_after_the_other() {
     by_admin.expect(200);
     let audit = format!("{}/audit", lesson.address());
     let trail = lesson.world.get(&lesson.trainer, &audit).await.expect(200);
-    let mut entries = trail["items"].as_array().expect("entries").clone();
-    assert_eq!(entries.len(), 2, "{trail}");
-    // The clock stands still, so that only what they say of before and after tells which came first.
-    entries.sort_by_key(|entry| entry["old"]["present_by"] == "override");
-    assert_eq!(entries[0]["old"]["present_by"], "rule");
-    assert_eq!(entries[0]["new"], entries[1]["old"], "{trail}");
+    assert_eq!(trail["items"].as_array().map(Vec::len), Some(2), "{trail}");
+    // Giving back to the rule what the rule decides is no decision.
+    let second = row(&report, "Student 2")["attendee_id"].as_str().expect("an id").to_owned();
+    let idle = json!({"present": null, "reason": "Let the rule say."});
+    lesson.decide(&second, idle.clone()).await.expect(200);
+    for present in [true, false, true, false] {
+        lesson.decide(&first, decision(present)).await.expect(200);
+    }
+    lesson.decide(&first, idle.clone()).await.expect(200);
+    lesson.decide(&first, with(idle, json!({"reason": "Once more."}))).await.expect(200);
+
+    // The clock stands still, and yet each begins with what the one before it came to.
+    let trail = lesson.world.get(&lesson.trainer, &audit).await.expect(200);
+    let entries = trail["items"].as_array().expect("entries");
+    let count = entries.len();
+    assert!((6..=7).contains(&count), "the second of the two may have said what stood: {trail}");
+    assert_eq!(entries[count - 1]["old"]["present_by"], "rule");
+    let at = |entry: &Value| {
+        entry["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok()).expect("a time")
+    };
+    for pair in entries.windows(2) {
+        assert_eq!(pair[0]["old"], pair[1]["new"], "{trail}");
+        assert!(at(&pair[0]) > at(&pair[1]), "{trail}");
+    }
     let now = lesson.report().await;
-    assert_eq!(row(&now, "Student 1")["present"], entries[1]["new"]["present"]);
+    assert_eq!(row(&now, "Student 1")["present_by"], "rule");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

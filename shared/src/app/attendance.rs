@@ -2,17 +2,19 @@
 
 pub mod record;
 
+use std::time::Duration;
+
 use futures::future;
 use jiff::Timestamp;
 
 use super::error::Error;
-use crate::domain::attendance::ruling::{self, Rulings, Wish};
+use crate::domain::attendance::ruling::{self, Ruling, Rulings, Wish};
 use crate::domain::attendance::{AttendeeId, Inputs, People, Report, Row, Threshold};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
-use crate::domain::time::whole_milli;
+use crate::domain::time::{plus, whole_milli};
 use crate::domain::zoom_event::ZoomEvent;
 use crate::random::Random;
 use crate::store::Store;
@@ -23,6 +25,8 @@ use crate::store::tx::Subject;
 
 /// Tries against others who decide of the same row at the same time, which people do not do for long.
 const ROUNDS: u32 = 4;
+/// How exactly a decision's time is kept.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the report is asked of and by whose measure.
 #[derive(Clone, Copy, Debug)]
@@ -96,18 +100,27 @@ pub async fn decide(
             let is_repeated = read.is_some_and(|read| {
                 read.ruling == *ruling && read.by == caller.id && read.reason == request.reason
             });
-            if is_repeated {
+            // To give back to the rule what the rule decides changes nothing.
+            let is_idle = *ruling == Ruling::default()
+                && read.is_none_or(|read| read.ruling == Ruling::default());
+            if is_repeated || is_idle {
                 continue;
             }
+            // A row's entries are in the order in which they were decided, also where that was within one moment or by
+            // clocks that differ: the next begins where the one before it ended.
+            let now = whole_milli(desk.now);
+            let after_last = read.and_then(|read| read.at).map(|last| plus(last, MOMENT));
+            let at = after_last.map_or(now, |after_last| now.max(after_last));
             let kept = Kept {
                 attendee: attendee.clone(),
                 ruling: ruling.clone(),
+                at: Some(at),
                 by: caller.id.clone(),
                 reason: request.reason.clone(),
                 revision: read.map_or(0, |read| read.revision) + 1,
             };
             let entry = Entry {
-                at: whole_milli(desk.now),
+                at,
                 by: caller.id.clone(),
                 attendee: attendee.clone(),
                 old: ruling::state(&report_before, &before, attendee),

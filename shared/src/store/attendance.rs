@@ -19,6 +19,9 @@ pub struct Kept {
     pub attendee: AttendeeId,
     #[serde(flatten)]
     pub ruling: Ruling,
+    /// When it was last decided; an earlier writer did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// By whom and why it was last decided, by which a repeated request is told from another decision.
     pub by: UserId,
     pub reason: String,
