@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use self::strict::{Strict, Wrong};
 use crate::domain::refusal::Refusal;
+use crate::domain::time::instant;
 
 /// The most that a body may have: a thousand invitees with long names are a third of this.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -116,7 +117,7 @@ pub fn query(request: &Request, name: &str) -> Option<String> {
 
 pub fn query_time(request: &Request, name: &str) -> Result<Option<Timestamp>, Refusal> {
     query(request, name)
-        .map(|text| text.parse().map_err(|_| Refusal::field(name, "is not an RFC 3339 time")))
+        .map(|text| instant(&text).ok_or_else(|| Refusal::field(name, "is not an RFC 3339 time")))
         .transpose()
 }
 

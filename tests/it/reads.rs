@@ -243,6 +243,30 @@ async fn each_role_sees_its_part_of_a_class() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trainer_who_learns_from_another_lists_what_they_may_join() {
+    let world = World::start().await;
+    let (trainer, learner) = (world.trainer().await, world.other_trainer().await);
+    let made = world.create(&trainer, &pasted(1, for_course())).await.expect(201);
+    assert_eq!(world.listed(&learner, "/v1/me/sessions").await, Vec::<Value>::new());
+    let place = "/v1/directory/courses/course-1/enrollments/trainer-2";
+    let whose = json!({"email": "trainer2@example.test", "name": "Tom"});
+    world.put(&world.service().await, place, whose).await.expect(200);
+    let end_of_time = "/v1/me/sessions?from=2026-11-21T00:00:00Z&to=9999-12-31T23:59:59Z";
+    for list in ["/v1/me/sessions", end_of_time] {
+        let listed = world.listed(&learner, list).await;
+        assert_eq!(ids(&listed), BTreeSet::from([made["id"].as_str().expect("an id")]), "{list}");
+        assert!(listed[0]["join"].is_object() && listed[0].get("meeting").is_none());
+    }
+    world.advance(SignedDuration::from_mins(55));
+    let join = format!("{}/join", path_of(&made));
+    world.post(&learner, &join, json!({})).await.expect(200);
+    for role in ["service", "admin"] {
+        let token = world.token(json!({"sub": "s", "role": role})).await;
+        world.get(&token, "/v1/me/sessions").await.refused(403, "forbidden");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_whom_a_class_is_nothing_it_does_not_exist() {
     let world = World::start().await;
     let trainer = world.trainer().await;
@@ -275,9 +299,8 @@ async fn to_whom_a_class_is_nothing_it_does_not_exist() {
     for (token, count) in [(&in_course, 1), (&outside, 1), (&verified, 1), (&unverified, 0)] {
         assert_eq!(world.listed(token, "/v1/me/sessions").await.len(), count);
     }
-    for token in [&trainer, &admin] {
-        world.get(token, "/v1/me/sessions").await.refused(403, "forbidden");
-    }
+    assert_eq!(world.listed(&trainer, "/v1/me/sessions").await, Vec::<Value>::new());
+    world.get(&admin, "/v1/me/sessions").await.refused(403, "forbidden");
     world.get(&in_course, "/v1/sessions").await.refused(403, "forbidden");
     world.get("", &path_of(&courses)).await.refused(401, "unauthenticated");
     for id in ["ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", "x", "..%2f", "%00"] {

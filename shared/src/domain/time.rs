@@ -84,6 +84,24 @@ impl fmt::Display for Zone {
     }
 }
 
+/// Reads an instant (RFC 3339). The last hours that it can write lie beyond what is reckoned with here, and mean the
+/// end of time.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let local = without_offset(text).filter(|local| local.contains(':'))?;
+        let written: civil::DateTime = local.parse().ok()?;
+        (written.date() >= Timestamp::MAX.to_zoned(TimeZone::UTC).date()).then_some(Timestamp::MAX)
+    })
+}
+
+fn without_offset(text: &str) -> Option<&str> {
+    text.strip_suffix(['Z', 'z']).or_else(|| {
+        let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+        let [b'+' | b'-', hours @ .., b':', m, n] = offset.as_bytes() else { return None };
+        hours.iter().chain([m, n]).all(u8::is_ascii_digit).then_some(local)
+    })
+}
+
 /// An instant in a key or a stored item: RFC 3339 in UTC with milliseconds always, so that text sorts as time.
 pub fn fixed(at: Timestamp) -> String {
     format!("{at:.3}")
@@ -141,6 +159,27 @@ mod tests {
     fn stored_instants_sort_as_text() {
         assert_eq!(fixed(at("2026-11-21T06:17:22Z")), "2026-11-21T06:17:22.000Z");
         assert!(fixed(at("2026-11-21T06:17:22.9Z")) < fixed(at("2026-11-21T06:17:23Z")));
+    }
+
+    #[test]
+    fn the_last_instant_that_can_be_written_is_the_end_of_time() {
+        assert_eq!(instant("2026-11-21T06:17:22Z"), Some(at("2026-11-21T06:17:22Z")));
+        for text in
+            ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999z", "9999-12-31T23:59:59-12:00"]
+        {
+            assert_eq!(instant(text), Some(Timestamp::MAX), "{text}");
+        }
+        for text in [
+            "9999-12-31T23:59:59",
+            "9999-12-32T00:00:00Z",
+            "9999-12-31T",
+            "9999-12-31",
+            "tomorrow",
+            "Z",
+            "",
+        ] {
+            assert_eq!(instant(text), None, "{text}");
+        }
     }
 
     #[test]

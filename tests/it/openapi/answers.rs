@@ -155,7 +155,7 @@ async fn the_running_system_answers_as_described() {
         api.ask(method, &path, "", None, &[]).await.refused(401, "unauthenticated");
     }
     api.get(&student, "/v1/sessions").await.refused(403, "forbidden");
-    api.get(&trainer, "/v1/me/sessions").await.refused(403, "forbidden");
+    api.get(&service, "/v1/me/sessions").await.refused(403, "forbidden");
     api.put(&trainer, "/v1/directory/settings", json!({})).await.refused(403, "forbidden");
 
     // Connecting.
