@@ -11,7 +11,8 @@ use super::refusal::{FieldError, Refusal};
 use super::session::{Provider, Source};
 use super::settings::MeetingSettings;
 use super::text::{Description, Email, PersonName, Title};
-use super::time::{Zone, plus_minutes, whole_second};
+use super::time::{Zone, instant, plus_minutes, whole_second};
+use super::zoom_link;
 
 /// The shortest and longest class, in minutes.
 pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
@@ -197,9 +198,9 @@ fn required<I, T, E: ToString>(
 
 /// Reads a start: an instant (RFC 3339), or a local time without an offset, which is read in `zone`.
 fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
-    let at = match text.parse::<Timestamp>() {
-        Ok(at) => at,
-        Err(_) => {
+    let at = match instant(text) {
+        Some(at) => at,
+        None => {
             let local: civil::DateTime =
                 text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
             // A date alone would be read as midnight, when hardly a class begins.
@@ -288,7 +289,7 @@ fn place(
     }
 }
 
-/// An https link with a host, and without a user and password that would travel with it.
+/// An https link with a host, without a user and password that would travel with it, and not one that makes a host at Zoom.
 fn https(text: &str) -> Result<String, &'static str> {
     let url = url::Url::parse(text.trim()).map_err(|_| "is not a link")?;
     let plain = url.scheme() == "https"
@@ -297,6 +298,11 @@ fn https(text: &str) -> Result<String, &'static str> {
         && url.password().is_none();
     if !plain {
         return Err("must be an https link");
+    }
+    if zoom_link::is_the_hosts(&url) {
+        return Err(
+            "is the host's own link, which makes a host of whoever follows it; paste the one for participants",
+        );
     }
     if url.as_str().len() > URL_LIMIT_BYTES {
         return Err("is too long");
@@ -340,6 +346,7 @@ mod tests {
             (json!({"starts_at": "tomorrow"}), "starts_at"),
             (json!({"starts_at": "2026-12-01"}), "starts_at"),
             (json!({"starts_at": "2029-01-01T00:00:00Z"}), "starts_at"),
+            (json!({"starts_at": "9999-12-31T23:59:59Z"}), "starts_at"),
             (json!({"starts_at": "2027-03-28T02:30:00"}), "starts_at"),
             (json!({"timezone": "Mars/Olympus"}), "timezone"),
             (json!({"duration_minutes": 14}), "duration_minutes"),
@@ -362,6 +369,14 @@ mod tests {
             (json!({"provider": "manual", "join_url": "javascript:alert(1)"}), "join_url"),
             (
                 json!({"provider": "manual", "join_url": "https://me:pw@meet.example.test/a"}),
+                "join_url",
+            ),
+            (
+                json!({"provider": "manual", "join_url": "https://us05web.zoom.us/s/1?zak=eyJ"}),
+                "join_url",
+            ),
+            (
+                json!({"provider": "manual", "join_url": "https://zoom.us/j/1?pwd=x&zak=eyJ"}),
                 "join_url",
             ),
             (

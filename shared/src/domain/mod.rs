@@ -29,3 +29,4 @@ pub mod text;
 pub mod time;
 pub mod window;
 pub mod zoom_event;
+pub mod zoom_link;

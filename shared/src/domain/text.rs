@@ -27,6 +27,8 @@ pub enum BadText {
     TooLong { limit: usize },
     #[error("must not contain control characters")]
     Control,
+    #[error("must contain something that can be seen")]
+    Invisible,
     #[error("is not an e-mail address")]
     NotAnEmail,
 }
@@ -39,9 +41,13 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
+            /// What a person typed.
             pub fn parse(text: &str) -> Result<Self, BadText> {
-                let parse: fn(&str) -> Result<String, BadText> = $parse;
-                parse(text).map(Self)
+                let parsed = Self::try_from(text.to_owned())?;
+                if !parsed.0.is_empty() && parsed.0.chars().all(is_invisible) {
+                    return Err(BadText::Invisible);
+                }
+                Ok(parsed)
             }
 
             pub fn as_str(&self) -> &str {
@@ -49,10 +55,12 @@ macro_rules! text {
             }
         }
 
+        /// What was stored: it was parsed then, by a version that may have been less strict.
         impl TryFrom<String> for $name {
             type Error = BadText;
             fn try_from(text: String) -> Result<Self, BadText> {
-                Self::parse(&text)
+                let parse: fn(&str) -> Result<String, BadText> = $parse;
+                parse(&text).map(Self)
             }
         }
 
@@ -100,6 +108,34 @@ impl fmt::Display for Title {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Characters that leave nothing to be seen: Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, 16.0),
+/// which are joiners, marks of direction, fillers and selectors, and the Braille pattern without a dot.
+const INVISIBLE: [std::ops::RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fff8}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// They are welcome inside a text, where a script or an emoji needs them; a text of nothing else is none.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace() || INVISIBLE.iter().any(|range| range.contains(&c))
 }
 
 /// Trimmed, without control characters: CR and LF would end a mail header, NUL a C string.
@@ -158,6 +194,7 @@ mod tests {
             ("a\r\nBcc: x@y.z", Err(BadText::Control)),
             ("a\0b", Err(BadText::Control)),
             ("👩‍🏫 درس مباشر <script>=1+1", Ok("👩‍🏫 درس مباشر <script>=1+1")),
+            ("\u{200b}\u{feff} \u{2800}\u{3164}\u{e0041}", Err(BadText::Invisible)),
         ];
         for (text, expected) in cases {
             assert_eq!(
@@ -166,6 +203,10 @@ mod tests {
                 "{text:?}"
             );
         }
+        assert!(
+            Title::try_from("\u{200b}".to_owned()).is_ok(),
+            "one that was stored is still read"
+        );
         assert!(Title::parse(&"é".repeat(200)).is_ok(), "characters are counted, not bytes");
         assert_eq!(Title::parse(&"é".repeat(201)), Err(BadText::TooLong { limit: 200 }));
     }

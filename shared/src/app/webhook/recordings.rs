@@ -10,6 +10,7 @@ use crate::domain::change::{Announcement, Turn, What};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{RecordingFile, RecordingState, ZoomEvent};
+use crate::domain::zoom_link::is_zooms;
 use crate::store::error::CommitError;
 use crate::store::outbox;
 use crate::store::recordings::{self, Recording};
@@ -76,15 +77,6 @@ async fn announce_recording(
         Err(CommitError::Refused(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-fn is_zooms(url: &str) -> bool {
-    let Ok(url) = url::Url::parse(url) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let zooms = ["zoom.us", "zoomgov.com"]
-        .iter()
-        .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
-    url.scheme() == "https" && zooms
 }
 
 /// Follows what became of recorded files at Zoom.
