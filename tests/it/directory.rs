@@ -2,7 +2,8 @@
 
 use http::Method;
 use jiff::SignedDuration;
-use local::faults::Kind;
+use local::calls::Service::Dynamodb;
+use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 use shared::domain::text::Email;
 
@@ -431,6 +432,50 @@ async fn settings_that_no_item_would_hold_are_refused() {
     let largest: Vec<_> = (0..2000).map(|n| format!("{n:0>128}")).collect();
     let settings = json!({"live_classes_enabled": true, "pilot_trainer_ids": largest});
     world.put(&service, "/v1/directory/settings", settings).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_erased_trainer_was_to_teach_is_cancelled_and_its_students_are_told() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    world.connect_zoom(&trainer, "app").await;
+    let past = world.create(&trainer, &course_class(1)).await.expect(201);
+    let mut ahead = Vec::new();
+    for hours in [30, 40, 50] {
+        ahead.push(world.create(&trainer, &course_class(hours)).await.expect(201));
+    }
+    world.advance(SignedDuration::from_hours(3));
+    world.drain().await;
+    let cancelled = async || {
+        let mailed = world.mailed().await;
+        mailed.iter().filter(|(kind, _)| kind == "cancelled").count()
+    };
+    // Cut off in the midst of it, and said again.
+    let fault = Fault::new(Dynamodb, "TransactWriteItems", Kind::Error).by("directory");
+    world.fault(fault.after(1).times(20));
+    let erase = "/v1/directory/users/trainer-1";
+    let cut = world.delete(&service, erase).await;
+    assert!(cut.status.is_server_error(), "{}", cut.status);
+    world.stack.faults.clear();
+    world.delete(&service, erase).await.expect(204);
+    world.drain().await;
+    assert_eq!(cancelled().await, 15, "three classes, five students, each once");
+    for class in &ahead {
+        assert_eq!(world.meeting_of(class)["status"], "deleted");
+    }
+    let student = world.student(1).await;
+    let listed = world.listed(&student, "/v1/me/sessions").await;
+    let state = |class: &Value| {
+        let shown = listed.iter().find(|shown| shown["id"] == class["id"]);
+        shown.map(|shown| shown["join"]["state"].clone()).expect("it is listed")
+    };
+    assert!(ahead.iter().all(|class| state(class) == "cancelled"), "{listed:?}");
+    assert_eq!(state(&past), "open", "what was held is not undone");
+    world.delete(&service, erase).await.expect(204);
+    world.advance(SignedDuration::from_hours(60));
+    assert_eq!(world.sweep().await["reminded"], 0);
+    world.drain().await;
+    assert_eq!(cancelled().await, 15);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Tools;
@@ -15,13 +16,15 @@ use super::session_save::repair_of;
 use crate::domain::caller::Caller;
 use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
 use crate::domain::connection::Connection;
-use crate::domain::id::SessionId;
+use crate::domain::draft::DURATION_MINUTES;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees, Status};
-use crate::domain::time::whole_milli;
+use crate::domain::time::{plus_minutes, whole_milli};
 use crate::store::error::CommitError;
 use crate::store::schema::Key;
+use crate::store::sessions::Narrow;
 use crate::store::{counters, outbox, sessions};
 
 /// Tries against others who change the class at the same time.
@@ -29,6 +32,9 @@ const ROUNDS: u32 = 4;
 const WAIT_MS: u64 = 100;
 /// When the repair looks whether the meeting is gone: well after this request has ended.
 const REPAIR_SECONDS: i64 = 60;
+/// Classes of a trainer that are read in one request, and that are cancelled at once, with a call to Zoom each.
+const PAGE: usize = 100;
+const CLASSES_AT_ONCE: usize = 8;
 
 /// Cancels a class; one that was cancelled before stays as it is.
 pub async fn cancel(
@@ -38,22 +44,76 @@ pub async fn cancel(
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
+    let owned = |session: &Session| session.owned_by(caller);
+    let cancelled = carry_out(tools, &caller.id, id, &owned, reason, now).await?;
+    with_invitees(tools, cancelled).await
+}
+
+/// Cancels what lies ahead of a trainer who is erased: nobody could teach it any more, and nobody stop it. Answers how
+/// many classes that were. Running it again after a cut goes on where it ended.
+pub async fn cancel_upcoming(
+    tools: &Tools,
+    trainer: &UserId,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let longest = *DURATION_MINUTES.end();
+    let narrow = Narrow { from: Some(plus_minutes(now, -longest)), ..Narrow::default() };
+    let mut upcoming = Vec::new();
+    let mut after = None;
+    loop {
+        let (page, next) =
+            tools.store.sessions_of_trainer(trainer, &narrow, after.as_ref(), PAGE).await?;
+        let is_ahead = |class: &Session| {
+            matches!(class.status, Status::Scheduled | Status::Live) && class.ends_at() > now
+        };
+        upcoming.extend(page.into_iter().filter(is_ahead).map(|class| class.id));
+        match next {
+            Some(place) => after = Some(place),
+            None => break,
+        }
+    }
+    let theirs = |class: &Session| {
+        if class.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }
+    };
+    let mut each = Vec::with_capacity(upcoming.len());
+    for id in &upcoming {
+        each.push(carry_out(tools, trainer, id, &theirs, None, now));
+    }
+    let mut cancelling = stream::iter(each).buffer_unordered(CLASSES_AT_ONCE);
+    let mut cancelled = 0;
+    while let Some(done) = cancelling.next().await {
+        match done {
+            Ok(_) => cancelled += 1,
+            // It ended at this moment, or the index was a moment late.
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cancelled)
+}
+
+async fn carry_out(
+    tools: &Tools,
+    trainer: &UserId,
+    id: &SessionId,
+    may: &(impl Fn(&Session) -> Result<(), Refusal> + Sync),
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<Session, Error> {
     for _ in 0..ROUNDS {
         let mut found =
-            tools.store.batch_get(&[Key::Session(id), Key::Connection(&caller.id)]).await?;
+            tools.store.batch_get(&[Key::Session(id), Key::Connection(trainer)]).await?;
         let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
-        old.owned_by(caller)?;
-        let connection = found.connection(&caller.id)?;
-        let Some(next) = old.cancel(whole_milli(now))? else {
-            return with_invitees(tools, old).await;
-        };
+        may(&old)?;
+        let connection = found.connection(trainer)?;
+        let Some(next) = old.cancel(whole_milli(now))? else { return Ok(old) };
         let repair_at = whole_milli(now)
             .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
             .unwrap_or(now);
         match commit(tools, &old, &next, reason.clone(), repair_at, now).await {
             Ok(()) => {
                 take_down(tools, &old, connection, repair_at).await;
-                return with_invitees(tools, next).await;
+                return Ok(next);
             }
             Err(CommitError::Refused(_)) => {
                 tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))

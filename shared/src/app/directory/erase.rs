@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::forget_email;
 use crate::app::error::Error;
-use crate::app::{Tools, disconnect, join, poll};
+use crate::app::{Tools, disconnect, join, poll, session_cancel};
 use crate::domain::attendance::record;
 use crate::domain::directory::{ERASED_NAME, Enrollment};
 use crate::domain::id::{CourseId, SessionId, UserId};
@@ -55,7 +55,7 @@ impl Person {
     }
 }
 
-/// Forgets a person: their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, whose
+/// Forgets a person: what they were to teach is cancelled, and its students are told; then go their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, whose
 /// their votes were, their address wherever a class invited it, what they were told and wanted to be told, their places in
 /// courses, and their entry.
 pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
@@ -71,8 +71,10 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     }
     addresses.sort();
     addresses.dedup();
-    disconnect::disconnect(tools, id).await?;
     let now = tools.clock.now();
+    // While the grant is there, so that their meetings can be deleted.
+    let cancelled = session_cancel::cancel_upcoming(tools, id, now).await?;
+    disconnect::disconnect(tools, id).await?;
     let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
     let person = Person { id: id.clone(), addresses, customer_key };
     let mut classes = BTreeMap::new();
@@ -122,6 +124,7 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
         invitations,
         notices,
         classes = classes.len(),
+        cancelled,
         traces = traces.iter().sum::<usize>(),
         votes
     );
