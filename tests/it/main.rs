@@ -16,6 +16,7 @@ mod connect;
 mod crowd;
 mod directory;
 mod edit;
+mod ending;
 mod join;
 mod lesson;
 mod mail;

@@ -373,6 +373,51 @@ async fn a_meeting_is_closed_to_strangers_and_unrecorded_unless_asked_otherwise(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trainer_sees_that_zoom_will_not_record_before_the_class_is_held() {
+    let (world, trainer) = ready().await;
+    let forbid = async |what: Value| {
+        let knobs = json!({"accounts": {"app": {"forbid": what}}});
+        world.post("", "/zoom/sim/knobs", knobs).await.expect(200);
+    };
+    let recorded = with(class(26), json!({"record_session": true}));
+    forbid(json!(["auto_recording=cloud"])).await;
+    let made = world.create(&trainer, &recorded).await.expect(201);
+    assert_eq!(
+        (&made["record_session"], &made["drift"]),
+        (&json!(true), &json!(["record_session"]))
+    );
+    let plain = world.create(&trainer, &class(26)).await.expect(201);
+    assert_eq!(plain["drift"], json!([]));
+    // Asked for later, it is looked at, since Zoom answers as if nothing were amiss.
+    let edited = world.edit(&trainer, &plain, &recorded).await.expect(200);
+    assert_eq!(edited["drift"], json!(["record_session"]));
+    // What else happens at Zoom does not take the mark away, and neither does asking in vain.
+    let retitled = with(recorded.clone(), json!({"title": "Geometry"}));
+    let edited = world.edit(&trainer, &made, &retitled).await.expect(200);
+    assert_eq!(edited["drift"], json!(["record_session"]));
+    world.stack.zoom.deliver_due().await;
+    let shown = world.get(&trainer, &crate::look::path_of(&made)).await.expect(200);
+    assert_eq!(shown["drift"], json!(["record_session"]));
+    forbid(json!([])).await;
+    let edited = world.edit(&trainer, &made, &recorded).await.expect(200);
+    assert_eq!(edited["drift"], json!([]));
+    let edited = world.edit(&trainer, &plain, &class(26)).await.expect(200);
+    assert_eq!(edited["drift"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hosts_own_link_is_handed_to_nobody() {
+    let (world, trainer) = ready().await;
+    for link in ["https://us05web.zoom.us/s/98765432101?zak=eyJ", "https://zoom.us/j/1?zak=eyJ"] {
+        let body = with(pasted(), json!({"join_url": link}));
+        let problem = world.create(&trainer, &body).await.refused(422, "validation_failed");
+        assert_eq!(fields(&problem), ["join_url"]);
+    }
+    let invited = json!({"join_url": "https://us05web.zoom.us/j/98765432101?pwd=x"});
+    world.create(&trainer, &with(pasted(), invited)).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lets_people_in_is_nowhere_in_clear_and_the_host_link_nowhere_at_all() {
     let (world, trainer) = ready().await;
     let made = world.create(&trainer, &class(26)).await.expect(201);
@@ -576,7 +621,8 @@ async fn odd_texts_are_kept_as_they_are_or_refused() {
     assert_eq!(made["title"], odd);
     assert_eq!(made["description"], format!("{odd}\n\ttwo"));
     assert_eq!(world.meeting_of(&made)["topic"], odd);
-    for title in ["a\u{0}b".to_owned(), "a\nb".to_owned(), "x".repeat(64 * 1024)] {
+    let unseen = "\u{200b}\u{2060} \u{3164}".to_owned();
+    for title in ["a\u{0}b".to_owned(), "a\nb".to_owned(), unseen, "x".repeat(64 * 1024)] {
         let body = with(class(26), json!({"title": title}));
         world.create(&trainer, &body).await.refused(422, "validation_failed");
     }

@@ -1,5 +1,6 @@
 //! Zoom's events: what is let in, what is kept, and what follows, in whatever order and however often they come.
 
+mod entrance;
 mod grants;
 mod order;
 

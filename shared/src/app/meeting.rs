@@ -12,10 +12,11 @@ use super::error::Error;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::session::{Meeting, Provider, Session};
+use crate::domain::session::{EntranceTold, Meeting, Provider, Session};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::Zone;
+use crate::domain::zoom_event::Entrance;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::zoom::ZoomError;
@@ -68,6 +69,8 @@ pub struct NewMeeting {
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
+    /// Whether it will be recorded, where the provider says so.
+    pub is_recorded: Option<bool>,
 }
 
 /// How to get into a meeting, for those who may know.
@@ -157,7 +160,33 @@ pub fn seal(
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
+        told: EntranceTold::default(),
     }
+}
+
+/// The meeting of a class with what Zoom said at `at` of how people come in. What is no later than the last that was
+/// heard of it changes nothing, so that neither the order of such events nor their repetition matters.
+pub fn with_entrance(
+    session: &Session,
+    entrance: &Entrance,
+    at: Timestamp,
+    keyring: &Keyring,
+    random: &Random,
+) -> Meeting {
+    let seal = |text: &str, field| {
+        keyring.seal(text, &Binding { owner: session.id.as_str(), field }, random)
+    };
+    let is_new = |told: Option<Timestamp>| told.is_none_or(|told| told < at);
+    let mut meeting = session.meeting.clone();
+    if let Some(join_url) = entrance.join_url.as_ref().filter(|_| is_new(meeting.told.join_url)) {
+        meeting.join_url = seal(join_url, JOIN_URL_FIELD);
+        meeting.told.join_url = Some(at);
+    }
+    if let Some(passcode) = entrance.passcode.as_ref().filter(|_| is_new(meeting.told.passcode)) {
+        meeting.passcode = Some(seal(passcode, PASSCODE_FIELD));
+        meeting.told.passcode = Some(at);
+    }
+    meeting
 }
 
 /// Decrypts what lets people into the meeting of a class: kept in the same way by every provider.

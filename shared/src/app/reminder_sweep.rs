@@ -1,8 +1,10 @@
 //! The five-minute sweep. It tells the reminders whose time has come, and it repairs: it finds classes of which Zoom and
-//! we may know different things, because a request died or Zoom was silent between the two, and makes them agree. And it
-//! keeps the attendance of classes that are over, before what it is made of runs out.
+//! we may know different things, because a request died or Zoom was silent between the two, and makes them agree. It ends
+//! classes of which nobody told that they are over. And it keeps the attendance of classes that are over, before what it
+//! is made of runs out.
 
 mod archive;
+mod end;
 mod remind;
 mod repair;
 
@@ -20,6 +22,7 @@ pub struct Report {
     pub reminded: usize,
     /// Reminders that are of no use any more.
     pub void: usize,
+    /// Repairs that are done, and classes that were ended.
     pub repaired: usize,
     /// Classes whose attendance is kept, or is so at a later time.
     pub archived: usize,
@@ -31,8 +34,9 @@ pub struct Report {
 /// has days. What cannot be done yet does not keep the rest waiting.
 pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
     let work = tools.store.due_work(now).await?;
-    let mut report = Report { due: work.reminders.len() + work.repairs.len(), ..Report::default() };
+    let mut report = Report { due: work.len(), ..Report::default() };
     remind::remind(tools, work.reminders, now, &mut report).await?;
+    end::end(tools, &work.endings, now, &mut report).await?;
     repair::repair(tools, &work.repairs, now, &mut report).await?;
     archive::archive(tools, now, &mut report).await?;
     tracing::info!(

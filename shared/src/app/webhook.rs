@@ -5,6 +5,7 @@ mod grants;
 mod recordings;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use super::Tools;
 use super::error::Error;
+use super::meeting;
 use crate::domain::attendance::record;
 use crate::domain::audience::Audience;
 use crate::domain::change::{Announcement, Turn, What};
@@ -20,13 +22,13 @@ use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::occurrence::{self, Sign};
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{Session, Status};
-use crate::domain::time::whole_milli;
+use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
+use crate::domain::time::{plus_minutes, whole_milli};
 use crate::domain::window::{self, DoorState, Windows};
 use crate::domain::zoom_event::{Says, ZoomEvent};
 use crate::store::archive::{self, Due};
 use crate::store::error::CommitError;
-use crate::store::outbox;
+use crate::store::outbox::{self, Ending};
 use crate::store::sessions::{self, Held};
 use crate::store::tx::{Action, Subject};
 
@@ -36,25 +38,25 @@ const WAIT_MS: u64 = 40;
 /// Runnings that a sandbox remembers to be known as live; a trainer's day has a handful.
 const REMEMBERED: usize = 4096;
 
-/// Runnings of which this sandbox knows that their class is live, and since when it is known to be: a join that is no
-/// earlier changes nothing, and is nothing but its own write.
+/// Runnings of which this sandbox knows that their class is live, since when it is known to be, and until when it is: from
+/// then on the sweep may have ended it. A join in between changes nothing, and is nothing but its own write.
 #[derive(Debug, Default)]
-pub struct KnownLive(Mutex<HashMap<String, Timestamp>>);
+pub struct KnownLive(Mutex<HashMap<String, Range<Timestamp>>>);
 
 impl KnownLive {
     fn holds(&self, event: &ZoomEvent) -> bool {
         let (Some(running), Some(at)) = (running_key(event), event.time()) else { return false };
-        self.0.lock().is_ok_and(|known| known.get(&running).is_some_and(|since| *since <= at))
+        self.0.lock().is_ok_and(|known| known.get(&running).is_some_and(|live| live.contains(&at)))
     }
 
-    fn remember(&self, event: &ZoomEvent, since: Timestamp) {
+    fn remember(&self, event: &ZoomEvent, live: Range<Timestamp>) {
         if let Some(running) = running_key(event)
             && let Ok(mut known) = self.0.lock()
         {
             if known.len() >= REMEMBERED {
                 known.clear();
             }
-            known.insert(running, since);
+            known.insert(running, live);
         }
     }
 }
@@ -177,7 +179,13 @@ async fn signs(
         // A rehearsal is nobody's news. Where it is still on when the class should begin, the sweep tells.
         let open = window::door(&next, desk.doors, false, desk.now).state == DoorState::Open;
         let tells = (begins && open && next.audience != Audience::Standalone).then_some(Tells::Live);
-        (next != *session).then_some(Turned { next, tells })
+        // Should nobody tell when it is over, the sweep will find that it must be.
+        let ending = begins.then(|| {
+            let door_closes = plus_minutes(next.ends_at(), desk.doors.after_end);
+            let at = next.over_at().max(door_closes).max(plus_minutes(since(sign), OVERRUN_MINUTES));
+            Ending { session: next.id.clone(), at }
+        });
+        (next != *session).then_some(Turned { next, tells, ending })
     })
     .await?;
     if let Some(class) = held.as_ref().filter(|class| record::may_be_kept(class, desk.now)) {
@@ -189,15 +197,26 @@ async fn signs(
             .as_ref()
             .and_then(|class| class.occurrences.iter().find(|occurrence| occurrence.uuid == uuid));
         // A meeting without a class will have none a moment later either.
-        desk.known_live.remember(event, known.map_or(at, |occurrence| occurrence.started_at));
+        let since = known.map_or(at, |occurrence| occurrence.started_at);
+        let until = held.as_ref().map_or(Timestamp::MAX, Session::over_at);
+        desk.known_live.remember(event, since..until);
     }
     Ok(())
+}
+
+/// The time that a sign is of.
+fn since(sign: Sign) -> Timestamp {
+    match sign {
+        Sign::Running(at) | Sign::Ended { at, .. } => at,
+    }
 }
 
 /// What an event makes of a class, and what of that is told.
 struct Turned {
     next: Session,
     tells: Option<Tells>,
+    /// Of a class that begins: when to look whether it is over.
+    ending: Option<Ending>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,9 +267,13 @@ async fn change(
         let Some(turned) = decide(&held) else { return Ok(Some(held.session)) };
         let follow = sessions::follow_meeting(&turned.next, held.meeting_revision);
         let committed = match turned.announcement(held.meeting_revision, now).filter(|_| !told) {
-            None => tools.store.commit_one(follow).await,
+            None => match &turned.ending {
+                None => tools.store.commit_one(follow).await,
+                Some(ending) => tools.store.commit(vec![follow, ending.set()]).await,
+            },
             Some((announcement, with)) => {
                 let mut actions = vec![follow, outbox::announce(&announcement)];
+                actions.extend(turned.ending.as_ref().map(Ending::set));
                 actions.extend(with);
                 let committed = tools.store.commit(actions).await;
                 if committed.is_ok() {
@@ -272,9 +295,19 @@ async fn change(
     Err(Error::busy("the class keeps changing"))
 }
 
-/// Flags what somebody changed of the meeting at Zoom.
+/// Flags what somebody changed of the meeting at Zoom. Only how people come in is taken over: Zoom goes by its own link
+/// and passcode whatever we hold, so that what we hand out must be those.
 async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
     let Desk { tools, now, .. } = *desk;
+    let entrance = match &event.says {
+        Says::Updated(changed) if !changed.entrance.is_unsaid() => Some(&changed.entrance),
+        _ => None,
+    };
+    let secrets = match entrance {
+        Some(_) => Some(tools.secrets.get(now).await?),
+        None => None,
+    };
+    let keyring = secrets.as_ref().map(|secrets| secrets.keyring()).transpose()?;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let Some(meeting) = held.session.meeting.id else { return Ok(()) };
     let since = held.session.updated_at;
@@ -291,7 +324,21 @@ async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
         let tells = deleted.then_some(Tells::MeetingDeleted);
         let differs = open && !edited && drift != session.drift;
-        differs.then(|| Turned { next: Session { drift, ..session.clone() }, tells })
+        let mut next = session.clone();
+        if differs {
+            next.drift = drift;
+        }
+        if let (Some(entrance), Some(keyring)) = (entrance, keyring)
+            && session.status != Status::Cancelled
+        {
+            let at = event.at.unwrap_or(now);
+            next.meeting = meeting::with_entrance(session, entrance, at, keyring, &tools.random);
+        }
+        if next.meeting != session.meeting {
+            tracing::info!(event = "zoom.entrance_changed", session_id = %session.id);
+        }
+        let tells = tells.filter(|_| differs);
+        (next != *session).then_some(Turned { next, tells, ending: None })
     })
     .await?;
     Ok(())

@@ -90,6 +90,13 @@ pub fn admit(
     if now >= closes_at {
         return Err(Refusal::SessionEnded);
     }
+    if session.lacks_its_meeting() {
+        return Err(Refusal::Conflict(if is_owner {
+            "the class's meeting was deleted at Zoom; restore it there, or cancel the class and schedule it anew"
+        } else {
+            "the class's meeting was deleted at Zoom; its trainer has been told"
+        }));
+    }
     if !is_owner && way.needs_host() && session.status != Status::Live {
         return Err(Refusal::WaitingForHost);
     }

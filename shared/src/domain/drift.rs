@@ -12,6 +12,9 @@ use super::zoom_event::{Changed, Says};
 
 /// The mark of a meeting that was deleted.
 pub const DELETED: &str = "deleted";
+/// The mark of a meeting that Zoom does not record though it was asked to. No event tells of it: it was read from Zoom's
+/// answer, and stays until Zoom is asked again.
+pub const RECORDING: &str = "record_session";
 
 /// The fields in which a class's meeting differs from the class, as `heard` tells of it. What was heard of the time before the class
 /// was last changed counts no more: that change told Zoom what the meeting is.
@@ -21,7 +24,13 @@ pub fn drift<'a>(
 ) -> Vec<String> {
     let mut heard: Vec<_> = heard.into_iter().filter(|(at, _)| *at >= session.updated_at).collect();
     heard.sort_by_key(|(at, _)| *at);
-    let mut differing = BTreeSet::new();
+    let mut differing: BTreeSet<_> = session
+        .drift
+        .iter()
+        .any(|field| field == RECORDING)
+        .then_some(RECORDING)
+        .into_iter()
+        .collect();
     let mut deleted = false;
     for (_, says) in heard {
         match says {

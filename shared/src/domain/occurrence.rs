@@ -21,9 +21,18 @@ pub struct Occurrence {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// When it is taken to have ended, because its end was lost. What Zoom tells of its end counts instead, and a later
+    /// sign that it was running makes nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred_end: Option<Timestamp>,
 }
 
 impl Occurrence {
+    /// Its end, as far as it is known or taken for known.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.ended_at.or(self.inferred_end)
+    }
+
     /// Whether it was a rehearsal of a class that is planned for `starts_at`. One that goes on until the class's time is
     /// part of it, however early it was begun.
     pub fn is_rehearsal(&self, starts_at: Timestamp) -> bool {
@@ -57,12 +66,24 @@ pub fn with(mut known: Vec<Occurrence>, uuid: &str, sign: Sign) -> Vec<Occurrenc
         Some(occurrence) => {
             occurrence.started_at = occurrence.started_at.min(since);
             occurrence.ended_at = occurrence.ended_at.max(until);
+            occurrence.inferred_end = occurrence.inferred_end.filter(|end| *end >= since);
         }
-        None => {
-            known.push(Occurrence { uuid: uuid.to_owned(), started_at: since, ended_at: until })
-        }
+        None => known.push(Occurrence {
+            uuid: uuid.to_owned(),
+            started_at: since,
+            ended_at: until,
+            inferred_end: None,
+        }),
     }
     known.sort_by(|a, b| (a.started_at, &a.uuid).cmp(&(b.started_at, &b.uuid)));
+    known
+}
+
+/// The runnings with the latest taken to be over at `at`, if nobody told when it was.
+pub fn over(mut known: Vec<Occurrence>, at: Timestamp) -> Vec<Occurrence> {
+    if let Some(last) = known.last_mut().filter(|last| last.end().is_none()) {
+        last.inferred_end = Some(at.max(last.started_at));
+    }
     known
 }
 
@@ -83,19 +104,19 @@ pub fn course(before: Status, starts_at: Timestamp, known: &[Occurrence]) -> Cou
     // One that began before the class's time, that was followed by another, and of whose end nobody told, was most likely
     // a rehearsal, too; that it lasted for days is less likely.
     let is_stale = |one: &Occurrence| {
-        one.ended_at.is_none() && one.started_at < begins && last.is_some_and(|last| last != one)
+        one.end().is_none() && one.started_at < begins && last.is_some_and(|last| last != one)
     };
     let held = || known.iter().filter(|one| !one.is_rehearsal(starts_at) && !is_stale(one));
     let status = match (before, last, held().next_back()) {
         (Status::Cancelled, ..) => Status::Cancelled,
         (_, None, _) => before,
         (_, Some(_), None) => Status::Scheduled,
-        (.., Some(last)) if last.ended_at.is_some() => Status::Ended,
+        (.., Some(last)) if last.end().is_some() => Status::Ended,
         (.., Some(_)) => Status::Live,
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => held().filter_map(|occurrence| occurrence.ended_at).max(),
+        _ => held().filter_map(Occurrence::end).max(),
     };
     Course { status, started_at: held().map(|first| first.started_at).next(), ended_at }
 }
@@ -209,6 +230,34 @@ mod tests {
             let course = course(course_before, at(0), &fold(&signs));
             assert_eq!((course.status, course.started_at), (status, since.map(at)), "{name}");
         }
+    }
+
+    #[test]
+    fn an_end_that_was_lost_is_inferred_until_something_else_is_heard() {
+        let taken_over = || over(fold(&[("a", Sign::Running(at(0)))]), at(60));
+        let ended = |known: &[Occurrence]| {
+            let Course { status, ended_at, .. } = course(Status::Live, at(0), known);
+            (status, ended_at)
+        };
+        assert_eq!(ended(&taken_over()), (Status::Ended, Some(at(60))));
+        let cases = [
+            ("an early join, late", "a", Sign::Running(at(30)), Status::Ended, Some(at(60))),
+            ("it went on", "a", Sign::Running(at(61)), Status::Live, None),
+            ("started again", "b", Sign::Running(at(70)), Status::Live, None),
+            (
+                "its end, late",
+                "a",
+                Sign::Ended { started_at: Some(at(0)), at: at(55) },
+                Status::Ended,
+                Some(at(55)),
+            ),
+        ];
+        for (name, uuid, sign, status, ended_at) in cases {
+            assert_eq!(ended(&with(taken_over(), uuid, sign)), (status, ended_at), "{name}");
+        }
+        let told = fold(&[("a", Sign::Ended { started_at: None, at: at(50) })]);
+        assert_eq!(over(told.clone(), at(60)), told, "what was told stays");
+        assert_eq!(course(Status::Cancelled, at(0), &taken_over()).status, Status::Cancelled);
     }
 
     proptest! {

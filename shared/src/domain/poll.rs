@@ -13,17 +13,12 @@ use super::refusal::{FieldError, Refusal};
 use super::sealed::Sealed;
 use super::session::{Provider, Session, Status};
 use super::text::{OptionText, Question};
-use super::time::plus_minutes;
 
 /// How many options a poll has: one is no question, and more than ten do not fit beside a video.
 pub const OPTIONS: std::ops::RangeInclusive<usize> = 2..=10;
 /// Polls of one class. They are listed in one item of 400 KB, of which the longest texts take 300; and see
 /// `ballot::BOXES_LIMIT`.
 pub const POLLS_LIMIT: usize = 32;
-/// How long past its planned end a class of which nobody tells when it ends is taken to go on, in minutes: as long as its
-/// door stays open unless a deployment says otherwise.
-const OVERRUN_MINUTES: i64 = 90;
-
 /// The body of a launch as it comes in.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,7 +181,7 @@ impl Poll {
 /// Whether polls can be launched and answered in a class at `now`. A class behind a pasted link is taken to go on from its
 /// planned start, since nobody tells how it goes.
 pub fn running(session: &Session, now: Timestamp) -> Result<(), Refusal> {
-    let over = now >= plus_minutes(session.ends_at(), OVERRUN_MINUTES);
+    let over = now >= session.over_at();
     match session.status {
         Status::Cancelled => Err(Refusal::SessionCancelled),
         Status::Ended => Err(Refusal::SessionEnded),

@@ -164,6 +164,7 @@ mod tests {
                 id: None,
                 join_url: Sealed::from_stored("x"),
                 passcode: None,
+                told: Default::default(),
             },
             ics_sequence: 0,
             version: 1,

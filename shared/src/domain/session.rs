@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
+use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
 use super::occurrence::Occurrence;
 use super::refusal::Refusal;
@@ -11,6 +12,10 @@ use super::sealed::Sealed;
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
+
+/// How long past its planned end a class may still be on, in minutes, as long as nobody tells that it is over: as long as
+/// its door stays open unless a deployment says otherwise, after which nobody new comes in.
+pub const OVERRUN_MINUTES: i64 = 90;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +79,15 @@ pub struct Meeting {
     pub id: Option<MeetingId>,
     pub join_url: Sealed,
     pub passcode: Option<Sealed>,
+    /// When Zoom last told of another link or passcode than it had given us.
+    pub told: EntranceTold,
+}
+
+/// When Zoom told how people come into a meeting, by the events' own time: what it says of an earlier time comes too late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntranceTold {
+    pub join_url: Option<Timestamp>,
+    pub passcode: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +126,12 @@ impl Session {
         plus_minutes(self.starts_at, self.duration_minutes.into())
     }
 
+    /// Whether somebody deleted its meeting at Zoom, so that nobody can come in. One that is running is there, whatever
+    /// was heard of it before.
+    pub fn lacks_its_meeting(&self) -> bool {
+        self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
+    }
+
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
         caller.role == Role::Trainer && caller.id == self.trainer
     }
@@ -132,9 +152,15 @@ impl Session {
         if self.is_owned_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
     }
 
-    /// Whether the class may still be edited.
-    pub fn editable(&self) -> Result<(), Refusal> {
+    /// From when on the class is over by its plan, whether it was held or not.
+    pub fn over_at(&self) -> Timestamp {
+        plus_minutes(self.ends_at(), OVERRUN_MINUTES)
+    }
+
+    /// Whether the class may still be edited at `now`.
+    pub fn editable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
+            Status::Scheduled if now >= self.over_at() => Err(Refusal::SessionEnded),
             Status::Scheduled => Ok(()),
             Status::Live => {
                 Err(Refusal::Conflict("the class is running; it can be edited when it is over"))
@@ -144,10 +170,12 @@ impl Session {
         }
     }
 
-    /// What cancelling at `now` makes of the class; `None` when it was cancelled before.
+    /// What cancelling at `now` makes of the class; `None` when it was cancelled before. One that is over cannot be
+    /// cancelled any more, also if it never began: nobody is to read of last week's class that it will not take place.
     pub fn cancel(&self, now: Timestamp) -> Result<Option<Self>, Refusal> {
         match self.status {
             Status::Cancelled => Ok(None),
+            Status::Scheduled | Status::Live if now >= self.over_at() => Err(Refusal::SessionEnded),
             Status::Ended => Err(Refusal::SessionEnded),
             Status::Scheduled | Status::Live => Ok(Some(Self {
                 status: Status::Cancelled,

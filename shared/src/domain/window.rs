@@ -50,6 +50,8 @@ pub fn door(session: &Session, windows: Windows, needs_host: bool, now: Timestam
         Status::Ended => DoorState::Closed,
         Status::Scheduled | Status::Live if now < opens_at => DoorState::TooEarly,
         Status::Scheduled | Status::Live if now >= closes_at => DoorState::Closed,
+        // Nobody can come in, and there is nobody to wait for, until its trainer has seen to it.
+        Status::Scheduled | Status::Live if session.lacks_its_meeting() => DoorState::Closed,
         Status::Scheduled | Status::Live if host_first => DoorState::WaitingForHost,
         Status::Scheduled | Status::Live => DoorState::Open,
     };

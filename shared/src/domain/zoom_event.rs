@@ -1,11 +1,14 @@
 //! Zoom's events, read leniently: Zoom's own examples break its schema, ids come as texts and as numbers, and fields
 //! and events are added without notice. What cannot be read is not an error; it is an event that says nothing to us.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::id::MeetingId;
 use super::text::Email;
+use super::zoom_link;
 
 /// An event, as far as everything is alike.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +88,27 @@ pub struct Changed {
     pub topic: Option<String>,
     pub starts_at: Option<Timestamp>,
     pub duration_minutes: Option<i64>,
+    pub entrance: Entrance,
+}
+
+/// How people come into a meeting from now on, as far as an event says so. It is never kept with the event, and does
+/// not print itself.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Entrance {
+    pub passcode: Option<String>,
+    pub join_url: Option<String>,
+}
+
+impl Entrance {
+    pub fn is_unsaid(&self) -> bool {
+        self.passcode.is_none() && self.join_url.is_none()
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_unsaid() { "Entrance(unsaid)" } else { "Entrance([redacted])" })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,6 +231,12 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
             topic: text(&object["topic"]),
             starts_at: time(&object["start_time"]),
             duration_minutes: integer(&object["duration"]),
+            // An empty passcode says no more than a missing one: Zoom leaves fields empty as readily as out, and lets in
+            // whoever has a passcode that it does not ask for.
+            entrance: Entrance {
+                passcode: text(&object["password"]),
+                join_url: text(&object["join_url"]).filter(|url| zoom_link::is_zooms(url)),
+            },
         })),
         "recording.completed" => Some(Says::RecordingCompleted {
             passcode: text(&object["recording_play_passcode"])

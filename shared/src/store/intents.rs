@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, encode, value};
 use super::schema::{Key, attr};
 use super::tx::{Action, Changes, Guard, text};
 use super::{Found, Store};
@@ -32,6 +32,9 @@ pub struct Intent {
     pub attempt_until: Timestamp,
     /// The month in which it was counted.
     pub starts_at: Timestamp,
+    /// Whether that month's place was given back, because Zoom gave no usable answer: whoever takes over counts anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
 }
 
 /// Stored with milliseconds always, because conditions compare it as text.
@@ -58,8 +61,24 @@ pub fn reserve(intent: &Intent) -> Action {
     Action::put(Key::Intent(&intent.session_id), encode(intent), Guard::new_item())
 }
 
-/// Takes over from an attempt whose time has run out.
+/// Takes over from an attempt whose time has run out, in order to make the class. Of one whose month's place was given
+/// back it has to be counted with this.
 pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
+    taken_over(intent, attempt, until, now, |changes| changes.remove(attr::UNCOUNTED))
+}
+
+/// Takes over in order to give the class up; its month is as it was read.
+pub fn take_away(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
+    taken_over(intent, attempt, until, now, |changes| changes)
+}
+
+fn taken_over(
+    intent: &Intent,
+    attempt: &str,
+    until: Timestamp,
+    now: Timestamp,
+    and: impl FnOnce(Changes) -> Changes,
+) -> Action {
     let changes = Changes::new()
         .set(attr::ATTEMPT, text(attempt))
         .set(attr::ATTEMPT_UNTIL, text(fixed(until)));
@@ -67,13 +86,21 @@ pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestam
         .equals(attr::ATTEMPT, text(&intent.attempt))
         .exists(attr::PK)
         .free_at(attr::ATTEMPT_UNTIL, now);
-    Action::update(Key::Intent(&intent.session_id), changes, guard)
+    // Should the attempt live after all, it may be giving the place back at this moment.
+    let guard = if intent.uncounted {
+        guard.exists(attr::UNCOUNTED)
+    } else {
+        guard.absent(attr::UNCOUNTED)
+    };
+    Action::update(Key::Intent(&intent.session_id), and(changes), guard)
 }
 
 /// Lets an attempt's time run out at once: it has ended without knowing what Zoom made of its call, and whoever asks
-/// next should look rather than wait.
+/// next should look rather than wait. Its month's place is given back with this, since there may be no next.
 pub fn give_back(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
-    let changes = Changes::new().set(attr::ATTEMPT_UNTIL, text(fixed(now)));
+    let changes = Changes::new()
+        .set(attr::ATTEMPT_UNTIL, text(fixed(now)))
+        .set(attr::UNCOUNTED, value(&true));
     Action::update(Key::Intent(session), changes, Guard::new().equals(attr::ATTEMPT, text(attempt)))
 }
 

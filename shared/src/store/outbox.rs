@@ -1,4 +1,4 @@
-//! Due work: reminders and repairs, sorted by when they are due, so that a sweep reads what is due and nothing else,
+//! Due work: reminders, repairs and endings, sorted by when they are due, so that a sweep reads what is due and nothing else,
 //! however much is stored.
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +21,7 @@ use crate::domain::time::fixed;
 enum StoredWork {
     Reminder(StoredReminder),
     Repair(StoredRepair),
+    Ending(StoredEnding),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +124,46 @@ pub fn withdraw_repair(session: &SessionId, at: Timestamp) -> Action {
     Action::delete(Key::Due { queue: Queue::Work, at, key: session.as_str() }, Guard::new())
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredEnding {
+    session_id: SessionId,
+    due_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A class that is live, and when to look whether it still is, should nobody tell that it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub session: SessionId,
+    pub at: Timestamp,
+}
+
+impl Ending {
+    /// Asks the sweep to look.
+    pub fn set(&self) -> Action {
+        let stored = StoredWork::Ending(StoredEnding {
+            session_id: self.session.clone(),
+            due_at: self.at,
+            ttl: due_ttl(self.at),
+        });
+        Action::put(
+            Key::Due { queue: Queue::Work, at: self.at, key: &ending_key(&self.session) },
+            encode(&stored),
+            Guard::new(),
+        )
+    }
+
+    pub fn withdraw(&self) -> Action {
+        let key = ending_key(&self.session);
+        Action::delete(Key::Due { queue: Queue::Work, at: self.at, key: &key }, Guard::new())
+    }
+}
+
+fn ending_key(session: &SessionId) -> String {
+    format!("{session}#ending")
+}
+
 /// A reminder whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -137,6 +178,17 @@ pub struct DueReminder {
 pub struct Work {
     pub reminders: Vec<DueReminder>,
     pub repairs: Vec<Repair>,
+    pub endings: Vec<Ending>,
+}
+
+impl Work {
+    pub fn len(&self) -> usize {
+        self.reminders.len() + self.repairs.len() + self.endings.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Store {
@@ -166,6 +218,9 @@ impl Store {
                     starts_at: stored.starts_at,
                     since: stored.since,
                 }),
+                Some(StoredWork::Ending(stored)) => {
+                    work.endings.push(Ending { session: stored.session_id, at: stored.due_at });
+                }
                 None => {}
             }
         }

@@ -84,6 +84,10 @@ pub mod attr {
     pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
     pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
     pub const DRIFT: &str = "drift";
+    pub const JOIN_URL: &str = "join_url";
+    pub const PASSCODE: &str = "passcode";
+    pub const JOIN_URL_TOLD_AT: &str = "join_url_told_at";
+    pub const PASSCODE_TOLD_AT: &str = "passcode_told_at";
 
     // Of a recording.
     pub const STATE: &str = "state";
@@ -114,6 +118,7 @@ pub mod attr {
     // Of a class that is being made.
     pub const ATTEMPT: &str = "attempt";
     pub const ATTEMPT_UNTIL: &str = "attempt_until";
+    pub const UNCOUNTED: &str = "uncounted";
 
     // Of a counter.
     pub const COUNT: &str = "count";

@@ -12,7 +12,7 @@ use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::occurrence::Occurrence;
-use crate::domain::session::{Meeting, Provider, Session, Source, Status};
+use crate::domain::session::{EntranceTold, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::{Zone, fixed};
@@ -52,6 +52,10 @@ struct Stored {
     join_url: Sealed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passcode: Option<Sealed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    join_url_told_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passcode_told_at: Option<Timestamp>,
     ics_sequence: u32,
     version: u64,
     created_at: Timestamp,
@@ -73,6 +77,10 @@ struct Stored {
 /// Attributes that a class may lose when it is edited.
 const OPTIONAL: [&str; 6] =
     [attr::COURSE_ID, "course_title", "invitee_list", "invitee_count", attr::G2PK, attr::G2SK];
+
+/// Attributes of a class on Zoom that only Zoom changes, at the create and by its events ([`follow_meeting`]).
+const OF_ENTRANCE: [&str; 4] =
+    [attr::JOIN_URL, attr::PASSCODE, attr::JOIN_URL_TOLD_AT, attr::PASSCODE_TOLD_AT];
 
 #[expect(clippy::expect_used, reason = "the empty description is one")]
 fn no_description() -> Description {
@@ -137,6 +145,8 @@ impl From<Session> for Stored {
             meeting_id: s.meeting.id,
             join_url: s.meeting.join_url,
             passcode: s.meeting.passcode,
+            join_url_told_at: s.meeting.told.join_url,
+            passcode_told_at: s.meeting.told.passcode,
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,
@@ -177,6 +187,7 @@ impl From<Stored> for Session {
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,
+                told: EntranceTold { join_url: s.join_url_told_at, passcode: s.passcode_told_at },
             },
             ics_sequence: s.ics_sequence,
             version: s.version,
@@ -227,9 +238,11 @@ pub fn create(session: &Session, created_from: &str) -> Action {
 
 /// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
 pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action {
-    let changes = Changes::replace(encode_session(next), &OPTIONAL)
-        .remove(attr::CLAIM)
-        .remove(attr::CLAIM_UNTIL);
+    let mut item = encode_session(next);
+    if next.provider == Provider::Zoom {
+        item.retain(|name, _| !OF_ENTRANCE.contains(&name.as_str()));
+    }
+    let changes = Changes::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
     let guard = Guard::new()
         .equals(attr::VERSION, number(read_version))
         .equals(attr::STATUS, text("scheduled"));
@@ -304,6 +317,7 @@ pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
         .set(attr::MEETING_REVISION, number(read_revision + 1));
     let changes = time(changes, attr::ACTUAL_STARTED_AT, next.actual_started_at);
     let changes = time(changes, attr::ACTUAL_ENDED_AT, next.actual_ended_at);
+    let changes = entrance(changes, &next.meeting);
     // A cancellation that came between must not be undone: its version differs.
     let guard = Guard::new().equals(attr::VERSION, number(next.version));
     let guard = match read_revision {
@@ -311,6 +325,21 @@ pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
         revision => guard.equals(attr::MEETING_REVISION, number(revision)),
     };
     Action::update(Key::Session(&next.id), changes, guard)
+}
+
+/// How people come in, where Zoom told of it; otherwise it stays as it is.
+fn entrance(mut changes: Changes, meeting: &Meeting) -> Changes {
+    if let Some(at) = meeting.told.join_url {
+        changes = changes
+            .set(attr::JOIN_URL, text(meeting.join_url.as_str()))
+            .set(attr::JOIN_URL_TOLD_AT, text(at.to_string()));
+    }
+    if let (Some(at), Some(passcode)) = (meeting.told.passcode, &meeting.passcode) {
+        changes = changes
+            .set(attr::PASSCODE, text(passcode.as_str()))
+            .set(attr::PASSCODE_TOLD_AT, text(at.to_string()));
+    }
+    changes
 }
 
 #[derive(Deserialize)]

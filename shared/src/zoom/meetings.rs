@@ -45,7 +45,7 @@ pub struct MeetingBodySettings {
     pub others: crate::domain::settings::MeetingSettings,
 }
 
-/// What Zoom made of a create.
+/// A meeting as Zoom has it.
 #[derive(Clone, Debug)]
 pub struct Created {
     pub id: MeetingId,
@@ -108,6 +108,18 @@ impl Zoom {
         let answer = self
             .once(access, Method::POST, "/users/me/meetings", &[], Some(&json(body)), now)
             .await?;
+        answer.json::<Meeting>().map(Created::from)
+    }
+
+    /// A meeting as it is in force.
+    pub async fn meeting(
+        &self,
+        access: &Access,
+        id: MeetingId,
+        now: Timestamp,
+    ) -> Result<Created, ZoomError> {
+        let path = format!("/meetings/{id}");
+        let answer = self.repeatable(access, Method::GET, &path, &[], None, now).await?;
         answer.json::<Meeting>().map(Created::from)
     }
 

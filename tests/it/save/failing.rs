@@ -101,6 +101,37 @@ async fn a_lost_meeting_that_nobody_asks_for_again_is_deleted_by_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_tries_again_after_zoom_was_silent_is_not_told_that_the_month_is_full() {
+    let (world, trainer) = ready().await;
+    world.settings(json!({"plans": {"pro": {"sessions_per_month": 1}}})).await;
+    let count = async || world.month_count("trainer-1", "2026-11").await;
+    for kind in [Kind::Error, Kind::Html, Kind::Lost] {
+        world.zoom_fails("create_meeting", kind);
+        world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
+        world.create(&trainer, &class(26)).await.refused(502, "zoom_unavailable");
+        assert_eq!(count().await, 0, "{kind:?}");
+    }
+    // With its key, the class that was begun is the one that is counted.
+    world.zoom_fails("create_meeting", Kind::Error);
+    world.create_with_key(&trainer, "k", &class(27)).await.refused(502, "zoom_unavailable");
+    let made = world.create_with_key(&trainer, "k", &class(27)).await.expect(201);
+    assert_eq!(count().await, 1);
+    // What was begun before it does not come to a place any more, nor does clearing up after it give one back.
+    world.create(&trainer, &class(28)).await.refused(403, "plan_limit");
+    assert_eq!(world.sweep_later().await["left"], 0);
+    assert_eq!((count().await, world.meetings().len()), (1, 1));
+    world.cancel(&trainer, &made).await.expect(200);
+    assert_eq!(count().await, 0);
+
+    // A place that somebody else has taken meanwhile is gone.
+    world.zoom_fails("create_meeting", Kind::Error);
+    world.create_with_key(&trainer, "l", &class(29)).await.refused(502, "zoom_unavailable");
+    world.create(&trainer, &class(30)).await.expect(201);
+    world.create_with_key(&trainer, "l", &class(29)).await.refused(403, "plan_limit");
+    assert_eq!(count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_class_that_cannot_be_stored_takes_its_meeting_with_it() {
     for (kind, times) in
         [(Kind::Error, 3), (Kind::Throttle, 3), (Kind::Conflict, 5), (Kind::Unauthorized, 1)]

@@ -47,6 +47,7 @@ function Overview({ as, of }) {
   const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
   return html`
     ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Cancel this class and schedule it anew.</p><//>`
+      : of.drift.includes('record_session') ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow recording in the cloud. Allow it there and save the class again.</p><//>`
       : of.drift.length > 0 && html`<${Note} tone="warn" title="Somebody changed the meeting at Zoom"><p>It differs in ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Saving the class here sets Zoom right again.</p>
         <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`}
     <div class="card"><dl class="facts">

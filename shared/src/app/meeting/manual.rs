@@ -16,6 +16,7 @@ impl MeetingProvider for ManualLink {
             id: None,
             join_url: Secret::new(&self.join_url),
             passcode: None,
+            is_recorded: None,
         })
     }
 

@@ -53,8 +53,31 @@ fn of_account(ready: &Ready, created: Created) -> NewMeeting {
     NewMeeting {
         account,
         id: Some(created.id),
+        is_recorded: is_recorded(&created),
         join_url: created.join_url,
         passcode: created.passcode,
+    }
+}
+
+/// Whether Zoom will record a meeting in the cloud: what an account forbids it drops without a word.
+fn is_recorded(created: &Created) -> Option<bool> {
+    let cloud = serde_json::to_value(AutoRecording::Cloud).ok()?;
+    created.settings.get("auto_recording").map(|kept| *kept == cloud)
+}
+
+impl ZoomMeetings<'_> {
+    /// Whether a meeting will be recorded, as Zoom has it; `None` when Zoom does not say.
+    pub async fn is_recorded(&mut self, id: MeetingId) -> Option<bool> {
+        let Self { tools, ready } = self;
+        let read =
+            with_token!(tools, *ready, |access| tools.zoom.meeting(access, id, tools.clock.now()));
+        match read {
+            Ok(meeting) => is_recorded(&meeting),
+            Err(error) => {
+                tracing::warn!(event = "zoom.meeting_not_read", meeting_id = %id, %error);
+                None
+            }
+        }
     }
 }
 

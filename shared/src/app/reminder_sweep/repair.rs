@@ -130,7 +130,7 @@ async fn clean_up(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), 
         whole_milli(now).saturating_add(SignedDuration::from_secs(ATTEMPT_SECONDS)).unwrap_or(now);
     let attempt = tools.holder();
     // From here on the request that died, should it live after all, can store nothing.
-    tools.store.commit_one(intents::take_over(&intent, &attempt, until, now)).await?;
+    tools.store.commit_one(intents::take_away(&intent, &attempt, until, now)).await?;
     let deleted = delete_strays(tools, repair, Some(&attempt)).await;
     match &deleted {
         Ok(())
@@ -139,10 +139,10 @@ async fn clean_up(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), 
         Err(_) => return deleted,
     }
     tools.store.delete_all_invitees(&repair.session).await?;
-    let actions = vec![
-        intents::finish(&intent.session_id, &attempt),
-        counters::uncount_class(&intent.trainer_id, intent.starts_at),
-    ];
+    let mut actions = vec![intents::finish(&intent.session_id, &attempt)];
+    if !intent.uncounted {
+        actions.push(counters::uncount_class(&intent.trainer_id, intent.starts_at));
+    }
     tools.store.commit(actions).await?;
     deleted
 }

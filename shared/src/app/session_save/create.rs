@@ -16,6 +16,7 @@ use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange
 use crate::domain::connection::Connection;
 use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, Place};
+use crate::domain::drift;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::plan::Limits;
 use crate::domain::refusal::Refusal;
@@ -203,7 +204,12 @@ async fn attempt(
         actual_started_at: None,
         actual_ended_at: None,
         occurrences: Vec::new(),
-        drift: Vec::new(),
+        // The account does not let it be recorded; its trainer must not learn that after the class.
+        drift: if request.draft.record_session && meeting.is_recorded == Some(false) {
+            vec![drift::RECORDING.to_owned()]
+        } else {
+            Vec::new()
+        },
     };
     let secrets = tools.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
@@ -306,8 +312,13 @@ async fn reserve(
     let attempt = tools.holder();
     let until = attempt_until(now);
     let starts_at = before.as_ref().map_or(request.draft.starts_at, |intent| intent.starts_at);
+    let count = counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
     let mut actions = match &before {
-        Some(intent) => vec![intents::take_over(intent, &attempt, until, now)],
+        Some(intent) => {
+            let mut actions = vec![intents::take_over(intent, &attempt, until, now)];
+            actions.extend(intent.uncounted.then_some(count));
+            actions
+        }
         None => {
             let intent = Intent {
                 session_id: id.clone(),
@@ -316,9 +327,8 @@ async fn reserve(
                 attempt: attempt.clone(),
                 attempt_until: until,
                 starts_at,
+                uncounted: false,
             };
-            let count =
-                counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
             vec![intents::reserve(&intent), count]
         }
     };
@@ -385,11 +395,14 @@ impl Reserved {
         }
     }
 
-    /// Lets the next attempt begin at once.
+    /// Lets the next attempt begin at once, and gives the month's place back meanwhile: who is told to try again may
+    /// schedule another class instead.
     async fn give_back(&self, tools: &Tools) {
-        let now = tools.clock.now();
-        let given = tools.store.commit_one(intents::give_back(&self.session, &self.attempt, now));
-        if let Err(error) = given.await {
+        let actions = vec![
+            intents::give_back(&self.session, &self.attempt, tools.clock.now()),
+            counters::uncount_class(&self.trainer, self.starts_at),
+        ];
+        if let Err(error) = tools.store.commit(actions).await {
             tracing::warn!(event = "session.intent_left", session_id = %self.session, %error);
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange
 use crate::domain::connection::Connection;
 use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, Place};
+use crate::domain::drift;
 use crate::domain::id::SessionId;
 use crate::domain::plan::Limits;
 use crate::domain::refusal::Refusal;
@@ -73,7 +74,7 @@ struct Read {
     connection: Option<Connection>,
 }
 
-async fn read(tools: &Tools, request: &Edit) -> Result<Read, Error> {
+async fn read(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Read, Error> {
     let trainer = &request.caller.id;
     let mut keys = vec![Key::Session(&request.session), Key::Settings, Key::User(trainer)];
     let course = match &request.draft.audience {
@@ -87,7 +88,7 @@ async fn read(tools: &Tools, request: &Edit) -> Result<Read, Error> {
     let mut found = tools.store.batch_get(&keys).await?;
     let held = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
     held.session.owned_by(&request.caller)?;
-    held.session.editable()?;
+    held.session.editable(now)?;
     let settings = found.settings()?;
     settings.enabled_for(trainer)?;
     let user = found.user(trainer)?;
@@ -121,11 +122,11 @@ async fn attempt(
     request: &Edit,
     now: Timestamp,
 ) -> Result<Option<SessionWithInvitees>, Error> {
-    let read = read(tools, request).await?;
+    let read = read(tools, request, now).await?;
     let held = &read.held;
     let secrets = tools.secrets.get(now).await?;
     let decision = decide(tools, request, &read, secrets.keyring()?, now)?;
-    let Some(decision) = decision else {
+    let Some(mut decision) = decision else {
         return Ok(Some(SessionWithInvitees {
             session: held.session.clone(),
             invitees: read.invitees,
@@ -189,6 +190,7 @@ async fn attempt(
         give_back(tools, &session.id, &holder, until, &error, now).await;
         return Err(error.into());
     }
+    decision.next.drift = recording_drift(&mut zoom, session, &decision.next).await;
     let mut actions = month_moves(session, &decision.next, &read.limits, now);
     actions.push(sessions::update(&decision.next, session.version, Some(&holder)));
     actions.push(outbox::withdraw_repair(&session.id, until));
@@ -203,6 +205,20 @@ async fn attempt(
             );
     }
     finished
+}
+
+/// Whether the meeting is not recorded though the class is to be. Zoom answers a change that the account forbids as any
+/// other, so it is looked at again: where recording was just asked for, or had been asked for in vain.
+async fn recording_drift(
+    zoom: &mut ZoomMeetings<'_>,
+    old: &Session,
+    next: &Session,
+) -> Vec<String> {
+    let was_in_vain = old.drift.iter().any(|field| field == drift::RECORDING);
+    let is_asked = next.record_session && (was_in_vain || !old.record_session);
+    let Some(meeting) = next.meeting.id.filter(|_| is_asked) else { return Vec::new() };
+    let is_in_vain = zoom.is_recorded(meeting).await.map_or(was_in_vain, |recorded| !recorded);
+    if is_in_vain { vec![drift::RECORDING.to_owned()] } else { Vec::new() }
 }
 
 /// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
@@ -271,6 +287,7 @@ fn decide(
                     id: None,
                     join_url: Secret::new(join_url),
                     passcode: None,
+                    is_recorded: None,
                 };
                 meeting::seal(&link, &old.id, keyring, &tools.random)
             }

@@ -6,13 +6,9 @@ use jiff::Timestamp;
 
 use super::span::Span;
 use crate::domain::occurrence::{self, Occurrence, Sign};
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::{Says, ZoomEvent};
-
-/// How long past its planned end a class whose end nobody told of is believed to be running, in minutes. Unless a
-/// deployment says otherwise it is also how long the door stays open: after that nobody new comes in.
-const OVERRUN_MINUTES: i64 = 90;
 
 /// How we know when a running ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,6 +98,7 @@ fn class(audience: Audience, status: Status, occurrences: Vec<Occurrence>) -> Se
             id: Some(MeetingId(1)),
             join_url: Sealed::from_stored(""),
             passcode: None,
+            told: Default::default(),
         },
         ics_sequence: 0,
         version: 1,
