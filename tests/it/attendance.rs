@@ -350,6 +350,42 @@ async fn two_who_decide_at_once_are_both_in_the_trail_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_stays_when_the_course_has_its_person_no_more() {
+    let lesson = Lesson::of_course().await;
+    lesson.act("start", json!({})).await;
+    lesson.join(json!({"name": "iPhone"})).await;
+    lesson.wait(60);
+    lesson.act("end", json!({})).await;
+    let report = lesson.report().await;
+    let id = |name: &str| row(&report, name)["attendee_id"].as_str().expect("an id").to_owned();
+    let seen = json!({"present": true, "reason": "I saw her."});
+    lesson.decide(&id("Student 1"), seen.clone()).await.expect(200);
+    let assign = json!({"assign_to": {"user_id": "student-3"}, "reason": "That is his phone."});
+    lesson.decide(&id("iPhone"), assign).await.expect(200);
+    lesson.decide(&id("Student 4"), seen).await.expect(200);
+    let back = json!({"present": null, "reason": "I was wrong."});
+    lesson.decide(&id("Student 4"), back).await.expect(200);
+
+    let world = &lesson.world;
+    let service = world.service().await;
+    for n in 1..=4 {
+        let place = format!("/v1/directory/courses/course-1/enrollments/student-{n}");
+        world.delete(&service, &place).await.expect(204);
+    }
+    let report = lesson.report().await;
+    assert_eq!((&report["expected"], &report["present"]), (&json!(3), &json!(2)), "{report}");
+    let decided = json!({"present": true, "present_by": "override", "user_id": "student-1", "email": "student1@example.test"});
+    shows(&report, "Student 1", decided);
+    shows(&report, "Student 3", json!({"minutes": 60, "flags": ["assigned"]}));
+
+    // What was decided of somebody who is erased is nobody's.
+    world.delete(&service, "/v1/directory/users/student-1").await.expect(204);
+    let report = lesson.report().await;
+    assert!(!report.to_string().contains("tudent1@") && !report.to_string().contains("student-1"));
+    shows(&report, "(erased)", json!({"present": true, "present_by": "override"}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_owner_and_administrators_read_and_decide() {
     let lesson = Lesson::of_course().await;
     let world = &lesson.world;

@@ -111,9 +111,11 @@ pub async fn decide(
             let now = whole_milli(desk.now);
             let after_last = read.and_then(|read| read.at).map(|last| plus(last, MOMENT));
             let at = after_last.map_or(now, |after_last| now.max(after_last));
+            let about = ruling.assigned_to.as_ref().unwrap_or(attendee);
             let kept = Kept {
                 attendee: attendee.clone(),
                 ruling: ruling.clone(),
+                whose: known.people.known_by(about),
                 at: Some(at),
                 by: caller.id.clone(),
                 reason: request.reason.clone(),
@@ -174,7 +176,8 @@ async fn known(desk: &Desk<'_>, session: Session) -> Result<Known, Error> {
     if gathered.archive.is_some_and(|archive| !archive.is_of(&session)) {
         ask_to_keep(desk.store, &session).await;
     }
-    let people = gathered.record.people(&session);
+    let decided = kept.iter().filter_map(|kept| Some((kept.about()?, kept.whose.as_ref()?)));
+    let people = gathered.record.people(&session).and_decided(decided);
     Ok(Known { events: gathered.record.events, people, kept, session })
 }
 

@@ -10,6 +10,7 @@ use super::schema::{AUDIT_PREFIX, Key, RULING_PREFIX, attr, session_partition};
 use super::tx::{Action, Guard, key_item, number};
 use super::{Page, Range, Store};
 use crate::domain::attendance::AttendeeId;
+use crate::domain::attendance::people::KnownBy;
 use crate::domain::attendance::ruling::{Ruling, State};
 use crate::domain::id::{SessionId, UserId};
 
@@ -19,6 +20,9 @@ pub struct Kept {
     pub attendee: AttendeeId,
     #[serde(flatten)]
     pub ruling: Ruling,
+    /// What the person is known by whom it is about, be it by an assignment; an earlier writer did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<KnownBy>,
     /// When it was last decided; an earlier writer did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -54,6 +58,21 @@ pub fn put_ruling(session: &SessionId, kept: &Kept, read_revision: Option<u64>) 
         Some(revision) => Guard::new().equals(attr::REVISION, number(revision)),
     };
     Action::put(Key::Ruling { session, attendee: &kept.attendee }, encode(kept), guard)
+}
+
+/// The same ruling, about somebody who is known by other things; refused when another decision was quicker.
+pub fn about(session: &SessionId, kept: &Kept, whose: KnownBy) -> Action {
+    let guard = Guard::new().equals(attr::REVISION, number(kept.revision));
+    let kept = Kept { whose: Some(whose), ..kept.clone() };
+    Action::put(Key::Ruling { session, attendee: &kept.attendee }, encode(&kept), guard)
+}
+
+impl Kept {
+    /// Whom it is about: whose row it is, or whose the row was said to be. Nobody, once all is given back to the rule.
+    pub fn about(&self) -> Option<&AttendeeId> {
+        let Ruling { present, assigned_to } = &self.ruling;
+        assigned_to.as_ref().or_else(|| present.map(|_| &self.attendee))
+    }
 }
 
 /// Adds to the trail.

@@ -16,18 +16,19 @@ use jiff::{SignedDuration, Timestamp};
 use super::forget_email;
 use crate::app::error::Error;
 use crate::app::{Tools, disconnect, join, poll, session_cancel};
+use crate::domain::attendance::people::KnownBy;
 use crate::domain::attendance::record;
 use crate::domain::directory::{ERASED_NAME, Enrollment};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
-use crate::domain::text::Email;
+use crate::domain::text::{Email, PersonName};
 use crate::domain::zoom_event::Presence;
 use crate::store::directory as items;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
 use crate::store::sessions::{Narrow, Place};
 use crate::store::tx::Action;
-use crate::store::{invitees, preferences};
+use crate::store::{attendance as rulings, invitees, preferences};
 
 /// Classes that are gone through at once: each is two queries.
 const CLASSES_AT_ONCE: usize = 16;
@@ -179,7 +180,7 @@ async fn forget_in(
 ) -> Result<usize, Error> {
     let store = &tools.store;
     let is_meant = |presence: &Presence| person.is(presence, class);
-    let mut traces = 0;
+    let mut traces = forget_decisions(tools, class, person).await?;
     if is_remembered(class, now) {
         traces += store.erase_clicks(&class.id, &person.id, &person.addresses).await?;
         if let Some(meeting) = class.meeting.id {
@@ -209,4 +210,23 @@ async fn forget_in(
         }
     }
     Err(Error::busy("others are writing a class's archive"))
+}
+
+/// Takes a person's name from what was decided of them by hand. The decision stays, as nobody's.
+async fn forget_decisions(tools: &Tools, class: &Session, person: &Person) -> Result<usize, Error> {
+    let mut forgotten = 0;
+    for kept in tools.store.rulings(&class.id).await? {
+        let is_theirs = kept.whose.as_ref().is_some_and(|whose| {
+            whose.user.as_ref() == Some(&person.id)
+                || whose.email.as_ref().is_some_and(|email| person.addresses.contains(email))
+        });
+        if is_theirs {
+            let nobody =
+                KnownBy { name: PersonName::parse(ERASED_NAME).ok(), ..KnownBy::default() };
+            // Whoever decides at this moment names them anew, so that the erasing has to be said again.
+            tools.store.commit_one(rulings::about(&class.id, &kept, nobody)).await?;
+            forgotten += 1;
+        }
+    }
+    Ok(forgotten)
 }

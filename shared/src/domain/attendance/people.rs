@@ -1,8 +1,8 @@
 //! Who may have been there, and whose a connection is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::AttendeeId;
 use super::connection::Connection;
@@ -53,6 +53,18 @@ pub struct Person {
     pub attendee: AttendeeId,
     pub user: Option<UserId>,
     pub email: Option<Email>,
+    pub name: Option<PersonName>,
+}
+
+/// What somebody is known by. It is kept with what is decided of them, because the class may be for them no longer when
+/// that is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownBy {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
 }
 
@@ -116,6 +128,42 @@ impl People {
             }
         }
         people
+    }
+
+    /// With those of whom something was decided, though the class is for them no longer: a decision does not vanish with a
+    /// place in a course. What they are known by tells nobody else's connections from theirs.
+    pub fn and_decided<'a>(
+        mut self,
+        decided: impl IntoIterator<Item = (&'a AttendeeId, &'a KnownBy)>,
+    ) -> Self {
+        let mut there: BTreeSet<_> =
+            self.expected.iter().map(|person| person.attendee.clone()).collect();
+        for (attendee, known) in decided {
+            if !there.insert(attendee.clone()) {
+                continue;
+            }
+            let place = self.expected.len();
+            if let Some(user) = &known.user {
+                self.by_user.entry(user.clone()).or_insert(place);
+            }
+            if let Some(email) = &known.email {
+                self.by_email.entry(email.clone()).or_insert(Some(Owner::Person(place)));
+            }
+            self.expected.push(Person {
+                attendee: attendee.clone(),
+                user: known.user.clone(),
+                email: known.email.clone(),
+                name: known.name.clone(),
+            });
+        }
+        self
+    }
+
+    /// What somebody the class is for is known by.
+    pub fn known_by(&self, attendee: &AttendeeId) -> Option<KnownBy> {
+        let person = self.expected.iter().find(|person| person.attendee == *attendee)?;
+        let Person { user, email, name, .. } = person.clone();
+        Some(KnownBy { user, email, name })
     }
 
     fn add(&mut self, person: Person) -> usize {
