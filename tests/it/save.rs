@@ -300,6 +300,19 @@ async fn a_month_holds_what_the_plan_says_and_a_class_that_leaves_it_gives_its_p
     world.edit(&trainer, &first, &december).await.refused(403, "plan_limit");
     assert_eq!(world.meeting_of(&first), before, "Zoom was not told of what is refused");
     assert_eq!(world.month_count("trainer-1", "2026-12").await, 2);
+
+    // A plan of no classes at all holds none, also in a month of which nothing is counted yet.
+    let fourth = world.create(&trainer, &pasted()).await.expect(201);
+    world.settings(json!({"plans": {"pro": {"sessions_per_month": 0}}})).await;
+    let january = json!({"starts_at": "2027-01-10T09:00:00Z"});
+    for body in [with(class(26), january.clone()), with(pasted(), january.clone())] {
+        world.create(&trainer, &body).await.refused(403, "plan_limit");
+    }
+    let moved = with(pasted(), january);
+    world.edit(&trainer, &fourth, &moved).await.refused(403, "plan_limit");
+    assert_eq!(world.month_count("trainer-1", "2027-01").await, 0);
+    let renamed = with(pasted(), json!({"title": "Renamed"}));
+    world.edit(&trainer, &fourth, &renamed).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,8 +39,12 @@ pub fn count_class(
 ) -> Action {
     let changes =
         Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::MONTH_TTL_DAYS));
-    let guard = most
-        .map_or_else(Guard::new, |most| Guard::new().absent_or_below(attr::COUNT, number(most)));
+    let guard = match most {
+        None => Guard::new(),
+        // A month in which nothing was counted yet is below every limit but this one.
+        Some(0) => Guard::new().exists(attr::COUNT).absent_or_below(attr::COUNT, number(0)),
+        Some(most) => Guard::new().absent_or_below(attr::COUNT, number(most)),
+    };
     Action::update(Key::Month { user: trainer, month: &utc_month(starts_at) }, changes, guard)
 }
 
