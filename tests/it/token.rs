@@ -12,7 +12,7 @@ use crate::world::{World, class};
 const CONNECTION: &str = "/v1/zoom/connection";
 const SESSIONS: &str = "/v1/sessions";
 /// Longer than a lease is held, and longer than a gateway waits.
-const LEASE_OVER: SignedDuration = SignedDuration::from_secs(31);
+const LEASE_OVER: SignedDuration = SignedDuration::from_secs(41);
 
 /// A world with `trainer-1` connected, and their token.
 async fn connected() -> (World, String) {

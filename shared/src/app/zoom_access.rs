@@ -33,8 +33,9 @@ use crate::store::{connections, outbox};
 use crate::telemetry::metrics;
 use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
 
-/// How long a refresher keeps others away: twice what its call to Zoom and its writes may take.
-const LEASE_SECONDS: i64 = 20;
+/// How long a refresher keeps others away: longer than its call to Zoom (6 s), the writes that take the lease and save the
+/// tokens (5 s each, [`SAVES`] of them) and the pauses between them may take together, which is 33 s.
+const LEASE_SECONDS: i64 = 40;
 /// The pause between two looks at somebody else's refresh, with half as much again of jitter.
 const WAIT_MS: u64 = 150;
 /// Looks before giving up: about 8 s, longer than a refresh takes when Zoom answers at all.
