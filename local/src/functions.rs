@@ -121,7 +121,7 @@ impl Functions {
                     .map_err(|error| InvokeError::Failed(error.to_string()))
             }
             "reminder-sweep" => {
-                let report = reminder_sweep::handle(&self.reminder_sweep).await;
+                let report = reminder_sweep::handle(&self.reminder_sweep, context.deadline).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
                 Ok(serde_json::to_value(report)?)
             }

@@ -21,7 +21,7 @@ const fn named(name: &'static str, method: &'static str, path: &'static str) -> 
 }
 
 /// The more special comes before the more general.
-const CALLS: [Named; 15] = [
+const CALLS: [Named; 16] = [
     named("token", "POST", "/oauth/token"),
     named("revoke", "POST", "/oauth/revoke"),
     named("create_meeting", "POST", "/v2/users/{user}/meetings"),
@@ -34,6 +34,7 @@ const CALLS: [Named; 15] = [
     named("get_meeting", "GET", "/v2/meetings/{meeting}"),
     named("update_meeting", "PATCH", "/v2/meetings/{meeting}"),
     named("delete_meeting", "DELETE", "/v2/meetings/{meeting}"),
+    named("end_meeting", "PUT", "/v2/meetings/{meeting}/status"),
     named("recordings", "GET", "/v2/meetings/{meeting}/recordings"),
     named("past_participants", "GET", "/v2/past_meetings/{uuid}/participants"),
     named("report_participants", "GET", "/v2/report/meetings/{meeting}/participants"),

@@ -95,7 +95,7 @@ async fn without_a_grant_a_class_can_still_be_cancelled() {
     assert_eq!(world.announced().await.len(), 2);
     assert_eq!(
         world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
     );
 
     // A grant that is dead may come to life again, and then the meeting goes.
@@ -139,6 +139,43 @@ async fn a_running_class_is_ended_for_everyone() {
     let meeting = world.meeting_of(&made);
     assert_eq!(meeting["status"], "deleted");
     assert!(meeting["instances"][0]["ended_at"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_class_whose_meeting_could_not_be_ended_is_ended_by_the_sweep() {
+    let (world, trainer, made) = scheduled().await;
+    let id = made["meeting"]["id"].as_str().expect("an id");
+    world.post("", &format!("/zoom/sim/meetings/{id}/start"), json!({})).await.expect(200);
+    world
+        .post("", &format!("/zoom/sim/meetings/{id}/join"), json!({"name": "Sam"}))
+        .await
+        .expect(200);
+    for operation in ["end_meeting", "delete_meeting"] {
+        world.fault(Fault::new(Service::Zoom, operation, Kind::Error).times(2));
+    }
+    world.cancel(&trainer, &made).await.expect(200);
+    assert_eq!(world.meeting_of(&made)["status"], "started");
+    assert_eq!(world.sweep_later().await["repaired"], 1);
+    let meeting = world.meeting_of(&made);
+    assert_eq!(meeting["status"], "deleted");
+    assert!(meeting["instances"][0]["ended_at"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_in_an_account_that_is_not_connected_any_more_waits_until_it_is() {
+    let (world, trainer, made) = scheduled().await;
+    world.connect_zoom(&trainer, "other").await;
+    world.cancel(&trainer, &made).await.expect(200);
+    assert_eq!(world.announced().await.len(), 2, "those invited are told all the same");
+    assert_eq!(world.meeting_of(&made)["status"], "waiting");
+    assert_eq!(world.sweep_later().await["left"], 1);
+    assert_eq!(world.meeting_of(&made)["status"], "waiting");
+
+    world.connect_zoom(&trainer, "app").await;
+    world.advance(SignedDuration::from_mins(10));
+    assert_eq!(world.sweep().await["repaired"], 1);
+    assert_eq!(world.meeting_of(&made)["status"], "deleted");
+    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,10 +76,19 @@ impl Direct {
 
     /// Runs the outbox's sweep, with so much time until Lambda would end it.
     pub(crate) async fn drain(&self, time: SignedDuration) -> Result<Value, InvokeError> {
+        self.sweep("outbox-sweep", time).await
+    }
+
+    /// Runs the sweep that reminds and repairs, with so much time until Lambda would end it.
+    pub(crate) async fn repair(&self, time: SignedDuration) -> Result<Value, InvokeError> {
+        self.sweep("reminder-sweep", time).await
+    }
+
+    async fn sweep(&self, function: &str, time: SignedDuration) -> Result<Value, InvokeError> {
         let mut context = Context::default();
         let deadline = (self.clock.now() + time).as_millisecond();
         context.deadline = u64::try_from(deadline).expect("a time after 1970");
-        self.functions.invoke("outbox-sweep", json!({}), context).await
+        self.functions.invoke(function, json!({}), context).await
     }
 
     /// Calls with an event, and so much time until Lambda would end the function.

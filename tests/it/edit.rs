@@ -409,3 +409,54 @@ async fn a_class_of_an_account_that_is_not_connected_any_more_says_so() {
     world.connect_zoom(&trainer, "app").await;
     world.edit(&trainer, &made, &with(class(30), json!({}))).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_that_is_left_out_is_off_again() {
+    let muted = with(class(50), json!({"settings": {"mute_upon_entry": true, "host_video": true}}));
+    let (world, trainer, made) = scheduled(&muted).await;
+    let is = |name: &str| world.meeting_of(&made)["settings"][name].clone();
+    assert_eq!(is("mute_upon_entry"), true);
+    let video = with(class(50), json!({"settings": {"host_video": true}}));
+    let edited = world.edit(&trainer, &made, &video).await.expect(200);
+    assert_eq!(
+        edited["settings"],
+        with(made["settings"].clone(), json!({"mute_upon_entry": null}))
+    );
+    assert_eq!(world.patches_of(&made), [json!({"settings": {"mute_upon_entry": false}})]);
+    assert_eq!((is("mute_upon_entry"), is("host_video")), (json!(false), json!(true)));
+    // It is said once, and what was never given is the account's business.
+    world.edit(&trainer, &made, &with(video.clone(), json!({"title": "A"}))).await.expect(200);
+    assert_eq!(world.patches_of(&made).last(), Some(&json!({"topic": "A"})));
+
+    // Also where nobody knew whether it was on: at the next edit, and by the repair.
+    for repaired in [true, false] {
+        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+        let marked = with(class(50), json!({"settings": {"host_video": true, "watermark": true}}));
+        world.edit(&trainer, &made, &marked).await.refused(502, "zoom_unavailable");
+        assert_eq!(is("watermark"), true);
+        if repaired {
+            assert_eq!(world.sweep_later().await["repaired"], 1);
+        } else {
+            world
+                .edit(&trainer, &made, &with(video.clone(), json!({"title": "B"})))
+                .await
+                .expect(200);
+        }
+        assert_eq!((is("watermark"), is("host_video")), (json!(false), json!(true)), "{repaired}");
+        let last = world.patches_of(&made).pop().expect("an update");
+        assert!(last["settings"].get("focus_mode").is_none(), "{last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_unknown_outcome_is_undone_by_asking_for_what_was() {
+    let (world, trainer, made) = scheduled(&class(50)).await;
+    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+    world.edit(&trainer, &made, &titled("Geometry")).await.refused(502, "zoom_unavailable");
+    assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
+    let undone = world.edit(&trainer, &made, &class(50)).await.expect(200);
+    agrees(&world, &undone);
+    assert_eq!(undone, made, "the class itself is what it was");
+    assert_eq!(world.announced().await.len(), 1);
+    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+}

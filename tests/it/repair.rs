@@ -5,6 +5,7 @@ use local::calls::Service;
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 
+use crate::direct::{Direct, until};
 use crate::look::{path_of, with};
 use crate::world::{START, World, class};
 
@@ -120,7 +121,7 @@ async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() 
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
     assert_eq!(
         world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 0, "left": 1})
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 0, "archived": 0, "left": 1})
     );
     assert_eq!(
         world.month_count("trainer-1", "2026-11").await,
@@ -181,7 +182,7 @@ async fn an_edit_of_a_meeting_that_vanished_meanwhile_is_let_go() {
     world.delete("", &format!("/zoom/sim/meetings/{id}")).await.expect(204);
     assert_eq!(
         world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
     );
     world.edit(&trainer, &made, &edited).await.refused(409, "conflict");
     assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["version"], 1);
@@ -221,7 +222,7 @@ async fn an_update_that_nobody_knows_of_is_set_back_to_what_we_hold() {
     assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
     assert_eq!(
         world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "left": 0})
+        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
     );
     let meeting = world.meeting_of(&made);
     assert_eq!(
@@ -230,4 +231,129 @@ async fn an_update_that_nobody_knows_of_is_set_back_to_what_we_hold() {
     );
     assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), made);
     assert_eq!(world.announced().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_never_says_what_a_newer_edit_has_changed() {
+    // The edit comes after the sweep has read the class, or while the sweep is at Zoom.
+    for (service, operation) in [(Service::Dynamodb, "GetItem"), (Service::Zoom, "update_meeting")]
+    {
+        let (world, trainer) = ready().await;
+        let made = world.create(&trainer, &class(50)).await.expect(201);
+        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+        let lost = with(class(50), json!({"title": "Geometry"}));
+        world.edit(&trainer, &made, &lost).await.refused(502, "zoom_unavailable");
+        world.advance(SignedDuration::from_secs(90));
+        let slow = Fault::new(service, operation, Kind::Late).by("reminder-sweep");
+        world.fault(Fault { delay_ms: Some(900), ..slow });
+        world.stack.usage.reset();
+        let newer = with(class(50), json!({"title": "Stereometry"}));
+        let (edited, _) = futures::join!(
+            async {
+                let calls = || world.stack.usage.calls("reminder-sweep", service, operation);
+                until("the sweep is there", || calls() > 0).await;
+                world.edit(&trainer, &made, &newer).await
+            },
+            world.sweep()
+        );
+        edited.expect(200);
+        assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
+        world.advance(SignedDuration::from_mins(10));
+        assert_eq!(world.sweep().await["left"], 0);
+        assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
+        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_that_zoom_fails_is_made_by_the_next_edit_or_run() {
+    for edits in [true, false] {
+        let (world, trainer) = ready().await;
+        let made = world.create(&trainer, &class(50)).await.expect(201);
+        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+        let lost = with(class(50), json!({"title": "Geometry"}));
+        world.edit(&trainer, &made, &lost).await.refused(502, "zoom_unavailable");
+        world.advance(SignedDuration::from_secs(90));
+        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Error).times(2));
+        assert_eq!(world.sweep().await["left"], 1);
+        assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
+        if edits {
+            let longer = with(class(50), json!({"duration_minutes": 90}));
+            world.edit(&trainer, &made, &longer).await.expect(200);
+        } else {
+            world.advance(SignedDuration::from_mins(10));
+            assert_eq!(world.sweep().await["repaired"], 1);
+        }
+        assert_eq!(world.meeting_of(&made)["topic"], "Algebra I", "{edits}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_left_in_an_account_that_is_not_connected_any_more_waits_until_it_is() {
+    let (world, trainer) = ready().await;
+    let made = world.create(&trainer, &class(50)).await.expect(201);
+    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
+    let edited = with(class(50), json!({"title": "Geometry"}));
+    world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
+    lost(&world, &trainer).await;
+    world.connect_zoom(&trainer, "other").await;
+    assert_eq!(world.sweep_later().await["left"], 2);
+    assert_eq!(world.month_count("trainer-1", "2026-11").await, 1, "the month does not wait");
+    assert_eq!(world.meetings().len(), 2);
+
+    world.connect_zoom(&trainer, "app").await;
+    world.advance(SignedDuration::from_mins(10));
+    assert_eq!(world.sweep().await["repaired"], 2);
+    assert_eq!(world.meetings().len(), 1);
+    assert_eq!(world.meeting_of(&made)["topic"], "Algebra I");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repair_after_a_slow_one_has_its_class_in_hand() {
+    let (world, trainer) = ready().await;
+    for (key, hours) in [("k", 50), ("l", 51)] {
+        world.zoom_fails("create_meeting", Kind::Lost);
+        world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
+        let answer = world.create_with_key(&trainer, key, &class(hours)).await;
+        answer.refused(502, "zoom_unavailable");
+        world.advance(SignedDuration::from_secs(1));
+    }
+    world.advance(SignedDuration::from_secs(90));
+    let late = |service, operation: &str| {
+        let late = Fault::new(service, operation, Kind::Late).by("reminder-sweep");
+        Fault { delay_ms: Some(900), ..late }
+    };
+    // The first repair takes forty seconds. The second has just read whose the class is when its trainer tries again.
+    world.fault(late(Service::Zoom, "list_meetings"));
+    world.fault(late(Service::Dynamodb, "BatchGetItem").after(1));
+    world.stack.usage.reset();
+    let again = async {
+        let calls = |service, operation: &str| {
+            world.stack.usage.calls("reminder-sweep", service, operation)
+        };
+        until("the first is at Zoom", || calls(Service::Zoom, "list_meetings") > 0).await;
+        world.advance(SignedDuration::from_secs(40));
+        until("the second reads", || calls(Service::Dynamodb, "BatchGetItem") > 1).await;
+        world.create_with_key(&trainer, "l", &class(51)).await
+    };
+    let (made, report) = futures::join!(again, world.sweep());
+    let made = made.expect(201);
+    assert_eq!(report["repaired"], 2);
+    assert_eq!(world.meeting_of(&made)["status"], "waiting", "nobody took it for a stray");
+    assert_eq!(world.meetings().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_begins_no_repair_for_which_it_has_no_time() {
+    let (world, trainer) = ready().await;
+    lost(&world, &trainer).await;
+    world.advance(SignedDuration::from_secs(90));
+    let direct = Direct::new(&world, &[]);
+    let report = direct.repair(SignedDuration::from_secs(15)).await.expect("it ends by itself");
+    assert_eq!((&report["repaired"], &report["left"]), (&json!(0), &json!(1)));
+    assert_eq!(world.meetings().len(), 1);
+    // It is the next run's first business.
+    let report = direct.repair(SignedDuration::from_secs(120)).await.expect("it ends by itself");
+    assert_eq!((&report["repaired"], &report["left"]), (&json!(1), &json!(0)));
+    assert_eq!(world.meetings(), Vec::<Value>::new());
 }

@@ -1,5 +1,6 @@
 //! Zoom's events: what is let in, what is kept, and what follows, in whatever order and however often they come.
 
+mod drift;
 mod entrance;
 mod grants;
 mod order;
@@ -13,10 +14,10 @@ use serde_json::{Value, json};
 use shared::config::names;
 
 use self::order::twice;
-use crate::direct::{Direct, event, until};
+use crate::direct::{Direct, event};
 use crate::lesson::{Lesson, Seal, act, post, post_as};
 use crate::look::with;
-use crate::world::{World, course_class};
+use crate::world::World;
 
 /// A world with `trainer-1` connected inside the app's account, and a class of theirs.
 async fn world_and_lesson() -> (World, String, Lesson) {
@@ -399,101 +400,4 @@ async fn a_cancelled_class_stays_cancelled_whatever_its_meeting_does() {
     let found = status(&world, &trainer, &lesson).await;
     // It may have ended before it could be cancelled.
     assert_eq!(found, if cancelled.status == 200 { "cancelled" } else { "ended" });
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_changed_at_zoom_is_flagged_until_the_next_edit() {
-    let (world, trainer, lesson) = world_and_lesson().await;
-    let drift = async || lesson.shown(&world, &trainer).await["drift"].clone();
-    let moved = lesson.at(30);
-    let updated = |minute: i64, object: Value| {
-        let at = world.now() + SignedDuration::from_mins(minute);
-        lesson.event("meeting.updated", at, &object)
-    };
-    let title = updated(1, json!({"topic": "Geometry"}));
-    lesson.tell(&world, &title).await;
-    assert_eq!(drift().await, json!(["title"]));
-    // Not a word of the title, which is still another.
-    lesson.tell(&world, &updated(2, json!({"duration": 90, "start_time": moved}))).await;
-    assert_eq!(drift().await, json!(["duration_minutes", "starts_at", "title"]));
-    lesson.tell(&world, &updated(3, json!({"settings": {"mute_upon_entry": true}}))).await;
-    assert_eq!(drift().await, json!(["duration_minutes", "starts_at", "title"]));
-    // Put back, and told late: what is said of an earlier time does not count against it.
-    lesson.tell(&world, &updated(5, json!({"duration": 60, "start_time": lesson.starts_at}))).await;
-    lesson.tell(&world, &updated(4, json!({"duration": 45}))).await;
-    assert_eq!(drift().await, json!(["title"]));
-    // Students see nothing of it.
-    let seen = world.get(&world.student(1).await, &lesson.path).await.expect(200);
-    assert!(seen.get("drift").is_none());
-
-    world.advance(SignedDuration::from_mins(10));
-    let mut body = course_class(26);
-    body["description"] = json!("With fractions.");
-    world.put(&trainer, &lesson.path, body.clone()).await.expect(200);
-    assert_eq!(drift().await, json!([]));
-    let patch = world.stack.zoom.meeting(lesson.meeting).expect("a meeting")["requests"]
-        .as_array()
-        .and_then(|all| all.last())
-        .cloned()
-        .expect("a request");
-    assert!(patch.to_string().contains("Algebra I"), "the title is set back: {patch}");
-    // Zoom sends it again, long after.
-    lesson.tell(&world, &title).await;
-    assert_eq!(drift().await, json!([]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_echo_of_our_own_edits_is_no_drift_in_any_order() {
-    let (world, trainer, lesson) = world_and_lesson().await;
-    act(&world, "knobs", json!({"webhooks": {"shuffle": true, "duplicate": 2}})).await;
-    for n in 0..5 {
-        world.advance(SignedDuration::from_secs(1));
-        let mut body = course_class(26 + n);
-        body["title"] = json!(format!("Algebra {n}"));
-        body["duration_minutes"] = json!(60 + 15 * n);
-        world.put(&trainer, &lesson.path, body).await.expect(200);
-        if n % 2 == 0 {
-            world.stack.zoom.deliver_due().await;
-        }
-    }
-    world.stack.zoom.deliver_due().await;
-    assert_eq!(lesson.shown(&world, &trainer).await["drift"], json!([]));
-
-    // While it is under way: Zoom tells of it before we have stored it.
-    let slow = Fault { delay_ms: Some(600), ..Fault::new(Zoom, "update_meeting", Kind::Late) };
-    world.fault(slow);
-    let mut body = course_class(26);
-    body["title"] = json!("Geometry");
-    let before = world.stack.zoom.webhooks().len();
-    let edit = world.put(&trainer, &lesson.path, body);
-    let tell = async {
-        until("Zoom has it", || world.stack.zoom.webhooks().len() > before).await;
-        world.stack.zoom.deliver_due().await;
-    };
-    let (edited, ()) = futures::join!(edit, tell);
-    assert_eq!(edited.expect(200)["drift"], json!([]));
-    assert_eq!(lesson.shown(&world, &trainer).await["drift"], json!([]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_deleted_at_zoom_is_flagged_and_our_own_deletion_is_not() {
-    let (world, trainer, lesson) = world_and_lesson().await;
-    let drift = async || lesson.shown(&world, &trainer).await["drift"].clone();
-    let later = world.now() + SignedDuration::from_mins(2);
-    let recovered = lesson.event("meeting.recovered", later, &json!({}));
-    let path = format!("/zoom/sim/meetings/{}", lesson.meeting);
-    world.call(Method::DELETE, &path, "", None, &[]).await.expect(204);
-    assert_eq!(drift().await, json!(["deleted"]));
-    // Another field does not take the flag away, getting the meeting back does.
-    let updated = lesson.event("meeting.updated", later, &json!({"topic": "Geometry"}));
-    lesson.tell(&world, &updated).await;
-    assert_eq!(drift().await, json!(["title", "deleted"]));
-    lesson.tell(&world, &recovered).await;
-    assert_eq!(drift().await, json!(["title"]));
-
-    let lesson = Lesson::schedule(&world, &trainer).await;
-    world.post(&trainer, &format!("{}/cancel", lesson.path), json!({})).await.expect(200);
-    world.stack.zoom.deliver_due().await;
-    let shown = lesson.shown(&world, &trainer).await;
-    assert_eq!((&shown["status"], &shown["drift"]), (&json!("cancelled"), &json!([])));
 }

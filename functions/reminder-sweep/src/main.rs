@@ -10,5 +10,8 @@ async fn main() -> Result<(), Error> {
     let env = Env::process();
     shared::telemetry::start(&env);
     let function = &Function::start(&env).await;
-    run(service_fn(move |_: LambdaEvent<Value>| reminder_sweep::handle(function))).await
+    run(service_fn(move |event: LambdaEvent<Value>| {
+        reminder_sweep::handle(function, event.context.deadline)
+    }))
+    .await
 }

@@ -6,6 +6,8 @@ mod zoom;
 pub use manual::ManualLink;
 pub use zoom::ZoomMeetings;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::error::Error;
@@ -32,6 +34,8 @@ pub struct Plan {
     pub duration_minutes: u16,
     pub record_session: bool,
     pub settings: MeetingSettings,
+    /// The names of all settings that the provider was ever told: those that are not given are off.
+    pub settings_told: BTreeSet<String>,
 }
 
 impl Plan {
@@ -45,6 +49,7 @@ impl Plan {
             duration_minutes: draft.duration_minutes,
             record_session: draft.record_session,
             settings: draft.settings.clone(),
+            settings_told: draft.settings.given(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Plan {
             duration_minutes: session.duration_minutes,
             record_session: session.record_session,
             settings: session.settings.clone(),
+            settings_told: session.settings_told.clone(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod outbox_sweep;
 pub mod poll;
 pub mod reminder_sweep;
 pub mod resend_invite;
+pub mod run_time;
 pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;

@@ -13,11 +13,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use self::deliver::Delivery;
 use self::pace::Pace;
 use super::error::Error;
+use super::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::domain::mailing::claim::pause_after;
@@ -76,26 +76,10 @@ pub struct Report {
     pub dropped: usize,
 }
 
-/// A run's time. It is the machine's, not the clock's: what is waited for is real.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Time {
-    end: Instant,
-}
-
-impl Time {
-    fn is_left(self, time: Duration) -> bool {
-        self.end.saturating_duration_since(Instant::now()) > time
-    }
-
-    fn before_end(self, time: Duration) -> Instant {
-        self.end.checked_sub(time).unwrap_or(self.end)
-    }
-}
-
 /// One run.
 struct Run<'a> {
     tools: &'a Tools,
-    time: Time,
+    time: RunTime,
     report: Report,
     /// Announcements that this run has told, by where they lay.
     told: HashSet<String>,
@@ -106,9 +90,8 @@ struct Run<'a> {
 pub async fn sweep(
     tools: &Tools,
     mailer: Result<Mailer, ConfigError>,
-    time: Duration,
+    time: RunTime,
 ) -> Result<Report, Error> {
-    let time = Time { end: Instant::now() + time };
     let mut run = Run { tools, time, report: Report::default(), told: HashSet::new() };
     // What could not be told must not keep what was told from being sent.
     let told = run.tell_due().await;
@@ -235,8 +218,8 @@ impl Run<'_> {
 
     async fn take_lease(&self, holder: &str) -> Result<bool, Error> {
         let now = self.now();
-        let left = self.time.end.saturating_duration_since(Instant::now());
-        match self.tools.store.commit_one(take_outbox(holder, now, plus(now, left))).await {
+        let until = plus(now, self.time.left());
+        match self.tools.store.commit_one(take_outbox(holder, now, until)).await {
             Ok(()) => Ok(true),
             Err(crate::store::error::CommitError::Refused(_)) => {
                 tracing::info!(event = "email_sweep.overlaps");

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::Tools;
 use super::error::Error;
+use super::run_time::RunTime;
 use crate::telemetry::metrics;
 
 /// What a run did.
@@ -30,15 +31,15 @@ pub struct Report {
     pub left: usize,
 }
 
-/// Does what is due at `now`: reminders first, which wait for nobody, then repairs, which wait for Zoom, and at last what
-/// has days. What cannot be done yet does not keep the rest waiting.
-pub async fn sweep(tools: &Tools, now: Timestamp) -> Result<Report, Error> {
+/// Does what is due at `now`, for as long as there is `time`: reminders first, which wait for nobody, then repairs, which
+/// wait for Zoom, and at last what has days. What cannot be done yet does not keep the rest waiting.
+pub async fn sweep(tools: &Tools, now: Timestamp, time: RunTime) -> Result<Report, Error> {
     let work = tools.store.due_work(now).await?;
     let mut report = Report { due: work.len(), ..Report::default() };
     remind::remind(tools, work.reminders, now, &mut report).await?;
     end::end(tools, &work.endings, now, &mut report).await?;
-    repair::repair(tools, &work.repairs, now, &mut report).await?;
-    archive::archive(tools, now, &mut report).await?;
+    repair::repair(tools, &work.repairs, time, &mut report).await?;
+    archive::archive(tools, now, time, &mut report).await?;
     tracing::info!(
         event = "reminder_sweep.done",
         due = report.due,

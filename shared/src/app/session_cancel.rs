@@ -170,12 +170,14 @@ async fn take_down(
         return;
     }
     let deleted = match tools.fresh(&session.trainer, connection).await {
-        Ok(ready) => {
-            let mut zoom = ZoomMeetings::new(tools, ready);
-            zoom.cancel(session.meeting.id, session.status == Status::Live)
-                .await
-                .map_err(Error::from)
-        }
+        Ok(ready) => match session.hosted_by(&ready.connection.zoom_user.account_id) {
+            Ok(()) => {
+                let mut zoom = ZoomMeetings::new(tools, ready);
+                zoom.cancel(session.meeting.id, session.is_running()).await.map_err(Error::from)
+            }
+            // Zoom would say that there is no such meeting. The repair waits for the account that hosts it.
+            Err(foreign) => Err(foreign.into()),
+        },
         Err(error) => Err(error),
     };
     match deleted {

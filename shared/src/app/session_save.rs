@@ -26,8 +26,9 @@ use crate::store::outbox::{self, Repair};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
-/// How long an attempt keeps others away: longer than its function may run (see `template.yaml`).
-pub(super) const ATTEMPT_SECONDS: i64 = 30;
+/// How long a request keeps others away: longer than its function may run (see `template.yaml`). The sweep's repairs,
+/// whose function runs longer, have a time of their own.
+const ATTEMPT_SECONDS: i64 = 30;
 
 fn attempt_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(ATTEMPT_SECONDS)).unwrap_or(now)
@@ -77,6 +78,7 @@ pub(super) fn repair_of(session: &Session, at: Timestamp) -> Repair {
         topic: session.title.as_str().to_owned(),
         starts_at: session.starts_at,
         since: at,
+        account: session.meeting.account.clone(),
     }
 }
 

@@ -310,20 +310,20 @@ async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
     let keyring = secrets.as_ref().map(|secrets| secrets.keyring()).transpose()?;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let Some(meeting) = held.session.meeting.id else { return Ok(()) };
-    let since = held.session.updated_at;
+    let since = held.session.zoom_told_at;
     let heard = tools.store.meeting_events_since(meeting, since).await?;
     let heard: Vec<_> =
         heard.iter().filter(|kept| is_of_account(&held.session, &kept.event)).collect();
     change(desk, event, |held| {
         let session = &held.session;
         let open = matches!(session.status, Status::Scheduled | Status::Live);
-        // While an edit is on its way to Zoom, what Zoom says of the meeting is our own doing.
-        let edited = held.claim.as_ref().is_some_and(|claim| claim.until > now);
-        let drift = drift::drift(session, heard.iter().map(|kept| (kept.at, &kept.event.says)));
+        let under_way = held.claim.as_ref().is_some_and(|claim| claim.until > now);
+        let said = heard.iter().map(|kept| (kept.at, &kept.event.says));
+        let drift = drift::drift(session, under_way, said);
         let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
         let tells = deleted.then_some(Tells::MeetingDeleted);
-        let differs = open && !edited && drift != session.drift;
+        let differs = open && drift != session.drift;
         let mut next = session.clone();
         if differs {
             next.drift = drift;

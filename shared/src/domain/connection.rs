@@ -26,6 +26,13 @@ pub struct ZoomUser {
     pub email: Option<Email>,
 }
 
+impl ZoomUser {
+    /// Their account, if Zoom named it.
+    pub fn account(&self) -> Option<&str> {
+        Some(self.account_id.as_str()).filter(|account| !account.is_empty())
+    }
+}
+
 /// A grant as it is kept: the tokens encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {

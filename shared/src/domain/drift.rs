@@ -16,13 +16,16 @@ pub const DELETED: &str = "deleted";
 /// answer, and stays until Zoom is asked again.
 pub const RECORDING: &str = "record_session";
 
-/// The fields in which a class's meeting differs from the class, as `heard` tells of it. What was heard of the time before the class
-/// was last changed counts no more: that change told Zoom what the meeting is.
+/// The fields in which a class's meeting differs from the class, as `heard` tells of it. What was heard of the time before
+/// Zoom was last told what the meeting is counts no more. While an edit is `under_way` to Zoom, what is heard of the fields
+/// may be its own doing, so they stay as they are; that the meeting is gone never is.
 pub fn drift<'a>(
     session: &Session,
+    under_way: bool,
     heard: impl IntoIterator<Item = (Timestamp, &'a Says)>,
 ) -> Vec<String> {
-    let mut heard: Vec<_> = heard.into_iter().filter(|(at, _)| *at >= session.updated_at).collect();
+    let mut heard: Vec<_> =
+        heard.into_iter().filter(|(at, _)| *at >= session.zoom_told_at).collect();
     heard.sort_by_key(|(at, _)| *at);
     let mut differing: BTreeSet<_> = session
         .drift
@@ -49,7 +52,12 @@ pub fn drift<'a>(
             _ => {}
         }
     }
-    differing.into_iter().chain(deleted.then_some(DELETED)).map(str::to_owned).collect()
+    let fields = if under_way {
+        session.drift.iter().map(String::as_str).filter(|field| *field != DELETED).collect()
+    } else {
+        differing
+    };
+    fields.into_iter().chain(deleted.then_some(DELETED)).map(str::to_owned).collect()
 }
 
 fn compared(session: &Session, changed: &Changed) -> [(&'static str, Option<bool>); 3] {

@@ -157,6 +157,7 @@ mod tests {
             provider: Provider::Zoom,
             record_session: false,
             settings: MeetingSettings::default(),
+            settings_told: Default::default(),
             status,
             source: Source::Manual,
             meeting: Meeting {
@@ -170,6 +171,7 @@ mod tests {
             version: 1,
             created_at: starts_at,
             updated_at: starts_at,
+            zoom_told_at: starts_at,
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,

@@ -1,5 +1,7 @@
 //! A session: one live class, its states, and who may change it how.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::audience::{Audience, Invitee};
@@ -90,6 +92,19 @@ pub struct EntranceTold {
     pub passcode: Option<Timestamp>,
 }
 
+impl Meeting {
+    /// Refuses to ask `account` about a meeting in another one. Zoom would say that it is gone.
+    pub fn is_in(own: Option<&str>, account: &str) -> Result<(), Refusal> {
+        match own {
+            Some(own) if own != account => Err(Refusal::Conflict(
+                "the class's meeting belongs to a Zoom account that is not connected any more; connect that account \
+                 again, or cancel the class and schedule it anew",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     pub id: SessionId,
@@ -103,6 +118,9 @@ pub struct Session {
     pub provider: Provider,
     pub record_session: bool,
     pub settings: MeetingSettings,
+    /// The names of all settings that Zoom was ever told for its meeting, or may have been. Zoom knows no way back to an
+    /// account's default, so one that is not given any more is off.
+    pub settings_told: BTreeSet<String>,
     pub status: Status,
     pub source: Source,
     pub meeting: Meeting,
@@ -112,6 +130,8 @@ pub struct Session {
     pub version: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// When Zoom was last told what the meeting is. What was heard of it since counts.
+    pub zoom_told_at: Timestamp,
     pub cancelled_at: Option<Timestamp>,
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
@@ -138,13 +158,12 @@ impl Session {
 
     /// Refuses what only the Zoom account can do that hosts the class, when its trainer has connected another since.
     pub fn hosted_by(&self, account: &str) -> Result<(), Refusal> {
-        match &self.meeting.account {
-            Some(own) if own != account => Err(Refusal::Conflict(
-                "the class's meeting belongs to a Zoom account that is not connected any more; connect that account \
-                 again, or cancel the class and schedule it anew",
-            )),
-            _ => Ok(()),
-        }
+        Meeting::is_in(self.meeting.account.as_deref(), account)
+    }
+
+    /// Whether its meeting is on, as far as Zoom's events tell.
+    pub fn is_running(&self) -> bool {
+        self.occurrences.last().is_some_and(|running| running.ended_at.is_none())
     }
 
     /// Refuses to those who do not own the class, in the words that hide whether there is one.

@@ -1,6 +1,9 @@
 //! The meeting options that a trainer may override, and what holds when they do not.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Overrides of Zoom's meeting settings, by Zoom's own names. What is not named here cannot be set through us:
 /// it would break embedded joining (`meeting_authentication`, registration), hand the meeting to others
@@ -27,6 +30,14 @@ pub struct MeetingSettings {
 }
 
 impl MeetingSettings {
+    /// The names of those that are given.
+    pub fn given(&self) -> BTreeSet<String> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(given)) => given.into_iter().map(|(name, _)| name).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// Whether people pass through the waiting room: off unless asked for, since those admitted were checked by us.
     pub fn waiting_room(&self) -> bool {
         self.waiting_room.unwrap_or(false)

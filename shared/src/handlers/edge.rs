@@ -314,18 +314,22 @@ const DEADLINE_AGE_LIMIT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Whether this is the moment at which a function's time ends, in Unix milliseconds. None is 0, and cargo-lambda hands over
 /// ten minutes, in milliseconds, where the moment belongs.
-pub(super) fn is_deadline(deadline_ms: u64, now_ms: u64) -> bool {
+fn is_deadline(deadline_ms: u64, now_ms: u64) -> bool {
     deadline_ms.saturating_add(DEADLINE_AGE_LIMIT_MS) > now_ms
 }
 
 fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
+    time_until(deadline_ms, now, TIME_UNSAID).saturating_sub(ANSWER_MARGIN)
+}
+
+/// The time that is left until a function's ends, or `unsaid` when nobody says when.
+pub(super) fn time_until(deadline_ms: u64, now: Timestamp, unsaid: Duration) -> Duration {
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    let left = if is_deadline(deadline_ms, now_ms) {
+    if is_deadline(deadline_ms, now_ms) {
         Duration::from_millis(deadline_ms.saturating_sub(now_ms))
     } else {
-        TIME_UNSAID
-    };
-    left.saturating_sub(ANSWER_MARGIN)
+        unsaid
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -9,6 +9,7 @@ use super::function::{self, Function};
 use super::reminder_sweep::SweepFailed;
 use crate::app::error::Error;
 use crate::app::outbox_sweep::{self, Mailer, Report, Tools};
+use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::mail::{Service, Ses, ZeptoMail};
@@ -79,12 +80,8 @@ impl Deps {
 pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<Report, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
-        let now_ms = u64::try_from(function.clock().now().as_millisecond()).unwrap_or(0);
-        let time = if edge::is_deadline(deadline_ms, now_ms) {
-            Duration::from_millis(deadline_ms.saturating_sub(now_ms))
-        } else {
-            TIME_UNSAID
-        };
+        let time = edge::time_until(deadline_ms, function.clock().now(), TIME_UNSAID);
+        let time = RunTime::of(time);
         outbox_sweep::sweep(&deps.tools, deps.mailer().await?, time).await
     };
     run.await.map_err(|error: Error| {

@@ -1,17 +1,23 @@
 //! `reminder-sweep`: every five minutes; see `app::reminder_sweep` for what it does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::deps::{self, Base};
+use super::edge;
 use super::function::{self, Function};
 use crate::app::Tools;
 use crate::app::error::Error;
 use crate::app::reminder_sweep::{self, Report};
+use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::telemetry::causes;
+
+/// How long a run may take that was given no deadline.
+const TIME_UNSAID: Duration = Duration::from_secs(110);
 
 #[derive(Debug)]
 pub struct Deps {
@@ -48,11 +54,13 @@ impl From<SweepFailed> for lambda_runtime::Diagnostic {
     }
 }
 
-/// Runs once, whatever the event says.
-pub async fn handle(function: &Function<Deps>) -> Result<Report, SweepFailed> {
+/// Runs once, whatever the event says, and ends before `deadline_ms`, which is Lambda's: in Unix milliseconds, or 0.
+pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<Report, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
-        reminder_sweep::sweep(&deps.tools, function.clock().now()).await
+        let now = function.clock().now();
+        let time = RunTime::of(edge::time_until(deadline_ms, now, TIME_UNSAID));
+        reminder_sweep::sweep(&deps.tools, now, time).await
     };
     run.await.map_err(|error: Error| {
         tracing::error!(event = "reminder_sweep.failed", error = causes(&error));

@@ -84,6 +84,8 @@ struct StoredRepair {
     topic: String,
     starts_at: Timestamp,
     since: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -99,6 +101,8 @@ pub struct Repair {
     pub starts_at: Timestamp,
     /// When it was due first: one that could not be done is put off.
     pub since: Timestamp,
+    /// The Zoom account that was asked for the meeting.
+    pub account: Option<String>,
 }
 
 /// Asks the sweep to look whether Zoom and we still agree about a class: set before Zoom is called,
@@ -111,6 +115,7 @@ pub fn set_repair(repair: &Repair) -> Action {
         topic: repair.topic.clone(),
         starts_at: repair.starts_at,
         since: repair.since,
+        account: repair.account.clone(),
         ttl: due_ttl(repair.at),
     });
     Action::put(
@@ -217,6 +222,7 @@ impl Store {
                     topic: stored.topic,
                     starts_at: stored.starts_at,
                     since: stored.since,
+                    account: stored.account,
                 }),
                 Some(StoredWork::Ending(stored)) => {
                     work.endings.push(Ending { session: stored.session_id, at: stored.due_at });

@@ -78,6 +78,7 @@ pub mod attr {
     pub const ICS_SEQUENCE: &str = "ics_sequence";
     pub const CLAIM: &str = "claim";
     pub const CLAIM_UNTIL: &str = "claim_until";
+    pub const SETTINGS_TOLD: &str = "settings_told";
 
     pub const MEETING_REVISION: &str = "meeting_revision";
     pub const OCCURRENCES: &str = "occurrences";

@@ -1,5 +1,7 @@
 //! Classes: the stored shape, the writes that change one, and the lists.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ struct Stored {
     record_session: bool,
     #[serde(default)]
     settings: MeetingSettings,
+    /// Those that are not given any more; the others are among the settings.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    settings_told: BTreeSet<String>,
     status: Status,
     source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +65,9 @@ struct Stored {
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// Where it is another time than that of the last change: most changes are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_told_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cancelled_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,8 +83,20 @@ struct Stored {
 }
 
 /// Attributes that a class may lose when it is edited.
-const OPTIONAL: [&str; 6] =
-    [attr::COURSE_ID, "course_title", "invitee_list", "invitee_count", attr::G2PK, attr::G2SK];
+const OPTIONAL: [&str; 8] = [
+    attr::COURSE_ID,
+    "course_title",
+    "invitee_list",
+    "invitee_count",
+    attr::G2PK,
+    attr::G2SK,
+    attr::SETTINGS_TOLD,
+    "zoom_told_at",
+];
+
+/// Attributes that follow from Zoom's events, under a revision of their own ([`follow_meeting`]).
+const OF_EVENTS: [&str; 5] =
+    [attr::STATUS, attr::OCCURRENCES, attr::DRIFT, attr::ACTUAL_STARTED_AT, attr::ACTUAL_ENDED_AT];
 
 /// Attributes of a class on Zoom that only Zoom changes, at the create and by its events ([`follow_meeting`]).
 const OF_ENTRANCE: [&str; 4] =
@@ -139,6 +159,7 @@ impl From<Session> for Stored {
             duration_minutes: s.duration_minutes,
             provider: s.provider,
             record_session: s.record_session,
+            settings_told: &s.settings_told - &s.settings.given(),
             settings: s.settings,
             status: s.status,
             source: s.source,
@@ -151,6 +172,7 @@ impl From<Session> for Stored {
             version: s.version,
             created_at: s.created_at,
             updated_at: s.updated_at,
+            zoom_told_at: (s.zoom_told_at != s.updated_at).then_some(s.zoom_told_at),
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
@@ -179,6 +201,7 @@ impl From<Stored> for Session {
             duration_minutes: s.duration_minutes,
             provider: s.provider,
             record_session: s.record_session,
+            settings_told: &s.settings_told | &s.settings.given(),
             settings: s.settings,
             status: s.status,
             source: s.source,
@@ -193,6 +216,7 @@ impl From<Stored> for Session {
             version: s.version,
             created_at: s.created_at,
             updated_at: s.updated_at,
+            zoom_told_at: s.zoom_told_at.unwrap_or(s.updated_at),
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
@@ -236,27 +260,63 @@ pub fn create(session: &Session, created_from: &str) -> Action {
     Action::put(Key::Session(&session.id), item, Guard::new_item())
 }
 
+/// What an edit goes by when it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    /// The class as it was read.
+    pub read: &'a Held,
+    /// The right under which Zoom was told, if it was told anything.
+    pub claim: Option<&'a str>,
+    /// Whether the edit says anew what differs at Zoom, because Zoom was told all of the class, or was asked.
+    pub sets_drift: bool,
+}
+
 /// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
-pub fn update(next: &Session, read_version: u64, claim: Option<&str>) -> Action {
+/// What Zoom's events say of the class is not the edit's to write: they may have said more since it was read.
+pub fn update(next: &Session, basis: &Basis<'_>) -> Action {
     let mut item = encode_session(next);
+    item.retain(|name, _| !OF_EVENTS.contains(&name.as_str()));
     if next.provider == Provider::Zoom {
         item.retain(|name, _| !OF_ENTRANCE.contains(&name.as_str()));
     }
-    let changes = Changes::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
-    let guard = Guard::new()
-        .equals(attr::VERSION, number(read_version))
+    let mut changes =
+        Changes::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
+    let mut guard = Guard::new()
+        .equals(attr::VERSION, number(basis.read.session.version))
         .equals(attr::STATUS, text("scheduled"));
-    let guard = match claim {
+    guard = match basis.claim {
         Some(holder) => guard.equals(attr::CLAIM, text(holder)),
         None => guard.absent(attr::CLAIM),
     };
+    if basis.sets_drift {
+        changes = changes.set(attr::DRIFT, value(&next.drift));
+        // A flag that came meanwhile, as of a meeting that is gone, is not taken away unread.
+        guard = at_revision(guard, basis.read.meeting_revision);
+    }
     Action::update(Key::Session(&next.id), changes, guard)
 }
 
-/// Takes the right to change a class at Zoom until `until`; refused while another holds it.
-pub fn claim(session: &Session, holder: &str, until: Timestamp, now: Timestamp) -> Action {
-    let changes =
-        Changes::new().set(attr::CLAIM, text(holder)).set(attr::CLAIM_UNTIL, text(fixed(until)));
+/// The class's events have changed nothing since that revision.
+fn at_revision(guard: Guard, revision: u64) -> Guard {
+    match revision {
+        0 => guard.absent(attr::MEETING_REVISION),
+        revision => guard.equals(attr::MEETING_REVISION, number(revision)),
+    }
+}
+
+/// Takes the right to change a class at Zoom until `until`; refused while another holds it. `settings_told` are the
+/// settings that Zoom may know of from then on, whatever becomes of the change.
+pub fn claim(
+    session: &Session,
+    settings_told: &BTreeSet<String>,
+    holder: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Action {
+    let changes = Changes::new()
+        .set(attr::CLAIM, text(holder))
+        .set(attr::CLAIM_UNTIL, text(fixed(until)))
+        .set(attr::SETTINGS_TOLD, value(settings_told));
     let guard =
         Guard::new().equals(attr::VERSION, number(session.version)).free_at(attr::CLAIM_UNTIL, now);
     Action::update(Key::Session(&session.id), changes, guard)
@@ -319,11 +379,8 @@ pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
     let changes = time(changes, attr::ACTUAL_ENDED_AT, next.actual_ended_at);
     let changes = entrance(changes, &next.meeting);
     // A cancellation that came between must not be undone: its version differs.
-    let guard = Guard::new().equals(attr::VERSION, number(next.version));
-    let guard = match read_revision {
-        0 => guard.absent(attr::MEETING_REVISION),
-        revision => guard.equals(attr::MEETING_REVISION, number(revision)),
-    };
+    let guard =
+        at_revision(Guard::new().equals(attr::VERSION, number(next.version)), read_revision);
     Action::update(Key::Session(&next.id), changes, guard)
 }
 

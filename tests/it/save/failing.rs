@@ -1,10 +1,12 @@
 //! A class that is scheduled while Zoom, the table or the function fails: there is one with one meeting, or neither.
 
+use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 
 use super::{exactly_one, nothing_came_of_it, pasted, ready};
+use crate::direct::until;
 use crate::look::with;
 use crate::world::class;
 
@@ -182,4 +184,32 @@ async fn a_request_that_died_after_zoom_had_made_the_meeting_leaves_none_behind(
     world.stack.faults.clear();
     world.sweep_later().await;
     nothing_came_of_it(&world, &trainer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_click_takes_over_what_the_first_hands_back_while_it_waits() {
+    let (world, trainer) = ready().await;
+    // The first hears nothing from Zoom and looks, for a while, whether there is a meeting.
+    world.fault(Fault {
+        status: Some(502),
+        ..Fault::new(Service::Zoom, "create_meeting", Kind::Html)
+    });
+    let slow = Fault::new(Service::Zoom, "list_meetings", Kind::Late);
+    world.fault(Fault { delay_ms: Some(900), ..slow });
+    world.stack.usage.reset();
+    let body = class(26);
+    let first = world.create_with_key(&trainer, "k", &body);
+    let second = async {
+        let looks = || world.asked_of_zoom("session-save", "list_meetings");
+        until("the first looks", || looks() > 0).await;
+        let later = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            world.advance(SignedDuration::from_secs(6));
+        };
+        futures::join!(world.create_with_key(&trainer, "k", &body), later).0
+    };
+    let (first, second) = futures::join!(first, second);
+    first.refused(502, "zoom_unavailable");
+    second.expect(201);
+    exactly_one(&world, &trainer).await;
 }

@@ -48,10 +48,8 @@ impl<'a> ZoomMeetings<'a> {
 
 /// A meeting of the account that the trainer connected.
 fn of_account(ready: &Ready, created: Created) -> NewMeeting {
-    let account =
-        Some(ready.connection.zoom_user.account_id.clone()).filter(|account| !account.is_empty());
     NewMeeting {
-        account,
+        account: ready.connection.zoom_user.account().map(str::to_owned),
         id: Some(created.id),
         is_recorded: is_recorded(&created),
         join_url: created.join_url,
@@ -173,10 +171,13 @@ fn body(plan: &Plan) -> MeetingBody {
 }
 
 fn as_map(plan: &Plan) -> Map<String, Value> {
-    match serde_json::to_value(body(plan)) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
+    let Ok(Value::Object(mut map)) = serde_json::to_value(body(plan)) else { return Map::new() };
+    if let Some(Value::Object(settings)) = map.get_mut("settings") {
+        for name in &plan.settings_told {
+            settings.entry(name).or_insert(Value::Bool(false));
+        }
     }
+    map
 }
 
 /// The fields of `new` that differ from `old`, all of them when it is not known what Zoom has; `None` when there are none.
@@ -246,6 +247,7 @@ mod tests {
             duration_minutes: 60,
             record_session: false,
             settings: MeetingSettings::default(),
+            settings_told: Default::default(),
         }
     }
 
@@ -304,6 +306,11 @@ mod tests {
                     ..old.clone()
                 },
                 Value::Null,
+            ),
+            (
+                // It was told once, by an edit of which nobody knows the end.
+                Plan { settings_told: ["watermark".to_owned()].into(), ..old.clone() },
+                json!({"settings": {"watermark": false}}),
             ),
         ];
         for (new, expected) in cases {

@@ -1,18 +1,21 @@
 //! Attendance is kept: some days after a class, when all that will ever be told of it was told, what its report is made
 //! of is put into its archive.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Report;
 use crate::app::Tools;
 use crate::app::attendance::record::gather;
 use crate::app::error::Error;
+use crate::app::run_time::RunTime;
 use crate::domain::attendance::record;
 use crate::store::archive::{self, Due};
 use crate::store::error::CommitError;
 
-/// How long a run goes on with this, in seconds. The next goes on where it ended.
-const ARCHIVING_SECONDS: i64 = 60;
+/// What must be left of a run's time for another class, which may be thousands of people. The next run goes on here.
+const ARCHIVE_TIME: Duration = Duration::from_secs(30);
 /// When one that failed is looked at again: those behind it come first until then.
 const AGAIN_MINUTES: i64 = 60;
 
@@ -20,12 +23,12 @@ const AGAIN_MINUTES: i64 = 60;
 pub(super) async fn archive(
     tools: &Tools,
     now: Timestamp,
+    time: RunTime,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let until = now.saturating_add(SignedDuration::from_secs(ARCHIVING_SECONDS)).unwrap_or(now);
     for due in tools.store.due_archives(now).await? {
         report.due += 1;
-        if tools.clock.now() > until {
+        if !time.is_left(ARCHIVE_TIME) {
             report.left += 1;
             continue;
         }

@@ -13,7 +13,7 @@ use crate::app::meeting::{
 };
 use crate::domain::audience::AudienceDraft;
 use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
-use crate::domain::connection::Connection;
+use crate::domain::connection::{Connection, ZoomUser};
 use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, Place};
 use crate::domain::drift;
@@ -53,7 +53,7 @@ pub struct Create {
 pub async fn create(
     tools: &Tools,
     request: &Create,
-    now: Timestamp,
+    mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     let id = session_id(tools, request);
     for _ in 0..ROUNDS {
@@ -65,7 +65,8 @@ pub async fn create(
             Outcome::There(held) => return existing(tools, request, *held).await,
             Outcome::InOtherHands => match wait(tools, &id).await? {
                 Some(held) => return existing(tools, request, held).await,
-                None => continue,
+                // What was handed back meanwhile is free by now, and was not when the request began.
+                None => now = tools.clock.now(),
             },
         }
     }
@@ -193,6 +194,7 @@ async fn attempt(
         provider: request.draft.place.provider(),
         record_session: request.draft.record_session,
         settings: request.draft.settings.clone(),
+        settings_told: request.draft.settings.given(),
         status: Status::Scheduled,
         source: request.source,
         meeting: meeting::seal(meeting, id, keyring, &tools.random),
@@ -200,6 +202,7 @@ async fn attempt(
         version: 1,
         created_at: whole_milli(now),
         updated_at: whole_milli(now),
+        zoom_told_at: whole_milli(now),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
@@ -243,7 +246,7 @@ async fn attempt(
             }
             let ready = tools.fresh(&request.trainer, read.connection).await?;
             needs_scope(&ready.connection.scopes, "meeting:write:meeting")?;
-            let zoom_user = ready.connection.zoom_user.id.clone();
+            let zoom_user = ready.connection.zoom_user.clone();
             let Some(reserved) =
                 reserve(tools, request, id, read.intent, &zoom_user, &read.limits, now).await?
             else {
@@ -305,7 +308,7 @@ async fn reserve(
     request: &Create,
     id: &SessionId,
     before: Option<Intent>,
-    zoom_user: &str,
+    zoom_user: &ZoomUser,
     limits: &Limits,
     now: Timestamp,
 ) -> Result<Option<Reserved>, Error> {
@@ -339,8 +342,9 @@ async fn reserve(
         topic: request.draft.title.as_str().to_owned(),
         starts_at,
         since: until,
+        account: zoom_user.account().map(str::to_owned),
     }));
-    match tools.store.commit_zoom_write(actions, zoom_user, now).await {
+    match tools.store.commit_zoom_write(actions, &zoom_user.id, now).await {
         Ok(()) => {}
         Err(error) if error.refused(Subject::Intent) => return Ok(None),
         Err(error) if error.refused(Subject::Month) => return Err(limits.month_is_full().into()),

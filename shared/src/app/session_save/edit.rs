@@ -28,7 +28,7 @@ use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::secret::Secret;
 use crate::store::error::CommitError;
 use crate::store::schema::{Key, limit};
-use crate::store::sessions::Held;
+use crate::store::sessions::{Basis, Held};
 use crate::store::tx::{Action, Subject};
 use crate::store::{counters, invitees as invitee_items, outbox, sessions};
 
@@ -52,11 +52,13 @@ pub struct Edit {
 pub async fn edit(
     tools: &Tools,
     request: &Edit,
-    now: Timestamp,
+    mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     for round in 0..ROUNDS {
         if round > 0 {
             tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
+            // What was handed back meanwhile is free by now, and was not when the request began.
+            now = tools.clock.now();
         }
         if let Some(edited) = attempt(tools, request, now).await? {
             return Ok(edited);
@@ -116,6 +118,13 @@ struct Decision {
     calendar_changed: bool,
 }
 
+impl Decision {
+    /// Whether the class itself becomes another: where Zoom only has to be told again what it is, it does not.
+    fn changes(&self, old: &Session) -> bool {
+        self.next.version != old.version
+    }
+}
+
 /// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
 async fn attempt(
     tools: &Tools,
@@ -134,6 +143,7 @@ async fn attempt(
     };
     if let Some(seen) = request.seen
         && seen != held.session.version
+        && decision.changes(&held.session)
     {
         return Err(Refusal::PreconditionFailed { version: held.session.version }.into());
     }
@@ -149,7 +159,8 @@ async fn attempt(
     }
     if !unknown && !meeting::concerns(held.session.provider, &old_plan, &new_plan) {
         let mut actions = month_moves(&held.session, &decision.next, &read.limits, now);
-        actions.push(sessions::update(&decision.next, held.session.version, None));
+        let basis = Basis { read: held, claim: None, sets_drift: false };
+        actions.push(sessions::update(&decision.next, &basis));
         return finish(tools, &read, decision, actions, now).await;
     }
 
@@ -169,7 +180,7 @@ async fn attempt(
     let until = attempt_until(now);
     let session = &held.session;
     let claim = vec![
-        sessions::claim(session, &holder, until, now),
+        sessions::claim(session, &decision.next.settings_told, &holder, until, now),
         outbox::set_repair(&repair_of(session, until)),
     ];
     let zoom_user = &ready.connection.zoom_user.id;
@@ -190,9 +201,15 @@ async fn attempt(
         give_back(tools, &session.id, &holder, until, &error, now).await;
         return Err(error.into());
     }
-    decision.next.drift = recording_drift(&mut zoom, session, &decision.next).await;
+    decision.next.zoom_told_at = whole_milli(now);
+    let flagged = if unknown { &[][..] } else { &session.drift[..] };
+    let flagged = flagged.iter().filter(|field| *field != drift::RECORDING).cloned();
+    let recording = recording_drift(&mut zoom, session, &decision.next).await;
+    decision.next.drift = flagged.chain(recording).collect();
     let mut actions = month_moves(session, &decision.next, &read.limits, now);
-    actions.push(sessions::update(&decision.next, session.version, Some(&holder)));
+    let sets_drift = unknown || decision.next.drift != session.drift;
+    let basis = Basis { read: held, claim: Some(&holder), sets_drift };
+    actions.push(sessions::update(&decision.next, &basis));
     actions.push(outbox::withdraw_repair(&session.id, until));
     let id = session.id.clone();
     let finished = finish(tools, &read, decision, actions, now).await;
@@ -242,7 +259,7 @@ async fn give_back(
     }
 }
 
-/// What the class becomes; `None` when it is that already.
+/// What the class becomes; `None` when it is that already, and no edit before this one left Zoom with something else.
 fn decide(
     tools: &Tools,
     request: &Edit,
@@ -302,13 +319,21 @@ fn decide(
         duration_minutes: draft.duration_minutes,
         record_session: draft.record_session,
         settings: draft.settings.clone(),
+        settings_told: &old.settings_told | &draft.settings.given(),
         meeting,
         // Zoom is told all of it, so what was changed there past us is no more.
         drift: Vec::new(),
         ..old.clone()
     };
     if next == *old {
-        return Ok(None);
+        let undoes = read.held.claim.as_ref().is_some_and(|claim| claim.until <= now);
+        return Ok(undoes.then_some(Decision {
+            next,
+            invitees: wanted,
+            new_list: false,
+            audience_changed: false,
+            calendar_changed: false,
+        }));
     }
     next.version = old.version + 1;
     next.updated_at = whole_milli(now);
@@ -401,6 +426,13 @@ async fn finish(
             };
         }
         Err(error) => return Err(error.into()),
+    }
+    if !decision.changes(old) {
+        tracing::info!(event = "session.set_right", session_id = %next.id);
+        return Ok(Some(SessionWithInvitees {
+            invitees: decision.invitees,
+            session: decision.next,
+        }));
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     if let Some(announcement) = &announcement {

@@ -91,6 +91,7 @@ fn class(audience: Audience, status: Status, occurrences: Vec<Occurrence>) -> Se
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),
+        settings_told: Default::default(),
         status,
         source: Source::Manual,
         meeting: Meeting {
@@ -104,6 +105,7 @@ fn class(audience: Audience, status: Status, occurrences: Vec<Occurrence>) -> Se
         version: 1,
         created_at: start(),
         updated_at: start(),
+        zoom_told_at: start(),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,

@@ -100,6 +100,7 @@ mod tests {
             provider: Provider::Manual,
             record_session: false,
             settings: MeetingSettings::default(),
+            settings_told: Default::default(),
             status,
             source: Source::Manual,
             meeting: Meeting {
@@ -113,6 +114,7 @@ mod tests {
             version: 1,
             created_at: starts_at,
             updated_at: starts_at,
+            zoom_told_at: starts_at,
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,

@@ -30,6 +30,7 @@ fn class() -> Session {
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),
+        settings_told: Default::default(),
         status: Status::Ended,
         source: Source::Manual,
         meeting: Meeting {
@@ -42,6 +43,7 @@ fn class() -> Session {
         version: 1,
         created_at: start(),
         updated_at: start(),
+        zoom_told_at: start(),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
