@@ -1,5 +1,7 @@
 //! What the host platform says: taken one by one, as a file and as events, all in the same words, and forgotten whole.
 
+mod erased;
+
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service::Dynamodb;
@@ -9,6 +11,7 @@ use shared::domain::text::Email;
 
 use crate::direct::store;
 use crate::lesson::{HOURS_AHEAD, Lesson};
+use crate::log::Log;
 use crate::look::{fields, invitees, path_of, with};
 use crate::world::{Answer, World, class, course_class};
 
@@ -253,6 +256,14 @@ async fn events_say_the_same_things() {
         let failed = tell(&world, kind, detail).await.expect_err("refused");
         assert!(!failed.contains('{'), "{failed}");
     }
+    // Whoever looks for it finds in the log which field it was.
+    let log = Log::start();
+    let wrong = json!({"id": "c-8", "title": "", "trainer_id": "hunter2#"});
+    tell(&world, "CourseUpserted", wrong).await.expect_err("refused");
+    let said = log.events("directory.event_failed");
+    assert_eq!(said.len(), 1, "{said:?}");
+    let said = said[0]["error"].as_str().expect("a text");
+    assert!(said.contains("title") && !said.contains("hunter2"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

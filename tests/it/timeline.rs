@@ -125,3 +125,15 @@ async fn it_is_for_the_owner_and_for_those_who_support_them() {
         answer.refused(422, "validation_failed");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_a_time_is_shown_when_it_came() {
+    let (world, trainer, lesson, path) = scene().await;
+    let mut event = lesson.event("meeting.event_of_tomorrow", lesson.at(1), &json!({"uuid": "u1"}));
+    event.as_object_mut().expect("an object").remove("event_ts");
+    lesson.tell(&world, &event).await;
+    let entries = world.listed(&trainer, &path).await;
+    let [entry] = &entries[..] else { panic!("{entries:?}") };
+    let at: Timestamp = entry["at"].as_str().expect("a time").parse().expect("a time");
+    assert_eq!(at, world.now());
+}

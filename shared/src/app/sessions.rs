@@ -1,6 +1,6 @@
 //! The reads: a trainer's classes, one class as the caller may see it, a student's classes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::try_join;
@@ -28,24 +28,30 @@ pub enum View {
     Invited(Session),
 }
 
-/// One class. To whom it is nothing, it does not exist.
-pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View, Error> {
+/// One class, for its owner and for those it invites. To whom it is nothing, it does not exist.
+pub async fn class_for(store: &Store, caller: &Caller, id: &SessionId) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if session.is_owned_by(caller) {
-        let invitees = async {
-            match session.audience.list() {
-                Some(list) => store.invitees(id, list).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        let (invitees, mails) = try_join!(invitees, store.mail_counts(id))?;
-        return Ok(View::Owner { session, invitees, mails });
-    }
-    if is_invited(store, caller, &session).await? {
-        Ok(View::Invited(session))
+    if session.is_owned_by(caller) || is_invited(store, caller, &session).await? {
+        Ok(session)
     } else {
         Err(Refusal::NotFound.into())
     }
+}
+
+/// The same, with what its owner sees of it.
+pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View, Error> {
+    let session = class_for(store, caller, id).await?;
+    if !session.is_owned_by(caller) {
+        return Ok(View::Invited(session));
+    }
+    let invitees = async {
+        match session.audience.list() {
+            Some(list) => store.invitees(id, list).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (invitees, mails) = try_join!(invitees, store.mail_counts(id))?;
+    Ok(View::Owner { session, invitees, mails })
 }
 
 /// Whether the class is for the caller: by access to its course, or by an address that the platform verified.
@@ -106,7 +112,7 @@ pub async fn list_invited(
     now: Timestamp,
 ) -> Result<Listed, Error> {
     // A trainer may be enrolled in another's course; nobody else ever is.
-    if !matches!(caller.role, Role::Student | Role::Trainer) {
+    if !caller.is(Role::Student) && !caller.is(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
     }
     let from = request.narrow.from.unwrap_or_else(|| {
@@ -145,9 +151,7 @@ pub async fn list_invited(
         if invitations.is_empty() {
             return Ok(Vec::new());
         }
-        // An address is found once for each list of a class that ever held it; DynamoDB refuses to be asked twice for one item.
-        let ids: BTreeSet<_> = invitations.iter().map(|invitation| &invitation.session).collect();
-        let ids: Vec<_> = ids.into_iter().cloned().collect();
+        let ids: Vec<_> = invitations.iter().map(|found| found.session.clone()).collect();
         store.sessions(&ids).await
     };
     let (of_courses, by_address) = try_join!(of_courses, by_address)?;

@@ -44,7 +44,7 @@ pub async fn page(
     limit: usize,
 ) -> Result<(Vec<Entry>, Option<Moment>), Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !session.is_owned_by(caller) && caller.role != Role::Admin {
+    if !session.is_owned_by(caller) && !caller.is(Role::Admin) {
         return Err(Refusal::NotFound.into());
     }
     // One more than the page holds tells whether there is another.
@@ -59,9 +59,10 @@ pub async fn page(
     let mails = async { store.fates_before(id, before, wanted).await };
     let (clicks, events, mails) = futures::try_join!(clicks, events, mails)?;
     let clicks = clicks.into_iter().map(|(moment, click)| (moment, Told::Entry(of_click(&click))));
-    let events = events.into_iter().map(|(moment, event)| {
-        let entry = if is_of_account(&session, &event) {
-            of_event(&session, moment.at, &event)
+    // Shown at the time that is kept with it, and not at its place: an event that tells no time has none of its own.
+    let events = events.into_iter().map(|(moment, kept)| {
+        let entry = if is_of_account(&session, &kept.event) {
+            of_event(&session, kept.at, &kept.event)
         } else {
             None
         };

@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 
+/// Longer than the path of any field of ours.
+const NAME_BYTES: usize = 64;
+
 /// One field of a request that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -29,7 +32,7 @@ pub enum Refusal {
     PlanLimit(String),
     #[error("no such thing, or not the caller's")]
     NotFound,
-    #[error("the request is not valid")]
+    #[error("not valid: {}", fields(.0))]
     Invalid(Vec<FieldError>),
     #[error("no Zoom account is connected")]
     ZoomNotConnected,
@@ -64,4 +67,15 @@ impl Refusal {
     pub fn field(field: &str, message: impl ToString) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
+}
+
+/// The fields' names, for a log. What is no name of ours stays out of it: a field that we do not know is called whatever
+/// the sender liked.
+fn fields(errors: &[FieldError]) -> String {
+    let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '.' | '[' | ']');
+    let name = |error: &FieldError| match error.field.as_str() {
+        field if field.len() <= NAME_BYTES && field.chars().all(is_plain) => field.to_owned(),
+        _ => "an unknown field".to_owned(),
+    };
+    errors.iter().map(name).collect::<Vec<_>>().join(", ")
 }

@@ -89,7 +89,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let caller = deps.gate.caller(&request, now).await?;
     match route.path {
         "/v1/sessions" => {
-            if caller.role != Role::Trainer {
+            if !caller.is(Role::Trainer) {
                 return Err(Refusal::Forbidden.into());
             }
             let Listed { sessions, next } =
@@ -119,9 +119,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         }
         "/v1/sessions/{id}/recordings" => {
             let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-            let session = match sessions::show(&deps.store, &caller, &id).await? {
-                View::Owner { session, .. } | View::Invited(session) => session,
-            };
+            let session = sessions::class_for(&deps.store, &caller, &id).await?;
             let kept = deps.store.recordings(&session.id).await.map_err(Error::from)?;
             let secrets = deps.secrets.get(now).await?;
             let items = recording_view::all(&session, &kept, secrets.keyring()?)?;

@@ -73,6 +73,24 @@ impl Archive {
         self.starts_at == Some(session.starts_at)
     }
 
+    /// What somebody's clicks told of them, by their id or by one of their addresses: the key that Zoom knew them by, and
+    /// their address.
+    pub fn clicks_of(
+        &self,
+        person: &UserId,
+        addresses: &[Email],
+    ) -> impl Iterator<Item = (Option<String>, Option<Email>)> {
+        self.lines.iter().filter_map(move |line| match Line::read(line)? {
+            Line::Click { user, email, key, .. }
+                if user == *person
+                    || email.as_ref().is_some_and(|email| addresses.contains(email)) =>
+            {
+                Some((key, email))
+            }
+            _ => None,
+        })
+    }
+
     /// What was kept, together with what there is of it today; as for whom the class is, what was kept counts.
     pub fn and(&self, live: Record, session: &Session) -> Record {
         let mut record = live;
@@ -91,8 +109,9 @@ impl Archive {
                     record.invitees.push(Invitee { email, name });
                 }
                 (Line::Student { .. } | Line::Invitee { .. }, _) => {}
-                (Line::Click { at, user, email, name, host, key }, _) => {
-                    let clicker = Clicker { user, email, name, host, customer_key: key };
+                (Line::Click { at, user, email, name, host, in_vain, key }, _) => {
+                    let admitted = !in_vain;
+                    let clicker = Clicker { user, email, name, host, admitted, customer_key: key };
                     record.clicks.push((at, clicker));
                 }
                 (Line::Started { of, at }, _) => {

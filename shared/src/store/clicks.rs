@@ -21,11 +21,20 @@ pub struct Click {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
     pub host: bool,
-    /// `admitted`, or the code of the refusal.
+    /// [`ADMITTED`], or the code of the refusal.
     pub outcome: String,
     /// What Zoom's events will name the person by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_key: Option<String>,
+}
+
+/// What came of a click that let somebody in.
+pub const ADMITTED: &str = "admitted";
+
+impl Click {
+    pub fn is_admitted(&self) -> bool {
+        self.outcome == ADMITTED
+    }
 }
 
 pub fn put(session: &SessionId, click: &Click, nonce: &str) -> Action {
@@ -49,32 +58,28 @@ impl Store {
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
 
-    /// Deletes the clicks of somebody, by their id or by one of their addresses; answers how many there were.
-    pub async fn erase_clicks(
+    /// The clicks of somebody, by their id or by one of their addresses, each with what deletes it.
+    pub async fn clicks_of(
         &self,
         session: &SessionId,
         user: &UserId,
         addresses: &[Email],
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Vec<(Click, Action)>, StoreError> {
         let range = Range {
             pk: session_partition(session),
             prefix: Some(CLICK_PREFIX.to_owned()),
             ..Range::default()
         };
-        let mut gone = Vec::new();
+        let mut theirs = Vec::new();
         for item in self.query_all(range).await? {
-            let sk = item.get(attr::SK).and_then(|sk| sk.as_s().ok()).cloned();
+            let Some(delete) = Action::delete_item(&item) else { continue };
             let click: Click = decode(item)?;
             let is_theirs = click.user_id == *user
                 || click.email.as_ref().is_some_and(|email| addresses.contains(email));
-            let nonce = sk.as_deref().and_then(|sk| sk.rsplit_once('#'));
-            if let (true, Some((_, nonce))) = (is_theirs, nonce) {
-                let key = Key::Click { session, at: click.at, nonce };
-                gone.push(Action::delete(key, Guard::new()));
+            if is_theirs {
+                theirs.push((click, delete));
             }
         }
-        let count = gone.len();
-        self.write_all(gone).await?;
-        Ok(count)
+        Ok(theirs)
     }
 }

@@ -23,7 +23,7 @@ const PSEUDONYM_DIGITS: usize = 20;
 /// What stays of a participant who is forgotten: which connection came or went, and when. All else may name the person,
 /// even why they left.
 const NAMELESS: [&str; 5] = ["participant_uuid", "user_id", "join_time", "leave_time", "date_time"];
-/// The longest event that is kept whole: an item has at most 400 KB.
+/// The longest event that is kept as it came: an item has at most 400 KB.
 const WHOLE_BYTES: usize = 300 * 1024;
 
 /// Short names: a participant's event is to fit one write unit, which is 1 KB with its key.
@@ -49,7 +49,11 @@ fn keep(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
     let at = event.time().unwrap_or(Timestamp::UNIX_EPOCH);
     let key = Key::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
     let whole = kept.to_string();
-    let raw = if whole.len() > WHOLE_BYTES { shortened(&kept).to_string() } else { whole };
+    // What nothing follows from may name people in any way: in a chat, a registration, or an event that is yet to be
+    // invented. That it came is all that is ever told of it.
+    let is_needless = event.says == Says::Nothing && body.is_object();
+    let raw =
+        if is_needless || whole.len() > WHOLE_BYTES { shortened(&kept).to_string() } else { whole };
     let ttl = received
         .saturating_add(SignedDuration::from_hours(24 * limit::EVENT_TTL_DAYS))
         .unwrap_or(received);
@@ -91,6 +95,7 @@ impl Store {
     }
 
     /// Puts `name` in the place of whatever names the people meant, in every event of a meeting; answers in how many.
+    /// Events that nothing follows from, which were once kept as they came, are cut down on the way, whomever they name.
     pub async fn disguise(
         &self,
         meeting: MeetingId,
@@ -130,17 +135,25 @@ impl Store {
     }
 }
 
-/// An event's item with `name` in the place of whatever names its participant; `None` when they are not meant.
+/// An event's item with `name` in the place of whatever names its participant; `None` when nothing is to be changed.
 fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&Presence) -> bool) -> Option<Item> {
     let stored: Stored = decode(item.clone()).ok()?;
     let mut body: Value = serde_json::from_str(&stored.raw).ok()?;
     match ZoomEvent::read(&body)?.says {
-        Says::Joined(presence) | Says::Left(presence) if is_meant(&presence) => {}
+        Says::Joined(presence) | Says::Left(presence) if is_meant(&presence) => {
+            let participant = body["payload"]["object"]["participant"].as_object_mut()?;
+            participant.retain(|field, _| NAMELESS.contains(&field.as_str()));
+            participant.insert("user_name".to_owned(), Value::from(name));
+        }
+        Says::Nothing => {
+            let short = shortened(&body);
+            if short == body {
+                return None;
+            }
+            body = short;
+        }
         _ => return None,
     }
-    let participant = body["payload"]["object"]["participant"].as_object_mut()?;
-    participant.retain(|field, _| NAMELESS.contains(&field.as_str()));
-    participant.insert("user_name".to_owned(), Value::from(name));
     let mut rewritten = encode(&Stored { raw: body.to_string(), ..stored });
     let kept = [attr::PK, attr::SK, attr::TTL].into_iter();
     rewritten.extend(kept.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))));

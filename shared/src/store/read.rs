@@ -1,6 +1,6 @@
 //! Reading: one item, many by key, a range of a partition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
@@ -80,12 +80,19 @@ impl Store {
         keys: &[Key<'_>],
         consistent: bool,
     ) -> Result<Found, StoreError> {
+        // DynamoDB refuses to be asked twice for one item, and callers come by the same one in more than one way.
+        let mut seen = HashSet::new();
+        let keys: Vec<_> =
+            keys.iter().filter(|key| seen.insert((key.table(), key.pk(), key.sk()))).collect();
         let mut found = Found::default();
         for chunk in keys.chunks(limit::BATCH_GETS) {
             let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
             for table in [Table::Main, Table::Tokens] {
-                let keys: Vec<_> =
-                    chunk.iter().filter(|key| key.table() == table).map(key_item).collect();
+                let keys: Vec<_> = chunk
+                    .iter()
+                    .filter(|key| key.table() == table)
+                    .map(|key| key_item(key))
+                    .collect();
                 if !keys.is_empty() {
                     let keys = KeysAndAttributes::builder()
                         .set_keys(Some(keys))

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use super::clicks::Click;
 use super::error::StoreError;
+use super::events::Kept;
 use super::item::decode;
 use super::schema::{CLICK_PREFIX, EVENT_PREFIX, attr, meeting_partition, session_partition};
 use super::tx::Item;
 use super::{Range, Store};
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::time::fixed;
-use crate::domain::zoom_event::ZoomEvent;
 
 /// A place in a timeline: when, and which of the things of that moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,12 +50,11 @@ impl Store {
         meeting: MeetingId,
         before: Option<&Moment>,
         limit: usize,
-    ) -> Result<Vec<(Moment, ZoomEvent)>, StoreError> {
+    ) -> Result<Vec<(Moment, Kept)>, StoreError> {
         let items =
             self.backwards(meeting_partition(Some(meeting)), EVENT_PREFIX, before, limit).await?;
-        let read = |item: Item| {
-            Some((Moment::read(&item, EVENT_PREFIX)?, super::events::read(item)?.event))
-        };
+        let read =
+            |item: Item| Some((Moment::read(&item, EVENT_PREFIX)?, super::events::read(item)?));
         Ok(items.into_iter().filter_map(read).collect())
     }
 

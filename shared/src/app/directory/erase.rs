@@ -42,17 +42,38 @@ struct Person {
     id: UserId,
     /// Every address that the platform knows them by.
     addresses: Vec<Email>,
-    /// What Zoom's events name them by.
-    /// Unknown where the Meeting SDK was never set up, and then no event has one.
+    /// What Zoom's events name them by. Unknown where the Meeting SDK is not set up.
     customer_key: Option<String>,
 }
 
-impl Person {
-    /// Whether it is them who came or went in a class.
-    fn is(&self, presence: &Presence, class: &Session) -> bool {
-        (presence.customer_key.is_some() && presence.customer_key == self.customer_key)
+/// What one class knows a person by: besides what they are known by today, what they were when they clicked. The key
+/// changes with the Meeting SDK's secret, and an address as people move.
+struct KnownIn {
+    keys: BTreeSet<String>,
+    addresses: BTreeSet<Email>,
+    is_host: bool,
+}
+
+impl KnownIn {
+    fn today(person: &Person, class: &Session) -> Self {
+        Self {
+            keys: person.customer_key.iter().cloned().collect(),
+            addresses: person.addresses.iter().cloned().collect(),
+            is_host: class.trainer == person.id,
+        }
+    }
+
+    /// Also by these.
+    fn by(&mut self, key: Option<String>, email: Option<Email>) {
+        self.keys.extend(key);
+        self.addresses.extend(email);
+    }
+
+    /// Whether it is them who came or went.
+    fn is(&self, presence: &Presence) -> bool {
+        presence.customer_key.as_ref().is_some_and(|key| self.keys.contains(key))
             || presence.email.as_ref().is_some_and(|email| self.addresses.contains(email))
-            || (presence.is_host && class.trainer == self.id)
+            || (presence.is_host && self.is_host)
     }
 }
 
@@ -66,9 +87,9 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     tools.store.put_all(closed.map(|place| items::put_enrollment(&place)).collect()).await?;
     let mut addresses: Vec<Email> =
         enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
-    if let Some(user) = user {
+    if let Some(user) = &user {
         forget_email(tools, &user.email, id).await?;
-        addresses.push(user.email);
+        addresses.push(user.email.clone());
     }
     addresses.sort();
     addresses.dedup();
@@ -78,58 +99,126 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     disconnect::disconnect(tools, id).await?;
     let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
     let person = Person { id: id.clone(), addresses, customer_key };
-    let mut classes = BTreeMap::new();
+    let mut erasing = Erasing { tools, person: &person, now, done: BTreeSet::new(), sum: Sum::default() };
+    erasing.invitations().await?;
+    let classes = collect(tools, Of::Trainer(id)).await?;
+    erasing.forget_in_all(classes, &BTreeMap::new()).await?;
     let left = tools.store.left_courses(id).await?;
-    let courses = enrollments.iter().map(|enrollment| &enrollment.course).chain(&left);
-    let courses: BTreeSet<CourseId> = courses.cloned().collect();
-    for course in &courses {
-        collect(tools, Of::Course(course), &mut classes).await?;
+    let keep = bearing_addresses(&enrollments, user.as_ref().map(|user| &user.email));
+    let courses: BTreeSet<_> = enrollments.iter().map(|e| &e.course).chain(&left).collect();
+    let (last, first): (Vec<_>, Vec<_>) =
+        courses.into_iter().partition(|course| keep.contains(*course));
+    // Course by course, each finished before the next is begun: a run that is cut off leaves less to the next.
+    for course in first {
+        erasing.course(course).await?;
+        let gone = [items::delete_enrollment(course, id), items::delete_left(course, id)];
+        tools.store.put_all(gone.into()).await?;
     }
-    collect(tools, Of::Trainer(id), &mut classes).await?;
-    let mut invitations: BTreeMap<SessionId, Vec<Action>> = BTreeMap::new();
-    for address in &person.addresses {
-        for invitation in tools.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await? {
-            let delete = invitees::delete(&invitation.session, invitation.list, address);
-            invitations.entry(invitation.session).or_default().push(delete);
-        }
+    let mut gone = Vec::new();
+    for course in last {
+        erasing.course(course).await?;
+        gone.extend([items::delete_enrollment(course, id), items::delete_left(course, id)]);
     }
-    let invited: Vec<_> = invitations.keys().cloned().collect();
-    for class in tools.store.sessions(&invited).await? {
-        classes.insert(class.id.clone(), class);
-    }
-    // Found by the same invitations, and therefore before them.
-    let votes = poll::forget(tools, id, courses, &person.addresses).await?;
-    let mut forgetting = Vec::with_capacity(classes.len());
-    for class in classes.values() {
-        let invitations = invitations.get(&class.id).map(Vec::as_slice).unwrap_or_default();
-        forgetting.push(forget_in(tools, class, invitations, &person, now));
-    }
-    let traces: Vec<usize> =
-        stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
-    let mut left_over = 0;
-    for address in &person.addresses {
-        left_over += tools.store.erase_invitee(address).await?;
-    }
-    let invitations = invitations.values().map(Vec::len).sum::<usize>().max(left_over);
-    let mut gone: Vec<_> =
-        enrollments.iter().map(|e| items::delete_enrollment(&e.course, id)).collect();
-    gone.extend(left.iter().map(|course| items::delete_left(course, id)));
     gone.push(preferences::delete(id));
     gone.push(items::delete_user(id));
     let notices = tools.store.erase_notices(id).await?;
     tools.store.erase_mailing(id).await?;
     tools.store.put_all(gone).await?;
+    let (classes, Sum { invitations, traces, votes }) = (erasing.done.len(), erasing.sum);
     tracing::info!(
         event = "directory.user_erased",
         enrollments = enrollments.len(),
         invitations,
         notices,
-        classes = classes.len(),
+        classes,
         cancelled,
-        traces = traces.iter().sum::<usize>(),
+        traces,
         votes
     );
     Ok(())
+}
+
+/// Of each address that stands in places in courses only, one course whose place has it. The address leads to what other
+/// courses' classes know, so that place goes last.
+fn bearing_addresses(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSet<CourseId> {
+    let mut bearing: BTreeMap<&Email, &CourseId> = BTreeMap::new();
+    for enrollment in enrollments.iter().filter(|enrollment| Some(&enrollment.email) != own) {
+        bearing.insert(&enrollment.email, &enrollment.course);
+    }
+    bearing.into_values().cloned().collect()
+}
+
+/// An erasing under way.
+struct Erasing<'a> {
+    tools: &'a Tools,
+    person: &'a Person,
+    now: Timestamp,
+    /// Classes that this run is done with: more than one way may lead to one.
+    done: BTreeSet<SessionId>,
+    sum: Sum,
+}
+
+/// What was found of them.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    invitations: usize,
+    traces: usize,
+    votes: usize,
+}
+
+impl Erasing<'_> {
+    /// The classes that invited one of their addresses, and the invitations.
+    async fn invitations(&mut self) -> Result<(), Error> {
+        let Self { tools, person, .. } = *self;
+        let mut invitations: BTreeMap<SessionId, Vec<Action>> = BTreeMap::new();
+        for address in &person.addresses {
+            let all = tools.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
+            for invitation in all {
+                let delete = invitees::delete(&invitation.session, invitation.list, address);
+                invitations.entry(invitation.session).or_default().push(delete);
+            }
+        }
+        let invited: Vec<_> = invitations.keys().cloned().collect();
+        let classes = tools.store.sessions(&invited).await?;
+        // Found by the same invitations, and therefore before them.
+        self.sum.votes +=
+            poll::forget(tools, &person.id, BTreeSet::new(), &person.addresses).await?;
+        self.forget_in_all(classes, &invitations).await?;
+        let mut left_over = 0;
+        for address in &person.addresses {
+            left_over += tools.store.erase_invitee(address).await?;
+        }
+        self.sum.invitations += invitations.values().map(Vec::len).sum::<usize>().max(left_over);
+        Ok(())
+    }
+
+    async fn course(&mut self, course: &CourseId) -> Result<(), Error> {
+        let Self { tools, person, .. } = *self;
+        let classes = collect(tools, Of::Course(course)).await?;
+        self.forget_in_all(classes, &BTreeMap::new()).await?;
+        let course = BTreeSet::from([course.clone()]);
+        self.sum.votes += poll::forget(tools, &person.id, course, &[]).await?;
+        Ok(())
+    }
+
+    async fn forget_in_all(
+        &mut self,
+        mut classes: Vec<Session>,
+        invitations: &BTreeMap<SessionId, Vec<Action>>,
+    ) -> Result<(), Error> {
+        let Self { tools, person, now, .. } = *self;
+        classes.retain(|class| !self.done.contains(&class.id));
+        let mut forgetting = Vec::with_capacity(classes.len());
+        for class in &classes {
+            let invitations = invitations.get(&class.id).map(Vec::as_slice).unwrap_or_default();
+            forgetting.push(forget_in(tools, class, invitations, person, now));
+        }
+        let traces: Vec<usize> =
+            stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
+        self.sum.traces += traces.into_iter().sum::<usize>();
+        self.done.extend(classes.into_iter().map(|class| class.id));
+        Ok(())
+    }
 }
 
 /// Whether a class may have left clicks and events: until they have run out, after the last that was heard of it.
@@ -146,11 +235,8 @@ enum Of<'a> {
     Trainer(&'a UserId),
 }
 
-async fn collect(
-    tools: &Tools,
-    of: Of<'_>,
-    classes: &mut BTreeMap<SessionId, Session>,
-) -> Result<(), Error> {
+async fn collect(tools: &Tools, of: Of<'_>) -> Result<Vec<Session>, Error> {
+    let mut classes = Vec::new();
     let narrow = Narrow::default();
     let mut after: Option<Place> = None;
     loop {
@@ -161,10 +247,10 @@ async fn collect(
             }
             Of::Trainer(id) => tools.store.sessions_of_trainer(id, &narrow, behind, PAGE).await?,
         };
-        classes.extend(page.into_iter().map(|class| (class.id.clone(), class)));
+        classes.extend(page);
         match next {
             Some(place) => after = Some(place),
-            None => return Ok(()),
+            None => return Ok(classes),
         }
     }
 }
@@ -179,13 +265,20 @@ async fn forget_in(
     now: Timestamp,
 ) -> Result<usize, Error> {
     let store = &tools.store;
-    let is_meant = |presence: &Presence| person.is(presence, class);
+    let (id, addresses) = (&person.id, &person.addresses);
+    let mut known = KnownIn::today(person, class);
     let mut traces = forget_decisions(tools, class, person).await?;
     if is_remembered(class, now) {
-        traces += store.erase_clicks(&class.id, &person.id, &person.addresses).await?;
+        let clicks = store.clicks_of(&class.id, id, addresses).await?;
+        let (clicks, gone): (Vec<_>, Vec<_>) = clicks.into_iter().unzip();
+        clicks.into_iter().for_each(|click| known.by(click.customer_key, click.email));
         if let Some(meeting) = class.meeting.id {
+            let is_meant = |presence: &Presence| known.is(presence);
             traces += store.disguise(meeting, ERASED_NAME, is_meant).await?;
         }
+        // Last, because they lead to the events.
+        traces += gone.len();
+        store.put_all(gone).await?;
     }
     if !record::may_be_kept(class, now) {
         store.put_all(invitations.to_vec()).await?;
@@ -193,7 +286,8 @@ async fn forget_in(
     }
     for _ in 0..ROUNDS {
         let archive = store.archive(&class.id).await?;
-        let (id, addresses) = (&person.id, &person.addresses);
+        archive.clicks_of(id, addresses).for_each(|(key, email)| known.by(key, email));
+        let is_meant = |presence: &Presence| known.is(presence);
         let forgotten = store.forget_in_archive(&class.id, &archive, id, addresses, is_meant).await;
         let done = match forgotten {
             Ok(0) => store.unless_archived(&class.id, &archive, invitations.to_vec()).await,

@@ -32,6 +32,8 @@ pub(super) enum Line {
         name: Option<PersonName>,
         #[serde(default, skip_serializing_if = "is_false")]
         host: bool,
+        #[serde(default, skip_serializing_if = "is_false")]
+        in_vain: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
@@ -151,6 +153,7 @@ impl Line {
             email: clicker.email.clone(),
             name: clicker.name.clone(),
             host: clicker.host,
+            in_vain: !clicker.admitted,
             key: clicker.customer_key.clone(),
         }
     }
