@@ -498,3 +498,50 @@ async fn the_report_of_a_large_class_is_read_in_a_few_requests() {
     assert!(tally.calls <= 6, "{tally:?}");
     assert!(tally.read_units <= 120.0 && tally.write_units.abs() < f64::EPSILON, "{tally:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_only_ever_refused_is_not_expected_once_they_left_the_course() {
+    let lesson = Lesson::of(course_class(27)).await;
+    let world = &lesson.world;
+    let join = format!("{}/join", lesson.path);
+    for n in [4, 5] {
+        let token = world.student(n).await;
+        world.post(&token, &join, json!({})).await.refused(409, "too_early");
+    }
+    lesson.wait(60);
+    let key = lesson.click(5).await;
+    let service = world.service().await;
+    for n in [4, 5] {
+        let place = format!("/v1/directory/courses/course-1/enrollments/student-{n}");
+        world.delete(&service, &place).await.expect(204);
+    }
+    lesson.act("start", json!({})).await;
+    lesson.join(json!({"name": "whoever", "customer_key": key})).await;
+    lesson.wait(60);
+    lesson.act("end", json!({})).await;
+    let report = lesson.report().await;
+    assert_eq!((&report["expected"], &report["present"]), (&json!(4), &json!(1)), "{report}");
+    let rows = report["attendees"].as_array().expect("rows").iter();
+    let users: Vec<_> = rows.filter_map(|row| row["user_id"].as_str()).collect();
+    assert!(users.contains(&"student-5"), "who was let in is shown: {users:?}");
+    assert!(!users.contains(&"student-4"), "who never was is absent from nothing: {users:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_refused_by_this_page_is_recognised_when_they_come_another_way() {
+    let lesson = Lesson::of(course_class(27)).await;
+    let world = &lesson.world;
+    // Of no place in the course is this address known.
+    let at_home = json!({"sub": "student-4", "role": "student", "email": "four@home.example.test", "name": "Student 4"});
+    let token = world.token(at_home).await;
+    let join = format!("{}/join", lesson.path);
+    world.post(&token, &join, json!({})).await.refused(409, "too_early");
+    lesson.wait(60);
+    lesson.act("start", json!({})).await;
+    lesson.join(json!({"name": "somebody", "email": "four@home.example.test"})).await;
+    lesson.wait(60);
+    lesson.act("end", json!({})).await;
+    let report = lesson.report().await;
+    shows(&report, "Student 4", json!({"match": "email", "minutes": 60, "present": true}));
+    assert_eq!(report["expected"], 5);
+}

@@ -71,6 +71,7 @@ async fn audience(store: &Store, session: &Session) -> Result<Listed, StoreError
 
 fn clicker(click: Click) -> (Timestamp, Clicker) {
     let clicker = Clicker {
+        admitted: click.is_admitted(),
         user: click.user_id,
         email: click.email,
         name: click.name,

@@ -37,13 +37,15 @@ impl Match {
     }
 }
 
-/// Somebody who clicked start or join and may come in.
+/// Somebody who clicked start or join and for whom the class was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clicker {
     pub user: UserId,
     pub email: Option<Email>,
     pub name: Option<PersonName>,
     pub host: bool,
+    /// Whether they were let in, and not told to come later or again.
+    pub admitted: bool,
     pub customer_key: Option<String>,
 }
 
@@ -88,7 +90,8 @@ pub struct People {
 
 impl People {
     /// Those invited, those with access to the course, and those who were let in when they clicked, even if they have
-    /// lost their access since. An invitation's address stands for its person from the start, so that the row stays
+    /// lost their access since. Who clicked in vain is expected by nothing but that, and is known by what the click told
+    /// all the same, should they be expected or have been let in another time. An invitation's address stands for its person from the start, so that the row stays
     /// the same when a click tells which user it is.
     pub fn new(
         session: &Session,
@@ -114,11 +117,17 @@ impl People {
                 name: Some(enrollment.name.clone()),
             });
         }
-        for clicker in clickers {
+        // Those who were let in go first, so that their clicks in vain find the place that they have by that.
+        let (admitted, in_vain): (Vec<_>, Vec<_>) =
+            clickers.iter().partition(|clicker| clicker.admitted);
+        for clicker in admitted.into_iter().chain(in_vain) {
             let owner = if clicker.host || clicker.user == session.trainer {
                 Owner::Host
             } else {
-                Owner::Person(people.place_of(session, clicker))
+                match people.place_of(session, clicker) {
+                    Some(place) => Owner::Person(place),
+                    None => continue,
+                }
             };
             if let Some(key) = &clicker.customer_key {
                 people.by_key.insert(key.clone(), owner);
@@ -185,8 +194,9 @@ impl People {
         }
     }
 
-    /// The place of somebody who clicked: as a user, or as the address that was invited, or else a new one.
-    fn place_of(&mut self, session: &Session, clicker: &Clicker) -> usize {
+    /// The place of somebody who clicked: as a user, or as the address that was invited, or else a new one if they were let
+    /// in.
+    fn place_of(&mut self, session: &Session, clicker: &Clicker) -> Option<usize> {
         let as_guest = || match self.by_email.get(clicker.email.as_ref()?)? {
             Some(Owner::Person(place)) if self.expected[*place].user.is_none() => Some(*place),
             _ => None,
@@ -197,14 +207,15 @@ impl People {
                 let person = &mut self.expected[place];
                 person.user = Some(clicker.user.clone());
                 person.name = person.name.take().or_else(|| clicker.name.clone());
-                place
+                Some(place)
             }
-            None => self.add(Person {
+            None if !clicker.admitted => None,
+            None => Some(self.add(Person {
                 attendee: AttendeeId::of_user(&session.id, &clicker.user),
                 user: Some(clicker.user.clone()),
                 email: clicker.email.clone(),
                 name: clicker.name.clone(),
-            }),
+            })),
         }
     }
 

@@ -133,6 +133,7 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
 
 fn clicked(user: &str, key: &str) -> Clicker {
     Clicker {
+        admitted: true,
         user: UserId::parse(user).unwrap(),
         email: Email::parse(&format!("{user}@example.test")).ok(),
         name: None,

@@ -89,6 +89,7 @@ fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
         email: Some(email),
         name: Some(name),
         host: n == 0,
+        admitted: n % 2 == 0,
         customer_key: Some(key),
     };
     (enrollment, clicker, events)
