@@ -37,7 +37,7 @@ pub enum Kind {
     Throttle,
     /// Zoom's 429 with an ISO date-time in `Retry-After`.
     ThrottleIso,
-    /// Zoom's 429 with seconds in `Retry-After`.
+    /// Zoom's or ZeptoMail's 429 with seconds in `Retry-After`.
     ThrottleSeconds,
     /// A daily limit is used up: SES's quota, ZeptoMail's, or Zoom's 100 creates and updates.
     Daily,
@@ -82,7 +82,8 @@ impl Kind {
     fn fits(self, service: Service) -> bool {
         use Service::{Dynamodb, Ses, Sqs, Zeptomail, Zoom};
         match self {
-            Self::ThrottleIso | Self::ThrottleSeconds | Self::InvalidGrant => service == Zoom,
+            Self::ThrottleIso | Self::InvalidGrant => service == Zoom,
+            Self::ThrottleSeconds => matches!(service, Zeptomail | Zoom),
             Self::Daily => matches!(service, Ses | Zeptomail | Zoom),
             Self::Conflict | Self::Stale => service == Dynamodb,
             Self::Partial => matches!(service, Dynamodb | Sqs),

@@ -203,6 +203,40 @@ async fn zeptomail_sends_what_ses_would_and_its_errors_mean_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_wants_a_longer_pause_gets_it_and_is_not_asked_meanwhile() {
+    for (says, pause) in [(20, 20), (u32::MAX, 60)] {
+        let world = World::start().await;
+        let (trainer, session) = world.inviting(12).await;
+        let direct = Direct::new(&world, &[("MAIL_PROVIDER", "zeptomail")]);
+        let limit = Fault::new(Service::Zeptomail, "SendEmail", Kind::ThrottleSeconds);
+        world.fault(Fault { retry_after_seconds: Some(says), ..limit.times(1000) });
+        let short = SignedDuration::from_secs(22);
+        // Messages that are hidden for a moment come again while the run goes on.
+        let ticking = async {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                world.advance(SignedDuration::from_secs(1));
+            }
+        };
+        let report = tokio::select! {
+            report = direct.drain(short) => report.expect("it ends"),
+            () = ticking => unreachable!("it ticks for ever"),
+        };
+        assert_eq!((&report["sent"], &report["retried"]), (&json!(0), &json!(0)), "{report}");
+        let asked = world.stack.usage.calls("outbox-sweep", Service::Zeptomail, "SendEmail");
+        assert!(asked <= 12, "asked {asked} times");
+        let received = world.stack.usage.calls("outbox-sweep", Service::Sqs, "ReceiveMessage");
+        assert!(received <= 3, "looked {received} times for what cannot be sent");
+        world.stack.faults.clear();
+        world.advance(SignedDuration::from_secs(pause - 3));
+        assert_eq!(direct.drain(short).await.expect("it ends")["claimed"], 0, "{says}");
+        world.advance(SignedDuration::from_secs(3));
+        assert_eq!(direct.drain(RUN).await.expect("it ends")["sent"], 12, "{says}");
+        assert_eq!(world.counts(&trainer, &session).await, json!({"sent": 12}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_void_by_the_time_it_is_sent_is_dropped_and_a_cancellation_goes() {
     let world = World::start().await;
     let (trainer, session) = world.inviting(2).await;
@@ -347,6 +381,24 @@ async fn mails_leave_no_faster_than_configured_also_where_sweeps_overlap() {
     assert_eq!(world.mailed().await.len(), 30);
     let least = (sent(&a) + sent(&b)).saturating_sub(1) * 1000 / 15;
     assert!(took.as_millis() >= u128::from(least), "{took:?} for {a} and {b}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_could_not_tell_and_then_had_no_time_left_does_not_count_as_one_that_went_well()
+{
+    let world = World::start().await;
+    let (trainer, session) = world.inviting(2).await;
+    world.cancel(&trainer, &session).await.expect(200);
+    // Reading whom the first concerns takes all the time there is for telling, and fails.
+    world.fault(
+        Fault::new(Service::Dynamodb, "Query", Kind::Timeout).by("outbox-sweep").after(1).times(3),
+    );
+    let direct = Direct::new(&world, &[]);
+    direct.drain(SignedDuration::from_millis(28_500)).await.expect_err("it failed");
+    world.stack.faults.clear();
+    world.advance(HIDDEN);
+    world.drain().await;
+    assert!(!world.mailed().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ pub(super) fn answer(fault: &Fault, call: &Call, body: &[u8], now: Timestamp) ->
         Service::Sqs => sqs(fault.kind).into_response(),
         Service::Secretsmanager => secretsmanager(fault.kind).into_response(),
         Service::Ses => ses(fault.kind).into_response(),
-        Service::Zeptomail => zeptomail(fault.kind),
+        Service::Zeptomail => zeptomail(fault),
         Service::Zoom => zoom(fault, &call.operation, now),
     }
 }
@@ -169,11 +169,15 @@ fn ses(kind: Kind) -> Refusal {
 /// <https://www.zoho.com/zeptomail/help/api/error-codes.html>. The page has no HTTP statuses, and no
 /// codes for too many requests at once or for a failure of its own: those here are assumed, and
 /// nothing should depend on more than their being 429 and 5xx.
-fn zeptomail(kind: Kind) -> Response {
+fn zeptomail(fault: &Fault) -> Response {
     let refuse = crate::aws::zeptomail::refusal;
-    match kind {
-        Kind::Throttle => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, "TM_4290", "LE_429", "Too many requests.", "")
+    let throttled =
+        || refuse(StatusCode::TOO_MANY_REQUESTS, "TM_4290", "LE_429", "Too many requests.", "");
+    match fault.kind {
+        Kind::Throttle => throttled(),
+        Kind::ThrottleSeconds => {
+            let wait = fault.retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS);
+            ([(http::header::RETRY_AFTER, wait.to_string())], throttled()).into_response()
         }
         Kind::Daily => refuse(
             StatusCode::FORBIDDEN,

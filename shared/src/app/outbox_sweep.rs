@@ -132,7 +132,7 @@ impl Run<'_> {
             let next = self.tools.store.announcements(self.now(), page).await?;
             for pending in &next.all {
                 if !self.time.is_left(TELLING_TIME) {
-                    return Ok(());
+                    return trouble.map_or(Ok(()), Err);
                 }
                 // One that fails is tried again by the next run, and the others are told by this one.
                 if let Err(error) = self.tell(pending).await {
@@ -158,9 +158,11 @@ impl Run<'_> {
         let holder = data_encoding::BASE32_NOPAD.encode(&self.tools.random.bytes::<10>());
         let mut delivery = Delivery::new(self.tools, mailer, Pace::new(self.tools.rate_per_second));
         let mut holds = false;
+        // What this run has just queued must not wait for the next one.
+        let mut wait = self.report.queued > 0;
         let mut result = Ok(());
         while result.is_ok() && self.time.is_left(ROUND_TIME) && !delivery.is_halted() {
-            let messages = match self.receive(delivery.lanes()).await {
+            let messages = match self.receive(delivery.lanes(), std::mem::take(&mut wait)).await {
                 Ok(messages) => messages,
                 Err(error) => {
                     result = Err(error);
@@ -201,11 +203,11 @@ impl Run<'_> {
     }
 
     /// Messages from so many receives. The first alone tells whether there is enough for others.
-    async fn receive(&self, lanes: usize) -> Result<Vec<Received>, Error> {
+    async fn receive(&self, lanes: usize, wait: bool) -> Result<Vec<Received>, Error> {
         const FULL: usize = 10;
-        let mut messages = self.tools.outbox.receive().await?;
+        let mut messages = self.tools.outbox.receive(wait).await?;
         if messages.len() == FULL {
-            let more = (1..lanes).map(|_| self.tools.outbox.receive());
+            let more = (1..lanes).map(|_| self.tools.outbox.receive(false));
             for received in futures::future::join_all(more).await {
                 match received {
                     Ok(received) => messages.extend(received),

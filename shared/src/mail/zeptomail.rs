@@ -18,6 +18,8 @@ use super::{Composed, MailError, MailService, Mailbox};
 use crate::aws::SEND_TIMEOUT;
 use crate::secret::Secret;
 
+/// The longest pause that a limit per second may ask for, as with Zoom; more would be a mistake of somebody's clock.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Stands before the token, both in the header and where ZeptoMail shows the token to copy.
 const SCHEME: &str = "Zoho-enczapikey ";
 
@@ -173,7 +175,7 @@ fn refusal(status: StatusCode, after: Duration, failure: Option<&Failure>) -> Ma
 
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    seconds.map_or(A_MOMENT, Duration::from_secs)
+    seconds.map_or(A_MOMENT, Duration::from_secs).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -263,9 +265,12 @@ mod tests {
             let server = Loopback::start(move |_| Answer::with(status, body));
             assert_eq!(sent(&server.url("/")).await, expected, "{status} {body}");
         }
-        let server = Loopback::start(|_| Answer::status(429).header("retry-after", "7"));
-        let after = Duration::from_secs(7);
-        assert_eq!(sent(&server.url("/")).await, Err(MailError::Limited { after }));
+        for (said, seconds) in [("7", 7), ("86400", 60), ("18446744073709551615", 60), ("soon", 1)]
+        {
+            let server = Loopback::start(move |_| Answer::status(429).header("retry-after", said));
+            let after = Duration::from_secs(seconds);
+            assert_eq!(sent(&server.url("/")).await, Err(MailError::Limited { after }), "{said}");
+        }
     }
 
     #[tokio::test]

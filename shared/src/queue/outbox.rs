@@ -129,13 +129,15 @@ impl Outbox {
         })
     }
 
-    /// Up to ten messages; none when the queue is empty, as far as SQS sees.
-    pub async fn receive(&self) -> Result<Vec<Received>, QueueError> {
+    /// Up to ten messages; none when the queue is empty, as far as SQS sees. Unless it may `wait` a second for the first,
+    /// it asks a few of its servers only, and an empty answer may be wrong.
+    pub async fn receive(&self, wait: bool) -> Result<Vec<Received>, QueueError> {
         let answer = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(10)
+            .wait_time_seconds(i32::from(wait))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await

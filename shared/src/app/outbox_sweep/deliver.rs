@@ -1,6 +1,8 @@
 //! Sending: a round of messages is claimed, looked at again, sent, noted and taken off the queue.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod note;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,19 +10,20 @@ use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use self::note::Outcome;
 use super::pace::Pace;
 use super::{Mailer, Report, Tools};
 use crate::app::error::Error;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::mailing::claim::{Again, pause_after};
+use crate::domain::mailing::claim::Again;
 use crate::domain::mailing::worth::worth_sending;
-use crate::domain::mailing::{About, Claim, EffectId, Fate, Mail, MailKind, MailState};
+use crate::domain::mailing::{Claim, EffectId, Mail, MailKind};
 use crate::domain::session::Session;
 use crate::domain::time::plus;
 use crate::mail::{Class, Letter, MailError, MailService, Retry, compose};
 use crate::queue::{Body, Received};
-use crate::store::mailing::{ClaimEnd, Noted, Taken, give_back};
+use crate::store::mailing::Taken;
 
 /// How long a claim keeps others away: longer than the run that takes it may last, and shorter than its message stays
 /// hidden in the queue (`template.yaml`), so that whoever is handed it next may claim it.
@@ -31,10 +34,10 @@ const LANES: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 /// Claims that are taken at once.
 const CLAIMS_AT_ONCE: usize = 25;
-/// How often noting is tried: what is not noted is sent twice, so it is worth a wait.
-const NOTE_ATTEMPTS: u32 = 3;
 /// When a mail comes again after the table could not be read.
 const AFTER_TROUBLE: Duration = Duration::from_secs(60);
+/// The longest pause that a run sits out. In a longer one it would go on being handed mails that it cannot send.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// When a mail comes again that this run did not get to.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -62,20 +65,6 @@ enum Step {
     InHand(Box<InHand>),
     Delete(Received),
     Delay(Received, Duration),
-}
-
-/// What came of a mail in hand.
-enum Outcome {
-    Sent(String),
-    Failed(String),
-    Dropped(&'static str),
-    /// It counts as a try.
-    Retry(String),
-    /// It counts as none, and is told.
-    Later(String, Duration),
-    /// It counts as none, and is not worth a word.
-    NotNow(Duration),
-    GivenUp,
 }
 
 /// What a mail is written from.
@@ -286,7 +275,11 @@ impl<'a> Delivery<'a> {
             (Retry::Never, _) => Outcome::Failed(code),
             (Retry::Attempt, _) => Outcome::Retry(code),
             (Retry::Later(pause), MailError::Limited { .. }) => {
-                self.pace.slow_down(pause);
+                if pause > PATIENCE {
+                    self.halt(pause, &code);
+                } else {
+                    self.pace.slow_down(pause);
+                }
                 Outcome::NotNow(pause)
             }
             // Nothing will leave for a while, so nothing more is asked for meanwhile.
@@ -329,109 +322,6 @@ impl<'a> Delivery<'a> {
             zone: None,
             now: self.tools.clock.now(),
         }
-    }
-
-    /// Notes what came of each, those about one class together.
-    async fn note(&self, outcomes: Vec<(InHand, Outcome)>, report: &mut Report) -> Ended {
-        let mut ended = Ended::default();
-        let mut by_class: BTreeMap<About, Vec<(InHand, Noted, Option<Duration>)>> = BTreeMap::new();
-        for (one, outcome) in outcomes {
-            let (state, note, claim, pause) = match outcome {
-                Outcome::NotNow(pause) => {
-                    let back = give_back(&one.mail.about, &one.mail.effect);
-                    if let Err(error) = self.tools.store.commit_one(back).await {
-                        // It runs out, and then counts as lost; the mail is sent all the same.
-                        tracing::warn!(event = "email.claim_left", %error);
-                    }
-                    ended.of.push((one, Some(pause)));
-                    continue;
-                }
-                Outcome::Sent(id) => (MailState::Sent, id, ClaimEnd::AsItIs, None),
-                Outcome::Failed(code) => (MailState::Failed, code, ClaimEnd::Over, None),
-                Outcome::Dropped(why) => (MailState::Dropped, why.to_owned(), ClaimEnd::Over, None),
-                Outcome::Later(code, pause) => {
-                    (MailState::Retrying, code, ClaimEnd::Uncounted, Some(pause))
-                }
-                Outcome::GivenUp => {
-                    (MailState::Dead, "outcome_unknown".to_owned(), ClaimEnd::Over, None)
-                }
-                Outcome::Retry(code) => match pause_after(one.claim.attempts) {
-                    Some(pause) => (MailState::Retrying, code, ClaimEnd::Again, Some(pause)),
-                    None => (MailState::Dead, code, ClaimEnd::Over, None),
-                },
-            };
-            if state == MailState::Dead
-                && let Err(error) = self.tools.outbox.bury(&one.mail, &note).await
-            {
-                // It is not dead before it lies among the dead; its message comes again.
-                tracing::error!(event = "email.not_buried", %error);
-                continue;
-            }
-            tell_log(&one, state, &note, report);
-            let fate = Fate::of(&one.mail, state, Some(note));
-            let noted = Noted { fate, before: one.claim.told, claim };
-            by_class.entry(one.mail.about.clone()).or_default().push((one, noted, pause));
-        }
-        for (about, all) in by_class {
-            let noted: Vec<_> = all.iter().map(|(_, noted, _)| noted.clone()).collect();
-            match self.note_fates(&about, &noted).await {
-                Ok(()) => ended.of.extend(all.into_iter().map(|(one, _, pause)| (one, pause))),
-                Err(error) => ended.trouble = Some(error),
-            }
-        }
-        ended
-    }
-
-    /// What is not noted is in doubt: messages of it stay, and each mail may leave once more.
-    async fn note_fates(&self, about: &About, noted: &[Noted]) -> Result<(), Error> {
-        let at = self.tools.clock.now();
-        let mut attempt = 1;
-        loop {
-            match self.tools.store.note_fates(about, noted, at).await {
-                Ok(()) => return Ok(()),
-                Err(error) if attempt < NOTE_ATTEMPTS => {
-                    tracing::warn!(event = "email.not_noted", %error, attempt);
-                    attempt += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// The mails of a round that are answered for: `None` is done with, a time is when to come again.
-#[derive(Default)]
-struct Ended {
-    of: Vec<(InHand, Option<Duration>)>,
-    trouble: Option<Error>,
-}
-
-fn tell_log(one: &InHand, state: MailState, note: &str, report: &mut Report) {
-    let mail = &one.mail;
-    let session = mail.about.session().map(SessionId::as_str);
-    let (effect, kind, attempt) = (&mail.effect, mail.kind.as_str(), one.claim.attempts);
-    match state {
-        MailState::Sent => {
-            report.sent += 1;
-            tracing::info!(event = "email.sent", session_id = session, %effect, kind, message_id = note);
-        }
-        MailState::Dropped => {
-            report.dropped += 1;
-            tracing::info!(event = "email.dropped", session_id = session, %effect, kind, why = note);
-        }
-        MailState::Retrying => {
-            report.retried += 1;
-            tracing::warn!(event = "email.retrying", session_id = session, %effect, kind, code = note, attempt);
-        }
-        MailState::Failed => {
-            report.failed += 1;
-            tracing::warn!(event = "email.failed", session_id = session, %effect, kind, code = note);
-        }
-        MailState::Dead => {
-            report.dead += 1;
-            tracing::error!(event = "email.dead", session_id = session, %effect, kind, code = note, attempt);
-        }
-        MailState::Queued => {}
     }
 }
 
