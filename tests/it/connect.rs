@@ -29,6 +29,9 @@ async fn status(world: &World, token: &str) -> String {
     connection["status"].as_str().expect("a word").to_owned()
 }
 
+/// How an attempt is taken, so that of several who finish it one does.
+const ATTEMPT_TAKEN: &str = "UpdateItem";
+
 /// The grants that Zoom holds, by its user ids.
 fn grants(world: &World) -> serde_json::Map<String, Value> {
     world.stack.zoom.snapshot()["grants"].as_object().expect("an object").clone()
@@ -492,8 +495,9 @@ async fn a_table_that_stumbles_once_is_not_noticed_when_connecting() {
     for stumble in [
         Fault::new(Dynamodb, "PutItem", Kind::Throttle).by("connect"),
         Fault::new(Dynamodb, "PutItem", Kind::Conflict).by("connect"),
-        Fault::new(Dynamodb, "DeleteItem", Kind::Throttle).by("connect"),
-        Fault::new(Dynamodb, "DeleteItem", Kind::Conflict).by("connect"),
+        Fault::new(Dynamodb, ATTEMPT_TAKEN, Kind::Throttle).by("connect"),
+        Fault::new(Dynamodb, ATTEMPT_TAKEN, Kind::Conflict).by("connect"),
+        Fault::new(Dynamodb, ATTEMPT_TAKEN, Kind::Lost).by("connect"),
         Fault::new(Dynamodb, "GetItem", Kind::Error).by("connect"),
         Fault::new(Dynamodb, "TransactWriteItems", Kind::Throttle).by("connect"),
         Fault::new(Dynamodb, "TransactWriteItems", Kind::Conflict).by("connect"),
@@ -532,7 +536,7 @@ async fn a_grant_that_cannot_be_stored_is_given_back() {
     // A table that is down before Zoom is asked leaves everything as it is.
     let (code, state) = world.consent(&trainer, "decision=allow").await;
     let before = grants(&world);
-    fault(&world, Fault::new(Dynamodb, "DeleteItem", Kind::Error).times(3).by("connect"));
+    fault(&world, Fault::new(Dynamodb, ATTEMPT_TAKEN, Kind::Error).times(3).by("connect"));
     finish(&world, &trainer, &code, &state).await.refused(503, "unavailable");
     fault(&world, Fault::new(Dynamodb, "GetItem", Kind::Half).by("connect"));
     world.get(&trainer, CONNECTION).await.refused(503, "unavailable");

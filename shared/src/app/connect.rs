@@ -132,7 +132,7 @@ pub async fn authorize(
     Ok(Authorization { authorize_url, state, expires_at })
 }
 
-/// Finishes connecting: takes the attempt out, exchanges the code, and stores the grant in place of any earlier one.
+/// Finishes connecting: takes the attempt, exchanges the code, and stores the grant in place of any earlier one.
 pub async fn finish(
     tools: &Tools,
     trainer: &UserId,
@@ -146,7 +146,8 @@ pub async fn finish(
         return Err(refused_state().into());
     }
     // From here on the state is used up, whatever comes.
-    let attempt = tools.store.take_oauth(&state.n).await?.ok_or_else(refused_state)?;
+    let attempt =
+        tools.store.take_oauth(&state.n, &tools.holder()).await?.ok_or_else(refused_state)?;
     let matches = attempt.trainer_id == *trainer
         && sha256_hex(&attempt.redirect_uri) == state.r
         && attempt.expires > now;
@@ -195,7 +196,7 @@ pub async fn finish(
         lease: None,
         zoom_user,
     };
-    match store(tools, &mut connection).await {
+    match store(tools, &mut connection, &state.n).await {
         Ok(replaced) => end_replaced(tools, &secrets, replaced.as_ref(), &connection).await,
         Err(error) => {
             // Written, perhaps, and only the answer was lost: a look tells.
@@ -213,8 +214,12 @@ pub async fn finish(
 /// Tries to store over a connection that changes meanwhile (a refresh of the earlier grant).
 const STORE_ATTEMPTS: u32 = 5;
 
-/// Stores a grant and answers the one that was there before.
-async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Connection>, Error> {
+/// Stores a grant in the place of the attempt, under `nonce`, that led to it, and answers the grant that was there before.
+async fn store(
+    tools: &Tools,
+    connection: &mut Connection,
+    nonce: &str,
+) -> Result<Option<Connection>, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
         let before = tools.store.connection(&connection.trainer).await?;
@@ -222,6 +227,7 @@ async fn store(tools: &Tools, connection: &mut Connection) -> Result<Option<Conn
         let mut actions = vec![
             connections::replace(connection, before.as_ref().map(|before| before.version)),
             connections::point_from_zoom_user(&zoom_user, &connection.trainer),
+            connections::end_oauth(nonce),
         ];
         if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
             actions.extend(tools.store.forgetting_zoom_user(before).await?);

@@ -7,7 +7,7 @@ use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{Key, attr, limit};
 use super::tx::{Action, Changes, Guard, number, text};
-use super::{Found, Store};
+use super::{Found, Store, Updated};
 use crate::crypt::Sealed;
 use crate::domain::connection::{Connection, Health, Lease, ZoomUser};
 use crate::domain::id::UserId;
@@ -203,6 +203,11 @@ pub struct OauthAttempt {
     pub expires: Timestamp,
 }
 
+/// Deletes an OAuth attempt that led to a grant. One that led to nothing goes by itself.
+pub fn end_oauth(nonce: &str) -> Action {
+    Action::delete(Key::OauthState(nonce), Guard::new())
+}
+
 impl Store {
     pub async fn connection(&self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
         self.get(Key::Connection(trainer))
@@ -248,12 +253,20 @@ impl Store {
         self.write(Action::put(Key::OauthState(nonce), item, Guard::new_item())).await.map(drop)
     }
 
-    /// Takes an OAuth attempt out: of several that try, one gets it.
-    pub async fn take_oauth(&self, nonce: &str) -> Result<Option<OauthAttempt>, StoreError> {
-        match self.write(Action::delete(Key::OauthState(nonce), Guard::existing_item())).await {
-            Ok(item) => item.map(decode).transpose(),
-            Err(CommitError::Refused(_)) => Ok(None),
-            Err(CommitError::Store(error)) => Err(error),
+    /// Takes an OAuth attempt: of several that try, one gets it. It stays for now, as `holder`'s, so that the SDK, which asks again when an answer is lost, is not told that somebody else was quicker.
+    pub async fn take_oauth(
+        &self,
+        nonce: &str,
+        holder: &str,
+    ) -> Result<Option<OauthAttempt>, StoreError> {
+        let changes = Changes::new().set(attr::HOLDER, text(holder));
+        let guard = Guard::existing_item().absent(attr::HOLDER);
+        match self.update_and_read(Action::update(Key::OauthState(nonce), changes, guard)).await? {
+            Updated::Done(item) => decode(item).map(Some),
+            Updated::Refused(item) if item.get(attr::HOLDER) == Some(&text(holder)) => {
+                decode(item).map(Some)
+            }
+            Updated::Refused(_) => Ok(None),
         }
     }
 }

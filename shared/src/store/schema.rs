@@ -140,7 +140,7 @@ pub mod attr {
     // Of an announcement.
     pub const BEHIND: &str = "behind";
 
-    // Of a mail's claim.
+    // Of a mail's claim; the holder also of an OAuth attempt that was taken.
     pub const PHASE: &str = "phase";
     pub const HOLDER: &str = "holder";
     pub const ATTEMPTS: &str = "attempts";

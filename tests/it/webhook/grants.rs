@@ -181,3 +181,21 @@ async fn a_deactivated_user_has_to_connect_again_and_is_told_once() {
     // What was scheduled is not lost by it.
     assert_eq!(status(&world, &trainer, &lesson).await, "scheduled");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deactivation_that_meets_a_refresh_of_the_same_grant_is_not_lost() {
+    let (world, trainer, _) = world_and_lesson().await;
+    world.advance(SignedDuration::from_hours(2));
+    // The webhook has read the connection, and before it writes, a save refreshes the tokens.
+    let late = Fault::new(Dynamodb, "GetItem", Kind::Late).by("webhook").after(1);
+    world.fault(Fault { delay_ms: Some(800), ..late });
+    let deactivation = act(&world, "deactivate", json!({"user": ZOOM_USER}));
+    let refresh = async {
+        until("the webhook reads", || world.stack.faults.list().is_empty()).await;
+        world.post(&trainer, "/v1/sessions", course_class(50)).await.expect(201);
+    };
+    futures::join!(deactivation, refresh);
+    world.stack.zoom.deliver_due().await;
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "reauth_required");
+}

@@ -54,24 +54,27 @@ pub(super) async fn deactivate(
     event: &ZoomEvent,
 ) -> Result<(), Error> {
     let Desk { tools, now, .. } = *desk;
-    let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-    let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
-    if !is_about(event, user, &connection) || connection.health == Health::ReauthRequired {
-        return Ok(());
-    }
-    let notice = Announcement {
-        at: whole_milli(now),
-        what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
-    };
-    let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
-    match tools.store.commit(actions).await {
-        Ok(()) => {
-            tracing::warn!(event = "zoom.user_deactivated");
-            tools.nudge(&notice).await;
-            Ok(())
+    for _ in 0..ROUNDS {
+        let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+        let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
+        if !is_about(event, user, &connection) || connection.health == Health::ReauthRequired {
+            return Ok(());
         }
-        // A newer grant is there; this event is not about it.
-        Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+        let notice = Announcement {
+            at: whole_milli(now),
+            what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
+        };
+        let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
+        match tools.store.commit(actions).await {
+            Ok(()) => {
+                tracing::warn!(event = "zoom.user_deactivated");
+                tools.nudge(&notice).await;
+                return Ok(());
+            }
+            // A newer grant, perhaps, which this event is not about; or the same one, refreshed meanwhile. A look tells.
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(Error::busy("the connection keeps changing"))
 }
