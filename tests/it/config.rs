@@ -6,6 +6,7 @@ use lambda_http::Request;
 use local::calls::Service::{Dynamodb, Secretsmanager, Zoom};
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
+use shared::handlers::ROUTES;
 use shared::handlers::edge::{self, Failure, Reply};
 
 use crate::direct::{Direct, REQUEST_ID, environment, event};
@@ -16,16 +17,22 @@ const CONNECTION: &str = "/v1/zoom/connection";
 const SESSIONS: &str = "/v1/sessions";
 
 /// Every HTTP function, with a request that it refuses for its caller when all is well.
-const FUNCTIONS: [(&str, &str, &str); 8] = [
-    ("connect", "GET", CONNECTION),
-    ("disconnect", "DELETE", CONNECTION),
-    ("session-save", "POST", SESSIONS),
-    ("session-cancel", "POST", "/v1/sessions/ses_x/cancel"),
-    ("sessions", "GET", SESSIONS),
-    ("directory", "PUT", "/v1/directory/settings"),
-    ("join", "POST", "/v1/sessions/ses_x/join"),
-    ("webhook", "POST", "/"),
-];
+fn functions() -> Vec<(&'static str, &'static str, String)> {
+    let mut all: Vec<(&str, &str, String)> = Vec::new();
+    for route in ROUTES {
+        if !all.iter().any(|(function, ..)| *function == route.function) {
+            let parts = route.path.split('/').map(|part| match part.starts_with('{') {
+                true => "x",
+                false => part,
+            });
+            all.push((route.function, route.method, parts.collect::<Vec<_>>().join("/")));
+        }
+    }
+    assert!(all.len() > 10, "{all:?}");
+    // Which has a URL of its own.
+    all.push(("webhook", "POST", "/".to_owned()));
+    all
+}
 
 /// Which functions need a variable.
 type NeededBy = fn(&str) -> bool;
@@ -39,7 +46,11 @@ fn who_knows_callers(function: &str) -> bool {
 }
 
 fn who_may_call_zoom(function: &str) -> bool {
-    function != "sessions"
+    !["sessions", "resend-invite", "attendance", "notifications", "poll"].contains(&function)
+}
+
+fn who_tells_the_outbox(function: &str) -> bool {
+    who_may_call_zoom(function) || function == "resend-invite"
 }
 
 fn fault(world: &World, fault: Fault) {
@@ -58,12 +69,12 @@ async fn a_variable_that_is_missing_is_named_at_the_start_and_the_function_is_un
         ("AUTH_ISSUER", who_knows_callers),
         ("AUTH_AUDIENCE", who_knows_callers),
         ("TOKENS_TABLE_NAME", who_may_call_zoom),
-        ("OUTBOX_QUEUE_URL", who_may_call_zoom),
+        ("OUTBOX_QUEUE_URL", who_tells_the_outbox),
         ("ZOOM_API_BASE_URL", who_may_call_zoom),
         ("ZOOM_OAUTH_BASE_URL", who_may_call_zoom),
         ("ZOOM_REDIRECT_URIS", |function| function == "connect"),
         ("DEFAULT_TIMEZONE", |function| function == "session-save"),
-        ("APP_URL", |function| function == "join"),
+        ("APP_URL", |function| function == "join" || function == "notifications"),
     ];
     for (name, needed_by) in needed {
         let log = Log::start();
@@ -75,8 +86,8 @@ async fn a_variable_that_is_missing_is_named_at_the_start_and_the_function_is_un
             assert_eq!(line["error"], format!("{name} is not set"));
             assert_eq!(line["level"], "ERROR");
         }
-        for (function, method, path) in FUNCTIONS {
-            let answer = direct.call(function, method, path, "no-token", None).await;
+        for (function, method, path) in functions() {
+            let answer = direct.call(function, method, &path, "no-token", None).await;
             if needed_by(function) {
                 assert!(answer.headers.contains_key("retry-after"), "{function} without {name}");
                 let problem = answer.refused(503, "unavailable");
@@ -106,11 +117,10 @@ async fn a_variable_that_cannot_be_used_is_named_and_its_value_is_not_logged() {
         let said = log.events("config.incomplete");
         assert!(said.iter().all(|line| line["name"] == name) && !said.is_empty(), "{name} {value}");
         assert!(!log.text().contains("hunter2"), "{name}: {}", log.text());
-        let answers = FUNCTIONS
-            .map(|(function, method, path)| direct.call(function, method, path, "x", None));
         let mut unavailable = 0;
-        for answer in answers {
-            unavailable += u32::from(answer.await.status == 503);
+        for (function, method, path) in functions() {
+            let answer = direct.call(function, method, &path, "x", None).await;
+            unavailable += u32::from(answer.status == 503);
         }
         assert!(unavailable > 0, "{name} {value}");
     }

@@ -92,7 +92,7 @@ async fn work_that_is_given_up_is_counted() {
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
     world.sweep_later().await;
     let log = Log::start();
-    // No further apart than the hours that a run reads.
+    // Once while it may yet be done, and once after the fortnight that it is tried for.
     for hours in [24 * 13, 26] {
         world.advance(SignedDuration::from_hours(hours));
         world.sweep().await;

@@ -129,7 +129,7 @@ async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() 
         "the month does not wait for Zoom"
     );
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
-    // Later and later, and never more than the hours since the last run are read.
+    // Later and later, and a run reads no more for it.
     let mut tries = 0;
     for _ in 0..72 {
         world.advance(SignedDuration::from_mins(20));
