@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 
 use crate::direct::{Direct, REQUEST_ID, event};
-use crate::world::{Answer, World, class};
+use crate::look::{path_of, with};
+use crate::world::{Answer, World, class, course_class};
 
 const CONNECTION: &str = "/v1/zoom/connection";
 /// 32 bytes, as RFC 7518 asks.
@@ -269,7 +270,7 @@ async fn every_route_wants_a_token_and_the_role_that_the_contract_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_is_read_where_it_is_configured_and_the_highest_counts() {
+async fn a_role_is_read_where_it_is_configured() {
     let world = World::start().await;
     let direct = Direct::new(&world, &[("AUTH_ROLE_CLAIM", "https://x.test/claims.roles")]);
     for (changes, status) in [
@@ -282,6 +283,43 @@ async fn a_role_is_read_where_it_is_configured_and_the_highest_counts() {
         let answer = direct.call("connect", "GET", CONNECTION, &good(&world, &changes), None).await;
         assert_eq!(answer.status, status, "{changes}: {}", answer.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_several_roles_may_what_each_of_them_may() {
+    let world = World::start().await;
+    let both = good(&world, &json!({"role": ["admin", "trainer"]}));
+    let stranger = good(&world, &json!({"role": "trainer", "sub": "trainer-2"}));
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.connect_zoom(&both, "app").await;
+    let own = world.create(&both, &with(course_class(26), link.clone())).await.expect(201);
+    world.edit(&both, &own, &with(course_class(30), link.clone())).await.expect(200);
+    assert_eq!(world.listed(&both, "/v1/sessions").await.len(), 1);
+    // As an administrator they look after others, and as a trainer they do not own what is others'.
+    let others = with(class(26), link);
+    let others = world.create(&stranger, &others).await.expect(201);
+    let path = path_of(&others);
+    world.get(&both, &format!("{path}/attendance")).await.expect(200);
+    world.get(&both, &format!("{path}/timeline")).await.expect(200);
+    is_problem(world.get(&both, &path).await, 404, "not_found");
+    is_problem(world.cancel(&both, &others).await, 404, "not_found");
+    is_problem(world.put(&both, "/v1/directory/courses/c", json!({})).await, 403, "forbidden");
+    world.cancel(&both, &own).await.expect(200);
+    world.delete(&both, "/v1/zoom/connection").await.expect(204);
+
+    // Who teaches one course may be a student of another.
+    let learns = json!({"sub": "student-1", "role": ["trainer", "student"], "email": "student1@example.test"});
+    let learns = good(&world, &learns);
+    assert_eq!(world.listed(&learns, "/v1/me/sessions").await.len(), 1);
+    assert_eq!(world.listed(&learns, "/v1/sessions").await.len(), 0);
+    // The platform's back end speaks for trainers, also where it is one.
+    let service = good(&world, &json!({"sub": "platform", "role": ["service", "trainer"]}));
+    let asked = world.create(&service, &with(class(26), json!({"trainer_id": "trainer-1"}))).await;
+    assert!(asked.status != 403, "{}", asked.text);
+    world
+        .put(&service, "/v1/directory/courses/c", json!({"title": "C", "trainer_id": "trainer-1"}))
+        .await
+        .expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

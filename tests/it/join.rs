@@ -495,3 +495,32 @@ async fn a_join_costs_two_small_reads_and_one_write() {
         assert_eq!(asked, zoom, "{what}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_needs_no_meeting_sdk() {
+    let scene = Scene::set("app").await;
+    let few = json!({"zoom_sdk_key": null, "zoom_sdk_secret": null});
+    let few = with(local::settings::secrets(), few).to_string();
+    scene.world.stack.aws.set_secret("few", &few).await.expect("set");
+    let settings = [(names::CONFIG_SECRET_ID, "few"), (names::JOIN_MODE, "link")];
+    for token in [&scene.student, &scene.trainer] {
+        let pass = scene.click_with(&settings, token).await.expect(200);
+        assert_eq!((&pass["mode"], &pass["customer_key"]), (&json!("link"), &Value::Null));
+        assert!(pass["join_url"].is_string());
+    }
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    let body = with(course_class(HOURS_AHEAD), link);
+    let starts_soon = with(body, json!({"starts_at": scene.world.now() + MINUTE * 5}));
+    let made = scene.world.create(&scene.trainer, &starts_soon).await.expect(201);
+    let join = format!("{}/join", crate::look::path_of(&made));
+    let direct = Direct::new(&scene.world, &settings[..1]);
+    let pass = direct.call("join", "POST", &join, &scene.student, None).await.expect(200);
+    assert_eq!(pass["join_url"], "https://meet.example.test/a");
+    // Where the client is to be embedded, what is missing is missed, and the click is told of.
+    let answer = scene.click_with(&[(names::CONFIG_SECRET_ID, "few")], &scene.student).await;
+    answer.refused(503, "unavailable");
+    let clicks = scene.clicks().await;
+    let mut outcomes: Vec<_> = clicks.iter().map(|(_, _, outcome)| outcome.as_str()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["admitted", "admitted", "failed"], "{clicks:?}");
+}

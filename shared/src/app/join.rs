@@ -1,6 +1,7 @@
 //! Joining: who may come in, and what they come in with.
 //!
-//! Role and meeting follow from what we hold, never from the request. The click is recorded however it ends.
+//! Role and meeting follow from what we hold, never from the request. The click of somebody whom the class is for is
+//! recorded, whatever comes of it; only where the function's time ends first, or its secret cannot be read, it is not.
 
 use jiff::Timestamp;
 
@@ -39,7 +40,8 @@ pub struct Admission {
 pub struct Pass {
     pub session: Session,
     pub is_owner: bool,
-    pub customer_key: String,
+    /// Unknown where the Meeting SDK is not set up, and of use to nothing but that.
+    pub customer_key: Option<String>,
     pub entrance: Entrance,
     pub expires_at: Timestamp,
 }
@@ -75,13 +77,13 @@ pub async fn join(
         return Err(Refusal::NotFound.into());
     }
     let secrets = tools.secrets.get(now).await?;
-    let customer_key = customer_key(&secrets, &caller.id)?;
+    let customer_key = customer_key(&secrets, &caller.id).ok();
     let way = admission.mode.way(&session, admission.app_account.as_deref());
     let outcome = match admit(&session, is_owner, admission.windows, way, now) {
         Ok(()) => enter(tools, &secrets, admission, &session, is_owner, way, now).await,
         Err(refusal) => Err(refusal.into()),
     };
-    record(tools, caller, &session, is_owner, &customer_key, &outcome, now).await;
+    record(tools, caller, &session, is_owner, customer_key.as_deref(), &outcome, now).await;
     let (entrance, expires_at) = outcome?;
     Ok(Pass { session, is_owner, customer_key, entrance, expires_at })
 }
@@ -173,7 +175,7 @@ async fn record<T>(
     caller: &Caller,
     session: &Session,
     is_owner: bool,
-    customer_key: &str,
+    customer_key: Option<&str>,
     outcome: &Result<T, Error>,
     now: Timestamp,
 ) {
@@ -184,7 +186,7 @@ async fn record<T>(
         name: caller.name.clone(),
         host: is_owner,
         outcome: match outcome {
-            Ok(_) => "admitted",
+            Ok(_) => clicks::ADMITTED,
             Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
             Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
             Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
@@ -193,7 +195,7 @@ async fn record<T>(
             Err(_) => "failed",
         }
         .to_owned(),
-        customer_key: Some(customer_key.to_owned()),
+        customer_key: customer_key.map(str::to_owned),
     };
     if let Err(error) =
         tools.store.commit_one(clicks::put(&session.id, &click, &tools.holder())).await

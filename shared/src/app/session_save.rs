@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Tools;
 use super::error::Error;
 use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Role};
 use crate::domain::directory::Course;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
@@ -104,16 +104,17 @@ async fn forget_list(tools: &Tools, session: &Session, length: usize) {
 
 /// Whether the caller may schedule at all, and for whom: trainers for themselves, the host platform for its trainers.
 pub fn trainer_of(caller: &Caller, on_behalf_of: Option<UserId>) -> Result<UserId, Refusal> {
-    use crate::domain::caller::Role;
-    match (caller.role, on_behalf_of) {
-        (Role::Trainer, None) => Ok(caller.id.clone()),
-        (Role::Trainer, Some(_)) => {
-            Err(Refusal::field("trainer_id", "is for the host platform's service only"))
-        }
-        (Role::Service, Some(trainer)) => Ok(trainer),
-        (Role::Service, None) => {
-            Err(Refusal::field("trainer_id", "is required of the host platform's service"))
-        }
-        _ => Err(Refusal::Forbidden),
+    match on_behalf_of {
+        _ if !caller.is(Role::Trainer) && !caller.is(Role::Service) => Err(Refusal::Forbidden),
+        Some(trainer) if caller.is(Role::Service) => Ok(trainer),
+        None if caller.is(Role::Trainer) => Ok(caller.id.clone()),
+        Some(_) => Err(Refusal::field("trainer_id", "is for the host platform's service only")),
+        None => Err(Refusal::field("trainer_id", "is required of the host platform's service")),
     }
+}
+
+/// Whether it is the host platform that schedules, and not a trainer in person. Who may do both says which by naming the
+/// trainer or not.
+pub fn speaks_as_service(caller: &Caller, on_behalf_of: Option<&UserId>) -> bool {
+    caller.is(Role::Service) && (on_behalf_of.is_some() || !caller.is(Role::Trainer))
 }

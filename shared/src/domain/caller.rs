@@ -1,5 +1,7 @@
 //! Who is asking.
 
+use std::collections::BTreeSet;
+
 use super::id::UserId;
 use super::text::{Email, PersonName};
 
@@ -29,10 +31,17 @@ impl Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub id: UserId,
-    pub role: Role,
+    /// Each allows what it allows, whatever the others are: who administers may teach, and who teaches may learn.
+    pub roles: BTreeSet<Role>,
     /// The address in the token, if the host platform says that it was verified. An unverified one
     /// never gets this far: it proves nothing.
     pub verified_email: Option<Email>,
     /// What the person is called in the class.
     pub name: Option<PersonName>,
+}
+
+impl Caller {
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
 }

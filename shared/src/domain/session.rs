@@ -153,7 +153,7 @@ impl Session {
     }
 
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
-        caller.role == Role::Trainer && caller.id == self.trainer
+        caller.is(Role::Trainer) && caller.id == self.trainer
     }
 
     /// Refuses what only the Zoom account can do that hosts the class, when its trainer has connected another since.

@@ -1,6 +1,7 @@
 //! The edge of every HTTP function: who calls, how long there is, and one answer whatever happens.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -193,16 +194,18 @@ impl Gate {
             .verify(header(request, "authorization"), secrets.auth_hs256()?, now)
             .await?;
         let id = UserId::parse(&claims.sub).map_err(|_| AuthError::Claims)?;
-        // Of several roles the one that may most counts; a token without any is a student's at best, who needs to be
-        // invited to see anything.
-        let role =
-            claims.roles.iter().filter_map(|word| Role::parse(word)).max().unwrap_or(Role::Student);
+        let mut roles: BTreeSet<_> =
+            claims.roles.iter().filter_map(|word| Role::parse(word)).collect();
+        // A token without any is a student's at best, who needs to be invited to see anything.
+        if roles.is_empty() {
+            roles.insert(Role::Student);
+        }
         let verified_email = claims
             .email
             .filter(|_| claims.email_verified)
             .and_then(|email| Email::parse(&email).ok());
         let name = claims.name.and_then(|name| PersonName::parse(&name).ok());
-        Ok(Caller { id, role, verified_email, name })
+        Ok(Caller { id, roles, verified_email, name })
     }
 
     /// The caller, who must have one of `roles`.
@@ -213,7 +216,11 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Caller, Failure> {
         let caller = self.caller(request, now).await?;
-        if roles.contains(&caller.role) { Ok(caller) } else { Err(Refusal::Forbidden.into()) }
+        if roles.iter().any(|role| caller.is(*role)) {
+            Ok(caller)
+        } else {
+            Err(Refusal::Forbidden.into())
+        }
     }
 }
 

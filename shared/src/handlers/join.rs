@@ -62,7 +62,7 @@ struct View {
     sdk_key: Option<String>,
     role: u8,
     user_name: String,
-    customer_key: String,
+    customer_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     zak: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

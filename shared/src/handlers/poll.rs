@@ -63,10 +63,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let caller = deps.gate.caller(&request, now).await?;
     let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
     let poll_id = || PollId::parse(named(&parameters, "poll_id")).ok_or(Refusal::NotFound);
-    let for_trainers = || match caller.role {
-        Role::Trainer => Ok(()),
-        _ => Err(Refusal::Forbidden),
-    };
+    let for_trainers = || if caller.is(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
     let secrets = deps.secrets.get(now).await?;
     let desk = Desk {
         store: &deps.store,

@@ -11,7 +11,9 @@ use super::edge::{Answer, Failure, Gate, Reply, named, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::Tools;
-use crate::app::session_save::{Again, Create, Edit, create, edit, made_before, trainer_of};
+use crate::app::session_save::{
+    Again, Create, Edit, create, edit, made_before, speaks_as_service, trainer_of,
+};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
@@ -65,7 +67,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         let body_hash = http::fingerprint(&said);
         let mut body: SaveBody = http::parse_value(said)?;
         let on_behalf_of = trainer_id(body.trainer_id.take())?;
-        let source = source(caller.role, body.source.take())?;
+        let by_service = speaks_as_service(&caller, on_behalf_of.as_ref());
+        let source = source(by_service, body.source.take())?;
         let trainer = trainer_of(&caller, on_behalf_of)?;
         let key = http::idempotency_key(&request)?;
         let draft = match Draft::check(body, &deps.default_zone, now) {
@@ -87,7 +90,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         return created(deps, &made).await;
     }
     let session = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    if caller.role != Role::Trainer {
+    if !caller.is(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
     }
     let body: SaveBody = http::json(&request)?;
@@ -128,13 +131,15 @@ fn trainer_id(text: Option<String>) -> Result<Option<UserId>, Refusal> {
 }
 
 /// Who caused the class: the trainer in person, or what the host platform's service says.
-fn source(role: Role, said: Option<Source>) -> Result<Source, Refusal> {
-    match (role, said) {
-        (Role::Service, Some(Source::Manual)) => {
+fn source(by_service: bool, said: Option<Source>) -> Result<Source, Refusal> {
+    match (by_service, said) {
+        (true, Some(Source::Manual)) => {
             Err(Refusal::field("source", "must be service, payment or schedule"))
         }
-        (Role::Service, said) => Ok(said.unwrap_or(Source::Service)),
-        (_, None) => Ok(Source::Manual),
-        (_, Some(_)) => Err(Refusal::field("source", "is for the host platform's service only")),
+        (true, said) => Ok(said.unwrap_or(Source::Service)),
+        (false, None) => Ok(Source::Manual),
+        (false, Some(_)) => {
+            Err(Refusal::field("source", "is for the host platform's service only"))
+        }
     }
 }
