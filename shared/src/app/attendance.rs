@@ -164,7 +164,7 @@ pub async fn trail(
 /// The class, if the caller may know who was there. To everybody else it does not exist.
 async fn readable(store: &Store, caller: &Caller, id: &SessionId) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if caller.role != Role::Admin {
+    if !caller.is(Role::Admin) {
         session.owned_by(caller)?;
     }
     Ok(session)

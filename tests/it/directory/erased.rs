@@ -6,10 +6,10 @@ use local::calls::Service::Dynamodb;
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 
-use crate::direct::{MAIN_TABLE, dynamodb};
+use crate::direct::{Direct, MAIN_TABLE, dynamodb, items, text};
 use crate::lesson::{HOURS_AHEAD, Lesson};
 use crate::look::with;
-use crate::world::{World, class};
+use crate::world::{World, class, course_class};
 
 const ZELDA: &str = "/v1/directory/users/zelda";
 const PLACE: &str = "/v1/directory/courses/course-1/enrollments/zelda";
@@ -141,5 +141,54 @@ async fn who_came_before_a_secret_was_replaced_is_recognised_by_their_click() {
     world.delete(&service, ZELDA).await;
     world.stack.faults.clear();
     world.delete(&service, ZELDA).await.expect(204);
+    assert_eq!(naming(&world).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasing_that_is_cut_off_goes_on_where_it_was() {
+    const COURSES: usize = 6;
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let user = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
+    world.put(&service, ZELDA, user).await.expect(200);
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    for n in 0..COURSES {
+        let course = format!("/v1/directory/courses/zc-{n}");
+        let told = json!({"title": "Course", "trainer_id": "trainer-1"});
+        world.put(&service, &course, told).await.expect(200);
+        // One place has an address that stands nowhere else.
+        let email = if n == 0 { "zelda.work@example.test" } else { "zelda@example.test" };
+        let place = json!({"email": email, "name": "Zelda Zwingli"});
+        world.put(&service, &format!("{course}/enrollments/zelda"), place).await.expect(200);
+        let of_course = with(course_class(26), json!({"course_id": format!("zc-{n}")}));
+        world.create(&trainer, &with(of_course, link.clone())).await.expect(201);
+    }
+    let list = json!([{"email": "zelda.work@example.test", "name": "Zelda Zwingli"}]);
+    let invited = json!({"audience_type": "invitees", "invitees": list});
+    world.create(&trainer, &with(with(class(26), link), invited)).await.expect(201);
+
+    let left = async || {
+        let all = items(&world, MAIN_TABLE, "USER#zelda").await;
+        all.iter().filter(|item| text(item, "sk").starts_with("ENROLLMENT#")).count()
+    };
+    let mut runs = 0;
+    let mut before = left().await;
+    assert_eq!(before, COURSES);
+    loop {
+        // Each run gets a little further and then ends, whatever it was at.
+        let fault = Fault::new(Dynamodb, "Query", Kind::Error).by("directory").after(20).times(9);
+        world.fault(fault);
+        let direct = Direct::new(&world, &[]);
+        let answer = direct.call("directory", "DELETE", ZELDA, &service, None).await;
+        world.stack.faults.clear();
+        runs += 1;
+        if answer.status == 204 {
+            break;
+        }
+        let now = left().await;
+        assert!(now < before, "run {runs} finished no course: {now} of {before} are left");
+        before = now;
+    }
+    assert!(runs > 1, "it was cut off");
     assert_eq!(naming(&world).await, Vec::<Value>::new());
 }

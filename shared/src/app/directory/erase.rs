@@ -99,7 +99,8 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     disconnect::disconnect(tools, id).await?;
     let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
     let person = Person { id: id.clone(), addresses, customer_key };
-    let mut erasing = Erasing { tools, person: &person, now, done: BTreeSet::new(), sum: Sum::default() };
+    let mut erasing =
+        Erasing { tools, person: &person, now, done: BTreeSet::new(), sum: Sum::default() };
     erasing.invitations().await?;
     let classes = collect(tools, Of::Trainer(id)).await?;
     erasing.forget_in_all(classes, &BTreeMap::new()).await?;
