@@ -17,7 +17,7 @@ use self::order::twice;
 use crate::direct::{Direct, event};
 use crate::lesson::{Lesson, Seal, act, post, post_as};
 use crate::look::with;
-use crate::world::World;
+use crate::world::{World, course_class};
 
 /// A world with `trainer-1` connected inside the app's account, and a class of theirs.
 async fn world_and_lesson() -> (World, String, Lesson) {
@@ -202,7 +202,7 @@ async fn what_could_not_be_stored_is_asked_for_again_and_then_stored_once() {
         world.stack.faults.clear();
     }
     // Kept at last, but what follows from it could not be stored: the next delivery does that.
-    world.fault(Fault::new(Dynamodb, "UpdateItem", Kind::Error).by("webhook").times(20));
+    world.fault(Fault::new(Dynamodb, "TransactWriteItems", Kind::Error).by("webhook").times(20));
     let answer = post(&world, &started).await;
     assert!(answer.status.is_server_error(), "{}", answer.status);
     world.stack.faults.clear();
@@ -249,7 +249,7 @@ async fn zoom_sends_again_by_its_rule_until_it_is_stored() {
 async fn a_first_join_that_could_not_be_followed_up_is_when_it_comes_again() {
     let (world, trainer, lesson) = world_and_lesson().await;
     let joined = lesson.joined("u1", "c1", 1).to_string();
-    world.fault(Fault::new(Dynamodb, "UpdateItem", Kind::Error).by("webhook").times(20));
+    world.fault(Fault::new(Dynamodb, "TransactWriteItems", Kind::Error).by("webhook").times(20));
     assert!(post(&world, &joined).await.status.is_server_error());
     world.stack.faults.clear();
     assert_eq!(post(&world, &joined).await.status, 200);

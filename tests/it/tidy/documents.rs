@@ -236,17 +236,3 @@ fn calls_in_runbooks_are_routes() {
     assert!(seen > 8, "only {seen} calls");
     nothing_wrong(&wrong);
 }
-
-#[test]
-fn the_events_to_subscribe_to_are_those_that_are_handled() {
-    let text = page("docs/zoom-app.md");
-    let part = text.split("## Event subscription").nth(1).expect("it says which");
-    let part = part.split("\n## ").next().expect("its end");
-    let mut named: Vec<_> = quoted(part)
-        .into_iter()
-        .filter(|name| name.contains('.') || *name == "app_deauthorized")
-        .filter(|name| !name.contains(' ') && !name.ends_with(".json"))
-        .collect();
-    named.sort_unstable();
-    assert_eq!(named, HANDLED);
-}

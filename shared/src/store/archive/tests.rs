@@ -38,6 +38,7 @@ fn class() -> Session {
             id: None,
             join_url: Sealed::from_stored(""),
             passcode: None,
+            told: Default::default(),
         },
         ics_sequence: 0,
         version: 1,
@@ -89,7 +90,7 @@ fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
         email: Some(email),
         name: Some(name),
         host: n == 0,
-        admitted: n % 2 == 0,
+        admitted: n.is_multiple_of(2),
         customer_key: Some(key),
     };
     (enrollment, clicker, events)
