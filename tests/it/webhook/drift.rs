@@ -181,7 +181,8 @@ async fn an_edit_that_sets_all_right_does_not_take_away_a_flag_that_it_has_not_s
     lesson.tell(&world, &lesson.event("meeting.updated", at, &json!({"topic": "Geometry"}))).await;
     world.advance(SignedDuration::from_mins(2));
     world.stack.usage.reset();
-    let slow = Fault { delay_ms: Some(900), ..Fault::new(Zoom, "update_meeting", Kind::Late) };
+    // Long enough for the deletion to be heard of in between, also on a busy machine.
+    let slow = Fault { delay_ms: Some(3000), ..Fault::new(Zoom, "update_meeting", Kind::Late) };
     world.fault(slow.by("session-save"));
     let longer = with(course_class(26), json!({"duration_minutes": 90}));
     let edit = world.put(&trainer, &lesson.path, longer);
