@@ -446,6 +446,29 @@ async fn settings_that_no_item_would_hold_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_of_whom_the_directory_never_heard_is_erased_by_the_address_that_was_invited() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    world.connect_zoom(&trainer, "app").await;
+    let list = json!({"invitees": [{"email": "zelda@example.test", "name": "Zelda Zwingli"}]});
+    let body = with(with(class(1), json!({"audience_type": "invitees"})), list);
+    let made = world.create(&trainer, &body).await.expect(201);
+    world.advance(SignedDuration::from_mins(55));
+    let guest = json!({"sub": "zelda-1", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"});
+    let guest = world.token(guest).await;
+    world.post(&guest, &format!("{}/join", path_of(&made)), json!({})).await.expect(200);
+    let named =
+        async || json!(world.dump().await).to_string().to_lowercase().matches("zelda").count();
+    assert!(named().await > 1);
+    // As the runbook says: who they are first, and then that they are gone.
+    let user = "/v1/directory/users/zelda-1";
+    let entry = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
+    world.put(&service, user, entry).await.expect(200);
+    world.delete(&service, user).await.expect(204);
+    assert_eq!(named().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_erased_trainer_was_to_teach_is_cancelled_and_its_students_are_told() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);

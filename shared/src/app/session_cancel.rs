@@ -80,16 +80,17 @@ pub async fn cancel_upcoming(
         each.push(carry_out(tools, trainer, id, &theirs, None, now));
     }
     let mut cancelling = stream::iter(each).buffer_unordered(CLASSES_AT_ONCE);
-    let mut cancelled = 0;
+    let (mut cancelled, mut outcome) = (0, Ok(()));
+    // Each is finished, also when another failed: what was cancelled has its meeting deleted while the grant is there.
     while let Some(done) = cancelling.next().await {
         match done {
             Ok(_) => cancelled += 1,
             // It ended at this moment, or the index was a moment late.
             Err(Error::Refused(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) => outcome = Err(error),
         }
     }
-    Ok(cancelled)
+    outcome.map(|()| cancelled)
 }
 
 async fn carry_out(

@@ -77,9 +77,9 @@ impl KnownIn {
     }
 }
 
-/// Forgets a person: what they were to teach is cancelled, and its students are told; then go their Zoom grant, their clicks and what Zoom told of them in each class that they could be in, whose
-/// their votes were, their address wherever a class invited it, what they were told and wanted to be told, their places in
-/// courses, and their entry.
+/// Forgets a person: what they were to teach is cancelled, and its students are told; then go their Zoom grant, their
+/// clicks and what Zoom told of them in each class that they could be in, whose their votes were, their address wherever a
+/// class invited it, what they were told and wanted to be told, their places in courses, and their entry.
 pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
