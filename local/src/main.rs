@@ -123,7 +123,7 @@ async fn serve(arguments: Serving) -> ExitCode {
                 stack.base_url,
                 begun.elapsed().as_millis()
             );
-            let _ = tokio::signal::ctrl_c().await;
+            ended().await;
             // Whatever happened since the last tick.
             stack.save();
             ExitCode::SUCCESS
@@ -133,4 +133,18 @@ async fn serve(arguments: Serving) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ctrl-C, or what a supervisor sends.
+async fn ended() {
+    #[cfg(unix)]
+    if let Ok(mut told) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = told.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }

@@ -1,12 +1,13 @@
 //! The whole stack on one port: starting it, its routes, its clock.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
@@ -17,9 +18,11 @@ use shared::clock::Clock;
 use shared::random::Random;
 use shared::secret::Secret;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::aws::names::Names;
 use crate::aws::{Aws, AwsConfig};
+use crate::calls::AWS_PATH;
 use crate::console::Console;
 use crate::faults::Faults;
 use crate::functions::{Functions, InvokeError};
@@ -81,7 +84,7 @@ pub struct Stack {
     pub faults: Faults,
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
-    data_dir: Option<PathBuf>,
+    disk: Option<Disk>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -134,9 +137,13 @@ impl Stack {
         }
         let issuer = Issuer::new(&base_url)?;
         let zoom = Zoom::new(zoom_config(&base_url), clock.clone(), random.clone());
-        if let Some(dir) = &data_dir {
-            restore(dir, &zoom, &clock)?;
-        }
+        let disk = match data_dir {
+            Some(dir) => {
+                restore(&dir, &zoom, &clock)?;
+                Some(Disk { dir, zoom: zoom.clone(), clock: clock.clone(), lock: Arc::default() })
+            }
+            None => None,
+        };
         let functions = Functions::new(&environment, &clock, &random);
         let schedules = Schedules::new(functions.clone(), clock.clone(), usage.clone());
         let local = Local {
@@ -145,6 +152,7 @@ impl Stack {
             clock: clock.clone(),
             schedules: schedules.clone(),
             zoom: zoom.clone(),
+            disk: disk.clone(),
             cloud_only,
         };
         let gateway = Gateway {
@@ -153,12 +161,16 @@ impl Stack {
             usage: usage.clone(),
             zoom: zoom.clone(),
         };
+        let mut zoom_router = zoom.router();
+        if let Some(disk) = &disk {
+            zoom_router = zoom_router.layer(from_fn_with_state(disk.clone(), save_first));
+        }
         let mut router = routes(local)
             .merge(Console::new(console_dir).router())
             .merge(aws.router())
             .merge(faults.router())
             .merge(usage.router())
-            .merge(aws.wire().around(zoom.router()));
+            .merge(aws.wire().around(zoom_router));
         if !cloud_only {
             router = router.merge(
                 Router::new()
@@ -167,6 +179,8 @@ impl Stack {
                     .with_state(gateway),
             );
         }
+        let (planted_yet, is_planted) = watch::channel(!fresh);
+        let router = router.layer(from_fn_with_state(is_planted, when_planted));
         let mut stack = Self {
             base_url,
             clock,
@@ -176,7 +190,7 @@ impl Stack {
             faults,
             functions,
             schedules,
-            data_dir,
+            disk,
             tasks: Vec::new(),
         };
         stack.run(async move {
@@ -191,6 +205,7 @@ impl Stack {
             if let Some(file) = planted {
                 std::fs::write(file, "")?;
             }
+            planted_yet.send_replace(true);
         }
         Ok(stack)
     }
@@ -198,8 +213,7 @@ impl Stack {
     /// Lets time pass: what is due by the clock happens without being asked, second by second.
     pub fn tick(&mut self, cloud_only: bool) {
         let (zoom, schedules) = (self.zoom.clone(), self.schedules.clone());
-        let (aws, clock) = (self.aws.clone(), self.clock.clone());
-        let data_dir = self.data_dir.clone();
+        let (aws, disk) = (self.aws.clone(), self.disk.clone());
         self.run(async move {
             let mut interval = tokio::time::interval(TICK);
             loop {
@@ -211,8 +225,8 @@ impl Stack {
                 if let Err(error) = aws.sweep_ttl() {
                     tracing::warn!(event = "stack.ttl_failed", %error);
                 }
-                if let Some(dir) = &data_dir {
-                    save(dir, &zoom, &clock);
+                if let Some(disk) = &disk {
+                    disk.save();
                 }
             }
         });
@@ -220,8 +234,8 @@ impl Stack {
 
     /// Writes down what is not in a database, for the next start in the same directory.
     pub fn save(&self) {
-        if let Some(dir) = &self.data_dir {
-            save(dir, &self.zoom, &self.clock);
+        if let Some(disk) = &self.disk {
+            disk.save();
         }
     }
 
@@ -247,11 +261,50 @@ fn restore(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) -> Result<(), Stac
     Ok(())
 }
 
-fn save(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) {
-    write(&dir.join("zoom.json"), &zoom.snapshot());
-    if let Clock::Manual(hands) = clock {
-        write(&dir.join("clock.json"), &json!(hands.ahead()));
+/// Where what is in no database is written down.
+#[derive(Clone)]
+struct Disk {
+    dir: PathBuf,
+    zoom: Zoom,
+    clock: Clock,
+    /// One writes at a time, and what is written last is what was so last.
+    lock: Arc<Mutex<()>>,
+}
+
+impl Disk {
+    fn save(&self) {
+        let _writing = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        write(&self.dir.join("zoom.json"), &self.zoom.snapshot());
+        if let Clock::Manual(hands) = &self.clock {
+            write(&self.dir.join("clock.json"), &json!(hands.ahead()));
+        }
     }
+}
+
+/// What Zoom was told is on the disk before it answers, as it is with the real one: whoever got the answer and stored what
+/// follows from it, as a token or a meeting's number, must find it again, however this process ends.
+async fn save_first(State(disk): State<Disk>, request: Request, next: Next) -> Response {
+    let changes = request.method() != Method::GET || request.uri().path().ends_with("/token");
+    let answer = next.run(request).await;
+    if changes {
+        disk.save();
+    }
+    answer
+}
+
+/// Whoever comes while the starting data is being told waits for it; those who tell it do not. Its token would not bear the
+/// clock's being moved meanwhile.
+async fn when_planted(
+    State(mut planted): State<watch::Receiver<bool>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with(AWS_PATH) && path != crate::issuer::JWKS_PATH {
+        // An error means that the stack did not start, and then this goes nowhere.
+        let _ = planted.wait_for(|planted| *planted).await;
+    }
+    next.run(request).await
 }
 
 /// Written beside and moved into place, so that being stopped in the middle leaves the state before.
@@ -288,6 +341,7 @@ struct Local {
     clock: Clock,
     schedules: Schedules,
     zoom: Zoom,
+    disk: Option<Disk>,
     cloud_only: bool,
 }
 
@@ -355,6 +409,9 @@ async fn move_clock(State(local): State<Local>, body: Bytes) -> Response {
     local.zoom.deliver_due().await;
     if !local.cloud_only {
         local.schedules.run_due().await;
+    }
+    if let Some(disk) = &local.disk {
+        disk.save();
     }
     Json(json!({"now": local.clock.now()})).into_response()
 }

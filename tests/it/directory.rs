@@ -117,6 +117,17 @@ async fn what_does_not_fit_is_named_and_not_taken() {
             json!({"email": "a@b.cd", "name": "x", "role": "student", "plan": "p".repeat(65)}),
             "plan",
         ),
+        ("users/u", json!({"email": "ü@x.test", "name": "x", "role": "student"}), "email"),
+        (
+            "users/u",
+            json!({"email": "a@b.cd", "name": "x", "role": "student", "locale": "not a tag!"}),
+            "locale",
+        ),
+        (
+            "users/u",
+            json!({"email": "a@b.cd", "name": "x", "role": "student", "locale": "de_CH"}),
+            "locale",
+        ),
         ("courses/c/enrollments/u", json!({"email": "a@b.cd"}), "name"),
         (
             "courses/c/enrollments/u",
@@ -294,7 +305,7 @@ async fn an_address_leads_to_whose_it_is_now() {
     let whose = async |email: &str| {
         let email = Email::parse(email).expect("an address");
         let users = store.users_by_email(std::slice::from_ref(&email)).await.expect("read");
-        users.get(&email).map(|user| user.id.to_string())
+        users.get(&email).map(|known| known.user.to_string())
     };
     put("ada", "ada@example.test").await;
     assert_eq!(whose("ADA@example.test").await.as_deref(), Some("ada"));

@@ -9,8 +9,8 @@ use shared::domain::notice::{About, Notice, NoticeKind};
 use shared::domain::text::Title;
 
 use crate::direct::store;
-use crate::look::fields;
-use crate::world::World;
+use crate::look::{fields, with};
+use crate::world::{World, class};
 
 const LIST: &str = "/v1/me/notifications";
 const PREFERENCES: &str = "/v1/me/notification-preferences";
@@ -247,4 +247,40 @@ async fn who_is_erased_was_never_told_and_wanted_nothing() {
     assert!(world.items("USER#student-9").await.len() > 30);
     world.delete(&service, "/v1/directory/users/student-9").await.expect(204);
     assert_eq!(world.items("USER#student-9").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_in_no_directory_is_told_as_they_want_by_their_verified_address() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let guest = async |id: &str, email: &str, verified: bool| {
+        let person = json!({"sub": id, "role": "student", "email": email, "name": "Gil", "email_verified": verified});
+        world.token(person).await
+    };
+    let gil = guest("guest-1", "gil@example.test", true).await;
+    // Who only says that an address is theirs decides nothing about it, and who says so second neither.
+    let liar = guest("guest-2", "hal@example.test", false).await;
+    let late = guest("guest-3", "gil@example.test", true).await;
+    let thief = guest("guest-4", "student1@example.test", true).await;
+    let quiet = json!({"live_session": {"in_app": true, "email": false}});
+    for token in [&gil, &liar, &late, &thief] {
+        world.put(token, PREFERENCES, quiet.clone()).await.expect(200);
+    }
+    let list = json!({"audience_type": "invitees", "provider": "manual", "join_url": "https://meet.example.test/a",
+        "invitees": [{"email": "gil@example.test"}, {"email": "hal@example.test"}, {"email": "student1@example.test"}]});
+    world.create(&trainer, &with(class(50), list)).await.expect(201);
+    world.drain().await;
+    let mailed: Vec<_> = world.mailed().await.into_iter().map(|(_, to)| to).collect();
+    assert_eq!(mailed, ["hal@example.test", "student1@example.test"]);
+    for (token, notices) in [(&gil, 1), (&liar, 0), (&late, 0), (&thief, 0)] {
+        assert_eq!(world.listed(token, LIST).await.len(), notices);
+    }
+    // With another address, and then erased, they leave nothing behind.
+    let moved = guest("guest-1", "gil.new@example.test", true).await;
+    world.put(&moved, PREFERENCES, quiet).await.expect(200);
+    let service = world.service().await;
+    for id in ["guest-1", "guest-3", "guest-4"] {
+        world.delete(&service, &format!("/v1/directory/users/{id}")).await.expect(204);
+    }
+    assert_eq!(world.items("EMAIL#").await.iter().filter(|item| item["sk"] == "USER").count(), 8);
 }

@@ -216,3 +216,33 @@ async fn a_trainer_is_told_of_what_befell_their_zoom() {
     let own: Vec<_> = own.map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(own, ["meeting_deleted", "meeting_deleted", "reauth_required"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_student_is_reached_where_their_own_entry_says() {
+    let world = teaching().await;
+    let trainer = world.trainer().await;
+    let entry = json!({"email": "new1@example.test", "name": "New Name", "role": "student"});
+    let service = world.service().await;
+    world.put(&service, "/v1/directory/users/student-1", entry).await.expect(200);
+    let made = world.create(&trainer, &course_class(50)).await.expect(201);
+    world.drain().await;
+    let to: Vec<_> = world.mailed().await.into_iter().map(|(_, to)| to).collect();
+    let expected = ["new1", "student2", "student3", "student4", "student5"];
+    assert_eq!(to, expected.map(|name| format!("{name}@example.test")));
+    let listed = world.get("", "/local/mail").await.expect(200);
+    let mut mails = listed["items"].as_array().expect("mails").iter();
+    let mail = mails.rfind(|mail| mail["to"] == "new1@example.test").expect("a mail");
+    let raw = world.get("", &format!("/local/mail/{}", mail["id"].as_str().expect("an id"))).await;
+    assert!(raw.text.contains("Hello New Name,"), "{}", raw.text);
+    // Named by either address, they are one.
+    let resend = format!("{}/resend-invite", path_of(&made));
+    for named in ["new1@example.test", "student1@example.test", "student-1"] {
+        let named = json!({"recipients": [named]});
+        assert_eq!(world.post(&trainer, &resend, named).await.expect(202)["queued"], 1);
+    }
+    let stranger = json!({"recipients": ["student9@example.test"]});
+    world.post(&trainer, &resend, stranger).await.refused(422, "validation_failed");
+    world.drain().await;
+    let mailed = world.mailed().await.into_iter().filter(|(kind, _)| kind == "resent");
+    assert_eq!(mailed.map(|(_, to)| to).collect::<Vec<_>>(), ["new1@example.test"; 3]);
+}

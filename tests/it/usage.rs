@@ -118,7 +118,7 @@ async fn what_a_person_was_told_costs_little_to_read() {
         (1, 0.0, 1.0, 0, 0),
         (1, 0.0, 1.0, 0, 0),
         (1, 1.0, 0.0, 0, 0),
-        (1, 0.0, 1.0, 0, 0),
+        (3, 1.0, 2.0, 0, 0),
     ];
     hold(&costs, &budgets);
 }

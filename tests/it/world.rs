@@ -1,5 +1,7 @@
 //! A stack for one test, and the people who use it.
 
+use std::path::PathBuf;
+
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::{Options, Stack};
@@ -63,10 +65,23 @@ impl Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::start_on(0).await
+    }
+
+    pub(crate) async fn start_on(port: u16) -> Self {
         let clock = Clock::standing(START.parse().expect("the start is a time"));
+        Self::start_with(port, None, clock).await
+    }
+
+    /// A stack that keeps its state in a directory, and the time with it, which goes by as in life.
+    pub(crate) async fn start_in(data_dir: PathBuf) -> Self {
+        Self::start_with(0, Some(data_dir), Clock::running()).await
+    }
+
+    async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
         let options = Options {
-            port: 0,
-            data_dir: None,
+            port,
+            data_dir,
             settings: Vec::new(),
             cloud_only: false,
             console_dir: None,

@@ -1,11 +1,13 @@
 //! Taking in what the host platform says of its courses, people and settings.
 
 mod erase;
+mod places;
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use self::places::Upcoming;
 use super::Tools;
 use super::error::Error;
 use crate::domain::directory::{Statement, User};
@@ -25,30 +27,36 @@ pub async fn tell(tools: &Tools, statement: Statement) -> Result<(), Error> {
     match statement {
         Statement::NoCourse(id) => remove_course(tools, &id).await,
         Statement::NoUser(id) => erase::erase(tools, &id).await,
-        plain => put(tools, &[plain]).await,
+        plain => put(tools, vec![plain], &mut Upcoming::default()).await,
     }
 }
 
 /// Carries out many statements, in their order where they are of the same thing.
 pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), Error> {
     let mut plain: Vec<Statement> = Vec::new();
+    let mut upcoming = Upcoming::default();
     for statement in statements {
         let heavy = matches!(statement, Statement::NoCourse(_) | Statement::NoUser(_));
         if heavy || plain.len() == BATCH || plain.iter().any(|other| same_thing(other, &statement))
         {
-            flush(tools, &mut plain).await?;
+            flush(tools, &mut plain, &mut upcoming).await?;
         }
         if heavy { tell(tools, statement).await? } else { plain.push(statement) }
     }
-    flush(tools, &mut plain).await
+    flush(tools, &mut plain, &mut upcoming).await
 }
 
-async fn flush(tools: &Tools, plain: &mut Vec<Statement>) -> Result<(), Error> {
-    put(tools, &std::mem::take(plain)).await
+async fn flush(
+    tools: &Tools,
+    plain: &mut Vec<Statement>,
+    upcoming: &mut Upcoming,
+) -> Result<(), Error> {
+    put(tools, std::mem::take(plain), upcoming).await
 }
 
 /// Carries out plain statements, of a thing one each.
-async fn put(tools: &Tools, plain: &[Statement]) -> Result<(), Error> {
+async fn put(tools: &Tools, plain: Vec<Statement>, upcoming: &mut Upcoming) -> Result<(), Error> {
+    let plain = places::change(tools, plain, upcoming).await?;
     let users: Vec<_> = plain
         .iter()
         .filter_map(|statement| match statement {
@@ -129,10 +137,10 @@ fn actions(statement: &Statement) -> Vec<Action> {
 /// Removes a course and every place in it; its classes stay with their trainer, and nobody is invited by it any more.
 async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
     let students = tools.store.students(id).await?;
-    let gone = students.iter().flat_map(|student| {
-        [items::delete_enrollment(id, &student.user), items::put_left(id, &student.user)]
-    });
-    tools.store.put_all(gone.collect()).await?;
+    let gone = students
+        .iter()
+        .map(|student| Statement::NoEnrollment { course: id.clone(), user: student.user.clone() });
+    put(tools, gone.collect(), &mut Upcoming::default()).await?;
     tools.store.put_all(vec![items::delete_course(id)]).await?;
     tracing::info!(event = "directory.course_removed", students = students.len());
     Ok(())

@@ -11,8 +11,8 @@ use crate::domain::refusal::Refusal;
 use crate::store::Store;
 use crate::store::error::CommitError;
 use crate::store::notifications::{self as items, Kept};
-use crate::store::preferences;
 use crate::store::tx::Action;
+use crate::store::{directory, preferences};
 
 /// A page, where the next begins, and how many of all are unread.
 #[derive(Debug)]
@@ -70,13 +70,32 @@ pub async fn preferences(store: &Store, caller: &Caller) -> Result<Preferences, 
     Ok(store.preferences_of(&caller.id).await?)
 }
 
-/// Says what the caller wants from now on.
+/// Says what the caller wants from now on. Who is invited by their address may be in no directory: from then on their
+/// verified address leads to them, so that what is sent there is what they want.
 pub async fn prefer(store: &Store, caller: &Caller, wanted: &Preferences) -> Result<(), Error> {
-    store.commit_one(preferences::put(&caller.id, wanted)).await?;
+    let email = caller.verified_email.as_ref();
+    if let Some(before) = store.address_with_preferences(&caller.id).await?
+        && Some(&before) != email
+    {
+        unless_others(store.commit_one(directory::forget_email(&before, &caller.id)).await)?;
+    }
+    store.commit_one(preferences::put(&caller.id, wanted, email)).await?;
+    if let Some(email) = email {
+        let point = directory::point_from_verified_email(email, &caller.id);
+        unless_others(store.commit_one(point).await)?;
+    }
     tracing::info!(
         event = "preferences.put",
         in_app = wanted.live_session.in_app,
         email = wanted.live_session.email
     );
     Ok(())
+}
+
+/// An address that is somebody else's by now stays theirs.
+fn unless_others(written: Result<(), CommitError>) -> Result<(), Error> {
+    match written {
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -170,6 +170,19 @@ async fn students(store: &Store, course: &CourseId, named: &[String]) -> Result<
             invited.emails.insert(student.email, Recipient::User(student.user));
         }
     }
+    // Their own entry may have another address than their place in the course.
+    let others = named.iter().filter(|name| invited.find(name).is_none());
+    let others: Vec<_> = others.filter_map(|name| Email::parse(name).ok()).collect();
+    if !others.is_empty() {
+        let known = store.users_by_email(&others).await?;
+        let users: Vec<_> = known.values().map(|known| known.user.clone()).collect();
+        let places = store.enrollments_in(course, &users).await?.into_iter();
+        let access: BTreeSet<_> =
+            places.filter(|place| place.access_granted).map(|place| place.user).collect();
+        for (email, known) in known.into_iter().filter(|(_, one)| access.contains(&one.user)) {
+            invited.emails.insert(email, Recipient::User(known.user));
+        }
+    }
     Ok(invited)
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::audience::{Audience, InviteeList};
 use super::id::{CourseId, SessionId, UserId};
 use super::reminder::Reminder;
-use super::text::Email;
+use super::text::{Email, PersonName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
@@ -33,6 +33,36 @@ pub enum What {
     RecordingReady { session: SessionId, turn: Turn },
     /// The meeting was deleted at Zoom, past us; its trainer must know.
     MeetingDeleted { session: SessionId, trainer: UserId, turn: Turn },
+    /// Students came to a course or left it. It is told as one announcement for each class that is still to come.
+    CoursePlaces(Places),
+    /// What that is to one of its classes.
+    ClassPlaces { session: SessionId, version: u64, places: Places },
+}
+
+/// Students who came to a course, or left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub course: CourseId,
+    /// Whether they have access now. Whoever does not is no longer invited.
+    pub granted: bool,
+    pub turn: Turn,
+    pub who: Vec<Place>,
+}
+
+/// One of them, and where they are told: of who was taken out of the course nothing else knows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Place {
+    pub user: UserId,
+    pub email: Email,
+    pub name: PersonName,
+}
+
+impl Places {
+    pub fn new(course: CourseId, granted: bool, who: Vec<Place>, at: Timestamp) -> Self {
+        let users: Vec<_> = who.iter().map(|place| place.user.as_str()).collect();
+        let turn = Turn::of(&format!("{at}\n{granted}\n{}", users.join("\n")));
+        Self { course, granted, turn, who }
+    }
 }
 
 /// What tells an announcement from another of its kind about the same class: derived where the cause can come twice.
@@ -133,6 +163,12 @@ impl Announcement {
             }
             What::MeetingDeleted { session, turn, .. } => {
                 format!("{session}#{:020}#meeting_deleted", turn.0)
+            }
+            What::CoursePlaces(Places { course, turn, .. }) => {
+                format!("{course}#{:020}#places", turn.0)
+            }
+            What::ClassPlaces { session, places, .. } => {
+                format!("{session}#{:020}#places", places.turn.0)
             }
         }
     }

@@ -28,7 +28,7 @@ pub struct User {
     pub name: PersonName,
     pub role: String,
     pub plan: Option<String>,
-    /// A BCP 47 tag, for the language of mails.
+    /// A BCP 47 tag. Every mail is in English so far, and nothing reads this.
     pub locale: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 //! is the same mail. Whoever is about to send it takes a [`Claim`] first; what came of it is a [`Fate`].
 
 pub mod claim;
+pub mod holding;
 pub mod recipients;
 pub mod worth;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use claim::Claim;
+pub use holding::{Happened, Holding};
 pub use recipients::Recipient;
 
 use super::id::{SessionId, UserId};
@@ -194,6 +196,12 @@ pub struct Mail {
     /// Why the class was cancelled, in its trainer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The class's version that it tells of. What is sent shows that version or a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Whether it goes to one who came to the class's course, and who may be told of the class otherwise, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_newcomer: bool,
     /// How often it came back from the dead-letter queue.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: u32,
@@ -223,6 +231,10 @@ pub struct Fate {
     pub state: MailState,
     /// The mail service's own id of a mail that was sent, the code of an error, or why it was dropped.
     pub note: Option<String>,
+    /// The version of the class that it showed, where it was sent.
+    pub shows: Option<u64>,
+    /// Whether it was dropped after a try of which nobody knows what came of it.
+    pub in_doubt: bool,
 }
 
 impl Fate {
@@ -233,6 +245,18 @@ impl Fate {
             kind: mail.kind,
             state,
             note,
+            shows: None,
+            in_doubt: false,
+        }
+    }
+
+    pub fn happened(&self) -> Happened<'_> {
+        Happened {
+            mail: self.effect.short(),
+            kind: self.kind,
+            state: self.state,
+            shows: self.shows,
+            in_doubt: self.in_doubt,
         }
     }
 }

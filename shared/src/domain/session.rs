@@ -152,6 +152,15 @@ impl Session {
         self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
     }
 
+    /// Whether it is on or still to come.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        match self.status {
+            Status::Scheduled => now < self.ends_at(),
+            Status::Live => true,
+            Status::Ended | Status::Cancelled => false,
+        }
+    }
+
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
         caller.is(Role::Trainer) && caller.id == self.trainer
     }

@@ -31,10 +31,15 @@ pub enum BadText {
     Invisible,
     #[error("is not an e-mail address")]
     NotAnEmail,
+    #[error("must have plain letters, digits and signs before the @: mail services take no others")]
+    LocalPart,
 }
 
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $parse:expr) => {
+        text!($(#[$doc])* $name, $parse, read: $parse);
+    };
+    ($(#[$doc:meta])* $name:ident, $parse:expr, read: $read:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -43,7 +48,8 @@ macro_rules! text {
         impl $name {
             /// What a person typed.
             pub fn parse(text: &str) -> Result<Self, BadText> {
-                let parsed = Self::try_from(text.to_owned())?;
+                let parse: fn(&str) -> Result<String, BadText> = $parse;
+                let parsed = Self(parse(text)?);
                 if !parsed.0.is_empty() && parsed.0.chars().all(is_invisible) {
                     return Err(BadText::Invisible);
                 }
@@ -59,8 +65,8 @@ macro_rules! text {
         impl TryFrom<String> for $name {
             type Error = BadText;
             fn try_from(text: String) -> Result<Self, BadText> {
-                let parse: fn(&str) -> Result<String, BadText> = $parse;
-                parse(&text).map(Self)
+                let read: fn(&str) -> Result<String, BadText> = $read;
+                read(&text).map(Self)
             }
         }
 
@@ -98,10 +104,13 @@ text!(
     |text| lines(text, DESCRIPTION_LIMIT_CHARS)
 );
 text!(
-    /// An e-mail address in lower case, so that equal people compare equal. RFC 5321 lets the part before the `@`
-    /// be case-sensitive; no mail service of note makes use of that, and people type as they like.
+    /// An e-mail address in lower case and with its domain as it stands in the DNS, so that equal people compare equal.
+    /// RFC 5321 lets the part before the `@` be case-sensitive; no mail service of note makes use of that, and people
+    /// type as they like.
     Email,
-    email
+    email,
+    // One that was stored was an address when it was.
+    read: |text| Ok(email(text).unwrap_or_else(|_| text.to_owned()))
 );
 
 impl fmt::Display for Title {
@@ -178,7 +187,18 @@ fn email(text: &str) -> Result<String, BadText> {
     if !plain || !address.domain().contains('.') {
         return Err(BadText::NotAnEmail);
     }
-    Ok(text.to_lowercase())
+    // Mail services take a domain in another script as its A-labels (RFC 5890); a local part has none.
+    if !address.local_part().is_ascii() {
+        return Err(BadText::LocalPart);
+    }
+    let Ok(url::Host::Domain(domain)) = url::Host::parse(address.domain()) else {
+        return Err(BadText::NotAnEmail);
+    };
+    let email = format!("{}@{domain}", address.local_part().to_ascii_lowercase());
+    if email.len() > EMAIL_LIMIT_BYTES {
+        return Err(BadText::TooLong { limit: EMAIL_LIMIT_BYTES });
+    }
+    Ok(email)
 }
 
 #[cfg(test)]
@@ -224,7 +244,18 @@ mod tests {
             Email::parse(" Ada.Lovelace+math@Example.TEST ").unwrap().as_str(),
             "ada.lovelace+math@example.test"
         );
+        for (typed, stored) in [
+            ("a@Ü.test", "a@xn--tda.test"),
+            ("a@xn--tda.test", "a@xn--tda.test"),
+            ("a@bücher.example", "a@xn--bcher-kva.example"),
+            ("o'neil_x@mail-1.example.test", "o'neil_x@mail-1.example.test"),
+        ] {
+            assert_eq!(Email::parse(typed).unwrap().as_str(), stored);
+        }
+        assert_eq!(Email::parse("ü@x.test"), Err(BadText::LocalPart));
         for bad in [
+            "a@x..test",
+            "a@1.2",
             "",
             "ada",
             "ada@",

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::content_line::ContentLines;
-use super::mailbox::on_the_wire;
 use super::{Brand, Class, Kind, Letter, clean, vtimezone};
 use crate::domain::text::Email;
 use crate::domain::time::{Zone, plus_minutes};
@@ -157,5 +156,5 @@ fn utc(at: Timestamp) -> String {
 }
 
 fn mailto(address: &Email) -> String {
-    format!("mailto:{}", utf8_percent_encode(&on_the_wire(address), MAILTO))
+    format!("mailto:{}", utf8_percent_encode(address.as_str(), MAILTO))
 }

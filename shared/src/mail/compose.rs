@@ -13,7 +13,6 @@ use mail_builder::mime::MimePart;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Calendar, calendar};
-use super::mailbox::on_the_wire;
 use super::words::{plain_text, words};
 use super::{Brand, Composed, Kind, Letter, clean, html};
 
@@ -45,9 +44,9 @@ pub fn compose(letter: &Letter<'_>, brand: &Brand) -> Composed {
 fn message(mail: &Composed, letter: &Letter<'_>, brand: &Brand) -> Vec<u8> {
     let from = Address::new_address(
         brand.from.name.as_deref().map(clean::header),
-        on_the_wire(&brand.from.address),
+        brand.from.address.as_str(),
     );
-    let to = Address::new_address(mail.to_name.as_deref(), on_the_wire(&mail.to));
+    let to = Address::new_address(mail.to_name.as_deref(), mail.to.as_str());
     let (automatic, how) = AUTOMATIC;
     let message = MessageBuilder::new()
         // Left to itself, the builder would take these two from the machine's clock and its host's name.

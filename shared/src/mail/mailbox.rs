@@ -1,4 +1,4 @@
-//! Addresses: as an operator writes the sender, and as they go over the wire.
+//! The sender's address, as an operator writes it.
 
 use std::str::FromStr;
 
@@ -31,20 +31,6 @@ impl FromStr for Mailbox {
     }
 }
 
-/// The address as every mail server understands it: a domain in another script becomes its ASCII form (RFC 5891,
-/// section 4.4). What stands before the `@` has no such form and stays.
-pub(super) fn on_the_wire(address: &Email) -> String {
-    let address = address.as_str();
-    let Some((local, domain)) = address.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii())
-    else {
-        return address.to_owned();
-    };
-    match url::Host::parse(domain) {
-        Ok(host) => format!("{local}@{host}"),
-        Err(_) => address.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,17 +54,6 @@ mod tests {
         }
         for bad in ["", "Live Classes", "Live Classes <>", "a@b.test, c@d.test", "<a@b.test"] {
             assert!(bad.parse::<Mailbox>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_domain_goes_in_ascii() {
-        let cases = [
-            ("ada@example.test", "ada@example.test"),
-            ("ada@bücher.test", "ada@xn--bcher-kva.test"),
-        ];
-        for (address, wire) in cases {
-            assert_eq!(on_the_wire(&Email::parse(address).unwrap()), wire);
         }
     }
 }

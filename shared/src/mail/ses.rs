@@ -7,7 +7,6 @@ use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
 use super::error::A_MOMENT;
-use super::mailbox::on_the_wire;
 use super::{Composed, MailError, MailService, Mailbox};
 
 const NOT_ITS: &str = "an answer that is not SES's";
@@ -35,8 +34,8 @@ impl MailService for Ses {
         let sent = self
             .client
             .send_email()
-            .from_email_address(on_the_wire(&self.from.address))
-            .destination(Destination::builder().to_addresses(on_the_wire(&mail.to)).build())
+            .from_email_address(self.from.address.as_str())
+            .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
             .content(EmailContent::builder().raw(raw).build())
             .send()
             .await;

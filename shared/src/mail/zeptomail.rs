@@ -13,7 +13,6 @@ use url::Url;
 
 use super::compose::FILE_NAME;
 use super::error::A_MOMENT;
-use super::mailbox::on_the_wire;
 use super::{Composed, MailError, MailService, Mailbox};
 use crate::aws::SEND_TIMEOUT;
 use crate::secret::Secret;
@@ -40,8 +39,8 @@ impl ZeptoMail {
     fn request(&self, mail: &Composed) -> Value {
         let headers = mail.kind.headers().map(|(name, value)| (name.to_owned(), json!(value)));
         let mut request = json!({
-            "from": address(self.from.name.as_deref(), on_the_wire(&self.from.address)),
-            "to": [{ "email_address": address(mail.to_name.as_deref(), on_the_wire(&mail.to)) }],
+            "from": address(self.from.name.as_deref(), self.from.address.as_str()),
+            "to": [{ "email_address": address(mail.to_name.as_deref(), mail.to.as_str()) }],
             "subject": mail.subject,
             "textbody": mail.text,
             "htmlbody": mail.html,
@@ -71,7 +70,7 @@ impl ZeptoMail {
     }
 }
 
-fn address(name: Option<&str>, address: String) -> Value {
+fn address(name: Option<&str>, address: &str) -> Value {
     match name {
         Some(name) => json!({ "address": address, "name": name }),
         None => json!({ "address": address }),

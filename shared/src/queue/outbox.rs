@@ -302,6 +302,8 @@ mod tests {
             user: None,
             starts_at: None,
             reason: Some("Snow.".to_owned()),
+            version: None,
+            to_newcomer: false,
             round: 0,
         }
     }

@@ -9,9 +9,9 @@ use super::schema::{Key, Queue, attr, due_partition};
 use super::tx::{Action, Changes, Guard, Item, text};
 use super::{Page, Range, Store};
 use crate::domain::change::{
-    Announcement, AudienceRef, ChangeKind, ResendTo, SessionChange, Turn, What,
+    Announcement, AudienceRef, ChangeKind, Place, Places, ResendTo, SessionChange, Turn, What,
 };
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::mailing::RecipientRef;
 use crate::domain::reminder::Reminder;
 use crate::domain::text::Email;
@@ -63,6 +63,20 @@ enum Stored {
         session_id: SessionId,
         trainer_id: UserId,
         turn: Turn,
+    },
+    CoursePlaces {
+        course_id: CourseId,
+        granted: bool,
+        turn: Turn,
+        who: Vec<Place>,
+    },
+    ClassPlaces {
+        session_id: SessionId,
+        version: u64,
+        course_id: CourseId,
+        granted: bool,
+        turn: Turn,
+        who: Vec<Place>,
     },
 }
 
@@ -116,6 +130,15 @@ impl From<&What> for Stored {
                 trainer_id: trainer.clone(),
                 turn: *turn,
             },
+            What::CoursePlaces(places) => {
+                let Places { course, granted, turn, who } = places.clone();
+                Self::CoursePlaces { course_id: course, granted, turn, who }
+            }
+            What::ClassPlaces { session, version, places } => {
+                let Places { course, granted, turn, who } = places.clone();
+                let (session_id, version) = (session.clone(), *version);
+                Self::ClassPlaces { session_id, version, course_id: course, granted, turn, who }
+            }
         }
     }
 }
@@ -163,6 +186,13 @@ impl From<Stored> for What {
             }
             Stored::MeetingDeleted { session_id, trainer_id, turn } => {
                 Self::MeetingDeleted { session: session_id, trainer: trainer_id, turn }
+            }
+            Stored::CoursePlaces { course_id: course, granted, turn, who } => {
+                Self::CoursePlaces(Places { course, granted, turn, who })
+            }
+            Stored::ClassPlaces { session_id, version, course_id: course, granted, turn, who } => {
+                let places = Places { course, granted, turn, who };
+                Self::ClassPlaces { session: session_id, version, places }
             }
         }
     }
@@ -305,7 +335,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::domain::audience::InviteeList;
-    use crate::domain::id::CourseId;
+    use crate::domain::text::PersonName;
 
     #[test]
     fn every_announcement_reads_back() {
@@ -314,6 +344,12 @@ mod tests {
         let at: Timestamp = "2026-11-21T09:00:00.125Z".parse().unwrap();
         let turn = Turn(u64::MAX);
         let emails = vec![Email::parse("a@b.cd").unwrap()];
+        let who = vec![Place {
+            user: trainer.clone(),
+            email: emails[0].clone(),
+            name: PersonName::parse("Ada").unwrap(),
+        }];
+        let places = Places::new(CourseId::parse("c").unwrap(), true, who, at);
         let all = [
             What::Session(SessionChange {
                 session: session.clone(),
@@ -357,6 +393,8 @@ mod tests {
                 to: ResendTo::Named { users: vec![trainer.clone()], emails },
             },
             What::RecordingReady { session: session.clone(), turn },
+            What::CoursePlaces(places.clone()),
+            What::ClassPlaces { session: session.clone(), version: 3, places },
             What::MeetingDeleted { session, trainer, turn },
         ];
         for what in all {

@@ -103,6 +103,24 @@ pub fn delete_course(id: &CourseId) -> Action {
     Action::delete(Key::Course(id), Guard::new())
 }
 
+/// A place in a course is as it was read: with access, without, or not there.
+fn place_as_read(access: Option<bool>) -> Guard {
+    match access {
+        None => Guard::new_item(),
+        Some(access) => Guard::new().equals(attr::ACCESS_GRANTED, AttributeValue::Bool(access)),
+    }
+}
+
+/// The same as [`put_enrollment`], refused when access to the course is no longer as it was read.
+pub fn put_enrollment_if(enrollment: &Enrollment, access: Option<bool>) -> Action {
+    Action { guard: place_as_read(access), ..put_enrollment(enrollment) }
+}
+
+/// The same as [`delete_enrollment`], refused when access to the course is no longer as it was read.
+pub fn delete_enrollment_if(course: &CourseId, user: &UserId, access: Option<bool>) -> Action {
+    Action { guard: place_as_read(access), ..delete_enrollment(course, user) }
+}
+
 pub fn put_enrollment(enrollment: &Enrollment) -> Action {
     let mut item = encode(&StoredEnrollment {
         course_id: enrollment.course.clone(),
@@ -153,12 +171,22 @@ pub fn delete_user(id: &UserId) -> Action {
 #[derive(Serialize, Deserialize)]
 struct StoredPointer {
     user_id: UserId,
+    /// Whether the person showed themselves that the address is theirs. Then it need not stand in their entry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    verified: bool,
 }
 
 /// Points from a user's address to them. Of two users who claim one address, the later has it.
 pub fn point_from_email(user: &User) -> Action {
-    let item = encode(&StoredPointer { user_id: user.id.clone() });
+    let item = encode(&StoredPointer { user_id: user.id.clone(), verified: false });
     Action::put(Key::UserOfEmail(&user.email), item, Guard::new())
+}
+
+/// Points from an address to the person whose token says that it was verified; refused when the address is known to be
+/// somebody's, whose entry says so or who was here before.
+pub fn point_from_verified_email(email: &Email, user: &UserId) -> Action {
+    let item = encode(&StoredPointer { user_id: user.clone(), verified: true });
+    Action::put(Key::UserOfEmail(email), item, Guard::new_item())
 }
 
 /// Takes that back; refused when the address is another user's by now.
@@ -169,6 +197,13 @@ pub fn forget_email(email: &Email, user: &UserId) -> Action {
 
 pub fn put_settings(settings: &Settings) -> Action {
     Action::put(Key::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
+}
+
+/// Who an address belongs to, and what they are called where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub user: UserId,
+    pub name: Option<PersonName>,
 }
 
 impl Store {
@@ -268,23 +303,47 @@ impl Store {
         Ok(users)
     }
 
-    /// The users who have these addresses, two requests for a hundred of them. A pointer is only where to look: the
-    /// user's own entry says whether the address is still theirs.
+    /// The people who have these addresses, two requests for a hundred of them. A pointer is only where to look: the
+    /// user's own entry says whether the address is still theirs, unless they showed it themselves.
     pub async fn users_by_email(
         &self,
         emails: &[Email],
-    ) -> Result<BTreeMap<Email, User>, StoreError> {
+    ) -> Result<BTreeMap<Email, Known>, StoreError> {
         let emails: BTreeSet<_> = emails.iter().collect();
         let keys: Vec<_> = emails.iter().map(|email| Key::UserOfEmail(email)).collect();
         let mut found = self.batch_get(&keys).await?;
-        let mut ids = Vec::new();
-        for email in &emails {
+        let mut pointers = Vec::new();
+        for email in emails {
             let pointer = found.take(Key::UserOfEmail(email)).map(decode::<StoredPointer>);
-            ids.extend(pointer.transpose()?.map(|pointer| pointer.user_id));
+            pointers.extend(pointer.transpose()?.map(|pointer| (email, pointer)));
         }
-        let users = self.users(&ids).await?.into_values();
-        let users = users.filter(|user| emails.contains(&user.email));
-        Ok(users.map(|user| (user.email.clone(), user)).collect())
+        let ids: Vec<_> = pointers.iter().map(|(_, pointer)| pointer.user_id.clone()).collect();
+        let users = self.users(&ids).await?;
+        let known = pointers.into_iter().filter_map(|(email, pointer)| {
+            let user = pointer.user_id;
+            let name = match users.get(&user) {
+                Some(entry) if pointer.verified || entry.email == *email => {
+                    Some(entry.name.clone())
+                }
+                None if pointer.verified => None,
+                _ => return None,
+            };
+            Some((email.clone(), Known { user, name }))
+        });
+        Ok(known.collect())
+    }
+
+    /// Those of `users` who were once in a course and taken out of it, one request for a hundred.
+    pub async fn who_left(
+        &self,
+        course: &CourseId,
+        users: &[UserId],
+    ) -> Result<BTreeSet<UserId>, StoreError> {
+        let users: BTreeSet<_> = users.iter().collect();
+        let key = |user| Key::Left { user, course };
+        let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        Ok(users.into_iter().filter(|user| found.take(key(user)).is_some()).cloned().collect())
     }
 
     pub async fn settings(&self) -> Result<Settings, StoreError> {

@@ -23,7 +23,7 @@ use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::{Again, Phase};
 use crate::domain::mailing::{
-    About, Claim, EffectId, Fate, Mail, MailKind, MailState, RecipientRef,
+    About, Claim, EffectId, Fate, Happened, Holding, Mail, MailKind, MailState, RecipientRef,
 };
 use crate::domain::session::Session;
 use crate::domain::time::fixed;
@@ -157,6 +157,18 @@ struct StoredFate {
     s: MailState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<String>,
+    /// The version of the class that it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    v: Option<u64>,
+    /// In doubt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    d: bool,
+}
+
+impl StoredFate {
+    fn happened(&self) -> Happened<'_> {
+        Happened { mail: &self.e, kind: self.k, state: self.s, shows: self.v, in_doubt: self.d }
+    }
 }
 
 fn put_fates<'a>(
@@ -177,6 +189,8 @@ fn put_fates<'a>(
         k: fate.kind,
         s: fate.state,
         n: fate.note.clone(),
+        v: fate.shows,
+        d: fate.in_doubt,
     });
     let item = encode(&StoredFates { mails: mails.collect(), ttl });
     // What is queued comes before what is sent, also where both happen in one millisecond.
@@ -200,6 +214,12 @@ pub fn queued_fates(about: &About, mails: &[Mail], at: Timestamp) -> Vec<Action>
     let fates: Vec<_> = mails.iter().map(|mail| Fate::of(mail, MailState::Queued, None)).collect();
     let moves = BTreeMap::from([(MailState::Queued, i64::try_from(mails.len()).unwrap_or(0))]);
     std::iter::once(put_fates(about, fates.iter(), at)).chain(count(about, &moves)).collect()
+}
+
+/// Notes that somebody is about to be told of a class: before anybody is, so that it holds whatever comes between.
+pub fn begin_telling(about: &About) -> Action {
+    let changes = Changes::new().set(attr::ANNOUNCED, AttributeValue::Bool(true));
+    Action::update(Key::MailCount(about), changes, Guard::new())
 }
 
 fn end(about: &About, noted: &Noted) -> Option<Action> {
@@ -408,7 +428,41 @@ impl Store {
         let about = About::Session(session.clone());
         let item = self.get_eventually(Key::MailCount(&about)).await?;
         let counts = item.map(decode::<MailCounts>).transpose()?;
+        let counts = counts.filter(|counts| *counts != MailCounts::default());
         Ok(counts.map(MailCounts::at_least_none))
+    }
+
+    /// Whether anybody was ever told of a class, or was about to be.
+    pub async fn was_told_of(&self, about: &About) -> Result<bool, StoreError> {
+        Ok(self.get(Key::MailCount(about)).await?.is_some())
+    }
+
+    /// What everybody holds of a class, by what became of the mails to them.
+    pub async fn holdings(
+        &self,
+        session: &SessionId,
+    ) -> Result<HashMap<RecipientRef, Holding>, StoreError> {
+        let about = About::Session(session.clone());
+        let mut range = Range {
+            pk: about_partition(&about),
+            prefix: Some(FATE_PREFIX.to_owned()),
+            consistent: true,
+            ..Range::default()
+        };
+        let mut holdings: HashMap<RecipientRef, Holding> = HashMap::new();
+        loop {
+            let page = self.query(range.clone()).await?;
+            for item in page.items {
+                let fates: StoredFates = decode(item)?;
+                for fate in fates.mails {
+                    holdings.entry(fate.r.clone()).or_default().follow(&fate.happened());
+                }
+            }
+            match page.last {
+                Some(last) => range.after = Some(last),
+                None => return Ok(holdings),
+            }
+        }
     }
 
     /// The newest fates of a class's mails before a moment. Those of one item are of one moment, in its order.

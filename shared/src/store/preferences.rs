@@ -11,11 +11,15 @@ use super::schema::Key;
 use super::tx::{Action, Guard, Item};
 use crate::domain::id::UserId;
 use crate::domain::preferences::{Channels, Preferences};
+use crate::domain::text::Email;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(default)]
     live_session: StoredChannels,
+    /// The address by which they are found, too, since they said what they want.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,8 +51,8 @@ fn read(item: Item) -> Result<Preferences, StoreError> {
     Ok(Preferences { live_session: Channels { in_app, email } })
 }
 
-pub fn put(user: &UserId, preferences: &Preferences) -> Action {
-    let stored = Stored { live_session: preferences.live_session.into() };
+pub fn put(user: &UserId, preferences: &Preferences, verified: Option<&Email>) -> Action {
+    let stored = Stored { live_session: preferences.live_session.into(), email: verified.cloned() };
     Action::put(Key::Preferences(user), encode(&stored), Guard::new())
 }
 
@@ -57,6 +61,15 @@ pub fn delete(user: &UserId) -> Action {
 }
 
 impl Store {
+    /// The address that a person had when they last said what they want.
+    pub async fn address_with_preferences(
+        &self,
+        user: &UserId,
+    ) -> Result<Option<Email>, StoreError> {
+        let item = self.get(Key::Preferences(user)).await?;
+        Ok(item.map(decode::<Stored>).transpose()?.and_then(|stored| stored.email))
+    }
+
     pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
         let item = self.get(Key::Preferences(user)).await?;
         Ok(item.map(read).transpose()?.unwrap_or_default())

@@ -32,8 +32,8 @@
 //! | classes whose attendance is to be kept | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | who drains the outbox, and whether mail is paused | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | who may send a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#effect` | outbox sweep |
-//! | what became of a class's mails, by time | main | `pk = SESSION#id`, `sk` begins with `FATE#` | timeline |
-//! | how many mails of a class are in which state | main | `pk = SESSION#id`, `sk = MAILCOUNT` | owner's view |
+//! | what became of a class's mails, by time | main | `pk = SESSION#id`, `sk` begins with `FATE#` | timeline, outbox sweep |
+//! | how many mails of a class are in which state, and whether anybody was told of it | main | `pk = SESSION#id`, `sk = MAILCOUNT` | owner's view, outbox sweep |
 //! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
 //! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
@@ -149,6 +149,9 @@ pub mod attr {
     pub const SINCE: &str = "since";
     pub const UNTIL: &str = "until";
     pub const TOLD: &str = "told";
+
+    // Of what became of a class's mails.
+    pub const ANNOUNCED: &str = "announced";
 
     // Of the outbox as a whole.
     pub const PAUSED_UNTIL: &str = "paused_until";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
@@ -12,6 +12,7 @@ use super::tx::{Action, Changes, Guard, Item, number, text};
 use super::{Found, Page, Range, Store};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
+use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::occurrence::Occurrence;
 use crate::domain::session::{EntranceTold, Meeting, Provider, Session, Source, Status};
@@ -22,6 +23,8 @@ use crate::domain::time::{Zone, fixed};
 /// How many items a filtered list reads at a time: few matches are found in few requests,
 /// and a page of many costs no more than it shows.
 const FILTERED_READ: i32 = 200;
+/// How many classes are read at a time where one that is still to come settles it.
+const FEW: i32 = 5;
 /// Requests that one page of a filtered list may take; where they do not fill it, the page is short and its cursor goes on.
 const FILTERED_ROUNDS: usize = 10;
 
@@ -482,6 +485,38 @@ impl Store {
         self.query(range).await?.items.into_iter().map(decode_session).collect()
     }
 
+    /// A course's classes that are on or still to come.
+    pub async fn upcoming(
+        &self,
+        course: &CourseId,
+        now: Timestamp,
+    ) -> Result<Vec<Session>, StoreError> {
+        let classes = self.query_all(on_or_to_come(course, now)).await?.into_iter();
+        let classes: Vec<_> = classes.map(decode_session).collect::<Result<_, _>>()?;
+        Ok(classes.into_iter().filter(|class| class.is_ahead(now)).collect())
+    }
+
+    /// Whether a course has any of those.
+    pub async fn has_upcoming(
+        &self,
+        course: &CourseId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut range = Range { limit: Some(FEW), ..on_or_to_come(course, now) };
+        loop {
+            let Page { items, last } = self.query(range.clone()).await?;
+            for item in items {
+                if decode_session(item)?.is_ahead(now) {
+                    return Ok(true);
+                }
+            }
+            match last {
+                Some(last) => range.after = Some(last),
+                None => return Ok(false),
+            }
+        }
+    }
+
     async fn page(
         &self,
         mut range: Range,
@@ -509,6 +544,14 @@ impl Store {
         let next = range.after.as_ref().and_then(place_of);
         Ok((sessions, next))
     }
+}
+
+/// Those that may not be over: a class lasts a day's work at most.
+fn on_or_to_come(course: &CourseId, now: Timestamp) -> Range {
+    let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
+    let from = now.saturating_sub(longest).unwrap_or(now);
+    let narrow = Narrow { from: Some(from), ..Narrow::default() };
+    listing(index::BY_AUDIENCE, course_partition(course), &narrow, None)
 }
 
 fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Place>) -> Range {

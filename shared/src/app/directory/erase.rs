@@ -91,6 +91,10 @@ pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
         forget_email(tools, &user.email, id).await?;
         addresses.push(user.email.clone());
     }
+    if let Some(email) = tools.store.address_with_preferences(id).await? {
+        forget_email(tools, &email, id).await?;
+        addresses.push(email);
+    }
     addresses.sort();
     addresses.dedup();
     let now = tools.clock.now();

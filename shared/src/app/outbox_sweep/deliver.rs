@@ -2,7 +2,7 @@
 
 mod note;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,10 @@ use crate::app::error::Error;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::Again;
-use crate::domain::mailing::worth::worth_sending;
-use crate::domain::mailing::{Claim, EffectId, Mail, MailKind};
+use crate::domain::mailing::worth::{depends_on_holding, worth_sending};
+use crate::domain::mailing::{
+    About, Claim, EffectId, Fate, Holding, Mail, MailKind, MailState, RecipientRef,
+};
 use crate::domain::session::Session;
 use crate::domain::time::plus;
 use crate::mail::{Class, Letter, MailError, MailService, Retry, compose};
@@ -49,6 +51,16 @@ pub(super) struct Delivery<'a> {
     halt: Mutex<Option<(Duration, String)>>,
     /// Mails that this run is done with. A message may come twice within one run.
     over: HashSet<EffectId>,
+    /// What people hold of classes, as far as this run had to know or has sent it.
+    holdings: HashMap<SessionId, Holdings>,
+}
+
+/// What people hold of one class.
+#[derive(Default)]
+struct Holdings {
+    /// Whether what was sent before this run is among it.
+    whole: bool,
+    of: HashMap<RecipientRef, Holding>,
 }
 
 /// A mail that this run has claimed.
@@ -58,6 +70,18 @@ struct InHand {
     claim: Claim,
     /// It was claimed twice before and never heard of: it is set aside.
     given_up: bool,
+    /// The version of the class that it shows.
+    shows: Option<u64>,
+}
+
+impl InHand {
+    fn fate(&self, state: MailState, note: Option<String>) -> Fate {
+        let sent = state == MailState::Sent;
+        let in_doubt =
+            state == MailState::Dropped && (self.claim.attempts > 1 || self.claim.lost > 0);
+        let shows = self.shows.filter(|_| sent);
+        Fate { shows, in_doubt, ..Fate::of(&self.mail, state, note) }
+    }
 }
 
 /// What is to be done about a message.
@@ -77,7 +101,14 @@ struct Around {
 
 impl<'a> Delivery<'a> {
     pub(super) fn new(tools: &'a Tools, mailer: &'a Mailer, pace: Pace) -> Self {
-        Self { tools, mailer, pace, halt: Mutex::default(), over: HashSet::new() }
+        Self {
+            tools,
+            mailer,
+            pace,
+            halt: Mutex::default(),
+            over: HashSet::new(),
+            holdings: HashMap::new(),
+        }
     }
 
     /// How many receives make a round.
@@ -148,21 +179,63 @@ impl<'a> Delivery<'a> {
         trouble.or(ended.trouble).map_or(Ok(()), Err)
     }
 
+    /// Sends them, people beside each other; to one person about one class one after the other, in the order of what
+    /// they tell, because each depends on what was sent before.
     async fn outcomes(
-        &self,
+        &mut self,
         in_hand: Vec<InHand>,
         around: &Around,
         latest: Instant,
     ) -> Vec<(InHand, Outcome)> {
+        let mut people: BTreeMap<(About, RecipientRef), Vec<InHand>> = BTreeMap::new();
+        for one in in_hand {
+            let person = (one.mail.about.clone(), one.mail.recipient());
+            people.entry(person).or_default().push(one);
+        }
         let now = self.tools.clock.now();
-        stream::iter(in_hand)
-            .map(|one| async move {
-                let outcome = self.outcome(&one, around, latest, now).await;
-                (one, outcome)
+        let this = &*self;
+        let all: Vec<_> = stream::iter(people)
+            .map(|((about, recipient), mut mails)| async move {
+                mails.sort_by_key(|one| (one.mail.version, one.mail.kind));
+                let mut holding = this.holding(&about, &recipient);
+                let mut told = Vec::with_capacity(mails.len());
+                for mut one in mails {
+                    let outcome = this.outcome(&mut one, around, &holding, latest, now).await;
+                    if let Some(state) = outcome.state() {
+                        holding.follow(&one.fate(state, None).happened());
+                    }
+                    told.push((one, outcome));
+                }
+                (about, recipient, holding, told)
             })
             .buffer_unordered(10 * LANES)
             .collect()
-            .await
+            .await;
+        let mut outcomes = Vec::new();
+        for (about, recipient, holding, told) in all {
+            if let About::Session(session) = about {
+                self.holdings.entry(session).or_default().of.insert(recipient, holding);
+            }
+            outcomes.extend(told);
+        }
+        outcomes
+    }
+
+    fn holding(&self, about: &About, recipient: &RecipientRef) -> Holding {
+        let class = about.session().and_then(|session| self.holdings.get(session));
+        class.and_then(|class| class.of.get(recipient)).cloned().unwrap_or_default()
+    }
+
+    /// Reads what people hold of the classes of which it matters, once in a run: nobody else sends meanwhile.
+    async fn look_up_holdings(&mut self, asked: &[(&Session, &Mail)]) -> Result<(), Error> {
+        for (session, mail) in asked {
+            let known = self.holdings.get(&session.id).is_some_and(|class| class.whole);
+            if !known && depends_on_holding(mail, session) {
+                let of = self.tools.store.holdings(&session.id).await?;
+                self.holdings.insert(session.id.clone(), Holdings { whole: true, of });
+            }
+        }
+        Ok(())
     }
 
     async fn claims(&self, messages: Vec<Received>) -> Vec<Result<Step, Error>> {
@@ -195,7 +268,7 @@ impl<'a> Delivery<'a> {
         let store = &self.tools.store;
         let until = plus(now, CLAIM);
         let in_hand = |message, mail, claim, given_up| {
-            Ok(Step::InHand(Box::new(InHand { message, mail, claim, given_up })))
+            Ok(Step::InHand(Box::new(InHand { message, mail, claim, given_up, shows: None })))
         };
         let found = match store.claim(&mail, now, until).await? {
             Taken::Yes(claim) => return in_hand(message, mail, claim, false),
@@ -225,7 +298,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// The classes as they stand, now that the mails are claimed.
-    async fn around(&self, in_hand: &[InHand]) -> Result<Around, Error> {
+    async fn around(&mut self, in_hand: &[InHand]) -> Result<Around, Error> {
         let ids: HashSet<_> = in_hand.iter().filter_map(|one| one.mail.about.session()).collect();
         let ids: Vec<_> = ids.into_iter().cloned().collect();
         if ids.is_empty() {
@@ -239,14 +312,16 @@ impl<'a> Delivery<'a> {
             Some((session, &one.mail))
         });
         let asked: Vec<_> = asked.collect();
+        self.look_up_holdings(&asked).await?;
         let (trainers, invited) = self.tools.store.around_mails(&asked).await?;
         Ok(Around { trainers, invited, sessions })
     }
 
     async fn outcome(
         &self,
-        one: &InHand,
+        one: &mut InHand,
         around: &Around,
+        holding: &Holding,
         latest: Instant,
         now: Timestamp,
     ) -> Outcome {
@@ -256,7 +331,7 @@ impl<'a> Delivery<'a> {
         let mail = &one.mail;
         let session = mail.about.session().and_then(|id| around.sessions.get(id));
         let invited = around.invited.contains(&mail.effect);
-        if let Err(void) = worth_sending(mail, session, invited, now) {
+        if let Err(void) = worth_sending(mail, session, invited, holding, now) {
             return Outcome::Dropped(void.as_str());
         }
         if self.is_halted() || !self.pace.turn(latest).await || self.is_halted() {
@@ -264,7 +339,10 @@ impl<'a> Delivery<'a> {
         }
         let letter = self.letter(mail, session, around);
         match self.mailer.service.send(&compose(&letter, &self.mailer.brand)).await {
-            Ok(id) => Outcome::Sent(id),
+            Ok(id) => {
+                one.shows = session.map(|session| session.version);
+                Outcome::Sent(id)
+            }
             Err(error) => self.failure(&error),
         }
     }

@@ -4,9 +4,14 @@
 //! mails are queued and how far the announcement is told. A run that dies before that queues these mails again, which
 //! are the same mails; one that another was quicker than stops.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Run, TELLING_TIME};
 use crate::app::error::Error;
-use crate::domain::change::{Announcement, AudienceRef, ChangeKind, ResendTo, SessionChange, What};
+use crate::domain::change::{
+    Announcement, AudienceRef, ChangeKind, Places, ResendTo, SessionChange, What,
+};
+use crate::domain::directory::Enrollment;
 use crate::domain::id::UserId;
 use crate::domain::mailing::recipients::{Recipients, told_of_change};
 use crate::domain::mailing::{About, EffectId, Mail, MailKind, Recipient, RecipientRef};
@@ -16,7 +21,9 @@ use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::store::announcements::Pending;
 use crate::store::error::CommitError;
-use crate::store::mailing::queued_fates;
+use crate::store::mailing::{begin_telling, queued_fates};
+use crate::store::outbox;
+use crate::store::schema::limit;
 
 /// How many people are told between two notes of how far it is: as many as a batch of DynamoDB's reads.
 const CHUNK: usize = 100;
@@ -62,7 +69,9 @@ impl Run<'_> {
             | What::Reminder { session, .. }
             | What::Resend { session, .. }
             | What::RecordingReady { session, .. }
+            | What::ClassPlaces { session, .. }
             | What::MeetingDeleted { session, .. } => session,
+            What::CoursePlaces(places) => return self.spread(pending, places).await,
         };
         let Some(held) = self.tools.store.session(id).await? else {
             return self.finish(pending, &About::Session(id.clone()), &[]).await;
@@ -72,8 +81,58 @@ impl Run<'_> {
             let about = About::Session(session.id.clone());
             return self.tell_trainer(pending, &about, trainer, Some(&session)).await;
         }
+        let about = About::Session(session.id.clone());
+        let cancelled = matches!(
+            &announcement.what,
+            What::Session(SessionChange { kind: ChangeKind::Cancelled, .. })
+        );
+        // Of a class that was cancelled before anybody was told of it, nobody needs to be told anything.
+        if cancelled && !self.tools.store.was_told_of(&about).await? {
+            return self.finish(pending, &about, &[]).await;
+        }
         let told = self.worked_out(announcement, &session).await?;
+        if !cancelled && !told.is_empty() {
+            self.tools.store.commit_one(begin_telling(&about)).await?;
+        }
         self.tell_all(pending, &session, told).await
+    }
+
+    /// Makes of what happened to a course what it is to each of its classes, and tells that. A class that was scheduled
+    /// later has an announcement of its own, which finds the course as it is by then.
+    async fn spread(&mut self, pending: &Pending, places: &Places) -> Result<(), Error> {
+        let at = pending.announcement.at;
+        let classes = self.tools.store.upcoming(&places.course, self.now()).await?;
+        let all = classes.into_iter().filter(|class| class.created_at <= at);
+        let all = all.map(|class| {
+            let (session, version) = (class.id, class.version);
+            Announcement {
+                at,
+                what: What::ClassPlaces { session, version, places: places.clone() },
+            }
+        });
+        let all: Vec<_> = all.collect();
+        let mut actions: Vec<_> = all.iter().map(outbox::announce).collect();
+        while actions.len() >= limit::TRANSACTION_ACTIONS {
+            let rest = actions.split_off(limit::TRANSACTION_ACTIONS);
+            self.tools.store.commit(std::mem::replace(&mut actions, rest)).await?;
+        }
+        actions.push(pending.finish());
+        match self.tools.store.commit(actions).await {
+            Ok(()) => {}
+            Err(CommitError::Refused(_)) => {
+                outrun(pending);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.told.insert(pending.place());
+        self.report.announced += 1;
+        for announcement in &all {
+            let (pk, sk) = outbox::address(announcement);
+            // What time is too short for lies in the table for the next run.
+            Box::pin(self.told_of(&pk, &sk)).await;
+        }
+        Ok(())
     }
 
     /// Everybody whom an announcement about a class concerns, as the class stands.
@@ -83,11 +142,7 @@ impl Run<'_> {
         session: &Session,
     ) -> Result<Vec<Told>, Error> {
         let current = AudienceRef::of(&session.audience);
-        let ahead = match session.status {
-            Status::Scheduled => self.now() < session.ends_at(),
-            Status::Live => true,
-            Status::Ended | Status::Cancelled => false,
-        };
+        let ahead = session.is_ahead(self.now());
         let told = match &announcement.what {
             What::Session(change) => {
                 let audience = change.audience.as_ref().unwrap_or(&current);
@@ -133,9 +188,46 @@ impl Run<'_> {
                 }
                 everybody.all_told(MailKind::Resent)
             }
-            What::MeetingDeleted { .. } | What::ReauthRequired { .. } => Vec::new(),
+            What::ClassPlaces { .. } if !ahead => Vec::new(),
+            What::ClassPlaces { places, .. } => self.newly_placed(session, places).await?,
+            What::MeetingDeleted { .. } | What::ReauthRequired { .. } | What::CoursePlaces(_) => {
+                Vec::new()
+            }
         };
         Ok(told.into_iter().map(Told::both).collect())
+    }
+
+    /// What a class is to those who came to its course or left it: as it is now, whatever came in between.
+    async fn newly_placed(
+        &self,
+        session: &Session,
+        places: &Places,
+    ) -> Result<Vec<(Recipient, MailKind)>, Error> {
+        if session.audience.course() != Some(&places.course) {
+            return Ok(Vec::new());
+        }
+        let store = &self.tools.store;
+        let users: Vec<_> = places.who.iter().map(|place| place.user.clone()).collect();
+        let there = store.enrollments_in(&places.course, &users).await?;
+        if places.granted {
+            let students = there.into_iter().filter(|student| student.access_granted);
+            let students = students.map(recipient_of).collect::<Recipients>();
+            return Ok(students.all_told(MailKind::Scheduled));
+        }
+        let access: BTreeSet<_> =
+            there.iter().filter(|student| student.access_granted).map(|one| &one.user).collect();
+        // Who was erased since has no place in the course and left no trace of one.
+        let mut known: BTreeSet<_> = there.iter().map(|student| &student.user).collect();
+        let left = store.who_left(&places.course, &users).await?;
+        known.extend(&left);
+        let gone = places.who.iter();
+        let gone = gone.filter(|one| known.contains(&one.user) && !access.contains(&one.user));
+        let gone = gone.map(|one| Recipient {
+            email: one.email.clone(),
+            name: Some(one.name.clone()),
+            users: vec![one.user.clone()],
+        });
+        Ok(gone.collect::<Recipients>().all_told(MailKind::Uninvited))
     }
 
     async fn recipients(
@@ -147,14 +239,7 @@ impl Run<'_> {
             AudienceRef::Nobody => Recipients::default(),
             AudienceRef::Course(id) => {
                 let students = self.tools.store.students(id).await?.into_iter();
-                students
-                    .filter(|student| student.access_granted)
-                    .map(|student| Recipient {
-                        email: student.email,
-                        name: Some(student.name),
-                        users: vec![student.user],
-                    })
-                    .collect()
+                students.filter(|student| student.access_granted).map(recipient_of).collect()
             }
             AudienceRef::List(list) => {
                 let invitees = self.tools.store.invitees(&session.id, *list).await?.into_iter();
@@ -217,28 +302,17 @@ impl Run<'_> {
         announcement: &Announcement,
         session: &Session,
         about: &About,
-        mut chunk: Vec<(RecipientRef, Told)>,
+        chunk: Vec<(RecipientRef, Told)>,
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
-        let unknown = chunk.iter().map(|(_, told)| &told.recipient);
-        let unknown = unknown.filter(|one| one.users.is_empty()).map(|one| one.email.clone());
-        let unknown: Vec<_> = unknown.collect();
-        if !unknown.is_empty() {
-            let mut known = store.users_by_email(&unknown).await?;
-            for (_, told) in &mut chunk {
-                if let Some(user) = known.remove(&told.recipient.email) {
-                    told.recipient.users.push(user.id);
-                    told.recipient.name.get_or_insert(user.name);
-                }
-            }
-        }
-        let users = chunk.iter().flat_map(|(_, told)| told.recipient.users.iter().cloned());
+        let chunk = self.reached(chunk.into_iter().map(|(_, told)| told).collect()).await?;
+        let users = chunk.iter().flat_map(|told| told.recipient.users.iter().cloned());
         let users: Vec<_> = users.collect();
         let preferences =
             if users.is_empty() { Default::default() } else { store.preferences(&users).await? };
         let wants = |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session;
         let (mut notices, mut mails) = (Vec::new(), Vec::new());
-        for (_, Told { recipient: Recipient { email, name, users }, mail, notice }) in chunk {
+        for Told { recipient: Recipient { email, name, users }, mail, notice } in chunk {
             if let Some(kind) = notice {
                 let about = notice::About::of(session);
                 let told = users.iter().filter(|user| wants(user).in_app);
@@ -259,6 +333,56 @@ impl Run<'_> {
         store.put_notices(&notices).await?;
         self.tools.outbox.send(&mails).await?;
         Ok(mails)
+    }
+
+    /// The same people as they are reached now: who stands in a list by their address alone is looked for among the
+    /// users, and a user has the address and the name of their own entry, whatever their place in a course says.
+    async fn reached(&self, chunk: Vec<Told>) -> Result<Vec<Told>, Error> {
+        let store = &self.tools.store;
+        let unknown = chunk.iter().map(|told| &told.recipient);
+        let unknown = unknown.filter(|one| one.users.is_empty()).map(|one| one.email.clone());
+        let unknown: Vec<_> = unknown.collect();
+        let mut known = match unknown.is_empty() {
+            true => BTreeMap::new(),
+            false => store.users_by_email(&unknown).await?,
+        };
+        let users = chunk.iter().flat_map(|told| told.recipient.users.iter().cloned());
+        let users: Vec<_> = users.collect();
+        let entries = if users.is_empty() { BTreeMap::new() } else { store.users(&users).await? };
+        // An address that two of them have by now is told once.
+        let mut reached: BTreeMap<Email, Told> = BTreeMap::new();
+        let mut add = |told: Told| match reached.get_mut(&told.recipient.email) {
+            Some(before) => before.recipient.users.extend(told.recipient.users),
+            None => drop(reached.insert(told.recipient.email.clone(), told)),
+        };
+        for Told { recipient: Recipient { email, mut name, users }, mail, notice } in chunk {
+            let mut here = Vec::new();
+            for user in users {
+                match entries.get(&user) {
+                    Some(entry) if entry.email != email => {
+                        let (email, name) = (entry.email.clone(), Some(entry.name.clone()));
+                        add(Told {
+                            recipient: Recipient { email, name, users: vec![user] },
+                            mail,
+                            notice,
+                        });
+                    }
+                    entry => {
+                        name = entry.map(|entry| entry.name.clone()).or(name);
+                        here.push(user);
+                    }
+                }
+            }
+            let by_address = unknown.contains(&email);
+            if let Some(known) = known.remove(&email) {
+                name = name.or(known.name);
+                here.push(known.user);
+            }
+            if by_address || !here.is_empty() {
+                add(Told { recipient: Recipient { email, name, users: here }, mail, notice });
+            }
+        }
+        Ok(reached.into_values().collect())
     }
 
     /// Tells a trainer what concerns them alone. Who is not in the directory has no address, and finds it in-app.
@@ -324,6 +448,10 @@ impl Run<'_> {
     }
 }
 
+fn recipient_of(student: Enrollment) -> Recipient {
+    Recipient { email: student.email, name: Some(student.name), users: vec![student.user] }
+}
+
 fn outrun(pending: &Pending) {
     tracing::info!(event = "outbox.outrun", key = pending.announcement.key());
 }
@@ -347,6 +475,15 @@ fn mail_of(
         What::Session(change) => (None, change.reason.clone()),
         _ => (None, None),
     };
+    let version = match &announcement.what {
+        What::Session(SessionChange { version, .. })
+        | What::Reminder { version, .. }
+        | What::Resend { version, .. }
+        | What::ClassPlaces { version, .. } => Some(*version),
+        _ => None,
+    };
+    let to_newcomer = matches!(announcement.what, What::ClassPlaces { .. });
     let effect = EffectId::of(&announcement.key(), kind, &to);
-    Mail { effect, kind, about: about.clone(), to, name, user, starts_at, reason, round: 0 }
+    let about = about.clone();
+    Mail { effect, kind, about, to, name, user, starts_at, reason, version, to_newcomer, round: 0 }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Mail, MailKind};
+use super::{Holding, Mail, MailKind};
 use crate::domain::session::{Session, Status};
 
 /// Why a mail was dropped. The words stand in the timeline.
@@ -18,6 +18,10 @@ pub enum Void {
     NotInvited,
     /// They are invited again, and must not be told otherwise.
     InvitedAgain,
+    /// What they were sent since shows all that it has to say.
+    Superseded,
+    /// They were never sent the invitation that it takes back.
+    NeverInvited,
 }
 
 impl Void {
@@ -29,16 +33,31 @@ impl Void {
             Self::Moved => "class_moved",
             Self::NotInvited => "not_invited",
             Self::InvitedAgain => "invited_again",
+            Self::Superseded => "superseded",
+            Self::NeverInvited => "never_invited",
         }
     }
 }
 
-/// `invited` is whether the class now invites the recipient. A cancellation always goes: whoever holds the entry must
-/// be told, whatever happened to the list since.
+/// Whether it depends on what its recipient holds of the class. For the common mail it does not: the first that is sent
+/// of a class that nobody changed since.
+pub fn depends_on_holding(mail: &Mail, session: &Session) -> bool {
+    match mail.kind {
+        MailKind::Updated | MailKind::Cancelled | MailKind::Uninvited => true,
+        MailKind::Scheduled => {
+            mail.to_newcomer || mail.version.is_some_and(|version| version < session.version)
+        }
+        _ => false,
+    }
+}
+
+/// `invited` is whether the class now invites the recipient, and `holding` what they hold of it. A cancellation goes
+/// whatever happened to the list since: whoever may hold the entry must be told.
 pub fn worth_sending(
     mail: &Mail,
     session: Option<&Session>,
     invited: bool,
+    holding: &Holding,
     now: Timestamp,
 ) -> Result<(), Void> {
     if mail.kind == MailKind::ReauthRequired {
@@ -48,10 +67,12 @@ pub fn worth_sending(
     let cancelled = session.status == Status::Cancelled;
     let over = session.status == Status::Ended || session.ends_at() <= now;
     match mail.kind {
-        MailKind::Cancelled | MailKind::ReauthRequired => Ok(()),
         // The cancellation, which goes to everybody who is on the list, says as much to whoever is not.
         MailKind::Uninvited if invited => Err(Void::InvitedAgain),
-        MailKind::Uninvited => Ok(()),
+        MailKind::Cancelled | MailKind::Uninvited if holding.was_never_sent_any() => {
+            Err(Void::NeverInvited)
+        }
+        MailKind::Cancelled | MailKind::Uninvited | MailKind::ReauthRequired => Ok(()),
         _ if cancelled => Err(Void::Cancelled),
         MailKind::MeetingDeleted if over => Err(Void::Over),
         MailKind::MeetingDeleted => Ok(()),
@@ -67,6 +88,11 @@ pub fn worth_sending(
         }
         _ if over => Err(Void::Over),
         _ if !invited => Err(Void::NotInvited),
+        MailKind::Scheduled | MailKind::Updated
+            if mail.version.is_some_and(|version| holding.shows(version)) =>
+        {
+            Err(Void::Superseded)
+        }
         MailKind::Scheduled
         | MailKind::Updated
         | MailKind::Resent
@@ -80,7 +106,7 @@ mod tests {
     use super::*;
     use crate::domain::audience::Audience;
     use crate::domain::id::{SessionId, UserId};
-    use crate::domain::mailing::{About, EffectId};
+    use crate::domain::mailing::{About, EffectId, Happened, MailState};
     use crate::domain::sealed::Sealed;
     use crate::domain::session::{Meeting, Provider, Source};
     use crate::domain::settings::MeetingSettings;
@@ -137,8 +163,11 @@ mod tests {
             user: None,
             starts_at,
             reason: None,
+            version: Some(2),
+            to_newcomer: false,
             round: 0,
         };
+        let holding = Holding::default();
         // What is asked about, when the class starts from now, its status, whether it invites them.
         let cases = [
             (Scheduled, 60, Status::Scheduled, true, Ok(())),
@@ -165,13 +194,48 @@ mod tests {
         ];
         for (kind, minutes, status, invited, expected) in cases {
             let session = session(at(minutes), status);
-            let asked = worth_sending(&mail(kind, Some(at(minutes))), Some(&session), invited, now);
+            let asked = worth_sending(
+                &mail(kind, Some(at(minutes))),
+                Some(&session),
+                invited,
+                &holding,
+                now,
+            );
             assert_eq!(asked, expected, "{kind:?} {minutes} {status:?} {invited}");
         }
         let moved = session(at(120), Status::Scheduled);
         let reminder = mail(ReminderHourBefore, Some(at(60)));
-        assert_eq!(worth_sending(&reminder, Some(&moved), true, now), Err(Void::Moved));
-        assert_eq!(worth_sending(&mail(Cancelled, None), None, true, now), Err(Void::Gone));
-        assert_eq!(worth_sending(&mail(ReauthRequired, None), None, false, now), Ok(()));
+        assert_eq!(worth_sending(&reminder, Some(&moved), true, &holding, now), Err(Void::Moved));
+        assert_eq!(
+            worth_sending(&mail(Cancelled, None), None, true, &holding, now),
+            Err(Void::Gone)
+        );
+        // What tells of version 2, after what its recipient was sent before.
+        let sent = |kind, shows| (kind, MailState::Sent, Some(shows));
+        let dropped = (Scheduled, MailState::Dropped, None);
+        let upcoming = session(at(60), Status::Scheduled);
+        let cancelled = session(at(60), Status::Cancelled);
+        for (kind, before, session, invited, expected) in [
+            (Updated, sent(Scheduled, 1), &upcoming, true, Ok(())),
+            (Updated, sent(Scheduled, 2), &upcoming, true, Err(Void::Superseded)),
+            (Updated, sent(Updated, 3), &upcoming, true, Err(Void::Superseded)),
+            (Scheduled, sent(Updated, 3), &upcoming, true, Err(Void::Superseded)),
+            (Scheduled, sent(Uninvited, 3), &upcoming, true, Ok(())),
+            (Resent, sent(Updated, 3), &upcoming, true, Ok(())),
+            (ReminderHourBefore, sent(Updated, 3), &upcoming, true, Ok(())),
+            (Cancelled, sent(Updated, 3), &cancelled, true, Ok(())),
+            (Cancelled, dropped, &cancelled, true, Err(Void::NeverInvited)),
+            (Uninvited, dropped, &upcoming, false, Err(Void::NeverInvited)),
+            (Updated, dropped, &upcoming, true, Ok(())),
+        ] {
+            let mut holding = Holding::default();
+            let (of, state, shows) = before;
+            let mail_before = Happened { mail: "x", kind: of, state, shows, in_doubt: false };
+            holding.follow(&mail_before);
+            let asked =
+                worth_sending(&mail(kind, Some(at(60))), Some(session), invited, &holding, now);
+            assert_eq!(asked, expected, "{kind:?} after {before:?}");
+        }
+        assert_eq!(worth_sending(&mail(ReauthRequired, None), None, false, &holding, now), Ok(()));
     }
 }

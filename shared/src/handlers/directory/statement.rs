@@ -8,7 +8,7 @@ use crate::domain::plan::Settings;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName, Title};
 
-/// Role and plan names, and language tags, are words: long enough for any, too short for an essay.
+/// Role and plan names are words, and so are language tags: long enough for any, too short for an essay.
 const WORD_LIMIT_CHARS: usize = 64;
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +60,24 @@ fn word(name: &str, text: String) -> Result<String, Refusal> {
     }
 }
 
+/// A language tag in the shape of BCP 47 (RFC 5646, section 2.1): a language of 2 to 8 letters, then subtags of up to 8
+/// letters and digits, as in `de`, `de-CH` or `zh-Hant-TW`. Whether its subtags are registered is nobody's concern here.
+fn locale(tag: String) -> Result<String, Refusal> {
+    let mut subtags = tag.split('-');
+    let language = subtags.next().unwrap_or_default();
+    let well_formed = tag.len() <= WORD_LIMIT_CHARS
+        && (2..=8).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
+        });
+    if well_formed {
+        Ok(tag)
+    } else {
+        Err(Refusal::field("locale", "must be a language tag, as in de or de-CH"))
+    }
+}
+
 fn course_id(id: &str) -> Result<CourseId, Refusal> {
     field("course_id", CourseId::parse(id))
 }
@@ -105,7 +123,7 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<Statement, Refusal> {
         name: field("name", PersonName::parse(&body.name))?,
         role: word("role", body.role)?,
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
-        locale: body.locale.map(|locale| word("locale", locale)).transpose()?,
+        locale: body.locale.map(locale).transpose()?,
     }))
 }
 

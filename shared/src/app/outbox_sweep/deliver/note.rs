@@ -9,7 +9,7 @@ use super::{CLAIMS_AT_ONCE, Delivery, InHand, Report};
 use crate::app::error::Error;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::claim::pause_after;
-use crate::domain::mailing::{About, Fate, MailState};
+use crate::domain::mailing::{About, MailState};
 use crate::store::mailing::{ClaimEnd, Noted, give_back};
 
 /// How often noting is tried: what is not noted is sent twice, so it is worth a wait.
@@ -38,6 +38,18 @@ struct Word {
 }
 
 impl Outcome {
+    /// What it says of whether its recipient has the mail; nothing where it was not tried.
+    pub(super) fn state(&self) -> Option<MailState> {
+        match self {
+            Self::Sent(_) => Some(MailState::Sent),
+            Self::Failed(_) => Some(MailState::Failed),
+            Self::Dropped(_) => Some(MailState::Dropped),
+            Self::Retry(_) | Self::Later(..) => Some(MailState::Retrying),
+            Self::GivenUp => Some(MailState::Dead),
+            Self::NotNow(_) => None,
+        }
+    }
+
     /// What is noted after so many tries; of what is not worth a word, when it comes again.
     fn word(self, attempts: u32) -> Result<Word, Duration> {
         let word = |state, note, claim, pause| Ok(Word { state, note, claim, pause });
@@ -124,7 +136,7 @@ impl Delivery<'_> {
         let mut by_class: BTreeMap<About, Vec<(InHand, Noted, Option<Duration>)>> = BTreeMap::new();
         for (one, Word { state, note, claim, pause }) in all {
             tell_log(&one, state, &note, report);
-            let fate = Fate::of(&one.mail, state, Some(note));
+            let fate = one.fate(state, Some(note));
             let noted = Noted { fate, before: one.claim.told, claim };
             by_class.entry(one.mail.about.clone()).or_default().push((one, noted, pause));
         }
