@@ -104,7 +104,7 @@ async fn enter(
     way: Way,
     now: Timestamp,
 ) -> Result<(Entrance, Timestamp), Error> {
-    let data = meeting::unseal(session, secrets.keyring()?)?;
+    let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = plus_minutes(session.ends_at(), admission.windows.after_end);
     let by_link = || {
         let link = Entrance::Link {

@@ -134,10 +134,6 @@ pub trait MeetingProvider {
         meeting: Option<MeetingId>,
         running: bool,
     ) -> Result<(), MeetingError>;
-    /// How to get into the meeting of a class.
-    fn join_data(&self, session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
-        unseal(session, keyring)
-    }
 }
 
 /// Whether an edit from `old` to `new` is of any interest to the provider.
@@ -196,7 +192,7 @@ pub fn with_entrance(
 }
 
 /// Decrypts what lets people into the meeting of a class: kept in the same way by every provider.
-pub fn unseal(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
+pub fn join_data(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
     let open = |sealed, field| keyring.open(sealed, &Binding { owner: session.id.as_str(), field });
     Ok(JoinData {
         meeting_number: session.meeting.id,

@@ -46,7 +46,7 @@ pub async fn cancel(
 ) -> Result<SessionWithInvitees, Error> {
     let owned = |session: &Session| session.owned_by(caller);
     let cancelled = carry_out(tools, &caller.id, id, &owned, reason, now).await?;
-    with_invitees(tools, cancelled).await
+    Ok(tools.store.with_invitees(cancelled).await?)
 }
 
 /// Cancels what lies ahead of a trainer who is erased: nobody could teach it any more, and nobody stop it. Answers how
@@ -193,12 +193,4 @@ async fn take_down(
             tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error)
         }
     }
-}
-
-async fn with_invitees(tools: &Tools, session: Session) -> Result<SessionWithInvitees, Error> {
-    let invitees = match session.audience.list() {
-        Some(list) => tools.store.invitees(&session.id, list).await?,
-        None => Vec::new(),
-    };
-    Ok(SessionWithInvitees { session, invitees })
 }

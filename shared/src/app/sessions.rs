@@ -44,13 +44,7 @@ pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View
     if !session.is_owned_by(caller) {
         return Ok(View::Invited(session));
     }
-    let invitees = async {
-        match session.audience.list() {
-            Some(list) => store.invitees(id, list).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    let (invitees, mails) = try_join!(invitees, store.mail_counts(id))?;
+    let (invitees, mails) = try_join!(store.invitees_of(&session), store.mail_counts(id))?;
     Ok(View::Owner { session, invitees, mails })
 }
 

@@ -125,7 +125,7 @@ pub fn owner(
     invitees: Option<&[Invitee]>,
     keyring: &Keyring,
 ) -> Result<OwnerView, Error> {
-    let join = meeting::unseal(session, keyring)?;
+    let join = meeting::join_data(session, keyring)?;
     let invitee = |invitee: &Invitee| InviteeView {
         email: invitee.email.as_str().to_owned(),
         name: invitee.name.as_ref().map(|name| name.as_str().to_owned()),

@@ -12,7 +12,7 @@ use super::tx::{Action, Guard, text};
 use super::{Range, Store};
 use crate::domain::audience::{Invitee, InviteeList};
 use crate::domain::id::SessionId;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::{Email, PersonName};
 use crate::domain::time::fixed;
 
@@ -78,6 +78,20 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()?;
         invitees.sort_by(|a, b| a.email.cmp(&b.email));
         Ok(invitees)
+    }
+
+    /// The addresses that a class invites by its list; none for other audiences.
+    pub async fn invitees_of(&self, session: &Session) -> Result<Vec<Invitee>, StoreError> {
+        match session.audience.list() {
+            Some(list) => self.invitees(&session.id, list).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A class with the addresses that it invites.
+    pub async fn with_invitees(&self, session: Session) -> Result<SessionWithInvitees, StoreError> {
+        let invitees = self.invitees_of(&session).await?;
+        Ok(SessionWithInvitees { session, invitees })
     }
 
     /// Every address that a class ever invited, in whichever list.

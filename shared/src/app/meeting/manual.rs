@@ -9,15 +9,22 @@ pub struct ManualLink {
     pub join_url: String,
 }
 
-impl MeetingProvider for ManualLink {
-    async fn create(&mut self, _plan: &Plan) -> Result<NewMeeting, MeetingError> {
-        Ok(NewMeeting {
+impl ManualLink {
+    /// The meeting that it leads to, which is there already.
+    pub fn meeting(&self) -> NewMeeting {
+        NewMeeting {
             account: None,
             id: None,
             join_url: Secret::new(&self.join_url),
             passcode: None,
             is_recorded: None,
-        })
+        }
+    }
+}
+
+impl MeetingProvider for ManualLink {
+    async fn create(&mut self, _plan: &Plan) -> Result<NewMeeting, MeetingError> {
+        Ok(self.meeting())
     }
 
     async fn update(

@@ -82,7 +82,7 @@ pub async fn made_before(
     let id = derived_id(request.trainer, request.key);
     match tools.store.session(&id).await? {
         Some(held) if held.created_from.as_deref() == Some(request.body_hash) => {
-            Ok(Some(with_invitees(tools, held.session).await?))
+            Ok(Some(tools.store.with_invitees(held.session).await?))
         }
         _ => Ok(None),
     }
@@ -131,15 +131,7 @@ async fn existing(
     if held.created_from.as_ref() != Some(&request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
     }
-    with_invitees(tools, held.session).await
-}
-
-async fn with_invitees(tools: &Tools, session: Session) -> Result<SessionWithInvitees, Error> {
-    let invitees = match session.audience.list() {
-        Some(list) => tools.store.invitees(&session.id, list).await?,
-        None => Vec::new(),
-    };
-    Ok(SessionWithInvitees { session, invitees })
+    Ok(tools.store.with_invitees(held.session).await?)
 }
 
 /// Waits for the request that has the class in hand. `None` when that one failed, or died.

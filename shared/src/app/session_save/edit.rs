@@ -10,7 +10,7 @@ use super::{
 };
 use crate::app::Tools;
 use crate::app::error::Error;
-use crate::app::meeting::{self, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings};
+use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, Plan, ZoomMeetings};
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
 use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
@@ -25,7 +25,6 @@ use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
-use crate::secret::Secret;
 use crate::store::error::CommitError;
 use crate::store::schema::{Key, limit};
 use crate::store::sessions::{Basis, Held};
@@ -94,12 +93,8 @@ async fn read(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Read, Err
     let settings = found.settings()?;
     settings.enabled_for(trainer)?;
     let user = found.user(trainer)?;
-    let invitees = match held.session.audience.list() {
-        Some(list) => tools.store.invitees(&held.session.id, list).await?,
-        None => Vec::new(),
-    };
     Ok(Read {
-        invitees,
+        invitees: tools.store.invitees_of(&held.session).await?,
         limits: settings.limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
         course: course.map(|course| found.course(course)).transpose()?.flatten(),
         connection: found.connection(trainer)?,
@@ -295,18 +290,12 @@ fn decide(
     let meeting = match &draft.place {
         Place::Zoom => old.meeting.clone(),
         Place::Manual { join_url } => {
-            let before = meeting::unseal(old, keyring)?;
+            let before = meeting::join_data(old, keyring)?;
             if before.join_url.expose() == join_url {
                 old.meeting.clone()
             } else {
-                let link = NewMeeting {
-                    account: None,
-                    id: None,
-                    join_url: Secret::new(join_url),
-                    passcode: None,
-                    is_recorded: None,
-                };
-                meeting::seal(&link, &old.id, keyring, &tools.random)
+                let link = ManualLink { join_url: join_url.clone() };
+                meeting::seal(&link.meeting(), &old.id, keyring, &tools.random)
             }
         }
     };
