@@ -3,7 +3,7 @@
 //! A mail shows the class as it stands when it is sent. So who was sent an invitation after an edit has seen what the
 //! edit made of the class, and needs no mail about it; and who was never sent one needs none about its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::{MailKind, MailState};
 
@@ -29,8 +29,8 @@ pub struct Holding {
     may_have: bool,
     /// Whether an invitation was dropped before it left.
     unsent: bool,
-    /// Invitations that are still to be sent, or were when it was last heard of them.
-    pending: BTreeSet<String>,
+    /// Mails with an entry that are still to be sent, or were when it was last heard of them.
+    pending: BTreeMap<String, MailKind>,
 }
 
 impl Holding {
@@ -47,7 +47,7 @@ impl Holding {
 
     fn invited(&mut self, what: &Happened<'_>) {
         if matches!(what.state, MailState::Queued | MailState::Retrying) {
-            self.pending.insert(what.mail.to_owned());
+            self.pending.insert(what.mail.to_owned(), what.kind);
             return;
         }
         self.pending.remove(what.mail);
@@ -65,6 +65,11 @@ impl Holding {
     /// Whether what was sent to them shows the class as of that version, or of a later one.
     pub fn shows(&self, version: u64) -> bool {
         self.entry.is_some_and(|entry| entry >= version)
+    }
+
+    /// Whether their first mail about the class is still to be sent. It will show the class as it stands then.
+    pub fn awaits_invitation(&self) -> bool {
+        self.entry.is_none() && self.pending.values().any(|kind| *kind == MailKind::Scheduled)
     }
 
     /// Whether it is certain that every invitation to them was dropped before it left. Of whom nothing is known it is
@@ -90,6 +95,32 @@ mod tests {
             holding.follow(&Happened { mail: &mail, kind: *kind, state: *state, shows, in_doubt });
         }
         ((0..100).rev().find(|version| holding.shows(*version)), holding.was_never_sent_any())
+    }
+
+    #[test]
+    fn an_invitation_is_awaited_until_one_was_sent() {
+        let cases: [(&[(MailKind, MailState)], bool); 5] = [
+            (&[], false),
+            (&[(Scheduled, Queued), (Updated, Queued)], true),
+            (&[(Scheduled, Retrying)], true),
+            (&[(Scheduled, Sent), (Updated, Queued)], false),
+            (&[(Scheduled, Dead), (Updated, Queued)], false),
+        ];
+        for (all, awaits) in cases {
+            let mut holding = Holding::default();
+            for (kind, state) in all {
+                let shows = (*state == Sent).then_some(1);
+                let mail = kind.as_str();
+                holding.follow(&Happened {
+                    mail,
+                    kind: *kind,
+                    state: *state,
+                    shows,
+                    in_doubt: false,
+                });
+            }
+            assert_eq!(holding.awaits_invitation(), awaits, "{all:?}");
+        }
     }
 
     #[test]

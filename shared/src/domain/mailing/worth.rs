@@ -18,7 +18,7 @@ pub enum Void {
     NotInvited,
     /// They are invited again, and must not be told otherwise.
     InvitedAgain,
-    /// What they were sent since shows all that it has to say.
+    /// What they were sent since, or their invitation that is still to come, shows all that it has to say.
     Superseded,
     /// They were never sent the invitation that it takes back.
     NeverInvited,
@@ -88,6 +88,8 @@ pub fn worth_sending(
         }
         _ if over => Err(Void::Over),
         _ if !invited => Err(Void::NotInvited),
+        // That of which they never heard cannot have changed for them; their invitation will show it.
+        MailKind::Updated if holding.awaits_invitation() => Err(Void::Superseded),
         MailKind::Scheduled | MailKind::Updated
             if mail.version.is_some_and(|version| holding.shows(version)) =>
         {
