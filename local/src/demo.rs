@@ -227,6 +227,7 @@ async fn tell(stack: &Stack) -> Result<u32, Fault> {
         theirs["items"][0]["id"] == private["id"],
         &theirs["items"][0]["title"],
     )?;
+    mails::guest_invited(&mut client, "guest@example.test").await?;
 
     client.chapter("Revoking access");
     let service = client.token("host-platform", "service", "service@example.test").await?;

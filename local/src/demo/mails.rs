@@ -85,6 +85,18 @@ pub(super) async fn updated(client: &mut Client, trainer: &str, path: &str) -> R
     )
 }
 
+/// After a class with a guest was scheduled.
+pub(super) async fn guest_invited(client: &mut Client, guest: &str) -> Result<(), Fault> {
+    sweep(client).await?;
+    let entries = entries(client, "scheduled", guest).await?;
+    let entry = entries.last().ok_or_else(|| Fault::missing(&json!("no entry")))?;
+    client.holds(
+        "and is sent a mail with an entry",
+        entry.method == "REQUEST",
+        &json!({"uid": entry.uid, "sequence": entry.sequence}),
+    )
+}
+
 /// After the class with a guest was cancelled.
 pub(super) async fn cancelled(client: &mut Client, guest: &str) -> Result<(), Fault> {
     sweep(client).await?;
