@@ -48,13 +48,14 @@ export function Timeline({ as, session }) {
     }
     return { items, more: cursor !== null, gone: since > session.starts_at };
   });
-  return html`<${Loaded} of=${list} lines=${5} height=${44}>${({ items, more, gone }) => (items.length ? html`<ol class="timeline">${items.map((entry, n) => {
+  return html`<${Loaded} of=${list} lines=${5} height=${44}>${({ items, more, gone }) => html`
+    ${items.length ? html`<ol class="timeline">${items.map((entry, n) => {
     const { icon, text, badge } = told(entry);
     return html`<li key=${`${entry.at}${entry.kind}${n}`}><span class="dot"><${Icon} name=${icon} size=${15} /></span>
       <div><p>${text} ${badge && html`<${Badge} tone=${badge[0]}>${badge[1]}<//>`}</p>
       <p class="fine"><time datetime=${entry.at}>${stamp(entry.at, session.timezone)}</time> · <code>${entry.kind}</code></p>
       ${Object.keys(entry.detail || {}).length > 0 && html`<details><summary class="fine">What was told</summary><pre>${JSON.stringify(entry.detail, null, 2)}</pre></details>`}</div></li>`;
   })}</ol>${more && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setPages(pages + 1)}>Older<//></p>`}`
-    : html`<${Empty} icon="clock" title="Nothing has happened yet">Clicks, Zoom’s events and every mail’s fate are told here.<//>`)}
-    ${gone && html`<p class="fine">Clicks and Zoom’s events are kept for 90 days. Attendance is kept for good.</p>`}<//>`;
+    : html`<${Empty} icon="clock" title="Nothing has happened yet">Clicks, Zoom’s events and every mail’s fate are told here.<//>`}
+    ${gone && html`<p class="fine">Clicks and Zoom’s events are kept for 90 days. Attendance is kept for good.</p>`}`}<//>`;
 }
