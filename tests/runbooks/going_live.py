@@ -5,7 +5,7 @@ from operations import a_shell_for_it
 
 PAGE = "docs/going-live.md"
 LEFT = {
-    "git checkout v0.1.0 && cargo lambda build --release --arm64 && sam deploy --config-env prod":
+    "git checkout v0.1.0 && cargo lambda build --release --arm64 && sam build && sam deploy --config-env prod":
         "deploys into an AWS account; sam build and sam validate are run by tests/real-tools.sh and .ci/run",
 }
 PROVEN = {}
@@ -27,6 +27,7 @@ def the_pilot(t):
 def the_kill_switch(t):
     stack = t.stack
     joined, cancelled = (stack.schedule(title, minutes=5) for title in ("To join", "To cancel"))
+    stack.sweep()
     t.paste(0)
     t.says(stack.schedule(), "403 feature_disabled")
     edit = {"title": "Another", "audience_type": "course", "course_id": "course-1", "starts_at": stack.in_minutes(600),

@@ -200,7 +200,8 @@ def when_a_class_goes_wrong(t):
 
         def fates():
             entries = [entry for entry in stack.timeline(told["id"]) if entry["kind"].startswith("mail.")]
-            return {entry["detail"]["recipient"]: entry["kind"] for entry in entries}
+            # The newest of each comes first, and is what became of it.
+            return {entry["detail"]["recipient"]: entry["kind"] for entry in reversed(entries)}
 
         # Where the schedule's own run is at it, this one leaves it to that.
         until("the mails are sent", lambda: stack.sweep() and set(fates().values()) == {"mail.sent"})
