@@ -164,14 +164,7 @@ async fn signs(
     let held = change(desk, event, |held| {
         let session = &held.session;
         let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
-        let course = occurrence::course(session.status, session.starts_at, &occurrences);
-        let next = Session {
-            status: course.status,
-            actual_started_at: course.started_at,
-            actual_ended_at: course.ended_at,
-            occurrences,
-            ..session.clone()
-        };
+        let next = session.clone().with_occurrences(occurrences);
         if next.status != session.status {
             tracing::info!(event = "session.status", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
         }

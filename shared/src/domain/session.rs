@@ -8,7 +8,7 @@ use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
-use super::occurrence::Occurrence;
+use super::occurrence::{self, Occurrence};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::settings::MeetingSettings;
@@ -150,6 +150,18 @@ impl Session {
     /// was heard of it before.
     pub fn lacks_its_meeting(&self) -> bool {
         self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
+    }
+
+    /// What the known runnings of its meeting make of it.
+    pub fn with_occurrences(self, occurrences: Vec<Occurrence>) -> Self {
+        let course = occurrence::course(self.status, self.starts_at, &occurrences);
+        Self {
+            status: course.status,
+            actual_started_at: course.started_at,
+            actual_ended_at: course.ended_at,
+            occurrences,
+            ..self
+        }
     }
 
     /// Whether it is on or still to come.

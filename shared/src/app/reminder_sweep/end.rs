@@ -47,14 +47,7 @@ async fn look(tools: &Tools, ending: &Ending, now: Timestamp) -> Result<(), Erro
         return Ok(tools.store.commit(vec![ending.withdraw(), later.set()]).await?);
     }
     let occurrences = occurrence::over(session.occurrences.clone(), heard.max(session.ends_at()));
-    let course = occurrence::course(session.status, session.starts_at, &occurrences);
-    let next = Session {
-        status: course.status,
-        actual_started_at: course.started_at,
-        actual_ended_at: course.ended_at,
-        occurrences,
-        ..session
-    };
+    let next = session.with_occurrences(occurrences);
     let follow = sessions::follow_meeting(&next, meeting_revision);
     tools.store.commit(vec![follow, ending.withdraw()]).await?;
     tracing::warn!(event = "session.end_inferred", session_id = %next.id);
