@@ -8,7 +8,7 @@ use lambda_http::{Adapter, Context, LambdaEvent, Request, Service, service_fn};
 use serde_json::Value;
 use shared::clock::Clock;
 use shared::config::{Env, names};
-use shared::handlers::edge::Answer;
+use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
     attendance, connect, directory, disconnect, join, notifications, outbox_sweep, poll,
@@ -155,7 +155,7 @@ impl<N: AsRef<str>> Making<'_, N> {
 async fn http<H, F>(event: Value, context: Context, handle: H) -> Result<Value, InvokeError>
 where
     H: Fn(Request) -> F,
-    F: Future<Output = Answer> + Send,
+    F: Future<Output = HttpResponse> + Send,
 {
     let request: LambdaRequest = serde_json::from_value(event)?;
     let service = service_fn(|request| {

@@ -149,7 +149,7 @@ fn app_name(env: &Env) -> Result<AppName, ConfigError> {
 mod tests {
     use super::*;
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback, dead_url};
+    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
 
     fn env(more: &[(&'static str, String)]) -> Env {
         let base = [
@@ -168,8 +168,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_client_goes_to_its_endpoint_and_says_which_function_calls() {
-        let own = Loopback::start(|_| Answer::ok("{}"));
-        let shared = Loopback::start(|_| Answer::ok("{}"));
+        let own = Loopback::start(|_| LoopbackResponse::ok("{}"));
+        let shared = Loopback::start(|_| LoopbackResponse::ok("{}"));
         let env = env(&[
             (names::AWS_ENDPOINT_URL, shared.url("/aws")),
             (names::AWS_ENDPOINT_URL_DYNAMODB, own.url("/")),
@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn what_may_pass_is_tried_three_times_and_what_will_not_once() {
         for (status, attempts) in [(500, 3), (400, 1)] {
-            let server = Loopback::start(move |_| Answer::status(status));
+            let server = Loopback::start(move |_| LoopbackResponse::status(status));
             let env = env(&[(names::AWS_ENDPOINT_URL, server.url("/"))]);
             aws(&env).unwrap().dynamodb().list_tables().send().await.unwrap_err();
             assert_eq!(server.requests().len(), attempts, "{status}");

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use self::strict::{Strict, Wrong};
+use self::strict::{Strict, StrictError};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::instant;
 
@@ -73,9 +73,9 @@ pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, R
         let wrong = error.into_inner();
         // What is missing is told by the place where it is missing, and its own name.
         let field = match (&wrong, path) {
-            (Wrong::Missing(name), Some(path)) => format!("{path}.{name}"),
-            (Wrong::Missing(name), None) => (*name).to_owned(),
-            (Wrong::Value(_), path) => path.unwrap_or_else(|| "body".to_owned()),
+            (StrictError::Missing(name), Some(path)) => format!("{path}.{name}"),
+            (StrictError::Missing(name), None) => (*name).to_owned(),
+            (StrictError::Value(_), path) => path.unwrap_or_else(|| "body".to_owned()),
         };
         Refusal::field(&field, wrong)
     })

@@ -105,12 +105,12 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::loopback::{Answer, Loopback};
+    use super::loopback::{LoopbackResponse, Loopback};
     use super::*;
 
     #[tokio::test]
     async fn it_names_itself_follows_no_redirect_and_reuses_its_connection() {
-        let server = Loopback::start(|_| Answer::status(302).header("location", "/elsewhere"));
+        let server = Loopback::start(|_| LoopbackResponse::status(302).header("location", "/elsewhere"));
         let client = http_client("live-classes/join").unwrap();
         for _ in 0..2 {
             let answer = client.get(server.url("/")).send().await.unwrap();
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_was_closed_while_idle_is_replaced() {
-        let server = Loopback::start(|_| Answer::ok("{}").then_close());
+        let server = Loopback::start(|_| LoopbackResponse::ok("{}").then_close());
         let client = http_client("live-classes/join").unwrap();
         for _ in 0..3 {
             let answer = client.post(server.url("/")).body("{}").send().await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub use outbox::{Body, Outbox, QueueError, Received};
+pub use outbox::{MessageBody, OutboxQueue, QueueError, ReceivedMail};
 
 use crate::aws::Aws;
 use crate::config::{ConfigError, Env, names};
@@ -20,13 +20,13 @@ const NUDGE_TIMEOUT: Duration = Duration::from_millis(800);
 /// The queue. Its client is made when something is first said, which most runs of most functions never do: making one
 /// takes half a million instructions, as much as a whole function that only says hello.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct SqsQueue {
     aws: Aws,
     client: Arc<OnceLock<aws_sdk_sqs::Client>>,
     url: String,
 }
 
-impl Queue {
+impl SqsQueue {
     pub fn new(aws: Aws, env: &Env) -> Result<Self, ConfigError> {
         Ok(Self { aws, client: Arc::default(), url: env.required(names::OUTBOX_QUEUE_URL)? })
     }
@@ -36,7 +36,7 @@ impl Queue {
     }
 
     /// Tells the queue of an announcement that is stored, by where it lies. Best effort.
-    pub async fn nudge(&self, (pk, sk): (String, String)) {
+    pub async fn send_wake_up(&self, (pk, sk): (String, String)) {
         let body = json!({"v": 1, "type": "announcement", "pk": pk, "sk": sk}).to_string();
         let send = self.client().send_message().queue_url(&self.url).message_body(body).send();
         match tokio::time::timeout(NUDGE_TIMEOUT, send).await {

@@ -107,7 +107,7 @@ mod tests {
     use crate::aws::Aws;
     use crate::config::{Env, names};
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback};
+    use crate::net::loopback::{LoopbackResponse, Loopback};
 
     /// A Secrets Manager that answers what stands in the box: a secret, or nothing for "you may not".
     struct World {
@@ -124,9 +124,9 @@ mod tests {
         let shared = Arc::clone(&value);
         let server = Loopback::start(move |_| match *shared.lock().unwrap() {
             Some(secret) => {
-                Answer::ok(serde_json::json!({ "Name": "s", "SecretString": secret }).to_string())
+                LoopbackResponse::ok(serde_json::json!({ "Name": "s", "SecretString": secret }).to_string())
             }
-            None => Answer::status(400).header("x-amzn-errortype", "AccessDeniedException"),
+            None => LoopbackResponse::status(400).header("x-amzn-errortype", "AccessDeniedException"),
         });
         let env = Env::from_pairs([
             (names::AWS_REGION, "eu-west-1".to_owned()),

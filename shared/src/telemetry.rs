@@ -78,7 +78,7 @@ where
 {
     let filter = filter(asked).unwrap_or_else(|| quiet(DEFAULT_LEVEL));
     let filter = filter.with_target(metrics::TARGET, LevelFilter::OFF);
-    let metrics = metrics::Embedded { deployment: deployment.to_owned(), writer: writer.clone() };
+    let metrics = metrics::EmbeddedMetrics { deployment: deployment.to_owned(), writer: writer.clone() };
     // What is counted does not depend on how much is told.
     let counted = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
     tracing_subscriber::registry()

@@ -7,7 +7,7 @@ use local::calls::Service::{Dynamodb, Secretsmanager, Zoom};
 use local::faults::{Fault, Kind};
 use serde_json::{Value, json};
 use shared::handlers::ROUTES;
-use shared::handlers::edge::{self, Failure, Reply};
+use shared::handlers::edge::{self, RequestError, ResponseBody};
 
 use crate::direct::{Direct, REQUEST_ID, environment, event};
 use crate::log::Log;
@@ -284,7 +284,7 @@ async fn a_panic_is_answered_as_an_error_and_its_words_stay_in_the_log() {
             }
             std::panic::panic_any("the innards of-the-works");
             #[expect(unreachable_code, reason = "it says what the closure would answer")]
-            Ok::<Reply, Failure>(Reply::no_content())
+            Ok::<ResponseBody, RequestError>(ResponseBody::no_content())
         })
         .await
         .0;

@@ -10,7 +10,7 @@ use shared::domain::id::SessionId;
 use shared::domain::text::Email;
 use shared::domain::time::Zone;
 use shared::mail::{
-    Brand, Class, Composed, Kind, Letter, MailError, MailService, Retry, Service, Ses, ZeptoMail,
+    Brand, SessionDetails, ComposedMail, Kind, MailContext, MailError, MailService, RetryAdvice, Service, Ses, ZeptoMail,
     compose,
 };
 use shared::secret::Secret;
@@ -43,12 +43,12 @@ async fn service(world: &World, name: &str) -> Service {
     }
 }
 
-async fn mail(world: &World, kind: Kind) -> Composed {
+async fn mail(world: &World, kind: Kind) -> ComposedMail {
     let (env, _) = config(world).await;
     let brand = Brand::read(&env).expect("a brand");
     let (id, berlin) =
         (SessionId::from_bytes([7; 16]), Zone::parse("Europe/Berlin").expect("a zone"));
-    let class = Class {
+    let class = SessionDetails {
         id: &id,
         title: "Algebra I: ≤ & <b>",
         description: "Bring a pencil.",
@@ -60,7 +60,7 @@ async fn mail(world: &World, kind: Kind) -> Composed {
         course_title: Some("Mathematics"),
         trainer_name: Some("Tara"),
     };
-    let letter = Letter {
+    let letter = MailContext {
         kind,
         to: &Email::parse("student1@example.test").expect("an address"),
         to_name: Some("Študent 1"),
@@ -157,7 +157,7 @@ async fn failures_are_told_apart_and_nothing_is_tried_twice() {
         world.post("", "/local/faults", fault).await.expect(200);
         let error = service(&world, name).await.send(&mail).await.expect_err(kind);
         assert_eq!(error, expected, "{name} {kind}");
-        let costs = matches!(error.retry(), Retry::Attempt);
+        let costs = matches!(error.retry(), RetryAdvice::Attempt);
         assert_eq!(costs, matches!(error, MailError::Busy { .. }));
         sent += arrives;
         let listed = world.get("", "/local/mail").await.expect(200);

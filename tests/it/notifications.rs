@@ -3,9 +3,9 @@
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::domain::change::{Announcement, What};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind};
 use shared::domain::id::{SessionId, UserId};
-use shared::domain::notice::{About, Notice, NoticeKind};
+use shared::domain::in_app::{NotificationSubject, InAppNotification, NotificationKind};
 use shared::domain::text::Title;
 
 use crate::direct::store;
@@ -24,20 +24,20 @@ fn user(id: &str) -> UserId {
 }
 
 /// The `n`th notice to somebody: about a class, and made `minutes` from now.
-fn notice(world: &World, to: &str, n: u64, minutes: i64) -> Notice {
-    let announcement = Announcement {
+fn notice(world: &World, to: &str, n: u64, minutes: i64) -> InAppNotification {
+    let announcement = DomainEvent {
         at: world.now() + SignedDuration::from_mins(minutes),
-        what: What::ReauthRequired { trainer: user("trainer-1"), version: n },
+        kind: DomainEventKind::ReauthRequired { trainer: user("trainer-1"), version: n },
     };
-    let about = About {
+    let about = NotificationSubject {
         session: session(),
         title: Title::parse(&format!("Class {n}")).expect("a title"),
         starts_at: "2026-11-22T11:00:00Z".parse().expect("a time"),
     };
-    Notice::of(&announcement, NoticeKind::Updated, user(to), Some(about))
+    InAppNotification::of(&announcement, NotificationKind::Updated, user(to), Some(about))
 }
 
-async fn tell(world: &World, notices: &[Notice]) {
+async fn tell(world: &World, notices: &[InAppNotification]) {
     store(world).put_notices(notices).await.expect("written");
 }
 

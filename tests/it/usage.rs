@@ -3,9 +3,9 @@
 use jiff::SignedDuration;
 use local::calls::Service;
 use serde_json::json;
-use shared::domain::change::{Announcement, What};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind};
 use shared::domain::id::{SessionId, UserId};
-use shared::domain::notice::{About, Notice, NoticeKind};
+use shared::domain::in_app::{NotificationSubject, InAppNotification, NotificationKind};
 use shared::domain::text::Title;
 
 use crate::direct::store;
@@ -70,16 +70,16 @@ pub(crate) fn hold(costs: &[Cost], budgets: &[Budget]) {
 /// So many notices to `student-1`, the newest now.
 async fn tell(world: &World, count: u64) {
     let notice = |n: u64| {
-        let announcement = Announcement {
+        let announcement = DomainEvent {
             at: world.now() - SignedDuration::from_mins(i64::try_from(n).expect("a few")),
-            what: What::ReauthRequired { trainer: id("trainer-1"), version: n },
+            kind: DomainEventKind::ReauthRequired { trainer: id("trainer-1"), version: n },
         };
-        let about = About {
+        let about = NotificationSubject {
             session: SessionId::from_bytes([1; 16]),
             title: Title::parse("Algebra I").expect("a title"),
             starts_at: world.now(),
         };
-        Notice::of(&announcement, NoticeKind::Updated, id("student-1"), Some(about))
+        InAppNotification::of(&announcement, NotificationKind::Updated, id("student-1"), Some(about))
     };
     let notices: Vec<_> = (0..count).map(notice).collect();
     store(world).put_notices(&notices).await.expect("written");

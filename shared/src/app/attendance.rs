@@ -8,8 +8,8 @@ use futures::future;
 use jiff::Timestamp;
 
 use super::error::Error;
-use crate::domain::attendance::ruling::{self, Ruling, Rulings, Wish};
-use crate::domain::attendance::{AttendeeId, Inputs, People, Report, Row, Threshold};
+use crate::domain::attendance::overrides::{self, AttendanceOverride, AttendanceOverrides, OverrideRequest};
+use crate::domain::attendance::{AttendeeId, ReportInputs, People, AttendanceReport, ReportRow, Threshold};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
@@ -18,10 +18,10 @@ use crate::domain::time::{plus, whole_milli};
 use crate::domain::zoom_event::ZoomEvent;
 use crate::random::Random;
 use crate::store::Store;
-use crate::store::archive::{self, Due};
-use crate::store::attendance::{self as items, Entry, Kept, Place};
+use crate::store::archive::{self, DueArchive};
+use crate::store::attendance::{self as items, AuditEntry, StoredOverride, AuditCursor};
 use crate::store::error::CommitError;
-use crate::store::tx::Subject;
+use crate::store::tx::ConditionSubject;
 
 /// Tries against others who decide of the same row at the same time, which people do not do for long.
 const ROUNDS: u32 = 4;
@@ -30,7 +30,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// What the report is asked of and by whose measure.
 #[derive(Clone, Copy, Debug)]
-pub struct Desk<'a> {
+pub struct AttendanceContext<'a> {
     pub store: &'a Store,
     pub random: &'a Random,
     pub threshold: Threshold,
@@ -39,9 +39,9 @@ pub struct Desk<'a> {
 
 /// What somebody decides of a row, and why.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct OverrideCall {
     pub attendee: AttendeeId,
-    pub wish: Wish,
+    pub wish: OverrideRequest,
     pub reason: String,
 }
 
@@ -50,16 +50,16 @@ struct Known {
     session: Session,
     events: Vec<ZoomEvent>,
     people: People,
-    kept: Vec<Kept>,
+    kept: Vec<StoredOverride>,
 }
 
 impl Known {
-    fn rulings(&self) -> Rulings {
+    fn rulings(&self) -> AttendanceOverrides {
         self.kept.iter().map(|kept| (kept.attendee.clone(), kept.ruling.clone())).collect()
     }
 
-    fn report(&self, rulings: &Rulings, desk: &Desk<'_>) -> Report {
-        Report::of(&Inputs {
+    fn report(&self, rulings: &AttendanceOverrides, desk: &AttendanceContext<'_>) -> AttendanceReport {
+        AttendanceReport::of(&ReportInputs {
             session: &self.session,
             events: &self.events,
             people: &self.people,
@@ -71,7 +71,7 @@ impl Known {
 }
 
 /// The report of a class, for its owner and for administrators.
-pub async fn report(desk: &Desk<'_>, caller: &Caller, id: &SessionId) -> Result<Report, Error> {
+pub async fn report(desk: &AttendanceContext<'_>, caller: &Caller, id: &SessionId) -> Result<AttendanceReport, Error> {
     let session = readable(desk.store, caller, id).await?;
     let known = known(desk, session).await?;
     Ok(known.report(&known.rulings(), desk))
@@ -80,17 +80,17 @@ pub async fn report(desk: &Desk<'_>, caller: &Caller, id: &SessionId) -> Result<
 /// Decides something of a row; answers the row that shows it. The same decision again, by the same person for the same
 /// reason, is a repeated request and changes nothing.
 pub async fn decide(
-    desk: &Desk<'_>,
+    desk: &AttendanceContext<'_>,
     caller: &Caller,
     id: &SessionId,
-    request: &Request,
-) -> Result<Row, Error> {
+    request: &OverrideCall,
+) -> Result<ReportRow, Error> {
     for _ in 0..ROUNDS {
         let session = readable(desk.store, caller, id).await?;
         let known = known(desk, session).await?;
         let before = known.rulings();
         let report_before = known.report(&before, desk);
-        let decision = ruling::decide(&report_before, &before, &request.attendee, &request.wish)?;
+        let decision = overrides::decide(&report_before, &before, &request.attendee, &request.wish)?;
         let mut after = before.clone();
         after.extend(decision.changed.clone());
         let report_after = known.report(&after, desk);
@@ -101,8 +101,8 @@ pub async fn decide(
                 read.ruling == *ruling && read.by == caller.id && read.reason == request.reason
             });
             // To give back to the rule what the rule decides changes nothing.
-            let is_idle = *ruling == Ruling::default()
-                && read.is_none_or(|read| read.ruling == Ruling::default());
+            let is_idle = *ruling == AttendanceOverride::default()
+                && read.is_none_or(|read| read.ruling == AttendanceOverride::default());
             if is_repeated || is_idle {
                 continue;
             }
@@ -112,7 +112,7 @@ pub async fn decide(
             let after_last = read.and_then(|read| read.at).map(|last| plus(last, MOMENT));
             let at = after_last.map_or(now, |after_last| now.max(after_last));
             let about = ruling.assigned_to.as_ref().unwrap_or(attendee);
-            let kept = Kept {
+            let kept = StoredOverride {
                 attendee: attendee.clone(),
                 ruling: ruling.clone(),
                 whose: known.people.known_by(about),
@@ -121,16 +121,16 @@ pub async fn decide(
                 reason: request.reason.clone(),
                 revision: read.map_or(0, |read| read.revision) + 1,
             };
-            let entry = Entry {
+            let entry = AuditEntry {
                 at,
                 by: caller.id.clone(),
                 attendee: attendee.clone(),
-                old: ruling::state(&report_before, &before, attendee),
-                new: ruling::state(&report_after, &after, attendee),
+                old: overrides::state(&report_before, &before, attendee),
+                new: overrides::state(&report_after, &after, attendee),
                 reason: request.reason.clone(),
             };
             let nonce = data_encoding::BASE32_NOPAD.encode(&desk.random.bytes::<5>());
-            actions.push(items::put_ruling(id, &kept, read.map(|read| read.revision)));
+            actions.push(items::put_override(id, &kept, read.map(|read| read.revision)));
             actions.push(items::put_entry(id, &entry, &nonce));
         }
         let row = report_after.row(&decision.shown).cloned().ok_or(Refusal::NotFound)?;
@@ -142,7 +142,7 @@ pub async fn decide(
                 tracing::info!(event = "attendance.decided", session_id = %id, attendee_id = %request.attendee);
                 return Ok(row);
             }
-            Err(CommitError::Refused(subjects)) if subjects.contains(&Subject::Ruling) => {}
+            Err(CommitError::Refused(subjects)) if subjects.contains(&ConditionSubject::Ruling) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -154,9 +154,9 @@ pub async fn trail(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
-    after: Option<&Place>,
+    after: Option<&AuditCursor>,
     limit: usize,
-) -> Result<(Vec<Entry>, Option<Place>), Error> {
+) -> Result<(Vec<AuditEntry>, Option<AuditCursor>), Error> {
     readable(store, caller, id).await?;
     Ok(store.attendance_trail(id, after, limit).await?)
 }
@@ -170,7 +170,7 @@ async fn readable(store: &Store, caller: &Caller, id: &SessionId) -> Result<Sess
     Ok(session)
 }
 
-async fn known(desk: &Desk<'_>, session: Session) -> Result<Known, Error> {
+async fn known(desk: &AttendanceContext<'_>, session: Session) -> Result<Known, Error> {
     let gathering = record::gather(desk.store, &session, desk.now);
     let (gathered, kept) = future::try_join(gathering, desk.store.rulings(&session.id)).await?;
     if gathered.archive.is_some_and(|archive| !archive.is_of(&session)) {
@@ -183,7 +183,7 @@ async fn known(desk: &Desk<'_>, session: Session) -> Result<Known, Error> {
 
 /// Of a class that is long over and was held before attendance was kept. The report does not fail for it.
 async fn ask_to_keep(store: &Store, session: &Session) {
-    if let Err(error) = store.commit_one(archive::set_due(&Due::of(session))).await {
+    if let Err(error) = store.commit_one(archive::set_due(&DueArchive::of(session))).await {
         tracing::warn!(event = "attendance.not_asked_to_keep", session_id = %session.id, %error);
     }
 }

@@ -4,12 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, app, binding};
 use crate::crypt::{hmac_sha256, same, sha256_hex};
-use crate::domain::change::{Announcement, What};
-use crate::domain::connection::{Connection, Health};
+use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
@@ -85,7 +85,7 @@ fn refused_state() -> Refusal {
 
 /// Begins connecting: mints a state for `trainer` and `redirect_uri`, which must be one of `allowed`, letter by letter.
 pub async fn authorize(
-    tools: &Tools,
+    tools: &Services,
     trainer: &UserId,
     redirect_uri: &str,
     allowed: &[String],
@@ -134,12 +134,12 @@ pub async fn authorize(
 
 /// Finishes connecting: takes the attempt, exchanges the code, and stores the grant in place of any earlier one.
 pub async fn finish(
-    tools: &Tools,
+    tools: &Services,
     trainer: &UserId,
     code: &str,
     state: &str,
     now: Timestamp,
-) -> Result<Connection, Error> {
+) -> Result<ZoomConnection, Error> {
     let secrets = tools.secrets.get(now).await?;
     let state = State::verify(state, &secrets)?;
     if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
@@ -183,9 +183,9 @@ pub async fn finish(
     let seal = |token: &Secret, field| {
         keyring.seal(token.expose(), &binding(trainer, field), &tools.random)
     };
-    let mut connection = Connection {
+    let mut connection = ZoomConnection {
         trainer: trainer.clone(),
-        health: Health::Connected,
+        health: ConnectionHealth::Connected,
         scopes: grant.scopes.clone(),
         access_token: seal(&grant.access_token, ACCESS_FIELD),
         refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
@@ -216,10 +216,10 @@ const STORE_ATTEMPTS: u32 = 5;
 
 /// Stores a grant in the place of the attempt, under `nonce`, that led to it, and answers the grant that was there before.
 async fn store(
-    tools: &Tools,
-    connection: &mut Connection,
+    tools: &Services,
+    connection: &mut ZoomConnection,
     nonce: &str,
-) -> Result<Option<Connection>, Error> {
+) -> Result<Option<ZoomConnection>, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
         let before = tools.store.connection(&connection.trainer).await?;
@@ -248,10 +248,10 @@ async fn store(
         {
             actions.push(connections::superseded(&theirs));
             // Whose grant was dead before has been told.
-            if theirs.health == Health::Connected {
-                let announcement = Announcement {
+            if theirs.health == ConnectionHealth::Connected {
+                let announcement = DomainEvent {
                     at: connection.connected_at,
-                    what: What::ReauthRequired { trainer: other, version: theirs.version },
+                    kind: DomainEventKind::ReauthRequired { trainer: other, version: theirs.version },
                 };
                 actions.push(outbox::announce(&announcement));
                 notice = Some(announcement);
@@ -260,7 +260,7 @@ async fn store(
         match tools.store.commit(actions).await {
             Ok(()) => {
                 if let Some(notice) = notice {
-                    tools.nudge(&notice).await;
+                    tools.send_wake_up(&notice).await;
                 }
                 return Ok(before);
             }
@@ -273,13 +273,13 @@ async fn store(
 
 /// Takes a replaced grant back at Zoom. Of the same Zoom user, Zoom has ended it by itself.
 async fn end_replaced(
-    tools: &Tools,
+    tools: &Services,
     secrets: &SecretSet,
-    replaced: Option<&Connection>,
-    by: &Connection,
+    replaced: Option<&ZoomConnection>,
+    by: &ZoomConnection,
 ) {
     let Some(replaced) = replaced.filter(|replaced| {
-        replaced.zoom_user.id != by.zoom_user.id && replaced.health == Health::Connected
+        replaced.zoom_user.id != by.zoom_user.id && replaced.health == ConnectionHealth::Connected
     }) else {
         return;
     };
@@ -297,6 +297,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The trainer's connection, if there is one.
-pub async fn show(tools: &Tools, trainer: &UserId) -> Result<Option<Connection>, Error> {
+pub async fn show(tools: &Services, trainer: &UserId) -> Result<Option<ZoomConnection>, Error> {
     Ok(tools.store.connection(trainer).await?)
 }

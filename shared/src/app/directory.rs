@@ -1,16 +1,16 @@
 //! Taking in what the host platform says of its courses, people and settings.
 
 mod erase;
-mod places;
+mod enrollment_changes;
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use self::places::Upcoming;
-use super::Tools;
+use self::enrollment_changes::UpcomingSessions;
+use super::Services;
 use super::error::Error;
-use crate::domain::directory::{Statement, User};
+use crate::domain::directory::{DirectoryCommand, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
 use crate::store::directory as items;
@@ -23,20 +23,20 @@ const AT_ONCE: usize = 16;
 const BATCH: usize = 400;
 
 /// Carries out one statement. Saying the same twice is saying it once.
-pub async fn tell(tools: &Tools, statement: Statement) -> Result<(), Error> {
+pub async fn tell(tools: &Services, statement: DirectoryCommand) -> Result<(), Error> {
     match statement {
-        Statement::NoCourse(id) => remove_course(tools, &id).await,
-        Statement::NoUser(id) => erase::erase(tools, &id).await,
-        plain => put(tools, vec![plain], &mut Upcoming::default()).await,
+        DirectoryCommand::NoCourse(id) => remove_course(tools, &id).await,
+        DirectoryCommand::NoUser(id) => erase::erase(tools, &id).await,
+        plain => put(tools, vec![plain], &mut UpcomingSessions::default()).await,
     }
 }
 
 /// Carries out many statements, in their order where they are of the same thing.
-pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), Error> {
-    let mut plain: Vec<Statement> = Vec::new();
-    let mut upcoming = Upcoming::default();
+pub async fn tell_all(tools: &Services, statements: Vec<DirectoryCommand>) -> Result<(), Error> {
+    let mut plain: Vec<DirectoryCommand> = Vec::new();
+    let mut upcoming = UpcomingSessions::default();
     for statement in statements {
-        let heavy = matches!(statement, Statement::NoCourse(_) | Statement::NoUser(_));
+        let heavy = matches!(statement, DirectoryCommand::NoCourse(_) | DirectoryCommand::NoUser(_));
         if heavy || plain.len() == BATCH || plain.iter().any(|other| same_thing(other, &statement))
         {
             flush(tools, &mut plain, &mut upcoming).await?;
@@ -47,20 +47,20 @@ pub async fn tell_all(tools: &Tools, statements: Vec<Statement>) -> Result<(), E
 }
 
 async fn flush(
-    tools: &Tools,
-    plain: &mut Vec<Statement>,
-    upcoming: &mut Upcoming,
+    tools: &Services,
+    plain: &mut Vec<DirectoryCommand>,
+    upcoming: &mut UpcomingSessions,
 ) -> Result<(), Error> {
     put(tools, std::mem::take(plain), upcoming).await
 }
 
 /// Carries out plain statements, of a thing one each.
-async fn put(tools: &Tools, plain: Vec<Statement>, upcoming: &mut Upcoming) -> Result<(), Error> {
-    let plain = places::change(tools, plain, upcoming).await?;
+async fn put(tools: &Services, plain: Vec<DirectoryCommand>, upcoming: &mut UpcomingSessions) -> Result<(), Error> {
+    let plain = enrollment_changes::change(tools, plain, upcoming).await?;
     let users: Vec<_> = plain
         .iter()
         .filter_map(|statement| match statement {
-            Statement::User(user) => Some(user),
+            DirectoryCommand::User(user) => Some(user),
             _ => None,
         })
         .collect();
@@ -81,7 +81,7 @@ async fn put(tools: &Tools, plain: Vec<Statement>, upcoming: &mut Upcoming) -> R
 
 /// Takes back the pointers from addresses that users no longer have, before their entries say so: a run that was cut
 /// off between still finds the old address in the next.
-async fn leave_addresses(tools: &Tools, users: &[&User]) -> Result<(), Error> {
+async fn leave_addresses(tools: &Services, users: &[&User]) -> Result<(), Error> {
     let ids: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
     if ids.is_empty() {
         return Ok(());
@@ -95,7 +95,7 @@ async fn leave_addresses(tools: &Tools, users: &[&User]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn forget_email(tools: &Tools, email: &Email, user: &UserId) -> Result<(), Error> {
+async fn forget_email(tools: &Services, email: &Email, user: &UserId) -> Result<(), Error> {
     match tools.store.commit_one(items::forget_email(email, user)).await {
         Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
         Err(error) => Err(error.into()),
@@ -103,9 +103,9 @@ async fn forget_email(tools: &Tools, email: &Email, user: &UserId) -> Result<(),
 }
 
 /// Whether two statements are of the same item, so that the later must come after the earlier.
-fn same_thing(a: &Statement, b: &Statement) -> bool {
-    use crate::domain::directory::Statement as S;
-    fn enrollment(s: &Statement) -> Option<(&CourseId, &UserId)> {
+fn same_thing(a: &DirectoryCommand, b: &DirectoryCommand) -> bool {
+    use crate::domain::directory::DirectoryCommand as S;
+    fn enrollment(s: &DirectoryCommand) -> Option<(&CourseId, &UserId)> {
         match s {
             S::Enrollment(e) => Some((&e.course, &e.user)),
             S::NoEnrollment { course, user } => Some((course, user)),
@@ -120,27 +120,27 @@ fn same_thing(a: &Statement, b: &Statement) -> bool {
     }
 }
 
-fn actions(statement: &Statement) -> Vec<Action> {
+fn actions(statement: &DirectoryCommand) -> Vec<Action> {
     vec![match statement {
-        Statement::Course(course) => items::put_course(course),
-        Statement::NoCourse(id) => items::delete_course(id),
-        Statement::Enrollment(enrollment) => items::put_enrollment(enrollment),
-        Statement::NoEnrollment { course, user } => {
+        DirectoryCommand::Course(course) => items::put_course(course),
+        DirectoryCommand::NoCourse(id) => items::delete_course(id),
+        DirectoryCommand::Enrollment(enrollment) => items::put_enrollment(enrollment),
+        DirectoryCommand::NoEnrollment { course, user } => {
             return vec![items::delete_enrollment(course, user), items::put_left(course, user)];
         }
-        Statement::User(user) => items::put_user(user),
-        Statement::NoUser(id) => items::delete_user(id),
-        Statement::Settings(settings) => items::put_settings(settings),
+        DirectoryCommand::User(user) => items::put_user(user),
+        DirectoryCommand::NoUser(id) => items::delete_user(id),
+        DirectoryCommand::Settings(settings) => items::put_settings(settings),
     }]
 }
 
 /// Removes a course and every place in it; its classes stay with their trainer, and nobody is invited by it any more.
-async fn remove_course(tools: &Tools, id: &CourseId) -> Result<(), Error> {
+async fn remove_course(tools: &Services, id: &CourseId) -> Result<(), Error> {
     let students = tools.store.students(id).await?;
     let gone = students
         .iter()
-        .map(|student| Statement::NoEnrollment { course: id.clone(), user: student.user.clone() });
-    put(tools, gone.collect(), &mut Upcoming::default()).await?;
+        .map(|student| DirectoryCommand::NoEnrollment { course: id.clone(), user: student.user.clone() });
+    put(tools, gone.collect(), &mut UpcomingSessions::default()).await?;
     tools.store.put_all(vec![items::delete_course(id)]).await?;
     tracing::info!(event = "directory.course_removed", students = students.len());
     Ok(())

@@ -1,9 +1,9 @@
 //! Disconnecting a Zoom account: the grant is taken back at Zoom and forgotten here.
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::zoom_access::{REFRESH_FIELD, app, binding};
-use crate::domain::connection::Connection;
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::domain::id::UserId;
 use crate::store::connections;
 use crate::store::error::CommitError;
@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 5;
 ///
 /// Forgetting is what the trainer asked for, so it happens even when Zoom cannot be reached: a grant whose tokens
 /// nobody has is of no use to anybody, and ends by itself after ninety days.
-pub async fn disconnect(tools: &Tools, trainer: &UserId) -> Result<(), Error> {
+pub async fn disconnect(tools: &Services, trainer: &UserId) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let Some(connection) = tools.store.connection(trainer).await? else { return Ok(()) };
         if let Err(error) = revoke(tools, &connection).await {
@@ -35,7 +35,7 @@ pub async fn disconnect(tools: &Tools, trainer: &UserId) -> Result<(), Error> {
     Err(Error::busy("the connection keeps changing"))
 }
 
-async fn revoke(tools: &Tools, connection: &Connection) -> Result<(), Error> {
+async fn revoke(tools: &Services, connection: &ZoomConnection) -> Result<(), Error> {
     let now = tools.clock.now();
     let secrets = tools.secrets.get(now).await?;
     let token = secrets

@@ -5,22 +5,22 @@
 
 use jiff::Timestamp;
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::meeting;
 use super::sessions::is_invited;
 use super::zoom_access::with_token;
 use crate::crypt::hmac_sha256;
-use crate::domain::admission::{Mode, Way, admit};
+use crate::domain::admission::{JoinMode, JoinMethod, admit};
 use crate::domain::caller::Caller;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session};
 use crate::domain::time::{plus_minutes, whole_milli};
-use crate::domain::window::Windows;
+use crate::domain::join_window::JoinWindowSettings;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
-use crate::store::clicks::{self, Click};
+use crate::store::join_attempts::{self, JoinAttempt};
 use crate::zoom::signature::{self, SdkRole};
 
 /// Zoom: a customer key has at most 35 characters. 16 bytes in base32 are 26.
@@ -28,26 +28,26 @@ const CUSTOMER_KEY_BYTES: usize = 16;
 
 /// How this deployment admits people.
 #[derive(Clone, Debug)]
-pub struct Admission {
-    pub mode: Mode,
+pub struct JoinSettings {
+    pub mode: JoinMode,
     /// The Zoom account that the app itself belongs to.
     pub app_account: Option<String>,
-    pub windows: Windows,
+    pub windows: JoinWindowSettings,
 }
 
 /// What somebody comes in with.
 #[derive(Debug)]
-pub struct Pass {
+pub struct AdmittedJoin {
     pub session: Session,
     pub is_owner: bool,
     /// Unknown where the Meeting SDK is not set up, and of use to nothing but that.
     pub customer_key: Option<String>,
-    pub entrance: Entrance,
+    pub entrance: JoinCredentials,
     pub expires_at: Timestamp,
 }
 
 #[derive(Debug)]
-pub enum Entrance {
+pub enum JoinCredentials {
     /// Into the platform's own page, by the Meeting SDK.
     Embedded {
         meeting: MeetingId,
@@ -65,27 +65,27 @@ pub enum Entrance {
 
 /// Admits the caller to a class, or says why not.
 pub async fn join(
-    tools: &Tools,
-    admission: &Admission,
+    tools: &Services,
+    admission: &JoinSettings,
     caller: &Caller,
     id: &SessionId,
     now: Timestamp,
-) -> Result<Pass, Error> {
-    let session = tools.store.session_at_hand(id).await?.ok_or(Refusal::NotFound)?.session;
+) -> Result<AdmittedJoin, Error> {
+    let session = tools.store.session_eventually_consistent(id).await?.ok_or(Refusal::NotFound)?.session;
     let is_owner = session.is_owned_by(caller);
     if !is_owner && !is_invited(&tools.store, caller, &session).await? {
         return Err(Refusal::NotFound.into());
     }
     let secrets = tools.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
-    let way = admission.mode.way(&session, admission.app_account.as_deref());
+    let way = admission.mode.join_method(&session, admission.app_account.as_deref());
     let outcome = match admit(&session, is_owner, admission.windows, way, now) {
         Ok(()) => enter(tools, &secrets, admission, &session, is_owner, way, now).await,
         Err(refusal) => Err(refusal.into()),
     };
     record(tools, caller, &session, is_owner, customer_key.as_deref(), &outcome, now).await;
     let (entrance, expires_at) = outcome?;
-    Ok(Pass { session, is_owner, customer_key, entrance, expires_at })
+    Ok(AdmittedJoin { session, is_owner, customer_key, entrance, expires_at })
 }
 
 /// What Zoom knows a person by in its events: always the same for a person, and nothing to anybody else.
@@ -96,18 +96,18 @@ pub fn customer_key(secrets: &SecretSet, user: &UserId) -> Result<String, Error>
 }
 
 async fn enter(
-    tools: &Tools,
+    tools: &Services,
     secrets: &SecretSet,
-    admission: &Admission,
+    admission: &JoinSettings,
     session: &Session,
     is_owner: bool,
-    way: Way,
+    way: JoinMethod,
     now: Timestamp,
-) -> Result<(Entrance, Timestamp), Error> {
+) -> Result<(JoinCredentials, Timestamp), Error> {
     let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = plus_minutes(session.ends_at(), admission.windows.after_end);
     let by_link = || {
-        let link = Entrance::Link {
+        let link = JoinCredentials::Link {
             join_url: data.join_url.clone(),
             meeting: data.meeting_number,
             passcode: data.passcode.clone(),
@@ -118,10 +118,10 @@ async fn enter(
         return Ok(by_link());
     };
     let (zak, obf_token) = match (is_owner, way) {
-        (_, Way::Link) => return Ok(by_link()),
+        (_, JoinMethod::Link) => return Ok(by_link()),
         (true, _) => (Some(token(tools, session, None).await?), None),
-        (false, Way::Signature) => (None, None),
-        (false, Way::OnBehalf { or_link }) => match token(tools, session, Some(number)).await {
+        (false, JoinMethod::Signature) => (None, None),
+        (false, JoinMethod::OnBehalf { or_link }) => match token(tools, session, Some(number)).await {
             Ok(token) => (None, Some(token)),
             Err(error) if or_link && !matches!(error, Error::Busy(_)) => {
                 tracing::warn!(event = "join.obf_refused", session_id = %session.id, %error);
@@ -136,7 +136,7 @@ async fn enter(
     let role = if is_owner { SdkRole::Host } else { SdkRole::Attendee };
     let signed = signature::sign(sdk_key, sdk_secret, number, role, until, now)
         .map_err(|error| Error::Internal(Box::new(error)))?;
-    let entrance = Entrance::Embedded {
+    let entrance = JoinCredentials::Embedded {
         meeting: number,
         passcode: data.passcode,
         signature: signed.jwt,
@@ -149,7 +149,7 @@ async fn enter(
 
 /// The trainer's ZAK, or a token on their behalf for one meeting.
 async fn token(
-    tools: &Tools,
+    tools: &Services,
     session: &Session,
     on_behalf: Option<MeetingId>,
 ) -> Result<Secret, Error> {
@@ -171,7 +171,7 @@ async fn token(
 
 /// Records the click. A person is not kept out of a class because that failed.
 async fn record<T>(
-    tools: &Tools,
+    tools: &Services,
     caller: &Caller,
     session: &Session,
     is_owner: bool,
@@ -179,14 +179,14 @@ async fn record<T>(
     outcome: &Result<T, Error>,
     now: Timestamp,
 ) {
-    let click = Click {
+    let click = JoinAttempt {
         at: whole_milli(now),
         user_id: caller.id.clone(),
         email: caller.verified_email.clone(),
         name: caller.name.clone(),
         host: is_owner,
         outcome: match outcome {
-            Ok(_) => clicks::ADMITTED,
+            Ok(_) => join_attempts::ADMITTED,
             Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
             Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
             Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
@@ -198,7 +198,7 @@ async fn record<T>(
         customer_key: customer_key.map(str::to_owned),
     };
     if let Err(error) =
-        tools.store.commit_one(clicks::put(&session.id, &click, &tools.holder())).await
+        tools.store.commit_one(join_attempts::put(&session.id, &click, &tools.holder())).await
     {
         tracing::error!(event = "join.click_not_recorded", session_id = %session.id, %error);
     }

@@ -14,18 +14,18 @@ use super::error::Error;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::session::{EntranceTold, Meeting, Provider, Session};
+use crate::domain::session::{JoinCredentialsSeen, Meeting, Provider, Session};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::Zone;
-use crate::domain::zoom_event::Entrance;
+use crate::domain::zoom_event::JoinCredentialsChange;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::zoom::ZoomError;
 
 /// What a provider needs to know of a class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct MeetingPlan {
     pub session: SessionId,
     pub title: Title,
     pub description: Description,
@@ -38,7 +38,7 @@ pub struct Plan {
     pub settings_told: BTreeSet<String>,
 }
 
-impl Plan {
+impl MeetingPlan {
     pub fn drafted(session: &SessionId, draft: &Draft) -> Self {
         Self {
             session: session.clone(),
@@ -120,13 +120,13 @@ impl From<MeetingError> for Error {
 #[expect(async_fn_in_trait, reason = "used through its implementations, whose futures are Send")]
 pub trait MeetingProvider {
     /// Makes the meeting. After [`MeetingError::Unknown`] there may be one.
-    async fn create(&mut self, plan: &Plan) -> Result<NewMeeting, MeetingError>;
+    async fn create(&mut self, plan: &MeetingPlan) -> Result<NewMeeting, MeetingError>;
     /// Brings a meeting from `old` to `new`; where nothing that the provider knows differs, nothing is sent.
     async fn update(
         &mut self,
         meeting: Option<MeetingId>,
-        old: Option<&Plan>,
-        new: &Plan,
+        old: Option<&MeetingPlan>,
+        new: &MeetingPlan,
     ) -> Result<(), MeetingError>;
     /// Takes the meeting away; one that is gone already is no error.
     async fn cancel(
@@ -137,7 +137,7 @@ pub trait MeetingProvider {
 }
 
 /// Whether an edit from `old` to `new` is of any interest to the provider.
-pub fn concerns(provider: Provider, old: &Plan, new: &Plan) -> bool {
+pub fn concerns(provider: Provider, old: &MeetingPlan, new: &MeetingPlan) -> bool {
     match provider {
         Provider::Zoom => zoom::patch(Some(old), new).is_some(),
         Provider::Manual => false,
@@ -162,7 +162,7 @@ pub fn seal(
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
-        told: EntranceTold::default(),
+        told: JoinCredentialsSeen::default(),
     }
 }
 
@@ -170,7 +170,7 @@ pub fn seal(
 /// heard of it changes nothing, so that neither the order of such events nor their repetition matters.
 pub fn with_entrance(
     session: &Session,
-    entrance: &Entrance,
+    entrance: &JoinCredentialsChange,
     at: Timestamp,
     keyring: &Keyring,
     random: &Random,

@@ -26,8 +26,8 @@ pub mod zoom_access;
 
 use crate::clock::Clock;
 use crate::domain::audience::InviteeList;
-use crate::domain::change::Announcement;
-use crate::queue::Queue;
+use crate::domain::domain_event::DomainEvent;
+use crate::queue::SqsQueue;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::{Store, outbox};
@@ -35,24 +35,24 @@ use crate::zoom::Zoom;
 
 /// What the use cases that talk to Zoom work with.
 #[derive(Clone, Debug)]
-pub struct Tools {
+pub struct Services {
     pub store: Store,
     pub zoom: Zoom,
     pub secrets: std::sync::Arc<Secrets>,
-    pub queue: Queue,
+    pub queue: SqsQueue,
     pub clock: Clock,
     pub random: Random,
 }
 
-impl Tools {
+impl Services {
     /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
     fn new_list(&self) -> InviteeList {
         InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
     }
 
     /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
-    async fn nudge(&self, announcement: &Announcement) {
-        self.queue.nudge(outbox::address(announcement)).await;
+    async fn send_wake_up(&self, announcement: &DomainEvent) {
+        self.queue.send_wake_up(outbox::address(announcement)).await;
     }
 
     /// A name for an attempt, to know one's own lease or claim by.

@@ -5,20 +5,20 @@ use jiff::Timestamp;
 
 use super::error::Error;
 use crate::domain::caller::Caller;
-use crate::domain::notice::NoticeId;
+use crate::domain::in_app::NotificationId;
 use crate::domain::preferences::Preferences;
 use crate::domain::refusal::Refusal;
 use crate::store::Store;
 use crate::store::error::CommitError;
-use crate::store::notifications::{self as items, Kept};
+use crate::store::notifications::{self as items, StoredNotification};
 use crate::store::tx::Action;
 use crate::store::{directory, preferences};
 
 /// A page, where the next begins, and how many of all are unread.
 #[derive(Debug)]
-pub struct Listed {
-    pub notices: Vec<Kept>,
-    pub next: Option<NoticeId>,
+pub struct NotificationPage {
+    pub notices: Vec<StoredNotification>,
+    pub next: Option<NotificationId>,
     pub unread: usize,
 }
 
@@ -26,20 +26,20 @@ pub struct Listed {
 pub async fn list(
     store: &Store,
     caller: &Caller,
-    after: Option<&NoticeId>,
+    after: Option<&NotificationId>,
     limit: usize,
     now: Timestamp,
-) -> Result<Listed, Error> {
+) -> Result<NotificationPage, Error> {
     let ((notices, next), unread) = try_join!(
         store.notices(&caller.id, after, limit, now),
         store.unread_notices(&caller.id, now)
     )?;
-    Ok(Listed { notices, next, unread })
+    Ok(NotificationPage { notices, next, unread })
 }
 
 /// What can be done about a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum NotificationAction {
     Read,
     Dismissed,
 }
@@ -48,16 +48,16 @@ pub enum Mark {
 pub async fn mark(
     store: &Store,
     caller: &Caller,
-    id: &NoticeId,
-    mark: Mark,
+    id: &NotificationId,
+    mark: NotificationAction,
     now: Timestamp,
 ) -> Result<(), Error> {
     if !items::is_shown(id, now) {
         return Err(Refusal::NotFound.into());
     }
     let action: Action = match mark {
-        Mark::Read => items::read(&caller.id, id, now),
-        Mark::Dismissed => items::dismiss(&caller.id, id, now),
+        NotificationAction::Read => items::read(&caller.id, id, now),
+        NotificationAction::Dismissed => items::dismiss(&caller.id, id, now),
     };
     match store.commit_one(action).await {
         Ok(()) => Ok(()),

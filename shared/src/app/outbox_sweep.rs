@@ -6,8 +6,8 @@
 //! what they are made of.
 
 mod deliver;
-mod pace;
-mod tell;
+mod rate_limiter;
+mod fan_out;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::deliver::Delivery;
-use self::pace::Pace;
+use self::rate_limiter::RateLimiter;
 use super::error::Error;
 use super::run_time::RunTime;
 use crate::clock::Clock;
@@ -23,7 +23,7 @@ use crate::config::ConfigError;
 use crate::domain::mailing::claim::pause_after;
 use crate::domain::time::plus;
 use crate::mail::{Brand, Service};
-use crate::queue::{Body, Outbox, Received};
+use crate::queue::{MessageBody, OutboxQueue, ReceivedMail};
 use crate::random::Random;
 use crate::store::Store;
 use crate::store::mailing::{leave_outbox, take_outbox};
@@ -46,9 +46,9 @@ const TELLING_TIME: Duration = Duration::from_secs(28);
 
 /// What the sweep works with.
 #[derive(Clone, Debug)]
-pub struct Tools {
+pub struct OutboxTools {
     pub store: Store,
-    pub outbox: Outbox,
+    pub outbox: OutboxQueue,
     pub clock: Clock,
     pub random: Random,
     pub rate_per_second: u32,
@@ -63,7 +63,7 @@ pub struct Mailer {
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct OutboxReport {
     /// Announcements of which everybody was told.
     pub announced: usize,
     /// Mails that they came to.
@@ -78,9 +78,9 @@ pub struct Report {
 
 /// One run.
 struct Run<'a> {
-    tools: &'a Tools,
+    tools: &'a OutboxTools,
     time: RunTime,
-    report: Report,
+    report: OutboxReport,
     /// Announcements that this run has told, by where they lay.
     told: HashSet<String>,
 }
@@ -88,11 +88,11 @@ struct Run<'a> {
 /// Runs once, for as long as `time` at most. Without a mailer no mail is touched, so that none is lost: they wait in the
 /// queue. What is told in-app waits for none of that.
 pub async fn sweep(
-    tools: &Tools,
+    tools: &OutboxTools,
     mailer: Result<Mailer, ConfigError>,
     time: RunTime,
-) -> Result<Report, Error> {
-    let mut run = Run { tools, time, report: Report::default(), told: HashSet::new() };
+) -> Result<OutboxReport, Error> {
+    let mut run = Run { tools, time, report: OutboxReport::default(), told: HashSet::new() };
     // What could not be told must not keep what was told from being sent.
     let told = run.tell_due().await;
     let drained = match mailer {
@@ -102,7 +102,7 @@ pub async fn sweep(
             Ok(())
         }
     };
-    let Report { announced, queued, claimed, sent, retried, failed, dead, dropped } = run.report;
+    let OutboxReport { announced, queued, claimed, sent, retried, failed, dead, dropped } = run.report;
     tracing::info!(
         event = "email_sweep.done",
         announced,
@@ -136,7 +136,7 @@ impl Run<'_> {
                 }
                 // One that fails is tried again by the next run, and the others are told by this one.
                 if let Err(error) = self.tell(pending).await {
-                    tracing::error!(event = "outbox.not_told", key = pending.announcement.key(), %error);
+                    tracing::error!(event = "outbox.not_told", key = pending.event.key(), %error);
                     trouble = Some(error);
                 }
             }
@@ -156,7 +156,7 @@ impl Run<'_> {
             return Ok(());
         }
         let holder = data_encoding::BASE32_NOPAD.encode(&self.tools.random.bytes::<10>());
-        let mut delivery = Delivery::new(self.tools, mailer, Pace::new(self.tools.rate_per_second));
+        let mut delivery = Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
         let mut holds = false;
         // What this run has just queued must not wait for the next one.
         let mut wait = self.report.queued > 0;
@@ -173,7 +173,7 @@ impl Run<'_> {
                 break;
             }
             let (mails, others): (Vec<_>, Vec<_>) =
-                messages.into_iter().partition(|message| matches!(message.body, Body::Mail(_)));
+                messages.into_iter().partition(|message| matches!(message.body, MessageBody::Mail(_)));
             if !mails.is_empty() && !holds {
                 holds = self.take_lease(&holder).await?;
                 if !holds {
@@ -203,7 +203,7 @@ impl Run<'_> {
     }
 
     /// Messages from so many receives. The first alone tells whether there is enough for others.
-    async fn receive(&self, lanes: usize, wait: bool) -> Result<Vec<Received>, Error> {
+    async fn receive(&self, lanes: usize, wait: bool) -> Result<Vec<ReceivedMail>, Error> {
         const FULL: usize = 10;
         let mut messages = self.tools.outbox.receive(wait).await?;
         if messages.len() == FULL {
@@ -232,18 +232,18 @@ impl Run<'_> {
     }
 
     /// What is no mail: word of an announcement, or what cannot be read.
-    async fn others(&mut self, messages: &[Received]) -> Result<(), Error> {
+    async fn others(&mut self, messages: &[ReceivedMail]) -> Result<(), Error> {
         let mut done = Vec::new();
         let mut again = Vec::new();
         for message in messages {
             match &message.body {
-                Body::Mail(_) => {}
-                Body::Announcement { pk, sk } => {
+                MessageBody::Mail(_) => {}
+                MessageBody::WakeUp { pk, sk } => {
                     // It lies in the table, where the next run finds it if this one does not get to it.
                     self.told_of(pk, sk).await;
                     done.push(message);
                 }
-                Body::Unreadable(why) => {
+                MessageBody::Unreadable(why) => {
                     tracing::error!(event = "outbox.unreadable", why, receives = message.receives);
                     match pause_after(message.receives) {
                         Some(pause) if message.receives < UNREADABLE_DELIVERIES => {

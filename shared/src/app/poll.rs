@@ -16,7 +16,7 @@ use super::webhook::is_of_account;
 use crate::crypt::{Binding, hmac_sha256};
 use crate::domain::attendance::headcount;
 use crate::domain::audience::Audience;
-use crate::domain::ballot::{BallotBox, Choice, Tally, Turn, Voter, boxes_for};
+use crate::domain::vote::{VoteShard, Choice, Tally, VoteOutcome, Voter, shards_for};
 use crate::domain::caller::Caller;
 use crate::domain::id::{PollId, SessionId, UserId};
 use crate::domain::poll::{Closed, POLLS_LIMIT, Poll, PollDraft, running};
@@ -30,8 +30,8 @@ use crate::store::error::CommitError;
 use crate::store::polls as items;
 
 pub use erase::forget;
-pub use look::Memory;
-use look::{Seen, Wanted, decided};
+pub use look::PollCache;
+use look::{PollsRead, PollQuery, decided};
 
 /// Tries against others who launch or close in the same class, or vote for the same person, at the same time: one trainer
 /// or one student with two windows.
@@ -43,17 +43,17 @@ const KEY_FIELD: &str = "voter_key";
 
 /// What polls are asked of.
 #[derive(Clone, Copy, Debug)]
-pub struct Desk<'a> {
+pub struct PollContext<'a> {
     pub store: &'a Store,
     pub secrets: &'a SecretSet,
-    pub memory: &'a Memory,
+    pub memory: &'a PollCache,
     pub random: &'a Random,
     pub now: Timestamp,
 }
 
 /// A request for a poll.
 #[derive(Debug)]
-pub struct Launch {
+pub struct LaunchPoll {
     pub draft: PollDraft,
     /// The caller's Idempotency-Key: one key, one poll, as long as the class is kept.
     pub key: Option<String>,
@@ -63,7 +63,7 @@ pub struct Launch {
 
 /// A poll as the caller may see it.
 #[derive(Debug)]
-pub struct Shown {
+pub struct PollWithTally {
     pub poll: Poll,
     pub tally: Tally,
     /// Who chose what, by user; for its owner, and never of an anonymous poll.
@@ -74,8 +74,8 @@ pub struct Shown {
 
 /// A class's polls as the caller may see them: the open one, and then the others from the newest on.
 #[derive(Debug)]
-pub struct List {
-    pub polls: Vec<Shown>,
+pub struct PollsResponse {
+    pub polls: Vec<PollWithTally>,
     /// Whether the caller owns the class.
     pub is_owner: bool,
     /// Whether there are more votes than one answer holds, so that those of the older polls are left out.
@@ -84,11 +84,11 @@ pub struct List {
 
 /// Launches a poll, or answers the one that the same request launched before.
 pub async fn launch(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
-    request: &Launch,
-) -> Result<Shown, Error> {
+    request: &LaunchPoll,
+) -> Result<PollWithTally, Error> {
     let poll_id = poll_id(desk, id, request.key.as_deref());
     for _ in 0..ROUNDS {
         let seen = owned(desk, caller, id).await?;
@@ -120,7 +120,7 @@ pub async fn launch(
                 desk.memory.remember(&seen.session, &board);
                 let tally = Tally::of(poll.options.len(), &[]);
                 let voters = (!poll.anonymous).then(Vec::new);
-                return Ok(Shown { poll, tally, voters, own: Choice::default() });
+                return Ok(PollWithTally { poll, tally, voters, own: Choice::default() });
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -130,7 +130,7 @@ pub async fn launch(
 }
 
 /// Derived from the key, so that every retry means the same poll; drawn where there is no key.
-fn poll_id(desk: &Desk<'_>, session: &SessionId, key: Option<&str>) -> PollId {
+fn poll_id(desk: &PollContext<'_>, session: &SessionId, key: Option<&str>) -> PollId {
     let Some(key) = key else { return PollId::from_bytes(desk.random.bytes()) };
     let hash = Sha256::new()
         .chain_update("poll\0")
@@ -144,10 +144,10 @@ fn poll_id(desk: &Desk<'_>, session: &SessionId, key: Option<&str>) -> PollId {
 }
 
 async fn new_poll(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     session: &Session,
     id: PollId,
-    request: &Launch,
+    request: &LaunchPoll,
 ) -> Result<Poll, Error> {
     let now = whole_milli(desk.now);
     let (voters, present) = try_join!(voters(desk, session), present(desk, session, (now, now)))?;
@@ -163,7 +163,7 @@ async fn new_poll(
         options: request.draft.options.clone(),
         multiple: request.draft.multiple,
         anonymous: request.draft.anonymous,
-        boxes: boxes_for(voters),
+        boxes: shards_for(voters),
         opened_at: now,
         present,
         closed: None,
@@ -173,7 +173,7 @@ async fn new_poll(
 }
 
 /// How many may vote.
-async fn voters(desk: &Desk<'_>, session: &Session) -> Result<usize, Error> {
+async fn voters(desk: &PollContext<'_>, session: &Session) -> Result<usize, Error> {
     Ok(match &session.audience {
         Audience::Standalone => 0,
         Audience::Course { id, .. } => desk.store.count_students(id).await?,
@@ -184,7 +184,7 @@ async fn voters(desk: &Desk<'_>, session: &Session) -> Result<usize, Error> {
 /// How many people were in the meeting at some time of a stretch. It takes reading everything that Zoom said of the
 /// meeting, so it is counted when a poll is launched and when it is closed, and not for those who look at it.
 async fn present(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     session: &Session,
     stretch: (Timestamp, Timestamp),
 ) -> Result<Option<u32>, Error> {
@@ -204,13 +204,13 @@ async fn present(
 /// First every box is shut, and only what the boxes then hold is counted: a vote that comes at the same time was in its
 /// box before, and counts, or finds it shut, and is refused. If this is cut off in between, closing again finishes it.
 pub async fn close(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
     poll_id: &PollId,
-) -> Result<Shown, Error> {
+) -> Result<PollWithTally, Error> {
     for _ in 0..ROUNDS {
-        let Seen { session, board, .. } = owned(desk, caller, id).await?;
+        let PollsRead { session, board, .. } = owned(desk, caller, id).await?;
         let poll = board.poll(poll_id).ok_or(Refusal::NotFound)?;
         if !poll.is_open() {
             return shown(desk, caller, id, poll_id).await;
@@ -229,7 +229,7 @@ pub async fn close(
                 tracing::info!(event = "poll.closed", session_id = %id, poll_id = %poll_id, responses = tally.responses);
                 let poll = Poll { closed: Some(closed), ..poll.clone() };
                 let voters = (!poll.anonymous).then(|| who_chose_what(&boxes));
-                return Ok(Shown { poll, tally, voters, own: Choice::default() });
+                return Ok(PollWithTally { poll, tally, voters, own: Choice::default() });
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -240,13 +240,13 @@ pub async fn close(
 
 /// Votes, in the place of the voter's earlier vote. The same vote again changes nothing and writes nothing.
 pub async fn vote(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
     poll_id: &PollId,
     options: &[String],
-) -> Result<Shown, Error> {
-    let decide = |seen: &Seen| {
+) -> Result<PollWithTally, Error> {
+    let decide = |seen: &PollsRead| {
         seen.known()?;
         let poll = seen.board.poll(poll_id).ok_or(Refusal::NotFound)?;
         if seen.is_owner {
@@ -259,8 +259,8 @@ pub async fn vote(
         Ok((poll.clone(), voter(desk.secrets, poll, &caller.id)?, poll.choice(options)?))
     };
     let (mut seen, (poll, voter, choice)) =
-        decided(desk, caller, id, Wanted::One(poll_id), decide).await?;
-    let number = voter.box_of(poll.boxes);
+        decided(desk, caller, id, PollQuery::One(poll_id), decide).await?;
+    let number = voter.shard_of(poll.boxes);
     let own = seen.ballot_box(poll_id, number).clone();
     let own = cast(desk, &poll, &voter, choice, own, seen.is_fresh).await?;
     seen.boxes.insert((poll_id.clone(), number), own);
@@ -269,19 +269,19 @@ pub async fn vote(
 
 /// Sees to it that a choice is in its voter's box, or says why not; answers the box with it.
 async fn cast(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     poll: &Poll,
     voter: &Voter,
     choice: Choice,
-    mut own: BallotBox,
+    mut own: VoteShard,
     mut is_sure: bool,
-) -> Result<BallotBox, Error> {
+) -> Result<VoteShard, Error> {
     // An attempt whose answer was lost may have been in time; what is there counts, whoever wrote it.
     for _ in 0..=ROUNDS {
-        match own.turn(voter, choice, is_sure) {
-            Turn::Counts => return Ok(own),
-            Turn::Refused => return Err(Refusal::PollClosed.into()),
-            Turn::Write { old, new } => {
+        match own.outcome(voter, choice, is_sure) {
+            VoteOutcome::Counts => return Ok(own),
+            VoteOutcome::Refused => return Err(Refusal::PollClosed.into()),
+            VoteOutcome::Write { old, new } => {
                 own = desk.store.cast(poll, voter, old, new).await?;
                 is_sure = true;
             }
@@ -292,47 +292,47 @@ async fn cast(
 
 /// The polls of a class, or one of them, for its owner and for those whom it is for.
 pub async fn list(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
     only: Option<&PollId>,
-) -> Result<List, Error> {
-    let decide = |seen: &Seen| {
+) -> Result<PollsResponse, Error> {
+    let decide = |seen: &PollsRead| {
         seen.known()?;
         match only {
             Some(poll) if seen.board.poll(poll).is_none() => Err(Refusal::NotFound.into()),
             _ => Ok(()),
         }
     };
-    let wanted = only.map_or(Wanted::All, Wanted::One);
+    let wanted = only.map_or(PollQuery::All, PollQuery::One);
     let (seen, ()) = decided(desk, caller, id, wanted, decide).await?;
     let polls = seen.board.polls.iter().filter(|poll| only.is_none_or(|id| poll.id == *id));
     let polls: Vec<_> =
         polls.map(|poll| one(desk, caller, &seen, poll.clone())).collect::<Result<_, Error>>()?;
     let is_cut = polls.iter().any(|shown| shown.voters.is_none() && !shown.poll.anonymous);
-    Ok(List { is_owner: seen.is_owner, is_cut: is_cut && seen.is_owner, polls })
+    Ok(PollsResponse { is_owner: seen.is_owner, is_cut: is_cut && seen.is_owner, polls })
 }
 
 /// The class and its list of polls, for its owner.
-async fn owned(desk: &Desk<'_>, caller: &Caller, id: &SessionId) -> Result<Seen, Error> {
-    let decide = |seen: &Seen| Ok(seen.session.owned_by(caller)?);
-    let (seen, ()) = decided(desk, caller, id, Wanted::Nothing, decide).await?;
+async fn owned(desk: &PollContext<'_>, caller: &Caller, id: &SessionId) -> Result<PollsRead, Error> {
+    let decide = |seen: &PollsRead| Ok(seen.session.owned_by(caller)?);
+    let (seen, ()) = decided(desk, caller, id, PollQuery::Nothing, decide).await?;
     Ok(seen)
 }
 
 /// One poll, looked at anew.
 async fn shown(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
     poll_id: &PollId,
-) -> Result<Shown, Error> {
+) -> Result<PollWithTally, Error> {
     let mut polls = list(desk, caller, id, Some(poll_id)).await?.polls;
     Ok(polls.pop().ok_or(Refusal::NotFound)?)
 }
 
 /// A poll of what was seen.
-fn one(desk: &Desk<'_>, caller: &Caller, seen: &Seen, poll: Poll) -> Result<Shown, Error> {
+fn one(desk: &PollContext<'_>, caller: &Caller, seen: &PollsRead, poll: Poll) -> Result<PollWithTally, Error> {
     let boxes = || (0..poll.boxes).filter_map(|number| seen.boxes.get(&(poll.id.clone(), number)));
     let tally = match &poll.closed {
         Some(closed) => closed.tally.clone(),
@@ -342,15 +342,15 @@ fn one(desk: &Desk<'_>, caller: &Caller, seen: &Seen, poll: Poll) -> Result<Show
         Choice::default()
     } else {
         let voter = voter(desk.secrets, &poll, &caller.id)?;
-        let own = seen.ballot_box(&poll.id, voter.box_of(poll.boxes));
+        let own = seen.ballot_box(&poll.id, voter.shard_of(poll.boxes));
         own.votes.get(&voter).map(|ballot| ballot.choice).unwrap_or_default()
     };
     let is_told = seen.is_owner && !poll.anonymous && !seen.left_out.contains(&poll.id);
     let voters = is_told.then(|| who_chose_what(boxes()));
-    Ok(Shown { poll, tally, voters, own })
+    Ok(PollWithTally { poll, tally, voters, own })
 }
 
-fn who_chose_what<'a>(boxes: impl IntoIterator<Item = &'a BallotBox>) -> Vec<(UserId, Choice)> {
+fn who_chose_what<'a>(boxes: impl IntoIterator<Item = &'a VoteShard>) -> Vec<(UserId, Choice)> {
     let votes = boxes.into_iter().flat_map(|filled| &filled.votes);
     let mut named: Vec<_> =
         votes.filter_map(|(voter, ballot)| Some((voter.user()?, ballot.choice))).collect();

@@ -10,14 +10,14 @@ mod repair;
 
 use jiff::Timestamp;
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::run_time::RunTime;
 use crate::telemetry::metrics;
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct ReminderReport {
     pub due: usize,
     /// Reminders that became announcements.
     pub reminded: usize,
@@ -33,9 +33,9 @@ pub struct Report {
 
 /// Does what is due at `now`, for as long as there is `time`: reminders first, which wait for nobody, then repairs, which
 /// wait for Zoom, and at last what has days. What cannot be done yet does not keep the rest waiting.
-pub async fn sweep(tools: &Tools, now: Timestamp, time: RunTime) -> Result<Report, Error> {
+pub async fn sweep(tools: &Services, now: Timestamp, time: RunTime) -> Result<ReminderReport, Error> {
     let work = tools.store.due_work(now).await?;
-    let mut report = Report { due: work.len(), ..Report::default() };
+    let mut report = ReminderReport { due: work.len(), ..ReminderReport::default() };
     remind::remind(tools, work.reminders, now, &mut report).await?;
     end::end(tools, &work.endings, now, &mut report).await?;
     repair::repair(tools, &work.repairs, time, &mut report).await?;

@@ -12,17 +12,17 @@ use jiff::Timestamp;
 use super::error::Error;
 use crate::domain::audience::Audience;
 use crate::domain::caller::Caller;
-use crate::domain::change::{Announcement, ResendTo, Turn, What};
+use crate::domain::domain_event::{DomainEvent, ResendTo, EventNonce, DomainEventKind};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::resend;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::whole_milli;
-use crate::queue::Queue;
+use crate::queue::SqsQueue;
 use crate::random::Random;
 use crate::store::error::CommitError;
-use crate::store::schema::Key;
+use crate::store::schema::ItemKey;
 use crate::store::{Store, outbox, resends};
 
 /// Tries against others who resend at the same time.
@@ -31,22 +31,22 @@ const WAIT_MS: u64 = 50;
 
 /// What resending works with.
 #[derive(Debug)]
-pub struct Desk<'a> {
+pub struct ResendContext<'a> {
     pub store: &'a Store,
-    pub queue: &'a Queue,
+    pub queue: &'a SqsQueue,
     pub random: &'a Random,
     pub now: Timestamp,
 }
 
 /// Sends the invitation again; answers to how many. `named` are user ids and addresses; none means everybody.
 pub async fn resend(
-    desk: &Desk<'_>,
+    desk: &ResendContext<'_>,
     caller: &Caller,
     id: &SessionId,
     named: Option<&[String]>,
 ) -> Result<usize, Error> {
     for _ in 0..ROUNDS {
-        let keys = [Key::Session(id), Key::Settings, Key::Resends(id)];
+        let keys = [ItemKey::Session(id), ItemKey::Settings, ItemKey::Resends(id)];
         let mut found = desk.store.batch_get(&keys).await?;
         let session = found.session(id)?.ok_or(Refusal::NotFound)?.session;
         session.owned_by(caller)?;
@@ -63,13 +63,13 @@ pub async fn resend(
         let now = whole_milli(desk.now);
         let read = before.clone().unwrap_or_default();
         let next = read.next(resend::admit(&read.times, now)?, now);
-        let announcement = Announcement {
+        let announcement = DomainEvent {
             at: now,
-            what: What::Resend {
+            kind: DomainEventKind::Resend {
                 session: id.clone(),
                 version: session.version,
                 sequence: session.ics_sequence,
-                turn: Turn(next.revision),
+                turn: EventNonce(next.revision),
                 to,
             },
         };
@@ -78,7 +78,7 @@ pub async fn resend(
         match desk.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "session.resent", session_id = %id, queued);
-                desk.queue.nudge(outbox::address(&announcement)).await;
+                desk.queue.send_wake_up(outbox::address(&announcement)).await;
                 return Ok(queued);
             }
             Err(CommitError::Refused(_)) => {

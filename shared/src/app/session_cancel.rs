@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
 use super::session_save::repair_of;
 use crate::domain::caller::Caller;
-use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
-use crate::domain::connection::Connection;
+use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -23,8 +23,8 @@ use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees, Status};
 use crate::domain::time::{plus_minutes, whole_milli};
 use crate::store::error::CommitError;
-use crate::store::schema::Key;
-use crate::store::sessions::Narrow;
+use crate::store::schema::ItemKey;
+use crate::store::sessions::SessionFilter;
 use crate::store::{counters, outbox, sessions};
 
 /// Tries against others who change the class at the same time.
@@ -38,7 +38,7 @@ const CLASSES_AT_ONCE: usize = 8;
 
 /// Cancels a class; one that was cancelled before stays as it is.
 pub async fn cancel(
-    tools: &Tools,
+    tools: &Services,
     caller: &Caller,
     id: &SessionId,
     reason: Option<String>,
@@ -52,12 +52,12 @@ pub async fn cancel(
 /// Cancels what lies ahead of a trainer who is erased: nobody could teach it any more, and nobody stop it. Answers how
 /// many classes that were. Running it again after a cut goes on where it ended.
 pub async fn cancel_upcoming(
-    tools: &Tools,
+    tools: &Services,
     trainer: &UserId,
     now: Timestamp,
 ) -> Result<usize, Error> {
     let longest = *DURATION_MINUTES.end();
-    let narrow = Narrow { from: Some(plus_minutes(now, -longest)), ..Narrow::default() };
+    let narrow = SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
     let mut upcoming = Vec::new();
     let mut after = None;
     loop {
@@ -94,7 +94,7 @@ pub async fn cancel_upcoming(
 }
 
 async fn carry_out(
-    tools: &Tools,
+    tools: &Services,
     trainer: &UserId,
     id: &SessionId,
     may: &(impl Fn(&Session) -> Result<(), Refusal> + Sync),
@@ -103,7 +103,7 @@ async fn carry_out(
 ) -> Result<Session, Error> {
     for _ in 0..ROUNDS {
         let mut found =
-            tools.store.batch_get(&[Key::Session(id), Key::Connection(trainer)]).await?;
+            tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Connection(trainer)]).await?;
         let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
         may(&old)?;
         let connection = found.connection(trainer)?;
@@ -127,16 +127,16 @@ async fn carry_out(
 }
 
 async fn commit(
-    tools: &Tools,
+    tools: &Services,
     old: &Session,
     next: &Session,
     reason: Option<String>,
     repair_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), CommitError> {
-    let announcement = Announcement {
+    let announcement = DomainEvent {
         at: whole_milli(now),
-        what: What::Session(SessionChange {
+        kind: DomainEventKind::Session(SessionChange {
             session: next.id.clone(),
             kind: ChangeKind::Cancelled,
             version: next.version,
@@ -156,15 +156,15 @@ async fn commit(
     }
     tools.store.commit(actions).await?;
     tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
-    tools.nudge(&announcement).await;
+    tools.send_wake_up(&announcement).await;
     Ok(())
 }
 
 /// Deletes the meeting now, if Zoom lets us; otherwise the repair will.
 async fn take_down(
-    tools: &Tools,
+    tools: &Services,
     session: &Session,
-    connection: Option<Connection>,
+    connection: Option<ZoomConnection>,
     repair_at: Timestamp,
 ) {
     if session.meeting.id.is_none() {

@@ -7,12 +7,12 @@
 mod create;
 mod edit;
 
-pub use create::{Again, Create, create, made_before};
-pub use edit::{Edit, edit};
+pub use create::{RepeatedCreate, CreateSession, create, made_before};
+pub use edit::{EditSession, edit};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
 use crate::domain::caller::{Caller, Role};
@@ -56,7 +56,7 @@ fn audience(
 
 /// Refuses ahead of a call for which the grant has no scope: the answer would be the same, and later.
 fn needs_scope(granted: &[String], scope: &str) -> Result<(), Error> {
-    if granted.is_empty() || scope::holds(granted, scope) {
+    if granted.is_empty() || scope::covers(granted, scope) {
         Ok(())
     } else {
         Err(Refusal::MissingScopes(vec![scope.to_owned()]).into())
@@ -92,7 +92,7 @@ fn invitees(draft: &Draft) -> &[crate::domain::audience::Invitee] {
 
 /// Removes a list that was written ahead of a class which certainly does not point at it. It would count for nothing
 /// anyway; but addresses are not kept that nothing needs.
-async fn forget_list(tools: &Tools, session: &Session, length: usize) {
+async fn forget_list(tools: &Services, session: &Session, length: usize) {
     let Some(list) = session.audience.list().filter(|_| length > limit::INVITEES_IN_TRANSACTION)
     else {
         return;

@@ -14,7 +14,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::store::Store;
 use crate::store::mailing::MailCounts;
-use crate::store::sessions::{Narrow, Place};
+use crate::store::sessions::{SessionFilter, SessionCursor};
 
 /// Courses of one student that are asked for at once.
 const COURSES_AT_ONCE: usize = 16;
@@ -23,7 +23,7 @@ const BACK_HOURS: i64 = 12;
 
 /// A class as the caller may see it.
 #[derive(Debug)]
-pub enum View {
+pub enum SessionView {
     Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts> },
     Invited(Session),
 }
@@ -39,13 +39,13 @@ pub async fn class_for(store: &Store, caller: &Caller, id: &SessionId) -> Result
 }
 
 /// The same, with what its owner sees of it.
-pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<View, Error> {
+pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<SessionView, Error> {
     let session = class_for(store, caller, id).await?;
     if !session.is_owned_by(caller) {
-        return Ok(View::Invited(session));
+        return Ok(SessionView::Invited(session));
     }
     let (invitees, mails) = try_join!(store.invitees_of(&session), store.mail_counts(id))?;
-    Ok(View::Owner { session, invitees, mails })
+    Ok(SessionView::Owner { session, invitees, mails })
 }
 
 /// Whether the class is for the caller: by access to its course, or by an address that the platform verified.
@@ -66,17 +66,17 @@ pub async fn is_invited(store: &Store, caller: &Caller, session: &Session) -> Re
 /// What a list is narrowed to, and where it goes on.
 #[derive(Debug, Default)]
 pub struct ListRequest {
-    pub narrow: Narrow,
+    pub narrow: SessionFilter,
     pub course: Option<CourseId>,
-    pub after: Option<Place>,
+    pub after: Option<SessionCursor>,
     pub limit: usize,
 }
 
 /// A page, and where the next begins.
 #[derive(Debug)]
-pub struct Listed {
+pub struct SessionPage {
     pub sessions: Vec<Session>,
-    pub next: Option<Place>,
+    pub next: Option<SessionCursor>,
 }
 
 /// A trainer's own classes, by start.
@@ -84,7 +84,7 @@ pub async fn list_own(
     store: &Store,
     trainer: &UserId,
     request: &ListRequest,
-) -> Result<Listed, Error> {
+) -> Result<SessionPage, Error> {
     let after = request.after.as_ref();
     let (sessions, next) = match &request.course {
         Some(course) => {
@@ -94,7 +94,7 @@ pub async fn list_own(
         }
         None => store.sessions_of_trainer(trainer, &request.narrow, after, request.limit).await?,
     };
-    Ok(Listed { sessions, next })
+    Ok(SessionPage { sessions, next })
 }
 
 /// A student's classes, by start: those of the courses that they have access to, and those that invite their
@@ -104,7 +104,7 @@ pub async fn list_invited(
     caller: &Caller,
     request: &ListRequest,
     now: Timestamp,
-) -> Result<Listed, Error> {
+) -> Result<SessionPage, Error> {
     // A trainer may be enrolled in another's course; nobody else ever is.
     if !caller.is(Role::Student) && !caller.is(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
@@ -113,7 +113,7 @@ pub async fn list_invited(
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
     // By time only: what else a trainer narrows their list by is not offered here.
-    let narrow = Narrow { from: Some(from), to: request.narrow.to, status: None };
+    let narrow = SessionFilter { from: Some(from), to: request.narrow.to, status: None };
     let invitations = async {
         match &caller.verified_email {
             Some(email) => {
@@ -167,6 +167,6 @@ pub async fn list_invited(
     let mut sessions: Vec<_> = sorted.into_values().take(wanted).collect();
     let more = sessions.len() == wanted;
     sessions.truncate(request.limit);
-    let next = if more { sessions.last().map(Place::of) } else { None };
-    Ok(Listed { sessions, next })
+    let next = if more { sessions.last().map(SessionCursor::of) } else { None };
+    Ok(SessionPage { sessions, next })
 }

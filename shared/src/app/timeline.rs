@@ -9,19 +9,19 @@ use super::error::Error;
 use super::webhook::is_of_account;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
-use crate::domain::mailing::{About, MailState, RecipientRef};
+use crate::domain::mailing::{MailSubject, DeliveryStatus, RecipientRef};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
+use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
 use crate::store::Store;
-use crate::store::clicks::Click;
-use crate::store::mailing::KeptFate;
+use crate::store::join_attempts::JoinAttempt;
+use crate::store::mailing::StoredDelivery;
 use crate::store::schema::limit;
-use crate::store::timeline::Moment;
+use crate::store::timeline::TimelineCursor;
 
 #[derive(Debug, serde::Serialize)]
-pub struct Entry {
+pub struct TimelineEntry {
     pub at: Timestamp,
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,9 +40,9 @@ pub async fn page(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
-    before: Option<&Moment>,
+    before: Option<&TimelineCursor>,
     limit: usize,
-) -> Result<(Vec<Entry>, Option<Moment>), Error> {
+) -> Result<(Vec<TimelineEntry>, Option<TimelineCursor>), Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
     if !session.is_owned_by(caller) && !caller.is(Role::Admin) {
         return Err(Refusal::NotFound.into());
@@ -56,7 +56,7 @@ pub async fn page(
             None => Ok(Vec::new()),
         }
     };
-    let mails = async { store.fates_before(id, before, wanted).await };
+    let mails = async { store.deliveries_before(id, before, wanted).await };
     let (clicks, events, mails) = futures::try_join!(clicks, events, mails)?;
     let clicks = clicks.into_iter().map(|(moment, click)| (moment, Told::Entry(of_click(&click))));
     // Shown at the time that is kept with it, and not at its place: an event that tells no time has none of its own.
@@ -79,7 +79,7 @@ pub async fn page(
     } else {
         HashMap::new()
     };
-    let entry = |(moment, told): (Moment, Told)| match told {
+    let entry = |(moment, told): (TimelineCursor, Told)| match told {
         Told::Nothing => None,
         Told::Entry(entry) => Some(entry),
         Told::Mail(fate) => Some(of_mail(moment.at, &fate, &names)),
@@ -91,8 +91,8 @@ pub async fn page(
 enum Told {
     /// Another account's event about the same number.
     Nothing,
-    Entry(Entry),
-    Mail(KeptFate),
+    Entry(TimelineEntry),
+    Mail(StoredDelivery),
 }
 
 /// Whom a class's mails went to, by what their fates call them: students by user id, those invited by their addresses,
@@ -101,7 +101,7 @@ async fn recipients(
     store: &Store,
     session: &Session,
 ) -> Result<HashMap<RecipientRef, String>, Error> {
-    let about = About::Session(session.id.clone());
+    let about = MailSubject::Session(session.id.clone());
     let students = async {
         match session.audience.course() {
             Some(course) => store.students(course).await,
@@ -117,21 +117,21 @@ async fn recipients(
     Ok(invitees.chain(trainer).chain(students).collect())
 }
 
-fn of_mail(at: Timestamp, fate: &KeptFate, names: &HashMap<RecipientRef, String>) -> Entry {
+fn of_mail(at: Timestamp, fate: &StoredDelivery, names: &HashMap<RecipientRef, String>) -> TimelineEntry {
     let mut detail = json!({"mail": fate.kind, "recipient": names.get(&fate.recipient)});
     if let Some(note) = &fate.note {
         let name = match fate.state {
-            MailState::Sent => "message_id",
-            MailState::Dropped => "reason",
+            DeliveryStatus::Sent => "message_id",
+            DeliveryStatus::Dropped => "reason",
             _ => "error",
         };
         detail[name] = json!(note);
     }
-    Entry { at, kind: format!("mail.{}", fate.state.as_str()), actor: None, detail }
+    TimelineEntry { at, kind: format!("mail.{}", fate.state.as_str()), actor: None, detail }
 }
 
-fn of_click(click: &Click) -> Entry {
-    Entry {
+fn of_click(click: &JoinAttempt) -> TimelineEntry {
+    TimelineEntry {
         at: click.at,
         kind: if click.host { "clicked_start" } else { "clicked_join" }.to_owned(),
         actor: Some(click.user_id.to_string()),
@@ -141,8 +141,8 @@ fn of_click(click: &Click) -> Entry {
 
 /// An event in the words of a person who looks for what went wrong. Another account's event about the same number is
 /// none of the class's.
-fn of_event(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<Entry> {
-    let person = |presence: &Presence| {
+fn of_event(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<TimelineEntry> {
+    let person = |presence: &ParticipantEvent| {
         json!({
             "name": presence.name,
             "connection": presence.connection,
@@ -150,16 +150,16 @@ fn of_event(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<Entry
             "host": presence.is_host,
         })
     };
-    let detail = match &event.says {
-        Says::Joined(presence) | Says::Left(presence) => person(presence),
-        Says::Updated(changed) => json!({
+    let detail = match &event.payload {
+        EventPayload::Joined(presence) | EventPayload::Left(presence) => person(presence),
+        EventPayload::Updated(changed) => json!({
             "title": changed.topic,
             "starts_at": changed.starts_at,
             "duration_minutes": changed.duration_minutes,
         }),
-        Says::RecordingCompleted { files, .. } => json!({"files": files.len()}),
-        Says::RecordingIs { files, .. } => json!({"files": files.len()}),
+        EventPayload::RecordingCompleted { files, .. } => json!({"files": files.len()}),
+        EventPayload::RecordingIs { files, .. } => json!({"files": files.len()}),
         _ => json!({"meeting_id": session.meeting.id.map(|id| id.to_string())}),
     };
-    Some(Entry { at, kind: format!("zoom.{}", event.name), actor: None, detail })
+    Some(TimelineEntry { at, kind: format!("zoom.{}", event.name), actor: None, detail })
 }

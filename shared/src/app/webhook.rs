@@ -12,25 +12,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use super::meeting;
 use crate::domain::attendance::record;
 use crate::domain::audience::Audience;
-use crate::domain::change::{Announcement, Turn, What};
+use crate::domain::domain_event::{DomainEvent, EventNonce, DomainEventKind};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
-use crate::domain::occurrence::{self, Sign};
+use crate::domain::meeting_instance::{self, InstanceEvent};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
 use crate::domain::time::{plus_minutes, whole_milli};
-use crate::domain::window::{self, DoorState, Windows};
-use crate::domain::zoom_event::{Says, ZoomEvent};
-use crate::store::archive::{self, Due};
+use crate::domain::join_window::{self, JoinState, JoinWindowSettings};
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::store::archive::{self, DueArchive};
 use crate::store::error::CommitError;
-use crate::store::outbox::{self, Ending};
-use crate::store::sessions::{self, Held};
-use crate::store::tx::{Action, Subject};
+use crate::store::outbox::{self, DueEnd};
+use crate::store::sessions::{self, SessionRecord};
+use crate::store::tx::{Action, ConditionSubject};
 
 /// Tries against other events of the same meeting.
 const ROUNDS: u32 = 8;
@@ -70,21 +70,21 @@ fn running_key(event: &ZoomEvent) -> Option<String> {
 
 /// What taking an event goes by, besides the event.
 #[derive(Clone, Copy, Debug)]
-pub struct Desk<'a> {
-    pub tools: &'a Tools,
+pub struct WebhookContext<'a> {
+    pub tools: &'a Services,
     pub known_live: &'a KnownLive,
     /// When those invited may come in: before that nobody is told that a class is live.
-    pub doors: Windows,
+    pub doors: JoinWindowSettings,
     pub now: Timestamp,
 }
 
 /// Keeps an event and does what follows from it. An error means that it was not kept, or that what follows could not
 /// be stored: Zoom sends it again, and then nothing is done twice.
-pub async fn take(desk: &Desk<'_>, event: &ZoomEvent, body: &Value) -> Result<(), Error> {
-    let Desk { tools, known_live, now, .. } = *desk;
-    let new = match &event.says {
+pub async fn take(desk: &WebhookContext<'_>, event: &ZoomEvent, body: &Value) -> Result<(), Error> {
+    let WebhookContext { tools, known_live, now, .. } = *desk;
+    let new = match &event.payload {
         // The user asked to be forgotten; an event that names them would be the first thing to forget.
-        Says::Deauthorized { .. } => true,
+        EventPayload::Deauthorized { .. } => true,
         _ => tools.store.keep_event(event, body, now).await?,
     };
     if !new && !follows_again(known_live, event) {
@@ -99,48 +99,48 @@ pub async fn take(desk: &Desk<'_>, event: &ZoomEvent, body: &Value) -> Result<()
 /// Whether what follows from an event is done again when it is: a first delivery may have been kept and then cut off.
 /// From a person's coming follows something only while nobody knows the class to be live, and from their going nothing.
 fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
-    match event.says {
-        Says::Joined(_) => running_key(event).is_some() && !known_live.holds(event),
-        Says::Left(_) | Says::Nothing | Says::Challenge { .. } => false,
+    match event.payload {
+        EventPayload::Joined(_) => running_key(event).is_some() && !known_live.holds(event),
+        EventPayload::Left(_) | EventPayload::Nothing | EventPayload::Challenge { .. } => false,
         _ => true,
     }
 }
 
-async fn follow(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let Desk { tools, known_live, .. } = *desk;
+async fn follow(desk: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let WebhookContext { tools, known_live, .. } = *desk;
     let running = || event.uuid.as_deref().zip(event.meeting);
-    match &event.says {
-        Says::Started { at } => match running() {
-            Some((uuid, meeting)) => signs(desk, event, meeting, uuid, Sign::Running(*at)).await,
+    match &event.payload {
+        EventPayload::Started { at } => match running() {
+            Some((uuid, meeting)) => signs(desk, event, meeting, uuid, InstanceEvent::Running(*at)).await,
             None => Ok(()),
         },
-        Says::Joined(presence) => match running() {
+        EventPayload::Joined(presence) => match running() {
             // The start may have been lost, and then the first join stands for it.
             Some((uuid, meeting)) if !known_live.holds(event) => {
-                signs(desk, event, meeting, uuid, Sign::Running(presence.at)).await
+                signs(desk, event, meeting, uuid, InstanceEvent::Running(presence.at)).await
             }
             _ => Ok(()),
         },
-        Says::Ended { started_at, at } => match running() {
+        EventPayload::Ended { started_at, at } => match running() {
             Some((uuid, meeting)) => {
-                let sign = Sign::Ended { started_at: *started_at, at: *at };
+                let sign = InstanceEvent::Ended { started_at: *started_at, at: *at };
                 signs(desk, event, meeting, uuid, sign).await
             }
             None => Ok(()),
         },
-        Says::Deleted | Says::Recovered | Says::Updated(_) => drifts(desk, event).await,
-        Says::RecordingCompleted { passcode, files } => {
+        EventPayload::Deleted | EventPayload::Recovered | EventPayload::Updated(_) => drifts(desk, event).await,
+        EventPayload::RecordingCompleted { passcode, files } => {
             recordings::describe(desk, event, passcode.as_deref(), files).await
         }
-        Says::RecordingIs { state, files } => recordings::place(desk, event, *state, files).await,
-        Says::Deauthorized { user } => grants::forget(tools, user, event).await,
-        Says::UserDeactivated { user } => grants::deactivate(desk, user, event).await,
-        Says::Left(_) | Says::Challenge { .. } | Says::Nothing => Ok(()),
+        EventPayload::RecordingIs { state, files } => recordings::place(desk, event, *state, files).await,
+        EventPayload::Deauthorized { user } => grants::forget(tools, user, event).await,
+        EventPayload::UserDeactivated { user } => grants::deactivate(desk, user, event).await,
+        EventPayload::Left(_) | EventPayload::Challenge { .. } | EventPayload::Nothing => Ok(()),
     }
 }
 
 /// The class that an event is about, if it is one of the account that hosts it.
-async fn class_of(tools: &Tools, event: &ZoomEvent) -> Result<Option<Held>, Error> {
+async fn class_of(tools: &Services, event: &ZoomEvent) -> Result<Option<SessionRecord>, Error> {
     let Some(meeting) = event.meeting else { return Ok(None) };
     let held = tools.store.session_of_meeting(meeting).await?;
     Ok(held.filter(|held| {
@@ -155,40 +155,40 @@ pub fn is_of_account(session: &Session, event: &ZoomEvent) -> bool {
 
 /// Puts what an event says of a running among what is known, and stores what that makes of the class.
 async fn signs(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     event: &ZoomEvent,
     meeting: MeetingId,
     uuid: &str,
-    sign: Sign,
+    sign: InstanceEvent,
 ) -> Result<(), Error> {
     let held = change(desk, event, |held| {
         let session = &held.session;
-        let occurrences = occurrence::with(session.occurrences.clone(), uuid, sign);
-        let next = session.clone().with_occurrences(occurrences);
+        let occurrences = meeting_instance::with_event(session.meeting_instances.clone(), uuid, sign);
+        let next = session.clone().with_meeting_instances(occurrences);
         if next.status != session.status {
             tracing::info!(event = "session.status", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
         }
         let begins = next.status == Status::Live && session.status != Status::Live;
         // A rehearsal is nobody's news. Where it is still on when the class should begin, the sweep tells.
-        let open = window::door(&next, desk.doors, false, desk.now).state == DoorState::Open;
+        let open = join_window::join_window(&next, desk.doors, false, desk.now).state == JoinState::Open;
         let tells = (begins && open && next.audience != Audience::Standalone).then_some(Tells::Live);
         // Should nobody tell when it is over, the sweep will find that it must be.
         let ending = begins.then(|| {
             let door_closes = plus_minutes(next.ends_at(), desk.doors.after_end);
             let at = next.over_at().max(door_closes).max(plus_minutes(since(sign), OVERRUN_MINUTES));
-            Ending { session: next.id.clone(), at }
+            DueEnd { session: next.id.clone(), at }
         });
         (next != *session).then_some(Turned { next, tells, ending })
     })
     .await?;
     if let Some(class) = held.as_ref().filter(|class| record::may_be_kept(class, desk.now)) {
         // Its attendance may have been kept without this.
-        desk.tools.store.commit_one(archive::set_due(&Due::of(class))).await?;
+        desk.tools.store.commit_one(archive::set_due(&DueArchive::of(class))).await?;
     }
-    if let Sign::Running(at) = sign {
+    if let InstanceEvent::Running(at) = sign {
         let known = held
             .as_ref()
-            .and_then(|class| class.occurrences.iter().find(|occurrence| occurrence.uuid == uuid));
+            .and_then(|class| class.meeting_instances.iter().find(|occurrence| occurrence.uuid == uuid));
         // A meeting without a class will have none a moment later either.
         let since = known.map_or(at, |occurrence| occurrence.started_at);
         let until = held.as_ref().map_or(Timestamp::MAX, Session::over_at);
@@ -198,9 +198,9 @@ async fn signs(
 }
 
 /// The time that a sign is of.
-fn since(sign: Sign) -> Timestamp {
+fn since(sign: InstanceEvent) -> Timestamp {
     match sign {
-        Sign::Running(at) | Sign::Ended { at, .. } => at,
+        InstanceEvent::Running(at) | InstanceEvent::Ended { at, .. } => at,
     }
 }
 
@@ -209,7 +209,7 @@ struct Turned {
     next: Session,
     tells: Option<Tells>,
     /// Of a class that begins: when to look whether it is over.
-    ending: Option<Ending>,
+    ending: Option<DueEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,37 +223,37 @@ enum Tells {
 impl Turned {
     /// The announcement, and what is done with it: a reminder is taken so that it is made once, and who takes it sees to what
     /// comes after the class, as the sweep would. `revision` tells apart what the same meeting goes through twice.
-    fn announcement(&self, revision: u64, now: Timestamp) -> Option<(Announcement, Vec<Action>)> {
+    fn announcement(&self, revision: u64, now: Timestamp) -> Option<(DomainEvent, Vec<Action>)> {
         let Session { id, starts_at, version, trainer, .. } = &self.next;
         let (what, with) = match self.tells? {
             Tells::Live => {
                 let reminder = Reminder::Start;
-                let what = What::Reminder {
+                let what = DomainEventKind::Reminder {
                     session: id.clone(),
                     reminder,
                     starts_at: *starts_at,
                     version: *version,
                 };
                 let take = outbox::take_reminder(id, reminder, *starts_at);
-                (what, vec![take, archive::set_due(&Due::of(&self.next))])
+                (what, vec![take, archive::set_due(&DueArchive::of(&self.next))])
             }
             Tells::MeetingDeleted => {
-                let (session, trainer, turn) = (id.clone(), trainer.clone(), Turn(revision));
-                (What::MeetingDeleted { session, trainer, turn }, Vec::new())
+                let (session, trainer, turn) = (id.clone(), trainer.clone(), EventNonce(revision));
+                (DomainEventKind::MeetingDeleted { session, trainer, turn }, Vec::new())
             }
         };
-        Some((Announcement { at: whole_milli(now), what }, with))
+        Some((DomainEvent { at: whole_milli(now), kind: what }, with))
     }
 }
 
 /// Stores what `decide` makes of the class, with its announcement, and answers the class as it is then; decides anew
 /// when other events were quicker. `None` when no class is meant.
 async fn change(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     event: &ZoomEvent,
-    decide: impl Fn(&Held) -> Option<Turned>,
+    decide: impl Fn(&SessionRecord) -> Option<Turned>,
 ) -> Result<Option<Session>, Error> {
-    let Desk { tools, now, .. } = *desk;
+    let WebhookContext { tools, now, .. } = *desk;
     let mut told = false;
     for _ in 0..ROUNDS {
         let Some(held) = class_of(tools, event).await? else { return Ok(None) };
@@ -266,18 +266,18 @@ async fn change(
             },
             Some((announcement, with)) => {
                 let mut actions = vec![follow, outbox::announce(&announcement)];
-                actions.extend(turned.ending.as_ref().map(Ending::set));
+                actions.extend(turned.ending.as_ref().map(DueEnd::set));
                 actions.extend(with);
                 let committed = tools.store.commit(actions).await;
                 if committed.is_ok() {
-                    tools.nudge(&announcement).await;
+                    tools.send_wake_up(&announcement).await;
                 }
                 committed
             }
         };
         match committed {
             Ok(()) => return Ok(Some(turned.next)),
-            Err(CommitError::Refused(subjects)) if subjects == [Subject::Due] => told = true,
+            Err(CommitError::Refused(subjects)) if subjects == [ConditionSubject::Due] => told = true,
             Err(CommitError::Refused(_)) => {
                 tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
                     .await;
@@ -290,10 +290,10 @@ async fn change(
 
 /// Flags what somebody changed of the meeting at Zoom. Only how people come in is taken over: Zoom goes by its own link
 /// and passcode whatever we hold, so that what we hand out must be those.
-async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let Desk { tools, now, .. } = *desk;
-    let entrance = match &event.says {
-        Says::Updated(changed) if !changed.entrance.is_unsaid() => Some(&changed.entrance),
+async fn drifts(desk: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let WebhookContext { tools, now, .. } = *desk;
+    let entrance = match &event.payload {
+        EventPayload::Updated(changed) if !changed.entrance.is_unsaid() => Some(&changed.entrance),
         _ => None,
     };
     let secrets = match entrance {
@@ -311,7 +311,7 @@ async fn drifts(desk: &Desk<'_>, event: &ZoomEvent) -> Result<(), Error> {
         let session = &held.session;
         let open = matches!(session.status, Status::Scheduled | Status::Live);
         let under_way = held.claim.as_ref().is_some_and(|claim| claim.until > now);
-        let said = heard.iter().map(|kept| (kept.at, &kept.event.says));
+        let said = heard.iter().map(|kept| (kept.at, &kept.event.payload));
         let drift = drift::drift(session, under_way, said);
         let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);

@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Tools;
+use super::Services;
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
-use crate::domain::change::{Announcement, What};
-use crate::domain::connection::{Connection, Health};
+use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
@@ -48,14 +48,14 @@ pub const REFRESH_FIELD: &str = "refresh_token";
 
 /// A connection with a token that serves.
 #[derive(Clone, Debug)]
-pub struct Ready {
-    pub connection: Connection,
+pub struct ZoomAccess {
+    pub connection: ZoomConnection,
     pub access: Access,
 }
 
 /// How a try to refresh ended.
 enum Refreshed {
-    Ready(Box<Ready>),
+    Ready(Box<ZoomAccess>),
     /// Something newer is there.
     Replaced,
     /// Another process refreshes.
@@ -71,14 +71,14 @@ pub(super) fn app(secrets: &SecretSet) -> Result<ClientCredentials<'_>, Error> {
     Ok(ClientCredentials { id, secret })
 }
 
-impl Tools {
+impl Services {
     /// A token of `trainer` with at least five minutes left, given what was read of their connection.
-    pub async fn fresh(&self, trainer: &UserId, read: Option<Connection>) -> Result<Ready, Error> {
+    pub async fn fresh(&self, trainer: &UserId, read: Option<ZoomConnection>) -> Result<ZoomAccess, Error> {
         self.usable(trainer, read, None).await
     }
 
     /// Another token than `refused`, which Zoom did not accept though it should have.
-    pub async fn renewed(&self, refused: &Ready) -> Result<Ready, Error> {
+    pub async fn renewed(&self, refused: &ZoomAccess) -> Result<ZoomAccess, Error> {
         let trainer = &refused.connection.trainer;
         let now_read = self.store.connection(trainer).await?;
         self.usable(trainer, now_read, Some(&refused.connection.access_token)).await
@@ -87,14 +87,14 @@ impl Tools {
     async fn usable(
         &self,
         trainer: &UserId,
-        read: Option<Connection>,
+        read: Option<ZoomConnection>,
         refused: Option<&Sealed>,
-    ) -> Result<Ready, Error> {
+    ) -> Result<ZoomAccess, Error> {
         let holder = self.holder();
         let mut read = read;
         for _ in 0..LOOKS {
             let connection = read.ok_or(Refusal::ZoomNotConnected)?;
-            if connection.health == Health::ReauthRequired {
+            if connection.health == ConnectionHealth::ReauthRequired {
                 return Err(Refusal::ReauthRequired.into());
             }
             let now = self.clock.now();
@@ -121,19 +121,19 @@ impl Tools {
         Err(Error::busy("another process has been refreshing the token for too long"))
     }
 
-    async fn ready(&self, connection: Connection) -> Result<Ready, Error> {
+    async fn ready(&self, connection: ZoomConnection) -> Result<ZoomAccess, Error> {
         let secrets = self.secrets.get(self.clock.now()).await?;
         let token = secrets
             .keyring()?
             .open(&connection.access_token, &binding(&connection.trainer, ACCESS_FIELD))?;
         let api_base = self.zoom.api_base(connection.api_url.as_deref());
-        Ok(Ready { access: Access { token, api_base }, connection })
+        Ok(ZoomAccess { access: Access { token, api_base }, connection })
     }
 
     /// Refreshes under the lease, which is taken first unless it is `held`.
     async fn refresh(
         &self,
-        connection: &Connection,
+        connection: &ZoomConnection,
         holder: &str,
         held: bool,
         now: Timestamp,
@@ -167,7 +167,7 @@ impl Tools {
                 }
                 tracing::info!(event = "zoom.token_refreshed");
                 let api_base = self.zoom.api_base(next.api_url.as_deref());
-                Ok(Refreshed::Ready(Box::new(Ready {
+                Ok(Refreshed::Ready(Box::new(ZoomAccess {
                     access: Access { token: grant.access_token, api_base },
                     connection: next,
                 })))
@@ -208,15 +208,15 @@ impl Tools {
     /// The connection with new tokens, encrypted under the current key.
     fn sealed(
         &self,
-        connection: &Connection,
+        connection: &ZoomConnection,
         grant: &Grant,
         secrets: &SecretSet,
-    ) -> Result<Connection, Error> {
+    ) -> Result<ZoomConnection, Error> {
         let keyring = secrets.keyring()?;
         let seal = |token: &Secret, field| {
             keyring.seal(token.expose(), &binding(&connection.trainer, field), &self.random)
         };
-        Ok(Connection {
+        Ok(ZoomConnection {
             access_token: seal(&grant.access_token, ACCESS_FIELD),
             refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
             access_expires_at: grant.expires_at,
@@ -235,8 +235,8 @@ impl Tools {
     /// Saves new tokens; `false` when they are not wanted any more.
     async fn save_refreshed(
         &self,
-        next: &Connection,
-        begun_with: &Connection,
+        next: &ZoomConnection,
+        begun_with: &ZoomConnection,
         holder: &str,
     ) -> Result<bool, Error> {
         for attempt in 1.. {
@@ -266,13 +266,13 @@ impl Tools {
     /// Marks the grant dead and has the trainer told; `false` when a newer grant is there.
     async fn lost(
         &self,
-        connection: &Connection,
+        connection: &ZoomConnection,
         holder: &str,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let notice = Announcement {
+        let notice = DomainEvent {
             at: whole_milli(now),
-            what: What::ReauthRequired {
+            kind: DomainEventKind::ReauthRequired {
                 trainer: connection.trainer.clone(),
                 version: connection.version,
             },
@@ -283,7 +283,7 @@ impl Tools {
             Ok(()) => {
                 tracing::warn!(event = "zoom.reauth_required");
                 metrics::REAUTH_REQUIRED.count();
-                self.nudge(&notice).await;
+                self.send_wake_up(&notice).await;
                 Ok(true)
             }
             Err(CommitError::Refused(_)) => Ok(false),

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::AuthError;
-use super::keys::{Key, KeySet};
+use super::keys::{VerificationKey, KeySet};
 use crate::telemetry;
 
 /// After this a key that the issuer withdrew is no longer accepted. Issuers let the document be cached for
@@ -85,7 +85,7 @@ impl Jwks {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: Timestamp,
-    ) -> Result<Arc<Key>, AuthError> {
+    ) -> Result<Arc<VerificationKey>, AuthError> {
         let wanted = Wanted { kid, algorithm };
         if let Some(answer) = self.held().look_up(wanted, FRESH, now) {
             return answer;
@@ -159,7 +159,7 @@ impl Held {
         wanted: Wanted<'_>,
         age: SignedDuration,
         now: Timestamp,
-    ) -> Option<Result<Arc<Key>, AuthError>> {
+    ) -> Option<Result<Arc<VerificationKey>, AuthError>> {
         let keys = self.keys.as_ref().filter(|_| self.is_within(age, now))?;
         keys.find(wanted.kid, wanted.algorithm)
     }
@@ -204,16 +204,16 @@ mod tests {
     use super::*;
     use crate::jwt::install_crypto;
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback};
+    use crate::net::loopback::{LoopbackResponse, Loopback};
 
     /// An issuer that publishes what it is told.
     struct World {
         server: Loopback,
-        answer: Arc<Plain<Answer>>,
+        answer: Arc<Plain<LoopbackResponse>>,
         jwks: Jwks,
     }
 
-    fn world(answer: Answer) -> World {
+    fn world(answer: LoopbackResponse) -> World {
         install_crypto();
         let answer = Arc::new(Plain::new(answer));
         let shared = Arc::clone(&answer);
@@ -224,13 +224,13 @@ mod tests {
     }
 
     /// A document with an Ed25519 key of each name.
-    fn keys(kids: &[&str]) -> Answer {
+    fn keys(kids: &[&str]) -> LoopbackResponse {
         let keys: Vec<Value> = kids.iter().map(|kid| Signer::ed25519(1).jwk(kid)).collect();
-        Answer::ok(json!({ "keys": keys }).to_string())
+        LoopbackResponse::ok(json!({ "keys": keys }).to_string())
     }
 
     impl World {
-        fn answers(&self, answer: Answer) {
+        fn answers(&self, answer: LoopbackResponse) {
             *self.answer.lock().unwrap() = answer;
         }
 
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_ahead_is_not_fetched_again_and_a_failure_is_not_held_against_who_asks() {
-        let world = world(Answer::status(503));
+        let world = world(LoopbackResponse::status(503));
         let now = Timestamp::UNIX_EPOCH;
         world.jwks.warm(now).await;
         *world.answer.lock().unwrap() = keys(&["a"]);
@@ -310,11 +310,11 @@ mod tests {
         let world = world(keys(&["a"]));
         world.at(0, "a").await.unwrap();
         let broken = [
-            Answer::status(500),
-            Answer::status(302).header("location", "/elsewhere"),
-            Answer::ok("<html>"),
-            Answer::ok("{\"keys\":[]}").cut_in_half(),
-            Answer::ok(format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX))),
+            LoopbackResponse::status(500),
+            LoopbackResponse::status(302).header("location", "/elsewhere"),
+            LoopbackResponse::ok("<html>"),
+            LoopbackResponse::ok("{\"keys\":[]}").cut_in_half(),
+            LoopbackResponse::ok(format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX))),
         ];
         for (n, answer) in (1..).zip(broken) {
             world.answers(answer);

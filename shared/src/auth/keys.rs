@@ -17,7 +17,7 @@ pub(super) const KEYS_MAX: usize = 100;
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     kid: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) decoding: DecodingKey,
@@ -27,7 +27,7 @@ pub(super) struct Key {
 /// out, as RFC 7517, 5 asks.
 #[derive(Debug)]
 pub(super) struct KeySet {
-    keys: Vec<Arc<Key>>,
+    keys: Vec<Arc<VerificationKey>>,
 }
 
 impl KeySet {
@@ -38,7 +38,7 @@ impl KeySet {
             keys: Vec<Value>,
         }
         let Document { keys } = serde_json::from_slice(json).ok()?;
-        let keys = keys.iter().take(KEYS_MAX).filter_map(Key::from_jwk).map(Arc::new).collect();
+        let keys = keys.iter().take(KEYS_MAX).filter_map(VerificationKey::from_jwk).map(Arc::new).collect();
         Some(Self { keys })
     }
 
@@ -47,8 +47,8 @@ impl KeySet {
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
-    ) -> Option<Result<Arc<Key>, AuthError>> {
-        let named = |key: &&Arc<Key>| kid.is_none() || key.kid.as_deref() == kid;
+    ) -> Option<Result<Arc<VerificationKey>, AuthError>> {
+        let named = |key: &&Arc<VerificationKey>| kid.is_none() || key.kid.as_deref() == kid;
         let mut fitting = self.keys.iter().filter(named).filter(|key| key.algorithm == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Some(Ok(Arc::clone(key))),
@@ -75,7 +75,7 @@ struct Jwk {
     y: Option<String>,
 }
 
-impl Key {
+impl VerificationKey {
     fn from_jwk(value: &Value) -> Option<Self> {
         let jwk = Jwk::deserialize(value).ok()?;
         let signs = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")

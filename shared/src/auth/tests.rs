@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::testing::Signer;
 use super::*;
 use crate::net::http_client;
-use crate::net::loopback::{Answer, Loopback};
+use crate::net::loopback::{LoopbackResponse, Loopback};
 
 const NOW: i64 = 1_800_000_000;
 const SECRET: &str = "a shared secret of thirty-two bytes or more";
@@ -56,7 +56,7 @@ struct Issuer {
 fn issuer() -> Issuer {
     let (rsa, p256, ed25519) = (Signer::rsa(), Signer::p256(), Signer::ed25519(1));
     let keys = json!({ "keys": [rsa.jwk("r"), p256.jwk("e"), ed25519.jwk("o")] }).to_string();
-    let server = Loopback::start(move |_| Answer::ok(keys.as_str()));
+    let server = Loopback::start(move |_| LoopbackResponse::ok(keys.as_str()));
     let verifier = verifier(Some(server.url("/jwks.json")));
     Issuer { rsa, p256, ed25519, server, verifier }
 }
@@ -268,7 +268,7 @@ async fn a_key_that_was_rotated_is_found_and_the_old_one_goes() {
     let published = std::sync::Arc::new(Mutex::new(Signer::ed25519(1).jwk("one")));
     let shared = std::sync::Arc::clone(&published);
     let server = Loopback::start(move |_| {
-        Answer::ok(json!({ "keys": [shared.lock().unwrap().clone()] }).to_string())
+        LoopbackResponse::ok(json!({ "keys": [shared.lock().unwrap().clone()] }).to_string())
     });
     let verifier = verifier(Some(server.url("/")));
     let one = Signer::ed25519(1).token(&json!({"alg": "EdDSA", "kid": "one"}), &claims());

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::refusal::Refusal;
 use super::session::{Provider, Session, Status};
 use super::time::plus_minutes;
-use super::window::Windows;
+use super::join_window::JoinWindowSettings;
 
 /// How a deployment admits attendees. Whether Zoom will go on to take learners in with an OBF token is not settled,
 /// so the way is a setting, and each has the next to fall back on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum JoinMode {
     /// The Meeting SDK's signature alone: for meetings of the app's own Zoom account.
     Signature,
     /// With an OBF token of the trainer's, once the trainer is in: for meetings of other accounts.
@@ -23,7 +23,7 @@ pub enum Mode {
     Auto,
 }
 
-impl FromStr for Mode {
+impl FromStr for JoinMode {
     type Err = &'static str;
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
@@ -38,30 +38,30 @@ impl FromStr for Mode {
 
 /// The way in that is tried first for those invited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum JoinMethod {
     Signature,
     OnBehalf { or_link: bool },
     Link,
 }
 
-impl Mode {
+impl JoinMode {
     /// The way into `session`, in a deployment whose app belongs to the Zoom account `app_account`.
-    pub fn way(self, session: &Session, app_account: Option<&str>) -> Way {
+    pub fn join_method(self, session: &Session, app_account: Option<&str>) -> JoinMethod {
         if session.provider == Provider::Manual {
-            return Way::Link;
+            return JoinMethod::Link;
         }
         let own = app_account.is_some() && session.meeting.account.as_deref() == app_account;
         match self {
-            Self::Signature => Way::Signature,
-            Self::SignatureObf => Way::OnBehalf { or_link: false },
-            Self::Link => Way::Link,
-            Self::Auto if own => Way::Signature,
-            Self::Auto => Way::OnBehalf { or_link: true },
+            Self::Signature => JoinMethod::Signature,
+            Self::SignatureObf => JoinMethod::OnBehalf { or_link: false },
+            Self::Link => JoinMethod::Link,
+            Self::Auto if own => JoinMethod::Signature,
+            Self::Auto => JoinMethod::OnBehalf { or_link: true },
         }
     }
 }
 
-impl Way {
+impl JoinMethod {
     /// Whether nobody comes in this way before the host is there.
     pub fn needs_host(self) -> bool {
         matches!(self, Self::OnBehalf { .. })
@@ -72,8 +72,8 @@ impl Way {
 pub fn admit(
     session: &Session,
     is_owner: bool,
-    windows: Windows,
-    way: Way,
+    windows: JoinWindowSettings,
+    way: JoinMethod,
     now: Timestamp,
 ) -> Result<(), Refusal> {
     let before = if is_owner { windows.owner_before } else { windows.invited_before };

@@ -8,13 +8,13 @@
 //! ([`connection`]), whose connection it was ([`people`]), what was decided by hand ([`ruling`]), and what that makes
 //! of everybody ([`report`]). What they start from is a [`record`]. How many were in at a time is a shorter way through the same steps ([`headcount()`]).
 
-pub mod connection;
+pub mod participation;
 pub mod headcount;
 pub mod held;
 pub mod people;
 pub mod record;
 pub mod report;
-pub mod ruling;
+pub mod overrides;
 
 mod span;
 #[cfg(test)]
@@ -29,10 +29,10 @@ use super::id::{BadId, SessionId, UserId};
 use super::text::Email;
 
 pub use headcount::headcount;
-pub use people::{Clicker, People};
-pub use record::Record;
-pub use report::{Inputs, Report, Row};
-pub use ruling::Ruling;
+pub use people::{JoinIdentity, People};
+pub use record::AttendanceRecord;
+pub use report::{ReportInputs, AttendanceReport, ReportRow};
+pub use overrides::AttendanceOverride;
 
 /// One row of a class's report: `att_` and 26 letters and digits, made of who it is about, so that it stays the same
 /// from report to report and tells nothing by itself.

@@ -34,7 +34,7 @@ pub struct User {
 
 /// One thing that the host platform says. The same vocabulary by HTTP, in an import, and as events.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Statement {
+pub enum DirectoryCommand {
     Course(Course),
     NoCourse(CourseId),
     Enrollment(Enrollment),

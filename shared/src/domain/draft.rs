@@ -59,13 +59,13 @@ pub struct Draft {
     pub zone: Zone,
     pub duration_minutes: u16,
     pub record_session: bool,
-    pub place: Place,
+    pub venue: Venue,
     pub settings: MeetingSettings,
 }
 
 /// Where the class is to meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Venue {
     Zoom,
     /// An https link that the trainer pasted.
     Manual {
@@ -73,7 +73,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Venue {
     pub fn provider(&self) -> Provider {
         match self {
             Self::Zoom => Provider::Zoom,
@@ -156,7 +156,7 @@ impl Draft {
                 zone,
                 duration_minutes,
                 record_session,
-                place,
+                venue: place,
                 settings,
             }),
             _ => Err(Refusal::Invalid(errors)),
@@ -277,15 +277,15 @@ fn place(
     errors: &mut Vec<FieldError>,
     provider: Provider,
     join_url: Option<String>,
-) -> Option<Place> {
+) -> Option<Venue> {
     match (provider, join_url) {
-        (Provider::Zoom, None) => Some(Place::Zoom),
+        (Provider::Zoom, None) => Some(Venue::Zoom),
         (Provider::Zoom, Some(_)) => {
             errors.push(FieldError::new("join_url", "belongs to provider manual only"));
             None
         }
         (Provider::Manual, url) => required(errors, "join_url", url, |url| https(&url))
-            .map(|join_url| Place::Manual { join_url }),
+            .map(|join_url| Venue::Manual { join_url }),
     }
 }
 

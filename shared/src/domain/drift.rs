@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::session::Session;
-use super::zoom_event::{Changed, Says};
+use super::zoom_event::{MeetingChange, EventPayload};
 
 /// The mark of a meeting that was deleted.
 pub const DELETED: &str = "deleted";
@@ -22,7 +22,7 @@ pub const RECORDING: &str = "record_session";
 pub fn drift<'a>(
     session: &Session,
     under_way: bool,
-    heard: impl IntoIterator<Item = (Timestamp, &'a Says)>,
+    heard: impl IntoIterator<Item = (Timestamp, &'a EventPayload)>,
 ) -> Vec<String> {
     let mut heard: Vec<_> =
         heard.into_iter().filter(|(at, _)| *at >= session.zoom_told_at).collect();
@@ -37,9 +37,9 @@ pub fn drift<'a>(
     let mut deleted = false;
     for (_, says) in heard {
         match says {
-            Says::Deleted => deleted = true,
-            Says::Recovered => deleted = false,
-            Says::Updated(changed) => {
+            EventPayload::Deleted => deleted = true,
+            EventPayload::Recovered => deleted = false,
+            EventPayload::Updated(changed) => {
                 for (field, differs) in compared(session, changed) {
                     match differs {
                         Some(true) => differing.insert(field),
@@ -60,7 +60,7 @@ pub fn drift<'a>(
     fields.into_iter().chain(deleted.then_some(DELETED)).map(str::to_owned).collect()
 }
 
-fn compared(session: &Session, changed: &Changed) -> [(&'static str, Option<bool>); 3] {
+fn compared(session: &Session, changed: &MeetingChange) -> [(&'static str, Option<bool>); 3] {
     let topic = changed.topic.as_ref().map(|topic| topic != session.title.as_str());
     let start = changed.starts_at.map(|at| at != session.starts_at);
     let duration =

@@ -5,9 +5,9 @@
 //! is the same mail. Whoever is about to send it takes a [`Claim`] first; what came of it is a [`Fate`].
 
 pub mod claim;
-pub mod holding;
+pub mod recipient_state;
 pub mod recipients;
-pub mod worth;
+pub mod relevance;
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use claim::Claim;
-pub use holding::{Happened, Holding};
+pub use claim::MailClaim;
+pub use recipient_state::{PastDelivery, RecipientState};
 pub use recipients::Recipient;
 
 use super::id::{SessionId, UserId};
@@ -34,7 +34,8 @@ pub enum MailKind {
     /// The invitation once more, as the class now stands.
     Resent,
     /// To somebody who is no longer invited: for them the class is cancelled, for the others it is not.
-    Uninvited,
+    #[serde(rename = "uninvited")]
+    Removed,
     /// To a trainer whose Zoom account must be connected again.
     ReauthRequired,
     /// To a trainer whose meeting was deleted at Zoom.
@@ -49,7 +50,7 @@ impl MailKind {
         Self::ReminderDayBefore,
         Self::ReminderHourBefore,
         Self::Resent,
-        Self::Uninvited,
+        Self::Removed,
         Self::ReauthRequired,
         Self::MeetingDeleted,
     ];
@@ -62,7 +63,7 @@ impl MailKind {
             Self::ReminderDayBefore => "reminder_day_before",
             Self::ReminderHourBefore => "reminder_hour_before",
             Self::Resent => "resent",
-            Self::Uninvited => "uninvited",
+            Self::Removed => "uninvited",
             Self::ReauthRequired => "reauth_required",
             Self::MeetingDeleted => "meeting_deleted",
         }
@@ -72,7 +73,7 @@ impl MailKind {
 /// What is known of a mail, at each moment one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MailState {
+pub enum DeliveryStatus {
     /// Waiting for its turn.
     Queued,
     /// The mail service took it.
@@ -87,7 +88,7 @@ pub enum MailState {
     Dropped,
 }
 
-impl MailState {
+impl DeliveryStatus {
     pub const ALL: [Self; 6] =
         [Self::Queued, Self::Sent, Self::Retrying, Self::Failed, Self::Dead, Self::Dropped];
 
@@ -106,13 +107,13 @@ impl MailState {
 /// Whose affair a mail is: where its claim and its fate are kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum About {
+pub enum MailSubject {
     Session(SessionId),
     /// About no class, to a trainer: [`MailKind::ReauthRequired`].
     Trainer(UserId),
 }
 
-impl About {
+impl MailSubject {
     pub fn session(&self) -> Option<&SessionId> {
         match self {
             Self::Session(id) => Some(id),
@@ -141,9 +142,9 @@ fn digest(parts: &[&str]) -> String {
 /// One mail of all: what causes it, its kind and its address, as a digest of 32 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EffectId(String);
+pub struct MessageKey(String);
 
-impl EffectId {
+impl MessageKey {
     /// `cause` is the announcement's key.
     pub fn of(cause: &str, kind: MailKind, to: &Email) -> Self {
         Self(digest(&["mail", cause, kind.as_str(), to.as_str()]))
@@ -166,7 +167,7 @@ impl EffectId {
 pub struct RecipientRef(String);
 
 impl RecipientRef {
-    pub fn of(about: &About, to: &Email) -> Self {
+    pub fn of(about: &MailSubject, to: &Email) -> Self {
         let mut text = digest(&["recipient", about.as_str(), to.as_str()]);
         text.truncate(20);
         Self(text)
@@ -181,9 +182,9 @@ impl RecipientRef {
 /// everything that is not needed always has a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
-    pub effect: EffectId,
+    pub message_key: MessageKey,
     pub kind: MailKind,
-    pub about: About,
+    pub subject: MailSubject,
     pub to: Email,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
@@ -213,22 +214,22 @@ fn is_zero(number: &u32) -> bool {
 
 impl Mail {
     pub fn recipient(&self) -> RecipientRef {
-        RecipientRef::of(&self.about, &self.to)
+        RecipientRef::of(&self.subject, &self.to)
     }
 
     /// Its `Message-ID`, without the angle brackets.
     pub fn message_id(&self) -> String {
-        format!("{}@live-classes", self.effect.as_str())
+        format!("{}@live-classes", self.message_key.as_str())
     }
 }
 
 /// What became of a mail at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fate {
-    pub effect: EffectId,
+pub struct DeliveryRecord {
+    pub effect: MessageKey,
     pub recipient: RecipientRef,
     pub kind: MailKind,
-    pub state: MailState,
+    pub state: DeliveryStatus,
     /// The mail service's own id of a mail that was sent, the code of an error, or why it was dropped.
     pub note: Option<String>,
     /// The version of the class that it showed, where it was sent.
@@ -237,10 +238,10 @@ pub struct Fate {
     pub in_doubt: bool,
 }
 
-impl Fate {
-    pub fn of(mail: &Mail, state: MailState, note: Option<String>) -> Self {
+impl DeliveryRecord {
+    pub fn of(mail: &Mail, state: DeliveryStatus, note: Option<String>) -> Self {
         Self {
-            effect: mail.effect.clone(),
+            effect: mail.message_key.clone(),
             recipient: mail.recipient(),
             kind: mail.kind,
             state,
@@ -250,8 +251,8 @@ impl Fate {
         }
     }
 
-    pub fn happened(&self) -> Happened<'_> {
-        Happened {
+    pub fn happened(&self) -> PastDelivery<'_> {
+        PastDelivery {
             mail: self.effect.short(),
             kind: self.kind,
             state: self.state,
@@ -261,7 +262,7 @@ impl Fate {
     }
 }
 
-impl fmt::Display for EffectId {
+impl fmt::Display for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -275,12 +276,12 @@ mod tests {
     fn a_mail_is_the_same_for_the_same_cause_kind_and_address_and_for_nothing_else() {
         let ada = Email::parse("ada@example.test").unwrap();
         let bob = Email::parse("bob@example.test").unwrap();
-        let id = EffectId::of("ses_1#1", MailKind::Scheduled, &ada);
-        assert_eq!(id, EffectId::of("ses_1#1", MailKind::Scheduled, &ada));
+        let id = MessageKey::of("ses_1#1", MailKind::Scheduled, &ada);
+        assert_eq!(id, MessageKey::of("ses_1#1", MailKind::Scheduled, &ada));
         let others = [
-            EffectId::of("ses_1#2", MailKind::Scheduled, &ada),
-            EffectId::of("ses_1#1", MailKind::Updated, &ada),
-            EffectId::of("ses_1#1", MailKind::Scheduled, &bob),
+            MessageKey::of("ses_1#2", MailKind::Scheduled, &ada),
+            MessageKey::of("ses_1#1", MailKind::Updated, &ada),
+            MessageKey::of("ses_1#1", MailKind::Scheduled, &bob),
         ];
         assert!(others.iter().all(|other| *other != id && other.short() != id.short()));
     }

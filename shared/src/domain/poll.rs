@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::attendance::Percent;
-use super::ballot::{Choice, Tally};
+use super::vote::{Choice, Tally};
 use super::id::{OptionId, PollId};
 use super::refusal::{FieldError, Refusal};
 use super::sealed::Sealed;

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// The channels by which a person is told of something. Whoever never said anything is told by all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Channels {
+pub struct NotificationChannels {
     pub in_app: bool,
     pub email: bool,
 }
 
-impl Default for Channels {
+impl Default for NotificationChannels {
     fn default() -> Self {
         Self { in_app: true, email: true }
     }
@@ -20,5 +20,5 @@ impl Default for Channels {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preferences {
-    pub live_session: Channels,
+    pub live_session: NotificationChannels,
 }

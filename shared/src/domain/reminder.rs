@@ -65,16 +65,16 @@ pub fn ahead(starts_at: Timestamp, now: Timestamp) -> impl Iterator<Item = Remin
 
 /// What becomes of a reminder whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReminderDecision {
     Tell,
     /// Its meeting was ended just before the planned start, and may be started again for the class.
     Wait,
-    Void(Void),
+    Void(ReminderSkipReason),
 }
 
 /// Why a reminder is not told. The words stand in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Void {
+pub enum ReminderSkipReason {
     /// The class has another start by now, and reminders of its own for it.
     Moved,
     Cancelled,
@@ -84,7 +84,7 @@ pub enum Void {
     Nobody,
 }
 
-impl Void {
+impl ReminderSkipReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -98,17 +98,17 @@ impl Void {
 
 impl Reminder {
     /// What becomes of this reminder of `session` at `now`, which was set for a start at `starts_at`.
-    pub fn verdict(self, session: &Session, starts_at: Timestamp, now: Timestamp) -> Verdict {
+    pub fn decide(self, session: &Session, starts_at: Timestamp, now: Timestamp) -> ReminderDecision {
         let void = match session.status {
-            Status::Cancelled => Void::Cancelled,
-            _ if session.starts_at != starts_at => Void::Moved,
-            _ if session.audience == Audience::Standalone => Void::Nobody,
-            _ if now >= self.late_from(starts_at) || now >= session.ends_at() => Void::Late,
-            Status::Ended if self == Self::Start => return Verdict::Wait,
-            Status::Ended => Void::Over,
-            Status::Scheduled | Status::Live => return Verdict::Tell,
+            Status::Cancelled => ReminderSkipReason::Cancelled,
+            _ if session.starts_at != starts_at => ReminderSkipReason::Moved,
+            _ if session.audience == Audience::Standalone => ReminderSkipReason::Nobody,
+            _ if now >= self.late_from(starts_at) || now >= session.ends_at() => ReminderSkipReason::Late,
+            Status::Ended if self == Self::Start => return ReminderDecision::Wait,
+            Status::Ended => ReminderSkipReason::Over,
+            Status::Scheduled | Status::Live => return ReminderDecision::Tell,
         };
-        Verdict::Void(void)
+        ReminderDecision::Void(void)
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,
-            occurrences: Vec::new(),
+            meeting_instances: Vec::new(),
             drift: Vec::new(),
         }
     }
@@ -184,7 +184,7 @@ mod tests {
     fn a_reminder_is_told_while_it_is_true_and_of_use() {
         use Reminder::{DayBefore, HourBefore, Start};
         use Status::{Cancelled, Ended, Live, Scheduled};
-        use Verdict::{Tell, Wait};
+        use ReminderDecision::{Tell, Wait};
         let start: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         // Which, the class's status, minutes from the planned start to the sweep that finds it.
         let cases = [
@@ -193,25 +193,25 @@ mod tests {
             (DayBefore, Scheduled, -24 * 60 + 5, Tell),
             (DayBefore, Scheduled, -23 * 60, Tell),
             (DayBefore, Scheduled, -12 * 60 - 1, Tell),
-            (DayBefore, Scheduled, -12 * 60, Verdict::Void(Void::Late)),
-            (DayBefore, Cancelled, -24 * 60, Verdict::Void(Void::Cancelled)),
-            (DayBefore, Ended, -24 * 60, Verdict::Void(Void::Over)),
+            (DayBefore, Scheduled, -12 * 60, ReminderDecision::Void(ReminderSkipReason::Late)),
+            (DayBefore, Cancelled, -24 * 60, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
+            (DayBefore, Ended, -24 * 60, ReminderDecision::Void(ReminderSkipReason::Over)),
             (HourBefore, Scheduled, -60, Tell),
             (HourBefore, Live, -55, Tell),
             (HourBefore, Scheduled, -1, Tell),
-            (HourBefore, Scheduled, 0, Verdict::Void(Void::Late)),
-            (HourBefore, Cancelled, -60, Verdict::Void(Void::Cancelled)),
+            (HourBefore, Scheduled, 0, ReminderDecision::Void(ReminderSkipReason::Late)),
+            (HourBefore, Cancelled, -60, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
             (Start, Scheduled, 0, Tell),
             (Start, Live, 5, Tell),
             (Start, Live, 29, Tell),
-            (Start, Live, 30, Verdict::Void(Void::Late)),
+            (Start, Live, 30, ReminderDecision::Void(ReminderSkipReason::Late)),
             (Start, Ended, 5, Wait),
-            (Start, Ended, 30, Verdict::Void(Void::Late)),
-            (Start, Cancelled, 5, Verdict::Void(Void::Cancelled)),
+            (Start, Ended, 30, ReminderDecision::Void(ReminderSkipReason::Late)),
+            (Start, Cancelled, 5, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
         ];
         for (reminder, status, minutes, expected) in cases {
             let now = plus_minutes(start, minutes);
-            let verdict = reminder.verdict(&class(start, status), start, now);
+            let verdict = reminder.decide(&class(start, status), start, now);
             assert_eq!(verdict, expected, "{reminder:?} of a class {status:?}, {minutes} minutes");
         }
     }
@@ -225,10 +225,10 @@ mod tests {
         let short = Session { duration_minutes: 15, ..own };
         for reminder in Reminder::ALL {
             let due = reminder.due_at(start);
-            assert_eq!(reminder.verdict(&moved, start, due), Verdict::Void(Void::Moved));
-            assert_eq!(reminder.verdict(&nobody, start, due), Verdict::Void(Void::Nobody));
+            assert_eq!(reminder.decide(&moved, start, due), ReminderDecision::Void(ReminderSkipReason::Moved));
+            assert_eq!(reminder.decide(&nobody, start, due), ReminderDecision::Void(ReminderSkipReason::Nobody));
         }
         let over = plus_minutes(start, 15);
-        assert_eq!(Reminder::Start.verdict(&short, start, over), Verdict::Void(Void::Late));
+        assert_eq!(Reminder::Start.decide(&short, start, over), ReminderDecision::Void(ReminderSkipReason::Late));
     }
 }

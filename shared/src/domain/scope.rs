@@ -18,13 +18,13 @@ pub const REQUIRED: [&[&str]; 8] = [
 pub fn missing(granted: &[String]) -> Vec<String> {
     REQUIRED
         .iter()
-        .filter(|spellings| !spellings.iter().any(|scope| holds(granted, scope)))
+        .filter(|spellings| !spellings.iter().any(|scope| covers(granted, scope)))
         .map(|spellings| spellings[0].to_owned())
         .collect()
 }
 
 /// Whether `granted` allows what `scope` allows.
-pub fn holds(granted: &[String], scope: &str) -> bool {
+pub fn covers(granted: &[String], scope: &str) -> bool {
     granted.iter().any(|held| held == scope)
 }
 

@@ -8,7 +8,7 @@ use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
-use super::occurrence::{self, Occurrence};
+use super::meeting_instance::{self, MeetingInstance};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::settings::MeetingSettings;
@@ -82,12 +82,12 @@ pub struct Meeting {
     pub join_url: Sealed,
     pub passcode: Option<Sealed>,
     /// When Zoom last told of another link or passcode than it had given us.
-    pub told: EntranceTold,
+    pub told: JoinCredentialsSeen,
 }
 
 /// When Zoom told how people come into a meeting, by the events' own time: what it says of an earlier time comes too late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EntranceTold {
+pub struct JoinCredentialsSeen {
     pub join_url: Option<Timestamp>,
     pub passcode: Option<Timestamp>,
 }
@@ -136,7 +136,7 @@ pub struct Session {
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
     /// The runnings of its meeting, as Zoom's events tell of them.
-    pub occurrences: Vec<Occurrence>,
+    pub meeting_instances: Vec<MeetingInstance>,
     /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
     pub drift: Vec<String>,
 }
@@ -153,13 +153,13 @@ impl Session {
     }
 
     /// What the known runnings of its meeting make of it.
-    pub fn with_occurrences(self, occurrences: Vec<Occurrence>) -> Self {
-        let course = occurrence::course(self.status, self.starts_at, &occurrences);
+    pub fn with_meeting_instances(self, occurrences: Vec<MeetingInstance>) -> Self {
+        let course = meeting_instance::lifecycle(self.status, self.starts_at, &occurrences);
         Self {
             status: course.status,
             actual_started_at: course.started_at,
             actual_ended_at: course.ended_at,
-            occurrences,
+            meeting_instances: occurrences,
             ..self
         }
     }
@@ -184,7 +184,7 @@ impl Session {
 
     /// Whether its meeting is on, as far as Zoom's events tell.
     pub fn is_running(&self) -> bool {
-        self.occurrences.last().is_some_and(|running| running.ended_at.is_none())
+        self.meeting_instances.last().is_some_and(|running| running.ended_at.is_none())
     }
 
     /// Refuses to those who do not own the class, in the words that hide whether there is one.

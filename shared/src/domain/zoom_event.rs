@@ -21,12 +21,12 @@ pub struct ZoomEvent {
     pub meeting: Option<MeetingId>,
     /// One running of the meeting: a meeting that is started again has the same number and another uuid.
     pub uuid: Option<String>,
-    pub says: Says,
+    pub payload: EventPayload,
 }
 
 /// What an event says to us.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Says {
+pub enum EventPayload {
     /// Zoom checks that the address is ours.
     Challenge {
         plain_token: String,
@@ -38,14 +38,14 @@ pub enum Says {
         started_at: Option<Timestamp>,
         at: Timestamp,
     },
-    Joined(Presence),
-    Left(Presence),
+    Joined(ParticipantEvent),
+    Left(ParticipantEvent),
     /// Somebody deleted the meeting at Zoom.
     Deleted,
     /// Somebody took it out of the trash again.
     Recovered,
     /// Somebody changed it there; what is given is what it is now.
-    Updated(Changed),
+    Updated(MeetingChange),
     RecordingCompleted {
         passcode: Option<String>,
         files: Vec<RecordingFile>,
@@ -67,7 +67,7 @@ pub enum Says {
 
 /// One person's client coming or going.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presence {
+pub struct ParticipantEvent {
     pub at: Timestamp,
     /// Of one connection: the same in every breakout room, another one after a rejoin.
     pub connection: String,
@@ -84,28 +84,28 @@ pub struct Presence {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
+pub struct MeetingChange {
     pub topic: Option<String>,
     pub starts_at: Option<Timestamp>,
     pub duration_minutes: Option<i64>,
-    pub entrance: Entrance,
+    pub entrance: JoinCredentialsChange,
 }
 
 /// How people come into a meeting from now on, as far as an event says so. It is never kept with the event, and does
 /// not print itself.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Entrance {
+pub struct JoinCredentialsChange {
     pub passcode: Option<String>,
     pub join_url: Option<String>,
 }
 
-impl Entrance {
+impl JoinCredentialsChange {
     pub fn is_unsaid(&self) -> bool {
         self.passcode.is_none() && self.join_url.is_none()
     }
 }
 
-impl fmt::Debug for Entrance {
+impl fmt::Debug for JoinCredentialsChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_unsaid() { "Entrance(unsaid)" } else { "Entrance([redacted])" })
     }
@@ -142,7 +142,7 @@ impl ZoomEvent {
             account: text(&payload["account_id"]).or_else(|| text(&object["account_id"])),
             meeting: integer(&object["id"]).map(MeetingId).filter(|_| !name.starts_with("user.")),
             uuid: text(&object["uuid"]),
-            says,
+            payload: says,
             name,
         })
     }
@@ -155,23 +155,23 @@ impl ZoomEvent {
             account: None,
             meeting: None,
             uuid: None,
-            says: Says::Nothing,
+            payload: EventPayload::Nothing,
         }
     }
 
     /// When it happened, as exactly as it says.
     pub fn time(&self) -> Option<Timestamp> {
-        match &self.says {
-            Says::Joined(presence) | Says::Left(presence) => Some(presence.at),
-            Says::Started { at } | Says::Ended { at, .. } => Some(*at),
+        match &self.payload {
+            EventPayload::Joined(presence) | EventPayload::Left(presence) => Some(presence.at),
+            EventPayload::Started { at } | EventPayload::Ended { at, .. } => Some(*at),
             _ => self.at,
         }
     }
 
     /// What a redelivery has in common with the first: the running, the connection, the event and its time.
     pub fn natural_key(&self, body: &Value) -> String {
-        match &self.says {
-            Says::Joined(presence) | Says::Left(presence) => {
+        match &self.payload {
+            EventPayload::Joined(presence) | EventPayload::Left(presence) => {
                 let uuid = self.uuid.as_deref().unwrap_or_default();
                 format!("{}\n{uuid}\n{}\n{}", self.name, presence.connection, presence.at)
             }
@@ -206,39 +206,39 @@ pub const HANDLED: [&str; 21] = [
     "user.deactivated",
 ];
 
-fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
+fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayload {
     let object = &payload["object"];
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     let said = match name {
         "endpoint.url_validation" => {
-            text(&payload["plainToken"]).map(|plain_token| Says::Challenge { plain_token })
+            text(&payload["plainToken"]).map(|plain_token| EventPayload::Challenge { plain_token })
         }
         "meeting.started" => {
-            time(&object["start_time"]).or(event_at).map(|at| Says::Started { at })
+            time(&object["start_time"]).or(event_at).map(|at| EventPayload::Started { at })
         }
         "meeting.ended" => time(&object["end_time"])
             .or(event_at)
-            .map(|at| Says::Ended { started_at: time(&object["start_time"]), at }),
+            .map(|at| EventPayload::Ended { started_at: time(&object["start_time"]), at }),
         "meeting.participant_joined" | "meeting.participant_joined_breakout_room" => {
-            presence(object, &["join_time", "date_time"], event_at).map(Says::Joined)
+            presence(object, &["join_time", "date_time"], event_at).map(EventPayload::Joined)
         }
         "meeting.participant_left" | "meeting.participant_left_breakout_room" => {
-            presence(object, &["leave_time"], event_at).map(Says::Left)
+            presence(object, &["leave_time"], event_at).map(EventPayload::Left)
         }
-        "meeting.deleted" | "meeting.permanently_deleted" => Some(Says::Deleted),
-        "meeting.recovered" => Some(Says::Recovered),
-        "meeting.updated" => Some(Says::Updated(Changed {
+        "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
+        "meeting.recovered" => Some(EventPayload::Recovered),
+        "meeting.updated" => Some(EventPayload::Updated(MeetingChange {
             topic: text(&object["topic"]),
             starts_at: time(&object["start_time"]),
             duration_minutes: integer(&object["duration"]),
             // An empty passcode says no more than a missing one: Zoom leaves fields empty as readily as out, and lets in
             // whoever has a passcode that it does not ask for.
-            entrance: Entrance {
+            entrance: JoinCredentialsChange {
                 passcode: text(&object["password"]),
                 join_url: text(&object["join_url"]).filter(|url| zoom_link::is_zooms(url)),
             },
         })),
-        "recording.completed" => Some(Says::RecordingCompleted {
+        "recording.completed" => Some(EventPayload::RecordingCompleted {
             passcode: text(&object["recording_play_passcode"])
                 .or_else(|| text(&object["password"])),
             files: files(object),
@@ -246,19 +246,19 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Says {
         "recording.trashed" => Some(recording_is(RecordingState::Trashed, object)),
         "recording.deleted" => Some(recording_is(RecordingState::Deleted, object)),
         "recording.recovered" => Some(recording_is(RecordingState::Available, object)),
-        "app_deauthorized" => text(&payload["user_id"]).map(|user| Says::Deauthorized { user }),
-        "user.deactivated" => text(&object["id"]).map(|user| Says::UserDeactivated { user }),
+        "app_deauthorized" => text(&payload["user_id"]).map(|user| EventPayload::Deauthorized { user }),
+        "user.deactivated" => text(&object["id"]).map(|user| EventPayload::UserDeactivated { user }),
         _ => None,
     };
-    said.unwrap_or(Says::Nothing)
+    said.unwrap_or(EventPayload::Nothing)
 }
 
-fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Option<Presence> {
+fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Option<ParticipantEvent> {
     let person = &object["participant"];
     let stated = times.iter().find_map(|name| person[*name].as_str()?.parse().ok());
     let zoom_user = text(&person["id"]).or_else(|| text(&person["participant_user_id"]));
     let host = text(&object["host_id"]);
-    Some(Presence {
+    Some(ParticipantEvent {
         at: stated.or(event_at)?,
         connection: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
         seat: text(&person["user_id"]),
@@ -271,8 +271,8 @@ fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Opti
     })
 }
 
-fn recording_is(state: RecordingState, object: &Value) -> Says {
-    Says::RecordingIs { state, files: files(object).into_iter().map(|file| file.id).collect() }
+fn recording_is(state: RecordingState, object: &Value) -> EventPayload {
+    EventPayload::RecordingIs { state, files: files(object).into_iter().map(|file| file.id).collect() }
 }
 
 fn files(object: &Value) -> Vec<RecordingFile> {
@@ -424,7 +424,7 @@ mod tests {
             json!({"event": "app_deauthorized", "payload": {"account_id": "a", "user_id": "u", "event_ts": "1800000000000"}}),
         );
         assert_eq!(event.at, Timestamp::from_second(1_800_000_000).ok());
-        assert_eq!(event.says, Says::Deauthorized { user: "u".into() });
+        assert_eq!(event.payload, EventPayload::Deauthorized { user: "u".into() });
     }
 
     #[test]
@@ -435,7 +435,7 @@ mod tests {
             json!({"event": "meeting.participant_joined", "event_ts": 5, "payload": {"object": {"participant": {}}}}),
             json!({"event": "app_deauthorized", "payload": {}}),
         ] {
-            assert_eq!(read(body).says, Says::Nothing);
+            assert_eq!(read(body).payload, EventPayload::Nothing);
         }
         assert_eq!(ZoomEvent::read(&json!([1])), None);
         assert_eq!(ZoomEvent::read(&json!({"payload": {}})), None);
@@ -497,7 +497,7 @@ mod tests {
             let kept = as_kept(&join(id), disguised);
             let text = kept.to_string();
             assert!(!text.contains("HOST") && !text.contains("host@"), "{text}");
-            let Says::Joined(presence) = read(kept).says else { panic!("{text}") };
+            let EventPayload::Joined(presence) = read(kept).payload else { panic!("{text}") };
             assert_eq!(presence.is_host, is_host);
             assert_eq!(presence.email.is_none(), is_host);
         }

@@ -7,14 +7,14 @@ use lambda_http::Request;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attendance_view;
-use super::csv::{Format, format};
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::csv::{ReportFormat, format};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
-use crate::app::attendance::{self, Desk};
+use crate::app::attendance::{self, AttendanceContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
-use crate::domain::attendance::ruling::{Assignee, Wish};
+use crate::domain::attendance::overrides::{Assignee, OverrideRequest};
 use crate::domain::attendance::{AttendeeId, Threshold};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::{FieldError, Refusal};
@@ -23,7 +23,7 @@ use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::attendance::Place;
+use crate::store::attendance::AuditCursor;
 
 /// A reason is a sentence for whoever reads the trail, not a letter.
 const REASON_LIMIT_CHARS: usize = 500;
@@ -32,7 +32,7 @@ const NONCE_LIMIT_BYTES: usize = 16;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
+    gate: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
@@ -42,10 +42,10 @@ pub struct Deps {
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             clock: clock.clone(),
@@ -65,31 +65,31 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.gate.caller(&request, now).await?;
     let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let desk = Desk { store: &deps.store, random: &deps.random, threshold: deps.threshold, now };
+    let desk = AttendanceContext { store: &deps.store, random: &deps.random, threshold: deps.threshold, now };
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
             let format = format(&request)?;
             let report = attendance::report(&desk, &caller, &id).await?;
             match format {
-                Format::Json => Reply::ok(&report),
-                Format::Csv => Ok(attendance_view::csv(&report)),
+                ReportFormat::Json => ResponseBody::ok(&report),
+                ReportFormat::Csv => Ok(attendance_view::csv(&report)),
             }
         }
         ("PUT", "/v1/sessions/{id}/attendance/{attendee_id}") => {
             let attendee =
                 AttendeeId::parse(named(&parameters, "attendee_id")).ok_or(Refusal::NotFound)?;
             let (wish, reason) = http::json::<RulingBody>(&request)?.parse()?;
-            let request = attendance::Request { attendee, wish, reason };
-            Reply::ok(&attendance::decide(&desk, &caller, &id, &request).await?)
+            let request = attendance::OverrideCall { attendee, wish, reason };
+            ResponseBody::ok(&attendance::decide(&desk, &caller, &id, &request).await?)
         }
         ("GET", "/v1/sessions/{id}/attendance/audit") => {
             let after = http::query(&request, "cursor").map(|text| place(&text)).transpose()?;
@@ -97,9 +97,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             let (entries, next) =
                 attendance::trail(&deps.store, &caller, &id, after.as_ref(), limit).await?;
             let items = entries.iter().map(attendance_view::entry).collect();
-            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }
 
@@ -130,7 +130,7 @@ where
 }
 
 impl RulingBody {
-    fn parse(self) -> Result<(Wish, String), Refusal> {
+    fn parse(self) -> Result<(OverrideRequest, String), Refusal> {
         let mut errors = Vec::new();
         let reason = reason(self.reason.as_deref().unwrap_or_default());
         let reason = reason.map_err(|error| errors.push(error)).unwrap_or_default();
@@ -157,7 +157,7 @@ impl RulingBody {
         if !errors.is_empty() {
             return Err(Refusal::Invalid(errors));
         }
-        Ok((Wish { present: self.present, assign_to }, reason))
+        Ok((OverrideRequest { present: self.present, assign_to }, reason))
     }
 }
 
@@ -172,12 +172,12 @@ fn reason(text: &str) -> Result<String, FieldError> {
 }
 
 /// Where a page of the trail ended, as text.
-fn cursor(place: &Place) -> String {
+fn cursor(place: &AuditCursor) -> String {
     data_encoding::BASE64URL_NOPAD
         .encode(format!("{}#{}", place.at.as_millisecond(), place.nonce).as_bytes())
 }
 
-fn place(text: &str) -> Result<Place, Refusal> {
+fn place(text: &str) -> Result<AuditCursor, Refusal> {
     let read = || {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -186,7 +186,7 @@ fn place(text: &str) -> Result<Place, Refusal> {
             && nonce.bytes().all(|byte| byte.is_ascii_alphanumeric());
         plain.then_some(())?;
         let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
-        Some(Place { at, nonce: nonce.to_owned() })
+        Some(AuditCursor { at, nonce: nonce.to_owned() })
     };
     read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
 }
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parsed(body: serde_json::Value) -> Result<(Wish, String), Refusal> {
+    fn parsed(body: serde_json::Value) -> Result<(OverrideRequest, String), Refusal> {
         http::parse_json::<RulingBody>(body.to_string().as_bytes())?.parse()
     }
 
@@ -207,19 +207,19 @@ mod tests {
         let cases = [
             (
                 json!({"present": true, "reason": " was there "}),
-                Wish { present: Some(Some(true)), assign_to: None },
+                OverrideRequest { present: Some(Some(true)), assign_to: None },
             ),
             (
                 json!({"present": null, "reason": "was there"}),
-                Wish { present: Some(None), assign_to: None },
+                OverrideRequest { present: Some(None), assign_to: None },
             ),
             (
                 json!({"assign_to": {"user_id": "student-1"}, "reason": "was there"}),
-                Wish { present: None, assign_to: to_student },
+                OverrideRequest { present: None, assign_to: to_student },
             ),
             (
                 json!({"assign_to": null, "reason": "was there"}),
-                Wish { present: None, assign_to: Some(None) },
+                OverrideRequest { present: None, assign_to: Some(None) },
             ),
         ];
         for (body, wish) in cases {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nothing_else_does() {
-        let at = Place { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
+        let at = AuditCursor { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
         assert_eq!(place(&cursor(&at)), Ok(at));
         let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
         for bad in ["", "!", &encode("1"), &encode("1#"), &encode("1#a#b"), &encode("x#a")] {

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::csv::Table;
-use super::edge::Reply;
-use crate::domain::attendance::ruling::State;
-use crate::domain::attendance::{AttendeeId, Report, Row};
+use super::csv::CsvTable;
+use super::edge::ResponseBody;
+use crate::domain::attendance::overrides::OverrideState;
+use crate::domain::attendance::{AttendeeId, AttendanceReport, ReportRow};
 use crate::domain::id::UserId;
-use crate::store::attendance::Entry;
+use crate::store::attendance::AuditEntry;
 
 /// The columns of the CSV, which are the fields of a row, in their order.
 const COLUMNS: [&str; 13] = [
@@ -28,16 +28,16 @@ const COLUMNS: [&str; 13] = [
 ];
 
 /// The report as a file: the rows of the JSON, in the same order.
-pub(super) fn csv(report: &Report) -> Reply {
-    let mut table = Table::new(COLUMNS);
+pub(super) fn csv(report: &AttendanceReport) -> ResponseBody {
+    let mut table = CsvTable::new(COLUMNS);
     for row in &report.attendees {
         table.row(cells(row));
     }
-    Reply::text(Table::<{ COLUMNS.len() }>::CONTENT_TYPE, table.finish())
+    ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, table.finish())
         .as_file(&format!("attendance-{}.csv", report.session_id))
 }
 
-fn cells(row: &Row) -> [String; COLUMNS.len()] {
+fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let flags: Vec<_> = row.flags.iter().map(|flag| flag.as_str()).collect();
     [
@@ -64,12 +64,12 @@ pub(super) struct EntryView<'a> {
     at: Timestamp,
     actor: &'a UserId,
     attendee_id: &'a AttendeeId,
-    old: &'a State,
-    new: &'a State,
+    old: &'a OverrideState,
+    new: &'a OverrideState,
     reason: &'a str,
 }
 
-pub(super) fn entry(entry: &Entry) -> EntryView<'_> {
+pub(super) fn entry(entry: &AuditEntry) -> EntryView<'_> {
     EntryView {
         at: entry.at,
         actor: &entry.by,
@@ -84,7 +84,7 @@ pub(super) fn entry(entry: &Entry) -> EntryView<'_> {
 mod tests {
     use super::*;
     use crate::domain::attendance::Percent;
-    use crate::domain::attendance::people::Match;
+    use crate::domain::attendance::people::IdentityMatch;
     use crate::domain::attendance::report::{Flag, PresentBy};
     use crate::domain::id::SessionId;
     use crate::domain::text::Email;
@@ -98,12 +98,12 @@ mod tests {
         let at: Timestamp = "2026-11-22T11:00:07Z".parse().unwrap();
         let row = |n: usize| {
             let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
-            Row {
+            ReportRow {
                 attendee_id: AttendeeId::of_user(&session_id, &user),
                 user_id: Some(user),
                 name: format!("Ada Augusta King, Countess of Lovelace {n}"),
                 email: Email::parse(&format!("ada.lovelace.{n}@students.example.test")).ok(),
-                matched: Match::CustomerKey,
+                matched: IdentityMatch::CustomerKey,
                 first_joined_at: Some(at),
                 last_left_at: Some(at),
                 minutes: 60,
@@ -115,7 +115,7 @@ mod tests {
                 is_expected: true,
             }
         };
-        let report = Report {
+        let report = AttendanceReport {
             session_id: session_id.clone(),
             planned_minutes: 60,
             held_minutes: 60,
@@ -124,7 +124,7 @@ mod tests {
             present: 10_000,
             percent_present: Percent::of(1, 1),
         };
-        let mut table = Table::new(COLUMNS);
+        let mut table = CsvTable::new(COLUMNS);
         report.attendees.iter().for_each(|row| table.row(cells(row)));
         let json = serde_json::to_string(&report).unwrap();
         for body in [table.finish(), json] {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, route};
 use super::function::{self, Function};
-use crate::app::{Tools, connect};
+use crate::app::{Services, connect};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
-use crate::domain::connection::{Connection, Health};
+use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::refusal::Refusal;
 use crate::http;
 use crate::random::Random;
@@ -20,20 +20,20 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
     redirect_uris: Vec<String>,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         let uris = env.required(names::ZOOM_REDIRECT_URIS)?;
         let redirect_uris = redirect_uris(&uris)?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             tools: base.tools(&secrets, clock)?,
             redirect_uris,
             secrets,
@@ -70,8 +70,8 @@ struct View {
     connected_at: Option<jiff::Timestamp>,
 }
 
-impl From<Option<Connection>> for View {
-    fn from(connection: Option<Connection>) -> Self {
+impl From<Option<ZoomConnection>> for View {
+    fn from(connection: Option<ZoomConnection>) -> Self {
         let Some(c) = connection else {
             return Self {
                 status: "not_connected",
@@ -84,8 +84,8 @@ impl From<Option<Connection>> for View {
         };
         Self {
             status: match c.health {
-                Health::Connected => "connected",
-                Health::ReauthRequired => "reauth_required",
+                ConnectionHealth::Connected => "connected",
+                ConnectionHealth::ReauthRequired => "reauth_required",
             },
             missing_scopes: c.missing_scopes(),
             zoom_email: c.zoom_user.email.map(String::from),
@@ -116,17 +116,17 @@ struct Authorization {
     expires_at: jiff::Timestamp,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     let (route, _) = route(&request)?;
     let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
     match (route.method, route.path) {
         ("GET", "/v1/zoom/connection") => {
-            Reply::ok(&View::from(connect::show(&deps.tools, &caller.id).await?))
+            ResponseBody::ok(&View::from(connect::show(&deps.tools, &caller.id).await?))
         }
         ("POST", "/v1/zoom/authorize") => {
             let body: AuthorizeBody = http::json(&request)?;
@@ -138,7 +138,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
                 now,
             )
             .await?;
-            Reply::ok(&Authorization {
+            ResponseBody::ok(&Authorization {
                 authorize_url: begun.authorize_url.into(),
                 state: begun.state,
                 expires_at: begun.expires_at,
@@ -151,8 +151,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             }
             let connection =
                 connect::finish(&deps.tools, &caller.id, &body.code, &body.state, now).await?;
-            Reply::ok(&View::from(Some(connection)))
+            ResponseBody::ok(&View::from(Some(connection)))
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }

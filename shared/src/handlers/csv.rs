@@ -13,30 +13,30 @@ const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// What something is asked for as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ReportFormat {
     Json,
     Csv,
 }
 
 /// What the address says goes before what the headers say: a link in a page cannot set any.
-pub fn format(request: &Request) -> Result<Format, Refusal> {
+pub fn format(request: &Request) -> Result<ReportFormat, Refusal> {
     match http::query(request, "format").as_deref() {
-        Some("csv") => Ok(Format::Csv),
-        Some("json") => Ok(Format::Json),
+        Some("csv") => Ok(ReportFormat::Csv),
+        Some("json") => Ok(ReportFormat::Json),
         Some(_) => Err(Refusal::field("format", "must be json or csv")),
-        None if http::prefers(request, "text/csv", "application/json") => Ok(Format::Csv),
-        None => Ok(Format::Json),
+        None if http::prefers(request, "text/csv", "application/json") => Ok(ReportFormat::Csv),
+        None => Ok(ReportFormat::Json),
     }
 }
 
 /// A table under construction. Writing one is two rules, quoting and line ends, which is why there is no library here:
 /// it is reading CSV that takes one.
 #[derive(Debug)]
-pub struct Table<const COLUMNS: usize> {
+pub struct CsvTable<const COLUMNS: usize> {
     text: String,
 }
 
-impl<const COLUMNS: usize> Table<COLUMNS> {
+impl<const COLUMNS: usize> CsvTable<COLUMNS> {
     pub const CONTENT_TYPE: &str = "text/csv; charset=utf-8";
 
     pub fn new(header: [&str; COLUMNS]) -> Self {
@@ -104,7 +104,7 @@ mod tests {
             ("👩‍🏫 درس", "👩‍🏫 درس"),
         ];
         for (cell, written) in cases {
-            let mut table = Table::new(["name", "n"]);
+            let mut table = CsvTable::new(["name", "n"]);
             table.row([cell, "1"]);
             assert_eq!(table.finish(), format!("\u{feff}name,n\r\n{written},1\r\n"), "{cell:?}");
         }
@@ -124,16 +124,16 @@ mod tests {
             format(&request.with_query_string_parameters(pairs)).ok()
         };
         let cases = [
-            ("", "", Some(Format::Json)),
-            ("*/*", "", Some(Format::Json)),
-            ("application/json", "", Some(Format::Json)),
-            ("text/csv", "", Some(Format::Csv)),
-            ("Text/CSV; charset=utf-8", "", Some(Format::Csv)),
-            ("application/json, text/csv;q=0.5", "", Some(Format::Json)),
-            ("application/json;q=0.5, text/csv", "", Some(Format::Csv)),
-            ("text/csv;q=0", "", Some(Format::Json)),
-            ("", "format=csv", Some(Format::Csv)),
-            ("text/csv", "format=json", Some(Format::Json)),
+            ("", "", Some(ReportFormat::Json)),
+            ("*/*", "", Some(ReportFormat::Json)),
+            ("application/json", "", Some(ReportFormat::Json)),
+            ("text/csv", "", Some(ReportFormat::Csv)),
+            ("Text/CSV; charset=utf-8", "", Some(ReportFormat::Csv)),
+            ("application/json, text/csv;q=0.5", "", Some(ReportFormat::Json)),
+            ("application/json;q=0.5, text/csv", "", Some(ReportFormat::Csv)),
+            ("text/csv;q=0", "", Some(ReportFormat::Json)),
+            ("", "format=csv", Some(ReportFormat::Csv)),
+            ("text/csv", "format=json", Some(ReportFormat::Json)),
             ("", "format=xml", None),
         ];
         for (accept, query, expected) in cases {

@@ -5,31 +5,31 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use url::Url;
 
-use super::edge::Gate;
-use crate::app::Tools;
+use super::edge::Authenticator;
+use crate::app::Services;
 use crate::app::outbox_sweep::DEFAULT_RATE_PER_SECOND;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-use crate::domain::admission::Mode;
+use crate::domain::admission::JoinMode;
 use crate::domain::attendance::Threshold;
-use crate::domain::window::Windows;
+use crate::domain::join_window::JoinWindowSettings;
 use crate::mail::{Brand, Ses};
-use crate::queue::{Outbox, Queue};
+use crate::queue::{OutboxQueue, SqsQueue};
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::zoom::Zoom;
 
 /// One HTTP client and one AWS configuration, from which a function's clients are made.
-pub(super) struct Base {
+pub(super) struct CommonDeps {
     pub(super) env: Env,
     pub(super) http: reqwest::Client,
     aws: Aws,
     random: Random,
 }
 
-impl Base {
+impl CommonDeps {
     pub(super) fn new(env: &Env, random: &Random) -> Result<Self, ConfigError> {
         let function = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
         let name = format!("live-classes/{}", function.as_deref().unwrap_or("local"));
@@ -48,12 +48,12 @@ impl Base {
     }
 
     /// The queue of the outbox, to tell it of what was stored.
-    pub(super) fn queue(&self) -> Result<Queue, ConfigError> {
-        Queue::new(self.aws.clone(), &self.env)
+    pub(super) fn queue(&self) -> Result<SqsQueue, ConfigError> {
+        SqsQueue::new(self.aws.clone(), &self.env)
     }
 
-    pub(super) fn outbox(&self) -> Result<Outbox, ConfigError> {
-        Outbox::new(self.aws.sqs(), &self.env, self.random.clone())
+    pub(super) fn outbox(&self) -> Result<OutboxQueue, ConfigError> {
+        OutboxQueue::new(self.aws.sqs(), &self.env, self.random.clone())
     }
 
     pub(super) fn ses(&self, brand: &Brand) -> Ses {
@@ -65,8 +65,8 @@ impl Base {
         &self,
         secrets: &Arc<Secrets>,
         clock: &Clock,
-    ) -> Result<Tools, ConfigError> {
-        Ok(Tools {
+    ) -> Result<Services, ConfigError> {
+        Ok(Services {
             store: Store::with_tokens(self.aws.dynamodb(), &self.env, self.random.clone())?,
             zoom: Zoom::new(&self.env, self.http.clone(), self.random.clone())?,
             secrets: secrets.clone(),
@@ -80,7 +80,7 @@ impl Base {
 /// What every function does while its sandbox starts, when Lambda gives it a whole processor whatever its memory: it
 /// reads the secret and the issuer's keys, and one item, for the sake of the connection. What is not there by then is
 /// asked for by the first event.
-pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Gate>, now: Timestamp) {
+pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Authenticator>, now: Timestamp) {
     let keys = async {
         if let Some(gate) = gate {
             gate.warm(now).await;
@@ -91,7 +91,7 @@ pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Gate>, 
 
 /// By which service mails leave.
 #[derive(Clone, Debug)]
-pub(super) enum Provider {
+pub(super) enum MailProvider {
     Ses,
     ZeptoMail(Url),
 }
@@ -100,7 +100,7 @@ pub(super) enum Provider {
 #[derive(Clone, Debug)]
 pub(super) struct MailSettings {
     pub(super) brand: Brand,
-    pub(super) provider: Provider,
+    pub(super) provider: MailProvider,
     pub(super) rate_per_second: u32,
 }
 
@@ -114,8 +114,8 @@ impl MailSettings {
         let address = env.url(names::ZEPTOMAIL_API_URL);
         let rate = env.parsed(names::MAIL_RATE_PER_SECOND, DEFAULT_RATE_PER_SECOND);
         let provider = match provider.as_deref() {
-            None | Some("ses") => Provider::Ses,
-            Some("zeptomail") => Provider::ZeptoMail(address?),
+            None | Some("ses") => MailProvider::Ses,
+            Some("zeptomail") => MailProvider::ZeptoMail(address?),
             Some(_) => {
                 return Err(ConfigError::invalid(names::MAIL_PROVIDER, "must be ses or zeptomail"));
             }
@@ -135,8 +135,8 @@ impl MailSettings {
 const WINDOW_LIMIT_MINUTES: i64 = 24 * 60;
 
 /// When the doors open and close; the defaults are the contract's.
-pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
-    let default = Windows::default();
+pub(super) fn windows(env: &Env) -> Result<JoinWindowSettings, ConfigError> {
+    let default = JoinWindowSettings::default();
     let minutes = |name, default| {
         let minutes = env.parsed(name, default)?;
         if (0..=WINDOW_LIMIT_MINUTES).contains(&minutes) {
@@ -145,7 +145,7 @@ pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
             Err(ConfigError::invalid(name, "must be from 0 to 1440"))
         }
     };
-    Ok(Windows {
+    Ok(JoinWindowSettings {
         owner_before: minutes(names::JOIN_OWNER_BEFORE_MINUTES, default.owner_before)?,
         invited_before: minutes(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
         after_end: minutes(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
@@ -153,8 +153,8 @@ pub(super) fn windows(env: &Env) -> Result<Windows, ConfigError> {
 }
 
 /// How attendees are admitted, unless said otherwise in whichever way serves.
-pub(super) fn join_mode(env: &Env) -> Result<Mode, ConfigError> {
-    env.parsed(names::JOIN_MODE, Mode::Auto)
+pub(super) fn join_mode(env: &Env) -> Result<JoinMode, ConfigError> {
+    env.parsed(names::JOIN_MODE, JoinMode::Auto)
 }
 
 /// From which share of the time held somebody was present.

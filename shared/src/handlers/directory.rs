@@ -2,18 +2,18 @@
 
 mod event;
 mod import;
-mod statement;
+mod command;
 
 use std::sync::Arc;
 
 use lambda_http::Request;
 use serde_json::Value;
 
-use self::statement::{CourseBody, EnrollmentBody, UserBody};
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use self::command::{CourseBody, EnrollmentBody, UserBody};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
-use crate::app::{Tools, directory};
+use crate::app::{Services, directory};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -26,16 +26,16 @@ pub use event::{EventFailed, either};
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        let gate = Gate::new(env, base.http.clone(), secrets.clone())?;
+        let gate = Authenticator::new(env, base.http.clone(), secrets.clone())?;
         Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
     }
 
@@ -45,11 +45,11 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     let (route, parameters) = route(&request)?;
     deps.gate.caller_with(&request, &[Role::Service], now).await?;
@@ -59,45 +59,45 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             let lines = http::bytes(&request, http::IMPORT_LIMIT_BYTES)?;
             let read = import::read(lines);
             directory::tell_all(&deps.tools, read.statements).await?;
-            Reply::ok(&read.outcome)
+            ResponseBody::ok(&read.outcome)
         }
         ("PUT", "/v1/directory/settings") => {
             let settings: Settings = http::json(&request)?;
-            directory::tell(&deps.tools, statement::settings(settings.clone())?).await?;
-            Reply::ok(&settings)
+            directory::tell(&deps.tools, command::settings(settings.clone())?).await?;
+            ResponseBody::ok(&settings)
         }
         ("PUT", path) => {
             let body: Value = http::json(&request)?;
             let statement = match path {
                 "/v1/directory/courses/{id}" => {
-                    statement::course(id, http::json::<CourseBody>(&request)?)?
+                    command::course(id, http::json::<CourseBody>(&request)?)?
                 }
                 "/v1/directory/users/{id}" => {
-                    statement::user(id, http::json::<UserBody>(&request)?)?
+                    command::user(id, http::json::<UserBody>(&request)?)?
                 }
-                "/v1/directory/courses/{id}/enrollments/{user_id}" => statement::enrollment(
+                "/v1/directory/courses/{id}/enrollments/{user_id}" => command::enrollment(
                     id,
                     named(&parameters, "user_id"),
                     http::json::<EnrollmentBody>(&request)?,
                 )?,
-                _ => return Err(Failure::NoRoute),
+                _ => return Err(RequestError::NoRoute),
             };
             directory::tell(&deps.tools, statement).await?;
-            Reply::ok(&with_ids(body, &parameters))
+            ResponseBody::ok(&with_ids(body, &parameters))
         }
         ("DELETE", path) => {
             let statement = match path {
-                "/v1/directory/courses/{id}" => statement::no_course(id)?,
-                "/v1/directory/users/{id}" => statement::no_user(id)?,
+                "/v1/directory/courses/{id}" => command::no_course(id)?,
+                "/v1/directory/users/{id}" => command::no_user(id)?,
                 "/v1/directory/courses/{id}/enrollments/{user_id}" => {
-                    statement::no_enrollment(id, named(&parameters, "user_id"))?
+                    command::no_enrollment(id, named(&parameters, "user_id"))?
                 }
-                _ => return Err(Failure::NoRoute),
+                _ => return Err(RequestError::NoRoute),
             };
             directory::tell(&deps.tools, statement).await?;
-            Ok(Reply::no_content())
+            Ok(ResponseBody::no_content())
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use lambda_http::Request;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, route};
 use super::function::{self, Function};
-use crate::app::{Tools, disconnect};
+use crate::app::{Services, disconnect};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -16,16 +16,16 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        let gate = Gate::new(env, base.http.clone(), secrets.clone())?;
+        let gate = Authenticator::new(env, base.http.clone(), secrets.clone())?;
         Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
     }
 
@@ -35,14 +35,14 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     route(&request)?;
     let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
     disconnect::disconnect(&deps.tools, &caller.id).await?;
-    Ok(Reply::no_content())
+    Ok(ResponseBody::no_content())
 }

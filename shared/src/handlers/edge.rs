@@ -28,7 +28,7 @@ use crate::domain::text::{Email, PersonName};
 use crate::http::{BadRequest, Problem, header};
 use crate::secrets::{Secrets, SecretsError};
 use crate::telemetry::causes;
-use crate::zoom::webhook::Forged;
+use crate::zoom::webhook::InvalidSignature;
 
 /// What is kept back of a function's time, to still give an answer when it runs out.
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ const TIME_UNSAID: Duration = Duration::from_secs(29);
 
 /// Whatever ends a request without success.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum RequestError {
     #[error(transparent)]
     Bad(#[from] BadRequest),
     #[error(transparent)]
@@ -45,37 +45,37 @@ pub enum Failure {
     #[error(transparent)]
     App(#[from] Error),
     #[error("not an event of Zoom's: {0}")]
-    Forged(#[from] Forged),
+    Forged(#[from] InvalidSignature),
     #[error("no such route")]
     NoRoute,
 }
 
-impl From<Refusal> for Failure {
+impl From<Refusal> for RequestError {
     fn from(refusal: Refusal) -> Self {
         Self::App(refusal.into())
     }
 }
 
-impl From<ConfigError> for Failure {
+impl From<ConfigError> for RequestError {
     fn from(error: ConfigError) -> Self {
         Self::App(error.into())
     }
 }
 
-impl From<SecretsError> for Failure {
+impl From<SecretsError> for RequestError {
     fn from(error: SecretsError) -> Self {
         Self::App(error.into())
     }
 }
 
-impl From<&Failure> for Problem {
-    fn from(failure: &Failure) -> Self {
+impl From<&RequestError> for Problem {
+    fn from(failure: &RequestError) -> Self {
         match failure {
-            Failure::Bad(bad) => bad.into(),
-            Failure::Auth(error) => error.into(),
-            Failure::App(error) => error.into(),
-            Failure::Forged(_) => Problem::unauthenticated(),
-            Failure::NoRoute => Problem::no_route(),
+            RequestError::Bad(bad) => bad.into(),
+            RequestError::Auth(error) => error.into(),
+            RequestError::App(error) => error.into(),
+            RequestError::Forged(_) => Problem::unauthenticated(),
+            RequestError::NoRoute => Problem::no_route(),
         }
     }
 }
@@ -84,15 +84,15 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A successful answer.
 #[derive(Debug)]
-pub struct Reply {
+pub struct ResponseBody {
     status: StatusCode,
     content_type: HeaderValue,
     body: Option<Vec<u8>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Reply {
-    pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Failure> {
+impl ResponseBody {
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, RequestError> {
         let body = serde_json::to_vec(body).map_err(|error| Error::Internal(error.into()))?;
         Ok(Self { status, content_type: JSON, body: Some(body), headers: Vec::new() })
     }
@@ -107,7 +107,7 @@ impl Reply {
         }
     }
 
-    pub fn ok(body: &impl Serialize) -> Result<Self, Failure> {
+    pub fn ok(body: &impl Serialize) -> Result<Self, RequestError> {
         Self::json(StatusCode::OK, body)
     }
 
@@ -157,9 +157,9 @@ impl Reply {
 /// which it carries the tables of every encoding that the web knows: a hundred kilobytes of a function, and ours is text
 /// already.
 #[derive(Debug)]
-pub struct Answer(pub Response<Body>);
+pub struct HttpResponse(pub Response<Body>);
 
-impl IntoResponse for Answer {
+impl IntoResponse for HttpResponse {
     fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         Box::pin(std::future::ready(self.0))
     }
@@ -167,12 +167,12 @@ impl IntoResponse for Answer {
 
 /// Verifies callers.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Authenticator {
     verifier: Verifier,
     secrets: Arc<Secrets>,
 }
 
-impl Gate {
+impl Authenticator {
     pub fn new(
         env: &Env,
         http: reqwest::Client,
@@ -187,7 +187,7 @@ impl Gate {
     }
 
     /// The caller, if the token is good and names a role that we know.
-    pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, Failure> {
+    pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, RequestError> {
         let secrets = self.secrets.get(now).await?;
         let claims = self
             .verifier
@@ -214,7 +214,7 @@ impl Gate {
         request: &Request,
         roles: &[Role],
         now: Timestamp,
-    ) -> Result<Caller, Failure> {
+    ) -> Result<Caller, RequestError> {
         let caller = self.caller(request, now).await?;
         if roles.iter().any(|role| caller.is(*role)) {
             Ok(caller)
@@ -228,9 +228,9 @@ impl Gate {
 pub type Named = Vec<(&'static str, String)>;
 
 /// The route that a request takes, as the gateway matched it.
-pub fn route(request: &Request) -> Result<(Route, Named), Failure> {
+pub fn route(request: &Request) -> Result<(Route, Named), RequestError> {
     let path = without_stage(request);
-    let (route, named) = matching(request.method().as_str(), path).ok_or(Failure::NoRoute)?;
+    let (route, named) = matching(request.method().as_str(), path).ok_or(RequestError::NoRoute)?;
     let parameters = request.path_parameters_ref();
     let decoded = |name: &'static str, raw: &str| {
         let given = parameters.and_then(|parameters| parameters.first(name)).map(str::to_owned);
@@ -266,10 +266,10 @@ pub fn named<'a>(parameters: &'a [(&'static str, String)], name: &str) -> &'a st
 
 /// Runs what a function does with a request and makes an answer of however that ends: success, refusal, fault, panic,
 /// or the end of the function's time. Nothing but this writes the answer's status, and nothing else logs a request.
-pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> Answer
+pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> HttpResponse
 where
     W: FnOnce(Request) -> F + Send,
-    F: Future<Output = Result<Reply, Failure>> + Send,
+    F: Future<Output = Result<ResponseBody, RequestError>> + Send,
 {
     let context = request.lambda_context_ref().cloned().unwrap_or_default();
     let request_id = context.request_id;
@@ -287,13 +287,13 @@ where
         let outcome = tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
         let result = match outcome {
             Ok(Ok(result)) => result,
-            Ok(Err(panic)) => Err(Failure::App(Error::Internal(panic_text(panic.as_ref()).into()))),
-            Err(_) => Err(Failure::App(Error::busy("the function's time is over"))),
+            Ok(Err(panic)) => Err(RequestError::App(Error::Internal(panic_text(panic.as_ref()).into()))),
+            Err(_) => Err(RequestError::App(Error::busy("the function's time is over"))),
         };
         match result {
             Ok(reply) => {
                 tracing::info!(event = "request.done", method = %method, route, status = reply.status.as_u16());
-                Answer(render(reply))
+                HttpResponse(render(reply))
             }
             Err(failure) => {
                 let problem = Problem { request_id, ..Problem::from(&failure) };
@@ -303,7 +303,7 @@ where
                 } else {
                     tracing::info!(event = "request.refused", method = %method, route, status, code);
                 }
-                Answer(render_problem(&problem))
+                HttpResponse(render_problem(&problem))
             }
         }
     }
@@ -347,7 +347,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
-fn render(reply: Reply) -> Response<Body> {
+fn render(reply: ResponseBody) -> Response<Body> {
     let text = |bytes: Vec<u8>| Body::Text(String::from_utf8_lossy(&bytes).into_owned());
     let body = reply.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);

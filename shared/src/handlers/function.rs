@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_http::Request;
 
-use super::edge::{self, Answer, Failure, Reply};
+use super::edge::{self, HttpResponse, RequestError, ResponseBody};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
@@ -60,10 +60,10 @@ impl<D: Deps> Function<D> {
     }
 
     /// Answers a request by `serve`, or by what is missing.
-    pub(super) async fn answer<'a, S, F>(&'a self, request: Request, serve: S) -> Answer
+    pub(super) async fn answer<'a, S, F>(&'a self, request: Request, serve: S) -> HttpResponse
     where
         S: FnOnce(&'a D, Request) -> F + Send,
-        F: Future<Output = Result<Reply, Failure>> + Send,
+        F: Future<Output = Result<ResponseBody, RequestError>> + Send,
     {
         edge::answer(&self.clock, request, |request| async {
             match &self.deps {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use lambda_http::Request;
 use serde::Serialize;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
-use crate::app::Tools;
-use crate::app::join::{self, Admission, Entrance, Pass};
+use crate::app::Services;
+use crate::app::join::{self, JoinSettings, JoinCredentials, AdmittedJoin};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 
@@ -22,21 +22,21 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
-    admission: Admission,
+    admission: JoinSettings,
     app_url: String,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             tools: base.tools(&secrets, clock)?,
-            admission: Admission {
+            admission: JoinSettings {
                 mode: deps::join_mode(env)?,
                 app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
                 windows: deps::windows(env)?,
@@ -73,20 +73,20 @@ struct View {
     leave_url: String,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     let (_, parameters) = route(&request)?;
     let caller = deps.gate.caller(&request, now).await?;
     let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
     let pass = join::join(&deps.tools, &deps.admission, &caller, &id, now).await?;
-    Reply::ok(&view(deps, &caller, pass))
+    ResponseBody::ok(&view(deps, &caller, pass))
 }
 
-fn view(deps: &Deps, caller: &Caller, pass: Pass) -> View {
+fn view(deps: &Deps, caller: &Caller, pass: AdmittedJoin) -> View {
     let shown = |secret: crate::secret::Secret| secret.expose().to_owned();
     let unnamed = if pass.is_owner { "Trainer" } else { "Student" };
     let view = View {
@@ -106,7 +106,7 @@ fn view(deps: &Deps, caller: &Caller, pass: Pass) -> View {
         leave_url: format!("{}/sessions/{}", deps.app_url, pass.session.id),
     };
     match pass.entrance {
-        Entrance::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => View {
+        JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => View {
             mode: if obf_token.is_some() { "signature_obf" } else { "signature" },
             meeting_number: Some(meeting.to_string()),
             passcode: passcode.map(shown),
@@ -116,7 +116,7 @@ fn view(deps: &Deps, caller: &Caller, pass: Pass) -> View {
             obf_token: obf_token.map(shown),
             ..view
         },
-        Entrance::Link { join_url, meeting, passcode } => View {
+        JoinCredentials::Link { join_url, meeting, passcode } => View {
             join_url: Some(shown(join_url)),
             meeting_number: meeting.map(|id| id.to_string()),
             passcode: passcode.map(shown),

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
-use crate::app::notifications::{self, Listed, Mark};
+use crate::app::notifications::{self, NotificationPage, NotificationAction};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::id::SessionId;
-use crate::domain::notice::{About, NoticeId, NoticeKind};
+use crate::domain::in_app::{NotificationSubject, NotificationId, NotificationKind};
 use crate::domain::preferences::Preferences;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::Title;
@@ -21,11 +21,11 @@ use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::notifications::Kept;
+use crate::store::notifications::StoredNotification;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
+    gate: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
@@ -35,10 +35,10 @@ pub struct Deps {
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             clock: clock.clone(),
@@ -62,7 +62,7 @@ struct Page<'a> {
 #[derive(Serialize)]
 struct View<'a> {
     id: String,
-    kind: NoticeKind,
+    kind: NotificationKind,
     session_id: Option<&'a SessionId>,
     title: Option<&'a Title>,
     starts_at: Option<Timestamp>,
@@ -73,7 +73,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(kept: &'a Kept, app_url: &str) -> Self {
+    fn of(kept: &'a StoredNotification, app_url: &str) -> Self {
         let notice = &kept.notice;
         let about = notice.about.as_ref();
         Self {
@@ -90,16 +90,16 @@ impl<'a> View<'a> {
 }
 
 /// The class's page, or the platform's first.
-fn link(about: Option<&About>, app_url: &str) -> String {
+fn link(about: Option<&NotificationSubject>, app_url: &str) -> String {
     about
         .map_or_else(|| app_url.to_owned(), |about| format!("{app_url}/sessions/{}", about.session))
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.gate.caller(&request, now).await?;
@@ -107,9 +107,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         ("GET", "/v1/me/notifications") => {
             let after = http::query(&request, "cursor").map(|text| cursor(&text)).transpose()?;
             let limit = http::query_limit(&request)?;
-            let Listed { notices, next, unread } =
+            let NotificationPage { notices, next, unread } =
                 notifications::list(&deps.store, &caller, after.as_ref(), limit, now).await?;
-            Reply::ok(&Page {
+            ResponseBody::ok(&Page {
                 items: notices.iter().map(|kept| View::of(kept, &deps.app_url)).collect(),
                 next_cursor: next.map(|id| id.to_string()),
                 unread_count: unread,
@@ -117,27 +117,27 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         }
         ("POST", path) => {
             let mark = match path {
-                "/v1/me/notifications/{id}/read" => Mark::Read,
-                "/v1/me/notifications/{id}/dismiss" => Mark::Dismissed,
-                _ => return Err(Failure::NoRoute),
+                "/v1/me/notifications/{id}/read" => NotificationAction::Read,
+                "/v1/me/notifications/{id}/dismiss" => NotificationAction::Dismissed,
+                _ => return Err(RequestError::NoRoute),
             };
-            let id = NoticeId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            let id = NotificationId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
             notifications::mark(&deps.store, &caller, &id, mark, now).await?;
-            Ok(Reply::no_content())
+            Ok(ResponseBody::no_content())
         }
         ("GET", "/v1/me/notification-preferences") => {
-            Reply::ok(&notifications::preferences(&deps.store, &caller).await?)
+            ResponseBody::ok(&notifications::preferences(&deps.store, &caller).await?)
         }
         ("PUT", "/v1/me/notification-preferences") => {
             let wanted: Preferences = http::json(&request)?;
             notifications::prefer(&deps.store, &caller, &wanted).await?;
-            Reply::ok(&wanted)
+            ResponseBody::ok(&wanted)
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }
 
 /// Where a page ended: the last notice's own id. Whose list it goes on in follows from who asks.
-fn cursor(text: &str) -> Result<NoticeId, Refusal> {
-    NoticeId::parse(text).ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+fn cursor(text: &str) -> Result<NotificationId, Refusal> {
+    NotificationId::parse(text).ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
 }

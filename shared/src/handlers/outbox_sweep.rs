@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deps::{Base, MailSettings, Provider};
+use super::deps::{CommonDeps, MailSettings, MailProvider};
 use super::edge;
 use super::function::{self, Function};
 use super::reminder_sweep::SweepFailed;
 use crate::app::error::Error;
-use crate::app::outbox_sweep::{self, Mailer, Report, Tools};
+use crate::app::outbox_sweep::{self, Mailer, OutboxReport, OutboxTools};
 use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
@@ -22,7 +22,7 @@ const TIME_UNSAID: Duration = Duration::from_secs(50);
 
 #[derive(Debug)]
 pub struct Deps {
-    tools: Tools,
+    tools: OutboxTools,
     /// Without these the mails wait; the function itself is whole.
     mail: Result<(MailSettings, Ses), ConfigError>,
     http: reqwest::Client,
@@ -31,13 +31,13 @@ pub struct Deps {
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let mail = MailSettings::read(env).map(|mail| {
             let ses = base.ses(&mail.brand);
             (mail, ses)
         });
         let rate_per_second = mail.as_ref().map_or(1, |(mail, _)| mail.rate_per_second);
-        let tools = Tools {
+        let tools = OutboxTools {
             store: base.store()?,
             outbox: base.outbox()?,
             clock: clock.clone(),
@@ -61,8 +61,8 @@ impl Deps {
         };
         let brand = mail.brand.clone();
         let service = match &mail.provider {
-            Provider::Ses => Service::Ses(ses.clone()),
-            Provider::ZeptoMail(url) => {
+            MailProvider::Ses => Service::Ses(ses.clone()),
+            MailProvider::ZeptoMail(url) => {
                 let secrets = self.secrets.get(self.tools.clock.now()).await?;
                 let token = match secrets.zeptomail_token() {
                     Ok(token) => token.clone(),
@@ -77,7 +77,7 @@ impl Deps {
 }
 
 /// Runs once, whatever the event says, and ends before `deadline_ms`, which is Lambda's: in Unix milliseconds, or 0.
-pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<Report, SweepFailed> {
+pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<OutboxReport, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
         let time = edge::time_until(deadline_ms, function.clock().now(), TIME_UNSAID);

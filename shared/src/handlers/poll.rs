@@ -7,12 +7,12 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::csv::{Format, format};
-use super::deps::Base;
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::csv::{ReportFormat, format};
+use super::deps::CommonDeps;
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
 use super::poll_view;
-use crate::app::poll::{self, Desk, Launch, Memory};
+use crate::app::poll::{self, PollContext, LaunchPoll, PollCache};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -26,23 +26,23 @@ use crate::store::Store;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
+    gate: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
-    memory: Memory,
+    memory: PollCache,
     clock: Clock,
     random: Random,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
-            memory: Memory::default(),
+            memory: PollCache::default(),
             clock: clock.clone(),
             random: random.clone(),
         })
@@ -53,11 +53,11 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.gate.caller(&request, now).await?;
@@ -65,7 +65,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let poll_id = || PollId::parse(named(&parameters, "poll_id")).ok_or(Refusal::NotFound);
     let for_trainers = || if caller.is(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
     let secrets = deps.secrets.get(now).await?;
-    let desk = Desk {
+    let desk = PollContext {
         store: &deps.store,
         secrets: &secrets,
         memory: &deps.memory,
@@ -76,22 +76,22 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         ("POST", "/v1/sessions/{id}/polls") => {
             for_trainers()?;
             let said: Value = http::json(&request)?;
-            let launch = Launch {
+            let launch = LaunchPoll {
                 draft: PollDraft::check(http::json(&request)?)?,
                 key: http::idempotency_key(&request)?,
                 body_hash: http::fingerprint(&said),
             };
             let shown = poll::launch(&desk, &caller, &id, &launch).await?;
-            Reply::json(StatusCode::CREATED, &poll_view::poll(&shown))
+            ResponseBody::json(StatusCode::CREATED, &poll_view::poll(&shown))
         }
         ("POST", "/v1/sessions/{id}/polls/{poll_id}/close") => {
             for_trainers()?;
-            Reply::ok(&poll_view::poll(&poll::close(&desk, &caller, &id, &poll_id()?).await?))
+            ResponseBody::ok(&poll_view::poll(&poll::close(&desk, &caller, &id, &poll_id()?).await?))
         }
         ("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote") => {
             let body: VoteBody = http::json(&request)?;
             let shown = poll::vote(&desk, &caller, &id, &poll_id()?, &body.option_ids).await?;
-            Reply::ok(&poll_view::poll(&shown))
+            ResponseBody::ok(&poll_view::poll(&shown))
         }
         ("GET", "/v1/sessions/{id}/polls") => {
             let format = format(&request)?;
@@ -100,13 +100,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
                 .transpose()?;
             let list = poll::list(&desk, &caller, &id, only.as_ref()).await?;
             let reply = match format {
-                Format::Json => Reply::ok(&poll_view::list(&list))?,
-                Format::Csv if !list.is_owner => return Err(Refusal::Forbidden.into()),
-                Format::Csv => poll_view::csv(&id, &list)?,
+                ReportFormat::Json => ResponseBody::ok(&poll_view::list(&list))?,
+                ReportFormat::Csv if !list.is_owner => return Err(Refusal::Forbidden.into()),
+                ReportFormat::Csv => poll_view::csv(&id, &list)?,
             };
             Ok(reply.unless_seen(&request))
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }
 

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::csv::Table;
-use super::edge::Reply;
-use crate::app::poll::{List, Shown};
+use super::csv::CsvTable;
+use super::edge::ResponseBody;
+use crate::app::poll::{PollsResponse, PollWithTally};
 use crate::domain::attendance::Percent;
 use crate::domain::id::{OptionId, PollId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -64,18 +64,18 @@ struct VoterView<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct ListView<'a> {
+pub(super) struct PollsView<'a> {
     items: Vec<PollView<'a>>,
     next_cursor: Option<String>,
 }
 
-pub(super) fn list(list: &List) -> ListView<'_> {
+pub(super) fn list(list: &PollsResponse) -> PollsView<'_> {
     // A class has fewer polls than the shortest page that anybody gets without asking.
-    ListView { items: list.polls.iter().map(poll).collect(), next_cursor: None }
+    PollsView { items: list.polls.iter().map(poll).collect(), next_cursor: None }
 }
 
-pub(super) fn poll(shown: &Shown) -> PollView<'_> {
-    let Shown { poll, tally, voters, own } = shown;
+pub(super) fn poll(shown: &PollWithTally) -> PollView<'_> {
+    let PollWithTally { poll, tally, voters, own } = shown;
     let options = poll.options.iter().enumerate().map(|(option, text)| OptionView {
         id: poll.option_id(option),
         text: text.as_str(),
@@ -101,19 +101,19 @@ pub(super) fn poll(shown: &Shown) -> PollView<'_> {
     }
 }
 
-fn state(shown: &Shown) -> &'static str {
+fn state(shown: &PollWithTally) -> &'static str {
     if shown.poll.is_open() { "open" } else { "closed" }
 }
 
 /// The results as a file: for each option of each poll a row for everybody of whom it is known that they chose it, or one
 /// row without anybody.
-pub(super) fn csv(session: &SessionId, list: &List) -> Result<Reply, Refusal> {
+pub(super) fn csv(session: &SessionId, list: &PollsResponse) -> Result<ResponseBody, Refusal> {
     let too_much =
         || Refusal::field("poll_id", "must name a poll: all of them do not fit one file");
     if list.is_cut {
         return Err(too_much());
     }
-    let mut table = Table::new(COLUMNS);
+    let mut table = CsvTable::new(COLUMNS);
     for shown in &list.polls {
         rows(&mut table, shown);
     }
@@ -121,12 +121,12 @@ pub(super) fn csv(session: &SessionId, list: &List) -> Result<Reply, Refusal> {
     if text.len() > FILE_LIMIT_BYTES {
         return Err(too_much());
     }
-    Ok(Reply::text(Table::<{ COLUMNS.len() }>::CONTENT_TYPE, text)
+    Ok(ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, text)
         .as_file(&format!("polls-{session}.csv")))
 }
 
-fn rows(table: &mut Table<{ COLUMNS.len() }>, shown: &Shown) {
-    let Shown { poll, tally, voters, .. } = shown;
+fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, shown: &PollWithTally) {
+    let PollWithTally { poll, tally, voters, .. } = shown;
     let or_empty = |text: Option<String>| text.unwrap_or_default();
     for (option, text) in poll.options.iter().enumerate() {
         let row = |user: &str| {
@@ -161,11 +161,11 @@ fn rows(table: &mut Table<{ COLUMNS.len() }>, shown: &Shown) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ballot::{Choice, Tally};
+    use crate::domain::vote::{Choice, Tally};
     use crate::domain::poll::Poll;
     use crate::domain::text::{OptionText, Question};
 
-    fn shown(anonymous: bool, voters: usize) -> Shown {
+    fn shown(anonymous: bool, voters: usize) -> PollWithTally {
         let poll = Poll {
             id: PollId::from_bytes([1; 16]),
             question: Question::parse("=How many, \"roughly\"?").unwrap(),
@@ -182,7 +182,7 @@ mod tests {
         let user = |n| UserId::parse(&format!("0b5f3c1e-7a52-4a0e-9d4f-{n:012}")).unwrap();
         let named: Vec<_> = (0..voters).map(|n| (user(n), Choice::of([1]))).collect();
         let count = u32::try_from(voters).unwrap();
-        Shown {
+        PollWithTally {
             poll,
             tally: Tally { votes: vec![0, count], responses: count },
             voters: (!anonymous).then_some(named),
@@ -190,8 +190,8 @@ mod tests {
         }
     }
 
-    fn text(polls: Vec<Shown>) -> String {
-        let mut table = Table::new(COLUMNS);
+    fn text(polls: Vec<PollWithTally>) -> String {
+        let mut table = CsvTable::new(COLUMNS);
         polls.iter().for_each(|shown| rows(&mut table, shown));
         table.finish()
     }
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_voters_of_one_answer_fit_into_it() {
-        let polls = List { polls: vec![shown(false, 20_000)], is_owner: true, is_cut: false };
+        let polls = PollsResponse { polls: vec![shown(false, 20_000)], is_owner: true, is_cut: false };
         let json = serde_json::to_string(&list(&polls)).unwrap();
         let file = text(polls.polls);
         assert!(file.len() < FILE_LIMIT_BYTES, "{} bytes", file.len());

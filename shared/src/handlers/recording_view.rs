@@ -7,15 +7,15 @@ use crate::app::error::Error;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::session::Session;
 use crate::domain::zoom_event::RecordingState;
-use crate::store::recordings::Kept;
+use crate::store::recordings::StoredRecording;
 
 #[derive(Debug, Serialize)]
-pub struct List {
-    pub items: Vec<View>,
+pub struct RecordingsView {
+    pub items: Vec<RecordingView>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct View {
+pub struct RecordingView {
     id: String,
     file_type: String,
     play_url: Option<String>,
@@ -27,9 +27,9 @@ pub struct View {
 }
 
 /// The files that can be watched or could be. One that is in the trash, or deleted, is shown as gone, without the way to it.
-pub fn all(session: &Session, kept: &[Kept], keyring: &Keyring) -> Result<Vec<View>, Error> {
+pub fn all(session: &Session, kept: &[StoredRecording], keyring: &Keyring) -> Result<Vec<RecordingView>, Error> {
     let bound = Binding { owner: session.id.as_str(), field: "recording_passcode" };
-    let view = |kept: &Kept| {
+    let view = |kept: &StoredRecording| {
         let recording = &kept.recording;
         let there = kept.state == RecordingState::Available;
         let passcode = recording
@@ -42,7 +42,7 @@ pub fn all(session: &Session, kept: &[Kept], keyring: &Keyring) -> Result<Vec<Vi
             .starts_at
             .zip(recording.ends_at)
             .map(|(from, to)| to.as_second() - from.as_second());
-        Ok(View {
+        Ok(RecordingView {
             id: recording.file_id.clone(),
             file_type: recording.file_type.clone(),
             play_url: recording.play_url.clone().filter(|_| there),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deps::{self, Base};
+use super::deps::{self, CommonDeps};
 use super::edge;
 use super::function::{self, Function};
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::reminder_sweep::{self, Report};
+use crate::app::reminder_sweep::{self, ReminderReport};
 use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
@@ -21,13 +21,13 @@ const TIME_UNSAID: Duration = Duration::from_secs(110);
 
 #[derive(Debug)]
 pub struct Deps {
-    tools: Tools,
+    tools: Services,
     secrets: Arc<Secrets>,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self { tools: base.tools(&secrets, clock)?, secrets })
     }
@@ -55,7 +55,7 @@ impl From<SweepFailed> for lambda_runtime::Diagnostic {
 }
 
 /// Runs once, whatever the event says, and ends before `deadline_ms`, which is Lambda's: in Unix milliseconds, or 0.
-pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<Report, SweepFailed> {
+pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<ReminderReport, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
         let now = function.clock().now();

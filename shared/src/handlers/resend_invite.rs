@@ -7,10 +7,10 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
-use crate::app::resend_invite::{self, Desk};
+use crate::app::resend_invite::{self, ResendContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -18,16 +18,16 @@ use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::resend::RECIPIENT_LIMIT;
 use crate::http;
-use crate::queue::Queue;
+use crate::queue::SqsQueue;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
+    gate: Authenticator,
     store: Store,
-    queue: Queue,
+    queue: SqsQueue,
     secrets: Arc<Secrets>,
     clock: Clock,
     random: Random,
@@ -35,10 +35,10 @@ pub struct Deps {
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             queue: base.queue()?,
             secrets,
@@ -73,17 +73,17 @@ impl ResendBody {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (_, parameters) = route(&request)?;
     let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
     let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
     let named = http::optional_json::<ResendBody>(&request)?.parse()?;
-    let desk = Desk { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
+    let desk = ResendContext { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
     let queued = resend_invite::resend(&desk, &caller, &id, named.as_deref()).await?;
-    Reply::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
+    ResponseBody::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
 }

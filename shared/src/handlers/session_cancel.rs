@@ -5,11 +5,11 @@ use std::sync::Arc;
 use lambda_http::Request;
 use serde::Deserialize;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
 use super::session_view;
-use crate::app::{Tools, session_cancel};
+use crate::app::{Services, session_cancel};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -25,16 +25,16 @@ const REASON_LIMIT_CHARS: usize = 500;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        let gate = Gate::new(env, base.http.clone(), secrets.clone())?;
+        let gate = Authenticator::new(env, base.http.clone(), secrets.clone())?;
         Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
     }
 
@@ -50,11 +50,11 @@ struct CancelBody {
     reason: Option<String>,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     let (_, parameters) = route(&request)?;
     let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
@@ -66,7 +66,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let secrets = deps.secrets.get(now).await?;
     let view =
         session_view::owner(&cancelled.session, Some(&cancelled.invitees), secrets.keyring()?)?;
-    Ok(Reply::ok(&view)?.tagged(cancelled.session.version))
+    Ok(ResponseBody::ok(&view)?.tagged(cancelled.session.version))
 }
 
 fn reason(text: &str) -> Result<String, Refusal> {

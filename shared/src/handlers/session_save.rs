@@ -6,13 +6,13 @@ use ::http::StatusCode;
 use lambda_http::Request;
 use serde_json::Value;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
 use super::session_view;
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::session_save::{
-    Again, Create, Edit, create, edit, made_before, speaks_as_service, trainer_of,
+    RepeatedCreate, CreateSession, EditSession, create, edit, made_before, speaks_as_service, trainer_of,
 };
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
@@ -28,19 +28,19 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
-    tools: Tools,
+    gate: Authenticator,
+    tools: Services,
     secrets: Arc<Secrets>,
     default_zone: Zone,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         let zone = env.required(names::DEFAULT_TIMEZONE)?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             tools: base.tools(&secrets, clock)?,
             default_zone: Zone::parse(&zone)
                 .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
@@ -54,11 +54,11 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.gate.caller_with(&request, &[Role::Trainer, Role::Service], now).await?;
@@ -74,7 +74,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         let draft = match Draft::check(body, &deps.default_zone, now) {
             Ok(draft) => draft,
             Err(refusal) => {
-                let again = key.as_deref().map(|key| Again {
+                let again = key.as_deref().map(|key| RepeatedCreate {
                     trainer: &trainer,
                     key,
                     body_hash: &body_hash,
@@ -85,7 +85,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
                 };
             }
         };
-        let request = Create { trainer, source, draft, key, body_hash };
+        let request = CreateSession { trainer, source, draft, key, body_hash };
         let made = create(&deps.tools, &request, now).await?;
         return created(deps, &made).await;
     }
@@ -96,21 +96,21 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let body: SaveBody = http::json(&request)?;
     let seen = http::if_match(&request)?;
     let draft = Draft::check(body, &deps.default_zone, now)?;
-    let edited = edit(&deps.tools, &Edit { caller, session, draft, seen }, now).await?;
+    let edited = edit(&deps.tools, &EditSession { caller, session, draft, seen }, now).await?;
     reply(deps, StatusCode::OK, &edited).await
 }
 
 async fn before(
     deps: &Deps,
-    again: Option<Again<'_>>,
-) -> Result<Option<SessionWithInvitees>, Failure> {
+    again: Option<RepeatedCreate<'_>>,
+) -> Result<Option<SessionWithInvitees>, RequestError> {
     match again {
         Some(again) => Ok(made_before(&deps.tools, &again).await?),
         None => Ok(None),
     }
 }
 
-async fn created(deps: &Deps, made: &SessionWithInvitees) -> Result<Reply, Failure> {
+async fn created(deps: &Deps, made: &SessionWithInvitees) -> Result<ResponseBody, RequestError> {
     let path = format!("/v1/sessions/{}", made.session.id);
     Ok(reply(deps, StatusCode::CREATED, made).await?.with_location(&path))
 }
@@ -119,10 +119,10 @@ async fn reply(
     deps: &Deps,
     status: StatusCode,
     saved: &SessionWithInvitees,
-) -> Result<Reply, Failure> {
+) -> Result<ResponseBody, RequestError> {
     let secrets = deps.secrets.get(deps.tools.clock.now()).await?;
     let view = session_view::owner(&saved.session, Some(&saved.invitees), secrets.keyring()?)?;
-    Ok(Reply::json(status, &view)?.tagged(saved.session.version))
+    Ok(ResponseBody::json(status, &view)?.tagged(saved.session.version))
 }
 
 fn trainer_id(text: Option<String>) -> Result<Option<UserId>, Refusal> {

@@ -9,7 +9,7 @@ use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
-use crate::domain::window::{Door, DoorState};
+use crate::domain::join_window::{JoinWindow, JoinState};
 use crate::store::mailing::MailCounts;
 
 /// What everybody sees who may see the class at all.
@@ -53,7 +53,7 @@ pub struct OwnerView {
 
 /// One class for its owner, as it is read by itself.
 #[derive(Debug, Serialize)]
-pub struct Single {
+pub struct SessionDetailView {
     #[serde(flatten)]
     pub view: OwnerView,
     /// How many mails about it are in which state; absent while there are none.
@@ -83,7 +83,7 @@ pub struct InvitedView {
 
 #[derive(Debug, Serialize)]
 struct JoinView {
-    state: DoorState,
+    state: JoinState,
     opens_at: Timestamp,
     closes_at: Timestamp,
 }
@@ -152,7 +152,7 @@ pub fn owner(
 }
 
 /// A class for one of those it invites.
-pub fn invited(session: &Session, door: Door) -> InvitedView {
+pub fn invited(session: &Session, door: JoinWindow) -> InvitedView {
     InvitedView {
         common: session.into(),
         join: JoinView { state: door.state, opens_at: door.opens_at, closes_at: door.closes_at },

@@ -6,52 +6,52 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Gate, Reply, named, route};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
 use super::function::{self, Function};
 use super::{recording_view, session_view};
 use crate::app::error::Error;
-use crate::app::sessions::{self, ListRequest, Listed, View};
+use crate::app::sessions::{self, ListRequest, SessionPage, SessionView};
 use crate::app::timeline;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-use crate::domain::admission::Mode;
+use crate::domain::admission::JoinMode;
 use crate::domain::caller::Role;
 use crate::domain::id::{CourseId, SessionId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Status};
-use crate::domain::window::{self, Windows};
+use crate::domain::join_window::{self, JoinWindowSettings};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::sessions::{Narrow, Place};
-use crate::store::timeline::Moment;
+use crate::store::sessions::{SessionFilter, SessionCursor};
+use crate::store::timeline::TimelineCursor;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Gate,
+    gate: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
-    windows: Windows,
-    mode: Mode,
+    windows: JoinWindowSettings,
+    mode: JoinMode,
     app_account: Option<String>,
 }
 
 impl Deps {
     /// Whether those invited to a class have to wait for its host, in this deployment.
     fn needs_host(&self, session: &Session) -> bool {
-        self.mode.way(session, self.app_account.as_deref()).needs_host()
+        self.mode.join_method(session, self.app_account.as_deref()).needs_host()
     }
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Gate::new(env, base.http.clone(), secrets.clone())?,
+            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             clock: clock.clone(),
@@ -74,16 +74,16 @@ struct Page<T> {
 
 #[derive(Serialize)]
 struct TimelinePage {
-    items: Vec<timeline::Entry>,
+    items: Vec<timeline::TimelineEntry>,
     next_cursor: Option<String>,
     complete_since: Timestamp,
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.gate.caller(&request, now).await?;
@@ -92,7 +92,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             if !caller.is(Role::Trainer) {
                 return Err(Refusal::Forbidden.into());
             }
-            let Listed { sessions, next } =
+            let SessionPage { sessions, next } =
                 sessions::list_own(&deps.store, &caller.id, &list_request(&request)?).await?;
             let secrets = deps.secrets.get(now).await?;
             let keyring = secrets.keyring()?;
@@ -100,20 +100,20 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
                 .iter()
                 .map(|session| session_view::owner(session, None, keyring))
                 .collect::<Result<_, _>>()?;
-            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
         }
         "/v1/sessions/{id}" => {
             let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
             match sessions::show(&deps.store, &caller, &id).await? {
-                View::Owner { session, invitees, mails } => {
+                SessionView::Owner { session, invitees, mails } => {
                     let secrets = deps.secrets.get(now).await?;
                     let view = session_view::owner(&session, Some(&invitees), secrets.keyring()?)?;
-                    let view = session_view::Single { view, mail: mails };
-                    Ok(Reply::ok(&view)?.tagged(session.version))
+                    let view = session_view::SessionDetailView { view, mail: mails };
+                    Ok(ResponseBody::ok(&view)?.tagged(session.version))
                 }
-                View::Invited(session) => {
-                    let door = window::door(&session, deps.windows, deps.needs_host(&session), now);
-                    Ok(Reply::ok(&session_view::invited(&session, door))?.tagged(session.version))
+                SessionView::Invited(session) => {
+                    let door = join_window::join_window(&session, deps.windows, deps.needs_host(&session), now);
+                    Ok(ResponseBody::ok(&session_view::invited(&session, door))?.tagged(session.version))
                 }
             }
         }
@@ -123,7 +123,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             let kept = deps.store.recordings(&session.id).await.map_err(Error::from)?;
             let secrets = deps.secrets.get(now).await?;
             let items = recording_view::all(&session, &kept, secrets.keyring()?)?;
-            Reply::ok(&recording_view::List { items })
+            ResponseBody::ok(&recording_view::RecordingsView { items })
         }
         "/v1/sessions/{id}/timeline" => {
             let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
@@ -131,7 +131,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
             let limit = http::query_limit(&request)?;
             let (items, next) =
                 timeline::page(&deps.store, &caller, &id, before.as_ref(), limit).await?;
-            Reply::ok(&TimelinePage {
+            ResponseBody::ok(&TimelinePage {
                 items,
                 next_cursor: next.map(|moment| moment_cursor(&moment)),
                 complete_since: timeline::complete_since(now),
@@ -139,18 +139,18 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
         }
         "/v1/me/sessions" => {
             let request = list_request(&request)?;
-            let Listed { sessions, next } =
+            let SessionPage { sessions, next } =
                 sessions::list_invited(&deps.store, &caller, &request, now).await?;
             let view = |session| {
                 session_view::invited(
                     session,
-                    window::door(session, deps.windows, deps.needs_host(session), now),
+                    join_window::join_window(session, deps.windows, deps.needs_host(session), now),
                 )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();
-            Reply::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
         }
-        _ => Err(Failure::NoRoute),
+        _ => Err(RequestError::NoRoute),
     }
 }
 
@@ -172,7 +172,7 @@ fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
     }
     let after = http::query(request, "cursor").map(|text| place(&text)).transpose()?;
     Ok(ListRequest {
-        narrow: Narrow { status, from, to },
+        narrow: SessionFilter { status, from, to },
         course,
         after,
         limit: http::query_limit(request)?,
@@ -181,17 +181,17 @@ fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
 
 /// Where a page ended, as text. It is a time and an id and nothing else: whose list it goes on in follows from who
 /// asks, so a made-up cursor shows nobody anything that is not theirs.
-fn cursor(place: &Place) -> String {
+fn cursor(place: &SessionCursor) -> String {
     data_encoding::BASE64URL_NOPAD
         .encode(format!("{}#{}", place.starts_at.as_second(), place.id).as_bytes())
 }
 
-fn place(text: &str) -> Result<Place, Refusal> {
+fn place(text: &str) -> Result<SessionCursor, Refusal> {
     let read = || {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let (seconds, id) = text.split_once('#')?;
-        Some(Place {
+        Some(SessionCursor {
             starts_at: Timestamp::from_second(seconds.parse().ok()?).ok()?,
             id: SessionId::parse(id)?,
         })
@@ -199,12 +199,12 @@ fn place(text: &str) -> Result<Place, Refusal> {
     read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
 }
 
-fn moment_cursor(moment: &Moment) -> String {
+fn moment_cursor(moment: &TimelineCursor) -> String {
     data_encoding::BASE64URL_NOPAD
         .encode(format!("{}#{}", moment.at.as_millisecond(), moment.tail).as_bytes())
 }
 
-fn moment(text: &str) -> Result<Moment, Refusal> {
+fn moment(text: &str) -> Result<TimelineCursor, Refusal> {
     let read = || {
         let text =
             String::from_utf8(data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
@@ -213,7 +213,7 @@ fn moment(text: &str) -> Result<Moment, Refusal> {
             && tail.len() <= 64
             && tail.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
-        plain.then(|| Moment { at, tail: tail.to_owned() })
+        plain.then(|| TimelineCursor { at, tail: tail.to_owned() })
     };
     read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
 }
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nothing_else_does() {
-        let at = Place {
+        let at = SessionCursor {
             starts_at: "2026-12-01T09:00:00Z".parse().unwrap(),
             id: SessionId::from_bytes([8; 16]),
         };

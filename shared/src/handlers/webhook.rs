@@ -9,15 +9,15 @@ use jiff::SignedDuration;
 use lambda_http::Request;
 use serde_json::{Value, json};
 
-use super::deps::{self, Base};
-use super::edge::{Answer, Failure, Reply};
+use super::deps::{self, CommonDeps};
+use super::edge::{HttpResponse, RequestError, ResponseBody};
 use super::function::{self, Function};
-use crate::app::Tools;
-use crate::app::webhook::{self, Desk, KnownLive};
+use crate::app::Services;
+use crate::app::webhook::{self, WebhookContext, KnownLive};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-use crate::domain::window::Windows;
-use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::domain::join_window::JoinWindowSettings;
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
@@ -30,16 +30,16 @@ const REPLAY_MINUTES_LIMIT: i64 = 24 * 60;
 
 #[derive(Debug)]
 pub struct Deps {
-    tools: Tools,
+    tools: Services,
     secrets: Arc<Secrets>,
     window: SignedDuration,
     known_live: KnownLive,
-    doors: Windows,
+    doors: JoinWindowSettings,
 }
 
 impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = Base::new(env, random)?;
+        let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         let minutes = env.parsed(names::WEBHOOK_REPLAY_MINUTES, REPLAY_MINUTES)?;
         if !(1..=REPLAY_MINUTES_LIMIT).contains(&minutes) {
@@ -62,14 +62,14 @@ impl function::Deps for Deps {
     }
 }
 
-pub async fn handle(function: &Function<Deps>, request: Request) -> Answer {
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.answer(request, serve).await
 }
 
-async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.tools.clock.now();
     if request.method() != ::http::Method::POST {
-        return Err(Failure::NoRoute);
+        return Err(RequestError::NoRoute);
     }
     let bytes = http::bytes(&request, http::BODY_LIMIT_BYTES)?;
     let secrets = deps.secrets.get(now).await?;
@@ -87,12 +87,12 @@ async fn serve(deps: &Deps, request: Request) -> Result<Reply, Failure> {
     let body: Value = serde_json::from_slice(bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
     let event = ZoomEvent::read(&body).unwrap_or_else(ZoomEvent::unreadable);
-    if let Says::Challenge { plain_token } = &event.says {
+    if let EventPayload::Challenge { plain_token } = &event.payload {
         let answer = challenge_answer(secret, plain_token);
-        return Reply::ok(&json!({"plainToken": plain_token, "encryptedToken": answer}));
+        return ResponseBody::ok(&json!({"plainToken": plain_token, "encryptedToken": answer}));
     }
     let Deps { tools, known_live, doors, .. } = deps;
-    let desk = Desk { tools, known_live, doors: *doors, now };
+    let desk = WebhookContext { tools, known_live, doors: *doors, now };
     webhook::take(&desk, &event, &body).await?;
-    Reply::ok(&json!({}))
+    ResponseBody::ok(&json!({}))
 }

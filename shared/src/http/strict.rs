@@ -15,13 +15,13 @@ pub(super) struct Strict(pub(super) Value);
 
 /// What is wrong with a value, in words for whoever sent it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum StrictError {
     /// A field of the object at this place is not there.
     Missing(&'static str),
     Value(String),
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for StrictError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(_) => f.write_str("is required"),
@@ -30,9 +30,9 @@ impl fmt::Display for Wrong {
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for StrictError {}
 
-impl de::Error for Wrong {
+impl de::Error for StrictError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Value(message.to_string())
     }
@@ -89,7 +89,7 @@ fn kind(value: &Value) -> Unexpected<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Wrong> for Strict {
+impl<'de> IntoDeserializer<'de, StrictError> for Strict {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self
@@ -97,9 +97,9 @@ impl<'de> IntoDeserializer<'de, Wrong> for Strict {
 }
 
 impl<'de> Deserializer<'de> for Strict {
-    type Error = Wrong;
+    type Error = StrictError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StrictError> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(is) => visitor.visit_bool(is),
@@ -107,7 +107,7 @@ impl<'de> Deserializer<'de> for Strict {
                 (Some(number), _, _) => visitor.visit_u64(number),
                 (None, Some(number), _) => visitor.visit_i64(number),
                 (None, None, Some(number)) => visitor.visit_f64(number),
-                (None, None, None) => Err(Wrong::Value("is out of range".to_owned())),
+                (None, None, None) => Err(StrictError::Value("is out of range".to_owned())),
             },
             Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => {
@@ -126,7 +126,7 @@ impl<'de> Deserializer<'de> for Strict {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StrictError> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             value => visitor.visit_some(Self(value)),
@@ -138,7 +138,7 @@ impl<'de> Deserializer<'de> for Strict {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, StrictError> {
         if self.0.is_object() {
             self.deserialize_any(visitor)
         } else {
@@ -150,7 +150,7 @@ impl<'de> Deserializer<'de> for Strict {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, StrictError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -159,10 +159,10 @@ impl<'de> Deserializer<'de> for Strict {
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, StrictError> {
         match self.0 {
             Value::String(word) => {
-                visitor.visit_enum(IntoDeserializer::<Wrong>::into_deserializer(word))
+                visitor.visit_enum(IntoDeserializer::<StrictError>::into_deserializer(word))
             }
             _ => Err(de::Error::unknown_variant("", variants)),
         }

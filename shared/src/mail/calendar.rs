@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::content_line::ContentLines;
-use super::{Brand, Class, Kind, Letter, clean, vtimezone};
+use super::{Brand, SessionDetails, Kind, MailContext, clean, vtimezone};
 use crate::domain::text::Email;
 use crate::domain::time::{Zone, plus_minutes};
 
@@ -41,12 +41,12 @@ const MAILTO: &AsciiSet = &CONTROLS
 
 /// What a calendar is asked to do with the entry (RFC 5546, section 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum CalendarMethod {
     Request,
     Cancel,
 }
 
-impl Method {
+impl CalendarMethod {
     /// The value of the property `METHOD`, and of the MIME parameter that must equal it (RFC 6047, section 2.4).
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,12 +59,12 @@ impl Method {
 /// An iCalendar object with one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
-    pub method: Method,
+    pub method: CalendarMethod,
     pub text: String,
 }
 
 /// The entry that the letter brings, if its kind brings one.
-pub(super) fn calendar(letter: &Letter<'_>, class: &Class<'_>, brand: &Brand) -> Option<Calendar> {
+pub(super) fn calendar(letter: &MailContext<'_>, class: &SessionDetails<'_>, brand: &Brand) -> Option<Calendar> {
     let method = letter.kind.method()?;
     let mut lines = ContentLines::default();
     lines.begin("VCALENDAR");
@@ -106,15 +106,15 @@ pub(super) fn calendar(letter: &Letter<'_>, class: &Class<'_>, brand: &Brand) ->
 
 /// RFC 5546, section 3.2.5 leaves the status out when some of many are no longer invited. Here everybody's entry has
 /// one attendee, themselves, so for whoever is no longer invited the whole of it is cancelled.
-fn status(method: Method) -> &'static str {
+fn status(method: CalendarMethod) -> &'static str {
     match method {
-        Method::Request => "CONFIRMED",
-        Method::Cancel => "CANCELLED",
+        CalendarMethod::Request => "CONFIRMED",
+        CalendarMethod::Cancel => "CANCELLED",
     }
 }
 
 /// Nobody is asked for an answer: there is no mailbox that would read it.
-fn attendee(lines: &mut ContentLines, letter: &Letter<'_>) {
+fn attendee(lines: &mut ContentLines, letter: &MailContext<'_>) {
     let address = letter.to.as_str();
     let name = letter.to_name.map(clean::one_line).filter(|name| !name.is_empty());
     let parameters = [
@@ -127,13 +127,13 @@ fn attendee(lines: &mut ContentLines, letter: &Letter<'_>) {
     lines.with("ATTENDEE", &parameters, &mailto(letter.to));
 }
 
-fn description(letter: &Letter<'_>, class: &Class<'_>, method: Method) -> String {
+fn description(letter: &MailContext<'_>, class: &SessionDetails<'_>, method: CalendarMethod) -> String {
     match method {
-        Method::Cancel if letter.kind == Kind::Cancelled => {
+        CalendarMethod::Cancel if letter.kind == Kind::Cancelled => {
             clean::lines(class.reason.unwrap_or_default())
         }
-        Method::Cancel => String::new(),
-        Method::Request => {
+        CalendarMethod::Cancel => String::new(),
+        CalendarMethod::Request => {
             let description = clean::lines(class.description);
             let join = format!("Join the class here: {}", clean::link(&letter.link));
             if description.is_empty() { join } else { format!("{description}\n\n{join}") }

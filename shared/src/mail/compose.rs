@@ -13,8 +13,8 @@ use mail_builder::mime::MimePart;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Calendar, calendar};
-use super::words::{plain_text, words};
-use super::{Brand, Composed, Kind, Letter, clean, html};
+use super::content::{plain_text, words};
+use super::{Brand, ComposedMail, Kind, MailContext, clean, html};
 
 /// By this the local stack and a mail log tell one kind from another.
 pub(super) const KIND_HEADER: &str = "X-Live-Class-Kind";
@@ -24,9 +24,9 @@ pub(super) const AUTOMATIC: (&str, &str) = ("Auto-Submitted", "auto-generated");
 pub(super) const FILE_NAME: &str = "invite.ics";
 
 /// Writes the letter. Equal letters make equal bytes.
-pub fn compose(letter: &Letter<'_>, brand: &Brand) -> Composed {
+pub fn compose(letter: &MailContext<'_>, brand: &Brand) -> ComposedMail {
     let words = words(letter, brand);
-    let mut mail = Composed {
+    let mut mail = ComposedMail {
         to: letter.to.clone(),
         to_name: letter.to_name.map(clean::header).filter(|name| !name.is_empty()),
         text: plain_text(&words),
@@ -41,7 +41,7 @@ pub fn compose(letter: &Letter<'_>, brand: &Brand) -> Composed {
     mail
 }
 
-fn message(mail: &Composed, letter: &Letter<'_>, brand: &Brand) -> Vec<u8> {
+fn message(mail: &ComposedMail, letter: &MailContext<'_>, brand: &Brand) -> Vec<u8> {
     let from = Address::new_address(
         brand.from.name.as_deref().map(clean::header),
         brand.from.address.as_str(),
@@ -66,7 +66,7 @@ fn message(mail: &Composed, letter: &Letter<'_>, brand: &Brand) -> Vec<u8> {
 
 /// The last alternative is the one that a program prefers (RFC 2046, section 5.1.4): those that know calendars show
 /// the invitation, all others the page or the text.
-fn body(mail: &Composed) -> MimePart<'_> {
+fn body(mail: &ComposedMail) -> MimePart<'_> {
     let boundary = Boundary::of(mail);
     let mut alternatives = vec![
         text_part("text/plain; charset=UTF-8", &mail.text),
@@ -108,7 +108,7 @@ fn multipart<'a>(kind: &'a str, boundary: String, parts: Vec<MimePart<'a>>) -> M
 struct Boundary(String);
 
 impl Boundary {
-    fn of(mail: &Composed) -> Self {
+    fn of(mail: &ComposedMail) -> Self {
         let calendar = mail.calendar.as_ref().map_or("", |calendar| calendar.text.as_str());
         let mut digest = Sha256::new();
         for part in [&mail.message_id, &mail.text, &mail.html, calendar] {

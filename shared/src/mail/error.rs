@@ -38,7 +38,7 @@ pub enum MailError {
 
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
+pub enum RetryAdvice {
     /// After the usual pause, and it counts as an attempt.
     Attempt,
     /// After this time; nothing was wrong with the mail, so it counts as no attempt.
@@ -47,13 +47,13 @@ pub enum Retry {
 }
 
 impl MailError {
-    pub fn retry(&self) -> Retry {
+    pub fn retry(&self) -> RetryAdvice {
         match self {
-            Self::Refused { .. } => Retry::Never,
-            Self::Limited { after } => Retry::Later(*after),
-            Self::DailyLimit => Retry::Later(BY_THE_HOUR),
-            Self::Paused { .. } | Self::Misconfigured { .. } => Retry::Later(UNTIL_SOMEBODY_ACTS),
-            Self::Busy { .. } => Retry::Attempt,
+            Self::Refused { .. } => RetryAdvice::Never,
+            Self::Limited { after } => RetryAdvice::Later(*after),
+            Self::DailyLimit => RetryAdvice::Later(BY_THE_HOUR),
+            Self::Paused { .. } | Self::Misconfigured { .. } => RetryAdvice::Later(UNTIL_SOMEBODY_ACTS),
+            Self::Busy { .. } => RetryAdvice::Attempt,
         }
     }
 
@@ -71,12 +71,12 @@ mod tests {
     fn only_what_says_something_about_the_mail_costs_an_attempt() {
         let code = String::from("X");
         let cases = [
-            (MailError::Refused { code: code.clone() }, Retry::Never),
-            (MailError::Limited { after: A_MOMENT }, Retry::Later(A_MOMENT)),
-            (MailError::DailyLimit, Retry::Later(BY_THE_HOUR)),
-            (MailError::Paused { code: code.clone() }, Retry::Later(UNTIL_SOMEBODY_ACTS)),
-            (MailError::Misconfigured { code }, Retry::Later(UNTIL_SOMEBODY_ACTS)),
-            (MailError::Busy { what: String::from("timed out") }, Retry::Attempt),
+            (MailError::Refused { code: code.clone() }, RetryAdvice::Never),
+            (MailError::Limited { after: A_MOMENT }, RetryAdvice::Later(A_MOMENT)),
+            (MailError::DailyLimit, RetryAdvice::Later(BY_THE_HOUR)),
+            (MailError::Paused { code: code.clone() }, RetryAdvice::Later(UNTIL_SOMEBODY_ACTS)),
+            (MailError::Misconfigured { code }, RetryAdvice::Later(UNTIL_SOMEBODY_ACTS)),
+            (MailError::Busy { what: String::from("timed out") }, RetryAdvice::Attempt),
         ];
         for (error, retry) in cases {
             assert_eq!(error.retry(), retry, "{error}");

@@ -4,7 +4,7 @@
 //! sheet only recolours for a dark surface. White on the button's blue has a contrast of 6.7 to 1, and no grey on its
 //! surface has less than 6.9 (WCAG 2.2, 1.4.3 asks for 4.5).
 
-use super::words::{Button, Fact, Words};
+use super::content::{Button, Fact, MailContent};
 
 const HEAD: &str = r#"<meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -32,7 +32,7 @@ const VALUE: &str = "margin:0 0 12px;text-align:left;color:#0f172a;overflow-wrap
 const BUTTON: &str = "display:inline-block;padding:12px 24px;border:1px solid #1d4ed8;border-radius:8px;\
     background-color:#1d4ed8;color:#ffffff;font-weight:600;text-decoration:none;";
 
-pub(super) fn page(words: &Words) -> String {
+pub(super) fn page(words: &MailContent) -> String {
     let subject = escape(&words.subject);
     let body = [
         paragraph("ink", PARAGRAPH, &words.greeting),

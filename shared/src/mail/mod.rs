@@ -13,7 +13,7 @@ mod html;
 mod mailbox;
 mod ses;
 mod vtimezone;
-mod words;
+mod content;
 mod zeptomail;
 
 #[cfg(test)]
@@ -23,9 +23,9 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-pub use self::calendar::{Calendar, Method};
+pub use self::calendar::{Calendar, CalendarMethod};
 pub use self::compose::compose;
-pub use self::error::{MailError, Retry};
+pub use self::error::{MailError, RetryAdvice};
 pub use self::mailbox::{BadMailbox, Mailbox};
 pub use self::ses::Ses;
 pub use self::zeptomail::ZeptoMail;
@@ -38,10 +38,10 @@ use crate::domain::time::Zone;
 impl Kind {
     /// What the mail asks a calendar to do. A reminder changes no entry, and what concerns a trainer's Zoom is
     /// none.
-    pub fn method(self) -> Option<Method> {
+    pub fn method(self) -> Option<CalendarMethod> {
         match self {
-            Self::Scheduled | Self::Updated | Self::Resent => Some(Method::Request),
-            Self::Cancelled | Self::Uninvited => Some(Method::Cancel),
+            Self::Scheduled | Self::Updated | Self::Resent => Some(CalendarMethod::Request),
+            Self::Cancelled | Self::Removed => Some(CalendarMethod::Cancel),
             Self::ReminderDayBefore
             | Self::ReminderHourBefore
             | Self::ReauthRequired
@@ -76,7 +76,7 @@ impl Brand {
 
 /// The class that a mail is about, as it stands when the mail is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Class<'a> {
+pub struct SessionDetails<'a> {
     pub id: &'a SessionId,
     pub title: &'a str,
     pub description: &'a str,
@@ -93,12 +93,12 @@ pub struct Class<'a> {
 
 /// One mail to one person, before it is written.
 #[derive(Clone, Debug)]
-pub struct Letter<'a> {
+pub struct MailContext<'a> {
     pub kind: Kind,
     pub to: &'a Email,
     pub to_name: Option<&'a str>,
     /// `None` where the mail is about no class: [`Kind::ReauthRequired`].
-    pub class: Option<Class<'a>>,
+    pub class: Option<SessionDetails<'a>>,
     /// The platform's own page about it. A link of Zoom's never stands here: whoever holds one enters without
     /// being asked who they are.
     pub link: String,
@@ -114,7 +114,7 @@ pub struct Letter<'a> {
 /// A mail as it leaves, in its parts for a service that builds the message itself, and whole for one that does
 /// not.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Composed {
+pub struct ComposedMail {
     pub to: Email,
     pub to_name: Option<String>,
     pub subject: String,
@@ -130,7 +130,7 @@ pub struct Composed {
 /// Something that takes a mail and sends it on.
 pub trait MailService {
     /// Hands the mail over once, without trying again; answers the service's own id for it.
-    fn send(&self, mail: &Composed) -> impl Future<Output = Result<String, MailError>> + Send;
+    fn send(&self, mail: &ComposedMail) -> impl Future<Output = Result<String, MailError>> + Send;
 }
 
 /// The service that the configuration names.
@@ -141,7 +141,7 @@ pub enum Service {
 }
 
 impl MailService for Service {
-    async fn send(&self, mail: &Composed) -> Result<String, MailError> {
+    async fn send(&self, mail: &ComposedMail) -> Result<String, MailError> {
         match self {
             Self::Ses(ses) => ses.send(mail).await,
             Self::ZeptoMail(zeptomail) => zeptomail.send(mail).await,

@@ -7,7 +7,7 @@ use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
 use super::error::A_MOMENT;
-use super::{Composed, MailError, MailService, Mailbox};
+use super::{ComposedMail, MailError, MailService, Mailbox};
 
 const NOT_ITS: &str = "an answer that is not SES's";
 
@@ -28,7 +28,7 @@ impl Ses {
 impl MailService for Ses {
     /// SES puts a `Message-ID` and a `Date` of its own in the place of ours. So a mail that is sent twice is seen
     /// twice, and only the outbox can keep that from happening.
-    async fn send(&self, mail: &Composed) -> Result<String, MailError> {
+    async fn send(&self, mail: &ComposedMail) -> Result<String, MailError> {
         let raw = RawMessage::builder().data(Blob::new(mail.raw.clone())).build();
         let raw = raw.map_err(|_| MailError::Refused { code: "RawMessage".to_owned() })?;
         let sent = self
@@ -137,7 +137,7 @@ mod tests {
     use crate::mail::Kind;
     use crate::mail::tests::{Case, brand};
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback, dead_url};
+    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
 
     fn ses(url: String) -> Ses {
         let env = Env::from_pairs([
@@ -209,7 +209,7 @@ mod tests {
         for (status, code, message, expected) in cases {
             let body = serde_json::json!({ "message": message }).to_string();
             let server = Loopback::start(move |_| {
-                let answer = Answer::with(status, body.as_str());
+                let answer = LoopbackResponse::with(status, body.as_str());
                 if code.is_empty() { answer } else { answer.header("x-amzn-errortype", code) }
             });
             assert_eq!(sent(server.url("/")).await, Err(expected), "{status} {code} {message}");
@@ -224,13 +224,13 @@ mod tests {
     #[tokio::test]
     async fn without_an_answer_nobody_knows() {
         assert_eq!(sent(dead_url()).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| Answer::ok(r#"{"MessageId":"1"}"#).cut_in_half());
+        let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"1"}"#).cut_in_half());
         assert_eq!(sent(server.url("/")).await, Err(busy("not reached, or broken off")));
         assert_eq!(server.requests().len(), 1);
-        let server = Loopback::start(|_| Answer::ok("<html>"));
+        let server = Loopback::start(|_| LoopbackResponse::ok("<html>"));
         assert_eq!(sent(server.url("/")).await, Err(busy(NOT_ITS)));
 
-        let server = Loopback::start(|_| Answer::ok("{}").late(Duration::from_secs(2)));
+        let server = Loopback::start(|_| LoopbackResponse::ok("{}").late(Duration::from_secs(2)));
         let mut ses = ses(server.url("/"));
         let soon = Duration::from_millis(100);
         let soon = TimeoutConfig::builder().operation_timeout(soon).build();
@@ -243,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_message_goes_whole_to_one_person() {
-        let server = Loopback::start(|_| Answer::ok(r#"{"MessageId":"0100-1"}"#));
+        let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"0100-1"}"#));
         assert_eq!(sent(server.url("/")).await, Ok("0100-1".to_owned()));
         let request = &server.requests()[0];
         assert_eq!(request.path, "/v2/email/outbound-emails");

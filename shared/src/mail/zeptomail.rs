@@ -13,7 +13,7 @@ use url::Url;
 
 use super::compose::FILE_NAME;
 use super::error::A_MOMENT;
-use super::{Composed, MailError, MailService, Mailbox};
+use super::{ComposedMail, MailError, MailService, Mailbox};
 use crate::aws::SEND_TIMEOUT;
 use crate::secret::Secret;
 
@@ -36,7 +36,7 @@ impl ZeptoMail {
         Self { http, url, token, from, timeout: SEND_TIMEOUT }
     }
 
-    fn request(&self, mail: &Composed) -> Value {
+    fn request(&self, mail: &ComposedMail) -> Value {
         let headers = mail.kind.headers().map(|(name, value)| (name.to_owned(), json!(value)));
         let mut request = json!({
             "from": address(self.from.name.as_deref(), self.from.address.as_str()),
@@ -78,7 +78,7 @@ fn address(name: Option<&str>, address: &str) -> Value {
 }
 
 impl MailService for ZeptoMail {
-    async fn send(&self, mail: &Composed) -> Result<String, MailError> {
+    async fn send(&self, mail: &ComposedMail) -> Result<String, MailError> {
         let answer = self
             .http
             .post(self.url.clone())
@@ -183,7 +183,7 @@ mod tests {
     use crate::mail::Kind;
     use crate::mail::tests::{Case, brand};
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback, dead_url};
+    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
 
     fn zeptomail(url: &str, token: &str) -> ZeptoMail {
         let http = http_client("live-classes/outbox-sweep").unwrap();
@@ -233,7 +233,7 @@ mod tests {
                 "message": "Invalid request",
                 "request_id": "r",
             } });
-            let server = Loopback::start(move |_| Answer::with(status, error.to_string()));
+            let server = Loopback::start(move |_| LoopbackResponse::with(status, error.to_string()));
             let error = sent(&server.url("/")).await.unwrap_err();
             assert_eq!(error, expected, "{status} {code} {below} {target}");
             assert!(!error.to_string().contains("ada@"), "an address is not for the log");
@@ -261,12 +261,12 @@ mod tests {
             (502, html, Err(busy("502"))),
         ];
         for (status, body, expected) in cases {
-            let server = Loopback::start(move |_| Answer::with(status, body));
+            let server = Loopback::start(move |_| LoopbackResponse::with(status, body));
             assert_eq!(sent(&server.url("/")).await, expected, "{status} {body}");
         }
         for (said, seconds) in [("7", 7), ("86400", 60), ("18446744073709551615", 60), ("soon", 1)]
         {
-            let server = Loopback::start(move |_| Answer::status(429).header("retry-after", said));
+            let server = Loopback::start(move |_| LoopbackResponse::status(429).header("retry-after", said));
             let after = Duration::from_secs(seconds);
             assert_eq!(sent(&server.url("/")).await, Err(MailError::Limited { after }), "{said}");
         }
@@ -275,9 +275,9 @@ mod tests {
     #[tokio::test]
     async fn without_an_answer_nobody_knows() {
         assert_eq!(sent(&dead_url()).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| Answer::ok("{\"data\":[1]}").cut_in_half());
+        let server = Loopback::start(|_| LoopbackResponse::ok("{\"data\":[1]}").cut_in_half());
         assert_eq!(sent(&server.url("/")).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| Answer::ok("{}").late(Duration::from_secs(2)));
+        let server = Loopback::start(|_| LoopbackResponse::ok("{}").late(Duration::from_secs(2)));
         let soon = Duration::from_millis(100);
         let service = ZeptoMail { timeout: soon, ..zeptomail(&server.url("/"), "hunter2") };
         let late = service.send(&Case::new(Kind::Scheduled).compose()).await;
@@ -288,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn the_mail_goes_in_its_parts() {
         let answer = r#"{"data":[{"code":"EM_104"}],"message":"OK","request_id":"2d6f.1"}"#;
-        let server = Loopback::start(move |_| Answer::with(201, answer));
+        let server = Loopback::start(move |_| LoopbackResponse::with(201, answer));
         assert_eq!(sent(&server.url("/v1.1/email")).await, Ok("2d6f.1".to_owned()));
         let mail = Case::new(Kind::Scheduled).compose();
         let request = &server.requests()[0];

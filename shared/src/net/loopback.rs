@@ -15,25 +15,25 @@ pub(crate) struct Loopback {
 
 #[derive(Debug, Default)]
 struct Seen {
-    requests: Mutex<Vec<Request>>,
+    requests: Mutex<Vec<LoopbackRequest>>,
     connections: AtomicUsize,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct LoopbackRequest {
     pub(crate) path: String,
     headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Request {
+impl LoopbackRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct LoopbackResponse {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
@@ -42,7 +42,7 @@ pub(crate) struct Answer {
     close: bool,
 }
 
-impl Answer {
+impl LoopbackResponse {
     pub(crate) fn status(status: u16) -> Self {
         Self {
             status,
@@ -88,7 +88,7 @@ impl Answer {
 
 impl Loopback {
     /// Serves until the process ends.
-    pub(crate) fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&LoopbackRequest) -> LoopbackResponse + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -107,7 +107,7 @@ impl Loopback {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<LoopbackRequest> {
         self.seen.requests.lock().unwrap().clone()
     }
 
@@ -122,7 +122,7 @@ pub(crate) fn dead_url() -> String {
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&Request) -> Answer) {
+fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&LoopbackRequest) -> LoopbackResponse) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
         seen.requests.lock().unwrap().push(request.clone());
@@ -144,7 +144,7 @@ fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&Request) -> Answer) {
     }
 }
 
-fn read(reader: &mut impl BufRead) -> Option<Request> {
+fn read(reader: &mut impl BufRead) -> Option<LoopbackRequest> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|&n| n > 0)?;
     let path = line.split(' ').nth(1)?.to_owned();
@@ -155,7 +155,7 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { path, headers, body: String::new() };
+    let mut request = LoopbackRequest { path, headers, body: String::new() };
     let length = request.header("content-length").map_or(0, |n| n.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;

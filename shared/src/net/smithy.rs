@@ -116,7 +116,7 @@ fn has_io_source(error: &reqwest::Error) -> bool {
 mod tests {
     use super::*;
     use crate::net::http_client;
-    use crate::net::loopback::{Answer, Loopback, dead_url};
+    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
 
     const LIMIT: Duration = Duration::from_secs(1);
 
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn request_and_answer_pass_unchanged() {
-        let server = Loopback::start(|_| Answer::status(400).header("x-amzn-requestid", "r-1"));
+        let server = Loopback::start(|_| LoopbackResponse::status(400).header("x-amzn-requestid", "r-1"));
         let answer = call(&server.url("/"), SdkBody::from("{\"a\":1}")).await.unwrap();
         assert_eq!(answer.status().as_u16(), 400);
         assert_eq!(answer.headers().get("x-amzn-requestid"), Some("r-1"));
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_late_answer_is_a_time_out() {
-        let server = Loopback::start(|_| Answer::ok("").late(LIMIT * 3));
+        let server = Loopback::start(|_| LoopbackResponse::ok("").late(LIMIT * 3));
         let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
     }
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn half_an_answer_may_be_asked_for_again() {
-        let server = Loopback::start(|_| Answer::ok("0123456789").cut_in_half());
+        let server = Loopback::start(|_| LoopbackResponse::ok("0123456789").cut_in_half());
         let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
         let transient = error.as_other() == Some(ErrorKind::TransientError);
         assert!(error.is_io() || transient, "{error:?}");

@@ -45,9 +45,9 @@ where
 
 /// What a message says.
 #[derive(Debug)]
-pub enum Body {
+pub enum MessageBody {
     /// An announcement lies there.
-    Announcement {
+    WakeUp {
         pk: String,
         sk: String,
     },
@@ -58,8 +58,8 @@ pub enum Body {
 
 /// A message in hand.
 #[derive(Debug)]
-pub struct Received {
-    pub body: Body,
+pub struct ReceivedMail {
+    pub body: MessageBody,
     /// How often it was handed out, this time included.
     pub receives: u32,
     receipt: String,
@@ -87,35 +87,35 @@ fn message_of(mail: &Mail, error: Option<&str>) -> Result<String, QueueError> {
     serde_json::to_string(&message).map_err(failed("SendMessage"))
 }
 
-fn read(text: &str) -> Body {
+fn read(text: &str) -> MessageBody {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
-        return Body::Unreadable("it is not JSON".to_owned());
+        return MessageBody::Unreadable("it is not JSON".to_owned());
     };
     let part = |name: &str| value[name].as_str().map(str::to_owned);
     match value["type"].as_str() {
         Some(ANNOUNCEMENT) => match (part("pk"), part("sk")) {
-            (Some(pk), Some(sk)) => Body::Announcement { pk, sk },
-            _ => Body::Unreadable("it names no announcement".to_owned()),
+            (Some(pk), Some(sk)) => MessageBody::WakeUp { pk, sk },
+            _ => MessageBody::Unreadable("it names no announcement".to_owned()),
         },
         Some(MAIL) => match serde_json::from_value(value) {
-            Ok(mail) => Body::Mail(Box::new(mail)),
+            Ok(mail) => MessageBody::Mail(Box::new(mail)),
             // Not the error's own words, which quote.
-            Err(_) => Body::Unreadable("it is no mail".to_owned()),
+            Err(_) => MessageBody::Unreadable("it is no mail".to_owned()),
         },
-        _ => Body::Unreadable("it is of no known type".to_owned()),
+        _ => MessageBody::Unreadable("it is of no known type".to_owned()),
     }
 }
 
 /// The outbox from its far side, and the queue of what could not be delivered.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct OutboxQueue {
     client: aws_sdk_sqs::Client,
     url: String,
     dead_letter_url: String,
     random: Random,
 }
 
-impl Outbox {
+impl OutboxQueue {
     pub fn new(
         client: aws_sdk_sqs::Client,
         env: &Env,
@@ -131,7 +131,7 @@ impl Outbox {
 
     /// Up to ten messages; none when the queue is empty, as far as SQS sees. Unless it may `wait` a second for the first,
     /// it asks a few of its servers only, and an empty answer may be wrong.
-    pub async fn receive(&self, wait: bool) -> Result<Vec<Received>, QueueError> {
+    pub async fn receive(&self, wait: bool) -> Result<Vec<ReceivedMail>, QueueError> {
         let answer = self
             .client
             .receive_message()
@@ -171,12 +171,12 @@ impl Outbox {
     }
 
     /// Takes messages off the queue.
-    pub async fn delete(&self, messages: &[&Received]) -> Result<(), QueueError> {
+    pub async fn delete(&self, messages: &[&ReceivedMail]) -> Result<(), QueueError> {
         let batches = messages.chunks(BATCH).map(|chunk| self.delete_batch(chunk).boxed());
         all(batches.collect()).await
     }
 
-    async fn delete_batch(&self, messages: &[&Received]) -> Result<(), QueueError> {
+    async fn delete_batch(&self, messages: &[&ReceivedMail]) -> Result<(), QueueError> {
         const OPERATION: &str = "DeleteMessageBatch";
         self.in_rounds(OPERATION, messages, |left| async move {
             let entries = left.into_iter().map(|(id, message)| {
@@ -193,12 +193,12 @@ impl Outbox {
     }
 
     /// Has messages come again after so long, each after its own time.
-    pub async fn delay(&self, messages: &[(&Received, Duration)]) -> Result<(), QueueError> {
+    pub async fn delay(&self, messages: &[(&ReceivedMail, Duration)]) -> Result<(), QueueError> {
         let batches = messages.chunks(BATCH).map(|chunk| self.delay_batch(chunk).boxed());
         all(batches.collect()).await
     }
 
-    async fn delay_batch(&self, messages: &[(&Received, Duration)]) -> Result<(), QueueError> {
+    async fn delay_batch(&self, messages: &[(&ReceivedMail, Duration)]) -> Result<(), QueueError> {
         const OPERATION: &str = "ChangeMessageVisibilityBatch";
         self.in_rounds(OPERATION, messages, |left| async move {
             let entries = left.into_iter().map(|(id, (message, delay))| {
@@ -249,7 +249,7 @@ impl Outbox {
     }
 
     /// Sets a message aside that cannot be read, as it is.
-    pub async fn bury_unread(&self, message: &Received) -> Result<(), QueueError> {
+    pub async fn bury_unread(&self, message: &ReceivedMail) -> Result<(), QueueError> {
         self.set_aside(&message.text).await
     }
 
@@ -271,12 +271,12 @@ fn seconds(delay: Duration) -> i32 {
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-fn received(message: Message) -> Option<Received> {
+fn received(message: Message) -> Option<ReceivedMail> {
     let text = message.body.unwrap_or_default();
     let count = message.attributes.and_then(|all| {
         all.get(&MessageSystemAttributeName::ApproximateReceiveCount)?.parse().ok()
     });
-    Some(Received {
+    Some(ReceivedMail {
         body: read(&text),
         receives: count.unwrap_or(1),
         receipt: message.receipt_handle?,
@@ -288,15 +288,15 @@ fn received(message: Message) -> Option<Received> {
 mod tests {
     use super::*;
     use crate::domain::id::SessionId;
-    use crate::domain::mailing::{About, EffectId, MailKind};
+    use crate::domain::mailing::{MailSubject, MessageKey, MailKind};
     use crate::domain::text::Email;
 
     fn mail() -> Mail {
         let to = Email::parse("ada@example.test").unwrap();
         Mail {
-            effect: EffectId::of("x", MailKind::Cancelled, &to),
+            message_key: MessageKey::of("x", MailKind::Cancelled, &to),
             kind: MailKind::Cancelled,
-            about: About::Session(SessionId::from_bytes([1; 16])),
+            subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
             to,
             name: None,
             user: None,
@@ -312,7 +312,7 @@ mod tests {
     fn a_mail_reads_back_also_from_among_the_dead() {
         for error in [None, Some("MessageRejected")] {
             let text = message_of(&mail(), error).unwrap();
-            let Body::Mail(read) = read(&text) else { panic!("{text}") };
+            let MessageBody::Mail(read) = read(&text) else { panic!("{text}") };
             assert_eq!(*read, mail());
         }
     }
@@ -328,7 +328,7 @@ mod tests {
             "[]".to_owned(),
             String::new(),
         ] {
-            let Body::Unreadable(why) = read(&text) else { panic!("{text}") };
+            let MessageBody::Unreadable(why) = read(&text) else { panic!("{text}") };
             assert!(!why.contains(secret), "{why}");
         }
     }

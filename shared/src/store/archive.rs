@@ -17,21 +17,21 @@ use serde::{Deserialize, Serialize};
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{
-    ARCHIVE, ARCHIVE_PART_PREFIX, Key, Queue, attr, by_start, due_partition, index, limit,
+    ARCHIVE, ARCHIVE_PART_PREFIX, ItemKey, DueQueue, attr, by_start, due_partition, index, limit,
     session_partition, trainer_partition,
 };
 use super::tx::{Action, Guard, number};
-use super::{Range, Store};
+use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
-use crate::domain::attendance::{Clicker, Record, record};
+use crate::domain::attendance::{JoinIdentity, AttendanceRecord, record};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::fixed;
-use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
-use line::Line;
+use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
+use line::ArchiveLine;
 
 /// Hex digits that tell one part from another: 64 bits.
 const DIGEST_DIGITS: usize = 16;
@@ -80,8 +80,8 @@ impl Archive {
         person: &UserId,
         addresses: &[Email],
     ) -> impl Iterator<Item = (Option<String>, Option<Email>)> {
-        self.lines.iter().filter_map(move |line| match Line::read(line)? {
-            Line::Click { user, email, key, .. }
+        self.lines.iter().filter_map(move |line| match ArchiveLine::read(line)? {
+            ArchiveLine::Click { user, email, key, .. }
                 if user == *person
                     || email.as_ref().is_some_and(|email| addresses.contains(email)) =>
             {
@@ -92,41 +92,41 @@ impl Archive {
     }
 
     /// What was kept, together with what there is of it today; as for whom the class is, what was kept counts.
-    pub fn and(&self, live: Record, session: &Session) -> Record {
+    pub fn and(&self, live: AttendanceRecord, session: &Session) -> AttendanceRecord {
         let mut record = live;
         let is_audience_kept = self.is_of(session);
         if is_audience_kept {
             (record.invitees, record.students) = (Vec::new(), Vec::new());
         }
-        for line in self.lines.iter().filter_map(|line| Line::read(line)) {
+        for line in self.lines.iter().filter_map(|line| ArchiveLine::read(line)) {
             match (line, session.audience.course()) {
-                (Line::Student { user, email, name }, Some(course)) if is_audience_kept => {
+                (ArchiveLine::Student { user, email, name }, Some(course)) if is_audience_kept => {
                     let course = course.clone();
                     let access_granted = true;
                     record.students.push(Enrollment { course, user, email, name, access_granted });
                 }
-                (Line::Invitee { email, name }, _) if is_audience_kept => {
+                (ArchiveLine::Invitee { email, name }, _) if is_audience_kept => {
                     record.invitees.push(Invitee { email, name });
                 }
-                (Line::Student { .. } | Line::Invitee { .. }, _) => {}
-                (Line::Click { at, user, email, name, host, in_vain, key }, _) => {
+                (ArchiveLine::Student { .. } | ArchiveLine::Invitee { .. }, _) => {}
+                (ArchiveLine::Click { at, user, email, name, host, in_vain, key }, _) => {
                     let admitted = !in_vain;
-                    let clicker = Clicker { user, email, name, host, admitted, customer_key: key };
+                    let clicker = JoinIdentity { user, email, name, host, admitted, customer_key: key };
                     record.clicks.push((at, clicker));
                 }
-                (Line::Started { of, at }, _) => {
-                    record.events.push(event("meeting.started", of, Says::Started { at }));
+                (ArchiveLine::Started { of, at }, _) => {
+                    record.events.push(event("meeting.started", of, EventPayload::Started { at }));
                 }
-                (Line::Ended { of, from, at }, _) => {
-                    let says = Says::Ended { started_at: from, at };
+                (ArchiveLine::Ended { of, from, at }, _) => {
+                    let says = EventPayload::Ended { started_at: from, at };
                     record.events.push(event("meeting.ended", of, says));
                 }
-                (Line::In(heard), _) => {
-                    let says = Says::Joined(heard.presence());
+                (ArchiveLine::In(heard), _) => {
+                    let says = EventPayload::Joined(heard.presence());
                     record.events.push(event(&heard.name(), heard.of, says));
                 }
-                (Line::Out(heard), _) => {
-                    let says = Says::Left(heard.presence());
+                (ArchiveLine::Out(heard), _) => {
+                    let says = EventPayload::Left(heard.presence());
                     record.events.push(event(&heard.name(), heard.of, says));
                 }
             }
@@ -135,30 +135,30 @@ impl Archive {
     }
 
     /// The lines with those of a record, which is this archive's and more.
-    fn with(&self, record: &Record, session: &Session) -> BTreeSet<String> {
+    fn with(&self, record: &AttendanceRecord, session: &Session) -> BTreeSet<String> {
         let students = record.students.iter().filter(|student| student.access_granted);
-        let students = students.map(|student| Line::Student {
+        let students = students.map(|student| ArchiveLine::Student {
             user: student.user.clone(),
             email: student.email.clone(),
             name: student.name.clone(),
         });
-        let invitees = record.invitees.iter().map(|invitee| Line::Invitee {
+        let invitees = record.invitees.iter().map(|invitee| ArchiveLine::Invitee {
             email: invitee.email.clone(),
             name: invitee.name.clone(),
         });
         let clicks = record.first_clicks().into_iter();
-        let clicks = clicks.map(|(at, clicker)| Line::of_click(at, clicker));
-        let events = record.events.iter().filter_map(Line::of_event);
+        let clicks = clicks.map(|(at, clicker)| ArchiveLine::of_click(at, clicker));
+        let events = record.events.iter().filter_map(ArchiveLine::of_event);
         let lines = students.chain(invitees).chain(clicks).chain(events);
-        let kept = self.lines.iter().filter(|line| self.is_of(session) || !Line::is_audience(line));
+        let kept = self.lines.iter().filter(|line| self.is_of(session) || !ArchiveLine::is_audience(line));
         kept.cloned().chain(lines.filter_map(|line| serde_json::to_string(&line).ok())).collect()
     }
 }
 
 /// An event as far as a report asks about it.
-fn event(name: &str, running: String, says: Says) -> ZoomEvent {
+fn event(name: &str, running: String, says: EventPayload) -> ZoomEvent {
     let name = name.to_owned();
-    ZoomEvent { name, at: None, account: None, meeting: None, uuid: Some(running), says }
+    ZoomEvent { name, at: None, account: None, meeting: None, uuid: Some(running), payload: says }
 }
 
 /// Lines in parts that fit into an item each.
@@ -187,7 +187,7 @@ fn head(session: &SessionId, read: &Archive, parts: Vec<String>, at: Option<Time
         revision => Guard::new().equals(attr::REVISION, number(revision)),
     };
     let next = Head { revision: read.revision + 1, parts, starts_at: at };
-    Action::put(Key::Archive(session), encode(&next), guard)
+    Action::put(ItemKey::Archive(session), encode(&next), guard)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -201,14 +201,14 @@ struct StoredDue {
 
 /// A class whose attendance is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueArchive {
     pub session: SessionId,
     pub at: Timestamp,
     /// When it was due first.
     pub since: Timestamp,
 }
 
-impl Due {
+impl DueArchive {
     /// As soon as everything is there.
     pub fn of(session: &Session) -> Self {
         let at = record::final_at(session);
@@ -217,7 +217,7 @@ impl Due {
 }
 
 /// Asks the sweep to keep a class's attendance. Asking twice for the same time is asking once.
-pub fn set_due(due: &Due) -> Action {
+pub fn set_due(due: &DueArchive) -> Action {
     let life = SignedDuration::from_hours(24 * limit::ARCHIVE_DUE_TTL_DAYS);
     let stored = StoredDue {
         session_id: due.session.clone(),
@@ -225,37 +225,37 @@ pub fn set_due(due: &Due) -> Action {
         since: due.since,
         ttl: due.since.saturating_add(life).unwrap_or(due.since).as_second(),
     };
-    let key = Key::Due { queue: Queue::Archive, at: due.at, key: due.session.as_str() };
+    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.at, key: due.session.as_str() };
     Action::put(key, encode(&stored), Guard::new())
 }
 
-pub fn withdraw_due(due: &Due) -> Action {
-    let key = Key::Due { queue: Queue::Archive, at: due.at, key: due.session.as_str() };
+pub fn withdraw_due(due: &DueArchive) -> Action {
+    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.at, key: due.session.as_str() };
     Action::delete(key, Guard::new())
 }
 
 impl Store {
     /// Classes whose attendance is to be kept at `now`, those that wait longest first.
-    pub async fn due_archives(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
-        let range = Range {
-            pk: due_partition(Queue::Archive),
+    pub async fn due_archives(&self, now: Timestamp) -> Result<Vec<DueArchive>, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Archive),
             // '~' sorts behind the '#' that follows the time in a key: what is due at `now` itself is in.
             to: Some(format!("{}~", fixed(now))),
             limit: Some(DUE_AT_ONCE),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query(range).await?.items.into_iter().map(decode::<StoredDue>);
-        let due = |s: StoredDue| Due { session: s.session_id, at: s.due_at, since: s.since };
+        let due = |s: StoredDue| DueArchive { session: s.session_id, at: s.due_at, since: s.since };
         stored.map(|stored| stored.map(due)).collect()
     }
 
     /// A class's archive, whole and as it is.
     pub async fn archive(&self, session: &SessionId) -> Result<Archive, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(ARCHIVE.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         for _ in 0..READ_ROUNDS {
             let mut head = None;
@@ -289,7 +289,7 @@ impl Store {
         &self,
         session: &Session,
         read: &Archive,
-        record: &Record,
+        record: &AttendanceRecord,
     ) -> Result<bool, CommitError> {
         let lines = read.with(record, session);
         if read.is_of(session) && lines == read.lines && !read.has_strays {
@@ -312,13 +312,13 @@ impl Store {
             .collect();
         let put = |(part, lines): &(String, String)| {
             let stored = encode(&Part { lines: lines.clone() });
-            Action::put(Key::ArchivePart { session, part }, stored, Guard::new())
+            Action::put(ItemKey::ArchivePart { session, part }, stored, Guard::new())
         };
         self.write_all(parts.iter().map(put).collect()).await?;
         let names: Vec<String> = parts.into_iter().map(|(name, _)| name).collect();
         self.commit_one(head(session, read, names.clone(), starts_at)).await?;
         let old = read.parts.iter().filter(|part| !names.contains(part));
-        let gone = old.map(|part| Action::delete(Key::ArchivePart { session, part }, Guard::new()));
+        let gone = old.map(|part| Action::delete(ItemKey::ArchivePart { session, part }, Guard::new()));
         self.write_all(gone.collect()).await?;
         Ok(())
     }
@@ -331,11 +331,11 @@ impl Store {
         read: &Archive,
         user: &UserId,
         addresses: &[Email],
-        is_meant: impl Fn(&Presence) -> bool,
+        is_meant: impl Fn(&ParticipantEvent) -> bool,
     ) -> Result<usize, CommitError> {
         let mut traces = usize::from(read.has_strays);
         let without = |line: &String| {
-            let Some(known) = Line::read(line) else { return Some(line.clone()) };
+            let Some(known) = ArchiveLine::read(line) else { return Some(line.clone()) };
             let rest = known.without(user, addresses, &is_meant);
             let rest = rest.and_then(|line| serde_json::to_string(&line).ok());
             traces += usize::from(rest.as_ref() != Some(line));
@@ -368,14 +368,14 @@ impl Store {
         session: &Session,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             index: Some(index::BY_OWNER),
             pk: trainer_partition(&session.trainer),
             to: Some(by_start(session.starts_at, &session.id)),
             backwards: true,
             // The class itself is the first.
             limit: Some(2),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let mut classes = self.sessions_in(range).await?.into_iter();
         let Some(before) = classes.find(|class| class.id != session.id) else {
@@ -384,7 +384,7 @@ impl Store {
         if record::final_at(&before) > now {
             return Ok(None);
         }
-        let head = self.get_eventually(Key::Archive(&before.id)).await?.map(decode::<Head>);
+        let head = self.get_eventually(ItemKey::Archive(&before.id)).await?.map(decode::<Head>);
         let kept = head.transpose()?.and_then(|head| head.starts_at);
         Ok((kept != Some(before.starts_at)).then_some(before))
     }

@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{AUDIT_PREFIX, Key, RULING_PREFIX, attr, session_partition};
+use super::schema::{AUDIT_PREFIX, ItemKey, RULING_PREFIX, attr, session_partition};
 use super::tx::{Action, Guard, key_item, number};
-use super::{Page, Range, Store};
+use super::{ItemPage, KeyRange, Store};
 use crate::domain::attendance::AttendeeId;
 use crate::domain::attendance::people::KnownBy;
-use crate::domain::attendance::ruling::{Ruling, State};
+use crate::domain::attendance::overrides::{AttendanceOverride, OverrideState};
 use crate::domain::id::{SessionId, UserId};
 
 /// A ruling as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoredOverride {
     pub attendee: AttendeeId,
     #[serde(flatten)]
-    pub ruling: Ruling,
+    pub ruling: AttendanceOverride,
     /// What the person is known by whom it is about, be it by an assignment; an earlier writer did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whose: Option<KnownBy>,
@@ -35,59 +35,59 @@ pub struct Kept {
 
 /// An entry of the trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AuditEntry {
     pub at: Timestamp,
     pub by: UserId,
     pub attendee: AttendeeId,
-    pub old: State,
-    pub new: State,
+    pub old: OverrideState,
+    pub new: OverrideState,
     pub reason: String,
 }
 
 /// Where a page of the trail ended. It names no class: whose trail it goes on in follows from who asks for which.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct AuditCursor {
     pub at: Timestamp,
     pub nonce: String,
 }
 
 /// Stores a ruling in the place of the one of `read_revision`; refused when another decision was quicker.
-pub fn put_ruling(session: &SessionId, kept: &Kept, read_revision: Option<u64>) -> Action {
+pub fn put_override(session: &SessionId, kept: &StoredOverride, read_revision: Option<u64>) -> Action {
     let guard = match read_revision {
         None => Guard::new_item(),
         Some(revision) => Guard::new().equals(attr::REVISION, number(revision)),
     };
-    Action::put(Key::Ruling { session, attendee: &kept.attendee }, encode(kept), guard)
+    Action::put(ItemKey::AttendanceOverride { session, attendee: &kept.attendee }, encode(kept), guard)
 }
 
 /// The same ruling, about somebody who is known by other things; refused when another decision was quicker.
-pub fn about(session: &SessionId, kept: &Kept, whose: KnownBy) -> Action {
+pub fn about(session: &SessionId, kept: &StoredOverride, whose: KnownBy) -> Action {
     let guard = Guard::new().equals(attr::REVISION, number(kept.revision));
-    let kept = Kept { whose: Some(whose), ..kept.clone() };
-    Action::put(Key::Ruling { session, attendee: &kept.attendee }, encode(&kept), guard)
+    let kept = StoredOverride { whose: Some(whose), ..kept.clone() };
+    Action::put(ItemKey::AttendanceOverride { session, attendee: &kept.attendee }, encode(&kept), guard)
 }
 
-impl Kept {
+impl StoredOverride {
     /// Whom it is about: whose row it is, or whose the row was said to be. Nobody, once all is given back to the rule.
     pub fn about(&self) -> Option<&AttendeeId> {
-        let Ruling { present, assigned_to } = &self.ruling;
+        let AttendanceOverride { present, assigned_to } = &self.ruling;
         assigned_to.as_ref().or_else(|| present.map(|_| &self.attendee))
     }
 }
 
 /// Adds to the trail.
-pub fn put_entry(session: &SessionId, entry: &Entry, nonce: &str) -> Action {
-    Action::put(Key::Audit { session, at: entry.at, nonce }, encode(entry), Guard::new_item())
+pub fn put_entry(session: &SessionId, entry: &AuditEntry, nonce: &str) -> Action {
+    Action::put(ItemKey::Audit { session, at: entry.at, nonce }, encode(entry), Guard::new_item())
 }
 
 impl Store {
     /// Every ruling in force of a class, strongly consistent: whoever decided must see it in the next report.
-    pub async fn rulings(&self, session: &SessionId) -> Result<Vec<Kept>, StoreError> {
-        let range = Range {
+    pub async fn rulings(&self, session: &SessionId) -> Result<Vec<StoredOverride>, StoreError> {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(RULING_PREFIX.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
@@ -96,25 +96,25 @@ impl Store {
     pub async fn attendance_trail(
         &self,
         session: &SessionId,
-        after: Option<&Place>,
+        after: Option<&AuditCursor>,
         limit: usize,
-    ) -> Result<(Vec<Entry>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<AuditEntry>, Option<AuditCursor>), StoreError> {
         let after =
-            after.map(|place| key_item(&Key::Audit { session, at: place.at, nonce: &place.nonce }));
-        let range = Range {
+            after.map(|place| key_item(&ItemKey::Audit { session, at: place.at, nonce: &place.nonce }));
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(AUDIT_PREFIX.to_owned()),
             consistent: true,
             backwards: true,
             limit: Some(i32::try_from(limit).unwrap_or(i32::MAX)),
             after,
-            ..Range::default()
+            ..KeyRange::default()
         };
-        let Page { items, last } = self.query(range).await?;
+        let ItemPage { items, last } = self.query(range).await?;
         let next = last.and_then(|position| {
             let key = position.get(attr::SK)?.as_s().ok()?.strip_prefix(AUDIT_PREFIX)?;
             let (at, nonce) = key.split_once('#')?;
-            Some(Place { at: at.parse().ok()?, nonce: nonce.to_owned() })
+            Some(AuditCursor { at: at.parse().ok()?, nonce: nonce.to_owned() })
         });
         let entries = items.into_iter().map(decode).collect::<Result<_, _>>()?;
         Ok((entries, next))

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::schema::{Key, attr, limit};
-use super::tx::{Action, Changes, Guard, number, text};
-use super::{Found, Store, Updated};
+use super::schema::{ItemKey, attr, limit};
+use super::tx::{Action, ItemChanges, Guard, number, text};
+use super::{BatchItems, Store, UpdateResult};
 use crate::crypt::Sealed;
-use crate::domain::connection::{Connection, Health, Lease, ZoomUser};
+use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth, RefreshLease, ZoomUser};
 use crate::domain::id::UserId;
 use crate::domain::text::Email;
 use crate::domain::time::fixed;
@@ -17,7 +17,7 @@ use crate::domain::time::fixed;
 #[derive(Serialize, Deserialize)]
 struct Stored {
     trainer_id: UserId,
-    health: Health,
+    health: ConnectionHealth,
     zoom_user_id: String,
     zoom_account_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,8 +36,8 @@ struct Stored {
     lease_until: Option<Timestamp>,
 }
 
-impl From<&Connection> for Stored {
-    fn from(c: &Connection) -> Self {
+impl From<&ZoomConnection> for Stored {
+    fn from(c: &ZoomConnection) -> Self {
         Self {
             trainer_id: c.trainer.clone(),
             health: c.health,
@@ -57,7 +57,7 @@ impl From<&Connection> for Stored {
     }
 }
 
-impl From<Stored> for Connection {
+impl From<Stored> for ZoomConnection {
     fn from(s: Stored) -> Self {
         Self {
             trainer: s.trainer_id,
@@ -74,47 +74,47 @@ impl From<Stored> for Connection {
             api_url: s.api_url,
             connected_at: s.connected_at,
             version: s.version,
-            lease: s.lease_holder.zip(s.lease_until).map(|(holder, until)| Lease { holder, until }),
+            lease: s.lease_holder.zip(s.lease_until).map(|(holder, until)| RefreshLease { holder, until }),
         }
     }
 }
 
 /// Stores a grant in place of whatever was there, if that is still what was read (`before`).
-pub fn replace(connection: &Connection, before: Option<u64>) -> Action {
+pub fn replace(connection: &ZoomConnection, before: Option<u64>) -> Action {
     let guard = match before {
         Some(version) => Guard::new().equals(attr::VERSION, number(version)),
         None => Guard::new_item(),
     };
-    Action::put(Key::Connection(&connection.trainer), encode(&Stored::from(connection)), guard)
+    Action::put(ItemKey::Connection(&connection.trainer), encode(&Stored::from(connection)), guard)
 }
 
 /// Takes the right to refresh until `until`; refused when the tokens have changed since or another refreshes.
-pub fn lease(connection: &Connection, holder: &str, until: Timestamp, now: Timestamp) -> Action {
-    let changes = Changes::new()
+pub fn lease(connection: &ZoomConnection, holder: &str, until: Timestamp, now: Timestamp) -> Action {
+    let changes = ItemChanges::new()
         .set(attr::LEASE_HOLDER, text(holder))
         .set(attr::LEASE_UNTIL, text(fixed(until)));
     let guard = Guard::new()
         .equals(attr::VERSION, number(connection.version))
         .free_at(attr::LEASE_UNTIL, now);
-    Action::update(Key::Connection(&connection.trainer), changes, guard)
+    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
 }
 
-fn held(connection: &Connection, holder: &str) -> Guard {
+fn held(connection: &ZoomConnection, holder: &str) -> Guard {
     Guard::new()
         .equals(attr::VERSION, number(connection.version))
         .equals(attr::LEASE_HOLDER, text(holder))
 }
 
 /// Gives the right to refresh back, with the tokens as they were.
-pub fn unlease(connection: &Connection, holder: &str) -> Action {
-    let changes = Changes::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
-    Action::update(Key::Connection(&connection.trainer), changes, held(connection, holder))
+pub fn unlease(connection: &ZoomConnection, holder: &str) -> Action {
+    let changes = ItemChanges::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
+    Action::update(ItemKey::Connection(&connection.trainer), changes, held(connection, holder))
 }
 
 /// Stores what a refresh brought, over the connection that it was begun with and no other.
-pub fn refreshed(next: &Connection, begun_with: &Connection, holder: &str) -> Action {
+pub fn refreshed(next: &ZoomConnection, begun_with: &ZoomConnection, holder: &str) -> Action {
     let stored = Stored::from(next);
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::ACCESS_TOKEN, text(stored.access_token.as_str()))
         .set(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
         .set(attr::ACCESS_EXPIRES_AT, text(stored.access_expires_at.to_string()))
@@ -129,32 +129,32 @@ pub fn refreshed(next: &Connection, begun_with: &Connection, holder: &str) -> Ac
         Some(url) => changes.set(attr::API_URL, text(url)),
         None => changes.remove(attr::API_URL),
     };
-    Action::update(Key::Connection(&next.trainer), changes, held(begun_with, holder))
+    Action::update(ItemKey::Connection(&next.trainer), changes, held(begun_with, holder))
 }
 
 /// Marks a grant dead, unless there is a newer one.
-pub fn needs_reauth(connection: &Connection, holder: &str) -> Action {
-    let changes = Changes::new()
+pub fn needs_reauth(connection: &ZoomConnection, holder: &str) -> Action {
+    let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1))
         .remove(attr::LEASE_HOLDER)
         .remove(attr::LEASE_UNTIL);
-    Action::update(Key::Connection(&connection.trainer), changes, held(connection, holder))
+    Action::update(ItemKey::Connection(&connection.trainer), changes, held(connection, holder))
 }
 
 /// Marks a grant dead because its Zoom user is switched off.
-pub fn switched_off(connection: &Connection) -> Action {
-    let changes = Changes::new()
+pub fn switched_off(connection: &ZoomConnection) -> Action {
+    let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1));
     let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::update(Key::Connection(&connection.trainer), changes, guard)
+    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
 }
 
 /// Marks a grant dead because somebody else connected its Zoom user, and forgets who that is: the Zoom user leads to
 /// the other from now on, and nobody would find this one when they are to be forgotten.
-pub fn superseded(connection: &Connection) -> Action {
-    let changes = Changes::new()
+pub fn superseded(connection: &ZoomConnection) -> Action {
+    let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1))
         .set(attr::ZOOM_USER_ID, text(""))
@@ -164,13 +164,13 @@ pub fn superseded(connection: &Connection) -> Action {
         .remove(attr::LEASE_HOLDER)
         .remove(attr::LEASE_UNTIL);
     let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::update(Key::Connection(&connection.trainer), changes, guard)
+    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
 }
 
 /// Forgets a grant, if it is still the one that was read.
-pub fn delete(connection: &Connection) -> Action {
+pub fn delete(connection: &ZoomConnection) -> Action {
     let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::delete(Key::Connection(&connection.trainer), guard)
+    Action::delete(ItemKey::Connection(&connection.trainer), guard)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,7 +181,7 @@ struct StoredZoomUser {
 /// Points from a Zoom user to the trainer who connected it last.
 pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
     Action::put(
-        Key::ZoomUser(zoom_user),
+        ItemKey::ZoomUser(zoom_user),
         encode(&StoredZoomUser { trainer_id: trainer.clone() }),
         Guard::new(),
     )
@@ -190,7 +190,7 @@ pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
 /// Takes that pointer away; refused when it points to somebody else by now.
 pub fn forget_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
     let guard = Guard::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
-    Action::delete(Key::ZoomUser(zoom_user), guard)
+    Action::delete(ItemKey::ZoomUser(zoom_user), guard)
 }
 
 /// An OAuth attempt between its two requests.
@@ -205,14 +205,14 @@ pub struct OauthAttempt {
 
 /// Deletes an OAuth attempt that led to a grant. One that led to nothing goes by itself.
 pub fn end_oauth(nonce: &str) -> Action {
-    Action::delete(Key::OauthState(nonce), Guard::new())
+    Action::delete(ItemKey::OauthState(nonce), Guard::new())
 }
 
 impl Store {
-    pub async fn connection(&self, trainer: &UserId) -> Result<Option<Connection>, StoreError> {
-        self.get(Key::Connection(trainer))
+    pub async fn connection(&self, trainer: &UserId) -> Result<Option<ZoomConnection>, StoreError> {
+        self.get(ItemKey::Connection(trainer))
             .await?
-            .map(|item| decode::<Stored>(item).map(Connection::from))
+            .map(|item| decode::<Stored>(item).map(ZoomConnection::from))
             .transpose()
     }
 
@@ -222,7 +222,7 @@ impl Store {
         zoom_user: &str,
     ) -> Result<Option<UserId>, StoreError> {
         let stored =
-            self.get(Key::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
+            self.get(ItemKey::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
         Ok(stored.map(|stored| stored.trainer_id))
     }
 
@@ -230,7 +230,7 @@ impl Store {
     /// connected that Zoom user since, whose pointer it is now.
     pub async fn forgetting_zoom_user(
         &self,
-        connection: &Connection,
+        connection: &ZoomConnection,
     ) -> Result<Option<Action>, StoreError> {
         let zoom_user = &connection.zoom_user.id;
         let pointed = self.trainer_of_zoom_user(zoom_user).await?;
@@ -250,7 +250,7 @@ impl Store {
             .saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
         let mut item = encode(attempt);
         item.insert(attr::TTL.to_owned(), number(ttl.unwrap_or(attempt.expires).as_second()));
-        self.write(Action::put(Key::OauthState(nonce), item, Guard::new_item())).await.map(drop)
+        self.write(Action::put(ItemKey::OauthState(nonce), item, Guard::new_item())).await.map(drop)
     }
 
     /// Takes an OAuth attempt: of several that try, one gets it. It stays for now, as `holder`'s, so that the SDK, which asks again when an answer is lost, is not told that somebody else was quicker.
@@ -259,25 +259,25 @@ impl Store {
         nonce: &str,
         holder: &str,
     ) -> Result<Option<OauthAttempt>, StoreError> {
-        let changes = Changes::new().set(attr::HOLDER, text(holder));
+        let changes = ItemChanges::new().set(attr::HOLDER, text(holder));
         let guard = Guard::existing_item().absent(attr::HOLDER);
-        match self.update_and_read(Action::update(Key::OauthState(nonce), changes, guard)).await? {
-            Updated::Done(item) => decode(item).map(Some),
-            Updated::Refused(item) if item.get(attr::HOLDER) == Some(&text(holder)) => {
+        match self.update_and_read(Action::update(ItemKey::OauthState(nonce), changes, guard)).await? {
+            UpdateResult::Done(item) => decode(item).map(Some),
+            UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(holder)) => {
                 decode(item).map(Some)
             }
-            Updated::Refused(_) => Ok(None),
+            UpdateResult::Refused(_) => Ok(None),
         }
     }
 }
 
-impl Found {
+impl BatchItems {
     pub(crate) fn connection(
         &mut self,
         trainer: &UserId,
-    ) -> Result<Option<Connection>, StoreError> {
-        self.take(Key::Connection(trainer))
-            .map(|item| decode::<Stored>(item).map(Connection::from))
+    ) -> Result<Option<ZoomConnection>, StoreError> {
+        self.take(ItemKey::Connection(trainer))
+            .map(|item| decode::<Stored>(item).map(ZoomConnection::from))
             .transpose()
     }
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::Store;
 use super::error::{CommitError, StoreError};
 use super::item::decode;
-use super::schema::{Key, attr, limit};
-use super::tx::{Action, Changes, Guard, Subject, number};
+use super::schema::{ItemKey, attr, limit};
+use super::tx::{Action, ItemChanges, Guard, ConditionSubject, number};
 use crate::domain::id::UserId;
 use crate::domain::time::{utc_day, utc_month};
 use crate::telemetry::metrics;
@@ -25,9 +25,9 @@ fn ttl(now: Timestamp, days: i64) -> aws_sdk_dynamodb::types::AttributeValue {
 /// Counts one more create or edit of today; refused where there are `most` already.
 fn count_zoom_write(zoom_user: &str, most: u32, now: Timestamp) -> Action {
     let changes =
-        Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::ZOOM_DAY_TTL_DAYS));
+        ItemChanges::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::ZOOM_DAY_TTL_DAYS));
     let guard = Guard::new().absent_or_below(attr::COUNT, number(most));
-    Action::update(Key::ZoomDay { zoom_user, day: &utc_day(now) }, changes, guard)
+    Action::update(ItemKey::ZoomDay { zoom_user, day: &utc_day(now) }, changes, guard)
 }
 
 /// Counts one more class that begins in the month of `starts_at`; refused when `most` are there already.
@@ -38,14 +38,14 @@ pub fn count_class(
     now: Timestamp,
 ) -> Action {
     let changes =
-        Changes::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::MONTH_TTL_DAYS));
+        ItemChanges::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::MONTH_TTL_DAYS));
     let guard = match most {
         None => Guard::new(),
         // A month in which nothing was counted yet is below every limit but this one.
         Some(0) => Guard::new().exists(attr::COUNT).absent_or_below(attr::COUNT, number(0)),
         Some(most) => Guard::new().absent_or_below(attr::COUNT, number(most)),
     };
-    Action::update(Key::Month { user: trainer, month: &utc_month(starts_at) }, changes, guard)
+    Action::update(ItemKey::Month { user: trainer, month: &utc_month(starts_at) }, changes, guard)
 }
 
 impl Store {
@@ -61,14 +61,14 @@ impl Store {
         let mut first = actions.clone();
         first.push(count_zoom_write(zoom_user, ZOOM_WRITES_NEAR, now));
         match self.commit(first).await {
-            Err(error) if error.refused(Subject::ZoomDay) => {}
+            Err(error) if error.refused(ConditionSubject::ZoomDay) => {}
             done => return done,
         }
         actions.push(count_zoom_write(zoom_user, ZOOM_WRITES_PER_DAY, now));
         let done = self.commit(actions).await;
         match &done {
             Ok(()) => metrics::ZOOM_DAY_NEAR.count(),
-            Err(error) if error.refused(Subject::ZoomDay) => metrics::ZOOM_LIMITED.count(),
+            Err(error) if error.refused(ConditionSubject::ZoomDay) => metrics::ZOOM_LIMITED.count(),
             Err(_) => {}
         }
         done
@@ -85,16 +85,16 @@ impl Store {
             count: i64,
         }
         let month = utc_month(starts_at);
-        let item = self.get(Key::Month { user: trainer, month: &month }).await?;
+        let item = self.get(ItemKey::Month { user: trainer, month: &month }).await?;
         Ok(item.map(decode::<Stored>).transpose()?.map_or(0, |stored| stored.count))
     }
 }
 
 /// Gives a class of that month back.
 pub fn uncount_class(trainer: &UserId, starts_at: Timestamp) -> Action {
-    let changes = Changes::new().add(attr::COUNT, -1);
+    let changes = ItemChanges::new().add(attr::COUNT, -1);
     Action::update(
-        Key::Month { user: trainer, month: &utc_month(starts_at) },
+        ItemKey::Month { user: trainer, month: &utc_month(starts_at) },
         changes,
         Guard::new(),
     )

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    ENROLLMENT_PREFIX, Key, LEFT_PREFIX, STUDENT_PREFIX, attr, course_partition, index,
+    ENROLLMENT_PREFIX, ItemKey, LEFT_PREFIX, STUDENT_PREFIX, attr, course_partition, index,
     student_sort, user_partition,
 };
 use super::tx::{Action, Guard, text};
-use super::{Found, Range, Store};
+use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::Settings;
@@ -96,11 +96,11 @@ pub fn put_course(course: &Course) -> Action {
         title: course.title.clone(),
         trainer_id: course.trainer.clone(),
     };
-    Action::put(Key::Course(&course.id), encode(&stored), Guard::new())
+    Action::put(ItemKey::Course(&course.id), encode(&stored), Guard::new())
 }
 
 pub fn delete_course(id: &CourseId) -> Action {
-    Action::delete(Key::Course(id), Guard::new())
+    Action::delete(ItemKey::Course(id), Guard::new())
 }
 
 /// A place in a course is as it was read: with access, without, or not there.
@@ -132,24 +132,24 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
     item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
     item.insert(attr::G1SK.to_owned(), text(student_sort(&enrollment.user)));
     Action::put(
-        Key::Enrollment { user: &enrollment.user, course: &enrollment.course },
+        ItemKey::Enrollment { user: &enrollment.user, course: &enrollment.course },
         item,
         Guard::new(),
     )
 }
 
 pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
-    Action::delete(Key::Enrollment { user, course }, Guard::new())
+    Action::delete(ItemKey::Enrollment { user, course }, Guard::new())
 }
 
 /// Notes that a student was once in a course, for whoever has to find what they left there when they are erased.
 pub fn put_left(course: &CourseId, user: &UserId) -> Action {
     let stored = StoredLeft { course_id: course.clone() };
-    Action::put(Key::Left { user, course }, encode(&stored), Guard::new())
+    Action::put(ItemKey::FormerEnrollment { user, course }, encode(&stored), Guard::new())
 }
 
 pub fn delete_left(course: &CourseId, user: &UserId) -> Action {
-    Action::delete(Key::Left { user, course }, Guard::new())
+    Action::delete(ItemKey::FormerEnrollment { user, course }, Guard::new())
 }
 
 pub fn put_user(user: &User) -> Action {
@@ -161,11 +161,11 @@ pub fn put_user(user: &User) -> Action {
         plan: user.plan.clone(),
         locale: user.locale.clone(),
     };
-    Action::put(Key::User(&user.id), encode(&stored), Guard::new())
+    Action::put(ItemKey::User(&user.id), encode(&stored), Guard::new())
 }
 
 pub fn delete_user(id: &UserId) -> Action {
-    Action::delete(Key::User(id), Guard::new())
+    Action::delete(ItemKey::User(id), Guard::new())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,29 +179,29 @@ struct StoredPointer {
 /// Points from a user's address to them. Of two users who claim one address, the later has it.
 pub fn point_from_email(user: &User) -> Action {
     let item = encode(&StoredPointer { user_id: user.id.clone(), verified: false });
-    Action::put(Key::UserOfEmail(&user.email), item, Guard::new())
+    Action::put(ItemKey::UserOfEmail(&user.email), item, Guard::new())
 }
 
 /// Points from an address to the person whose token says that it was verified; refused when the address is known to be
 /// somebody's, whose entry says so or who was here before.
 pub fn point_from_verified_email(email: &Email, user: &UserId) -> Action {
     let item = encode(&StoredPointer { user_id: user.clone(), verified: true });
-    Action::put(Key::UserOfEmail(email), item, Guard::new_item())
+    Action::put(ItemKey::UserOfEmail(email), item, Guard::new_item())
 }
 
 /// Takes that back; refused when the address is another user's by now.
 pub fn forget_email(email: &Email, user: &UserId) -> Action {
     let guard = Guard::new().equals(attr::USER_ID, text(user.as_str()));
-    Action::delete(Key::UserOfEmail(email), guard)
+    Action::delete(ItemKey::UserOfEmail(email), guard)
 }
 
 pub fn put_settings(settings: &Settings) -> Action {
-    Action::put(Key::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
+    Action::put(ItemKey::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
 }
 
 /// Who an address belongs to, and what they are called where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct DirectoryUser {
     pub user: UserId,
     pub name: Option<PersonName>,
 }
@@ -214,11 +214,11 @@ impl Store {
 
     /// Every course that a student is enrolled in, with or without access.
     pub async fn enrollments(&self, user: &UserId) -> Result<Vec<Enrollment>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: user_partition(user),
             prefix: Some(ENROLLMENT_PREFIX.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
         stored.map(|stored| stored.map(Enrollment::from)).collect()
@@ -226,11 +226,11 @@ impl Store {
 
     /// The courses that a student was taken out of.
     pub async fn left_courses(&self, user: &UserId) -> Result<Vec<CourseId>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: user_partition(user),
             prefix: Some(LEFT_PREFIX.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredLeft>);
         stored.map(|stored| stored.map(|stored| stored.course_id)).collect()
@@ -241,18 +241,18 @@ impl Store {
         user: &UserId,
         course: &CourseId,
     ) -> Result<Option<Enrollment>, StoreError> {
-        let item = self.get(Key::Enrollment { user, course }).await?;
+        let item = self.get(ItemKey::Enrollment { user, course }).await?;
         item.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).transpose()
     }
 
     /// Every enrollment in a course, as the index knows it.
     pub async fn students(&self, course: &CourseId) -> Result<Vec<Enrollment>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             index: Some(index::BY_OWNER),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
             limit: Some(STUDENTS_AT_ONCE),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
         stored.map(|stored| stored.map(Enrollment::from)).collect()
@@ -260,12 +260,12 @@ impl Store {
 
     /// How many students have access to a course, as the index knows it.
     pub async fn count_students(&self, course: &CourseId) -> Result<usize, StoreError> {
-        self.count_all(Range {
+        self.count_all(KeyRange {
             index: Some(index::BY_OWNER),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
             filter: vec![(attr::ACCESS_GRANTED, AttributeValue::Bool(true))],
-            ..Range::default()
+            ..KeyRange::default()
         })
         .await
     }
@@ -277,7 +277,7 @@ impl Store {
         users: &[UserId],
     ) -> Result<Vec<Enrollment>, StoreError> {
         let users: BTreeSet<_> = users.iter().collect();
-        let key = |user| Key::Enrollment { user, course };
+        let key = |user| ItemKey::Enrollment { user, course };
         let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
         let mut found = self.batch_get(&keys).await?;
         let items = users.into_iter().filter_map(|user| found.take(key(user)));
@@ -285,7 +285,7 @@ impl Store {
     }
 
     pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.get(Key::User(id))
+        self.get(ItemKey::User(id))
             .await?
             .map(|item| decode::<StoredUser>(item).map(User::from))
             .transpose()
@@ -294,7 +294,7 @@ impl Store {
     /// Those of `ids` who are known, one request for a hundred.
     pub async fn users(&self, ids: &[UserId]) -> Result<BTreeMap<UserId, User>, StoreError> {
         let ids: BTreeSet<_> = ids.iter().collect();
-        let keys: Vec<_> = ids.iter().map(|id| Key::User(id)).collect();
+        let keys: Vec<_> = ids.iter().map(|id| ItemKey::User(id)).collect();
         let mut found = self.batch_get(&keys).await?;
         let mut users = BTreeMap::new();
         for id in ids {
@@ -308,13 +308,13 @@ impl Store {
     pub async fn users_by_email(
         &self,
         emails: &[Email],
-    ) -> Result<BTreeMap<Email, Known>, StoreError> {
+    ) -> Result<BTreeMap<Email, DirectoryUser>, StoreError> {
         let emails: BTreeSet<_> = emails.iter().collect();
-        let keys: Vec<_> = emails.iter().map(|email| Key::UserOfEmail(email)).collect();
+        let keys: Vec<_> = emails.iter().map(|email| ItemKey::UserOfEmail(email)).collect();
         let mut found = self.batch_get(&keys).await?;
         let mut pointers = Vec::new();
         for email in emails {
-            let pointer = found.take(Key::UserOfEmail(email)).map(decode::<StoredPointer>);
+            let pointer = found.take(ItemKey::UserOfEmail(email)).map(decode::<StoredPointer>);
             pointers.extend(pointer.transpose()?.map(|pointer| (email, pointer)));
         }
         let ids: Vec<_> = pointers.iter().map(|(_, pointer)| pointer.user_id.clone()).collect();
@@ -328,7 +328,7 @@ impl Store {
                 None if pointer.verified => None,
                 _ => return None,
             };
-            Some((email.clone(), Known { user, name }))
+            Some((email.clone(), DirectoryUser { user, name }))
         });
         Ok(known.collect())
     }
@@ -340,38 +340,38 @@ impl Store {
         users: &[UserId],
     ) -> Result<BTreeSet<UserId>, StoreError> {
         let users: BTreeSet<_> = users.iter().collect();
-        let key = |user| Key::Left { user, course };
+        let key = |user| ItemKey::FormerEnrollment { user, course };
         let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
         let mut found = self.batch_get(&keys).await?;
         Ok(users.into_iter().filter(|user| found.take(key(user)).is_some()).cloned().collect())
     }
 
     pub async fn settings(&self) -> Result<Settings, StoreError> {
-        let stored = self.get(Key::Settings).await?.map(decode::<StoredSettings>).transpose()?;
+        let stored = self.get(ItemKey::Settings).await?.map(decode::<StoredSettings>).transpose()?;
         Ok(stored.map(|stored| stored.settings).unwrap_or_default())
     }
 }
 
-impl Found {
+impl BatchItems {
     pub(crate) fn enrollment(
         &mut self,
         user: &UserId,
         course: &CourseId,
     ) -> Result<Option<Enrollment>, StoreError> {
-        self.take(Key::Enrollment { user, course })
+        self.take(ItemKey::Enrollment { user, course })
             .map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from))
             .transpose()
     }
 
     pub(crate) fn user(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.take(Key::User(id)).map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
+        self.take(ItemKey::User(id)).map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
     }
 
     /// Whether an enrollment gives access, or an invitee stands in a list.
-    pub(crate) fn invites(&mut self, key: Key<'_>) -> Result<bool, StoreError> {
+    pub(crate) fn invites(&mut self, key: ItemKey<'_>) -> Result<bool, StoreError> {
         match (key, self.take(key)) {
             (_, None) => Ok(false),
-            (Key::Enrollment { .. }, Some(item)) => {
+            (ItemKey::Enrollment { .. }, Some(item)) => {
                 decode::<StoredEnrollment>(item).map(|enrollment| enrollment.access_granted)
             }
             (_, Some(_)) => Ok(true),
@@ -379,13 +379,13 @@ impl Found {
     }
 
     pub(crate) fn course(&mut self, id: &CourseId) -> Result<Option<Course>, StoreError> {
-        self.take(Key::Course(id))
+        self.take(ItemKey::Course(id))
             .map(|item| decode::<StoredCourse>(item).map(Course::from))
             .transpose()
     }
 
     pub(crate) fn settings(&mut self) -> Result<Settings, StoreError> {
-        let stored = self.take(Key::Settings).map(decode::<StoredSettings>).transpose()?;
+        let stored = self.take(ItemKey::Settings).map(decode::<StoredSettings>).transpose()?;
         Ok(stored.map(|stored| stored.settings).unwrap_or_default())
     }
 }

@@ -27,14 +27,14 @@ pub enum StoreError {
 pub enum CommitError {
     /// At least one condition did not hold; each with what it was about. Final: nothing was written.
     #[error("a condition did not hold: {0:?}")]
-    Refused(Vec<super::tx::Subject>),
+    Refused(Vec<super::tx::ConditionSubject>),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl CommitError {
     /// Whether the condition on `subject` was among those that did not hold.
-    pub fn refused(&self, subject: super::tx::Subject) -> bool {
+    pub fn refused(&self, subject: super::tx::ConditionSubject) -> bool {
         matches!(self, Self::Refused(subjects) if subjects.contains(&subject))
     }
 }

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::schema::{EVENT_PREFIX, Key, attr, limit, meeting_partition};
+use super::schema::{EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
 use super::tx::{Action, Guard, Item, number};
-use super::{Range, Store};
+use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
 use crate::domain::id::MeetingId;
 use crate::domain::time::fixed;
-use crate::domain::zoom_event::{Presence, Says, ZoomEvent, as_kept, shortened};
+use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent, as_kept, shortened};
 
 /// Hex digits of the hash that tell one event of a moment from another: 64 bits.
 const DIGEST_DIGITS: usize = 16;
@@ -36,7 +36,7 @@ struct Stored {
 
 /// An event, read back.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct StoredEvent {
     pub at: Timestamp,
     pub event: ZoomEvent,
 }
@@ -47,11 +47,11 @@ fn keep(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
     let digest = sha256_hex(event.natural_key(&kept));
     // An event without a time of its own cannot be found again under the time at which it came: a redelivery comes later.
     let at = event.time().unwrap_or(Timestamp::UNIX_EPOCH);
-    let key = Key::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
+    let key = ItemKey::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
     let whole = kept.to_string();
     // What nothing follows from may name people in any way: in a chat, a registration, or an event that is yet to be
     // invented. That it came is all that is ever told of it.
-    let is_needless = event.says == Says::Nothing && body.is_object();
+    let is_needless = event.payload == EventPayload::Nothing && body.is_object();
     let raw =
         if is_needless || whole.len() > WHOLE_BYTES { shortened(&kept).to_string() } else { whole };
     let ttl = received
@@ -82,14 +82,14 @@ impl Store {
         &self,
         meeting: MeetingId,
         from: Timestamp,
-    ) -> Result<Vec<Kept>, StoreError> {
-        let range = Range {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
             from: Some(format!("{EVENT_PREFIX}{}", fixed(from))),
             // '~' sorts behind every time.
             to: Some(format!("{EVENT_PREFIX}~")),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
     }
@@ -100,12 +100,12 @@ impl Store {
         &self,
         meeting: MeetingId,
         name: &str,
-        is_meant: impl Fn(&Presence) -> bool,
+        is_meant: impl Fn(&ParticipantEvent) -> bool,
     ) -> Result<usize, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
             prefix: Some(EVENT_PREFIX.to_owned()),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let rewritten: Vec<_> = self
             .query_all(range)
@@ -115,7 +115,7 @@ impl Store {
                 let rewritten = disguised(item, name, &is_meant)?;
                 let (at, digest) =
                     item.get(attr::SK)?.as_s().ok()?.strip_prefix(EVENT_PREFIX)?.split_once('#')?;
-                let key = Key::Event { meeting: Some(meeting), at: at.parse().ok()?, digest };
+                let key = ItemKey::Event { meeting: Some(meeting), at: at.parse().ok()?, digest };
                 Some(Action::put(key, rewritten, Guard::new()))
             })
             .collect();
@@ -125,27 +125,27 @@ impl Store {
     }
 
     /// Every event of a meeting that is still kept, by its own time, oldest first.
-    pub async fn meeting_events(&self, meeting: MeetingId) -> Result<Vec<Kept>, StoreError> {
-        let range = Range {
+    pub async fn meeting_events(&self, meeting: MeetingId) -> Result<Vec<StoredEvent>, StoreError> {
+        let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
             prefix: Some(EVENT_PREFIX.to_owned()),
-            ..Range::default()
+            ..KeyRange::default()
         };
         Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
     }
 }
 
 /// An event's item with `name` in the place of whatever names its participant; `None` when nothing is to be changed.
-fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&Presence) -> bool) -> Option<Item> {
+fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&ParticipantEvent) -> bool) -> Option<Item> {
     let stored: Stored = decode(item.clone()).ok()?;
     let mut body: Value = serde_json::from_str(&stored.raw).ok()?;
-    match ZoomEvent::read(&body)?.says {
-        Says::Joined(presence) | Says::Left(presence) if is_meant(&presence) => {
+    match ZoomEvent::read(&body)?.payload {
+        EventPayload::Joined(presence) | EventPayload::Left(presence) if is_meant(&presence) => {
             let participant = body["payload"]["object"]["participant"].as_object_mut()?;
             participant.retain(|field, _| NAMELESS.contains(&field.as_str()));
             participant.insert("user_name".to_owned(), Value::from(name));
         }
-        Says::Nothing => {
+        EventPayload::Nothing => {
             let short = shortened(&body);
             if short == body {
                 return None;
@@ -161,10 +161,10 @@ fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&Presence) -> bool) -> 
 }
 
 /// An item as an event. One that cannot be read is passed over, with a line in the log.
-pub(super) fn read(item: Item) -> Option<Kept> {
+pub(super) fn read(item: Item) -> Option<StoredEvent> {
     let stored: Stored = decode(item)
         .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
         .ok()?;
     let body: Value = serde_json::from_str(&stored.raw).ok()?;
-    Some(Kept { at: stored.at, event: ZoomEvent::read(&body)? })
+    Some(StoredEvent { at: stored.at, event: ZoomEvent::read(&body)? })
 }

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode, value};
-use super::schema::{Key, attr};
-use super::tx::{Action, Changes, Guard, text};
-use super::{Found, Store};
+use super::schema::{ItemKey, attr};
+use super::tx::{Action, ItemChanges, Guard, text};
+use super::{BatchItems, Store};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::fixed;
 
@@ -58,7 +58,7 @@ mod fixed_text {
 
 /// Stores the intent; refused when the class is already being made.
 pub fn reserve(intent: &Intent) -> Action {
-    Action::put(Key::Intent(&intent.session_id), encode(intent), Guard::new_item())
+    Action::put(ItemKey::Intent(&intent.session_id), encode(intent), Guard::new_item())
 }
 
 /// Takes over from an attempt whose time has run out, in order to make the class. Of one whose month's place was given
@@ -77,9 +77,9 @@ fn taken_over(
     attempt: &str,
     until: Timestamp,
     now: Timestamp,
-    and: impl FnOnce(Changes) -> Changes,
+    and: impl FnOnce(ItemChanges) -> ItemChanges,
 ) -> Action {
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::ATTEMPT, text(attempt))
         .set(attr::ATTEMPT_UNTIL, text(fixed(until)));
     let guard = Guard::new()
@@ -92,31 +92,31 @@ fn taken_over(
     } else {
         guard.absent(attr::UNCOUNTED)
     };
-    Action::update(Key::Intent(&intent.session_id), and(changes), guard)
+    Action::update(ItemKey::Intent(&intent.session_id), and(changes), guard)
 }
 
 /// Lets an attempt's time run out at once: it has ended without knowing what Zoom made of its call, and whoever asks
 /// next should look rather than wait. Its month's place is given back with this, since there may be no next.
 pub fn give_back(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::ATTEMPT_UNTIL, text(fixed(now)))
         .set(attr::UNCOUNTED, value(&true));
-    Action::update(Key::Intent(session), changes, Guard::new().equals(attr::ATTEMPT, text(attempt)))
+    Action::update(ItemKey::Intent(session), changes, Guard::new().equals(attr::ATTEMPT, text(attempt)))
 }
 
 /// Ends the intent, with the class stored or given up; refused when another attempt has it by now.
 pub fn finish(session: &SessionId, attempt: &str) -> Action {
-    Action::delete(Key::Intent(session), Guard::new().equals(attr::ATTEMPT, text(attempt)))
+    Action::delete(ItemKey::Intent(session), Guard::new().equals(attr::ATTEMPT, text(attempt)))
 }
 
 impl Store {
     pub async fn intent(&self, session: &SessionId) -> Result<Option<Intent>, StoreError> {
-        self.get(Key::Intent(session)).await?.map(decode).transpose()
+        self.get(ItemKey::Intent(session)).await?.map(decode).transpose()
     }
 }
 
-impl Found {
+impl BatchItems {
     pub(crate) fn intent(&mut self, session: &SessionId) -> Result<Option<Intent>, StoreError> {
-        self.take(Key::Intent(session)).map(decode).transpose()
+        self.take(ItemKey::Intent(session)).map(decode).transpose()
     }
 }

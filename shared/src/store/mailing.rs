@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::schema::{FATE_PREFIX, Key, Queue, about_partition, attr, limit};
-use super::timeline::Moment;
-use super::tx::{Action, Changes, Guard, Item, Subject, number, text};
-use super::{Range, Store, Updated};
+use super::schema::{FATE_PREFIX, ItemKey, DueQueue, about_partition, attr, limit};
+use super::timeline::TimelineCursor;
+use super::tx::{Action, ItemChanges, Guard, Item, ConditionSubject, number, text};
+use super::{KeyRange, Store, UpdateResult};
 use crate::crypt::sha256_hex;
 use crate::domain::audience::Audience;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::mailing::claim::{Again, Phase};
+use crate::domain::mailing::claim::{NextAttempt, ClaimPhase};
 use crate::domain::mailing::{
-    About, Claim, EffectId, Fate, Happened, Holding, Mail, MailKind, MailState, RecipientRef,
+    MailSubject, MailClaim, MessageKey, DeliveryRecord, PastDelivery, RecipientState, Mail, MailKind, DeliveryStatus, RecipientRef,
 };
 use crate::domain::session::Session;
 use crate::domain::time::fixed;
@@ -47,30 +47,30 @@ struct StoredClaim {
     since: Timestamp,
     until: Timestamp,
     #[serde(default = "queued")]
-    told: MailState,
+    told: DeliveryStatus,
 }
 
-fn queued() -> MailState {
-    MailState::Queued
+fn queued() -> DeliveryStatus {
+    DeliveryStatus::Queued
 }
 
-fn claim_of(item: Item) -> Result<Claim, StoreError> {
+fn claim_of(item: Item) -> Result<MailClaim, StoreError> {
     let stored: StoredClaim = decode(item)?;
     let phase = match stored.phase.as_str() {
-        SENDING => Phase::Sending { until: stored.until },
-        WAITING => Phase::Waiting,
-        _ => Phase::Over,
+        SENDING => ClaimPhase::Sending { until: stored.until },
+        WAITING => ClaimPhase::Waiting,
+        _ => ClaimPhase::Over,
     };
     let StoredClaim { attempts, lost, round, since, told, .. } = stored;
-    Ok(Claim { phase, attempts, lost, round, since, told })
+    Ok(MailClaim { phase, attempts, lost, round, since, told })
 }
 
 /// Whether a mail was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    Yes(Claim),
+pub enum ClaimResult {
+    Yes(MailClaim),
     /// As it stands, which is why.
-    No(Claim),
+    No(MailClaim),
 }
 
 fn days_after(at: Timestamp, days: i64) -> AttributeValue {
@@ -78,8 +78,8 @@ fn days_after(at: Timestamp, days: i64) -> AttributeValue {
     number(at.as_second())
 }
 
-fn taking(now: Timestamp, until: Timestamp, token: &str) -> Changes {
-    Changes::new()
+fn taking(now: Timestamp, until: Timestamp, token: &str) -> ItemChanges {
+    ItemChanges::new()
         .set(attr::PHASE, text(SENDING))
         .set(attr::HOLDER, text(token))
         .set(attr::SINCE, text(fixed(now)))
@@ -90,10 +90,10 @@ fn taking(now: Timestamp, until: Timestamp, token: &str) -> Changes {
 
 /// A mail's fate, and what is done with its claim.
 #[derive(Clone, Debug)]
-pub struct Noted {
-    pub fate: Fate,
+pub struct DeliveryUpdate {
+    pub fate: DeliveryRecord,
     /// What was noted of it before.
-    pub before: MailState,
+    pub before: DeliveryStatus,
     pub claim: ClaimEnd,
 }
 
@@ -154,7 +154,7 @@ struct StoredFate {
     e: String,
     r: RecipientRef,
     k: MailKind,
-    s: MailState,
+    s: DeliveryStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<String>,
     /// The version of the class that it showed.
@@ -166,19 +166,19 @@ struct StoredFate {
 }
 
 impl StoredFate {
-    fn happened(&self) -> Happened<'_> {
-        Happened { mail: &self.e, kind: self.k, state: self.s, shows: self.v, in_doubt: self.d }
+    fn happened(&self) -> PastDelivery<'_> {
+        PastDelivery { mail: &self.e, kind: self.k, state: self.s, shows: self.v, in_doubt: self.d }
     }
 }
 
 fn put_fates<'a>(
-    about: &About,
-    fates: impl Iterator<Item = &'a Fate> + Clone,
+    about: &MailSubject,
+    fates: impl Iterator<Item = &'a DeliveryRecord> + Clone,
     at: Timestamp,
 ) -> Action {
     let names: String =
         fates.clone().flat_map(|fate| [fate.effect.as_str(), fate.state.as_str()]).collect();
-    let queued = fates.clone().all(|fate| fate.state == MailState::Queued);
+    let queued = fates.clone().all(|fate| fate.state == DeliveryStatus::Queued);
     let ttl = at
         .saturating_add(SignedDuration::from_hours(24 * limit::FATE_TTL_DAYS))
         .unwrap_or(at)
@@ -195,51 +195,51 @@ fn put_fates<'a>(
     let item = encode(&StoredFates { mails: mails.collect(), ttl });
     // What is queued comes before what is sent, also where both happen in one millisecond.
     let digest = format!("{}{}", if queued { 'a' } else { 'b' }, &sha256_hex(names)[..15]);
-    Action::put(Key::Fates { about, at, digest: &digest }, item, Guard::new_item())
+    Action::put(ItemKey::Deliveries { about, at, digest: &digest }, item, Guard::new_item())
 }
 
 /// Moves mails from one state to another; `None` where nothing moves.
-fn count(about: &About, moves: &BTreeMap<MailState, i64>) -> Option<Action> {
+fn count(about: &MailSubject, moves: &BTreeMap<DeliveryStatus, i64>) -> Option<Action> {
     let moves: Vec<_> = moves.iter().filter(|(_, by)| **by != 0).collect();
     let changes =
-        moves.iter().fold(Changes::new(), |changes, (state, by)| changes.add(state.as_str(), **by));
-    (!moves.is_empty()).then(|| Action::update(Key::MailCount(about), changes, Guard::new()))
+        moves.iter().fold(ItemChanges::new(), |changes, (state, by)| changes.add(state.as_str(), **by));
+    (!moves.is_empty()).then(|| Action::update(ItemKey::MailCount(about), changes, Guard::new()))
 }
 
 /// Notes that mails were queued. Together with what says so of their announcement, it is one transaction.
-pub fn queued_fates(about: &About, mails: &[Mail], at: Timestamp) -> Vec<Action> {
+pub fn queued_deliveries(about: &MailSubject, mails: &[Mail], at: Timestamp) -> Vec<Action> {
     if mails.is_empty() {
         return Vec::new();
     }
-    let fates: Vec<_> = mails.iter().map(|mail| Fate::of(mail, MailState::Queued, None)).collect();
-    let moves = BTreeMap::from([(MailState::Queued, i64::try_from(mails.len()).unwrap_or(0))]);
+    let fates: Vec<_> = mails.iter().map(|mail| DeliveryRecord::of(mail, DeliveryStatus::Queued, None)).collect();
+    let moves = BTreeMap::from([(DeliveryStatus::Queued, i64::try_from(mails.len()).unwrap_or(0))]);
     std::iter::once(put_fates(about, fates.iter(), at)).chain(count(about, &moves)).collect()
 }
 
 /// Notes that somebody is about to be told of a class: before anybody is, so that it holds whatever comes between.
-pub fn begin_telling(about: &About) -> Action {
-    let changes = Changes::new().set(attr::ANNOUNCED, AttributeValue::Bool(true));
-    Action::update(Key::MailCount(about), changes, Guard::new())
+pub fn begin_notifying(about: &MailSubject) -> Action {
+    let changes = ItemChanges::new().set(attr::ANNOUNCED, AttributeValue::Bool(true));
+    Action::update(ItemKey::MailCount(about), changes, Guard::new())
 }
 
-fn end(about: &About, noted: &Noted) -> Option<Action> {
+fn end(about: &MailSubject, noted: &DeliveryUpdate) -> Option<Action> {
     let told = text(noted.fate.state.as_str());
     let changes = match noted.claim {
         ClaimEnd::AsItIs => return None,
-        ClaimEnd::Again => Changes::new().set(attr::PHASE, text(WAITING)),
+        ClaimEnd::Again => ItemChanges::new().set(attr::PHASE, text(WAITING)),
         ClaimEnd::Uncounted => {
-            Changes::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1)
+            ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1)
         }
-        ClaimEnd::Over => Changes::new().set(attr::PHASE, text(OVER)),
+        ClaimEnd::Over => ItemChanges::new().set(attr::PHASE, text(OVER)),
     };
     let changes = changes.set(attr::TOLD, told);
-    Some(Action::update(Key::Mail { about, effect: &noted.fate.effect }, changes, Guard::new()))
+    Some(Action::update(ItemKey::Mail { about, effect: &noted.fate.effect }, changes, Guard::new()))
 }
 
 /// Gives a claim back of which nothing came, and of which nothing needs to be told.
-pub fn give_back(about: &About, effect: &EffectId) -> Action {
-    let changes = Changes::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1);
-    Action::update(Key::Mail { about, effect }, changes, Guard::existing_item())
+pub fn give_back(about: &MailSubject, effect: &MessageKey) -> Action {
+    let changes = ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1);
+    Action::update(ItemKey::Mail { about, effect }, changes, Guard::existing_item())
 }
 
 /// What holds for the outbox as a whole.
@@ -256,24 +256,24 @@ pub struct OutboxState {
 /// Takes the right to send mails until `until`; refused while another run has it. Two at once would each keep to the
 /// configured rate, and together go at twice that.
 pub fn take_outbox(holder: &str, now: Timestamp, until: Timestamp) -> Action {
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::LEASE_HOLDER, text(holder))
         .set(attr::LEASE_UNTIL, text(fixed(until)));
-    Action::update(Key::Sweep(Queue::Outbox), changes, Guard::new().free_at(attr::LEASE_UNTIL, now))
+    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, Guard::new().free_at(attr::LEASE_UNTIL, now))
 }
 
 /// Gives that right back, if it is still `holder`'s.
 pub fn leave_outbox(holder: &str) -> Action {
-    let changes = Changes::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
+    let changes = ItemChanges::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
     let guard = Guard::new().equals(attr::LEASE_HOLDER, text(holder));
-    Action::update(Key::Sweep(Queue::Outbox), changes, guard)
+    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, guard)
 }
 
 /// Has nothing sent before `until`.
 pub fn pause_outbox(until: Timestamp, code: &str) -> Action {
     let changes =
-        Changes::new().set(attr::PAUSED_UNTIL, text(fixed(until))).set(attr::PAUSED_BY, text(code));
-    Action::update(Key::Sweep(Queue::Outbox), changes, Guard::new())
+        ItemChanges::new().set(attr::PAUSED_UNTIL, text(fixed(until))).set(attr::PAUSED_BY, text(code));
+    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, Guard::new())
 }
 
 impl Store {
@@ -283,7 +283,7 @@ impl Store {
         mail: &Mail,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<ClaimResult, StoreError> {
         let token = self.token();
         let changes = taking(now, until, &token).add(attr::ATTEMPTS, 1);
         let guard = Guard::new().absent_or_equals(attr::PHASE, text(WAITING));
@@ -299,14 +299,14 @@ impl Store {
     pub async fn claim_again(
         &self,
         mail: &Mail,
-        found: &Claim,
-        reason: Again,
+        found: &MailClaim,
+        reason: NextAttempt,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Taken, StoreError> {
+    ) -> Result<ClaimResult, StoreError> {
         let token = self.token();
         let changes = taking(now, until, &token);
-        let changes = if reason == Again::BroughtBack || mail.round > found.round {
+        let changes = if reason == NextAttempt::BroughtBack || mail.round > found.round {
             changes
                 .set(attr::ATTEMPTS, number(1))
                 .set(attr::LOST, number(0))
@@ -316,9 +316,9 @@ impl Store {
         };
         let guard = Guard::new().equals(attr::SINCE, text(fixed(found.since)));
         let phase = match found.phase {
-            Phase::Sending { .. } => SENDING,
-            Phase::Waiting => WAITING,
-            Phase::Over => OVER,
+            ClaimPhase::Sending { .. } => SENDING,
+            ClaimPhase::Waiting => WAITING,
+            ClaimPhase::Over => OVER,
         };
         self.take(mail, changes, guard.equals(attr::PHASE, text(phase)), &token).await
     }
@@ -326,25 +326,25 @@ impl Store {
     async fn take(
         &self,
         mail: &Mail,
-        changes: Changes,
+        changes: ItemChanges,
         guard: Guard,
         token: &str,
-    ) -> Result<Taken, StoreError> {
-        let key = Key::Mail { about: &mail.about, effect: &mail.effect };
+    ) -> Result<ClaimResult, StoreError> {
+        let key = ItemKey::Mail { about: &mail.subject, effect: &mail.message_key };
         match self.update_and_read(Action::update(key, changes, guard)).await? {
-            Updated::Done(item) => Ok(Taken::Yes(claim_of(item)?)),
-            Updated::Refused(item) if item.get(attr::HOLDER) == Some(&text(token)) => {
-                Ok(Taken::Yes(claim_of(item)?))
+            UpdateResult::Done(item) => Ok(ClaimResult::Yes(claim_of(item)?)),
+            UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(token)) => {
+                Ok(ClaimResult::Yes(claim_of(item)?))
             }
-            Updated::Refused(item) => Ok(Taken::No(claim_of(item)?)),
+            UpdateResult::Refused(item) => Ok(ClaimResult::No(claim_of(item)?)),
         }
     }
 
     /// Notes what became of mails that are about the same. Noting the same again notes nothing more.
-    pub async fn note_fates(
+    pub async fn record_deliveries(
         &self,
-        about: &About,
-        all: &[Noted],
+        about: &MailSubject,
+        all: &[DeliveryUpdate],
         at: Timestamp,
     ) -> Result<(), CommitError> {
         if all.is_empty() {
@@ -359,7 +359,7 @@ impl Store {
         actions.extend(count(about, &moves));
         actions.extend(all.iter().filter_map(|noted| end(about, noted)));
         match self.commit(actions).await {
-            Err(error) if error.refused(Subject::Fates) => Ok(()),
+            Err(error) if error.refused(ConditionSubject::Fates) => Ok(()),
             other => other,
         }
     }
@@ -371,17 +371,17 @@ impl Store {
         since: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let range = Range {
-            pk: about_partition(&mail.about),
+        let range = KeyRange {
+            pk: about_partition(&mail.subject),
             from: Some(format!("{FATE_PREFIX}{}", fixed(since))),
             to: Some(format!("{FATE_PREFIX}{}~", fixed(now))),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         for item in self.query_all(range).await? {
             let fates: StoredFates = decode(item)?;
-            let short = mail.effect.short();
-            if fates.mails.iter().any(|fate| fate.e == short && fate.s == MailState::Sent) {
+            let short = mail.message_key.short();
+            if fates.mails.iter().any(|fate| fate.e == short && fate.s == DeliveryStatus::Sent) {
                 return Ok(true);
             }
         }
@@ -393,11 +393,11 @@ impl Store {
     pub async fn around_mails(
         &self,
         mails: &[(&Session, &Mail)],
-    ) -> Result<(HashMap<UserId, User>, HashSet<EffectId>), StoreError> {
+    ) -> Result<(HashMap<UserId, User>, HashSet<MessageKey>), StoreError> {
         // DynamoDB refuses to be asked twice for one item.
         let mut keys = HashMap::new();
         for (session, mail) in mails {
-            let trainer = Key::User(&session.trainer);
+            let trainer = ItemKey::User(&session.trainer);
             keys.insert((trainer.pk(), trainer.sk()), trainer);
             if let Some(key) = invitation(session, mail) {
                 keys.insert((key.pk(), key.sk()), key);
@@ -412,7 +412,7 @@ impl Store {
             }
         }
         let mut open = HashSet::new();
-        for key in asked.iter().filter(|key| !matches!(key, Key::User(_))) {
+        for key in asked.iter().filter(|key| !matches!(key, ItemKey::User(_))) {
             if found.invites(*key)? {
                 open.insert((key.pk(), key.sk()));
             }
@@ -420,36 +420,36 @@ impl Store {
         let invited = mails.iter().filter(|(session, mail)| {
             invitation(session, mail).is_some_and(|key| open.contains(&(key.pk(), key.sk())))
         });
-        Ok((trainers, invited.map(|(_, mail)| mail.effect.clone()).collect()))
+        Ok((trainers, invited.map(|(_, mail)| mail.message_key.clone()).collect()))
     }
 
     /// How many mails of a class are in which state, once there are any.
     pub async fn mail_counts(&self, session: &SessionId) -> Result<Option<MailCounts>, StoreError> {
-        let about = About::Session(session.clone());
-        let item = self.get_eventually(Key::MailCount(&about)).await?;
+        let about = MailSubject::Session(session.clone());
+        let item = self.get_eventually(ItemKey::MailCount(&about)).await?;
         let counts = item.map(decode::<MailCounts>).transpose()?;
         let counts = counts.filter(|counts| *counts != MailCounts::default());
         Ok(counts.map(MailCounts::at_least_none))
     }
 
     /// Whether anybody was ever told of a class, or was about to be.
-    pub async fn was_told_of(&self, about: &About) -> Result<bool, StoreError> {
-        Ok(self.get(Key::MailCount(about)).await?.is_some())
+    pub async fn was_notified(&self, about: &MailSubject) -> Result<bool, StoreError> {
+        Ok(self.get(ItemKey::MailCount(about)).await?.is_some())
     }
 
     /// What everybody holds of a class, by what became of the mails to them.
-    pub async fn holdings(
+    pub async fn recipient_states(
         &self,
         session: &SessionId,
-    ) -> Result<HashMap<RecipientRef, Holding>, StoreError> {
-        let about = About::Session(session.clone());
-        let mut range = Range {
+    ) -> Result<HashMap<RecipientRef, RecipientState>, StoreError> {
+        let about = MailSubject::Session(session.clone());
+        let mut range = KeyRange {
             pk: about_partition(&about),
             prefix: Some(FATE_PREFIX.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
-        let mut holdings: HashMap<RecipientRef, Holding> = HashMap::new();
+        let mut holdings: HashMap<RecipientRef, RecipientState> = HashMap::new();
         loop {
             let page = self.query(range.clone()).await?;
             for item in page.items {
@@ -466,37 +466,37 @@ impl Store {
     }
 
     /// The newest fates of a class's mails before a moment. Those of one item are of one moment, in its order.
-    pub async fn fates_before(
+    pub async fn deliveries_before(
         &self,
         session: &SessionId,
-        before: Option<&Moment>,
+        before: Option<&TimelineCursor>,
         limit: usize,
-    ) -> Result<Vec<(Moment, KeptFate)>, StoreError> {
-        let about = About::Session(session.clone());
+    ) -> Result<Vec<(TimelineCursor, StoredDelivery)>, StoreError> {
+        let about = MailSubject::Session(session.clone());
         // The moment may lie within an item: '~' sorts behind every place in it.
         let to = before.map_or_else(
             || format!("{FATE_PREFIX}~"),
             |moment| format!("{FATE_PREFIX}{}#{}~", fixed(moment.at), moment.tail),
         );
-        let mut range = Range {
+        let mut range = KeyRange {
             pk: about_partition(&about),
             from: Some(FATE_PREFIX.to_owned()),
             to: Some(to),
             backwards: true,
             limit: Some(FATES_PAGE),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let mut all = Vec::new();
         loop {
             let page = self.query(range.clone()).await?;
             for item in page.items {
-                let Some(Moment { at, tail }) = Moment::read(&item, FATE_PREFIX) else { continue };
+                let Some(TimelineCursor { at, tail }) = TimelineCursor::read(&item, FATE_PREFIX) else { continue };
                 let fates: StoredFates = decode(item)?;
                 for (n, fate) in fates.mails.into_iter().enumerate().rev() {
-                    let moment = Moment { at, tail: format!("{tail}n{n:03}") };
+                    let moment = TimelineCursor { at, tail: format!("{tail}n{n:03}") };
                     if before.is_none_or(|before| moment < *before) {
                         let StoredFate { r: recipient, k: kind, s: state, n: note, .. } = fate;
-                        all.push((moment, KeptFate { recipient, kind, state, note }));
+                        all.push((moment, StoredDelivery { recipient, kind, state, note }));
                     }
                 }
             }
@@ -511,18 +511,18 @@ impl Store {
 
     /// What holds for the outbox as a whole, as of a moment ago.
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
-        let item = self.get_eventually(Key::Sweep(Queue::Outbox)).await?;
+        let item = self.get_eventually(ItemKey::Sweep(DueQueue::Outbox)).await?;
         Ok(item.map(decode).transpose()?.unwrap_or_default())
     }
 
     /// Forgets the mails that were about a person alone.
     pub async fn erase_mailing(&self, user: &UserId) -> Result<(), StoreError> {
-        let about = About::Trainer(user.clone());
+        let about = MailSubject::Trainer(user.clone());
         for prefix in ["MAIL", FATE_PREFIX] {
-            let range = Range {
+            let range = KeyRange {
                 pk: about_partition(&about),
                 prefix: Some(prefix.to_owned()),
-                ..Range::default()
+                ..KeyRange::default()
             };
             let gone = self.query_all(range).await?;
             self.write_all(gone.iter().filter_map(Action::delete_item).collect()).await?;
@@ -532,23 +532,23 @@ impl Store {
 }
 
 /// The item by which a class invites the recipient of a mail, if it does.
-fn invitation<'a>(session: &'a Session, mail: &'a Mail) -> Option<Key<'a>> {
+fn invitation<'a>(session: &'a Session, mail: &'a Mail) -> Option<ItemKey<'a>> {
     match &session.audience {
         Audience::Standalone => None,
         Audience::Course { id, .. } => {
-            mail.user.as_ref().map(|user| Key::Enrollment { user, course: id })
+            mail.user.as_ref().map(|user| ItemKey::Enrollment { user, course: id })
         }
         Audience::Invitees { list, .. } => {
-            Some(Key::Invitee { session: &session.id, list: *list, email: &mail.to })
+            Some(ItemKey::Invitee { session: &session.id, list: *list, email: &mail.to })
         }
     }
 }
 
 /// A fate as the timeline tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptFate {
+pub struct StoredDelivery {
     pub recipient: RecipientRef,
     pub kind: MailKind,
-    pub state: MailState,
+    pub state: DeliveryStatus,
     pub note: Option<String>,
 }

@@ -4,17 +4,17 @@
 //! Each entity's file holds its stored shape and makes its [`tx::Action`]s; `read.rs` and `write.rs`
 //! carry them out, for all entities alike.
 
-pub mod announcements;
+pub mod domain_events;
 pub mod archive;
 pub mod attendance;
-pub mod clicks;
+pub mod join_attempts;
 pub mod connections;
 pub mod counters;
 pub mod directory;
 pub mod error;
 pub mod events;
 pub mod intents;
-pub mod invitees;
+pub mod invitations;
 pub mod mailing;
 pub mod notifications;
 pub mod outbox;
@@ -36,13 +36,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-pub(crate) use read::{Found, Page, Range};
-pub(crate) use write::Updated;
+pub(crate) use read::{BatchItems, ItemPage, KeyRange};
+pub(crate) use write::UpdateResult;
 
 use crate::config::{ConfigError, Env, names};
 use crate::random::Random;
 use error::StoreError;
-use schema::{Key, Table};
+use schema::{ItemKey, Table};
 
 /// How often a write that met another transaction is tried in all. Each meeting is short: a transaction holds
 /// its items for milliseconds, so the fifth try in half a second is only reached on an item under siege.
@@ -75,7 +75,7 @@ impl Store {
     /// Opens the connection that the first event would otherwise wait for, by the cheapest of reads: half a unit.
     /// Whether it succeeds is the first event's to find out.
     pub async fn warm(&self) {
-        let _ = self.get_eventually(Key::Settings).await;
+        let _ = self.get_eventually(ItemKey::Settings).await;
     }
 
     fn table_name(&self, table: Table) -> &str {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, NOTICE_PREFIX, attr, limit, notice_sort, user_partition};
-use super::tx::{Action, Changes, Guard, Item, number, text};
-use super::{Page, Range, Store};
+use super::schema::{ItemKey, NOTICE_PREFIX, attr, limit, notice_sort, user_partition};
+use super::tx::{Action, ItemChanges, Guard, Item, number, text};
+use super::{ItemPage, KeyRange, Store};
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::notice::{About, Notice, NoticeId, NoticeKind};
+use crate::domain::in_app::{NotificationSubject, InAppNotification, NotificationId, NotificationKind};
 use crate::domain::text::Title;
 use crate::domain::time::fixed;
 
@@ -21,7 +21,7 @@ const PAGE_ROUNDS: usize = 10;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    kind: NoticeKind,
+    kind: NotificationKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_id: Option<SessionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,12 +34,12 @@ struct Stored {
 
 /// A notice as its person finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub notice: Notice,
+pub struct StoredNotification {
+    pub notice: InAppNotification,
     pub read_at: Option<Timestamp>,
 }
 
-fn put(notice: &Notice) -> Action {
+fn put(notice: &InAppNotification) -> Action {
     let about = notice.about.as_ref();
     let mut item = encode(&Stored {
         kind: notice.kind,
@@ -49,22 +49,22 @@ fn put(notice: &Notice) -> Action {
         read_at: None,
     });
     item.insert(attr::TTL.to_owned(), number(ends(notice.id.at).as_second()));
-    Action::put(Key::Notice { user: &notice.user, id: &notice.id }, item, Guard::new())
+    Action::put(ItemKey::Notification { user: &notice.user, id: &notice.id }, item, Guard::new())
 }
 
 /// Notes that a notice was read; refused when there is none.
-pub fn read(user: &UserId, id: &NoticeId, now: Timestamp) -> Action {
-    let changes = Changes::new().set_once(attr::READ_AT, text(fixed(now)));
-    Action::update(Key::Notice { user, id }, changes, Guard::existing_item())
+pub fn read(user: &UserId, id: &NotificationId, now: Timestamp) -> Action {
+    let changes = ItemChanges::new().set_once(attr::READ_AT, text(fixed(now)));
+    Action::update(ItemKey::Notification { user, id }, changes, Guard::existing_item())
 }
 
 /// Takes a notice out of sight; refused when there is none. It stays in the table, so that the announcement that it
 /// came from does not bring it back when it is carried out again.
-pub fn dismiss(user: &UserId, id: &NoticeId, now: Timestamp) -> Action {
+pub fn dismiss(user: &UserId, id: &NotificationId, now: Timestamp) -> Action {
     let at = text(fixed(now));
     let changes =
-        Changes::new().set_once(attr::READ_AT, at.clone()).set_once(attr::DISMISSED_AT, at);
-    Action::update(Key::Notice { user, id }, changes, Guard::existing_item())
+        ItemChanges::new().set_once(attr::READ_AT, at.clone()).set_once(attr::DISMISSED_AT, at);
+    Action::update(ItemKey::Notification { user, id }, changes, Guard::existing_item())
 }
 
 /// When a notice's time is over.
@@ -73,32 +73,32 @@ fn ends(at: Timestamp) -> Timestamp {
 }
 
 /// Whether a notice is shown at `now`, whether or not the table has tidied it up by then.
-pub fn is_shown(id: &NoticeId, now: Timestamp) -> bool {
+pub fn is_shown(id: &NotificationId, now: Timestamp) -> bool {
     ends(id.at) > now
 }
 
-fn kept(user: &UserId, item: Item) -> Result<Option<Kept>, StoreError> {
+fn kept(user: &UserId, item: Item) -> Result<Option<StoredNotification>, StoreError> {
     let Some(id) = id_of(&item) else { return Ok(None) };
     let stored: Stored = decode(item)?;
     let about = match (stored.session_id, stored.title, stored.starts_at) {
-        (Some(session), Some(title), Some(starts_at)) => Some(About { session, title, starts_at }),
+        (Some(session), Some(title), Some(starts_at)) => Some(NotificationSubject { session, title, starts_at }),
         _ => None,
     };
-    let notice = Notice { user: user.clone(), id, kind: stored.kind, about };
-    Ok(Some(Kept { notice, read_at: stored.read_at }))
+    let notice = InAppNotification { user: user.clone(), id, kind: stored.kind, about };
+    Ok(Some(StoredNotification { notice, read_at: stored.read_at }))
 }
 
-fn id_of(item: &Item) -> Option<NoticeId> {
+fn id_of(item: &Item) -> Option<NotificationId> {
     let key = item.get(attr::SK)?.as_s().ok()?.strip_prefix(NOTICE_PREFIX)?;
     let (at, digest) = key.split_once('#')?;
-    NoticeId::new(at.parse().ok()?, digest)
+    NotificationId::new(at.parse().ok()?, digest)
 }
 
 /// A person's notices that are still shown at `now`, newest first, from behind `after` on.
-fn shown(user: &UserId, after: Option<&NoticeId>, now: Timestamp) -> Range {
+fn shown(user: &UserId, after: Option<&NotificationId>, now: Timestamp) -> KeyRange {
     let oldest =
         now.saturating_sub(SignedDuration::from_hours(24 * limit::NOTICE_TTL_DAYS)).unwrap_or(now);
-    Range {
+    KeyRange {
         pk: user_partition(user),
         // What came at that very moment has just ended: '~' sorts behind the '#' that follows the time in a key.
         from: Some(format!("{NOTICE_PREFIX}{}~", fixed(oldest))),
@@ -106,20 +106,20 @@ fn shown(user: &UserId, after: Option<&NoticeId>, now: Timestamp) -> Range {
         // Whoever has read one sees it as read in the next list.
         consistent: true,
         backwards: true,
-        ..Range::default()
+        ..KeyRange::default()
     }
 }
 
 impl Store {
     /// Writes notices that are not there yet, twenty-five at a time. What was read stays read and what was dismissed
     /// stays away, however often an announcement is carried out.
-    pub async fn put_notices(&self, notices: &[Notice]) -> Result<(), StoreError> {
+    pub async fn put_notices(&self, notices: &[InAppNotification]) -> Result<(), StoreError> {
         let each: BTreeMap<_, _> =
             notices.iter().map(|notice| ((&notice.user, &notice.id), notice)).collect();
-        let keys: Vec<_> = each.keys().map(|&(user, id)| Key::Notice { user, id }).collect();
+        let keys: Vec<_> = each.keys().map(|&(user, id)| ItemKey::Notification { user, id }).collect();
         let mut found = self.batch_get(&keys).await?;
         let new = each.into_iter().filter(|&((user, id), _)| {
-            let there = found.take(Key::Notice { user, id });
+            let there = found.take(ItemKey::Notification { user, id });
             there.is_none()
         });
         self.write_all(new.map(|(_, notice)| put(notice)).collect()).await
@@ -129,19 +129,19 @@ impl Store {
     pub async fn notices(
         &self,
         user: &UserId,
-        after: Option<&NoticeId>,
+        after: Option<&NotificationId>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<(Vec<Kept>, Option<NoticeId>), StoreError> {
+    ) -> Result<(Vec<StoredNotification>, Option<NotificationId>), StoreError> {
         // One more than the page holds tells whether there is another, and one is the place where it begins.
-        let mut range = Range {
+        let mut range = KeyRange {
             limit: i32::try_from(limit + 2).ok(),
             without: vec![attr::DISMISSED_AT],
             ..shown(user, after, now)
         };
-        let mut page: Vec<Kept> = Vec::new();
+        let mut page: Vec<StoredNotification> = Vec::new();
         for _ in 0..PAGE_ROUNDS {
-            let Page { items, last } = self.query(range.clone()).await?;
+            let ItemPage { items, last } = self.query(range.clone()).await?;
             for item in items {
                 // One that makes no sense to this version must not keep its person from all the others.
                 let read = kept(user, item)
@@ -166,18 +166,18 @@ impl Store {
     /// How many of a person's notices are unread. It is counted and not kept, so it cannot go wrong; what it costs is
     /// bounded by one request, which sees a megabyte: more notices than anybody gets in their ninety days.
     pub async fn unread_notices(&self, user: &UserId, now: Timestamp) -> Result<usize, StoreError> {
-        self.count(Range { without: vec![attr::READ_AT], ..shown(user, None, now) }).await
+        self.count(KeyRange { without: vec![attr::READ_AT], ..shown(user, None, now) }).await
     }
 
     /// Forgets what a person was told.
     pub async fn erase_notices(&self, user: &UserId) -> Result<usize, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: user_partition(user),
             prefix: Some(NOTICE_PREFIX.to_owned()),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let ids: Vec<_> = self.query_all(range).await?.iter().filter_map(id_of).collect();
-        let gone = ids.iter().map(|id| Action::delete(Key::Notice { user, id }, Guard::new()));
+        let gone = ids.iter().map(|id| Action::delete(ItemKey::Notification { user, id }, Guard::new()));
         self.write_all(gone.collect()).await?;
         Ok(ids.len())
     }

@@ -4,12 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use super::announcements::{address, announce};
+pub use super::domain_events::{address, announce};
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, Queue, due_partition, limit};
+use super::schema::{ItemKey, DueQueue, due_partition, limit};
 use super::tx::{Action, Guard};
-use super::{Range, Store};
+use super::{KeyRange, Store};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
@@ -53,7 +53,7 @@ pub fn set_reminder(session: &Session, reminder: Reminder) -> Action {
         ttl: due_ttl(at),
     });
     let key = reminder_key(&session.id, reminder);
-    Action::put(Key::Due { queue: Queue::Work, at, key: &key }, encode(&stored), Guard::new())
+    Action::put(ItemKey::Due { queue: DueQueue::Work, at, key: &key }, encode(&stored), Guard::new())
 }
 
 pub fn withdraw_reminder(session: &Session, reminder: Reminder) -> Action {
@@ -73,7 +73,7 @@ fn delete_reminder(
     guard: Guard,
 ) -> Action {
     let (at, key) = (reminder.due_at(starts_at), reminder_key(session, reminder));
-    Action::delete(Key::Due { queue: Queue::Work, at, key: &key }, guard)
+    Action::delete(ItemKey::Due { queue: DueQueue::Work, at, key: &key }, guard)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,14 +119,14 @@ pub fn set_repair(repair: &Repair) -> Action {
         ttl: due_ttl(repair.at),
     });
     Action::put(
-        Key::Due { queue: Queue::Work, at: repair.at, key: repair.session.as_str() },
+        ItemKey::Due { queue: DueQueue::Work, at: repair.at, key: repair.session.as_str() },
         encode(&stored),
         Guard::new(),
     )
 }
 
 pub fn withdraw_repair(session: &SessionId, at: Timestamp) -> Action {
-    Action::delete(Key::Due { queue: Queue::Work, at, key: session.as_str() }, Guard::new())
+    Action::delete(ItemKey::Due { queue: DueQueue::Work, at, key: session.as_str() }, Guard::new())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,12 +139,12 @@ struct StoredEnding {
 
 /// A class that is live, and when to look whether it still is, should nobody tell that it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct DueEnd {
     pub session: SessionId,
     pub at: Timestamp,
 }
 
-impl Ending {
+impl DueEnd {
     /// Asks the sweep to look.
     pub fn set(&self) -> Action {
         let stored = StoredWork::Ending(StoredEnding {
@@ -153,7 +153,7 @@ impl Ending {
             ttl: due_ttl(self.at),
         });
         Action::put(
-            Key::Due { queue: Queue::Work, at: self.at, key: &ending_key(&self.session) },
+            ItemKey::Due { queue: DueQueue::Work, at: self.at, key: &ending_key(&self.session) },
             encode(&stored),
             Guard::new(),
         )
@@ -161,7 +161,7 @@ impl Ending {
 
     pub fn withdraw(&self) -> Action {
         let key = ending_key(&self.session);
-        Action::delete(Key::Due { queue: Queue::Work, at: self.at, key: &key }, Guard::new())
+        Action::delete(ItemKey::Due { queue: DueQueue::Work, at: self.at, key: &key }, Guard::new())
     }
 }
 
@@ -180,13 +180,13 @@ pub struct DueReminder {
 
 /// What a sweep finds to do, each oldest first.
 #[derive(Debug, Default)]
-pub struct Work {
+pub struct DueWork {
     pub reminders: Vec<DueReminder>,
     pub repairs: Vec<Repair>,
-    pub endings: Vec<Ending>,
+    pub endings: Vec<DueEnd>,
 }
 
-impl Work {
+impl DueWork {
     pub fn len(&self) -> usize {
         self.reminders.len() + self.repairs.len() + self.endings.len()
     }
@@ -199,15 +199,15 @@ impl Work {
 impl Store {
     /// What is due at `now`, however long it has been, oldest first and as much as one request reads. Nothing that is not
     /// due is read.
-    pub async fn due_work(&self, now: Timestamp) -> Result<Work, StoreError> {
-        let range = Range {
-            pk: due_partition(Queue::Work),
+    pub async fn due_work(&self, now: Timestamp) -> Result<DueWork, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Work),
             // '~' sorts behind the '#' that follows the time in a key: what is due at `now` itself is in.
             to: Some(format!("{}~", fixed(now))),
             limit: Some(WORK_AT_ONCE),
-            ..Range::default()
+            ..KeyRange::default()
         };
-        let mut work = Work::default();
+        let mut work = DueWork::default();
         for item in self.query(range).await?.items {
             match skip_corrupt(decode(item)) {
                 Some(StoredWork::Reminder(stored)) => work.reminders.push(DueReminder {
@@ -225,7 +225,7 @@ impl Store {
                     account: stored.account,
                 }),
                 Some(StoredWork::Ending(stored)) => {
-                    work.endings.push(Ending { session: stored.session_id, at: stored.due_at });
+                    work.endings.push(DueEnd { session: stored.session_id, at: stored.due_at });
                 }
                 None => {}
             }

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode, value};
-use super::schema::{Key, attr, course_polls_partition, index};
-use super::tx::{Action, Changes, Guard, Item, number, text};
-use super::{Found, Range, Store, Updated};
+use super::schema::{ItemKey, attr, course_polls_partition, index};
+use super::tx::{Action, ItemChanges, Guard, Item, number, text};
+use super::{BatchItems, KeyRange, Store, UpdateResult};
 use crate::crypt::Sealed;
-use crate::domain::ballot::{Ballot, BallotBox, Tally, Voter};
+use crate::domain::vote::{Ballot, VoteShard, Tally, Voter};
 use crate::domain::id::{CourseId, PollId, SessionId};
 use crate::domain::poll::{Closed, Poll};
 use crate::domain::session::Session;
@@ -107,13 +107,13 @@ struct Head {
 
 /// A class's polls: the open one, and then the others from the newest on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Board {
+pub struct PollBoard {
     /// Rises with every launch and close.
     pub revision: u64,
     pub polls: Vec<Poll>,
 }
 
-impl Board {
+impl PollBoard {
     pub fn poll(&self, id: &PollId) -> Option<&Poll> {
         self.polls.iter().find(|poll| poll.id == *id)
     }
@@ -124,7 +124,7 @@ impl Board {
 }
 
 /// The list, whose every attribute that is named like a poll is one: launching and closing touch only their own poll's.
-fn decode_board(item: Item) -> Result<Board, StoreError> {
+fn decode_board(item: Item) -> Result<PollBoard, StoreError> {
     let mut polls = Vec::new();
     for (name, attribute) in &item {
         if let (Some(id), AttributeValue::M(members)) = (PollId::parse(name), attribute) {
@@ -133,7 +133,7 @@ fn decode_board(item: Item) -> Result<Board, StoreError> {
     }
     let place = |poll: &Poll| (poll.is_open(), poll.opened_at, poll.id.clone());
     polls.sort_by_cached_key(|poll| Reverse(place(poll)));
-    Ok(Board { revision: decode::<Head>(item)?.revision, polls })
+    Ok(PollBoard { revision: decode::<Head>(item)?.revision, polls })
 }
 
 fn at_revision(revision: u64) -> Guard {
@@ -144,33 +144,33 @@ fn at_revision(revision: u64) -> Guard {
 }
 
 /// Puts a poll on a class's list; refused when another launch or close was quicker.
-pub fn launch(session: &Session, board: &Board, poll: &Poll) -> Action {
+pub fn launch(session: &Session, board: &PollBoard, poll: &Poll) -> Action {
     let head = Head { revision: board.revision + 1, open: Some(poll.id.clone()) };
     let mut item = encode(&head);
     if let Some(course) = session.audience.course() {
         item.insert(attr::G2PK.to_owned(), text(course_polls_partition(course)));
         item.insert(attr::G2SK.to_owned(), text(session.id.as_str()));
     }
-    let changes = Changes::replace(item, &[]).set(poll.id.as_str(), value(&Stored::of(poll)));
-    Action::update(Key::Polls(&session.id), changes, at_revision(board.revision))
+    let changes = ItemChanges::replace(item, &[]).set(poll.id.as_str(), value(&Stored::of(poll)));
+    Action::update(ItemKey::Polls(&session.id), changes, at_revision(board.revision))
 }
 
 /// Notes on a class's list that a poll is closed, and its final count; refused when another close was quicker.
-pub fn close(session: &SessionId, board: &Board, poll: &PollId, closed: &Closed) -> Action {
-    let changes = Changes::new()
+pub fn close(session: &SessionId, board: &PollBoard, poll: &PollId, closed: &Closed) -> Action {
+    let changes = ItemChanges::new()
         .set(attr::REVISION, number(board.revision + 1))
         .set_member(poll.as_str(), attr::CLOSED, value(&StoredClosed::from(closed)))
         .remove(attr::OPEN);
-    Action::update(Key::Polls(session), changes, at_revision(board.revision))
+    Action::update(ItemKey::Polls(session), changes, at_revision(board.revision))
 }
 
-fn decode_box(item: Item) -> BallotBox {
+fn decode_box(item: Item) -> VoteShard {
     let is_shut = item.contains_key(attr::SHUT);
     let vote = |(name, value): (String, AttributeValue)| {
         let ballot = Ballot::from_number(value.as_n().ok()?.parse().ok()?)?;
         Some((Voter::parse(&name)?, ballot))
     };
-    BallotBox { is_shut, votes: item.into_iter().filter_map(vote).collect() }
+    VoteShard { is_shut, votes: item.into_iter().filter_map(vote).collect() }
 }
 
 impl Store {
@@ -182,24 +182,24 @@ impl Store {
         voter: &Voter,
         old: Option<Ballot>,
         new: Ballot,
-    ) -> Result<BallotBox, StoreError> {
-        let key = Key::BallotBox { poll: &poll.id, number: voter.box_of(poll.boxes) };
-        let changes = Changes::new().set(voter.as_str(), number(new.number()));
+    ) -> Result<VoteShard, StoreError> {
+        let key = ItemKey::VoteShard { poll: &poll.id, number: voter.shard_of(poll.boxes) };
+        let changes = ItemChanges::new().set(voter.as_str(), number(new.number()));
         let guard = Guard::new().absent(attr::SHUT);
         let guard = match old {
             None => guard.absent(voter.as_str()),
             Some(old) => guard.equals(voter.as_str(), number(old.number())),
         };
-        let (Updated::Done(item) | Updated::Refused(item)) =
+        let (UpdateResult::Done(item) | UpdateResult::Refused(item)) =
             self.update_and_read(Action::update(key, changes, guard)).await?;
         Ok(decode_box(item))
     }
 
     /// Shuts a box for ever, and answers what it holds.
-    pub async fn shut_box(&self, poll: &PollId, number: u16) -> Result<BallotBox, StoreError> {
-        let changes = Changes::new().set(attr::SHUT, AttributeValue::Bool(true));
-        let action = Action::update(Key::BallotBox { poll, number }, changes, Guard::new());
-        let (Updated::Done(item) | Updated::Refused(item)) = self.update_and_read(action).await?;
+    pub async fn shut_box(&self, poll: &PollId, number: u16) -> Result<VoteShard, StoreError> {
+        let changes = ItemChanges::new().set(attr::SHUT, AttributeValue::Bool(true));
+        let action = Action::update(ItemKey::VoteShard { poll, number }, changes, Guard::new());
+        let (UpdateResult::Done(item) | UpdateResult::Refused(item)) = self.update_and_read(action).await?;
         Ok(decode_box(item))
     }
 
@@ -210,18 +210,18 @@ impl Store {
         voter: &Voter,
         forgotten: &Voter,
     ) -> Result<bool, StoreError> {
-        let key = Key::BallotBox { poll: &poll.id, number: voter.box_of(poll.boxes) };
-        let changes = Changes::new().rename(voter.as_str(), forgotten.as_str());
+        let key = ItemKey::VoteShard { poll: &poll.id, number: voter.shard_of(poll.boxes) };
+        let changes = ItemChanges::new().rename(voter.as_str(), forgotten.as_str());
         let action = Action::update(key, changes, Guard::new().exists(voter.as_str()));
-        Ok(matches!(self.update_and_read(action).await?, Updated::Done(_)))
+        Ok(matches!(self.update_and_read(action).await?, UpdateResult::Done(_)))
     }
 
     /// The polls of every class that was ever held for a course.
     pub async fn polls_of_course(&self, course: &CourseId) -> Result<Vec<Poll>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             index: Some(index::BY_AUDIENCE),
             pk: course_polls_partition(course),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let boards = self.query_all(range).await?.into_iter().map(decode_board);
         Ok(boards.collect::<Result<Vec<_>, _>>()?.into_iter().flat_map(|b| b.polls).collect())
@@ -229,21 +229,21 @@ impl Store {
 
     /// The polls of these classes.
     pub async fn polls_of(&self, sessions: &[SessionId]) -> Result<Vec<Poll>, StoreError> {
-        let keys: Vec<_> = sessions.iter().map(Key::Polls).collect();
+        let keys: Vec<_> = sessions.iter().map(ItemKey::Polls).collect();
         let mut found = self.batch_get(&keys).await?;
         let boards: Result<Vec<_>, _> = sessions.iter().map(|id| found.board(id)).collect();
         Ok(boards?.into_iter().flat_map(|board| board.polls).collect())
     }
 }
 
-impl Found {
+impl BatchItems {
     /// A class's polls; of a class that never had one, none.
-    pub(crate) fn board(&mut self, session: &SessionId) -> Result<Board, StoreError> {
-        Ok(self.take(Key::Polls(session)).map(decode_board).transpose()?.unwrap_or_default())
+    pub(crate) fn board(&mut self, session: &SessionId) -> Result<PollBoard, StoreError> {
+        Ok(self.take(ItemKey::Polls(session)).map(decode_board).transpose()?.unwrap_or_default())
     }
 
     /// A box; one that nobody voted into is not there, and empty.
-    pub(crate) fn ballot_box(&mut self, poll: &PollId, number: u16) -> BallotBox {
-        self.take(Key::BallotBox { poll, number }).map(decode_box).unwrap_or_default()
+    pub(crate) fn ballot_box(&mut self, poll: &PollId, number: u16) -> VoteShard {
+        self.take(ItemKey::VoteShard { poll, number }).map(decode_box).unwrap_or_default()
     }
 }

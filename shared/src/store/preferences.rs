@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::Key;
+use super::schema::ItemKey;
 use super::tx::{Action, Guard, Item};
 use crate::domain::id::UserId;
-use crate::domain::preferences::{Channels, Preferences};
+use crate::domain::preferences::{NotificationChannels, Preferences};
 use crate::domain::text::Email;
 
 #[derive(Serialize, Deserialize)]
@@ -36,28 +36,28 @@ fn on() -> bool {
 
 impl Default for StoredChannels {
     fn default() -> Self {
-        Channels::default().into()
+        NotificationChannels::default().into()
     }
 }
 
-impl From<Channels> for StoredChannels {
-    fn from(Channels { in_app, email }: Channels) -> Self {
+impl From<NotificationChannels> for StoredChannels {
+    fn from(NotificationChannels { in_app, email }: NotificationChannels) -> Self {
         Self { in_app, email }
     }
 }
 
 fn read(item: Item) -> Result<Preferences, StoreError> {
     let StoredChannels { in_app, email } = decode::<Stored>(item)?.live_session;
-    Ok(Preferences { live_session: Channels { in_app, email } })
+    Ok(Preferences { live_session: NotificationChannels { in_app, email } })
 }
 
 pub fn put(user: &UserId, preferences: &Preferences, verified: Option<&Email>) -> Action {
     let stored = Stored { live_session: preferences.live_session.into(), email: verified.cloned() };
-    Action::put(Key::Preferences(user), encode(&stored), Guard::new())
+    Action::put(ItemKey::Preferences(user), encode(&stored), Guard::new())
 }
 
 pub fn delete(user: &UserId) -> Action {
-    Action::delete(Key::Preferences(user), Guard::new())
+    Action::delete(ItemKey::Preferences(user), Guard::new())
 }
 
 impl Store {
@@ -66,12 +66,12 @@ impl Store {
         &self,
         user: &UserId,
     ) -> Result<Option<Email>, StoreError> {
-        let item = self.get(Key::Preferences(user)).await?;
+        let item = self.get(ItemKey::Preferences(user)).await?;
         Ok(item.map(decode::<Stored>).transpose()?.and_then(|stored| stored.email))
     }
 
     pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
-        let item = self.get(Key::Preferences(user)).await?;
+        let item = self.get(ItemKey::Preferences(user)).await?;
         Ok(item.map(read).transpose()?.unwrap_or_default())
     }
 
@@ -81,11 +81,11 @@ impl Store {
         users: &[UserId],
     ) -> Result<BTreeMap<UserId, Preferences>, StoreError> {
         let users: BTreeSet<_> = users.iter().collect();
-        let keys: Vec<_> = users.iter().map(|user| Key::Preferences(user)).collect();
+        let keys: Vec<_> = users.iter().map(|user| ItemKey::Preferences(user)).collect();
         let mut found = self.batch_get(&keys).await?;
         let mut all = BTreeMap::new();
         for user in users {
-            let stored = found.take(Key::Preferences(user)).map(read).transpose()?;
+            let stored = found.take(ItemKey::Preferences(user)).map(read).transpose()?;
             all.insert(user.clone(), stored.unwrap_or_default());
         }
         Ok(all)

@@ -6,13 +6,13 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 
 use super::error::StoreError;
-use super::schema::{Key, Table, attr, index, limit};
+use super::schema::{ItemKey, Table, attr, index, limit};
 use super::tx::{Item, key_item, text};
 use super::{BATCH_ROUNDS, Store, broken, failed};
 
 /// A page of a query, and where the next begins.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct ItemPage {
     pub(crate) items: Vec<Item>,
     /// The key that the query stopped at, if there may be more.
     pub(crate) last: Option<Item>,
@@ -20,7 +20,7 @@ pub(crate) struct Page {
 
 /// What to read from a partition, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Range {
+pub(crate) struct KeyRange {
     pub(crate) index: Option<&'static str>,
     pub(crate) pk: String,
     /// Sort keys from here on, this one included.
@@ -42,16 +42,16 @@ pub(crate) struct Range {
 
 impl Store {
     /// One item, strongly consistent.
-    pub(crate) async fn get(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn get(&self, key: ItemKey<'_>) -> Result<Option<Item>, StoreError> {
         self.get_item(key, true).await
     }
 
     /// One item as it was at most moments ago.
-    pub(crate) async fn get_eventually(&self, key: Key<'_>) -> Result<Option<Item>, StoreError> {
+    pub(crate) async fn get_eventually(&self, key: ItemKey<'_>) -> Result<Option<Item>, StoreError> {
         self.get_item(key, false).await
     }
 
-    async fn get_item(&self, key: Key<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
+    async fn get_item(&self, key: ItemKey<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -66,25 +66,25 @@ impl Store {
 
     /// Items of both tables in one request, strongly consistent; those that are not there are absent.
     /// The answer is found by `(table, pk, sk)` with [`Found::take`].
-    pub(crate) async fn batch_get(&self, keys: &[Key<'_>]) -> Result<Found, StoreError> {
+    pub(crate) async fn batch_get(&self, keys: &[ItemKey<'_>]) -> Result<BatchItems, StoreError> {
         self.batch_get_items(keys, true).await
     }
 
     /// Items as they were at most moments ago, at half the price.
-    pub(crate) async fn batch_get_eventually(&self, keys: &[Key<'_>]) -> Result<Found, StoreError> {
+    pub(crate) async fn batch_get_eventually(&self, keys: &[ItemKey<'_>]) -> Result<BatchItems, StoreError> {
         self.batch_get_items(keys, false).await
     }
 
     async fn batch_get_items(
         &self,
-        keys: &[Key<'_>],
+        keys: &[ItemKey<'_>],
         consistent: bool,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<BatchItems, StoreError> {
         // DynamoDB refuses to be asked twice for one item, and callers come by the same one in more than one way.
         let mut seen = HashSet::new();
         let keys: Vec<_> =
             keys.iter().filter(|key| seen.insert((key.table(), key.pk(), key.sk()))).collect();
-        let mut found = Found::default();
+        let mut found = BatchItems::default();
         for chunk in keys.chunks(limit::BATCH_GETS) {
             let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
             for table in [Table::Main, Table::Tokens] {
@@ -121,25 +121,25 @@ impl Store {
     }
 
     /// One page of a partition.
-    pub(crate) async fn query(&self, range: Range) -> Result<Page, StoreError> {
+    pub(crate) async fn query(&self, range: KeyRange) -> Result<ItemPage, StoreError> {
         let answer = self.ask(range, None).await?;
-        Ok(answer.map_or(Page { items: Vec::new(), last: None }, |answer| Page {
+        Ok(answer.map_or(ItemPage { items: Vec::new(), last: None }, |answer| ItemPage {
             items: answer.items.unwrap_or_default(),
             last: answer.last_evaluated_key,
         }))
     }
 
     /// How many items of a range there are, as far as one request sees: DynamoDB stops at a megabyte.
-    pub(crate) async fn count(&self, range: Range) -> Result<usize, StoreError> {
+    pub(crate) async fn count(&self, range: KeyRange) -> Result<usize, StoreError> {
         let answer = self.ask(range, Some(Select::Count)).await?;
         Ok(answer.map_or(0, |answer| usize::try_from(answer.count).unwrap_or(0)))
     }
 
     /// How many items of a range there are, page by page.
-    pub(crate) async fn count_all(&self, range: Range) -> Result<usize, StoreError> {
+    pub(crate) async fn count_all(&self, range: KeyRange) -> Result<usize, StoreError> {
         let (mut count, mut after) = (0, None);
         loop {
-            let range = Range { after: after.take(), ..range.clone() };
+            let range = KeyRange { after: after.take(), ..range.clone() };
             let Some(answer) = self.ask(range, Some(Select::Count)).await? else {
                 return Ok(count);
             };
@@ -154,7 +154,7 @@ impl Store {
     /// One request for a range; none where nothing can be in it.
     async fn ask(
         &self,
-        range: Range,
+        range: KeyRange,
         select: Option<Select>,
     ) -> Result<Option<QueryOutput>, StoreError> {
         if let (Some(from), Some(to)) = (&range.from, &range.to)
@@ -218,11 +218,11 @@ impl Store {
     }
 
     /// Every item of a range, page by page: for ranges whose size something else bounds.
-    pub(crate) async fn query_all(&self, range: Range) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn query_all(&self, range: KeyRange) -> Result<Vec<Item>, StoreError> {
         let mut items: Vec<Item> = Vec::new();
         let mut after = None;
         loop {
-            let page = self.query(Range { after: after.take(), ..range.clone() }).await?;
+            let page = self.query(KeyRange { after: after.take(), ..range.clone() }).await?;
             items.extend(page.items);
             match page.last {
                 Some(last) => after = Some(last),
@@ -234,9 +234,9 @@ impl Store {
 
 /// Items that were asked for by key.
 #[derive(Debug, Default)]
-pub(crate) struct Found(HashMap<(Table, String, String), Item>);
+pub(crate) struct BatchItems(HashMap<(Table, String, String), Item>);
 
-impl Found {
+impl BatchItems {
     fn add(&mut self, table: Table, items: Vec<Item>) {
         for item in items {
             if let (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) =
@@ -253,7 +253,7 @@ impl Found {
         self
     }
 
-    pub(crate) fn take(&mut self, key: Key<'_>) -> Option<Item> {
+    pub(crate) fn take(&mut self, key: ItemKey<'_>) -> Option<Item> {
         self.0.remove(&(key.table(), key.pk(), key.sk()))
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, RECORDING_PREFIX, attr, session_partition};
-use super::tx::{Action, Changes, Guard, text};
-use super::{Range, Store};
+use super::schema::{ItemKey, RECORDING_PREFIX, attr, session_partition};
+use super::tx::{Action, ItemChanges, Guard, text};
+use super::{KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::id::SessionId;
 use crate::domain::time::fixed;
@@ -36,7 +36,7 @@ pub struct Recording {
 
 /// A file and where it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredRecording {
     pub recording: Recording,
     pub state: RecordingState,
 }
@@ -74,15 +74,15 @@ pub fn describe_new(session: &SessionId, recording: &Recording, at: Timestamp) -
 }
 
 fn describe_if(session: &SessionId, recording: &Recording, at: Timestamp, guard: Guard) -> Action {
-    let changes = Changes::replace(encode(recording), &[])
+    let changes = ItemChanges::replace(encode(recording), &[])
         .set(attr::DESCRIBED_AT, text(fixed(at)))
         .set_once(attr::STATE, text("available"));
-    Action::update(Key::Recording { session, file: &recording.file_id }, changes, guard)
+    Action::update(ItemKey::Recording { session, file: &recording.file_id }, changes, guard)
 }
 
 /// Writes where a file is since `at`; refused when something later is known.
 pub fn place(session: &SessionId, file: &str, state: RecordingState, at: Timestamp) -> Action {
-    placed(Key::Recording { session, file }, Changes::new(), state, at)
+    placed(ItemKey::Recording { session, file }, ItemChanges::new(), state, at)
 }
 
 /// The same of everything that was recorded of a running, files included that nobody has heard of yet: an item of its
@@ -93,13 +93,13 @@ pub fn place_all(
     state: RecordingState,
     at: Timestamp,
 ) -> Action {
-    let changes = Changes::new().set(attr::ALL_OF, text(running));
+    let changes = ItemChanges::new().set(attr::ALL_OF, text(running));
     // No file has an id with a line break in it.
     let file = format!("all\n{running}");
-    placed(Key::Recording { session, file: &file }, changes, state, at)
+    placed(ItemKey::Recording { session, file: &file }, changes, state, at)
 }
 
-fn placed(key: Key<'_>, changes: Changes, state: RecordingState, at: Timestamp) -> Action {
+fn placed(key: ItemKey<'_>, changes: ItemChanges, state: RecordingState, at: Timestamp) -> Action {
     let word = match state {
         RecordingState::Available => "available",
         RecordingState::Trashed => "trashed",
@@ -111,11 +111,11 @@ fn placed(key: Key<'_>, changes: Changes, state: RecordingState, at: Timestamp) 
 
 impl Store {
     /// The files of a class that are known by more than their id, oldest first.
-    pub async fn recordings(&self, session: &SessionId) -> Result<Vec<Kept>, StoreError> {
-        let range = Range {
+    pub async fn recordings(&self, session: &SessionId) -> Result<Vec<StoredRecording>, StoreError> {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(RECORDING_PREFIX.to_owned()),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let items = self.query_all(range).await?.into_iter().map(decode::<Stored>);
         let stored = items.collect::<Result<Vec<_>, _>>()?;
@@ -130,7 +130,7 @@ impl Store {
                 let own = (stored.state_at, stored.state);
                 let all = recording.running.as_deref().and_then(|running| of_all.get(running));
                 let (_, state) = all.filter(|all| all.0 > own.0).copied().unwrap_or(own);
-                Some(Kept { recording, state })
+                Some(StoredRecording { recording, state })
             })
             .collect();
         kept.sort_by(|a, b| {

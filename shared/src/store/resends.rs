@@ -3,15 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Found;
+use super::BatchItems;
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{Key, attr, limit};
+use super::schema::{ItemKey, attr, limit};
 use super::tx::{Action, Guard, number};
 use crate::domain::id::SessionId;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resends {
+pub struct ResendLog {
     /// The times that count towards the limit.
     pub times: Vec<Timestamp>,
     /// Rises with each time, and tells them apart. None has another's, even after the item was tidied up, because a new
@@ -19,7 +19,7 @@ pub struct Resends {
     pub revision: u64,
 }
 
-impl Resends {
+impl ResendLog {
     /// With these times, the last of which is new.
     pub fn next(&self, times: Vec<Timestamp>, now: Timestamp) -> Self {
         let since = u64::try_from(now.as_millisecond()).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Resends {
 }
 
 /// Stores that the invitation is sent again; refused when another request was quicker.
-pub fn put(session: &SessionId, next: &Resends, read: Option<&Resends>, now: Timestamp) -> Action {
+pub fn put(session: &SessionId, next: &ResendLog, read: Option<&ResendLog>, now: Timestamp) -> Action {
     let guard = match read {
         None => Guard::new_item(),
         Some(read) => Guard::new().equals(attr::REVISION, number(read.revision)),
@@ -37,11 +37,11 @@ pub fn put(session: &SessionId, next: &Resends, read: Option<&Resends>, now: Tim
     let ttl =
         now.saturating_add(SignedDuration::from_hours(24 * limit::RESENDS_TTL_DAYS)).unwrap_or(now);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
-    Action::put(Key::Resends(session), item, guard)
+    Action::put(ItemKey::Resends(session), item, guard)
 }
 
-impl Found {
-    pub(crate) fn resends(&mut self, id: &SessionId) -> Result<Option<Resends>, StoreError> {
-        self.take(Key::Resends(id)).map(decode).transpose()
+impl BatchItems {
+    pub(crate) fn resends(&mut self, id: &SessionId) -> Result<Option<ResendLog>, StoreError> {
+        self.take(ItemKey::Resends(id)).map(decode).transpose()
     }
 }

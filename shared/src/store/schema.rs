@@ -51,8 +51,8 @@ use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
-use crate::domain::mailing::{About, EffectId};
-use crate::domain::notice::NoticeId;
+use crate::domain::mailing::{MailSubject, MessageKey};
+use crate::domain::in_app::NotificationId;
 use crate::domain::text::Email;
 use crate::domain::time::fixed;
 
@@ -207,7 +207,7 @@ pub mod limit {
 /// what was stored late is found all the same. A partition takes a thousand write units a second; a class that is saved
 /// comes to ten of them, and the API throttles requests at a tenth of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
+pub enum DueQueue {
     /// Reminders and repairs.
     Work,
     Outbox,
@@ -215,7 +215,7 @@ pub enum Queue {
     Archive,
 }
 
-impl Queue {
+impl DueQueue {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Work => "WORK",
@@ -234,7 +234,7 @@ pub enum Table {
 
 /// The primary key of everything there is.
 #[derive(Clone, Copy, Debug)]
-pub enum Key<'a> {
+pub enum ItemKey<'a> {
     Session(&'a SessionId),
     Intent(&'a SessionId),
     Invitee {
@@ -249,7 +249,7 @@ pub enum Key<'a> {
         at: Timestamp,
         digest: &'a str,
     },
-    Click {
+    JoinAttempt {
         session: &'a SessionId,
         at: Timestamp,
         nonce: &'a str,
@@ -258,7 +258,7 @@ pub enum Key<'a> {
         session: &'a SessionId,
         file: &'a str,
     },
-    Ruling {
+    AttendanceOverride {
         session: &'a SessionId,
         attendee: &'a AttendeeId,
     },
@@ -275,7 +275,7 @@ pub enum Key<'a> {
     },
     /// A class's polls.
     Polls(&'a SessionId),
-    BallotBox {
+    VoteShard {
         poll: &'a PollId,
         number: u16,
     },
@@ -283,12 +283,12 @@ pub enum Key<'a> {
     /// Points from an address to the user who has it.
     UserOfEmail(&'a Email),
     Preferences(&'a UserId),
-    Notice {
+    Notification {
         user: &'a UserId,
-        id: &'a NoticeId,
+        id: &'a NotificationId,
     },
     /// A course that a student was taken out of.
-    Left {
+    FormerEnrollment {
         user: &'a UserId,
         course: &'a CourseId,
     },
@@ -307,29 +307,29 @@ pub enum Key<'a> {
         day: &'a str,
     },
     Due {
-        queue: Queue,
+        queue: DueQueue,
         at: Timestamp,
         key: &'a str,
     },
     /// What a sweep keeps of itself.
-    Sweep(Queue),
+    Sweep(DueQueue),
     Resends(&'a SessionId),
     Mail {
-        about: &'a About,
-        effect: &'a EffectId,
+        about: &'a MailSubject,
+        effect: &'a MessageKey,
     },
-    Fates {
-        about: &'a About,
+    Deliveries {
+        about: &'a MailSubject,
         at: Timestamp,
         digest: &'a str,
     },
-    MailCount(&'a About),
+    MailCount(&'a MailSubject),
     Connection(&'a UserId),
     ZoomUser(&'a str),
     OauthState(&'a str),
 }
 
-impl Key<'_> {
+impl ItemKey<'_> {
     pub fn table(&self) -> Table {
         match self {
             Self::Connection(_) | Self::ZoomUser(_) | Self::OauthState(_) => Table::Tokens,
@@ -343,18 +343,18 @@ impl Key<'_> {
             Self::Invitee { session, .. } => session_partition(session),
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
-            Self::Click { session, .. }
+            Self::JoinAttempt { session, .. }
             | Self::Recording { session, .. }
-            | Self::Ruling { session, .. }
+            | Self::AttendanceOverride { session, .. }
             | Self::Audit { session, .. }
             | Self::Archive(session)
             | Self::ArchivePart { session, .. }
             | Self::Polls(session) => session_partition(session),
-            Self::BallotBox { poll, number } => format!("POLL#{poll}#{number}"),
+            Self::VoteShard { poll, number } => format!("POLL#{poll}#{number}"),
             Self::User(id) | Self::Preferences(id) => user_partition(id),
             Self::UserOfEmail(email) => email_partition(email),
-            Self::Notice { user, .. } => user_partition(user),
-            Self::Month { user, .. } | Self::Enrollment { user, .. } | Self::Left { user, .. } => {
+            Self::Notification { user, .. } => user_partition(user),
+            Self::Month { user, .. } | Self::Enrollment { user, .. } | Self::FormerEnrollment { user, .. } => {
                 user_partition(user)
             }
             Self::Course(id) => course_partition(id),
@@ -363,7 +363,7 @@ impl Key<'_> {
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
-            Self::Mail { about, .. } | Self::Fates { about, .. } | Self::MailCount(about) => {
+            Self::Mail { about, .. } | Self::Deliveries { about, .. } | Self::MailCount(about) => {
                 about_partition(about)
             }
             Self::Connection(trainer) => trainer_partition(trainer),
@@ -381,18 +381,18 @@ impl Key<'_> {
             }
             Self::Meeting(_) => "MEETING".to_owned(),
             Self::Event { at, digest, .. } => format!("{EVENT_PREFIX}{}#{digest}", fixed(*at)),
-            Self::Click { at, nonce, .. } => format!("{CLICK_PREFIX}{}#{nonce}", fixed(*at)),
+            Self::JoinAttempt { at, nonce, .. } => format!("{CLICK_PREFIX}{}#{nonce}", fixed(*at)),
             Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
-            Self::Ruling { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
+            Self::AttendanceOverride { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
             Self::Audit { at, nonce, .. } => format!("{AUDIT_PREFIX}{}#{nonce}", fixed(*at)),
             Self::Archive(_) => ARCHIVE.to_owned(),
             Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
-            Self::Notice { id, .. } => notice_sort(id),
+            Self::Notification { id, .. } => notice_sort(id),
             Self::Polls(_) => "POLLS".to_owned(),
-            Self::BallotBox { .. } => "BALLOTS".to_owned(),
-            Self::Left { course, .. } => format!("{LEFT_PREFIX}{course}"),
+            Self::VoteShard { .. } => "BALLOTS".to_owned(),
+            Self::FormerEnrollment { course, .. } => format!("{LEFT_PREFIX}{course}"),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
             Self::Course(_) => "COURSE".to_owned(),
@@ -402,7 +402,7 @@ impl Key<'_> {
             Self::Sweep(_) => "SWEEP".to_owned(),
             Self::Resends(_) => "RESENDS".to_owned(),
             Self::Mail { effect, .. } => format!("MAIL#{effect}"),
-            Self::Fates { at, digest, .. } => format!("{FATE_PREFIX}{}#{digest}", fixed(*at)),
+            Self::Deliveries { at, digest, .. } => format!("{FATE_PREFIX}{}#{digest}", fixed(*at)),
             Self::MailCount(_) => "MAILCOUNT".to_owned(),
             Self::Connection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
@@ -427,10 +427,10 @@ pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
 pub const FATE_PREFIX: &str = "FATE#";
 
 /// Where what is about a class, or about a trainer alone, is kept.
-pub fn about_partition(about: &About) -> String {
+pub fn about_partition(about: &MailSubject) -> String {
     match about {
-        About::Session(id) => session_partition(id),
-        About::Trainer(id) => user_partition(id),
+        MailSubject::Session(id) => session_partition(id),
+        MailSubject::Trainer(id) => user_partition(id),
     }
 }
 
@@ -466,7 +466,7 @@ pub fn email_partition(email: &Email) -> String {
     format!("EMAIL#{}", email_hash(email))
 }
 
-pub fn due_partition(queue: Queue) -> String {
+pub fn due_partition(queue: DueQueue) -> String {
     format!("DUE#{}", queue.as_str())
 }
 
@@ -484,7 +484,7 @@ pub fn student_sort(user: &UserId) -> String {
 }
 
 /// A notice's place among those of its user, by time.
-pub fn notice_sort(id: &NoticeId) -> String {
+pub fn notice_sort(id: &NotificationId) -> String {
     format!("{NOTICE_PREFIX}{}#{}", fixed(id.at), id.digest())
 }
 
@@ -506,49 +506,49 @@ mod tests {
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
-        let notice = NoticeId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
+        let notice = NotificationId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
         let attendee = AttendeeId::of_user(&session, &user);
-        let (about, trainer) = (About::Session(session.clone()), About::Trainer(user.clone()));
-        let effect = EffectId::of("x", MailKind::Updated, &email);
+        let (about, trainer) = (MailSubject::Session(session.clone()), MailSubject::Trainer(user.clone()));
+        let effect = MessageKey::of("x", MailKind::Updated, &email);
         let keys = [
-            Key::Session(&session),
-            Key::Intent(&session),
-            Key::Invitee { session: &session, list: InviteeList(1), email: &email },
-            Key::Invitee { session: &session, list: InviteeList(11), email: &email },
-            Key::Meeting(MeetingId(1)),
-            Key::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
-            Key::Event { meeting: None, at, digest: "x" },
-            Key::Click { session: &session, at, nonce: "x" },
-            Key::Recording { session: &session, file: "x" },
-            Key::Ruling { session: &session, attendee: &attendee },
-            Key::Audit { session: &session, at, nonce: "x" },
-            Key::Archive(&session),
-            Key::ArchivePart { session: &session, part: "x" },
-            Key::Polls(&session),
-            Key::BallotBox { poll: &poll, number: 1 },
-            Key::BallotBox { poll: &poll, number: 11 },
-            Key::User(&user),
-            Key::UserOfEmail(&email),
-            Key::Preferences(&user),
-            Key::Notice { user: &user, id: &notice },
-            Key::Left { user: &user, course: &course },
-            Key::Month { user: &user, month: "2026-11" },
-            Key::Enrollment { user: &user, course: &course },
-            Key::Course(&course),
-            Key::Settings,
-            Key::ZoomDay { zoom_user: "x", day: "2026-11-21" },
-            Key::Due { queue: Queue::Work, at, key: "x" },
-            Key::Due { queue: Queue::Outbox, at, key: "x" },
-            Key::Due { queue: Queue::Archive, at, key: "x" },
-            Key::Sweep(Queue::Outbox),
-            Key::Resends(&session),
-            Key::Mail { about: &about, effect: &effect },
-            Key::Mail { about: &trainer, effect: &effect },
-            Key::Fates { about: &about, at, digest: "x" },
-            Key::MailCount(&about),
-            Key::Connection(&user),
-            Key::ZoomUser("x"),
-            Key::OauthState("x"),
+            ItemKey::Session(&session),
+            ItemKey::Intent(&session),
+            ItemKey::Invitee { session: &session, list: InviteeList(1), email: &email },
+            ItemKey::Invitee { session: &session, list: InviteeList(11), email: &email },
+            ItemKey::Meeting(MeetingId(1)),
+            ItemKey::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
+            ItemKey::Event { meeting: None, at, digest: "x" },
+            ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
+            ItemKey::Recording { session: &session, file: "x" },
+            ItemKey::AttendanceOverride { session: &session, attendee: &attendee },
+            ItemKey::Audit { session: &session, at, nonce: "x" },
+            ItemKey::Archive(&session),
+            ItemKey::ArchivePart { session: &session, part: "x" },
+            ItemKey::Polls(&session),
+            ItemKey::VoteShard { poll: &poll, number: 1 },
+            ItemKey::VoteShard { poll: &poll, number: 11 },
+            ItemKey::User(&user),
+            ItemKey::UserOfEmail(&email),
+            ItemKey::Preferences(&user),
+            ItemKey::Notification { user: &user, id: &notice },
+            ItemKey::FormerEnrollment { user: &user, course: &course },
+            ItemKey::Month { user: &user, month: "2026-11" },
+            ItemKey::Enrollment { user: &user, course: &course },
+            ItemKey::Course(&course),
+            ItemKey::Settings,
+            ItemKey::ZoomDay { zoom_user: "x", day: "2026-11-21" },
+            ItemKey::Due { queue: DueQueue::Work, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Outbox, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
+            ItemKey::Sweep(DueQueue::Outbox),
+            ItemKey::Resends(&session),
+            ItemKey::Mail { about: &about, effect: &effect },
+            ItemKey::Mail { about: &trainer, effect: &effect },
+            ItemKey::Deliveries { about: &about, at, digest: "x" },
+            ItemKey::MailCount(&about),
+            ItemKey::Connection(&user),
+            ItemKey::ZoomUser("x"),
+            ItemKey::OauthState("x"),
         ];
         let distinct: HashSet<_> =
             keys.iter().map(|key| (key.table(), key.pk(), key.sk())).collect();
@@ -561,7 +561,7 @@ mod tests {
         let early: Timestamp = "2026-11-21T09:59:59.9Z".parse().unwrap();
         let late: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
         assert!(by_start(early, &a) < by_start(late, &b));
-        let due = |at| Key::Due { queue: Queue::Outbox, at, key: "k" };
+        let due = |at| ItemKey::Due { queue: DueQueue::Outbox, at, key: "k" };
         assert!(due(early).sk() < due(late).sk());
     }
 
@@ -569,7 +569,7 @@ mod tests {
     fn the_longest_key_fits() {
         let user = UserId::parse(&"u".repeat(128)).unwrap();
         let course = CourseId::parse(&"c".repeat(128)).unwrap();
-        let key = Key::Enrollment { user: &user, course: &course };
+        let key = ItemKey::Enrollment { user: &user, course: &course };
         assert!(key.pk().len() <= 2048 && key.sk().len() <= 1024);
     }
 }

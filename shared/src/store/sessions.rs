@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode, value};
-use super::schema::{Key, attr, by_start, course_partition, index, trainer_partition};
-use super::tx::{Action, Changes, Guard, Item, number, text};
-use super::{Found, Page, Range, Store};
+use super::schema::{ItemKey, attr, by_start, course_partition, index, trainer_partition};
+use super::tx::{Action, ItemChanges, Guard, Item, number, text};
+use super::{BatchItems, ItemPage, KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
-use crate::domain::occurrence::Occurrence;
-use crate::domain::session::{EntranceTold, Meeting, Provider, Session, Source, Status};
+use crate::domain::meeting_instance::MeetingInstance;
+use crate::domain::session::{JoinCredentialsSeen, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::{Zone, fixed};
@@ -80,7 +80,7 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_account: Option<String>,
     #[serde(default)]
-    occurrences: Vec<Occurrence>,
+    occurrences: Vec<MeetingInstance>,
     #[serde(default)]
     drift: Vec<String>,
 }
@@ -112,25 +112,25 @@ fn no_description() -> Description {
 
 /// A class, and what the store keeps about it for its own purposes.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct SessionRecord {
     pub session: Session,
     /// Rises with everything that Zoom's events change, which the version does not count.
     pub meeting_revision: u64,
     /// The hash of the body that made it, by which a repeated create is told from another one.
     pub created_from: Option<String>,
     /// An edit that is talking to Zoom, or one that died on the way.
-    pub claim: Option<Claim>,
+    pub claim: Option<EditLease>,
 }
 
 /// The right to change a class at Zoom, for a short while.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct EditLease {
     pub holder: String,
     pub until: Timestamp,
 }
 
 #[derive(Deserialize)]
-struct Around {
+struct StoredBookkeeping {
     #[serde(default)]
     meeting_revision: u64,
     #[serde(default)]
@@ -180,7 +180,7 @@ impl From<Session> for Stored {
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
-            occurrences: s.occurrences,
+            occurrences: s.meeting_instances,
             drift: s.drift,
         }
     }
@@ -213,7 +213,7 @@ impl From<Stored> for Session {
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,
-                told: EntranceTold { join_url: s.join_url_told_at, passcode: s.passcode_told_at },
+                told: JoinCredentialsSeen { join_url: s.join_url_told_at, passcode: s.passcode_told_at },
             },
             ics_sequence: s.ics_sequence,
             version: s.version,
@@ -223,7 +223,7 @@ impl From<Stored> for Session {
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
-            occurrences: s.occurrences,
+            meeting_instances: s.occurrences,
             drift: s.drift,
         }
     }
@@ -245,10 +245,10 @@ fn decode_session(item: Item) -> Result<Session, StoreError> {
     decode::<Stored>(item).map(Session::from)
 }
 
-fn decode_held(item: Item) -> Result<Held, StoreError> {
-    let around: Around = decode(item.clone())?;
-    let claim = around.claim.zip(around.claim_until).map(|(holder, until)| Claim { holder, until });
-    Ok(Held {
+fn decode_held(item: Item) -> Result<SessionRecord, StoreError> {
+    let around: StoredBookkeeping = decode(item.clone())?;
+    let claim = around.claim.zip(around.claim_until).map(|(holder, until)| EditLease { holder, until });
+    Ok(SessionRecord {
         session: decode_session(item)?,
         meeting_revision: around.meeting_revision,
         created_from: around.created_from,
@@ -260,14 +260,14 @@ fn decode_held(item: Item) -> Result<Held, StoreError> {
 pub fn create(session: &Session, created_from: &str) -> Action {
     let mut item = encode_session(session);
     item.insert("created_from".to_owned(), text(created_from));
-    Action::put(Key::Session(&session.id), item, Guard::new_item())
+    Action::put(ItemKey::Session(&session.id), item, Guard::new_item())
 }
 
 /// What an edit goes by when it is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct Basis<'a> {
+pub struct UpdateBasis<'a> {
     /// The class as it was read.
-    pub read: &'a Held,
+    pub read: &'a SessionRecord,
     /// The right under which Zoom was told, if it was told anything.
     pub claim: Option<&'a str>,
     /// Whether the edit says anew what differs at Zoom, because Zoom was told all of the class, or was asked.
@@ -276,14 +276,14 @@ pub struct Basis<'a> {
 
 /// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
 /// What Zoom's events say of the class is not the edit's to write: they may have said more since it was read.
-pub fn update(next: &Session, basis: &Basis<'_>) -> Action {
+pub fn update(next: &Session, basis: &UpdateBasis<'_>) -> Action {
     let mut item = encode_session(next);
     item.retain(|name, _| !OF_EVENTS.contains(&name.as_str()));
     if next.provider == Provider::Zoom {
         item.retain(|name, _| !OF_ENTRANCE.contains(&name.as_str()));
     }
     let mut changes =
-        Changes::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
+        ItemChanges::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
     let mut guard = Guard::new()
         .equals(attr::VERSION, number(basis.read.session.version))
         .equals(attr::STATUS, text("scheduled"));
@@ -296,7 +296,7 @@ pub fn update(next: &Session, basis: &Basis<'_>) -> Action {
         // A flag that came meanwhile, as of a meeting that is gone, is not taken away unread.
         guard = at_revision(guard, basis.read.meeting_revision);
     }
-    Action::update(Key::Session(&next.id), changes, guard)
+    Action::update(ItemKey::Session(&next.id), changes, guard)
 }
 
 /// The class's events have changed nothing since that revision.
@@ -316,31 +316,31 @@ pub fn claim(
     until: Timestamp,
     now: Timestamp,
 ) -> Action {
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::CLAIM, text(holder))
         .set(attr::CLAIM_UNTIL, text(fixed(until)))
         .set(attr::SETTINGS_TOLD, value(settings_told));
     let guard =
         Guard::new().equals(attr::VERSION, number(session.version)).free_at(attr::CLAIM_UNTIL, now);
-    Action::update(Key::Session(&session.id), changes, guard)
+    Action::update(ItemKey::Session(&session.id), changes, guard)
 }
 
 /// Gives that right back, if it is still `holder`'s.
 pub fn release(session: &SessionId, holder: &str) -> Action {
-    let changes = Changes::new().remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
-    Action::update(Key::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+    let changes = ItemChanges::new().remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
+    Action::update(ItemKey::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
 }
 
 /// Lets `holder`'s right run out at once, leaving the sign that Zoom may know something else than we do.
 pub fn expire_claim(session: &SessionId, holder: &str, now: Timestamp) -> Action {
-    let changes = Changes::new().set(attr::CLAIM_UNTIL, text(fixed(now)));
-    Action::update(Key::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+    let changes = ItemChanges::new().set(attr::CLAIM_UNTIL, text(fixed(now)));
+    Action::update(ItemKey::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
 }
 
 /// Stores a cancellation; refused when the class is no longer as it was read.
 pub fn cancel(next: &Session, read_version: u64) -> Action {
     let cancelled_at = next.cancelled_at.unwrap_or(next.updated_at);
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::STATUS, text("cancelled"))
         .set(attr::CANCELLED_AT, text(cancelled_at.to_string()))
         .set(attr::UPDATED_AT, text(next.updated_at.to_string()))
@@ -349,7 +349,7 @@ pub fn cancel(next: &Session, read_version: u64) -> Action {
         .remove(attr::CLAIM)
         .remove(attr::CLAIM_UNTIL);
     Action::update(
-        Key::Session(&next.id),
+        ItemKey::Session(&next.id),
         changes,
         Guard::new().equals(attr::VERSION, number(read_version)),
     )
@@ -364,18 +364,18 @@ struct StoredMeeting<'a> {
 /// Points from a Zoom meeting to its class, so that Zoom's events find it.
 pub fn point_from_meeting(meeting: MeetingId, session: &SessionId, trainer: &UserId) -> Action {
     let item = encode(&StoredMeeting { session_id: session, trainer_id: trainer });
-    Action::put(Key::Meeting(meeting), item, Guard::new())
+    Action::put(ItemKey::Meeting(meeting), item, Guard::new())
 }
 
 /// Stores what Zoom's events make of a class; refused when other events have been quicker.
 pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
-    let time = |changes: Changes, name: &'static str, at: Option<Timestamp>| match at {
+    let time = |changes: ItemChanges, name: &'static str, at: Option<Timestamp>| match at {
         Some(at) => changes.set(name, text(at.to_string())),
         None => changes.remove(name),
     };
-    let changes = Changes::new()
+    let changes = ItemChanges::new()
         .set(attr::STATUS, text(next.status.as_str()))
-        .set(attr::OCCURRENCES, value(&next.occurrences))
+        .set(attr::OCCURRENCES, value(&next.meeting_instances))
         .set(attr::DRIFT, value(&next.drift))
         .set(attr::MEETING_REVISION, number(read_revision + 1));
     let changes = time(changes, attr::ACTUAL_STARTED_AT, next.actual_started_at);
@@ -384,11 +384,11 @@ pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
     // A cancellation that came between must not be undone: its version differs.
     let guard =
         at_revision(Guard::new().equals(attr::VERSION, number(next.version)), read_revision);
-    Action::update(Key::Session(&next.id), changes, guard)
+    Action::update(ItemKey::Session(&next.id), changes, guard)
 }
 
 /// How people come in, where Zoom told of it; otherwise it stays as it is.
-fn entrance(mut changes: Changes, meeting: &Meeting) -> Changes {
+fn entrance(mut changes: ItemChanges, meeting: &Meeting) -> ItemChanges {
     if let Some(at) = meeting.told.join_url {
         changes = changes
             .set(attr::JOIN_URL, text(meeting.join_url.as_str()))
@@ -409,7 +409,7 @@ struct Pointer {
 
 /// What a list of classes is narrowed to.
 #[derive(Clone, Debug, Default)]
-pub struct Narrow {
+pub struct SessionFilter {
     pub status: Option<Status>,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
@@ -418,50 +418,50 @@ pub struct Narrow {
 /// A class's place in a list by start: where a page ended. It holds no partition: whose list it is
 /// follows from who asks, so that no cursor leads into another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SessionCursor {
     pub starts_at: Timestamp,
     pub id: SessionId,
 }
 
-impl Place {
+impl SessionCursor {
     pub fn of(session: &Session) -> Self {
         Self { starts_at: session.starts_at, id: session.id.clone() }
     }
 }
 
 impl Store {
-    pub async fn session(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
-        self.get(Key::Session(id)).await?.map(decode_held).transpose()
+    pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.get(ItemKey::Session(id)).await?.map(decode_held).transpose()
     }
 
     /// A class as some replica knows it, at half the price; one that is not found is looked for again at the source.
-    pub async fn session_at_hand(&self, id: &SessionId) -> Result<Option<Held>, StoreError> {
-        match self.get_eventually(Key::Session(id)).await? {
+    pub async fn session_eventually_consistent(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        match self.get_eventually(ItemKey::Session(id)).await? {
             Some(item) => decode_held(item).map(Some),
             None => self.session(id).await,
         }
     }
 
     /// The class behind a Zoom meeting.
-    pub async fn session_of_meeting(&self, meeting: MeetingId) -> Result<Option<Held>, StoreError> {
-        let Some(pointer) = self.get(Key::Meeting(meeting)).await? else { return Ok(None) };
+    pub async fn session_of_meeting(&self, meeting: MeetingId) -> Result<Option<SessionRecord>, StoreError> {
+        let Some(pointer) = self.get(ItemKey::Meeting(meeting)).await? else { return Ok(None) };
         self.session(&decode::<Pointer>(pointer)?.session_id).await
     }
 
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
-        let keys: Vec<_> = ids.iter().map(Key::Session).collect();
+        let keys: Vec<_> = ids.iter().map(ItemKey::Session).collect();
         let mut found = self.batch_get(&keys).await?;
-        ids.iter().filter_map(|id| found.take(Key::Session(id))).map(decode_session).collect()
+        ids.iter().filter_map(|id| found.take(ItemKey::Session(id))).map(decode_session).collect()
     }
 
     /// A trainer's classes by start, and where the next page begins.
     pub async fn sessions_of_trainer(
         &self,
         trainer: &UserId,
-        narrow: &Narrow,
-        after: Option<&Place>,
+        narrow: &SessionFilter,
+        after: Option<&SessionCursor>,
         limit: usize,
-    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let range = listing(index::BY_OWNER, trainer_partition(trainer), narrow, after);
         self.page(range, limit).await
     }
@@ -471,17 +471,17 @@ impl Store {
         &self,
         course: &CourseId,
         trainer: Option<&UserId>,
-        narrow: &Narrow,
-        after: Option<&Place>,
+        narrow: &SessionFilter,
+        after: Option<&SessionCursor>,
         limit: usize,
-    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let mut range = listing(index::BY_AUDIENCE, course_partition(course), narrow, after);
         range.filter.extend(trainer.map(|trainer| (attr::TRAINER_ID, text(trainer.as_str()))));
         self.page(range, limit).await
     }
 
     /// The classes of a range, as far as one request reads.
-    pub(super) async fn sessions_in(&self, range: Range) -> Result<Vec<Session>, StoreError> {
+    pub(super) async fn sessions_in(&self, range: KeyRange) -> Result<Vec<Session>, StoreError> {
         self.query(range).await?.items.into_iter().map(decode_session).collect()
     }
 
@@ -502,9 +502,9 @@ impl Store {
         course: &CourseId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut range = Range { limit: Some(FEW), ..on_or_to_come(course, now) };
+        let mut range = KeyRange { limit: Some(FEW), ..on_or_to_come(course, now) };
         loop {
-            let Page { items, last } = self.query(range.clone()).await?;
+            let ItemPage { items, last } = self.query(range.clone()).await?;
             for item in items {
                 if decode_session(item)?.is_ahead(now) {
                     return Ok(true);
@@ -519,17 +519,17 @@ impl Store {
 
     async fn page(
         &self,
-        mut range: Range,
+        mut range: KeyRange,
         limit: usize,
-    ) -> Result<(Vec<Session>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let whole = i32::try_from(limit).unwrap_or(i32::MAX);
         range.limit = Some(if range.filter.is_empty() { whole } else { whole.max(FILTERED_READ) });
         let mut sessions: Vec<Session> = Vec::new();
         for _ in 0..FILTERED_ROUNDS {
-            let Page { items, last } = self.query(range.clone()).await?;
+            let ItemPage { items, last } = self.query(range.clone()).await?;
             for item in items {
                 if sessions.len() == limit {
-                    return Ok((sessions.clone(), sessions.last().map(Place::of)));
+                    return Ok((sessions.clone(), sessions.last().map(SessionCursor::of)));
                 }
                 sessions.push(decode_session(item)?);
             }
@@ -547,18 +547,18 @@ impl Store {
 }
 
 /// Those that may not be over: a class lasts a day's work at most.
-fn on_or_to_come(course: &CourseId, now: Timestamp) -> Range {
+fn on_or_to_come(course: &CourseId, now: Timestamp) -> KeyRange {
     let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
     let from = now.saturating_sub(longest).unwrap_or(now);
-    let narrow = Narrow { from: Some(from), ..Narrow::default() };
+    let narrow = SessionFilter { from: Some(from), ..SessionFilter::default() };
     listing(index::BY_AUDIENCE, course_partition(course), &narrow, None)
 }
 
-fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Place>) -> Range {
+fn listing(index: &'static str, pk: String, narrow: &SessionFilter, after: Option<&SessionCursor>) -> KeyRange {
     // A bound like the others, not DynamoDB's own start key: that one is refused as an error when it lies outside the
     // range, as with a cursor of another `from`. '!' sorts behind the end of a key and before whatever could follow it.
     let behind = after.map(|place| format!("{}!", by_start(place.starts_at, &place.id)));
-    Range {
+    KeyRange {
         index: Some(index),
         from: narrow.from.map(fixed).max(behind),
         // '~' sorts behind the '#' that follows the time in a key: a start at `to` itself is still in.
@@ -569,19 +569,19 @@ fn listing(index: &'static str, pk: String, narrow: &Narrow, after: Option<&Plac
             .into_iter()
             .collect(),
         pk,
-        ..Range::default()
+        ..KeyRange::default()
     }
 }
 
 /// The place that a query's last key stands for.
-fn place_of(position: &Item) -> Option<Place> {
+fn place_of(position: &Item) -> Option<SessionCursor> {
     let key = position.get(attr::G1SK).or_else(|| position.get(attr::G2SK))?.as_s().ok()?;
     let (starts_at, id) = key.split_once('#')?;
-    Some(Place { starts_at: starts_at.parse().ok()?, id: SessionId::parse(id)? })
+    Some(SessionCursor { starts_at: starts_at.parse().ok()?, id: SessionId::parse(id)? })
 }
 
-impl Found {
-    pub(crate) fn session(&mut self, id: &SessionId) -> Result<Option<Held>, StoreError> {
-        self.take(Key::Session(id)).map(decode_held).transpose()
+impl BatchItems {
+    pub(crate) fn session(&mut self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.take(ItemKey::Session(id)).map(decode_held).transpose()
     }
 }

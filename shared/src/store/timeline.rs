@@ -2,24 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::clicks::Click;
+use super::join_attempts::JoinAttempt;
 use super::error::StoreError;
-use super::events::Kept;
+use super::events::StoredEvent;
 use super::item::decode;
 use super::schema::{CLICK_PREFIX, EVENT_PREFIX, attr, meeting_partition, session_partition};
 use super::tx::Item;
-use super::{Range, Store};
+use super::{KeyRange, Store};
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::time::fixed;
 
 /// A place in a timeline: when, and which of the things of that moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
+pub struct TimelineCursor {
     pub at: Timestamp,
     pub tail: String,
 }
 
-impl Moment {
+impl TimelineCursor {
     /// From a sort key: its prefix, the time, and what tells it from others of the same moment.
     pub(super) fn read(item: &Item, prefix: &str) -> Option<Self> {
         let key = item.get(attr::SK)?.as_s().ok()?.strip_prefix(prefix)?;
@@ -33,13 +33,13 @@ impl Store {
     pub async fn clicks_before(
         &self,
         session: &SessionId,
-        before: Option<&Moment>,
+        before: Option<&TimelineCursor>,
         limit: usize,
-    ) -> Result<Vec<(Moment, Click)>, StoreError> {
+    ) -> Result<Vec<(TimelineCursor, JoinAttempt)>, StoreError> {
         let items = self.backwards(session_partition(session), CLICK_PREFIX, before, limit).await?;
         items
             .into_iter()
-            .filter_map(|item| Some((Moment::read(&item, CLICK_PREFIX)?, item)))
+            .filter_map(|item| Some((TimelineCursor::read(&item, CLICK_PREFIX)?, item)))
             .map(|(moment, item)| Ok((moment, decode(item)?)))
             .collect()
     }
@@ -48,13 +48,13 @@ impl Store {
     pub async fn events_before(
         &self,
         meeting: MeetingId,
-        before: Option<&Moment>,
+        before: Option<&TimelineCursor>,
         limit: usize,
-    ) -> Result<Vec<(Moment, Kept)>, StoreError> {
+    ) -> Result<Vec<(TimelineCursor, StoredEvent)>, StoreError> {
         let items =
             self.backwards(meeting_partition(Some(meeting)), EVENT_PREFIX, before, limit).await?;
         let read =
-            |item: Item| Some((Moment::read(&item, EVENT_PREFIX)?, super::events::read(item)?));
+            |item: Item| Some((TimelineCursor::read(&item, EVENT_PREFIX)?, super::events::read(item)?));
         Ok(items.into_iter().filter_map(read).collect())
     }
 
@@ -62,7 +62,7 @@ impl Store {
         &self,
         pk: String,
         prefix: &str,
-        before: Option<&Moment>,
+        before: Option<&TimelineCursor>,
         limit: usize,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
@@ -71,13 +71,13 @@ impl Store {
             || format!("{prefix}~"),
             |moment| format!("{prefix}{}#{}", fixed(moment.at), moment.tail),
         );
-        let mut range = Range {
+        let mut range = KeyRange {
             pk,
             from: Some(prefix.to_owned()),
             to: Some(to.clone()),
             backwards: true,
             limit: i32::try_from(limit + 1).ok(),
-            ..Range::default()
+            ..KeyRange::default()
         };
         loop {
             let page = self.query(range.clone()).await?;

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::schema::{Key, attr};
+use super::schema::{ItemKey, attr};
 use crate::domain::time::fixed;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// What an action is about, for whoever must explain why its condition did not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum ConditionSubject {
     Session,
     Intent,
     Invitee,
@@ -48,40 +48,40 @@ pub enum Subject {
     Whole,
 }
 
-impl Subject {
-    fn of(key: &Key<'_>) -> Self {
+impl ConditionSubject {
+    fn of(key: &ItemKey<'_>) -> Self {
         match key {
-            Key::Session(_) => Self::Session,
-            Key::Intent(_) => Self::Intent,
-            Key::Invitee { .. } => Self::Invitee,
-            Key::Meeting(_) => Self::Meeting,
-            Key::Event { .. } => Self::Event,
-            Key::Click { .. } => Self::Click,
-            Key::Recording { .. } => Self::Recording,
-            Key::Ruling { .. } => Self::Ruling,
-            Key::Audit { .. } => Self::Audit,
-            Key::Archive(_) | Key::ArchivePart { .. } => Self::Archive,
-            Key::Polls(_) => Self::Polls,
-            Key::BallotBox { .. } => Self::BallotBox,
-            Key::User(_) => Self::User,
-            Key::UserOfEmail(_) => Self::UserOfEmail,
-            Key::Preferences(_) => Self::Preferences,
-            Key::Notice { .. } => Self::Notice,
-            Key::Left { .. } => Self::Left,
-            Key::Month { .. } => Self::Month,
-            Key::Enrollment { .. } => Self::Enrollment,
-            Key::Course(_) => Self::Course,
-            Key::Settings => Self::Settings,
-            Key::ZoomDay { .. } => Self::ZoomDay,
-            Key::Due { .. } => Self::Due,
-            Key::Sweep(_) => Self::Sweep,
-            Key::Resends(_) => Self::Resends,
-            Key::Mail { .. } => Self::Mail,
-            Key::Fates { .. } => Self::Fates,
-            Key::MailCount(_) => Self::MailCount,
-            Key::Connection(_) => Self::Connection,
-            Key::ZoomUser(_) => Self::ZoomUser,
-            Key::OauthState(_) => Self::OauthState,
+            ItemKey::Session(_) => Self::Session,
+            ItemKey::Intent(_) => Self::Intent,
+            ItemKey::Invitee { .. } => Self::Invitee,
+            ItemKey::Meeting(_) => Self::Meeting,
+            ItemKey::Event { .. } => Self::Event,
+            ItemKey::JoinAttempt { .. } => Self::Click,
+            ItemKey::Recording { .. } => Self::Recording,
+            ItemKey::AttendanceOverride { .. } => Self::Ruling,
+            ItemKey::Audit { .. } => Self::Audit,
+            ItemKey::Archive(_) | ItemKey::ArchivePart { .. } => Self::Archive,
+            ItemKey::Polls(_) => Self::Polls,
+            ItemKey::VoteShard { .. } => Self::BallotBox,
+            ItemKey::User(_) => Self::User,
+            ItemKey::UserOfEmail(_) => Self::UserOfEmail,
+            ItemKey::Preferences(_) => Self::Preferences,
+            ItemKey::Notification { .. } => Self::Notice,
+            ItemKey::FormerEnrollment { .. } => Self::Left,
+            ItemKey::Month { .. } => Self::Month,
+            ItemKey::Enrollment { .. } => Self::Enrollment,
+            ItemKey::Course(_) => Self::Course,
+            ItemKey::Settings => Self::Settings,
+            ItemKey::ZoomDay { .. } => Self::ZoomDay,
+            ItemKey::Due { .. } => Self::Due,
+            ItemKey::Sweep(_) => Self::Sweep,
+            ItemKey::Resends(_) => Self::Resends,
+            ItemKey::Mail { .. } => Self::Mail,
+            ItemKey::Deliveries { .. } => Self::Fates,
+            ItemKey::MailCount(_) => Self::MailCount,
+            ItemKey::Connection(_) => Self::Connection,
+            ItemKey::ZoomUser(_) => Self::ZoomUser,
+            ItemKey::OauthState(_) => Self::OauthState,
         }
     }
 }
@@ -170,7 +170,7 @@ impl Guard {
 
 /// Changes to named attributes; what a newer version keeps beside them stays as it is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct ItemChanges {
     set: Vec<String>,
     add: Vec<String>,
     remove: Vec<String>,
@@ -178,7 +178,7 @@ pub(crate) struct Changes {
     pub(crate) values: HashMap<String, AttributeValue>,
 }
 
-impl Changes {
+impl ItemChanges {
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -264,7 +264,7 @@ impl Changes {
 /// One write, alone or in a transaction. Made by the file of the entity it concerns.
 #[derive(Clone, Debug)]
 pub struct Action {
-    pub(crate) subject: Subject,
+    pub(crate) subject: ConditionSubject,
     pub(crate) table: super::schema::Table,
     pub(crate) key: Item,
     pub(crate) write: Write,
@@ -274,23 +274,23 @@ pub struct Action {
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Put(Item),
-    Update(Changes),
+    Update(ItemChanges),
     Delete,
 }
 
 impl Action {
-    pub(crate) fn put(key: Key<'_>, mut item: Item, guard: Guard) -> Self {
+    pub(crate) fn put(key: ItemKey<'_>, mut item: Item, guard: Guard) -> Self {
         let keys = key_item(&key);
         item.extend(keys.clone());
         Self::on(key, keys, Write::Put(item), guard)
     }
 
-    pub(crate) fn update(key: Key<'_>, changes: Changes, guard: Guard) -> Self {
+    pub(crate) fn update(key: ItemKey<'_>, changes: ItemChanges, guard: Guard) -> Self {
         let keys = key_item(&key);
         Self::on(key, keys, Write::Update(changes), guard)
     }
 
-    pub(crate) fn delete(key: Key<'_>, guard: Guard) -> Self {
+    pub(crate) fn delete(key: ItemKey<'_>, guard: Guard) -> Self {
         let keys = key_item(&key);
         Self::on(key, keys, Write::Delete, guard)
     }
@@ -299,7 +299,7 @@ impl Action {
     pub(crate) fn delete_item(item: &Item) -> Option<Self> {
         let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
         Some(Self {
-            subject: Subject::Whole,
+            subject: ConditionSubject::Whole,
             table: super::schema::Table::Main,
             key: HashMap::from([part(attr::PK)?, part(attr::SK)?]),
             write: Write::Delete,
@@ -307,12 +307,12 @@ impl Action {
         })
     }
 
-    fn on(key: Key<'_>, keys: Item, write: Write, guard: Guard) -> Self {
-        Self { subject: Subject::of(&key), table: key.table(), key: keys, write, guard }
+    fn on(key: ItemKey<'_>, keys: Item, write: Write, guard: Guard) -> Self {
+        Self { subject: ConditionSubject::of(&key), table: key.table(), key: keys, write, guard }
     }
 }
 
-pub(crate) fn key_item(key: &Key<'_>) -> Item {
+pub(crate) fn key_item(key: &ItemKey<'_>) -> Item {
     HashMap::from([(attr::PK.to_owned(), text(key.pk())), (attr::SK.to_owned(), text(key.sk()))])
 }
 

@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Carries out an update by itself, and answers the item as it is then, be it updated or not.
-    pub(crate) async fn update_and_read(&self, action: Action) -> Result<Updated, StoreError> {
+    pub(crate) async fn update_and_read(&self, action: Action) -> Result<UpdateResult, StoreError> {
         const OPERATION: &str = "UpdateItem";
         let Write::Update(changes) = action.write else {
             return Err(broken(OPERATION, "only an update answers the item that it made"));
@@ -111,12 +111,12 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         for round in 0.. {
             let error = match update.clone().send().await {
-                Ok(answer) => return Ok(Updated::Done(answer.attributes.unwrap_or_default())),
+                Ok(answer) => return Ok(UpdateResult::Done(answer.attributes.unwrap_or_default())),
                 Err(error) => error,
             };
             match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    return Ok(Updated::Refused(refused.item().cloned().unwrap_or_default()));
+                    return Ok(UpdateResult::Refused(refused.item().cloned().unwrap_or_default()));
                 }
                 Some(UpdateItemError::TransactionConflictException(_)) => {
                     self.pause(OPERATION, round, CONFLICT_ATTEMPTS).await?;
@@ -238,7 +238,7 @@ impl Store {
 
 /// An update that was carried out, or whose condition did not hold; each with the item as it is.
 #[derive(Debug)]
-pub(crate) enum Updated {
+pub(crate) enum UpdateResult {
     Done(Item),
     Refused(Item),
 }

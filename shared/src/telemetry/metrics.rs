@@ -66,12 +66,12 @@ impl Metric {
 }
 
 /// Writes the events of metrics as lines of the embedded metric format.
-pub(super) struct Embedded<W> {
+pub(super) struct EmbeddedMetrics<W> {
     pub(super) deployment: String,
     pub(super) writer: W,
 }
 
-impl<S, W> Layer<S> for Embedded<W>
+impl<S, W> Layer<S> for EmbeddedMetrics<W>
 where
     S: Subscriber,
     W: for<'a> MakeWriter<'a> + 'static,

@@ -103,7 +103,7 @@ impl Zoom {
         query: &[(&str, &str)],
         body: Option<&Value>,
         now: Timestamp,
-    ) -> Result<Answer, ZoomError> {
+    ) -> Result<ZoomResponse, ZoomError> {
         for attempt in 1.. {
             match self.once(access, method.clone(), path, query, body, now).await {
                 Err(ZoomError::Busy { what }) if attempt < ATTEMPTS => {
@@ -128,7 +128,7 @@ impl Zoom {
         query: &[(&str, &str)],
         body: Option<&Value>,
         now: Timestamp,
-    ) -> Result<Answer, ZoomError> {
+    ) -> Result<ZoomResponse, ZoomError> {
         let mut url = access.api_base.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         let mut request =
@@ -144,7 +144,7 @@ impl Zoom {
         &self,
         request: RequestBuilder,
         now: Timestamp,
-    ) -> Result<Answer, ZoomError> {
+    ) -> Result<ZoomResponse, ZoomError> {
         let answer = Self::answer(request, now).await;
         match &answer {
             Err(ZoomError::Limited { .. }) => metrics::ZOOM_LIMITED.count(),
@@ -154,7 +154,7 @@ impl Zoom {
         answer
     }
 
-    async fn answer(request: RequestBuilder, now: Timestamp) -> Result<Answer, ZoomError> {
+    async fn answer(request: RequestBuilder, now: Timestamp) -> Result<ZoomResponse, ZoomError> {
         let response =
             request.timeout(EXCHANGE_TIMEOUT).send().await.map_err(ZoomError::unanswered)?;
         let status = response.status();
@@ -164,7 +164,7 @@ impl Zoom {
         }
         let bytes = read(response).await?;
         if status.is_success() {
-            return Ok(Answer(bytes));
+            return Ok(ZoomResponse(bytes));
         }
         Err(refusal(status, &bytes))
     }
@@ -182,9 +182,9 @@ async fn read(mut response: Response) -> Result<Vec<u8>, ZoomError> {
 }
 
 /// A successful answer, not yet read.
-pub(super) struct Answer(Vec<u8>);
+pub(super) struct ZoomResponse(Vec<u8>);
 
-impl Answer {
+impl ZoomResponse {
     /// The answer as JSON. Half a body, or a page of HTML from a proxy, is no answer at all.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ZoomError> {
         // serde's own message may quote what it stumbled over, and an answer may hold tokens.

@@ -4,9 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::client::{Access, Answer, ClientCredentials, Zoom};
+use super::client::{Access, ZoomResponse, ClientCredentials, Zoom};
 use super::error::ZoomError;
-use crate::domain::connection::ZoomUser;
+use crate::domain::zoom_connection::ZoomUser;
 use crate::domain::scope;
 use crate::domain::text::Email;
 use crate::secret::Secret;
@@ -135,7 +135,7 @@ impl Zoom {
         path: &str,
         form: &[(&str, &str)],
         now: Timestamp,
-    ) -> Result<Answer, ZoomError> {
+    ) -> Result<ZoomResponse, ZoomError> {
         let mut url = self.oauth_base.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         let request = self.http.post(url).basic_auth(app.id, Some(app.secret.expose())).form(form);

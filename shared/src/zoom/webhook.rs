@@ -10,7 +10,7 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(5 * 60);
 
 /// An event that does not come from Zoom, or not any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Forged {
+pub enum InvalidSignature {
     #[error("a header is missing or malformed")]
     Header,
     #[error("the timestamp lies outside the window")]
@@ -28,22 +28,22 @@ pub fn verify(
     body: &[u8],
     window: SignedDuration,
     now: Timestamp,
-) -> Result<(), Forged> {
-    let (signature, timestamp) = signature.zip(timestamp).ok_or(Forged::Header)?;
+) -> Result<(), InvalidSignature> {
+    let (signature, timestamp) = signature.zip(timestamp).ok_or(InvalidSignature::Header)?;
     let at = timestamp
         .parse()
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .ok_or(Forged::Header)?;
+        .ok_or(InvalidSignature::Header)?;
     let age = now.duration_since(at);
     if age > window || age < -AHEAD {
-        return Err(Forged::Window);
+        return Err(InvalidSignature::Window);
     }
-    let hex = signature.strip_prefix("v0=").ok_or(Forged::Header)?;
-    let given = data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| Forged::Header)?;
+    let hex = signature.strip_prefix("v0=").ok_or(InvalidSignature::Header)?;
+    let given = data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| InvalidSignature::Header)?;
     let expected =
         hmac_sha256(secret.expose().as_bytes(), &[b"v0:", timestamp.as_bytes(), b":", body]);
-    if same(&given, &expected) { Ok(()) } else { Err(Forged::Signature) }
+    if same(&given, &expected) { Ok(()) } else { Err(InvalidSignature::Signature) }
 }
 
 /// The answer to Zoom's challenge: the token's hex HMAC-SHA256.
@@ -71,7 +71,7 @@ mod tests {
         timestamp: &str,
         body: &[u8],
         late_seconds: i64,
-    ) -> Result<(), Forged> {
+    ) -> Result<(), InvalidSignature> {
         let now = Timestamp::from_second(1_800_000_000 + late_seconds).unwrap();
         verify(&Secret::new("secret"), Some(signature), Some(timestamp), body, WINDOW, now)
     }
@@ -87,18 +87,18 @@ mod tests {
             "the last retry comes after 85 minutes"
         );
         assert_eq!(check(SIGNATURE, ts, body, -300), Ok(()));
-        assert_eq!(check(SIGNATURE, ts, body, 90 * 60 + 1), Err(Forged::Window));
-        assert_eq!(check(SIGNATURE, ts, body, -301), Err(Forged::Window));
-        assert_eq!(check(SIGNATURE, ts, br#"{"a":2}"#, 0), Err(Forged::Signature));
-        assert_eq!(check(SIGNATURE, "1800000001", body, 0), Err(Forged::Signature));
-        assert_eq!(check(&SIGNATURE[..SIGNATURE.len() - 2], ts, body, 0), Err(Forged::Signature));
-        assert_eq!(check("v0=zz", ts, body, 0), Err(Forged::Header));
-        assert_eq!(check(&SIGNATURE[3..], ts, body, 0), Err(Forged::Header));
-        assert_eq!(check(SIGNATURE, "soon", body, 0), Err(Forged::Header));
+        assert_eq!(check(SIGNATURE, ts, body, 90 * 60 + 1), Err(InvalidSignature::Window));
+        assert_eq!(check(SIGNATURE, ts, body, -301), Err(InvalidSignature::Window));
+        assert_eq!(check(SIGNATURE, ts, br#"{"a":2}"#, 0), Err(InvalidSignature::Signature));
+        assert_eq!(check(SIGNATURE, "1800000001", body, 0), Err(InvalidSignature::Signature));
+        assert_eq!(check(&SIGNATURE[..SIGNATURE.len() - 2], ts, body, 0), Err(InvalidSignature::Signature));
+        assert_eq!(check("v0=zz", ts, body, 0), Err(InvalidSignature::Header));
+        assert_eq!(check(&SIGNATURE[3..], ts, body, 0), Err(InvalidSignature::Header));
+        assert_eq!(check(SIGNATURE, "soon", body, 0), Err(InvalidSignature::Header));
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         assert_eq!(
             verify(&Secret::new("secret"), None, Some(ts), body, WINDOW, now),
-            Err(Forged::Header)
+            Err(InvalidSignature::Header)
         );
     }
 }

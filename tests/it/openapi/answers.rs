@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::domain::change::{Announcement, What};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind};
 use shared::domain::id::{SessionId, UserId};
-use shared::domain::notice::{About, Notice, NoticeKind};
+use shared::domain::in_app::{NotificationSubject, InAppNotification, NotificationKind};
 use shared::domain::text::Title;
 use shared::handlers::{ROUTES, matching};
 
@@ -239,19 +239,19 @@ async fn the_running_system_answers_as_described() {
         .refused(422, "validation_failed");
     api.get(&student, "/v1/me/notification-preferences").await.expect(200);
     let session = SessionId::parse(made["id"].as_str().expect("an id")).expect("an id");
-    let told = [(NoticeKind::Scheduled, true), (NoticeKind::ReconnectZoom, false)];
+    let told = [(NotificationKind::Scheduled, true), (NotificationKind::ReconnectZoom, false)];
     let told = told.map(|(kind, of_class)| {
-        let announcement = Announcement {
+        let announcement = DomainEvent {
             at: api.world.now(),
-            what: What::ReauthRequired { trainer: UserId::parse("t").expect("an id"), version: 1 },
+            kind: DomainEventKind::ReauthRequired { trainer: UserId::parse("t").expect("an id"), version: 1 },
         };
-        let about = About {
+        let about = NotificationSubject {
             session: session.clone(),
             title: Title::parse("Algebra I").expect("a title"),
             starts_at: api.world.now(),
         };
         let user = UserId::parse("student-1").expect("an id");
-        Notice::of(&announcement, kind, user, of_class.then_some(about))
+        InAppNotification::of(&announcement, kind, user, of_class.then_some(about))
     });
     store(&api.world).put_notices(&told).await.expect("written");
     let page = api.get(&student, "/v1/me/notifications?limit=1").await.expect(200);

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use http::Method;
 use local::calls::Service;
 use serde_json::Value;
-use shared::domain::ballot::{Voter, boxes_for};
+use shared::domain::vote::{Voter, shards_for};
 use shared::domain::id::UserId;
 
 use super::ballots::{crowd, user};
@@ -90,7 +90,7 @@ async fn a_crowds_votes_press_on_no_key() {
     let class = Class::live().await;
     let tokens = crowd(&class.world, voters).await;
     let poll = class.ask().await;
-    let boxes = boxes_for(voters + 5);
+    let boxes = shards_for(voters + 5);
     let usage = &class.world.stack.usage;
     usage.reset();
 
@@ -103,7 +103,7 @@ async fn a_crowds_votes_press_on_no_key() {
         let after = usage.tally("poll", Service::Dynamodb, "UpdateItem");
         let units = after.write_units - before.write_units;
         let voter = Voter::named(&UserId::parse(&user(n)).expect("an id"));
-        *written.entry(voter.box_of(boxes)).or_default() += units;
+        *written.entry(voter.shard_of(boxes)).or_default() += units;
         most_for_one = most_for_one.max(units);
     }
     let table = usage.service_totals("poll", Service::Dynamodb);

@@ -6,7 +6,7 @@ use std::fs;
 
 use lambda_http::Context;
 use serde_json::{Value, json};
-use shared::domain::zoom_event::{HANDLED, Says, ZoomEvent};
+use shared::domain::zoom_event::{HANDLED, EventPayload, ZoomEvent};
 use shared::handlers::{DETAIL_TYPES, SCHEDULES, matching};
 use shared::secret::Secret;
 
@@ -85,7 +85,7 @@ fn every_event_of_zooms_that_is_handled_has_one() {
             let switched = ["started", "stopped", "paused", "resumed"]
                 .iter()
                 .any(|verb| read.name == format!("recording.{verb}"));
-            assert_eq!(read.says == Says::Nothing, switched, "{}", event.file);
+            assert_eq!(read.payload == EventPayload::Nothing, switched, "{}", event.file);
             let named = read.name.replace(['.', '_'], "-");
             let case = event.file.split('.').nth(1).expect("a case");
             assert!(named.ends_with(case), "{} is of {}", event.file, read.name);

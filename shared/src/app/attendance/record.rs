@@ -5,20 +5,20 @@ use futures::try_join;
 use jiff::Timestamp;
 
 use crate::app::webhook::is_of_account;
-use crate::domain::attendance::{Clicker, Record, record};
+use crate::domain::attendance::{JoinIdentity, AttendanceRecord, record};
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::directory::Enrollment;
 use crate::domain::session::Session;
-use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::Store;
 use crate::store::archive::Archive;
-use crate::store::clicks::Click;
+use crate::store::join_attempts::JoinAttempt;
 use crate::store::error::StoreError;
 
 /// A class's record, and its archive as it was read for it.
 #[derive(Debug)]
-pub struct Gathered {
-    pub record: Record,
+pub struct AttendanceSources {
+    pub record: AttendanceRecord,
     /// None of a class of which none can be: that saves a request for every report that is read at the time of the class.
     pub archive: Option<Archive>,
 }
@@ -27,12 +27,12 @@ pub async fn gather(
     store: &Store,
     session: &Session,
     now: Timestamp,
-) -> Result<Gathered, StoreError> {
+) -> Result<AttendanceSources, StoreError> {
     if !record::may_be_kept(session, now) {
         let (events, clicks, (invitees, students)) =
             try_join!(events(store, session), clicks(store, session), audience(store, session))?;
-        let record = Record { events, clicks, invitees, students };
-        return Ok(Gathered { record, archive: None });
+        let record = AttendanceRecord { events, clicks, invitees, students };
+        return Ok(AttendanceSources { record, archive: None });
     }
     let (events, clicks, archive) =
         try_join!(events(store, session), clicks(store, session), store.archive(&session.id))?;
@@ -41,9 +41,9 @@ pub async fn gather(
     } else {
         audience(store, session).await?
     };
-    let live = Record { events, clicks, invitees, students };
+    let live = AttendanceRecord { events, clicks, invitees, students };
     let record = archive.and(live, session);
-    Ok(Gathered { record, archive: Some(archive) })
+    Ok(AttendanceSources { record, archive: Some(archive) })
 }
 
 async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, StoreError> {
@@ -51,12 +51,12 @@ async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, Stor
     let kept = store.meeting_events(meeting).await?;
     let events = kept.into_iter().map(|kept| kept.event);
     Ok(events
-        .filter(|event| event.says != Says::Nothing && is_of_account(session, event))
+        .filter(|event| event.payload != EventPayload::Nothing && is_of_account(session, event))
         .collect())
 }
 
-async fn clicks(store: &Store, session: &Session) -> Result<Vec<(Timestamp, Clicker)>, StoreError> {
-    Ok(store.clicks(&session.id).await?.into_iter().map(clicker).collect())
+async fn clicks(store: &Store, session: &Session) -> Result<Vec<(Timestamp, JoinIdentity)>, StoreError> {
+    Ok(store.join_attempts(&session.id).await?.into_iter().map(clicker).collect())
 }
 
 type Listed = (Vec<Invitee>, Vec<Enrollment>);
@@ -69,8 +69,8 @@ async fn audience(store: &Store, session: &Session) -> Result<Listed, StoreError
     })
 }
 
-fn clicker(click: Click) -> (Timestamp, Clicker) {
-    let clicker = Clicker {
+fn clicker(click: JoinAttempt) -> (Timestamp, JoinIdentity) {
+    let clicker = JoinIdentity {
         admitted: click.is_admitted(),
         user: click.user_id,
         email: click.email,

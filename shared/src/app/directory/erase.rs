@@ -15,20 +15,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::forget_email;
 use crate::app::error::Error;
-use crate::app::{Tools, disconnect, join, poll, session_cancel};
+use crate::app::{Services, disconnect, join, poll, session_cancel};
 use crate::domain::attendance::people::KnownBy;
 use crate::domain::attendance::record;
 use crate::domain::directory::{ERASED_NAME, Enrollment};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
-use crate::domain::zoom_event::Presence;
+use crate::domain::zoom_event::ParticipantEvent;
 use crate::store::directory as items;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
-use crate::store::sessions::{Narrow, Place};
+use crate::store::sessions::{SessionFilter, SessionCursor};
 use crate::store::tx::Action;
-use crate::store::{attendance as rulings, invitees, preferences};
+use crate::store::{attendance as rulings, invitations, preferences};
 
 /// Classes that are gone through at once: each is two queries.
 const CLASSES_AT_ONCE: usize = 16;
@@ -70,7 +70,7 @@ impl KnownIn {
     }
 
     /// Whether it is them who came or went.
-    fn is(&self, presence: &Presence) -> bool {
+    fn is(&self, presence: &ParticipantEvent) -> bool {
         presence.customer_key.as_ref().is_some_and(|key| self.keys.contains(key))
             || presence.email.as_ref().is_some_and(|email| self.addresses.contains(email))
             || (presence.is_host && self.is_host)
@@ -80,7 +80,7 @@ impl KnownIn {
 /// Forgets a person: what they were to teach is cancelled, and its students are told; then go their Zoom grant, their
 /// clicks and what Zoom told of them in each class that they could be in, whose their votes were, their address wherever a
 /// class invited it, what they were told and wanted to be told, their places in courses, and their entry.
-pub(super) async fn erase(tools: &Tools, id: &UserId) -> Result<(), Error> {
+pub(super) async fn erase(tools: &Services, id: &UserId) -> Result<(), Error> {
     let user = tools.store.user(id).await?;
     let enrollments = tools.store.enrollments(id).await?;
     let closed = enrollments.iter().map(|e| Enrollment { access_granted: false, ..e.clone() });
@@ -155,7 +155,7 @@ fn bearing_addresses(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSe
 
 /// An erasing under way.
 struct Erasing<'a> {
-    tools: &'a Tools,
+    tools: &'a Services,
     person: &'a Person,
     now: Timestamp,
     /// Classes that this run is done with: more than one way may lead to one.
@@ -179,7 +179,7 @@ impl Erasing<'_> {
         for address in &person.addresses {
             let all = tools.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
             for invitation in all {
-                let delete = invitees::delete(&invitation.session, invitation.list, address);
+                let delete = invitations::delete(&invitation.session, invitation.list, address);
                 invitations.entry(invitation.session).or_default().push(delete);
             }
         }
@@ -240,10 +240,10 @@ enum Of<'a> {
     Trainer(&'a UserId),
 }
 
-async fn collect(tools: &Tools, of: Of<'_>) -> Result<Vec<Session>, Error> {
+async fn collect(tools: &Services, of: Of<'_>) -> Result<Vec<Session>, Error> {
     let mut classes = Vec::new();
-    let narrow = Narrow::default();
-    let mut after: Option<Place> = None;
+    let narrow = SessionFilter::default();
+    let mut after: Option<SessionCursor> = None;
     loop {
         let behind = after.as_ref();
         let (page, next) = match of {
@@ -263,7 +263,7 @@ async fn collect(tools: &Tools, of: Of<'_>) -> Result<Vec<Session>, Error> {
 /// Takes a person's traces out of one class, and at last their invitations, which lead to it; answers how many there
 /// were. That somebody was there, and when, stays: it is part of what others were taught.
 async fn forget_in(
-    tools: &Tools,
+    tools: &Services,
     class: &Session,
     invitations: &[Action],
     person: &Person,
@@ -278,7 +278,7 @@ async fn forget_in(
         let (clicks, gone): (Vec<_>, Vec<_>) = clicks.into_iter().unzip();
         clicks.into_iter().for_each(|click| known.by(click.customer_key, click.email));
         if let Some(meeting) = class.meeting.id {
-            let is_meant = |presence: &Presence| known.is(presence);
+            let is_meant = |presence: &ParticipantEvent| known.is(presence);
             traces += store.disguise(meeting, ERASED_NAME, is_meant).await?;
         }
         // Last, because they lead to the events.
@@ -292,7 +292,7 @@ async fn forget_in(
     for _ in 0..ROUNDS {
         let archive = store.archive(&class.id).await?;
         archive.clicks_of(id, addresses).for_each(|(key, email)| known.by(key, email));
-        let is_meant = |presence: &Presence| known.is(presence);
+        let is_meant = |presence: &ParticipantEvent| known.is(presence);
         let forgotten = store.forget_in_archive(&class.id, &archive, id, addresses, is_meant).await;
         let done = match forgotten {
             Ok(0) => store.unless_archived(&class.id, &archive, invitations.to_vec()).await,
@@ -312,7 +312,7 @@ async fn forget_in(
 }
 
 /// Takes a person's name from what was decided of them by hand. The decision stays, as nobody's.
-async fn forget_decisions(tools: &Tools, class: &Session, person: &Person) -> Result<usize, Error> {
+async fn forget_decisions(tools: &Services, class: &Session, person: &Person) -> Result<usize, Error> {
     let mut forgotten = 0;
     for kept in tools.store.rulings(&class.id).await? {
         let is_theirs = kept.whose.as_ref().is_some_and(|whose| {

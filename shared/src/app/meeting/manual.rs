@@ -1,6 +1,6 @@
 //! A link that the trainer pasted: Meet, Teams, a room with a camera. We can neither make nor change what is behind it.
 
-use super::{MeetingError, MeetingProvider, NewMeeting, Plan};
+use super::{MeetingError, MeetingProvider, NewMeeting, MeetingPlan};
 use crate::domain::id::MeetingId;
 use crate::secret::Secret;
 
@@ -23,15 +23,15 @@ impl ManualLink {
 }
 
 impl MeetingProvider for ManualLink {
-    async fn create(&mut self, _plan: &Plan) -> Result<NewMeeting, MeetingError> {
+    async fn create(&mut self, _plan: &MeetingPlan) -> Result<NewMeeting, MeetingError> {
         Ok(self.meeting())
     }
 
     async fn update(
         &mut self,
         _: Option<MeetingId>,
-        _: Option<&Plan>,
-        _: &Plan,
+        _: Option<&MeetingPlan>,
+        _: &MeetingPlan,
     ) -> Result<(), MeetingError> {
         Ok(())
     }

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{MeetingError, MeetingProvider, NewMeeting, Plan};
-use crate::app::Tools;
-use crate::app::zoom_access::{Ready, with_token};
+use super::{MeetingError, MeetingProvider, NewMeeting, MeetingPlan};
+use crate::app::Services;
+use crate::app::zoom_access::{ZoomAccess, with_token};
 use crate::domain::id::{MeetingId, SessionId};
 use crate::random::Random;
 use crate::zoom::{AutoRecording, Created, MeetingBody, MeetingBodySettings, marked};
@@ -18,12 +18,12 @@ const PASSCODE_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
 /// Zoom with a token of the trainer.
 #[derive(Debug)]
 pub struct ZoomMeetings<'a> {
-    tools: &'a Tools,
-    ready: Ready,
+    tools: &'a Services,
+    ready: ZoomAccess,
 }
 
 impl<'a> ZoomMeetings<'a> {
-    pub fn new(tools: &'a Tools, ready: Ready) -> Self {
+    pub fn new(tools: &'a Services, ready: ZoomAccess) -> Self {
         Self { tools, ready }
     }
 
@@ -47,7 +47,7 @@ impl<'a> ZoomMeetings<'a> {
 }
 
 /// A meeting of the account that the trainer connected.
-fn of_account(ready: &Ready, created: Created) -> NewMeeting {
+fn of_account(ready: &ZoomAccess, created: Created) -> NewMeeting {
     NewMeeting {
         account: ready.connection.zoom_user.account().map(str::to_owned),
         id: Some(created.id),
@@ -80,7 +80,7 @@ impl ZoomMeetings<'_> {
 }
 
 impl MeetingProvider for ZoomMeetings<'_> {
-    async fn create(&mut self, plan: &Plan) -> Result<NewMeeting, MeetingError> {
+    async fn create(&mut self, plan: &MeetingPlan) -> Result<NewMeeting, MeetingError> {
         let Self { tools, ready } = self;
         let wanted = MeetingBody { password: Some(passcode(&tools.random)), ..body(plan) };
         let created = with_token!(tools, *ready, |access| tools.zoom.create_meeting(
@@ -96,8 +96,8 @@ impl MeetingProvider for ZoomMeetings<'_> {
     async fn update(
         &mut self,
         meeting: Option<MeetingId>,
-        old: Option<&Plan>,
-        new: &Plan,
+        old: Option<&MeetingPlan>,
+        new: &MeetingPlan,
     ) -> Result<(), MeetingError> {
         let (Some(id), Some(patch)) = (meeting, patch(old, new)) else { return Ok(()) };
         let Self { tools, ready } = self;
@@ -140,7 +140,7 @@ impl MeetingProvider for ZoomMeetings<'_> {
 }
 
 /// A class in Zoom's words.
-fn body(plan: &Plan) -> MeetingBody {
+fn body(plan: &MeetingPlan) -> MeetingBody {
     // An hour that the clocks show twice cannot be told by a wall clock, and which of the two Zoom would take is not
     // established; in UTC there is only one.
     let (wall_clock, timezone) = if plan.zone.is_ambiguous(plan.starts_at) {
@@ -170,7 +170,7 @@ fn body(plan: &Plan) -> MeetingBody {
     }
 }
 
-fn as_map(plan: &Plan) -> Map<String, Value> {
+fn as_map(plan: &MeetingPlan) -> Map<String, Value> {
     let Ok(Value::Object(mut map)) = serde_json::to_value(body(plan)) else { return Map::new() };
     if let Some(Value::Object(settings)) = map.get_mut("settings") {
         for name in &plan.settings_told {
@@ -181,7 +181,7 @@ fn as_map(plan: &Plan) -> Map<String, Value> {
 }
 
 /// The fields of `new` that differ from `old`, all of them when it is not known what Zoom has; `None` when there are none.
-pub(super) fn patch(old: Option<&Plan>, new: &Plan) -> Option<Value> {
+pub(super) fn patch(old: Option<&MeetingPlan>, new: &MeetingPlan) -> Option<Value> {
     let old = old.map(as_map).unwrap_or_default();
     let mut patch = differences(&old, as_map(new));
     // A start and its zone make sense only together.
@@ -237,8 +237,8 @@ mod tests {
     use crate::domain::time::Zone;
     use serde_json::json;
 
-    fn plan(starts_at: &str, zone: &str) -> Plan {
-        Plan {
+    fn plan(starts_at: &str, zone: &str) -> MeetingPlan {
+        MeetingPlan {
             session: SessionId::from_bytes([1; 16]),
             title: Title::parse("Algebra").unwrap(),
             description: Description::parse("").unwrap(),
@@ -275,20 +275,20 @@ mod tests {
         assert_eq!(patch(Some(&old), &old), None);
         let cases = [
             (
-                Plan { title: Title::parse("Geometry").unwrap(), ..old.clone() },
+                MeetingPlan { title: Title::parse("Geometry").unwrap(), ..old.clone() },
                 json!({"topic": "Geometry"}),
             ),
-            (Plan { duration_minutes: 90, ..old.clone() }, json!({"duration": 90})),
+            (MeetingPlan { duration_minutes: 90, ..old.clone() }, json!({"duration": 90})),
             (
-                Plan { starts_at: "2026-12-01T10:00:00Z".parse().unwrap(), ..old.clone() },
+                MeetingPlan { starts_at: "2026-12-01T10:00:00Z".parse().unwrap(), ..old.clone() },
                 json!({"start_time": "2026-12-01T11:00:00", "timezone": "Europe/Berlin"}),
             ),
             (
-                Plan { record_session: true, ..old.clone() },
+                MeetingPlan { record_session: true, ..old.clone() },
                 json!({"settings": {"auto_recording": "cloud"}}),
             ),
             (
-                Plan {
+                MeetingPlan {
                     settings: MeetingSettings {
                         waiting_room: Some(true),
                         ..MeetingSettings::default()
@@ -298,7 +298,7 @@ mod tests {
                 json!({"settings": {"waiting_room": true}}),
             ),
             (
-                Plan {
+                MeetingPlan {
                     settings: MeetingSettings {
                         waiting_room: Some(false),
                         ..MeetingSettings::default()
@@ -309,7 +309,7 @@ mod tests {
             ),
             (
                 // It was told once, by an edit of which nobody knows the end.
-                Plan { settings_told: ["watermark".to_owned()].into(), ..old.clone() },
+                MeetingPlan { settings_told: ["watermark".to_owned()].into(), ..old.clone() },
                 json!({"settings": {"watermark": false}}),
             ),
         ];

@@ -1,6 +1,6 @@
 //! Sending: a round of messages is claimed, looked at again, sent, noted and taken off the queue.
 
-mod note;
+mod record;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -10,22 +10,22 @@ use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use self::note::Outcome;
-use super::pace::Pace;
-use super::{Mailer, Report, Tools};
+use self::record::SendOutcome;
+use super::rate_limiter::RateLimiter;
+use super::{Mailer, OutboxReport, OutboxTools};
 use crate::app::error::Error;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::mailing::claim::Again;
-use crate::domain::mailing::worth::{depends_on_holding, worth_sending};
+use crate::domain::mailing::claim::NextAttempt;
+use crate::domain::mailing::relevance::{depends_on_recipient_state, is_still_relevant};
 use crate::domain::mailing::{
-    About, Claim, EffectId, Fate, Holding, Mail, MailKind, MailState, RecipientRef,
+    MailSubject, MailClaim, MessageKey, DeliveryRecord, RecipientState, Mail, MailKind, DeliveryStatus, RecipientRef,
 };
 use crate::domain::session::Session;
 use crate::domain::time::plus;
-use crate::mail::{Class, Letter, MailError, MailService, Retry, compose};
-use crate::queue::{Body, Received};
-use crate::store::mailing::Taken;
+use crate::mail::{SessionDetails, MailContext, MailError, MailService, RetryAdvice, compose};
+use crate::queue::{MessageBody, ReceivedMail};
+use crate::store::mailing::ClaimResult;
 
 /// How long a claim keeps others away: longer than the run that takes it may last, and shorter than its message stays
 /// hidden in the queue (`template.yaml`), so that whoever is handed it next may claim it.
@@ -44,13 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(1);
 
 pub(super) struct Delivery<'a> {
-    tools: &'a Tools,
+    tools: &'a OutboxTools,
     mailer: &'a Mailer,
-    pace: Pace,
+    pace: RateLimiter,
     /// Set when no mail will be taken for a while, with the service's code.
     halt: Mutex<Option<(Duration, String)>>,
     /// Mails that this run is done with. A message may come twice within one run.
-    over: HashSet<EffectId>,
+    over: HashSet<MessageKey>,
     /// What people hold of classes, as far as this run had to know or has sent it.
     holdings: HashMap<SessionId, Holdings>,
 }
@@ -60,14 +60,14 @@ pub(super) struct Delivery<'a> {
 struct Holdings {
     /// Whether what was sent before this run is among it.
     whole: bool,
-    of: HashMap<RecipientRef, Holding>,
+    of: HashMap<RecipientRef, RecipientState>,
 }
 
 /// A mail that this run has claimed.
 struct InHand {
-    message: Received,
+    message: ReceivedMail,
     mail: Mail,
-    claim: Claim,
+    claim: MailClaim,
     /// It was claimed twice before and never heard of: it is set aside.
     given_up: bool,
     /// The version of the class that it shows.
@@ -75,20 +75,20 @@ struct InHand {
 }
 
 impl InHand {
-    fn fate(&self, state: MailState, note: Option<String>) -> Fate {
-        let sent = state == MailState::Sent;
+    fn fate(&self, state: DeliveryStatus, note: Option<String>) -> DeliveryRecord {
+        let sent = state == DeliveryStatus::Sent;
         let in_doubt =
-            state == MailState::Dropped && (self.claim.attempts > 1 || self.claim.lost > 0);
+            state == DeliveryStatus::Dropped && (self.claim.attempts > 1 || self.claim.lost > 0);
         let shows = self.shows.filter(|_| sent);
-        Fate { shows, in_doubt, ..Fate::of(&self.mail, state, note) }
+        DeliveryRecord { shows, in_doubt, ..DeliveryRecord::of(&self.mail, state, note) }
     }
 }
 
 /// What is to be done about a message.
 enum Step {
     InHand(Box<InHand>),
-    Delete(Received),
-    Delay(Received, Duration),
+    Delete(ReceivedMail),
+    Delay(ReceivedMail, Duration),
 }
 
 /// What a mail is written from.
@@ -96,11 +96,11 @@ enum Step {
 struct Around {
     sessions: HashMap<SessionId, Session>,
     trainers: HashMap<UserId, User>,
-    invited: HashSet<EffectId>,
+    invited: HashSet<MessageKey>,
 }
 
 impl<'a> Delivery<'a> {
-    pub(super) fn new(tools: &'a Tools, mailer: &'a Mailer, pace: Pace) -> Self {
+    pub(super) fn new(tools: &'a OutboxTools, mailer: &'a Mailer, pace: RateLimiter) -> Self {
         Self {
             tools,
             mailer,
@@ -134,9 +134,9 @@ impl<'a> Delivery<'a> {
     /// One round. Whatever sets out does so by `latest`.
     pub(super) async fn round(
         &mut self,
-        messages: Vec<Received>,
+        messages: Vec<ReceivedMail>,
         latest: Instant,
-        report: &mut Report,
+        report: &mut OutboxReport,
     ) -> Result<(), Error> {
         let steps = self.claims(messages).await;
         let (mut in_hand, mut delete, mut delay) = (Vec::new(), Vec::new(), Vec::new());
@@ -154,7 +154,7 @@ impl<'a> Delivery<'a> {
             Ok(around) => (self.outcomes(in_hand, &around, latest).await, None),
             // A claim that is not given back counts as lost, and a mail has few of those.
             Err(error) => {
-                let not_now = |one| (one, Outcome::NotNow(AFTER_TROUBLE));
+                let not_now = |one| (one, SendOutcome::NotNow(AFTER_TROUBLE));
                 (in_hand.into_iter().map(not_now).collect(), Some(error))
             }
         };
@@ -162,7 +162,7 @@ impl<'a> Delivery<'a> {
         for (one, end) in ended.of {
             match end {
                 None => {
-                    self.over.insert(one.mail.effect);
+                    self.over.insert(one.mail.message_key);
                     delete.push(one.message);
                 }
                 Some(pause) => delay.push((one.message, pause)),
@@ -186,10 +186,10 @@ impl<'a> Delivery<'a> {
         in_hand: Vec<InHand>,
         around: &Around,
         latest: Instant,
-    ) -> Vec<(InHand, Outcome)> {
-        let mut people: BTreeMap<(About, RecipientRef), Vec<InHand>> = BTreeMap::new();
+    ) -> Vec<(InHand, SendOutcome)> {
+        let mut people: BTreeMap<(MailSubject, RecipientRef), Vec<InHand>> = BTreeMap::new();
         for one in in_hand {
-            let person = (one.mail.about.clone(), one.mail.recipient());
+            let person = (one.mail.subject.clone(), one.mail.recipient());
             people.entry(person).or_default().push(one);
         }
         let now = self.tools.clock.now();
@@ -213,7 +213,7 @@ impl<'a> Delivery<'a> {
             .await;
         let mut outcomes = Vec::new();
         for (about, recipient, holding, told) in all {
-            if let About::Session(session) = about {
+            if let MailSubject::Session(session) = about {
                 self.holdings.entry(session).or_default().of.insert(recipient, holding);
             }
             outcomes.extend(told);
@@ -221,7 +221,7 @@ impl<'a> Delivery<'a> {
         outcomes
     }
 
-    fn holding(&self, about: &About, recipient: &RecipientRef) -> Holding {
+    fn holding(&self, about: &MailSubject, recipient: &RecipientRef) -> RecipientState {
         let class = about.session().and_then(|session| self.holdings.get(session));
         class.and_then(|class| class.of.get(recipient)).cloned().unwrap_or_default()
     }
@@ -230,28 +230,28 @@ impl<'a> Delivery<'a> {
     async fn look_up_holdings(&mut self, asked: &[(&Session, &Mail)]) -> Result<(), Error> {
         for (session, mail) in asked {
             let known = self.holdings.get(&session.id).is_some_and(|class| class.whole);
-            if !known && depends_on_holding(mail, session) {
-                let of = self.tools.store.holdings(&session.id).await?;
+            if !known && depends_on_recipient_state(mail, session) {
+                let of = self.tools.store.recipient_states(&session.id).await?;
                 self.holdings.insert(session.id.clone(), Holdings { whole: true, of });
             }
         }
         Ok(())
     }
 
-    async fn claims(&self, messages: Vec<Received>) -> Vec<Result<Step, Error>> {
+    async fn claims(&self, messages: Vec<ReceivedMail>) -> Vec<Result<Step, Error>> {
         let now = self.tools.clock.now();
         let mut seen = HashSet::new();
         let claims = messages.into_iter().filter_map(|mut message| {
-            let body = std::mem::replace(&mut message.body, Body::Unreadable(String::new()));
-            let Body::Mail(mail) = body else { return None };
+            let body = std::mem::replace(&mut message.body, MessageBody::Unreadable(String::new()));
+            let MessageBody::Mail(mail) = body else { return None };
             // The second of two messages about one mail waits for what comes of the first.
-            let twice = !seen.insert(mail.effect.clone());
+            let twice = !seen.insert(mail.message_key.clone());
             Some((message, *mail, twice))
         });
         let claims: Vec<_> = claims.collect();
         stream::iter(claims)
             .map(|(message, mail, twice)| async move {
-                if self.over.contains(&mail.effect) {
+                if self.over.contains(&mail.message_key) {
                     return Ok(Step::Delete(message));
                 }
                 if twice {
@@ -264,42 +264,42 @@ impl<'a> Delivery<'a> {
             .await
     }
 
-    async fn claim(&self, message: Received, mail: Mail, now: Timestamp) -> Result<Step, Error> {
+    async fn claim(&self, message: ReceivedMail, mail: Mail, now: Timestamp) -> Result<Step, Error> {
         let store = &self.tools.store;
         let until = plus(now, CLAIM);
         let in_hand = |message, mail, claim, given_up| {
             Ok(Step::InHand(Box::new(InHand { message, mail, claim, given_up, shows: None })))
         };
         let found = match store.claim(&mail, now, until).await? {
-            Taken::Yes(claim) => return in_hand(message, mail, claim, false),
-            Taken::No(found) => found,
+            ClaimResult::Yes(claim) => return in_hand(message, mail, claim, false),
+            ClaimResult::No(found) => found,
         };
         let reason = found.again(mail.round, now);
         match reason {
-            Again::Over => return Ok(Step::Delete(message)),
-            Again::InHand(until) => {
+            NextAttempt::Over => return Ok(Step::Delete(message)),
+            NextAttempt::InHand(until) => {
                 let left = until.duration_since(now).max(SignedDuration::ZERO);
                 let left = Duration::try_from(left).unwrap_or_default();
                 return Ok(Step::Delay(message, left + SOON));
             }
-            Again::Free => return Ok(Step::Delay(message, SOON)),
-            Again::Lost | Again::GivenUp => {
+            NextAttempt::Free => return Ok(Step::Delay(message, SOON)),
+            NextAttempt::Lost | NextAttempt::GivenUp => {
                 if store.was_sent(&mail, found.since, now).await? {
                     return Ok(Step::Delete(message));
                 }
-                tracing::warn!(event = "email.claim_lost", effect = %mail.effect, lost = found.lost + 1);
+                tracing::warn!(event = "email.claim_lost", effect = %mail.message_key, lost = found.lost + 1);
             }
-            Again::BroughtBack => {}
+            NextAttempt::BroughtBack => {}
         }
         match store.claim_again(&mail, &found, reason, now, until).await? {
-            Taken::Yes(claim) => in_hand(message, mail, claim, reason == Again::GivenUp),
-            Taken::No(_) => Ok(Step::Delay(message, SOON)),
+            ClaimResult::Yes(claim) => in_hand(message, mail, claim, reason == NextAttempt::GivenUp),
+            ClaimResult::No(_) => Ok(Step::Delay(message, SOON)),
         }
     }
 
     /// The classes as they stand, now that the mails are claimed.
     async fn around(&mut self, in_hand: &[InHand]) -> Result<Around, Error> {
-        let ids: HashSet<_> = in_hand.iter().filter_map(|one| one.mail.about.session()).collect();
+        let ids: HashSet<_> = in_hand.iter().filter_map(|one| one.mail.subject.session()).collect();
         let ids: Vec<_> = ids.into_iter().cloned().collect();
         if ids.is_empty() {
             return Ok(Around::default());
@@ -308,7 +308,7 @@ impl<'a> Delivery<'a> {
         let sessions: HashMap<_, _> =
             sessions.into_iter().map(|session| (session.id.clone(), session)).collect();
         let asked = in_hand.iter().filter_map(|one| {
-            let session = sessions.get(one.mail.about.session()?)?;
+            let session = sessions.get(one.mail.subject.session()?)?;
             Some((session, &one.mail))
         });
         let asked: Vec<_> = asked.collect();
@@ -321,49 +321,49 @@ impl<'a> Delivery<'a> {
         &self,
         one: &mut InHand,
         around: &Around,
-        holding: &Holding,
+        holding: &RecipientState,
         latest: Instant,
         now: Timestamp,
-    ) -> Outcome {
+    ) -> SendOutcome {
         if one.given_up {
-            return Outcome::GivenUp;
+            return SendOutcome::GivenUp;
         }
         let mail = &one.mail;
-        let session = mail.about.session().and_then(|id| around.sessions.get(id));
-        let invited = around.invited.contains(&mail.effect);
-        if let Err(void) = worth_sending(mail, session, invited, holding, now) {
-            return Outcome::Dropped(void.as_str());
+        let session = mail.subject.session().and_then(|id| around.sessions.get(id));
+        let invited = around.invited.contains(&mail.message_key);
+        if let Err(void) = is_still_relevant(mail, session, invited, holding, now) {
+            return SendOutcome::Dropped(void.as_str());
         }
         if self.is_halted() || !self.pace.turn(latest).await || self.is_halted() {
-            return Outcome::NotNow(SOON);
+            return SendOutcome::NotNow(SOON);
         }
         let letter = self.letter(mail, session, around);
         match self.mailer.service.send(&compose(&letter, &self.mailer.brand)).await {
             Ok(id) => {
                 one.shows = session.map(|session| session.version);
-                Outcome::Sent(id)
+                SendOutcome::Sent(id)
             }
             Err(error) => self.failure(&error),
         }
     }
 
-    fn failure(&self, error: &MailError) -> Outcome {
+    fn failure(&self, error: &MailError) -> SendOutcome {
         let code = code_of(error);
         match (error.retry(), error) {
-            (Retry::Never, _) => Outcome::Failed(code),
-            (Retry::Attempt, _) => Outcome::Retry(code),
-            (Retry::Later(pause), MailError::Limited { .. }) => {
+            (RetryAdvice::Never, _) => SendOutcome::Failed(code),
+            (RetryAdvice::Attempt, _) => SendOutcome::Retry(code),
+            (RetryAdvice::Later(pause), MailError::Limited { .. }) => {
                 if pause > PATIENCE {
                     self.halt(pause, &code);
                 } else {
                     self.pace.slow_down(pause);
                 }
-                Outcome::NotNow(pause)
+                SendOutcome::NotNow(pause)
             }
             // Nothing will leave for a while, so nothing more is asked for meanwhile.
-            (Retry::Later(pause), _) => {
+            (RetryAdvice::Later(pause), _) => {
                 self.halt(pause, &code);
-                Outcome::Later(code, pause)
+                SendOutcome::Later(code, pause)
             }
         }
     }
@@ -373,10 +373,10 @@ impl<'a> Delivery<'a> {
         mail: &'m Mail,
         session: Option<&'m Session>,
         around: &'m Around,
-    ) -> Letter<'m> {
+    ) -> MailContext<'m> {
         let app = &self.mailer.brand.app_url;
         let trainer = session.and_then(|session| around.trainers.get(&session.trainer));
-        let class = session.map(|session| Class {
+        let class = session.map(|session| SessionDetails {
             id: &session.id,
             title: session.title.as_str(),
             description: session.description.as_str(),
@@ -388,7 +388,7 @@ impl<'a> Delivery<'a> {
             course_title: session.audience.course_title().map(|title| title.as_str()),
             trainer_name: trainer.map(|trainer| trainer.name.as_str()),
         });
-        Letter {
+        MailContext {
             kind: mail.kind,
             to: &mail.to,
             to_name: mail.name.as_ref().map(|name| name.as_str()),

@@ -6,9 +6,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::voter;
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::ballot::Voter;
+use crate::domain::vote::Voter;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::poll::Poll;
 use crate::domain::text::Email;
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 16;
 /// addresses; answers how many there were. Doing it again finds none, so that an erasing that was cut off can be run
 /// again.
 pub async fn forget(
-    tools: &Tools,
+    tools: &Services,
     user: &UserId,
     courses: BTreeSet<CourseId>,
     addresses: &[Email],
@@ -45,7 +45,7 @@ pub async fn forget(
     Ok(votes.into_iter().filter(|was_there| *was_there).count())
 }
 
-async fn forget_vote(tools: &Tools, user: &UserId, poll: &Poll) -> Result<bool, Error> {
+async fn forget_vote(tools: &Services, user: &UserId, poll: &Poll) -> Result<bool, Error> {
     let secrets = tools.secrets.get(tools.clock.now()).await?;
     let voter = match voter(&secrets, poll, user) {
         Ok(voter) => voter,

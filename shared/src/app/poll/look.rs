@@ -9,20 +9,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Desk, voter};
+use super::{PollContext, voter};
 use crate::app::error::Error;
 use crate::domain::audience::{Audience, InviteeList};
-use crate::domain::ballot::BallotBox;
+use crate::domain::vote::VoteShard;
 use crate::domain::caller::Caller;
 use crate::domain::id::{CourseId, PollId, SessionId};
 use crate::domain::poll::Poll;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::store::Found;
+use crate::store::BatchItems;
 use crate::store::error::StoreError;
-use crate::store::polls::Board;
-use crate::store::schema::Key;
+use crate::store::polls::PollBoard;
+use crate::store::schema::ItemKey;
 
 /// Classes that an instance remembers: few are in one meeting at a time, and each is some kilobytes.
 const REMEMBERED: usize = 64;
@@ -35,14 +35,14 @@ const VOTERS_LIMIT: u32 = 20_000;
 
 /// What an instance of the function saw of the classes that it last dealt with.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<SessionId, (Session, Board)>>);
+pub struct PollCache(Mutex<BTreeMap<SessionId, (Session, PollBoard)>>);
 
-impl Memory {
-    fn recall(&self, id: &SessionId) -> Option<(Session, Board)> {
+impl PollCache {
+    fn recall(&self, id: &SessionId) -> Option<(Session, PollBoard)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    pub(super) fn remember(&self, session: &Session, board: &Board) {
+    pub(super) fn remember(&self, session: &Session, board: &PollBoard) {
         let mut classes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if classes.len() >= REMEMBERED && !classes.contains_key(&session.id) {
             classes.clear();
@@ -53,7 +53,7 @@ impl Memory {
 
 /// Of which polls the votes are wanted, too.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Wanted<'a> {
+pub(super) enum PollQuery<'a> {
     All,
     One(&'a PollId),
     Nothing,
@@ -61,27 +61,27 @@ pub(super) enum Wanted<'a> {
 
 /// A class's polls, and what the caller is to the class.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct PollsRead {
     pub(super) session: Session,
-    pub(super) board: Board,
+    pub(super) board: PollBoard,
     pub(super) is_owner: bool,
     is_invited: bool,
     /// Those that were wanted. What is not among them was empty or not wanted.
-    pub(super) boxes: BTreeMap<(PollId, u16), BallotBox>,
+    pub(super) boxes: BTreeMap<(PollId, u16), VoteShard>,
     /// Polls whose voters are too many for one answer.
     pub(super) left_out: BTreeSet<PollId>,
     /// Whether all of it was read at the source.
     pub(super) is_fresh: bool,
 }
 
-impl Seen {
+impl PollsRead {
     /// Refuses to those whom the class is nothing to, in the words that hide whether there is one.
     pub(super) fn known(&self) -> Result<(), Refusal> {
         if self.is_owner || self.is_invited { Ok(()) } else { Err(Refusal::NotFound) }
     }
 
-    pub(super) fn ballot_box(&self, poll: &PollId, number: u16) -> &BallotBox {
-        static EMPTY: BallotBox = BallotBox { is_shut: false, votes: BTreeMap::new() };
+    pub(super) fn ballot_box(&self, poll: &PollId, number: u16) -> &VoteShard {
+        static EMPTY: VoteShard = VoteShard { is_shut: false, votes: BTreeMap::new() };
         self.boxes.get(&(poll.clone(), number)).unwrap_or(&EMPTY)
     }
 }
@@ -89,12 +89,12 @@ impl Seen {
 /// Looks, and decides on what was seen. What would be refused because of what may be some moments old is looked at again
 /// at the source.
 pub(super) async fn decided<T>(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
-    wanted: Wanted<'_>,
-    decide: impl Fn(&Seen) -> Result<T, Error>,
-) -> Result<(Seen, T), Error> {
+    wanted: PollQuery<'_>,
+    decide: impl Fn(&PollsRead) -> Result<T, Error>,
+) -> Result<(PollsRead, T), Error> {
     for is_last in [false, true] {
         let outcome = match look(desk, caller, id, wanted, is_last).await? {
             Some(seen) => decide(&seen).map_err(|error| (error, seen.is_fresh)).map(|t| (seen, t)),
@@ -110,17 +110,17 @@ pub(super) async fn decided<T>(
 }
 
 async fn look(
-    desk: &Desk<'_>,
+    desk: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
-    wanted: Wanted<'_>,
+    wanted: PollQuery<'_>,
     at_source: bool,
-) -> Result<Option<Seen>, Error> {
+) -> Result<Option<PollsRead>, Error> {
     let first = match desk.memory.recall(id) {
         Some((session, board)) => Ask::of(desk, caller, &session, &board, wanted)?,
         None => Ask::default(),
     };
-    let mut keys = vec![Key::Session(id), Key::Polls(id)];
+    let mut keys = vec![ItemKey::Session(id), ItemKey::Polls(id)];
     keys.extend(first.keys(id, caller));
     let is_few = |boxes: usize| at_source || boxes < MANY_BOXES;
     let mut is_fresh = is_few(first.boxes.len());
@@ -142,14 +142,14 @@ async fn look(
             .enrollment(&caller.id, course)?
             .is_some_and(|enrollment| enrollment.access_granted),
         Some(Access::List(list, email)) => {
-            found.take(Key::Invitee { session: id, list: *list, email }).is_some()
+            found.take(ItemKey::Invitee { session: id, list: *list, email }).is_some()
         }
     };
     let boxes = needed.boxes.iter().map(|(poll, number)| {
         let filled = found.ballot_box(poll, *number);
         ((poll.clone(), *number), filled)
     });
-    Ok(Some(Seen {
+    Ok(Some(PollsRead {
         is_owner: session.is_owned_by(caller),
         is_invited,
         boxes: boxes.collect(),
@@ -160,7 +160,7 @@ async fn look(
     }))
 }
 
-async fn read(desk: &Desk<'_>, keys: &[Key<'_>], at_source: bool) -> Result<Found, StoreError> {
+async fn read(desk: &PollContext<'_>, keys: &[ItemKey<'_>], at_source: bool) -> Result<BatchItems, StoreError> {
     if at_source {
         desk.store.batch_get(keys).await
     } else {
@@ -186,11 +186,11 @@ struct Ask {
 impl Ask {
     /// What `caller` needs of a class as it is, or as it was remembered.
     fn of(
-        desk: &Desk<'_>,
+        desk: &PollContext<'_>,
         caller: &Caller,
         session: &Session,
-        board: &Board,
-        wanted: Wanted<'_>,
+        board: &PollBoard,
+        wanted: PollQuery<'_>,
     ) -> Result<Self, Error> {
         let is_owner = session.is_owned_by(caller);
         let mut ask = Self::default();
@@ -204,16 +204,16 @@ impl Ask {
             };
         }
         let is_wanted = |poll: &&Poll| match wanted {
-            Wanted::All => true,
-            Wanted::One(id) => poll.id == *id,
-            Wanted::Nothing => false,
+            PollQuery::All => true,
+            PollQuery::One(id) => poll.id == *id,
+            PollQuery::Nothing => false,
         };
         let mut voters = 0;
         for poll in board.polls.iter().filter(is_wanted) {
             if let Some(closed) = poll.closed.as_ref().filter(|_| !poll.anonymous) {
                 voters += closed.tally.responses;
             }
-            let too_many = voters > VOTERS_LIMIT && matches!(wanted, Wanted::All);
+            let too_many = voters > VOTERS_LIMIT && matches!(wanted, PollQuery::All);
             let all = match (poll.is_open(), is_owner) {
                 (true, _) => true,
                 // A closed poll is counted; what is left to tell is who chose what.
@@ -228,7 +228,7 @@ impl Ask {
             if all {
                 ask.boxes.extend((0..poll.boxes).map(|number| (poll.id.clone(), number)));
             } else {
-                let own = voter(desk.secrets, poll, &caller.id)?.box_of(poll.boxes);
+                let own = voter(desk.secrets, poll, &caller.id)?.shard_of(poll.boxes);
                 ask.boxes.insert((poll.id.clone(), own));
             }
         }
@@ -244,13 +244,13 @@ impl Ask {
         }
     }
 
-    fn keys<'a>(&'a self, session: &'a SessionId, caller: &'a Caller) -> Vec<Key<'a>> {
+    fn keys<'a>(&'a self, session: &'a SessionId, caller: &'a Caller) -> Vec<ItemKey<'a>> {
         let access = self.access.as_ref().map(|access| match access {
-            Access::Course(course) => Key::Enrollment { user: &caller.id, course },
-            Access::List(list, email) => Key::Invitee { session, list: *list, email },
+            Access::Course(course) => ItemKey::Enrollment { user: &caller.id, course },
+            Access::List(list, email) => ItemKey::Invitee { session, list: *list, email },
         });
         let boxes =
-            self.boxes.iter().map(|(poll, number)| Key::BallotBox { poll, number: *number });
+            self.boxes.iter().map(|(poll, number)| ItemKey::VoteShard { poll, number: *number });
         access.into_iter().chain(boxes).collect()
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Report;
-use crate::app::Tools;
+use super::ReminderReport;
+use crate::app::Services;
 use crate::app::attendance::record::gather;
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
 use crate::domain::attendance::record;
-use crate::store::archive::{self, Due};
+use crate::store::archive::{self, DueArchive};
 use crate::store::error::CommitError;
 
 /// What must be left of a run's time for another class, which may be thousands of people. The next run goes on here.
@@ -21,10 +21,10 @@ const AGAIN_MINUTES: i64 = 60;
 
 /// Keeps what is due, one class after the other: each may be thousands of people.
 pub(super) async fn archive(
-    tools: &Tools,
+    tools: &Services,
     now: Timestamp,
     time: RunTime,
-    report: &mut Report,
+    report: &mut ReminderReport,
 ) -> Result<(), Error> {
     for due in tools.store.due_archives(now).await? {
         report.due += 1;
@@ -44,17 +44,17 @@ pub(super) async fn archive(
     Ok(())
 }
 
-async fn put_off(tools: &Tools, due: &Due, now: Timestamp) -> Result<(), Error> {
+async fn put_off(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
     let at = now.saturating_add(SignedDuration::from_mins(AGAIN_MINUTES)).unwrap_or(now);
     move_to(tools, due, at).await
 }
 
-async fn move_to(tools: &Tools, due: &Due, at: Timestamp) -> Result<(), Error> {
-    let later = archive::set_due(&Due { at, ..due.clone() });
+async fn move_to(tools: &Services, due: &DueArchive, at: Timestamp) -> Result<(), Error> {
+    let later = archive::set_due(&DueArchive { at, ..due.clone() });
     Ok(tools.store.commit(vec![archive::withdraw_due(due), later]).await?)
 }
 
-async fn keep(tools: &Tools, due: &Due, now: Timestamp) -> Result<(), Error> {
+async fn keep(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
     let store = &tools.store;
     if let Some(held) = store.session(&due.session).await? {
         let session = held.session;
@@ -77,7 +77,7 @@ async fn keep(tools: &Tools, due: &Due, now: Timestamp) -> Result<(), Error> {
         }
         // Each sees to the one before it, so that none is left out because nobody asked for it in time.
         if let Some(before) = store.unkept_before(&session, now).await? {
-            store.commit_one(archive::set_due(&Due::of(&before))).await?;
+            store.commit_one(archive::set_due(&DueArchive::of(&before))).await?;
         }
     }
     Ok(store.commit_one(archive::withdraw_due(due)).await?)

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
-use super::Report;
-use crate::app::Tools;
+use super::ReminderReport;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::change::{Announcement, What};
+use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::id::SessionId;
-use crate::domain::reminder::{Reminder, Verdict};
+use crate::domain::reminder::{Reminder, ReminderDecision};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
-use crate::store::archive::{self, Due};
+use crate::store::archive::{self, DueArchive};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::outbox::{self, DueReminder};
 use crate::store::schema::limit;
@@ -30,10 +30,10 @@ enum Done {
 
 /// Tells what is due. One that fails is left to the next run.
 pub(super) async fn remind(
-    tools: &Tools,
+    tools: &Services,
     reminders: Vec<DueReminder>,
     now: Timestamp,
-    report: &mut Report,
+    report: &mut ReminderReport,
 ) -> Result<(), Error> {
     for chunk in reminders.chunks(limit::BATCH_GETS) {
         let known = &sessions_of(tools, chunk).await?;
@@ -60,7 +60,7 @@ type Classes = BTreeMap<SessionId, Session>;
 
 /// The classes of reminders, as they stand, in one request. None where one of them makes no sense: then each is read by
 /// itself, so that it does not keep the others.
-async fn sessions_of(tools: &Tools, chunk: &[DueReminder]) -> Result<Option<Classes>, StoreError> {
+async fn sessions_of(tools: &Services, chunk: &[DueReminder]) -> Result<Option<Classes>, StoreError> {
     let mut ids: Vec<_> = chunk.iter().map(|due| due.session.clone()).collect();
     ids.sort();
     ids.dedup();
@@ -75,7 +75,7 @@ async fn sessions_of(tools: &Tools, chunk: &[DueReminder]) -> Result<Option<Clas
 }
 
 async fn settle(
-    tools: &Tools,
+    tools: &Services,
     due: &DueReminder,
     known: Option<&Classes>,
     now: Timestamp,
@@ -87,19 +87,19 @@ async fn settle(
     let take = outbox::take_reminder(&due.session, due.reminder, due.starts_at);
     // The start is every class's last reminder, held or not: whoever takes it sees to what comes after the class.
     let then_keep = |session: &Session| match due.reminder {
-        Reminder::Start => Some(archive::set_due(&Due::of(session))),
+        Reminder::Start => Some(archive::set_due(&DueArchive::of(session))),
         Reminder::DayBefore | Reminder::HourBefore => None,
     };
     let verdict = session
         .as_ref()
-        .map(|session| (session, due.reminder.verdict(session, due.starts_at, now)));
+        .map(|session| (session, due.reminder.decide(session, due.starts_at, now)));
     let (reminder, session_id) = (due.reminder.as_str(), &due.session);
     let (done, committed) = match verdict {
-        Some((_, Verdict::Wait)) => return Ok(Done::Left),
-        Some((session, Verdict::Tell)) => {
-            let announcement = Announcement {
+        Some((_, ReminderDecision::Wait)) => return Ok(Done::Left),
+        Some((session, ReminderDecision::Tell)) => {
+            let announcement = DomainEvent {
                 at: whole_milli(now),
-                what: What::Reminder {
+                kind: DomainEventKind::Reminder {
                     session: session.id.clone(),
                     reminder: due.reminder,
                     starts_at: due.starts_at,
@@ -111,11 +111,11 @@ async fn settle(
             let told = tools.store.commit(actions).await;
             if told.is_ok() {
                 tracing::info!(event = "reminder.told", %session_id, reminder);
-                tools.nudge(&announcement).await;
+                tools.send_wake_up(&announcement).await;
             }
             (Done::Told, told)
         }
-        Some((session, Verdict::Void(void))) => {
+        Some((session, ReminderDecision::Void(void))) => {
             tracing::info!(event = "reminder.void", %session_id, reminder, why = void.as_str());
             let committed = match then_keep(session) {
                 Some(keep) => tools.store.commit(vec![take, keep]).await,

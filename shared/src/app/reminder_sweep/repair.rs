@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Report;
-use crate::app::Tools;
+use super::ReminderReport;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::meeting::{MeetingError, MeetingProvider, Plan, ZoomMeetings};
+use crate::app::meeting::{MeetingError, MeetingProvider, MeetingPlan, ZoomMeetings};
 use crate::app::run_time::RunTime;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
@@ -15,8 +15,8 @@ use crate::domain::session::{Meeting, Provider, Session, Status};
 use crate::domain::time::whole_milli;
 use crate::store::error::CommitError;
 use crate::store::outbox::Repair;
-use crate::store::schema::{Key, limit};
-use crate::store::sessions::Claim;
+use crate::store::schema::{ItemKey, limit};
+use crate::store::sessions::EditLease;
 use crate::store::{counters, intents, outbox, sessions};
 use crate::telemetry::metrics;
 
@@ -32,10 +32,10 @@ const HOLD_SECONDS: i64 = 150;
 /// Repairs what is due, one after the other, for as long as there is time. One that cannot be repaired yet does not keep
 /// the others waiting.
 pub(super) async fn repair(
-    tools: &Tools,
+    tools: &Services,
     repairs: &[Repair],
     time: RunTime,
-    report: &mut Report,
+    report: &mut ReminderReport,
 ) -> Result<(), Error> {
     for (done, repair) in repairs.iter().enumerate() {
         if !time.is_left(REPAIR_TIME) {
@@ -62,7 +62,7 @@ pub(super) async fn repair(
 
 /// Has a repair looked at again later, the later the longer it has been due: it is not every run's
 /// first business. One that cannot be done in a fortnight is given up.
-async fn put_off(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), Error> {
+async fn put_off(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
     let waited = now.duration_since(repair.since);
     let mut actions = vec![outbox::withdraw_repair(&repair.session, repair.at)];
     if waited < SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS) {
@@ -79,7 +79,7 @@ async fn put_off(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), E
     Ok(tools.store.commit(actions).await?)
 }
 
-async fn mend(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), Error> {
+async fn mend(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
     if let Some(held) = tools.store.session(&repair.session).await? {
         let session = held.session;
         return match (session.status, held.claim) {
@@ -100,7 +100,7 @@ fn hold_until(now: Timestamp) -> Timestamp {
 /// Zoom with a token of the trainer, for a meeting in `account`. Where they have connected another account since, Zoom
 /// would say that there is no such meeting, which is not so: it waits until they are back.
 async fn zoom_of<'a>(
-    tools: &'a Tools,
+    tools: &'a Services,
     trainer: &UserId,
     session: &SessionId,
     account: Option<&str>,
@@ -115,7 +115,7 @@ async fn zoom_of<'a>(
 }
 
 /// A cancelled class whose meeting may still be there, and may still be on.
-async fn delete_meeting(tools: &Tools, session: &Session) -> Result<(), Error> {
+async fn delete_meeting(tools: &Services, session: &Session) -> Result<(), Error> {
     let account = session.meeting.account.as_deref();
     let mut zoom = match zoom_of(tools, &session.trainer, &session.id, account).await {
         Ok(zoom) => zoom,
@@ -133,9 +133,9 @@ async fn delete_meeting(tools: &Tools, session: &Session) -> Result<(), Error> {
 /// An edit that ended between Zoom and here: what we hold is what is so, and Zoom is told all of it. The class is taken in
 /// hand first, as it was read, so that what Zoom is told cannot come after a newer edit.
 async fn restore(
-    tools: &Tools,
+    tools: &Services,
     session: &Session,
-    claim: &Claim,
+    claim: &EditLease,
     now: Timestamp,
 ) -> Result<(), Error> {
     if claim.until > now {
@@ -157,7 +157,7 @@ async fn restore(
         Err(error) => return Err(error.into()),
     }
     let told = match &mut zoom {
-        Some(zoom) => zoom.update(session.meeting.id, None, &Plan::of(session)).await,
+        Some(zoom) => zoom.update(session.meeting.id, None, &MeetingPlan::of(session)).await,
         None => Ok(()),
     };
     match told {
@@ -182,7 +182,7 @@ async fn restore(
 
 /// A class that was never stored: what was made for it at Zoom is deleted, and the intent with it. Nobody was told of
 /// the class, and its request, made again, makes another meeting.
-async fn clean_up(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), Error> {
+async fn clean_up(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
     let Some(intent) = tools.store.intent(&repair.session).await? else {
         return delete_strays(tools, repair, None).await;
     };
@@ -216,7 +216,7 @@ async fn clean_up(tools: &Tools, repair: &Repair, now: Timestamp) -> Result<(), 
 /// Deletes the meetings that carry the class's mark and are not the class's. The class is read after Zoom's list: whoever
 /// makes a meeting has stored an intent before, so none that somebody has in hand is taken for a stray.
 /// `attempt` is the caller's own, where the intent is theirs.
-async fn delete_strays(tools: &Tools, repair: &Repair, attempt: Option<&str>) -> Result<(), Error> {
+async fn delete_strays(tools: &Services, repair: &Repair, attempt: Option<&str>) -> Result<(), Error> {
     let account = repair.account.as_deref();
     let mut zoom = zoom_of(tools, &repair.trainer, &repair.session, account).await?;
     let marked = zoom.marked(&repair.session, &repair.topic, repair.starts_at).await?;
@@ -224,7 +224,7 @@ async fn delete_strays(tools: &Tools, repair: &Repair, attempt: Option<&str>) ->
         return Ok(());
     }
     let id = &repair.session;
-    let mut found = tools.store.batch_get(&[Key::Session(id), Key::Intent(id)]).await?;
+    let mut found = tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Intent(id)]).await?;
     if found.intent(id)?.is_some_and(|intent| Some(intent.attempt.as_str()) != attempt) {
         return Err(Error::busy("a request has the class in hand"));
     }

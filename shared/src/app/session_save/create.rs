@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{attempt_until, audience, forget_list, invitees, needs_scope, set_reminders};
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{
-    self, ManualLink, MeetingError, MeetingProvider, NewMeeting, Plan, ZoomMeetings,
+    self, ManualLink, MeetingError, MeetingProvider, NewMeeting, MeetingPlan, ZoomMeetings,
 };
 use crate::domain::audience::AudienceDraft;
-use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
-use crate::domain::connection::{Connection, ZoomUser};
+use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
+use crate::domain::zoom_connection::{ZoomConnection, ZoomUser};
 use crate::domain::directory::Course;
-use crate::domain::draft::{Draft, Place};
+use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::plan::Limits;
@@ -25,10 +25,10 @@ use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::store::error::CommitError;
 use crate::store::intents::{self, Intent};
 use crate::store::outbox::Repair;
-use crate::store::schema::{Key, limit};
-use crate::store::sessions::Held;
-use crate::store::tx::{Action, Subject};
-use crate::store::{counters, invitees as invitee_items, outbox, sessions};
+use crate::store::schema::{ItemKey, limit};
+use crate::store::sessions::SessionRecord;
+use crate::store::tx::{Action, ConditionSubject};
+use crate::store::{counters, invitations as invitee_items, outbox, sessions};
 
 /// The pause between two looks at a class that another request is making, with half as much again of jitter.
 const WAIT_MS: u64 = 200;
@@ -39,7 +39,7 @@ const ROUNDS: u32 = 3;
 
 /// A request for a class.
 #[derive(Debug)]
-pub struct Create {
+pub struct CreateSession {
     pub trainer: UserId,
     pub source: Source,
     pub draft: Draft,
@@ -51,8 +51,8 @@ pub struct Create {
 
 /// Schedules a class, or answers the one that the same request made before.
 pub async fn create(
-    tools: &Tools,
-    request: &Create,
+    tools: &Services,
+    request: &CreateSession,
     mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     let id = session_id(tools, request);
@@ -76,8 +76,8 @@ pub async fn create(
 /// The class that the same request made before, if it did. For a request that would be refused today: what was right
 /// when it was asked for first, as a start that lay in the future, is still what its repeat means.
 pub async fn made_before(
-    tools: &Tools,
-    request: &Again<'_>,
+    tools: &Services,
+    request: &RepeatedCreate<'_>,
 ) -> Result<Option<SessionWithInvitees>, Error> {
     let id = derived_id(request.trainer, request.key);
     match tools.store.session(&id).await? {
@@ -90,7 +90,7 @@ pub async fn made_before(
 
 /// What tells a repeated request.
 #[derive(Clone, Copy, Debug)]
-pub struct Again<'a> {
+pub struct RepeatedCreate<'a> {
     pub trainer: &'a UserId,
     pub key: &'a str,
     pub body_hash: &'a str,
@@ -98,12 +98,12 @@ pub struct Again<'a> {
 
 enum Outcome {
     Made(Box<Session>),
-    There(Box<Held>),
+    There(Box<SessionRecord>),
     InOtherHands,
 }
 
 /// Derived from the key, so that every retry means the same class; drawn where there is no key.
-fn session_id(tools: &Tools, request: &Create) -> SessionId {
+fn session_id(tools: &Services, request: &CreateSession) -> SessionId {
     match &request.key {
         Some(key) => derived_id(&request.trainer, key),
         None => SessionId::from_bytes(tools.random.bytes()),
@@ -124,9 +124,9 @@ fn derived_id(trainer: &UserId, key: &str) -> SessionId {
 
 /// The class that the key stands for, if it was made from the same body.
 async fn existing(
-    tools: &Tools,
-    request: &Create,
-    held: Held,
+    tools: &Services,
+    request: &CreateSession,
+    held: SessionRecord,
 ) -> Result<SessionWithInvitees, Error> {
     if held.created_from.as_ref() != Some(&request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
@@ -135,10 +135,10 @@ async fn existing(
 }
 
 /// Waits for the request that has the class in hand. `None` when that one failed, or died.
-async fn wait(tools: &Tools, id: &SessionId) -> Result<Option<Held>, Error> {
+async fn wait(tools: &Services, id: &SessionId) -> Result<Option<SessionRecord>, Error> {
     for _ in 0..LOOKS {
         tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS / 2))).await;
-        let mut found = tools.store.batch_get(&[Key::Session(id), Key::Intent(id)]).await?;
+        let mut found = tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Intent(id)]).await?;
         if let Some(held) = found.session(id)? {
             return Ok(Some(held));
         }
@@ -154,13 +154,13 @@ async fn wait(tools: &Tools, id: &SessionId) -> Result<Option<Held>, Error> {
 struct Read {
     limits: Limits,
     course: Option<Course>,
-    connection: Option<Connection>,
+    connection: Option<ZoomConnection>,
     intent: Option<Intent>,
 }
 
 async fn attempt(
-    tools: &Tools,
-    request: &Create,
+    tools: &Services,
+    request: &CreateSession,
     id: &SessionId,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
@@ -183,7 +183,7 @@ async fn attempt(
         starts_at: request.draft.starts_at,
         zone: request.draft.zone.clone(),
         duration_minutes: request.draft.duration_minutes,
-        provider: request.draft.place.provider(),
+        provider: request.draft.venue.provider(),
         record_session: request.draft.record_session,
         settings: request.draft.settings.clone(),
         settings_told: request.draft.settings.given(),
@@ -198,7 +198,7 @@ async fn attempt(
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
-        occurrences: Vec::new(),
+        meeting_instances: Vec::new(),
         // The account does not let it be recorded; its trainer must not learn that after the class.
         drift: if request.draft.record_session && meeting.is_recorded == Some(false) {
             vec![drift::RECORDING.to_owned()]
@@ -208,9 +208,9 @@ async fn attempt(
     };
     let secrets = tools.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
-    let plan = Plan::drafted(id, &request.draft);
-    match &request.draft.place {
-        Place::Manual { join_url } => {
+    let plan = MeetingPlan::drafted(id, &request.draft);
+    match &request.draft.venue {
+        Venue::Manual { join_url } => {
             let meeting = ManualLink { join_url: join_url.clone() }.create(&plan).await?;
             let session = build(&meeting, keyring);
             let counted = counters::count_class(
@@ -223,7 +223,7 @@ async fn attempt(
                 Ok(()) => Ok(Outcome::Made(Box::new(session))),
                 Err(error @ CommitError::Refused(_)) => {
                     forget_list(tools, &session, invitees(&request.draft).len()).await;
-                    if error.refused(Subject::Session) {
+                    if error.refused(ConditionSubject::Session) {
                         Ok(Outcome::InOtherHands)
                     } else {
                         Err(read.limits.month_is_full().into())
@@ -232,7 +232,7 @@ async fn attempt(
                 Err(error) => Err(error.into()),
             }
         }
-        Place::Zoom => {
+        Venue::Zoom => {
             if read.intent.as_ref().is_some_and(|intent| intent.attempt_until > now) {
                 return Ok(Outcome::InOtherHands);
             }
@@ -254,19 +254,19 @@ async fn attempt(
 
 /// Reads what deciding takes; a class that is there already ends it.
 async fn read(
-    tools: &Tools,
-    request: &Create,
+    tools: &Services,
+    request: &CreateSession,
     id: &SessionId,
-) -> Result<Result<Read, Box<Held>>, Error> {
+) -> Result<Result<Read, Box<SessionRecord>>, Error> {
     let trainer = &request.trainer;
-    let mut keys = vec![Key::Settings, Key::User(trainer), Key::Session(id), Key::Intent(id)];
+    let mut keys = vec![ItemKey::Settings, ItemKey::User(trainer), ItemKey::Session(id), ItemKey::Intent(id)];
     let course = match &request.draft.audience {
         AudienceDraft::Course(course) => Some(course),
         _ => None,
     };
-    keys.extend(course.map(Key::Course));
-    if request.draft.place == Place::Zoom {
-        keys.push(Key::Connection(trainer));
+    keys.extend(course.map(ItemKey::Course));
+    if request.draft.venue == Venue::Zoom {
+        keys.push(ItemKey::Connection(trainer));
     }
     let mut found = tools.store.batch_get(&keys).await?;
     if let Some(held) = found.session(id)? {
@@ -296,8 +296,8 @@ struct Reserved {
 
 /// Stores what is about to be done, and counts it. `None` when another request was quicker.
 async fn reserve(
-    tools: &Tools,
-    request: &Create,
+    tools: &Services,
+    request: &CreateSession,
     id: &SessionId,
     before: Option<Intent>,
     zoom_user: &ZoomUser,
@@ -338,9 +338,9 @@ async fn reserve(
     }));
     match tools.store.commit_zoom_write(actions, &zoom_user.id, now).await {
         Ok(()) => {}
-        Err(error) if error.refused(Subject::Intent) => return Ok(None),
-        Err(error) if error.refused(Subject::Month) => return Err(limits.month_is_full().into()),
-        Err(error) if error.refused(Subject::ZoomDay) => {
+        Err(error) if error.refused(ConditionSubject::Intent) => return Ok(None),
+        Err(error) if error.refused(ConditionSubject::Month) => return Err(limits.month_is_full().into()),
+        Err(error) if error.refused(ConditionSubject::ZoomDay) => {
             return Err(Error::ZoomLimited {
                 after: Duration::from_secs(seconds_to_utc_midnight(now)),
             });
@@ -361,9 +361,9 @@ impl Reserved {
     /// The class's meeting: one that an earlier attempt made, or a new one.
     async fn meeting(
         &self,
-        tools: &Tools,
+        tools: &Services,
         zoom: &mut ZoomMeetings<'_>,
-        plan: &Plan,
+        plan: &MeetingPlan,
     ) -> Result<NewMeeting, Error> {
         if self.taken_over
             && let Some(found) = self.adopt(zoom, plan).await?
@@ -393,7 +393,7 @@ impl Reserved {
 
     /// Lets the next attempt begin at once, and gives the month's place back meanwhile: who is told to try again may
     /// schedule another class instead.
-    async fn give_back(&self, tools: &Tools) {
+    async fn give_back(&self, tools: &Services) {
         let actions = vec![
             intents::give_back(&self.session, &self.attempt, tools.clock.now()),
             counters::uncount_class(&self.trainer, self.starts_at),
@@ -407,7 +407,7 @@ impl Reserved {
     async fn adopt(
         &self,
         zoom: &mut ZoomMeetings<'_>,
-        plan: &Plan,
+        plan: &MeetingPlan,
     ) -> Result<Option<NewMeeting>, Error> {
         let mut found =
             zoom.marked(&plan.session, plan.title.as_str(), plan.starts_at).await?.into_iter();
@@ -424,9 +424,9 @@ impl Reserved {
     /// Stores the class. Where that fails for good, the meeting is taken away again.
     async fn commit(
         &self,
-        tools: &Tools,
+        tools: &Services,
         zoom: &mut ZoomMeetings<'_>,
-        request: &Create,
+        request: &CreateSession,
         session: Session,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
@@ -438,7 +438,7 @@ impl Reserved {
             Ok(()) => return Ok(Outcome::Made(Box::new(session))),
             Err(error) => error,
         };
-        if error.refused(Subject::Intent) || error.refused(Subject::Session) {
+        if error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session) {
             forget_list(tools, &session, invitees(&request.draft).len()).await;
             // Another attempt took over, and may have adopted this very meeting: only what it stored tells.
             return match tools.store.session(&self.session).await? {
@@ -466,7 +466,7 @@ impl Reserved {
 
     /// Gives the class up and its month's place back; `false` when it is not this attempt's to give up.
     /// With `clean`, nothing was made at Zoom, so there is nothing to repair either.
-    async fn abandon(&self, tools: &Tools, clean: bool) -> bool {
+    async fn abandon(&self, tools: &Services, clean: bool) -> bool {
         let mut actions = vec![
             intents::finish(&self.session, &self.attempt),
             counters::uncount_class(&self.trainer, self.starts_at),
@@ -484,8 +484,8 @@ impl Reserved {
 
 /// The transaction that makes the class: itself, its invitees, its reminders, its announcement, and what `ends` with it.
 async fn store(
-    tools: &Tools,
-    request: &Create,
+    tools: &Services,
+    request: &CreateSession,
     session: &Session,
     ends: Vec<Action>,
     now: Timestamp,
@@ -508,9 +508,9 @@ async fn store(
             );
         }
     }
-    let announcement = Announcement {
+    let announcement = DomainEvent {
         at: whole_milli(now),
-        what: What::Session(SessionChange {
+        kind: DomainEventKind::Session(SessionChange {
             session: session.id.clone(),
             kind: ChangeKind::Scheduled,
             version: session.version,
@@ -524,6 +524,6 @@ async fn store(
     actions.push(outbox::announce(&announcement));
     tools.store.commit(actions).await?;
     tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.starts_at));
-    tools.nudge(&announcement).await;
+    tools.send_wake_up(&announcement).await;
     Ok(())
 }

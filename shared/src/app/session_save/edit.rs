@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use super::{
     attempt_until, audience, forget_list, invitees, needs_scope, repair_of, set_reminders,
 };
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, Plan, ZoomMeetings};
+use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, MeetingPlan, ZoomMeetings};
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
-use crate::domain::change::{Announcement, AudienceRef, ChangeKind, SessionChange, What};
-use crate::domain::connection::Connection;
+use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::domain::directory::Course;
-use crate::domain::draft::{Draft, Place};
+use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::SessionId;
 use crate::domain::plan::Limits;
@@ -26,10 +26,10 @@ use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::store::error::CommitError;
-use crate::store::schema::{Key, limit};
-use crate::store::sessions::{Basis, Held};
-use crate::store::tx::{Action, Subject};
-use crate::store::{counters, invitees as invitee_items, outbox, sessions};
+use crate::store::schema::{ItemKey, limit};
+use crate::store::sessions::{UpdateBasis, SessionRecord};
+use crate::store::tx::{Action, ConditionSubject};
+use crate::store::{counters, invitations as invitee_items, outbox, sessions};
 
 /// Tries of an edit that meets others. Three people at the same class in the same second are a mistake.
 const ROUNDS: u32 = 3;
@@ -38,7 +38,7 @@ const WAIT_MS: u64 = 400;
 
 /// A request to change a class.
 #[derive(Debug)]
-pub struct Edit {
+pub struct EditSession {
     pub caller: Caller,
     pub session: SessionId,
     pub draft: Draft,
@@ -49,8 +49,8 @@ pub struct Edit {
 /// Changes a class. Asking for what it already is changes nothing and succeeds (RFC 9110, section 13.1.1, allows it
 /// even to someone who saw an earlier version: their change has been made).
 pub async fn edit(
-    tools: &Tools,
-    request: &Edit,
+    tools: &Services,
+    request: &EditSession,
     mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     for round in 0..ROUNDS {
@@ -68,23 +68,23 @@ pub async fn edit(
 
 /// Everything that deciding takes.
 struct Read {
-    held: Held,
+    held: SessionRecord,
     invitees: Vec<Invitee>,
     limits: Limits,
     course: Option<Course>,
-    connection: Option<Connection>,
+    connection: Option<ZoomConnection>,
 }
 
-async fn read(tools: &Tools, request: &Edit, now: Timestamp) -> Result<Read, Error> {
+async fn read(tools: &Services, request: &EditSession, now: Timestamp) -> Result<Read, Error> {
     let trainer = &request.caller.id;
-    let mut keys = vec![Key::Session(&request.session), Key::Settings, Key::User(trainer)];
+    let mut keys = vec![ItemKey::Session(&request.session), ItemKey::Settings, ItemKey::User(trainer)];
     let course = match &request.draft.audience {
         AudienceDraft::Course(course) => Some(course),
         _ => None,
     };
-    keys.extend(course.map(Key::Course));
-    if request.draft.place == Place::Zoom {
-        keys.push(Key::Connection(trainer));
+    keys.extend(course.map(ItemKey::Course));
+    if request.draft.venue == Venue::Zoom {
+        keys.push(ItemKey::Connection(trainer));
     }
     let mut found = tools.store.batch_get(&keys).await?;
     let held = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
@@ -122,8 +122,8 @@ impl Decision {
 
 /// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
 async fn attempt(
-    tools: &Tools,
-    request: &Edit,
+    tools: &Services,
+    request: &EditSession,
     now: Timestamp,
 ) -> Result<Option<SessionWithInvitees>, Error> {
     let read = read(tools, request, now).await?;
@@ -144,7 +144,7 @@ async fn attempt(
     }
     read.limits.admit(&request.draft)?;
 
-    let (old_plan, new_plan) = (Plan::of(&held.session), Plan::of(&decision.next));
+    let (old_plan, new_plan) = (MeetingPlan::of(&held.session), MeetingPlan::of(&decision.next));
     // An edit died on its way to Zoom, or somebody changed the meeting there: it is told everything.
     let unknown = held.claim.is_some() || !held.session.drift.is_empty();
     if let Some(claim) = &held.claim
@@ -154,7 +154,7 @@ async fn attempt(
     }
     if !unknown && !meeting::concerns(held.session.provider, &old_plan, &new_plan) {
         let mut actions = month_moves(&held.session, &decision.next, &read.limits, now);
-        let basis = Basis { read: held, claim: None, sets_drift: false };
+        let basis = UpdateBasis { read: held, claim: None, sets_drift: false };
         actions.push(sessions::update(&decision.next, &basis));
         return finish(tools, &read, decision, actions, now).await;
     }
@@ -181,8 +181,8 @@ async fn attempt(
     let zoom_user = &ready.connection.zoom_user.id;
     match tools.store.commit_zoom_write(claim, zoom_user, now).await {
         Ok(()) => {}
-        Err(error) if error.refused(Subject::Session) => return Ok(None),
-        Err(error) if error.refused(Subject::ZoomDay) => {
+        Err(error) if error.refused(ConditionSubject::Session) => return Ok(None),
+        Err(error) if error.refused(ConditionSubject::ZoomDay) => {
             return Err(Error::ZoomLimited {
                 after: Duration::from_secs(seconds_to_utc_midnight(now)),
             });
@@ -203,7 +203,7 @@ async fn attempt(
     decision.next.drift = flagged.chain(recording).collect();
     let mut actions = month_moves(session, &decision.next, &read.limits, now);
     let sets_drift = unknown || decision.next.drift != session.drift;
-    let basis = Basis { read: held, claim: Some(&holder), sets_drift };
+    let basis = UpdateBasis { read: held, claim: Some(&holder), sets_drift };
     actions.push(sessions::update(&decision.next, &basis));
     actions.push(outbox::withdraw_repair(&session.id, until));
     let id = session.id.clone();
@@ -236,7 +236,7 @@ async fn recording_drift(
 /// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
 /// once, so that the next edit tells Zoom everything, or the repair sets it back.
 async fn give_back(
-    tools: &Tools,
+    tools: &Services,
     session: &SessionId,
     holder: &str,
     repair_at: Timestamp,
@@ -256,15 +256,15 @@ async fn give_back(
 
 /// What the class becomes; `None` when it is that already, and no edit before this one left Zoom with something else.
 fn decide(
-    tools: &Tools,
-    request: &Edit,
+    tools: &Services,
+    request: &EditSession,
     read: &Read,
     keyring: &crate::crypt::Keyring,
     now: Timestamp,
 ) -> Result<Option<Decision>, Error> {
     let old = &read.held.session;
     let draft = &request.draft;
-    if draft.place.provider() != old.provider {
+    if draft.venue.provider() != old.provider {
         return Err(Refusal::field(
             "provider",
             "cannot be changed; cancel the class and schedule another",
@@ -287,9 +287,9 @@ fn decide(
         (Audience::Invitees { .. }, Audience::Invitees { .. }) => invitees_changed,
         (before, after) => before.kind() != after.kind(),
     };
-    let meeting = match &draft.place {
-        Place::Zoom => old.meeting.clone(),
-        Place::Manual { join_url } => {
+    let meeting = match &draft.venue {
+        Venue::Zoom => old.meeting.clone(),
+        Venue::Manual { join_url } => {
             let before = meeting::join_data(old, keyring)?;
             if before.join_url.expose() == join_url {
                 old.meeting.clone()
@@ -358,7 +358,7 @@ fn month_moves(old: &Session, next: &Session, limits: &Limits, now: Timestamp) -
 
 /// Commits the edit with everything that follows from it.
 async fn finish(
-    tools: &Tools,
+    tools: &Services,
     read: &Read,
     decision: Decision,
     mut actions: Vec<Action>,
@@ -387,9 +387,9 @@ async fn finish(
     let list_replaced =
         old.audience.list().is_some() && old.audience.list() != next.audience.list();
     let announcement =
-        (calendar_changed || decision.audience_changed || list_replaced).then(|| Announcement {
+        (calendar_changed || decision.audience_changed || list_replaced).then(|| DomainEvent {
             at: whole_milli(now),
-            what: What::Session(SessionChange {
+            kind: DomainEventKind::Session(SessionChange {
                 session: next.id.clone(),
                 kind: ChangeKind::Updated,
                 version: next.version,
@@ -407,7 +407,7 @@ async fn finish(
             if decision.new_list {
                 forget_list(tools, next, decision.invitees.len()).await;
             }
-            return if error.refused(Subject::Month) {
+            return if error.refused(ConditionSubject::Month) {
                 Err(read.limits.month_is_full().into())
             } else {
                 // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
@@ -425,7 +425,7 @@ async fn finish(
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     if let Some(announcement) = &announcement {
-        tools.nudge(announcement).await;
+        tools.send_wake_up(announcement).await;
     }
     Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
 }

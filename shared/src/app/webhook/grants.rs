@@ -1,10 +1,10 @@
 //! What Zoom says of the users whose grants we hold.
 
-use super::{Desk, ROUNDS};
-use crate::app::Tools;
+use super::{WebhookContext, ROUNDS};
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::change::{Announcement, What};
-use crate::domain::connection::{Connection, Health};
+use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::ZoomEvent;
 use crate::store::error::CommitError;
@@ -12,7 +12,7 @@ use crate::store::{connections, outbox};
 
 /// Erases the grant of a Zoom user who took it back, and what names them. A refresh or a save under way finds nothing
 /// to write over: both are bound to the version that they read.
-pub(super) async fn forget(tools: &Tools, user: &str, event: &ZoomEvent) -> Result<(), Error> {
+pub(super) async fn forget(tools: &Services, user: &str, event: &ZoomEvent) -> Result<(), Error> {
     for _ in 0..ROUNDS {
         let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
         let pointer = connections::forget_zoom_user(user, &trainer);
@@ -41,7 +41,7 @@ pub(super) async fn forget(tools: &Tools, user: &str, event: &ZoomEvent) -> Resu
 
 /// Whether an event about a Zoom user is about this grant: one that was given after it happened is not meant, however
 /// late the event, or its repetition, comes.
-fn is_about(event: &ZoomEvent, user: &str, connection: &Connection) -> bool {
+fn is_about(event: &ZoomEvent, user: &str, connection: &ZoomConnection) -> bool {
     connection.zoom_user.id == user
         && event.account.as_ref().is_none_or(|account| *account == connection.zoom_user.account_id)
         && event.at.is_none_or(|at| at >= connection.connected_at)
@@ -49,26 +49,26 @@ fn is_about(event: &ZoomEvent, user: &str, connection: &Connection) -> bool {
 
 /// A Zoom user whom their account switched off: the trainer has to connect another, and is told so.
 pub(super) async fn deactivate(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     user: &str,
     event: &ZoomEvent,
 ) -> Result<(), Error> {
-    let Desk { tools, now, .. } = *desk;
+    let WebhookContext { tools, now, .. } = *desk;
     for _ in 0..ROUNDS {
         let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
         let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
-        if !is_about(event, user, &connection) || connection.health == Health::ReauthRequired {
+        if !is_about(event, user, &connection) || connection.health == ConnectionHealth::ReauthRequired {
             return Ok(());
         }
-        let notice = Announcement {
+        let notice = DomainEvent {
             at: whole_milli(now),
-            what: What::ReauthRequired { trainer: trainer.clone(), version: connection.version },
+            kind: DomainEventKind::ReauthRequired { trainer: trainer.clone(), version: connection.version },
         };
         let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
         match tools.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.user_deactivated");
-                tools.nudge(&notice).await;
+                tools.send_wake_up(&notice).await;
                 return Ok(());
             }
             // A newer grant, perhaps, which this event is not about; or the same one, refreshed meanwhile. A look tells.

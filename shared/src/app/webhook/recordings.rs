@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Desk, class_of};
+use super::{WebhookContext, class_of};
 use crate::app::error::Error;
 use crate::crypt::Binding;
 use crate::domain::audience::Audience;
-use crate::domain::change::{Announcement, Turn, What};
+use crate::domain::domain_event::{DomainEvent, EventNonce, DomainEventKind};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{RecordingFile, RecordingState, ZoomEvent};
@@ -18,12 +18,12 @@ use crate::store::recordings::{self, Recording};
 /// Keeps what Zoom tells of recorded files, and announces the first that there is to watch of them. Where to watch them
 /// must be an https address of Zoom's own.
 pub(super) async fn describe(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     event: &ZoomEvent,
     passcode: Option<&str>,
     files: &[RecordingFile],
 ) -> Result<(), Error> {
-    let Desk { tools, now, .. } = *desk;
+    let WebhookContext { tools, now, .. } = *desk;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let (id, at) = (&held.session.id, event.at.unwrap_or(now));
     let secrets = tools.secrets.get(now).await?;
@@ -56,22 +56,22 @@ pub(super) async fn describe(
 
 /// Keeps a recording and its announcement together, if it is one that nobody knew of. One that is known was announced.
 async fn announce_recording(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     event: &ZoomEvent,
     session: &Session,
     recording: &Recording,
     at: Timestamp,
 ) -> Result<(), Error> {
     let cause = event.uuid.as_deref().unwrap_or(&recording.file_id);
-    let announcement = Announcement {
+    let announcement = DomainEvent {
         at: whole_milli(desk.now),
-        what: What::RecordingReady { session: session.id.clone(), turn: Turn::of(cause) },
+        kind: DomainEventKind::RecordingReady { session: session.id.clone(), turn: EventNonce::of(cause) },
     };
     let actions =
         vec![recordings::describe_new(&session.id, recording, at), outbox::announce(&announcement)];
     match desk.tools.store.commit(actions).await {
         Ok(()) => {
-            desk.tools.nudge(&announcement).await;
+            desk.tools.send_wake_up(&announcement).await;
             Ok(())
         }
         Err(CommitError::Refused(_)) => Ok(()),
@@ -81,12 +81,12 @@ async fn announce_recording(
 
 /// Follows what became of recorded files at Zoom.
 pub(super) async fn place(
-    desk: &Desk<'_>,
+    desk: &WebhookContext<'_>,
     event: &ZoomEvent,
     state: RecordingState,
     files: &[String],
 ) -> Result<(), Error> {
-    let Desk { tools, now, .. } = *desk;
+    let WebhookContext { tools, now, .. } = *desk;
     let Some(held) = class_of(tools, event).await? else { return Ok(()) };
     let (id, at) = (&held.session.id, event.at.unwrap_or(now));
     let mut places: Vec<_> =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::connection::{Connection, connections};
+use super::participation::{Participation, participations};
 use super::held::windows;
 use super::span::Span;
 use crate::domain::session::Session;
@@ -20,8 +20,8 @@ pub fn headcount(
     now: Timestamp,
 ) -> usize {
     let asked = Span::between(from, to);
-    let connections = connections(events, &windows(session, events, now));
-    let was_in = |connection: &&Connection| {
+    let connections = participations(events, &windows(session, events, now));
+    let was_in = |connection: &&Participation| {
         connection.stays.spans.iter().any(|span| span.within(asked).is_some())
     };
     let guests = connections.iter().filter(|connection| !connection.is_host).filter(was_in);
@@ -36,7 +36,7 @@ enum Person<'a> {
     Connection(&'a str),
 }
 
-fn person(connection: &Connection) -> Person<'_> {
+fn person(connection: &Participation) -> Person<'_> {
     match (&connection.customer_key, &connection.email, &connection.zoom_user) {
         (Some(key), _, _) => Person::Key(key),
         (None, Some(email), _) => Person::Address(email.as_str()),

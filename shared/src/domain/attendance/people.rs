@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::AttendeeId;
-use super::connection::Connection;
+use super::participation::Participation;
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::UserId;
@@ -15,7 +15,7 @@ use crate::domain::text::{Email, PersonName};
 /// What a connection was recognised by, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Match {
+pub enum IdentityMatch {
     /// The key that we gave out with the join, and that Zoom gave back.
     CustomerKey,
     /// A registration at Zoom that we made. We make none today, so that this matches nobody yet.
@@ -26,7 +26,7 @@ pub enum Match {
     None,
 }
 
-impl Match {
+impl IdentityMatch {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CustomerKey => "customer_key",
@@ -39,7 +39,7 @@ impl Match {
 
 /// Somebody who clicked start or join and for whom the class was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Clicker {
+pub struct JoinIdentity {
     pub user: UserId,
     pub email: Option<Email>,
     pub name: Option<PersonName>,
@@ -72,7 +72,7 @@ pub struct KnownBy {
 
 /// Whose something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum RowOwner {
     Host,
     /// By their place in [`People::expected`].
     Person(usize),
@@ -83,9 +83,9 @@ pub enum Owner {
 pub struct People {
     expected: Vec<Person>,
     by_user: BTreeMap<UserId, usize>,
-    by_key: BTreeMap<String, Owner>,
+    by_key: BTreeMap<String, RowOwner>,
     /// `None` for an address that two people share: it tells neither of them.
-    by_email: BTreeMap<Email, Option<Owner>>,
+    by_email: BTreeMap<Email, Option<RowOwner>>,
 }
 
 impl People {
@@ -97,7 +97,7 @@ impl People {
         session: &Session,
         invitees: &[Invitee],
         enrollments: &[Enrollment],
-        clickers: &[Clicker],
+        clickers: &[JoinIdentity],
     ) -> Self {
         let mut people = Self::default();
         for invitee in invitees {
@@ -122,10 +122,10 @@ impl People {
             clickers.iter().partition(|clicker| clicker.admitted);
         for clicker in admitted.into_iter().chain(in_vain) {
             let owner = if clicker.host || clicker.user == session.trainer {
-                Owner::Host
+                RowOwner::Host
             } else {
                 match people.place_of(session, clicker) {
-                    Some(place) => Owner::Person(place),
+                    Some(place) => RowOwner::Person(place),
                     None => continue,
                 }
             };
@@ -156,7 +156,7 @@ impl People {
                 self.by_user.entry(user.clone()).or_insert(place);
             }
             if let Some(email) = &known.email {
-                self.by_email.entry(email.clone()).or_insert(Some(Owner::Person(place)));
+                self.by_email.entry(email.clone()).or_insert(Some(RowOwner::Person(place)));
             }
             self.expected.push(Person {
                 attendee: attendee.clone(),
@@ -178,7 +178,7 @@ impl People {
     fn add(&mut self, person: Person) -> usize {
         let place = self.expected.len();
         if let Some(email) = &person.email {
-            self.know_address(email, Owner::Person(place));
+            self.know_address(email, RowOwner::Person(place));
         }
         if let Some(user) = &person.user {
             self.by_user.insert(user.clone(), place);
@@ -187,7 +187,7 @@ impl People {
         place
     }
 
-    fn know_address(&mut self, email: &Email, owner: Owner) {
+    fn know_address(&mut self, email: &Email, owner: RowOwner) {
         let known = self.by_email.entry(email.clone()).or_insert(Some(owner));
         if *known != Some(owner) {
             *known = None;
@@ -196,9 +196,9 @@ impl People {
 
     /// The place of somebody who clicked: as a user, or as the address that was invited, or else a new one if they were let
     /// in.
-    fn place_of(&mut self, session: &Session, clicker: &Clicker) -> Option<usize> {
+    fn place_of(&mut self, session: &Session, clicker: &JoinIdentity) -> Option<usize> {
         let as_guest = || match self.by_email.get(clicker.email.as_ref()?)? {
-            Some(Owner::Person(place)) if self.expected[*place].user.is_none() => Some(*place),
+            Some(RowOwner::Person(place)) if self.expected[*place].user.is_none() => Some(*place),
             _ => None,
         };
         match self.by_user.get(&clicker.user).copied().or_else(as_guest) {
@@ -227,13 +227,13 @@ impl People {
     /// signed-in Zoom user, for another of theirs.
     pub(super) fn owner(
         &self,
-        connection: &Connection,
+        connection: &Participation,
         email: Option<&Email>,
-    ) -> Option<(Owner, Match)> {
+    ) -> Option<(RowOwner, IdentityMatch)> {
         let by_key = || connection.customer_key.as_ref().and_then(|key| self.by_key.get(key));
         let by_email = || email.and_then(|email| self.by_email.get(email)?.as_ref());
         by_key()
-            .map(|owner| (*owner, Match::CustomerKey))
-            .or_else(|| by_email().map(|owner| (*owner, Match::Email)))
+            .map(|owner| (*owner, IdentityMatch::CustomerKey))
+            .or_else(|| by_email().map(|owner| (*owner, IdentityMatch::Email)))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::people::{Clicker, People};
+use super::people::{JoinIdentity, People};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::session::Session;
@@ -19,7 +19,7 @@ const FINAL_AFTER_DAYS: i64 = 3;
 
 /// When everything that a class's report is made of is there, unless its meeting is started once more.
 pub fn final_at(session: &Session) -> Timestamp {
-    let runnings = session.occurrences.iter();
+    let runnings = session.meeting_instances.iter();
     let heard = runnings.flat_map(|running| [Some(running.started_at), running.ended_at]);
     later(heard.flatten().fold(session.ends_at(), Timestamp::max))
 }
@@ -34,20 +34,20 @@ fn later(at: Timestamp) -> Timestamp {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Record {
+pub struct AttendanceRecord {
     /// Of the class's meeting, from the account that hosts it.
     pub events: Vec<ZoomEvent>,
     /// Who clicked, and when.
-    pub clicks: Vec<(Timestamp, Clicker)>,
+    pub clicks: Vec<(Timestamp, JoinIdentity)>,
     pub invitees: Vec<Invitee>,
     pub students: Vec<Enrollment>,
 }
 
-impl Record {
+impl AttendanceRecord {
     /// Each who clicked in the same way once, by when they first did. Who clicks again changes nothing, and who is called
     /// what follows from the first click.
-    pub fn first_clicks(&self) -> Vec<(Timestamp, &Clicker)> {
-        let mut first: BTreeMap<&Clicker, Timestamp> = BTreeMap::new();
+    pub fn first_clicks(&self) -> Vec<(Timestamp, &JoinIdentity)> {
+        let mut first: BTreeMap<&JoinIdentity, Timestamp> = BTreeMap::new();
         for (at, clicker) in &self.clicks {
             let known = first.entry(clicker).or_insert(*at);
             *known = (*at).min(*known);

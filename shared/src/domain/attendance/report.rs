@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::connection::{Connection, connections};
+use super::participation::{Participation, participations};
 use super::held::windows;
-use super::people::{Match, Owner, People};
-use super::ruling::Rulings;
+use super::people::{IdentityMatch, RowOwner, People};
+use super::overrides::AttendanceOverrides;
 use super::span::{Span, total_millis, union};
 use super::{AttendeeId, Percent, Threshold};
 use crate::domain::id::{SessionId, UserId};
@@ -20,22 +20,22 @@ const MINUTE_MILLIS: u64 = 60_000;
 
 /// Everything that a report is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
+pub struct ReportInputs<'a> {
     pub session: &'a Session,
     /// Of the class's meeting, from the account that hosts it; in any order, and as often as they came.
     pub events: &'a [ZoomEvent],
     pub people: &'a People,
-    pub rulings: &'a Rulings,
+    pub rulings: &'a AttendanceOverrides,
     pub threshold: Threshold,
     pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct AttendanceReport {
     pub session_id: SessionId,
     pub planned_minutes: u64,
     pub held_minutes: u64,
-    pub attendees: Vec<Row>,
+    pub attendees: Vec<ReportRow>,
     /// How many people the class is for.
     pub expected: usize,
     /// How many of them were present. Whoever was not recognised counts when they have been assigned.
@@ -83,7 +83,7 @@ impl PresentBy {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct ReportRow {
     pub attendee_id: AttendeeId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
@@ -91,7 +91,7 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
     #[serde(rename = "match")]
-    pub matched: Match,
+    pub matched: IdentityMatch,
     pub first_joined_at: Option<Timestamp>,
     /// `None` for somebody who is still in, too.
     pub last_left_at: Option<Timestamp>,
@@ -106,12 +106,12 @@ pub struct Row {
     pub is_expected: bool,
 }
 
-impl Report {
+impl AttendanceReport {
     /// Works the report out. Equal sets of events give equal reports.
-    pub fn of(inputs: &Inputs<'_>) -> Self {
+    pub fn of(inputs: &ReportInputs<'_>) -> Self {
         let windows = windows(inputs.session, inputs.events, inputs.now);
         let held = total_millis(&union(windows.values().map(|window| window.span).collect()));
-        let connections = connections(inputs.events, &windows);
+        let connections = participations(inputs.events, &windows);
         let (of_people, of_strangers) = sorted_out(inputs, &connections);
         let attended = Attended { inputs, held };
         let nothing = Vec::new();
@@ -121,7 +121,7 @@ impl Report {
             let address = || person.email.as_ref().map(|email| email.as_str().to_owned());
             let row = attended.row(person.attendee.clone(), own, true);
             let name = name.or_else(|| Some(row.name.clone()).filter(|name| !name.is_empty()));
-            Row {
+            ReportRow {
                 user_id: person.user.clone(),
                 name: name.or_else(address).unwrap_or_default(),
                 email: person.email.clone(),
@@ -129,7 +129,7 @@ impl Report {
             }
         });
         let strangers = of_strangers.iter().map(|(id, own)| attended.row(id.clone(), own, false));
-        let mut attendees: Vec<Row> = people.chain(strangers).collect();
+        let mut attendees: Vec<ReportRow> = people.chain(strangers).collect();
         attendees.sort_by_cached_key(|row| {
             (!row.is_expected, row.name.to_lowercase(), row.attendee_id.clone())
         });
@@ -146,19 +146,19 @@ impl Report {
         }
     }
 
-    pub fn row(&self, id: &AttendeeId) -> Option<&Row> {
+    pub fn row(&self, id: &AttendeeId) -> Option<&ReportRow> {
         self.attendees.iter().find(|row| row.attendee_id == *id)
     }
 }
 
 /// A connection of a row, and what it was recognised by.
-type Recognised<'a> = (&'a Connection, Match);
+type Recognised<'a> = (&'a Participation, IdentityMatch);
 type Strangers<'a> = BTreeMap<AttendeeId, Vec<Recognised<'a>>>;
 
 /// Whose each connection is: of the people expected, by their place, or a stranger's. The host's are nobody's.
 fn sorted_out<'a>(
-    inputs: &Inputs<'_>,
-    connections: &'a [Connection],
+    inputs: &ReportInputs<'_>,
+    connections: &'a [Participation],
 ) -> (BTreeMap<usize, Vec<Recognised<'a>>>, Strangers<'a>) {
     let session = &inputs.session.id;
     // Zoom names a user's address in one event and leaves it out in the next.
@@ -181,8 +181,8 @@ fn sorted_out<'a>(
         let of_user = || addresses.get(connection.zoom_user.as_deref()?).copied();
         let email = connection.email.as_ref().or_else(of_user);
         match inputs.people.owner(connection, email) {
-            Some((Owner::Host, _)) => {}
-            Some((Owner::Person(place), by)) => {
+            Some((RowOwner::Host, _)) => {}
+            Some((RowOwner::Person(place), by)) => {
                 of_people.entry(place).or_default().push((connection, by));
             }
             None => {
@@ -193,9 +193,9 @@ fn sorted_out<'a>(
                 let assigned = inputs.rulings.get(&id).and_then(|r| r.assigned_to.as_ref());
                 match assigned.and_then(|person| places.get(person)) {
                     Some(place) => {
-                        of_people.entry(*place).or_default().push((connection, Match::None));
+                        of_people.entry(*place).or_default().push((connection, IdentityMatch::None));
                     }
-                    None => of_strangers.entry(id).or_default().push((connection, Match::None)),
+                    None => of_strangers.entry(id).or_default().push((connection, IdentityMatch::None)),
                 }
             }
         }
@@ -205,20 +205,20 @@ fn sorted_out<'a>(
 
 /// What makes rows of connections.
 struct Attended<'a> {
-    inputs: &'a Inputs<'a>,
+    inputs: &'a ReportInputs<'a>,
     /// How long the class was held, in milliseconds.
     held: u64,
 }
 
 impl Attended<'_> {
-    fn row(&self, id: AttendeeId, own: &[Recognised<'_>], is_expected: bool) -> Row {
+    fn row(&self, id: AttendeeId, own: &[Recognised<'_>], is_expected: bool) -> ReportRow {
         let spans = own.iter().flat_map(|(connection, _)| connection.stays.spans.iter().copied());
         let spans: Vec<Span> = union(spans.collect());
         let time = total_millis(&spans);
         let percent = Percent::of(time, self.held);
         let ruled = self.inputs.rulings.get(&id).and_then(|ruling| ruling.present);
-        let any = |is: fn(&Connection) -> bool| own.iter().any(|(connection, _)| is(connection));
-        let is_assigned = is_expected && own.iter().any(|(_, by)| *by == Match::None);
+        let any = |is: fn(&Participation) -> bool| own.iter().any(|(connection, _)| is(connection));
+        let is_assigned = is_expected && own.iter().any(|(_, by)| *by == IdentityMatch::None);
         let flags = [
             (Flag::NeedsReview, !is_expected && ruled.is_none()),
             (Flag::Assigned, is_assigned),
@@ -228,12 +228,12 @@ impl Attended<'_> {
         let still_in = any(|connection| connection.stays.still_in);
         let name = own.iter().map(|(connection, _)| connection.name.as_str());
         let email = own.iter().find_map(|(connection, _)| connection.email.clone());
-        Row {
+        ReportRow {
             attendee_id: id,
             user_id: None,
             name: name.filter(|name| !name.is_empty()).min().unwrap_or_default().to_owned(),
             email,
-            matched: own.iter().map(|(_, by)| *by).min().unwrap_or(Match::None),
+            matched: own.iter().map(|(_, by)| *by).min().unwrap_or(IdentityMatch::None),
             first_joined_at: spans.first().map(|span| span.from),
             last_left_at: spans.last().map(|span| span.to).filter(|_| !still_in),
             minutes: whole_minutes(time),

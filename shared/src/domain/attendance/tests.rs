@@ -9,15 +9,15 @@ mod rulings;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::people::Clicker;
-use super::report::{Inputs, Report, Row};
-use super::ruling::Rulings;
+use super::people::JoinIdentity;
+use super::report::{ReportInputs, AttendanceReport, ReportRow};
+use super::overrides::AttendanceOverrides;
 use super::{AttendeeId, People, Threshold};
 use crate::crypt::Sealed;
 use crate::domain::audience::Audience;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
-use crate::domain::occurrence::Occurrence;
+use crate::domain::meeting_instance::MeetingInstance;
 use crate::domain::session::{Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Email, PersonName, Title};
@@ -78,7 +78,7 @@ fn left(c: &str, at: i64) -> ZoomEvent {
     passage("left", c, "main", at)
 }
 
-fn class(audience: Audience, status: Status, occurrences: Vec<Occurrence>) -> Session {
+fn class(audience: Audience, status: Status, occurrences: Vec<MeetingInstance>) -> Session {
     Session {
         id: SessionId::from_bytes([1; 16]),
         trainer: UserId::parse("trainer-1").unwrap(),
@@ -109,7 +109,7 @@ fn class(audience: Audience, status: Status, occurrences: Vec<Occurrence>) -> Se
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
-        occurrences,
+        meeting_instances: occurrences,
         drift: Vec::new(),
     }
 }
@@ -131,8 +131,8 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
     }
 }
 
-fn clicked(user: &str, key: &str) -> Clicker {
-    Clicker {
+fn clicked(user: &str, key: &str) -> JoinIdentity {
+    JoinIdentity {
         admitted: true,
         user: UserId::parse(user).unwrap(),
         email: Email::parse(&format!("{user}@example.test")).ok(),
@@ -146,7 +146,7 @@ fn clicked(user: &str, key: &str) -> Clicker {
 struct Case {
     session: Session,
     people: People,
-    rulings: Rulings,
+    rulings: AttendanceOverrides,
 }
 
 impl Case {
@@ -158,11 +158,11 @@ impl Case {
             &[enrolled("ada", "Ada"), enrolled("bob", "Bob")],
             &[clicked("trainer-1", "key-host"), clicked("ada", "key-ada")],
         );
-        Self { session, people, rulings: Rulings::new() }
+        Self { session, people, rulings: AttendanceOverrides::new() }
     }
 
-    fn report(&self, events: &[ZoomEvent], now: Timestamp) -> Report {
-        Report::of(&Inputs {
+    fn report(&self, events: &[ZoomEvent], now: Timestamp) -> AttendanceReport {
+        AttendanceReport::of(&ReportInputs {
             session: &self.session,
             events,
             people: &self.people,
@@ -177,6 +177,6 @@ impl Case {
     }
 }
 
-fn row<'a>(report: &'a Report, name: &str) -> &'a Row {
+fn row<'a>(report: &'a AttendanceReport, name: &str) -> &'a ReportRow {
     report.attendees.iter().find(|row| row.name == name).unwrap()
 }

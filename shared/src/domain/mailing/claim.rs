@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::MailState;
+use super::DeliveryStatus;
 
 /// How often a mail is tried in all; a limit of the service's and a pause of ours count as no try.
 pub const ATTEMPTS: u32 = 5;
@@ -33,8 +33,8 @@ pub fn pause_after(attempts: u32) -> Option<Duration> {
 
 /// A mail as its claim tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    pub phase: Phase,
+pub struct MailClaim {
+    pub phase: ClaimPhase,
     /// Tries so far, one under way included.
     pub attempts: u32,
     /// Claims that ended without a word.
@@ -44,11 +44,11 @@ pub struct Claim {
     /// When it was taken last.
     pub since: Timestamp,
     /// What its class was told last of it.
-    pub told: MailState,
+    pub told: DeliveryStatus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ClaimPhase {
     /// Somebody is sending it, until then at the latest.
     Sending { until: Timestamp },
     /// To be tried again.
@@ -59,7 +59,7 @@ pub enum Phase {
 
 /// What a message about a mail that was claimed before comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum NextAttempt {
     /// There is nothing left to do.
     Over,
     /// Another has it in hand until then.
@@ -74,16 +74,16 @@ pub enum Again {
     BroughtBack,
 }
 
-impl Claim {
+impl MailClaim {
     /// For a message of the `round`th return.
-    pub fn again(&self, round: u32, now: Timestamp) -> Again {
+    pub fn again(&self, round: u32, now: Timestamp) -> NextAttempt {
         match self.phase {
-            Phase::Waiting => Again::Free,
-            Phase::Over if self.told == MailState::Dead && round > self.round => Again::BroughtBack,
-            Phase::Over => Again::Over,
-            Phase::Sending { until } if until > now => Again::InHand(until),
-            Phase::Sending { .. } if self.lost < LOST_CLAIMS || round > self.round => Again::Lost,
-            Phase::Sending { .. } => Again::GivenUp,
+            ClaimPhase::Waiting => NextAttempt::Free,
+            ClaimPhase::Over if self.told == DeliveryStatus::Dead && round > self.round => NextAttempt::BroughtBack,
+            ClaimPhase::Over => NextAttempt::Over,
+            ClaimPhase::Sending { until } if until > now => NextAttempt::InHand(until),
+            ClaimPhase::Sending { .. } if self.lost < LOST_CLAIMS || round > self.round => NextAttempt::Lost,
+            ClaimPhase::Sending { .. } => NextAttempt::GivenUp,
         }
     }
 }
@@ -106,18 +106,18 @@ mod tests {
         let (past, future) =
             (now - jiff::SignedDuration::from_secs(1), now + jiff::SignedDuration::from_secs(1));
         let claim =
-            |phase, lost, told| Claim { phase, attempts: 1, lost, round: 0, since: past, told };
-        let sending = |until| Phase::Sending { until };
+            |phase, lost, told| MailClaim { phase, attempts: 1, lost, round: 0, since: past, told };
+        let sending = |until| ClaimPhase::Sending { until };
         let cases = [
-            (claim(Phase::Waiting, 0, MailState::Retrying), 0, Again::Free),
-            (claim(sending(future), 0, MailState::Queued), 0, Again::InHand(future)),
-            (claim(sending(now), 0, MailState::Queued), 0, Again::Lost),
-            (claim(sending(past), 1, MailState::Queued), 0, Again::GivenUp),
-            (claim(sending(past), 1, MailState::Queued), 1, Again::Lost),
-            (claim(Phase::Over, 0, MailState::Failed), 1, Again::Over),
-            (claim(Phase::Over, 0, MailState::Dropped), 1, Again::Over),
-            (claim(Phase::Over, 0, MailState::Dead), 0, Again::Over),
-            (claim(Phase::Over, 0, MailState::Dead), 1, Again::BroughtBack),
+            (claim(ClaimPhase::Waiting, 0, DeliveryStatus::Retrying), 0, NextAttempt::Free),
+            (claim(sending(future), 0, DeliveryStatus::Queued), 0, NextAttempt::InHand(future)),
+            (claim(sending(now), 0, DeliveryStatus::Queued), 0, NextAttempt::Lost),
+            (claim(sending(past), 1, DeliveryStatus::Queued), 0, NextAttempt::GivenUp),
+            (claim(sending(past), 1, DeliveryStatus::Queued), 1, NextAttempt::Lost),
+            (claim(ClaimPhase::Over, 0, DeliveryStatus::Failed), 1, NextAttempt::Over),
+            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dropped), 1, NextAttempt::Over),
+            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dead), 0, NextAttempt::Over),
+            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dead), 1, NextAttempt::BroughtBack),
         ];
         for (claim, round, expected) in cases {
             assert_eq!(claim.again(round, now), expected, "{claim:?}, round {round}");

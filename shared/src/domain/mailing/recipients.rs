@@ -92,7 +92,7 @@ pub fn told_of_change(
         Some((recipient, kind))
     });
     let told: Vec<_> = told.collect();
-    told.into_iter().chain(gone.into_iter().map(|old| (old, MailKind::Uninvited))).collect()
+    told.into_iter().chain(gone.into_iter().map(|old| (old, MailKind::Removed))).collect()
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_change_is_told_to_each_as_it_concerns_them() {
-        use MailKind::{Scheduled, Uninvited, Updated};
+        use MailKind::{Scheduled, Removed, Updated};
         type Case = (
             &'static [&'static str],
             Option<&'static [&'static str]>,
@@ -130,11 +130,11 @@ mod tests {
                 &["a", "b"],
                 Some(&["a", "c"]),
                 true,
-                vec![("a", Updated), ("b", Scheduled), ("c", Uninvited)],
+                vec![("a", Updated), ("b", Scheduled), ("c", Removed)],
             ),
-            (&["a", "b"], Some(&["a", "c"]), false, vec![("b", Scheduled), ("c", Uninvited)]),
+            (&["a", "b"], Some(&["a", "c"]), false, vec![("b", Scheduled), ("c", Removed)]),
             (&["a"], Some(&["a"]), true, vec![("a", Updated)]),
-            (&[], Some(&["a"]), false, vec![("a", Uninvited)]),
+            (&[], Some(&["a"]), false, vec![("a", Removed)]),
         ];
         for (now, before, changed, expected) in cases {
             let expected: Vec<_> =

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::import::{body, text};
-use super::{Deps, statement};
+use super::{Deps, command};
 use crate::app::directory;
 use crate::app::error::Error as AppError;
-use crate::domain::directory::Statement;
+use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::Settings;
 use crate::domain::refusal::Refusal;
 use crate::handlers::function::Function;
@@ -75,20 +75,20 @@ async fn take(function: &Function<Deps>, event: Value) -> Result<(), EventFailed
 }
 
 /// What an event says; `None` when its kind is not known.
-fn said(kind: &str, mut detail: Map<String, Value>) -> Result<Option<Statement>, Refusal> {
+fn said(kind: &str, mut detail: Map<String, Value>) -> Result<Option<DirectoryCommand>, Refusal> {
     let statement = match kind {
-        "CourseUpserted" => statement::course(&text(&mut detail, "id")?, body(detail)?)?,
+        "CourseUpserted" => command::course(&text(&mut detail, "id")?, body(detail)?)?,
         "EnrollmentGranted" => {
             let (course, user) = (text(&mut detail, "course_id")?, text(&mut detail, "user_id")?);
-            statement::enrollment(&course, &user, body(detail)?)?
+            command::enrollment(&course, &user, body(detail)?)?
         }
-        "EnrollmentRevoked" => statement::no_enrollment(
+        "EnrollmentRevoked" => command::no_enrollment(
             &text(&mut detail, "course_id")?,
             &text(&mut detail, "user_id")?,
         )?,
-        "UserUpserted" => statement::user(&text(&mut detail, "id")?, body(detail)?)?,
-        "UserDeleted" => statement::no_user(&text(&mut detail, "id")?)?,
-        "SettingsUpdated" => statement::settings(body::<Settings>(detail)?)?,
+        "UserUpserted" => command::user(&text(&mut detail, "id")?, body(detail)?)?,
+        "UserDeleted" => command::no_user(&text(&mut detail, "id")?)?,
+        "SettingsUpdated" => command::settings(body::<Settings>(detail)?)?,
         _ => return Ok(None),
     };
     Ok(Some(statement))

@@ -9,20 +9,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::statement;
-use crate::domain::directory::Statement;
+use super::command;
+use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::Settings;
 use crate::domain::refusal::Refusal;
 
 /// Lines that were not understood are named, and the others taken.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) statements: Vec<Statement>,
-    pub(super) outcome: Outcome,
+pub(super) struct ParsedLine {
+    pub(super) statements: Vec<DirectoryCommand>,
+    pub(super) outcome: ImportOutcome,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct ImportOutcome {
     accepted: usize,
     rejected: Vec<Rejected>,
 }
@@ -36,9 +36,9 @@ struct Rejected {
     message: String,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Read {
+pub(super) fn read(bytes: &[u8]) -> ParsedLine {
     let mut statements = Vec::new();
-    let mut outcome = Outcome::default();
+    let mut outcome = ImportOutcome::default();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -63,10 +63,10 @@ pub(super) fn read(bytes: &[u8]) -> Read {
         }
     }
     outcome.accepted = statements.len();
-    Read { statements, outcome }
+    ParsedLine { statements, outcome }
 }
 
-fn one(mut line: Map<String, Value>) -> Result<Statement, Refusal> {
+fn one(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
     let kind = text(&mut line, "type")?;
     let deleted = match line.remove("deleted") {
         None => false,
@@ -74,18 +74,18 @@ fn one(mut line: Map<String, Value>) -> Result<Statement, Refusal> {
         Some(_) => return Err(Refusal::field("deleted", "must be true or false")),
     };
     match (kind.as_str(), deleted) {
-        ("course", false) => statement::course(&text(&mut line, "id")?, body(line)?),
-        ("course", true) => statement::no_course(&text(&mut line, "id")?),
+        ("course", false) => command::course(&text(&mut line, "id")?, body(line)?),
+        ("course", true) => command::no_course(&text(&mut line, "id")?),
         ("enrollment", false) => {
             let (course, user) = (text(&mut line, "course_id")?, text(&mut line, "user_id")?);
-            statement::enrollment(&course, &user, body(line)?)
+            command::enrollment(&course, &user, body(line)?)
         }
         ("enrollment", true) => {
-            statement::no_enrollment(&text(&mut line, "course_id")?, &text(&mut line, "user_id")?)
+            command::no_enrollment(&text(&mut line, "course_id")?, &text(&mut line, "user_id")?)
         }
-        ("user", false) => statement::user(&text(&mut line, "id")?, body(line)?),
-        ("user", true) => statement::no_user(&text(&mut line, "id")?),
-        ("settings", false) => statement::settings(body::<Settings>(line)?),
+        ("user", false) => command::user(&text(&mut line, "id")?, body(line)?),
+        ("user", true) => command::no_user(&text(&mut line, "id")?),
+        ("settings", false) => command::settings(body::<Settings>(line)?),
         _ => Err(Refusal::field("type", "must be course, enrollment, user or settings")),
     }
 }

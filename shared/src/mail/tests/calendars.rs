@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Case, all, at, brand, zone};
 use crate::mail::calendar::calendar;
-use crate::mail::{Kind, Method};
+use crate::mail::{Kind, CalendarMethod};
 
 const ZONES: [&str; 9] = [
     "Europe/Berlin",
@@ -130,14 +130,14 @@ fn times_are_local_with_their_zone_unless_that_would_be_ambiguous() {
 
 #[test]
 fn an_entry_says_which_class_it_is_and_for_whom() {
-    for kind in [Kind::Scheduled, Kind::Updated, Kind::Resent, Kind::Cancelled, Kind::Uninvited] {
+    for kind in [Kind::Scheduled, Kind::Updated, Kind::Resent, Kind::Cancelled, Kind::Removed] {
         let case = Case {
             to: crate::domain::text::Email::parse("a+b%c@example.test").unwrap(),
             ..Case::new(kind)
         };
         let text = unfolded(&case);
         let (_, entry) = parts(&text);
-        let cancel = kind.method() == Some(Method::Cancel);
+        let cancel = kind.method() == Some(CalendarMethod::Cancel);
         for (name, expected) in [
             ("UID", format!("{}@live-classes", case.id)),
             ("SEQUENCE", "3".to_owned()),

@@ -3,9 +3,9 @@
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 
 use super::{Case, ODD, all, at, brand, zone};
-use crate::mail::{Composed, Kind, Method, compose};
+use crate::mail::{ComposedMail, Kind, CalendarMethod, compose};
 
-fn parse(mail: &Composed) -> Message<'_> {
+fn parse(mail: &ComposedMail) -> Message<'_> {
     MessageParser::new().parse(&mail.raw).unwrap()
 }
 
@@ -55,11 +55,11 @@ fn an_invitation_is_the_last_alternative_and_a_file() {
 fn which_kinds_touch_the_calendar() {
     let method = |kind| Case::new(kind).compose().calendar.map(|calendar| calendar.method);
     for (kind, expected) in [
-        (Kind::Scheduled, Some(Method::Request)),
-        (Kind::Updated, Some(Method::Request)),
-        (Kind::Resent, Some(Method::Request)),
-        (Kind::Cancelled, Some(Method::Cancel)),
-        (Kind::Uninvited, Some(Method::Cancel)),
+        (Kind::Scheduled, Some(CalendarMethod::Request)),
+        (Kind::Updated, Some(CalendarMethod::Request)),
+        (Kind::Resent, Some(CalendarMethod::Request)),
+        (Kind::Cancelled, Some(CalendarMethod::Cancel)),
+        (Kind::Removed, Some(CalendarMethod::Cancel)),
         (Kind::ReminderDayBefore, None),
         (Kind::ReminderHourBefore, None),
         (Kind::ReauthRequired, None),
@@ -170,7 +170,7 @@ fn every_page_is_a_page() {
         let html = &mail.html;
         assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
         assert_eq!(html.matches("<h1 ").count(), 1);
-        let links = usize::from(mail.kind != Kind::Uninvited);
+        let links = usize::from(mail.kind != Kind::Removed);
         assert_eq!(html.matches("<a href=").count(), links);
         assert!(!html.contains("<img") && !html.contains("url("), "nothing is fetched");
         assert!(html.contains("Akademie Größe &amp; Söhne") && html.contains("may be recorded"));
@@ -221,7 +221,7 @@ fn what_each_kind_is_called() {
             "Starting soon: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
         ),
         (Kind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::Uninvited, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (Kind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (Kind::ReauthRequired, "Action needed: connect your Zoom account again"),
         (Kind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
     ] {
@@ -231,7 +231,7 @@ fn what_each_kind_is_called() {
 
 #[test]
 fn the_reason_is_told_to_those_who_were_to_come() {
-    for (kind, told) in [(Kind::Cancelled, true), (Kind::Updated, true), (Kind::Uninvited, false)] {
+    for (kind, told) in [(Kind::Cancelled, true), (Kind::Updated, true), (Kind::Removed, false)] {
         let case = Case { reason: Some("I am ill.\nSorry".to_owned()), ..Case::new(kind) };
         let mail = case.compose();
         assert_eq!(mail.text.contains("Reason: I am ill.\nSorry\n"), told, "{kind:?}");

@@ -5,7 +5,7 @@ mod messages;
 
 use jiff::Timestamp;
 
-use super::{Brand, Class, Composed, Kind, Letter, compose};
+use super::{Brand, SessionDetails, ComposedMail, Kind, MailContext, compose};
 use crate::config::{Env, names};
 use crate::domain::id::SessionId;
 use crate::domain::text::Email;
@@ -67,12 +67,12 @@ impl Case {
         Self { to_name: some.clone(), reason: some, text, title, ..Self::new(kind) }
     }
 
-    pub(super) fn compose(&self) -> Composed {
+    pub(super) fn compose(&self) -> ComposedMail {
         compose(&self.letter(), &brand())
     }
 
-    fn letter(&self) -> Letter<'_> {
-        let class = Class {
+    fn letter(&self) -> MailContext<'_> {
+        let class = SessionDetails {
             id: &self.id,
             title: &self.title,
             description: &self.text,
@@ -84,7 +84,7 @@ impl Case {
             course_title: Some("Mathematics, first year"),
             trainer_name: self.to_name.as_deref(),
         };
-        Letter {
+        MailContext {
             kind: self.kind,
             to: &self.to,
             to_name: self.to_name.as_deref(),

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attendance::Clicker;
+use crate::domain::attendance::JoinIdentity;
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
-use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
+use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
 
 /// Short names: there are two lines for every time that somebody came in.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Line {
+pub(super) enum ArchiveLine {
     Student {
         user: UserId,
         email: Email,
@@ -47,12 +47,12 @@ pub(super) enum Line {
         from: Option<Timestamp>,
         at: Timestamp,
     },
-    In(Heard),
-    Out(Heard),
+    In(ArchivedEvent),
+    Out(ArchivedEvent),
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Heard {
+pub(super) struct ArchivedEvent {
     /// The uuid of the running.
     pub(super) of: String,
     /// The event's name, without what all of them have in common.
@@ -84,8 +84,8 @@ fn is_false(value: &bool) -> bool {
 /// What every event of a participant begins with.
 const PARTICIPANT: &str = "meeting.participant_";
 
-impl Heard {
-    fn of(running: &str, event: &str, presence: &Presence) -> Self {
+impl ArchivedEvent {
+    fn of(running: &str, event: &str, presence: &ParticipantEvent) -> Self {
         Self {
             of: running.to_owned(),
             event: event.strip_prefix(PARTICIPANT).unwrap_or(event).to_owned(),
@@ -101,8 +101,8 @@ impl Heard {
         }
     }
 
-    pub(super) fn presence(&self) -> Presence {
-        Presence {
+    pub(super) fn presence(&self) -> ParticipantEvent {
+        ParticipantEvent {
             at: self.at,
             connection: self.connection.clone(),
             seat: self.seat.clone(),
@@ -134,19 +134,19 @@ impl Heard {
     }
 }
 
-impl Line {
+impl ArchiveLine {
     pub(super) fn of_event(event: &ZoomEvent) -> Option<Self> {
         let of = event.uuid.clone()?;
-        Some(match &event.says {
-            Says::Started { at } => Self::Started { of, at: *at },
-            Says::Ended { started_at, at } => Self::Ended { of, from: *started_at, at: *at },
-            Says::Joined(presence) => Self::In(Heard::of(&of, &event.name, presence)),
-            Says::Left(presence) => Self::Out(Heard::of(&of, &event.name, presence)),
+        Some(match &event.payload {
+            EventPayload::Started { at } => Self::Started { of, at: *at },
+            EventPayload::Ended { started_at, at } => Self::Ended { of, from: *started_at, at: *at },
+            EventPayload::Joined(presence) => Self::In(ArchivedEvent::of(&of, &event.name, presence)),
+            EventPayload::Left(presence) => Self::Out(ArchivedEvent::of(&of, &event.name, presence)),
             _ => return None,
         })
     }
 
-    pub(super) fn of_click(at: Timestamp, clicker: &Clicker) -> Self {
+    pub(super) fn of_click(at: Timestamp, clicker: &JoinIdentity) -> Self {
         Self::Click {
             at,
             user: clicker.user.clone(),
@@ -172,7 +172,7 @@ impl Line {
         self,
         person: &UserId,
         addresses: &[Email],
-        is_meant: &impl Fn(&Presence) -> bool,
+        is_meant: &impl Fn(&ParticipantEvent) -> bool,
     ) -> Option<Self> {
         let is_theirs = |email: &Email| addresses.contains(email);
         match self {

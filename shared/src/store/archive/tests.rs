@@ -48,7 +48,7 @@ fn class() -> Session {
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
-        occurrences: Vec::new(),
+        meeting_instances: Vec::new(),
         drift: Vec::new(),
     }
 }
@@ -62,7 +62,7 @@ fn heard(name: &str, object: &Value) -> ZoomEvent {
 }
 
 /// Somebody with everything that Zoom and the platform may tell of them.
-fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
+fn somebody(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
     let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
     let email = Email::parse(&format!("ada.lovelace.{n}@students.example.test")).unwrap();
     let name =
@@ -85,7 +85,7 @@ fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
         name: name.clone(),
         access_granted: true,
     };
-    let clicker = Clicker {
+    let clicker = JoinIdentity {
         user,
         email: Some(email),
         name: Some(name),
@@ -96,8 +96,8 @@ fn somebody(n: usize) -> (Enrollment, Clicker, [ZoomEvent; 2]) {
     (enrollment, clicker, events)
 }
 
-fn record_of(people: usize) -> Record {
-    let mut record = Record::default();
+fn record_of(people: usize) -> AttendanceRecord {
+    let mut record = AttendanceRecord::default();
     for (student, clicker, events) in (0..people).map(somebody) {
         record.students.push(student);
         record.clicks.push((start(), clicker.clone()));
@@ -107,7 +107,7 @@ fn record_of(people: usize) -> Record {
     record
 }
 
-fn archived(record: &Record) -> Archive {
+fn archived(record: &AttendanceRecord) -> Archive {
     let session = class();
     let lines = Archive::default().with(record, &session);
     Archive { revision: 1, starts_at: Some(session.starts_at), lines, ..Archive::default() }
@@ -120,12 +120,12 @@ fn what_was_kept_reads_back_as_it_was() {
     record.events.push(heard("meeting.started", &frame));
     record.events.push(heard("meeting.ended", &frame));
     let session = class();
-    let back = archived(&record).and(Record::default(), &session);
-    let said = |record: &Record| {
+    let back = archived(&record).and(AttendanceRecord::default(), &session);
+    let said = |record: &AttendanceRecord| {
         let mut all: Vec<_> = record
             .events
             .iter()
-            .map(|event| format!("{} {:?} {:?}", event.name, event.uuid, event.says))
+            .map(|event| format!("{} {:?} {:?}", event.name, event.uuid, event.payload))
             .collect();
         all.sort();
         all
@@ -152,19 +152,19 @@ fn keeping_again_what_is_kept_changes_nothing_whatever_has_run_out_since() {
 fn a_class_that_moved_has_another_audience_and_keeps_what_was_told_of_it() {
     let archive = archived(&record_of(2));
     let moved = Session { starts_at: start() + SignedDuration::from_hours(24), ..class() };
-    let live = Record { students: vec![somebody(7).0], ..Record::default() };
+    let live = AttendanceRecord { students: vec![somebody(7).0], ..AttendanceRecord::default() };
     let now = archive.and(live, &moved);
     assert_eq!(now.students, [somebody(7).0]);
     assert_eq!((now.events.len(), now.clicks.len()), (4, 2));
     let kept = archive.with(&now, &moved);
-    assert_eq!(kept.iter().filter(|line| Line::is_audience(line)).count(), 1);
+    assert_eq!(kept.iter().filter(|line| ArchiveLine::is_audience(line)).count(), 1);
 }
 
 #[test]
 fn lines_of_a_later_version_are_kept() {
     let mut archive = archived(&record_of(1));
     archive.lines.insert(r#"{"seen":{"by":"a later version"}}"#.to_owned());
-    let gathered = archive.and(Record::default(), &class());
+    let gathered = archive.and(AttendanceRecord::default(), &class());
     assert_eq!(archive.with(&gathered, &class()), archive.lines);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Case, class, clicked, course, ended, enrolled, minute, passage_at, started};
-use crate::domain::attendance::people::Match;
+use crate::domain::attendance::people::IdentityMatch;
 use crate::domain::attendance::report::Flag;
 use crate::domain::attendance::{AttendeeId, People, Percent};
 use crate::domain::audience::Invitee;
@@ -13,7 +13,7 @@ use crate::domain::session::Status;
 use crate::domain::text::Email;
 
 /// Who is recognised in a connection that was in from beginning to end, and by what.
-fn recognised(people: &People, who: Value) -> Vec<(String, Match, Vec<Flag>)> {
+fn recognised(people: &People, who: Value) -> Vec<(String, IdentityMatch, Vec<Flag>)> {
     let case = Case { people: people.clone(), ..Case::new() };
     let events = [
         started("u", 0),
@@ -29,16 +29,16 @@ fn recognised(people: &People, who: Value) -> Vec<(String, Match, Vec<Flag>)> {
 #[test]
 fn people_are_recognised_by_key_then_by_address_and_never_by_name() {
     let people = Case::new().people;
-    let stranger = |name: &str| vec![(name.to_owned(), Match::None, vec![Flag::NeedsReview])];
+    let stranger = |name: &str| vec![(name.to_owned(), IdentityMatch::None, vec![Flag::NeedsReview])];
     let by = |name: &str, matched| vec![(name.to_owned(), matched, vec![])];
     let cases = [
-        (json!({"customer_key": "key-ada"}), by("Ada", Match::CustomerKey)),
+        (json!({"customer_key": "key-ada"}), by("Ada", IdentityMatch::CustomerKey)),
         (
             json!({"customer_key": "key-ada", "email": "bob@example.test"}),
-            by("Ada", Match::CustomerKey),
+            by("Ada", IdentityMatch::CustomerKey),
         ),
-        (json!({"customer_key": "unknown", "email": "BOB@Example.Test"}), by("Bob", Match::Email)),
-        (json!({"email": "bob@example.test"}), by("Bob", Match::Email)),
+        (json!({"customer_key": "unknown", "email": "BOB@Example.Test"}), by("Bob", IdentityMatch::Email)),
+        (json!({"email": "bob@example.test"}), by("Bob", IdentityMatch::Email)),
         (json!({"user_name": "Bob"}), stranger("Bob")),
         (json!({"user_name": "Eve", "email": "eve@example.test"}), stranger("Eve")),
         (json!({"registrant_id": "r", "user_name": "Eve"}), stranger("Eve")),
@@ -58,7 +58,7 @@ fn an_address_that_two_share_tells_neither() {
     let twin = Enrollment { user: UserId::parse("twin").unwrap(), ..enrolled("ada", "Twin") };
     let people = People::new(&session, &[], &[enrolled("ada", "Ada"), twin], &[]);
     let seen = recognised(&people, json!({"email": "ada@example.test", "user_name": "?"}));
-    assert_eq!(seen, [("?".to_owned(), Match::None, vec![Flag::NeedsReview])]);
+    assert_eq!(seen, [("?".to_owned(), IdentityMatch::None, vec![Flag::NeedsReview])]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn an_invited_guest_keeps_their_row_when_a_click_tells_who_they_are() {
     assert_eq!(with.expected().len(), 1);
     assert_eq!(with.expected()[0].attendee, without.expected()[0].attendee);
     assert_eq!(with.expected()[0].user, UserId::parse("guest-7").ok());
-    assert_eq!(recognised(&with, json!({"customer_key": "key-guest"}))[0].1, Match::CustomerKey);
+    assert_eq!(recognised(&with, json!({"customer_key": "key-guest"}))[0].1, IdentityMatch::CustomerKey);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     second, started,
 };
 use crate::domain::attendance::report::{Flag, PresentBy};
-use crate::domain::attendance::ruling::Rulings;
+use crate::domain::attendance::overrides::AttendanceOverrides;
 use crate::domain::attendance::{People, Percent, Threshold};
 use crate::domain::session::Status;
 use crate::domain::zoom_event::ZoomEvent;
@@ -243,7 +243,7 @@ fn a_class_of_ten_thousand_is_worked_through() {
             events.push(passage_at("u", way, &connection, "main", minute(at), key.clone()));
         }
     }
-    let case = Case { session, people, rulings: Rulings::new() };
+    let case = Case { session, people, rulings: AttendanceOverrides::new() };
     let report = case.report(&events, minute(600));
     assert_eq!((report.attendees.len(), report.present), (PEOPLE, PEOPLE));
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{Case, ended, minute, passage_at, second, started};
 use crate::domain::attendance::Percent;
-use crate::domain::occurrence::{self, Occurrence, Sign};
-use crate::domain::zoom_event::{Says, ZoomEvent};
+use crate::domain::meeting_instance::{self, MeetingInstance, InstanceEvent};
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 
 /// Anything that may be told of a class: of two runnings, four connections in three seats, and six people.
 fn anything() -> impl Strategy<Value = ZoomEvent> {
@@ -33,10 +33,10 @@ fn anything() -> impl Strategy<Value = ZoomEvent> {
     prop_oneof![8 => passage, 1 => frame]
 }
 
-fn remembered(events: &[ZoomEvent]) -> Vec<Occurrence> {
-    events.iter().fold(Vec::new(), |known, event| match &event.says {
-        Says::Started { at } => {
-            occurrence::with(known, event.uuid.as_deref().unwrap(), Sign::Running(*at))
+fn remembered(events: &[ZoomEvent]) -> Vec<MeetingInstance> {
+    events.iter().fold(Vec::new(), |known, event| match &event.payload {
+        EventPayload::Started { at } => {
+            meeting_instance::with_event(known, event.uuid.as_deref().unwrap(), InstanceEvent::Running(*at))
         }
         _ => known,
     })
@@ -56,7 +56,7 @@ proptest! {
         let plain = case.report(&events, minute(now));
         // Whether the class itself had worked out its runnings by then does not matter either.
         if knows {
-            case.session.occurrences = remembered(&shuffled);
+            case.session.meeting_instances = remembered(&shuffled);
         }
         prop_assert_eq!(plain, case.report(&shuffled, minute(now)));
     }

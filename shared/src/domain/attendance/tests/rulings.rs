@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Case, ended, minute, passage_at, started};
 use crate::domain::attendance::AttendeeId;
 use crate::domain::attendance::report::{Flag, PresentBy};
-use crate::domain::attendance::ruling::{Assignee, Ruling, Wish, decide, state};
+use crate::domain::attendance::overrides::{Assignee, AttendanceOverride, OverrideRequest, decide, state};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_event::ZoomEvent;
@@ -40,7 +40,7 @@ fn a_decision_goes_before_the_rule_and_is_undone_by_another() {
         (None, (false, PresentBy::Rule)),
     ] {
         let before = case.report(&events, minute(600));
-        let wish = Wish { present: Some(present), assign_to: None };
+        let wish = OverrideRequest { present: Some(present), assign_to: None };
         let decision = decide(&before, &case.rulings, &ada, &wish).unwrap();
         case.rulings.extend(decision.changed);
         let after = case.report(&events, minute(600));
@@ -55,7 +55,7 @@ fn an_assigned_row_counts_for_the_person_and_can_be_taken_back() {
     let before = case.report(&events, minute(600));
     assert_eq!(before.row(&eve).unwrap().flags, [Flag::NeedsReview]);
 
-    let wish = Wish { present: None, assign_to: Some(Some(bob())) };
+    let wish = OverrideRequest { present: None, assign_to: Some(Some(bob())) };
     let decision = decide(&before, &case.rulings, &eve, &wish).unwrap();
     assert_eq!(decision.shown, case.id("bob"));
     case.rulings.extend(decision.changed);
@@ -67,11 +67,11 @@ fn an_assigned_row_counts_for_the_person_and_can_be_taken_back() {
     let now = state(&after, &case.rulings, &eve);
     assert_eq!((now.present, now.assigned_to), (true, Some(case.id("bob"))));
 
-    let say = Wish { present: Some(Some(false)), assign_to: None };
+    let say = OverrideRequest { present: Some(Some(false)), assign_to: None };
     let refused = decide(&after, &case.rulings, &eve, &say);
     assert!(matches!(refused, Err(Refusal::Conflict(_))), "{refused:?}");
 
-    let back = Wish { present: None, assign_to: Some(None) };
+    let back = OverrideRequest { present: None, assign_to: Some(None) };
     let decision = decide(&after, &case.rulings, &eve, &back).unwrap();
     case.rulings.extend(decision.changed);
     assert_eq!(case.report(&events, minute(600)), before);
@@ -82,7 +82,7 @@ fn only_strangers_are_assigned_and_only_to_those_expected() {
     let (case, events, eve) = with_eve();
     let report = case.report(&events, minute(600));
     let assign = |attendee: &AttendeeId, assignee: Assignee| {
-        let wish = Wish { present: None, assign_to: Some(Some(assignee)) };
+        let wish = OverrideRequest { present: None, assign_to: Some(Some(assignee)) };
         decide(&report, &case.rulings, attendee, &wish)
     };
     assert!(matches!(assign(&case.id("ada"), bob()), Err(Refusal::Conflict(_))));
@@ -97,9 +97,9 @@ fn only_strangers_are_assigned_and_only_to_those_expected() {
 fn presence_said_with_an_assignment_is_said_of_the_person() {
     let (case, events, eve) = with_eve();
     let report = case.report(&events, minute(600));
-    let wish = Wish { present: Some(Some(true)), assign_to: Some(Some(bob())) };
+    let wish = OverrideRequest { present: Some(Some(true)), assign_to: Some(Some(bob())) };
     let decision = decide(&report, &case.rulings, &eve, &wish).unwrap();
-    let ruling = |present, assigned_to| Ruling { present, assigned_to };
+    let ruling = |present, assigned_to| AttendanceOverride { present, assigned_to };
     let expected = BTreeMap::from([
         (case.id("bob"), ruling(Some(true), None)),
         (eve, ruling(None, Some(case.id("bob")))),

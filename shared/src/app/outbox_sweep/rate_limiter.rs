@@ -13,7 +13,7 @@ const SLOWEST: Duration = Duration::from_secs(1);
 /// Lets one mail pass at a time, each so long after the one before: so in no second more leave than are configured,
 /// the one between two runs included.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     inner: Mutex<Inner>,
 }
 
@@ -23,7 +23,7 @@ struct Inner {
     next: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(per_second: u32) -> Self {
         let interval = Duration::from_nanos(SECOND_NANOS.div_ceil(per_second.max(1).into()));
         // The first one waits, too: the run before may have ended with one just now.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn no_second_has_more_than_the_rate() {
         for rate in [1_u32, 14, 250, 1000] {
-            let pace = Pace::new(rate);
+            let pace = RateLimiter::new(rate);
             let mut inner = pace.lock();
             let begun = inner.next - inner.interval;
             let passed = passed(&mut inner, begun);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn who_comes_late_does_not_let_others_catch_up() {
-        let pace = Pace::new(10);
+        let pace = RateLimiter::new(10);
         let mut inner = pace.lock();
         let late = inner.next + Duration::from_secs(60);
         let latest = late + Duration::from_secs(1);
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_limit_makes_it_pause_and_then_go_at_half_the_rate() {
-        let pace = Pace::new(10);
+        let pace = RateLimiter::new(10);
         let mut inner = pace.lock();
         let begun = inner.next;
         let until = begun + Duration::from_secs(3);

@@ -10,13 +10,13 @@ use super::reminder::Reminder;
 use super::text::{Email, PersonName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub struct DomainEvent {
     pub at: Timestamp,
-    pub what: What,
+    pub kind: DomainEventKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum DomainEventKind {
     /// A class was scheduled, changed or cancelled.
     Session(SessionChange),
     /// A trainer's Zoom grant is dead; they must connect again.
@@ -28,39 +28,39 @@ pub enum What {
     /// A class is near. Void once the class no longer starts at `starts_at`.
     Reminder { session: SessionId, reminder: Reminder, starts_at: Timestamp, version: u64 },
     /// The trainer sends the current invitation again.
-    Resend { session: SessionId, version: u64, sequence: u32, turn: Turn, to: ResendTo },
+    Resend { session: SessionId, version: u64, sequence: u32, turn: EventNonce, to: ResendTo },
     /// There is a recording to watch.
-    RecordingReady { session: SessionId, turn: Turn },
+    RecordingReady { session: SessionId, turn: EventNonce },
     /// The meeting was deleted at Zoom, past us; its trainer must know.
-    MeetingDeleted { session: SessionId, trainer: UserId, turn: Turn },
+    MeetingDeleted { session: SessionId, trainer: UserId, turn: EventNonce },
     /// Students came to a course or left it. It is told as one announcement for each class that is still to come.
-    CoursePlaces(Places),
+    CourseEnrollments(EnrollmentChange),
     /// What that is to one of its classes.
-    ClassPlaces { session: SessionId, version: u64, places: Places },
+    SessionEnrollments { session: SessionId, version: u64, places: EnrollmentChange },
 }
 
 /// Students who came to a course, or left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct EnrollmentChange {
     pub course: CourseId,
     /// Whether they have access now. Whoever does not is no longer invited.
     pub granted: bool,
-    pub turn: Turn,
-    pub who: Vec<Place>,
+    pub turn: EventNonce,
+    pub who: Vec<ChangedStudent>,
 }
 
 /// One of them, and where they are told: of who was taken out of the course nothing else knows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Place {
+pub struct ChangedStudent {
     pub user: UserId,
     pub email: Email,
     pub name: PersonName,
 }
 
-impl Places {
-    pub fn new(course: CourseId, granted: bool, who: Vec<Place>, at: Timestamp) -> Self {
+impl EnrollmentChange {
+    pub fn new(course: CourseId, granted: bool, who: Vec<ChangedStudent>, at: Timestamp) -> Self {
         let users: Vec<_> = who.iter().map(|place| place.user.as_str()).collect();
-        let turn = Turn::of(&format!("{at}\n{granted}\n{}", users.join("\n")));
+        let turn = EventNonce::of(&format!("{at}\n{granted}\n{}", users.join("\n")));
         Self { course, granted, turn, who }
     }
 }
@@ -69,9 +69,9 @@ impl Places {
 /// It stands in keys, so it is a number and nothing that somebody typed or Zoom sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
-pub struct Turn(pub u64);
+pub struct EventNonce(pub u64);
 
-impl Turn {
+impl EventNonce {
     /// From what is equal whenever the same cause comes again. Below 2^53: no reader of JSON rounds it.
     pub fn of(cause: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(cause).into();
@@ -144,30 +144,30 @@ impl AudienceRef {
     }
 }
 
-impl Announcement {
+impl DomainEvent {
     /// What tells this announcement from every other: the same change made twice is announced once.
     pub fn key(&self) -> String {
-        match &self.what {
-            What::Session(change) => {
+        match &self.kind {
+            DomainEventKind::Session(change) => {
                 format!("{}#{:010}#{}", change.session, change.version, change.kind.as_str())
             }
-            What::ReauthRequired { trainer, version } => {
+            DomainEventKind::ReauthRequired { trainer, version } => {
                 format!("{trainer}#{version:010}#reauth_required")
             }
-            What::Reminder { session, reminder, version, .. } => {
+            DomainEventKind::Reminder { session, reminder, version, .. } => {
                 format!("{session}#{version:010}#{}", reminder.as_str())
             }
-            What::Resend { session, turn, .. } => format!("{session}#{:020}#resend", turn.0),
-            What::RecordingReady { session, turn } => {
+            DomainEventKind::Resend { session, turn, .. } => format!("{session}#{:020}#resend", turn.0),
+            DomainEventKind::RecordingReady { session, turn } => {
                 format!("{session}#{:020}#recording_ready", turn.0)
             }
-            What::MeetingDeleted { session, turn, .. } => {
+            DomainEventKind::MeetingDeleted { session, turn, .. } => {
                 format!("{session}#{:020}#meeting_deleted", turn.0)
             }
-            What::CoursePlaces(Places { course, turn, .. }) => {
+            DomainEventKind::CourseEnrollments(EnrollmentChange { course, turn, .. }) => {
                 format!("{course}#{:020}#places", turn.0)
             }
-            What::ClassPlaces { session, places, .. } => {
+            DomainEventKind::SessionEnrollments { session, places, .. } => {
                 format!("{session}#{:020}#places", places.turn.0)
             }
         }

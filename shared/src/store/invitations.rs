@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    INVITEE_PREFIX, Key, attr, by_start, email_partition, index, invitee_prefix, session_partition,
+    INVITEE_PREFIX, ItemKey, attr, by_start, email_partition, index, invitee_prefix, session_partition,
 };
 use super::tx::{Action, Guard, text};
-use super::{Range, Store};
+use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, SessionWithInvitees};
@@ -47,11 +47,11 @@ pub fn put(
     let mut item = encode(&stored);
     item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
     item.insert(attr::G2SK.to_owned(), text(by_start(starts_at, session)));
-    Action::put(Key::Invitee { session, list, email: &invitee.email }, item, Guard::new())
+    Action::put(ItemKey::Invitee { session, list, email: &invitee.email }, item, Guard::new())
 }
 
 pub fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
-    Action::delete(Key::Invitee { session, list, email }, Guard::new())
+    Action::delete(ItemKey::Invitee { session, list, email }, Guard::new())
 }
 
 impl Store {
@@ -61,11 +61,11 @@ impl Store {
         session: &SessionId,
         list: InviteeList,
     ) -> Result<Vec<Invitee>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(invitee_prefix(list)),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         let mut invitees = self
             .query_all(range)
@@ -96,10 +96,10 @@ impl Store {
 
     /// Every address that a class ever invited, in whichever list.
     pub async fn all_invited(&self, session: &SessionId) -> Result<Vec<Email>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(INVITEE_PREFIX.to_owned()),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>);
         stored.map(|stored| stored.map(|stored| stored.email)).collect()
@@ -112,7 +112,7 @@ impl Store {
         list: InviteeList,
         email: &Email,
     ) -> Result<bool, StoreError> {
-        Ok(self.get(Key::Invitee { session, list, email }).await?.is_some())
+        Ok(self.get(ItemKey::Invitee { session, list, email }).await?.is_some())
     }
 
     /// Writes a list ahead of the class that will point at it.
@@ -144,11 +144,11 @@ impl Store {
 
     /// Removes every list that was ever written for a class, for one that never came to be.
     pub async fn delete_all_invitees(&self, session: &SessionId) -> Result<(), StoreError> {
-        let range = Range {
+        let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(INVITEE_PREFIX.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self
             .query_all(range)
@@ -166,12 +166,12 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Invitation>, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             index: Some(index::BY_AUDIENCE),
             pk: email_partition(email),
             from: Some(fixed(from)),
             to: Some(format!("{}~", fixed(to))),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>);
         stored.map(|s| s.map(|s| Invitation { session: s.session_id, list: s.list })).collect()
@@ -179,10 +179,10 @@ impl Store {
 
     /// Forgets an address wherever a class invited it.
     pub async fn erase_invitee(&self, email: &Email) -> Result<usize, StoreError> {
-        let range = Range {
+        let range = KeyRange {
             index: Some(index::BY_AUDIENCE),
             pk: email_partition(email),
-            ..Range::default()
+            ..KeyRange::default()
         };
         let stored = self
             .query_all(range)

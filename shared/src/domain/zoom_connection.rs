@@ -12,7 +12,7 @@ pub const TOKEN_MARGIN_SECONDS: i64 = 5 * 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Health {
+pub enum ConnectionHealth {
     Connected,
     /// Zoom refused the grant; only the trainer can give a new one.
     ReauthRequired,
@@ -35,9 +35,9 @@ impl ZoomUser {
 
 /// A grant as it is kept: the tokens encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct ZoomConnection {
     pub trainer: UserId,
-    pub health: Health,
+    pub health: ConnectionHealth,
     pub zoom_user: ZoomUser,
     pub scopes: Vec<String>,
     pub access_token: Sealed,
@@ -49,16 +49,16 @@ pub struct Connection {
     /// Rises with every change of the tokens, so that a slow refresher cannot overwrite a newer grant.
     pub version: u64,
     /// Who refreshes now, and until when others leave it to them.
-    pub lease: Option<Lease>,
+    pub lease: Option<RefreshLease>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct RefreshLease {
     pub holder: String,
     pub until: Timestamp,
 }
 
-impl Connection {
+impl ZoomConnection {
     pub fn missing_scopes(&self) -> Vec<String> {
         scope::missing(&self.scopes)
     }

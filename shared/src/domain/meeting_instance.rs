@@ -15,7 +15,7 @@ const LEAD_MINUTES: i64 = 15;
 
 /// One running of a meeting: from being started to being ended, under a uuid of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Occurrence {
+pub struct MeetingInstance {
     pub uuid: String,
     /// The earliest that is known: of its start, or of a join when the start was lost.
     pub started_at: Timestamp,
@@ -27,7 +27,7 @@ pub struct Occurrence {
     pub inferred_end: Option<Timestamp>,
 }
 
-impl Occurrence {
+impl MeetingInstance {
     /// Its end, as far as it is known or taken for known.
     pub fn end(&self) -> Option<Timestamp> {
         self.ended_at.or(self.inferred_end)
@@ -47,7 +47,7 @@ pub fn class_begins(starts_at: Timestamp) -> Timestamp {
 
 /// What an event says of a running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum InstanceEvent {
     /// It was running at this time: it was started then, or somebody joined.
     Running(Timestamp),
     Ended {
@@ -57,10 +57,10 @@ pub enum Sign {
 }
 
 /// The runnings with what `sign` says of the one called `uuid`.
-pub fn with(mut known: Vec<Occurrence>, uuid: &str, sign: Sign) -> Vec<Occurrence> {
+pub fn with_event(mut known: Vec<MeetingInstance>, uuid: &str, sign: InstanceEvent) -> Vec<MeetingInstance> {
     let (since, until) = match sign {
-        Sign::Running(at) => (at, None),
-        Sign::Ended { started_at, at } => (started_at.unwrap_or(at).min(at), Some(at)),
+        InstanceEvent::Running(at) => (at, None),
+        InstanceEvent::Ended { started_at, at } => (started_at.unwrap_or(at).min(at), Some(at)),
     };
     match known.iter_mut().find(|occurrence| occurrence.uuid == uuid) {
         Some(occurrence) => {
@@ -68,7 +68,7 @@ pub fn with(mut known: Vec<Occurrence>, uuid: &str, sign: Sign) -> Vec<Occurrenc
             occurrence.ended_at = occurrence.ended_at.max(until);
             occurrence.inferred_end = occurrence.inferred_end.filter(|end| *end >= since);
         }
-        None => known.push(Occurrence {
+        None => known.push(MeetingInstance {
             uuid: uuid.to_owned(),
             started_at: since,
             ended_at: until,
@@ -80,7 +80,7 @@ pub fn with(mut known: Vec<Occurrence>, uuid: &str, sign: Sign) -> Vec<Occurrenc
 }
 
 /// The runnings with the latest taken to be over at `at`, if nobody told when it was.
-pub fn over(mut known: Vec<Occurrence>, at: Timestamp) -> Vec<Occurrence> {
+pub fn with_inferred_end(mut known: Vec<MeetingInstance>, at: Timestamp) -> Vec<MeetingInstance> {
     if let Some(last) = known.last_mut().filter(|last| last.end().is_none()) {
         last.inferred_end = Some(at.max(last.started_at));
     }
@@ -89,7 +89,7 @@ pub fn over(mut known: Vec<Occurrence>, at: Timestamp) -> Vec<Occurrence> {
 
 /// What the runnings make of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Course {
+pub struct SessionLifecycle {
     pub status: Status,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
@@ -98,12 +98,12 @@ pub struct Course {
 /// The latest running decides: while it lasts the class is live, and when it has ended the class has. An earlier one
 /// whose end was lost must have ended, since a meeting runs once at a time. After a rehearsal the class is as ahead as it
 /// was before. Cancelled stays cancelled.
-pub fn course(before: Status, starts_at: Timestamp, known: &[Occurrence]) -> Course {
+pub fn lifecycle(before: Status, starts_at: Timestamp, known: &[MeetingInstance]) -> SessionLifecycle {
     let begins = class_begins(starts_at);
     let last = known.last();
     // One that began before the class's time, that was followed by another, and of whose end nobody told, was most likely
     // a rehearsal, too; that it lasted for days is less likely.
-    let is_stale = |one: &Occurrence| {
+    let is_stale = |one: &MeetingInstance| {
         one.end().is_none() && one.started_at < begins && last.is_some_and(|last| last != one)
     };
     let held = || known.iter().filter(|one| !one.is_rehearsal(starts_at) && !is_stale(one));
@@ -116,9 +116,9 @@ pub fn course(before: Status, starts_at: Timestamp, known: &[Occurrence]) -> Cou
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => held().filter_map(Occurrence::end).max(),
+        _ => held().filter_map(MeetingInstance::end).max(),
     };
-    Course { status, started_at: held().map(|first| first.started_at).next(), ended_at }
+    SessionLifecycle { status, started_at: held().map(|first| first.started_at).next(), ended_at }
 }
 
 #[cfg(test)]
@@ -130,16 +130,16 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
     }
 
-    type Case<'a> = (&'a str, Vec<(&'a str, Sign)>, Status);
+    type Case<'a> = (&'a str, Vec<(&'a str, InstanceEvent)>, Status);
 
-    fn fold(signs: &[(&str, Sign)]) -> Vec<Occurrence> {
-        signs.iter().fold(Vec::new(), |known, (uuid, sign)| with(known, uuid, *sign))
+    fn fold(signs: &[(&str, InstanceEvent)]) -> Vec<MeetingInstance> {
+        signs.iter().fold(Vec::new(), |known, (uuid, sign)| with_event(known, uuid, *sign))
     }
 
     #[test]
     fn the_latest_running_decides() {
-        let started = |uuid, minute| (uuid, Sign::Running(at(minute)));
-        let ended = |uuid, from, to| (uuid, Sign::Ended { started_at: Some(at(from)), at: at(to) });
+        let started = |uuid, minute| (uuid, InstanceEvent::Running(at(minute)));
+        let ended = |uuid, from, to| (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) });
         let cases: [Case<'_>; 7] = [
             ("started", vec![started("a", 0)], Status::Live),
             ("ended", vec![started("a", 0), ended("a", 0, 60)], Status::Ended),
@@ -166,20 +166,20 @@ mod tests {
             ),
         ];
         for (name, signs, expected) in cases {
-            assert_eq!(course(Status::Scheduled, at(0), &fold(&signs)).status, expected, "{name}");
+            assert_eq!(lifecycle(Status::Scheduled, at(0), &fold(&signs)).status, expected, "{name}");
             assert_eq!(
-                course(Status::Cancelled, at(0), &fold(&signs)).status,
+                lifecycle(Status::Cancelled, at(0), &fold(&signs)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
         }
-        assert_eq!(course(Status::Scheduled, at(0), &[]).status, Status::Scheduled);
+        assert_eq!(lifecycle(Status::Scheduled, at(0), &[]).status, Status::Scheduled);
     }
 
     #[test]
     fn a_rehearsal_is_none_of_the_class() {
-        let started = |uuid, minute| (uuid, Sign::Running(at(minute)));
-        let ended = |uuid, from, to| (uuid, Sign::Ended { started_at: Some(at(from)), at: at(to) });
+        let started = |uuid, minute| (uuid, InstanceEvent::Running(at(minute)));
+        let ended = |uuid, from, to| (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) });
         let day = 24 * 60;
         // What is heard of a class that is planned for minute 0; the class then, and since when it has been on.
         let cases: [(Case<'_>, Option<i64>); 10] = [
@@ -225,39 +225,39 @@ mod tests {
         for ((name, signs, status), since) in cases {
             let mut course_before = Status::Scheduled;
             for length in 1..=signs.len() {
-                course_before = course(course_before, at(0), &fold(&signs[..length])).status;
+                course_before = lifecycle(course_before, at(0), &fold(&signs[..length])).status;
             }
-            let course = course(course_before, at(0), &fold(&signs));
+            let course = lifecycle(course_before, at(0), &fold(&signs));
             assert_eq!((course.status, course.started_at), (status, since.map(at)), "{name}");
         }
     }
 
     #[test]
     fn an_end_that_was_lost_is_inferred_until_something_else_is_heard() {
-        let taken_over = || over(fold(&[("a", Sign::Running(at(0)))]), at(60));
-        let ended = |known: &[Occurrence]| {
-            let Course { status, ended_at, .. } = course(Status::Live, at(0), known);
+        let taken_over = || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), at(60));
+        let ended = |known: &[MeetingInstance]| {
+            let SessionLifecycle { status, ended_at, .. } = lifecycle(Status::Live, at(0), known);
             (status, ended_at)
         };
         assert_eq!(ended(&taken_over()), (Status::Ended, Some(at(60))));
         let cases = [
-            ("an early join, late", "a", Sign::Running(at(30)), Status::Ended, Some(at(60))),
-            ("it went on", "a", Sign::Running(at(61)), Status::Live, None),
-            ("started again", "b", Sign::Running(at(70)), Status::Live, None),
+            ("an early join, late", "a", InstanceEvent::Running(at(30)), Status::Ended, Some(at(60))),
+            ("it went on", "a", InstanceEvent::Running(at(61)), Status::Live, None),
+            ("started again", "b", InstanceEvent::Running(at(70)), Status::Live, None),
             (
                 "its end, late",
                 "a",
-                Sign::Ended { started_at: Some(at(0)), at: at(55) },
+                InstanceEvent::Ended { started_at: Some(at(0)), at: at(55) },
                 Status::Ended,
                 Some(at(55)),
             ),
         ];
         for (name, uuid, sign, status, ended_at) in cases {
-            assert_eq!(ended(&with(taken_over(), uuid, sign)), (status, ended_at), "{name}");
+            assert_eq!(ended(&with_event(taken_over(), uuid, sign)), (status, ended_at), "{name}");
         }
-        let told = fold(&[("a", Sign::Ended { started_at: None, at: at(50) })]);
-        assert_eq!(over(told.clone(), at(60)), told, "what was told stays");
-        assert_eq!(course(Status::Cancelled, at(0), &taken_over()).status, Status::Cancelled);
+        let told = fold(&[("a", InstanceEvent::Ended { started_at: None, at: at(50) })]);
+        assert_eq!(with_inferred_end(told.clone(), at(60)), told, "what was told stays");
+        assert_eq!(lifecycle(Status::Cancelled, at(0), &taken_over()).status, Status::Cancelled);
     }
 
     proptest! {
@@ -271,8 +271,8 @@ mod tests {
                 .into_iter()
                 .map(|(uuid, start, end)| {
                     let sign = match end {
-                        None => Sign::Running(at(start)),
-                        Some(end) => Sign::Ended { started_at: Some(at(start)), at: at(start.max(end)) },
+                        None => InstanceEvent::Running(at(start)),
+                        Some(end) => InstanceEvent::Ended { started_at: Some(at(start)), at: at(start.max(end)) },
                     };
                     (uuids[uuid], sign)
                 })

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Holding, Mail, MailKind};
+use super::{RecipientState, Mail, MailKind};
 use crate::domain::session::{Session, Status};
 
 /// Why a mail was dropped. The words stand in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Void {
+pub enum SkipReason {
     /// There is no such class.
     Gone,
     Cancelled,
@@ -24,7 +24,7 @@ pub enum Void {
     NeverInvited,
 }
 
-impl Void {
+impl SkipReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "class_gone",
@@ -41,9 +41,9 @@ impl Void {
 
 /// Whether it depends on what its recipient holds of the class. For the common mail it does not: the first that is sent
 /// of a class that nobody changed since.
-pub fn depends_on_holding(mail: &Mail, session: &Session) -> bool {
+pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
     match mail.kind {
-        MailKind::Updated | MailKind::Cancelled | MailKind::Uninvited => true,
+        MailKind::Updated | MailKind::Cancelled | MailKind::Removed => true,
         MailKind::Scheduled => {
             mail.to_newcomer || mail.version.is_some_and(|version| version < session.version)
         }
@@ -53,47 +53,47 @@ pub fn depends_on_holding(mail: &Mail, session: &Session) -> bool {
 
 /// `invited` is whether the class now invites the recipient, and `holding` what they hold of it. A cancellation goes
 /// whatever happened to the list since: whoever may hold the entry must be told.
-pub fn worth_sending(
+pub fn is_still_relevant(
     mail: &Mail,
     session: Option<&Session>,
     invited: bool,
-    holding: &Holding,
+    holding: &RecipientState,
     now: Timestamp,
-) -> Result<(), Void> {
+) -> Result<(), SkipReason> {
     if mail.kind == MailKind::ReauthRequired {
         return Ok(());
     }
-    let session = session.ok_or(Void::Gone)?;
+    let session = session.ok_or(SkipReason::Gone)?;
     let cancelled = session.status == Status::Cancelled;
     let over = session.status == Status::Ended || session.ends_at() <= now;
     match mail.kind {
         // The cancellation, which goes to everybody who is on the list, says as much to whoever is not.
-        MailKind::Uninvited if invited => Err(Void::InvitedAgain),
-        MailKind::Cancelled | MailKind::Uninvited if holding.was_never_sent_any() => {
-            Err(Void::NeverInvited)
+        MailKind::Removed if invited => Err(SkipReason::InvitedAgain),
+        MailKind::Cancelled | MailKind::Removed if holding.was_never_sent_any() => {
+            Err(SkipReason::NeverInvited)
         }
-        MailKind::Cancelled | MailKind::Uninvited | MailKind::ReauthRequired => Ok(()),
-        _ if cancelled => Err(Void::Cancelled),
-        MailKind::MeetingDeleted if over => Err(Void::Over),
+        MailKind::Cancelled | MailKind::Removed | MailKind::ReauthRequired => Ok(()),
+        _ if cancelled => Err(SkipReason::Cancelled),
+        MailKind::MeetingDeleted if over => Err(SkipReason::Over),
         MailKind::MeetingDeleted => Ok(()),
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
             if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
         {
-            Err(Void::Moved)
+            Err(SkipReason::Moved)
         }
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
             if over || session.starts_at <= now =>
         {
-            Err(Void::Over)
+            Err(SkipReason::Over)
         }
-        _ if over => Err(Void::Over),
-        _ if !invited => Err(Void::NotInvited),
+        _ if over => Err(SkipReason::Over),
+        _ if !invited => Err(SkipReason::NotInvited),
         // That of which they never heard cannot have changed for them; their invitation will show it.
-        MailKind::Updated if holding.awaits_invitation() => Err(Void::Superseded),
+        MailKind::Updated if holding.awaits_invitation() => Err(SkipReason::Superseded),
         MailKind::Scheduled | MailKind::Updated
             if mail.version.is_some_and(|version| holding.shows(version)) =>
         {
-            Err(Void::Superseded)
+            Err(SkipReason::Superseded)
         }
         MailKind::Scheduled
         | MailKind::Updated
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::domain::audience::Audience;
     use crate::domain::id::{SessionId, UserId};
-    use crate::domain::mailing::{About, EffectId, Happened, MailState};
+    use crate::domain::mailing::{MailSubject, MessageKey, PastDelivery, DeliveryStatus};
     use crate::domain::sealed::Sealed;
     use crate::domain::session::{Meeting, Provider, Source};
     use crate::domain::settings::MeetingSettings;
@@ -146,7 +146,7 @@ mod tests {
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,
-            occurrences: Vec::new(),
+            meeting_instances: Vec::new(),
             drift: Vec::new(),
         }
     }
@@ -157,9 +157,9 @@ mod tests {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let at = |minutes| plus_minutes(now, minutes);
         let mail = |kind, starts_at| Mail {
-            effect: EffectId::of("x", kind, &Email::parse("a@b.cd").unwrap()),
+            message_key: MessageKey::of("x", kind, &Email::parse("a@b.cd").unwrap()),
             kind,
-            about: About::Session(SessionId::from_bytes([1; 16])),
+            subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
             to: Email::parse("a@b.cd").unwrap(),
             name: None,
             user: None,
@@ -169,34 +169,34 @@ mod tests {
             to_newcomer: false,
             round: 0,
         };
-        let holding = Holding::default();
+        let holding = RecipientState::default();
         // What is asked about, when the class starts from now, its status, whether it invites them.
         let cases = [
             (Scheduled, 60, Status::Scheduled, true, Ok(())),
-            (Scheduled, 60, Status::Scheduled, false, Err(Void::NotInvited)),
-            (Scheduled, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (Scheduled, 60, Status::Scheduled, false, Err(SkipReason::NotInvited)),
+            (Scheduled, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Scheduled, -30, Status::Live, true, Ok(())),
-            (Scheduled, -60, Status::Scheduled, true, Err(Void::Over)),
+            (Scheduled, -60, Status::Scheduled, true, Err(SkipReason::Over)),
             (Updated, 60, Status::Scheduled, true, Ok(())),
-            (Updated, -90, Status::Ended, true, Err(Void::Over)),
-            (Resent, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (Updated, -90, Status::Ended, true, Err(SkipReason::Over)),
+            (Resent, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (ReminderHourBefore, 60, Status::Scheduled, true, Ok(())),
-            (ReminderHourBefore, 60, Status::Scheduled, false, Err(Void::NotInvited)),
-            (ReminderHourBefore, 0, Status::Scheduled, true, Err(Void::Over)),
-            (ReminderDayBefore, -30, Status::Live, true, Err(Void::Over)),
-            (ReminderDayBefore, 60, Status::Cancelled, true, Err(Void::Cancelled)),
+            (ReminderHourBefore, 60, Status::Scheduled, false, Err(SkipReason::NotInvited)),
+            (ReminderHourBefore, 0, Status::Scheduled, true, Err(SkipReason::Over)),
+            (ReminderDayBefore, -30, Status::Live, true, Err(SkipReason::Over)),
+            (ReminderDayBefore, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Cancelled, 60, Status::Cancelled, false, Ok(())),
             (Cancelled, -6000, Status::Cancelled, true, Ok(())),
-            (Uninvited, 60, Status::Scheduled, false, Ok(())),
-            (Uninvited, 60, Status::Scheduled, true, Err(Void::InvitedAgain)),
-            (Uninvited, 60, Status::Cancelled, false, Ok(())),
+            (Removed, 60, Status::Scheduled, false, Ok(())),
+            (Removed, 60, Status::Scheduled, true, Err(SkipReason::InvitedAgain)),
+            (Removed, 60, Status::Cancelled, false, Ok(())),
             (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
-            (MeetingDeleted, 60, Status::Cancelled, false, Err(Void::Cancelled)),
-            (MeetingDeleted, -600, Status::Ended, false, Err(Void::Over)),
+            (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
+            (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Over)),
         ];
         for (kind, minutes, status, invited, expected) in cases {
             let session = session(at(minutes), status);
-            let asked = worth_sending(
+            let asked = is_still_relevant(
                 &mail(kind, Some(at(minutes))),
                 Some(&session),
                 invited,
@@ -207,37 +207,37 @@ mod tests {
         }
         let moved = session(at(120), Status::Scheduled);
         let reminder = mail(ReminderHourBefore, Some(at(60)));
-        assert_eq!(worth_sending(&reminder, Some(&moved), true, &holding, now), Err(Void::Moved));
+        assert_eq!(is_still_relevant(&reminder, Some(&moved), true, &holding, now), Err(SkipReason::Moved));
         assert_eq!(
-            worth_sending(&mail(Cancelled, None), None, true, &holding, now),
-            Err(Void::Gone)
+            is_still_relevant(&mail(Cancelled, None), None, true, &holding, now),
+            Err(SkipReason::Gone)
         );
         // What tells of version 2, after what its recipient was sent before.
-        let sent = |kind, shows| (kind, MailState::Sent, Some(shows));
-        let dropped = (Scheduled, MailState::Dropped, None);
+        let sent = |kind, shows| (kind, DeliveryStatus::Sent, Some(shows));
+        let dropped = (Scheduled, DeliveryStatus::Dropped, None);
         let upcoming = session(at(60), Status::Scheduled);
         let cancelled = session(at(60), Status::Cancelled);
         for (kind, before, session, invited, expected) in [
             (Updated, sent(Scheduled, 1), &upcoming, true, Ok(())),
-            (Updated, sent(Scheduled, 2), &upcoming, true, Err(Void::Superseded)),
-            (Updated, sent(Updated, 3), &upcoming, true, Err(Void::Superseded)),
-            (Scheduled, sent(Updated, 3), &upcoming, true, Err(Void::Superseded)),
-            (Scheduled, sent(Uninvited, 3), &upcoming, true, Ok(())),
+            (Updated, sent(Scheduled, 2), &upcoming, true, Err(SkipReason::Superseded)),
+            (Updated, sent(Updated, 3), &upcoming, true, Err(SkipReason::Superseded)),
+            (Scheduled, sent(Updated, 3), &upcoming, true, Err(SkipReason::Superseded)),
+            (Scheduled, sent(Removed, 3), &upcoming, true, Ok(())),
             (Resent, sent(Updated, 3), &upcoming, true, Ok(())),
             (ReminderHourBefore, sent(Updated, 3), &upcoming, true, Ok(())),
             (Cancelled, sent(Updated, 3), &cancelled, true, Ok(())),
-            (Cancelled, dropped, &cancelled, true, Err(Void::NeverInvited)),
-            (Uninvited, dropped, &upcoming, false, Err(Void::NeverInvited)),
+            (Cancelled, dropped, &cancelled, true, Err(SkipReason::NeverInvited)),
+            (Removed, dropped, &upcoming, false, Err(SkipReason::NeverInvited)),
             (Updated, dropped, &upcoming, true, Ok(())),
         ] {
-            let mut holding = Holding::default();
+            let mut holding = RecipientState::default();
             let (of, state, shows) = before;
-            let mail_before = Happened { mail: "x", kind: of, state, shows, in_doubt: false };
+            let mail_before = PastDelivery { mail: "x", kind: of, state, shows, in_doubt: false };
             holding.follow(&mail_before);
             let asked =
-                worth_sending(&mail(kind, Some(at(60))), Some(session), invited, &holding, now);
+                is_still_relevant(&mail(kind, Some(at(60))), Some(session), invited, &holding, now);
             assert_eq!(asked, expected, "{kind:?} after {before:?}");
         }
-        assert_eq!(worth_sending(&mail(ReauthRequired, None), None, false, &holding, now), Ok(()));
+        assert_eq!(is_still_relevant(&mail(ReauthRequired, None), None, false, &holding, now), Ok(()));
     }
 }

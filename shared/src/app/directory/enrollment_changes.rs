@@ -10,10 +10,10 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::AT_ONCE;
-use crate::app::Tools;
+use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::change::{Announcement, Place, Places, What};
-use crate::domain::directory::{Enrollment, Statement};
+use crate::domain::domain_event::{DomainEvent, ChangedStudent, EnrollmentChange, DomainEventKind};
+use crate::domain::directory::{Enrollment, DirectoryCommand};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::time::whole_milli;
 use crate::store::directory as items;
@@ -29,10 +29,10 @@ const WAIT_MS: u64 = 50;
 
 /// Which courses have classes to come, as far as it was asked: once for each course, however long an import is.
 #[derive(Debug, Default)]
-pub(super) struct Upcoming(BTreeMap<CourseId, bool>);
+pub(super) struct UpcomingSessions(BTreeMap<CourseId, bool>);
 
-impl Upcoming {
-    async fn has(&mut self, tools: &Tools, course: &CourseId) -> Result<bool, Error> {
+impl UpcomingSessions {
+    async fn has(&mut self, tools: &Services, course: &CourseId) -> Result<bool, Error> {
         if let Some(known) = self.0.get(course) {
             return Ok(*known);
         }
@@ -75,16 +75,16 @@ impl Change {
 
 /// Carries out those of the statements that are about places in courses with classes to come; answers the others.
 pub(super) async fn change(
-    tools: &Tools,
-    statements: Vec<Statement>,
-    upcoming: &mut Upcoming,
-) -> Result<Vec<Statement>, Error> {
+    tools: &Services,
+    statements: Vec<DirectoryCommand>,
+    upcoming: &mut UpcomingSessions,
+) -> Result<Vec<DirectoryCommand>, Error> {
     let mut others = Vec::new();
     let mut by_course: BTreeMap<CourseId, Vec<Change>> = BTreeMap::new();
     for statement in statements {
         let course = match &statement {
-            Statement::Enrollment(place) => &place.course,
-            Statement::NoEnrollment { course, .. } => course,
+            DirectoryCommand::Enrollment(place) => &place.course,
+            DirectoryCommand::NoEnrollment { course, .. } => course,
             _ => {
                 others.push(statement);
                 continue;
@@ -96,8 +96,8 @@ pub(super) async fn change(
         }
         let changes = by_course.entry(course.clone()).or_default();
         match statement {
-            Statement::Enrollment(place) => changes.push(Change::Put(place)),
-            Statement::NoEnrollment { user, .. } => changes.push(Change::Delete(user)),
+            DirectoryCommand::Enrollment(place) => changes.push(Change::Put(place)),
+            DirectoryCommand::NoEnrollment { user, .. } => changes.push(Change::Delete(user)),
             _ => {}
         }
     }
@@ -114,7 +114,7 @@ pub(super) async fn change(
 }
 
 async fn change_together(
-    tools: &Tools,
+    tools: &Services,
     course: &CourseId,
     changes: &[Change],
 ) -> Result<(), Error> {
@@ -139,7 +139,7 @@ async fn change_together(
         match tools.store.commit(actions).await {
             Ok(()) => {
                 for announcement in &announcements {
-                    tools.nudge(announcement).await;
+                    tools.send_wake_up(announcement).await;
                 }
                 return Ok(());
             }
@@ -159,13 +159,13 @@ fn announcements(
     changes: &[Change],
     before: &BTreeMap<UserId, Enrollment>,
     now: Timestamp,
-) -> Vec<Announcement> {
+) -> Vec<DomainEvent> {
     let at = whole_milli(now);
     let (mut come, mut gone) = (Vec::new(), Vec::new());
     for change in changes {
         let old = before.get(change.user());
         let had = old.is_some_and(|place| place.access_granted);
-        let place = |place: &Enrollment| Place {
+        let place = |place: &Enrollment| ChangedStudent {
             user: place.user.clone(),
             email: place.email.clone(),
             name: place.name.clone(),
@@ -181,8 +181,8 @@ fn announcements(
         .into_iter()
         .filter(|(_, who)| !who.is_empty())
         .map(|(granted, who)| {
-            let places = Places::new(course.clone(), granted, who, at);
-            Announcement { at, what: What::CoursePlaces(places) }
+            let places = EnrollmentChange::new(course.clone(), granted, who, at);
+            DomainEvent { at, kind: DomainEventKind::CourseEnrollments(places) }
         })
         .collect()
 }

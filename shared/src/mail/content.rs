@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::vtimezone::is_utc;
-use super::{Brand, Class, Kind, Letter, clean};
+use super::{Brand, SessionDetails, Kind, MailContext, clean};
 use crate::domain::time::{Zone, plus_minutes};
 
 /// The content of a mail. Nothing in it is escaped yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Words {
+pub(super) struct MailContent {
     pub(super) subject: String,
     pub(super) heading: String,
     pub(super) greeting: String,
@@ -78,7 +78,7 @@ fn phrases(kind: Kind) -> Phrases {
             Some(REMOVAL),
         ),
         // Who is no longer invited would find the page closed.
-        Kind::Uninvited => (
+        Kind::Removed => (
             "No longer invited",
             "You are no longer invited to this live class.",
             "Planned for",
@@ -116,12 +116,12 @@ fn phrases(kind: Kind) -> Phrases {
 }
 
 /// The letter in words.
-pub(super) fn words(letter: &Letter<'_>, brand: &Brand) -> Words {
+pub(super) fn words(letter: &MailContext<'_>, brand: &Brand) -> MailContent {
     let phrases = phrases(letter.kind);
     let (heading, subject) = titles(letter, &phrases);
     let name = letter.to_name.map(clean::one_line).filter(|name| !name.is_empty());
     let link = clean::link(&letter.link);
-    Words {
+    MailContent {
         subject,
         heading,
         greeting: name.map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},")),
@@ -135,7 +135,7 @@ pub(super) fn words(letter: &Letter<'_>, brand: &Brand) -> Words {
     }
 }
 
-fn titles(letter: &Letter<'_>, phrases: &Phrases) -> (String, String) {
+fn titles(letter: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
     let title = letter.class.map(|class| clean::one_line(class.title));
     match (letter.kind, title) {
         (Kind::ReauthRequired, _) | (_, None) => {
@@ -155,7 +155,7 @@ fn titles(letter: &Letter<'_>, phrases: &Phrases) -> (String, String) {
     }
 }
 
-fn facts(letter: &Letter<'_>, class: &Class<'_>, phrases: &Phrases) -> Vec<Fact> {
+fn facts(letter: &MailContext<'_>, class: &SessionDetails<'_>, phrases: &Phrases) -> Vec<Fact> {
     let theirs = zone(letter, class);
     let (start, minutes) = (class.starts_at, class.duration_minutes);
     let mut facts = vec![Fact { label: phrases.when, value: when(start, minutes, theirs) }];
@@ -182,7 +182,7 @@ fn tells_reason(kind: Kind) -> bool {
     matches!(kind, Kind::Updated | Kind::Cancelled)
 }
 
-fn about(letter: &Letter<'_>) -> String {
+fn about(letter: &MailContext<'_>) -> String {
     let description = letter.class.map(|class| clean::lines(class.description)).unwrap_or_default();
     match letter.kind {
         Kind::Scheduled
@@ -190,14 +190,14 @@ fn about(letter: &Letter<'_>) -> String {
         | Kind::Resent
         | Kind::ReminderDayBefore
         | Kind::ReminderHourBefore => description,
-        Kind::Cancelled | Kind::Uninvited | Kind::ReauthRequired | Kind::MeetingDeleted => {
+        Kind::Cancelled | Kind::Removed | Kind::ReauthRequired | Kind::MeetingDeleted => {
             String::new()
         }
     }
 }
 
 /// By whose clock the recipient is told the time.
-fn zone<'a>(letter: &Letter<'a>, class: &Class<'a>) -> &'a Zone {
+fn zone<'a>(letter: &MailContext<'a>, class: &SessionDetails<'a>) -> &'a Zone {
     letter.zone.unwrap_or(class.zone)
 }
 
@@ -232,7 +232,7 @@ fn offset(at: Timestamp, zone: &Zone) -> String {
 }
 
 /// The words as plain text, in lines ended by LF.
-pub(super) fn plain_text(words: &Words) -> String {
+pub(super) fn plain_text(words: &MailContent) -> String {
     let mut blocks = vec![words.heading.clone(), words.greeting.clone(), words.lead.clone()];
     let facts = words.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value));
     blocks.push(facts.collect::<Vec<_>>().join("\n"));

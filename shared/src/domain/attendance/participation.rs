@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::held::{End, Window};
+use super::held::{InstanceEnd, InstanceInterval};
 use super::span::Span;
 use crate::domain::text::Email;
 use crate::domain::time::whole_second;
-use crate::domain::zoom_event::{Presence, Says, ZoomEvent};
+use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
 
 /// A connection, from all of its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Connection {
+pub struct Participation {
     /// The uuid of the running.
     pub running: String,
     pub id: String,
@@ -22,12 +22,12 @@ pub struct Connection {
     pub zoom_user: Option<String>,
     pub name: String,
     pub is_host: bool,
-    pub stays: Stays,
+    pub stays: Participations,
 }
 
 /// When a connection was in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stays {
+pub struct Participations {
     pub spans: Vec<Span>,
     /// It came, and nobody told that it left.
     pub left_inferred: bool,
@@ -38,12 +38,12 @@ pub struct Stays {
 }
 
 /// Every connection of these runnings.
-pub fn connections(events: &[ZoomEvent], windows: &BTreeMap<String, Window>) -> Vec<Connection> {
+pub fn participations(events: &[ZoomEvent], windows: &BTreeMap<String, InstanceInterval>) -> Vec<Participation> {
     let mut heard: BTreeMap<(&str, &str), BTreeSet<Heard<'_>>> = BTreeMap::new();
     for event in events {
-        let (presence, way) = match &event.says {
-            Says::Joined(presence) => (presence, Way::In),
-            Says::Left(presence) => (presence, Way::Out),
+        let (presence, way) = match &event.payload {
+            EventPayload::Joined(presence) => (presence, Way::In),
+            EventPayload::Left(presence) => (presence, Way::Out),
             _ => continue,
         };
         let Some(uuid) = event.uuid.as_deref() else { continue };
@@ -54,10 +54,10 @@ pub fn connections(events: &[ZoomEvent], windows: &BTreeMap<String, Window>) -> 
         let window = windows.get(uuid)?;
         // The set is ordered by time and then by everything else, so that what is taken from its first member
         // that says anything does not depend on the order of arrival.
-        let first = |of: fn(&Presence) -> Option<&String>| {
+        let first = |of: fn(&ParticipantEvent) -> Option<&String>| {
             heard.iter().find_map(|heard| of(heard.presence)).cloned()
         };
-        Some(Connection {
+        Some(Participation {
             running: str::to_owned(uuid),
             id: str::to_owned(id),
             customer_key: first(|presence| presence.customer_key.as_ref()),
@@ -86,11 +86,11 @@ struct Heard<'a> {
     way: Way,
     /// Tells the main room's events from the breakout rooms'.
     event: &'a str,
-    presence: &'a Presence,
+    presence: &'a ParticipantEvent,
 }
 
 impl<'a> Heard<'a> {
-    fn of(presence: &'a Presence, way: Way, event: &'a str) -> Self {
+    fn of(presence: &'a ParticipantEvent, way: Way, event: &'a str) -> Self {
         Self { at: presence.at, way, event, presence }
     }
 
@@ -175,8 +175,8 @@ impl<'a> Moment<'a> {
 /// connection is in if it came as often as it left. What was not told is filled in: a connection cannot come twice or
 /// leave twice in a row, so it was in all the while between two signs of the same kind; and what has no beginning or
 /// no end at all has the running's.
-fn stays(heard: &BTreeSet<Heard<'_>>, window: &Window) -> Stays {
-    let mut stays = Stays::default();
+fn stays(heard: &BTreeSet<Heard<'_>>, window: &InstanceInterval) -> Participations {
+    let mut stays = Participations::default();
     let mut spans = Vec::new();
     let mut since: Option<Timestamp> = None;
     let mut last_out: Option<Timestamp> = None;
@@ -212,7 +212,7 @@ fn stays(heard: &BTreeSet<Heard<'_>>, window: &Window) -> Stays {
         }
     }
     if let Some(from) = since {
-        stays.still_in = window.end == End::Running;
+        stays.still_in = window.end == InstanceEnd::Running;
         stays.left_inferred = !stays.still_in;
         if from <= window.span.to {
             spans.push(Span { from, to: window.span.to });

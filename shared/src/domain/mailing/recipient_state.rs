@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{MailKind, MailState};
+use super::{MailKind, DeliveryStatus};
 
 /// What became of one mail, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub struct Happened<'a> {
+pub struct PastDelivery<'a> {
     /// What the mail is known by among those of its class.
     pub mail: &'a str,
     pub kind: MailKind,
-    pub state: MailState,
+    pub state: DeliveryStatus,
     /// The version of the class that it showed, where it was sent.
     pub shows: Option<u64>,
     /// Whether nobody knows if it left before.
@@ -22,7 +22,7 @@ pub struct Happened<'a> {
 
 /// What one person holds of one class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct RecipientState {
     /// The version of the class that their newest calendar entry shows.
     entry: Option<u64>,
     /// Whether they have an entry, or nobody can tell.
@@ -33,11 +33,11 @@ pub struct Holding {
     pending: BTreeMap<String, MailKind>,
 }
 
-impl Holding {
-    pub fn follow(&mut self, what: &Happened<'_>) {
+impl RecipientState {
+    pub fn follow(&mut self, what: &PastDelivery<'_>) {
         match what.kind {
             MailKind::Scheduled | MailKind::Updated | MailKind::Resent => self.invited(what),
-            MailKind::Cancelled | MailKind::Uninvited if what.state == MailState::Sent => {
+            MailKind::Cancelled | MailKind::Removed if what.state == DeliveryStatus::Sent => {
                 let pending = std::mem::take(&mut self.pending);
                 *self = Self { pending, ..Self::default() };
             }
@@ -45,19 +45,19 @@ impl Holding {
         }
     }
 
-    fn invited(&mut self, what: &Happened<'_>) {
-        if matches!(what.state, MailState::Queued | MailState::Retrying) {
+    fn invited(&mut self, what: &PastDelivery<'_>) {
+        if matches!(what.state, DeliveryStatus::Queued | DeliveryStatus::Retrying) {
             self.pending.insert(what.mail.to_owned(), what.kind);
             return;
         }
         self.pending.remove(what.mail);
         match what.state {
-            MailState::Sent => {
+            DeliveryStatus::Sent => {
                 self.may_have = true;
                 // An earlier version did not say what was shown.
                 self.entry = self.entry.max(Some(what.shows.unwrap_or(0)));
             }
-            MailState::Dropped if !what.in_doubt => self.unsent = true,
+            DeliveryStatus::Dropped if !what.in_doubt => self.unsent = true,
             _ => self.may_have = true,
         }
     }
@@ -82,24 +82,24 @@ impl Holding {
 #[cfg(test)]
 mod tests {
     use super::MailKind::*;
-    use super::MailState::*;
+    use super::DeliveryStatus::*;
     use super::*;
 
     /// After these: which version they were shown, and whether it is certain that they were sent nothing.
-    fn after(all: &[(MailKind, MailState, u64)]) -> (Option<u64>, bool) {
-        let mut holding = Holding::default();
+    fn after(all: &[(MailKind, DeliveryStatus, u64)]) -> (Option<u64>, bool) {
+        let mut holding = RecipientState::default();
         for (kind, state, version) in all {
             // A mail is here known by its version; one in doubt is a hundred more.
             let (mail, in_doubt) = (format!("{}", version % 100), *version > 100);
             let shows = (*state == Sent).then_some(*version);
-            holding.follow(&Happened { mail: &mail, kind: *kind, state: *state, shows, in_doubt });
+            holding.follow(&PastDelivery { mail: &mail, kind: *kind, state: *state, shows, in_doubt });
         }
         ((0..100).rev().find(|version| holding.shows(*version)), holding.was_never_sent_any())
     }
 
     #[test]
     fn an_invitation_is_awaited_until_one_was_sent() {
-        let cases: [(&[(MailKind, MailState)], bool); 5] = [
+        let cases: [(&[(MailKind, DeliveryStatus)], bool); 5] = [
             (&[], false),
             (&[(Scheduled, Queued), (Updated, Queued)], true),
             (&[(Scheduled, Retrying)], true),
@@ -107,11 +107,11 @@ mod tests {
             (&[(Scheduled, Dead), (Updated, Queued)], false),
         ];
         for (all, awaits) in cases {
-            let mut holding = Holding::default();
+            let mut holding = RecipientState::default();
             for (kind, state) in all {
                 let shows = (*state == Sent).then_some(1);
                 let mail = kind.as_str();
-                holding.follow(&Happened {
+                holding.follow(&PastDelivery {
                     mail,
                     kind: *kind,
                     state: *state,
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_last_is_what_they_hold() {
-        type Case = (&'static [(MailKind, MailState, u64)], Option<u64>, bool);
+        type Case = (&'static [(MailKind, DeliveryStatus, u64)], Option<u64>, bool);
         let cases: [Case; 15] = [
             (&[], None, false),
             (&[(Scheduled, Queued, 1)], None, false),
@@ -133,8 +133,8 @@ mod tests {
             (&[(Scheduled, Sent, 3), (Updated, Dropped, 2)], Some(3), false),
             (&[(Scheduled, Sent, 1), (Updated, Sent, 2), (Resent, Sent, 2)], Some(2), false),
             (&[(Scheduled, Sent, 1), (ReminderHourBefore, Sent, 9)], Some(1), false),
-            (&[(Scheduled, Sent, 1), (Uninvited, Sent, 2)], None, false),
-            (&[(Scheduled, Sent, 1), (Uninvited, Dropped, 2)], Some(1), false),
+            (&[(Scheduled, Sent, 1), (Removed, Sent, 2)], None, false),
+            (&[(Scheduled, Sent, 1), (Removed, Dropped, 2)], Some(1), false),
             // Only what certainly never left counts as not sent.
             (&[(Scheduled, Queued, 1), (Scheduled, Dropped, 1)], None, true),
             (&[(Scheduled, Dropped, 101)], None, false),
@@ -143,7 +143,7 @@ mod tests {
             (&[(Scheduled, Dead, 1)], None, false),
             (&[(Scheduled, Dropped, 1), (Scheduled, Queued, 3)], None, false),
             // Who was told that it is over and is invited anew begins anew.
-            (&[(Scheduled, Sent, 1), (Uninvited, Sent, 2), (Scheduled, Dropped, 3)], None, true),
+            (&[(Scheduled, Sent, 1), (Removed, Sent, 2), (Scheduled, Dropped, 3)], None, true),
         ];
         for (all, shown, never) in cases {
             assert_eq!(after(all), (shown, never), "{all:?}");

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode, key_of};
-use super::schema::{Key, Queue, attr, due_partition};
-use super::tx::{Action, Changes, Guard, Item, text};
-use super::{Page, Range, Store};
-use crate::domain::change::{
-    Announcement, AudienceRef, ChangeKind, Place, Places, ResendTo, SessionChange, Turn, What,
+use super::schema::{ItemKey, DueQueue, attr, due_partition};
+use super::tx::{Action, ItemChanges, Guard, Item, text};
+use super::{ItemPage, KeyRange, Store};
+use crate::domain::domain_event::{
+    DomainEvent, AudienceRef, ChangeKind, ChangedStudent, EnrollmentChange, ResendTo, SessionChange, EventNonce, DomainEventKind,
 };
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::mailing::RecipientRef;
@@ -50,33 +50,33 @@ enum Stored {
         session_id: SessionId,
         version: u64,
         sequence: u32,
-        turn: Turn,
+        turn: EventNonce,
         /// Absent where everybody is meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         named: Option<StoredNamed>,
     },
     RecordingReady {
         session_id: SessionId,
-        turn: Turn,
+        turn: EventNonce,
     },
     MeetingDeleted {
         session_id: SessionId,
         trainer_id: UserId,
-        turn: Turn,
+        turn: EventNonce,
     },
     CoursePlaces {
         course_id: CourseId,
         granted: bool,
-        turn: Turn,
-        who: Vec<Place>,
+        turn: EventNonce,
+        who: Vec<ChangedStudent>,
     },
     ClassPlaces {
         session_id: SessionId,
         version: u64,
         course_id: CourseId,
         granted: bool,
-        turn: Turn,
-        who: Vec<Place>,
+        turn: EventNonce,
+        who: Vec<ChangedStudent>,
     },
 }
 
@@ -88,10 +88,10 @@ struct StoredNamed {
     emails: Vec<Email>,
 }
 
-impl From<&What> for Stored {
-    fn from(what: &What) -> Self {
+impl From<&DomainEventKind> for Stored {
+    fn from(what: &DomainEventKind) -> Self {
         match what {
-            What::Session(change) => Self::Session {
+            DomainEventKind::Session(change) => Self::Session {
                 session_id: change.session.clone(),
                 kind: change.kind,
                 version: change.version,
@@ -101,16 +101,16 @@ impl From<&What> for Stored {
                 before: change.before.clone(),
                 reason: change.reason.clone(),
             },
-            What::ReauthRequired { trainer, version } => {
+            DomainEventKind::ReauthRequired { trainer, version } => {
                 Self::ReauthRequired { trainer_id: trainer.clone(), version: *version }
             }
-            What::Reminder { session, reminder, starts_at, version } => Self::Reminder {
+            DomainEventKind::Reminder { session, reminder, starts_at, version } => Self::Reminder {
                 session_id: session.clone(),
                 reminder: *reminder,
                 starts_at: *starts_at,
                 version: *version,
             },
-            What::Resend { session, version, sequence, turn, to } => Self::Resend {
+            DomainEventKind::Resend { session, version, sequence, turn, to } => Self::Resend {
                 session_id: session.clone(),
                 version: *version,
                 sequence: *sequence,
@@ -122,20 +122,20 @@ impl From<&What> for Stored {
                     }
                 },
             },
-            What::RecordingReady { session, turn } => {
+            DomainEventKind::RecordingReady { session, turn } => {
                 Self::RecordingReady { session_id: session.clone(), turn: *turn }
             }
-            What::MeetingDeleted { session, trainer, turn } => Self::MeetingDeleted {
+            DomainEventKind::MeetingDeleted { session, trainer, turn } => Self::MeetingDeleted {
                 session_id: session.clone(),
                 trainer_id: trainer.clone(),
                 turn: *turn,
             },
-            What::CoursePlaces(places) => {
-                let Places { course, granted, turn, who } = places.clone();
+            DomainEventKind::CourseEnrollments(places) => {
+                let EnrollmentChange { course, granted, turn, who } = places.clone();
                 Self::CoursePlaces { course_id: course, granted, turn, who }
             }
-            What::ClassPlaces { session, version, places } => {
-                let Places { course, granted, turn, who } = places.clone();
+            DomainEventKind::SessionEnrollments { session, version, places } => {
+                let EnrollmentChange { course, granted, turn, who } = places.clone();
                 let (session_id, version) = (session.clone(), *version);
                 Self::ClassPlaces { session_id, version, course_id: course, granted, turn, who }
             }
@@ -143,7 +143,7 @@ impl From<&What> for Stored {
     }
 }
 
-impl From<Stored> for What {
+impl From<Stored> for DomainEventKind {
     fn from(stored: Stored) -> Self {
         match stored {
             Stored::Session {
@@ -188,11 +188,11 @@ impl From<Stored> for What {
                 Self::MeetingDeleted { session: session_id, trainer: trainer_id, turn }
             }
             Stored::CoursePlaces { course_id: course, granted, turn, who } => {
-                Self::CoursePlaces(Places { course, granted, turn, who })
+                Self::CourseEnrollments(EnrollmentChange { course, granted, turn, who })
             }
             Stored::ClassPlaces { session_id, version, course_id: course, granted, turn, who } => {
-                let places = Places { course, granted, turn, who };
-                Self::ClassPlaces { session: session_id, version, places }
+                let places = EnrollmentChange { course, granted, turn, who };
+                Self::SessionEnrollments { session: session_id, version, places }
             }
         }
     }
@@ -200,27 +200,27 @@ impl From<Stored> for What {
 
 /// Stores an announcement beside the change that causes it. It is never dropped by age: it goes when everybody it
 /// concerns has been told.
-pub fn announce(announcement: &Announcement) -> Action {
-    let item = encode(&Stored::from(&announcement.what));
+pub fn announce(announcement: &DomainEvent) -> Action {
+    let item = encode(&Stored::from(&announcement.kind));
     let key = announcement.key();
     Action::put(
-        Key::Due { queue: Queue::Outbox, at: announcement.at, key: &key },
+        ItemKey::Due { queue: DueQueue::Outbox, at: announcement.at, key: &key },
         item,
         Guard::new(),
     )
 }
 
 /// Where an announcement lies: what the message to the queue says.
-pub fn address(announcement: &Announcement) -> (String, String) {
+pub fn address(announcement: &DomainEvent) -> (String, String) {
     let key = announcement.key();
-    let key = Key::Due { queue: Queue::Outbox, at: announcement.at, key: &key };
+    let key = ItemKey::Due { queue: DueQueue::Outbox, at: announcement.at, key: &key };
     (key.pk(), key.sk())
 }
 
 /// An announcement that is still to be told, to all or to the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    pub announcement: Announcement,
+pub struct PendingEvent {
+    pub event: DomainEvent,
     /// The key that it lies under: an earlier version may have made it otherwise.
     key: String,
     /// The last who was told, in the order in which they are. Nobody was, where it is absent.
@@ -233,7 +233,7 @@ struct Progress {
     behind: Option<RecipientRef>,
 }
 
-fn read(item: Item) -> Result<Pending, StoreError> {
+fn read(item: Item) -> Result<PendingEvent, StoreError> {
     let place = item.get(attr::SK).and_then(|sk| {
         let (at, key) = sk.as_s().ok()?.split_once('#')?;
         Some((at.parse().ok()?, key.to_owned()))
@@ -244,10 +244,10 @@ fn read(item: Item) -> Result<Pending, StoreError> {
     })?;
     let Progress { behind } = decode(item.clone())?;
     let what = decode::<Stored>(item)?.into();
-    Ok(Pending { announcement: Announcement { at, what }, key, behind })
+    Ok(PendingEvent { event: DomainEvent { at, kind: what }, key, behind })
 }
 
-impl Pending {
+impl PendingEvent {
     /// The announcement is as it was read: nobody else has told anybody of it since.
     fn as_read(&self) -> Guard {
         match &self.behind {
@@ -258,33 +258,33 @@ impl Pending {
 
     /// Where it lies among the others.
     pub fn place(&self) -> String {
-        Key::Due { queue: Queue::Outbox, at: self.announcement.at, key: &self.key }.sk()
+        ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key }.sk()
     }
 
     /// Notes that everybody up to `behind` was told; refused when another was quicker.
     pub fn told_up_to(&self, behind: &RecipientRef) -> Action {
         Action::update(
-            Key::Due { queue: Queue::Outbox, at: self.announcement.at, key: &self.key },
-            Changes::new().set(attr::BEHIND, text(behind.as_str())),
+            ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key },
+            ItemChanges::new().set(attr::BEHIND, text(behind.as_str())),
             self.as_read(),
         )
     }
 
     /// Everybody was told; refused when another was quicker.
     pub fn finish(&self) -> Action {
-        let key = Key::Due { queue: Queue::Outbox, at: self.announcement.at, key: &self.key };
+        let key = ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key };
         Action::delete(key, self.as_read())
     }
 }
 
 /// A page of announcements, and where the next begins.
 #[derive(Debug)]
-pub struct PendingPage {
-    pub all: Vec<Pending>,
+pub struct PendingEventPage {
+    pub all: Vec<PendingEvent>,
     next: Option<Item>,
 }
 
-impl PendingPage {
+impl PendingEventPage {
     pub fn is_last(&self) -> bool {
         self.next.is_none()
     }
@@ -296,36 +296,36 @@ impl Store {
     pub async fn announcements(
         &self,
         now: Timestamp,
-        after: Option<PendingPage>,
-    ) -> Result<PendingPage, StoreError> {
-        let range = Range {
-            pk: due_partition(Queue::Outbox),
+        after: Option<PendingEventPage>,
+    ) -> Result<PendingEventPage, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Outbox),
             to: Some(format!("{}~", fixed(now))),
             after: after.and_then(|page| page.next),
             limit: Some(PAGE),
-            ..Range::default()
+            ..KeyRange::default()
         };
-        let Page { items, last } = self.query(range).await?;
+        let ItemPage { items, last } = self.query(range).await?;
         // One that makes no sense to this version may to the next; until then it must not keep the others waiting.
         let pending = items.into_iter().filter_map(|item| {
             read(item)
                 .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
                 .ok()
         });
-        Ok(PendingPage { all: pending.collect(), next: last })
+        Ok(PendingEventPage { all: pending.collect(), next: last })
     }
 
     /// The announcement at an address, if it is still to be told.
-    pub async fn announcement(&self, pk: &str, sk: &str) -> Result<Option<Pending>, StoreError> {
-        if pk != due_partition(Queue::Outbox) {
+    pub async fn announcement(&self, pk: &str, sk: &str) -> Result<Option<PendingEvent>, StoreError> {
+        if pk != due_partition(DueQueue::Outbox) {
             return Ok(None);
         }
-        let range = Range {
+        let range = KeyRange {
             pk: pk.to_owned(),
             from: Some(sk.to_owned()),
             to: Some(sk.to_owned()),
             consistent: true,
-            ..Range::default()
+            ..KeyRange::default()
         };
         self.query(range).await?.items.into_iter().next().map(read).transpose()
     }
@@ -342,16 +342,16 @@ mod tests {
         let session = SessionId::from_bytes([3; 16]);
         let trainer = UserId::parse("t").unwrap();
         let at: Timestamp = "2026-11-21T09:00:00.125Z".parse().unwrap();
-        let turn = Turn(u64::MAX);
+        let turn = EventNonce(u64::MAX);
         let emails = vec![Email::parse("a@b.cd").unwrap()];
-        let who = vec![Place {
+        let who = vec![ChangedStudent {
             user: trainer.clone(),
             email: emails[0].clone(),
             name: PersonName::parse("Ada").unwrap(),
         }];
-        let places = Places::new(CourseId::parse("c").unwrap(), true, who, at);
+        let places = EnrollmentChange::new(CourseId::parse("c").unwrap(), true, who, at);
         let all = [
-            What::Session(SessionChange {
+            DomainEventKind::Session(SessionChange {
                 session: session.clone(),
                 kind: ChangeKind::Updated,
                 version: 7,
@@ -361,7 +361,7 @@ mod tests {
                 before: Some(AudienceRef::List(InviteeList(5))),
                 reason: Some("Snow.".to_owned()),
             }),
-            What::Session(SessionChange {
+            DomainEventKind::Session(SessionChange {
                 session: session.clone(),
                 kind: ChangeKind::Scheduled,
                 version: 1,
@@ -371,39 +371,39 @@ mod tests {
                 before: None,
                 reason: None,
             }),
-            What::ReauthRequired { trainer: trainer.clone(), version: 2 },
-            What::Reminder {
+            DomainEventKind::ReauthRequired { trainer: trainer.clone(), version: 2 },
+            DomainEventKind::Reminder {
                 session: session.clone(),
                 reminder: Reminder::DayBefore,
                 starts_at: at,
                 version: 1,
             },
-            What::Resend {
+            DomainEventKind::Resend {
                 session: session.clone(),
                 version: 1,
                 sequence: 1,
                 turn,
                 to: ResendTo::All,
             },
-            What::Resend {
+            DomainEventKind::Resend {
                 session: session.clone(),
                 version: 1,
                 sequence: 1,
                 turn,
                 to: ResendTo::Named { users: vec![trainer.clone()], emails },
             },
-            What::RecordingReady { session: session.clone(), turn },
-            What::CoursePlaces(places.clone()),
-            What::ClassPlaces { session: session.clone(), version: 3, places },
-            What::MeetingDeleted { session, trainer, turn },
+            DomainEventKind::RecordingReady { session: session.clone(), turn },
+            DomainEventKind::CourseEnrollments(places.clone()),
+            DomainEventKind::SessionEnrollments { session: session.clone(), version: 3, places },
+            DomainEventKind::MeetingDeleted { session, trainer, turn },
         ];
         for what in all {
-            let announcement = Announcement { at, what };
+            let announcement = DomainEvent { at, kind: what };
             let super::super::tx::Write::Put(item) = announce(&announcement).write else {
                 panic!("an announcement is put")
             };
             let key = announcement.key();
-            assert_eq!(read(item).unwrap(), Pending { announcement, key, behind: None });
+            assert_eq!(read(item).unwrap(), PendingEvent { event: announcement, key, behind: None });
         }
     }
 }

@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Run, TELLING_TIME};
 use crate::app::error::Error;
-use crate::domain::change::{
-    Announcement, AudienceRef, ChangeKind, Places, ResendTo, SessionChange, What,
+use crate::domain::domain_event::{
+    DomainEvent, AudienceRef, ChangeKind, EnrollmentChange, ResendTo, SessionChange, DomainEventKind,
 };
 use crate::domain::directory::Enrollment;
 use crate::domain::id::UserId;
 use crate::domain::mailing::recipients::{Recipients, told_of_change};
-use crate::domain::mailing::{About, EffectId, Mail, MailKind, Recipient, RecipientRef};
-use crate::domain::notice::{self, Notice, NoticeKind};
+use crate::domain::mailing::{MailSubject, MessageKey, Mail, MailKind, Recipient, RecipientRef};
+use crate::domain::in_app::{self, InAppNotification, NotificationKind};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
-use crate::store::announcements::Pending;
+use crate::store::domain_events::PendingEvent;
 use crate::store::error::CommitError;
-use crate::store::mailing::{begin_telling, queued_fates};
+use crate::store::mailing::{begin_notifying, queued_deliveries};
 use crate::store::outbox;
 use crate::store::schema::limit;
 
@@ -32,7 +32,7 @@ const CHUNK: usize = 100;
 struct Told {
     recipient: Recipient,
     mail: Option<MailKind>,
-    notice: Option<NoticeKind>,
+    notice: Option<NotificationKind>,
 }
 
 impl Told {
@@ -42,72 +42,72 @@ impl Told {
 }
 
 /// What is told in-app beside a mail.
-fn notice_of(kind: MailKind) -> Option<NoticeKind> {
+fn notice_of(kind: MailKind) -> Option<NotificationKind> {
     match kind {
-        MailKind::Scheduled => Some(NoticeKind::Scheduled),
-        MailKind::Updated => Some(NoticeKind::Updated),
-        MailKind::Cancelled => Some(NoticeKind::Cancelled),
-        MailKind::Uninvited => Some(NoticeKind::Uninvited),
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => Some(NoticeKind::Reminder),
+        MailKind::Scheduled => Some(NotificationKind::Scheduled),
+        MailKind::Updated => Some(NotificationKind::Updated),
+        MailKind::Cancelled => Some(NotificationKind::Cancelled),
+        MailKind::Removed => Some(NotificationKind::Removed),
+        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => Some(NotificationKind::Reminder),
         // It is the mail that somebody could not find, not the class.
         MailKind::Resent => None,
-        MailKind::ReauthRequired => Some(NoticeKind::ReconnectZoom),
-        MailKind::MeetingDeleted => Some(NoticeKind::MeetingDeleted),
+        MailKind::ReauthRequired => Some(NotificationKind::ReconnectZoom),
+        MailKind::MeetingDeleted => Some(NotificationKind::MeetingDeleted),
     }
 }
 
 impl Run<'_> {
     /// Tells an announcement to everybody who was not told yet, as far as time allows.
-    pub(super) async fn tell(&mut self, pending: &Pending) -> Result<(), Error> {
-        let announcement = &pending.announcement;
-        let id = match &announcement.what {
-            What::ReauthRequired { trainer, .. } => {
-                let about = About::Trainer(trainer.clone());
+    pub(super) async fn tell(&mut self, pending: &PendingEvent) -> Result<(), Error> {
+        let announcement = &pending.event;
+        let id = match &announcement.kind {
+            DomainEventKind::ReauthRequired { trainer, .. } => {
+                let about = MailSubject::Trainer(trainer.clone());
                 return self.tell_trainer(pending, &about, trainer, None).await;
             }
-            What::Session(SessionChange { session, .. })
-            | What::Reminder { session, .. }
-            | What::Resend { session, .. }
-            | What::RecordingReady { session, .. }
-            | What::ClassPlaces { session, .. }
-            | What::MeetingDeleted { session, .. } => session,
-            What::CoursePlaces(places) => return self.spread(pending, places).await,
+            DomainEventKind::Session(SessionChange { session, .. })
+            | DomainEventKind::Reminder { session, .. }
+            | DomainEventKind::Resend { session, .. }
+            | DomainEventKind::RecordingReady { session, .. }
+            | DomainEventKind::SessionEnrollments { session, .. }
+            | DomainEventKind::MeetingDeleted { session, .. } => session,
+            DomainEventKind::CourseEnrollments(places) => return self.spread(pending, places).await,
         };
         let Some(held) = self.tools.store.session(id).await? else {
-            return self.finish(pending, &About::Session(id.clone()), &[]).await;
+            return self.finish(pending, &MailSubject::Session(id.clone()), &[]).await;
         };
         let session = held.session;
-        if let What::MeetingDeleted { trainer, .. } = &announcement.what {
-            let about = About::Session(session.id.clone());
+        if let DomainEventKind::MeetingDeleted { trainer, .. } = &announcement.kind {
+            let about = MailSubject::Session(session.id.clone());
             return self.tell_trainer(pending, &about, trainer, Some(&session)).await;
         }
-        let about = About::Session(session.id.clone());
+        let about = MailSubject::Session(session.id.clone());
         let cancelled = matches!(
-            &announcement.what,
-            What::Session(SessionChange { kind: ChangeKind::Cancelled, .. })
+            &announcement.kind,
+            DomainEventKind::Session(SessionChange { kind: ChangeKind::Cancelled, .. })
         );
         // Of a class that was cancelled before anybody was told of it, nobody needs to be told anything.
-        if cancelled && !self.tools.store.was_told_of(&about).await? {
+        if cancelled && !self.tools.store.was_notified(&about).await? {
             return self.finish(pending, &about, &[]).await;
         }
         let told = self.worked_out(announcement, &session).await?;
         if !cancelled && !told.is_empty() {
-            self.tools.store.commit_one(begin_telling(&about)).await?;
+            self.tools.store.commit_one(begin_notifying(&about)).await?;
         }
         self.tell_all(pending, &session, told).await
     }
 
     /// Makes of what happened to a course what it is to each of its classes, and tells that. A class that was scheduled
     /// later has an announcement of its own, which finds the course as it is by then.
-    async fn spread(&mut self, pending: &Pending, places: &Places) -> Result<(), Error> {
-        let at = pending.announcement.at;
+    async fn spread(&mut self, pending: &PendingEvent, places: &EnrollmentChange) -> Result<(), Error> {
+        let at = pending.event.at;
         let classes = self.tools.store.upcoming(&places.course, self.now()).await?;
         let all = classes.into_iter().filter(|class| class.created_at <= at);
         let all = all.map(|class| {
             let (session, version) = (class.id, class.version);
-            Announcement {
+            DomainEvent {
                 at,
-                what: What::ClassPlaces { session, version, places: places.clone() },
+                kind: DomainEventKind::SessionEnrollments { session, version, places: places.clone() },
             }
         });
         let all: Vec<_> = all.collect();
@@ -138,13 +138,13 @@ impl Run<'_> {
     /// Everybody whom an announcement about a class concerns, as the class stands.
     async fn worked_out(
         &self,
-        announcement: &Announcement,
+        announcement: &DomainEvent,
         session: &Session,
     ) -> Result<Vec<Told>, Error> {
         let current = AudienceRef::of(&session.audience);
         let ahead = session.is_ahead(self.now());
-        let told = match &announcement.what {
-            What::Session(change) => {
+        let told = match &announcement.kind {
+            DomainEventKind::Session(change) => {
                 let audience = change.audience.as_ref().unwrap_or(&current);
                 let now = self.recipients(session, audience).await?;
                 match change.kind {
@@ -157,12 +157,12 @@ impl Run<'_> {
                             None => None,
                         };
                         let mut told = told_of_change(now, before, change.calendar_changed);
-                        told.retain(|(_, kind)| ahead || *kind == MailKind::Uninvited);
+                        told.retain(|(_, kind)| ahead || *kind == MailKind::Removed);
                         told
                     }
                 }
             }
-            What::Reminder { reminder, starts_at, .. } => {
+            DomainEventKind::Reminder { reminder, starts_at, .. } => {
                 if *starts_at != session.starts_at || !ahead {
                     return Ok(Vec::new());
                 }
@@ -170,15 +170,15 @@ impl Run<'_> {
                 match reminder {
                     Reminder::DayBefore => everybody.all_told(MailKind::ReminderDayBefore),
                     Reminder::HourBefore => everybody.all_told(MailKind::ReminderHourBefore),
-                    Reminder::Start => return Ok(in_app(everybody, NoticeKind::Live)),
+                    Reminder::Start => return Ok(in_app(everybody, NotificationKind::Live)),
                 }
             }
-            What::RecordingReady { .. } => {
+            DomainEventKind::RecordingReady { .. } => {
                 let everybody = self.recipients(session, &current).await?;
-                return Ok(in_app(everybody, NoticeKind::RecordingReady));
+                return Ok(in_app(everybody, NotificationKind::RecordingReady));
             }
-            What::Resend { .. } if !ahead => Vec::new(),
-            What::Resend { to, .. } => {
+            DomainEventKind::Resend { .. } if !ahead => Vec::new(),
+            DomainEventKind::Resend { to, .. } => {
                 let mut everybody = self.recipients(session, &current).await?;
                 if let ResendTo::Named { users, emails } = to {
                     everybody.retain(|one| {
@@ -188,9 +188,9 @@ impl Run<'_> {
                 }
                 everybody.all_told(MailKind::Resent)
             }
-            What::ClassPlaces { .. } if !ahead => Vec::new(),
-            What::ClassPlaces { places, .. } => self.newly_placed(session, places).await?,
-            What::MeetingDeleted { .. } | What::ReauthRequired { .. } | What::CoursePlaces(_) => {
+            DomainEventKind::SessionEnrollments { .. } if !ahead => Vec::new(),
+            DomainEventKind::SessionEnrollments { places, .. } => self.newly_placed(session, places).await?,
+            DomainEventKind::MeetingDeleted { .. } | DomainEventKind::ReauthRequired { .. } | DomainEventKind::CourseEnrollments(_) => {
                 Vec::new()
             }
         };
@@ -201,7 +201,7 @@ impl Run<'_> {
     async fn newly_placed(
         &self,
         session: &Session,
-        places: &Places,
+        places: &EnrollmentChange,
     ) -> Result<Vec<(Recipient, MailKind)>, Error> {
         if session.audience.course() != Some(&places.course) {
             return Ok(Vec::new());
@@ -227,7 +227,7 @@ impl Run<'_> {
             name: Some(one.name.clone()),
             users: vec![one.user.clone()],
         });
-        Ok(gone.collect::<Recipients>().all_told(MailKind::Uninvited))
+        Ok(gone.collect::<Recipients>().all_told(MailKind::Removed))
     }
 
     async fn recipients(
@@ -256,11 +256,11 @@ impl Run<'_> {
 
     async fn tell_all(
         &mut self,
-        pending: &Pending,
+        pending: &PendingEvent,
         session: &Session,
         told: Vec<Told>,
     ) -> Result<(), Error> {
-        let about = About::Session(session.id.clone());
+        let about = MailSubject::Session(session.id.clone());
         // An order that holds however the list was read, and that an announcement can note its place in without
         // holding anybody's address.
         let mut rest: Vec<_> = told
@@ -276,10 +276,10 @@ impl Run<'_> {
             }
             let later = rest.split_off(CHUNK);
             let behind = rest.last().map(|(place, _)| place.clone());
-            let mails = self.tell_chunk(&pending.announcement, session, &about, rest).await?;
+            let mails = self.tell_chunk(&pending.event, session, &about, rest).await?;
             rest = later;
             let Some(behind) = behind else { continue };
-            let mut actions = queued_fates(&about, &mails, self.now());
+            let mut actions = queued_deliveries(&about, &mails, self.now());
             actions.push(pending.told_up_to(&behind));
             match self.tools.store.commit(actions).await {
                 Ok(()) => {}
@@ -292,16 +292,16 @@ impl Run<'_> {
             self.report.queued += mails.len();
             pending.behind = Some(behind);
         }
-        let mails = self.tell_chunk(&pending.announcement, session, &about, rest).await?;
+        let mails = self.tell_chunk(&pending.event, session, &about, rest).await?;
         self.finish(&pending, &about, &mails).await
     }
 
     /// Writes the notices of a chunk and queues its mails; answers these.
     async fn tell_chunk(
         &self,
-        announcement: &Announcement,
+        announcement: &DomainEvent,
         session: &Session,
-        about: &About,
+        about: &MailSubject,
         chunk: Vec<(RecipientRef, Told)>,
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
@@ -314,11 +314,11 @@ impl Run<'_> {
         let (mut notices, mut mails) = (Vec::new(), Vec::new());
         for Told { recipient: Recipient { email, name, users }, mail, notice } in chunk {
             if let Some(kind) = notice {
-                let about = notice::About::of(session);
+                let about = in_app::NotificationSubject::of(session);
                 let told = users.iter().filter(|user| wants(user).in_app);
                 notices.extend(
                     told.map(|user| {
-                        Notice::of(announcement, kind, user.clone(), Some(about.clone()))
+                        InAppNotification::of(announcement, kind, user.clone(), Some(about.clone()))
                     }),
                 );
             }
@@ -388,13 +388,13 @@ impl Run<'_> {
     /// Tells a trainer what concerns them alone. Who is not in the directory has no address, and finds it in-app.
     async fn tell_trainer(
         &mut self,
-        pending: &Pending,
-        about: &About,
+        pending: &PendingEvent,
+        about: &MailSubject,
         trainer: &UserId,
         session: Option<&Session>,
     ) -> Result<(), Error> {
-        let kind = match pending.announcement.what {
-            What::MeetingDeleted { .. } => MailKind::MeetingDeleted,
+        let kind = match pending.event.kind {
+            DomainEventKind::MeetingDeleted { .. } => MailKind::MeetingDeleted,
             _ => MailKind::ReauthRequired,
         };
         if session.is_some_and(|session| session.status == Status::Cancelled) {
@@ -403,15 +403,15 @@ impl Run<'_> {
         let store = &self.tools.store;
         let wants = store.preferences_of(trainer).await?.live_session;
         if let Some(kind) = notice_of(kind).filter(|_| wants.in_app) {
-            let about = session.map(notice::About::of);
-            let notice = Notice::of(&pending.announcement, kind, trainer.clone(), about);
+            let about = session.map(in_app::NotificationSubject::of);
+            let notice = InAppNotification::of(&pending.event, kind, trainer.clone(), about);
             store.put_notices(&[notice]).await?;
         }
         let user = if wants.email { store.user(trainer).await? } else { None };
         let mails: Vec<_> = user
             .map(|user| {
                 let (email, name) = (user.email, Some(user.name));
-                mail_of(&pending.announcement, kind, about, email, name, Some(user.id))
+                mail_of(&pending.event, kind, about, email, name, Some(user.id))
             })
             .into_iter()
             .collect();
@@ -422,11 +422,11 @@ impl Run<'_> {
     /// Notes that everybody was told, these last.
     async fn finish(
         &mut self,
-        pending: &Pending,
-        about: &About,
+        pending: &PendingEvent,
+        about: &MailSubject,
         mails: &[Mail],
     ) -> Result<(), Error> {
-        let mut actions = queued_fates(about, mails, self.now());
+        let mut actions = queued_deliveries(about, mails, self.now());
         actions.push(pending.finish());
         let committed = match actions.len() {
             // Alone, it costs half of what it costs in a transaction.
@@ -452,38 +452,38 @@ fn recipient_of(student: Enrollment) -> Recipient {
     Recipient { email: student.email, name: Some(student.name), users: vec![student.user] }
 }
 
-fn outrun(pending: &Pending) {
-    tracing::info!(event = "outbox.outrun", key = pending.announcement.key());
+fn outrun(pending: &PendingEvent) {
+    tracing::info!(event = "outbox.outrun", key = pending.event.key());
 }
 
-fn in_app(everybody: Recipients, kind: NoticeKind) -> Vec<Told> {
+fn in_app(everybody: Recipients, kind: NotificationKind) -> Vec<Told> {
     // The mail's kind plays no part.
     let all = everybody.all_told(MailKind::Scheduled).into_iter();
     all.map(|(recipient, _)| Told { recipient, mail: None, notice: Some(kind) }).collect()
 }
 
 fn mail_of(
-    announcement: &Announcement,
+    announcement: &DomainEvent,
     kind: MailKind,
-    about: &About,
+    about: &MailSubject,
     to: Email,
     name: Option<PersonName>,
     user: Option<UserId>,
 ) -> Mail {
-    let (starts_at, reason) = match &announcement.what {
-        What::Reminder { starts_at, .. } => (Some(*starts_at), None),
-        What::Session(change) => (None, change.reason.clone()),
+    let (starts_at, reason) = match &announcement.kind {
+        DomainEventKind::Reminder { starts_at, .. } => (Some(*starts_at), None),
+        DomainEventKind::Session(change) => (None, change.reason.clone()),
         _ => (None, None),
     };
-    let version = match &announcement.what {
-        What::Session(SessionChange { version, .. })
-        | What::Reminder { version, .. }
-        | What::Resend { version, .. }
-        | What::ClassPlaces { version, .. } => Some(*version),
+    let version = match &announcement.kind {
+        DomainEventKind::Session(SessionChange { version, .. })
+        | DomainEventKind::Reminder { version, .. }
+        | DomainEventKind::Resend { version, .. }
+        | DomainEventKind::SessionEnrollments { version, .. } => Some(*version),
         _ => None,
     };
-    let to_newcomer = matches!(announcement.what, What::ClassPlaces { .. });
-    let effect = EffectId::of(&announcement.key(), kind, &to);
+    let to_newcomer = matches!(announcement.kind, DomainEventKind::SessionEnrollments { .. });
+    let effect = MessageKey::of(&announcement.key(), kind, &to);
     let about = about.clone();
-    Mail { effect, kind, about, to, name, user, starts_at, reason, version, to_newcomer, round: 0 }
+    Mail { message_key: effect, kind, subject: about, to, name, user, starts_at, reason, version, to_newcomer, round: 0 }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::AttendeeId;
-use super::report::{PresentBy, Report, Row};
+use super::report::{PresentBy, AttendanceReport, ReportRow};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 
 /// What is decided of a row as things stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ruling {
+pub struct AttendanceOverride {
     /// Whether the person was present; without it the rule says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
@@ -21,11 +21,11 @@ pub struct Ruling {
     pub assigned_to: Option<AttendeeId>,
 }
 
-pub type Rulings = BTreeMap<AttendeeId, Ruling>;
+pub type AttendanceOverrides = BTreeMap<AttendeeId, AttendanceOverride>;
 
 /// What a request asks for. Each part may be left as it is, set, or (by its inner `None`) given back to the rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct OverrideRequest {
     pub present: Option<Option<bool>>,
     pub assign_to: Option<Option<Assignee>>,
 }
@@ -39,7 +39,7 @@ pub enum Assignee {
 
 /// A row's state in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct OverrideState {
     pub present: bool,
     pub present_by: PresentBy,
     #[serde(default)]
@@ -48,18 +48,18 @@ pub struct State {
 
 /// The rulings that a wish makes of those in force, each of a row of its own, and the row to show for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub changed: Rulings,
+pub struct OverrideDecision {
+    pub changed: AttendanceOverrides,
     pub shown: AttendeeId,
 }
 
 /// What a wish about a row of `report` comes to.
 pub fn decide(
-    report: &Report,
-    rulings: &Rulings,
+    report: &AttendanceReport,
+    rulings: &AttendanceOverrides,
     attendee: &AttendeeId,
-    wish: &Wish,
-) -> Result<Decision, Refusal> {
+    wish: &OverrideRequest,
+) -> Result<OverrideDecision, Refusal> {
     let ruling = rulings.get(attendee).cloned().unwrap_or_default();
     let row = report.row(attendee);
     // A row that was given to somebody is not in the report any more, but can still be taken back.
@@ -71,7 +71,7 @@ pub fn decide(
         Some(None) => None,
         Some(Some(assignee)) => Some(assigned(report, row, assignee)?),
     };
-    let mut changed = Rulings::new();
+    let mut changed = AttendanceOverrides::new();
     let present = wish.present.unwrap_or(None);
     let shown = match &target {
         // What is said of presence is said of the person from now on.
@@ -83,29 +83,29 @@ pub fn decide(
             }
             if wish.present.is_some() {
                 let of_person = rulings.get(person).cloned().unwrap_or_default();
-                changed.insert(person.clone(), Ruling { present, ..of_person });
+                changed.insert(person.clone(), AttendanceOverride { present, ..of_person });
             }
-            changed.insert(attendee.clone(), Ruling { assigned_to: target.clone(), present: None });
+            changed.insert(attendee.clone(), AttendanceOverride { assigned_to: target.clone(), present: None });
             person.clone()
         }
         None => {
             let present = if wish.present.is_some() { present } else { ruling.present };
-            changed.insert(attendee.clone(), Ruling { present, assigned_to: None });
+            changed.insert(attendee.clone(), AttendanceOverride { present, assigned_to: None });
             attendee.clone()
         }
     };
-    Ok(Decision { changed, shown })
+    Ok(OverrideDecision { changed, shown })
 }
 
 fn assigned(
-    report: &Report,
-    row: Option<&Row>,
+    report: &AttendanceReport,
+    row: Option<&ReportRow>,
     assignee: &Assignee,
 ) -> Result<AttendeeId, Refusal> {
     if row.is_some_and(|row| row.is_expected) {
         return Err(Refusal::Conflict("only a row that nobody was recognised in can be assigned"));
     }
-    let is_meant = |row: &&Row| match assignee {
+    let is_meant = |row: &&ReportRow| match assignee {
         Assignee::User(user) => row.user_id.as_ref() == Some(user),
         Assignee::Attendee(id) => row.attendee_id == *id,
     };
@@ -121,10 +121,10 @@ fn assigned(
 }
 
 /// How a row stands, itself or in the person's whose it is.
-pub fn state(report: &Report, rulings: &Rulings, attendee: &AttendeeId) -> State {
+pub fn state(report: &AttendanceReport, rulings: &AttendanceOverrides, attendee: &AttendeeId) -> OverrideState {
     let assigned_to = rulings.get(attendee).and_then(|ruling| ruling.assigned_to.clone());
     let row = report.row(attendee).or_else(|| report.row(assigned_to.as_ref()?));
-    State {
+    OverrideState {
         present: row.is_some_and(|row| row.present),
         present_by: row.map_or(PresentBy::Rule, |row| row.present_by),
         assigned_to,

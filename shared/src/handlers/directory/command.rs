@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::domain::directory::{Course, Enrollment, Statement, User};
+use crate::domain::directory::{Course, Enrollment, DirectoryCommand, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::Settings;
 use crate::domain::refusal::Refusal;
@@ -86,24 +86,24 @@ fn user_id(id: &str) -> Result<UserId, Refusal> {
     field("user_id", UserId::parse(id))
 }
 
-pub(super) fn course(id: &str, body: CourseBody) -> Result<Statement, Refusal> {
-    Ok(Statement::Course(Course {
+pub(super) fn course(id: &str, body: CourseBody) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::Course(Course {
         id: course_id(id)?,
         title: field("title", Title::parse(&body.title))?,
         trainer: field("trainer_id", UserId::parse(&body.trainer_id))?,
     }))
 }
 
-pub(super) fn no_course(id: &str) -> Result<Statement, Refusal> {
-    Ok(Statement::NoCourse(course_id(id)?))
+pub(super) fn no_course(id: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::NoCourse(course_id(id)?))
 }
 
 pub(super) fn enrollment(
     course: &str,
     user: &str,
     body: EnrollmentBody,
-) -> Result<Statement, Refusal> {
-    Ok(Statement::Enrollment(Enrollment {
+) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::Enrollment(Enrollment {
         course: course_id(course)?,
         user: user_id(user)?,
         email: field("email", Email::parse(&body.email))?,
@@ -112,12 +112,12 @@ pub(super) fn enrollment(
     }))
 }
 
-pub(super) fn no_enrollment(course: &str, user: &str) -> Result<Statement, Refusal> {
-    Ok(Statement::NoEnrollment { course: course_id(course)?, user: user_id(user)? })
+pub(super) fn no_enrollment(course: &str, user: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::NoEnrollment { course: course_id(course)?, user: user_id(user)? })
 }
 
-pub(super) fn user(id: &str, body: UserBody) -> Result<Statement, Refusal> {
-    Ok(Statement::User(User {
+pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::User(User {
         id: user_id(id)?,
         email: field("email", Email::parse(&body.email))?,
         name: field("name", PersonName::parse(&body.name))?,
@@ -127,7 +127,7 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<Statement, Refusal> {
     }))
 }
 
-pub(super) fn settings(settings: Settings) -> Result<Statement, Refusal> {
+pub(super) fn settings(settings: Settings) -> Result<DirectoryCommand, Refusal> {
     if settings.plans.len() > PLANS_LIMIT {
         return Err(Refusal::field("plans", format!("must be at most {PLANS_LIMIT}")));
     }
@@ -137,9 +137,9 @@ pub(super) fn settings(settings: Settings) -> Result<Statement, Refusal> {
     if settings.pilot_trainer_ids.as_ref().is_some_and(|pilot| pilot.len() > PILOT_LIMIT) {
         return Err(Refusal::field("pilot_trainer_ids", format!("must be at most {PILOT_LIMIT}")));
     }
-    Ok(Statement::Settings(settings))
+    Ok(DirectoryCommand::Settings(settings))
 }
 
-pub(super) fn no_user(id: &str) -> Result<Statement, Refusal> {
-    Ok(Statement::NoUser(user_id(id)?))
+pub(super) fn no_user(id: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::NoUser(user_id(id)?))
 }

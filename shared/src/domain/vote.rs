@@ -19,7 +19,7 @@ const VOTERS_PER_BOX: usize = 80;
 const BOXES_LIMIT: usize = 64;
 
 /// In how many boxes a class of so many votes.
-pub fn boxes_for(voters: usize) -> u16 {
+pub fn shards_for(voters: usize) -> u16 {
     let boxes = voters.div_ceil(VOTERS_PER_BOX).clamp(1, BOXES_LIMIT);
     u16::try_from(boxes).unwrap_or(1)
 }
@@ -101,7 +101,7 @@ impl Voter {
     }
 
     /// The number of the box that their vote is in.
-    pub fn box_of(&self, boxes: u16) -> u16 {
+    pub fn shard_of(&self, boxes: u16) -> u16 {
         let hash = Sha256::digest(&self.0);
         u16::from_be_bytes([hash[0], hash[1]]) % boxes.max(1)
     }
@@ -113,14 +113,14 @@ fn digits(bytes: [u8; 16]) -> String {
 
 /// A box, as one item holds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BallotBox {
+pub struct VoteShard {
     pub is_shut: bool,
     pub votes: BTreeMap<Voter, Ballot>,
 }
 
 /// What is to be done to have somebody's vote in a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum VoteOutcome {
     /// Nothing: it is there.
     Counts,
     /// Nothing can be done any more.
@@ -129,17 +129,17 @@ pub enum Turn {
     Write { old: Option<Ballot>, new: Ballot },
 }
 
-impl BallotBox {
+impl VoteShard {
     /// What it takes for a voter's choice to be in it. With `is_sure`, it was read at the source; what some replica has may
     /// be the vote before the last, unless it has the shut box, so that the same choice is then written once more.
-    pub fn turn(&self, voter: &Voter, choice: Choice, is_sure: bool) -> Turn {
+    pub fn outcome(&self, voter: &Voter, choice: Choice, is_sure: bool) -> VoteOutcome {
         let old = self.votes.get(voter).copied();
         match old {
-            Some(there) if there.choice == choice && (is_sure || self.is_shut) => Turn::Counts,
-            _ if self.is_shut => Turn::Refused,
+            Some(there) if there.choice == choice && (is_sure || self.is_shut) => VoteOutcome::Counts,
+            _ if self.is_shut => VoteOutcome::Refused,
             _ => {
                 let round = old.map_or(0, |old| old.round.saturating_add(1));
-                Turn::Write { old, new: Ballot { choice, round } }
+                VoteOutcome::Write { old, new: Ballot { choice, round } }
             }
         }
     }
@@ -154,7 +154,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn of<'a>(options: usize, boxes: impl IntoIterator<Item = &'a BallotBox>) -> Self {
+    pub fn of<'a>(options: usize, boxes: impl IntoIterator<Item = &'a VoteShard>) -> Self {
         let mut tally = Self { votes: vec![0; options], responses: 0 };
         for ballot in boxes.into_iter().flat_map(|filled| filled.votes.values()) {
             tally.responses += 1;
@@ -180,7 +180,7 @@ mod tests {
         for (voters, boxes) in
             [(0, 1), (1, 1), (80, 1), (81, 2), (1000, 13), (5000, 63), (10_000, 64)]
         {
-            assert_eq!(boxes_for(voters), boxes, "{voters}");
+            assert_eq!(shards_for(voters), boxes, "{voters}");
         }
     }
 
@@ -189,11 +189,11 @@ mod tests {
         let mut filled = vec![0; 63];
         for n in 0..5000 {
             let voter = Voter::named(&user(n));
-            assert_eq!(voter.box_of(63), voter.box_of(63));
-            filled[usize::from(voter.box_of(63))] += 1;
+            assert_eq!(voter.shard_of(63), voter.shard_of(63));
+            filled[usize::from(voter.shard_of(63))] += 1;
         }
         assert!(filled.iter().all(|voters| (40..=120).contains(voters)), "{filled:?}");
-        assert_eq!(Voter::named(&user(1)).box_of(1), 0);
+        assert_eq!(Voter::named(&user(1)).shard_of(1), 0);
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_chosen_option_counts_once_for_each_voter() {
-        let filled = |votes: &[(usize, &[usize])]| BallotBox {
+        let filled = |votes: &[(usize, &[usize])]| VoteShard {
             is_shut: false,
             votes: votes
                 .iter()
@@ -261,7 +261,7 @@ mod tests {
     }
 
     /// As the table carries out a write: whole, and only under its condition.
-    fn write(own: &mut BallotBox, voter: &Voter, old: Option<Ballot>, new: Ballot) {
+    fn write(own: &mut VoteShard, voter: &Voter, old: Option<Ballot>, new: Ballot) {
         if !own.is_shut && own.votes.get(voter).copied() == old {
             own.votes.insert(voter.clone(), new);
         }
@@ -272,7 +272,7 @@ mod tests {
         /// that their vote counts is counted with just that vote, and nobody with a vote that was refused.
         #[test]
         fn a_vote_is_counted_or_refused_and_never_both(acts in acts(), count in 1..6u16) {
-            let mut boxes = vec![BallotBox::default(); usize::from(count)];
+            let mut boxes = vec![VoteShard::default(); usize::from(count)];
             let mut sent: Vec<(Voter, Option<Ballot>, Ballot)> = Vec::new();
             let mut counted: BTreeMap<Voter, Choice> = BTreeMap::new();
             let mut shut = 0;
@@ -283,7 +283,7 @@ mod tests {
                     Act::Late(_) if sent.is_empty() => continue,
                     Act::Late(which) => {
                         let (voter, old, new) = &sent[which % sent.len()];
-                        write(&mut boxes[usize::from(voter.box_of(count))], voter, *old, *new);
+                        write(&mut boxes[usize::from(voter.shard_of(count))], voter, *old, *new);
                         continue;
                     }
                     Act::Shut => {
@@ -295,17 +295,17 @@ mod tests {
                     }
                 };
                 let (voter, choice) = (Voter::named(&user(who)), Choice::of([what]));
-                let own = &mut boxes[usize::from(voter.box_of(count))];
+                let own = &mut boxes[usize::from(voter.shard_of(count))];
                 for _ in 0..times {
-                    if let Turn::Write { old, new } = own.turn(&voter, choice, true) {
+                    if let VoteOutcome::Write { old, new } = own.outcome(&voter, choice, true) {
                         write(own, &voter, old, new);
                         sent.push((voter.clone(), old, new));
                     }
                 }
-                match own.turn(&voter, choice, true) {
-                    Turn::Counts => drop(counted.insert(voter, choice)),
-                    Turn::Refused => prop_assert!(counted.get(&voter) != Some(&choice)),
-                    Turn::Write { .. } => prop_assert!(false, "an open box takes a vote"),
+                match own.outcome(&voter, choice, true) {
+                    VoteOutcome::Counts => drop(counted.insert(voter, choice)),
+                    VoteOutcome::Refused => prop_assert!(counted.get(&voter) != Some(&choice)),
+                    VoteOutcome::Write { .. } => prop_assert!(false, "an open box takes a vote"),
                 }
             }
             let mut expected = Tally { votes: vec![0; 3], responses: 0 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::change::Announcement;
+use super::domain_event::DomainEvent;
 use super::id::{SessionId, UserId};
 use super::session::Session;
 use super::text::Title;
@@ -14,12 +14,13 @@ use super::time::whole_milli;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum NoticeKind {
+pub enum NotificationKind {
     Scheduled,
     Updated,
     Cancelled,
     /// To somebody who is no longer invited: for them the class is cancelled, for the others it is not.
-    Uninvited,
+    #[serde(rename = "uninvited")]
+    Removed,
     Reminder,
     Live,
     RecordingReady,
@@ -29,13 +30,13 @@ pub enum NoticeKind {
     MeetingDeleted,
 }
 
-impl NoticeKind {
+impl NotificationKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
             Self::Updated => "updated",
             Self::Cancelled => "cancelled",
-            Self::Uninvited => "uninvited",
+            Self::Removed => "uninvited",
             Self::Reminder => "reminder",
             Self::Live => "live",
             Self::RecordingReady => "recording_ready",
@@ -47,13 +48,13 @@ impl NoticeKind {
 
 /// The class that a notice is about, as it stood when the notice was made: a class that moves later has another notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
+pub struct NotificationSubject {
     pub session: SessionId,
     pub title: Title,
     pub starts_at: Timestamp,
 }
 
-impl About {
+impl NotificationSubject {
     pub fn of(session: &Session) -> Self {
         Self {
             session: session.id.clone(),
@@ -65,39 +66,39 @@ impl About {
 
 /// One thing that one person is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct InAppNotification {
     pub user: UserId,
-    pub id: NoticeId,
-    pub kind: NoticeKind,
+    pub id: NotificationId,
+    pub kind: NotificationKind,
     /// Absent where no class in particular is meant.
-    pub about: Option<About>,
+    pub about: Option<NotificationSubject>,
 }
 
-impl Notice {
+impl InAppNotification {
     /// The notice that an announcement makes to `user`. Made again it is the same one.
     pub fn of(
-        announcement: &Announcement,
-        kind: NoticeKind,
+        announcement: &DomainEvent,
+        kind: NotificationKind,
         user: UserId,
-        about: Option<About>,
+        about: Option<NotificationSubject>,
     ) -> Self {
-        Self { user, id: NoticeId::of(announcement, kind), kind, about }
+        Self { user, id: NotificationId::of(announcement, kind), kind, about }
     }
 }
 
 /// A notice among those of one person: when it came to be, and what it follows from. It leads to the notice by itself,
 /// and only together with whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NoticeId {
+pub struct NotificationId {
     pub at: Timestamp,
     digest: String,
 }
 
-impl NoticeId {
+impl NotificationId {
     const PREFIX: &str = "ntf_";
     const DIGITS: usize = 16;
 
-    fn of(announcement: &Announcement, kind: NoticeKind) -> Self {
+    fn of(announcement: &DomainEvent, kind: NotificationKind) -> Self {
         let cause = format!("{}\n{}", announcement.key(), kind.as_str());
         let digest =
             data_encoding::BASE32_NOPAD.encode(&Sha256::digest(cause)).to_ascii_lowercase();
@@ -123,7 +124,7 @@ impl NoticeId {
     }
 }
 
-impl fmt::Display for NoticeId {
+impl fmt::Display for NotificationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}_{}", Self::PREFIX, self.at.as_millisecond(), self.digest)
     }
@@ -132,19 +133,19 @@ impl fmt::Display for NoticeId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::change::What;
+    use crate::domain::domain_event::DomainEventKind;
 
-    fn announcement(version: u64) -> Announcement {
-        Announcement {
+    fn announcement(version: u64) -> DomainEvent {
+        DomainEvent {
             at: "2026-11-21T09:00:00.1234567Z".parse().unwrap(),
-            what: What::ReauthRequired { trainer: UserId::parse("ada").unwrap(), version },
+            kind: DomainEventKind::ReauthRequired { trainer: UserId::parse("ada").unwrap(), version },
         }
     }
 
     #[test]
     fn an_id_reads_back_and_nothing_else_does() {
-        let id = NoticeId::of(&announcement(1), NoticeKind::ReconnectZoom);
-        assert_eq!(NoticeId::parse(&id.to_string()), Some(id.clone()));
+        let id = NotificationId::of(&announcement(1), NotificationKind::ReconnectZoom);
+        assert_eq!(NotificationId::parse(&id.to_string()), Some(id.clone()));
         let digest = id.digest();
         for bad in [
             String::new(),
@@ -156,15 +157,15 @@ mod tests {
             format!("ntf_1_{}", digest.to_uppercase()),
             format!("ntf_1_{}#", &digest[1..]),
         ] {
-            assert_eq!(NoticeId::parse(&bad), None, "{bad}");
+            assert_eq!(NotificationId::parse(&bad), None, "{bad}");
         }
     }
 
     #[test]
     fn the_same_announcement_makes_the_same_notice_and_another_makes_another() {
-        let id = |version, kind| NoticeId::of(&announcement(version), kind);
-        assert_eq!(id(1, NoticeKind::ReconnectZoom), id(1, NoticeKind::ReconnectZoom));
-        assert_ne!(id(1, NoticeKind::ReconnectZoom), id(2, NoticeKind::ReconnectZoom));
-        assert_ne!(id(1, NoticeKind::Updated), id(1, NoticeKind::Uninvited));
+        let id = |version, kind| NotificationId::of(&announcement(version), kind);
+        assert_eq!(id(1, NotificationKind::ReconnectZoom), id(1, NotificationKind::ReconnectZoom));
+        assert_ne!(id(1, NotificationKind::ReconnectZoom), id(2, NotificationKind::ReconnectZoom));
+        assert_ne!(id(1, NotificationKind::Updated), id(1, NotificationKind::Removed));
     }
 }
