@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Counts what the functions cost on a cold start and on a warm call, in instructions, memory and bytes, each figure beside
-# its budget and its ceiling: what it should be, and a little more than it is today. Ends with an error if one is over its
-# ceiling. Needs valgrind, zip and openssl. The release build takes minutes; with `--all` every function is built, to see
-# its size, and not only those that are run.
+# Measures the functions on a cold start and on a warm call, in instructions, memory and bytes. Prints each figure with its
+# budget (the target) and its ceiling (slightly above the current value), and fails if a figure is over its ceiling. Needs
+# valgrind, zip and openssl. The release build takes minutes. `--all` builds all functions and prints their sizes.
 #
-# Callgrind's files stay under target/bench. With `CARGO_PROFILE_RELEASE_STRIP=debuginfo` they have names to show, and the
-# programs are larger for it: callgrind_annotate target/bench/callgrind.join.1
+# Callgrind's files stay under target/bench. For symbol names, build with `CARGO_PROFILE_RELEASE_STRIP=debuginfo`, which makes
+# the programs larger: callgrind_annotate target/bench/callgrind.join.1
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,8 +16,8 @@ packages=(hello join sessions webhook)
 [ "${1:-}" != --all ] || packages=(hello $(ls functions))
 cargo build --release "${packages[@]/#/--package=}"
 
-# What the functions are told of by AWS_CA_BUNDLE. "aws": a chain such as AWS's, an RSA leaf under an intermediate under a
-# root. "short": a P-256 leaf under a root.
+# Certificates for AWS_CA_BUNDLE. "aws": a chain like AWS's, with an RSA leaf, an intermediate and a root. "short": a P-256
+# leaf issued by a root.
 files=target/bench
 mkdir -p $files
 certify() { # <name> <kind of key> <subject> <extensions> <issuer>

@@ -1,4 +1,4 @@
-"""Hands connections at ADDRESS:PORT on to this machine's own loopback: forward.py ADDRESS PORT."""
+"""Forwards connections at ADDRESS:PORT to the same port of this machine's loopback: forward.py ADDRESS PORT."""
 
 import socket
 import sys
@@ -11,7 +11,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
     except OSError:
-        # Whichever end broke off, the other's reading ends with it.
+        # One end closed the connection, which also ends the other direction.
         pass
 
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The functions under the tools that build and ship them, against `cargo local --cloud-only`: cargo-lambda's watch and
-# invoke, then SAM's build, start-api and invoke in containers. A whole lesson is played through each by the TypeScript
-# client. Then SAM deploys both of samconfig.toml's deployments into an AWS that ministack plays. It is not part of .ci/run,
-# because it needs a container engine; what it said last stands in docs/real-tools.md.
+# Runs the functions under the tools that build and ship them, against `cargo local --cloud-only`: cargo-lambda's watch and
+# invoke, then SAM's build, start-api and invoke in containers. The TypeScript client plays a whole session through each. Then
+# SAM deploys both deployments of samconfig.toml into ministack, an AWS emulator. It is not part of .ci/run because it needs
+# a container engine. docs/real-tools.md has the latest output.
 #
-#   tests/real-tools.sh [cargo-lambda | sam | deploy]...     all, unless named
+#   tests/real-tools.sh [cargo-lambda | sam | deploy]...     (default: all)
 #
-# BUILD=--release has cargo-lambda build what is deployed, which takes long; without it SAM runs the development build.
+# With BUILD=--release, cargo-lambda makes the release build, which takes long. Otherwise SAM runs the development build.
 #
-# It needs what .ci/run needs, and for SAM a Linux whose container engine answers (`docker info`). The image that SAM asks
-# for is made here, of busybox and this machine's libc, if it is not there: so it serves what was built on this machine.
+# It needs the same tools as .ci/run, and for SAM a Linux machine with a running container engine (`docker info`). If SAM's
+# image is missing, this script builds one from busybox and this machine's libc, for programs built on this machine.
 set -euo pipefail
 exec </dev/null
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ jobs=()
 
 finish() {
     code=$?
-    # The last started first: who is called must outlive who calls.
+    # In reverse order, because a server must outlive its callers.
     for ((i = ${#jobs[@]} - 1; i >= 0; i--)); do kill "${jobs[i]}" 2>/dev/null || true; done
     wait
     [ "$code" = 0 ] || { echo "FAILED; see $work"; tail -n 20 "$work"/*.log; }
@@ -33,7 +33,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# background <name> <command…>: its output goes to a log of its own.
+# background <name> <command…>: runs a command in the background, with a log file of its own.
 background() {
     local name=$1
     shift
@@ -41,13 +41,13 @@ background() {
     jobs+=($!)
 }
 
-# answers <seconds> <address>: waits until something answers there, whatever it says.
-answers() {
+# wait_for <seconds> <address>: waits until the address responds with any status.
+wait_for() {
     for _ in $(seq $(($1 * 2))); do
         curl --silent --output /dev/null --max-time 30 "$2" && return
         sleep 0.5
     done
-    echo "nothing answers at $2"
+    echo "no response from $2"
     return 1
 }
 
@@ -61,12 +61,12 @@ venv() {
     echo "$*" >"$home/.packages"
 }
 
-# Everything but the functions, and the settings with which they find it.
+# Starts the local stack without the functions, and stores the settings for the functions.
 start_stack() {
     stack=http://localhost:$(port)
     cargo build --quiet -p local
     background stack target/debug/local --port "${stack##*:}" --cloud-only
-    answers 60 "$stack/local/config"
+    wait_for 60 "$stack/local/config"
     curl --silent "$stack/local/config" >"$work/config.json"
 }
 
@@ -77,7 +77,7 @@ client() {
     npm --prefix clients/typescript run --silent build >/dev/null
 }
 
-# lesson <api>: the whole of it through that address; Zoom's events have nowhere to go here, so no class becomes live.
+# lesson <api>: plays a whole session through that address. Zoom's events have no target here, so no session becomes live.
 lesson() { node clients/typescript/build/example/lesson.js "$stack" "$1"; }
 
 with_cargo_lambda() {
@@ -87,10 +87,10 @@ with_cargo_lambda() {
     say "cargo lambda watch, with the routes of Cargo.toml"
     while IFS='=' read -r name value; do export "$name=$value"; done \
         < <(jq --raw-output '.environment | to_entries[] | "\(.key)=\(.value)"' "$work/config.json")
-    # Compiled before: what watch compiles at a function's first call takes longer than the caller waits.
+    # Compile first, because compiling at a function's first call takes longer than the caller's timeout.
     cargo build --quiet --bins
     background watch cargo lambda watch --ignore-changes --quiet
-    answers 60 "$api/v1/zoom/connection"
+    wait_for 60 "$api/v1/zoom/connection"
     lesson "$api"
 
     say "cargo lambda invoke"
@@ -106,7 +106,7 @@ with_cargo_lambda() {
     echo
 }
 
-# A root file system with a shell, and with the libc that the functions were linked to.
+# Builds a root file system with a shell and the libc to which the functions are linked.
 make_image() {
     docker image inspect "$image" >/dev/null 2>&1 && return
     local root=$work/image
@@ -122,7 +122,7 @@ make_image() {
     tar -C "$root" -c . | docker import -c 'WORKDIR /var/task' -c 'ENV LAMBDA_TASK_ROOT=/var/task' - "$image" >/dev/null
 }
 
-# What SAM lays out of the functions, for itself and for a deployment.
+# Builds the functions and runs `sam build`.
 build() {
     say "${BUILD:+cargo lambda build $BUILD, and }sam build"
     local function
@@ -133,7 +133,7 @@ build() {
         for function in functions/*; do
             function=${function##*/}
             install -D "target/debug/$function" "target/lambda/$function/bootstrap"
-            # What is shipped holds no symbols either.
+            # The release build has no symbols either.
             strip "target/lambda/$function/bootstrap"
         done
     fi
@@ -145,18 +145,18 @@ with_sam() {
     venv sam aws-sam-cli==1.170.0
     venv lambda cargo-lambda==1.9.2
     export PATH=$tools/sam/bin:$tools/lambda/bin:$PATH AWS_DEFAULT_REGION=eu-central-1
-    docker info >/dev/null || { echo "no container engine answers"; return 1; }
+    docker info >/dev/null || { echo "no container engine is running"; return 1; }
     make_image
 
     build
 
-    # From a container the machine's loopback is out of reach; what listens there is handed on at the bridge.
+    # A container cannot reach the machine's loopback, so the bridge's address forwards to it.
     local bridge inside
     bridge=$(ip -4 -oneline address show docker0 | awk '{ split($4, address, "/"); print address[1] }')
     inside=http://$bridge:${stack##*:}
     background forward python3 tests/forward.py "$bridge" "${stack##*:}"
-    # SAM sets what the template names; the SDKs' own variables are added to the copy that was built. Of what it names, the
-    # shell's own values would win, and cargo-lambda's part has set this one to the machine's loopback.
+    # SAM only sets variables that the template names, so AWS_ENDPOINT_URL is added to the built copy. The shell's value would
+    # take precedence, and the cargo-lambda part has exported one for the machine's loopback.
     unset AWS_ENDPOINT_URL
     sed -i "s|^\( *\)LOG_LEVEL:.*|\1AWS_ENDPOINT_URL: $inside/local/aws\n&|" "$work/sam/template.yaml"
     jq --arg inside "$inside" --arg stack "$stack" '{Parameters: (.environment
@@ -170,7 +170,7 @@ with_sam() {
 
     say "sam local start-api"
     background start-api sam local start-api "${common[@]}" --port "${api##*:}" --warm-containers LAZY
-    answers 120 "$api/v1/zoom/connection"
+    wait_for 120 "$api/v1/zoom/connection"
     lesson "$api"
 
     say "sam local invoke"
@@ -193,7 +193,7 @@ with_deploy() {
     local cloud
     cloud=$(port)
     BIND_HOST=127.0.0.1 GATEWAY_PORT=$cloud background ministack "$tools/ministack/bin/ministack"
-    answers 60 "http://localhost:$cloud/_ministack/health"
+    wait_for 60 "http://localhost:$cloud/_ministack/health"
     "$tools/sam/bin/python" tests/deployed.py "$work/sam" "http://localhost:$cloud" "$work"
 }
 
@@ -205,7 +205,7 @@ for tool in "$@"; do
         cargo-lambda) with_cargo_lambda ;;
         sam) with_sam ;;
         deploy) with_deploy ;;
-        *) echo "what is $tool?"; exit 2 ;;
+        *) echo "unknown tool: $tool"; exit 2 ;;
     esac
 done
 printf '\nOK: the functions ran under %s\n' "$*"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What cargo-lambda built, as Lambda will see it: of one architecture, with nothing to load but what is there, and small.
+"""Checks the programs that cargo-lambda built: architecture, required libraries, symbols and size.
 
   python3 tests/shipped.py [arm64 | x86_64]
 
-After `cargo lambda build --release --arm64`, or without `--arm64`. It reads the files and runs none, so it tells on any
-machine; it needs `readelf`, of binutils. What is built for one architecture and deployed for another, or linked to a newer
-libc than Lambda's, deploys without a word and fails at its first event.
+Run it after `cargo lambda build --release`, with or without `--arm64`. It only reads the files, so it works on any machine
+with `readelf` (binutils). A program for the wrong architecture, or linked to a newer libc than Lambda's, deploys without an
+error and fails at its first event.
 """
 
 import pathlib
@@ -15,19 +15,19 @@ import sys
 import zlib
 
 MACHINES = {"arm64": "AArch64", "x86_64": "Advanced Micro Devices X86-64"}
-# provided.al2023 has glibc 2.34, and no library of ours.
+# provided.al2023 has glibc 2.34 and no other libraries that we need.
 LIBC = (2, 34)
-THERE = re.compile(r"lib(c|m|gcc_s|dl|pthread|rt)\.so\.\d+|ld-linux-(aarch64|x86-64)\.so\.\d")
-# Deflated, as it is uploaded and as a cold start fetches it; see docs/performance.md.
-LARGEST = 3_500_000
+AVAILABLE = re.compile(r"lib(c|m|gcc_s|dl|pthread|rt)\.so\.\d+|ld-linux-(aarch64|x86-64)\.so\.\d")
+# Compressed, as it is uploaded and loaded by a cold start, see docs/performance.md.
+MAX_BYTES = 3_500_000
 
 
 def readelf(*arguments):
     return subprocess.run(["readelf", "-W", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def wrong(bootstrap, architecture):
-    """What is wrong with a program, and a line about it."""
+def problems(bootstrap, architecture):
+    """Prints a line about a program, and yields its problems."""
     machine = re.search(r"Machine: +(.*)", readelf("-h", bootstrap))[1]
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("-d", bootstrap))
     versions = re.findall(r"GLIBC_(\d+)\.(\d+)", readelf("-V", bootstrap))
@@ -37,14 +37,14 @@ def wrong(bootstrap, architecture):
     if machine != MACHINES[architecture]:
         yield f"is built for {machine}"
     if libc > LIBC:
-        yield f"wants glibc {libc[0]}.{libc[1]}, and Lambda has {LIBC[0]}.{LIBC[1]}"
+        yield f"requires glibc {libc[0]}.{libc[1]}, but Lambda has {LIBC[0]}.{LIBC[1]}"
     for library in needed:
-        if not THERE.fullmatch(library):
-            yield f"wants {library}, which Lambda does not have"
+        if not AVAILABLE.fullmatch(library):
+            yield f"requires {library}, which Lambda does not have"
     if ".symtab" in readelf("-S", bootstrap):
-        yield "has its symbols still"
-    if packed > LARGEST:
-        yield f"is {packed} bytes, and {LARGEST} is what it may be"
+        yield "is not stripped"
+    if packed > MAX_BYTES:
+        yield f"has {packed} compressed bytes, more than {MAX_BYTES}"
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
     failed = False
     for function in sorted(path.name for path in (root / "functions").iterdir()):
         bootstrap = root / "target" / "lambda" / function / "bootstrap"
-        reasons = list(wrong(bootstrap, architecture)) if bootstrap.exists() else ["is not built"]
+        reasons = list(problems(bootstrap, architecture)) if bootstrap.exists() else ["is not built"]
         for reason in reasons:
             print(f"  {function} {reason}")
             failed = True

@@ -1,6 +1,6 @@
-//! What a request is, told from its wire form: which service, which operation, which function calls.
+//! Identifies the service, the operation and the calling function of a request.
 //!
-//! Faults and the usage meter both name calls this way, so they cannot disagree about one.
+//! Faults and the usage meter share these names.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::zoom_calls;
 
-/// The path under which the local stack answers as AWS.
+/// The path of the emulated AWS services.
 pub const AWS_PATH: &str = "/local/aws";
-/// The path under which it answers as ZeptoMail; the rest is ZeptoMail's own.
+/// The path prefix of the emulated ZeptoMail.
 pub const ZEPTOMAIL_PATH: &str = "/local/zeptomail";
-/// Where ZeptoMail takes a mail, under its base address.
+/// The path of ZeptoMail's send operation.
 pub const ZEPTOMAIL_SEND_PATH: &str = "/local/zeptomail/v1.1/email";
-/// Where SES v2 takes a mail, under its base address.
+/// The path of SES v2's send operation.
 pub const SES_SEND_PATH: &str = "/local/aws/v2/email/outbound-emails";
-/// A caller that does not say who it is.
+/// The name of a caller whose User-Agent names no function.
 pub const UNKNOWN_FUNCTION: &str = "unknown";
 
-/// How AWS SDK clients mark the function in the User-Agent (the SDK's `AppName`).
+/// The prefix of the function's name in the User-Agent of AWS SDK clients (the SDK's `AppName`).
 const AWS_AGENT_PREFIX: &str = "app/";
-/// How our own HTTP client marks it.
+/// The prefix of the function's name in the User-Agent of our own HTTP client.
 const OUR_AGENT_PREFIX: &str = "live-classes/";
 
-/// The services that the local stack stands in for.
+/// The services that the local stack emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
@@ -49,7 +49,7 @@ impl Service {
         }
     }
 
-    /// The prefix of `X-Amz-Target`, for the three that speak AWS JSON.
+    /// Returns the prefix of `X-Amz-Target`, for the three services with an AWS JSON protocol.
     fn target_prefix(self) -> Option<&'static str> {
         match self {
             Self::Dynamodb => Some("DynamoDB_20120810."),
@@ -59,14 +59,14 @@ impl Service {
         }
     }
 
-    /// The operations that a fault may name.
+    /// Returns the operations that a fault may use.
     pub fn operations(self) -> Vec<&'static str> {
         match self {
             Self::Dynamodb => DYNAMODB.to_vec(),
             Self::Sqs => SQS.to_vec(),
             Self::Secretsmanager => SECRETSMANAGER.to_vec(),
             Self::Ses | Self::Zeptomail => vec![SEND_EMAIL],
-            Self::Zoom => zoom_calls::names().collect(),
+            Self::Zoom => zoom_calls::call_names().collect(),
         }
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// The one operation of the two mail services.
+/// The operation of both mail services.
 pub const SEND_EMAIL: &str = "SendEmail";
 
 const DYNAMODB: [&str; 15] = [
@@ -126,7 +126,7 @@ const SECRETSMANAGER: [&str; 7] = [
     "UpdateSecret",
 ];
 
-/// One call, by name.
+/// One call to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub service: Service,
@@ -135,9 +135,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call that a request is, or `None` when it is not a call to one of the services: the
-    /// simulated Zoom's consent page and its `/zoom/sim` side are for people and cost nothing.
-    pub fn of(
+    /// Identifies the call of a request. Returns `None` if the request is not a call to a service. The
+    /// simulated Zoom's consent page and `/zoom/sim` are for people and not metered.
+    pub fn from_request(
         method: &Method,
         path: &str,
         query: Option<&str>,
@@ -150,13 +150,13 @@ impl Call {
         } else if path.trim_end_matches('/') == AWS_PATH {
             aws_target(headers)?
         } else {
-            (Service::Zoom, zoom_calls::name(method, path, query)?)
+            (Service::Zoom, zoom_calls::call_name(method, path, query)?)
         };
-        Some(Self { service, operation, function: function(headers) })
+        Some(Self { service, operation, function: calling_function(headers) })
     }
 }
 
-/// The service and operation that `X-Amz-Target` names.
+/// Returns the service and the operation in `X-Amz-Target`.
 pub(crate) fn aws_target(headers: &HeaderMap) -> Option<(Service, String)> {
     let target = headers.get("x-amz-target")?.to_str().ok()?;
     [Service::Dynamodb, Service::Sqs, Service::Secretsmanager].into_iter().find_map(|service| {
@@ -165,8 +165,8 @@ pub(crate) fn aws_target(headers: &HeaderMap) -> Option<(Service, String)> {
     })
 }
 
-fn function(headers: &HeaderMap) -> String {
-    // The SDK sends its long form in `x-amz-user-agent` and may shorten `user-agent`.
+fn calling_function(headers: &HeaderMap) -> String {
+    // The SDK sends the long form in `x-amz-user-agent` and may shorten `user-agent`.
     ["x-amz-user-agent", "user-agent"]
         .into_iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
@@ -188,42 +188,42 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), HeaderValue::from_static(value))
         });
-        Call::of(method, path, None, &headers.collect())
+        Call::from_request(method, path, None, &headers.collect())
     }
 
-    fn named(service: Service, operation: &str, function: &str) -> Option<Call> {
+    fn expected_call(service: Service, operation: &str, function: &str) -> Option<Call> {
         Some(Call { service, operation: operation.into(), function: function.into() })
     }
 
     #[test]
-    fn aws_calls_are_told_by_target_and_the_function_by_the_app_name() {
+    fn aws_call_is_identified_by_target_and_app_name() {
         let agent = ("user-agent", "aws-sdk-rust/1.5.0 os/linux lang/rust/1.95.0 app/session-save");
         let target = ("x-amz-target", "DynamoDB_20120810.TransactWriteItems");
         assert_eq!(
             call(&Method::POST, "/local/aws/", &[agent, target]),
-            named(Service::Dynamodb, "TransactWriteItems", "session-save")
+            expected_call(Service::Dynamodb, "TransactWriteItems", "session-save")
         );
         assert_eq!(
             call(&Method::POST, "/local/aws", &[("x-amz-target", "AmazonSQS.SendMessage")]),
-            named(Service::Sqs, "SendMessage", UNKNOWN_FUNCTION)
+            expected_call(Service::Sqs, "SendMessage", UNKNOWN_FUNCTION)
         );
         assert_eq!(
             call(&Method::POST, SES_SEND_PATH, &[agent]),
-            named(Service::Ses, SEND_EMAIL, "session-save")
+            expected_call(Service::Ses, SEND_EMAIL, "session-save")
         );
         assert_eq!(call(&Method::POST, "/local/aws/", &[("x-amz-target", "S3.Get")]), None);
     }
 
     #[test]
-    fn calls_to_zoom_and_zeptomail_are_told_by_path_and_our_agent() {
+    fn zoom_and_zeptomail_calls_are_identified_by_path_and_user_agent() {
         let agent = ("user-agent", "live-classes/join");
         assert_eq!(
             call(&Method::POST, "/zoom/oauth/token", &[agent]),
-            named(Service::Zoom, "token", "join")
+            expected_call(Service::Zoom, "token", "join")
         );
         assert_eq!(
             call(&Method::POST, ZEPTOMAIL_SEND_PATH, &[agent]),
-            named(Service::Zeptomail, SEND_EMAIL, "join")
+            expected_call(Service::Zeptomail, SEND_EMAIL, "join")
         );
         assert_eq!(call(&Method::GET, "/local/mail", &[agent]), None);
     }

@@ -1,7 +1,7 @@
-//! The console: pages on which a person sees and does everything, and a SPA team sees how the API is called.
+//! The console: a web interface to the whole stack, which also shows a SPA team how to call the API.
 //!
-//! Static files that are part of the binary, without a build step. They talk to `/v1` as a platform's pages would, and to
-//! `/local` and `/zoom/sim` for what only a local stack has.
+//! It consists of static files that are embedded in the binary, without a build step. They call `/v1` like a platform's
+//! pages, and `/local` and `/zoom/sim` for the features of the local stack.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,13 +25,13 @@ mod files;
 const PAGE: &str = "index.html";
 const ROOM: &str = "room.html";
 
-/// Everything comes from here, and nothing is written into the page that could run. Mails are shown in frames of their
-/// own, see `aws::letter`.
+/// Allows resources from this origin and no inline scripts. Mails are in frames with a policy of their own
+/// (`aws::mail_message`).
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What Zoom's Meeting SDK for the web needs on the page that it runs in: its own hosts, WebAssembly, workers made of
-/// blobs, and styles that it writes itself.
+/// The policy that Zoom's Meeting SDK for the web requires on its page: Zoom's hosts, WebAssembly, workers from blobs,
+/// and inline styles.
 /// <https://developers.zoom.us/docs/meeting-sdk/web/browser-support/#content-security-policy-header>
 const ROOM_POLICY: &str = "default-src 'self'; \
     script-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: https://source.zoom.us https://*.zoom.us; \
@@ -42,7 +42,7 @@ const ROOM_POLICY: &str = "default-src 'self'; \
     frame-src 'self' https://zoom.us https://*.zoom.us; object-src 'none'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
-/// The console's files, from the binary or, to work on them, from a directory.
+/// The console's files, from the binary or, for development, from a directory.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     directory: Option<Arc<Path>>,
@@ -53,8 +53,8 @@ impl Console {
         Self { directory: directory.map(Arc::from) }
     }
 
-    /// `/callback` is where Zoom's consent page sends the browser back to; the page finishes with the code in the query.
-    /// `/sessions/…` is where mails and notices lead, and where one who leaves a class goes.
+    /// Routes of the console. Zoom's consent page redirects to `/callback`. Mails, in-app notifications and the room's
+    /// exit link to `/sessions/…`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(page))
@@ -66,7 +66,7 @@ impl Console {
     }
 
     fn read(&self, path: &str) -> Option<Vec<u8>> {
-        // Only what the binary has is served, so that no path leads out of the directory.
+        // Only embedded paths are served, so that no path leads out of the directory.
         let (_, embedded) = FILES.iter().find(|(name, _)| *name == path)?;
         match &self.directory {
             Some(directory) => std::fs::read(directory.join(path)).ok(),
@@ -74,14 +74,14 @@ impl Console {
         }
     }
 
-    fn answer(&self, path: &str, headers: &HeaderMap) -> Response {
+    fn file_response(&self, path: &str, headers: &HeaderMap) -> Response {
         let Some(content) = self.read(path) else {
-            return (StatusCode::NOT_FOUND, "There is no such file.").into_response();
+            return (StatusCode::NOT_FOUND, "Not found.").into_response();
         };
         let tag = format!("\"{}\"", data_encoding::HEXLOWER.encode(&Sha256::digest(&content)[..8]));
-        let known =
-            headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        let mut response = match known {
+        let unchanged =
+            headers.get(IF_NONE_MATCH).is_some_and(|etag| etag.as_bytes() == tag.as_bytes());
+        let mut response = match unchanged {
             true => StatusCode::NOT_MODIFIED.into_response(),
             false => Response::new(Body::from(content)),
         };
@@ -89,7 +89,7 @@ impl Console {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        // Another build has other files under the same names: asked for again each time, sent again when they differ.
+        // Another build may have other content under the same name, so the browser must revalidate each time.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Ok(tag) = HeaderValue::try_from(tag) {
             headers.insert(ETAG, tag);
@@ -99,14 +99,15 @@ impl Console {
 }
 
 async fn page(State(console): State<Console>, headers: HeaderMap) -> Response {
-    let mut response = console.answer(PAGE, &headers);
+    let mut response = console.file_response(PAGE, &headers);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     response
 }
 
-/// The room's page alone is isolated from other origins: Zoom's SDK then has shared memory, for video in its full size.
+/// Serves the room's page. It is isolated from other origins so that Zoom's SDK can use shared memory, which full-size
+/// video requires.
 async fn room(State(console): State<Console>, headers: HeaderMap) -> Response {
-    let mut response = console.answer(ROOM, &headers);
+    let mut response = console.file_response(ROOM, &headers);
     let set = |response: &mut Response, name, value| {
         response
             .headers_mut()
@@ -123,7 +124,7 @@ async fn asset(
     UrlPath(path): UrlPath<String>,
     headers: HeaderMap,
 ) -> Response {
-    console.answer(&path, &headers)
+    console.file_response(&path, &headers)
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -145,11 +146,11 @@ mod tests {
 
     use super::*;
 
-    fn on_disk(directory: &Path, found: &mut BTreeSet<String>) {
+    fn collect_files(directory: &Path, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                on_disk(&path, found);
+                collect_files(&path, found);
             } else {
                 let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
                 found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
@@ -157,23 +158,23 @@ mod tests {
         }
     }
 
-    async fn get(path: &str, known: Option<&str>) -> Response {
-        let request = Request::get(path).header(IF_NONE_MATCH, known.unwrap_or("\"other\""));
+    async fn get(path: &str, etag: Option<&str>) -> Response {
+        let request = Request::get(path).header(IF_NONE_MATCH, etag.unwrap_or("\"other\""));
         let request = request.body(Body::empty()).unwrap();
         Console::default().router().oneshot(request).await.unwrap()
     }
 
-    /// A module that was added and not listed would be missing in the binary and there from `--console`.
+    /// A file that is not listed would be missing in the binary but present with `--console`.
     #[test]
-    fn every_file_of_the_console_is_in_the_binary() {
+    fn every_console_file_is_embedded_in_the_binary() {
         let mut found = BTreeSet::new();
-        on_disk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("console"), &mut found);
+        collect_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("console"), &mut found);
         let embedded: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(embedded, found);
     }
 
     #[tokio::test]
-    async fn a_page_is_sent_once_and_then_only_when_it_is_another() {
+    async fn unchanged_page_is_answered_with_not_modified() {
         let first = get("/", None).await;
         assert_eq!(first.status(), StatusCode::OK);
         let tag = first.headers()[ETAG].to_str().unwrap().to_owned();
@@ -181,11 +182,11 @@ mod tests {
         assert_eq!(get("/console/../Cargo.toml", None).await.status(), StatusCode::NOT_FOUND);
     }
 
-    /// Zoom's hosts are let in where its SDK runs; a console that let them in everywhere would show mails beside them.
+    /// The pages that show mails must not allow scripts from other hosts.
     #[tokio::test]
-    async fn only_the_room_is_isolated_and_lets_zooms_hosts_in() {
-        let policy = |answer: &Response| {
-            answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
+    async fn only_the_room_is_isolated_and_allows_hosts_of_zoom() {
+        let policy = |response: &Response| {
+            response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
         };
         let room = get("/room/ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", None).await;
         assert!(policy(&room).contains("https://source.zoom.us"));

@@ -1,11 +1,10 @@
-//! Faults on demand: the next calls to a service fail as the test or the person at the console says.
+//! Faults on demand: a test or a person at the console lets the next calls to a service fail.
 //!
-//! A fault waits in a list until a call fits it; each fitting call uses up one of its `times`.
-//! What a fault does to a call is in `faults::effect`, what the service says to it in
-//! `faults::answers`.
+//! A fault stays in a list until `times` calls have matched it. `faults::effect` contains the
+//! effects of faults, and `faults::responses` contains the error responses of the services.
 
-mod answers;
 mod effect;
+mod responses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,54 +21,54 @@ use serde_json::json;
 use crate::calls::{Call, Service};
 use crate::zoom_calls;
 
-pub(crate) use effect::{Effect, Within};
+pub(crate) use effect::{FaultEffect, ServiceFault};
 
-/// Names every operation of a service; Zoom's calls may also be named `any`.
+/// Match every operation of a service.
 const EVERY_OPERATION: [&str; 2] = ["*", "any"];
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The service answers 500 and has done nothing.
+pub enum FaultKind {
+    /// The service responds with 500 and does nothing.
     Error,
-    /// The service's own throttling; Zoom's without a `Retry-After`, as its per-second limit often is.
+    /// The service throttles the call. Zoom's response has no `Retry-After`, as is common for its per-second limit.
     Throttle,
     /// Zoom's 429 with an ISO date-time in `Retry-After`.
     ThrottleIso,
     /// Zoom's or ZeptoMail's 429 with seconds in `Retry-After`.
     ThrottleSeconds,
-    /// A daily limit is used up: SES's quota, ZeptoMail's, or Zoom's 100 creates and updates.
+    /// A daily limit is exhausted: the quota of SES or ZeptoMail, or Zoom's 100 creates and updates.
     Daily,
-    /// Nothing is done and no answer comes.
+    /// The service does nothing and does not respond.
     Timeout,
-    /// The work is done and the answer comes after `delay_ms`.
+    /// The call is processed and the response comes after `delay_ms`.
     Late,
-    /// The work is done and the connection breaks before the answer: the outcome is unknown.
+    /// The call is processed and the connection breaks before the response: the outcome is unknown.
     Lost,
-    /// The work is done and the answer's JSON ends in the middle.
+    /// The call is processed and the response's JSON is truncated.
     Half,
-    /// A proxy in between answers with HTML, 502 unless `status` says otherwise.
+    /// A proxy responds with HTML, and with 502 unless `status` is set.
     Html,
-    /// The credentials are refused; Zoom's access token with code 124.
+    /// The credentials are rejected. Zoom's response has code 124.
     Unauthorized,
-    /// Zoom's answer to a refresh token that is dead.
+    /// Zoom's response to an invalid refresh token.
     InvalidGrant,
-    /// DynamoDB: another transaction is at work on the item.
+    /// DynamoDB: another transaction is in progress on the item.
     Conflict,
-    /// DynamoDB: a query of an index sees it as it was at the same query before, or empty.
+    /// DynamoDB: an index query returns the result of the same query before, or nothing.
     Stale,
-    /// DynamoDB's and SQS's batches: the last entry is not processed.
+    /// DynamoDB and SQS: the last entry of a batch is not processed.
     Partial,
     /// SES: sending is paused for the account.
     Paused,
-    /// SES and ZeptoMail: this mail is refused for good.
+    /// SES and ZeptoMail: the mail is rejected permanently.
     Rejected,
 }
 
-impl Kind {
-    /// Whether an operation can fail in this way.
-    fn fits_operation(self, operation: &str) -> bool {
+impl FaultKind {
+    /// Returns whether an operation can fail in this way.
+    fn supports_operation(self, operation: &str) -> bool {
         match self {
             Self::Partial => operation.contains("Batch"),
             Self::Stale => operation == "Query",
@@ -78,8 +77,8 @@ impl Kind {
         }
     }
 
-    /// Whether the service can fail in this way.
-    fn fits(self, service: Service) -> bool {
+    /// Returns whether the service can fail in this way.
+    fn is_supported_by(self, service: Service) -> bool {
         use Service::{Dynamodb, Ses, Sqs, Zeptomail, Zoom};
         match self {
             Self::ThrottleIso | Self::InvalidGrant => service == Zoom,
@@ -101,35 +100,35 @@ impl Kind {
     }
 }
 
-/// A fault that waits for its calls: the body of `POST /local/faults`.
+/// A pending fault, which is also the body of `POST /local/faults`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     pub service: Service,
     /// The operation's name, `METHOD /path-template` for Zoom, or `*`.
     pub operation: String,
-    pub kind: Kind,
-    /// How many calls it still hits.
-    #[serde(default = "once")]
+    pub kind: FaultKind,
+    /// How many more calls fail.
+    #[serde(default = "one")]
     pub times: u32,
-    /// How many calls that it fits it lets pass first.
+    /// How many matching calls succeed first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub after: u32,
-    /// Only calls by this function.
+    /// Restricts the fault to calls by this function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// For `late`: how long the answer is held back.
+    /// For `late`: the delay of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// For `throttle_iso` and `throttle_seconds`: how long Zoom says to wait.
+    /// For `throttle_iso` and `throttle_seconds`: the time in `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
-    /// For `html`, and for Zoom's `error`: the status to answer with.
+    /// For `html`, and for Zoom's `error`: the status of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
 }
 
-fn once() -> u32 {
+fn one() -> u32 {
     1
 }
 
@@ -138,13 +137,13 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Fault {
-    /// A fault that hits one call.
-    pub fn new(service: Service, operation: &str, kind: Kind) -> Self {
+    /// Creates a fault for one call.
+    pub fn new(service: Service, operation: &str, kind: FaultKind) -> Self {
         Self {
             service,
             operation: operation.to_owned(),
             kind,
-            times: once(),
+            times: one(),
             after: 0,
             function: None,
             delay_ms: None,
@@ -153,18 +152,18 @@ impl Fault {
         }
     }
 
-    /// The same, hitting `times` calls.
+    /// Sets the number of calls that fail.
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    /// The same, letting `calls` pass first.
+    /// Sets the number of calls that succeed first.
     pub fn after(self, calls: u32) -> Self {
         Self { after: calls, ..self }
     }
 
-    /// The same, hitting only calls by `function`.
-    pub fn by(self, function: &str) -> Self {
+    /// Restricts the fault to calls by `function`.
+    pub fn for_function(self, function: &str) -> Self {
         Self { function: Some(function.to_owned()), ..self }
     }
 
@@ -172,50 +171,50 @@ impl Fault {
         EVERY_OPERATION.contains(&self.operation.as_str())
     }
 
-    fn hits(&self, call: &Call) -> bool {
+    fn matches(&self, call: &Call) -> bool {
         self.service == call.service
             && (self.operation == call.operation || self.is_for_every_operation())
-            && self.kind.fits_operation(&call.operation)
+            && self.kind.supports_operation(&call.operation)
             && self.function.as_ref().is_none_or(|function| *function == call.function)
     }
 }
 
-/// Why a fault is refused.
+/// The reason why a fault is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultError {
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
-    #[error("`times` is at least 1")]
-    Never,
-    #[error("{of} does not fail by `{kind:?}`")]
-    Kind { of: String, kind: Kind },
-    #[error("`{status}` is no HTTP status")]
+    #[error("`times` must be at least 1")]
+    ZeroTimes,
+    #[error("`{kind:?}` is not possible for {target}")]
+    Kind { target: String, kind: FaultKind },
+    #[error("`{status}` is not an HTTP status")]
     Status { status: u16 },
-    #[error("{service} has no operation `{operation}`; it has {}, and `*`", service.operations().join(", "))]
+    #[error("{service} has no operation `{operation}`: use `*` or one of {}", service.operations().join(", "))]
     Operation { service: Service, operation: String },
 }
 
-/// The faults that wait. Clones share the list.
+/// The pending faults. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    waiting: Arc<Mutex<Vec<Fault>>>,
+    pending: Arc<Mutex<Vec<Fault>>>,
 }
 
 impl Faults {
-    /// Adds a fault behind those that wait already.
+    /// Adds a fault to the end of the list.
     pub fn add(&self, mut fault: Fault) -> Result<(), FaultError> {
         let Fault { service, kind, .. } = fault;
         if fault.times == 0 {
-            return Err(FaultError::Never);
+            return Err(FaultError::ZeroTimes);
         }
-        if !kind.fits(service) {
-            return Err(FaultError::Kind { of: service.to_string(), kind });
+        if !kind.is_supported_by(service) {
+            return Err(FaultError::Kind { target: service.to_string(), kind });
         }
         if let Some(status) = fault.status.filter(|status| StatusCode::from_u16(*status).is_err()) {
             return Err(FaultError::Status { status });
         }
         if service == Service::Zoom
-            && let Some(name) = zoom_calls::name_of_template(&fault.operation)
+            && let Some(name) = zoom_calls::name_from_template(&fault.operation)
         {
             fault.operation = name.to_owned();
         }
@@ -224,22 +223,22 @@ impl Faults {
             if !service.operations().contains(&operation) {
                 return Err(FaultError::Operation { service, operation: fault.operation });
             }
-            if !kind.fits_operation(operation) {
-                return Err(FaultError::Kind { of: fault.operation, kind });
+            if !kind.supports_operation(operation) {
+                return Err(FaultError::Kind { target: fault.operation, kind });
             }
         }
         self.lock().push(fault);
         Ok(())
     }
 
-    /// The fault that hits this call, if one does; it has one time less afterwards.
+    /// Returns the first fault that matches this call, and decrements its `times`.
     pub fn take(&self, call: &Call) -> Option<Fault> {
         let mut waiting = self.lock();
         let index = waiting.iter_mut().position(|fault| {
-            let fits = fault.hits(call);
-            let passes = fits && fault.after > 0;
-            fault.after -= u32::from(passes);
-            fits && !passes
+            let is_match = fault.matches(call);
+            let skipped = is_match && fault.after > 0;
+            fault.after -= u32::from(skipped);
+            is_match && !skipped
         })?;
         let fault = &mut waiting[index];
         fault.times -= 1;
@@ -250,12 +249,12 @@ impl Faults {
         Some(taken)
     }
 
-    /// What still waits.
+    /// Returns the pending faults.
     pub fn list(&self) -> Vec<Fault> {
         self.lock().clone()
     }
 
-    /// Forgets them all.
+    /// Removes all pending faults.
     pub fn clear(&self) {
         self.lock().clear();
     }
@@ -265,7 +264,7 @@ impl Faults {
         Router::new()
             .route(
                 "/local/faults",
-                get(async |State(faults): State<Self>| faults.listing())
+                get(async |State(faults): State<Self>| faults.list_response())
                     .post(async |State(faults): State<Self>, body: Bytes| faults.post(&body))
                     .delete(async |State(faults): State<Self>| {
                         faults.clear();
@@ -275,14 +274,14 @@ impl Faults {
             .with_state(self.clone())
     }
 
-    fn listing(&self) -> Response {
+    fn list_response(&self) -> Response {
         Json(json!({ "items": self.list() })).into_response()
     }
 
     fn post(&self, body: &[u8]) -> Response {
         let added = serde_json::from_slice(body).map_err(FaultError::from);
         match added.and_then(|fault| self.add(fault)) {
-            Ok(()) => self.listing(),
+            Ok(()) => self.list_response(),
             Err(error) => {
                 let status = StatusCode::BAD_REQUEST;
                 let problem = json!({
@@ -298,8 +297,8 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        // The list is whole after every statement; a panic elsewhere does not spoil it.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        // The list is consistent after every statement, so a panic does not invalidate it.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -312,9 +311,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_hits_its_calls_as_often_as_it_says() {
+    fn fault_hits_as_many_calls_as_configured() {
         let faults = Faults::default();
-        faults.add(Fault::new(Service::Sqs, "SendMessage", Kind::Error).times(2)).unwrap();
+        faults.add(Fault::new(Service::Sqs, "SendMessage", FaultKind::Error).times(2)).unwrap();
         let send = call(Service::Sqs, "SendMessage", "session-save");
         assert!(faults.take(&call(Service::Sqs, "ReceiveMessage", "session-save")).is_none());
         assert!(faults.take(&call(Service::Ses, "SendEmail", "session-save")).is_none());
@@ -326,48 +325,49 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_can_let_calls_pass_first() {
+    fn fault_skips_the_configured_number_of_calls() {
         let faults = Faults::default();
-        faults.add(Fault::new(Service::Dynamodb, "*", Kind::Error).after(2)).unwrap();
+        faults.add(Fault::new(Service::Dynamodb, "*", FaultKind::Error).after(2)).unwrap();
         let get = call(Service::Dynamodb, "GetItem", "join");
         let hit: Vec<_> = (0..4).map(|_| faults.take(&get).is_some()).collect();
         assert_eq!(hit, [false, false, true, false]);
     }
 
     #[test]
-    fn a_fault_can_be_for_every_operation_and_for_one_function() {
+    fn fault_matches_every_operation_of_one_function() {
         let faults = Faults::default();
-        faults.add(Fault::new(Service::Zoom, "any", Kind::Html).by("join")).unwrap();
+        faults.add(Fault::new(Service::Zoom, "any", FaultKind::Html).for_function("join")).unwrap();
         assert!(faults.take(&call(Service::Zoom, "zak", "session-save")).is_none());
         assert!(faults.take(&call(Service::Zoom, "zak", "join")).is_some());
     }
 
     #[test]
-    fn zoom_operations_may_be_named_by_method_and_template() {
+    fn zoom_operation_is_accepted_as_method_and_path_template() {
         let faults = Faults::default();
-        faults.add(Fault::new(Service::Zoom, "PATCH /meetings/{id}", Kind::Daily)).unwrap();
+        faults.add(Fault::new(Service::Zoom, "PATCH /meetings/{id}", FaultKind::Daily)).unwrap();
         assert_eq!(faults.list()[0].operation, "update_meeting");
     }
 
     #[test]
-    fn what_could_never_hit_is_refused() {
+    fn fault_that_can_never_match_is_rejected() {
         let faults = Faults::default();
         let add = |fault| faults.add(fault).unwrap_err().to_string();
         assert_eq!(
-            add(Fault::new(Service::Sqs, "*", Kind::Error).times(0)),
-            "`times` is at least 1"
+            add(Fault::new(Service::Sqs, "*", FaultKind::Error).times(0)),
+            "`times` must be at least 1"
         );
         assert_eq!(
-            add(Fault::new(Service::Sqs, "*", Kind::InvalidGrant)),
-            "sqs does not fail by `InvalidGrant`"
+            add(Fault::new(Service::Sqs, "*", FaultKind::InvalidGrant)),
+            "`InvalidGrant` is not possible for sqs"
         );
         assert_eq!(
-            add(Fault::new(Service::Sqs, "SendMessage", Kind::Partial)),
-            "SendMessage does not fail by `Partial`"
+            add(Fault::new(Service::Sqs, "SendMessage", FaultKind::Partial)),
+            "`Partial` is not possible for SendMessage"
         );
         assert!(
-            add(Fault::new(Service::Secretsmanager, "GetSecret", Kind::Error))
-                .starts_with("secretsmanager has no operation `GetSecret`; it has CreateSecret, ")
+            add(Fault::new(Service::Secretsmanager, "GetSecret", FaultKind::Error)).starts_with(
+                "secretsmanager has no operation `GetSecret`: use `*` or one of CreateSecret, "
+            )
         );
         assert!(faults.list().is_empty());
     }

@@ -1,5 +1,4 @@
-//! The functions, in this process: each with its own environment and clients, called with the events that Lambda
-//! would hand it, and answering as it would.
+//! All functions in this process. Each has its function_name environment and clients, and receives the same events as on Lambda.
 
 use std::sync::Arc;
 
@@ -17,18 +16,18 @@ use shared::handlers::{
 use shared::random::Random;
 use shared::telemetry;
 
-/// A function that failed instead of answering.
+/// The reason why an invocation returned no response.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
     #[error("there is no function {0}")]
-    NoSuchFunction(String),
-    #[error("the event is not one of the function's: {0}")]
+    UnknownFunction(String),
+    #[error("invalid event: {0}")]
     BadEvent(#[from] serde_json::Error),
     #[error("{0}")]
     Failed(String),
 }
 
-/// Every function there is.
+/// All functions.
 #[derive(Debug)]
 pub struct Functions {
     connect: Function<connect::Deps>,
@@ -53,26 +52,26 @@ impl Functions {
         clock: &Clock,
         random: &Random,
     ) -> Arc<Self> {
-        let with = Making { environment, clock, random };
+        let factory = FunctionFactory { environment, clock, random };
         Arc::new(Self {
-            connect: with.function("connect"),
-            disconnect: with.function("disconnect"),
-            session_save: with.function("session-save"),
-            session_cancel: with.function("session-cancel"),
-            sessions: with.function("sessions"),
-            join: with.function("join"),
-            webhook: with.function("webhook"),
-            attendance: with.function("attendance"),
-            poll: with.function("poll"),
-            directory: with.function("directory"),
-            notifications: with.function("notifications"),
-            resend_invite: with.function("resend-invite"),
-            reminder_sweep: with.function("reminder-sweep"),
-            outbox_sweep: with.function("outbox-sweep"),
+            connect: factory.function("connect"),
+            disconnect: factory.function("disconnect"),
+            session_save: factory.function("session-save"),
+            session_cancel: factory.function("session-cancel"),
+            sessions: factory.function("sessions"),
+            join: factory.function("join"),
+            webhook: factory.function("webhook"),
+            attendance: factory.function("attendance"),
+            poll: factory.function("poll"),
+            directory: factory.function("directory"),
+            notifications: factory.function("notifications"),
+            resend_invite: factory.function("resend-invite"),
+            reminder_sweep: factory.function("reminder-sweep"),
+            outbox_sweep: factory.function("outbox-sweep"),
         })
     }
 
-    /// Calls a function with an event, as Lambda does, and answers what it answers.
+    /// Invokes a function factory an event, and returns its response.
     pub async fn invoke(
         &self,
         function: &str,
@@ -81,45 +80,59 @@ impl Functions {
     ) -> Result<Value, InvokeError> {
         match function {
             "connect" => {
-                http(event, context, |request| connect::handle(&self.connect, request)).await
+                invoke_http(event, context, |request| connect::handle(&self.connect, request)).await
             }
             "disconnect" => {
-                http(event, context, |request| disconnect::handle(&self.disconnect, request)).await
-            }
-            "session-save" => {
-                http(event, context, |request| session_save::handle(&self.session_save, request))
+                invoke_http(event, context, |request| disconnect::handle(&self.disconnect, request))
                     .await
             }
+            "session-save" => {
+                invoke_http(event, context, |request| {
+                    session_save::handle(&self.session_save, request)
+                })
+                .await
+            }
             "session-cancel" => {
-                http(event, context, |request| {
+                invoke_http(event, context, |request| {
                     session_cancel::handle(&self.session_cancel, request)
                 })
                 .await
             }
             "sessions" => {
-                http(event, context, |request| sessions::handle(&self.sessions, request)).await
+                invoke_http(event, context, |request| sessions::handle(&self.sessions, request))
+                    .await
             }
-            "join" => http(event, context, |request| join::handle(&self.join, request)).await,
+            "join" => {
+                invoke_http(event, context, |request| join::handle(&self.join, request)).await
+            }
             "webhook" => {
-                http(event, context, |request| webhook::handle(&self.webhook, request)).await
+                invoke_http(event, context, |request| webhook::handle(&self.webhook, request)).await
             }
             "attendance" => {
-                http(event, context, |request| attendance::handle(&self.attendance, request)).await
-            }
-            "poll" => http(event, context, |request| poll::handle(&self.poll, request)).await,
-            "notifications" => {
-                http(event, context, |request| notifications::handle(&self.notifications, request))
+                invoke_http(event, context, |request| attendance::handle(&self.attendance, request))
                     .await
+            }
+            "poll" => {
+                invoke_http(event, context, |request| poll::handle(&self.poll, request)).await
+            }
+            "notifications" => {
+                invoke_http(event, context, |request| {
+                    notifications::handle(&self.notifications, request)
+                })
+                .await
             }
             "resend-invite" => {
-                http(event, context, |request| resend_invite::handle(&self.resend_invite, request))
-                    .await
+                invoke_http(event, context, |request| {
+                    resend_invite::handle(&self.resend_invite, request)
+                })
+                .await
             }
-            "directory" => {
-                Box::pin(directory::either(&self.directory, LambdaEvent::new(event, context)))
-                    .await
-                    .map_err(|error| InvokeError::Failed(error.to_string()))
-            }
+            "directory" => Box::pin(directory::handle_event_or_request(
+                &self.directory,
+                LambdaEvent::new(event, context),
+            ))
+            .await
+            .map_err(|error| InvokeError::Failed(error.to_string())),
             "reminder-sweep" => {
                 let report = reminder_sweep::handle(&self.reminder_sweep, context.deadline).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
@@ -127,42 +140,43 @@ impl Functions {
             }
             "outbox-sweep" => {
                 let report = outbox_sweep::handle(&self.outbox_sweep, context.deadline).await;
-                let report = report
-                    .map_err(|error| InvokeError::Failed(telemetry::causes(&error).to_string()))?;
+                let report = report.map_err(|error| {
+                    InvokeError::Failed(telemetry::error_chain(&error).to_string())
+                })?;
                 Ok(serde_json::to_value(report)?)
             }
-            other => Err(InvokeError::NoSuchFunction(other.to_owned())),
+            other => Err(InvokeError::UnknownFunction(other.to_owned())),
         }
     }
 }
 
-struct Making<'a, N> {
+struct FunctionFactory<'a, N> {
     environment: &'a [(N, String)],
     clock: &'a Clock,
     random: &'a Random,
 }
 
-impl<N: AsRef<str>> Making<'_, N> {
+impl<N: AsRef<str>> FunctionFactory<'_, N> {
     fn function<D: Deps>(&self, name: &str) -> Function<D> {
-        let own = [(names::AWS_LAMBDA_FUNCTION_NAME, name.to_owned())];
-        let given = self.environment.iter().map(|(name, value)| (name.as_ref(), value.clone()));
-        let environment = given.chain(own);
+        let function_name = [(names::AWS_LAMBDA_FUNCTION_NAME, name.to_owned())];
+        let variables = self.environment.iter().map(|(name, value)| (name.as_ref(), value.clone()));
+        let environment = variables.chain(function_name);
         Function::new(&Env::from_pairs(environment), self.clock.clone(), self.random)
     }
 }
 
-/// Through the code that stands between Lambda and an HTTP handler in production, too.
-async fn http<H, F>(event: Value, context: Context, handle: H) -> Result<Value, InvokeError>
+/// Invokes an HTTP handler through the adapter of `lambda_http`, as in production.
+async fn invoke_http<H, F>(event: Value, context: Context, handle: H) -> Result<Value, InvokeError>
 where
     H: Fn(Request) -> F,
     F: Future<Output = HttpResponse> + Send,
 {
     let request: LambdaRequest = serde_json::from_value(event)?;
     let service = service_fn(|request| {
-        // In a box, or the future of the whole stack would be as deep as all that a function does.
-        let answer = Box::pin(handle(request));
-        async move { Ok::<_, InvokeError>(answer.await) }
+        // Boxing keeps the future of the stack small.
+        let response = Box::pin(handle(request));
+        async move { Ok::<_, InvokeError>(response.await) }
     });
-    let answer = Adapter::from(service).call(LambdaEvent::new(request, context)).await?;
-    Ok(serde_json::to_value(answer)?)
+    let response = Adapter::from(service).call(LambdaEvent::new(request, context)).await?;
+    Ok(serde_json::to_value(response)?)
 }

@@ -1,4 +1,4 @@
-//! An API Gateway HTTP API in small: HTTP in, payload 2.0 events to the functions, their answers back as HTTP.
+//! A minimal API Gateway HTTP API: converts requests to payload 2.0 events and invokes the functions with them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use lambda_http::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::handlers::matching;
+use shared::handlers::match_route;
 
 use crate::functions::Functions;
 use crate::usage::Usage;
 use crate::zoom::Zoom;
 
-/// AWS: the payload of a synchronous call, in which API Gateway wraps the body.
+/// Lambda's limit for the payload of a synchronous invocation, which contains the body.
 const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
-/// AWS: an HTTP API waits this long for a function.
+/// How long an HTTP API waits for a function.
 const INTEGRATION_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
 
 #[derive(Clone)]
@@ -40,10 +40,10 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-/// What a function answers to an HTTP API.
+/// The response of a function to an HTTP API.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct FunctionResponse {
     status_code: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -59,31 +59,32 @@ pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response
     if request.method() == Method::OPTIONS {
         return with_cors(StatusCode::NO_CONTENT.into_response(), origin);
     }
-    with_cors(gateway.answer(request).await, origin)
+    with_cors(gateway.route(request).await, origin)
 }
 
-/// Serves the webhook's function URL: the same payload as an HTTP API's, with one route for everything.
+/// Serves the webhook's function URL. It has the same payload as an HTTP API and a single route.
 pub async fn function_url(State(gateway): State<Gateway>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.uri = http::Uri::from_static("/");
-    gateway.call("webhook", "$default", &BTreeMap::new(), &parts, body).await
+    gateway.invoke("webhook", "$default", &BTreeMap::new(), &parts, body).await
 }
 
 impl Gateway {
-    async fn answer(&self, request: Request) -> Response {
+    async fn route(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let Some((route, named)) = matching(parts.method.as_str(), parts.uri.path()) else {
-            return said(StatusCode::NOT_FOUND, "Not Found");
+        let Some((route, raw_parameters)) = match_route(parts.method.as_str(), parts.uri.path())
+        else {
+            return gateway_response(StatusCode::NOT_FOUND, "Not Found");
         };
         let path_parameters: BTreeMap<_, _> =
-            named.into_iter().map(|(name, raw)| (name, percent_decoded(raw))).collect();
+            raw_parameters.into_iter().map(|(name, raw)| (name, percent_decode(raw))).collect();
         let route_key = format!("{} {}", route.method, route.path);
         self.usage.http_request(route.function);
-        self.call(route.function, &route_key, &path_parameters, &parts, body).await
+        self.invoke(route.function, &route_key, &path_parameters, &parts, body).await
     }
 
-    /// Calls a function with a request, and renders what it answers.
-    async fn call(
+    /// Invokes a function with a request, and returns its response.
+    async fn invoke(
         &self,
         function: &str,
         route_key: &str,
@@ -92,7 +93,7 @@ impl Gateway {
         body: Body,
     ) -> Response {
         let Ok(body) = to_bytes(body, PAYLOAD_LIMIT_BYTES).await else {
-            return said(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         };
         let started = self.clock.now();
         let request_id = request_id(&parts.headers, &self.clock);
@@ -101,32 +102,32 @@ impl Gateway {
         context.request_id.clone_from(&request_id);
         context.deadline =
             u64::try_from((started + INTEGRATION_TIMEOUT).as_millisecond()).unwrap_or(0);
-        let begun = tokio::time::Instant::now();
+        let invoked_at = tokio::time::Instant::now();
         let outcome = self.functions.invoke(function, event, context).await;
-        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.usage.invocation(function, took);
-        let answer = outcome.map_err(|error| error.to_string()).and_then(|value| {
-            serde_json::from_value::<Answer>(value).map_err(|error| error.to_string())
+        let duration_ms = u64::try_from(invoked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.usage.invocation(function, duration_ms);
+        let response = outcome.map_err(|error| error.to_string()).and_then(|value| {
+            serde_json::from_value::<FunctionResponse>(value).map_err(|error| error.to_string())
         });
-        match answer {
-            Ok(answer) => {
-                if route_key == "POST /v1/zoom/authorize" && answer.status_code == 200 {
-                    self.remember_browser(&parts.headers, answer.body.as_deref());
+        match response {
+            Ok(response) => {
+                if route_key == "POST /v1/zoom/authorize" && response.status_code == 200 {
+                    self.remember_browser(&parts.headers, response.body.as_deref());
                 }
-                render(answer)
+                render(response)
             }
             Err(error) => {
                 tracing::error!(event = "gateway.function_failed", function, error);
-                said(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+                gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }
     }
 
-    /// Lets the simulated Zoom know whose browser will open the consent page, as a cookie would: each trainer has a Zoom
-    /// user of their own. The token was verified by the function that has just answered.
+    /// Registers with the simulated Zoom whose browser will open the consent page, in place of a cookie: each trainer
+    /// has a Zoom user of their own. The function has already verified the token.
     fn remember_browser(&self, headers: &HeaderMap, body: Option<&str>) {
         let state = body.and_then(|body| serde_json::from_str::<Value>(body).ok());
-        let state = state.as_ref().and_then(|answer| answer["state"].as_str());
+        let state = state.as_ref().and_then(|response| response["state"].as_str());
         let token = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let claims = token.and_then(|token| {
             let payload = token.split('.').nth(1)?;
@@ -137,12 +138,12 @@ impl Gateway {
         if let (Some(state), Some(person)) =
             (state, email.and_then(|email| email.split('@').next()))
         {
-            self.zoom.at_browser(state, person);
+            self.zoom.set_browser_user(state, person);
         }
     }
 }
 
-/// A payload 2.0 event (AWS, "Working with AWS Lambda proxy integrations for HTTP APIs").
+/// Returns a payload 2.0 event (AWS, "Working with AWS Lambda proxy integrations for HTTP APIs").
 fn event(
     parts: &http::request::Parts,
     body: &Bytes,
@@ -159,7 +160,7 @@ fn event(
         "routeKey": route_key,
         "rawPath": path,
         "rawQueryString": query,
-        "headers": joined(&parts.headers),
+        "headers": join_headers(&parts.headers),
         "pathParameters": path_parameters,
         "requestContext": {
             "accountId": crate::aws::names::ACCOUNT_ID,
@@ -192,67 +193,66 @@ fn event(
     event
 }
 
-/// API Gateway hands text over as it is and everything else in base64.
+/// Returns the body, and whether it is base64. API Gateway encodes everything but text.
 fn body_text(headers: &HeaderMap, body: &Bytes) -> (String, bool) {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("application/json");
-    let textual = kind.starts_with("text/")
+    let is_text = kind.starts_with("text/")
         || ["application/json", "application/javascript", "application/xml"]
             .iter()
             .any(|text| kind.starts_with(text));
     match std::str::from_utf8(body) {
-        Ok(text) if textual => (text.to_owned(), false),
+        Ok(text) if is_text => (text.to_owned(), false),
         _ => (STANDARD.encode(body), true),
     }
 }
 
-/// What the gateway answers by itself.
-fn said(status: StatusCode, message: &str) -> Response {
+/// Returns a response of the gateway itself.
+fn gateway_response(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({"message": message}))).into_response()
 }
 
-/// Names in lower case, values of one name joined by commas.
-fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
+/// Joins the values of each header with commas.
+fn join_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         all.entry(name.as_str().to_owned())
-            .and_modify(|held| *held = format!("{held},{value}"))
+            .and_modify(|joined| *joined = format!("{joined},{value}"))
             .or_insert(value);
     }
     all
 }
 
-fn percent_decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// A request id that is the caller's own for a traced request, else made of the time: ids here tell requests apart in
-/// one log and need be nothing else.
+/// Returns the caller's request id, or an id of the time and a counter. It only needs to be unique within one log.
 fn request_id(headers: &HeaderMap, clock: &Clock) -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    let given = headers
+    let request_id = headers
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
         .filter(|id| id.len() <= 64);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    given.map_or_else(|| format!("local-{}-{count}", clock.now().as_second()), str::to_owned)
+    request_id.map_or_else(|| format!("local-{}-{count}", clock.now().as_second()), str::to_owned)
 }
 
-fn render(answer: Answer) -> Response {
-    let body = answer.body.unwrap_or_default();
-    let body = if answer.is_base64_encoded {
+fn render(function_response: FunctionResponse) -> Response {
+    let body = function_response.body.unwrap_or_default();
+    let body = if function_response.is_base64_encoded {
         STANDARD.decode(&body).unwrap_or_default()
     } else {
         body.into_bytes()
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() =
-        StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
-    for (name, value) in answer.headers {
+        StatusCode::from_u16(function_response.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
+    for (name, value) in function_response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
         }
@@ -260,7 +260,7 @@ fn render(answer: Answer) -> Response {
     response
 }
 
-/// The template takes the allowed origins as a parameter; here every origin on this machine is one.
+/// Adds CORS headers that allow every origin. In the template, the allowed origins are a parameter.
 fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
     if let Some(origin) = origin {
         let headers = response.headers_mut();

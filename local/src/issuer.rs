@@ -1,4 +1,4 @@
-//! The host platform's token issuer, as far as the stack needs one: a key set and tokens for the asking.
+//! Replacement for the host platform's token issuer: a key set, and tokens for anyone.
 
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 pub const JWKS_PATH: &str = "/local/jwks.json";
 const KEY_ID: &str = "local-1";
-/// An ES256 key (PKCS #8) that is made up, known to everybody, and trusted by nothing but this stack.
+/// A public ES256 key pair (PKCS #8) for tests. Only the local stack trusts it.
 const KEY_PKCS8_BASE64: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgWU8+MHi2fxRRIvZKScmyktJQyc/bnhp9hEG8Oa4UkLGhRANCAAQk8RnAakX8ppkQQp37LpXanE1Y170SedWY+mA+vJSj0+hkhvxRaAAvZe4i4K1Arh0A2/HHgkUkBmX4LnPAANlc";
-/// Long enough to move the clock to a class and back without asking for new tokens.
+/// Long enough to move the clock past a session without new tokens.
 const LIFETIME_HOURS: i64 = 24 * 60;
 
-/// Whom a token is for.
+/// The person in a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {
@@ -43,18 +43,18 @@ struct Claims<'a> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    #[error("the issuer's key is not one")]
+    #[error("the issuer's key is invalid")]
     Key(#[from] base64::DecodeError),
     #[error("the token could not be signed")]
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
-/// The header of this issuer's tokens.
+/// Returns the header of this issuer's tokens.
 pub fn header() -> Header {
     Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) }
 }
 
-/// The issuer: its address is the `iss` of its tokens.
+/// The issuer. Its URL is the `iss` of its tokens.
 #[derive(Clone)]
 pub struct Issuer {
     url: String,
@@ -82,7 +82,7 @@ impl Issuer {
         &self.jwks
     }
 
-    /// A token with any header and claims, as a test of their reader needs them.
+    /// Signs a token with any header and claims, for tests of token verification.
     pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, IssuerError> {
         Ok(jsonwebtoken::encode(header, claims, &self.key)?)
     }

@@ -1,8 +1,8 @@
-//! The whole system on one machine: what the functions need around them, in one process.
+//! The local stack: the whole system on one machine, in one process.
 //!
-//! `stack` puts it together. `functions`, `gateway` and `schedules` are Lambda and what calls it; `aws` and `zoom` are
-//! what the functions call; `faults` and `usage` sit on the wire between. `console` shows all of it to a person; `demo`
-//! plays a class against it; `sign` seals an event of Zoom's for the tools that call a function from outside.
+//! `stack` assembles it. `functions`, `gateway` and `schedules` replace Lambda, API Gateway and EventBridge. `aws` and
+//! `zoom` replace the services that the functions call, and `faults` and `usage` act on the calls in between. `console`
+//! is the web interface, `demo` plays one session, and `sign` signs a Zoom event for tools that invoke a function.
 
 pub mod console;
 pub mod demo;

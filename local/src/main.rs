@@ -1,5 +1,4 @@
-//! `cargo local`: the whole system on one port. `cargo local demo`: one class, played from its beginning.
-//! `cargo local sign`: an event of Zoom's, signed now.
+//! The command line of the local stack: `cargo local`, `cargo local demo` and `cargo local sign`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,15 +11,15 @@ use shared::random::Random;
 
 const USAGE: &str = "\
 cargo local [--port N] [--data DIR] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
-    Starts everything on http://localhost:4000 (--port), in memory unless --data names a directory. With --set the
-    functions are given another value of a variable, or none where the value is empty: --set MAIL_PROVIDER=zeptomail.
-    With --cloud-only the functions are left out, for cargo-lambda or SAM to run them. With --console the console's
-    files are read from a directory at each request, to work on them.
+    Starts everything on http://localhost:4000 (--port). State is in memory unless --data names a directory. --set
+    changes an environment variable of the functions, or removes it if the value is empty: --set MAIL_PROVIDER=zeptomail.
+    --cloud-only leaves out the functions so that cargo-lambda or SAM can run them. --console reads the console's files
+    from a directory at each request, for development.
 cargo local demo
-    Plays one class and tells it line by line; ends with an error if a step did not hold.
+    Plays one class and prints each step. Exits with an error if a step fails.
 cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
-    Prints an event of Zoom's as the webhook's function URL is handed it, signed now: one of events/webhook.*.json, or
-    Zoom's body alone, or by default a meeting's start. With the local stack's secret unless another is given.
+    Prints a Zoom event as the webhook's function URL receives it, signed with the current time. The input is one of
+    events/webhook.*.json or the body alone, by default a meeting.started event. The default secret is the local stack's.
         cargo local sign --event events/webhook.participant-joined.json >/tmp/event.json
         cargo lambda invoke webhook --data-file /tmp/event.json
         cargo local sign | sam local invoke WebhookFunction -e -";
@@ -28,12 +27,12 @@ cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
 const DEFAULT_PORT: u16 = 4000;
 
 enum Command {
-    Serve(Serving),
+    Serve(ServeArguments),
     Demo,
-    Sign(sign::Request),
+    Sign(sign::SignRequest),
 }
 
-struct Serving {
+struct ServeArguments {
     port: u16,
     data_dir: Option<PathBuf>,
     settings: Vec<(String, String)>,
@@ -41,55 +40,57 @@ struct Serving {
     console_dir: Option<PathBuf>,
 }
 
-/// What the command line asks for; nothing when it asks how to.
-fn command() -> Result<Option<Command>, lexopt::Error> {
+/// Parses the command line. Returns `None` for `--help`.
+fn parse_arguments() -> Result<Option<Command>, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
-    let mut serving = Serving {
+    let mut serve = ServeArguments {
         port: DEFAULT_PORT,
         data_dir: None,
         settings: Vec::new(),
         cloud_only: false,
         console_dir: None,
     };
-    let mut signing = sign::Request::default();
-    let mut word = String::new();
+    let mut sign = sign::SignRequest::default();
+    let mut command_name = String::new();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
-        match (word.as_str(), argument) {
+        match (command_name.as_str(), argument) {
             (_, Arg::Long("help") | Arg::Short('h')) => return Ok(None),
-            ("", Arg::Long("port")) => serving.port = parser.value()?.parse()?,
-            ("", Arg::Long("data")) => serving.data_dir = Some(PathBuf::from(parser.value()?)),
-            ("", Arg::Long("set")) => serving.settings.push(parser.value()?.parse_with(setting)?),
-            ("", Arg::Long("cloud-only")) => serving.cloud_only = true,
-            ("", Arg::Long("console")) => {
-                serving.console_dir = Some(PathBuf::from(parser.value()?));
+            ("", Arg::Long("port")) => serve.port = parser.value()?.parse()?,
+            ("", Arg::Long("data")) => serve.data_dir = Some(PathBuf::from(parser.value()?)),
+            ("", Arg::Long("set")) => {
+                serve.settings.push(parser.value()?.parse_with(parse_setting)?)
             }
-            ("sign", Arg::Long("event")) => signing.event = Some(PathBuf::from(parser.value()?)),
-            ("sign", Arg::Long("body")) => signing.body = Some(parser.value()?.string()?),
-            ("sign", Arg::Long("secret")) => signing.secret = Some(parser.value()?.string()?),
-            ("", Arg::Value(given)) if given == "demo" || given == "sign" => {
-                word = given.string()?;
+            ("", Arg::Long("cloud-only")) => serve.cloud_only = true,
+            ("", Arg::Long("console")) => {
+                serve.console_dir = Some(PathBuf::from(parser.value()?));
+            }
+            ("sign", Arg::Long("event")) => sign.event = Some(PathBuf::from(parser.value()?)),
+            ("sign", Arg::Long("body")) => sign.body = Some(parser.value()?.string()?),
+            ("sign", Arg::Long("secret")) => sign.secret = Some(parser.value()?.string()?),
+            ("", Arg::Value(name)) if name == "demo" || name == "sign" => {
+                command_name = name.string()?;
             }
             (_, other) => return Err(other.unexpected()),
         }
     }
-    Ok(Some(match word.as_str() {
+    Ok(Some(match command_name.as_str() {
         "demo" => Command::Demo,
-        "sign" => Command::Sign(signing),
-        _ => Command::Serve(serving),
+        "sign" => Command::Sign(sign),
+        _ => Command::Serve(serve),
     }))
 }
 
-/// A variable and its value, as a shell writes them.
-fn setting(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("a setting is NAME=VALUE")?;
+/// Parses `NAME=VALUE`.
+fn parse_setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match command() {
-        Ok(Some(Command::Serve(serving))) => serve(serving).await,
+    match parse_arguments() {
+        Ok(Some(Command::Serve(arguments))) => serve(arguments).await,
         Ok(Some(Command::Demo)) => demo::play().await,
         Ok(Some(Command::Sign(request))) => sign::run(&request),
         Ok(None) => {
@@ -103,28 +104,28 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(arguments: Serving) -> ExitCode {
+async fn serve(arguments: ServeArguments) -> ExitCode {
     shared::telemetry::start(&Env::process());
-    let begun = tokio::time::Instant::now();
+    let started_at = tokio::time::Instant::now();
     let options = Options {
         port: arguments.port,
         data_dir: arguments.data_dir,
         settings: arguments.settings,
         cloud_only: arguments.cloud_only,
         console_dir: arguments.console_dir,
-        clock: Clock::running(),
+        clock: Clock::offset_from_system(),
         random: Random::System,
     };
     match Stack::start(options).await {
         Ok(mut stack) => {
             stack.tick(arguments.cloud_only);
             println!(
-                "Live Classes on {} (ready in {} ms; Ctrl-C ends it)",
+                "Live Classes on {} (ready in {} ms, press Ctrl-C to stop)",
                 stack.base_url,
-                begun.elapsed().as_millis()
+                started_at.elapsed().as_millis()
             );
-            ended().await;
-            // Whatever happened since the last tick.
+            wait_for_shutdown().await;
+            // Saves the changes since the last tick.
             stack.save();
             ExitCode::SUCCESS
         }
@@ -135,14 +136,15 @@ async fn serve(arguments: Serving) -> ExitCode {
     }
 }
 
-/// Ctrl-C, or what a supervisor sends.
-async fn ended() {
+/// Waits for Ctrl-C or for the SIGTERM of a supervisor.
+async fn wait_for_shutdown() {
     #[cfg(unix)]
-    if let Ok(mut told) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
-            _ = told.recv() => {}
+            _ = terminate.recv() => {}
         }
         return;
     }

@@ -1,4 +1,4 @@
-//! The data that the stack starts with, told to the `directory` function as a host platform would.
+//! The initial data of the stack, imported through the `directory` function like a host platform's data.
 
 use lambda_http::Context;
 use serde_json::{Value, json};
@@ -7,9 +7,9 @@ use shared::clock::Clock;
 use crate::functions::{Functions, InvokeError};
 use crate::issuer::{Issuer, Person};
 
-/// A trainer with a course of five students, a second trainer, and a student without a course. The outside guest,
-/// `guest@example.test`, is in no directory: that is what makes them one.
-pub fn statements() -> Vec<Value> {
+/// Returns a trainer with a course of five students, a second trainer, and a student without a course. The directory
+/// does not contain the outside guest, `guest@example.test`.
+pub fn directory_commands() -> Vec<Value> {
     let user = |id: &str, email: &str, name: &str, role: &str, plan: Option<&str>| json!({"type": "user", "id": id, "email": email, "name": name, "role": role, "plan": plan});
     let mut all = vec![
         json!({"type": "settings", "live_classes_enabled": true, "plans": {
@@ -32,14 +32,14 @@ pub fn statements() -> Vec<Value> {
     all
 }
 
-/// Says all of it.
-pub async fn plant(
+/// Imports the initial data.
+pub async fn load(
     functions: &Functions,
     issuer: &Issuer,
     clock: &Clock,
 ) -> Result<(), InvokeError> {
     let failed =
-        |error: String| InvokeError::Failed(format!("the starting data was not taken: {error}"));
+        |error: String| InvokeError::Failed(format!("the initial data was rejected: {error}"));
     let service = Person {
         sub: "host-platform".to_owned(),
         role: "service".to_owned(),
@@ -48,7 +48,7 @@ pub async fn plant(
         email_verified: false,
     };
     let token = issuer.token(&service, clock.now()).map_err(|error| failed(error.to_string()))?;
-    let lines: Vec<String> = statements().iter().map(Value::to_string).collect();
+    let lines: Vec<String> = directory_commands().iter().map(Value::to_string).collect();
     let event = json!({
         "version": "2.0",
         "routeKey": "POST /v1/directory/import",
@@ -63,12 +63,12 @@ pub async fn plant(
         "body": lines.join("\n"),
     });
     let mut context = Context::default();
-    context.request_id = "starting-data".to_owned();
-    let answer = functions.invoke("directory", event, context).await?;
-    if answer["statusCode"] != 200
-        || !answer["body"].as_str().is_some_and(|body| body.contains("\"rejected\":[]"))
+    context.request_id = "initial-data".to_owned();
+    let response = functions.invoke("directory", event, context).await?;
+    if response["statusCode"] != 200
+        || !response["body"].as_str().is_some_and(|body| body.contains("\"rejected\":[]"))
     {
-        return Err(failed(answer.to_string()));
+        return Err(failed(response.to_string()));
     }
     Ok(())
 }

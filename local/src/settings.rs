@@ -1,5 +1,5 @@
-//! The configuration of the local stack: the contract's names, with values that are made up and fixed, so that anyone
-//! can sign a webhook or check a signature.
+//! Configuration of the functions in the local stack. The values are fixed so that anyone can sign a webhook or verify
+//! a signature.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ pub const ZOOM_CLIENT_ID: &str = "local-zoom-client";
 pub const ZOOM_CLIENT_SECRET: &str = "local-zoom-client-secret";
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret-token";
 pub const ZEPTOMAIL_TOKEN: &str = "local-zeptomail-token";
-/// The Zoom account that the app itself belongs to.
+/// The Zoom account that owns the app.
 pub const APP_ACCOUNT_ID: &str = "local-app-account";
 
-/// The environment of every function. One that is made of the addresses cannot be fixed: the port is the user's.
+/// Returns the environment of every function. The URLs depend on the user's port.
 pub fn environment(
     base_url: &str,
     queue_url: &str,
@@ -55,33 +55,33 @@ pub fn environment(
     ]
 }
 
-/// A variable that no function would read: most likely a slip, which must not look as if it had worked.
+/// A setting that cannot be applied. A misspelt variable is an error because it would have no effect.
 #[derive(Debug, thiserror::Error)]
-pub enum UnknownSetting {
-    #[error("no function reads a variable {0}")]
-    Name(String),
+pub enum SettingError {
+    #[error("no function reads the variable {0}")]
+    UnknownVariable(String),
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
 
-/// The environment with these values instead, or beside.
-pub fn changed(
+/// Returns the environment with some variables replaced or added.
+pub fn with_overrides(
     environment: Vec<(&'static str, String)>,
     changes: Vec<(String, String)>,
-) -> Result<Vec<(String, String)>, UnknownSetting> {
+) -> Result<Vec<(String, String)>, SettingError> {
     let template = Template::parse(crate::stack::TEMPLATE)?;
     let mut changed: BTreeMap<String, String> =
         environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     for (name, value) in changes {
-        if !changed.contains_key(&name) && !template.variables().any(|known| known == name) {
-            return Err(UnknownSetting::Name(name));
+        if !changed.contains_key(&name) && !template.variable_names().any(|known| known == name) {
+            return Err(SettingError::UnknownVariable(name));
         }
         changed.insert(name, value);
     }
     Ok(changed.into_iter().collect())
 }
 
-/// The contract's one secret.
+/// Returns the content of the configuration secret.
 pub fn secrets() -> Value {
     json!({
         "zoom_client_id": ZOOM_CLIENT_ID,
@@ -102,23 +102,30 @@ pub fn secrets() -> Value {
 mod tests {
     use super::*;
 
-    fn with(name: &str, value: &str) -> Result<Vec<(String, String)>, UnknownSetting> {
-        changed(environment("base", "queue", "dead"), vec![(name.to_owned(), value.to_owned())])
+    fn with_override(name: &str, value: &str) -> Result<Vec<(String, String)>, SettingError> {
+        with_overrides(
+            environment("base", "queue", "dead"),
+            vec![(name.to_owned(), value.to_owned())],
+        )
     }
 
     #[test]
-    fn a_setting_takes_the_place_of_ours_or_stands_beside_them() {
-        let mine = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let changed = with(names::MAIL_PROVIDER, "zeptomail").unwrap();
-        assert!(changed.contains(&mine(names::MAIL_PROVIDER, "zeptomail")));
+    fn override_replaces_or_adds_a_variable() {
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let changed = with_override(names::MAIL_PROVIDER, "zeptomail").unwrap();
+        assert!(changed.contains(&variable(names::MAIL_PROVIDER, "zeptomail")));
         assert_eq!(changed.len(), environment("base", "queue", "dead").len());
-        assert!(with(names::JOIN_MODE, "link").unwrap().contains(&mine(names::JOIN_MODE, "link")));
+        assert!(
+            with_override(names::JOIN_MODE, "link")
+                .unwrap()
+                .contains(&variable(names::JOIN_MODE, "link"))
+        );
     }
 
-    /// A name that was misspelt would change nothing, and whoever tried something out would believe that they had.
+    /// A misspelt name must not be ignored silently.
     #[test]
-    fn a_setting_that_no_function_reads_is_refused() {
-        let refused = with("MAIL_PROVDER", "zeptomail").unwrap_err();
-        assert_eq!(refused.to_string(), "no function reads a variable MAIL_PROVDER");
+    fn variable_that_no_function_reads_is_rejected() {
+        let refused = with_override("MAIL_PROVDER", "zeptomail").unwrap_err();
+        assert_eq!(refused.to_string(), "no function reads the variable MAIL_PROVDER");
     }
 }

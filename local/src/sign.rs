@@ -1,6 +1,6 @@
-//! `cargo local sign`: an event of Zoom's, signed now, as the webhook's function URL is handed it.
+//! `cargo local sign`: prints a Zoom event as the webhook's function URL receives it, signed with the current time.
 //!
-//! A signature is good for as long as the replay window lasts, so an event file cannot hold one that stays good.
+//! A signature is only valid within the replay window, so an event file cannot contain a valid one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,37 +14,37 @@ use shared::secret::Secret;
 
 use crate::settings;
 
-/// The event that is signed unless another is given, and the envelope of those given without one.
+/// The default event. Its envelope is also used for a body without one.
 const TEMPLATE: &str = include_str!("../../events/webhook.meeting-started.json");
 
-/// What to sign. At most one of `event` and `body` is given.
+/// The event to sign. At most one of `event` and `body` is set.
 #[derive(Debug, Default)]
-pub struct Request {
-    /// A file with an event of the function URL, or with Zoom's body alone.
+pub struct SignRequest {
+    /// A file with an event of the function URL, or with the body alone.
     pub event: Option<PathBuf>,
-    /// Zoom's body.
+    /// The body of Zoom's request.
     pub body: Option<String>,
-    /// The webhook's secret token; that of the local stack unless given.
+    /// The webhook's secret token. The default is that of the local stack.
     pub secret: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    #[error("give either --event or --body")]
+    #[error("--event and --body are mutually exclusive")]
     Both,
     #[error("{file} cannot be read: {source}")]
     File { file: String, source: std::io::Error },
-    #[error("the body is not JSON, as an event of Zoom's is: {0}")]
+    #[error("the body is not valid JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("the event's body is not base64, though it says so: {0}")]
+    #[error("the event's body is not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
     #[error("the event has no body")]
     NoBody,
 }
 
 /// Prints the signed event.
-pub fn run(request: &Request) -> ExitCode {
-    match event(request) {
+pub fn run(request: &SignRequest) -> ExitCode {
+    match build_event(request) {
         Ok(event) => {
             println!("{event:#}");
             ExitCode::SUCCESS
@@ -56,27 +56,28 @@ pub fn run(request: &Request) -> ExitCode {
     }
 }
 
-fn event(request: &Request) -> Result<Value, SignError> {
+fn build_event(request: &SignRequest) -> Result<Value, SignError> {
     let event = match (&request.event, &request.body) {
         (Some(_), Some(_)) => return Err(SignError::Both),
         (Some(file), None) => {
             let read = std::fs::read_to_string(file);
             let text = read
                 .map_err(|source| SignError::File { file: file.display().to_string(), source })?;
-            enveloped(&text)?
+            wrap_in_envelope(&text)?
         }
-        (None, Some(body)) => enveloped(body)?,
+        (None, Some(body)) => wrap_in_envelope(body)?,
         (None, None) => serde_json::from_str(TEMPLATE)?,
     };
     let secret = request.secret.as_deref().unwrap_or(settings::WEBHOOK_SECRET);
-    signed(event, &Secret::new(secret), Clock::System.now())
+    sign_event(event, &Secret::new(secret), Clock::System.now())
 }
 
-/// An event of the function URL as it is; anything else as the body of one, to the letter, since that is what is signed.
-fn enveloped(text: &str) -> Result<Value, SignError> {
-    let given: Value = serde_json::from_str(text)?;
-    if given["version"] == "2.0" && given["requestContext"].is_object() {
-        return Ok(given);
+/// Returns an event of the function URL unchanged. Any other text becomes the exact body of an event, because the
+/// signature covers each byte.
+fn wrap_in_envelope(text: &str) -> Result<Value, SignError> {
+    let event: Value = serde_json::from_str(text)?;
+    if event["version"] == "2.0" && event["requestContext"].is_object() {
+        return Ok(event);
     }
     let mut event: Value = serde_json::from_str(TEMPLATE)?;
     event["body"] = json!(text);
@@ -84,8 +85,8 @@ fn enveloped(text: &str) -> Result<Value, SignError> {
     Ok(event)
 }
 
-/// The event with the time and the signature that Zoom would send with its body at `now`.
-pub fn signed(mut event: Value, secret: &Secret, now: Timestamp) -> Result<Value, SignError> {
+/// Adds the time and the signature that Zoom would send with the body at `now`.
+pub fn sign_event(mut event: Value, secret: &Secret, now: Timestamp) -> Result<Value, SignError> {
     let body = event["body"].as_str().ok_or(SignError::NoBody)?;
     let bytes = match event["isBase64Encoded"].as_bool() {
         Some(true) => STANDARD.decode(body)?,
@@ -117,51 +118,52 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_signed_to_the_letter_and_now() {
+    fn body_is_signed_exactly_with_the_current_time() {
         let body = "{ \"event\": \"meeting.started\",\n \"name\": \"Zo\\u00eb\" }";
-        let request = Request { body: Some(body.to_owned()), ..Request::default() };
-        let signed = event(&request).unwrap();
+        let request = SignRequest { body: Some(body.to_owned()), ..SignRequest::default() };
+        let signed = build_event(&request).unwrap();
         assert_eq!(signed["body"], body);
         assert!(verified(&signed, settings::WEBHOOK_SECRET, body.as_bytes()));
-        let request = Request { secret: Some("another".to_owned()), ..request };
-        let signed = event(&request).unwrap();
+        let request = SignRequest { secret: Some("another".to_owned()), ..request };
+        let signed = build_event(&request).unwrap();
         assert!(verified(&signed, "another", body.as_bytes()));
         assert!(!verified(&signed, settings::WEBHOOK_SECRET, body.as_bytes()));
     }
 
     #[test]
-    fn an_event_file_is_signed_as_it_is_encoded_or_not() {
+    fn event_file_is_signed_in_plain_text_and_in_base64() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("event.json");
         let sign = |text: String| {
             std::fs::write(&file, text).unwrap();
-            event(&Request { event: Some(file.clone()), ..Request::default() })
+            build_event(&SignRequest { event: Some(file.clone()), ..SignRequest::default() })
         };
-        let mut given: Value = serde_json::from_str(TEMPLATE).unwrap();
-        let body = given["body"].as_str().unwrap().to_owned();
-        let signed = sign(given.to_string()).unwrap();
+        let mut input: Value = serde_json::from_str(TEMPLATE).unwrap();
+        let body = input["body"].as_str().unwrap().to_owned();
+        let signed = sign(input.to_string()).unwrap();
         assert!(verified(&signed, settings::WEBHOOK_SECRET, body.as_bytes()));
-        assert_eq!(signed["requestContext"]["http"], given["requestContext"]["http"]);
-        given["body"] = json!(STANDARD.encode(&body));
-        given["isBase64Encoded"] = json!(true);
-        let signed = sign(given.to_string()).unwrap();
+        assert_eq!(signed["requestContext"]["http"], input["requestContext"]["http"]);
+        input["body"] = json!(STANDARD.encode(&body));
+        input["isBase64Encoded"] = json!(true);
+        let signed = sign(input.to_string()).unwrap();
         assert!(verified(&signed, settings::WEBHOOK_SECRET, body.as_bytes()));
-        // Zoom's body alone.
+        // The body alone.
         assert!(verified(&sign(body.clone()).unwrap(), settings::WEBHOOK_SECRET, body.as_bytes()));
         assert!(verified(
-            &event(&Request::default()).unwrap(),
+            &build_event(&SignRequest::default()).unwrap(),
             settings::WEBHOOK_SECRET,
             body.as_bytes()
         ));
     }
 
     #[test]
-    fn what_cannot_be_signed_is_said() {
-        let both = Request { event: Some("x".into()), body: Some("{}".to_owned()), secret: None };
-        assert!(matches!(event(&both), Err(SignError::Both)));
-        let nonsense = Request { body: Some("{".to_owned()), ..Request::default() };
-        assert!(matches!(event(&nonsense), Err(SignError::Json(_))));
-        let missing = Request { event: Some("no/such/file".into()), ..Request::default() };
-        assert!(event(&missing).unwrap_err().to_string().starts_with("no/such/file"));
+    fn unusable_input_is_reported() {
+        let both =
+            SignRequest { event: Some("x".into()), body: Some("{}".to_owned()), secret: None };
+        assert!(matches!(build_event(&both), Err(SignError::Both)));
+        let invalid = SignRequest { body: Some("{".to_owned()), ..SignRequest::default() };
+        assert!(matches!(build_event(&invalid), Err(SignError::Json(_))));
+        let missing = SignRequest { event: Some("no/such/file".into()), ..SignRequest::default() };
+        assert!(build_event(&missing).unwrap_err().to_string().starts_with("no/such/file"));
     }
 }

@@ -1,4 +1,4 @@
-//! The whole stack on one port: starting it, its routes, its clock.
+//! The whole stack on one port: its start, its routes and its clock.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,22 +33,22 @@ use crate::usage::Usage;
 use crate::zoom::{Zoom, ZoomConfig};
 use crate::{seed, settings};
 
-/// What is deployed is what runs here: the tables and queues are made from the template itself.
+/// The deployed template, from which the stack creates its tables and queues.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
-/// How often the stack looks whether something is due by its clock.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the stack checks for due work.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How to start a stack.
+/// Options for starting a stack.
 #[derive(Debug)]
 pub struct Options {
-    /// 0 takes a free one.
+    /// The port, or 0 for a free one.
     pub port: u16,
     pub data_dir: Option<PathBuf>,
-    /// Variables of the functions with another value than `settings::environment` says, or with none.
+    /// Environment variables that replace or extend `settings::environment`. An empty value removes a variable.
     pub settings: Vec<(String, String)>,
-    /// Whether the functions are left out, to be run by other tools against this stack.
+    /// Whether to leave out the functions so that other tools can run them against this stack.
     pub cloud_only: bool,
-    /// Where the console's files are read from, to work on them; the binary's own without it.
+    /// The directory with the console's files, for development. The default are the embedded files.
     pub console_dir: Option<PathBuf>,
     pub clock: Clock,
     pub random: Random,
@@ -61,7 +61,7 @@ pub enum StackError {
     #[error("the data directory cannot be used: {0}")]
     Data(#[from] std::io::Error),
     #[error(transparent)]
-    Setting(#[from] settings::UnknownSetting),
+    Setting(#[from] settings::SettingError),
     #[error("the AWS services did not start: {0}")]
     Aws(#[from] crate::aws::StartError),
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub enum StackError {
     Saved(#[from] serde_json::Error),
 }
 
-/// A running stack. It ends when this is dropped.
+/// A running stack. Dropping it stops the stack.
 pub struct Stack {
     pub base_url: String,
     pub clock: Clock,
@@ -84,7 +84,7 @@ pub struct Stack {
     pub faults: Faults,
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
-    disk: Option<Disk>,
+    disk: Option<StateFiles>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -128,10 +128,10 @@ impl Stack {
             &queue("OutboxQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
-        let environment = settings::changed(environment, changes)?;
+        let environment = settings::with_overrides(environment, changes)?;
 
-        let planted = data_dir.as_ref().map(|dir| dir.join("planted"));
-        let fresh = planted.as_ref().is_none_or(|file| !file.exists());
+        let seeded_marker = data_dir.as_ref().map(|dir| dir.join("seeded"));
+        let fresh = seeded_marker.as_ref().is_none_or(|file| !file.exists());
         if fresh {
             aws.set_secret(settings::SECRET_ID, &settings::secrets().to_string()).await?;
         }
@@ -140,13 +140,18 @@ impl Stack {
         let disk = match data_dir {
             Some(dir) => {
                 restore(&dir, &zoom, &clock)?;
-                Some(Disk { dir, zoom: zoom.clone(), clock: clock.clone(), lock: Arc::default() })
+                Some(StateFiles {
+                    dir,
+                    zoom: zoom.clone(),
+                    clock: clock.clone(),
+                    lock: Arc::default(),
+                })
             }
             None => None,
         };
         let functions = Functions::new(&environment, &clock, &random);
         let schedules = Schedules::new(functions.clone(), clock.clone(), usage.clone());
-        let local = Local {
+        let local = LocalState {
             environment,
             issuer: issuer.clone(),
             clock: clock.clone(),
@@ -163,14 +168,14 @@ impl Stack {
         };
         let mut zoom_router = zoom.router();
         if let Some(disk) = &disk {
-            zoom_router = zoom_router.layer(from_fn_with_state(disk.clone(), save_first));
+            zoom_router = zoom_router.layer(from_fn_with_state(disk.clone(), save_before_response));
         }
         let mut router = routes(local)
             .merge(Console::new(console_dir).router())
             .merge(aws.router())
             .merge(faults.router())
             .merge(usage.router())
-            .merge(aws.wire().around(zoom_router));
+            .merge(aws.wire().wrap(zoom_router));
         if !cloud_only {
             router = router.merge(
                 Router::new()
@@ -179,8 +184,8 @@ impl Stack {
                     .with_state(gateway),
             );
         }
-        let (planted_yet, is_planted) = watch::channel(!fresh);
-        let router = router.layer(from_fn_with_state(is_planted, when_planted));
+        let (seeded_sender, seeded_receiver) = watch::channel(!fresh);
+        let router = router.layer(from_fn_with_state(seeded_receiver, wait_until_seeded));
         let mut stack = Self {
             base_url,
             clock,
@@ -199,23 +204,23 @@ impl Stack {
             }
         });
         if fresh {
-            // Through the functions and the services, like everything; and off the meter, since nobody asked for it.
-            seed::plant(&stack.functions, &issuer, &stack.clock).await?;
+            // Seeding invokes the functions, so the usage meter is reset afterwards.
+            seed::load(&stack.functions, &issuer, &stack.clock).await?;
             stack.usage.reset();
-            if let Some(file) = planted {
+            if let Some(file) = seeded_marker {
                 std::fs::write(file, "")?;
             }
-            planted_yet.send_replace(true);
+            seeded_sender.send_replace(true);
         }
         Ok(stack)
     }
 
-    /// Lets time pass: what is due by the clock happens without being asked, second by second.
+    /// Starts to process due work every second: webhooks, schedules, time to live, and saving the state.
     pub fn tick(&mut self, cloud_only: bool) {
         let (zoom, schedules) = (self.zoom.clone(), self.schedules.clone());
         let (aws, disk) = (self.aws.clone(), self.disk.clone());
         self.run(async move {
-            let mut interval = tokio::time::interval(TICK);
+            let mut interval = tokio::time::interval(TICK_INTERVAL);
             loop {
                 interval.tick().await;
                 zoom.deliver_due().await;
@@ -232,7 +237,7 @@ impl Stack {
         });
     }
 
-    /// Writes down what is not in a database, for the next start in the same directory.
+    /// Saves the state that is not in a database.
     pub fn save(&self) {
         if let Some(disk) = &self.disk {
             disk.save();
@@ -241,77 +246,81 @@ impl Stack {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "this process is no sandbox that freezes, and the stack ends its tasks"
+        reason = "this process does not freeze like a Lambda sandbox, and the stack aborts its tasks"
     )]
     fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push(tokio::spawn(task));
     }
 }
 
-/// The simulated Zoom as it was, and the clock as far ahead as it was.
+/// Restores the simulated Zoom and the offset of the clock.
 fn restore(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) -> Result<(), StackError> {
     let file = dir.join("zoom.json");
     if file.exists() {
         zoom.restore(serde_json::from_slice(&std::fs::read(file)?)?);
     }
     let file = dir.join("clock.json");
-    if let (true, Clock::Manual(hands)) = (file.exists(), clock) {
-        hands.advance(serde_json::from_slice(&std::fs::read(file)?)?);
+    if let (true, Clock::Manual(manual_clock)) = (file.exists(), clock) {
+        manual_clock.advance(serde_json::from_slice(&std::fs::read(file)?)?);
     }
     Ok(())
 }
 
-/// Where what is in no database is written down.
+/// The files with the state that is not in a database.
 #[derive(Clone)]
-struct Disk {
+struct StateFiles {
     dir: PathBuf,
     zoom: Zoom,
     clock: Clock,
-    /// One writes at a time, and what is written last is what was so last.
+    /// Serializes the writes, so that the last write contains the latest state.
     lock: Arc<Mutex<()>>,
 }
 
-impl Disk {
+impl StateFiles {
     fn save(&self) {
         let _writing = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&self.dir.join("zoom.json"), &self.zoom.snapshot());
-        if let Clock::Manual(hands) = &self.clock {
-            write(&self.dir.join("clock.json"), &json!(hands.ahead()));
+        write_state(&self.dir.join("zoom.json"), &self.zoom.snapshot());
+        if let Clock::Manual(manual_clock) = &self.clock {
+            write_state(&self.dir.join("clock.json"), &json!(manual_clock.offset()));
         }
     }
 }
 
-/// What Zoom was told is on the disk before it answers, as it is with the real one: whoever got the answer and stored what
-/// follows from it, as a token or a meeting's number, must find it again, however this process ends.
-async fn save_first(State(disk): State<Disk>, request: Request, next: Next) -> Response {
+/// Saves the state of the simulated Zoom before it responds. A caller that stored a token or a meeting number from the
+/// response must find it again, even if this process crashes.
+async fn save_before_response(
+    State(disk): State<StateFiles>,
+    request: Request,
+    next: Next,
+) -> Response {
     let changes = request.method() != Method::GET || request.uri().path().ends_with("/token");
-    let answer = next.run(request).await;
+    let response = next.run(request).await;
     if changes {
         disk.save();
     }
-    answer
+    response
 }
 
-/// Whoever comes while the starting data is being told waits for it; those who tell it do not. Its token would not bear the
-/// clock's being moved meanwhile.
-async fn when_planted(
-    State(mut planted): State<watch::Receiver<bool>>,
+/// Delays requests until the seed data is loaded, except those that loading it requires. Moving the clock in the
+/// meantime would invalidate the token of the seed request.
+async fn wait_until_seeded(
+    State(mut seeded): State<watch::Receiver<bool>>,
     request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
     if !path.starts_with(AWS_PATH) && path != crate::issuer::JWKS_PATH {
-        // An error means that the stack did not start, and then this goes nowhere.
-        let _ = planted.wait_for(|planted| *planted).await;
+        // An error means that the stack did not start. Then nobody receives the response.
+        let _ = seeded.wait_for(|seeded| *seeded).await;
     }
     next.run(request).await
 }
 
-/// Written beside and moved into place, so that being stopped in the middle leaves the state before.
-fn write(file: &std::path::Path, state: &Value) {
-    let beside = file.with_extension("json.new");
-    let saved =
-        std::fs::write(&beside, state.to_string()).and_then(|()| std::fs::rename(&beside, file));
+/// Writes to a temporary file first, so that a crash keeps the previous state.
+fn write_state(file: &std::path::Path, state: &Value) {
+    let temporary_file = file.with_extension("json.new");
+    let saved = std::fs::write(&temporary_file, state.to_string())
+        .and_then(|()| std::fs::rename(&temporary_file, file));
     if let Err(error) = saved {
         tracing::warn!(event = "stack.not_saved", %error);
     }
@@ -333,78 +342,81 @@ fn zoom_config(base_url: &str) -> ZoomConfig {
     }
 }
 
-/// What only a local stack has.
+/// The state of the routes that only a local stack has.
 #[derive(Clone)]
-struct Local {
+struct LocalState {
     environment: Vec<(String, String)>,
     issuer: Issuer,
     clock: Clock,
     schedules: Schedules,
     zoom: Zoom,
-    disk: Option<Disk>,
+    disk: Option<StateFiles>,
     cloud_only: bool,
 }
 
-fn routes(local: Local) -> Router {
+fn routes(local: LocalState) -> Router {
     Router::new()
         .route("/local/tokens", post(token))
         .route(
             crate::issuer::JWKS_PATH,
-            get(async |State(local): State<Local>| Json(local.issuer.jwks().clone())),
+            get(async |State(local): State<LocalState>| Json(local.issuer.jwks().clone())),
         )
         .route("/local/clock", get(read_clock).post(move_clock))
         .route("/local/config", get(config))
-        .route("/local/directory", get(async || Json(json!({ "items": seed::statements() }))))
+        .route(
+            "/local/directory",
+            get(async || Json(json!({ "items": seed::directory_commands() }))),
+        )
         .route("/local/schedules/{function}/run", post(run_schedule))
         .with_state(local)
 }
 
-/// A refusal of the stack's own routes.
-fn refused(status: StatusCode, error: impl ToString) -> Response {
+/// Returns an error of the stack's own routes.
+fn error_response(status: StatusCode, error: impl ToString) -> Response {
     (status, Json(json!({"error": error.to_string()}))).into_response()
 }
 
-async fn token(State(local): State<Local>, body: Bytes) -> Response {
+async fn token(State(local): State<LocalState>, body: Bytes) -> Response {
     let person: Person = match serde_json::from_slice(&body) {
         Ok(person) => person,
-        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
     };
     match local.issuer.token(&person, local.clock.now()) {
         Ok(token) => Json(json!({"token": token})).into_response(),
-        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }
 
-async fn read_clock(State(local): State<Local>) -> Json<Value> {
+async fn read_clock(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"now": local.clock.now()}))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Move {
-    /// As in `7h10m`.
+struct ClockChange {
+    /// A duration such as `7h10m`.
     advance: Option<String>,
     now: Option<Timestamp>,
 }
 
-/// Moves the clock, and lets happen what has become due by it before answering.
+/// Moves the clock, and completes the work that is then due before it responds.
 ///
-/// Whatever the body is said to be, it is read as JSON: `curl -d` says that it is a form.
-async fn move_clock(State(local): State<Local>, body: Bytes) -> Response {
-    let wanted: Move = match serde_json::from_slice(&body) {
-        Ok(wanted) => wanted,
-        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+/// The content type is ignored because `curl -d` sends that of a form.
+async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
+    let change: ClockChange = match serde_json::from_slice(&body) {
+        Ok(change) => change,
+        Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
     };
-    let Clock::Manual(hands) = &local.clock else {
-        return refused(StatusCode::CONFLICT, "this clock is the system's");
+    let Clock::Manual(manual_clock) = &local.clock else {
+        return error_response(StatusCode::CONFLICT, "this stack uses the system's clock");
     };
-    match (wanted.advance, wanted.now) {
+    match (change.advance, change.now) {
         (Some(by), None) => match by.parse::<SignedDuration>() {
-            Ok(by) => hands.advance(by),
-            Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, error),
+            Ok(by) => manual_clock.advance(by),
+            Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
         },
-        (None, Some(now)) => hands.set(now),
-        _ => return refused(StatusCode::UNPROCESSABLE_ENTITY, "say either advance or now"),
+        (None, Some(now)) => manual_clock.set(now),
+        _ => return error_response(StatusCode::UNPROCESSABLE_ENTITY, "give either advance or now"),
     }
     local.zoom.deliver_due().await;
     if !local.cloud_only {
@@ -416,7 +428,7 @@ async fn move_clock(State(local): State<Local>, body: Bytes) -> Response {
     Json(json!({"now": local.clock.now()})).into_response()
 }
 
-async fn config(State(local): State<Local>) -> Json<Value> {
+async fn config(State(local): State<LocalState>) -> Json<Value> {
     let environment: serde_json::Map<_, _> = local
         .environment
         .iter()
@@ -425,10 +437,12 @@ async fn config(State(local): State<Local>) -> Json<Value> {
     Json(json!({"environment": environment, "secrets": settings::secrets()}))
 }
 
-async fn run_schedule(State(local): State<Local>, Path(function): Path<String>) -> Response {
+async fn run_schedule(State(local): State<LocalState>, Path(function): Path<String>) -> Response {
     match local.schedules.run(&function).await {
         Ok(report) => Json(report).into_response(),
-        Err(error @ InvokeError::NoSuchFunction(_)) => refused(StatusCode::NOT_FOUND, error),
-        Err(error) => refused(StatusCode::BAD_GATEWAY, error),
+        Err(error @ InvokeError::UnknownFunction(_)) => {
+            error_response(StatusCode::NOT_FOUND, error)
+        }
+        Err(error) => error_response(StatusCode::BAD_GATEWAY, error),
     }
 }

@@ -1,19 +1,19 @@
-//! `template.yaml` as data: its resources, with CloudFormation's short tags written out.
+//! `template.yaml` as data: its resources, with CloudFormation's short tags in their long form.
 //!
-//! The local stack makes its tables and queues from it and tests hold the code against it, so that
-//! what is deployed and what is run here cannot drift apart. Nothing is resolved in this module: a
-//! reference stays a reference (`{"Ref": …}`), and who reads it decides what it stands for.
+//! The local stack creates its tables and queues from the template, and tests compare the code with
+//! it, so that the deployment and the local stack cannot diverge. This module does not resolve
+//! references: `{"Ref": …}` stays as it is.
 
 use serde_json::{Map, Value, json};
 
-/// What keeps a text from being a template.
+/// The reason why a text is not a template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error("the template is not YAML")]
     Yaml(#[from] serde_norway::Error),
     #[error("the template has a key that is not text: {0}")]
     Key(String),
-    #[error("the template's number {0} has no place in JSON")]
+    #[error("the template's number {0} cannot be represented in JSON")]
     Number(String),
     #[error("the template has no `Resources`")]
     NoResources,
@@ -32,17 +32,17 @@ pub struct Resource<'a> {
     pub id: &'a str,
     /// The type, such as `AWS::DynamoDB::Table`.
     pub kind: &'a str,
-    /// The whole entry, `DeletionPolicy` and the like included.
+    /// The whole entry, including attributes such as `DeletionPolicy`.
     pub definition: &'a Value,
 }
 
 impl<'a> Resource<'a> {
-    /// The resource's properties; `null` when it has none.
+    /// Returns the resource's properties, or `null`.
     pub fn properties(&self) -> &'a Value {
         &self.definition["Properties"]
     }
 
-    /// One property; `null` when it is not set.
+    /// Returns a property, or `null`.
     pub fn property(&self, name: &str) -> &'a Value {
         &self.definition["Properties"][name]
     }
@@ -52,19 +52,19 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut yaml: serde_norway::Value = serde_norway::from_str(text)?;
         yaml.apply_merge()?;
-        let root = written_out(yaml)?;
+        let root = to_json(yaml)?;
         if !root["Resources"].is_object() {
             return Err(TemplateError::NoResources);
         }
         Ok(Self { root })
     }
 
-    /// The whole template, for what the other methods do not reach (`Globals`, `Outputs`, …).
+    /// Returns the whole template, for sections without a method (`Globals`, `Outputs`, …).
     pub fn root(&self) -> &Value {
         &self.root
     }
 
-    /// All resources, by logical id.
+    /// Returns all resources.
     pub fn resources(&self) -> impl Iterator<Item = Resource<'_>> {
         self.root["Resources"].as_object().into_iter().flatten().map(|(id, definition)| Resource {
             id,
@@ -73,15 +73,17 @@ impl Template {
         })
     }
 
-    /// The resources of one type.
-    pub fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = Resource<'a>> {
+    /// Returns the resources of one type.
+    pub fn resources_of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = Resource<'a>> {
         self.resources().filter(move |resource| resource.kind == kind)
     }
 
-    /// The names of all variables that functions are given.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
+    /// Returns the names of all environment variables of the functions.
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
         let all = &self.root["Globals"]["Function"];
-        let own = self.of_type("AWS::Serverless::Function").map(|function| function.properties());
+        let own = self
+            .resources_of_type("AWS::Serverless::Function")
+            .map(|function| function.properties());
         [all].into_iter().chain(own).flat_map(|function| {
             function["Environment"]["Variables"]
                 .as_object()
@@ -91,14 +93,14 @@ impl Template {
         })
     }
 
-    /// The resource with this logical id.
+    /// Returns the resource with this logical id.
     pub fn resource(&self, id: &str) -> Option<Resource<'_>> {
         self.resources().find(|resource| resource.id == id)
     }
 }
 
-/// The logical id that a `Ref` or a `Fn::GetAtt` points at.
-pub fn target(value: &Value) -> Option<&str> {
+/// Returns the logical id in a `Ref` or a `Fn::GetAtt`.
+pub fn referenced_id(value: &Value) -> Option<&str> {
     value["Ref"].as_str().or_else(|| match &value["Fn::GetAtt"] {
         Value::Array(parts) => parts.first()?.as_str(),
         Value::String(dotted) => dotted.split('.').next(),
@@ -106,32 +108,32 @@ pub fn target(value: &Value) -> Option<&str> {
     })
 }
 
-fn written_out(yaml: serde_norway::Value) -> Result<Value, TemplateError> {
+fn to_json(yaml: serde_norway::Value) -> Result<Value, TemplateError> {
     use serde_norway::Value as Yaml;
     Ok(match yaml {
         Yaml::Null => Value::Null,
         Yaml::Bool(flag) => Value::Bool(flag),
-        Yaml::Number(number) => number_written_out(&number)?,
+        Yaml::Number(number) => number_to_json(&number)?,
         Yaml::String(text) => Value::String(text),
         Yaml::Sequence(items) => {
-            Value::Array(items.into_iter().map(written_out).collect::<Result<_, _>>()?)
+            Value::Array(items.into_iter().map(to_json).collect::<Result<_, _>>()?)
         }
         Yaml::Mapping(entries) => {
             let mut map = Map::new();
             for (key, value) in entries {
-                map.insert(key_written_out(&key)?, written_out(value)?);
+                map.insert(key_to_text(&key)?, to_json(value)?);
             }
             Value::Object(map)
         }
         Yaml::Tagged(tagged) => {
             let tag = tagged.tag.to_string();
-            long_form(tag.trim_start_matches('!'), written_out(tagged.value)?)
+            long_form(tag.trim_start_matches('!'), to_json(tagged.value)?)
         }
     })
 }
 
-/// The long form of a short tag: `!Ref X` and `!Condition X` keep their names, every other gets the
-/// `Fn::` prefix, and `!GetAtt A.B` becomes a list.
+/// Returns the long form of a short tag: `!Ref X` and `!Condition X` keep their names, all others get
+/// the prefix `Fn::`, and `!GetAtt A.B` becomes a list.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html>
 fn long_form(tag: &str, value: Value) -> Value {
     match (tag, value) {
@@ -144,14 +146,14 @@ fn long_form(tag: &str, value: Value) -> Value {
     }
 }
 
-fn number_written_out(number: &serde_norway::Number) -> Result<Value, TemplateError> {
+fn number_to_json(number: &serde_norway::Number) -> Result<Value, TemplateError> {
     serde_json::to_value(number).map_err(|_| TemplateError::Number(number.to_string()))
 }
 
-fn key_written_out(key: &serde_norway::Value) -> Result<String, TemplateError> {
+fn key_to_text(key: &serde_norway::Value) -> Result<String, TemplateError> {
     match key {
         serde_norway::Value::String(text) => Ok(text.clone()),
-        // YAML reads `200:` in a list of responses as a number; in JSON it is text.
+        // In YAML the key `200:` of a response is a number. In JSON it is text.
         serde_norway::Value::Number(number) => Ok(number.to_string()),
         other => Err(TemplateError::Key(format!("{other:?}"))),
     }
@@ -182,7 +184,7 @@ Resources:
 "#;
 
     #[test]
-    fn short_tags_are_written_out() {
+    fn short_tags_are_expanded() {
         let template = Template::parse(TEXT).unwrap();
         let property = |id, name| template.resource(id).unwrap().property(name).clone();
         assert_eq!(
@@ -198,7 +200,7 @@ Resources:
             json!({ "Fn::If": ["Loud", [{ "Ref": "Topic" }], { "Ref": "AWS::NoValue" }] })
         );
         assert_eq!(
-            target(&property("Outbox", "RedrivePolicy")["deadLetterTargetArn"]),
+            referenced_id(&property("Outbox", "RedrivePolicy")["deadLetterTargetArn"]),
             Some("OutboxDlq")
         );
     }
@@ -206,7 +208,8 @@ Resources:
     #[test]
     fn resources_are_found_by_type_and_by_id() {
         let template = Template::parse(TEXT).unwrap();
-        let queues: Vec<_> = template.of_type("AWS::SQS::Queue").map(|queue| queue.id).collect();
+        let queues: Vec<_> =
+            template.resources_of_type("AWS::SQS::Queue").map(|queue| queue.id).collect();
         assert_eq!(queues, ["Outbox", "OutboxDlq"]);
         let classes = template.resource("Classes").unwrap();
         assert_eq!(classes.definition["DeletionPolicy"], "Retain");
@@ -219,7 +222,7 @@ Resources:
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn invalid_template_is_rejected() {
         assert!(matches!(Template::parse("a: [").unwrap_err(), TemplateError::Yaml(_)));
         assert!(matches!(Template::parse("Outputs: {}").unwrap_err(), TemplateError::NoResources));
     }

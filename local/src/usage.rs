@@ -1,4 +1,4 @@
-//! The usage meter: what each function asked of the services, in calls, units, bytes and dollars.
+//! The usage meter: counts the calls, units, bytes and costs of each function.
 
 mod price;
 
@@ -17,7 +17,7 @@ use crate::calls::{Call, Service};
 
 pub use price::Price;
 
-/// The meter. Clones read and write the same figures.
+/// The usage meter. Clones share the same counters.
 #[derive(Clone, Debug)]
 pub struct Usage {
     meter: Arc<Mutex<Meter>>,
@@ -38,23 +38,23 @@ struct FunctionMeter {
     calls: BTreeMap<(Service, String), Tally>,
 }
 
-/// DynamoDB's request units of one call. The DynamoDB front attaches it to its answer.
+/// DynamoDB's request units of one call. The DynamoDB proxy attaches them to its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     pub read: f64,
     pub write: f64,
 }
 
-/// What one call came to.
+/// The measurements of one call.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measured {
+pub struct CallMeasurement {
     pub units: Units,
     pub bytes_in: usize,
     pub bytes_out: usize,
     pub failed: bool,
 }
 
-/// A sum over calls. Bytes are those of the bodies, as the services bill them.
+/// A sum over calls. The byte counts are those of the bodies, which the services bill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     pub calls: u64,
@@ -63,19 +63,19 @@ pub struct Tally {
     pub write_units: f64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// Requests as the service bills them: SQS counts by 64 KB, SES only accepted mails.
+    /// Billed requests: SQS bills one per 64 KB, SES only accepted mails.
     pub billed_requests: u64,
 }
 
 impl Tally {
-    fn of(service: Service, measured: Measured) -> Self {
+    fn from_call(service: Service, measured: CallMeasurement) -> Self {
         Self {
             calls: 1,
             errors: measured.failed.into(),
             read_units: measured.units.read,
             write_units: measured.units.write,
-            bytes_in: count(measured.bytes_in),
-            bytes_out: count(measured.bytes_out),
+            bytes_in: to_u64(measured.bytes_in),
+            bytes_out: to_u64(measured.bytes_out),
             billed_requests: price::billed_requests(service, measured),
         }
     }
@@ -91,11 +91,11 @@ impl Tally {
     }
 }
 
-fn count(length: usize) -> u64 {
+fn to_u64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// What `GET /local/usage` answers.
+/// The response of `GET /local/usage`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub since: Timestamp,
@@ -110,12 +110,12 @@ pub struct FunctionReport {
     pub http_requests: u64,
     pub calls: Vec<CallReport>,
     pub totals: Tally,
-    /// `price_usd` by what it is paid for. Time depends on the machine; the rest does not.
+    /// The parts of `price_usd`. Only Lambda's time depends on the machine.
     pub price: Price,
     pub price_usd: f64,
 }
 
-/// One operation's part of it.
+/// One operation's part of the function's report.
 #[derive(Debug, Serialize)]
 pub struct CallReport {
     pub service: Service,
@@ -132,33 +132,33 @@ impl Usage {
     }
 
     /// Counts one call.
-    pub fn record(&self, call: &Call, measured: Measured) {
+    pub fn record(&self, call: &Call, measured: CallMeasurement) {
         let mut meter = self.lock();
         let function = meter.functions.entry(call.function.clone()).or_default();
         let tally = function.calls.entry((call.service, call.operation.clone())).or_default();
-        tally.add(Tally::of(call.service, measured));
+        tally.add(Tally::from_call(call.service, measured));
     }
 
-    /// Counts one run of a function.
+    /// Counts one invocation of a function.
     pub fn invocation(&self, function: &str, duration_ms: u64) {
         let mut meter = self.lock();
         let function = meter.functions.entry(function.to_owned()).or_default();
         function.invocations += 1;
-        // Lambda bills by the started millisecond; the shortest run is billed as one.
+        // Lambda bills every started millisecond, and at least one.
         function.invoked_ms += duration_ms.max(1);
     }
 
-    /// Counts one request that came to a function through the HTTP API.
+    /// Counts one request to a function through the HTTP API.
     pub fn http_request(&self, function: &str) {
         self.lock().functions.entry(function.to_owned()).or_default().http_requests += 1;
     }
 
-    /// How often a function called an operation since the last reset.
+    /// Returns how often a function called an operation since the last reset.
     pub fn calls(&self, function: &str, service: Service, operation: &str) -> u64 {
         self.tally(function, service, operation).calls
     }
 
-    /// What a function's calls of one operation came to since the last reset.
+    /// Returns the sum of a function's calls of one operation since the last reset.
     pub fn tally(&self, function: &str, service: Service, operation: &str) -> Tally {
         let meter = self.lock();
         let calls = meter.functions.get(function).map(|function| &function.calls);
@@ -168,22 +168,22 @@ impl Usage {
             .unwrap_or_default()
     }
 
-    /// What a function's calls of one service came to since the last reset.
+    /// Returns the sum of a function's calls of one service since the last reset.
     pub fn service_totals(&self, function: &str, service: Service) -> Tally {
-        self.sum(function, |of| of == service)
+        self.sum(function, |called| called == service)
     }
 
-    /// What all of a function's calls came to since the last reset.
+    /// Returns the sum of all of a function's calls since the last reset.
     pub fn totals(&self, function: &str) -> Tally {
         self.sum(function, |_| true)
     }
 
-    fn sum(&self, function: &str, wanted: impl Fn(Service) -> bool) -> Tally {
+    fn sum(&self, function: &str, is_selected: impl Fn(Service) -> bool) -> Tally {
         let meter = self.lock();
         let calls = meter.functions.get(function).map(|function| &function.calls);
         let mut sum = Tally::default();
         for ((service, _), tally) in calls.into_iter().flatten() {
-            if wanted(*service) {
+            if is_selected(*service) {
                 sum.add(*tally);
             }
         }
@@ -196,7 +196,7 @@ impl Usage {
         Report { since: meter.since, functions: functions.collect() }
     }
 
-    /// Forgets all figures.
+    /// Resets all counters.
     pub fn reset(&self) {
         let mut meter = self.lock();
         *meter = Meter { since: self.clock.now(), functions: BTreeMap::new() };
@@ -218,7 +218,7 @@ impl Usage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Meter> {
-        // The figures are plain sums; a panic elsewhere does not spoil them.
+        // The counters are plain sums, so a panic does not invalidate them.
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -235,7 +235,7 @@ impl FunctionMeter {
         let mut calls = Vec::new();
         for ((service, operation), tally) in &self.calls {
             totals.add(*tally);
-            let price_usd = price.add(*service, tally);
+            let price_usd = price.add_calls(*service, tally);
             calls.push(CallReport {
                 service: *service,
                 operation: operation.clone(),
@@ -264,18 +264,18 @@ mod tests {
     }
 
     fn usage() -> Usage {
-        Usage::new(Clock::standing(Timestamp::from_second(1_800_000_000).unwrap()))
+        Usage::new(Clock::stopped_at(Timestamp::from_second(1_800_000_000).unwrap()))
     }
 
     #[test]
-    fn calls_are_summed_per_function_and_operation() {
+    fn calls_are_summed_by_function_and_operation() {
         let usage = usage();
         let put = call("join", Service::Dynamodb, "PutItem");
         let units = Units { read: 0.0, write: 2.0 };
-        usage.record(&put, Measured { units, bytes_in: 100, bytes_out: 2, failed: false });
-        usage.record(&put, Measured { units, bytes_in: 50, bytes_out: 3, failed: true });
-        usage.record(&call("join", Service::Sqs, "SendMessage"), Measured::default());
-        usage.record(&call("poll", Service::Dynamodb, "PutItem"), Measured::default());
+        usage.record(&put, CallMeasurement { units, bytes_in: 100, bytes_out: 2, failed: false });
+        usage.record(&put, CallMeasurement { units, bytes_in: 50, bytes_out: 3, failed: true });
+        usage.record(&call("join", Service::Sqs, "SendMessage"), CallMeasurement::default());
+        usage.record(&call("poll", Service::Dynamodb, "PutItem"), CallMeasurement::default());
 
         assert_eq!(usage.calls("join", Service::Dynamodb, "PutItem"), 2);
         let tally = usage.service_totals("join", Service::Dynamodb);
@@ -289,17 +289,17 @@ mod tests {
     }
 
     #[test]
-    fn a_report_prices_a_million_of_each_at_its_list_price() {
+    fn report_prices_match_the_list_prices() {
         let usage = usage();
         let units = Units { read: 1e6, write: 1e6 };
-        let measured = Measured { units, ..Measured::default() };
+        let measured = CallMeasurement { units, ..CallMeasurement::default() };
         usage.record(&call("join", Service::Dynamodb, "TransactWriteItems"), measured);
         for _ in 0..1000 {
             usage.invocation("join", 1);
             usage.http_request("join");
-            usage.record(&call("join", Service::Ses, "SendEmail"), Measured::default());
-            usage.record(&call("join", Service::Sqs, "SendMessage"), Measured::default());
-            usage.record(&call("join", Service::Zoom, "zak"), Measured::default());
+            usage.record(&call("join", Service::Ses, "SendEmail"), CallMeasurement::default());
+            usage.record(&call("join", Service::Sqs, "SendMessage"), CallMeasurement::default());
+            usage.record(&call("join", Service::Zoom, "zak"), CallMeasurement::default());
         }
         let report = usage.report();
         let join = &report.functions["join"];

@@ -1,5 +1,5 @@
-//! The wire between the functions and the services: every call passes here, is hit by the faults
-//! that wait for it, and is counted by the usage meter.
+//! Middleware between the functions and the services: applies pending faults to every call and
+//! records the call in the usage meter.
 
 use std::io;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use http::header::{CONTENT_LENGTH, HeaderValue};
 use shared::clock::Clock;
 
 use crate::calls::Call;
-use crate::faults::{Effect, Faults};
-use crate::usage::{Measured, Units, Usage};
+use crate::faults::{FaultEffect, Faults};
+use crate::usage::{CallMeasurement, Units, Usage};
 
-/// How long a call hangs before its connection is dropped: longer than any function lives.
-const HANG: Duration = Duration::from_secs(60);
-/// More than any service takes: SES's 40 MB in base64.
-const LARGEST_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// How long a call hangs before its connection is dropped. It exceeds every function's timeout.
+const HANG_DURATION: Duration = Duration::from_secs(60);
+/// The limit for a body, above that of every service: SES accepts 40 MB in base64.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Puts faults and the meter in front of a router.
+/// Applies faults and the usage meter to the requests of a router.
 #[derive(Clone, Debug)]
 pub struct Wire {
     pub faults: Faults,
@@ -33,76 +33,81 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// The same router behind this wire. It must see whole paths: nest first, then put it here.
-    pub fn around(&self, router: Router) -> Router {
-        router.layer(from_fn_with_state(self.clone(), pass))
+    /// Wraps a router with this wire. The wire needs whole paths, so wrap after nesting.
+    pub fn wrap(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.clone(), intercept))
     }
 }
 
-async fn pass(State(wire): State<Wire>, request: Request, next: Next) -> Response {
+async fn intercept(State(wire): State<Wire>, request: Request, next: Next) -> Response {
     let uri = request.extensions().get::<OriginalUri>().map_or(request.uri(), |uri| &uri.0);
-    let Some(call) = Call::of(request.method(), uri.path(), uri.query(), request.headers()) else {
+    let Some(call) =
+        Call::from_request(request.method(), uri.path(), uri.query(), request.headers())
+    else {
         return next.run(request).await;
     };
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST_BODY_BYTES).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let mut effect =
         wire.faults.take(&call).map(|fault| fault.effect(&call, &body, wire.clock.now()));
     let bytes_in = body.len();
     let mut request = Request::from_parts(head, Body::from(body));
-    if let Some(Effect::Within(within)) = effect {
-        request.extensions_mut().insert(within);
+    if let Some(FaultEffect::InService(service_fault)) = effect {
+        request.extensions_mut().insert(service_fault);
     }
-    let answer = match &mut effect {
-        Some(Effect::Instead(instead)) => whole(std::mem::take(instead)).await,
-        Some(Effect::Hang) => None,
-        _ => whole(next.run(request).await).await,
+    let response = match &mut effect {
+        Some(FaultEffect::Respond(substitute)) => read_response(std::mem::take(substitute)).await,
+        Some(FaultEffect::Hang) => None,
+        _ => read_response(next.run(request).await).await,
     };
-    // Counted before the answer is held back: who called may have gone by then.
-    wire.usage.record(&call, measured(bytes_in, answer.as_ref()));
-    // The machine's time, not the stack's clock: it is a real caller that waits.
+    // The call is recorded before a delay, because the caller may disconnect meanwhile.
+    wire.usage.record(&call, measure(bytes_in, response.as_ref()));
+    // Delays use the machine's time substitute of the stack's clock, because the caller waits in real time.
     match effect {
-        Some(Effect::Hang) => tokio::time::sleep(HANG).await,
-        Some(Effect::Late(delay)) => tokio::time::sleep(delay).await,
+        Some(FaultEffect::Hang) => tokio::time::sleep(HANG_DURATION).await,
+        Some(FaultEffect::Delay(delay)) => tokio::time::sleep(delay).await,
         _ => {}
     }
-    match (effect, answer) {
-        (Some(Effect::Lost), _) | (_, None) => broken(),
-        (Some(Effect::Half), Some((head, body))) => together((head, body.slice(..body.len() / 2))),
-        (_, Some(answer)) => together(answer),
+    match (effect, response) {
+        (Some(FaultEffect::DropResponse), _) | (_, None) => broken_response(),
+        (Some(FaultEffect::TruncateResponse), Some((head, body))) => {
+            reassemble((head, body.slice(..body.len() / 2)))
+        }
+        (_, Some(response)) => reassemble(response),
     }
 }
 
-fn measured(bytes_in: usize, answer: Option<&(Response<()>, Bytes)>) -> Measured {
-    let units = answer.and_then(|(head, _)| head.extensions().get::<Units>().copied());
-    Measured {
+fn measure(bytes_in: usize, response: Option<&(Response<()>, Bytes)>) -> CallMeasurement {
+    let units = response.and_then(|(head, _)| head.extensions().get::<Units>().copied());
+    CallMeasurement {
         units: units.unwrap_or_default(),
         bytes_in,
-        bytes_out: answer.map_or(0, |(_, body)| body.len()),
-        failed: answer.is_none_or(|(head, _)| !head.status().is_success()),
+        bytes_out: response.map_or(0, |(_, body)| body.len()),
+        failed: response.is_none_or(|(head, _)| !head.status().is_success()),
     }
 }
 
-/// An answer whose body has arrived.
-async fn whole(answer: Response) -> Option<(Response<()>, Bytes)> {
-    let (head, body) = answer.into_parts();
-    let body = to_bytes(body, LARGEST_BODY_BYTES).await.ok()?;
+/// Reads the whole body of a response.
+async fn read_response(response: Response) -> Option<(Response<()>, Bytes)> {
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.ok()?;
     Some((Response::from_parts(head, ()), body))
 }
 
-fn together((head, body): (Response<()>, Bytes)) -> Response {
+fn reassemble((head, body): (Response<()>, Bytes)) -> Response {
     let (mut head, ()) = head.into_parts();
-    // The length is set anew from the body, which a fault may have cut.
+    // A fault may have truncated the body, so its length is determined again.
     head.headers.remove(CONTENT_LENGTH);
     Response::from_parts(head, Body::from(body))
 }
 
-/// An answer that breaks off: a length is promised and the connection ends before it.
-fn broken() -> Response {
-    let cut = stream::once(async { Err::<Bytes, _>(io::Error::other("cut by a fault")) });
-    let mut response = Response::new(Body::from_stream(cut));
+/// Returns a response whose connection ends before its content length is reached.
+fn broken_response() -> Response {
+    let truncated =
+        stream::once(async { Err::<Bytes, _>(io::Error::other("truncated by a fault")) });
+    let mut response = Response::new(Body::from_stream(truncated));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1"));
     response
 }

@@ -1,56 +1,56 @@
-//! Names for the calls to Zoom, told from method and path.
+//! Names of the calls to Zoom, by method and path.
 
 use http::Method;
 
-/// Where the simulated Zoom's API answers.
+/// The path prefix of the simulated Zoom's API.
 const API_PATH: &str = "/zoom/v2";
-/// A call to Zoom's API that has no name of its own here.
+/// The name of all other calls to Zoom's API.
 const OTHER: &str = "other";
 
-struct Named {
+struct ZoomCall {
     name: &'static str,
     method: &'static str,
-    /// Under `/zoom`; `{…}` stands for one segment.
+    /// The path below `/zoom`. `{…}` matches one segment.
     path: &'static str,
-    /// What the query must hold, where two operations share a path.
+    /// Text that the query must contain, where two operations share a path.
     query: &'static str,
 }
 
-const fn named(name: &'static str, method: &'static str, path: &'static str) -> Named {
-    Named { name, method, path, query: "" }
+const fn zoom_call(name: &'static str, method: &'static str, path: &'static str) -> ZoomCall {
+    ZoomCall { name, method, path, query: "" }
 }
 
-/// The more special comes before the more general.
-const CALLS: [Named; 16] = [
-    named("token", "POST", "/oauth/token"),
-    named("revoke", "POST", "/oauth/revoke"),
-    named("create_meeting", "POST", "/v2/users/{user}/meetings"),
-    named("list_meetings", "GET", "/v2/users/{user}/meetings"),
-    Named { query: "type=onbehalf", ..named("obf", "GET", "/v2/users/{user}/token") },
-    named("zak", "GET", "/v2/users/{user}/token"),
-    named("get_user", "GET", "/v2/users/{user}"),
-    named("update_user", "PATCH", "/v2/users/{user}"),
-    named("create_user", "POST", "/v2/users"),
-    named("get_meeting", "GET", "/v2/meetings/{meeting}"),
-    named("update_meeting", "PATCH", "/v2/meetings/{meeting}"),
-    named("delete_meeting", "DELETE", "/v2/meetings/{meeting}"),
-    named("end_meeting", "PUT", "/v2/meetings/{meeting}/status"),
-    named("recordings", "GET", "/v2/meetings/{meeting}/recordings"),
-    named("past_participants", "GET", "/v2/past_meetings/{uuid}/participants"),
-    named("report_participants", "GET", "/v2/report/meetings/{meeting}/participants"),
+/// More specific entries come before more general ones.
+const CALLS: [ZoomCall; 16] = [
+    zoom_call("token", "POST", "/oauth/token"),
+    zoom_call("revoke", "POST", "/oauth/revoke"),
+    zoom_call("create_meeting", "POST", "/v2/users/{user}/meetings"),
+    zoom_call("list_meetings", "GET", "/v2/users/{user}/meetings"),
+    ZoomCall { query: "type=onbehalf", ..zoom_call("obf", "GET", "/v2/users/{user}/token") },
+    zoom_call("zak", "GET", "/v2/users/{user}/token"),
+    zoom_call("get_user", "GET", "/v2/users/{user}"),
+    zoom_call("update_user", "PATCH", "/v2/users/{user}"),
+    zoom_call("create_user", "POST", "/v2/users"),
+    zoom_call("get_meeting", "GET", "/v2/meetings/{meeting}"),
+    zoom_call("update_meeting", "PATCH", "/v2/meetings/{meeting}"),
+    zoom_call("delete_meeting", "DELETE", "/v2/meetings/{meeting}"),
+    zoom_call("end_meeting", "PUT", "/v2/meetings/{meeting}/status"),
+    zoom_call("recordings", "GET", "/v2/meetings/{meeting}/recordings"),
+    zoom_call("past_participants", "GET", "/v2/past_meetings/{uuid}/participants"),
+    zoom_call("report_participants", "GET", "/v2/report/meetings/{meeting}/participants"),
 ];
 
-/// The names that a fault may use.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+/// Returns the names that a fault may use.
+pub(crate) fn call_names() -> impl Iterator<Item = &'static str> {
     CALLS.iter().map(|call| call.name).chain([OTHER])
 }
 
-/// The name of a call, or `None` for what is not a call by a program.
-pub(crate) fn name(method: &Method, path: &str, query: Option<&str>) -> Option<String> {
+/// Returns the name of a call, or `None` if the request is not a call to Zoom's API.
+pub(crate) fn call_name(method: &Method, path: &str, query: Option<&str>) -> Option<String> {
     let under_zoom = path.strip_prefix("/zoom")?;
     let known = CALLS.iter().find(|call| {
         call.method == method.as_str()
-            && fits(call.path, under_zoom)
+            && path_matches(call.path, under_zoom)
             && query.unwrap_or_default().contains(call.query)
     });
     match known {
@@ -61,8 +61,8 @@ pub(crate) fn name(method: &Method, path: &str, query: Option<&str>) -> Option<S
     }
 }
 
-/// The name of what a fault calls `METHOD /path-template`, with or without the base path.
-pub(crate) fn name_of_template(text: &str) -> Option<&'static str> {
+/// Returns the name of a call in the form `METHOD /path-template`, with or without the base path.
+pub(crate) fn name_from_template(text: &str) -> Option<&'static str> {
     let (method, path) = text.split_once(' ')?;
     let path = path.trim().strip_prefix("/zoom").unwrap_or(path.trim());
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -75,14 +75,14 @@ pub(crate) fn name_of_template(text: &str) -> Option<&'static str> {
         .iter()
         .find(|call| {
             call.method.eq_ignore_ascii_case(method.trim())
-                && fits(call.path, &under_zoom)
+                && path_matches(call.path, &under_zoom)
                 && query.contains(call.query)
         })
         .map(|call| call.name)
 }
 
-/// Whether a path has the template's shape: equal segments, and anything where it says `{…}`.
-fn fits(template: &str, path: &str) -> bool {
+/// Returns whether a path matches a template, in which `{…}` matches any segment.
+fn path_matches(template: &str, path: &str) -> bool {
     let mut segments = path.trim_end_matches('/').split('/');
     template.split('/').all(|expected| {
         segments.next().is_some_and(|segment| {
@@ -96,8 +96,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_is_told_by_method_path_and_query() {
-        let told = |method: Method, path, query| name(&method, path, query);
+    fn calls_are_identified_by_method_path_and_query() {
+        let call_name = |method: Method, path, query| call_name(&method, path, query);
         for (method, path, query, expected) in [
             (Method::POST, "/zoom/oauth/token", None, Some("token")),
             (Method::POST, "/zoom/v2/users/me/meetings", None, Some("create_meeting")),
@@ -120,12 +120,12 @@ mod tests {
             (Method::POST, "/zoom/sim/meetings/1/start", None, None),
             (Method::GET, "/v1/sessions", None, None),
         ] {
-            assert_eq!(told(method, path, query).as_deref(), expected, "{path}");
+            assert_eq!(call_name(method, path, query).as_deref(), expected, "{path}");
         }
     }
 
     #[test]
-    fn a_template_names_the_same_calls() {
+    fn path_template_identifies_the_same_calls() {
         for (template, expected) in [
             ("PATCH /meetings/{id}", Some("update_meeting")),
             ("PATCH /v2/meetings/{meetingId}", Some("update_meeting")),
@@ -135,7 +135,7 @@ mod tests {
             ("PUT /meetings/{id}", None),
             ("token", None),
         ] {
-            assert_eq!(name_of_template(template), expected, "{template}");
+            assert_eq!(name_from_template(template), expected, "{template}");
         }
     }
 }

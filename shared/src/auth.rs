@@ -1,7 +1,7 @@
-//! Who calls: the host platform's JWTs, verified in the function itself.
+//! Verification of the host platform's JWTs.
 //!
-//! The key decides the algorithm, never the token: RFC 8725, 3.1. A key set gives RS256, ES256 and EdDSA; a
-//! shared secret gives HS256; a deployment has one of the two.
+//! The key determines the algorithm, never the token (RFC 8725, 3.1). A deployment has either a key set, with RS256,
+//! ES256 and EdDSA, or a shared secret, with HS256.
 
 mod claims;
 mod jwks;
@@ -21,27 +21,27 @@ use crate::config::{ConfigError, Env, names};
 use crate::secret::Secret;
 use crate::secrets;
 
-/// How far the issuer's clock and ours may differ.
+/// Accepted difference between the issuer's clock and ours.
 pub const LEEWAY: SignedDuration = SignedDuration::from_secs(30);
 
-/// Bearer tokens of the common issuers have 1 to 4 KiB; API Gateway ends at 10 KiB for all headers together.
+/// Tokens of common issuers have 1 to 4 KiB. API Gateway allows 10 KiB for all headers together.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// RFC 7518, 3.2: a key as long as the hash, or longer.
+/// RFC 7518, 3.2: the key must be at least as long as the hash.
 pub const HS256_SECRET_BYTES_MIN: usize = 32;
 
 const DEFAULT_ROLE_CLAIM: &str = "role";
 
-/// Whose tokens are accepted.
+/// The accepted issuer and audience.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
-    /// `iss`, compared character by character.
+    /// Expected `iss`, compared exactly.
     pub issuer: String,
-    /// One of `aud`.
+    /// Expected in `aud`.
     pub audience: String,
-    /// Where the issuer publishes its keys; absent where it signs with a shared secret.
+    /// URL of the issuer's key set. Absent if the issuer signs with a shared secret.
     pub jwks_url: Option<Url>,
-    /// The claim that holds the role or roles: a name, or a path through objects.
+    /// Name of the claim with the role or roles, or a path through nested objects.
     pub role_claim: String,
 }
 
@@ -57,20 +57,20 @@ impl AuthSettings {
     }
 }
 
-/// Why a caller is not let in. None of the texts holds a part of the token.
+/// Why a token was rejected. No message contains a part of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error("there is no bearer token")]
+    #[error("the bearer token is missing")]
     Missing,
     #[error("the token is not a signed JWT")]
     Malformed,
-    #[error("the token's algorithm is not its key's")]
+    #[error("the token's algorithm does not match its key")]
     Algorithm,
-    #[error("the token's key is not the issuer's")]
+    #[error("the token's key is not in the issuer's key set")]
     UnknownKey,
     #[error("the token's signature is wrong")]
     Signature,
-    #[error("the token is another issuer's")]
+    #[error("the token is from another issuer")]
     Issuer,
     #[error("the token is for another audience")]
     Audience,
@@ -78,16 +78,16 @@ pub enum AuthError {
     Expired,
     #[error("the token is not valid yet")]
     NotYetValid,
-    #[error("the token lacks a claim, or has one of the wrong type")]
+    #[error("a claim of the token is missing or has the wrong type")]
     Claims,
-    #[error("the issuer's keys cannot be read")]
+    #[error("the issuer's key set is unavailable")]
     KeysUnavailable,
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
 impl AuthError {
-    /// Whether we could not check, as opposed to having checked and refused.
+    /// Returns whether the token could not be checked, as opposed to being rejected.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::KeysUnavailable | Self::Config(_) => true,
@@ -105,7 +105,7 @@ impl AuthError {
     }
 }
 
-/// Verifies callers. One per function, as it holds the issuer's keys.
+/// Verifies tokens and caches the issuer's keys, so a function needs only one.
 #[derive(Debug)]
 pub struct Verifier {
     settings: AuthSettings,
@@ -119,47 +119,47 @@ impl Verifier {
         Self { settings, jwks }
     }
 
-    /// Reads the issuer's keys ahead, if it has any. What fails is asked for by the first token.
+    /// Prefetches the issuer's key set, if there is one. After a failure the first token fetches it again.
     pub async fn warm(&self, now: Timestamp) {
         if let Some(jwks) = &self.jwks {
             jwks.warm(now).await;
         }
     }
 
-    /// The claims of the token in an `Authorization` header.
+    /// Verifies the token in an `Authorization` header and returns its claims.
     pub async fn verify(
         &self,
         authorization_header: Option<&str>,
         hs256_secret: Option<&Secret>,
         now: Timestamp,
     ) -> Result<Claims, AuthError> {
-        let by = self.means(hs256_secret)?;
-        let token = Token::parse(bearer(authorization_header)?)?;
-        match by {
-            Means::Jwks(jwks) => {
+        let key_source = self.key_source(hs256_secret)?;
+        let token = Token::parse(bearer_token(authorization_header)?)?;
+        match key_source {
+            KeySource::Jwks(jwks) => {
                 if token.algorithm == Algorithm::HS256 {
                     return Err(AuthError::Algorithm);
                 }
                 let key = jwks.key(token.kid.as_deref(), token.algorithm, now).await?;
                 token.verify_signature(&key.decoding, key.algorithm)?;
             }
-            Means::Hs256(key) => token.verify_signature(&key, Algorithm::HS256)?,
+            KeySource::Hs256(key) => token.verify_signature(&key, Algorithm::HS256)?,
         }
-        claims::check(&token.claims()?, &self.settings, now)
+        claims::validate(&token.claims()?, &self.settings, now)
     }
 
-    /// With both configured, whoever learns the weaker could sign for all; with none, nobody could come in.
-    fn means(&self, hs256_secret: Option<&Secret>) -> Result<Means<'_>, ConfigError> {
+    /// Exactly one key source must be configured. With both, the weaker one would decide how safe the API is.
+    fn key_source(&self, hs256_secret: Option<&Secret>) -> Result<KeySource<'_>, ConfigError> {
         let hs256_name = secrets::fields::AUTH_HS256_SECRET;
         match (&self.jwks, hs256_secret) {
-            (Some(jwks), None) => Ok(Means::Jwks(jwks)),
+            (Some(jwks), None) => Ok(KeySource::Jwks(jwks)),
             (None, Some(secret)) => {
                 let bytes = secret.expose().as_bytes();
                 if bytes.len() < HS256_SECRET_BYTES_MIN {
-                    let why = format!("it is shorter than {HS256_SECRET_BYTES_MIN} bytes");
-                    return Err(ConfigError::invalid(hs256_name, why));
+                    let reason = format!("it is shorter than {HS256_SECRET_BYTES_MIN} bytes");
+                    return Err(ConfigError::invalid(hs256_name, reason));
                 }
-                Ok(Means::Hs256(DecodingKey::from_secret(bytes)))
+                Ok(KeySource::Hs256(DecodingKey::from_secret(bytes)))
             }
             (Some(_), Some(_)) => Err(ConfigError::invalid(
                 names::AUTH_JWKS_URL,
@@ -170,13 +170,13 @@ impl Verifier {
     }
 }
 
-enum Means<'a> {
+enum KeySource<'a> {
     Jwks(&'a Jwks),
     Hs256(DecodingKey),
 }
 
-/// RFC 6750, 2.1; the scheme's name is case-insensitive by RFC 9110, 11.1.
-fn bearer(header: Option<&str>) -> Result<&str, AuthError> {
+/// Returns the token of a header in the form of RFC 6750, 2.1. The scheme is case-insensitive (RFC 9110, 11.1).
+fn bearer_token(header: Option<&str>) -> Result<&str, AuthError> {
     let header = header.map(str::trim).filter(|header| !header.is_empty());
     let (scheme, token) =
         header.ok_or(AuthError::Missing)?.split_once(' ').ok_or(AuthError::Malformed)?;

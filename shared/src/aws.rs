@@ -1,4 +1,4 @@
-//! AWS clients on the one HTTP client. A function makes those that it uses, once.
+//! AWS clients on the shared HTTP client. A function creates each client that it uses once.
 
 use std::time::Duration;
 
@@ -16,31 +16,30 @@ use aws_types::region::Region;
 use crate::config::{ConfigError, Env, names};
 use crate::net::{self, SmithyClient};
 
-/// For one attempt, from its start to the last byte of its answer. DynamoDB, SQS and Secrets Manager answer
-/// within tens of milliseconds; what has not come after 2 s will not come.
+/// Limit on one attempt, up to the last byte of the response. DynamoDB, SQS and Secrets Manager respond within tens of
+/// milliseconds.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For one operation with its attempts: half of 10 s, the shortest time-out of a function, so that there is
-/// time left to say what failed.
+/// Limit on one operation with all attempts: half of 10 s, the shortest timeout of a function, which leaves time to report
+/// the failure.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For the one attempt at giving a mail to SES, which takes longer than a table's write to answer.
+/// Limit on the one attempt to send a mail through SES, which responds more slowly than DynamoDB.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The first attempt and two more.
-pub const ATTEMPTS: u32 = 3;
+/// Attempts per operation, including the first.
+pub const MAX_ATTEMPTS: u32 = 3;
 
-/// Before the second attempt the SDK waits a random share of this, before the third a random share of twice
-/// this. Its own default of 1 s would spend most of [`OPERATION_TIMEOUT`] on waiting.
+/// The SDK waits a random share of this before the second attempt, and of twice this before the third. Its default of 1 s
+/// would use up most of [`OPERATION_TIMEOUT`].
 const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 const DEFAULT_APP_NAME: &str = "live-classes";
 
-/// What all AWS clients have in common.
+/// The configuration that all AWS clients share.
 ///
-/// Region and credentials come from the variables that Lambda sets, and from nowhere else: the SDK's
-/// default chain reads files and asks metadata services, which costs a cold start and can only find what is
-/// not meant.
+/// Region and credentials come only from the variables that Lambda sets. The SDK's default chain also reads files and
+/// metadata services, which slows down a cold start and could find unintended credentials.
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
@@ -58,7 +57,7 @@ impl Aws {
             Ok(own.or_else(|| everywhere.clone()).map(String::from))
         };
         let config = SdkConfig::builder()
-            // By date, so that an update of the SDK changes no retry and no time-out behind our back.
+            // A fixed date, so that an update of the SDK does not change retries and timeouts unnoticed.
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(env.required(names::AWS_REGION)?))
             .credentials_provider(SharedCredentialsProvider::new(credentials(env)?))
@@ -67,7 +66,7 @@ impl Aws {
             .sleep_impl(TokioSleep::new())
             .retry_config(
                 RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
+                    .with_max_attempts(MAX_ATTEMPTS)
                     .with_initial_backoff(RETRY_BACKOFF),
             )
             .timeout_config(
@@ -78,7 +77,7 @@ impl Aws {
                     .operation_timeout(OPERATION_TIMEOUT)
                     .build(),
             )
-            // It watches streams, and every body here is in memory.
+            // Not needed, because all bodies are in memory.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(Self {
@@ -102,8 +101,7 @@ impl Aws {
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
-    /// This one tries once: when the answer to a mail is lost, only the outbox knows whether to risk a second
-    /// one.
+    /// Returns an SES client without retries. After a lost response the outbox decides whether to send the mail again.
     pub fn ses(&self) -> aws_sdk_sesv2::Client {
         let mut config = aws_sdk_sesv2::config::Builder::from(&self.config);
         config.set_endpoint_url(self.ses_endpoint.clone());
@@ -130,26 +128,25 @@ fn credentials(env: &Env) -> Result<Credentials, ConfigError> {
     Ok(Credentials::new(
         env.required(names::AWS_ACCESS_KEY_ID)?,
         env.required(names::AWS_SECRET_ACCESS_KEY)?,
-        // Lambda's are temporary and come with one; a local stack's may not.
+        // Credentials on Lambda are temporary and have a session token. Those of a local stack may not.
         env.optional(names::AWS_SESSION_TOKEN),
         None,
         "environment",
     ))
 }
 
-/// Who calls, in the User-Agent of every request: CloudTrail and the local stack tell the functions apart
-/// by it.
+/// Returns the function name for the User-Agent, by which CloudTrail and the local stack identify the caller.
 fn app_name(env: &Env) -> Result<AppName, ConfigError> {
     let name = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
     AppName::new(name.unwrap_or_else(|| DEFAULT_APP_NAME.to_owned()))
-        .map_err(|why| ConfigError::invalid(names::AWS_LAMBDA_FUNCTION_NAME, why))
+        .map_err(|error| ConfigError::invalid(names::AWS_LAMBDA_FUNCTION_NAME, error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
+    use crate::net::loopback::{Loopback, LoopbackResponse, unreachable_url};
 
     fn env(more: &[(&'static str, String)]) -> Env {
         let base = [
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_client_goes_to_its_endpoint_and_says_which_function_calls() {
+    async fn clients_use_their_endpoints_and_send_the_function_name() {
         let own = Loopback::start(|_| LoopbackResponse::ok("{}"));
         let shared = Loopback::start(|_| LoopbackResponse::ok("{}"));
         let env = env(&[
@@ -191,19 +188,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_pass_is_tried_three_times_and_what_will_not_once() {
+    async fn transient_errors_are_tried_three_times_and_others_once() {
         for (status, attempts) in [(500, 3), (400, 1)] {
             let server = Loopback::start(move |_| LoopbackResponse::status(status));
             let env = env(&[(names::AWS_ENDPOINT_URL, server.url("/"))]);
             aws(&env).unwrap().dynamodb().list_tables().send().await.unwrap_err();
             assert_eq!(server.requests().len(), attempts, "{status}");
         }
-        let env = env(&[(names::AWS_ENDPOINT_URL, dead_url())]);
+        let env = env(&[(names::AWS_ENDPOINT_URL, unreachable_url())]);
         aws(&env).unwrap().dynamodb().list_tables().send().await.unwrap_err();
     }
 
     #[test]
-    fn what_lambda_did_not_set_is_named_and_nothing_else_is_asked() {
+    fn missing_lambda_variable_is_a_config_error() {
         for name in [names::AWS_REGION, names::AWS_ACCESS_KEY_ID, names::AWS_SECRET_ACCESS_KEY] {
             let env = env(&[(name, String::new())]);
             assert_eq!(aws(&env).unwrap_err(), ConfigError::Missing { name });
@@ -213,13 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_tell_the_key() {
+    fn debug_output_contains_no_credentials() {
         let text = format!("{:?}", aws(&env(&[])).unwrap());
         assert!(!text.contains("hunter2") && !text.contains("a-session"), "{text}");
     }
 
     #[test]
-    fn an_attempt_ends_within_its_operation() {
+    fn attempt_timeouts_fit_into_the_operation_timeout() {
         assert!(net::CONNECT_TIMEOUT <= ATTEMPT_TIMEOUT);
         assert!(ATTEMPT_TIMEOUT * 2 < OPERATION_TIMEOUT);
     }

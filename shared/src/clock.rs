@@ -1,30 +1,30 @@
-//! The clock. The edge reads it once per event and hands `now` down; nothing else asks for the time.
+//! The clock. Each handler reads it once per event and passes `now` on. No other code reads the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Where `now` comes from.
+/// A source of the current time.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The machine's clock: production.
+    /// The system clock, in production.
     System,
     /// A clock that a test or the local stack sets.
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// A clock that stands still at `at` until it is moved.
-    pub fn standing(at: Timestamp) -> Self {
+    /// Creates a clock that is stopped at `at` until it is moved.
+    pub fn stopped_at(at: Timestamp) -> Self {
         Self::Manual(ManualClock {
             base: Base::Fixed,
             millis: Arc::new(at.as_millisecond().into()),
         })
     }
 
-    /// A clock that runs with the system's, shifted by what it was moved.
-    pub fn running() -> Self {
+    /// Creates a clock that runs with the system clock, at an offset that starts at zero.
+    pub fn offset_from_system() -> Self {
         Self::Manual(ManualClock { base: Base::System, millis: Arc::new(0.into()) })
     }
 
@@ -36,11 +36,11 @@ impl Clock {
     }
 }
 
-/// A clock that can be moved. Clones share the hands.
+/// A clock that a test or the local stack can move. Clones move together.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     base: Base,
-    /// Milliseconds since the epoch (`Base::Fixed`), or ahead of the system's clock.
+    /// Milliseconds since the epoch (`Base::Fixed`), or ahead of the system clock (`Base::System`).
     millis: Arc<AtomicI64>,
 }
 
@@ -60,27 +60,24 @@ impl ManualClock {
         Timestamp::from_millisecond(base.saturating_add(millis)).unwrap_or(Timestamp::MAX)
     }
 
-    /// Moves the hands by `by`; time may also be turned back.
+    /// Moves the clock by `by`, forwards or backwards.
     pub fn advance(&self, by: SignedDuration) {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// How far the hands are ahead of the clock that they run with; of a standing one, since the epoch.
-    pub fn ahead(&self) -> SignedDuration {
+    /// Returns the offset from the system clock, or from the epoch if the clock is stopped.
+    pub fn offset(&self) -> SignedDuration {
         SignedDuration::from_millis(self.millis.load(Ordering::SeqCst))
     }
 
-    /// Sets the hands to `at`.
+    /// Sets the clock to `at`.
     pub fn set(&self, at: Timestamp) {
         self.advance(at.duration_since(self.now()));
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the system's clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
 fn system_now() -> Timestamp {
     Timestamp::now()
 }
@@ -90,14 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_standing_clock_moves_only_when_told_and_its_clones_move_with_it() {
+    fn stopped_clock_and_its_clones_move_together() {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
-        let clock = Clock::standing(start);
-        let Clock::Manual(hands) = clock.clone() else { unreachable!() };
+        let clock = Clock::stopped_at(start);
+        let Clock::Manual(manual) = clock.clone() else { unreachable!() };
         assert_eq!(clock.now(), start);
-        hands.advance(SignedDuration::from_hours(7));
+        manual.advance(SignedDuration::from_hours(7));
         assert_eq!(clock.now(), start + SignedDuration::from_hours(7));
-        hands.set(start);
+        manual.set(start);
         assert_eq!(clock.now(), start);
     }
 }

@@ -1,5 +1,4 @@
-//! Settings from the environment. Every variable is named here, and what is missing or unusable is said by
-//! name.
+//! Settings from environment variables. Errors name the missing or invalid variable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use url::{Host, Url};
 
-/// The variables that the functions read, spelt once.
+/// The variables that the functions read.
 pub mod names {
     pub const TABLE_NAME: &str = "TABLE_NAME";
     pub const TOKENS_TABLE_NAME: &str = "TOKENS_TABLE_NAME";
@@ -30,21 +29,21 @@ pub mod names {
     pub const DEFAULT_TIMEZONE: &str = "DEFAULT_TIMEZONE";
     pub const DISCLAIMER: &str = "DISCLAIMER";
     pub const LOG_LEVEL: &str = "LOG_LEVEL";
-    // Optional: how attendees are admitted, and the Zoom account that the app itself belongs to.
+    // Optional: the join method of attendees, and the Zoom account of the app itself.
     pub const JOIN_MODE: &str = "JOIN_MODE";
     pub const ZOOM_APP_ACCOUNT_ID: &str = "ZOOM_APP_ACCOUNT_ID";
-    // Optional: how many mails leave in a second.
+    // Optional: mails per second.
     pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
-    // Optional: how old an event of Zoom's may be.
+    // Optional: the greatest age of a Zoom event.
     pub const WEBHOOK_REPLAY_MINUTES: &str = "WEBHOOK_REPLAY_MINUTES";
-    // Optional: how long before and after a class its door is open.
+    // Optional: the join window before and after a session.
     pub const JOIN_OWNER_BEFORE_MINUTES: &str = "JOIN_OWNER_BEFORE_MINUTES";
     pub const JOIN_INVITED_BEFORE_MINUTES: &str = "JOIN_INVITED_BEFORE_MINUTES";
     pub const JOIN_AFTER_END_MINUTES: &str = "JOIN_AFTER_END_MINUTES";
-    // Optional: from which share of a class somebody was present, in percent.
+    // Optional: the share of a session from which a person counts as present, in percent.
     pub const ATTENDANCE_PRESENT_PERCENT: &str = "ATTENDANCE_PRESENT_PERCENT";
 
-    // The AWS SDKs' own. Lambda sets all of them but the endpoints, so no template names them.
+    // Variables of the AWS SDKs. Lambda sets all of them except the endpoints, so the template does not contain them.
     pub const AWS_REGION: &str = "AWS_REGION";
     pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
     pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
@@ -60,22 +59,21 @@ pub mod names {
     pub const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 }
 
-/// What is wrong with the configuration. The name is a variable's, or a field's of the
-/// secret JSON; a secret's value is never told.
+/// A configuration error, with the name of the variable or of the field in the secret. It never contains a secret value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{name} is not set")]
     Missing { name: &'static str },
-    #[error("{name} cannot be used: {why}")]
-    Invalid { name: &'static str, why: String },
+    #[error("{name} is invalid: {reason}")]
+    Invalid { name: &'static str, reason: String },
 }
 
 impl ConfigError {
-    pub fn invalid(name: &'static str, why: impl fmt::Display) -> Self {
-        Self::Invalid { name, why: why.to_string() }
+    pub fn invalid(name: &'static str, reason: impl fmt::Display) -> Self {
+        Self::Invalid { name, reason: reason.to_string() }
     }
 
-    /// The variable or field to look at.
+    /// Returns the name of the variable or field.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Missing { name } | Self::Invalid { name, .. } => name,
@@ -83,7 +81,7 @@ impl ConfigError {
     }
 }
 
-/// A reader of settings. Clones share the record of what was asked.
+/// A reader of settings. It records the names that were read, and clones share the record.
 #[derive(Clone)]
 pub struct Env {
     source: Source,
@@ -97,12 +95,12 @@ enum Source {
 }
 
 impl Env {
-    /// The variables of this process.
+    /// Reads the variables of this process.
     pub fn process() -> Self {
         Self { source: Source::Process, asked: Arc::default() }
     }
 
-    /// These variables and no others: the local stack and the tests.
+    /// Reads only these variables, for the local stack and tests.
     pub fn from_pairs<I, K, V>(pairs: I) -> Self
     where
         I: IntoIterator<Item = (K, V)>,
@@ -113,17 +111,17 @@ impl Env {
         Self { source: Source::Pairs(Arc::new(pairs)), asked: Arc::default() }
     }
 
-    /// The value. Templates can only set a variable to the empty string, so that counts as absent.
+    /// Returns the value. An empty string counts as absent, because a template cannot leave a variable unset.
     pub fn required(&self, name: &'static str) -> Result<String, ConfigError> {
         self.optional(name).ok_or(ConfigError::Missing { name })
     }
 
     pub fn optional(&self, name: &'static str) -> Option<String> {
-        self.record().insert(name);
+        self.lock_names().insert(name);
         self.look_up(name)
     }
 
-    /// An address that we will call or send people to.
+    /// Returns a URL that we call or send to people.
     pub fn url(&self, name: &'static str) -> Result<Url, ConfigError> {
         self.optional_url(name)?.ok_or(ConfigError::Missing { name })
     }
@@ -134,13 +132,13 @@ impl Env {
         if self.is_production() && is_local(&url) {
             return Err(ConfigError::invalid(
                 name,
-                "on Lambda an address must be https and elsewhere, unless AWS_ENDPOINT_URL points to a local stack",
+                "on Lambda a URL must be https and not local, unless AWS_ENDPOINT_URL points to a local stack",
             ));
         }
         Ok(Some(url))
     }
 
-    /// An address of AWS, taken as it is: a local stack is told by it.
+    /// Returns an AWS endpoint. It may be local, which identifies a local stack.
     pub fn endpoint(&self, name: &'static str) -> Result<Option<Url>, ConfigError> {
         self.optional(name).map(|value| parse_url(name, &value)).transpose()
     }
@@ -152,24 +150,24 @@ impl Env {
     {
         match self.optional(name) {
             None => Ok(default),
-            Some(value) => value.parse().map_err(|why| ConfigError::invalid(name, why)),
+            Some(value) => value.parse().map_err(|error| ConfigError::invalid(name, error)),
         }
     }
 
-    /// The names asked so far, in order of the alphabet. A test compares them with the template.
-    pub fn asked(&self) -> Vec<&'static str> {
-        self.record().iter().copied().collect()
+    /// Returns the names read so far in alphabetical order. A test compares them with the template.
+    pub fn names_read(&self) -> Vec<&'static str> {
+        self.lock_names().iter().copied().collect()
     }
 
-    /// Whether the Lambda runtime, or something that plays it, started this process.
+    /// Returns whether the Lambda runtime or a simulation of it started this process.
     pub fn is_lambda(&self) -> bool {
         self.look_up(names::AWS_LAMBDA_RUNTIME_API).is_some()
     }
 
-    /// On Lambda, and not under `cargo lambda` or `sam local` against a local stack.
+    /// Returns whether this is Lambda itself, not `cargo lambda` or `sam local` with a local stack.
     ///
-    /// The runtime API's address cannot tell them apart: it has been a loopback address on Lambda itself.
-    /// What tells is where AWS is: a function whose AWS is on plain http has no real table to harm.
+    /// The address of the runtime API does not distinguish them, because it has been a loopback address on Lambda, too. The
+    /// AWS endpoint does: a function with a local endpoint cannot damage real data.
     fn is_production(&self) -> bool {
         let aws = self.look_up(names::AWS_ENDPOINT_URL).and_then(|value| Url::parse(&value).ok());
         self.is_lambda() && !aws.is_some_and(|url| is_local(&url))
@@ -183,38 +181,35 @@ impl Env {
         value.filter(|value| !value.is_empty())
     }
 
-    fn record(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+    fn lock_names(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The values hold credentials, so only what was asked is shown.
+/// Shows only names, because the values contain credentials.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Env").field("asked", &self.asked()).finish_non_exhaustive()
+        f.debug_struct("Env").field("asked", &self.names_read()).finish_non_exhaustive()
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the process's variables"
-)]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads environment variables")]
 fn process_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 fn parse_url(name: &'static str, value: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(value).map_err(|why| ConfigError::invalid(name, why))?;
+    let url = Url::parse(value).map_err(|error| ConfigError::invalid(name, error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(ConfigError::invalid(name, "it must start with https://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(ConfigError::invalid(name, "credentials do not belong into an address"));
+        return Err(ConfigError::invalid(name, "a URL must not contain credentials"));
     }
     Ok(url)
 }
 
-/// Plain http, or this machine.
+/// Returns whether a URL uses plain http or points to this machine.
 fn is_local(url: &Url) -> bool {
     url.scheme() != "https"
         || match url.host() {
@@ -237,7 +232,7 @@ mod tests {
     const LAMBDA: (&str, &str) = (names::AWS_LAMBDA_RUNTIME_API, "169.254.100.1:9001");
 
     #[test]
-    fn what_is_missing_or_empty_is_named() {
+    fn missing_or_empty_variable_is_named() {
         let env = Env::from_pairs([(names::TABLE_NAME, "")]);
         for name in [names::TABLE_NAME, names::OUTBOX_QUEUE_URL] {
             let error = env.required(name).unwrap_err();
@@ -249,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_and_its_value_is_not_told() {
+    fn error_of_invalid_variable_does_not_contain_its_value() {
         for value in ["hunter2", "ftp://hunter2.test", "https://user:hunter2@zoom.test"] {
             let env = Env::from_pairs([(names::APP_URL, value)]);
             let error = env.url(names::APP_URL).unwrap_err();
@@ -262,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn production_refuses_plain_http_and_this_machine() {
+    fn production_refuses_plain_http_and_loopback_urls() {
         let refused = [
             "http://api.zoom.us/v2",
             "https://localhost/v2",
@@ -277,7 +272,10 @@ mod tests {
             for name in [names::ZOOM_API_BASE_URL, names::AUTH_JWKS_URL, names::ZEPTOMAIL_API_URL] {
                 let error = Env::from_pairs([(name, value), LAMBDA]).url(name).unwrap_err();
                 assert_eq!(error.name(), name, "{value}");
-                assert!(Env::from_pairs([(name, value)]).url(name).is_ok(), "{value} at home");
+                assert!(
+                    Env::from_pairs([(name, value)]).url(name).is_ok(),
+                    "{value} outside Lambda"
+                );
             }
         }
         let env = Env::from_pairs([(names::ZOOM_API_BASE_URL, "https://api.zoom.us/v2"), LAMBDA]);
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_stack_is_told_by_its_aws_endpoint() {
+    fn local_aws_endpoint_allows_local_urls() {
         let zoom = (names::ZOOM_API_BASE_URL, "http://localhost:4000/zoom/v2");
         let cases = [
             ("http://localhost:4000/aws", true),
@@ -301,11 +299,11 @@ mod tests {
     }
 
     #[test]
-    fn it_remembers_what_was_asked_and_prints_no_value() {
+    fn env_records_read_names_and_debug_shows_no_values() {
         let env = Env::from_pairs([(names::AWS_SECRET_ACCESS_KEY, "hunter2")]);
         let _ = env.clone().required(names::TABLE_NAME);
         let _ = env.optional(names::AWS_SECRET_ACCESS_KEY);
-        assert_eq!(env.asked(), [names::AWS_SECRET_ACCESS_KEY, names::TABLE_NAME]);
+        assert_eq!(env.names_read(), [names::AWS_SECRET_ACCESS_KEY, names::TABLE_NAME]);
         assert!(!format!("{env:?}").contains("hunter2"));
     }
 }

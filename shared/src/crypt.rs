@@ -1,5 +1,4 @@
-//! Sealing what is stored, keyed hashes, and comparisons that tell nothing by their time. All of it on
-//! `ring`, which TLS brings along.
+//! Encryption at rest, hashes and constant-time comparison, on `ring`, which TLS needs anyway.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,17 +17,17 @@ use crate::secret::Secret;
 /// AES-256.
 pub const KEY_BYTES: usize = 32;
 
-/// The form below; another one gets another word.
-const FORM: &str = "v1";
+/// The version prefix of the sealed format.
+const FORMAT: &str = "v1";
 
 /// Long enough for a date, a counter or a UUID.
-const KEY_ID_BYTES_MAX: usize = 64;
+const KEY_ID_LIMIT_BYTES: usize = 64;
 
-/// AES-256-GCM keys by id. The current one seals; every one opens, so that a key can be replaced while what
-/// it sealed is still there.
+/// AES-256-GCM keys by id. The current key seals and every key opens, so that a key can be replaced while texts that it
+/// sealed still exist.
 ///
-/// A nonce is 96 random bits. NIST SP 800-38D, 8.3 allows 2^32 of those per key: at a million sealings a
-/// day, eleven years.
+/// A nonce has 96 random bits. NIST SP 800-38D, section 8.3, allows 2^32 of them per key, which is eleven years at a
+/// million sealings per day.
 #[derive(Clone)]
 pub struct Keyring {
     current: String,
@@ -36,8 +35,8 @@ pub struct Keyring {
     keys: BTreeMap<String, LessSafeKey>,
 }
 
-/// What a sealed text belongs to. It opens for the same owner and the same field only, so that a row copied
-/// to another trainer, or a refresh token put where an access token stood, is refused.
+/// The owner and field of a sealed text. It opens only with the same binding, so that an item copied to another trainer, or
+/// a refresh token stored as an access token, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding<'a> {
     pub owner: &'a str,
@@ -48,14 +47,14 @@ pub struct Binding<'a> {
 pub enum CryptError {
     #[error("the encryption key {id:?} is not in the configuration")]
     UnknownKey { id: String },
-    #[error("a sealed text was changed, or belongs elsewhere")]
-    Forged,
-    #[error("a sealed text has an unknown form")]
+    #[error("a sealed text was modified or has another binding")]
+    AuthenticationFailed,
+    #[error("a sealed text has an unknown format")]
     Malformed,
 }
 
 impl Keyring {
-    /// `name` is what a [`ConfigError`] calls it.
+    /// Creates a keyring. `name` is the setting that a [`ConfigError`] names.
     pub fn new(
         name: &'static str,
         current: &str,
@@ -70,7 +69,7 @@ impl Keyring {
                 ));
             }
             let key = UnboundKey::new(&AES_256_GCM, &bytes)
-                .map_err(|_| ConfigError::invalid(name, "a key is not usable"))?;
+                .map_err(|_| ConfigError::invalid(name, "a key is invalid"))?;
             ready.insert(id, LessSafeKey::new(key));
         }
         let current_key = ready
@@ -85,11 +84,11 @@ impl Keyring {
         let mut text = plain.as_bytes().to_vec();
         encrypt(&self.current_key, nonce, &bound_to.to_bytes(&self.current), &mut text);
         let body = URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat());
-        Sealed::from_stored(format!("{FORM}.{}.{body}", self.current))
+        Sealed::from_stored(format!("{FORMAT}.{}.{body}", self.current))
     }
 
     pub fn open(&self, sealed: &Sealed, bound_to: &Binding<'_>) -> Result<Secret, CryptError> {
-        let (id, body) = parts(sealed).ok_or(CryptError::Malformed)?;
+        let (id, body) = split_sealed(sealed).ok_or(CryptError::Malformed)?;
         let key = self.keys.get(id).ok_or_else(|| CryptError::UnknownKey { id: id.to_owned() })?;
         let mut body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
         let (nonce, text) =
@@ -97,14 +96,14 @@ impl Keyring {
         let bound = bound_to.to_bytes(id);
         let plain = key
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), text)
-            .map_err(|_| CryptError::Forged)?;
+            .map_err(|_| CryptError::AuthenticationFailed)?;
         let plain = std::str::from_utf8(plain).map_err(|_| CryptError::Malformed)?;
         Ok(Secret::new(plain))
     }
 
-    /// Whether the current key sealed it, or it is better sealed again.
+    /// Returns whether the current key sealed the text. Otherwise it should be sealed again.
     pub fn is_current(&self, sealed: &Sealed) -> bool {
-        parts(sealed).is_some_and(|(id, _)| id == self.current)
+        split_sealed(sealed).is_some_and(|(id, _)| id == self.current)
     }
 }
 
@@ -115,11 +114,10 @@ impl fmt::Debug for Keyring {
 }
 
 impl Binding<'_> {
-    /// The associated data: each part after its length, so that no two bindings run together into the same
-    /// bytes.
+    /// The associated data. Each part follows its length, so that different bindings never have the same bytes.
     fn to_bytes(self, key_id: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for part in [FORM, self.owner, self.field, key_id] {
+        for part in [FORMAT, self.owner, self.field, key_id] {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
@@ -127,24 +125,24 @@ impl Binding<'_> {
     }
 }
 
-/// The key's id and the body, if the form is ours.
-fn parts(sealed: &Sealed) -> Option<(&str, &str)> {
-    sealed.as_str().strip_prefix(FORM)?.strip_prefix('.')?.split_once('.')
+/// Splits a sealed text into key id and body.
+fn split_sealed(sealed: &Sealed) -> Option<(&str, &str)> {
+    sealed.as_str().strip_prefix(FORMAT)?.strip_prefix('.')?.split_once('.')
 }
 
-/// The dot separates the parts of a sealed text.
+/// Allows no dot in a key id, because it separates the parts of a sealed text.
 fn is_key_id(id: &str) -> bool {
-    (1..=KEY_ID_BYTES_MAX).contains(&id.len())
+    (1..=KEY_ID_LIMIT_BYTES).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-#[expect(clippy::expect_used, reason = "GCM ends at 64 GiB; what is sealed here fits an item")]
+#[expect(clippy::expect_used, reason = "GCM allows 64 GiB, and sealed texts fit into an item")]
 fn encrypt(key: &LessSafeKey, nonce: [u8; NONCE_LEN], bound: &[u8], text: &mut Vec<u8>) {
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), text)
         .expect("the text is shorter than 64 GiB");
 }
 
-/// HMAC-SHA-256 over the parts, one after the other. Who joins parts of varying length separates them first.
+/// Returns the HMAC-SHA-256 of the concatenated parts. Parts of variable length need a separator.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in parts {
@@ -153,18 +151,18 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     first_32(context.sign().as_ref())
 }
 
-/// Whether two byte strings are the same, in a time that depends on their lengths only.
-pub fn same(a: &[u8], b: &[u8]) -> bool {
+/// Compares two byte strings in a time that depends only on their lengths.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// SHA-256 in lower-case hex.
+/// Returns the SHA-256 hash in lower-case hex.
 pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     let hash = digest::digest(&digest::SHA256, bytes.as_ref());
     data_encoding::HEXLOWER.encode(hash.as_ref())
 }
 
-/// The output of SHA-256, which has 32 bytes but a type without a length.
+/// Converts the output of SHA-256, whose type does not contain its length of 32 bytes.
 fn first_32(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(bytes);
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_again_and_no_two_look_alike() {
+    fn sealed_text_opens_and_each_sealing_differs() {
         let (ring, random) = (ring("k1", &["k1"]), Random::seeded(7));
         for plain in ["", "a token", "ein Schlüssel 🔑", &"x".repeat(70_000)] {
             let once = ring.seal(plain, &TOKEN, &random);
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_key_still_opens_and_the_new_one_seals() {
+    fn old_key_opens_and_current_key_seals() {
         let old = sealed("a token");
         let both = ring("k2", &["k1", "k2"]);
         assert_eq!(both.open(&old, &TOKEN).unwrap().expose(), "a token");
@@ -210,54 +208,64 @@ mod tests {
     }
 
     #[test]
-    fn what_was_moved_is_refused() {
+    fn sealed_text_is_bound_to_owner_and_field() {
         let text = sealed("a token");
         let elsewhere = [
             Binding { owner: "trainer-2", ..TOKEN },
             Binding { field: "access_token", ..TOKEN },
-            // The same characters, divided otherwise.
+            // The same characters, split differently.
             Binding { owner: "trainer-1r", field: "efresh_token" },
         ];
         for binding in elsewhere {
-            assert_eq!(ring("k1", &["k1"]).open(&text, &binding), Err(CryptError::Forged));
+            assert_eq!(
+                ring("k1", &["k1"]).open(&text, &binding),
+                Err(CryptError::AuthenticationFailed)
+            );
         }
     }
 
     #[test]
-    fn the_key_id_is_part_of_what_is_sealed() {
+    fn key_id_is_authenticated() {
         let key = [9; KEY_BYTES];
         let ring = Keyring::new("keys", "a", [("a".into(), key), ("b".into(), key)]).unwrap();
         let text = ring.seal("a token", &TOKEN, &Random::seeded(7));
         let renamed = Sealed::from_stored(text.as_str().replacen(".a.", ".b.", 1));
-        assert_eq!(ring.open(&renamed, &TOKEN), Err(CryptError::Forged));
+        assert_eq!(ring.open(&renamed, &TOKEN), Err(CryptError::AuthenticationFailed));
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_detected() {
         let text = sealed("a token");
-        let (id, body) = parts(&text).unwrap();
+        let (id, body) = split_sealed(&text).unwrap();
         let body = URL_SAFE_NO_PAD.decode(body).unwrap();
         for bit in 0..body.len() * 8 {
             let mut body = body.clone();
             body[bit / 8] ^= 1 << (bit % 8);
-            let text = Sealed::from_stored(format!("{FORM}.{id}.{}", URL_SAFE_NO_PAD.encode(body)));
-            assert_eq!(ring("k1", &["k1"]).open(&text, &TOKEN), Err(CryptError::Forged));
+            let text =
+                Sealed::from_stored(format!("{FORMAT}.{id}.{}", URL_SAFE_NO_PAD.encode(body)));
+            assert_eq!(
+                ring("k1", &["k1"]).open(&text, &TOKEN),
+                Err(CryptError::AuthenticationFailed)
+            );
         }
     }
 
     #[test]
-    fn another_form_is_refused_without_a_panic() {
+    fn unknown_format_is_refused_without_a_panic() {
         let good = sealed("a token").as_str().to_owned();
         let cut = &good[..good.len() - 1];
         for text in ["", "v1", "v1.", "v1.k1", "v1.k1.", "v1.k1.AAAA", "v1.k1.*", "v2.k1.AAAA", cut]
         {
             let error = ring("k1", &["k1"]).open(&Sealed::from_stored(text), &TOKEN).unwrap_err();
-            assert!(matches!(error, CryptError::Malformed | CryptError::Forged), "{text}");
+            assert!(
+                matches!(error, CryptError::Malformed | CryptError::AuthenticationFailed),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn a_keyring_without_its_current_key_or_with_an_id_that_has_a_dot_is_refused() {
+    fn keyring_without_current_key_or_with_invalid_id_is_refused() {
         let key = |id: &str| [(id.to_owned(), [1; KEY_BYTES])];
         let cases = [("k2", "k1"), ("k.1", "k.1"), ("", ""), ("é", "é")];
         for (current, id) in cases {
@@ -266,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_agree_with_published_vectors() {
+    fn hashes_match_published_test_vectors() {
         // RFC 4231, test case 2.
         let hash = hmac_sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         assert_eq!(
@@ -278,11 +286,15 @@ mod tests {
             sha256_hex("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab"));
+        assert!(
+            constant_time_eq(b"abc", b"abc")
+                && !constant_time_eq(b"abc", b"abd")
+                && !constant_time_eq(b"abc", b"ab")
+        );
     }
 
     #[test]
-    fn debug_tells_neither_key_nor_text() {
+    fn debug_output_shows_neither_key_nor_text() {
         let text = sealed("a token");
         assert_eq!(format!("{text:?}"), "Sealed(v1.k1.…)");
         assert_eq!(format!("{:?}", ring("k1", &["k1"])), "Keyring { current: \"k1\", .. }");

@@ -1,4 +1,4 @@
-//! HTTP as the handlers see it: what a request says, read with limits, and problems as RFC 9457 has them.
+//! HTTP for the handlers: parsing requests with limits, and problem details (RFC 9457).
 
 mod strict;
 
@@ -8,22 +8,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use self::strict::{Strict, StrictError};
+use self::strict::{StrictError, StrictValue};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::instant;
 
-/// The most that a body may have: a thousand invitees with long names are a third of this.
+/// The longest request body. A thousand invitees with long names take a third of it.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
-/// The most of an import: Lambda takes 6 MB of payload in all, and a gateway may have encoded it in base64.
+/// The longest import. Lambda accepts payloads of 6 MB, including the base64 encoding that a gateway may add.
 pub const IMPORT_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// A page of a list unless asked.
+/// The page size unless the request has a `limit`.
 pub const PAGE_DEFAULT: usize = 50;
-/// The longest page.
+/// The largest page size.
 pub const PAGE_LIMIT: usize = 100;
-/// RFC 9110 sets no limit; a UUID is 36 characters, and nobody needs more than a few of them.
+/// The longest `Idempotency-Key`. RFC 9110 sets no limit, and a UUID has 36 characters.
 pub const IDEMPOTENCY_KEY_LIMIT_BYTES: usize = 255;
 
-/// What cannot be read of a request, before any use case sees it.
+/// A request that cannot be parsed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
     #[error("the body is too large")]
@@ -32,7 +32,7 @@ pub enum BadRequest {
     Refused(#[from] Refusal),
 }
 
-/// The body's bytes, if they are not too many.
+/// Returns the bytes of the body, up to `limit`.
 pub fn bytes(request: &Request, limit: usize) -> Result<&[u8], BadRequest> {
     let bytes = match request.body() {
         Body::Text(text) => text.as_bytes(),
@@ -42,13 +42,13 @@ pub fn bytes(request: &Request, limit: usize) -> Result<&[u8], BadRequest> {
     if bytes.len() > limit { Err(BadRequest::TooLarge { limit }) } else { Ok(bytes) }
 }
 
-/// The body as JSON. What does not fit is told by its path in the body.
+/// Parses the body as JSON. Errors contain the path of the invalid field.
 pub fn json<T: DeserializeOwned>(request: &Request) -> Result<T, BadRequest> {
     let bytes = bytes(request, BODY_LIMIT_BYTES)?;
     Ok(parse_json(bytes)?)
 }
 
-/// The body as JSON; none is the default.
+/// Parses the body as JSON. An empty body gives the default.
 pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result<T, BadRequest> {
     let bytes = bytes(request, BODY_LIMIT_BYTES)?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -60,31 +60,30 @@ pub fn optional_json<T: DeserializeOwned + Default>(request: &Request) -> Result
 
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let value = serde_json::from_slice(bytes).map_err(|error| {
-        let what = if error.is_eof() { "ends too early" } else { "is not JSON" };
-        Refusal::field("body", what)
+        let problem = if error.is_eof() { "is incomplete JSON" } else { "is not JSON" };
+        Refusal::field("body", problem)
     })?;
     parse_value(value)
 }
 
-/// A value that has been parsed already, as a body of this shape.
+/// Deserializes a parsed JSON value. Errors contain the path of the invalid field.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
+    serde_path_to_error::deserialize(StrictValue(value)).map_err(|error| {
         let path = Some(error.path().to_string()).filter(|path| path != ".");
-        let wrong = error.into_inner();
-        // What is missing is told by the place where it is missing, and its own name.
-        let field = match (&wrong, path) {
+        let error = error.into_inner();
+        // The path of a missing field is the path of its object plus its name.
+        let field = match (&error, path) {
             (StrictError::Missing(name), Some(path)) => format!("{path}.{name}"),
             (StrictError::Missing(name), None) => (*name).to_owned(),
             (StrictError::Value(_), path) => path.unwrap_or_else(|| "body".to_owned()),
         };
-        Refusal::field(&field, wrong)
+        Refusal::field(&field, error)
     })
 }
 
-/// A body's fingerprint, by which a repeated request is told from another one. Made of what the body says, not of how:
-/// a retry may order its fields otherwise.
+/// Returns a hash of a body that identifies a repeated request. The order of the fields does not matter.
 pub fn fingerprint(value: &serde_json::Value) -> String {
-    // serde_json keeps objects sorted by name, so equal values print equally.
+    // serde_json sorts object fields by name, so equal values have equal text.
     data_encoding::HEXLOWER.encode(&Sha256::digest(value.to_string()))
 }
 
@@ -92,8 +91,8 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// Whether a request would rather have `wanted` than `otherwise`, by its `Accept` (RFC 9110, section 12.5.1): it names
-/// it, and not with a lower weight. A range such as `*/*` names nothing, and gets what there is without asking.
+/// Returns whether the `Accept` header (RFC 9110, section 12.5.1) names `wanted` with at least the weight of `otherwise`.
+/// A range such as `*/*` does not name a type and gets the default.
 pub fn prefers(request: &Request, wanted: &str, otherwise: &str) -> bool {
     let accept = header(request, "accept").unwrap_or_default();
     let weight = |name: &str| {
@@ -109,7 +108,7 @@ pub fn prefers(request: &Request, wanted: &str, otherwise: &str) -> bool {
     })
 }
 
-/// A query parameter; an empty one counts as absent.
+/// Returns a query parameter. An empty one counts as absent.
 pub fn query(request: &Request, name: &str) -> Option<String> {
     let parameters = request.query_string_parameters_ref()?;
     parameters.first(name).filter(|value| !value.is_empty()).map(str::to_owned)
@@ -127,7 +126,7 @@ pub fn query_limit(request: &Request) -> Result<usize, Refusal> {
     limit.ok_or_else(|| Refusal::field("limit", format!("must be from 1 to {PAGE_LIMIT}")))
 }
 
-/// The `Idempotency-Key`, if there is one.
+/// Returns the `Idempotency-Key` header.
 pub fn idempotency_key(request: &Request) -> Result<Option<String>, Refusal> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let key = value
@@ -140,7 +139,7 @@ pub fn idempotency_key(request: &Request) -> Result<Option<String>, Refusal> {
     })
 }
 
-/// The version in `If-Match: "7"`; `*` and no header stand for any (RFC 9110, section 13.1.1).
+/// Returns the version in `If-Match: "7"`. `*` and a missing header match any version (RFC 9110, section 13.1.1).
 pub fn if_match(request: &Request) -> Result<Option<u64>, Refusal> {
     match header(request, "if-match") {
         None | Some("*") => Ok(None),
@@ -153,8 +152,8 @@ pub fn if_match(request: &Request) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// Whether the request's `If-None-Match` names this entity tag (RFC 9110, section 13.1.2, by its weak comparison).
-pub fn has_seen(request: &Request, tag: &str) -> bool {
+/// Returns whether `If-None-Match` contains this entity tag (RFC 9110, section 13.1.2, weak comparison).
+pub fn matches_if_none_match(request: &Request, tag: &str) -> bool {
     let headers = request.headers().get_all("if-none-match").into_iter();
     let mut tags = headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     tags.any(|seen| {
@@ -163,7 +162,7 @@ pub fn has_seen(request: &Request, tag: &str) -> bool {
     })
 }
 
-/// A problem as RFC 9457 has it. `detail` is for a person and never says anything internal.
+/// Problem details (RFC 9457). `detail` is for people and contains nothing internal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -175,10 +174,10 @@ pub struct Problem {
     pub request_id: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
-    /// With `too_early`: when to come back.
+    /// For `too_early`: the time at which the join window opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Timestamp>,
-    /// With `missing_scopes`: which.
+    /// For `missing_scopes`: the missing scopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_scopes: Option<Vec<String>>,
     /// Seconds for the `Retry-After` header.
@@ -224,17 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_by_its_path_in_plain_words() {
-        let told = |text: &str| match parse_json::<Sample>(text.as_bytes()) {
+    fn body_errors_name_the_field_path_and_the_problem() {
+        let field_error = |text: &str| match parse_json::<Sample>(text.as_bytes()) {
             Err(Refusal::Invalid(errors)) => (errors[0].field.clone(), errors[0].message.clone()),
             other => panic!("{other:?}"),
         };
         for (body, field, message) in [
-            (r#"{"invitees":[{"email":"a"},{"email":7}]}"#, "invitees[1].email", "must be a text"),
-            (r#"{"invitees":[],"titel":"x"}"#, "titel", "is not a field of this object"),
+            (
+                r#"{"invitees":[{"email":"a"},{"email":7}]}"#,
+                "invitees[1].email",
+                "must be a string",
+            ),
+            (r#"{"invitees":[],"titel":"x"}"#, "titel", "is not a known field"),
             ("{}", "invitees", "is required"),
             (r#"{"invitees":[{"email":"a"},{}]}"#, "invitees[1].email", "is required"),
-            // A list would fill an object's fields in their order, which nobody means who sends one.
+            // Serde would fill the fields of an object from a list.
             (r#"{"invitees":[["a@example.test"]]}"#, "invitees[0]", "must be an object"),
             (r#"[[{"email":"a"}]]"#, "body", "must be an object"),
             (r#"{"invitees":{}}"#, "invitees", "must be a list"),
@@ -246,15 +249,15 @@ mod tests {
             (r#"{"invitees":[],"colour":{"red":1}}"#, "colour", "must be one of red, green"),
             ("nonsense", "body", "is not JSON"),
             (r#"{"invitees":[]} {}"#, "body", "is not JSON"),
-            (r#"{"invitees":["#, "body", "ends too early"),
-            ("", "body", "ends too early"),
+            (r#"{"invitees":["#, "body", "is incomplete JSON"),
+            ("", "body", "is incomplete JSON"),
         ] {
-            assert_eq!(told(body), (field.to_owned(), message.to_owned()), "{body}");
+            assert_eq!(field_error(body), (field.to_owned(), message.to_owned()), "{body}");
         }
     }
 
     #[test]
-    fn a_tag_that_was_seen_is_known_in_every_form_that_a_client_sends() {
+    fn if_none_match_is_understood_in_every_form() {
         for (sent, seen) in [
             ("\"a\"", true),
             ("W/\"a\"", true),
@@ -265,12 +268,16 @@ mod tests {
             ("", false),
         ] {
             let request = http::Request::builder().header("if-none-match", sent);
-            assert_eq!(has_seen(&request.body(Body::Empty).unwrap(), "\"a\""), seen, "{sent}");
+            assert_eq!(
+                matches_if_none_match(&request.body(Body::Empty).unwrap(), "\"a\""),
+                seen,
+                "{sent}"
+            );
         }
     }
 
     #[test]
-    fn a_fingerprint_is_of_what_is_said_not_of_how() {
+    fn fingerprint_ignores_field_order_and_whitespace() {
         let a: serde_json::Value = serde_json::from_str(r#"{"a": 1, "b": [true]}"#).unwrap();
         let b: serde_json::Value = serde_json::from_str(r#"{"b":[true],"a":1}"#).unwrap();
         assert_eq!(fingerprint(&a), fingerprint(&b));

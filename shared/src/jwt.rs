@@ -1,10 +1,9 @@
-//! What signs and verifies JWTs: `jsonwebtoken`, computing with `ring`, which TLS brings along anyway.
+//! Signing and verifying JWTs with `jsonwebtoken` on `ring`, which TLS needs anyway.
 
 mod ring_provider;
 
-/// Lets `jsonwebtoken` compute with `ring`. To be called before anything is signed with it; more than once
-/// is fine.
+/// Makes `jsonwebtoken` use `ring`. Must be called before anything is signed or verified. Repeated calls have no effect.
 pub fn install_crypto() {
-    // It fails when a provider is installed already, which is then this one.
+    // Fails only if the provider is already installed.
     let _ = ring_provider::PROVIDER.install_default();
 }

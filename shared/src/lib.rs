@@ -1,7 +1,7 @@
-//! Live classes on Zoom: everything that the functions share.
+//! Live classes on Zoom: the code that all functions share.
 //!
-//! In reading order: what the system knows (`domain`), what it does (`app`), how it is called (`handlers`),
-//! what it keeps (`store`), whom it talks to (`zoom`, `queue`, `mail`), and the leaves that all of them use.
+//! In reading order: the rules (`domain`), the use cases (`app`), the HTTP and event handlers (`handlers`), storage
+//! (`store`), external services (`zoom`, `queue`, `mail`), and modules that all of them use.
 
 pub mod domain;
 

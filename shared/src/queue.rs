@@ -1,5 +1,5 @@
-//! SQS as the outbox. What is said here was stored before, so that nothing is lost if it is not heard: [`Queue`] tells
-//! of an announcement that lies in the table, [`Outbox`] is the other end, with the mails that an announcement comes to.
+//! The SQS queue of the outbox. [`SqsQueue`] sends wake-ups, which may be lost because domain events are stored in the
+//! table. [`OutboxQueue`] receives wake-ups and sends and receives mails.
 
 mod outbox;
 
@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub use outbox::{MessageBody, OutboxQueue, QueueError, ReceivedMail};
+pub use outbox::{MessageBody, OutboxQueue, QueueError, ReceivedMessage};
 
 use crate::aws::Aws;
 use crate::config::{ConfigError, Env, names};
 
-/// How long a request may wait for the queue: the sweep relays within the minute what was not sent,
-/// so nobody should wait longer than they notice.
-const NUDGE_TIMEOUT: Duration = Duration::from_millis(800);
+/// The maximum time that a request waits for the queue. The next sweep finds the domain event within a minute, so a
+/// noticeable delay is not justified.
+const WAKE_UP_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// The queue. Its client is made when something is first said, which most runs of most functions never do: making one
-/// takes half a million instructions, as much as a whole function that only says hello.
+/// The sender of wake-ups. Creates its client on first use, because most invocations never send one and the creation
+/// takes half a million instructions.
 #[derive(Clone, Debug)]
 pub struct SqsQueue {
     aws: Aws,
@@ -35,16 +35,16 @@ impl SqsQueue {
         self.client.get_or_init(|| self.aws.sqs())
     }
 
-    /// Tells the queue of an announcement that is stored, by where it lies. Best effort.
+    /// Sends a wake-up with the key of a stored domain event. Best effort.
     pub async fn send_wake_up(&self, (pk, sk): (String, String)) {
-        let body = json!({"v": 1, "type": "announcement", "pk": pk, "sk": sk}).to_string();
+        let body = json!({"v": 1, "type": "wake_up", "pk": pk, "sk": sk}).to_string();
         let send = self.client().send_message().queue_url(&self.url).message_body(body).send();
-        match tokio::time::timeout(NUDGE_TIMEOUT, send).await {
+        match tokio::time::timeout(WAKE_UP_TIMEOUT, send).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::warn!(event = "outbox.nudge_failed", error = %error.into_service_error())
+                tracing::warn!(event = "outbox.wake_up_failed", error = %error.into_service_error())
             }
-            Err(_) => tracing::warn!(event = "outbox.nudge_failed", error = "timed out"),
+            Err(_) => tracing::warn!(event = "outbox.wake_up_failed", error = "timed out"),
         }
     }
 }

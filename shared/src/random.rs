@@ -1,29 +1,29 @@
-//! Randomness. Ids, nonces and tokens are drawn here and nowhere else, so that a test can fix them.
+//! Randomness for ids, nonces and tokens. Everything is drawn here, so that tests can seed it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-/// Where random bytes come from.
+/// A source of random bytes.
 #[derive(Clone, Debug)]
 pub enum Random {
-    /// The operating system: production.
+    /// The operating system, in production.
     System,
-    /// A repeatable stream for tests. Never a secret's source outside them.
-    Seeded(Seeded),
+    /// A repeatable stream for tests. It must not generate real secrets.
+    SeededStream(SeededStream),
 }
 
-/// A counter hashed with a seed. Clones continue the same stream.
+/// A stream of hashes of a seed and a counter. Clones share the counter.
 #[derive(Clone, Debug)]
-pub struct Seeded {
+pub struct SeededStream {
     seed: u64,
     drawn: Arc<AtomicU64>,
 }
 
 impl Random {
     pub fn seeded(seed: u64) -> Self {
-        Self::Seeded(Seeded { seed, drawn: Arc::new(AtomicU64::new(0)) })
+        Self::SeededStream(SeededStream { seed, drawn: Arc::new(AtomicU64::new(0)) })
     }
 
     /// `N` random bytes.
@@ -31,18 +31,18 @@ impl Random {
         let mut bytes = [0; N];
         match self {
             Self::System => fill_from_system(&mut bytes),
-            Self::Seeded(stream) => stream.fill(&mut bytes),
+            Self::SeededStream(stream) => stream.fill(&mut bytes),
         }
         bytes
     }
 
-    /// A number below `bound`, for jitter. A modulo's bias does not matter there; do not draw secrets with it.
+    /// Returns a number below `bound`, for jitter. It has a modulo bias, so do not use it for secrets.
     pub fn below(&self, bound: u64) -> u64 {
         u64::from_le_bytes(self.bytes()) % bound.max(1)
     }
 }
 
-impl Seeded {
+impl SeededStream {
     fn fill(&self, bytes: &mut [u8]) {
         for block in bytes.chunks_mut(32) {
             let n = self.drawn.fetch_add(1, Ordering::SeqCst);
@@ -55,14 +55,11 @@ impl Seeded {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the one place that asks the system for randomness"
+    reason = "the only place that draws randomness from the system"
 )]
-#[expect(
-    clippy::expect_used,
-    reason = "without randomness nothing may be signed or sealed; the panic is the answer"
-)]
+#[expect(clippy::expect_used, reason = "without randomness nothing may be signed or sealed")]
 fn fill_from_system(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the system has randomness");
+    getrandom::fill(bytes).expect("the system provides randomness");
 }
 
 #[cfg(test)]
@@ -70,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_its_stream_and_another_seed_does_not() {
+    fn seed_determines_the_stream() {
         let draw = |seed| {
             let random = Random::seeded(seed);
             (random.bytes::<40>(), random.bytes::<8>())

@@ -1,10 +1,10 @@
-//! A string that will not print itself.
+//! A string with redacted debug output.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A token, key or passcode. It has no `Display`, its `Debug` is redacted, and it is not serialised by accident.
+/// A token, key or passcode. It has no `Display` and no `Serialize`, and its `Debug` output is redacted.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -14,7 +14,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself. Each call is a place to look at when asking where secrets go.
+    /// Returns the value. Search for calls of this method to review the use of secrets.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_does_not_tell() {
+    fn debug_output_is_redacted() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[redacted]");
     }
 }

@@ -1,4 +1,4 @@
-//! The one JSON secret: fetched when first asked for, and again before five minutes have passed.
+//! The JSON secret with all credentials, cached for less than five minutes.
 
 mod set;
 
@@ -10,24 +10,23 @@ use tokio::sync::Mutex;
 pub use self::set::{SecretSet, fields};
 use crate::telemetry;
 
-/// A change must be seen within 5 minutes; this leaves one for the fetch and for the event that is running.
-pub const FRESH: SignedDuration = SignedDuration::from_mins(4);
+/// The age at which the secret is fetched again. Changes must take effect within 5 minutes, which leaves one minute for the
+/// fetch and the running event.
+pub const REFRESH_AFTER: SignedDuration = SignedDuration::from_mins(4);
 
-/// How long the last good copy serves while Secrets Manager cannot be read or holds nonsense: long enough
-/// to outlive an outage or a slip of an operator's hand, short enough that a secret that was withdrawn does
-/// not live on.
-pub const STALE: SignedDuration = SignedDuration::from_mins(60);
+/// The age up to which the last valid secret is used while Secrets Manager is unavailable or returns an invalid one: long
+/// enough for an outage or an operator's mistake, short enough that a revoked secret does not stay in use.
+pub const MAX_STALENESS: SignedDuration = SignedDuration::from_mins(60);
 
-/// After a failed fetch the old copy serves this long before the next try, so that an outage costs one
-/// event in a while its time and not all of them.
+/// The pause after a failed fetch, so that an outage delays only a few events.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(15);
 
-/// The secret, cached. One per function; share it by reference.
+/// The cached secret. Create one per function and share it by reference.
 #[derive(Debug)]
 pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     secret_id: String,
-    /// Held while fetching: who comes meanwhile waits for the same answer.
+    /// Locked during a fetch, so that concurrent readers wait for one response.
     cache: Mutex<Option<Cached>>,
 }
 
@@ -40,12 +39,12 @@ struct Cached {
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// It could not be fetched, and there is no copy that may still serve.
+    /// The secret could not be fetched, and there is no cached secret below the age limit.
     #[error("the secret cannot be read")]
     Unavailable,
-    /// It was fetched and cannot be understood. What it says is never told.
-    #[error("the secret is not usable: {why}")]
-    Invalid { why: String },
+    /// The secret was fetched and is invalid. The reason never contains its content.
+    #[error("the secret is invalid: {reason}")]
+    Invalid { reason: String },
 }
 
 impl Secrets {
@@ -56,10 +55,10 @@ impl Secrets {
     pub async fn get(&self, now: Timestamp) -> Result<Arc<SecretSet>, SecretsError> {
         let mut cache = self.cache.lock().await;
         if let Some(cached) = cache.as_ref()
-            && (within(FRESH, cached.fetched, now)
+            && (within(REFRESH_AFTER, cached.fetched, now)
                 || (cached.tried != cached.fetched
                     && within(RETRY_AFTER, cached.tried, now)
-                    && within(STALE, cached.fetched, now)))
+                    && within(MAX_STALENESS, cached.fetched, now)))
         {
             return Ok(Arc::clone(&cached.set));
         }
@@ -70,7 +69,7 @@ impl Secrets {
                 Ok(set)
             }
             Err(error) => match cache.as_mut() {
-                Some(cached) if within(STALE, cached.fetched, now) => {
+                Some(cached) if within(MAX_STALENESS, cached.fetched, now) => {
                     tracing::warn!(event = "secrets.stale", %error);
                     cached.tried = now;
                     Ok(Arc::clone(&cached.set))
@@ -81,19 +80,19 @@ impl Secrets {
     }
 
     async fn fetch(&self) -> Result<SecretSet, SecretsError> {
-        let answer = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
-        let answer = answer.map_err(|error| {
-            // The service's reason (no such secret, not allowed, too late) by `Display`: an SDK error's
-            // `Debug` shows the raw answer, which may hold the secret.
-            tracing::warn!(event = "secrets.unavailable", error = %telemetry::causes(&error));
+        let response = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
+        let response = response.map_err(|error| {
+            // Uses `Display`, because the `Debug` output of an SDK error contains the raw response and thus perhaps
+            // the secret.
+            tracing::warn!(event = "secrets.unavailable", error = %telemetry::error_chain(&error));
             SecretsError::Unavailable
         })?;
-        SecretSet::parse(answer.secret_string().unwrap_or_default())
+        SecretSet::parse(response.secret_string().unwrap_or_default())
     }
 }
 
-/// Whether `now` lies in the time of this length that began at `start`. Before `start` it does not: a clock
-/// that was turned back must not make a copy last.
+/// Returns whether `now` is less than `length` after `start`. A `now` before `start` is not, so that a clock that was set
+/// back does not extend the cache.
 fn within(length: SignedDuration, start: Timestamp, now: Timestamp) -> bool {
     let age = now.duration_since(start);
     SignedDuration::ZERO <= age && age < length
@@ -101,32 +100,34 @@ fn within(length: SignedDuration, start: Timestamp, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as Plain;
+    use std::sync::Mutex as StdMutex;
 
     use super::*;
     use crate::aws::Aws;
     use crate::config::{Env, names};
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback};
+    use crate::net::loopback::{Loopback, LoopbackResponse};
 
-    /// A Secrets Manager that answers what stands in the box: a secret, or nothing for "you may not".
-    struct World {
+    /// A simulated Secrets Manager that returns `value`, or AccessDenied if there is none.
+    struct TestSecrets {
         server: Loopback,
-        value: Arc<Plain<Option<&'static str>>>,
+        value: Arc<StdMutex<Option<&'static str>>>,
         secrets: Secrets,
     }
 
     const OLD: &str = r#"{"zoom_webhook_secret_token":"old"}"#;
     const NEW: &str = r#"{"zoom_webhook_secret_token":"new"}"#;
 
-    fn world(value: Option<&'static str>) -> World {
-        let value = Arc::new(Plain::new(value));
+    fn secrets(value: Option<&'static str>) -> TestSecrets {
+        let value = Arc::new(StdMutex::new(value));
         let shared = Arc::clone(&value);
         let server = Loopback::start(move |_| match *shared.lock().unwrap() {
-            Some(secret) => {
-                LoopbackResponse::ok(serde_json::json!({ "Name": "s", "SecretString": secret }).to_string())
+            Some(secret) => LoopbackResponse::ok(
+                serde_json::json!({ "Name": "s", "SecretString": secret }).to_string(),
+            ),
+            None => {
+                LoopbackResponse::status(400).header("x-amzn-errortype", "AccessDeniedException")
             }
-            None => LoopbackResponse::status(400).header("x-amzn-errortype", "AccessDeniedException"),
         });
         let env = Env::from_pairs([
             (names::AWS_REGION, "eu-west-1".to_owned()),
@@ -136,10 +137,10 @@ mod tests {
         ]);
         let client =
             Aws::new(&env, &http_client("live-classes/test").unwrap()).unwrap().secrets_manager();
-        World { server, value, secrets: Secrets::new(client, "live-classes".to_owned()) }
+        TestSecrets { server, value, secrets: Secrets::new(client, "live-classes".to_owned()) }
     }
 
-    impl World {
+    impl TestSecrets {
         async fn at(&self, minute: i64) -> Result<String, SecretsError> {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1_000_000 + minute);
             let set = self.secrets.get(now).await?;
@@ -156,68 +157,68 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_fetched_once_and_a_change_is_seen_within_five_minutes() {
-        let world = world(Some(OLD));
-        assert_eq!(world.at(0).await.unwrap(), "old");
-        world.holds(Some(NEW));
-        assert_eq!(world.at(3).await.unwrap(), "old");
-        assert_eq!(world.fetches(), 1);
-        assert_eq!(world.at(4).await.unwrap(), "new");
-        assert_eq!(world.fetches(), 2);
-        assert!(world.server.requests()[0].body.contains("live-classes"));
+    async fn secret_is_cached_and_refreshed_within_five_minutes() {
+        let secrets = secrets(Some(OLD));
+        assert_eq!(secrets.at(0).await.unwrap(), "old");
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.at(3).await.unwrap(), "old");
+        assert_eq!(secrets.fetches(), 1);
+        assert_eq!(secrets.at(4).await.unwrap(), "new");
+        assert_eq!(secrets.fetches(), 2);
+        assert!(secrets.server.requests()[0].body.contains("live-classes"));
     }
 
     #[tokio::test]
-    async fn who_asks_at_once_shares_one_fetch() {
-        let world = world(Some(OLD));
-        let all = futures::future::join_all((0..20).map(|_| world.at(0))).await;
+    async fn concurrent_readers_share_one_fetch() {
+        let secrets = secrets(Some(OLD));
+        let all = futures::future::join_all((0..20).map(|_| secrets.at(0))).await;
         assert!(all.iter().all(Result::is_ok));
-        assert_eq!(world.fetches(), 1);
+        assert_eq!(secrets.fetches(), 1);
     }
 
     #[tokio::test]
-    async fn a_good_copy_serves_for_an_hour_when_it_cannot_be_read_again() {
-        let world = world(Some(OLD));
-        world.at(0).await.unwrap();
+    async fn cached_secret_is_used_for_an_hour_while_refreshing_fails() {
+        let secrets = secrets(Some(OLD));
+        secrets.at(0).await.unwrap();
         for broken in [None, Some("{nonsense"), Some("[]")] {
-            world.holds(broken);
-            assert_eq!(world.at(59).await.unwrap(), "old");
-            assert!(world.at(60).await.is_err());
+            secrets.holds(broken);
+            assert_eq!(secrets.at(59).await.unwrap(), "old");
+            assert!(secrets.at(60).await.is_err());
         }
-        world.holds(Some(NEW));
-        assert_eq!(world.at(60).await.unwrap(), "new");
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.at(60).await.unwrap(), "new");
     }
 
     #[tokio::test]
-    async fn an_outage_is_asked_about_once_in_a_while() {
-        let world = world(Some(OLD));
-        world.at(0).await.unwrap();
-        world.holds(None);
+    async fn failed_refresh_is_retried_after_a_pause() {
+        let secrets = secrets(Some(OLD));
+        secrets.at(0).await.unwrap();
+        secrets.holds(None);
         for _ in 0..5 {
-            world.at(10).await.unwrap();
+            secrets.at(10).await.unwrap();
         }
-        assert_eq!(world.fetches(), 2);
-        world.at(11).await.unwrap();
-        assert_eq!(world.fetches(), 3);
+        assert_eq!(secrets.fetches(), 2);
+        secrets.at(11).await.unwrap();
+        assert_eq!(secrets.fetches(), 3);
     }
 
     #[tokio::test]
-    async fn a_clock_that_was_turned_back_does_not_freeze_it() {
-        let world = world(Some(OLD));
-        world.at(600).await.unwrap();
-        world.holds(Some(NEW));
-        assert_eq!(world.at(0).await.unwrap(), "new");
+    async fn clock_set_back_triggers_a_refresh() {
+        let secrets = secrets(Some(OLD));
+        secrets.at(600).await.unwrap();
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.at(0).await.unwrap(), "new");
     }
 
     #[tokio::test]
-    async fn without_any_copy_it_is_unavailable_until_it_can_be_read() {
-        let world = world(None);
-        assert!(matches!(world.at(0).await, Err(SecretsError::Unavailable)));
-        world.holds(Some("{\"zoom_webhook_secret_token\": hunter2}"));
-        let error = world.at(0).await.unwrap_err();
+    async fn secret_without_cached_copy_is_unavailable() {
+        let secrets = secrets(None);
+        assert!(matches!(secrets.at(0).await, Err(SecretsError::Unavailable)));
+        secrets.holds(Some("{\"zoom_webhook_secret_token\": hunter2}"));
+        let error = secrets.at(0).await.unwrap_err();
         assert!(matches!(error, SecretsError::Invalid { .. }));
         assert!(!format!("{error} {error:?}").contains("hunter2"));
-        world.holds(Some(NEW));
-        assert_eq!(world.at(0).await.unwrap(), "new");
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.at(0).await.unwrap(), "new");
     }
 }

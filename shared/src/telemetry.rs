@@ -1,7 +1,7 @@
-//! Logs: one JSON object per line on standard output, where Lambda collects them.
+//! Logs: one JSON object per line on standard output, which Lambda collects.
 //!
-//! An event is told by its field `event`, a stable word (`secrets.stale`); what varies is in other fields, and none
-//! holds a secret, a token, a name or an e-mail address. [`metrics`] are lines of the same log.
+//! The field `event` contains a stable word (`secrets.stale`). Other fields contain the details, but never a secret, a
+//! token, a name or an email address. [`metrics`] are lines of the same log.
 
 pub mod metrics;
 
@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Env, names};
 
-/// The fields that searches and alarms rely on: `info!(event = "session.created", session_id = %id)`.
+/// The field names that searches and alarms use: `info!(event = "session.created", session_id = %id)`.
 pub mod fields {
     pub const EVENT: &str = "event";
     pub const REQUEST_ID: &str = "request_id";
@@ -28,7 +28,7 @@ pub mod fields {
     pub const SESSION_ID: &str = "session_id";
     pub const USER_ID: &str = "user_id";
     pub const MEETING_ID: &str = "meeting_id";
-    pub const EFFECT_ID: &str = "effect_id";
+    pub const MESSAGE_KEY: &str = "message_key";
     pub const OPERATION: &str = "operation";
     pub const STATUS: &str = "status";
     pub const CODE: &str = "code";
@@ -38,10 +38,9 @@ pub mod fields {
 
 const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// At `debug` and `trace` these print requests and answers, headers and secrets included, so each has a
-/// level beyond which only `LOG_LEVEL` by its name makes it talk. The runtime's span, at `info`, is what
-/// carries Lambda's request id.
-const TALKATIVE: [(&str, LevelFilter); 8] = [
+/// Level caps of libraries. At `debug` and `trace` they log requests and responses including headers and secrets, so only
+/// a `LOG_LEVEL` that names the target raises its level. The runtime's span with Lambda's request id is at `info`.
+const LEVEL_CAPS: [(&str, LevelFilter); 8] = [
     ("aws_", LevelFilter::WARN),
     ("h2", LevelFilter::WARN),
     ("hyper", LevelFilter::WARN),
@@ -52,42 +51,43 @@ const TALKATIVE: [(&str, LevelFilter); 8] = [
     ("tower", LevelFilter::WARN),
 ];
 
-/// Starts logging. A second start in the same process changes nothing.
+/// Starts logging. A second call has no effect.
 ///
-/// `LOG_LEVEL` is a level (`info`), or one per target (`info,shared::zoom=debug`). What cannot be read is
-/// not worth an outage: the default holds, and a warning says so.
+/// `LOG_LEVEL` is a level (`info`), or one per target (`info,shared::zoom=debug`). An invalid value causes a warning, and
+/// the default is used.
 pub fn start(env: &Env) {
-    let asked = env.optional(names::LOG_LEVEL).unwrap_or_default();
+    let log_level = env.optional(names::LOG_LEVEL).unwrap_or_default();
     let deployment = env.optional(names::AWS_LAMBDA_LOG_GROUP_NAME);
     let deployment = deployment.as_deref().unwrap_or("local");
-    let started = subscriber(&asked, deployment, io::stdout).try_init().is_ok();
-    if started && filter(&asked).is_none() {
+    let started = subscriber(&log_level, deployment, io::stdout).try_init().is_ok();
+    if started && filter(&log_level).is_none() {
         warn!(event = "config.invalid", name = names::LOG_LEVEL);
     }
 }
 
-/// What [`start`] starts for this `LOG_LEVEL`, writing wherever it is told: a test reads what would be logged.
-/// `deployment` is what metrics are counted under.
+/// Creates the subscriber of [`start`] with another writer, so that tests can read the log. `deployment` is the dimension of
+/// all metrics.
 pub fn subscriber<W>(
-    asked: &str,
+    log_level: &str,
     deployment: &str,
     writer: W,
 ) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
 {
-    let filter = filter(asked).unwrap_or_else(|| quiet(DEFAULT_LEVEL));
+    let filter = filter(log_level).unwrap_or_else(|| capped_at(DEFAULT_LEVEL));
     let filter = filter.with_target(metrics::TARGET, LevelFilter::OFF);
-    let metrics = metrics::EmbeddedMetrics { deployment: deployment.to_owned(), writer: writer.clone() };
-    // What is counted does not depend on how much is told.
+    let metrics =
+        metrics::EmbeddedMetrics { deployment: deployment.to_owned(), writer: writer.clone() };
+    // Metrics do not depend on the log level.
     let counted = Targets::new().with_target(metrics::TARGET, LevelFilter::INFO);
     tracing_subscriber::registry()
         .with(json(writer).with_filter(filter))
         .with(metrics.with_filter(counted))
 }
 
-/// An error and what caused it, by `Display` only.
-pub fn causes(error: &dyn Error) -> String {
+/// Formats an error and its sources with `Display`.
+pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -98,17 +98,17 @@ pub fn causes(error: &dyn Error) -> String {
     text
 }
 
-fn filter(asked: &str) -> Option<Targets> {
-    if asked.is_empty() {
-        return Some(quiet(DEFAULT_LEVEL));
+fn filter(log_level: &str) -> Option<Targets> {
+    if log_level.is_empty() {
+        return Some(capped_at(DEFAULT_LEVEL));
     }
-    let targets: Targets = asked.parse().ok()?;
+    let targets: Targets = log_level.parse().ok()?;
     let level = targets.default_level().unwrap_or(DEFAULT_LEVEL);
-    Some(quiet(level).with_targets(targets))
+    Some(capped_at(level).with_targets(targets))
 }
 
-fn quiet(level: LevelFilter) -> Targets {
-    let capped = TALKATIVE.map(|(target, most)| (target, level.min(most)));
+fn capped_at(level: LevelFilter) -> Targets {
+    let capped = LEVEL_CAPS.map(|(target, most)| (target, level.min(most)));
     Targets::new().with_default(level).with_targets(capped)
 }
 
@@ -117,8 +117,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    // Fields lie beside the level and the message, as CloudWatch's queries like them; the request's stand
-    // under `span`.
+    // Event fields are at the top level, as CloudWatch queries expect. The fields of the request are under `span`.
     layer()
         .json()
         .flatten_event(true)
@@ -136,9 +135,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -149,16 +148,16 @@ mod tests {
     }
 
     fn logged(level: &str, during: impl FnOnce()) -> Vec<serde_json::Value> {
-        let page = Page::default();
-        let writer = page.clone();
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
         let subscriber = subscriber(level, "test", move || writer.clone());
         tracing::subscriber::with_default(subscriber, during);
-        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn a_line_is_one_json_object_with_its_fields_and_its_span() {
+    fn log_line_is_one_json_object_with_its_fields_and_span() {
         let lines = logged("", || {
             tracing::info_span!("event", { fields::REQUEST_ID } = "r-1").in_scope(|| {
                 tracing::info!(
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_libraries_say_little_unless_asked_by_name() {
+    fn library_logs_are_capped_unless_enabled_by_name() {
         let count = |level| {
             logged(level, || {
                 tracing::debug!(target: "aws_smithy_runtime::client", "unsafe to print");
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_is_told_once_and_however_quiet_the_log_is() {
+    fn metrics_are_written_once_at_every_log_level() {
         for level in ["", "off", "trace"] {
             let lines = logged(level, || metrics::REAUTH_REQUIRED.count());
             let [line] = &lines[..] else { panic!("{level}: {lines:?}") };
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn it_starts_twice_and_with_nonsense() {
+    fn logging_starts_twice_and_with_an_invalid_level() {
         for level in ["loud,,=", "off"] {
             start(&Env::from_pairs([(names::LOG_LEVEL, level)]));
         }
@@ -215,10 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
+    fn error_chain_contains_all_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] io::Error);
-        assert_eq!(causes(&Outer(io::Error::other("inner"))), "outer: inner");
+        assert_eq!(error_chain(&Outer(io::Error::other("inner"))), "outer: inner");
     }
 }

@@ -1,4 +1,4 @@
-// What is said around a class: mails, notices, preferences, invitations again, polls.
+// Communication around a class: mails, notifications, preferences, resent invitations, polls.
 import { inspect } from './lib/look.js';
 import { as, scene, card, note, answer } from './lib/people.js';
 import { test, equal, eventually, holds } from './lib/runner.js';
@@ -8,15 +8,15 @@ import { TITLES } from './walk.js';
 export function before(world) {
   const { page, stack } = world;
 
-  test('an invitation is sent again after a question', async () => {
+  test('an invitation is resent after a confirmation', async () => {
     await as(page, 'Tara');
     await card(page, TITLES.guests).getByRole('button', { name: /^More for/ }).click();
     await page.getByRole('menuitem', { name: 'Resend invitation…' }).click();
     await answer(page, 'Send again');
-    await note(page, '2 invitations are on their way');
+    await note(page, '2 invitations queued');
   });
 
-  test('a student says how they want to be told, and it is kept', async () => {
+  test('a student's notification preferences are stored', async () => {
     await as(page, 'Sam');
     await page.locator('.pane-nav').getByRole('link', { name: 'Preferences' }).click();
     const mail = page.getByRole('switch', { name: 'E-mail' });
@@ -38,25 +38,25 @@ export function before(world) {
 export function mails(world) {
   const { page } = world;
 
-  test('when the outbox was swept, a student has a notice behind the bell, reads it and puts it away', async () => {
+  test('a student reads and dismisses a notification after the outbox sweep', async () => {
     await scene(page, 'Clock and sweeps');
     await page.locator('.sweeps li', { hasText: 'outbox-sweep' }).getByRole('button', { name: 'Run now' }).click();
     await note(page, 'outbox-sweep has run');
     await as(page, 'Sam');
-    const bell = () => page.locator('.pane-nav').getByRole('link', { name: /^Notices/ });
-    await page.getByRole('link', { name: 'Notices, 1 unread' }).waitFor();
+    const bell = () => page.locator('.pane-nav').getByRole('link', { name: /^Notifications/ });
+    await page.getByRole('link', { name: 'Notifications, 1 unread' }).waitFor();
     await bell().click();
     const told = page.locator('.notices li', { hasText: `New class: ${TITLES.course}` });
     await told.waitFor();
     await inspect(world, page, 'student-notices');
     await told.getByRole('button', { name: /^Mark as read/ }).click();
-    await eventually(async () => (await bell().getAttribute('aria-label')) === 'Notices', 'nothing is unread');
+    await eventually(async () => (await bell().getAttribute('aria-label')) === 'Notifications', 'nothing is unread');
     await told.getByRole('button', { name: /^Dismiss/ }).click();
-    await page.getByText('Nothing new').waitFor();
+    await page.getByText('No notifications').waitFor();
     await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
   });
 
-  test('a mail is read as its reader sees it, as a calendar takes it, and byte for byte', async () => {
+  test('a mail is shown rendered, as calendar entry and raw', async () => {
     await scene(page, 'Mail');
     await page.locator('.mails a', { hasText: 'student1@example.test' }).first().click();
     const letter = page.locator('.letter');
@@ -70,7 +70,7 @@ export function mails(world) {
     await letter.locator('pre', { hasText: TITLES.course }).waitFor();
   });
 
-  test('the trainer sees what became of the mails', async () => {
+  test('the trainer sees the delivery status of the mails', async () => {
     await as(page, 'Tara');
     await card(page, TITLES.course).getByRole('link', { name: TITLES.course }).click();
     await page.locator('.facts', { hasText: /Mail\s*5 sent/ }).waitFor();
@@ -82,7 +82,7 @@ export function mails(world) {
 
 /** While the class is live, in the two rooms. */
 export function polls(world) {
-  test('a poll is launched, voted in, changed, counted as it goes, and closed after a question', async () => {
+  test('a poll is launched, answered, changed, tallied live, and closed after a confirmation', async () => {
     const { tara, sam } = world.rooms;
     const share = (room, option) => room.locator('.tally li', { hasText: option }).locator('.tally-count');
     await tara.getByLabel('Question').fill('Which fraction is larger?');
@@ -110,7 +110,7 @@ export function polls(world) {
 
 /** Where the class meets at Zoom itself. Zoom cannot be reached from a test; what it would be asked for is. */
 export function zoom(world) {
-  test('with credentials of another app the room loads Zoom’s client from Zoom’s host and hands it the pass', async () => {
+  test('with real credentials the room loads Zoom’s client and passes the join payload', async () => {
     const page = await world.context.newPage();
     const asked = [];
     await page.route(/\/local\/config$/, async (route) => {

@@ -1,10 +1,10 @@
-// Every view, in light, dark and at a phone's width: axe finds nothing, and nothing is wider than the window.
+// Every view in light, dark and at a phone's width: no axe violations, and no content wider than the window.
 import { inspect, violations } from './lib/look.js';
 import { as, scene, card } from './lib/people.js';
 import { test, holds } from './lib/runner.js';
 import { TITLES } from './walk.js';
 
-/** `[name, open]`: `open` leads the console's page to a view and answers the page to look at. */
+/** `[name, open]`: `open` navigates to a view and returns the page to inspect. */
 export function views_of(world) {
   const { page, rooms } = world;
   const home = async (name) => {
@@ -41,13 +41,13 @@ export function views_of(world) {
       await people.fill('ada@example.test, bob@example');
       await people.press('Enter');
       await page.getByRole('button', { name: 'Schedule class' }).click();
-      await page.getByText('A class needs a title.').waitFor();
+      await page.getByText('Enter a title.').waitFor();
     }],
     ['trainer-class', class_part('tara', TITLES.guests, 'overview')],
     ['trainer-attendance', class_part('tara', TITLES.course, 'attendance')],
     ['trainer-decide', async () => {
       await class_part('tara', TITLES.course, 'attendance')();
-      await page.getByRole('button', { name: /^Decide about Student 4/ }).click();
+      await page.getByRole('button', { name: /^Edit attendance of Student 4/ }).click();
     }],
     ['trainer-recordings', class_part('tara', TITLES.course, 'recordings')],
     ['trainer-polls', class_part('tara', TITLES.course, 'polls')],
@@ -61,7 +61,7 @@ export function views_of(world) {
       const { id } = await world.find(TITLES.guests);
       await place('tara', `classes/${id}/edit`, 'Edit class')();
     }],
-    ['trainer-notices', place('tara', 'notices', 'Notices')],
+    ['trainer-notices', place('tara', 'notices', 'Notifications')],
     ['student-preferences', place('sam', 'preferences', 'Preferences')],
     ['student-classes', async () => { await home('Gil'); await card(page, TITLES.guests).waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
@@ -97,7 +97,7 @@ export async function put_away(page) {
 }
 
 export function views(world) {
-  test('axe would see what is wrong', async () => {
+  test('axe reports a violation on a broken page', async () => {
     const page = await world.context.newPage();
     await page.goto('/');
     await page.evaluate(() => {

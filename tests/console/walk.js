@@ -20,16 +20,16 @@ export async function walk(browser, base) {
   world.find = find;
   const field = (name) => page.getByLabel(name, { exact: true });
 
-  test('a newcomer is met by the trainer’s page and told what to do first', async () => {
+  test('a new user sees the trainer’s page with the first step', async () => {
     await page.goto('/');
     await page.getByRole('heading', { name: 'Classes', exact: true }).waitFor();
     await page.getByText('Connect your Zoom account').waitFor();
-    await page.getByText('No classes ahead').waitFor();
+    await page.getByText('No upcoming classes').waitFor();
     // Gone as soon as anything loads the page anew; looked for at the end.
     await page.evaluate(() => { globalThis.neverReloaded = true; });
   });
 
-  test('scheduling without Zoom is refused in words, with its code, and keeps what was typed', async () => {
+  test('scheduling without Zoom shows an error with its code and keeps the form', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('radio', { name: /Whoever has the link/ }).check();
     await field('Title').fill(TITLES.link);
@@ -38,7 +38,7 @@ export async function walk(browser, base) {
     equal(await field('Title').inputValue(), TITLES.link);
   });
 
-  test('a half-filled form is still there after looking at somebody else’s page', async () => {
+  test('a draft survives a visit to another person’s page', async () => {
     await as(page, 'Sam');
     await page.getByRole('heading', { name: 'Your live classes' }).waitFor();
     await as(page, 'Tara');
@@ -46,30 +46,30 @@ export async function walk(browser, base) {
     await page.getByRole('button', { name: 'Discard' }).click();
   });
 
-  test('who says no to Zoom is told that nothing has changed', async () => {
+  test('declining at Zoom shows that nothing changed', async () => {
     await consent(page, { decision: 'Deny' });
-    await note(page, 'Nothing has changed');
+    await note(page, 'Nothing changed');
     await page.getByText('Connect your Zoom account').waitFor();
   });
 
-  test('a permission that was left out is named, and reconnecting brings it', async () => {
+  test('a missing permission is listed and reconnecting adds it', async () => {
     await consent(page, { without: ['meeting:read:list_past_participants'] });
-    await page.getByText('Zoom has not allowed everything').waitFor();
+    await page.getByText('Zoom permissions are missing').waitFor();
     await page.locator('.scopes', { hasText: 'meeting:read:list_past_participants' }).waitFor();
     await consent(page);
     await page.getByText('Zoom connected').waitFor();
-    await page.getByText('Zoom has not allowed everything').waitFor({ state: 'hidden' });
+    await page.getByText('Zoom permissions are missing').waitFor({ state: 'hidden' });
   });
 
-  test('an empty form says what is missing, at the field, and puts the cursor there', async () => {
+  test('an empty form shows errors at the fields and focuses the first', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('button', { name: 'Schedule class' }).click();
-    await page.getByText('A class needs a title.').waitFor();
+    await page.getByText('Enter a title.').waitFor();
     await eventually(() => page.evaluate(() => document.activeElement?.getAttribute('role') === 'combobox'), 'the first wrong field has the focus');
     equal(await page.getByRole('combobox', { name: 'Course' }).getAttribute('aria-invalid'), 'true');
   });
 
-  test('what the service finds wrong stands at its field', async () => {
+  test('API errors appear at their fields', async () => {
     await field('Title').fill(TITLES.course);
     const course = page.getByRole('combobox', { name: 'Course' });
     await course.click();
@@ -82,7 +82,7 @@ export async function walk(browser, base) {
     equal(await field('Title').inputValue(), TITLES.course);
   });
 
-  test('a course’s class is scheduled once, however fast it is clicked', async () => {
+  test('a double click schedules a course’s class once', async () => {
     const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
     await field('Day').fill(tomorrow);
     await page.getByLabel('Description').fill('Bring paper and a ruler.');
@@ -93,7 +93,7 @@ export async function walk(browser, base) {
     equal((await classes()).filter((each) => each.title === TITLES.course).length, 1, 'classes of that title');
   });
 
-  test('people are invited by address; one that is none is told and taken out', async () => {
+  test('invitees are entered by address and invalid ones can be removed', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('radio', { name: /People by e-mail/ }).check();
     const people = page.getByLabel('People', { exact: true });
@@ -116,7 +116,7 @@ export async function walk(browser, base) {
     await card(page, TITLES.guests).getByText('2 people invited').waitFor();
   });
 
-  test('a class for whoever has the link may meet behind a link of the trainer’s own', async () => {
+  test('a standalone class can use the trainer’s own link', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
     await page.getByRole('radio', { name: /Whoever has the link/ }).check();
     await field('Title').fill(TITLES.link);
@@ -127,13 +127,13 @@ export async function walk(browser, base) {
     await card(page, TITLES.link).getByText('Own link').waitFor();
   });
 
-  test('the link is copied', async () => {
+  test('the link can be copied', async () => {
     await card(page, TITLES.course).getByRole('button', { name: 'Copy link' }).click();
     await note(page, 'Link copied');
     equal(await page.evaluate(() => navigator.clipboard.readText()), (await find(TITLES.course)).meeting.join_url);
   });
 
-  test('an edit of what has changed meanwhile is told, and loses nothing', async () => {
+  test('a conflicting edit is reported and keeps the changes', async () => {
     await card(page, TITLES.guests).getByRole('button', { name: /^Edit/ }).click();
     await page.getByRole('heading', { name: 'Edit class' }).waitFor();
     await field('Title').fill('Geometry workshop, part one');
@@ -144,11 +144,11 @@ export async function walk(browser, base) {
     await page.getByRole('button', { name: 'Save changes' }).click();
     await page.getByText('Changed since you opened it').waitFor();
     equal(await field('Title').inputValue(), 'Geometry workshop, part one');
-    await page.getByRole('button', { name: 'Drop mine' }).click();
+    await page.getByRole('button', { name: 'Discard my changes' }).click();
     await page.getByText('From elsewhere.').waitFor();
   });
 
-  test('an edit is saved and seen', async () => {
+  test('an edit is saved and shown', async () => {
     await page.getByRole('button', { name: 'Edit', exact: true }).click();
     await page.getByLabel('Description').fill('Compasses and protractors.');
     await page.getByRole('button', { name: 'Save changes' }).click();
@@ -156,7 +156,7 @@ export async function walk(browser, base) {
     await page.getByText('Compasses and protractors.').waitFor();
   });
 
-  test('when Zoom fails it is said with its code, the form stays, and the same click makes it good later', async () => {
+  test('a Zoom failure shows its code, keeps the form, and a retry succeeds', async () => {
     await scene(page, 'Faults');
     await page.getByLabel('Call', { exact: true }).selectOption('create_meeting');
     await page.getByRole('button', { name: 'Inject' }).click();
@@ -175,7 +175,7 @@ export async function walk(browser, base) {
     equal((await classes()).filter((each) => each.title === 'Against the wind').length, 1, 'classes of that title');
   });
 
-  test('cancelling asks; Escape keeps the class; a reason goes along', async () => {
+  test('cancelling asks for confirmation, Escape keeps the class, and a reason is sent', async () => {
     const menu = () => card(page, 'Against the wind').getByRole('button', { name: 'More for Against the wind' });
     await menu().click();
     await page.keyboard.press('ArrowUp');
@@ -195,10 +195,10 @@ export async function walk(browser, base) {
     await page.getByRole('button', { name: 'Active' }).click();
   });
 
-  test('a student and a guest each see what is for them, and a door that is not open yet', async () => {
+  test('a student and a guest see their classes with a join window that is not open yet', async () => {
     await as(page, 'Sam');
     await card(page, TITLES.course).getByText(/opens in/).waitFor();
-    holds(await card(page, TITLES.course).getByRole('button', { name: 'Join' }).isDisabled(), 'the door is shut');
+    holds(await card(page, TITLES.course).getByRole('button', { name: 'Join' }).isDisabled(), 'Join is disabled');
     equal(await card(page, TITLES.guests).count(), 0, 'the guests’ class in the student’s list');
     await page.getByText('Classes may be recorded.').waitFor();
     await as(page, 'Gil');
@@ -206,7 +206,7 @@ export async function walk(browser, base) {
     equal(await card(page, TITLES.course).count(), 0, 'the course’s class in the guest’s list');
   });
 
-  test('side by side, what one does shows on the other’s page', async () => {
+  test('side by side, a change appears on the other pages', async () => {
     await as(page, 'Side by side');
     const pane = (name) => page.getByRole('region', { name: new RegExp(`^${name}`) });
     await pane('Sam').getByRole('link', { name: TITLES.course }).waitFor();
@@ -219,7 +219,7 @@ export async function walk(browser, base) {
   mails(world);
   before(world);
 
-  test('the clock goes to the next class, and its door opens without a reload', async () => {
+  test('after moving the clock, the join window opens without a reload', async () => {
     await scene(page, 'Clock and sweeps');
     await page.getByRole('button', { name: 'To the next class' }).click();
     await note(page, 'It is ');
@@ -227,7 +227,7 @@ export async function walk(browser, base) {
     await card(page, TITLES.course).getByRole('link', { name: /^Join/ }).waitFor();
   });
 
-  test('a student who is early waits, and comes in by themselves when the trainer starts', async () => {
+  test('an early student waits and joins automatically when the trainer starts', async () => {
     world.rooms.sam = await room(page, card(page, TITLES.course).getByRole('link', { name: /^Join/ }));
     await world.rooms.sam.getByRole('button', { name: 'Join the class' }).click();
     await world.rooms.sam.getByText('Waiting for the trainer').waitFor();
@@ -242,21 +242,21 @@ export async function walk(browser, base) {
     await card(page, TITLES.course).getByText('Live', { exact: true }).waitFor();
   });
 
-  test('the room is isolated, and the console is not', async () => {
+  test('the room is cross-origin isolated and the console is not', async () => {
     equal(await world.rooms.sam.evaluate(() => globalThis.crossOriginIsolated), true, 'the room');
     equal(await page.evaluate(() => globalThis.crossOriginIsolated), false, 'the console');
   });
 
-  test('leaving is not the end: one comes in again', async () => {
+  test('a student can leave and join again', async () => {
     const sam = world.rooms.sam;
     await sam.getByRole('button', { name: 'Leave', exact: true }).click();
     await sam.getByText('You have left the class').waitFor();
     await world.rooms.tara.locator('.seat', { hasText: 'Sam Student' }).waitFor({ state: 'detached' });
-    await sam.getByRole('button', { name: 'Come in again' }).click();
+    await sam.getByRole('button', { name: 'Join again' }).click();
     await sam.locator('.seat', { hasText: 'Sam Student' }).waitFor();
   });
 
-  test('the room speaks four languages, one of them from right to left, and fills the screen', async () => {
+  test('the room has four languages, one right to left, and full screen', async () => {
     const sam = world.rooms.sam;
     const language = sam.locator('.language select');
     for (const [code, direction, word] of [['ar', 'rtl', 'الاستطلاعات'], ['hi', 'ltr', 'मतदान'], ['es', 'ltr', 'Encuestas'], ['en', 'ltr', 'Polls']]) {
@@ -278,45 +278,45 @@ export async function walk(browser, base) {
   zoom(world);
 
   world.during = () => {
-    test('somebody whom nobody knows comes in, and the class ends for everybody after a question', async () => {
+    test('an unknown participant joins, and the class ends for everyone after a confirmation', async () => {
       await scene(page, 'In the meeting');
       await page.locator('.mails a', { hasText: TITLES.course }).click();
       await page.getByLabel('Name').fill('iPhone');
-      await page.getByRole('button', { name: 'Come in' }).click();
+      await page.getByRole('button', { name: 'Join', exact: true }).click();
       await page.locator('.inside', { hasText: 'iPhone' }).waitFor();
       await scene(page, 'Clock and sweeps');
       await page.getByRole('button', { name: '+ 1 h' }).click();
       await note(page, 'It is ');
       const tara = world.rooms.tara;
-      await tara.getByRole('button', { name: 'End for everybody' }).click();
+      await tara.getByRole('button', { name: 'End for everyone' }).click();
       await tara.getByRole('dialog', { name: 'End the class for everybody?' }).waitFor();
-      await answer(tara, 'End for everybody');
+      await answer(tara, 'End for everyone');
       await tara.getByText('The class has ended').waitFor();
       await world.rooms.sam.getByText('The class has ended').waitFor();
     });
 
-    test('attendance is read, decided by hand with a reason, and taken along as CSV', async () => {
+    test('attendance can be read, overridden with a reason, and downloaded as CSV', async () => {
       await as(page, 'Tara');
       await page.getByRole('button', { name: 'Past and cancelled' }).click();
       await card(page, TITLES.course).getByRole('link', { name: 'Attendance' }).click();
       const row = (name) => page.locator('.attendance tbody tr', { hasText: name });
       await row('Student 1').getByText('Present').waitFor();
       await row('Student 2').getByText('Absent').waitFor();
-      await row('iPhone').getByText('Who is this?').waitFor();
-      await page.getByRole('button', { name: 'Decide about Student 2' }).click();
-      await answer(page, 'Decide');
-      await page.getByText('Say why').waitFor();
+      await row('iPhone').getByText('Needs review').waitFor();
+      await page.getByRole('button', { name: 'Edit attendance of Student 2' }).click();
+      await answer(page, 'Save');
+      await page.getByText('Enter a reason').waitFor();
       await page.getByRole('dialog').getByLabel('Reason').fill('Took part by telephone.');
-      await answer(page, 'Decide');
+      await answer(page, 'Save');
       await row('Student 2').getByText('Present').waitFor();
       await row('Student 2').getByText('by hand').waitFor();
-      await page.getByRole('button', { name: 'Decide about iPhone' }).click();
-      await page.getByRole('dialog').getByLabel('Who was this?').selectOption({ label: 'Student 3' });
+      await page.getByRole('button', { name: 'Edit attendance of iPhone' }).click();
+      await page.getByRole('dialog').getByLabel('Assign to').selectOption({ label: 'Student 3' });
       await page.getByRole('dialog').getByLabel('Reason').fill('On her brother’s phone.');
-      await answer(page, 'Decide');
+      await answer(page, 'Save');
       await row('iPhone').waitFor({ state: 'detached' });
       await row('Student 3').getByText('Assigned by hand').waitFor();
-      await page.getByText('Decisions (2)').click();
+      await page.getByText('Changes (2)').click();
       await page.getByText('Took part by telephone.').waitFor();
       const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
       const text = await new Promise((resolve, reject) => {
@@ -327,7 +327,7 @@ export async function walk(browser, base) {
       holds(text.includes('student-2'), 'the CSV has a row for each person');
     });
 
-    test('a recording is watched by its trainer and by the student', async () => {
+    test('trainer and student can open a recording', async () => {
       await scene(page, 'In the meeting');
       await page.locator('.mails a', { hasText: TITLES.course }).click();
       await page.getByRole('button', { name: 'Recording is ready' }).click();
@@ -344,7 +344,7 @@ export async function walk(browser, base) {
       holds(!(await page.locator('.passcode code').first().textContent()).includes('•'), 'the passcode is shown when asked for');
     });
 
-    test('the timeline tells the clicks and what Zoom told', async () => {
+    test('the timeline shows join attempts and Zoom events', async () => {
       await as(page, 'Tara');
       await page.getByRole('link', { name: 'Timeline' }).click();
       for (const words of ['Tara Trainer clicked start', 'Sam Student clicked join', 'Meeting started', 'Meeting ended', 'Recording ready']) {
@@ -352,21 +352,21 @@ export async function walk(browser, base) {
       }
     });
 
-    test('a click’s cost and its calls are told, as a line for a shell', async () => {
+    test('the drawer shows the cost of a click and its calls as curl commands', async () => {
       await page.locator('.cost-line button').click();
-      const drawer = page.getByRole('complementary', { name: 'How the API is called' });
+      const drawer = page.getByRole('complementary', { name: 'API calls' });
       await drawer.getByRole('button', { name: 'With reads' }).click();
       await drawer.locator('.call-line', { hasText: '/timeline' }).first().click();
       await drawer.locator('.call-body pre', { hasText: 'curl -i' }).first().waitFor();
       await drawer.getByRole('button', { name: 'Copy with token' }).first().click();
       const line = await page.evaluate(() => navigator.clipboard.readText());
-      holds(/authorization: Bearer ey/.test(line), 'the line that is copied runs as it stands');
+      holds(/authorization: Bearer ey/.test(line), 'the copied command includes the token');
       await drawer.getByRole('button', { name: 'Close the drawer' }).click();
       await scene(page, 'Usage');
       await page.locator('tbody tr', { hasText: 'session-save' }).waitFor();
     });
 
-    test('what was given up is sent back after a question', async () => {
+    test('dead letters are redriven after a confirmation', async () => {
       const listed = await stack.get('/local/dead-letters');
       const dead = listed.items[0].queue;
       const queueUrl = (await stack.get('/local/config')).environment.OUTBOX_DLQ_URL;
@@ -374,28 +374,28 @@ export async function walk(browser, base) {
       await scene(page, 'Dead letters');
       const queue = page.getByRole('region', { name: queueUrl.split('/').pop() });
       await queue.getByRole('button', { name: 'Redrive 1' }).click();
-      await answer(page, 'Send back');
-      await note(page, '1 sent back');
-      await queue.getByText('Nothing was given up').waitFor();
+      await answer(page, 'Redrive');
+      await note(page, '1 redriven');
+      await queue.getByText('No dead letters').waitFor();
       holds(dead, 'a dead-letter queue is there');
     });
 
-    test('the school takes somebody out, and the class is gone from their list', async () => {
+    test('removing a student hides the class from their list', async () => {
       await scene(page, 'School');
       await page.getByLabel('Person').selectOption({ label: 'Sam Student' });
-      await page.getByRole('button', { name: 'Take out' }).click();
-      await answer(page, 'Take out');
+      await page.getByRole('button', { name: 'Remove' }).click();
+      await answer(page, 'Remove');
       await note(page, 'no longer enrolled');
       await as(page, 'Sam');
       await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
-      await page.getByText('No classes ahead').waitFor();
+      await page.getByText('No upcoming classes').waitFor();
       await scene(page, 'School');
       await page.getByLabel('Person').selectOption({ label: 'Sam Student' });
       await page.getByRole('button', { name: 'Enrol', exact: true }).click();
       await note(page, 'Sam Student is enrolled');
     });
 
-    test('disconnecting asks, and the page offers to connect again', async () => {
+    test('disconnecting asks for confirmation and offers to connect again', async () => {
       await as(page, 'Tara');
       await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
       await page.getByRole('button', { name: 'Disconnect' }).click();
@@ -408,9 +408,9 @@ export async function walk(browser, base) {
       await page.getByText('Zoom connected').waitFor();
     });
 
-    test('by keyboard: to the content, through a menu, and back to where one was', async () => {
+    test('keyboard: skip link, menu, and focus return', async () => {
       const first = page.locator('a[href], button').first();
-      equal(await first.textContent(), 'To the content');
+      equal(await first.textContent(), 'Skip to content');
       await first.focus();
       await page.keyboard.press('Enter');
       equal(await page.evaluate(() => document.activeElement.id), 'main');
@@ -422,11 +422,11 @@ export async function walk(browser, base) {
       equal(await more.evaluate((button) => button === document.activeElement), true, 'the focus is back');
     });
 
-    test('nothing has loaded the page anew', async () => {
+    test('the page was never reloaded', async () => {
       equal(await page.evaluate(() => globalThis.neverReloaded), true);
     });
 
-    test('no page has complained', async () => {
+    test('no page logged an error', async () => {
       equal(wrong.join('\n'), '');
     });
   };

@@ -1,217 +1,222 @@
-//! Cancelling a class: it is cancelled here whatever Zoom does, those invited are told once, and the meeting goes.
+//! Cancelling a session succeeds even if Zoom fails, notifies the recipients once and deletes the meeting.
 
 use futures::future::join_all;
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::look::{fields, path_of, with};
-use crate::world::{World, course_class};
+use crate::support::{fields, patched, session_path};
+use crate::world::{World, course_session_body};
 
 async fn scheduled() -> (World, String, Value) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    let made = world.create(&trainer, &course_class(50)).await.expect(201);
-    (world, trainer, made)
+    let session = world.create(&trainer, &course_session_body(50)).await.expect(201);
+    (world, trainer, session)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_class_is_told_once_and_its_meeting_is_gone() {
-    let (world, trainer, made) = scheduled().await;
-    let path = format!("{}/cancel", path_of(&made));
+async fn cancellation_is_sent_once_and_deletes_meeting() {
+    let (world, trainer, session) = scheduled().await;
+    let path = format!("{}/cancel", session_path(&session));
     let reason = json!({"reason": " The trainer is ill. "});
     let cancelled = world.post(&trainer, &path, reason).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(cancelled["cancelled_at"], "2026-11-21T09:00:00Z");
     assert_eq!((&cancelled["version"], &cancelled["ics_sequence"]), (&json!(2), &json!(1)));
-    assert_eq!(world.meeting_of(&made)["status"], "deleted");
+    assert_eq!(world.meeting_of(&session)["status"], "deleted");
     assert_eq!(world.reminders().await, []);
     assert_eq!(
-        world.announced().await,
+        world.session_events().await,
         [("scheduled".to_owned(), 1, 0), ("cancelled".to_owned(), 2, 1)]
     );
-    let told = world.due("OUTBOX").await;
+    let events = world.due_work("OUTBOX").await;
     assert!(
-        told.iter().any(|it| it["kind"] == "cancelled" && it["reason"] == "The trainer is ill.")
+        events.iter().any(|it| it["kind"] == "cancelled" && it["reason"] == "The trainer is ill.")
     );
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 0);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 
     world.advance(SignedDuration::from_mins(1));
-    let again = world.post(&trainer, &path, json!({"reason": "Another one."})).await.expect(200);
-    assert_eq!(again, cancelled, "the second changes nothing");
-    assert_eq!(world.announced().await.len(), 2);
-    assert_eq!(world.asked_of_zoom("session-cancel", "delete_meeting"), 1);
+    let repeated = world.post(&trainer, &path, json!({"reason": "Another one."})).await.expect(200);
+    assert_eq!(repeated, cancelled, "a repeated cancellation should change nothing");
+    assert_eq!(world.session_events().await.len(), 2);
+    assert_eq!(world.zoom_calls("session-cancel", "delete_meeting"), 1);
 
     let student = world.student(1).await;
-    let listed = world.listed(&student, "/v1/me/sessions").await;
+    let listed = world.list_items(&student, "/v1/me/sessions").await;
     assert_eq!(listed[0]["join"]["state"], "cancelled");
-    assert_eq!(world.listed(&trainer, "/v1/sessions?status=cancelled").await.len(), 1);
-    assert_eq!(world.listed(&trainer, "/v1/sessions?status=scheduled").await.len(), 0);
+    assert_eq!(world.list_items(&trainer, "/v1/sessions?status=cancelled").await.len(), 1);
+    assert_eq!(world.list_items(&trainer, "/v1/sessions?status=scheduled").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_cancellations_at_once_are_one() {
-    let (world, trainer, made) = scheduled().await;
-    let answers = join_all((0..10).map(|_| world.cancel(&trainer, &made))).await;
-    let bodies: Vec<_> = answers.into_iter().map(|answer| answer.expect(200)).collect();
+async fn concurrent_cancellations_have_one_effect() {
+    let (world, trainer, session) = scheduled().await;
+    let responses = join_all((0..10).map(|_| world.cancel(&trainer, &session))).await;
+    let bodies: Vec<_> = responses.into_iter().map(|response| response.expect(200)).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]));
-    assert_eq!(world.announced().await.len(), 2);
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 0);
+    assert_eq!(world.session_events().await.len(), 2);
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_that_is_gone_already_is_no_obstacle() {
-    let (world, trainer, made) = scheduled().await;
-    let id = made["meeting"]["id"].as_str().expect("an id");
+async fn cancellation_succeeds_if_meeting_is_already_deleted() {
+    let (world, trainer, session) = scheduled().await;
+    let id = session["meeting"]["id"].as_str().expect("an id");
     world.delete("", &format!("/zoom/sim/meetings/{id}")).await.expect(204);
-    world.cancel(&trainer, &made).await.expect(200);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_zoom_that_is_down_keeps_nothing_and_the_meeting_goes_later() {
-    for kind in [Kind::Error, Kind::Html, Kind::Throttle, Kind::Daily] {
-        let (world, trainer, made) = scheduled().await;
-        world.fault(Fault::new(Service::Zoom, "delete_meeting", kind).times(2));
-        let cancelled = world.cancel(&trainer, &made).await.expect(200);
+async fn meeting_is_deleted_later_if_zoom_is_down() {
+    for kind in [FaultKind::Error, FaultKind::Html, FaultKind::Throttle, FaultKind::Daily] {
+        let (world, trainer, session) = scheduled().await;
+        world.inject_fault(Fault::new(Service::Zoom, "delete_meeting", kind).times(2));
+        let cancelled = world.cancel(&trainer, &session).await.expect(200);
         assert_eq!(cancelled["status"], "cancelled");
-        assert_eq!(world.meeting_of(&made)["status"], "waiting", "{kind:?}");
-        assert_eq!(world.announced().await.len(), 2);
-        assert_eq!(world.sweep_later().await["repaired"], 1);
-        assert_eq!(world.meeting_of(&made)["status"], "deleted", "{kind:?}");
-        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+        assert_eq!(world.meeting_of(&session)["status"], "waiting", "{kind:?}");
+        assert_eq!(world.session_events().await.len(), 2);
+        assert_eq!(world.advance_and_sweep().await["repaired"], 1);
+        assert_eq!(world.meeting_of(&session)["status"], "deleted", "{kind:?}");
+        assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_grant_a_class_can_still_be_cancelled() {
-    let (world, trainer, made) = scheduled().await;
+async fn session_can_be_cancelled_without_zoom_connection() {
+    let (world, trainer, session) = scheduled().await;
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
-    world.cancel(&trainer, &made).await.expect(200);
-    assert_eq!(world.announced().await.len(), 2);
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.session_events().await.len(), 2);
     assert_eq!(
-        world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
+        world.advance_and_sweep().await,
+        json!({"due": 1, "reminded": 0, "skipped": 0, "repaired": 1, "archived": 0, "postponed": 0})
     );
 
-    // A grant that is dead may come to life again, and then the meeting goes.
-    let (world, trainer, made) = scheduled().await;
+    // The meeting is deleted once the trainer reconnects an account whose grant was invalid.
+    let (world, trainer, session) = scheduled().await;
     world.advance(SignedDuration::from_hours(2));
-    world.zoom_fails("token", Kind::InvalidGrant);
-    world.cancel(&trainer, &made).await.expect(200);
-    assert_eq!(world.sweep_later().await["left"], 1);
-    assert_eq!(world.sweep().await["due"], 0, "it is put off, not read again by every run");
+    world.inject_zoom_fault("token", FaultKind::InvalidGrant);
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.advance_and_sweep().await["postponed"], 1);
+    assert_eq!(world.sweep().await["due"], 0, "the repair should be postponed");
     world.connect_zoom(&trainer, "app").await;
     world.advance(SignedDuration::from_mins(10));
     assert_eq!(world.sweep().await["repaired"], 1);
-    assert_eq!(world.meeting_of(&made)["status"], "deleted");
+    assert_eq!(world.meeting_of(&session)["status"], "deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancellation_that_could_not_be_stored_changed_nothing_and_can_be_repeated() {
-    for (kind, times) in [(Kind::Error, 3), (Kind::Throttle, 3), (Kind::Conflict, 5)] {
-        let (world, trainer, made) = scheduled().await;
-        let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", kind).by("session-cancel");
-        world.fault(fault.times(times));
-        world.cancel(&trainer, &made).await.refused(503, "unavailable");
-        assert_eq!(world.meeting_of(&made)["status"], "waiting");
-        assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["status"], "scheduled");
-        world.cancel(&trainer, &made).await.expect(200);
+async fn failed_cancellation_changes_nothing_and_can_be_retried() {
+    for (kind, times) in [(FaultKind::Error, 3), (FaultKind::Throttle, 3), (FaultKind::Conflict, 5)]
+    {
+        let (world, trainer, session) = scheduled().await;
+        let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", kind)
+            .for_function("session-cancel");
+        world.inject_fault(fault.times(times));
+        world.cancel(&trainer, &session).await.expect_problem(503, "unavailable");
+        assert_eq!(world.meeting_of(&session)["status"], "waiting");
+        assert_eq!(
+            world.get(&trainer, &session_path(&session)).await.expect(200)["status"],
+            "scheduled"
+        );
+        world.cancel(&trainer, &session).await.expect(200);
     }
-    let (world, trainer, made) = scheduled().await;
-    let fault =
-        Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Lost).by("session-cancel");
-    world.fault(fault.times(2));
-    assert_eq!(world.cancel(&trainer, &made).await.expect(200)["version"], 2);
-    assert_eq!(world.meeting_of(&made)["status"], "deleted");
+    let (world, trainer, session) = scheduled().await;
+    let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Lost)
+        .for_function("session-cancel");
+    world.inject_fault(fault.times(2));
+    assert_eq!(world.cancel(&trainer, &session).await.expect(200)["version"], 2);
+    assert_eq!(world.meeting_of(&session)["status"], "deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_class_is_ended_for_everyone() {
-    let (world, trainer, made) = scheduled().await;
-    let id = made["meeting"]["id"].as_str().expect("an id");
+async fn cancellation_ends_live_meeting() {
+    let (world, trainer, session) = scheduled().await;
+    let id = session["meeting"]["id"].as_str().expect("an id");
     world.post("", &format!("/zoom/sim/meetings/{id}/start"), json!({})).await.expect(200);
-    world.cancel(&trainer, &made).await.expect(200);
-    let meeting = world.meeting_of(&made);
+    world.cancel(&trainer, &session).await.expect(200);
+    let meeting = world.meeting_of(&session);
     assert_eq!(meeting["status"], "deleted");
     assert!(meeting["instances"][0]["ended_at"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_class_whose_meeting_could_not_be_ended_is_ended_by_the_sweep() {
-    let (world, trainer, made) = scheduled().await;
-    let id = made["meeting"]["id"].as_str().expect("an id");
+async fn sweep_ends_live_meeting_of_cancelled_session() {
+    let (world, trainer, session) = scheduled().await;
+    let id = session["meeting"]["id"].as_str().expect("an id");
     world.post("", &format!("/zoom/sim/meetings/{id}/start"), json!({})).await.expect(200);
     world
         .post("", &format!("/zoom/sim/meetings/{id}/join"), json!({"name": "Sam"}))
         .await
         .expect(200);
     for operation in ["end_meeting", "delete_meeting"] {
-        world.fault(Fault::new(Service::Zoom, operation, Kind::Error).times(2));
+        world.inject_fault(Fault::new(Service::Zoom, operation, FaultKind::Error).times(2));
     }
-    world.cancel(&trainer, &made).await.expect(200);
-    assert_eq!(world.meeting_of(&made)["status"], "started");
-    assert_eq!(world.sweep_later().await["repaired"], 1);
-    let meeting = world.meeting_of(&made);
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.meeting_of(&session)["status"], "started");
+    assert_eq!(world.advance_and_sweep().await["repaired"], 1);
+    let meeting = world.meeting_of(&session);
     assert_eq!(meeting["status"], "deleted");
     assert!(meeting["instances"][0]["ended_at"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_in_an_account_that_is_not_connected_any_more_waits_until_it_is() {
-    let (world, trainer, made) = scheduled().await;
+async fn meeting_deletion_waits_until_its_account_is_connected() {
+    let (world, trainer, session) = scheduled().await;
     world.connect_zoom(&trainer, "other").await;
-    world.cancel(&trainer, &made).await.expect(200);
-    assert_eq!(world.announced().await.len(), 2, "those invited are told all the same");
-    assert_eq!(world.meeting_of(&made)["status"], "waiting");
-    assert_eq!(world.sweep_later().await["left"], 1);
-    assert_eq!(world.meeting_of(&made)["status"], "waiting");
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.session_events().await.len(), 2, "the recipients should be notified");
+    assert_eq!(world.meeting_of(&session)["status"], "waiting");
+    assert_eq!(world.advance_and_sweep().await["postponed"], 1);
+    assert_eq!(world.meeting_of(&session)["status"], "waiting");
 
     world.connect_zoom(&trainer, "app").await;
     world.advance(SignedDuration::from_mins(10));
     assert_eq!(world.sweep().await["repaired"], 1);
-    assert_eq!(world.meeting_of(&made)["status"], "deleted");
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.meeting_of(&session)["status"], "deleted");
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_is_changed_and_cancelled_at_once_ends_cancelled() {
-    let (world, trainer, made) = scheduled().await;
-    let body = with(course_class(50), json!({"title": "Geometry"}));
+async fn concurrent_edit_and_cancellation_end_cancelled() {
+    let (world, trainer, session) = scheduled().await;
+    let body = patched(course_session_body(50), json!({"title": "Geometry"}));
     let (edited, cancelled) =
-        futures::join!(world.edit(&trainer, &made, &body), world.cancel(&trainer, &made));
+        futures::join!(world.edit(&trainer, &session, &body), world.cancel(&trainer, &session));
     cancelled.expect(200);
     assert!([200, 409].contains(&edited.status.as_u16()), "{}", edited.text);
-    world.sweep_later().await;
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
+    world.advance_and_sweep().await;
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(shown["status"], "cancelled");
-    assert_eq!(world.meeting_of(&made)["status"], "deleted");
-    let announced = world.announced().await;
-    assert_eq!(announced.last().map(|(kind, ..)| kind.as_str()), Some("cancelled"));
-    assert_eq!(announced.last().map(|(.., sequence)| *sequence), shown["ics_sequence"].as_u64());
+    assert_eq!(world.meeting_of(&session)["status"], "deleted");
+    let events = world.session_events().await;
+    assert_eq!(events.last().map(|(kind, ..)| kind.as_str()), Some("cancelled"));
+    assert_eq!(events.last().map(|(.., sequence)| *sequence), shown["ics_sequence"].as_u64());
     assert_eq!(world.reminders().await, []);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_theirs_nobody_cancels() {
-    let (world, trainer, made) = scheduled().await;
+async fn cancellation_by_others_or_with_invalid_body_is_rejected() {
+    let (world, trainer, session) = scheduled().await;
     let other = world.other_trainer().await;
-    world.cancel(&other, &made).await.refused(404, "not_found");
+    world.cancel(&other, &session).await.expect_problem(404, "not_found");
     let student = world.student(1).await;
-    world.cancel(&student, &made).await.refused(403, "forbidden");
-    world.cancel("", &made).await.refused(401, "unauthenticated");
+    world.cancel(&student, &session).await.expect_problem(403, "forbidden");
+    world.cancel("", &session).await.expect_problem(401, "unauthenticated");
     for id in ["ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", "nonsense"] {
         world
             .post(&trainer, &format!("/v1/sessions/{id}/cancel"), json!({}))
             .await
-            .refused(404, "not_found");
+            .expect_problem(404, "not_found");
     }
-    let path = format!("{}/cancel", path_of(&made));
+    let path = format!("{}/cancel", session_path(&session));
     for (body, field) in [
         (json!({"reason": "x".repeat(501)}), "reason"),
         (json!({"reason": 7}), "reason"),
@@ -220,9 +225,12 @@ async fn what_is_not_theirs_nobody_cancels() {
         let problem = world
             .call(Method::POST, &path, &trainer, Some(body), &[])
             .await
-            .refused(422, "validation_failed");
+            .expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), [field]);
     }
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["status"], "scheduled");
+    assert_eq!(
+        world.get(&trainer, &session_path(&session)).await.expect(200)["status"],
+        "scheduled"
+    );
     assert_eq!(world.meetings().len(), 1);
 }

@@ -1,23 +1,23 @@
-//! What a function does that lacks a setting or a secret, that panics or runs out of time; and what it logs.
+//! Missing and invalid settings and secrets, panics, timeouts, and the privacy of logs.
 
 use http::Method;
 use jiff::SignedDuration;
 use lambda_http::Request;
 use local::calls::Service::{Dynamodb, Secretsmanager, Zoom};
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 use shared::handlers::edge::{self, RequestError, ResponseBody};
 
-use crate::direct::{Direct, REQUEST_ID, environment, event};
-use crate::log::Log;
-use crate::world::{World, class};
+use crate::functions::{DirectFunctions, REQUEST_ID, environment, gateway_event};
+use crate::log::CapturedLog;
+use crate::world::{World, session_body};
 
 const CONNECTION: &str = "/v1/zoom/connection";
 const SESSIONS: &str = "/v1/sessions";
 
-/// Every HTTP function, with a request that it refuses for its caller when all is well.
-fn functions() -> Vec<(&'static str, &'static str, String)> {
+/// Returns every HTTP function with a request that a correctly configured function rejects as unauthenticated.
+fn http_functions() -> Vec<(&'static str, &'static str, String)> {
     let mut all: Vec<(&str, &str, String)> = Vec::new();
     for route in ROUTES {
         if !all.iter().any(|(function, ..)| *function == route.function) {
@@ -29,78 +29,82 @@ fn functions() -> Vec<(&'static str, &'static str, String)> {
         }
     }
     assert!(all.len() > 10, "{all:?}");
-    // Which has a URL of its own.
+    // The webhook function has its own URL.
     all.push(("webhook", "POST", "/".to_owned()));
     all
 }
 
-/// Which functions need a variable.
+/// Returns whether a function needs a variable.
 type NeededBy = fn(&str) -> bool;
 
-fn everybody(_: &str) -> bool {
+fn every_function(_: &str) -> bool {
     true
 }
 
-fn who_knows_callers(function: &str) -> bool {
+fn authenticates_callers(function: &str) -> bool {
     function != "webhook"
 }
 
-fn who_may_call_zoom(function: &str) -> bool {
+fn calls_zoom(function: &str) -> bool {
     !["sessions", "resend-invite", "attendance", "notifications", "poll"].contains(&function)
 }
 
-fn who_tells_the_outbox(function: &str) -> bool {
-    who_may_call_zoom(function) || function == "resend-invite"
+fn sends_wake_ups(function: &str) -> bool {
+    calls_zoom(function) || function == "resend-invite"
 }
 
 fn fault(world: &World, fault: Fault) {
-    world.stack.faults.add(fault).expect("a fault that can be");
+    world.stack.faults.add(fault).expect("a valid fault");
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_is_named_at_the_start_and_the_function_is_unavailable() {
+async fn missing_variable_is_logged_and_makes_function_unavailable() {
     let world = World::start().await;
     let needed: [(&'static str, NeededBy); 14] = [
-        ("AWS_REGION", everybody),
-        ("AWS_ACCESS_KEY_ID", everybody),
-        ("AWS_SECRET_ACCESS_KEY", everybody),
-        ("CONFIG_SECRET_ID", everybody),
-        ("TABLE_NAME", everybody),
-        ("AUTH_ISSUER", who_knows_callers),
-        ("AUTH_AUDIENCE", who_knows_callers),
-        ("TOKENS_TABLE_NAME", who_may_call_zoom),
-        ("OUTBOX_QUEUE_URL", who_tells_the_outbox),
-        ("ZOOM_API_BASE_URL", who_may_call_zoom),
-        ("ZOOM_OAUTH_BASE_URL", who_may_call_zoom),
+        ("AWS_REGION", every_function),
+        ("AWS_ACCESS_KEY_ID", every_function),
+        ("AWS_SECRET_ACCESS_KEY", every_function),
+        ("CONFIG_SECRET_ID", every_function),
+        ("TABLE_NAME", every_function),
+        ("AUTH_ISSUER", authenticates_callers),
+        ("AUTH_AUDIENCE", authenticates_callers),
+        ("TOKENS_TABLE_NAME", calls_zoom),
+        ("OUTBOX_QUEUE_URL", sends_wake_ups),
+        ("ZOOM_API_BASE_URL", calls_zoom),
+        ("ZOOM_OAUTH_BASE_URL", calls_zoom),
         ("ZOOM_REDIRECT_URIS", |function| function == "connect"),
         ("DEFAULT_TIMEZONE", |function| function == "session-save"),
         ("APP_URL", |function| function == "join" || function == "notifications"),
     ];
     for (name, needed_by) in needed {
-        let log = Log::start();
-        let direct = Direct::new(&world, &[(name, "")]);
-        let said = log.events("config.incomplete");
-        assert!(!said.is_empty(), "{name} is not missed");
-        for line in said {
+        let log = CapturedLog::start();
+        let functions = DirectFunctions::new(&world, &[(name, "")]);
+        let logged = log.events("config.incomplete");
+        assert!(!logged.is_empty(), "a missing {name} should be logged");
+        for line in logged {
             assert_eq!(line["name"], name);
             assert_eq!(line["error"], format!("{name} is not set"));
             assert_eq!(line["level"], "ERROR");
         }
-        for (function, method, path) in functions() {
-            let answer = direct.call(function, method, &path, "no-token", None).await;
+        for (function, method, path) in http_functions() {
+            let response = functions.call(function, method, &path, "no-token", None).await;
             if needed_by(function) {
-                assert!(answer.headers.contains_key("retry-after"), "{function} without {name}");
-                let problem = answer.refused(503, "unavailable");
+                assert!(response.headers.contains_key("retry-after"), "{function} without {name}");
+                let problem = response.expect_problem(503, "unavailable");
                 assert!(!problem.to_string().contains(name), "{problem}");
             } else {
-                assert_eq!(answer.status, 401, "{function} does not need {name}: {}", answer.text);
+                assert_eq!(
+                    response.status, 401,
+                    "{function} does not need {name}: {}",
+                    response.text
+                );
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_variable_that_cannot_be_used_is_named_and_its_value_is_not_logged() {
+async fn invalid_variable_is_logged_without_its_value() {
     let world = World::start().await;
     for (name, value) in [
         ("ZOOM_API_BASE_URL", "hunter2"),
@@ -112,21 +116,24 @@ async fn a_variable_that_cannot_be_used_is_named_and_its_value_is_not_logged() {
         ("DEFAULT_TIMEZONE", "Mars/Phobos"),
         ("JOIN_AFTER_END_MINUTES", "ninety"),
     ] {
-        let log = Log::start();
-        let direct = Direct::new(&world, &[(name, value)]);
-        let said = log.events("config.incomplete");
-        assert!(said.iter().all(|line| line["name"] == name) && !said.is_empty(), "{name} {value}");
+        let log = CapturedLog::start();
+        let functions = DirectFunctions::new(&world, &[(name, value)]);
+        let logged = log.events("config.incomplete");
+        assert!(
+            logged.iter().all(|line| line["name"] == name) && !logged.is_empty(),
+            "{name} {value}"
+        );
         assert!(!log.text().contains("hunter2"), "{name}: {}", log.text());
         let mut unavailable = 0;
-        for (function, method, path) in functions() {
-            let answer = direct.call(function, method, &path, "x", None).await;
-            unavailable += u32::from(answer.status == 503);
+        for (function, method, path) in http_functions() {
+            let response = functions.call(function, method, &path, "x", None).await;
+            unavailable += u32::from(response.status == 503);
         }
         assert!(unavailable > 0, "{name} {value}");
     }
 }
 
-/// The secret without one of its fields, or with it changed.
+/// Returns the secret with one field replaced. A `null` removes the field.
 fn secret_with(name: &str, value: Value) -> String {
     let mut secret = local::settings::secrets();
     secret[name] = value;
@@ -135,23 +142,23 @@ fn secret_with(name: &str, value: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_missing_empty_or_nonsense_stops_who_needs_it_and_is_not_told() {
+async fn invalid_secret_makes_function_unavailable_and_is_not_logged() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let authorize = json!({"redirect_uri": format!("{}/callback", world.stack.base_url)});
-    let direct = Direct::new(&world, &[("CONFIG_SECRET_ID", "broken")]);
-    let hunter = |name| (secret_with(name, json!({"hunter2": 1})), name);
+    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "broken")]);
+    let invalid_field = |name| (secret_with(name, json!({"hunter2": 1})), name);
     for (secret, name) in [
         (String::new(), "oauth_state_secret"),
         ("{}".to_owned(), "oauth_state_secret"),
-        ("hunter2".to_owned(), "no JSON object"),
-        ("[\"hunter2\"]".to_owned(), "no JSON object"),
-        ("{\"zoom_client_id\": hunter2}".to_owned(), "no JSON object"),
+        ("hunter2".to_owned(), "not a JSON object"),
+        ("[\"hunter2\"]".to_owned(), "not a JSON object"),
+        ("{\"zoom_client_id\": hunter2}".to_owned(), "not a JSON object"),
         (secret_with("oauth_state_secret", Value::Null), "oauth_state_secret"),
         (secret_with("oauth_state_secret", json!("")), "oauth_state_secret"),
-        hunter("oauth_state_secret"),
+        invalid_field("oauth_state_secret"),
         (secret_with("token_encryption_keys", Value::Null), "token_encryption_keys"),
-        hunter("token_encryption_keys"),
+        invalid_field("token_encryption_keys"),
         (
             secret_with(
                 "token_encryption_keys",
@@ -166,75 +173,84 @@ async fn a_secret_that_is_missing_empty_or_nonsense_stops_who_needs_it_and_is_no
         (secret_with("zoom_client_id", Value::Null), "zoom_client_id"),
         (secret_with("zoom_client_secret", Value::Null), "zoom_client_secret"),
     ] {
-        // Longer than a good copy would serve.
+        // Longer than a valid cached copy is used.
         world.advance(SignedDuration::from_mins(61));
-        let log = Log::start();
-        // Secrets Manager takes no empty text, which is what a deployment creates; a space is the same to us.
+        let log = CapturedLog::start();
+        // Secrets Manager rejects an empty secret. The function treats a space in the same way.
         let text = if secret.is_empty() { " " } else { &secret };
         world.stack.aws.set_secret("broken", text).await.expect("set");
-        let answer =
-            direct.call("connect", "POST", "/v1/zoom/authorize", &trainer, Some(&authorize)).await;
-        let problem = answer.refused(503, "unavailable");
+        let response = functions
+            .call("connect", "POST", "/v1/zoom/authorize", &trainer, Some(&authorize))
+            .await;
+        let problem = response.expect_problem(503, "unavailable");
         let failed = log.events("request.failed");
         assert_eq!(failed.len(), 1, "{secret}");
         assert!(
             failed[0]["error"].as_str().is_some_and(|error| error.contains(name)),
             "{secret}: {failed:?}"
         );
-        for told in [problem.to_string(), log.text(), direct.debug()] {
-            assert!(!told.contains("hunter2") && !told.contains("aHVudGVyMg"), "{secret}: {told}");
+        for output in [problem.to_string(), log.text(), functions.debug()] {
+            assert!(
+                !output.contains("hunter2") && !output.contains("aHVudGVyMg"),
+                "{secret}: {output}"
+            );
         }
     }
-    let direct = Direct::new(&world, &[("CONFIG_SECRET_ID", "no-such-secret")]);
-    let answer = direct.call("connect", "GET", CONNECTION, &trainer, None).await;
-    answer.refused(503, "unavailable");
-    fault(&world, Fault::new(Secretsmanager, "*", Kind::Unauthorized));
-    let direct = Direct::new(&world, &[]);
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.refused(503, "unavailable");
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
+    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "no-such-secret")]);
+    let response = functions.call("connect", "GET", CONNECTION, &trainer, None).await;
+    response.expect_problem(503, "unavailable");
+    fault(&world, Fault::new(Secretsmanager, "*", FaultKind::Unauthorized));
+    let functions = DirectFunctions::new(&world, &[]);
+    functions
+        .call("connect", "GET", CONNECTION, &trainer, None)
+        .await
+        .expect_problem(503, "unavailable");
+    functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_field_that_a_function_does_not_need_does_not_stop_it() {
+async fn function_works_without_secret_fields_it_does_not_need() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let few = json!({"oauth_state_secret": "s", "zeptomail_token": 7});
-    world.stack.aws.set_secret("few", &few.to_string()).await.expect("set");
-    let direct = Direct::new(&world, &[("CONFIG_SECRET_ID", "few")]);
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
-    direct.call("disconnect", "DELETE", CONNECTION, &trainer, None).await.expect(204);
+    let partial_secret = json!({"oauth_state_secret": "s", "zeptomail_token": 7});
+    world.stack.aws.set_secret("few", &partial_secret.to_string()).await.expect("set");
+    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "few")]);
+    functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
+    functions.call("disconnect", "DELETE", CONNECTION, &trainer, None).await.expect(204);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_secret_is_seen_within_five_minutes() {
+async fn changed_secret_is_used_within_five_minutes() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let (code, state) = world.consent(&trainer, "decision=allow").await;
     let changed = secret_with("oauth_state_secret", json!("another-state-secret-of-32-bytes"));
     world.stack.aws.set_secret(local::settings::SECRET_ID, &changed).await.expect("set");
     world.stack.usage.reset();
-    // Signed by what is withdrawn: in the first minutes perhaps, after five no more.
+    // A state signed with the previous secret is rejected after five minutes at the latest.
     world.advance(SignedDuration::from_mins(5));
     let body = json!({"code": code, "state": state});
-    let problem =
-        world.post(&trainer, "/v1/zoom/connect", body).await.refused(422, "validation_failed");
+    let problem = world
+        .post(&trainer, "/v1/zoom/connect", body)
+        .await
+        .expect_problem(422, "validation_failed");
     assert_eq!(problem["errors"][0]["field"], "state");
     world.connect_zoom(&trainer, "app").await;
     assert_eq!(world.stack.usage.calls("connect", Secretsmanager, "GetSecretValue"), 1);
 
-    // A slip of the hand does not stop what runs.
+    // A running function keeps using the last valid secret for a while.
     world.stack.aws.set_secret(local::settings::SECRET_ID, "{nonsense").await.expect("set");
     world.advance(SignedDuration::from_mins(10));
     world.get(&trainer, CONNECTION).await.expect(200);
     world.advance(SignedDuration::from_mins(60));
-    world.get(&trainer, CONNECTION).await.refused(503, "unavailable");
+    world.get(&trainer, CONNECTION).await.expect_problem(503, "unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_is_printed_for_debugging_tells_a_secret() {
+async fn debug_output_contains_no_secret() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let direct = Direct::new(
+    let functions = DirectFunctions::new(
         &world,
         &[
             ("AWS_SECRET_ACCESS_KEY", "hunter2-of-aws"),
@@ -242,10 +258,13 @@ async fn nothing_that_is_printed_for_debugging_tells_a_secret() {
         ],
     );
     world.connect_zoom(&trainer, "app").await;
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
-    direct.call("session-save", "POST", SESSIONS, &trainer, Some(&class(26))).await.expect(201);
-    let printed = format!("{} {:?}", direct.debug(), world.stack);
-    assert!(printed.contains("redacted"), "the secret is there, and is not told");
+    functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
+    functions
+        .call("session-save", "POST", SESSIONS, &trainer, Some(&session_body(26)))
+        .await
+        .expect(201);
+    let printed = format!("{} {:?}", functions.debug(), world.stack);
+    assert!(printed.contains("redacted"), "the secret should be printed as redacted");
     for secret in secrets() {
         assert!(!printed.contains(&secret), "{secret}");
     }
@@ -256,7 +275,7 @@ async fn nothing_that_is_printed_for_debugging_tells_a_secret() {
     );
 }
 
-/// What the secret holds, text by text.
+/// Returns every confidential text of the secret.
 fn secrets() -> Vec<String> {
     let secret = local::settings::secrets();
     let mut all: Vec<String> = secret
@@ -273,138 +292,147 @@ fn secrets() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_panic_is_answered_as_an_error_and_its_words_stay_in_the_log() {
+async fn panic_returns_500_and_its_message_is_only_logged() {
     let world = World::start().await;
-    let log = Log::start();
+    let log = CapturedLog::start();
     for formatted in [false, true] {
-        let answer = edge::answer(&world.stack.clock, Request::default(), |_| async move {
-            let word = "of-the-works";
+        let response = edge::respond(&world.stack.clock, Request::default(), |_| async move {
+            let word = "message";
             if formatted {
-                panic!("the innards {word}");
+                panic!("internal {word}");
             }
-            std::panic::panic_any("the innards of-the-works");
-            #[expect(unreachable_code, reason = "it says what the closure would answer")]
+            std::panic::panic_any("internal message");
+            #[expect(unreachable_code, reason = "the closure needs a return type")]
             Ok::<ResponseBody, RequestError>(ResponseBody::no_content())
         })
         .await
         .0;
-        assert_eq!(answer.status(), 500);
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
-        let lambda_http::Body::Text(text) = answer.body() else { panic!("a text") };
-        assert!(text.contains("\"code\":\"internal\"") && !text.contains("innards"), "{text}");
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let lambda_http::Body::Text(text) = response.body() else { panic!("a text body") };
+        assert!(
+            text.contains("\"code\":\"internal\"") && !text.contains("internal message"),
+            "{text}"
+        );
     }
     let failed = log.events("request.failed");
     assert_eq!(failed.len(), 2);
     for line in failed {
-        assert_eq!(line["error"], "internal error: panic: the innards of-the-works");
+        assert_eq!(line["error"], "internal error: panic: internal message");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_answers_before_its_time_is_over() {
+async fn function_responds_before_lambda_timeout() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let direct = Direct::new(&world, &[]);
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
-    // Half a second is kept back to answer in.
-    for (fails, time) in [
-        (Fault::new(Dynamodb, "GetItem", Kind::Timeout), 900),
-        (Fault { delay_ms: Some(3000), ..Fault::new(Dynamodb, "GetItem", Kind::Late) }, 900),
-        (Fault::new(Dynamodb, "GetItem", Kind::Timeout), 500),
-        (Fault::new(Dynamodb, "GetItem", Kind::Timeout), -1),
+    let functions = DirectFunctions::new(&world, &[]);
+    functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
+    // Half a second is reserved for the response.
+    for (fault_to_inject, time) in [
+        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), 900),
+        (Fault { delay_ms: Some(3000), ..Fault::new(Dynamodb, "GetItem", FaultKind::Late) }, 900),
+        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), 500),
+        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), -1),
     ] {
-        fault(&world, fails);
-        let event = event("GET", CONNECTION, &trainer, None);
-        let begun = tokio::time::Instant::now();
-        let answer = direct.invoke("connect", event, SignedDuration::from_millis(time)).await;
-        assert!(begun.elapsed().as_millis() < 800, "it answered in {:?}", begun.elapsed());
-        assert!(answer.headers.contains_key("retry-after"), "{} {}", answer.status, answer.text);
-        let problem = answer.refused(503, "unavailable");
+        fault(&world, fault_to_inject);
+        let event = gateway_event("GET", CONNECTION, &trainer, None);
+        let started_at = tokio::time::Instant::now();
+        let response = functions.invoke("connect", event, SignedDuration::from_millis(time)).await;
+        assert!(started_at.elapsed().as_millis() < 800, "it took {:?}", started_at.elapsed());
+        assert!(
+            response.headers.contains_key("retry-after"),
+            "{} {}",
+            response.status,
+            response.text
+        );
+        let problem = response.expect_problem(503, "unavailable");
         assert_eq!(problem["request_id"], REQUEST_ID);
         world.stack.faults.clear();
     }
-    // One attempt that hangs is made again while there is time.
-    fault(&world, Fault::new(Dynamodb, "GetItem", Kind::Timeout));
-    direct.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
+    // An attempt that times out is repeated while there is time.
+    fault(&world, Fault::new(Dynamodb, "GetItem", FaultKind::Timeout));
+    functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
 }
 
-/// Whatever happens in the life of a class, seen by everybody who logs. One thread, so that all of it is read here.
+/// Covers the life of a session with successful, rejected and failed requests. It runs on one thread, so that the
+/// captured log is complete.
 #[tokio::test]
-async fn a_log_names_requests_and_classes_and_no_person_token_or_passcode() {
-    let log = Log::start();
+async fn log_contains_ids_but_no_personal_data_tokens_or_passcodes() {
+    let log = CapturedLog::start();
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     let service = world.service().await;
     let (code, state) = world.consent(&trainer, "decision=allow&account=other").await;
     let finish = json!({"code": code, "state": state});
     world.post(&trainer, "/v1/zoom/connect", finish.clone()).await.expect(200);
-    world.post(&trainer, "/v1/zoom/connect", finish).await.refused(422, "validation_failed");
+    world.post(&trainer, "/v1/zoom/connect", finish).await.expect_problem(422, "validation_failed");
 
-    let mut wanted = class(26);
-    wanted["audience_type"] = json!("invitees");
-    wanted["title"] = json!("Confidential with Ada");
-    wanted["invitees"] = json!([{"email": "ada@guests.test", "name": "Ada Lovelace"}]);
+    let mut body = session_body(26);
+    body["audience_type"] = json!("invitees");
+    body["title"] = json!("Confidential with Ada");
+    body["invitees"] = json!([{"email": "ada@guests.test", "name": "Ada Lovelace"}]);
     let headers = [("idempotency-key", "key-of-ada"), ("x-request-id", "trace-me-1")];
-    let made = world
-        .call(Method::POST, SESSIONS, &trainer, Some(wanted.clone()), &headers)
+    let session = world
+        .call(Method::POST, SESSIONS, &trainer, Some(body.clone()), &headers)
         .await
         .expect(201);
-    let id = made["id"].as_str().expect("an id").to_owned();
+    let id = session["id"].as_str().expect("an id").to_owned();
     let path = format!("{SESSIONS}/{id}");
     world.get(&trainer, &path).await.expect(200);
-    world.get(&student, &path).await.refused(404, "not_found");
-    wanted["title"] = json!("Moved with Ada");
-    wanted["duration_minutes"] = json!(90);
+    world.get(&student, &path).await.expect_problem(404, "not_found");
+    body["title"] = json!("Moved with Ada");
+    body["duration_minutes"] = json!(90);
     let edit = [("if-match", "\"1\""), ("x-request-id", "trace-me-2")];
-    world.call(Method::PUT, &path, &trainer, Some(wanted.clone()), &edit).await.expect(200);
-    wanted["duration_minutes"] = json!(60);
+    world.call(Method::PUT, &path, &trainer, Some(body.clone()), &edit).await.expect(200);
+    body["duration_minutes"] = json!(60);
     world
-        .call(Method::PUT, &path, &trainer, Some(wanted.clone()), &edit)
+        .call(Method::PUT, &path, &trainer, Some(body.clone()), &edit)
         .await
-        .refused(412, "precondition_failed");
+        .expect_problem(412, "precondition_failed");
     world.get(&student, "/v1/me/sessions").await.expect(200);
     let user = json!({"email": "grace@people.test", "name": "Grace Hopper", "role": "student"});
     world.put(&service, "/v1/directory/users/student-77", user).await.expect(200);
     world.delete(&service, "/v1/directory/users/student-77").await.expect(204);
 
-    // What is refused, and what fails.
-    world.get("forged.token.of-mallory", &path).await.refused(401, "unauthenticated");
-    world.get(&student, CONNECTION).await.refused(403, "forbidden");
-    let mut wrong = wanted.clone();
+    // Rejected and failed requests.
+    world.get("forged.token.of-mallory", &path).await.expect_problem(401, "unauthenticated");
+    world.get(&student, CONNECTION).await.expect_problem(403, "forbidden");
+    let mut wrong = body.clone();
     wrong["invitees"] = json!([{"email": "not an address of Ada", "name": 7}]);
-    world.post(&trainer, SESSIONS, wrong).await.refused(422, "validation_failed");
-    for fails in [
-        Fault::new(Zoom, "create_meeting", Kind::Unauthorized).times(2),
-        Fault::new(Zoom, "create_meeting", Kind::Half),
-        Fault::new(Zoom, "create_meeting", Kind::Html),
-        Fault::new(Zoom, "create_meeting", Kind::ThrottleIso),
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Error).times(3),
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Unauthorized),
-        Fault::new(Dynamodb, "BatchGetItem", Kind::Half),
+    world.post(&trainer, SESSIONS, wrong).await.expect_problem(422, "validation_failed");
+    for fault_to_inject in [
+        Fault::new(Zoom, "create_meeting", FaultKind::Unauthorized).times(2),
+        Fault::new(Zoom, "create_meeting", FaultKind::Half),
+        Fault::new(Zoom, "create_meeting", FaultKind::Html),
+        Fault::new(Zoom, "create_meeting", FaultKind::ThrottleIso),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Error).times(3),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Unauthorized),
+        Fault::new(Dynamodb, "BatchGetItem", FaultKind::Half),
     ] {
-        fault(&world, fails);
-        let answer = world.post(&trainer, SESSIONS, wanted.clone()).await;
+        fault(&world, fault_to_inject);
+        let response = world.post(&trainer, SESSIONS, body.clone()).await;
         assert!(
-            answer.status == 201
-                || answer.status.is_server_error()
-                || answer.status == 409
-                || answer.status == 429
+            response.status == 201
+                || response.status.is_server_error()
+                || response.status == 409
+                || response.status == 429
         );
         world.stack.faults.clear();
     }
     world.advance(SignedDuration::from_hours(2));
-    fault(&world, Fault::new(Zoom, "token", Kind::Half));
-    world.post(&trainer, SESSIONS, wanted.clone()).await.refused(502, "zoom_unavailable");
-    world.post(&trainer, SESSIONS, wanted.clone()).await.refused(409, "reauth_required");
+    fault(&world, Fault::new(Zoom, "token", FaultKind::Half));
+    world.post(&trainer, SESSIONS, body.clone()).await.expect_problem(502, "zoom_unavailable");
+    world.post(&trainer, SESSIONS, body.clone()).await.expect_problem(409, "reauth_required");
     world.connect_zoom(&trainer, "other").await;
     world
         .post(&trainer, &format!("{path}/cancel"), json!({"reason": "Ada is ill"}))
         .await
         .expect(200);
-    fault(&world, Fault::new(Zoom, "revoke", Kind::Half));
+    fault(&world, Fault::new(Zoom, "revoke", FaultKind::Half));
     world.delete(&trainer, CONNECTION).await.expect(204);
 
-    // Who asked, and about what.
+    // Request and session ids are logged.
     let created = log.events("session.created");
     assert!(
         created
@@ -420,13 +448,13 @@ async fn a_log_names_requests_and_classes_and_no_person_token_or_passcode() {
         "{updated:?}"
     );
     let done: Vec<_> =
-        log.events("request.done").into_iter().chain(log.events("request.refused")).collect();
+        log.events("request.completed").into_iter().chain(log.events("request.refused")).collect();
     assert!(done.len() > 10);
     for line in &done {
         assert!(line["span"]["request_id"].as_str().is_some_and(|id| !id.is_empty()), "{line}");
-        let names_one =
+        let has_session_id =
             line["route"].as_str().is_some_and(|route| route.starts_with("/v1/sessions/{id}"));
-        assert_eq!(line["span"]["session_id"] == *id, names_one, "{line}");
+        assert_eq!(line["span"]["session_id"] == *id, has_session_id, "{line}");
     }
     assert!(
         !log.events("request.failed").is_empty() && !log.events("zoom.reauth_required").is_empty()
@@ -438,7 +466,7 @@ async fn a_log_names_requests_and_classes_and_no_person_token_or_passcode() {
         assert!(line["span"]["request_id"].is_string() && line["event"].is_string(), "{line}");
     }
 
-    // And nobody's name, address or key.
+    // No personal data, tokens or keys are logged.
     let text = log.text();
     let snapshot = world.stack.zoom.snapshot();
     let mut private: Vec<String> = [
@@ -464,12 +492,12 @@ async fn a_log_names_requests_and_classes_and_no_person_token_or_passcode() {
     private.extend(secrets());
     private.extend([trainer, student, service, code, state]);
     for name in ["passcode", "join_url"] {
-        private.push(made["meeting"][name].as_str().expect("text").to_owned());
+        private.push(session["meeting"][name].as_str().expect("text").to_owned());
     }
     private.extend(snapshot["access_tokens"].as_object().expect("an object").keys().cloned());
     for word in private {
         if let Some(line) = text.lines().find(|line| line.contains(&word)) {
-            panic!("{word} stands in the log: {line}");
+            panic!("the log contains {word}: {line}");
         }
     }
 }

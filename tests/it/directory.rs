@@ -1,21 +1,21 @@
-//! What the host platform says: taken one by one, as a file and as events, all in the same words, and forgotten whole.
+//! Directory commands of the host platform: requests, imports and EventBridge events, and the erasure of people.
 
-mod erased;
+mod erasure;
 
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service::Dynamodb;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::domain::text::Email;
 
-use crate::direct::store;
-use crate::lesson::{HOURS_AHEAD, Lesson};
-use crate::log::Log;
-use crate::look::{fields, invitees, path_of, with};
-use crate::world::{Answer, World, class, course_class};
+use crate::functions::store;
+use crate::log::CapturedLog;
+use crate::support::{fields, invitees, patched, session_path};
+use crate::world::{Response, World, course_session_body, session_body};
+use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
 
-/// Every route of the directory, with a body that is right.
+/// Returns every route of the directory with a valid body.
 fn routes() -> Vec<(Method, &'static str, Option<Value>)> {
     let course = json!({"title": "Algebra I", "trainer_id": "trainer-1"});
     let enrollment = json!({"email": "s@example.test", "name": "S", "access_granted": true});
@@ -34,60 +34,60 @@ fn routes() -> Vec<(Method, &'static str, Option<Value>)> {
     ]
 }
 
-async fn import(world: &World, lines: &str) -> Answer {
+async fn import(world: &World, lines: &str) -> Response {
     let service = world.service().await;
-    world.raw(Method::POST, "/v1/directory/import", &service, lines.as_bytes().to_vec()).await
+    world.send_raw(Method::POST, "/v1/directory/import", &service, lines.as_bytes().to_vec()).await
 }
 
-async fn tell(world: &World, kind: &str, detail: Value) -> Result<Value, String> {
+async fn send_event(world: &World, kind: &str, detail: Value) -> Result<Value, String> {
     let event = json!({
         "version": "0", "id": "e-1", "detail-type": kind, "source": "host.platform", "account": "000000000000",
         "time": "2026-11-21T09:00:00Z", "region": "eu-central-1", "resources": [], "detail": detail,
     });
-    let told = world.stack.functions.invoke("directory", event, Default::default()).await;
-    told.map_err(|error| error.to_string())
+    let result = world.stack.functions.invoke("directory", event, Default::default()).await;
+    result.map_err(|error| error.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_statement_is_taken_from_the_platform_and_from_nobody_else() {
+async fn only_service_role_may_send_directory_commands() {
     let world = World::start().await;
     let admin = world.token(json!({"sub": "a", "role": "admin"})).await;
     let strangers = [world.trainer().await, world.student(1).await, admin];
     let before = world.dump().await.len();
     for (method, path, body) in routes() {
         for stranger in &strangers {
-            let answer = world.call(method.clone(), path, stranger, body.clone(), &[]).await;
-            answer.refused(403, "forbidden");
+            let response = world.call(method.clone(), path, stranger, body.clone(), &[]).await;
+            response.expect_problem(403, "forbidden");
         }
-        world.call(method, path, "", body, &[]).await.refused(401, "unauthenticated");
+        world.call(method, path, "", body, &[]).await.expect_problem(401, "unauthenticated");
     }
-    let answer =
-        world.raw(Method::POST, "/v1/directory/import", &strangers[0], b"{}".to_vec()).await;
-    answer.refused(403, "forbidden");
+    let response =
+        world.send_raw(Method::POST, "/v1/directory/import", &strangers[0], b"{}".to_vec()).await;
+    response.expect_problem(403, "forbidden");
     assert_eq!(world.dump().await.len(), before);
 
     let service = world.service().await;
     for (method, path, body) in routes() {
-        // Saying a thing twice is saying it once.
+        // Commands are idempotent.
         for _ in 0..2 {
-            let answer = world.call(method.clone(), path, &service, body.clone(), &[]).await;
+            let response = world.call(method.clone(), path, &service, body.clone(), &[]).await;
             match &body {
-                None => drop(answer.expect(204)),
+                None => drop(response.expect(204)),
                 Some(body) => {
-                    let told = answer.expect(200);
+                    let stored = response.expect(200);
                     for (field, value) in body.as_object().expect("an object") {
-                        assert_eq!(told[field], *value, "{path}");
+                        assert_eq!(stored[field], *value, "{path}");
                     }
                 }
             }
         }
     }
     let left = world.dump().await;
-    assert_eq!(left.len(), before, "what was put was deleted");
+    assert_eq!(left.len(), before, "every stored item should be deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_is_named_and_not_taken() {
+async fn invalid_directory_command_is_rejected_with_field() {
     let world = World::start().await;
     let service = world.service().await;
     let before = world.dump().await;
@@ -143,14 +143,14 @@ async fn what_does_not_fit_is_named_and_not_taken() {
         ("settings", json!({"plans": {"pro": {"classes": 1}}}), "plans.pro.classes"),
     ] {
         let problem = world.put(&service, &format!("/v1/directory/{path}"), body.clone()).await;
-        let problem = problem.refused(422, "validation_failed");
+        let problem = problem.expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), [field], "{path} {body:.200}");
     }
     assert_eq!(world.dump().await.len(), before.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn odd_names_are_kept_as_they_are() {
+async fn unusual_names_are_stored_unchanged() {
     let world = World::start().await;
     let service = world.service().await;
     for name in [
@@ -161,8 +161,8 @@ async fn odd_names_are_kept_as_they_are() {
         "O'Neil; DROP TABLE",
     ] {
         let user = json!({"email": "odd@example.test", "name": name, "role": "student"});
-        let told = world.put(&service, "/v1/directory/users/odd", user).await.expect(200);
-        assert_eq!(told["name"], name);
+        let stored = world.put(&service, "/v1/directory/users/odd", user).await.expect(200);
+        assert_eq!(stored["name"], name);
         assert_eq!(world.items("USER#odd").await[0]["name"], name);
         let course = json!({"title": name, "trainer_id": "trainer-1"});
         world.put(&service, "/v1/directory/courses/odd", course).await.expect(200);
@@ -171,7 +171,7 @@ async fn odd_names_are_kept_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_takes_the_good_lines_and_names_the_bad_ones() {
+async fn import_applies_valid_lines_and_lists_invalid_ones() {
     let world = World::start().await;
     let lines = [
         r#"{"type":"course","id":"c-1","title":"First","trainer_id":"trainer-1"}"#,
@@ -190,111 +190,124 @@ async fn an_import_takes_the_good_lines_and_names_the_bad_ones() {
         r#"{"type":"moon"}"#,
         r#"{"type":"course","id":"c-1","title":"x","trainer_id":"t","deleted":"yes"}"#,
     ];
-    let told = import(&world, &lines.join("\r\n")).await.expect(200);
-    assert_eq!(told["accepted"], 10);
-    let rejected: Vec<_> = told["rejected"].as_array().expect("a list").iter().collect();
+    let result = import(&world, &lines.join("\r\n")).await.expect(200);
+    assert_eq!(result["accepted"], 10);
+    let rejected: Vec<_> = result["rejected"].as_array().expect("a list").iter().collect();
     assert_eq!(rejected.iter().map(|it| &it["line"]).collect::<Vec<_>>(), [2, 5, 14, 15]);
     assert!(rejected.iter().all(|it| it["code"] == "validation_failed"));
     let courses = world.items("COURSE#c-1").await;
-    assert_eq!(courses[0]["title"], "Last", "the later line counts");
+    assert_eq!(courses[0]["title"], "Last", "the last line should win");
     assert_eq!(world.items("USER#u-2").await, Vec::<Value>::new());
     assert_eq!(world.items("USER#u-3").await.len(), 1);
     let left = world.items("USER#student-8").await;
-    assert_eq!((left.len(), &left[0]["sk"]), (1, &json!("LEFT#c-1")), "only that they were there");
-    assert_eq!(world.items("USER#student-9").await.len(), 2, "themselves and their place");
+    assert_eq!(
+        (left.len(), &left[0]["sk"]),
+        (1, &json!("FORMER_ENROLLMENT#c-1")),
+        "only the record of the past enrollment should be left"
+    );
+    assert_eq!(
+        world.items("USER#student-9").await.len(),
+        2,
+        "the user and the enrollment should be stored"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_of_thousands_of_lines_is_taken_whole_or_said_to_be_too_large() {
+async fn import_accepts_thousands_of_lines_and_rejects_large_body() {
     let world = World::start().await;
     let line = |n: usize| {
         json!({"type": "enrollment", "course_id": "course-1", "user_id": format!("u-{n}"),
             "email": format!("u{n}@example.test"), "name": format!("User {n}")})
         .to_string()
     };
-    // Some of the batches are not taken whole at first.
-    world.fault(
-        local::faults::Fault::new(local::calls::Service::Dynamodb, "BatchWriteItem", Kind::Partial)
-            .times(5),
+    // Some batch writes are only partially processed at first.
+    world.inject_fault(
+        local::faults::Fault::new(
+            local::calls::Service::Dynamodb,
+            "BatchWriteItem",
+            FaultKind::Partial,
+        )
+        .times(5),
     );
     let lines: Vec<_> = (0..2000).map(line).collect();
-    let told = import(&world, &lines.join("\n")).await.expect(200);
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(2000), &json!([])));
+    let result = import(&world, &lines.join("\n")).await.expect(200);
+    assert_eq!((&result["accepted"], &result["rejected"]), (&json!(2000), &json!([])));
     assert_eq!(world.items("USER#u-").await.len(), 2000);
-    let answer = import(&world, &"x".repeat(4 * 1024 * 1024 + 1)).await;
-    answer.refused(413, "payload_too_large");
+    let response = import(&world, &"x".repeat(4 * 1024 * 1024 + 1)).await;
+    response.expect_problem(413, "payload_too_large");
     assert_eq!(import(&world, "").await.expect(200), json!({"accepted": 0, "rejected": []}));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_say_the_same_things() {
+async fn eventbridge_events_apply_same_commands_as_api() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(9).await);
     let course = json!({"id": "c-7", "title": "Seven", "trainer_id": "trainer-1"});
-    let place = json!({"course_id": "c-7", "user_id": "student-9"});
-    let granted = with(place.clone(), json!({"email": "student9@example.test", "name": "Nine"}));
-    // At least once, as EventBridge delivers.
+    let enrollment = json!({"course_id": "c-7", "user_id": "student-9"});
+    let granted =
+        patched(enrollment.clone(), json!({"email": "student9@example.test", "name": "Nine"}));
+    // EventBridge delivers at least once.
     for _ in 0..2 {
-        tell(&world, "CourseUpserted", course.clone()).await.expect("taken");
-        tell(&world, "EnrollmentGranted", granted.clone()).await.expect("taken");
+        send_event(&world, "CourseUpserted", course.clone()).await.expect("an accepted event");
+        send_event(&world, "EnrollmentGranted", granted.clone()).await.expect("an accepted event");
     }
     let link = json!({"course_id": "c-7", "provider": "manual", "join_url": "https://meet.example.test/a"});
-    world.create(&trainer, &with(course_class(26), link.clone())).await.expect(201);
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 1);
-    tell(&world, "EnrollmentRevoked", place).await.expect("taken");
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 0);
+    world.create(&trainer, &patched(course_session_body(26), link.clone())).await.expect(201);
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 1);
+    send_event(&world, "EnrollmentRevoked", enrollment).await.expect("an accepted event");
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 0);
 
     let settings = json!({"live_classes_enabled": true, "plans": {"gold": {}}});
-    tell(&world, "SettingsUpdated", settings).await.expect("taken");
+    send_event(&world, "SettingsUpdated", settings).await.expect("an accepted event");
     world
-        .create(&trainer, &with(course_class(26), link.clone()))
+        .create(&trainer, &patched(course_session_body(26), link.clone()))
         .await
-        .refused(403, "plan_required");
+        .expect_problem(403, "plan_required");
     let user = json!({"id": "trainer-1", "email": "trainer@example.test", "name": "Tara", "role": "trainer", "plan": "gold"});
-    tell(&world, "UserUpserted", user).await.expect("taken");
-    world.create(&trainer, &with(course_class(26), link)).await.expect(201);
-    tell(&world, "UserDeleted", json!({"id": "student-9"})).await.expect("taken");
+    send_event(&world, "UserUpserted", user).await.expect("an accepted event");
+    world.create(&trainer, &patched(course_session_body(26), link)).await.expect(201);
+    send_event(&world, "UserDeleted", json!({"id": "student-9"})).await.expect("an accepted event");
     assert_eq!(world.items("USER#student-9").await, Vec::<Value>::new());
 
-    // What is not known is left alone; what is wrong goes back, to be looked at by a person.
-    tell(&world, "MoonRisen", json!({"id": "x"})).await.expect("passed over");
+    // Unknown events are ignored. Invalid events fail and end up in the dead-letter queue.
+    send_event(&world, "MoonRisen", json!({"id": "x"})).await.expect("an ignored event");
     for (kind, detail) in [
         ("CourseUpserted", json!({"id": "c-8", "title": "", "trainer_id": "t"})),
         ("CourseUpserted", json!({"title": "x", "trainer_id": "t"})),
         ("UserDeleted", json!({})),
         ("UserUpserted", json!({"id": 7})),
     ] {
-        let failed = tell(&world, kind, detail).await.expect_err("refused");
+        let failed = send_event(&world, kind, detail).await.expect_err("a rejected event");
         assert!(!failed.contains('{'), "{failed}");
     }
-    // Whoever looks for it finds in the log which field it was.
-    let log = Log::start();
+    // The log names the invalid field.
+    let log = CapturedLog::start();
     let wrong = json!({"id": "c-8", "title": "", "trainer_id": "hunter2#"});
-    tell(&world, "CourseUpserted", wrong).await.expect_err("refused");
-    let said = log.events("directory.event_failed");
-    assert_eq!(said.len(), 1, "{said:?}");
-    let said = said[0]["error"].as_str().expect("a text");
-    assert!(said.contains("title") && !said.contains("hunter2"), "{said}");
+    send_event(&world, "CourseUpserted", wrong).await.expect_err("a rejected event");
+    let failures = log.events("directory.event_failed");
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let error = failures[0]["error"].as_str().expect("text");
+    assert!(error.contains("title") && !error.contains("hunter2"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_course_that_is_removed_invites_nobody_and_its_classes_stay_with_their_trainer() {
+async fn deleted_course_removes_enrollments_but_not_sessions() {
     let world = World::start().await;
     let (trainer, student, service) =
         (world.trainer().await, world.student(1).await, world.service().await);
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let made = world.create(&trainer, &with(course_class(26), link)).await.expect(201);
+    let session = world.create(&trainer, &patched(course_session_body(26), link)).await.expect(201);
     world.delete(&service, "/v1/directory/courses/course-1").await.expect(204);
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await, Vec::<Value>::new());
-    world.get(&student, &path_of(&made)).await.refused(404, "not_found");
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), made);
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await, Vec::<Value>::new());
+    world.get(&student, &session_path(&session)).await.expect_problem(404, "not_found");
+    assert_eq!(world.get(&trainer, &session_path(&session)).await.expect(200), session);
     let left = json!(world.dump().await).to_string();
-    assert!(!left.contains("ENROLLMENT#course-1"));
-    world.cancel(&trainer, &made).await.expect(200);
+    assert!(!left.contains("\"ENROLLMENT#course-1"));
+    world.cancel(&trainer, &session).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_leads_to_whose_it_is_now() {
+async fn email_index_points_to_current_user() {
     let world = World::start().await;
     let service = world.service().await;
     let put = async |id: &str, email: &str| {
@@ -302,70 +315,73 @@ async fn an_address_leads_to_whose_it_is_now() {
         world.put(&service, &format!("/v1/directory/users/{id}"), user).await.expect(200);
     };
     let store = store(&world);
-    let whose = async |email: &str| {
+    let user_of = async |email: &str| {
         let email = Email::parse(email).expect("an address");
         let users = store.users_by_email(std::slice::from_ref(&email)).await.expect("read");
         users.get(&email).map(|known| known.user.to_string())
     };
     put("ada", "ada@example.test").await;
-    assert_eq!(whose("ADA@example.test").await.as_deref(), Some("ada"));
+    assert_eq!(user_of("ADA@example.test").await.as_deref(), Some("ada"));
     put("ada", "lovelace@example.test").await;
-    assert_eq!(whose("ada@example.test").await, None);
-    assert_eq!(whose("lovelace@example.test").await.as_deref(), Some("ada"));
+    assert_eq!(user_of("ada@example.test").await, None);
+    assert_eq!(user_of("lovelace@example.test").await.as_deref(), Some("ada"));
 
-    // What somebody left is free for another, and whoever leaves it later takes nothing from them.
+    // A released address can be taken by another user, and a later change of the first user does not affect it.
     put("bob", "ada@example.test").await;
     put("ada", "ada@example.test").await;
     put("bob", "ada@example.test").await;
     put("ada", "lovelace@example.test").await;
-    assert_eq!(whose("ada@example.test").await.as_deref(), Some("bob"));
-    // Two who swap, in one import.
+    assert_eq!(user_of("ada@example.test").await.as_deref(), Some("bob"));
+    // Two users swap addresses in one import.
     let line = |id: &str, email: &str| {
         json!({"type": "user", "id": id, "email": email, "name": "Somebody", "role": "student"})
             .to_string()
     };
     let lines = [line("bob", "lovelace@example.test"), line("ada", "ada@example.test")];
     import(&world, &lines.join("\n")).await.expect(200);
-    assert_eq!(whose("ada@example.test").await.as_deref(), Some("ada"));
-    assert_eq!(whose("lovelace@example.test").await.as_deref(), Some("bob"));
+    assert_eq!(user_of("ada@example.test").await.as_deref(), Some("ada"));
+    assert_eq!(user_of("lovelace@example.test").await.as_deref(), Some("bob"));
 
     for id in ["ada", "bob"] {
         world.delete(&service, &format!("/v1/directory/users/{id}")).await.expect(204);
         world.delete(&service, &format!("/v1/directory/users/{id}")).await.expect(204);
     }
     let left = world.items("EMAIL#").await.len();
-    assert_eq!(left, 8, "of the starting data's users");
+    assert_eq!(left, 8, "the entries of the seeded users");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_student_who_is_erased_is_named_nowhere() {
+async fn erased_student_is_removed_from_all_items() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);
     let user = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
     world.put(&service, "/v1/directory/users/zelda", user).await.expect(200);
-    // The place in a course has another address of theirs.
-    let place = json!({"email": "zelda.work@example.test", "name": "Zelda Zwingli", "access_granted": true});
+    // The enrollment has another email address.
+    let enrollment = json!({"email": "zelda.work@example.test", "name": "Zelda Zwingli", "access_granted": true});
     world
-        .put(&service, "/v1/directory/courses/course-1/enrollments/zelda", place)
+        .put(&service, "/v1/directory/courses/course-1/enrollments/zelda", enrollment)
         .await
         .expect(200);
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a", "audience_type": "invitees"});
     let list = |email: &str| json!({"invitees": [{"email": email, "name": "Zelda Zwingli"}, {"email": "student1@example.test"}]});
-    let first = with(with(class(26), link.clone()), list("ZELDA@example.test"));
-    let made = world.create(&trainer, &first).await.expect(201);
+    let first = patched(patched(session_body(26), link.clone()), list("ZELDA@example.test"));
+    let session = world.create(&trainer, &first).await.expect(201);
     world
-        .create(&trainer, &with(with(class(30), link.clone()), list("zelda.work@example.test")))
+        .create(
+            &trainer,
+            &patched(patched(session_body(30), link.clone()), list("zelda.work@example.test")),
+        )
         .await
         .expect(201);
-    // In a list that was replaced, too, and in one of many.
-    let edited = with(first, json!({"invitees": invitees(3)}));
-    world.edit(&trainer, &made, &edited).await.expect(200);
+    // A replaced invitee list and a long one also contain the student.
+    let edited = patched(first, json!({"invitees": invitees(3)}));
+    world.edit(&trainer, &session, &edited).await.expect(200);
     let mut many = invitees(100);
     many.as_array_mut()
         .expect("a list")
         .push(json!({"email": "zelda@example.test", "name": "Zelda Zwingli"}));
     world
-        .create(&trainer, &with(with(class(40), link), json!({"invitees": many})))
+        .create(&trainer, &patched(patched(session_body(40), link), json!({"invitees": many})))
         .await
         .expect(201);
     let named = json!(world.dump().await).to_string().to_lowercase().matches("zelda").count();
@@ -384,37 +400,41 @@ async fn a_student_who_is_erased_is_named_nowhere() {
             .collect();
         assert_eq!(left, Vec::<Value>::new());
     }
-    let shown = world.listed(&trainer, "/v1/sessions").await;
-    assert_eq!(shown.len(), 3, "the classes stay");
+    let shown = world.list_items(&trainer, "/v1/sessions").await;
+    assert_eq!(shown.len(), 3, "the sessions should be kept");
     let student = world.student(1).await;
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 3, "with the others in them");
+    assert_eq!(
+        world.list_items(&student, "/v1/me/sessions").await.len(),
+        3,
+        "the other invitees should be kept"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_zoom_told_of_somebody_who_is_erased_names_nobody() {
+async fn erased_student_is_removed_from_zoom_events() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);
     world.connect_zoom(&trainer, "app").await;
-    let place = json!({"email": "zelda@example.test", "name": "Zelda Zwingli"});
+    let enrollment = json!({"email": "zelda@example.test", "name": "Zelda Zwingli"});
     let path = "/v1/directory/courses/course-1/enrollments/zelda";
-    world.put(&service, path, place).await.expect(200);
-    let lesson = Lesson::schedule(&world, &trainer).await;
+    world.put(&service, path, enrollment).await.expect(200);
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
     world.advance(SignedDuration::from_hours(HOURS_AHEAD));
     let zelda = json!({"sub": "zelda", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"});
     let zelda = world.token(zelda).await;
-    let join = format!("{}/join", lesson.path);
-    let pass = world.post(&zelda, &join, json!({})).await.expect(200);
+    let join = format!("{}/join", session.path);
+    let credentials = world.post(&zelda, &join, json!({})).await.expect(200);
     world.post(&world.student(1).await, &join, json!({})).await.expect(200);
-    lesson.act(&world, "start", json!({})).await;
-    let by_key = json!({"name": "Zelda Zwingli", "customer_key": pass["customer_key"]});
-    lesson.act(&world, "join", by_key).await;
-    // From a second device, signed in to a Zoom account of her own.
-    lesson
-        .act(&world, "join", json!({"name": "zelda's phone", "email": "zelda@example.test"}))
+    session.simulate(&world, "start", json!({})).await;
+    let by_key = json!({"name": "Zelda Zwingli", "customer_key": credentials["customer_key"]});
+    session.simulate(&world, "join", by_key).await;
+    // A second device is signed in to the student's own Zoom account.
+    session
+        .simulate(&world, "join", json!({"name": "zelda's phone", "email": "zelda@example.test"}))
         .await;
-    lesson.act(&world, "join", json!({"name": "Student 1"})).await;
+    session.simulate(&world, "join", json!({"name": "Student 1"})).await;
     world.advance(SignedDuration::from_mins(30));
-    lesson.act(&world, "end", json!({})).await;
+    session.simulate(&world, "end", json!({})).await;
     let named = json!(world.dump().await).to_string().to_lowercase().matches("zelda").count();
     assert!(named > 5, "{named}");
 
@@ -425,7 +445,7 @@ async fn what_zoom_told_of_somebody_who_is_erased_names_nobody() {
             assert!(!text.contains("zelda") && !text.contains("zwingli"), "{item}");
         }
     }
-    let report = world.get(&trainer, &format!("{}/attendance", lesson.path)).await.expect(200);
+    let report = world.get(&trainer, &format!("{}/attendance", session.path)).await.expect(200);
     let names: Vec<_> = report["attendees"]
         .as_array()
         .expect("rows")
@@ -438,7 +458,7 @@ async fn what_zoom_told_of_somebody_who_is_erased_names_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_no_item_would_hold_are_refused() {
+async fn oversized_settings_are_rejected() {
     let world = World::start().await;
     let service = world.service().await;
     let pilot: Vec<_> = (0..2001).map(|n| format!("trainer-{n}")).collect();
@@ -448,8 +468,8 @@ async fn settings_that_no_item_would_hold_are_refused() {
         (json!({"live_classes_enabled": true, "plans": plans}), "plans"),
         (json!({"live_classes_enabled": true, "plans": {"p".repeat(65): {}}}), "plans"),
     ] {
-        let answer = world.put(&service, "/v1/directory/settings", settings).await;
-        assert_eq!(fields(&answer.refused(422, "validation_failed")), [field]);
+        let response = world.put(&service, "/v1/directory/settings", settings).await;
+        assert_eq!(fields(&response.expect_problem(422, "validation_failed")), [field]);
     }
     let largest: Vec<_> = (0..2000).map(|n| format!("{n:0>128}")).collect();
     let settings = json!({"live_classes_enabled": true, "pilot_trainer_ids": largest});
@@ -457,21 +477,21 @@ async fn settings_that_no_item_would_hold_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_of_whom_the_directory_never_heard_is_erased_by_the_address_that_was_invited() {
+async fn guest_unknown_to_directory_is_erased_by_invited_address() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);
     world.connect_zoom(&trainer, "app").await;
     let list = json!({"invitees": [{"email": "zelda@example.test", "name": "Zelda Zwingli"}]});
-    let body = with(with(class(1), json!({"audience_type": "invitees"})), list);
-    let made = world.create(&trainer, &body).await.expect(201);
+    let body = patched(patched(session_body(1), json!({"audience_type": "invitees"})), list);
+    let session = world.create(&trainer, &body).await.expect(201);
     world.advance(SignedDuration::from_mins(55));
     let guest = json!({"sub": "zelda-1", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"});
     let guest = world.token(guest).await;
-    world.post(&guest, &format!("{}/join", path_of(&made)), json!({})).await.expect(200);
+    world.post(&guest, &format!("{}/join", session_path(&session)), json!({})).await.expect(200);
     let named =
         async || json!(world.dump().await).to_string().to_lowercase().matches("zelda").count();
     assert!(named().await > 1);
-    // As the runbook says: who they are first, and then that they are gone.
+    // The runbook's procedure: create the user, then delete it.
     let user = "/v1/directory/users/zelda-1";
     let entry = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
     world.put(&service, user, entry).await.expect(200);
@@ -480,62 +500,67 @@ async fn a_guest_of_whom_the_directory_never_heard_is_erased_by_the_address_that
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_erased_trainer_was_to_teach_is_cancelled_and_its_students_are_told() {
+async fn erasing_trainer_cancels_upcoming_sessions_and_notifies_students() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);
     world.connect_zoom(&trainer, "app").await;
-    let past = world.create(&trainer, &course_class(1)).await.expect(201);
-    let mut ahead = Vec::new();
+    let past = world.create(&trainer, &course_session_body(1)).await.expect(201);
+    let mut upcoming = Vec::new();
     for hours in [30, 40, 50] {
-        ahead.push(world.create(&trainer, &course_class(hours)).await.expect(201));
+        upcoming.push(world.create(&trainer, &course_session_body(hours)).await.expect(201));
     }
     world.advance(SignedDuration::from_hours(3));
-    world.drain().await;
+    world.run_outbox_sweep().await;
     let cancelled = async || {
-        let mailed = world.mailed().await;
+        let mailed = world.sent_mails().await;
         mailed.iter().filter(|(kind, _)| kind == "cancelled").count()
     };
-    // Cut off in the midst of it, and said again.
-    let fault = Fault::new(Dynamodb, "TransactWriteItems", Kind::Error).by("directory");
-    world.fault(fault.after(1).times(20));
+    // The erasure is interrupted and retried.
+    let fault =
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Error).for_function("directory");
+    world.inject_fault(fault.after(1).times(20));
     let erase = "/v1/directory/users/trainer-1";
-    let cut = world.delete(&service, erase).await;
-    assert!(cut.status.is_server_error(), "{}", cut.status);
+    let interrupted = world.delete(&service, erase).await;
+    assert!(interrupted.status.is_server_error(), "{}", interrupted.status);
     world.stack.faults.clear();
     world.delete(&service, erase).await.expect(204);
-    world.drain().await;
-    assert_eq!(cancelled().await, 15, "three classes, five students, each once");
-    for class in &ahead {
-        assert_eq!(world.meeting_of(class)["status"], "deleted");
+    world.run_outbox_sweep().await;
+    assert_eq!(
+        cancelled().await,
+        15,
+        "five students should get one cancellation for each of three sessions"
+    );
+    for session in &upcoming {
+        assert_eq!(world.meeting_of(session)["status"], "deleted");
     }
     let student = world.student(1).await;
-    let listed = world.listed(&student, "/v1/me/sessions").await;
-    let state = |class: &Value| {
-        let shown = listed.iter().find(|shown| shown["id"] == class["id"]);
-        shown.map(|shown| shown["join"]["state"].clone()).expect("it is listed")
+    let listed = world.list_items(&student, "/v1/me/sessions").await;
+    let join_state = |session: &Value| {
+        let shown = listed.iter().find(|shown| shown["id"] == session["id"]);
+        shown.map(|shown| shown["join"]["state"].clone()).expect("a listed session")
     };
-    assert!(ahead.iter().all(|class| state(class) == "cancelled"), "{listed:?}");
-    assert_eq!(state(&past), "open", "what was held is not undone");
+    assert!(upcoming.iter().all(|session| join_state(session) == "cancelled"), "{listed:?}");
+    assert_eq!(join_state(&past), "open", "a past session should not be cancelled");
     world.delete(&service, erase).await.expect(204);
     world.advance(SignedDuration::from_hours(60));
     assert_eq!(world.sweep().await["reminded"], 0);
-    world.drain().await;
+    world.run_outbox_sweep().await;
     assert_eq!(cancelled().await, 15);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trainer_who_is_erased_leaves_no_grant_here_or_at_zoom() {
+async fn erasing_trainer_revokes_and_deletes_grant() {
     let world = World::start().await;
     let (trainer, service) = (world.trainer().await, world.service().await);
     world.connect_zoom(&trainer, "app").await;
-    world.create(&trainer, &class(26)).await.expect(201);
+    world.create(&trainer, &session_body(26)).await.expect(201);
     let grants =
         || world.stack.zoom.snapshot()["grants"].as_object().map_or(0, serde_json::Map::len);
     assert_eq!(grants(), 1);
     let zoom_user =
         world.get(&trainer, "/v1/zoom/connection").await.expect(200)["zoom_email"].clone();
     world.delete(&service, "/v1/directory/users/trainer-1").await.expect(204);
-    assert_eq!(grants(), 0, "revoked at Zoom");
+    assert_eq!(grants(), 0, "the grant should be revoked at Zoom");
     let left = json!(world.dump().await).to_string();
     for named in [
         "trainer@example.test",
@@ -546,5 +571,5 @@ async fn a_trainer_who_is_erased_leaves_no_grant_here_or_at_zoom() {
     ] {
         assert!(!left.contains(named), "{named}");
     }
-    world.create(&trainer, &class(26)).await.refused(403, "plan_required");
+    world.create(&trainer, &session_body(26)).await.expect_problem(403, "plan_required");
 }

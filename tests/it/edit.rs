@@ -1,38 +1,38 @@
-//! Changing a class: Zoom is told what changed and nothing else, whoever was quicker wins and nobody's change is lost,
-//! and Zoom and we agree in the end.
+//! Editing a session: partial updates of the meeting, versions, concurrent edits, and consistency with Zoom after
+//! failures.
 
 use futures::future::join_all;
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::look::{invitees, path_of, with};
-use crate::world::{World, class, course_class};
+use crate::support::{invitees, patched, session_path};
+use crate::world::{World, course_session_body, session_body};
 
 async fn scheduled(body: &Value) -> (World, String, Value) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    let made = world.create(&trainer, body).await.expect(201);
-    (world, trainer, made)
+    let session = world.create(&trainer, body).await.expect(201);
+    (world, trainer, session)
 }
 
 fn titled(title: &str) -> Value {
-    with(class(50), json!({"title": title}))
+    patched(session_body(50), json!({"title": title}))
 }
 
-/// Zoom has what the class says.
+/// Asserts that the meeting at Zoom has the values of the session.
 #[track_caller]
-fn agrees(world: &World, session: &Value) {
+fn assert_meeting_matches(world: &World, session: &Value) {
     let meeting = world.meeting_of(session);
-    for (ours, theirs) in [
+    for (session_field, meeting_field) in [
         ("title", "topic"),
         ("starts_at", "start_time"),
         ("timezone", "timezone"),
         ("duration_minutes", "duration"),
     ] {
-        assert_eq!(session[ours], meeting[theirs], "{meeting}");
+        assert_eq!(session[session_field], meeting[meeting_field], "{meeting}");
     }
     assert!(meeting["agenda"].as_str().is_some_and(|agenda| {
         agenda.starts_with(session["description"].as_str().unwrap_or_default())
@@ -40,15 +40,15 @@ fn agrees(world: &World, session: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn zoom_is_told_what_changed_and_nothing_else() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    let mark = format!("[live class {}]", made["id"].as_str().expect("an id"));
-    let mut body = class(50);
+async fn zoom_update_contains_only_changed_fields() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    let marker = format!("[live class {}]", session["id"].as_str().expect("an id"));
+    let mut body = session_body(50);
     let steps = [
         (json!({"title": "Geometry"}), json!({"topic": "Geometry"})),
         (
             json!({"description": "Bring a pencil."}),
-            json!({"agenda": format!("Bring a pencil.\n\n{mark}")}),
+            json!({"agenda": format!("Bring a pencil.\n\n{marker}")}),
         ),
         (json!({"duration_minutes": 90}), json!({"duration": 90})),
         (
@@ -75,32 +75,32 @@ async fn zoom_is_told_what_changed_and_nothing_else() {
     ];
     let mut expected = Vec::new();
     for (change, patch) in steps {
-        body = with(body, change);
-        let edited = world.edit(&trainer, &made, &body).await.expect(200);
+        body = patched(body, change);
+        let edited = world.edit(&trainer, &session, &body).await.expect(200);
         expected.push(patch);
-        assert_eq!(world.patches_of(&made), expected);
-        agrees(&world, &edited);
+        assert_eq!(world.meeting_updates(&session), expected);
+        assert_meeting_matches(&world, &edited);
     }
-    // Of no interest to Zoom.
+    // Changes that do not affect the meeting.
     for change in [
         json!({"audience_type": "course", "course_id": "course-1"}),
         json!({"audience_type": "invitees", "course_id": null, "invitees": invitees(3)}),
         json!({}),
     ] {
-        body = with(body, change);
-        world.edit(&trainer, &made, &body).await.expect(200);
-        assert_eq!(world.patches_of(&made), expected);
+        body = patched(body, change);
+        world.edit(&trainer, &session, &body).await.expect(200);
+        assert_eq!(world.meeting_updates(&session), expected);
     }
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_version_rises_with_every_change_and_the_sequence_with_the_calendar_and_whose_it_is() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    let mut body = class(50);
-    let mut announced = vec![("scheduled".to_owned(), 1, 0)];
+async fn version_increases_per_edit_and_sequence_per_calendar_change() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    let mut body = session_body(50);
+    let mut events = vec![("scheduled".to_owned(), 1, 0)];
     let steps = [
-        // What, version and sequence after it, and whether somebody is told.
+        // Change, new version, new sequence, and whether recipients are notified.
         (json!({}), 1, 0, false),
         (json!({"title": "Geometry"}), 2, 1, true),
         (json!({"title": "Geometry"}), 2, 1, false),
@@ -124,82 +124,92 @@ async fn the_version_rises_with_every_change_and_the_sequence_with_the_calendar_
             false,
         ),
     ];
-    for (change, version, sequence, told) in steps {
+    for (change, version, sequence, is_notified) in steps {
         world.advance(SignedDuration::from_secs(1));
-        body = with(body, change.clone());
-        let answer = world.edit(&trainer, &made, &body).await;
-        assert_eq!(answer.headers["etag"], format!("\"{version}\"").as_str(), "{change}");
-        let edited = answer.expect(200);
+        body = patched(body, change.clone());
+        let response = world.edit(&trainer, &session, &body).await;
+        assert_eq!(response.headers["etag"], format!("\"{version}\"").as_str(), "{change}");
+        let edited = response.expect(200);
         assert_eq!(
             (&edited["version"], &edited["ics_sequence"]),
             (&json!(version), &json!(sequence)),
             "{change}"
         );
-        if told {
-            announced.push(("updated".to_owned(), version, sequence));
+        if is_notified {
+            events.push(("updated".to_owned(), version, sequence));
         }
-        assert_eq!(world.announced().await, announced, "{change}");
-        assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), edited);
+        assert_eq!(world.session_events().await, events, "{change}");
+        assert_eq!(world.get(&trainer, &session_path(&session)).await.expect(200), edited);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_something_else_than_was_seen_is_refused() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    let edited = world.edit_if(&trainer, &made, "\"1\"", &titled("A")).await.expect(200);
+async fn edit_with_stale_if_match_is_rejected() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    let edited = world.edit_if_match(&trainer, &session, "\"1\"", &titled("A")).await.expect(200);
     assert_eq!(edited["version"], 2);
-    // The same again, as after a lost answer: the change is there, so there is nothing to refuse.
-    assert_eq!(world.edit_if(&trainer, &made, "\"1\"", &titled("A")).await.expect(200), edited);
-    world.edit_if(&trainer, &made, "\"1\"", &titled("B")).await.refused(412, "precondition_failed");
-    world.edit_if(&trainer, &made, "*", &titled("B")).await.expect(200);
-    world.edit_if(&trainer, &made, "soon", &titled("C")).await.refused(422, "validation_failed");
-    assert_eq!(world.patches_of(&made).len(), 2, "Zoom heard nothing of the refused ones");
+    // A retry after a lost response succeeds, because the change is already stored.
+    assert_eq!(
+        world.edit_if_match(&trainer, &session, "\"1\"", &titled("A")).await.expect(200),
+        edited
+    );
+    world
+        .edit_if_match(&trainer, &session, "\"1\"", &titled("B"))
+        .await
+        .expect_problem(412, "precondition_failed");
+    world.edit_if_match(&trainer, &session, "*", &titled("B")).await.expect(200);
+    world
+        .edit_if_match(&trainer, &session, "soon", &titled("C"))
+        .await
+        .expect_problem(422, "validation_failed");
+    assert_eq!(world.meeting_updates(&session).len(), 2, "rejected edits should not reach Zoom");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_who_change_the_same_version_one_wins_and_the_others_are_told() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
+async fn one_of_concurrent_edits_of_same_version_succeeds() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
     let titles: Vec<_> = (0..6).map(|n| format!("Title {n}")).collect();
     let bodies: Vec<_> = titles.iter().map(|title| titled(title)).collect();
-    let answers =
-        join_all(bodies.iter().map(|body| world.edit_if(&trainer, &made, "\"1\"", body))).await;
-    let mut won = Vec::new();
-    for answer in answers {
-        match answer.status.as_u16() {
-            200 => won.push(answer.json()),
-            412 => drop(answer.refused(412, "precondition_failed")),
-            _ => drop(answer.refused(409, "conflict")),
+    let responses =
+        join_all(bodies.iter().map(|body| world.edit_if_match(&trainer, &session, "\"1\"", body)))
+            .await;
+    let mut successful = Vec::new();
+    for response in responses {
+        match response.status.as_u16() {
+            200 => successful.push(response.json()),
+            412 => drop(response.expect_problem(412, "precondition_failed")),
+            _ => drop(response.expect_problem(409, "conflict")),
         }
     }
-    assert_eq!(won.len(), 1, "{won:?}");
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
-    assert_eq!(shown, won[0]);
+    assert_eq!(successful.len(), 1, "{successful:?}");
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
+    assert_eq!(shown, successful[0]);
     assert_eq!(shown["version"], 2);
-    agrees(&world, &shown);
-    assert_eq!(world.announced().await.len(), 2);
+    assert_meeting_matches(&world, &shown);
+    assert_eq!(world.session_events().await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_at_once_leave_zoom_and_us_agreed() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
+async fn concurrent_edits_leave_session_and_meeting_equal() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
     let bodies: Vec<_> = (0..4)
-        .map(|n| with(titled(&format!("Title {n}")), json!({"duration_minutes": 30 + n})))
+        .map(|n| patched(titled(&format!("Title {n}")), json!({"duration_minutes": 30 + n})))
         .collect();
-    let answers = join_all(bodies.iter().map(|body| world.edit(&trainer, &made, body))).await;
-    let done = answers.iter().filter(|answer| answer.status == 200).count();
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
-    assert!(done >= 1);
-    assert_eq!(shown["version"], 1 + done, "each that was told 200 made a version of its own");
-    agrees(&world, &shown);
-    for answer in answers.into_iter().filter(|answer| answer.status != 200) {
-        answer.refused(409, "conflict");
+    let responses = join_all(bodies.iter().map(|body| world.edit(&trainer, &session, body))).await;
+    let edits = responses.iter().filter(|response| response.status == 200).count();
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
+    assert!(edits >= 1);
+    assert_eq!(shown["version"], 1 + edits, "each successful edit should create one version");
+    assert_meeting_matches(&world, &shown);
+    for response in responses.into_iter().filter(|response| response.status != 200) {
+        response.expect_problem(409, "conflict");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reminders_follow_the_start() {
-    // In 50 hours from nine o'clock on the 21st.
-    let (world, trainer, made) = scheduled(&class(50)).await;
+async fn reminders_move_with_session_start() {
+    // The session starts 50 hours after 9:00 on 21 November.
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
     let expect = |all: &[(&str, &str)]| -> Vec<(String, String)> {
         all.iter()
             .map(|(kind, at)| ((*kind).to_owned(), format!("2026-11-{at}:00:00.000Z")))
@@ -209,254 +219,304 @@ async fn reminders_follow_the_start() {
         world.reminders().await,
         expect(&[("day_before", "22T11"), ("hour_before", "23T10"), ("start", "23T11")])
     );
-    world.edit(&trainer, &made, &titled("Geometry")).await.expect(200);
-    assert_eq!(world.reminders().await.len(), 3, "they stay as they are");
-    world.edit(&trainer, &made, &class(27)).await.expect(200);
+    world.edit(&trainer, &session, &titled("Geometry")).await.expect(200);
+    assert_eq!(world.reminders().await.len(), 3, "the reminders should not change");
+    world.edit(&trainer, &session, &session_body(27)).await.expect(200);
     assert_eq!(
         world.reminders().await,
         expect(&[("day_before", "21T12"), ("hour_before", "22T11"), ("start", "22T12")])
     );
-    // Tomorrow at this time it would already be late for the day before.
-    world.edit(&trainer, &made, &class(24)).await.expect(200);
+    // A session in 24 hours is too close for the day-before reminder.
+    world.edit(&trainer, &session, &session_body(24)).await.expect(200);
     assert_eq!(world.reminders().await, expect(&[("hour_before", "22T08"), ("start", "22T09")]));
-    world.edit(&trainer, &made, &class(1)).await.expect(200);
+    world.edit(&trainer, &session, &session_body(1)).await.expect(200);
     assert_eq!(world.reminders().await, expect(&[("start", "21T10")]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_invitees_is_replaced_as_a_whole() {
-    let listed = |invitees: Value| {
-        with(class(50), json!({"audience_type": "invitees", "invitees": invitees}))
+async fn edit_replaces_whole_invitee_list() {
+    let body_with_invitees = |invitees: Value| {
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees}))
     };
-    let (world, trainer, made) = scheduled(&listed(invitees(100))).await;
+    let (world, trainer, session) = scheduled(&body_with_invitees(invitees(100))).await;
     let (first, last) = (world.student(1).await, world.student(100).await);
-    let sees = async |token: &str| world.listed(token, "/v1/me/sessions").await.len();
-    assert_eq!((sees(&first).await, sees(&last).await), (1, 1));
+    let listed_sessions =
+        async |token: &str| world.list_items(token, "/v1/me/sessions").await.len();
+    assert_eq!((listed_sessions(&first).await, listed_sessions(&last).await), (1, 1));
 
-    let edited = world.edit(&trainer, &made, &listed(invitees(2))).await.expect(200);
+    let edited = world.edit(&trainer, &session, &body_with_invitees(invitees(2))).await.expect(200);
     assert_eq!(edited["invitees"], invitees(2));
-    assert_eq!((sees(&first).await, sees(&last).await), (1, 0));
-    world.get(&last, &path_of(&made)).await.refused(404, "not_found");
-    assert_eq!(world.due("OUTBOX").await[1]["version"], 2);
-    assert!(world.due("OUTBOX").await[1]["before"]["list"].is_number(), "who is out is told so");
+    assert_eq!((listed_sessions(&first).await, listed_sessions(&last).await), (1, 0));
+    world.get(&last, &session_path(&session)).await.expect_problem(404, "not_found");
+    assert_eq!(world.due_work("OUTBOX").await[1]["version"], 2);
+    assert!(
+        world.due_work("OUTBOX").await[1]["previous_audience"]["list"].is_number(),
+        "removed invitees should be notified"
+    );
 
-    // A longer list whose class could not be stored leaves nothing in the next list of that version.
-    let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Error).by("session-save");
-    world.fault(fault.times(3));
-    world.edit(&trainer, &made, &listed(invitees(100))).await.refused(503, "unavailable");
-    assert_eq!((sees(&first).await, sees(&last).await), (1, 0));
-    let others: Value =
+    // Invitees of an edit that could not be stored do not appear in the next list of that version.
+    let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Error)
+        .for_function("session-save");
+    world.inject_fault(fault.times(3));
+    world
+        .edit(&trainer, &session, &body_with_invitees(invitees(100)))
+        .await
+        .expect_problem(503, "unavailable");
+    assert_eq!((listed_sessions(&first).await, listed_sessions(&last).await), (1, 0));
+    let other_invitees: Value =
         (201..=300).map(|n| json!({"email": format!("other{n}@example.test")})).collect();
-    let edited = world.edit(&trainer, &made, &listed(others)).await.expect(200);
+    let edited =
+        world.edit(&trainer, &session, &body_with_invitees(other_invitees)).await.expect(200);
     assert_eq!(edited["invitee_count"], 100);
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
-    assert_eq!(shown["invitees"].as_array().map(Vec::len), Some(100), "and nobody else");
-    assert_eq!((sees(&first).await, sees(&last).await), (0, 0));
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
+    assert_eq!(
+        shown["invitees"].as_array().map(Vec::len),
+        Some(100),
+        "the list should contain only the new invitees"
+    );
+    assert_eq!((listed_sessions(&first).await, listed_sessions(&last).await), (0, 0));
 
-    world.edit(&trainer, &made, &course_class(50)).await.expect(200);
-    assert_eq!((sees(&first).await, sees(&last).await), (1, 0), "student-1 is in the course");
+    world.edit(&trainer, &session, &course_session_body(50)).await.expect(200);
+    assert_eq!(
+        (listed_sessions(&first).await, listed_sessions(&last).await),
+        (1, 0),
+        "student-1 should see the session through the course"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moved_class_is_found_by_its_invitees_at_its_new_time() {
-    let body = with(class(50), json!({"audience_type": "invitees", "invitees": invitees(2)}));
-    let (world, trainer, made) = scheduled(&body).await;
-    let moved = with(body, json!({"starts_at": "2026-12-10T09:00:00Z"}));
-    world.edit(&trainer, &made, &moved).await.expect(200);
+async fn moved_session_is_listed_for_invitees_at_new_time() {
+    let body =
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees(2)}));
+    let (world, trainer, session) = scheduled(&body).await;
+    let moved = patched(body, json!({"starts_at": "2026-12-10T09:00:00Z"}));
+    world.edit(&trainer, &session, &moved).await.expect(200);
     let student = world.student(1).await;
-    let at =
-        async |query: &str| world.listed(&student, &format!("/v1/me/sessions?{query}")).await.len();
-    assert_eq!(at("from=2026-12-01T00:00:00Z").await, 1);
-    assert_eq!(at("to=2026-12-01T00:00:00Z").await, 0);
+    let session_count = async |query: &str| {
+        world.list_items(&student, &format!("/v1/me/sessions?{query}")).await.len()
+    };
+    assert_eq!(session_count("from=2026-12-01T00:00:00Z").await, 1);
+    assert_eq!(session_count("to=2026-12-01T00:00:00Z").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_that_was_deleted_at_zoom_is_said_to_be() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    let id = made["meeting"]["id"].as_str().expect("an id");
+async fn edit_of_session_with_deleted_meeting_returns_conflict() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    let id = session["meeting"]["id"].as_str().expect("an id");
     world.delete("", &format!("/zoom/sim/meetings/{id}")).await.expect(204);
     for _ in 0..2 {
-        let problem =
-            world.edit(&trainer, &made, &titled("Geometry")).await.refused(409, "conflict");
+        let problem = world
+            .edit(&trainer, &session, &titled("Geometry"))
+            .await
+            .expect_problem(409, "conflict");
         assert!(
             problem["detail"].as_str().is_some_and(|detail| detail.contains("deleted at Zoom"))
         );
     }
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(shown["version"], 1);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
-    world.cancel(&trainer, &made).await.expect(200);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
+    world.cancel(&trainer, &session).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_unknown_outcome_is_followed_by_one_that_says_everything() {
-    for kind in [Kind::Lost, Kind::Error] {
-        let (world, trainer, made) = scheduled(&class(50)).await;
-        world.fault(Fault::new(Service::Zoom, "update_meeting", kind).times(2));
-        world.edit(&trainer, &made, &titled("Geometry")).await.refused(502, "zoom_unavailable");
-        assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["title"], "Algebra I");
-        // At once: the failed one holds nobody up.
-        let other = with(class(50), json!({"duration_minutes": 90}));
-        let edited = world.edit(&trainer, &made, &other).await.expect(200);
+async fn edit_after_unknown_zoom_outcome_sends_all_fields() {
+    for kind in [FaultKind::Lost, FaultKind::Error] {
+        let (world, trainer, session) = scheduled(&session_body(50)).await;
+        world.inject_fault(Fault::new(Service::Zoom, "update_meeting", kind).times(2));
+        world
+            .edit(&trainer, &session, &titled("Geometry"))
+            .await
+            .expect_problem(502, "zoom_unavailable");
+        assert_eq!(
+            world.get(&trainer, &session_path(&session)).await.expect(200)["title"],
+            "Algebra I"
+        );
+        // The failed edit does not block the next one.
+        let other = patched(session_body(50), json!({"duration_minutes": 90}));
+        let edited = world.edit(&trainer, &session, &other).await.expect(200);
         assert_eq!(edited["title"], "Algebra I");
-        agrees(&world, &edited);
-        let last = world.patches_of(&made).pop().expect("an update");
+        assert_meeting_matches(&world, &edited);
+        let last = world.meeting_updates(&session).pop().expect("an update");
         assert_eq!(last["topic"], "Algebra I");
         assert!(last.get("password").is_none());
-        world.sweep_later().await;
-        agrees(&world, &edited);
-        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+        world.advance_and_sweep().await;
+        assert_meeting_matches(&world, &edited);
+        assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_is_lost_once_is_simply_repeated() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    for (kind, title) in
-        [(Kind::Lost, "A"), (Kind::Error, "B"), (Kind::Html, "C"), (Kind::Unauthorized, "D")]
-    {
-        world.zoom_fails("update_meeting", kind);
-        let edited = world.edit(&trainer, &made, &titled(title)).await.expect(200);
-        agrees(&world, &edited);
+async fn failed_zoom_update_is_retried_once() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    for (kind, title) in [
+        (FaultKind::Lost, "A"),
+        (FaultKind::Error, "B"),
+        (FaultKind::Html, "C"),
+        (FaultKind::Unauthorized, "D"),
+    ] {
+        world.inject_zoom_fault("update_meeting", kind);
+        let edited = world.edit(&trainer, &session, &titled(title)).await.expect(200);
+        assert_meeting_matches(&world, &edited);
     }
-    world.zoom_fails("update_meeting", Kind::Throttle);
-    world.edit(&trainer, &made, &titled("E")).await.refused(429, "zoom_rate_limited");
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
+    world.inject_zoom_fault("update_meeting", FaultKind::Throttle);
+    world.edit(&trainer, &session, &titled("E")).await.expect_problem(429, "zoom_rate_limited");
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(shown["title"], "D");
-    agrees(&world, &shown);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_meeting_matches(&world, &shown);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_that_zoom_took_and_we_could_not_store_is_undone_or_overwritten() {
+async fn unstored_edit_is_reverted_at_zoom_or_overwritten() {
     let fails = |times| {
-        Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Error)
-            .by("session-save")
+        Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Error)
+            .for_function("session-save")
             .after(1)
             .times(times)
     };
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    world.fault(fails(3));
-    world.edit(&trainer, &made, &titled("Geometry")).await.refused(503, "unavailable");
-    assert_eq!(world.meeting_of(&made)["topic"], "Geometry", "Zoom has it");
-    let report = world.sweep_later().await;
-    assert_eq!(report["repaired"], 1);
-    let shown = world.get(&trainer, &path_of(&made)).await.expect(200);
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    world.inject_fault(fails(3));
+    world.edit(&trainer, &session, &titled("Geometry")).await.expect_problem(503, "unavailable");
+    assert_eq!(
+        world.meeting_of(&session)["topic"],
+        "Geometry",
+        "the meeting should have the new title"
+    );
+    assert_eq!(world.advance_and_sweep().await["repaired"], 1);
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(shown["title"], "Algebra I");
-    agrees(&world, &shown);
+    assert_meeting_matches(&world, &shown);
 
-    world.fault(fails(3));
-    world.edit(&trainer, &made, &titled("Geometry")).await.refused(503, "unavailable");
-    let again = world.edit(&trainer, &made, &titled("Geometry")).await.expect(200);
-    agrees(&world, &again);
+    world.inject_fault(fails(3));
+    world.edit(&trainer, &session, &titled("Geometry")).await.expect_problem(503, "unavailable");
+    let again = world.edit(&trainer, &session, &titled("Geometry")).await.expect(200);
+    assert_meeting_matches(&world, &again);
     assert_eq!(again["version"], 2);
-    // Stored, though every answer was lost: the token of the transaction tells, and it is one edit.
-    world.fault(Fault { kind: Kind::Lost, ..fails(2) });
-    let edited = world.edit(&trainer, &made, &titled("Stereometry")).await.expect(200);
+    // The transaction's token makes the retry idempotent when every response of the commit is lost.
+    world.inject_fault(Fault { kind: FaultKind::Lost, ..fails(2) });
+    let edited = world.edit(&trainer, &session, &titled("Stereometry")).await.expect(200);
     assert_eq!(edited["version"], 3);
-    agrees(&world, &edited);
-    world.sweep_later().await;
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), edited);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_meeting_matches(&world, &edited);
+    world.advance_and_sweep().await;
+    assert_eq!(world.get(&trainer, &session_path(&session)).await.expect(200), edited);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_over_or_not_theirs_nobody_edits() {
-    let (world, trainer, made) = scheduled(&course_class(50)).await;
+async fn edit_by_others_or_of_cancelled_session_is_rejected() {
+    let (world, trainer, session) = scheduled(&course_session_body(50)).await;
     let body = titled("Geometry");
     let other = world.other_trainer().await;
-    world.edit(&other, &made, &body).await.refused(404, "not_found");
+    world.edit(&other, &session, &body).await.expect_problem(404, "not_found");
     let student = world.student(1).await;
-    world.edit(&student, &made, &body).await.refused(403, "forbidden");
+    world.edit(&student, &session, &body).await.expect_problem(403, "forbidden");
     let service = world.service().await;
-    world.edit(&service, &made, &body).await.refused(403, "forbidden");
+    world.edit(&service, &session, &body).await.expect_problem(403, "forbidden");
     for id in ["ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", "nonsense", "%00"] {
         world
             .put(&trainer, &format!("/v1/sessions/{id}"), body.clone())
             .await
-            .refused(404, "not_found");
+            .expect_problem(404, "not_found");
     }
-    let theirs = json!({"title": "Theirs", "trainer_id": "trainer-2"});
-    world.put(&service, "/v1/directory/courses/course-2", theirs).await.expect(200);
-    let foreign = with(course_class(50), json!({"course_id": "course-2"}));
-    world.edit(&trainer, &made, &foreign).await.refused(404, "not_found");
-    assert_eq!(world.patches_of(&made), Vec::<Value>::new());
-    world.cancel(&trainer, &made).await.expect(200);
-    world.edit(&trainer, &made, &body).await.refused(409, "session_cancelled");
+    let other_course = json!({"title": "Theirs", "trainer_id": "trainer-2"});
+    world.put(&service, "/v1/directory/courses/course-2", other_course).await.expect(200);
+    let foreign = patched(course_session_body(50), json!({"course_id": "course-2"}));
+    world.edit(&trainer, &session, &foreign).await.expect_problem(404, "not_found");
+    assert_eq!(world.meeting_updates(&session), Vec::<Value>::new());
+    world.cancel(&trainer, &session).await.expect(200);
+    world.edit(&trainer, &session, &body).await.expect_problem(409, "session_cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_of_an_account_that_is_not_connected_any_more_says_so() {
+async fn edit_and_join_conflict_if_zoom_account_is_not_connected() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    let made = world.create(&trainer, &class(26)).await.expect(201);
+    let session = world.create(&trainer, &session_body(26)).await.expect(201);
     world.connect_zoom(&trainer, "other").await;
     world.stack.usage.reset();
-    let moved = with(class(27), json!({}));
-    let refused = world.edit(&trainer, &made, &moved).await.refused(409, "conflict");
+    let moved = patched(session_body(27), json!({}));
+    let refused = world.edit(&trainer, &session, &moved).await.expect_problem(409, "conflict");
     assert!(
-        refused["detail"].as_str().is_some_and(|why| why.contains("not connected any more")),
+        refused["detail"].as_str().is_some_and(|detail| detail.contains("no longer connected")),
         "{refused}"
     );
     world.advance(SignedDuration::from_mins(26 * 60 - 5));
     world
-        .post(&trainer, &format!("{}/join", path_of(&made)), json!({}))
+        .post(&trainer, &format!("{}/join", session_path(&session)), json!({}))
         .await
-        .refused(409, "conflict");
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["version"], made["version"]);
-    // Connecting that account again is all it takes.
+        .expect_problem(409, "conflict");
+    assert_eq!(
+        world.get(&trainer, &session_path(&session)).await.expect(200)["version"],
+        session["version"]
+    );
+    // Reconnecting the account resolves the conflict.
     world.connect_zoom(&trainer, "app").await;
-    world.edit(&trainer, &made, &with(class(30), json!({}))).await.expect(200);
+    world.edit(&trainer, &session, &patched(session_body(30), json!({}))).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_setting_that_is_left_out_is_off_again() {
-    let muted = with(class(50), json!({"settings": {"mute_upon_entry": true, "host_video": true}}));
-    let (world, trainer, made) = scheduled(&muted).await;
-    let is = |name: &str| world.meeting_of(&made)["settings"][name].clone();
-    assert_eq!(is("mute_upon_entry"), true);
-    let video = with(class(50), json!({"settings": {"host_video": true}}));
-    let edited = world.edit(&trainer, &made, &video).await.expect(200);
+async fn omitted_meeting_setting_is_turned_off() {
+    let muted = patched(
+        session_body(50),
+        json!({"settings": {"mute_upon_entry": true, "host_video": true}}),
+    );
+    let (world, trainer, session) = scheduled(&muted).await;
+    let setting = |name: &str| world.meeting_of(&session)["settings"][name].clone();
+    assert_eq!(setting("mute_upon_entry"), true);
+    let video = patched(session_body(50), json!({"settings": {"host_video": true}}));
+    let edited = world.edit(&trainer, &session, &video).await.expect(200);
     assert_eq!(
         edited["settings"],
-        with(made["settings"].clone(), json!({"mute_upon_entry": null}))
+        patched(session["settings"].clone(), json!({"mute_upon_entry": null}))
     );
-    assert_eq!(world.patches_of(&made), [json!({"settings": {"mute_upon_entry": false}})]);
-    assert_eq!((is("mute_upon_entry"), is("host_video")), (json!(false), json!(true)));
-    // It is said once, and what was never given is the account's business.
-    world.edit(&trainer, &made, &with(video.clone(), json!({"title": "A"}))).await.expect(200);
-    assert_eq!(world.patches_of(&made).last(), Some(&json!({"topic": "A"})));
+    assert_eq!(world.meeting_updates(&session), [json!({"settings": {"mute_upon_entry": false}})]);
+    assert_eq!((setting("mute_upon_entry"), setting("host_video")), (json!(false), json!(true)));
+    // The setting is sent once. Settings that were never set keep the account's default.
+    world
+        .edit(&trainer, &session, &patched(video.clone(), json!({"title": "A"})))
+        .await
+        .expect(200);
+    assert_eq!(world.meeting_updates(&session).last(), Some(&json!({"topic": "A"})));
 
-    // Also where nobody knew whether it was on: at the next edit, and by the repair.
+    // A setting with an unknown state is turned off as well, by the next edit or by the repair.
     for repaired in [true, false] {
-        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-        let marked = with(class(50), json!({"settings": {"host_video": true, "watermark": true}}));
-        world.edit(&trainer, &made, &marked).await.refused(502, "zoom_unavailable");
-        assert_eq!(is("watermark"), true);
+        world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+        let marked =
+            patched(session_body(50), json!({"settings": {"host_video": true, "watermark": true}}));
+        world.edit(&trainer, &session, &marked).await.expect_problem(502, "zoom_unavailable");
+        assert_eq!(setting("watermark"), true);
         if repaired {
-            assert_eq!(world.sweep_later().await["repaired"], 1);
+            assert_eq!(world.advance_and_sweep().await["repaired"], 1);
         } else {
             world
-                .edit(&trainer, &made, &with(video.clone(), json!({"title": "B"})))
+                .edit(&trainer, &session, &patched(video.clone(), json!({"title": "B"})))
                 .await
                 .expect(200);
         }
-        assert_eq!((is("watermark"), is("host_video")), (json!(false), json!(true)), "{repaired}");
-        let last = world.patches_of(&made).pop().expect("an update");
+        assert_eq!(
+            (setting("watermark"), setting("host_video")),
+            (json!(false), json!(true)),
+            "{repaired}"
+        );
+        let last = world.meeting_updates(&session).pop().expect("an update");
         assert!(last["settings"].get("focus_mode").is_none(), "{last}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_unknown_outcome_is_undone_by_asking_for_what_was() {
-    let (world, trainer, made) = scheduled(&class(50)).await;
-    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-    world.edit(&trainer, &made, &titled("Geometry")).await.refused(502, "zoom_unavailable");
-    assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
-    let undone = world.edit(&trainer, &made, &class(50)).await.expect(200);
-    agrees(&world, &undone);
-    assert_eq!(undone, made, "the class itself is what it was");
-    assert_eq!(world.announced().await.len(), 1);
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+async fn edit_back_to_stored_state_reverts_unknown_zoom_outcome() {
+    let (world, trainer, session) = scheduled(&session_body(50)).await;
+    world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+    world
+        .edit(&trainer, &session, &titled("Geometry"))
+        .await
+        .expect_problem(502, "zoom_unavailable");
+    assert_eq!(world.meeting_of(&session)["topic"], "Geometry");
+    let undone = world.edit(&trainer, &session, &session_body(50)).await.expect(200);
+    assert_meeting_matches(&world, &undone);
+    assert_eq!(undone, session, "the stored session should be unchanged");
+    assert_eq!(world.session_events().await.len(), 1);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }

@@ -1,106 +1,111 @@
-//! The end of a class: when nobody tells of it, and what can be done with a class after it.
+//! The end of a session: lost end events, and changes after the end.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::lesson::Lesson;
-use crate::look::with;
-use crate::world::{World, course_class};
+use crate::support::patched;
+use crate::world::{World, course_session_body};
+use crate::zoom_session::ScheduledSession;
 
-/// How long after its planned end a class is over by its plan.
-const OVER: i64 = 60 + 90;
+/// Minutes from the planned start until a session without an end event ends: its duration and the grace period.
+const END_OF_GRACE: i64 = 60 + 90;
 
-async fn scene() -> (World, String, Lesson) {
+async fn scheduled() -> (World, String, ScheduledSession) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    let lesson = Lesson::schedule(&world, &trainer).await;
-    (world, trainer, lesson)
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    (world, trainer, session)
 }
 
-/// Moves the clock to so many minutes after the planned start, and sweeps.
-async fn sweep_at(world: &World, lesson: &Lesson, minute: i64) -> Value {
-    world.advance(lesson.at(minute).duration_since(world.now()));
+/// Moves the clock to a minute after the planned start and runs the sweep.
+async fn sweep_at(world: &World, session: &ScheduledSession, minute: i64) -> Value {
+    world.advance(session.at(minute).duration_since(world.now()));
     world.sweep().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_whose_end_was_lost_ends_after_its_time_and_not_before() {
-    let (world, trainer, lesson) = scene().await;
-    sweep_at(&world, &lesson, 0).await;
-    lesson.tell(&world, &lesson.started("u1", 0)).await;
-    let shown = async || {
-        let shown = lesson.shown(&world, &trainer).await;
-        (shown["status"].as_str().expect("a word").to_owned(), shown["actual_ended_at"].clone())
+async fn session_without_end_event_ends_after_grace_period() {
+    let (world, trainer, session) = scheduled().await;
+    sweep_at(&world, &session, 0).await;
+    session.post_event(&world, &session.started("u1", 0)).await;
+    let status_and_end = async || {
+        let shown = session.fetch(&world, &trainer).await;
+        (shown["status"].as_str().expect("text").to_owned(), shown["actual_ended_at"].clone())
     };
-    sweep_at(&world, &lesson, OVER - 1).await;
-    assert_eq!(shown().await, ("live".to_owned(), json!(null)));
-    assert_eq!(sweep_at(&world, &lesson, OVER).await["repaired"], 1);
-    assert_eq!(shown().await, ("ended".to_owned(), json!(lesson.at(60))), "as it was planned");
-    assert!(world.due("ENDING").await.is_empty());
-    let live = world.listed(&trainer, "/v1/sessions?status=live").await;
+    sweep_at(&world, &session, END_OF_GRACE - 1).await;
+    assert_eq!(status_and_end().await, ("live".to_owned(), json!(null)));
+    assert_eq!(sweep_at(&world, &session, END_OF_GRACE).await["repaired"], 1);
+    assert_eq!(
+        status_and_end().await,
+        ("ended".to_owned(), json!(session.at(60))),
+        "it should end at its planned end"
+    );
+    assert!(world.due_work("ENDING").await.is_empty());
+    let live = world.list_items(&trainer, "/v1/sessions?status=live").await;
     assert!(live.is_empty(), "{live:?}");
 
-    // It went on after all, in the same sandbox of the webhook, which took the class to be live until now.
-    lesson.tell(&world, &lesson.joined("u1", "c1", OVER - 10)).await;
-    assert_eq!(shown().await.0, "ended", "that was before");
-    lesson.tell(&world, &lesson.joined("u1", "c2", OVER + 5)).await;
-    assert_eq!(shown().await, ("live".to_owned(), json!(null)));
-    // As long as anybody is heard of, it is left alone; then it ends when they were.
-    lesson.tell(&world, &lesson.left("u1", "c1", OVER + 60)).await;
-    sweep_at(&world, &lesson, OVER + 5 + 90).await;
-    assert_eq!(shown().await.0, "live");
-    assert_eq!(sweep_at(&world, &lesson, OVER + 60 + 90).await["repaired"], 1);
-    assert_eq!(shown().await, ("ended".to_owned(), json!(lesson.at(OVER + 60))));
+    // The meeting continued. The same webhook sandbox has cached the session as live.
+    session.post_event(&world, &session.joined("u1", "c1", END_OF_GRACE - 10)).await;
+    assert_eq!(status_and_end().await.0, "ended", "an older event should not change the status");
+    session.post_event(&world, &session.joined("u1", "c2", END_OF_GRACE + 5)).await;
+    assert_eq!(status_and_end().await, ("live".to_owned(), json!(null)));
+    // Each event extends the grace period. Then the session ends at the time of the last event.
+    session.post_event(&world, &session.left("u1", "c1", END_OF_GRACE + 60)).await;
+    sweep_at(&world, &session, END_OF_GRACE + 5 + 90).await;
+    assert_eq!(status_and_end().await.0, "live");
+    assert_eq!(sweep_at(&world, &session, END_OF_GRACE + 60 + 90).await["repaired"], 1);
+    assert_eq!(status_and_end().await, ("ended".to_owned(), json!(session.at(END_OF_GRACE + 60))));
 
-    // What Zoom says of its end counts, however late it comes, and so does a second running.
-    lesson.tell(&world, &lesson.ended("u1", 0, 55)).await;
-    assert_eq!(shown().await, ("ended".to_owned(), json!(lesson.at(55))));
-    lesson.tell(&world, &lesson.started("u2", OVER + 200)).await;
-    assert_eq!(shown().await.0, "live");
-    lesson.tell(&world, &lesson.ended("u2", OVER + 200, OVER + 210)).await;
-    assert_eq!(shown().await, ("ended".to_owned(), json!(lesson.at(OVER + 210))));
-    sweep_at(&world, &lesson, OVER + 400).await;
-    assert!(world.due("ENDING").await.is_empty(), "nothing is left to be looked at");
+    // A late end event sets the end time. A second meeting instance makes the session live again.
+    session.post_event(&world, &session.ended("u1", 0, 55)).await;
+    assert_eq!(status_and_end().await, ("ended".to_owned(), json!(session.at(55))));
+    session.post_event(&world, &session.started("u2", END_OF_GRACE + 200)).await;
+    assert_eq!(status_and_end().await.0, "live");
+    session.post_event(&world, &session.ended("u2", END_OF_GRACE + 200, END_OF_GRACE + 210)).await;
+    assert_eq!(status_and_end().await, ("ended".to_owned(), json!(session.at(END_OF_GRACE + 210))));
+    sweep_at(&world, &session, END_OF_GRACE + 400).await;
+    assert!(world.due_work("ENDING").await.is_empty(), "no ending work should be due");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_over_can_neither_be_cancelled_nor_edited_whether_it_was_held_or_not() {
-    let (world, trainer, live) = scene().await;
-    let scheduled = Lesson::schedule(&world, &trainer).await;
+async fn ended_session_cannot_be_cancelled_or_edited() {
+    let (world, trainer, live) = scheduled().await;
+    let scheduled = ScheduledSession::schedule_for_course(&world, &trainer).await;
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let pasted = world.create(&trainer, &with(course_class(26), link.clone())).await.expect(201);
-    let pasted = format!("/v1/sessions/{}", pasted["id"].as_str().expect("an id"));
-    live.tell(&world, &live.started("u1", 0)).await;
-    world.drain().await;
-    let mailed = world.mailed().await;
-    world.advance(live.at(OVER).duration_since(world.now()));
-    let next_week = with(course_class(24 * 7), json!({}));
+    let manual =
+        world.create(&trainer, &patched(course_session_body(26), link.clone())).await.expect(201);
+    let manual = format!("/v1/sessions/{}", manual["id"].as_str().expect("an id"));
+    live.post_event(&world, &live.started("u1", 0)).await;
+    world.run_outbox_sweep().await;
+    let mailed = world.sent_mails().await;
+    world.advance(live.at(END_OF_GRACE).duration_since(world.now()));
+    let next_week = patched(course_session_body(24 * 7), json!({}));
     for (path, edit) in [
         (&live.path, &next_week),
         (&scheduled.path, &next_week),
-        (&pasted, &with(next_week.clone(), link.clone())),
+        (&manual, &patched(next_week.clone(), link.clone())),
     ] {
         let cancel = format!("{path}/cancel");
-        world.post(&trainer, &cancel, json!({})).await.refused(409, "session_ended");
+        world.post(&trainer, &cancel, json!({})).await.expect_problem(409, "session_ended");
         let edited = world.put(&trainer, path, edit.clone()).await;
-        // One that is still live is refused for that until the sweep has been there.
+        // Until the sweep ends it, a live session is rejected with another code.
         assert_eq!(edited.status, 409, "{path}: {}", edited.text);
     }
     world.sweep().await;
     for (path, edit) in [(&live.path, &next_week), (&scheduled.path, &next_week)] {
-        world.put(&trainer, path, edit.clone()).await.refused(409, "session_ended");
+        world.put(&trainer, path, edit.clone()).await.expect_problem(409, "session_ended");
     }
-    world.drain().await;
-    assert_eq!(world.mailed().await, mailed, "nobody is told that last week's class is not held");
+    world.run_outbox_sweep().await;
+    assert_eq!(world.sent_mails().await, mailed, "no mail should be sent after the end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_is_not_over_can_still_be_cancelled_a_moment_before() {
-    let (world, trainer, lesson) = scene().await;
-    let almost = lesson.at(OVER) - SignedDuration::from_secs(1);
-    world.advance(almost.duration_since(world.now()));
-    let cancel = format!("{}/cancel", lesson.path);
+async fn session_can_be_cancelled_until_grace_period_ends() {
+    let (world, trainer, session) = scheduled().await;
+    let last_second = session.at(END_OF_GRACE) - SignedDuration::from_secs(1);
+    world.advance(last_second.duration_since(world.now()));
+    let cancel = format!("{}/cancel", session.path);
     world.post(&trainer, &cancel, json!({})).await.expect(200);
     world.advance(SignedDuration::from_hours(48));
     world.post(&trainer, &cancel, json!({})).await.expect(200);

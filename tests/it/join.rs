@@ -1,125 +1,136 @@
-//! Coming in: who may, when, by which way, and what they are given; what of it is stored, and what it costs.
+//! Joining a session: permissions, join windows, join methods and credentials, stored join attempts, and cost.
 
 use std::collections::HashSet;
 
 use jiff::SignedDuration;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use local::calls::Service::{Dynamodb, Zoom};
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::config::names;
 
-use crate::direct::Direct;
-use crate::lesson::{HOURS_AHEAD, Lesson};
-use crate::look::with;
-use crate::world::{Answer, World, class, course_class};
+use crate::functions::DirectFunctions;
+use crate::support::patched;
+use crate::world::{Response, World, course_session_body, session_body};
+use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// A class of `course-1` whose trainer has connected Zoom, five minutes before its start.
-struct Scene {
+/// A session of `course-1` five minutes before its start. The trainer has connected Zoom.
+struct JoinScenario {
     world: World,
     trainer: String,
     student: String,
-    lesson: Lesson,
+    session: ScheduledSession,
     join: String,
 }
 
-impl Scene {
-    async fn set(account: &str) -> Self {
+impl JoinScenario {
+    async fn start(account: &str) -> Self {
         let world = World::start().await;
         let (trainer, student) = (world.trainer().await, world.student(1).await);
         world.connect_zoom(&trainer, account).await;
-        let lesson = Lesson::schedule(&world, &trainer).await;
-        let join = format!("{}/join", lesson.path);
-        let scene = Self { world, trainer, student, lesson, join };
-        scene.at(-5);
-        scene
+        let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+        let join = format!("{}/join", session.path);
+        let scenario = Self { world, trainer, student, session, join };
+        scenario.move_to(-5);
+        scenario
     }
 
-    /// Moves the clock to so many minutes after the planned start.
-    fn at(&self, minute: i64) {
-        self.world.advance(self.lesson.at(minute).duration_since(self.world.now()));
+    /// Moves the clock to a minute after the planned start.
+    fn move_to(&self, minute: i64) {
+        self.world.advance(self.session.at(minute).duration_since(self.world.now()));
     }
 
-    async fn click(&self, token: &str) -> Answer {
+    async fn request_join(&self, token: &str) -> Response {
         self.world.post(token, &self.join, json!({})).await
     }
 
-    /// The same in a deployment with these settings.
-    async fn click_with(&self, settings: &[(&'static str, &str)], token: &str) -> Answer {
-        Direct::new(&self.world, settings).call("join", "POST", &self.join, token, None).await
+    /// Requests to join in a deployment with these settings.
+    async fn request_join_with(&self, settings: &[(&'static str, &str)], token: &str) -> Response {
+        DirectFunctions::new(&self.world, settings)
+            .call("join", "POST", &self.join, token, None)
+            .await
     }
 
-    /// What the trainer finds in the timeline of clicks, newest first.
-    async fn clicks(&self) -> Vec<(String, String, String)> {
-        let path = format!("{}/timeline?limit=100", self.lesson.path);
-        let all = self.world.listed(&self.trainer, &path).await;
-        let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    /// Returns the join attempts in the trainer's timeline, newest first, as `(kind, actor, outcome)`.
+    async fn join_attempts(&self) -> Vec<(String, String, String)> {
+        let path = format!("{}/timeline?limit=100", self.session.path);
+        let all = self.world.list_items(&self.trainer, &path).await;
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
         all.iter()
             .filter(|entry| entry["kind"].as_str().is_some_and(|kind| kind.starts_with("clicked")))
             .map(|entry| {
-                (word(&entry["kind"]), word(&entry["actor"]), word(&entry["detail"]["outcome"]))
+                (text(&entry["kind"]), text(&entry["actor"]), text(&entry["detail"]["outcome"]))
             })
             .collect()
     }
 }
 
-fn claims(pass: &Value) -> Value {
+fn claims(credentials: &Value) -> Value {
     let secrets = local::settings::secrets();
     let secret = secrets["zoom_sdk_secret"].as_str().expect("a secret");
-    let jwt = pass["signature"].as_str().expect("a signature");
+    let jwt = credentials["signature"].as_str().expect("a signature");
     let header = jsonwebtoken::decode_header(jwt).expect("a header");
     assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::HS256, Some("JWT")));
     let mut validation = Validation::new(Algorithm::HS256);
-    // By the stack's clock, which stands elsewhere than the machine's.
+    // The stack's clock differs from the machine's clock.
     validation.validate_exp = false;
     let key = DecodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::decode::<Value>(jwt, &key, &validation).expect("signed with the secret").claims
+    jsonwebtoken::decode::<Value>(jwt, &key, &validation).expect("a valid signature").claims
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_is_for_this_meeting_and_this_role_and_as_long_as_zoom_allows() {
-    let scene = Scene::set("app").await;
+async fn sdk_signature_has_meeting_role_and_bounded_lifetime() {
+    let scenario = JoinScenario::start("app").await;
     let secrets = local::settings::secrets();
-    for (minute, token, role, whole) in [
-        (-15, &scene.trainer, 1, true),
-        (-10, &scene.student, 0, true),
-        (30, &scene.student, 0, true),
-        (149, &scene.student, 0, false),
+    for (minute, token, role, lasts_until_end) in [
+        (-15, &scenario.trainer, 1, true),
+        (-10, &scenario.student, 0, true),
+        (30, &scenario.student, 0, true),
+        (149, &scenario.student, 0, false),
     ] {
-        scene.at(minute);
-        // What the request asks for is not looked at.
-        let wish =
+        scenario.move_to(minute);
+        // The request body cannot change the role, meeting or mode.
+        let body =
             json!({"role": 1 - role, "meeting_number": "1", "mode": "link", "user_name": "Root"});
-        let pass = scene.world.post(token, &scene.join, wish).await.expect(200);
-        let claims = claims(&pass);
+        let credentials = scenario.world.post(token, &scenario.join, body).await.expect(200);
+        let claims = claims(&credentials);
         let number = |name: &str| claims[name].as_i64().expect("a number");
-        let meeting = scene.lesson.meeting.to_string();
+        let meeting = scenario.session.meeting.to_string();
         assert_eq!((&claims["mn"], &claims["role"]), (&json!(meeting), &json!(role)));
-        assert_eq!((&pass["meeting_number"], &pass["role"]), (&json!(meeting), &json!(role)));
+        assert_eq!(
+            (&credentials["meeting_number"], &credentials["role"]),
+            (&json!(meeting), &json!(role))
+        );
         assert_eq!(claims["appKey"], secrets["zoom_sdk_key"]);
         assert_eq!(claims["sdkKey"], secrets["zoom_sdk_key"]);
-        assert_eq!(pass["sdk_key"], secrets["zoom_sdk_key"]);
-        assert_eq!(number("iat"), scene.world.now().as_second() - 30);
+        assert_eq!(credentials["sdk_key"], secrets["zoom_sdk_key"]);
+        assert_eq!(number("iat"), scenario.world.now().as_second() - 30);
         assert_eq!(number("exp"), number("tokenExp"));
-        let life = number("exp") - number("iat");
-        assert!((1_800..=172_800).contains(&life), "{life}");
-        let ends = if whole { scene.lesson.at(60 + 90).as_second() } else { number("exp") };
-        assert_eq!(number("exp"), ends, "as long as the door is open");
-        let until: jiff::Timestamp =
-            pass["expires_at"].as_str().expect("a time").parse().expect("a time");
-        assert_eq!(until.as_second(), number("exp"));
-        let (mode, name) = (&pass["mode"], pass["user_name"].as_str().expect("a name"));
-        assert_eq!((mode, &pass["provider"]), (&json!("signature"), &json!("zoom")));
+        let lifetime = number("exp") - number("iat");
+        assert!((1_800..=172_800).contains(&lifetime), "{lifetime}");
+        let expected_end =
+            if lasts_until_end { scenario.session.at(60 + 90).as_second() } else { number("exp") };
+        assert_eq!(
+            number("exp"),
+            expected_end,
+            "the signature should be valid until the join window closes"
+        );
+        let expires_at: jiff::Timestamp =
+            credentials["expires_at"].as_str().expect("a time").parse().expect("a time");
+        assert_eq!(expires_at.as_second(), number("exp"));
+        let (mode, name) =
+            (&credentials["mode"], credentials["user_name"].as_str().expect("a name"));
+        assert_eq!((mode, &credentials["provider"]), (&json!("signature"), &json!("zoom")));
         assert_eq!(name, if role == 1 { "Tara" } else { "Student 1" });
-        let leave = format!("{}{}", scene.world.stack.base_url, &scene.lesson.path[3..]);
-        assert_eq!(pass["leave_url"], leave);
+        let leave_url = format!("{}{}", scenario.world.stack.base_url, &scenario.session.path[3..]);
+        assert_eq!(credentials["leave_url"], leave_url);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_deployment_admits_attendees_in_its_own_way() {
+async fn join_method_follows_configured_mode_and_account() {
     for (account, mode, before_host, with_host) in [
         ("app", "auto", "signature", "signature"),
         ("other", "auto", "waiting_for_host", "signature_obf"),
@@ -130,183 +141,240 @@ async fn each_deployment_admits_attendees_in_its_own_way() {
         ("app", "link", "link", "link"),
         ("other", "link", "link", "link"),
     ] {
-        let scene = Scene::set(account).await;
-        let what = format!("{mode} in account {account}");
+        let scenario = JoinScenario::start(account).await;
+        let case = format!("{mode} in account {account}");
         let settings = [(names::JOIN_MODE, mode)];
-        let door = async || {
-            let direct = Direct::new(&scene.world, &settings);
-            let answer =
-                direct.call("sessions", "GET", "/v1/me/sessions", &scene.student, None).await;
-            answer.expect(200)["items"][0]["join"]["state"].clone()
+        let join_state = async || {
+            let functions = DirectFunctions::new(&scenario.world, &settings);
+            let response =
+                functions.call("sessions", "GET", "/v1/me/sessions", &scenario.student, None).await;
+            response.expect(200)["items"][0]["join"]["state"].clone()
         };
-        let answer = scene.click_with(&settings, &scene.student).await;
+        let response = scenario.request_join_with(&settings, &scenario.student).await;
         if before_host == "waiting_for_host" {
-            answer.refused(409, "waiting_for_host");
-            assert_eq!(door().await, "waiting_for_host", "{what}");
+            response.expect_problem(409, "waiting_for_host");
+            assert_eq!(join_state().await, "waiting_for_host", "{case}");
         } else {
-            assert_eq!(answer.expect(200)["mode"], before_host, "{what}");
-            assert_eq!(door().await, "open", "{what}");
+            assert_eq!(response.expect(200)["mode"], before_host, "{case}");
+            assert_eq!(join_state().await, "open", "{case}");
         }
-        let host = scene.click_with(&settings, &scene.trainer).await.expect(200);
-        assert_eq!(host["role"], 1, "{what}");
+        let host = scenario.request_join_with(&settings, &scenario.trainer).await.expect(200);
+        assert_eq!(host["role"], 1, "{case}");
         if mode == "link" {
             assert_eq!(host["mode"], "link");
-            assert!(host["join_url"].is_string() && host.get("zak").is_none(), "{what}: {host}");
+            assert!(host["join_url"].is_string() && host.get("zak").is_none(), "{case}: {host}");
         } else {
-            assert_eq!(host["mode"], "signature", "{what}");
-            assert!(host["zak"].is_string() && host.get("join_url").is_none(), "{what}: {host}");
+            assert_eq!(host["mode"], "signature", "{case}");
+            assert!(host["zak"].is_string() && host.get("join_url").is_none(), "{case}: {host}");
         }
-        assert!(host.get("obf_token").is_none(), "{what}");
+        assert!(host.get("obf_token").is_none(), "{case}");
 
-        scene.lesson.act(&scene.world, "start", json!({})).await;
-        let pass = scene.click_with(&settings, &scene.student).await.expect(200);
-        assert_eq!((&pass["mode"], &pass["role"]), (&json!(with_host), &json!(0)), "{what}");
-        assert_eq!(door().await, "open", "{what}");
-        assert!(pass.get("zak").is_none() && pass["passcode"].is_string(), "{what}: {pass}");
-        assert_eq!(pass["meeting_number"], scene.lesson.meeting.to_string());
-        assert_eq!(pass["obf_token"].is_string(), with_host == "signature_obf", "{what}: {pass}");
-        assert_eq!(pass["signature"].is_string(), with_host != "link", "{what}: {pass}");
-        assert_eq!(pass["join_url"].is_string(), with_host == "link", "{what}: {pass}");
-        if let Some(link) = pass["join_url"].as_str() {
-            assert!(link.contains("/j/") && !link.contains("zak="), "a plain link: {link}");
+        scenario.session.simulate(&scenario.world, "start", json!({})).await;
+        let credentials =
+            scenario.request_join_with(&settings, &scenario.student).await.expect(200);
+        assert_eq!(
+            (&credentials["mode"], &credentials["role"]),
+            (&json!(with_host), &json!(0)),
+            "{case}"
+        );
+        assert_eq!(join_state().await, "open", "{case}");
+        assert!(
+            credentials.get("zak").is_none() && credentials["passcode"].is_string(),
+            "{case}: {credentials}"
+        );
+        assert_eq!(credentials["meeting_number"], scenario.session.meeting.to_string());
+        assert_eq!(
+            credentials["obf_token"].is_string(),
+            with_host == "signature_obf",
+            "{case}: {credentials}"
+        );
+        assert_eq!(
+            credentials["signature"].is_string(),
+            with_host != "link",
+            "{case}: {credentials}"
+        );
+        assert_eq!(
+            credentials["join_url"].is_string(),
+            with_host == "link",
+            "{case}: {credentials}"
+        );
+        if let Some(link) = credentials["join_url"].as_str() {
+            assert!(
+                link.contains("/j/") && !link.contains("zak="),
+                "a link without the host's token: {link}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_zoom_gives_no_obf_token_the_link_serves_or_the_host_is_waited_for() {
-    let scene = Scene::set("other").await;
-    let shown = scene.lesson.act(&scene.world, "start", json!({})).await;
+async fn missing_obf_token_falls_back_to_link_or_waits_for_host() {
+    let scenario = JoinScenario::start("other").await;
+    let shown = scenario.session.simulate(&scenario.world, "start", json!({})).await;
     let host = shown["participants"][0]["participant_uuid"].clone();
-    scene.lesson.act(&scene.world, "join", json!({"name": "Somebody"})).await;
-    // The meeting goes on without its host.
-    scene.lesson.act(&scene.world, "leave", json!({"participant_uuid": host})).await;
-    let pass = scene.click(&scene.student).await.expect(200);
-    assert_eq!(pass["mode"], "link");
-    assert!(pass["join_url"].is_string() && pass.get("obf_token").is_none(), "{pass}");
-    let only = [(names::JOIN_MODE, "signature_obf")];
-    scene.click_with(&only, &scene.student).await.refused(409, "waiting_for_host");
+    scenario.session.simulate(&scenario.world, "join", json!({"name": "Somebody"})).await;
+    // The meeting continues without its host.
+    scenario.session.simulate(&scenario.world, "leave", json!({"participant_uuid": host})).await;
+    let credentials = scenario.request_join(&scenario.student).await.expect(200);
+    assert_eq!(credentials["mode"], "link");
+    assert!(
+        credentials["join_url"].is_string() && credentials.get("obf_token").is_none(),
+        "{credentials}"
+    );
+    let obf_only = [(names::JOIN_MODE, "signature_obf")];
+    scenario
+        .request_join_with(&obf_only, &scenario.student)
+        .await
+        .expect_problem(409, "waiting_for_host");
 
-    // Zoom is down, or the grant is dead: who may use the link does.
-    scene.world.fault(Fault::new(Zoom, "*", Kind::Error).times(20));
-    assert_eq!(scene.click(&scene.student).await.expect(200)["mode"], "link");
-    scene.click_with(&only, &scene.student).await.refused(502, "zoom_unavailable");
-    scene.world.stack.faults.clear();
-    scene.world.delete(&scene.trainer, "/v1/zoom/connection").await.expect(204);
-    assert_eq!(scene.click(&scene.student).await.expect(200)["mode"], "link");
-    scene.click_with(&only, &scene.student).await.refused(409, "zoom_not_connected");
+    // If Zoom is down or the trainer is disconnected, mode `auto` falls back to the link.
+    scenario.world.inject_fault(Fault::new(Zoom, "*", FaultKind::Error).times(20));
+    assert_eq!(scenario.request_join(&scenario.student).await.expect(200)["mode"], "link");
+    scenario
+        .request_join_with(&obf_only, &scenario.student)
+        .await
+        .expect_problem(502, "zoom_unavailable");
+    scenario.world.stack.faults.clear();
+    scenario.world.delete(&scenario.trainer, "/v1/zoom/connection").await.expect(204);
+    assert_eq!(scenario.request_join(&scenario.student).await.expect(200)["mode"], "link");
+    scenario
+        .request_join_with(&obf_only, &scenario.student)
+        .await
+        .expect_problem(409, "zoom_not_connected");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_door_opens_and_closes_to_the_second() {
-    let scene = Scene::set("app").await;
+async fn join_window_is_exact_to_the_second() {
+    let scenario = JoinScenario::start("app").await;
     let second = SignedDuration::from_secs(1);
-    let opens = |problem: &Value| problem["opens_at"].clone();
-    // Backwards from five minutes before, so as to try both sides of each edge.
-    scene.world.advance(-(10 * MINUTE + second));
-    let early = scene.click(&scene.trainer).await.refused(409, "too_early");
-    assert_eq!(opens(&early), json!(scene.lesson.at(-15)));
-    scene.world.advance(second);
-    scene.click(&scene.trainer).await.expect(200);
-    scene.world.advance(5 * MINUTE - second);
-    let early = scene.click(&scene.student).await.refused(409, "too_early");
-    assert_eq!(opens(&early), json!(scene.lesson.at(-10)));
-    scene.world.advance(second);
-    scene.click(&scene.student).await.expect(200);
-    scene.at(60 + 90);
-    scene.world.advance(-second);
-    scene.click(&scene.student).await.expect(200);
-    scene.click(&scene.trainer).await.expect(200);
-    scene.world.advance(second);
-    scene.click(&scene.student).await.refused(409, "session_ended");
-    scene.click(&scene.trainer).await.refused(409, "session_ended");
+    let opens_at = |problem: &Value| problem["opens_at"].clone();
+    // The clock starts five minutes before the session. Each boundary is tested on both sides.
+    scenario.world.advance(-(10 * MINUTE + second));
+    let early = scenario.request_join(&scenario.trainer).await.expect_problem(409, "too_early");
+    assert_eq!(opens_at(&early), json!(scenario.session.at(-15)));
+    scenario.world.advance(second);
+    scenario.request_join(&scenario.trainer).await.expect(200);
+    scenario.world.advance(5 * MINUTE - second);
+    let early = scenario.request_join(&scenario.student).await.expect_problem(409, "too_early");
+    assert_eq!(opens_at(&early), json!(scenario.session.at(-10)));
+    scenario.world.advance(second);
+    scenario.request_join(&scenario.student).await.expect(200);
+    scenario.move_to(60 + 90);
+    scenario.world.advance(-second);
+    scenario.request_join(&scenario.student).await.expect(200);
+    scenario.request_join(&scenario.trainer).await.expect(200);
+    scenario.world.advance(second);
+    scenario.request_join(&scenario.student).await.expect_problem(409, "session_ended");
+    scenario.request_join(&scenario.trainer).await.expect_problem(409, "session_ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_windows_are_the_deployments() {
-    let scene = Scene::set("app").await;
+async fn join_windows_are_configurable() {
+    let scenario = JoinScenario::start("app").await;
     let settings = [
         (names::JOIN_OWNER_BEFORE_MINUTES, "60"),
         (names::JOIN_INVITED_BEFORE_MINUTES, "30"),
         (names::JOIN_AFTER_END_MINUTES, "0"),
     ];
-    scene.at(-61);
-    let early = scene.click_with(&settings, &scene.trainer).await.refused(409, "too_early");
-    assert_eq!(early["opens_at"], json!(scene.lesson.at(-60)));
-    scene.at(-60);
-    scene.click_with(&settings, &scene.trainer).await.expect(200);
-    let early = scene.click_with(&settings, &scene.student).await.refused(409, "too_early");
-    assert_eq!(early["opens_at"], json!(scene.lesson.at(-30)));
-    let direct = Direct::new(&scene.world, &settings);
-    let listed = direct.call("sessions", "GET", "/v1/me/sessions", &scene.student, None).await;
+    scenario.move_to(-61);
+    let early = scenario
+        .request_join_with(&settings, &scenario.trainer)
+        .await
+        .expect_problem(409, "too_early");
+    assert_eq!(early["opens_at"], json!(scenario.session.at(-60)));
+    scenario.move_to(-60);
+    scenario.request_join_with(&settings, &scenario.trainer).await.expect(200);
+    let early = scenario
+        .request_join_with(&settings, &scenario.student)
+        .await
+        .expect_problem(409, "too_early");
+    assert_eq!(early["opens_at"], json!(scenario.session.at(-30)));
+    let functions = DirectFunctions::new(&scenario.world, &settings);
+    let listed =
+        functions.call("sessions", "GET", "/v1/me/sessions", &scenario.student, None).await;
     assert_eq!(
         listed.expect(200)["items"][0]["join"],
-        json!({"state": "too_early", "opens_at": scene.lesson.at(-30), "closes_at": scene.lesson.at(60)})
+        json!({"state": "too_early", "opens_at": scenario.session.at(-30), "closes_at": scenario.session.at(60)})
     );
-    scene.at(59);
-    scene.click_with(&settings, &scene.student).await.expect(200);
-    scene.at(60);
-    scene.click_with(&settings, &scene.student).await.refused(409, "session_ended");
+    scenario.move_to(59);
+    scenario.request_join_with(&settings, &scenario.student).await.expect(200);
+    scenario.move_to(60);
+    scenario
+        .request_join_with(&settings, &scenario.student)
+        .await
+        .expect_problem(409, "session_ended");
     for (name, value) in [
         (names::JOIN_MODE, "open"),
         (names::JOIN_OWNER_BEFORE_MINUTES, "soon"),
         (names::JOIN_INVITED_BEFORE_MINUTES, "-1"),
         (names::JOIN_AFTER_END_MINUTES, "100000"),
     ] {
-        let answer = scene.click_with(&[(name, value)], &scene.student).await;
-        answer.refused(503, "unavailable");
+        let response = scenario.request_join_with(&[(name, value)], &scenario.student).await;
+        response.expect_problem(503, "unavailable");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_those_whom_our_own_data_admits_come_in() {
-    let scene = Scene::set("app").await;
-    let world = &scene.world;
-    let refused = async |who: Value| {
-        let token = world.token(who.clone()).await;
-        let problem =
-            world.post(&token, &scene.join, json!({"role": 1})).await.refused(404, "not_found");
-        assert!(problem.get("opens_at").is_none(), "{who}: {problem}");
+async fn only_trainer_and_enrolled_students_may_join() {
+    let scenario = JoinScenario::start("app").await;
+    let world = &scenario.world;
+    let refused = async |claims: Value| {
+        let token = world.token(claims.clone()).await;
+        let problem = world
+            .post(&token, &scenario.join, json!({"role": 1}))
+            .await
+            .expect_problem(404, "not_found");
+        assert!(problem.get("opens_at").is_none(), "{claims}: {problem}");
     };
     refused(json!({"sub": "trainer-2", "role": "trainer"})).await;
     refused(json!({"sub": "student-9", "role": "student", "email": "student9@example.test"})).await;
     refused(json!({"sub": "root", "role": "admin"})).await;
     refused(json!({"sub": "host-platform", "role": "service"})).await;
-    // The owner's name without their role.
+    // The trainer's user id without the trainer role.
     refused(json!({"sub": "trainer-1", "role": "student", "email": "trainer@example.test"})).await;
-    // A course is joined by enrollment and not by address.
+    // An email address does not replace an enrollment.
     refused(json!({"sub": "someone", "role": "student", "email": "student1@example.test"})).await;
     for path in ["/v1/sessions/ses_aaaaaaaaaaaaaaaaaaaaaaaaaa/join", "/v1/sessions/1/join"] {
-        world.post(&scene.student, path, json!({})).await.refused(404, "not_found");
+        world.post(&scenario.student, path, json!({})).await.expect_problem(404, "not_found");
     }
 
-    // Revoked between one click and the next.
-    scene.click(&scene.student).await.expect(200);
-    let place = "/v1/directory/courses/course-1/enrollments/student-1";
+    // Access is revoked between two join attempts.
+    scenario.request_join(&scenario.student).await.expect(200);
+    let enrollment = "/v1/directory/courses/course-1/enrollments/student-1";
     let person =
         json!({"email": "student1@example.test", "name": "Student 1", "access_granted": false});
     let service = world.service().await;
-    world.put(&service, place, person.clone()).await.expect(200);
-    scene.click(&scene.student).await.refused(404, "not_found");
-    world.put(&service, place, with(person, json!({"access_granted": true}))).await.expect(200);
-    scene.click(&scene.student).await.expect(200);
-    world.delete(&service, place).await.expect(204);
-    scene.click(&scene.student).await.refused(404, "not_found");
-    let clicks = scene.clicks().await;
-    assert_eq!(clicks.len(), 2, "who is nobody here leaves no trace: {clicks:?}");
+    world.put(&service, enrollment, person.clone()).await.expect(200);
+    scenario.request_join(&scenario.student).await.expect_problem(404, "not_found");
+    world
+        .put(&service, enrollment, patched(person, json!({"access_granted": true})))
+        .await
+        .expect(200);
+    scenario.request_join(&scenario.student).await.expect(200);
+    world.delete(&service, enrollment).await.expect(204);
+    scenario.request_join(&scenario.student).await.expect_problem(404, "not_found");
+    let join_attempts = scenario.join_attempts().await;
+    assert_eq!(
+        join_attempts.len(),
+        2,
+        "attempts of unrelated users should not be stored: {join_attempts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitee_is_known_by_a_verified_address_only() {
+async fn invitee_is_matched_by_verified_email_only() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
     let guests =
         json!([{"email": "Guest@Example.test", "name": "Gus"}, {"email": "student9@example.test"}]);
-    let body = with(class(HOURS_AHEAD), json!({"audience_type": "invitees", "invitees": guests}));
-    let lesson = Lesson::of(&world, &trainer, body.clone()).await;
-    let join = format!("{}/join", lesson.path);
-    world.advance(lesson.at(-5).duration_since(world.now()));
+    let body = patched(
+        session_body(HOURS_AHEAD),
+        json!({"audience_type": "invitees", "invitees": guests}),
+    );
+    let session = ScheduledSession::schedule(&world, &trainer, body.clone()).await;
+    let join = format!("{}/join", session.path);
+    world.advance(session.at(-5).duration_since(world.now()));
     let person = |email: &str, verified: bool| json!({"sub": "guest-1", "role": "student", "email": email, "email_verified": verified});
     for (email, verified, status) in [
         ("guest@example.test", true, 200),
@@ -317,53 +385,58 @@ async fn an_invitee_is_known_by_a_verified_address_only() {
         ("", true, 404),
     ] {
         let token = world.token(person(email, verified)).await;
-        let answer = world.post(&token, &join, json!({})).await;
-        assert_eq!(answer.status, status, "{email} {verified}: {}", answer.text);
+        let response = world.post(&token, &join, json!({})).await;
+        assert_eq!(response.status, status, "{email} {verified}: {}", response.text);
     }
-    // In the course, but not on this list.
-    world.post(&world.student(1).await, &join, json!({})).await.refused(404, "not_found");
+    // The student is enrolled in the course but not invited.
+    world.post(&world.student(1).await, &join, json!({})).await.expect_problem(404, "not_found");
     world.post(&world.student(9).await, &join, json!({})).await.expect(200);
-    // A standalone class is its owner's alone.
-    let alone = Lesson::of(&world, &trainer, class(HOURS_AHEAD + 1)).await;
-    world.advance(alone.at(-5).duration_since(world.now()));
-    let join = format!("{}/join", alone.path);
-    world.post(&world.student(1).await, &join, json!({})).await.refused(404, "not_found");
+    // Only the trainer may join a standalone session.
+    let standalone =
+        ScheduledSession::schedule(&world, &trainer, session_body(HOURS_AHEAD + 1)).await;
+    world.advance(standalone.at(-5).duration_since(world.now()));
+    let join = format!("{}/join", standalone.path);
+    world.post(&world.student(1).await, &join, json!({})).await.expect_problem(404, "not_found");
     world.post(&trainer, &join, json!({})).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_ended_class_is_the_owners_to_start_again_and_a_cancelled_one_nobodys() {
-    let scene = Scene::set("other").await;
-    scene.click(&scene.student).await.refused(409, "waiting_for_host");
-    scene.lesson.act(&scene.world, "start", json!({})).await;
-    scene.click(&scene.student).await.expect(200);
-    scene.at(10);
-    scene.lesson.act(&scene.world, "end", json!({})).await;
-    scene.click(&scene.student).await.refused(409, "session_ended");
-    scene.click(&scene.trainer).await.expect(200);
-    scene.lesson.act(&scene.world, "start", json!({})).await;
-    scene.click(&scene.student).await.expect(200);
-    scene
+async fn trainer_may_restart_ended_but_not_cancelled_session() {
+    let scenario = JoinScenario::start("other").await;
+    scenario.request_join(&scenario.student).await.expect_problem(409, "waiting_for_host");
+    scenario.session.simulate(&scenario.world, "start", json!({})).await;
+    scenario.request_join(&scenario.student).await.expect(200);
+    scenario.move_to(10);
+    scenario.session.simulate(&scenario.world, "end", json!({})).await;
+    scenario.request_join(&scenario.student).await.expect_problem(409, "session_ended");
+    scenario.request_join(&scenario.trainer).await.expect(200);
+    scenario.session.simulate(&scenario.world, "start", json!({})).await;
+    scenario.request_join(&scenario.student).await.expect(200);
+    scenario
         .world
-        .post(&scene.trainer, &format!("{}/cancel", scene.lesson.path), json!({}))
+        .post(&scenario.trainer, &format!("{}/cancel", scenario.session.path), json!({}))
         .await
         .expect(200);
-    scene.click(&scene.student).await.refused(409, "session_cancelled");
-    scene.click(&scene.trainer).await.refused(409, "session_cancelled");
-    // Cancelled is told before the time is.
-    let later = course_class(HOURS_AHEAD + 24);
-    let lesson = Lesson::of(&scene.world, &scene.trainer, later).await;
-    scene
+    scenario.request_join(&scenario.student).await.expect_problem(409, "session_cancelled");
+    scenario.request_join(&scenario.trainer).await.expect_problem(409, "session_cancelled");
+    // Cancellation takes precedence over the join window.
+    let later = course_session_body(HOURS_AHEAD + 24);
+    let session = ScheduledSession::schedule(&scenario.world, &scenario.trainer, later).await;
+    scenario
         .world
-        .post(&scene.trainer, &format!("{}/cancel", lesson.path), json!({}))
+        .post(&scenario.trainer, &format!("{}/cancel", session.path), json!({}))
         .await
         .expect(200);
-    let join = format!("{}/join", lesson.path);
-    scene.world.post(&scene.student, &join, json!({})).await.refused(409, "session_cancelled");
+    let join = format!("{}/join", session.path);
+    scenario
+        .world
+        .post(&scenario.student, &join, json!({}))
+        .await
+        .expect_problem(409, "session_cancelled");
 
-    let mut clicks = scene.clicks().await;
-    clicks.reverse();
-    let seen: Vec<_> = clicks
+    let mut join_attempts = scenario.join_attempts().await;
+    join_attempts.reverse();
+    let seen: Vec<_> = join_attempts
         .iter()
         .map(|(kind, actor, outcome)| (kind.as_str(), actor.as_str(), outcome.as_str()))
         .collect();
@@ -381,42 +454,55 @@ async fn an_ended_class_is_the_owners_to_start_again_and_a_cancelled_one_nobodys
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_comes_in_with_is_stored_nowhere_and_the_host_link_never_leaves() {
-    let scene = Scene::set("other").await;
-    let world = &scene.world;
+async fn join_credentials_are_not_stored_and_start_url_is_never_returned() {
+    let scenario = JoinScenario::start("other").await;
+    let world = &scenario.world;
     let join_tokens = || {
         let known = world.stack.zoom.snapshot()["join_tokens"].clone();
         known.as_object().expect("tokens").keys().cloned().collect::<Vec<_>>()
     };
-    // That of the start link, which Zoom forgets in time.
+    // The token of the start URL, which expires at Zoom.
     let mut secrets: HashSet<String> = join_tokens().into_iter().collect();
-    let mut told = Vec::new();
-    told.push(scene.click(&scene.trainer).await.expect(200));
-    scene.lesson.act(world, "start", json!({})).await;
-    told.push(scene.click(&scene.student).await.expect(200));
-    told.push(scene.click_with(&[(names::JOIN_MODE, "link")], &scene.student).await.expect(200));
-    told.push(scene.click_with(&[(names::JOIN_MODE, "link")], &scene.trainer).await.expect(200));
-    told.push(world.get(&scene.trainer, &scene.lesson.path).await.expect(200));
-    told.push(world.get(&scene.student, &scene.lesson.path).await.expect(200));
-    told.push(
-        world.get(&scene.trainer, &format!("{}/timeline", scene.lesson.path)).await.expect(200),
+    let mut responses = Vec::new();
+    responses.push(scenario.request_join(&scenario.trainer).await.expect(200));
+    scenario.session.simulate(world, "start", json!({})).await;
+    responses.push(scenario.request_join(&scenario.student).await.expect(200));
+    responses.push(
+        scenario
+            .request_join_with(&[(names::JOIN_MODE, "link")], &scenario.student)
+            .await
+            .expect(200),
     );
-    told.push(world.get(&scene.trainer, "/v1/sessions").await.expect(200));
-    told.push(world.get(&scene.student, "/v1/me/sessions").await.expect(200));
-    // The ZAK is the host's alone, and on no other answer.
-    assert!(told[0]["zak"].is_string());
-    for answer in &told[1..] {
-        assert!(!answer.to_string().contains("\"zak\""), "{answer}");
+    responses.push(
+        scenario
+            .request_join_with(&[(names::JOIN_MODE, "link")], &scenario.trainer)
+            .await
+            .expect(200),
+    );
+    responses.push(world.get(&scenario.trainer, &scenario.session.path).await.expect(200));
+    responses.push(world.get(&scenario.student, &scenario.session.path).await.expect(200));
+    responses.push(
+        world
+            .get(&scenario.trainer, &format!("{}/timeline", scenario.session.path))
+            .await
+            .expect(200),
+    );
+    responses.push(world.get(&scenario.trainer, "/v1/sessions").await.expect(200));
+    responses.push(world.get(&scenario.student, "/v1/me/sessions").await.expect(200));
+    // Only the host's response contains the ZAK.
+    assert!(responses[0]["zak"].is_string());
+    for response in &responses[1..] {
+        assert!(!response.to_string().contains("\"zak\""), "{response}");
     }
     secrets.extend(join_tokens());
-    assert!(secrets.len() >= 3, "the start link's, the ZAK, the OBF token");
-    for answer in &told {
-        let text = answer.to_string();
+    assert!(secrets.len() >= 3, "the tokens of the start URL, the ZAK and the OBF token");
+    for response in &responses {
+        let text = response.to_string();
         assert!(!text.contains("start_url") && !text.contains("/s/"), "{text}");
     }
-    for pass in &told[..4] {
+    for credentials in &responses[..4] {
         for name in ["zak", "obf_token", "signature", "passcode", "join_url"] {
-            secrets.extend(pass[name].as_str().map(str::to_owned));
+            secrets.extend(credentials[name].as_str().map(str::to_owned));
         }
     }
     for item in world.dump().await {
@@ -429,22 +515,36 @@ async fn what_one_comes_in_with_is_stored_nowhere_and_the_host_link_never_leaves
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_customer_key_is_a_persons_own_and_says_nothing() {
-    let scene = Scene::set("app").await;
-    let other = Lesson::of(&scene.world, &scene.trainer, course_class(HOURS_AHEAD)).await;
+async fn customer_key_is_unique_per_person_and_opaque() {
+    let scenario = JoinScenario::start("app").await;
+    let other = ScheduledSession::schedule(
+        &scenario.world,
+        &scenario.trainer,
+        course_session_body(HOURS_AHEAD),
+    )
+    .await;
     let key = async |token: &str, path: &str| {
-        let pass = scene.world.post(token, &format!("{path}/join"), json!({})).await.expect(200);
-        pass["customer_key"].as_str().expect("a key").to_owned()
+        let credentials =
+            scenario.world.post(token, &format!("{path}/join"), json!({})).await.expect(200);
+        credentials["customer_key"].as_str().expect("a key").to_owned()
     };
-    let first = key(&scene.student, &scene.lesson.path).await;
-    assert_eq!(first, key(&scene.student, &scene.lesson.path).await, "on another device");
-    assert_eq!(first, key(&scene.student, &other.path).await, "in another class");
+    let first = key(&scenario.student, &scenario.session.path).await;
+    assert_eq!(
+        first,
+        key(&scenario.student, &scenario.session.path).await,
+        "the key should be the same on another device"
+    );
+    assert_eq!(
+        first,
+        key(&scenario.student, &other.path).await,
+        "the key should be the same in another session"
+    );
     let mut all = HashSet::from([first]);
     for n in 2..=5 {
-        all.insert(key(&scene.world.student(n).await, &scene.lesson.path).await);
+        all.insert(key(&scenario.world.student(n).await, &scenario.session.path).await);
     }
-    all.insert(key(&scene.trainer, &scene.lesson.path).await);
-    assert_eq!(all.len(), 6, "everybody has their own");
+    all.insert(key(&scenario.trainer, &scenario.session.path).await);
+    assert_eq!(all.len(), 6, "each person should have a unique key");
     for key in &all {
         assert!((20..=35).contains(&key.len()), "{key}");
         assert!(
@@ -455,72 +555,82 @@ async fn a_customer_key_is_a_persons_own_and_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_click_that_cannot_be_recorded_keeps_nobody_out() {
-    let scene = Scene::set("app").await;
-    scene.world.fault(Fault::new(Dynamodb, "PutItem", Kind::Error).by("join").times(20));
-    scene.click(&scene.student).await.expect(200);
-    scene.world.stack.faults.clear();
-    scene.world.fault(Fault::new(Dynamodb, "GetItem", Kind::Error).by("join").times(20));
-    scene.click(&scene.student).await.refused(503, "unavailable");
-    scene.world.stack.faults.clear();
-    // A host without a ZAK could not start the class, so there is no half of a pass.
-    scene.world.fault(Fault::new(Zoom, "zak", Kind::Error).times(20));
-    scene.click(&scene.trainer).await.refused(502, "zoom_unavailable");
-    let clicks = scene.clicks().await;
-    assert_eq!(clicks[0].2, "failed");
-    assert_eq!(clicks.len(), 1, "{clicks:?}");
+async fn join_succeeds_if_join_attempt_cannot_be_recorded() {
+    let scenario = JoinScenario::start("app").await;
+    scenario.world.inject_fault(
+        Fault::new(Dynamodb, "PutItem", FaultKind::Error).for_function("join").times(20),
+    );
+    scenario.request_join(&scenario.student).await.expect(200);
+    scenario.world.stack.faults.clear();
+    scenario.world.inject_fault(
+        Fault::new(Dynamodb, "GetItem", FaultKind::Error).for_function("join").times(20),
+    );
+    scenario.request_join(&scenario.student).await.expect_problem(503, "unavailable");
+    scenario.world.stack.faults.clear();
+    // A host without a ZAK cannot start the meeting, so the whole request fails.
+    scenario.world.inject_fault(Fault::new(Zoom, "zak", FaultKind::Error).times(20));
+    scenario.request_join(&scenario.trainer).await.expect_problem(502, "zoom_unavailable");
+    let join_attempts = scenario.join_attempts().await;
+    assert_eq!(join_attempts[0].2, "failed");
+    assert_eq!(join_attempts.len(), 1, "{join_attempts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_join_costs_two_small_reads_and_one_write() {
-    let scene = Scene::set("app").await;
-    // The keys of the tokens and the secret are read by now.
-    scene.click(&scene.trainer).await.expect(200);
-    let usage = &scene.world.stack.usage;
+async fn join_costs_two_small_reads_and_one_write() {
+    let scenario = JoinScenario::start("app").await;
+    // The first request caches the signing keys and the secret.
+    scenario.request_join(&scenario.trainer).await.expect(200);
+    let usage = &scenario.world.stack.usage;
     println!("{:<28} {:>8} {:>6} {:>6} {:>5}", "join", "DynamoDB", "read", "write", "Zoom");
-    for (what, token, reads, zoom) in [
-        ("a student of the course", &scene.student, 2, 0),
-        ("the host, with a fresh token", &scene.trainer, 2, 1),
+    for (case, token, reads, zoom) in [
+        ("a student of the course", &scenario.student, 2, 0),
+        ("the host, with a fresh token", &scenario.trainer, 2, 1),
     ] {
         usage.reset();
-        scene.click(token).await.expect(200);
+        scenario.request_join(token).await.expect(200);
         let table = usage.service_totals("join", Dynamodb);
-        let asked = usage.service_totals("join", Zoom).calls;
+        let zoom_calls = usage.service_totals("join", Zoom).calls;
         println!(
-            "{what:<28} {:>8} {:>6} {:>6} {asked:>5}",
+            "{case:<28} {:>8} {:>6} {:>6} {zoom_calls:>5}",
             table.calls, table.read_units, table.write_units
         );
-        assert_eq!(table.calls, reads + 1, "{what}: the reads and the click: {table:?}");
-        assert!(table.read_units <= 1.5 && table.write_units <= 1.0, "{what}: {table:?}");
-        assert_eq!(asked, zoom, "{what}");
+        assert_eq!(table.calls, reads + 1, "{case}: the reads and the join attempt: {table:?}");
+        assert!(table.read_units <= 1.5 && table.write_units <= 1.0, "{case}: {table:?}");
+        assert_eq!(zoom_calls, zoom, "{case}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_needs_no_meeting_sdk() {
-    let scene = Scene::set("app").await;
-    let few = json!({"zoom_sdk_key": null, "zoom_sdk_secret": null});
-    let few = with(local::settings::secrets(), few).to_string();
-    scene.world.stack.aws.set_secret("few", &few).await.expect("set");
+async fn link_mode_works_without_meeting_sdk_secret() {
+    let scenario = JoinScenario::start("app").await;
+    let partial_secret = json!({"zoom_sdk_key": null, "zoom_sdk_secret": null});
+    let partial_secret = patched(local::settings::secrets(), partial_secret).to_string();
+    scenario.world.stack.aws.set_secret("few", &partial_secret).await.expect("set");
     let settings = [(names::CONFIG_SECRET_ID, "few"), (names::JOIN_MODE, "link")];
-    for token in [&scene.student, &scene.trainer] {
-        let pass = scene.click_with(&settings, token).await.expect(200);
-        assert_eq!((&pass["mode"], &pass["customer_key"]), (&json!("link"), &Value::Null));
-        assert!(pass["join_url"].is_string());
+    for token in [&scenario.student, &scenario.trainer] {
+        let credentials = scenario.request_join_with(&settings, token).await.expect(200);
+        assert_eq!(
+            (&credentials["mode"], &credentials["customer_key"]),
+            (&json!("link"), &Value::Null)
+        );
+        assert!(credentials["join_url"].is_string());
     }
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let body = with(course_class(HOURS_AHEAD), link);
-    let starts_soon = with(body, json!({"starts_at": scene.world.now() + MINUTE * 5}));
-    let made = scene.world.create(&scene.trainer, &starts_soon).await.expect(201);
-    let join = format!("{}/join", crate::look::path_of(&made));
-    let direct = Direct::new(&scene.world, &settings[..1]);
-    let pass = direct.call("join", "POST", &join, &scene.student, None).await.expect(200);
-    assert_eq!(pass["join_url"], "https://meet.example.test/a");
-    // Where the client is to be embedded, what is missing is missed, and the click is told of.
-    let answer = scene.click_with(&[(names::CONFIG_SECRET_ID, "few")], &scene.student).await;
-    answer.refused(503, "unavailable");
-    let clicks = scene.clicks().await;
-    let mut outcomes: Vec<_> = clicks.iter().map(|(_, _, outcome)| outcome.as_str()).collect();
+    let body = patched(course_session_body(HOURS_AHEAD), link);
+    let starts_soon = patched(body, json!({"starts_at": scenario.world.now() + MINUTE * 5}));
+    let session = scenario.world.create(&scenario.trainer, &starts_soon).await.expect(201);
+    let join = format!("{}/join", crate::support::session_path(&session));
+    let functions = DirectFunctions::new(&scenario.world, &settings[..1]);
+    let credentials =
+        functions.call("join", "POST", &join, &scenario.student, None).await.expect(200);
+    assert_eq!(credentials["join_url"], "https://meet.example.test/a");
+    // The embedded client needs the SDK secret. The failed join attempt is recorded.
+    let response =
+        scenario.request_join_with(&[(names::CONFIG_SECRET_ID, "few")], &scenario.student).await;
+    response.expect_problem(503, "unavailable");
+    let join_attempts = scenario.join_attempts().await;
+    let mut outcomes: Vec<_> =
+        join_attempts.iter().map(|(_, _, outcome)| outcome.as_str()).collect();
     outcomes.sort_unstable();
-    assert_eq!(outcomes, ["admitted", "admitted", "failed"], "{clicks:?}");
+    assert_eq!(outcomes, ["admitted", "admitted", "failed"], "{join_attempts:?}");
 }

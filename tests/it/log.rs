@@ -1,4 +1,4 @@
-//! The log, as production writes it, kept for a test to read.
+//! Captures the log of a test in production's format.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use serde_json::Value;
 
-/// All of ours, and of the libraries what `info` lets them say.
+/// Every level of our own code, and `info` for the libraries.
 const LEVEL: &str = "info,shared=trace";
 
-/// What metrics are counted under.
+/// The value of the metrics' deployment dimension.
 pub(crate) const DEPLOYMENT: &str = "/aws/lambda/live-classes";
 
 thread_local! {
-    /// Where this thread's lines go.
-    static PAGE: RefCell<Page> = RefCell::default();
+    /// The buffer that receives this thread's lines.
+    static BUFFER: RefCell<LogBuffer> = RefCell::default();
 }
 
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Page {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }
@@ -30,37 +30,37 @@ impl Write for Page {
     }
 }
 
-/// What this thread logs from here on. A test that waits for others runs on one thread to read all of it.
-pub(crate) struct Log(Page);
+/// The lines that this thread has logged since `start`. A test that reads the log of other tasks runs on one thread.
+pub(crate) struct CapturedLog(LogBuffer);
 
-impl Log {
-    /// One subscriber for the whole process: with one per test, `tracing` forgets a line for good that a test without
-    /// any came to first.
+impl CapturedLog {
+    /// Installs one subscriber for the whole process. With one per test, `tracing` caches a callsite as disabled once a
+    /// test without a subscriber reaches it.
     pub(crate) fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
-            let writer = || PAGE.with_borrow(Page::clone);
+            let writer = || BUFFER.with_borrow(LogBuffer::clone);
             tracing::subscriber::set_global_default(shared::telemetry::subscriber(
                 LEVEL, DEPLOYMENT, writer,
             ))
-            .expect("nobody else logs in this process");
+            .expect("the only subscriber of this process");
         });
-        let page = Page::default();
-        PAGE.set(page.clone());
-        Self(page)
+        let buffer = LogBuffer::default();
+        BUFFER.set(buffer.clone());
+        Self(buffer)
     }
 
     pub(crate) fn text(&self) -> String {
         let bytes = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8(bytes.clone()).expect("text")
+        String::from_utf8(bytes.clone()).expect("UTF-8 text")
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let read = |line: &str| serde_json::from_str(line).expect("one JSON object in a line");
-        self.text().lines().map(read).collect()
+        let parse = |line: &str| serde_json::from_str(line).expect("one JSON object per line");
+        self.text().lines().map(parse).collect()
     }
 
-    /// The lines of one event.
+    /// Returns the lines of one log event.
     pub(crate) fn events(&self, event: &str) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line["event"] == event).collect()
     }

@@ -1,4 +1,4 @@
-//! Mails over the wire: what each service is given, and what its failures are taken for.
+//! Delivery of mails through SES and ZeptoMail, and the classification of their failures.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::config::{Env, names};
 use shared::domain::id::SessionId;
+use shared::domain::mailing::MailKind;
 use shared::domain::text::Email;
 use shared::domain::time::Zone;
 use shared::mail::{
-    Brand, SessionDetails, ComposedMail, Kind, MailContext, MailError, MailService, RetryAdvice, Service, Ses, ZeptoMail,
-    compose,
+    Brand, ComposedMail, MailContext, MailError, MailService, RetryAdvice, Service, Ses,
+    SessionDetails, ZeptoMail, compose,
 };
 use shared::secret::Secret;
 
@@ -19,7 +20,7 @@ use crate::world::World;
 
 const SERVICES: [&str; 2] = ["ses", "zeptomail"];
 
-/// The configuration that the stack's functions have.
+/// Returns the environment and the secrets of the stack's functions.
 async fn config(world: &World) -> (Env, Value) {
     let config = world.get("", "/local/config").await.expect(200);
     let environment = config["environment"].as_object().expect("the environment");
@@ -31,7 +32,7 @@ async fn config(world: &World) -> (Env, Value) {
 
 async fn service(world: &World, name: &str) -> Service {
     let (env, secrets) = config(world).await;
-    let http = shared::net::http_client("live-classes/outbox-sweep").expect("a client");
+    let http = shared::net::http_client("live-classes/outbox-sweep").expect("an HTTP client");
     let from = Brand::read(&env).expect("a brand").from;
     match name {
         "ses" => Service::Ses(Ses::new(Aws::new(&env, &http).expect("AWS").ses(), from)),
@@ -43,12 +44,12 @@ async fn service(world: &World, name: &str) -> Service {
     }
 }
 
-async fn mail(world: &World, kind: Kind) -> ComposedMail {
+async fn mail(world: &World, kind: MailKind) -> ComposedMail {
     let (env, _) = config(world).await;
     let brand = Brand::read(&env).expect("a brand");
     let (id, berlin) =
         (SessionId::from_bytes([7; 16]), Zone::parse("Europe/Berlin").expect("a zone"));
-    let class = SessionDetails {
+    let session = SessionDetails {
         id: &id,
         title: "Algebra I: ≤ & <b>",
         description: "Bring a pencil.",
@@ -60,21 +61,21 @@ async fn mail(world: &World, kind: Kind) -> ComposedMail {
         course_title: Some("Mathematics"),
         trainer_name: Some("Tara"),
     };
-    let letter = MailContext {
+    let context = MailContext {
         kind,
         to: &Email::parse("student1@example.test").expect("an address"),
         to_name: Some("Študent 1"),
-        class: Some(class),
+        session: Some(session),
         link: format!("{}/classes/{id}", brand.app_url),
         message_id: "0123abcd@live-classes".to_owned(),
         locale: None,
         zone: None,
         now: world.now(),
     };
-    compose(&letter, &brand)
+    compose(&context, &brand)
 }
 
-/// The one mail in the stack's mailbox: as it is listed, and raw.
+/// Returns the only mail in the stack's mailbox as its list item and its raw text.
 async fn received(world: &World) -> (Value, String) {
     let listed = world.get("", "/local/mail").await.expect(200);
     let items = listed["items"].as_array().expect("a list");
@@ -84,11 +85,11 @@ async fn received(world: &World) -> (Value, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_services_deliver_the_mail_with_its_invitation() {
+async fn ses_and_zeptomail_deliver_mail_with_calendar_invitation() {
     for name in SERVICES {
         let world = World::start().await;
-        let mail = mail(&world, Kind::Scheduled).await;
-        let id = service(&world, name).await.send(&mail).await.expect("it is sent");
+        let mail = mail(&world, MailKind::Scheduled).await;
+        let id = service(&world, name).await.send(&mail).await.expect("a sent mail");
         let (listed, raw) = received(&world).await;
         assert!(!id.is_empty());
         assert_eq!(listed["to"], "student1@example.test");
@@ -98,10 +99,10 @@ async fn both_services_deliver_the_mail_with_its_invitation() {
         assert_eq!(message.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
         assert_eq!(message.to().and_then(|to| to.first()?.name()), Some("Študent 1"));
         let calendar = mail.calendar.expect("an invitation").text;
-        let entry = |part: &mail_parser::MessagePart<'_>| {
+        let is_invitation = |part: &mail_parser::MessagePart<'_>| {
             part.attachment_name() == Some("invite.ics") && part.contents() == calendar.as_bytes()
         };
-        assert!(message.parts.iter().any(entry), "{name}: {raw}");
+        assert!(message.parts.iter().any(is_invitation), "{name}: {raw}");
         if name == "ses" {
             assert_eq!(raw.as_bytes(), mail.raw);
         }
@@ -109,11 +110,11 @@ async fn both_services_deliver_the_mail_with_its_invitation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reminder_brings_no_calendar() {
+async fn reminder_has_no_calendar_attachment() {
     for name in SERVICES {
         let world = World::start().await;
-        let mail = mail(&world, Kind::ReminderHourBefore).await;
-        service(&world, name).await.send(&mail).await.expect("it is sent");
+        let mail = mail(&world, MailKind::ReminderHourBefore).await;
+        service(&world, name).await.send(&mail).await.expect("a sent mail");
         let (listed, raw) = received(&world).await;
         assert_eq!(listed["kind"], "reminder_hour_before");
         let message = MessageParser::new().parse(raw.as_bytes()).expect("a message");
@@ -124,42 +125,42 @@ async fn a_reminder_brings_no_calendar() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_are_told_apart_and_nothing_is_tried_twice() {
+async fn mail_failures_are_classified_and_not_retried_by_client() {
     let second = Duration::from_secs(1);
     let refused = |code: &str| MailError::Refused { code: code.to_owned() };
     let misconfigured = |code: &str| MailError::Misconfigured { code: code.to_owned() };
-    let busy = |what: &str| MailError::Busy { what: what.to_owned() };
-    let lost = "not reached, or broken off";
+    let unavailable = |detail: &str| MailError::Unavailable { detail: detail.to_owned() };
+    let lost = "connection failed";
     let cases = [
         ("ses", "throttle", MailError::Limited { after: second }, 0),
         ("ses", "daily", MailError::DailyLimit, 0),
         ("ses", "paused", MailError::Paused { code: "SendingPausedException".to_owned() }, 0),
         ("ses", "rejected", refused("MessageRejected"), 0),
         ("ses", "unauthorized", misconfigured("UnrecognizedClientException"), 0),
-        ("ses", "error", busy("InternalServiceErrorException"), 0),
-        ("ses", "html", busy("502"), 0),
-        // It was sent, and nobody learnt of it.
-        ("ses", "lost", busy(lost), 1),
+        ("ses", "error", unavailable("InternalServiceErrorException"), 0),
+        ("ses", "html", unavailable("502"), 0),
+        // The mail is sent, but the response is lost.
+        ("ses", "lost", unavailable(lost), 1),
         ("zeptomail", "throttle", MailError::Limited { after: second }, 0),
         ("zeptomail", "daily", MailError::DailyLimit, 0),
         ("zeptomail", "rejected", refused("TM_4001/SM_113"), 0),
         ("zeptomail", "unauthorized", misconfigured("TM_4001/SERR_157"), 0),
-        ("zeptomail", "error", busy("TM_5000/SERR_500"), 0),
-        ("zeptomail", "html", busy("502"), 0),
-        ("zeptomail", "lost", busy(lost), 1),
+        ("zeptomail", "error", unavailable("TM_5000/SERR_500"), 0),
+        ("zeptomail", "html", unavailable("502"), 0),
+        ("zeptomail", "lost", unavailable(lost), 1),
     ];
     let world = World::start().await;
-    let mail = mail(&world, Kind::Cancelled).await;
+    let mail = mail(&world, MailKind::Cancelled).await;
     let mut sent = 0;
-    for (name, kind, expected, arrives) in cases {
-        // Were the client to try again, the second try would succeed.
+    for (name, kind, expected, delivered) in cases {
+        // A retry by the client would succeed, because the fault occurs once.
         let fault = json!({"service": name, "operation": "*", "kind": kind, "times": 1});
         world.post("", "/local/faults", fault).await.expect(200);
         let error = service(&world, name).await.send(&mail).await.expect_err(kind);
         assert_eq!(error, expected, "{name} {kind}");
-        let costs = matches!(error.retry(), RetryAdvice::Attempt);
-        assert_eq!(costs, matches!(error, MailError::Busy { .. }));
-        sent += arrives;
+        let counts_as_attempt = matches!(error.retry_advice(), RetryAdvice::Attempt);
+        assert_eq!(counts_as_attempt, matches!(error, MailError::Unavailable { .. }));
+        sent += delivered;
         let listed = world.get("", "/local/mail").await.expect(200);
         assert_eq!(listed["items"].as_array().map(Vec::len), Some(sent), "{name} {kind}");
     }

@@ -1,50 +1,50 @@
-//! The system from outside: every test starts a stack of its own, with a clock that stands still, and talks to it as
-//! a platform, a person or Zoom would. One binary, so that it is linked once.
+//! Integration tests. Every test starts its own local stack with a manual clock and sends requests as the host
+//! platform, a user or Zoom. All tests share one binary, so that it is linked once.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on should stop where it is")]
+#![expect(clippy::expect_used, reason = "a test fails at the first unexpected value")]
 
-mod direct;
+mod functions;
 mod log;
-mod look;
+mod support;
 mod world;
+mod zoom_session;
 
 mod attendance;
-mod callers;
+mod authentication;
 mod cancel;
 mod config;
 mod connect;
-mod crowd;
 mod directory;
 mod edit;
 mod ending;
+mod enrollments;
+mod idempotency;
 mod join;
-mod kept;
-mod lesson;
+mod large_meeting;
+mod live_session;
 mod mail;
+mod mail_relevance;
 mod metrics;
-mod newest;
+mod notification_channels;
 mod notifications;
 mod openapi;
 mod outbox;
 mod outbox_crash;
 mod outbox_faults;
 mod outbox_load;
-mod places;
+mod persistence;
 mod poll;
 mod price;
 mod reads;
 mod recordings;
 mod reminders;
 mod repair;
-mod repeat;
 mod resend;
 mod save;
 mod smoke;
-mod teach;
 mod tidy;
 mod timeline;
 mod token;
-mod told;
 mod usage;
 mod webhook;
 mod zoom_examples;

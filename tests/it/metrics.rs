@@ -1,22 +1,22 @@
-//! What is counted for the alarms is counted when it happens.
+//! The metrics behind the alarms.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::Value;
 use shared::telemetry::metrics;
 
-use crate::log::{DEPLOYMENT, Log};
-use crate::world::{World, class};
+use crate::log::{CapturedLog, DEPLOYMENT};
+use crate::world::{World, session_body};
 
-/// A metric as CloudWatch would list it: its name, and the values of its dimensions beside the deployment.
-type Counted = (String, Vec<(String, String)>);
+/// A metric's name and the values of its dimensions other than the deployment.
+type CountedMetric = (String, Vec<(String, String)>);
 
-/// The metrics of a log, each line being whole.
-fn counted(log: &Log) -> BTreeSet<Counted> {
+/// Returns the metrics in a log and checks the format of their lines.
+fn counted(log: &CapturedLog) -> BTreeSet<CountedMetric> {
     let lines = log.lines().into_iter().filter(|line| line["_aws"].is_object());
     lines
         .map(|line| {
@@ -27,98 +27,101 @@ fn counted(log: &Log) -> BTreeSet<Counted> {
             assert!(line[&name].as_u64() > Some(0), "{line}");
             let dimensions = directive["Dimensions"][0].as_array().expect("a set");
             let dimensions = dimensions.iter().map(|name| name.as_str().expect("a name"));
-            let of = |name: &str| line[name].as_str().expect("each dimension has a value");
-            let beside = dimensions.filter(|name| *name != metrics::DEPLOYMENT);
-            (name, beside.map(|name| (name.to_owned(), of(name).to_owned())).collect())
+            let value = |name: &str| line[name].as_str().expect("a value of the dimension");
+            let others = dimensions.filter(|name| *name != metrics::DEPLOYMENT);
+            (name, others.map(|name| (name.to_owned(), value(name).to_owned())).collect())
         })
         .collect()
 }
 
-fn plain(metric: metrics::Metric) -> Counted {
+fn without_dimensions(metric: metrics::Metric) -> CountedMetric {
     (metric.name.to_owned(), Vec::new())
 }
 
-/// The one metric that what follows counts.
+/// Asserts that the log contains this metric and no other.
 #[track_caller]
-fn only(log: &Log, expected: Counted) {
+fn assert_only(log: &CapturedLog, expected: CountedMetric) {
     assert_eq!(counted(log), BTreeSet::from([expected]));
 }
 
-/// On one thread, so that all of the log is read.
+/// Runs on one thread, so that the captured log is complete.
 #[tokio::test]
-async fn trouble_with_zoom_is_counted() {
+async fn zoom_failures_are_counted() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
 
-    let log = Log::start();
-    world.zoom_fails("create_meeting", Kind::Throttle);
-    world.create(&trainer, &class(26)).await.refused(429, "zoom_rate_limited");
-    only(&log, plain(metrics::ZOOM_LIMITED));
+    let log = CapturedLog::start();
+    world.inject_zoom_fault("create_meeting", FaultKind::Throttle);
+    world.create(&trainer, &session_body(26)).await.expect_problem(429, "zoom_rate_limited");
+    assert_only(&log, without_dimensions(metrics::ZOOM_LIMITED));
 
-    let log = Log::start();
-    world.zoom_fails("create_meeting", Kind::Html);
-    world.create(&trainer, &class(26)).await.refused(502, "zoom_unavailable");
-    only(&log, plain(metrics::ZOOM_UNANSWERED));
+    let log = CapturedLog::start();
+    world.inject_zoom_fault("create_meeting", FaultKind::Html);
+    world.create(&trainer, &session_body(26)).await.expect_problem(502, "zoom_unavailable");
+    assert_only(&log, without_dimensions(metrics::ZOOM_UNANSWERED));
 
-    let log = Log::start();
-    world.create(&trainer, &class(27)).await.expect(201);
-    assert_eq!(counted(&log), BTreeSet::new(), "a good day is not counted");
-    spend_the_day(&world, 90).await;
-    world.create(&trainer, &class(28)).await.expect(201);
-    only(&log, plain(metrics::ZOOM_DAY_NEAR));
+    let log = CapturedLog::start();
+    world.create(&trainer, &session_body(27)).await.expect(201);
+    assert_eq!(counted(&log), BTreeSet::new(), "a successful request should not be counted");
+    set_daily_zoom_writes(&world, 90).await;
+    world.create(&trainer, &session_body(28)).await.expect(201);
+    assert_only(&log, without_dimensions(metrics::ZOOM_DAILY_LIMIT_NEAR));
 
-    let log = Log::start();
-    spend_the_day(&world, 100).await;
-    world.create(&trainer, &class(29)).await.refused(429, "zoom_rate_limited");
-    only(&log, plain(metrics::ZOOM_LIMITED));
+    let log = CapturedLog::start();
+    set_daily_zoom_writes(&world, 100).await;
+    world.create(&trainer, &session_body(29)).await.expect_problem(429, "zoom_rate_limited");
+    assert_only(&log, without_dimensions(metrics::ZOOM_LIMITED));
 
-    let log = Log::start();
-    world.deauthorize_unheard("trainer@app.zoom.test").await;
+    let log = CapturedLog::start();
+    world.deauthorize_without_event("trainer@app.zoom.test").await;
     world.advance(SignedDuration::from_hours(1));
-    world.create(&trainer, &class(30)).await.refused(409, "reauth_required");
-    only(&log, plain(metrics::REAUTH_REQUIRED));
+    world.create(&trainer, &session_body(30)).await.expect_problem(409, "reauth_required");
+    assert_only(&log, without_dimensions(metrics::REAUTH_REQUIRED));
 }
 
-/// A repair waits for a grant that nobody gives any more.
+/// A repair is abandoned because the trainer never reconnects.
 #[tokio::test]
-async fn work_that_is_given_up_is_counted() {
+async fn abandoned_work_is_counted() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    world.zoom_fails("create_meeting", Kind::Lost);
-    world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
-    world.create(&trainer, &class(50)).await.refused(502, "zoom_unavailable");
+    world.inject_zoom_fault("create_meeting", FaultKind::Lost);
+    world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
+    world.create(&trainer, &session_body(50)).await.expect_problem(502, "zoom_unavailable");
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
-    world.sweep_later().await;
-    let log = Log::start();
-    // Once while it may yet be done, and once after the fortnight that it is tried for.
+    world.advance_and_sweep().await;
+    let log = CapturedLog::start();
+    // One sweep within the 14 days of attempts, and one after them.
     for hours in [24 * 13, 26] {
         world.advance(SignedDuration::from_hours(hours));
         world.sweep().await;
     }
-    let all = counted(&log);
-    assert!(all.contains(&plain(metrics::GIVEN_UP)), "{all:?}");
+    let counted_metrics = counted(&log);
+    assert!(
+        counted_metrics.contains(&without_dimensions(metrics::GIVEN_UP)),
+        "{counted_metrics:?}"
+    );
 }
 
-/// Says that Zoom's day of the only trainer has so many writes.
-async fn spend_the_day(world: &World, count: u32) {
+/// Sets the number of the trainer's daily write requests to Zoom.
+async fn set_daily_zoom_writes(world: &World, count: u32) {
     let day = world.items("ZOOMDAY#").await.remove(0);
     let key = |name: &str| AttributeValue::S(day[name].as_str().expect("text").to_owned());
     let update = world.dynamodb().update_item().table_name("MainTable");
     let update = update.key("pk", key("pk")).key("sk", key("sk"));
     let update = update.update_expression("SET #c = :c").expression_attribute_names("#c", "count");
     let count = AttributeValue::N(count.to_string());
-    update.expression_attribute_values(":c", count).send().await.expect("counted");
+    update.expression_attribute_values(":c", count).send().await.expect("an updated count");
 }
 
 #[tokio::test]
-async fn a_sweep_that_ended_is_counted_by_its_name() {
+async fn finished_sweep_is_counted_by_function() {
     let world = World::start().await;
     for function in shared::handlers::SCHEDULES.iter().map(|schedule| schedule.function) {
-        let log = Log::start();
-        let _: Value = world.stack.schedules.run(function).await.expect("the sweep ends");
-        let by = metrics::SWEPT.by.expect("a dimension").to_owned();
-        only(&log, (metrics::SWEPT.name.to_owned(), vec![(by, function.to_owned())]));
+        let log = CapturedLog::start();
+        let _: Value = world.stack.schedules.run(function).await.expect("a report of the sweep");
+        let dimension = metrics::SWEPT.by.expect("a dimension").to_owned();
+        assert_only(&log, (metrics::SWEPT.name.to_owned(), vec![(dimension, function.to_owned())]));
     }
 }

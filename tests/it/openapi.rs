@@ -1,7 +1,7 @@
-//! `openapi.yaml` against the code: what it says must be so, and what is so must stand in it.
+//! `openapi.yaml` against the code: each must describe all of the other.
 
-mod answers;
 mod failures;
+mod responses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,20 @@ use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, poll, resend, text};
 use shared::handlers::{DETAIL_TYPES, ROUTES, Route};
 
-use crate::world::class;
+use crate::world::session_body;
 
 const OPENAPI: &str = include_str!("../../openapi.yaml");
-const PROBLEMS: &str = include_str!("../../shared/src/handlers/problem.rs");
+const PROBLEM_SOURCE: &str = include_str!("../../shared/src/handlers/problem.rs");
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The file, read as JSON.
 struct Spec(Value);
 
-/// One operation: its method, its path, and what is said of it.
+/// One operation: its method, its path and its description.
 struct Operation<'a> {
     method: String,
     path: &'a str,
-    says: &'a Value,
+    description: &'a Value,
 }
 
 impl Operation<'_> {
@@ -44,18 +44,22 @@ impl Spec {
             .iter()
             .flat_map(|(path, item)| {
                 let methods = item.as_object().expect("a path item").iter();
-                methods
-                    .filter(|(word, _)| *word != "parameters")
-                    .map(move |(word, says)| Operation { method: word.to_uppercase(), path, says })
+                methods.filter(|(method, _)| *method != "parameters").map(
+                    move |(method, description)| Operation {
+                        method: method.to_uppercase(),
+                        path,
+                        description,
+                    },
+                )
             })
             .collect()
     }
 
-    /// What `value` is or refers to.
+    /// Follows a `$ref`, if `value` is one.
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             None => value,
-            Some(reference) => self.target(reference).expect("the reference leads somewhere"),
+            Some(reference) => self.target(reference).expect("the reference resolves"),
         }
     }
 
@@ -72,8 +76,8 @@ impl Spec {
         jsonschema::options().should_validate_formats(true).build(&whole).expect("a schema")
     }
 
-    /// Why `value` does not fit `schema`; empty when it does.
-    fn misfits(&self, schema: &Value, value: &Value) -> Vec<String> {
+    /// The schema errors of `value`.
+    fn schema_errors(&self, schema: &Value, value: &Value) -> Vec<String> {
         let validator = self.validator(schema);
         validator
             .iter_errors(value)
@@ -85,8 +89,8 @@ impl Spec {
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
 
-    /// The errors that an operation tells of: status and code.
-    fn codes(&self, route: &Route) -> BTreeSet<(u64, String)> {
+    /// The errors that an operation documents: status and code.
+    fn problem_codes(&self, route: &Route) -> BTreeSet<(u64, String)> {
         let operation = &self.0["paths"][route.path][route.method.to_lowercase()];
         let responses = operation["responses"].as_object().expect("responses").iter();
         responses
@@ -98,16 +102,16 @@ impl Spec {
             .collect()
     }
 
-    /// The examples of a media type or a parameter, by name.
-    fn examples<'a>(&'a self, of: &'a Value) -> BTreeMap<String, &'a Value> {
-        let named = of["examples"].as_object().into_iter().flatten();
+    /// The examples of a media type or a parameter by name.
+    fn examples<'a>(&'a self, container: &'a Value) -> BTreeMap<String, &'a Value> {
+        let named = container["examples"].as_object().into_iter().flatten();
         let named = named.map(|(name, example)| (name.clone(), &self.resolve(example)["value"]));
-        let single = of.get("example").map(|value| ("example".to_owned(), value));
+        let single = container.get("example").map(|value| ("example".to_owned(), value));
         named.chain(single).collect()
     }
 }
 
-/// Calls `visit` with every object in `value`, and where it is.
+/// Calls `visit` with every object in `value` and its path.
 fn walk(value: &Value, at: &str, visit: &mut impl FnMut(&str, &Map<String, Value>)) {
     match value {
         Value::Object(object) => {
@@ -125,28 +129,28 @@ fn walk(value: &Value, at: &str, visit: &mut impl FnMut(&str, &Map<String, Value
     }
 }
 
-/// Every status and code that the error table has, read from its source: a code stands behind its status, or is a
+/// Every status and code of the error table, parsed from its source: the code follows its status, or is the argument of
 /// `conflict`, which is 409.
-fn problems() -> BTreeSet<(u64, String)> {
+fn error_table() -> BTreeSet<(u64, String)> {
     let literal = |rest: &str| {
-        rest.trim_start().strip_prefix('"')?.split_once('"').map(|(word, _)| word.to_owned())
+        rest.trim_start().strip_prefix('"')?.split_once('"').map(|(code, _)| code.to_owned())
     };
-    let word = |text: &String| {
+    let is_code = |text: &String| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     };
     let conflicts =
-        PROBLEMS.split("conflict(").skip(1).filter_map(|rest| Some((409, literal(rest)?)));
-    let others = PROBLEMS.match_indices(',').filter_map(|(comma, _)| {
-        let before = &PROBLEMS[..comma];
+        PROBLEM_SOURCE.split("conflict(").skip(1).filter_map(|rest| Some((409, literal(rest)?)));
+    let others = PROBLEM_SOURCE.match_indices(',').filter_map(|(comma, _)| {
+        let before = &PROBLEM_SOURCE[..comma];
         let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let status = before[before.len() - digits..].parse().ok().filter(|_| digits == 3)?;
-        Some((status, literal(&PROBLEMS[comma + 1..])?))
+        Some((status, literal(&PROBLEM_SOURCE[comma + 1..])?))
     });
-    conflicts.chain(others).filter(|(_, code)| word(code)).collect()
+    conflicts.chain(others).filter(|(_, code)| is_code(code)).collect()
 }
 
 #[test]
-fn it_describes_every_route_and_no_other() {
+fn api_description_covers_every_route_and_no_other() {
     let spec = Spec::read();
     let described: BTreeSet<_> = spec.operations().iter().map(Operation::name).collect();
     let served: BTreeSet<_> =
@@ -155,46 +159,46 @@ fn it_describes_every_route_and_no_other() {
     let ids: BTreeSet<_> = spec
         .operations()
         .iter()
-        .map(|operation| operation.says["operationId"].to_string())
+        .map(|operation| operation.description["operationId"].to_string())
         .collect();
-    assert_eq!(ids.len(), ROUTES.len(), "each operation has a name of its own");
+    assert_eq!(ids.len(), ROUTES.len(), "operation ids are unique");
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     let spec = Spec::read();
-    let mut lost = Vec::new();
+    let mut unresolved = Vec::new();
     walk(&spec.0, "", &mut |at, object| {
         if let Some(Value::String(reference)) = object.get("$ref")
             && spec.target(reference).is_none()
         {
-            lost.push(format!("{at}: {reference}"));
+            unresolved.push(format!("{at}: {reference}"));
         }
     });
-    assert_eq!(lost, Vec::<String>::new());
+    assert_eq!(unresolved, Vec::<String>::new());
 }
 
 #[test]
-fn the_codes_are_those_of_the_error_table_under_their_statuses() {
+fn problem_codes_and_statuses_match_the_error_table() {
     let spec = Spec::read();
-    let table = problems();
-    let codes: BTreeSet<_> = table.iter().map(|(_, code)| code.as_str()).collect();
+    let table = error_table();
+    let problem_codes: BTreeSet<_> = table.iter().map(|(_, code)| code.as_str()).collect();
     let schema = &spec.0["components"]["schemas"]["ProblemCode"];
     let listed: BTreeSet<_> =
         schema["enum"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
-    assert_eq!(listed, codes);
+    assert_eq!(listed, problem_codes);
 
     let text = schema["description"].as_str().expect("a table");
     let rows = text.lines().filter_map(|row| {
-        let (status, codes) = row.strip_prefix("| ")?.split_once(" | ")?;
-        Some((status.parse::<u64>().ok()?, codes))
+        let (status, problem_codes) = row.strip_prefix("| ")?.split_once(" | ")?;
+        Some((status.parse::<u64>().ok()?, problem_codes))
     });
-    let told: BTreeSet<_> = rows
-        .flat_map(|(status, codes)| {
-            codes.split('`').skip(1).step_by(2).map(move |code| (status, code.to_owned()))
+    let described: BTreeSet<_> = rows
+        .flat_map(|(status, problem_codes)| {
+            problem_codes.split('`').skip(1).step_by(2).map(move |code| (status, code.to_owned()))
         })
         .collect();
-    assert_eq!(told, table, "the table in the description");
+    assert_eq!(described, table, "the table in the description");
 
     let exemplified: BTreeSet<_> = spec.0["components"]["examples"]
         .as_object()
@@ -212,17 +216,24 @@ fn the_codes_are_those_of_the_error_table_under_their_statuses() {
 }
 
 #[test]
-fn every_operation_tells_of_its_errors() {
+fn every_operation_documents_its_errors() {
     let spec = Spec::read();
     for operation in spec.operations() {
         let name = operation.name();
-        assert!(operation.says.get("security").is_none(), "{name}: no route is without a token");
-        let responses = operation.says["responses"].as_object().expect("responses");
+        assert!(
+            operation.description.get("security").is_none(),
+            "{name}: every route needs a token"
+        );
+        let responses = operation.description["responses"].as_object().expect("responses");
         for status in ["401", "500", "503"] {
-            assert!(responses.contains_key(status), "{name} does not tell of {status}");
+            assert!(responses.contains_key(status), "{name} does not document {status}");
         }
-        let takes_json = operation.says.get("requestBody").is_some();
-        assert_eq!(responses.contains_key("413"), takes_json, "{name}: 413 goes with a body");
+        let takes_json = operation.description.get("requestBody").is_some();
+        assert_eq!(
+            responses.contains_key("413"),
+            takes_json,
+            "{name}: documents 413 if and only if it has a body"
+        );
         for (status, response) in responses {
             let response = spec.resolve(response);
             assert!(response["headers"].get("Cache-Control").is_some(), "{name} {status}");
@@ -242,24 +253,24 @@ fn every_operation_tells_of_its_errors() {
 }
 
 #[test]
-fn examples_fit_their_schemas() {
+fn examples_validate_against_their_schemas() {
     let spec = Spec::read();
     let check = |at: &str, schema: &Value, value: &Value| {
-        assert_eq!(spec.misfits(schema, value), Vec::<String>::new(), "{at}");
+        assert_eq!(spec.schema_errors(schema, value), Vec::<String>::new(), "{at}");
     };
-    // Media types, parameters and headers have a schema and examples beside it; schemas have examples within.
+    // Media types, parameters and headers have examples beside their schema. Schemas contain their examples.
     let mut checked = 0;
     walk(&spec.0, "", &mut |at, object| {
-        let of = Value::Object(object.clone());
+        let container = Value::Object(object.clone());
         if let Some(schema) = object.get("schema") {
-            for (name, example) in spec.examples(&of) {
+            for (name, example) in spec.examples(&container) {
                 check(&format!("{at}: {name}"), schema, example);
                 checked += 1;
             }
         }
         if let Some(Value::Array(examples)) = object.get("examples") {
             for example in examples {
-                check(at, &of, example);
+                check(at, &container, example);
                 checked += 1;
             }
         }
@@ -275,29 +286,33 @@ fn examples_fit_their_schemas() {
 }
 
 #[test]
-fn requests_with_unknown_members_do_not_fit() {
+fn request_schemas_reject_unknown_members() {
     let spec = Spec::read();
     for operation in spec.operations() {
-        let body = spec.resolve(&operation.says["requestBody"]);
+        let body = spec.resolve(&operation.description["requestBody"]);
         let media = &body["content"]["application/json"];
         for (name, example) in spec.examples(media) {
-            let mut stretched = example.clone();
-            stretched["colour"] = json!("red");
-            let misfits = spec.misfits(&media["schema"], &stretched);
-            assert!(!misfits.is_empty(), "{} takes anything: {name}", operation.name());
+            let mut extended = example.clone();
+            extended["colour"] = json!("red");
+            let schema_errors = spec.schema_errors(&media["schema"], &extended);
+            assert!(
+                !schema_errors.is_empty(),
+                "{} accepts unknown members: {name}",
+                operation.name()
+            );
         }
     }
 }
 
 #[test]
-fn what_belongs_to_another_audience_or_provider_does_not_fit() {
+fn session_schema_rejects_fields_of_another_audience_or_provider() {
     let spec = Spec::read();
     let fits = |changes: Value| {
-        let mut body = class(2);
+        let mut body = session_body(2);
         for (name, value) in changes.as_object().expect("changes") {
             body[name] = value.clone();
         }
-        spec.misfits(&spec.component("EditSession"), &body).is_empty()
+        spec.schema_errors(&spec.component("EditSession"), &body).is_empty()
     };
     let link = "https://meet.example.test/a";
     for good in [
@@ -329,7 +344,7 @@ fn what_belongs_to_another_audience_or_provider_does_not_fit() {
 }
 
 #[test]
-fn its_limits_are_the_codes() {
+fn documented_limits_match_the_code() {
     let spec = Spec::read();
     let draft = "/components/schemas/SessionDraft/properties";
     let (shortest, longest) = (*draft::DURATION_MINUTES.start(), *draft::DURATION_MINUTES.end());
@@ -339,9 +354,12 @@ fn its_limits_are_the_codes() {
         (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
         (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
-        (format!("{launch}/options/minItems"), *poll::OPTIONS.start()),
-        (format!("{launch}/options/maxItems"), *poll::OPTIONS.end()),
-        ("/components/schemas/Vote/properties/option_ids/maxItems".into(), *poll::OPTIONS.end()),
+        (format!("{launch}/options/minItems"), *poll::OPTION_COUNT.start()),
+        (format!("{launch}/options/maxItems"), *poll::OPTION_COUNT.end()),
+        (
+            "/components/schemas/Vote/properties/option_ids/maxItems".into(),
+            *poll::OPTION_COUNT.end(),
+        ),
         ("/components/schemas/PollList/properties/items/maxItems".into(), poll::POLLS_LIMIT),
         (format!("{draft}/title/maxLength"), text::TITLE_LIMIT_CHARS),
         (format!("{draft}/description/maxLength"), text::DESCRIPTION_LIMIT_CHARS),
@@ -376,9 +394,9 @@ fn its_limits_are_the_codes() {
     let names = |value: &Value| -> BTreeSet<String> {
         value.as_object().expect("an object").keys().cloned().collect()
     };
-    let held = serde_json::to_value(all).expect("settings are JSON");
-    let told = &spec.0["components"]["schemas"]["MeetingSettings"]["properties"];
-    assert_eq!(names(told), names(&held));
+    let implemented = serde_json::to_value(all).expect("settings are JSON");
+    let described = &spec.0["components"]["schemas"]["MeetingSettings"]["properties"];
+    assert_eq!(names(described), names(&implemented));
 
     let directory = spec.0["tags"]
         .as_array()

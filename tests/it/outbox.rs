@@ -1,22 +1,22 @@
-//! Announcements become mails and notices: who is told what, and once.
+//! Domain events become mails and in-app notifications, once per recipient.
 
 use jiff::SignedDuration;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
 
-use crate::look::{invitees, path_of, with};
-use crate::world::{World, class, course_class};
+use crate::support::{invitees, patched, session_path};
+use crate::world::{World, course_session_body, session_body};
 
 impl World {
-    /// Runs the outbox's sweep once.
-    pub(crate) async fn drain(&self) -> Value {
+    /// Runs the outbox sweep once.
+    pub(crate) async fn run_outbox_sweep(&self) -> Value {
         self.call(http::Method::POST, "/local/schedules/outbox-sweep/run", "", None, &[])
             .await
             .expect(200)
     }
 
-    /// What was sent, as `(kind, recipient)`, in the order of both.
-    pub(crate) async fn mailed(&self) -> Vec<(String, String)> {
+    /// The sent mails as sorted `(kind, recipient)` pairs.
+    pub(crate) async fn sent_mails(&self) -> Vec<(String, String)> {
         let listed = self.get("", "/local/mail").await.expect(200);
         let items = listed["items"].as_array().expect("a list");
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -27,10 +27,10 @@ impl World {
     }
 }
 
-/// So many of each kind.
-fn kinds(mailed: &[(String, String)]) -> Vec<(&str, usize)> {
+/// The number of mails per kind.
+fn count_by_kind(sent: &[(String, String)]) -> Vec<(&str, usize)> {
     let mut all: Vec<(&str, usize)> = Vec::new();
-    for (kind, _) in mailed {
+    for (kind, _) in sent {
         match all.last_mut() {
             Some((last, count)) if *last == kind => *count += 1,
             _ => all.push((kind, 1)),
@@ -39,7 +39,7 @@ fn kinds(mailed: &[(String, String)]) -> Vec<(&str, usize)> {
     all
 }
 
-async fn teaching() -> (World, String) {
+async fn connected_trainer() -> (World, String) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
@@ -47,21 +47,21 @@ async fn teaching() -> (World, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_of_a_course_is_told_of_each_change_once() {
-    let (world, trainer) = teaching().await;
-    let session = world.create(&trainer, &course_class(50)).await.expect(201);
-    let report = world.drain().await;
+async fn course_students_are_notified_once_of_each_change() {
+    let (world, trainer) = connected_trainer().await;
+    let session = world.create(&trainer, &course_session_body(50)).await.expect(201);
+    let report = world.run_outbox_sweep().await;
     assert_eq!(report["sent"], 5, "{report}");
-    assert_eq!(world.drain().await["claimed"], 0);
-    let moved = with(course_class(50), json!({"starts_at": "2026-11-25T09:00:00Z"}));
+    assert_eq!(world.run_outbox_sweep().await["claimed"], 0);
+    let moved = patched(course_session_body(50), json!({"starts_at": "2026-11-25T09:00:00Z"}));
     world.edit(&trainer, &session, &moved).await.expect(200);
-    world.drain().await;
+    world.run_outbox_sweep().await;
     world.cancel(&trainer, &session).await.expect(200);
-    world.drain().await;
-    let mailed = world.mailed().await;
-    assert_eq!(kinds(&mailed), [("cancelled", 5), ("scheduled", 5), ("updated", 5)]);
-    assert_eq!(world.due("OUTBOX").await, [] as [Value; 0], "nothing is left to be told");
-    let shown = world.get(&trainer, &path_of(&session)).await.expect(200);
+    world.run_outbox_sweep().await;
+    let sent = world.sent_mails().await;
+    assert_eq!(count_by_kind(&sent), [("cancelled", 5), ("scheduled", 5), ("updated", 5)]);
+    assert_eq!(world.due_work("OUTBOX").await, [] as [Value; 0], "no domain event is left");
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(
         shown["mail"],
         json!({"queued": 0, "sent": 15, "retrying": 0, "failed": 0, "dead": 0, "dropped": 0})
@@ -69,29 +69,32 @@ async fn everybody_of_a_course_is_told_of_each_change_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_list_that_was_replaced_each_is_told_what_concerns_them() {
-    let (world, trainer) = teaching().await;
+async fn replaced_invitee_list_notifies_only_affected_people() {
+    let (world, trainer) = connected_trainer().await;
     let list = |from: usize, to: usize| {
         let all = invitees(to);
         let some = all.as_array().expect("a list")[from..].to_vec();
-        with(class(50), json!({"audience_type": "invitees", "invitees": some}))
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": some}))
     };
     let session = world.create(&trainer, &list(0, 4)).await.expect(201);
-    world.drain().await;
-    // The first is no longer invited, the last is new, and those between stay; nothing else changes.
+    world.run_outbox_sweep().await;
+    // The first invitee is removed, the last is new, and the others stay. Nothing else changes.
     world.edit(&trainer, &session, &list(1, 5)).await.expect(200);
-    world.drain().await;
-    let mailed = world.mailed().await;
-    assert_eq!(kinds(&mailed), [("scheduled", 5), ("uninvited", 1)]);
-    assert_eq!(mailed[5].1, "student1@example.test");
-    let moved = with(list(1, 5), json!({"starts_at": "2026-11-25T09:00:00Z"}));
+    world.run_outbox_sweep().await;
+    let sent = world.sent_mails().await;
+    assert_eq!(count_by_kind(&sent), [("scheduled", 5), ("uninvited", 1)]);
+    assert_eq!(sent[5].1, "student1@example.test");
+    let moved = patched(list(1, 5), json!({"starts_at": "2026-11-25T09:00:00Z"}));
     world.edit(&trainer, &session, &moved).await.expect(200);
-    world.drain().await;
-    assert_eq!(kinds(&world.mailed().await), [("scheduled", 5), ("uninvited", 1), ("updated", 4)]);
+    world.run_outbox_sweep().await;
+    assert_eq!(
+        count_by_kind(&world.sent_mails().await),
+        [("scheduled", 5), ("uninvited", 1), ("updated", 4)]
+    );
 }
 
-/// What each mail to an address asks of its calendar, in order: the method, and the sequence of the entry.
-fn asked(world: &World, address: &str) -> Vec<(String, u32)> {
+/// The calendar method and sequence of each mail to an address, in order.
+fn calendar_requests(world: &World, address: &str) -> Vec<(String, u32)> {
     let mails = world.stack.aws.mailbox().list().expect("the mailbox can be read").into_iter();
     let raw = mails.filter(|mail| mail.to.iter().any(|to| to == address)).map(|mail| mail.raw);
     raw.map(|raw| {
@@ -106,56 +109,67 @@ fn asked(world: &World, address: &str) -> Vec<(String, u32)> {
     .collect()
 }
 
-/// Some calendars take nothing of a sequence that they know (RFC 5546, section 2.1.5).
+/// Some calendars ignore an entry with a known sequence (RFC 5546, section 2.1.5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_is_invited_no_more_and_then_again_is_asked_by_a_higher_sequence_each_time() {
-    let (world, trainer) = teaching().await;
+async fn removal_and_new_invitation_increase_the_calendar_sequence() {
+    let (world, trainer) = connected_trainer().await;
     let list = |count: usize| {
-        with(class(50), json!({"audience_type": "invitees", "invitees": invitees(count)}))
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees(count)}))
     };
     let session = world.create(&trainer, &list(2)).await.expect(201);
-    world.drain().await;
-    let course = with(class(50), json!({"audience_type": "course", "course_id": "course-1"}));
-    // Student 2 leaves and comes back, twice on a list and once by the course.
-    for body in [list(1), list(2), list(1), course, list(1), with(list(2), json!({"title": "B"}))] {
+    world.run_outbox_sweep().await;
+    let course =
+        patched(session_body(50), json!({"audience_type": "course", "course_id": "course-1"}));
+    // Student 2 is removed and invited again, twice by the list and once by the course.
+    for body in
+        [list(1), list(2), list(1), course, list(1), patched(list(2), json!({"title": "B"}))]
+    {
         world.edit(&trainer, &session, &body).await.expect(200);
-        world.drain().await;
+        world.run_outbox_sweep().await;
     }
     world.cancel(&trainer, &session).await.expect(200);
-    world.drain().await;
-    let asked = asked(&world, "student2@example.test");
-    let methods: Vec<_> = asked.iter().map(|(method, _)| method.as_str()).collect();
+    world.run_outbox_sweep().await;
+    let calendar_requests = calendar_requests(&world, "student2@example.test");
+    let methods: Vec<_> = calendar_requests.iter().map(|(method, _)| method.as_str()).collect();
     let expected = ["REQUEST", "CANCEL"].repeat(4);
     assert_eq!(methods, expected);
-    assert!(asked.windows(2).all(|pair| pair[0].1 < pair[1].1), "{asked:?}");
-    // Who stayed was not bothered, but for the title.
-    let stayed = self::asked(&world, "student1@example.test");
-    let methods: Vec<_> = stayed.iter().map(|(method, _)| method.as_str()).collect();
-    assert_eq!(methods, ["REQUEST", "REQUEST", "CANCEL"], "{stayed:?}");
+    assert!(
+        calendar_requests.windows(2).all(|pair| pair[0].1 < pair[1].1),
+        "{calendar_requests:?}"
+    );
+    // Student 1 stayed invited and got a mail only for the title.
+    let requests_of_student_1 = self::calendar_requests(&world, "student1@example.test");
+    let methods: Vec<_> = requests_of_student_1.iter().map(|(method, _)| method.as_str()).collect();
+    assert_eq!(methods, ["REQUEST", "REQUEST", "CANCEL"], "{requests_of_student_1:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_of_a_class_for_nobody_and_no_announcement_stays() {
-    let (world, trainer) = teaching().await;
-    let session = world.create(&trainer, &class(50)).await.expect(201);
-    let report = world.drain().await;
-    assert_eq!((&report["announced"], &report["queued"]), (&json!(1), &json!(0)));
-    // It becomes one for somebody, and only that is news.
-    let list = with(class(50), json!({"audience_type": "invitees", "invitees": invitees(1)}));
+async fn session_without_recipients_sends_nothing_and_leaves_no_event() {
+    let (world, trainer) = connected_trainer().await;
+    let session = world.create(&trainer, &session_body(50)).await.expect(201);
+    let report = world.run_outbox_sweep().await;
+    assert_eq!((&report["finished_events"], &report["queued"]), (&json!(1), &json!(0)));
+    // With an audience, only the invitation is sent.
+    let list =
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees(1)}));
     world.edit(&trainer, &session, &list).await.expect(200);
-    world.drain().await;
-    assert_eq!(world.mailed().await, [("scheduled".into(), "student1@example.test".to_owned())]);
+    world.run_outbox_sweep().await;
+    assert_eq!(
+        world.sent_mails().await,
+        [("scheduled".into(), "student1@example.test".to_owned())]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_fate_of_each_mail_stands_in_the_timeline() {
-    let (world, trainer) = teaching().await;
-    let body = with(class(50), json!({"audience_type": "invitees", "invitees": invitees(2)}));
+async fn timeline_shows_the_delivery_status_of_each_mail() {
+    let (world, trainer) = connected_trainer().await;
+    let body =
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees(2)}));
     let session = world.create(&trainer, &body).await.expect(201);
-    world.drain().await;
+    world.run_outbox_sweep().await;
     world.advance(SignedDuration::from_secs(1));
-    let path = format!("{}/timeline", path_of(&session));
-    let entries = world.listed(&trainer, &path).await;
+    let path = format!("{}/timeline", session_path(&session));
+    let entries = world.list_items(&trainer, &path).await;
     let mails: Vec<_> = entries
         .iter()
         .filter(|entry| entry["kind"].as_str().expect("a kind").starts_with("mail."))
@@ -168,7 +182,7 @@ async fn the_fate_of_each_mail_stands_in_the_timeline() {
         assert!(entry["detail"]["recipient"].as_str().expect("a name").contains("@example.test"));
         assert_eq!(entry["detail"]["message_id"].is_string(), *kind == "mail.sent");
     }
-    // Page by page the same.
+    // Paging returns the same entries.
     let mut paged = Vec::new();
     let mut cursor = String::new();
     loop {

@@ -1,26 +1,26 @@
-//! Many recipients: what a mail costs, how many leave in a minute, and a course of ten thousand.
+//! Many recipients: cost per mail, mails per minute, and a course of ten thousand students.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::domain::directory::Enrollment;
 use shared::domain::id::{CourseId, UserId};
 use shared::domain::text::{Email, PersonName};
 use shared::store::directory::put_enrollment;
 
-use crate::direct::{Direct, store};
-use crate::look::{invitees, with};
-use crate::outbox_faults::{OUTBOX, RUN};
-use crate::world::{World, class, course_class};
+use crate::functions::{DirectFunctions, store};
+use crate::outbox_faults::{OUTBOX_QUEUE, RUN_TIME};
+use crate::support::{invitees, patched};
+use crate::world::{World, course_session_body, session_body};
 
 const FUNCTION: &str = "outbox-sweep";
-/// How long the mail service takes for one mail.
+/// The response time of the mail service for one mail.
 const SERVICE_MS: u64 = 50;
 
-/// What the sweep asked of AWS, for so many mails.
+/// The AWS usage of the sweep per mail.
 fn per_mail(world: &World, mails: usize) -> [f64; 4] {
     let usage = &world.stack.usage;
     let (table, queue) = (
@@ -38,7 +38,7 @@ fn per_mail(world: &World, mails: usize) -> [f64; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mail_keeps_to_its_budget_from_fan_out_to_receipt() {
+async fn mail_stays_within_budget_from_fan_out_to_receipt() {
     println!(
         "recipients  DynamoDB  read  write  SQS  mails/s  (a mail each; mail service {SERVICE_MS} ms)"
     );
@@ -47,28 +47,28 @@ async fn a_mail_keeps_to_its_budget_from_fan_out_to_receipt() {
         let (trainer, rate) = (world.trainer().await, [("MAIL_RATE_PER_SECOND", "1000")]);
         world.connect_zoom(&trainer, "app").await;
         let list = json!({"audience_type": "invitees", "invitees": invitees(count)});
-        world.create(&trainer, &with(class(50), list)).await.expect(201);
-        let mut late = Fault::new(Service::Ses, "SendEmail", Kind::Late);
+        world.create(&trainer, &patched(session_body(50), list)).await.expect(201);
+        let mut late = Fault::new(Service::Ses, "SendEmail", FaultKind::Late);
         late.delay_ms = Some(SERVICE_MS);
-        world.fault(late.times(u32::try_from(count).expect("a number")));
+        world.inject_fault(late.times(u32::try_from(count).expect("a number")));
         world.stack.usage.reset();
-        let (direct, timer) = (Direct::new(&world, &rate), tokio::time::Instant::now());
-        let report = direct.drain(RUN).await.expect("it ends");
+        let (direct, timer) = (DirectFunctions::new(&world, &rate), tokio::time::Instant::now());
+        let report = direct.run_outbox_sweep(RUN_TIME).await.expect("the run succeeds");
         let took = timer.elapsed();
         assert_eq!(report["sent"], count, "{report}");
         let [requests, read, write, sqs] = per_mail(&world, count);
         let speed = f64::from(u32::try_from(count).expect("a number")) / took.as_secs_f64();
         println!("{count:>10} {requests:>9.2} {read:>5.2} {write:>6.2} {sqs:>4.2} {speed:>8.0}");
         assert!(requests <= 2.0 && write <= 2.0, "{count} recipients");
-        // Asking a queue that turns out to be empty costs as much as asking a full one.
+        // Receiving from an empty queue costs as much as receiving from a full one.
         assert!(sqs <= 0.4 || count < 100, "{count} recipients");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_course_of_ten_thousand_is_worked_out_in_parts() {
+async fn fan_out_to_ten_thousand_students_is_split_over_runs() {
     const STUDENTS: usize = 10_000;
-    /// Seconds of a run: what one more chunk needs, and a few.
+    /// The time of a run in seconds: enough for one more chunk.
     const TIME: i64 = 36;
     let world = World::start().await;
     let trainer = world.trainer().await;
@@ -82,27 +82,33 @@ async fn a_course_of_ten_thousand_is_worked_out_in_parts() {
             access_granted: true,
         })
     };
-    // As the platform's import writes them, without its HTTP.
-    store(&world).put_all((0..STUDENTS).map(enroll).collect()).await.expect("they are written");
-    let session = world.create(&trainer, &course_class(50)).await.expect(201);
-    // No mail is sent meanwhile: the first finds that the day's quota is spent, and so does one that sets out before the
-    // first is answered.
-    world.fault(Fault::new(Service::Ses, "SendEmail", Kind::Daily).times(1_000));
-    let direct = Direct::new(&world, &[]);
+    // Written like the import does, but without HTTP.
+    store(&world)
+        .write_directory((0..STUDENTS).map(enroll).collect())
+        .await
+        .expect("they are written");
+    let session = world.create(&trainer, &course_session_body(50)).await.expect(201);
+    // No mail is sent meanwhile: the daily quota is exhausted for the first mail and for those sent before its
+    // response.
+    world.inject_fault(Fault::new(Service::Ses, "SendEmail", FaultKind::Daily).times(1_000));
+    let direct = DirectFunctions::new(&world, &[]);
     let (mut runs, mut queued) = (0, 0);
     while queued < STUDENTS + 5 {
-        let report = direct.drain(SignedDuration::from_secs(TIME)).await.expect("it ends");
+        let report = direct
+            .run_outbox_sweep(SignedDuration::from_secs(TIME))
+            .await
+            .expect("the run succeeds");
         queued += usize::try_from(report["queued"].as_u64().expect("a number")).expect("a number");
         runs += 1;
         assert!(runs < 200, "{queued} of {STUDENTS} after {runs} runs");
     }
-    println!("{queued} mails worked out in {runs} runs");
-    assert!(runs > 1, "it was cut");
+    println!("{queued} mails queued in {runs} runs");
+    assert!(runs > 1, "fan-out was split");
     assert_eq!(queued, STUDENTS + 5);
-    let left = store(&world).announcements(world.now(), None).await.expect("they are read");
-    assert_eq!(left.all, [], "everybody was told");
-    assert_eq!(world.depth(OUTBOX), STUDENTS + 5, "one message each");
-    let counts = world.counts(&trainer, &session).await;
+    let left = store(&world).pending_events(world.now(), None).await.expect("they are read");
+    assert_eq!(left.events, [], "every domain event is finished");
+    assert_eq!(world.depth(OUTBOX_QUEUE), STUDENTS + 5, "one message each");
+    let counts = world.mail_counts(&trainer, &session).await;
     assert_eq!(
         counts["queued"].as_u64().unwrap_or(0) + counts["retrying"].as_u64().unwrap_or(0),
         10_005
@@ -110,22 +116,22 @@ async fn a_course_of_ten_thousand_is_worked_out_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_to_do_costs_the_same_however_much_is_stored() {
+async fn idle_outbox_cost_does_not_depend_on_stored_sessions() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
     let mut costs = Vec::new();
-    for classes in [1, 60] {
+    for session_count in [1, 60] {
         let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-        let made = stream::iter(0..classes).map(|n| {
+        let creates = stream::iter(0..session_count).map(|n| {
             let (world, trainer, body) =
-                (&world, &trainer, with(course_class(60 + n), link.clone()));
+                (&world, &trainer, patched(course_session_body(60 + n), link.clone()));
             async move { world.create(trainer, &body).await.expect(201) }
         });
-        made.buffer_unordered(4).collect::<Vec<_>>().await;
-        while world.drain().await["claimed"] != 0 {}
+        creates.buffer_unordered(4).collect::<Vec<_>>().await;
+        while world.run_outbox_sweep().await["claimed"] != 0 {}
         world.stack.usage.reset();
-        world.drain().await;
+        world.run_outbox_sweep().await;
         let usage = &world.stack.usage;
         let table = usage.service_totals(FUNCTION, Service::Dynamodb);
         let queue = usage.service_totals(FUNCTION, Service::Sqs).calls;
@@ -135,9 +141,9 @@ async fn nothing_to_do_costs_the_same_however_much_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waited_for_days_and_what_was_committed_late_is_told() {
+async fn delayed_and_late_committed_domain_events_are_sent() {
     let world = World::start().await;
-    world.inviting(1).await;
+    world.create_with_invitees(1).await;
     let dynamodb = world.dynamodb();
     let all = dynamodb.scan().table_name("MainTable").send().await.expect("a scan").items;
     let mut late = all
@@ -145,19 +151,19 @@ async fn what_waited_for_days_and_what_was_committed_late_is_told() {
         .into_iter()
         .find(|item| item["pk"] == AttributeValue::S("DUE#OUTBOX".to_owned()))
         .expect("an announcement");
-    // Nothing ran for a day, and the queue has forgotten.
-    let url = world.stack.aws.queues().url(OUTBOX);
+    // No sweep ran for a day, and the queue has lost the wake-up.
+    let url = world.stack.aws.queues().url(OUTBOX_QUEUE);
     world.sqs("PurgeQueue", json!({"QueueUrl": url})).await;
     world.advance(SignedDuration::from_hours(24));
-    assert_eq!(world.drain().await["sent"], 1);
-    // Another, whose transaction was begun before that and ends only now.
+    assert_eq!(world.run_outbox_sweep().await["sent"], 1);
+    // A second event, whose transaction began earlier and commits only now.
     let sk = late["sk"].as_s().expect("a key").replacen("T09:", "T05:", 1);
     let sk = sk.replace("#0000000001#", "#0000000002#");
     late.insert("sk".to_owned(), AttributeValue::S(sk));
     late.insert("version".to_owned(), AttributeValue::N("2".to_owned()));
     let put = dynamodb.put_item().table_name("MainTable").set_item(Some(late));
     put.send().await.expect("it is put");
-    let report = world.drain().await;
+    let report = world.run_outbox_sweep().await;
     assert_eq!(report["sent"], 1, "{report}");
-    assert_eq!(world.due("OUTBOX").await, [] as [Value; 0]);
+    assert_eq!(world.due_work("OUTBOX").await, [] as [Value; 0]);
 }

@@ -1,21 +1,21 @@
-//! The reads: everybody sees what is theirs, all of it, once, and nothing else.
+//! Reading sessions: each caller sees every session they have access to, once, and no other.
 
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::look::{fields, path_of, with};
-use crate::world::{World, class, course_class};
+use crate::support::{fields, patched, session_path};
+use crate::world::{World, course_session_body, session_body};
 
-/// Enough for three pages of fifty, with two to a start.
-const MANY: i64 = 120;
+/// The number of sessions: three pages of fifty, with two sessions per start time.
+const SESSION_COUNT: i64 = 120;
 
-fn pasted(hours: i64, patch: Value) -> Value {
+fn manual_session(hours: i64, patch: Value) -> Value {
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/abc"});
-    with(with(class(hours), link), patch)
+    patched(patched(session_body(hours), link), patch)
 }
 
 fn for_course() -> Value {
@@ -27,7 +27,7 @@ fn for_addresses(addresses: &[&str]) -> Value {
     json!({"audience_type": "invitees", "invitees": all})
 }
 
-/// All pages of a list, by cursor.
+/// All pages of a list.
 async fn pages(world: &World, token: &str, path: &str) -> Vec<Vec<Value>> {
     let mut pages = Vec::new();
     let mut next = path.to_owned();
@@ -37,7 +37,7 @@ async fn pages(world: &World, token: &str, path: &str) -> Vec<Vec<Value>> {
         let Some(cursor) = page["next_cursor"].as_str() else { return pages };
         let joint = if path.contains('?') { '&' } else { '?' };
         next = format!("{path}{joint}cursor={cursor}");
-        assert!(pages.len() < 20, "the pages do not end");
+        assert!(pages.len() < 20, "too many pages");
     }
 }
 
@@ -46,17 +46,17 @@ fn ids(sessions: &[Value]) -> BTreeSet<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_class_is_on_one_page_and_on_no_other() {
+async fn every_session_is_on_exactly_one_page() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
-    for n in 0..MANY {
-        let body = pasted(1 + n / 2, if n % 3 == 0 { json!({}) } else { for_course() });
+    for n in 0..SESSION_COUNT {
+        let body = manual_session(1 + n / 2, if n % 3 == 0 { json!({}) } else { for_course() });
         let made = world.create(&trainer, &body).await.expect(201);
         if n % 10 == 0 {
             world.cancel(&trainer, &made).await.expect(200);
         }
     }
-    world.create(&world.other_trainer().await, &pasted(1, json!({}))).await.expect(201);
+    world.create(&world.other_trainer().await, &manual_session(1, json!({}))).await.expect(201);
     for (token, path, lengths) in [
         (&trainer, "/v1/sessions", vec![50, 50, 20]),
         (&trainer, "/v1/sessions?limit=100", vec![100, 20]),
@@ -68,21 +68,21 @@ async fn every_class_is_on_one_page_and_on_no_other() {
         (&student, "/v1/me/sessions?limit=80", vec![80]),
     ] {
         let mut pages = pages(&world, token, path).await;
-        // The table says that there may be more even where a page ends with the last.
+        // The table may return a cursor although the page ends with the last item.
         if pages.last().is_some_and(Vec::is_empty) {
             pages.pop();
         }
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{path}");
         let all: Vec<_> = pages.into_iter().flatten().collect();
-        assert_eq!(ids(&all).len(), all.len(), "{path}: none twice");
+        assert_eq!(ids(&all).len(), all.len(), "{path}: duplicate session");
         let starts: Vec<_> =
             all.iter().map(|it| it["starts_at"].as_str().expect("a time")).collect();
-        assert!(starts.is_sorted(), "{path}: by start");
+        assert!(starts.is_sorted(), "{path}: not sorted by start");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_is_narrowed_by_status_course_and_time() {
+async fn session_list_filters_by_status_course_and_time() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let service = world.service().await;
@@ -95,7 +95,7 @@ async fn a_list_is_narrowed_by_status_course_and_time() {
         (48, json!({"audience_type": "course", "course_id": "course-2"})),
         (72, for_course()),
     ] {
-        made.push(world.create(&trainer, &pasted(hours, patch)).await.expect(201));
+        made.push(world.create(&trainer, &manual_session(hours, patch)).await.expect(201));
     }
     world.cancel(&trainer, &made[3]).await.expect(200);
     let start = |n: usize| made[n]["starts_at"].as_str().expect("a time").to_owned();
@@ -114,12 +114,15 @@ async fn a_list_is_narrowed_by_status_course_and_time() {
         ("from=2030-01-01T00:00:00Z".to_owned(), vec![]),
         ("status=&cursor=".to_owned(), vec![0, 1, 2, 3]),
     ] {
-        let listed = world.listed(&trainer, &format!("/v1/sessions?{query}")).await;
+        let listed = world.list_items(&trainer, &format!("/v1/sessions?{query}")).await;
         let expected: Vec<_> = expected.into_iter().map(|n: usize| &made[n]["id"]).collect();
         assert_eq!(listed.iter().map(|it| &it["id"]).collect::<Vec<_>>(), expected, "{query}");
     }
     let other = world.other_trainer().await;
-    assert_eq!(world.listed(&other, "/v1/sessions?course_id=course-1").await, Vec::<Value>::new());
+    assert_eq!(
+        world.list_items(&other, "/v1/sessions?course_id=course-1").await,
+        Vec::<Value>::new()
+    );
     for (query, field) in [
         ("status=open", "status"),
         ("course_id=a%23b", "course_id"),
@@ -134,69 +137,72 @@ async fn a_list_is_narrowed_by_status_course_and_time() {
         ("cursor=%00", "cursor"),
     ] {
         let problem = world.get(&trainer, &format!("/v1/sessions?{query}")).await;
-        assert_eq!(fields(&problem.refused(422, "validation_failed")), [field], "{query}");
+        assert_eq!(fields(&problem.expect_problem(422, "validation_failed")), [field], "{query}");
     }
     for limit in [1, 100] {
-        let listed = world.listed(&trainer, &format!("/v1/sessions?limit={limit}")).await;
+        let listed = world.list_items(&trainer, &format!("/v1/sessions?limit={limit}")).await;
         assert_eq!(listed.len(), limit.min(4));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_leads_nobody_to_what_is_not_theirs() {
+async fn cursor_does_not_reveal_sessions_of_others() {
     let world = World::start().await;
     let (trainer, other) = (world.trainer().await, world.other_trainer().await);
     for hours in [10, 20, 30] {
-        world.create(&trainer, &pasted(hours, for_course())).await.expect(201);
+        world.create(&trainer, &manual_session(hours, for_course())).await.expect(201);
     }
-    let own = world.create(&other, &pasted(25, json!({}))).await.expect(201);
+    let own = world.create(&other, &manual_session(25, json!({}))).await.expect(201);
     let page = world.get(&trainer, "/v1/sessions?limit=1").await.expect(200);
     let cursor = page["next_cursor"].as_str().expect("a cursor");
-    // Another's place is a time and an id: from there on their own list goes on.
+    // A cursor contains a time and an id. With another caller's cursor, the caller's own list continues there.
     let path = format!("/v1/sessions?cursor={cursor}");
-    let listed = world.listed(&other, &path).await;
+    let listed = world.list_items(&other, &path).await;
     assert_eq!(listed.iter().map(|it| &it["id"]).collect::<Vec<_>>(), [&own["id"]]);
     let outsider = world.student(9).await;
-    let listed = world.listed(&outsider, &format!("/v1/me/sessions?cursor={cursor}")).await;
+    let listed = world.list_items(&outsider, &format!("/v1/me/sessions?cursor={cursor}")).await;
     assert_eq!(listed, Vec::<Value>::new());
-    // One that lies outside of what the list is narrowed to is no error, in either direction.
+    // A cursor outside of the filtered range is not an error.
     let ahead = format!("/v1/sessions?cursor={cursor}&from=2026-11-22T12:00:00Z");
-    assert_eq!(world.listed(&trainer, &ahead).await.len(), 1);
+    assert_eq!(world.list_items(&trainer, &ahead).await.len(), 1);
     let past = format!("/v1/sessions?cursor={cursor}&to=2026-11-21T12:00:00Z");
-    assert_eq!(world.listed(&trainer, &past).await, Vec::<Value>::new());
+    assert_eq!(world.list_items(&trainer, &past).await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_student_pages_on_though_time_has_passed() {
+async fn student_list_pages_continue_after_time_has_passed() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     for hours in [1, 2, 40] {
-        world.create(&trainer, &pasted(hours, for_course())).await.expect(201);
+        world.create(&trainer, &manual_session(hours, for_course())).await.expect(201);
     }
     let page = world.get(&student, "/v1/me/sessions?limit=1").await.expect(200);
     let cursor = page["next_cursor"].as_str().expect("a cursor");
     world.advance(SignedDuration::from_hours(20));
-    let listed = world.listed(&student, &format!("/v1/me/sessions?cursor={cursor}")).await;
-    assert_eq!(listed.len(), 1, "what is over for twelve hours has gone from the list");
-    // Nor is an end that lies before the beginning of the list an error.
+    let listed = world.list_items(&student, &format!("/v1/me/sessions?cursor={cursor}")).await;
+    assert_eq!(listed.len(), 1, "a session that ended twelve hours ago is no longer listed");
+    // An end before the default beginning of the list is not an error.
     assert_eq!(
-        world.listed(&student, "/v1/me/sessions?to=2020-01-01T00:00:00Z").await,
+        world.list_items(&student, "/v1/me/sessions?to=2020-01-01T00:00:00Z").await,
         Vec::<Value>::new()
     );
-    assert_eq!(world.listed(&student, "/v1/me/sessions?from=2026-11-21T00:00:00Z").await.len(), 3);
+    assert_eq!(
+        world.list_items(&student, "/v1/me/sessions?from=2026-11-21T00:00:00Z").await.len(),
+        3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_role_sees_its_part_of_a_class() {
+async fn each_role_sees_its_own_view_of_a_session() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     world.connect_zoom(&trainer, "app").await;
-    let made = world.create(&trainer, &course_class(26)).await.expect(201);
-    let answer = world.get(&trainer, &path_of(&made)).await;
-    assert_eq!(answer.headers["etag"], "\"1\"");
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    let whole = answer.expect(200);
-    assert_eq!(whole, made);
+    let made = world.create(&trainer, &course_session_body(26)).await.expect(201);
+    let response = world.get(&trainer, &session_path(&made)).await;
+    assert_eq!(response.headers["etag"], "\"1\"");
+    assert_eq!(response.headers["cache-control"], "no-store");
+    let full_view = response.expect(200);
+    assert_eq!(full_view, made);
     for field in [
         "id",
         "title",
@@ -221,141 +227,145 @@ async fn each_role_sees_its_part_of_a_class() {
         "actual_started_at",
         "actual_ended_at",
     ] {
-        assert!(whole.get(field).is_some(), "the contract's {field}");
+        assert!(full_view.get(field).is_some(), "{field} is missing");
     }
-    assert_eq!(whole["course_title"], "Algebra I");
-    let seen = world.get(&student, &path_of(&made)).await.expect(200);
-    assert_eq!(seen, world.listed(&student, "/v1/me/sessions").await[0]);
+    assert_eq!(full_view["course_title"], "Algebra I");
+    let visible = world.get(&student, &session_path(&made)).await.expect(200);
+    assert_eq!(visible, world.list_items(&student, "/v1/me/sessions").await[0]);
     for hidden in ["meeting", "invitees", "invitee_count", "settings"] {
-        assert!(seen.get(hidden).is_none(), "{hidden}");
+        assert!(visible.get(hidden).is_none(), "{hidden}");
     }
     let passcode = made["meeting"]["passcode"].as_str().expect("a passcode");
-    assert!(!seen.to_string().contains(passcode) && !seen.to_string().contains("zoom.us"));
+    assert!(!visible.to_string().contains(passcode) && !visible.to_string().contains("zoom.us"));
     assert_eq!(
-        seen["join"],
+        visible["join"],
         json!({"state": "too_early", "opens_at": "2026-11-22T10:50:00Z", "closes_at": "2026-11-22T13:30:00Z"})
     );
     for (minutes, state) in [(25 * 60 + 49, "too_early"), (1, "open"), (160, "closed")] {
         world.advance(SignedDuration::from_mins(minutes));
-        let seen = world.get(&student, &path_of(&made)).await.expect(200);
-        assert_eq!(seen["join"]["state"], state, "{}", world.now());
+        let visible = world.get(&student, &session_path(&made)).await.expect(200);
+        assert_eq!(visible["join"]["state"], state, "{}", world.now());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trainer_who_learns_from_another_lists_what_they_may_join() {
+async fn trainer_enrolled_in_another_course_lists_its_sessions() {
     let world = World::start().await;
     let (trainer, learner) = (world.trainer().await, world.other_trainer().await);
-    let made = world.create(&trainer, &pasted(1, for_course())).await.expect(201);
-    assert_eq!(world.listed(&learner, "/v1/me/sessions").await, Vec::<Value>::new());
-    let place = "/v1/directory/courses/course-1/enrollments/trainer-2";
-    let whose = json!({"email": "trainer2@example.test", "name": "Tom"});
-    world.put(&world.service().await, place, whose).await.expect(200);
+    let made = world.create(&trainer, &manual_session(1, for_course())).await.expect(201);
+    assert_eq!(world.list_items(&learner, "/v1/me/sessions").await, Vec::<Value>::new());
+    let enrollment_path = "/v1/directory/courses/course-1/enrollments/trainer-2";
+    let enrollment = json!({"email": "trainer2@example.test", "name": "Tom"});
+    world.put(&world.service().await, enrollment_path, enrollment).await.expect(200);
     let end_of_time = "/v1/me/sessions?from=2026-11-21T00:00:00Z&to=9999-12-31T23:59:59Z";
     for list in ["/v1/me/sessions", end_of_time] {
-        let listed = world.listed(&learner, list).await;
+        let listed = world.list_items(&learner, list).await;
         assert_eq!(ids(&listed), BTreeSet::from([made["id"].as_str().expect("an id")]), "{list}");
         assert!(listed[0]["join"].is_object() && listed[0].get("meeting").is_none());
     }
     world.advance(SignedDuration::from_mins(55));
-    let join = format!("{}/join", path_of(&made));
+    let join = format!("{}/join", session_path(&made));
     world.post(&learner, &join, json!({})).await.expect(200);
     for role in ["service", "admin"] {
         let token = world.token(json!({"sub": "s", "role": role})).await;
-        world.get(&token, "/v1/me/sessions").await.refused(403, "forbidden");
+        world.get(&token, "/v1/me/sessions").await.expect_problem(403, "forbidden");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn to_whom_a_class_is_nothing_it_does_not_exist() {
+async fn session_is_not_found_for_people_without_access() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let courses = world.create(&trainer, &pasted(26, for_course())).await.expect(201);
-    let alone = world.create(&trainer, &pasted(26, json!({}))).await.expect(201);
-    let invites = for_addresses(&["guest@example.test", "student9@example.test"]);
-    let invites = world.create(&trainer, &pasted(26, invites)).await.expect(201);
+    let course_session =
+        world.create(&trainer, &manual_session(26, for_course())).await.expect(201);
+    let standalone = world.create(&trainer, &manual_session(26, json!({}))).await.expect(201);
+    let invitee_session = for_addresses(&["guest@example.test", "student9@example.test"]);
+    let invitee_session =
+        world.create(&trainer, &manual_session(26, invitee_session)).await.expect(201);
     let guest = |verified: bool| json!({"sub": "guest", "role": "student", "email": "Guest@Example.test", "email_verified": verified});
     let (verified, unverified) = (world.token(guest(true)).await, world.token(guest(false)).await);
     let (in_course, outside) = (world.student(1).await, world.student(9).await);
     let other = world.other_trainer().await;
     let admin = world.token(json!({"sub": "a", "role": "admin"})).await;
-    for (token, seen) in [
-        (&in_course, vec![&courses]),
-        (&outside, vec![&invites]),
-        (&verified, vec![&invites]),
+    for (token, visible) in [
+        (&in_course, vec![&course_session]),
+        (&outside, vec![&invitee_session]),
+        (&verified, vec![&invitee_session]),
         (&unverified, vec![]),
         (&other, vec![]),
         (&admin, vec![]),
     ] {
-        for session in [&courses, &alone, &invites] {
-            let answer = world.get(token, &path_of(session)).await;
-            if seen.contains(&session) {
-                answer.expect(200);
+        for session in [&course_session, &standalone, &invitee_session] {
+            let response = world.get(token, &session_path(session)).await;
+            if visible.contains(&session) {
+                response.expect(200);
             } else {
-                answer.refused(404, "not_found");
+                response.expect_problem(404, "not_found");
             }
         }
     }
     for (token, count) in [(&in_course, 1), (&outside, 1), (&verified, 1), (&unverified, 0)] {
-        assert_eq!(world.listed(token, "/v1/me/sessions").await.len(), count);
+        assert_eq!(world.list_items(token, "/v1/me/sessions").await.len(), count);
     }
-    assert_eq!(world.listed(&trainer, "/v1/me/sessions").await, Vec::<Value>::new());
-    world.get(&admin, "/v1/me/sessions").await.refused(403, "forbidden");
-    world.get(&in_course, "/v1/sessions").await.refused(403, "forbidden");
-    world.get("", &path_of(&courses)).await.refused(401, "unauthenticated");
+    assert_eq!(world.list_items(&trainer, "/v1/me/sessions").await, Vec::<Value>::new());
+    world.get(&admin, "/v1/me/sessions").await.expect_problem(403, "forbidden");
+    world.get(&in_course, "/v1/sessions").await.expect_problem(403, "forbidden");
+    world.get("", &session_path(&course_session)).await.expect_problem(401, "unauthenticated");
     for id in ["ses_aaaaaaaaaaaaaaaaaaaaaaaaaa", "x", "..%2f", "%00"] {
-        world.get(&trainer, &format!("/v1/sessions/{id}")).await.refused(404, "not_found");
+        world.get(&trainer, &format!("/v1/sessions/{id}")).await.expect_problem(404, "not_found");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_loses_access_loses_it_with_the_next_request() {
+async fn revoked_access_applies_to_the_next_request() {
     let world = World::start().await;
     let (trainer, student, service) =
         (world.trainer().await, world.student(1).await, world.service().await);
-    let made = world.create(&trainer, &pasted(26, for_course())).await.expect(201);
-    let place = "/v1/directory/courses/course-1/enrollments/student-1";
-    let enrollment = |granted: bool| json!({"email": "student1@example.test", "name": "Student 1", "access_granted": granted});
-    let sees = async || {
-        let listed = world.listed(&student, "/v1/me/sessions").await.len();
-        (listed, world.get(&student, &path_of(&made)).await.status.as_u16())
+    let made = world.create(&trainer, &manual_session(26, for_course())).await.expect(201);
+    let enrollment_path = "/v1/directory/courses/course-1/enrollments/student-1";
+    let enrollment_body = |granted: bool| json!({"email": "student1@example.test", "name": "Student 1", "access_granted": granted});
+    let visible_to_student = async || {
+        let listed = world.list_items(&student, "/v1/me/sessions").await.len();
+        (listed, world.get(&student, &session_path(&made)).await.status.as_u16())
     };
-    assert_eq!(sees().await, (1, 200));
-    world.put(&service, place, enrollment(false)).await.expect(200);
-    assert_eq!(sees().await, (0, 404));
-    world.put(&service, place, enrollment(true)).await.expect(200);
-    assert_eq!(sees().await, (1, 200));
-    world.delete(&service, place).await.expect(204);
-    assert_eq!(sees().await, (0, 404));
+    assert_eq!(visible_to_student().await, (1, 200));
+    world.put(&service, enrollment_path, enrollment_body(false)).await.expect(200);
+    assert_eq!(visible_to_student().await, (0, 404));
+    world.put(&service, enrollment_path, enrollment_body(true)).await.expect(200);
+    assert_eq!(visible_to_student().await, (1, 200));
+    world.delete(&service, enrollment_path).await.expect(204);
+    assert_eq!(visible_to_student().await, (0, 404));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_who_is_invited_twice_over_sees_a_class_once() {
+async fn student_with_several_invitations_sees_a_session_once() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
-    // By course, by address, and by address in three lists of which one is in force.
-    world.create(&trainer, &pasted(25, for_course())).await.expect(201);
-    let body = |extra: &str| pasted(26, for_addresses(&["student1@example.test", extra]));
+    // Invited by course, and by address in three versions of a list, of which the last one is valid.
+    world.create(&trainer, &manual_session(25, for_course())).await.expect(201);
+    let body = |extra: &str| manual_session(26, for_addresses(&["student1@example.test", extra]));
     let made = world.create(&trainer, &body("a@example.test")).await.expect(201);
     for extra in ["b@example.test", "c@example.test"] {
         world.edit(&trainer, &made, &body(extra)).await.expect(200);
     }
-    let listed = world.listed(&student, "/v1/me/sessions").await;
+    let listed = world.list_items(&student, "/v1/me/sessions").await;
     assert_eq!(listed.len(), 2);
     let pages = pages(&world, &student, "/v1/me/sessions?limit=1").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_index_that_lags_behind_invites_nobody_who_is_out() {
+async fn stale_index_does_not_show_a_session_to_removed_invitee() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
-    let body = pasted(26, for_addresses(&["student1@example.test", "a@example.test"]));
+    let body = manual_session(26, for_addresses(&["student1@example.test", "a@example.test"]));
     let made = world.create(&trainer, &body).await.expect(201);
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 1);
-    let without = pasted(26, for_addresses(&["a@example.test"]));
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 1);
+    let without = manual_session(26, for_addresses(&["a@example.test"]));
     world.edit(&trainer, &made, &without).await.expect(200);
-    world.fault(Fault::new(Service::Dynamodb, "Query", Kind::Stale).by("sessions").times(9));
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await, Vec::<Value>::new());
-    world.get(&student, &path_of(&made)).await.refused(404, "not_found");
+    world.inject_fault(
+        Fault::new(Service::Dynamodb, "Query", FaultKind::Stale).for_function("sessions").times(9),
+    );
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await, Vec::<Value>::new());
+    world.get(&student, &session_path(&made)).await.expect_problem(404, "not_found");
 }

@@ -1,66 +1,67 @@
-//! Recordings: what Zoom tells of them is kept, merged and shown to those who may see it; nothing is ever fetched.
+//! Recordings: the system stores and merges Zoom's events and shows the files to the audience. It never fetches a
+//! recording.
 
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Zoom};
 use serde_json::{Value, json};
 
-use crate::lesson::Lesson;
 use crate::world::World;
+use crate::zoom_session::ScheduledSession;
 
 const PASSCODE: &str = "yNYIS408EJygs7rE5vVsJwXIz4-VW7MH";
 const DOWNLOAD_TOKEN: &str = "abJhbGciOiJIUzUxMiJ9.eyJpc3MiOiJodHRwczovL2V2ZW50";
 
-struct Scene {
+struct RecordedSession {
     world: World,
     trainer: String,
     student: String,
-    lesson: Lesson,
+    session: ScheduledSession,
 }
 
-impl Scene {
-    async fn set() -> Self {
+impl RecordedSession {
+    async fn start() -> Self {
         let world = World::start().await;
         let (trainer, student) = (world.trainer().await, world.student(1).await);
         world.connect_zoom(&trainer, "app").await;
-        let lesson = Lesson::schedule(&world, &trainer).await;
-        Self { world, trainer, student, lesson }
+        let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+        Self { world, trainer, student, session }
     }
 
     fn path(&self) -> String {
-        format!("{}/recordings", self.lesson.path)
+        format!("{}/recordings", self.session.path)
     }
 
-    async fn shown(&self) -> Vec<Value> {
-        self.world.listed(&self.student, &self.path()).await
+    async fn listed(&self) -> Vec<Value> {
+        self.world.list_items(&self.student, &self.path()).await
     }
 
-    /// `recording.completed` with these files, as Zoom sends it.
+    /// A `recording.completed` event with these files.
     fn completed(&self, minute: i64, files: &[Value]) -> Value {
         let object = json!({
             "uuid": "u1",
-            "account_id": self.lesson.account,
+            "account_id": self.session.account,
             "password": "132456",
             "recording_play_passcode": PASSCODE,
             "share_url": "https://zoom.us/rec/share/abc",
             "total_size": 3_328_371,
             "recording_files": files,
         });
-        let mut event = self.lesson.event("recording.completed", self.lesson.at(minute), &object);
+        let mut event = self.session.event("recording.completed", self.session.at(minute), &object);
         event["download_token"] = json!(DOWNLOAD_TOKEN);
         event
     }
 
-    /// Another step in the life of these files.
+    /// A later event about these files.
     fn step(&self, name: &str, minute: i64, ids: &[&str]) -> Value {
         let files: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
         let object = json!({"uuid": "u1", "password": "132456", "recording_files": files});
-        let mut event = self.lesson.event(name, self.lesson.at(minute), &object);
+        let mut event = self.session.event(name, self.session.at(minute), &object);
         event["download_token"] = json!(DOWNLOAD_TOKEN);
         event
     }
 
-    async fn tell(&self, event: &Value) {
-        self.lesson.tell(&self.world, event).await;
+    async fn post_event(&self, event: &Value) {
+        self.session.post_event(&self.world, event).await;
     }
 }
 
@@ -84,35 +85,35 @@ fn ids(items: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deliveries_that_repeat_or_are_split_merge_by_file() {
-    let scene = Scene::set().await;
+async fn repeated_and_split_deliveries_are_merged_by_file() {
+    let recorded = RecordedSession::start().await;
     let (a, b) =
         (file("a", "https://us02web.zoom.us/rec/play/a"), file("b", "https://zoom.us/rec/play/b"));
-    scene.tell(&scene.completed(70, std::slice::from_ref(&a))).await;
-    scene.tell(&scene.completed(71, std::slice::from_ref(&b))).await;
-    scene.tell(&scene.completed(70, std::slice::from_ref(&a))).await;
-    let shown = scene.shown().await;
-    assert_eq!(ids(&shown), ["a", "b"]);
+    recorded.post_event(&recorded.completed(70, std::slice::from_ref(&a))).await;
+    recorded.post_event(&recorded.completed(71, std::slice::from_ref(&b))).await;
+    recorded.post_event(&recorded.completed(70, std::slice::from_ref(&a))).await;
+    let listed = recorded.listed().await;
+    assert_eq!(ids(&listed), ["a", "b"]);
     assert_eq!(
-        shown[0],
+        listed[0],
         json!({
             "id": "a", "file_type": "MP4", "play_url": "https://us02web.zoom.us/rec/play/a", "passcode": PASSCODE,
             "duration_seconds": 3630, "size_bytes": 282_825, "recorded_at": "2026-11-22T11:00:00Z", "state": "available",
         })
     );
-    // All at once, with other addresses: the later ones hold.
+    // All files at once with other URLs: the later URLs apply.
     let again = [
         file("a", "https://zoom.us/rec/play/a2"),
         file("b", "https://zoom.us/rec/play/b2"),
         file("c", "https://zoom.us/rec/play/c"),
     ];
-    scene.tell(&scene.completed(80, &again)).await;
-    let shown = scene.shown().await;
-    assert_eq!(ids(&shown), ["a", "b", "c"]);
-    assert_eq!(shown[0]["play_url"], "https://zoom.us/rec/play/a2");
-    // A file without an id is none, and one without an address or a size is told of when there is more.
-    scene
-        .tell(&scene.completed(
+    recorded.post_event(&recorded.completed(80, &again)).await;
+    let listed = recorded.listed().await;
+    assert_eq!(ids(&listed), ["a", "b", "c"]);
+    assert_eq!(listed[0]["play_url"], "https://zoom.us/rec/play/a2");
+    // A file without an id is ignored. A file without a URL or size is shown once a later event contains them.
+    recorded
+        .post_event(&recorded.completed(
             81,
             &[
                 json!({"file_type": "CHAT"}),
@@ -122,15 +123,15 @@ async fn deliveries_that_repeat_or_are_split_merge_by_file() {
             ],
         ))
         .await;
-    assert_eq!(ids(&scene.shown().await), ["a", "b", "c"]);
-    scene.tell(&scene.completed(82, &[file("d", "https://zoom.us/rec/play/d")])).await;
-    assert_eq!(ids(&scene.shown().await), ["a", "b", "c", "d"]);
+    assert_eq!(ids(&recorded.listed().await), ["a", "b", "c"]);
+    recorded.post_event(&recorded.completed(82, &[file("d", "https://zoom.us/rec/play/d")])).await;
+    assert_eq!(ids(&recorded.listed().await), ["a", "b", "c", "d"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_a_file_is_follows_the_times_of_the_events_and_not_their_order() {
+async fn recording_state_follows_event_times_not_delivery_order() {
     let all = ["completed", "recording.trashed", "recording.recovered", "recording.deleted"];
-    // By their own times: trashed, recovered, deleted. `completed` says nothing of it.
+    // In order of their times: trashed, recovered, deleted. `completed` does not change the state.
     let orders: [&[usize]; 8] = [
         &[0, 1, 2, 3],
         &[3, 2, 1, 0],
@@ -142,85 +143,95 @@ async fn where_a_file_is_follows_the_times_of_the_events_and_not_their_order() {
         &[0, 1, 1, 0],
     ];
     for order in orders {
-        let scene = Scene::set().await;
+        let recorded = RecordedSession::start().await;
         for n in order {
             let minute = 70 + i64::try_from(*n).expect("small");
             let event = match n {
-                0 => scene.completed(
+                0 => recorded.completed(
                     minute,
                     &[
                         file("a", "https://zoom.us/rec/play/a"),
                         file("b", "https://zoom.us/rec/play/b"),
                     ],
                 ),
-                n => scene.step(all[*n], minute, &["a"]),
+                n => recorded.step(all[*n], minute, &["a"]),
             };
-            scene.tell(&event).await;
+            recorded.post_event(&event).await;
         }
         let state = match order.iter().max() {
             Some(3) => "deleted",
             Some(2) => "available",
             _ => "trashed",
         };
-        let shown = scene.shown().await;
-        assert_eq!(ids(&shown), ["a", "b"], "{order:?}");
-        assert_eq!(shown[0]["state"], state, "{order:?}");
-        for way in ["play_url", "passcode"] {
-            assert_eq!(shown[0][way].is_string(), state == "available", "{order:?}: {}", shown[0]);
+        let listed = recorded.listed().await;
+        assert_eq!(ids(&listed), ["a", "b"], "{order:?}");
+        assert_eq!(listed[0]["state"], state, "{order:?}");
+        for field in ["play_url", "passcode"] {
+            assert_eq!(
+                listed[0][field].is_string(),
+                state == "available",
+                "{order:?}: {}",
+                listed[0]
+            );
         }
-        assert_eq!(shown[1]["state"], "available", "the other file stays: {order:?}");
+        assert_eq!(listed[1]["state"], "available", "the other file is unchanged: {order:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_said_last_of_a_file_holds_whatever_comes_last() {
-    let scene = Scene::set().await;
-    let said = |minute, play_url: &str| scene.completed(minute, &[file("a", play_url)]);
-    let (early, late) =
-        (said(70, "https://zoom.us/rec/play/early"), said(80, "https://zoom.us/rec/play/late"));
+async fn latest_event_decides_the_play_url_in_any_delivery_order() {
+    let recorded = RecordedSession::start().await;
+    let completed = |minute, play_url: &str| recorded.completed(minute, &[file("a", play_url)]);
+    let (early, late) = (
+        completed(70, "https://zoom.us/rec/play/early"),
+        completed(80, "https://zoom.us/rec/play/late"),
+    );
     for event in [&late, &early, &late, &early] {
-        scene.tell(event).await;
-        assert_eq!(scene.shown().await[0]["play_url"], "https://zoom.us/rec/play/late");
+        recorded.post_event(event).await;
+        assert_eq!(recorded.listed().await[0]["play_url"], "https://zoom.us/rec/play/late");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_list_of_files_all_that_was_recorded_of_the_running_is_meant() {
+async fn event_without_file_list_applies_to_the_whole_meeting_instance() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-        let scene = Scene::set().await;
+        let recorded = RecordedSession::start().await;
         let other = {
-            let mut event = scene.completed(70, &[file("z", "https://zoom.us/rec/play/z")]);
+            let mut event = recorded.completed(70, &[file("z", "https://zoom.us/rec/play/z")]);
             event["payload"]["object"]["uuid"] = json!("u2");
             event
         };
-        scene.tell(&other).await;
+        recorded.post_event(&other).await;
         let events = [
-            scene.completed(70, &[file("a", "https://zoom.us/rec/play/a")]),
-            scene.step("recording.trashed", 71, &[]),
-            scene.step("recording.recovered", 72, &["a"]),
+            recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")]),
+            recorded.step("recording.trashed", 71, &[]),
+            recorded.step("recording.recovered", 72, &["a"]),
         ];
-        let mut told = Vec::new();
+        let mut delivered = Vec::new();
         for n in order {
-            scene.tell(&events[n]).await;
-            told.push(n);
-            let shown = scene.shown().await;
-            let state = match (told.contains(&1), told.contains(&2)) {
+            recorded.post_event(&events[n]).await;
+            delivered.push(n);
+            let listed = recorded.listed().await;
+            let state = match (delivered.contains(&1), delivered.contains(&2)) {
                 (true, false) => "trashed",
                 _ => "available",
             };
-            for item in shown.iter().filter(|item| item["id"] == "a") {
-                assert_eq!(item["state"], state, "{told:?}");
+            for item in listed.iter().filter(|item| item["id"] == "a") {
+                assert_eq!(item["state"], state, "{delivered:?}");
             }
-            let of_other = shown.iter().find(|item| item["id"] == "z").expect("it stays");
-            assert_eq!(of_other["state"], "available", "another running is not meant");
+            let other_file = listed.iter().find(|item| item["id"] == "z").expect("it stays");
+            assert_eq!(
+                other_file["state"], "available",
+                "another meeting instance is not affected"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_an_address_of_zooms_own_is_shown() {
-    let scene = Scene::set().await;
-    for (n, (play_url, shown)) in [
+async fn only_play_urls_at_zoom_are_shown() {
+    let recorded = RecordedSession::start().await;
+    for (n, (play_url, listed)) in [
         ("https://zoom.us/rec/play/x", true),
         ("https://us06web.zoom.us/rec/play/x", true),
         ("https://company.zoomgov.com/rec/play/x", true),
@@ -240,71 +251,74 @@ async fn only_an_address_of_zooms_own_is_shown() {
     .enumerate()
     {
         let id = format!("file-{n}");
-        scene.tell(&scene.completed(70, &[file(&id, play_url)])).await;
-        let items = scene.shown().await;
+        recorded.post_event(&recorded.completed(70, &[file(&id, play_url)])).await;
+        let items = recorded.listed().await;
         let found = items.iter().find(|item| item["id"] == id.as_str());
-        assert_eq!(found.is_some(), shown, "{play_url}");
+        assert_eq!(found.is_some(), listed, "{play_url}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_passcode_is_nowhere_in_the_clear_and_for_those_invited_only() {
-    let scene = Scene::set().await;
-    scene.tell(&scene.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
-    scene.tell(&scene.step("recording.trashed", 71, &["a"])).await;
-    scene.tell(&scene.step("recording.recovered", 72, &["a"])).await;
-    for item in scene.world.dump().await {
+async fn recording_passcode_is_encrypted_and_shown_only_to_the_audience() {
+    let recorded = RecordedSession::start().await;
+    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
+    recorded.post_event(&recorded.step("recording.trashed", 71, &["a"])).await;
+    recorded.post_event(&recorded.step("recording.recovered", 72, &["a"])).await;
+    for item in recorded.world.dump().await {
         let text = item.to_string();
         for secret in [PASSCODE, "132456", DOWNLOAD_TOKEN, "download_token"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
-    let shown = scene.world.listed(&scene.trainer, &scene.path()).await;
-    assert_eq!(shown[0]["passcode"], PASSCODE);
-    assert_eq!(scene.shown().await, shown);
-    for who in [
+    let listed = recorded.world.list_items(&recorded.trainer, &recorded.path()).await;
+    assert_eq!(listed[0]["passcode"], PASSCODE);
+    assert_eq!(recorded.listed().await, listed);
+    for claims in [
         json!({"sub": "trainer-2", "role": "trainer"}),
         json!({"sub": "student-9", "role": "student", "email": "student9@example.test"}),
         json!({"sub": "root", "role": "admin"}),
     ] {
-        let token = scene.world.token(who).await;
-        scene.world.get(&token, &scene.path()).await.refused(404, "not_found");
+        let token = recorded.world.token(claims).await;
+        recorded.world.get(&token, &recorded.path()).await.expect_problem(404, "not_found");
     }
-    let service = scene.world.service().await;
-    let place = "/v1/directory/courses/course-1/enrollments/student-1";
-    scene.world.delete(&service, place).await.expect(204);
-    scene.world.get(&scene.student, &scene.path()).await.refused(404, "not_found");
+    let service = recorded.world.service().await;
+    let enrollment_path = "/v1/directory/courses/course-1/enrollments/student-1";
+    recorded.world.delete(&service, enrollment_path).await.expect(204);
+    recorded.world.get(&recorded.student, &recorded.path()).await.expect_problem(404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_fetched_and_a_cancelled_class_keeps_its_recordings() {
-    let scene = Scene::set().await;
-    let usage = &scene.world.stack.usage;
+async fn recordings_are_not_fetched_and_survive_cancellation() {
+    let recorded = RecordedSession::start().await;
+    let usage = &recorded.world.stack.usage;
     usage.reset();
-    let before = scene.world.stack.zoom.counts();
-    scene.tell(&scene.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
+    let before = recorded.world.stack.zoom.counts();
+    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
     for name in ["recording.started", "recording.paused", "recording.resumed", "recording.stopped"]
     {
-        let at = scene.lesson.at(30);
+        let at = recorded.session.at(30);
         let object = json!({"uuid": "u1", "recording_file": {"recording_start": at}});
-        scene.tell(&scene.lesson.event(name, at, &object)).await;
+        recorded.post_event(&recorded.session.event(name, at, &object)).await;
     }
-    scene
+    recorded
         .world
-        .post(&scene.trainer, &format!("{}/cancel", scene.lesson.path), json!({}))
+        .post(&recorded.trainer, &format!("{}/cancel", recorded.session.path), json!({}))
         .await
         .expect(200);
-    scene.world.advance(SignedDuration::from_hours(24 * 30));
-    assert_eq!(scene.shown().await.len(), 1);
+    recorded.world.advance(SignedDuration::from_hours(24 * 30));
+    assert_eq!(recorded.listed().await.len(), 1);
     assert_eq!(usage.service_totals("webhook", Zoom).calls, 0);
     assert_eq!(usage.service_totals("sessions", Zoom).calls, 0);
     assert!(usage.service_totals("webhook", Dynamodb).calls > 0);
-    // What Zoom was asked is our own cancelling.
-    let after = scene.world.stack.zoom.counts();
-    let asked: u64 = after.requests.values().sum::<u64>() - before.requests.values().sum::<u64>();
-    assert!(asked <= 1, "{before:?} {after:?}");
-    let kinds =
-        scene.world.listed(&scene.trainer, &format!("{}/timeline", scene.lesson.path)).await;
+    // The only request to Zoom is our own cancellation.
+    let after = recorded.world.stack.zoom.counts();
+    let zoom_requests: u64 =
+        after.requests.values().sum::<u64>() - before.requests.values().sum::<u64>();
+    assert!(zoom_requests <= 1, "{before:?} {after:?}");
+    let kinds = recorded
+        .world
+        .list_items(&recorded.trainer, &format!("{}/timeline", recorded.session.path))
+        .await;
     let kinds: Vec<_> = kinds.iter().map(|entry| entry["kind"].as_str().expect("a word")).collect();
     for name in [
         "recording.started",

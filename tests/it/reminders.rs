@@ -1,40 +1,40 @@
-//! Reminders: each told once and in time, to no class that moved, was cancelled or is over, and at no cost where
-//! nothing is due. And what else Zoom's events announce.
+//! Reminders are sent once and in time, and never for a session that was moved or cancelled or has ended. An idle sweep
+//! costs little. Also covers the notifications that follow from Zoom events.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::direct::MAIN_TABLE;
-use crate::lesson::Lesson;
-use crate::look::with;
-use crate::world::{START, World, class, course_class};
+use crate::functions::MAIN_TABLE;
+use crate::support::patched;
+use crate::world::{START, World, course_session_body, session_body};
+use crate::zoom_session::ScheduledSession;
 
-/// A class of `course-1` by a pasted link, in so many hours.
-fn linked(hours: i64) -> Value {
-    with(
-        course_class(hours),
+/// The body of a manual session of `course-1` in so many hours.
+fn manual_session(hours: i64) -> Value {
+    patched(
+        course_session_body(hours),
         json!({"provider": "manual", "join_url": "https://meet.example.test/a"}),
     )
 }
 
 impl World {
-    /// What the outbox was asked to tell besides changes of classes: `(what, reminder)`, in order.
-    async fn told(&self) -> Vec<(String, String)> {
+    /// The pending domain events that are not about a change of a session: `(event, reminder)` in order.
+    async fn pending_notifications(&self) -> Vec<(String, String)> {
         let word = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
-        let due = self.due("OUTBOX").await;
-        let told = due.iter().filter(|item| item["what"] != "session");
-        told.map(|item| (word(item, "what"), word(item, "reminder"))).collect()
+        let due = self.due_work("OUTBOX").await;
+        let pending = due.iter().filter(|item| item["event"] != "session");
+        pending.map(|item| (word(item, "event"), word(item, "reminder"))).collect()
     }
 
     fn advance_to(&self, at: Timestamp) {
         self.advance(at.duration_since(self.now()));
     }
 
-    /// Moves the clock to so many minutes from a class's start, and sweeps.
+    /// Moves the clock to so many minutes after a session's start and runs the sweep.
     async fn sweep_at(&self, starts_at: Timestamp, minutes: i64) -> Value {
         self.advance_to(starts_at + SignedDuration::from_mins(minutes));
         self.sweep().await
@@ -50,49 +50,52 @@ fn in_hours(hours: i64) -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_reminder_is_told_once_when_its_time_has_come() {
+async fn each_reminder_is_sent_once_when_due() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let made = world.create(&trainer, &linked(50)).await.expect(201);
+    let made = world.create(&trainer, &manual_session(50)).await.expect(201);
     let start = in_hours(50);
     let mut expected = Vec::new();
     for (minutes, reminder) in [(-24 * 60, "day_before"), (-60, "hour_before"), (0, "start")] {
         assert_eq!(world.sweep_at(start, minutes - 1).await["due"], 0, "{reminder}");
-        let before = world.told().await;
+        let before = world.pending_notifications().await;
         assert_eq!(before, reminders(&expected));
         world.advance(SignedDuration::from_mins(1));
-        // Two runs at once, and another after them.
+        // Two concurrent runs, and one more.
         let (a, b) = futures::join!(world.sweep(), world.sweep());
-        let told = |report: &Value| report["reminded"].as_u64().expect("a number");
-        assert_eq!(told(&a) + told(&b), 1, "{reminder}: {a} {b}");
+        let reminded = |report: &Value| report["reminded"].as_u64().expect("a number");
+        assert_eq!(reminded(&a) + reminded(&b), 1, "{reminder}: {a} {b}");
         assert_eq!(world.sweep().await["due"], 0);
         expected.push(reminder);
-        assert_eq!(world.told().await, reminders(&expected));
+        assert_eq!(world.pending_notifications().await, reminders(&expected));
     }
-    let told = world.due("OUTBOX").await;
-    let told = told.iter().rfind(|item| item["what"] == "reminder").expect("a reminder");
+    let reminded = world.due_work("OUTBOX").await;
+    let reminded = reminded.iter().rfind(|item| item["event"] == "reminder").expect("a reminder");
     assert_eq!(
-        (&told["session_id"], &told["version"], &told["starts_at"]),
+        (&reminded["session_id"], &reminded["version"], &reminded["starts_at"]),
         (&made["id"], &json!(1), &json!(start))
     );
-    assert_eq!(world.due("REMINDER").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("REMINDER").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_moves_gets_others_and_one_that_is_cancelled_none() {
+async fn moved_session_gets_new_reminders_and_cancelled_session_none() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let made = world.create(&trainer, &linked(50)).await.expect(201);
+    let made = world.create(&trainer, &manual_session(50)).await.expect(201);
     world.sweep_at(in_hours(50), -24 * 60).await;
-    assert_eq!(world.told().await, reminders(&["day_before"]));
+    assert_eq!(world.pending_notifications().await, reminders(&["day_before"]));
     let trainer = world.trainer().await;
-    world.edit(&trainer, &made, &linked(100)).await.expect(200);
-    assert_eq!(world.sweep_at(in_hours(50), 5).await["due"], 0, "of the old start");
+    world.edit(&trainer, &made, &manual_session(100)).await.expect(200);
+    assert_eq!(world.sweep_at(in_hours(50), 5).await["due"], 0, "a reminder of the old start");
     world.sweep_at(in_hours(100), -24 * 60).await;
     world.sweep_at(in_hours(100), -60).await;
-    assert_eq!(world.told().await, reminders(&["day_before", "day_before", "hour_before"]));
+    assert_eq!(
+        world.pending_notifications().await,
+        reminders(&["day_before", "day_before", "hour_before"])
+    );
     let versions: Vec<_> =
-        world.due("OUTBOX").await.iter().map(|item| item["version"].clone()).collect();
+        world.due_work("OUTBOX").await.iter().map(|item| item["version"].clone()).collect();
     assert_eq!(versions, [1, 1, 2, 2, 2]);
     let trainer = world.trainer().await;
     world.cancel(&trainer, &made).await.expect(200);
@@ -100,27 +103,27 @@ async fn a_class_that_moves_gets_others_and_one_that_is_cancelled_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_planned_at_short_notice_gets_no_late_reminder_and_one_for_nobody_none() {
+async fn past_reminders_and_reminders_without_audience_are_skipped() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let mut soon = linked(1);
+    let mut soon = manual_session(1);
     soon["starts_at"] = json!("2026-11-21T09:30:00Z");
     world.create(&trainer, &soon).await.expect(201);
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    world.create(&trainer, &with(class(1), link)).await.expect(201);
+    world.create(&trainer, &patched(session_body(1), link)).await.expect(201);
     for minutes in [0, 5, 29] {
         world.sweep_at(START.parse().expect("a time"), minutes).await;
     }
-    assert_eq!(world.told().await, reminders(&[]));
+    assert_eq!(world.pending_notifications().await, reminders(&[]));
     world.sweep_at(START.parse().expect("a time"), 30).await;
-    assert_eq!(world.told().await, reminders(&["start"]));
+    assert_eq!(world.pending_notifications().await, reminders(&["start"]));
     let report = world.sweep_at(in_hours(1), 0).await;
-    assert_eq!((&report["reminded"], &report["void"]), (&json!(0), &json!(1)), "standalone");
+    assert_eq!((&report["reminded"], &report["skipped"]), (&json!(0), &json!(1)), "standalone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_that_did_not_run_tells_what_is_still_of_use() {
-    // How long nothing ran from the day before's reminder on, in minutes, and what is told then.
+async fn delayed_sweep_sends_only_relevant_reminders() {
+    // The delay of the sweep after the day-before reminder in minutes, and the reminders that it then sends.
     for (minutes, expected) in [
         (60, vec!["day_before"]),
         (12 * 60 - 1, vec!["day_before"]),
@@ -132,46 +135,54 @@ async fn a_sweep_that_did_not_run_tells_what_is_still_of_use() {
     ] {
         let world = World::start().await;
         let trainer = world.trainer().await;
-        world.create(&trainer, &linked(50)).await.expect(201);
+        world.create(&trainer, &manual_session(50)).await.expect(201);
         world.sweep_at(in_hours(50), minutes - 24 * 60).await;
-        assert_eq!(world.told().await, reminders(&expected), "after {minutes} minutes");
+        assert_eq!(
+            world.pending_notifications().await,
+            reminders(&expected),
+            "after {minutes} minutes"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reminder_is_told_once_however_its_telling_fails() {
-    for kind in [Kind::Error, Kind::Lost, Kind::Throttle] {
+async fn failed_reminder_is_retried_and_sent_once() {
+    for kind in [FaultKind::Error, FaultKind::Lost, FaultKind::Throttle] {
         let world = World::start().await;
         let trainer = world.trainer().await;
         for hours in [50, 50, 50] {
-            world.create(&trainer, &linked(hours)).await.expect(201);
+            world.create(&trainer, &manual_session(hours)).await.expect(201);
         }
         let fault = Fault::new(Service::Dynamodb, "TransactWriteItems", kind);
-        world.fault(fault.by("reminder-sweep").times(4));
+        world.inject_fault(fault.for_function("reminder-sweep").times(4));
         world.sweep_at(in_hours(50), -24 * 60).await;
         world.stack.faults.clear();
         world.advance(SignedDuration::from_mins(5));
         world.sweep().await;
-        assert_eq!(world.told().await.len(), 3, "{kind:?}");
+        assert_eq!(world.pending_notifications().await.len(), 3, "{kind:?}");
         assert_eq!(world.sweep().await["due"], 0);
     }
-    // The queue is only told; the table has it all the same.
+    // The wake-up may fail, because the table stores the domain event.
     let world = World::start().await;
     let trainer = world.trainer().await;
-    world.create(&trainer, &linked(50)).await.expect(201);
-    world.fault(Fault::new(Service::Sqs, "SendMessage", Kind::Error).by("reminder-sweep").times(9));
+    world.create(&trainer, &manual_session(50)).await.expect(201);
+    world.inject_fault(
+        Fault::new(Service::Sqs, "SendMessage", FaultKind::Error)
+            .for_function("reminder-sweep")
+            .times(9),
+    );
     assert_eq!(world.sweep_at(in_hours(50), -24 * 60).await["reminded"], 1);
-    assert_eq!(world.told().await, reminders(&["day_before"]));
+    assert_eq!(world.pending_notifications().await, reminders(&["day_before"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_makes_no_sense_keeps_no_other_from_being_told() {
+async fn unreadable_session_does_not_block_other_reminders() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let odd = world.create(&trainer, &linked(50)).await.expect(201);
-    world.create(&trainer, &linked(50)).await.expect(201);
+    let unreadable = world.create(&trainer, &manual_session(50)).await.expect(201);
+    world.create(&trainer, &manual_session(50)).await.expect(201);
     let key = |name: &str, value: String| (name.to_owned(), AttributeValue::S(value));
-    let session = odd["id"].as_str().expect("an id");
+    let session = unreadable["id"].as_str().expect("an id");
     world
         .dynamodb()
         .update_item()
@@ -185,136 +196,151 @@ async fn a_class_that_makes_no_sense_keeps_no_other_from_being_told() {
         .await
         .expect("written");
     let report = world.sweep_at(in_hours(50), -24 * 60).await;
-    assert_eq!((&report["reminded"], &report["left"]), (&json!(1), &json!(1)), "{report}");
-    assert_eq!(world.told().await, reminders(&["day_before"]));
+    assert_eq!((&report["reminded"], &report["postponed"]), (&json!(1), &json!(1)), "{report}");
+    assert_eq!(world.pending_notifications().await, reminders(&["day_before"]));
 }
 
-/// A world with a class of `course-1` at Zoom.
-async fn lesson() -> (World, Lesson) {
+/// A world with a session of `course-1` at Zoom.
+async fn world_with_session() -> (World, ScheduledSession) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    let lesson = Lesson::schedule(&world, &trainer).await;
-    (world, lesson)
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    (world, session)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_is_told_to_be_live_once_when_it_starts_or_should() {
-    // Minutes from the planned start to the start, if it is started, and to the first notice.
-    for (started, told_at) in [
+async fn live_notification_is_sent_once_at_actual_or_planned_start() {
+    // Minutes from the planned start to the actual start, if any, and to the first notification.
+    for (started, notified_at) in [
         (Some(-5), -5),
         (Some(0), 0),
-        // A rehearsal is nobody's news; that it is on when the class should begin is.
+        // A rehearsal does not notify, but the planned start does.
         (Some(-40), 0),
-        // Nobody sees a host who is late by their clock; the door is open.
+        // The join window is open although the host is late.
         (Some(7), 0),
         (None, 0),
     ] {
-        let (world, lesson) = lesson().await;
-        world.advance_to(lesson.at(-45));
+        let (world, session) = world_with_session().await;
+        world.advance_to(session.at(-45));
         let mut first = None;
         for minute in -45..40 {
-            world.advance_to(lesson.at(minute));
+            world.advance_to(session.at(minute));
             if started == Some(minute) {
-                // The same event twice, and a join that stands for it.
-                let event = lesson.started("u1", minute);
-                lesson.tell(&world, &event).await;
-                lesson.tell(&world, &event).await;
-                lesson.tell(&world, &lesson.joined("u1", "c1", minute)).await;
+                // The same event twice, and a join of the same meeting instance.
+                let event = session.started("u1", minute);
+                session.post_event(&world, &event).await;
+                session.post_event(&world, &event).await;
+                session.post_event(&world, &session.joined("u1", "c1", minute)).await;
             }
             if minute % 5 == 0 {
                 world.sweep().await;
             }
-            let told = world.told().await;
-            let live = told.iter().filter(|(_, reminder)| reminder == "start").count();
-            assert!(live <= 1, "{started:?}: {told:?}");
+            let pending = world.pending_notifications().await;
+            let live = pending.iter().filter(|(_, reminder)| reminder == "start").count();
+            assert!(live <= 1, "{started:?}: {pending:?}");
             if live == 1 {
                 first.get_or_insert(minute);
             }
         }
-        assert_eq!(first, Some(told_at), "{started:?}");
+        assert_eq!(first, Some(notified_at), "{started:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_was_ended_before_its_start_is_told_when_it_is_started_for_good() {
-    let (world, lesson) = lesson().await;
-    world.advance_to(lesson.at(-12));
-    lesson.tell(&world, &lesson.started("u1", -12)).await;
-    lesson.tell(&world, &lesson.ended("u1", -12, -5)).await;
+async fn live_notification_follows_restart_of_a_session_ended_early() {
+    let (world, session) = world_with_session().await;
+    world.advance_to(session.at(-12));
+    session.post_event(&world, &session.started("u1", -12)).await;
+    session.post_event(&world, &session.ended("u1", -12, -5)).await;
     for minute in [0, 5] {
-        assert_eq!(world.sweep_at(lesson.starts_at, minute).await["left"], 1);
+        assert_eq!(world.sweep_at(session.starts_at, minute).await["postponed"], 1);
     }
     world.advance(SignedDuration::from_mins(1));
-    lesson.tell(&world, &lesson.started("u2", 6)).await;
-    assert!(world.told().await.contains(&("reminder".to_owned(), "start".to_owned())));
-    // Started once more, it is the same class.
-    lesson.tell(&world, &lesson.ended("u2", 6, 20)).await;
-    lesson.tell(&world, &lesson.started("u3", 21)).await;
-    world.sweep_at(lesson.starts_at, 25).await;
-    let told = world.told().await;
-    assert_eq!(told.iter().filter(|(_, reminder)| reminder == "start").count(), 1, "{told:?}");
+    session.post_event(&world, &session.started("u2", 6)).await;
+    assert!(
+        world.pending_notifications().await.contains(&("reminder".to_owned(), "start".to_owned()))
+    );
+    // Another restart does not notify again.
+    session.post_event(&world, &session.ended("u2", 6, 20)).await;
+    session.post_event(&world, &session.started("u3", 21)).await;
+    world.sweep_at(session.starts_at, 25).await;
+    let pending = world.pending_notifications().await;
+    assert_eq!(
+        pending.iter().filter(|(_, reminder)| reminder == "start").count(),
+        1,
+        "{pending:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recording_is_announced_once_with_the_first_file_there_is_to_watch() {
-    let (world, lesson) = lesson().await;
-    world.advance_to(lesson.at(70));
+async fn recording_notification_is_sent_once_with_first_playable_file() {
+    let (world, session) = world_with_session().await;
+    world.advance_to(session.at(70));
     let file = |id: &str, play: Option<&str>| {
         json!({"id": id, "file_type": "MP4", "file_size": 9, "play_url": play,
-            "recording_start": lesson.at(0), "recording_end": lesson.at(60), "status": "completed"})
+            "recording_start": session.at(0), "recording_end": session.at(60), "status": "completed"})
     };
     let completed = |minute, files: Value| {
         let object = json!({"uuid": "u1", "recording_files": files});
-        lesson.event("recording.completed", lesson.at(minute), &object)
+        session.event("recording.completed", session.at(minute), &object)
     };
-    lesson.tell(&world, &completed(65, json!([file("chat", None)]))).await;
-    let ready = async || {
-        let told = world.told().await;
-        told.iter().filter(|(what, _)| what == "recording_ready").count()
+    session.post_event(&world, &completed(65, json!([file("chat", None)]))).await;
+    let notification_count = async || {
+        let pending = world.pending_notifications().await;
+        pending.iter().filter(|(event, _)| event == "recording_ready").count()
     };
-    assert_eq!(ready().await, 0, "nothing to watch");
-    let watch = Some("https://us02web.zoom.us/rec/play/a");
+    assert_eq!(notification_count().await, 0, "no playable file");
+    let play_url = Some("https://us02web.zoom.us/rec/play/a");
     let event =
-        completed(66, json!([file("chat", None), file("film", watch), file("more", watch)]));
-    // It fails once after it was kept; Zoom sends it again, and again.
-    world.fault(
-        Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Error).by("webhook").times(4),
+        completed(66, json!([file("chat", None), file("film", play_url), file("more", play_url)]));
+    // It fails once after the event was stored, and Zoom sends it again.
+    world.inject_fault(
+        Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Error)
+            .for_function("webhook")
+            .times(4),
     );
-    let failed = crate::lesson::post(&world, &event.to_string()).await;
+    let failed = crate::zoom_session::post_signed(&world, &event.to_string()).await;
     assert!(failed.status.is_server_error(), "{failed:?}");
     world.stack.faults.clear();
     for _ in 0..3 {
-        lesson.tell(&world, &event).await;
+        session.post_event(&world, &event).await;
     }
-    assert_eq!(ready().await, 1);
+    assert_eq!(notification_count().await, 1);
     let student = world.student(1).await;
-    assert_eq!(world.listed(&student, &format!("{}/recordings", lesson.path)).await.len(), 2);
+    assert_eq!(world.list_items(&student, &format!("{}/recordings", session.path)).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_trainer_is_told_of_a_meeting_that_somebody_else_deleted() {
-    let (world, lesson) = lesson().await;
+async fn trainer_is_notified_once_of_meeting_deleted_at_zoom() {
+    let (world, session) = world_with_session().await;
     let trainer = world.trainer().await;
-    let path = format!("/zoom/sim/meetings/{}", lesson.meeting);
+    let path = format!("/zoom/sim/meetings/{}", session.meeting);
     world.call(Method::DELETE, &path, "", None, &[]).await.expect(204);
     world.stack.zoom.deliver_due().await;
-    let told = world.due("OUTBOX").await;
-    let told: Vec<_> = told.iter().filter(|item| item["what"] == "meeting_deleted").collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["trainer_id"], "trainer-1");
-    // Other news of the same meeting says nothing new.
+    let pending = world.due_work("OUTBOX").await;
+    let pending: Vec<_> =
+        pending.iter().filter(|item| item["event"] == "meeting_deleted").collect();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0]["trainer_id"], "trainer-1");
+    // Other events of the same meeting do not notify again.
     let later = world.now() + SignedDuration::from_mins(2);
-    lesson.tell(&world, &lesson.event("meeting.updated", later, &json!({"topic": "x"}))).await;
-    let own = world.create(&trainer, &course_class(80)).await.expect(201);
+    session
+        .post_event(&world, &session.event("meeting.updated", later, &json!({"topic": "x"})))
+        .await;
+    let own = world.create(&trainer, &course_session_body(80)).await.expect(201);
     world.cancel(&trainer, &own).await.expect(200);
     world.stack.zoom.deliver_due().await;
-    let told = world.told().await;
-    assert_eq!(told.iter().filter(|(what, _)| what == "meeting_deleted").count(), 1, "{told:?}");
+    let pending = world.pending_notifications().await;
+    assert_eq!(
+        pending.iter().filter(|(event, _)| event == "meeting_deleted").count(),
+        1,
+        "{pending:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_costs_what_is_due_and_nothing_else() {
+async fn reminder_sweep_cost_depends_only_on_due_work() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let cost = async || {
@@ -326,13 +352,13 @@ async fn a_sweep_costs_what_is_due_and_nothing_else() {
     world.sweep().await;
     let with_none = cost().await;
     for n in 0..100 {
-        world.create(&trainer, &linked(30 + n)).await.expect(201);
+        world.create(&trainer, &manual_session(30 + n)).await.expect(201);
     }
     let with_many = cost().await;
-    assert_eq!(with_none, with_many, "the same with none and with a hundred classes");
+    assert_eq!(with_none, with_many, "the cost is the same with no and with a hundred sessions");
     assert!(with_none.0 <= 2 && with_none.1 <= 1.0, "{with_none:?}");
     world.advance(SignedDuration::from_hours(6));
     let (calls, read, write) = cost().await;
-    println!("one reminder told: {calls} requests, {read} read units, {write} write units");
+    println!("one reminder sent: {calls} requests, {read} read units, {write} write units");
     assert!(calls <= 4 && read <= 2.5 && write <= 6.0, "{calls} {read} {write}");
 }

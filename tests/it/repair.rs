@@ -1,104 +1,114 @@
-//! The sweep: whatever a request left half done, Zoom and we agree in the end, and the sweep itself stays cheap.
+//! The sweep completes or reverts half-done requests, so that Zoom and the table agree, and it stays cheap.
 
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::direct::{Direct, until};
-use crate::look::{path_of, with};
-use crate::world::{START, World, class};
+use crate::functions::{DirectFunctions, wait_until};
+use crate::support::{patched, session_path};
+use crate::world::{START, World, session_body};
 
-async fn ready() -> (World, String) {
+async fn connected_trainer() -> (World, String) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
     (world, trainer)
 }
 
-/// A create whose meeting is at Zoom, and of which we know nothing but the intent.
-async fn lost(world: &World, trainer: &str) {
-    world.zoom_fails("create_meeting", Kind::Lost);
-    world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
-    world.create_with_key(trainer, "k", &class(50)).await.refused(502, "zoom_unavailable");
+/// Sends a create whose response from Zoom is lost. The meeting exists at Zoom, and the table holds only the creation
+/// intent.
+async fn create_with_lost_response(world: &World, trainer: &str) {
+    world.inject_zoom_fault("create_meeting", FaultKind::Lost);
+    world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
+    world
+        .create_with_idempotency_key(trainer, "k", &session_body(50))
+        .await
+        .expect_problem(502, "zoom_unavailable");
 }
 
-/// Asks Zoom for a meeting as a request would that hung there, and was carried out late.
-async fn lands_late(world: &World, body: Value) {
+/// Creates a meeting at Zoom, like a hanging request that Zoom carries out late.
+async fn create_late_meeting(world: &World, body: Value) {
     let snapshot = world.stack.zoom.snapshot();
     let token = snapshot["access_tokens"].as_object().expect("tokens").keys().next().expect("one");
     world.post(token, "/zoom/v2/users/me/meetings", body).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_that_came_late_beside_the_classs_own_is_deleted() {
-    let (world, trainer) = ready().await;
-    // Nobody answers and nothing is there; the retry makes another, and then the first comes after all.
-    world.fault(Fault {
+async fn late_second_meeting_of_a_session_is_deleted() {
+    let (world, trainer) = connected_trainer().await;
+    // Zoom does not respond and has no meeting. The retry creates one, and then the first meeting appears as well.
+    world.inject_fault(Fault {
         status: Some(502),
-        ..Fault::new(Service::Zoom, "create_meeting", Kind::Html)
+        ..Fault::new(Service::Zoom, "create_meeting", FaultKind::Html)
     });
-    world.create_with_key(&trainer, "k", &class(50)).await.refused(502, "zoom_unavailable");
+    world
+        .create_with_idempotency_key(&trainer, "k", &session_body(50))
+        .await
+        .expect_problem(502, "zoom_unavailable");
     world.advance(SignedDuration::from_secs(30));
-    let made = world.create_with_key(&trainer, "k", &class(50)).await.expect(201);
-    lands_late(&world, world.meeting_of(&made)["requests"][0].clone()).await;
+    let made =
+        world.create_with_idempotency_key(&trainer, "k", &session_body(50)).await.expect(201);
+    create_late_meeting(&world, world.meeting_of(&made)["requests"][0].clone()).await;
     assert_eq!(world.meetings().len(), 2);
 
-    assert_eq!(world.sweep_later().await["repaired"], 1);
+    assert_eq!(world.advance_and_sweep().await["repaired"], 1);
     assert_eq!(world.meetings().len(), 1);
-    assert_eq!(world.meeting_of(&made)["status"], "waiting", "its own stays");
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.meeting_of(&made)["status"], "waiting", "the session keeps its own meeting");
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_with_another_mark_is_never_touched() {
-    let (world, trainer) = ready().await;
-    let twin = world.create(&trainer, &class(50)).await.expect(201);
-    // A description that looks like a mark is not at the end of the agenda.
-    lost(&world, &trainer).await;
+async fn meeting_with_another_mark_is_not_touched() {
+    let (world, trainer) = connected_trainer().await;
+    let twin = world.create(&trainer, &session_body(50)).await.expect(201);
+    // A description can contain a text like a mark, but not at the end of the agenda.
+    create_with_lost_response(&world, &trainer).await;
     let intent = world.items("SESSION#").await.into_iter().find(|item| item["sk"] == "INTENT");
     let id = intent.expect("an intent")["session_id"].as_str().expect("an id").to_owned();
-    let forged = with(class(50), json!({"description": format!("[live class {id}]")}));
-    let forged = world.create(&trainer, &forged).await.expect(201);
+    let similar = patched(session_body(50), json!({"description": format!("[live class {id}]")}));
+    let similar = world.create(&trainer, &similar).await.expect(201);
     assert_eq!(world.meetings().len(), 3);
-    world.sweep_later().await;
+    world.advance_and_sweep().await;
     assert_eq!(world.meetings().len(), 2);
-    for session in [&twin, &forged] {
+    for session in [&twin, &similar] {
         assert_eq!(world.meeting_of(session)["status"], "waiting");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_leaves_alone_what_a_request_has_in_hand() {
-    let (world, trainer) = ready().await;
-    lost(&world, &trainer).await;
+async fn sweep_skips_work_leased_by_a_request() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
     world.advance(SignedDuration::from_secs(31));
-    // The retry is at Zoom, slowly, while the sweep looks.
-    let slow = Fault::new(Service::Zoom, "list_meetings", Kind::Late).by("session-save");
-    world.fault(Fault { delay_ms: Some(700), ..slow });
-    let body = class(50);
-    let (made, report) = futures::join!(world.create_with_key(&trainer, "k", &body), async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        world.sweep().await
-    });
+    // The sweep runs during a slow Zoom call of the retry.
+    let slow =
+        Fault::new(Service::Zoom, "list_meetings", FaultKind::Late).for_function("session-save");
+    world.inject_fault(Fault { delay_ms: Some(700), ..slow });
+    let body = session_body(50);
+    let (made, report) =
+        futures::join!(world.create_with_idempotency_key(&trainer, "k", &body), async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            world.sweep().await
+        });
     let made = made.expect(201);
-    assert_eq!(report["left"], 1);
+    assert_eq!(report["postponed"], 1);
     assert_eq!(world.meeting_of(&made)["status"], "waiting");
     world.advance(SignedDuration::from_mins(10));
-    assert_eq!(world.sweep().await["left"], 0);
+    assert_eq!(world.sweep().await["postponed"], 0);
     assert_eq!(world.meeting_of(&made)["status"], "waiting");
     assert_eq!(world.meetings().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_sweeps_at_once_and_one_that_was_cut_off_do_it_once() {
-    let (world, trainer) = ready().await;
-    lost(&world, &trainer).await;
+async fn concurrent_and_interrupted_sweeps_repair_once() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
     world.advance(SignedDuration::from_secs(90));
-    // Cut off after the meeting was deleted, before that was noted.
-    world.fault(
-        Fault::new(Service::Dynamodb, "TransactWriteItems", Kind::Error)
-            .by("reminder-sweep")
+    // Interrupted after the meeting was deleted and before the deletion was stored.
+    world.inject_fault(
+        Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Error)
+            .for_function("reminder-sweep")
             .times(6),
     );
     let run = world.stack.schedules.run("reminder-sweep").await;
@@ -109,27 +119,27 @@ async fn two_sweeps_at_once_and_one_that_was_cut_off_do_it_once() {
     world.advance(SignedDuration::from_mins(10));
     world.sweep().await;
     assert_eq!(world.meetings(), Vec::<Value>::new());
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 0, "given back once");
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0, "released once");
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() {
-    let (world, trainer) = ready().await;
-    lost(&world, &trainer).await;
+async fn failing_repair_does_not_block_others_and_is_finally_abandoned() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
     assert_eq!(
-        world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 0, "archived": 0, "left": 1})
+        world.advance_and_sweep().await,
+        json!({"due": 1, "reminded": 0, "skipped": 0, "repaired": 0, "archived": 0, "postponed": 1})
     );
     assert_eq!(
-        world.month_count("trainer-1", "2026-11").await,
+        world.monthly_session_count("trainer-1", "2026-11").await,
         0,
-        "the month does not wait for Zoom"
+        "the monthly quota is released without Zoom"
     );
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
-    // Later and later, and a run reads no more for it.
+    // The retries get rarer, and an idle run does not read more.
     let mut tries = 0;
     for _ in 0..72 {
         world.advance(SignedDuration::from_mins(20));
@@ -141,58 +151,59 @@ async fn what_cannot_be_repaired_keeps_nobody_waiting_and_is_given_up_one_day() 
         assert!(queries <= 2, "{queries} queries");
     }
     assert!((20..=30).contains(&tries), "{tries} tries in a day");
-    // The others are done meanwhile.
+    // Other repairs are completed meanwhile.
     let other = world.other_trainer().await;
     world.connect_zoom(&other, "app").await;
-    lost(&world, &other).await;
-    world.sweep_later().await;
-    assert_eq!(world.due("REPAIR").await.len(), 1);
+    create_with_lost_response(&world, &other).await;
+    world.advance_and_sweep().await;
+    assert_eq!(world.due_work("REPAIR").await.len(), 1);
 
     world.advance(SignedDuration::from_hours(24 * 13));
     world.sweep().await;
     world.advance(SignedDuration::from_hours(2));
     world.sweep().await;
-    assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trainer_who_connects_again_has_the_stray_deleted() {
-    let (world, trainer) = ready().await;
-    lost(&world, &trainer).await;
+async fn stray_meeting_is_deleted_after_the_trainer_reconnects() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
     world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
-    world.sweep_later().await;
+    world.advance_and_sweep().await;
     world.connect_zoom(&trainer, "app").await;
-    // Their retry makes a meeting of its own; the one that was lost is not the class's any more.
-    let made = world.create_with_key(&trainer, "k", &class(50)).await.expect(201);
+    // The retry creates its own meeting, and the lost meeting is a stray.
+    let made =
+        world.create_with_idempotency_key(&trainer, "k", &session_body(50)).await.expect(201);
     world.advance(SignedDuration::from_mins(10));
-    assert_eq!(world.sweep().await["left"], 0);
-    let left = world.meetings();
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0]["id"].to_string(), made["meeting"]["id"].as_str().expect("an id"));
+    assert_eq!(world.sweep().await["postponed"], 0);
+    let remaining = world.meetings();
+    assert_eq!(remaining.len(), 1);
+    assert_eq!(remaining[0]["id"].to_string(), made["meeting"]["id"].as_str().expect("an id"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_a_meeting_that_vanished_meanwhile_is_let_go() {
-    let (world, trainer) = ready().await;
-    let made = world.create(&trainer, &class(50)).await.expect(201);
-    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-    let edited = with(class(50), json!({"title": "Geometry"}));
-    world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
+async fn repair_ends_when_the_meeting_no_longer_exists() {
+    let (world, trainer) = connected_trainer().await;
+    let made = world.create(&trainer, &session_body(50)).await.expect(201);
+    world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+    let edited = patched(session_body(50), json!({"title": "Geometry"}));
+    world.edit(&trainer, &made, &edited).await.expect_problem(502, "zoom_unavailable");
     let id = made["meeting"]["id"].as_str().expect("an id");
     world.delete("", &format!("/zoom/sim/meetings/{id}")).await.expect(204);
     assert_eq!(
-        world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
+        world.advance_and_sweep().await,
+        json!({"due": 1, "reminded": 0, "skipped": 0, "repaired": 1, "archived": 0, "postponed": 0})
     );
-    world.edit(&trainer, &made, &edited).await.refused(409, "conflict");
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200)["version"], 1);
+    world.edit(&trainer, &made, &edited).await.expect_problem(409, "conflict");
+    assert_eq!(world.get(&trainer, &session_path(&made)).await.expect(200)["version"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_intent_is_free_from_the_very_moment_at_which_its_time_is_over() {
+async fn creation_intent_expires_exactly_at_its_deadline() {
     for seconds in [30, 31] {
-        let (world, trainer) = ready().await;
-        lost(&world, &trainer).await;
+        let (world, trainer) = connected_trainer().await;
+        create_with_lost_response(&world, &trainer).await;
         world.advance(SignedDuration::from_secs(seconds));
         assert_eq!(world.sweep().await["repaired"], 1, "{seconds} s after {START}");
         assert_eq!(world.meetings(), Vec::<Value>::new());
@@ -200,59 +211,59 @@ async fn an_intent_is_free_from_the_very_moment_at_which_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sweep_that_was_out_for_half_a_day_catches_up() {
-    let (world, trainer) = ready().await;
+async fn sweep_catches_up_after_half_a_day_of_outage() {
+    let (world, trainer) = connected_trainer().await;
     world.sweep().await;
-    lost(&world, &trainer).await;
+    create_with_lost_response(&world, &trainer).await;
     world.advance(SignedDuration::from_hours(13));
     assert_eq!(world.sweep().await["repaired"], 1);
     assert_eq!(world.meetings(), Vec::<Value>::new());
     world.stack.usage.reset();
     world.sweep().await;
     let calls = world.stack.usage.service_totals("reminder-sweep", Service::Dynamodb).calls;
-    assert_eq!(calls, 2, "what is due, and what is to be kept");
+    assert_eq!(calls, 2, "one query for due work and one for archives");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_that_nobody_knows_of_is_set_back_to_what_we_hold() {
-    let (world, trainer) = ready().await;
-    let made = world.create(&trainer, &class(50)).await.expect(201);
-    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-    let edited = with(class(50), json!({"title": "Geometry", "record_session": true}));
-    world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
+async fn unconfirmed_update_at_zoom_is_reverted_to_the_stored_session() {
+    let (world, trainer) = connected_trainer().await;
+    let made = world.create(&trainer, &session_body(50)).await.expect(201);
+    world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+    let edited = patched(session_body(50), json!({"title": "Geometry", "record_session": true}));
+    world.edit(&trainer, &made, &edited).await.expect_problem(502, "zoom_unavailable");
     assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
     assert_eq!(
-        world.sweep_later().await,
-        json!({"due": 1, "reminded": 0, "void": 0, "repaired": 1, "archived": 0, "left": 0})
+        world.advance_and_sweep().await,
+        json!({"due": 1, "reminded": 0, "skipped": 0, "repaired": 1, "archived": 0, "postponed": 0})
     );
     let meeting = world.meeting_of(&made);
     assert_eq!(
         (&meeting["topic"], &meeting["settings"]["auto_recording"]),
         (&json!("Algebra I"), &json!("none"))
     );
-    assert_eq!(world.get(&trainer, &path_of(&made)).await.expect(200), made);
-    assert_eq!(world.announced().await.len(), 1);
+    assert_eq!(world.get(&trainer, &session_path(&made)).await.expect(200), made);
+    assert_eq!(world.session_events().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repair_never_says_what_a_newer_edit_has_changed() {
-    // The edit comes after the sweep has read the class, or while the sweep is at Zoom.
+async fn repair_does_not_overwrite_a_newer_edit() {
+    // The edit arrives after the sweep has read the session, or during the sweep's Zoom call.
     for (service, operation) in [(Service::Dynamodb, "GetItem"), (Service::Zoom, "update_meeting")]
     {
-        let (world, trainer) = ready().await;
-        let made = world.create(&trainer, &class(50)).await.expect(201);
-        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-        let lost = with(class(50), json!({"title": "Geometry"}));
-        world.edit(&trainer, &made, &lost).await.refused(502, "zoom_unavailable");
+        let (world, trainer) = connected_trainer().await;
+        let made = world.create(&trainer, &session_body(50)).await.expect(201);
+        world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+        let lost = patched(session_body(50), json!({"title": "Geometry"}));
+        world.edit(&trainer, &made, &lost).await.expect_problem(502, "zoom_unavailable");
         world.advance(SignedDuration::from_secs(90));
-        let slow = Fault::new(service, operation, Kind::Late).by("reminder-sweep");
-        world.fault(Fault { delay_ms: Some(900), ..slow });
+        let slow = Fault::new(service, operation, FaultKind::Late).for_function("reminder-sweep");
+        world.inject_fault(Fault { delay_ms: Some(900), ..slow });
         world.stack.usage.reset();
-        let newer = with(class(50), json!({"title": "Stereometry"}));
+        let newer = patched(session_body(50), json!({"title": "Stereometry"}));
         let (edited, _) = futures::join!(
             async {
                 let calls = || world.stack.usage.calls("reminder-sweep", service, operation);
-                until("the sweep is there", || calls() > 0).await;
+                wait_until("the sweep is waiting", || calls() > 0).await;
                 world.edit(&trainer, &made, &newer).await
             },
             world.sweep()
@@ -260,26 +271,26 @@ async fn a_repair_never_says_what_a_newer_edit_has_changed() {
         edited.expect(200);
         assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
         world.advance(SignedDuration::from_mins(10));
-        assert_eq!(world.sweep().await["left"], 0);
+        assert_eq!(world.sweep().await["postponed"], 0);
         assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
-        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+        assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repair_that_zoom_fails_is_made_by_the_next_edit_or_run() {
+async fn failed_repair_is_completed_by_the_next_edit_or_run() {
     for edits in [true, false] {
-        let (world, trainer) = ready().await;
-        let made = world.create(&trainer, &class(50)).await.expect(201);
-        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-        let lost = with(class(50), json!({"title": "Geometry"}));
-        world.edit(&trainer, &made, &lost).await.refused(502, "zoom_unavailable");
+        let (world, trainer) = connected_trainer().await;
+        let made = world.create(&trainer, &session_body(50)).await.expect(201);
+        world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+        let lost = patched(session_body(50), json!({"title": "Geometry"}));
+        world.edit(&trainer, &made, &lost).await.expect_problem(502, "zoom_unavailable");
         world.advance(SignedDuration::from_secs(90));
-        world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Error).times(2));
-        assert_eq!(world.sweep().await["left"], 1);
+        world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Error).times(2));
+        assert_eq!(world.sweep().await["postponed"], 1);
         assert_eq!(world.meeting_of(&made)["topic"], "Geometry");
         if edits {
-            let longer = with(class(50), json!({"duration_minutes": 90}));
+            let longer = patched(session_body(50), json!({"duration_minutes": 90}));
             world.edit(&trainer, &made, &longer).await.expect(200);
         } else {
             world.advance(SignedDuration::from_mins(10));
@@ -290,16 +301,20 @@ async fn a_repair_that_zoom_fails_is_made_by_the_next_edit_or_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_left_in_an_account_that_is_not_connected_any_more_waits_until_it_is() {
-    let (world, trainer) = ready().await;
-    let made = world.create(&trainer, &class(50)).await.expect(201);
-    world.fault(Fault::new(Service::Zoom, "update_meeting", Kind::Lost).times(2));
-    let edited = with(class(50), json!({"title": "Geometry"}));
-    world.edit(&trainer, &made, &edited).await.refused(502, "zoom_unavailable");
-    lost(&world, &trainer).await;
+async fn repair_in_a_disconnected_account_waits_for_reconnection() {
+    let (world, trainer) = connected_trainer().await;
+    let made = world.create(&trainer, &session_body(50)).await.expect(201);
+    world.inject_fault(Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2));
+    let edited = patched(session_body(50), json!({"title": "Geometry"}));
+    world.edit(&trainer, &made, &edited).await.expect_problem(502, "zoom_unavailable");
+    create_with_lost_response(&world, &trainer).await;
     world.connect_zoom(&trainer, "other").await;
-    assert_eq!(world.sweep_later().await["left"], 2);
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 1, "the month does not wait");
+    assert_eq!(world.advance_and_sweep().await["postponed"], 2);
+    assert_eq!(
+        world.monthly_session_count("trainer-1", "2026-11").await,
+        1,
+        "the monthly quota is released"
+    );
     assert_eq!(world.meetings().len(), 2);
 
     world.connect_zoom(&trainer, "app").await;
@@ -310,51 +325,60 @@ async fn what_was_left_in_an_account_that_is_not_connected_any_more_waits_until_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repair_after_a_slow_one_has_its_class_in_hand() {
-    let (world, trainer) = ready().await;
+async fn repair_after_a_slow_repair_holds_a_valid_lease() {
+    let (world, trainer) = connected_trainer().await;
     for (key, hours) in [("k", 50), ("l", 51)] {
-        world.zoom_fails("create_meeting", Kind::Lost);
-        world.fault(Fault::new(Service::Zoom, "list_meetings", Kind::Error).times(2));
-        let answer = world.create_with_key(&trainer, key, &class(hours)).await;
-        answer.refused(502, "zoom_unavailable");
+        world.inject_zoom_fault("create_meeting", FaultKind::Lost);
+        world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
+        let response = world.create_with_idempotency_key(&trainer, key, &session_body(hours)).await;
+        response.expect_problem(502, "zoom_unavailable");
         world.advance(SignedDuration::from_secs(1));
     }
     world.advance(SignedDuration::from_secs(90));
     let late = |service, operation: &str| {
-        let late = Fault::new(service, operation, Kind::Late).by("reminder-sweep");
+        let late = Fault::new(service, operation, FaultKind::Late).for_function("reminder-sweep");
         Fault { delay_ms: Some(900), ..late }
     };
-    // The first repair takes forty seconds. The second has just read whose the class is when its trainer tries again.
-    world.fault(late(Service::Zoom, "list_meetings"));
-    world.fault(late(Service::Dynamodb, "BatchGetItem").after(1));
+    // The first repair takes forty seconds. The second has just read the trainer of its session when this trainer
+    // retries.
+    world.inject_fault(late(Service::Zoom, "list_meetings"));
+    world.inject_fault(late(Service::Dynamodb, "BatchGetItem").after(1));
     world.stack.usage.reset();
-    let again = async {
+    let retry = async {
         let calls = |service, operation: &str| {
             world.stack.usage.calls("reminder-sweep", service, operation)
         };
-        until("the first is at Zoom", || calls(Service::Zoom, "list_meetings") > 0).await;
+        wait_until("the first repair calls Zoom", || calls(Service::Zoom, "list_meetings") > 0)
+            .await;
         world.advance(SignedDuration::from_secs(40));
-        until("the second reads", || calls(Service::Dynamodb, "BatchGetItem") > 1).await;
-        world.create_with_key(&trainer, "l", &class(51)).await
+        wait_until("the second repair reads", || calls(Service::Dynamodb, "BatchGetItem") > 1)
+            .await;
+        world.create_with_idempotency_key(&trainer, "l", &session_body(51)).await
     };
-    let (made, report) = futures::join!(again, world.sweep());
+    let (made, report) = futures::join!(retry, world.sweep());
     let made = made.expect(201);
     assert_eq!(report["repaired"], 2);
-    assert_eq!(world.meeting_of(&made)["status"], "waiting", "nobody took it for a stray");
+    assert_eq!(
+        world.meeting_of(&made)["status"],
+        "waiting",
+        "the meeting is not deleted as a stray"
+    );
     assert_eq!(world.meetings().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_begins_no_repair_for_which_it_has_no_time() {
-    let (world, trainer) = ready().await;
-    lost(&world, &trainer).await;
+async fn repair_is_not_started_without_enough_remaining_time() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
     world.advance(SignedDuration::from_secs(90));
-    let direct = Direct::new(&world, &[]);
-    let report = direct.repair(SignedDuration::from_secs(15)).await.expect("it ends by itself");
-    assert_eq!((&report["repaired"], &report["left"]), (&json!(0), &json!(1)));
+    let direct = DirectFunctions::new(&world, &[]);
+    let report =
+        direct.run_reminder_sweep(SignedDuration::from_secs(15)).await.expect("the run succeeds");
+    assert_eq!((&report["repaired"], &report["postponed"]), (&json!(0), &json!(1)));
     assert_eq!(world.meetings().len(), 1);
-    // It is the next run's first business.
-    let report = direct.repair(SignedDuration::from_secs(120)).await.expect("it ends by itself");
-    assert_eq!((&report["repaired"], &report["left"]), (&json!(1), &json!(0)));
+    // The next run completes it.
+    let report =
+        direct.run_reminder_sweep(SignedDuration::from_secs(120)).await.expect("the run succeeds");
+    assert_eq!((&report["repaired"], &report["postponed"]), (&json!(1), &json!(0)));
     assert_eq!(world.meetings(), Vec::<Value>::new());
 }

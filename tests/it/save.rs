@@ -1,66 +1,68 @@
-//! Scheduling a class: what is refused and in which words, and that there is one class and one meeting in the end,
-//! whatever fails on the way.
+//! Scheduling a session: validation errors, and exactly one session with one meeting despite failures.
 
-mod failing;
+mod failures;
 mod limits;
 
 use futures::future::join_all;
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::look::{fields, invitees, with};
-use crate::world::{Answer, World, class, course_class};
+use crate::support::{fields, invitees, patched};
+use crate::world::{Response, World, course_session_body, session_body};
 
-/// A world whose first trainer has connected Zoom.
-async fn ready() -> (World, String) {
+/// A world where `trainer-1` has connected Zoom.
+async fn connected_trainer() -> (World, String) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
     (world, trainer)
 }
 
-fn invited(count: usize) -> Value {
-    with(class(26), json!({"audience_type": "invitees", "invitees": invitees(count)}))
+fn body_with_invitees(count: usize) -> Value {
+    patched(session_body(26), json!({"audience_type": "invitees", "invitees": invitees(count)}))
 }
 
-fn pasted() -> Value {
-    with(class(26), json!({"provider": "manual", "join_url": "https://meet.example.test/abc"}))
+fn manual_session_body() -> Value {
+    patched(
+        session_body(26),
+        json!({"provider": "manual", "join_url": "https://meet.example.test/abc"}),
+    )
 }
 
-/// Nothing came of a request: no class, no meeting, no work, and the month's place is free.
-async fn nothing_came_of_it(world: &World, trainer: &str) {
-    assert_eq!(world.listed(trainer, "/v1/sessions").await, Vec::<Value>::new());
+/// Checks that a request left nothing: no session, no meeting, no due work, and no used quota.
+async fn assert_nothing_created(world: &World, trainer: &str) {
+    assert_eq!(world.list_items(trainer, "/v1/sessions").await, Vec::<Value>::new());
     assert_eq!(world.meetings(), Vec::<Value>::new());
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
-    assert_eq!(world.due("REMINDER").await, Vec::<Value>::new());
-    assert_eq!(world.due("OUTBOX").await, Vec::<Value>::new());
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 0);
+    assert_eq!(world.due_work("REMINDER").await, Vec::<Value>::new());
+    assert_eq!(world.due_work("OUTBOX").await, Vec::<Value>::new());
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0);
 }
 
-/// One class with one meeting that is its own, announced once and counted once.
-async fn exactly_one(world: &World, trainer: &str) -> Value {
-    let listed = world.listed(trainer, "/v1/sessions").await;
+/// Checks that there is one session with its own meeting, one domain event and one used quota.
+async fn assert_one_session(world: &World, trainer: &str) -> Value {
+    let listed = world.list_items(trainer, "/v1/sessions").await;
     assert_eq!(listed.len(), 1, "{listed:?}");
     let meetings = world.meetings();
     assert_eq!(meetings.len(), 1, "{meetings:?}");
     assert_eq!(listed[0]["meeting"]["id"], meetings[0]["id"].to_string());
-    assert_eq!(world.announced().await, [("scheduled".to_owned(), 1, 0)]);
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 1);
-    assert_eq!(world.items("SESSION#").await.len(), 1, "no intent is left");
+    assert_eq!(world.session_events().await, [("scheduled".to_owned(), 1, 0)]);
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 1);
+    assert_eq!(world.items("SESSION#").await.len(), 1, "no creation intent is left");
     listed[0].clone()
 }
 
-fn retry_after(answer: &Answer) -> u64 {
-    let value = answer.headers.get("retry-after").expect("Retry-After").to_str().expect("text");
+fn retry_after(response: &Response) -> u64 {
+    let value = response.headers.get("retry-after").expect("Retry-After").to_str().expect("text");
     value.parse().expect("seconds")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_wrong_field_is_named_and_nothing_is_made() {
-    let (world, trainer) = ready().await;
+async fn each_invalid_field_is_named_and_nothing_is_created() {
+    let (world, trainer) = connected_trainer().await;
     let long = "x".repeat(201);
     let cases = [
         (json!({"title": null}), "title"),
@@ -114,31 +116,32 @@ async fn each_wrong_field_is_named_and_nothing_is_made() {
     ];
     for (patch, field) in cases {
         let problem = world
-            .create(&trainer, &with(class(26), patch.clone()))
+            .create(&trainer, &patched(session_body(26), patch.clone()))
             .await
-            .refused(422, "validation_failed");
+            .expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), [field], "{patch:.200}");
     }
-    let all = with(class(26), json!({"title": "", "duration_minutes": 0, "timezone": "?"}));
-    let problem = world.create(&trainer, &all).await.refused(422, "validation_failed");
+    let all =
+        patched(session_body(26), json!({"title": "", "duration_minutes": 0, "timezone": "?"}));
+    let problem = world.create(&trainer, &all).await.expect_problem(422, "validation_failed");
     assert_eq!(fields(&problem), ["title", "timezone", "duration_minutes"], "all at once");
-    nothing_came_of_it(&world, &trainer).await;
+    assert_nothing_created(&world, &trainer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn zoom_is_told_a_time_that_means_the_same_instant_there() {
-    let (world, trainer) = ready().await;
+async fn zoom_receives_a_start_time_of_the_same_instant() {
+    let (world, trainer) = connected_trainer().await;
     let cases = [
-        // Winter and summer by the wall clock; the zone does the rest.
+        // Local times in winter and summer.
         ("2026-12-01T09:00:00Z", "Europe/Berlin", "2026-12-01T10:00:00", "Europe/Berlin"),
         ("2027-07-01T09:00:00", "Europe/Berlin", "2027-07-01T09:00:00", "Europe/Berlin"),
-        // The hour that is there twice: the first by wall clock, the second by instant; in UTC there is no doubt.
+        // An ambiguous local hour, as local time and as instant. Zoom receives UTC.
         ("2027-10-31T02:30:00", "Europe/Berlin", "2027-10-31T00:30:00", "UTC"),
         ("2027-10-31T02:30:00+01:00", "Europe/Berlin", "2027-10-31T01:30:00", "UTC"),
         ("2028-02-29T09:00:00", "Asia/Kolkata", "2028-02-29T09:00:00", "Asia/Kolkata"),
     ];
     for (starts_at, timezone, start_time, zone_at_zoom) in cases {
-        let body = with(class(26), json!({"starts_at": starts_at, "timezone": timezone}));
+        let body = patched(session_body(26), json!({"starts_at": starts_at, "timezone": timezone}));
         let made = world.create(&trainer, &body).await.expect(201);
         let meeting = world.meeting_of(&made);
         let sent = &meeting["requests"][0];
@@ -146,135 +149,141 @@ async fn zoom_is_told_a_time_that_means_the_same_instant_there() {
         assert_eq!(sent["timezone"], zone_at_zoom, "{starts_at} {timezone}");
         assert_eq!(
             meeting["start_time"], made["starts_at"],
-            "the simulated Zoom reads the same instant"
+            "the simulated Zoom computes the same instant"
         );
-        assert_eq!(made["timezone"], timezone, "people see their own zone");
+        assert_eq!(made["timezone"], timezone, "the session keeps its time zone");
     }
-    let body = with(class(26), json!({"timezone": null}));
+    let body = patched(session_body(26), json!({"timezone": null}));
     assert_eq!(world.create(&trainer, &body).await.expect(201)["timezone"], "Europe/Berlin");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_invitees_are_taken_and_each_is_invited() {
-    let (world, trainer) = ready().await;
-    let made = world.create(&trainer, &invited(1000)).await.expect(201);
+async fn thousand_invitees_are_accepted_and_invited() {
+    let (world, trainer) = connected_trainer().await;
+    let made = world.create(&trainer, &body_with_invitees(1000)).await.expect(201);
     assert_eq!(made["invitee_count"], 1000);
     assert_eq!(made["invitees"].as_array().map(Vec::len), Some(1000));
     let student = world.student(1000).await;
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 1);
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 1);
     let other = world.student(1001).await;
-    assert_eq!(world.listed(&other, "/v1/me/sessions").await.len(), 0);
+    assert_eq!(world.list_items(&other, "/v1/me/sessions").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_was_written_ahead_of_a_failed_class_invites_nobody() {
-    let (world, trainer) = ready().await;
+async fn invitee_list_of_a_failed_create_invites_nobody() {
+    let (world, trainer) = connected_trainer().await;
     let student = world.student(1).await;
-    world.commit_fails(Kind::Error, 3);
-    world.create_with_key(&trainer, "k", &invited(200)).await.refused(503, "unavailable");
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await, Vec::<Value>::new());
-    nothing_came_of_it(&world, &trainer).await;
+    world.fail_session_commit(FaultKind::Error, 3);
+    world
+        .create_with_idempotency_key(&trainer, "k", &body_with_invitees(200))
+        .await
+        .expect_problem(503, "unavailable");
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await, Vec::<Value>::new());
+    assert_nothing_created(&world, &trainer).await;
 
-    // Neither does it when the same key makes another class after all.
-    let fewer = with(
-        invited(200),
+    // The list stays unused when the same key creates a session with another list.
+    let fewer = patched(
+        body_with_invitees(200),
         json!({"invitees": (101..=200).map(|n| json!({"email": format!("other{n}@example.test")})).collect::<Vec<_>>()}),
     );
-    let made = world.create_with_key(&trainer, "k", &fewer).await.expect(201);
+    let made = world.create_with_idempotency_key(&trainer, "k", &fewer).await.expect(201);
     assert_eq!(made["invitees"].as_array().map(Vec::len), Some(100));
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await, Vec::<Value>::new());
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await, Vec::<Value>::new());
     assert_eq!(world.meetings().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_longest_list_in_a_transaction_and_the_shortest_ahead_of_one_are_stored_alike() {
-    let (world, trainer) = ready().await;
+async fn invitee_lists_in_and_before_a_transaction_are_stored_alike() {
+    let (world, trainer) = connected_trainer().await;
     for (count, requests) in [(75, 3), (76, 3 + 4)] {
         world.stack.usage.reset();
-        let made = world.create(&trainer, &invited(count)).await.expect(201);
+        let made = world.create(&trainer, &body_with_invitees(count)).await.expect(201);
         let asked = world.stack.usage.service_totals("session-save", Service::Dynamodb).calls;
         assert_eq!(asked, requests, "{count} invitees");
-        let shown = world.get(&trainer, &crate::look::path_of(&made)).await.expect(200);
+        let shown = world.get(&trainer, &crate::support::session_path(&made)).await.expect(200);
         assert_eq!(shown["invitees"].as_array().map(Vec::len), Some(count));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_over_a_mebibyte_is_refused() {
-    let (world, trainer) = ready().await;
-    let body = with(class(26), json!({"description": "x".repeat(1024 * 1024)}));
-    world.create(&trainer, &body).await.refused(413, "payload_too_large");
-    nothing_came_of_it(&world, &trainer).await;
+async fn body_over_one_mebibyte_is_rejected() {
+    let (world, trainer) = connected_trainer().await;
+    let body = patched(session_body(26), json!({"description": "x".repeat(1024 * 1024)}));
+    world.create(&trainer, &body).await.expect_problem(413, "payload_too_large");
+    assert_nothing_created(&world, &trainer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_course_of_another_trainer_is_as_unknown_as_one_that_is_not_there() {
-    let (world, trainer) = ready().await;
+async fn course_of_another_trainer_is_reported_like_an_unknown_course() {
+    let (world, trainer) = connected_trainer().await;
     let service = world.service().await;
     let theirs = json!({"title": "Theirs", "trainer_id": "trainer-2"});
     world.put(&service, "/v1/directory/courses/course-2", theirs).await.expect(200);
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     for course in ["course-2", "course-404"] {
-        let body = with(course_class(26), json!({"course_id": course}));
-        let problem = world.create(&trainer, &body).await.refused(404, "not_found");
-        told.push((problem["title"].clone(), problem["detail"].clone()));
+        let body = patched(course_session_body(26), json!({"course_id": course}));
+        let problem = world.create(&trainer, &body).await.expect_problem(404, "not_found");
+        problems.push((problem["title"].clone(), problem["detail"].clone()));
     }
-    assert_eq!(told[0], told[1]);
-    nothing_came_of_it(&world, &trainer).await;
+    assert_eq!(problems[0], problems[1]);
+    assert_nothing_created(&world, &trainer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_trainers_and_the_platform_schedule() {
-    let (world, trainer) = ready().await;
+async fn only_trainers_and_the_platform_may_schedule() {
+    let (world, trainer) = connected_trainer().await;
     let admin = world.token(json!({"sub": "a", "role": "admin"})).await;
     for token in [world.student(1).await, admin] {
-        world.create(&token, &class(26)).await.refused(403, "forbidden");
+        world.create(&token, &session_body(26)).await.expect_problem(403, "forbidden");
     }
-    world.create("", &class(26)).await.refused(401, "unauthenticated");
-    nothing_came_of_it(&world, &trainer).await;
+    world.create("", &session_body(26)).await.expect_problem(401, "unauthenticated");
+    assert_nothing_created(&world, &trainer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_grant_that_serves_nothing_is_begun() {
+async fn create_without_a_usable_zoom_grant_changes_nothing() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    world.create(&trainer, &class(26)).await.refused(409, "zoom_not_connected");
+    world.create(&trainer, &session_body(26)).await.expect_problem(409, "zoom_not_connected");
     let (code, state) =
         world.consent(&trainer, "decision=allow&account=app&scopes=user:read:user").await;
     world
         .post(&trainer, "/v1/zoom/connect", json!({"code": code, "state": state}))
         .await
         .expect(200);
-    let problem = world.create(&trainer, &class(26)).await.refused(409, "missing_scopes");
+    let problem =
+        world.create(&trainer, &session_body(26)).await.expect_problem(409, "missing_scopes");
     assert_eq!(problem["missing_scopes"], json!(["meeting:write:meeting"]));
     world.connect_zoom(&trainer, "app").await;
-    // The hour is over, and the refresh token is refused.
+    // The access token has expired, and the refresh token is rejected.
     world.advance(SignedDuration::from_hours(2));
-    world.fault(Fault::new(Service::Zoom, "token", Kind::InvalidGrant));
+    world.inject_fault(Fault::new(Service::Zoom, "token", FaultKind::InvalidGrant));
     for _ in 0..2 {
-        world.create(&trainer, &class(26)).await.refused(409, "reauth_required");
+        world.create(&trainer, &session_body(26)).await.expect_problem(409, "reauth_required");
     }
     assert_eq!(world.stack.zoom.meetings(), Vec::<Value>::new());
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
-    assert_eq!(world.month_count("trainer-1", "2026-11").await, 0);
-    world.create(&trainer, &pasted()).await.expect(201);
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0);
+    world.create(&trainer, &manual_session_body()).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pasted_link_needs_no_zoom() {
+async fn manual_session_needs_no_zoom_connection() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let made = world.create(&trainer, &pasted()).await.expect(201);
+    let made = world.create(&trainer, &manual_session_body()).await.expect(201);
     assert_eq!(made["provider"], "manual");
     assert_eq!(
         made["meeting"],
         json!({"id": null, "join_url": "https://meet.example.test/abc", "passcode": null})
     );
-    let moved =
-        with(pasted(), json!({"join_url": "https://teams.example.test/x", "title": "Geometry"}));
+    let moved = patched(
+        manual_session_body(),
+        json!({"join_url": "https://teams.example.test/x", "title": "Geometry"}),
+    );
     let edited = world.edit(&trainer, &made, &moved).await.expect(200);
     assert_eq!(edited["meeting"]["join_url"], "https://teams.example.test/x");
-    world.edit(&trainer, &made, &class(26)).await.refused(422, "validation_failed");
+    world.edit(&trainer, &made, &session_body(26)).await.expect_problem(422, "validation_failed");
     world.cancel(&trainer, &made).await.expect(200);
     let asked: u64 = ["session-save", "session-cancel"]
         .iter()
@@ -284,16 +293,17 @@ async fn a_pasted_link_needs_no_zoom() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_meeting_is_closed_to_strangers_and_unrecorded_unless_asked_otherwise() {
-    let (world, trainer) = ready().await;
+async fn meeting_is_private_and_unrecorded_by_default() {
+    let (world, trainer) = connected_trainer().await;
     let settings_of = |made: &Value| world.meeting_of(made)["requests"][0]["settings"].clone();
-    let plain = world.create(&trainer, &class(26)).await.expect(201);
+    let plain = world.create(&trainer, &session_body(26)).await.expect(201);
     assert_eq!(
         settings_of(&plain),
         json!({"auto_recording": "none", "waiting_room": false, "join_before_host": false})
     );
     let asked = json!({"record_session": true, "settings": {"waiting_room": true, "mute_upon_entry": true, "host_video": false}});
-    let special = world.create(&trainer, &with(class(26), asked.clone())).await.expect(201);
+    let special =
+        world.create(&trainer, &patched(session_body(26), asked.clone())).await.expect(201);
     assert_eq!(
         settings_of(&special),
         json!({"auto_recording": "cloud", "waiting_room": true, "join_before_host": false, "mute_upon_entry": true, "host_video": false})
@@ -305,54 +315,54 @@ async fn a_meeting_is_closed_to_strangers_and_unrecorded_unless_asked_otherwise(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trainer_sees_that_zoom_will_not_record_before_the_class_is_held() {
-    let (world, trainer) = ready().await;
-    let forbid = async |what: Value| {
-        let knobs = json!({"accounts": {"app": {"forbid": what}}});
+async fn drift_shows_before_the_session_that_zoom_will_not_record() {
+    let (world, trainer) = connected_trainer().await;
+    let forbid_at_zoom = async |settings: Value| {
+        let knobs = json!({"accounts": {"app": {"forbid": settings}}});
         world.post("", "/zoom/sim/knobs", knobs).await.expect(200);
     };
-    let recorded = with(class(26), json!({"record_session": true}));
-    forbid(json!(["auto_recording=cloud"])).await;
+    let recorded = patched(session_body(26), json!({"record_session": true}));
+    forbid_at_zoom(json!(["auto_recording=cloud"])).await;
     let made = world.create(&trainer, &recorded).await.expect(201);
     assert_eq!(
         (&made["record_session"], &made["drift"]),
         (&json!(true), &json!(["record_session"]))
     );
-    let plain = world.create(&trainer, &class(26)).await.expect(201);
+    let plain = world.create(&trainer, &session_body(26)).await.expect(201);
     assert_eq!(plain["drift"], json!([]));
-    // Asked for later, it is looked at, since Zoom answers as if nothing were amiss.
+    // A later request for recording is verified, because Zoom accepts it without an error.
     let edited = world.edit(&trainer, &plain, &recorded).await.expect(200);
     assert_eq!(edited["drift"], json!(["record_session"]));
-    // What else happens at Zoom does not take the mark away, and neither does asking in vain.
-    let retitled = with(recorded.clone(), json!({"title": "Geometry"}));
+    // Other changes at Zoom and unsuccessful edits do not clear the drift.
+    let retitled = patched(recorded.clone(), json!({"title": "Geometry"}));
     let edited = world.edit(&trainer, &made, &retitled).await.expect(200);
     assert_eq!(edited["drift"], json!(["record_session"]));
     world.stack.zoom.deliver_due().await;
-    let shown = world.get(&trainer, &crate::look::path_of(&made)).await.expect(200);
+    let shown = world.get(&trainer, &crate::support::session_path(&made)).await.expect(200);
     assert_eq!(shown["drift"], json!(["record_session"]));
-    forbid(json!([])).await;
+    forbid_at_zoom(json!([])).await;
     let edited = world.edit(&trainer, &made, &recorded).await.expect(200);
     assert_eq!(edited["drift"], json!([]));
-    let edited = world.edit(&trainer, &plain, &class(26)).await.expect(200);
+    let edited = world.edit(&trainer, &plain, &session_body(26)).await.expect(200);
     assert_eq!(edited["drift"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hosts_own_link_is_handed_to_nobody() {
-    let (world, trainer) = ready().await;
+async fn start_url_of_a_host_is_rejected_as_join_url() {
+    let (world, trainer) = connected_trainer().await;
     for link in ["https://us05web.zoom.us/s/98765432101?zak=eyJ", "https://zoom.us/j/1?zak=eyJ"] {
-        let body = with(pasted(), json!({"join_url": link}));
-        let problem = world.create(&trainer, &body).await.refused(422, "validation_failed");
+        let body = patched(manual_session_body(), json!({"join_url": link}));
+        let problem = world.create(&trainer, &body).await.expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), ["join_url"]);
     }
-    let invited = json!({"join_url": "https://us05web.zoom.us/j/98765432101?pwd=x"});
-    world.create(&trainer, &with(pasted(), invited)).await.expect(201);
+    let body_with_invitees = json!({"join_url": "https://us05web.zoom.us/j/98765432101?pwd=x"});
+    world.create(&trainer, &patched(manual_session_body(), body_with_invitees)).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_lets_people_in_is_nowhere_in_clear_and_the_host_link_nowhere_at_all() {
-    let (world, trainer) = ready().await;
-    let made = world.create(&trainer, &class(26)).await.expect(201);
+async fn join_credentials_are_encrypted_and_start_url_is_not_stored() {
+    let (world, trainer) = connected_trainer().await;
+    let made = world.create(&trainer, &session_body(26)).await.expect(201);
     let passcode = made["meeting"]["passcode"].as_str().expect("a passcode");
     let join_url = made["meeting"]["join_url"].as_str().expect("a link");
     assert_eq!(world.meeting_of(&made)["password"], passcode);
@@ -372,134 +382,162 @@ async fn what_lets_people_in_is_nowhere_in_clear_and_the_host_link_nowhere_at_al
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_clicks_and_a_retry_give_one_class() {
-    let (world, trainer) = ready().await;
-    let made = world.create_with_key(&trainer, "key-1", &class(26)).await.expect(201);
-    let again = world.create_with_key(&trainer, "key-1", &class(26)).await.expect(201);
+async fn repeated_create_with_one_key_makes_one_session() {
+    let (world, trainer) = connected_trainer().await;
+    let made =
+        world.create_with_idempotency_key(&trainer, "key-1", &session_body(26)).await.expect(201);
+    let again =
+        world.create_with_idempotency_key(&trainer, "key-1", &session_body(26)).await.expect(201);
     assert_eq!(made, again);
-    exactly_one(&world, &trainer).await;
-    let other = with(class(26), json!({"title": "Geometry"}));
-    for body in [&other, &pasted()] {
-        world.create_with_key(&trainer, "key-1", body).await.refused(422, "idempotency_key_reused");
+    assert_one_session(&world, &trainer).await;
+    let other = patched(session_body(26), json!({"title": "Geometry"}));
+    for body in [&other, &manual_session_body()] {
+        world
+            .create_with_idempotency_key(&trainer, "key-1", body)
+            .await
+            .expect_problem(422, "idempotency_key_reused");
     }
-    // Another trainer's key is another key, and says nothing of this one.
+    // The same key of another trainer is independent.
     let tom = world.other_trainer().await;
-    let theirs = world.create_with_key(&tom, "key-1", &pasted()).await.expect(201);
+    let theirs =
+        world.create_with_idempotency_key(&tom, "key-1", &manual_session_body()).await.expect(201);
     assert_ne!(theirs["id"], made["id"]);
     for key in ["", &"k".repeat(256)] {
-        world.create_with_key(&trainer, key, &class(26)).await.refused(422, "validation_failed");
+        world
+            .create_with_idempotency_key(&trainer, key, &session_body(26))
+            .await
+            .expect_problem(422, "validation_failed");
     }
-    // The class has changed since; the key still stands for it.
+    // The session has changed since, but the key still refers to it.
     let edited = world.edit(&trainer, &made, &other).await.expect(200);
-    assert_eq!(world.create_with_key(&trainer, "key-1", &class(26)).await.expect(201), edited);
+    assert_eq!(
+        world.create_with_idempotency_key(&trainer, "key-1", &session_body(26)).await.expect(201),
+        edited
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_after_the_class_began_still_answers_it() {
-    let (world, trainer) = ready().await;
-    let made = world.create_with_key(&trainer, "key-1", &class(1)).await.expect(201);
+async fn create_repeated_after_the_start_returns_the_session() {
+    let (world, trainer) = connected_trainer().await;
+    let made =
+        world.create_with_idempotency_key(&trainer, "key-1", &session_body(1)).await.expect(201);
     world.advance(SignedDuration::from_hours(2));
-    let again = world.create_with_key(&trainer, "key-1", &class(1)).await;
+    let again = world.create_with_idempotency_key(&trainer, "key-1", &session_body(1)).await;
     assert!(again.headers.contains_key("location"));
     assert_eq!(again.expect(201), made);
-    // Only the very same request is a repeat.
-    for (key, body) in
-        [("key-2", class(1)), ("key-1", with(class(1), json!({"title": "Geometry"})))]
-    {
-        let refused =
-            world.create_with_key(&trainer, key, &body).await.refused(422, "validation_failed");
+    // Only an identical request is a repetition.
+    for (key, body) in [
+        ("key-2", session_body(1)),
+        ("key-1", patched(session_body(1), json!({"title": "Geometry"}))),
+    ] {
+        let refused = world
+            .create_with_idempotency_key(&trainer, key, &body)
+            .await
+            .expect_problem(422, "validation_failed");
         assert_eq!(fields(&refused), ["starts_at"]);
     }
     let tom = world.other_trainer().await;
-    world.create_with_key(&tom, "key-1", &class(1)).await.refused(422, "validation_failed");
+    world
+        .create_with_idempotency_key(&tom, "key-1", &session_body(1))
+        .await
+        .expect_problem(422, "validation_failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_object_is_an_object_and_a_start_has_a_time() {
-    let (world, trainer) = ready().await;
+async fn array_is_rejected_as_object_and_date_as_start_time() {
+    let (world, trainer) = connected_trainer().await;
     let listed = json!(["Algebra I", null, "standalone"]);
-    let in_list = with(
-        class(26),
+    let invitee_as_list = patched(
+        session_body(26),
         json!({"audience_type": "invitees", "invitees": [["ada@example.test", "Ada"]]}),
     );
-    let date = with(class(26), json!({"starts_at": "2026-12-01"}));
+    let date = patched(session_body(26), json!({"starts_at": "2026-12-01"}));
     for (body, field, message) in [
         (listed, "body", "must be an object"),
-        (in_list, "invitees[0]", "must be an object"),
-        (with(class(26), json!({"settings": [true]})), "settings", "must be an object"),
+        (invitee_as_list, "invitees[0]", "must be an object"),
+        (patched(session_body(26), json!({"settings": [true]})), "settings", "must be an object"),
         (
-            with(class(26), json!({"duration_minutes": "60"})),
+            patched(session_body(26), json!({"duration_minutes": "60"})),
             "duration_minutes",
             "must be a whole number",
         ),
-        (date, "starts_at", "must have a time of day"),
+        (date, "starts_at", "must include a time of day"),
     ] {
-        let refused = world.create(&trainer, &body).await.refused(422, "validation_failed");
+        let refused = world.create(&trainer, &body).await.expect_problem(422, "validation_failed");
         assert_eq!(refused["errors"], json!([{"field": field, "message": message}]), "{body}");
     }
-    nothing_came_of_it(&world, &trainer).await;
+    assert_nothing_created(&world, &trainer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_at_once_with_one_key_are_one_class_with_one_meeting() {
-    for body in [class(26), pasted(), invited(80)] {
-        let (world, trainer) = ready().await;
-        let all = (0..20).map(|_| world.create_with_key(&trainer, "one", &body));
+async fn concurrent_creates_with_one_key_make_one_session_and_meeting() {
+    for body in [session_body(26), manual_session_body(), body_with_invitees(80)] {
+        let (world, trainer) = connected_trainer().await;
+        let all = (0..20).map(|_| world.create_with_idempotency_key(&trainer, "one", &body));
         let made: Vec<_> =
-            join_all(all).await.into_iter().map(|answer| answer.expect(201)).collect();
-        assert!(made.iter().all(|one| *one == made[0]), "all are told the same");
-        assert_eq!(world.listed(&trainer, "/v1/sessions").await.len(), 1);
+            join_all(all).await.into_iter().map(|response| response.expect(201)).collect();
+        assert!(made.iter().all(|one| *one == made[0]), "all responses are equal");
+        assert_eq!(world.list_items(&trainer, "/v1/sessions").await.len(), 1);
         let meetings = usize::from(body["provider"] != "manual");
-        assert_eq!(world.stack.zoom.meetings().len(), meetings, "none was made and deleted again");
-        assert_eq!(world.month_count("trainer-1", "2026-11").await, 1);
-        assert_eq!(world.announced().await.len(), 1);
-        assert_eq!(world.due("REPAIR").await, Vec::<Value>::new());
+        assert_eq!(
+            world.stack.zoom.meetings().len(),
+            meetings,
+            "no meeting was created and deleted again"
+        );
+        assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 1);
+        assert_eq!(world.session_events().await.len(), 1);
+        assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_platform_schedules_for_its_trainers_and_says_why() {
-    let (world, trainer) = ready().await;
+async fn platform_schedules_for_trainers_and_states_the_source() {
+    let (world, trainer) = connected_trainer().await;
     let service = world.service().await;
-    let manual = world.create(&trainer, &class(26)).await.expect(201);
+    let manual = world.create(&trainer, &session_body(26)).await.expect(201);
     assert_eq!(manual["source"], "manual");
     for (patch, source) in [
         (json!({"trainer_id": "trainer-1"}), "service"),
         (json!({"trainer_id": "trainer-1", "source": "payment"}), "payment"),
         (json!({"trainer_id": "trainer-1", "source": "schedule"}), "schedule"),
     ] {
-        let made = world.create(&service, &with(class(26), patch)).await.expect(201);
+        let made = world.create(&service, &patched(session_body(26), patch)).await.expect(201);
         assert_eq!(made["source"], source);
-        world.get(&trainer, &crate::look::path_of(&made)).await.expect(200);
+        world.get(&trainer, &crate::support::session_path(&made)).await.expect(200);
     }
     for (patch, field) in [
         (json!({}), "trainer_id"),
         (json!({"trainer_id": "trainer-1", "source": "manual"}), "source"),
         (json!({"trainer_id": "a#b"}), "trainer_id"),
     ] {
-        let problem =
-            world.create(&service, &with(class(26), patch)).await.refused(422, "validation_failed");
+        let problem = world
+            .create(&service, &patched(session_body(26), patch))
+            .await
+            .expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), [field]);
     }
-    let body = with(class(26), json!({"trainer_id": "trainer-2"}));
-    world.create(&service, &body).await.refused(409, "zoom_not_connected");
+    let body = patched(session_body(26), json!({"trainer_id": "trainer-2"}));
+    world.create(&service, &body).await.expect_problem(409, "zoom_not_connected");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn odd_texts_are_kept_as_they_are_or_refused() {
-    let (world, trainer) = ready().await;
-    let odd = "👩‍🏫 درس مباشر <script>alert(1)</script> =cmd|' /C calc'!A0 \u{202e}x";
-    let body = with(class(26), json!({"title": odd, "description": format!("{odd}\r\n\ttwo")}));
+async fn unusual_texts_are_stored_unchanged_or_rejected() {
+    let (world, trainer) = connected_trainer().await;
+    let unusual = "👩‍🏫 درس مباشر <script>alert(1)</script> =cmd|' /C calc'!A0 \u{202e}x";
+    let body = patched(
+        session_body(26),
+        json!({"title": unusual, "description": format!("{unusual}\r\n\ttwo")}),
+    );
     let made = world.create(&trainer, &body).await.expect(201);
-    assert_eq!(made["title"], odd);
-    assert_eq!(made["description"], format!("{odd}\n\ttwo"));
-    assert_eq!(world.meeting_of(&made)["topic"], odd);
-    let unseen = "\u{200b}\u{2060} \u{3164}".to_owned();
-    for title in ["a\u{0}b".to_owned(), "a\nb".to_owned(), unseen, "x".repeat(64 * 1024)] {
-        let body = with(class(26), json!({"title": title}));
-        world.create(&trainer, &body).await.refused(422, "validation_failed");
+    assert_eq!(made["title"], unusual);
+    assert_eq!(made["description"], format!("{unusual}\n\ttwo"));
+    assert_eq!(world.meeting_of(&made)["topic"], unusual);
+    let invisible = "\u{200b}\u{2060} \u{3164}".to_owned();
+    for title in ["a\u{0}b".to_owned(), "a\nb".to_owned(), invisible, "x".repeat(64 * 1024)] {
+        let body = patched(session_body(26), json!({"title": title}));
+        world.create(&trainer, &body).await.expect_problem(422, "validation_failed");
     }
     let text =
         world.call(Method::POST, "/v1/sessions", &trainer, Some(json!("nonsense")), &[]).await;
-    text.refused(422, "validation_failed");
+    text.expect_problem(422, "validation_failed");
 }

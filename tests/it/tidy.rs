@@ -1,16 +1,16 @@
-//! What must be the same in two places, and what must not stand anywhere: read from the sources themselves, so that it
-//! cannot be forgotten.
+//! Checks on the files of the workspace: places that state the same fact must agree, and some texts must not appear.
 
+mod alarms;
 mod documents;
 mod events;
 mod layers;
 mod source;
 mod template;
 mod tree;
-mod watching;
+mod vocabulary;
 
-/// Fails with everything that is wrong, not only with the first.
+/// Fails with the complete list of problems.
 #[track_caller]
-fn nothing_wrong(wrong: &[String]) {
-    assert!(wrong.is_empty(), "\n  {}\n", wrong.join("\n  "));
+fn assert_no_problems(problems: &[String]) {
+    assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
 }

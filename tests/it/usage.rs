@@ -1,18 +1,18 @@
-//! What each action asks of AWS and Zoom, counted on the wire. A figure that changes here changes the bill.
+//! The AWS and Zoom requests of each action. These numbers determine the cost.
 
 use jiff::SignedDuration;
 use local::calls::Service;
 use serde_json::json;
 use shared::domain::domain_event::{DomainEvent, DomainEventKind};
 use shared::domain::id::{SessionId, UserId};
-use shared::domain::in_app::{NotificationSubject, InAppNotification, NotificationKind};
+use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use shared::domain::text::Title;
 
-use crate::direct::store;
-use crate::look::{invitees, path_of, with};
-use crate::world::{World, class, course_class};
+use crate::functions::store;
+use crate::support::{invitees, patched, session_path};
+use crate::world::{World, course_session_body, session_body};
 
-/// What an action came to.
+/// The usage of an action.
 #[derive(Debug)]
 pub(crate) struct Cost {
     pub(crate) action: &'static str,
@@ -23,11 +23,11 @@ pub(crate) struct Cost {
     zoom: u64,
 }
 
-/// Requests to DynamoDB, read and write units, requests to SQS and calls to Zoom, at most.
+/// The maximum of DynamoDB requests, read units, write units, SQS requests and Zoom calls.
 pub(crate) type Budget = (u64, f64, f64, u64, u64);
 
-/// Takes the meter down for what `function` did since the last time.
-pub(crate) fn cost(world: &World, action: &'static str, function: &str) -> Cost {
+/// Returns the usage of `function` since the last call and resets the meter.
+pub(crate) fn take_cost(world: &World, action: &'static str, function: &str) -> Cost {
     let usage = &world.stack.usage;
     let of = |service| usage.service_totals(function, service);
     let table = of(Service::Dynamodb);
@@ -47,8 +47,8 @@ pub(crate) fn cost(world: &World, action: &'static str, function: &str) -> Cost 
     cost
 }
 
-/// Prints what was measured, and holds each action to its budget.
-pub(crate) fn hold(costs: &[Cost], budgets: &[Budget]) {
+/// Prints the usage and checks each action against its budget.
+pub(crate) fn check_budgets(costs: &[Cost], budgets: &[Budget]) {
     println!(
         "{:<44} {:>8} {:>6} {:>6} {:>4} {:>5}",
         "action", "DynamoDB", "read", "write", "SQS", "Zoom"
@@ -67,22 +67,22 @@ pub(crate) fn hold(costs: &[Cost], budgets: &[Budget]) {
     }
 }
 
-/// So many notices to `student-1`, the newest now.
-async fn tell(world: &World, count: u64) {
-    let notice = |n: u64| {
-        let announcement = DomainEvent {
+/// Stores so many in-app notifications for `student-1`, the newest with the current time.
+async fn store_notifications(world: &World, count: u64) {
+    let notification = |n: u64| {
+        let event = DomainEvent {
             at: world.now() - SignedDuration::from_mins(i64::try_from(n).expect("a few")),
             kind: DomainEventKind::ReauthRequired { trainer: id("trainer-1"), version: n },
         };
-        let about = NotificationSubject {
+        let subject = NotificationSubject {
             session: SessionId::from_bytes([1; 16]),
             title: Title::parse("Algebra I").expect("a title"),
             starts_at: world.now(),
         };
-        InAppNotification::of(&announcement, NotificationKind::Updated, id("student-1"), Some(about))
+        InAppNotification::new(&event, NotificationKind::Updated, id("student-1"), Some(subject))
     };
-    let notices: Vec<_> = (0..count).map(notice).collect();
-    store(world).put_notices(&notices).await.expect("written");
+    let notifications: Vec<_> = (0..count).map(notification).collect();
+    store(world).put_notifications(&notifications).await.expect("written");
 }
 
 fn id(text: &str) -> UserId {
@@ -90,29 +90,29 @@ fn id(text: &str) -> UserId {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_was_told_costs_little_to_read() {
+async fn in_app_notification_requests_stay_within_budget() {
     let world = World::start().await;
     let student = world.student(1).await;
-    world.listed(&student, "/v1/me/notifications").await;
-    tell(&world, 200).await;
+    world.list_items(&student, "/v1/me/notifications").await;
+    store_notifications(&world, 200).await;
     world.stack.usage.reset();
     let mut costs = Vec::new();
-    let mut measured = |action| costs.push(cost(&world, action, "notifications"));
+    let mut measure = |action| costs.push(take_cost(&world, action, "notifications"));
     let page = world.get(&student, "/v1/me/notifications").await.expect(200);
-    measured("notifications, a page of 50 of 200");
+    measure("notifications, a page of 50 of 200");
     let id = page["items"][0]["id"].as_str().expect("an id");
     world.post(&student, &format!("/v1/me/notifications/{id}/read"), json!({})).await.expect(204);
-    measured("a notification read");
+    measure("a notification read");
     world
         .post(&student, &format!("/v1/me/notifications/{id}/dismiss"), json!({}))
         .await
         .expect(204);
-    measured("a notification dismissed");
+    measure("a notification dismissed");
     world.get(&student, "/v1/me/notification-preferences").await.expect(200);
-    measured("preferences");
+    measure("preferences");
     let quiet = json!({"live_session": {"in_app": true, "email": false}});
     world.put(&student, "/v1/me/notification-preferences", quiet).await.expect(200);
-    measured("preferences, put");
+    measure("preferences, put");
     let budgets = [
         (2, 16.0, 0.0, 0, 0),
         (1, 0.0, 1.0, 0, 0),
@@ -120,71 +120,75 @@ async fn what_a_person_was_told_costs_little_to_read() {
         (1, 1.0, 0.0, 0, 0),
         (3, 1.0, 2.0, 0, 0),
     ];
-    hold(&costs, &budgets);
+    check_budgets(&costs, &budgets);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_action_keeps_to_its_budget() {
+async fn session_requests_stay_within_budget() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     world.connect_zoom(&trainer, "app").await;
-    // The functions have read their secret and the keys of the tokens; what follows is the steady state.
-    let warm = world.create(&trainer, &course_class(30)).await.expect(201);
+    // From here on the functions have cached their secret and the token keys.
+    let warm = world.create(&trainer, &course_session_body(30)).await.expect(201);
     world.cancel(&trainer, &warm).await.expect(200);
-    world.listed(&trainer, "/v1/sessions").await;
+    world.list_items(&trainer, "/v1/sessions").await;
     world.sweep().await;
     world.stack.usage.reset();
 
     let mut costs = Vec::new();
-    let mut measured = |action, function| costs.push(cost(&world, action, function));
-    let made = world.create(&trainer, &course_class(50)).await.expect(201);
-    measured("create, for a course", "session-save");
-    let list =
-        |count| with(class(50), json!({"audience_type": "invitees", "invitees": invitees(count)}));
+    let mut measure = |action, function| costs.push(take_cost(&world, action, function));
+    let made = world.create(&trainer, &course_session_body(50)).await.expect(201);
+    measure("create, for a course", "session-save");
+    let list = |count| {
+        patched(session_body(50), json!({"audience_type": "invitees", "invitees": invitees(count)}))
+    };
     let few = world.create(&trainer, &list(10)).await.expect(201);
-    measured("create, 10 invitees", "session-save");
+    measure("create, 10 invitees", "session-save");
     world.create(&trainer, &list(1000)).await.expect(201);
-    measured("create, 1,000 invitees", "session-save");
+    measure("create, 1,000 invitees", "session-save");
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    world.create(&trainer, &with(course_class(51), link.clone())).await.expect(201);
-    measured("create, a pasted link", "session-save");
+    world.create(&trainer, &patched(course_session_body(51), link.clone())).await.expect(201);
+    measure("create, manual", "session-save");
 
-    let renamed = with(course_class(50), json!({"title": "Geometry"}));
+    let renamed = patched(course_session_body(50), json!({"title": "Geometry"}));
     world.edit(&trainer, &made, &renamed).await.expect(200);
-    measured("edit, the title", "session-save");
-    let moved = with(renamed.clone(), json!({"starts_at": "2026-11-25T09:00:00Z"}));
+    measure("edit, the title", "session-save");
+    let moved = patched(renamed.clone(), json!({"starts_at": "2026-11-25T09:00:00Z"}));
     world.edit(&trainer, &made, &moved).await.expect(200);
-    measured("edit, the start", "session-save");
+    measure("edit, the start", "session-save");
     world.edit(&trainer, &made, &moved).await.expect(200);
-    measured("edit, nothing", "session-save");
+    measure("edit, unchanged", "session-save");
     world.edit(&trainer, &few, &list(11)).await.expect(200);
-    measured("edit, 11 invitees for 10", "session-save");
+    measure("edit, 11 invitees for 10", "session-save");
     world.cancel(&trainer, &made).await.expect(200);
-    measured("cancel", "session-cancel");
+    measure("cancel", "session-cancel");
     world.cancel(&trainer, &made).await.expect(200);
-    measured("cancel, again", "session-cancel");
+    measure("cancel, again", "session-cancel");
 
     for n in 0..50 {
-        world.create(&trainer, &with(course_class(60 + n), link.clone())).await.expect(201);
+        world
+            .create(&trainer, &patched(course_session_body(60 + n), link.clone()))
+            .await
+            .expect(201);
     }
     world.stack.usage.reset();
-    assert_eq!(world.listed(&trainer, "/v1/sessions").await.len(), 50);
-    measured("trainer's list, a page of 50", "sessions");
-    assert_eq!(world.listed(&trainer, "/v1/sessions?status=scheduled").await.len(), 50);
-    measured("trainer's list, by status", "sessions");
-    assert_eq!(world.listed(&student, "/v1/me/sessions").await.len(), 50);
-    measured("student's list, 1 course and 2 invitations", "sessions");
-    world.get(&trainer, &path_of(&few)).await.expect(200);
-    measured("one class, its owner, 11 invitees", "sessions");
-    world.get(&student, &path_of(&few)).await.expect(200);
-    measured("one class, invited by address", "sessions");
-    world.get(&student, &path_of(&warm)).await.expect(200);
-    measured("one class, of a course", "sessions");
+    assert_eq!(world.list_items(&trainer, "/v1/sessions").await.len(), 50);
+    measure("trainer's list, a page of 50", "sessions");
+    assert_eq!(world.list_items(&trainer, "/v1/sessions?status=scheduled").await.len(), 50);
+    measure("trainer's list, by status", "sessions");
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 50);
+    measure("student's list, 1 course and 2 invitations", "sessions");
+    world.get(&trainer, &session_path(&few)).await.expect(200);
+    measure("one session, its trainer, 11 invitees", "sessions");
+    world.get(&student, &session_path(&few)).await.expect(200);
+    measure("one session, invited by address", "sessions");
+    world.get(&student, &session_path(&warm)).await.expect(200);
+    measure("one session, of a course", "sessions");
     world.sweep().await;
-    measured("sweep, nothing due", "reminder-sweep");
+    measure("sweep, nothing due", "reminder-sweep");
     world.advance(SignedDuration::from_hours(1));
     world.sweep().await;
-    measured("sweep, nothing due, an hour later", "reminder-sweep");
+    measure("sweep, nothing due, an hour later", "reminder-sweep");
     let budgets = [
         (3, 6.0, 26.0, 1, 1),
         (3, 5.0, 55.0, 1, 1),
@@ -205,5 +209,5 @@ async fn each_action_keeps_to_its_budget() {
         (2, 1.0, 0.0, 0, 0),
         (2, 1.0, 0.0, 0, 0),
     ];
-    hold(&costs, &budgets);
+    check_budgets(&costs, &budgets);
 }

@@ -1,39 +1,39 @@
-//! A stack for one test, and the people who use it.
+//! The local stack of one test, with tokens and requests for its users.
 
 use std::path::PathBuf;
 
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::{Options, Stack};
-use local::zoom::{Turn, WebhookTurn};
+use local::zoom::{SettingsUpdate, WebhookSettingsUpdate};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::random::Random;
 
-/// When every test begins: a Saturday morning, far from midnight, month's end and any change of clocks.
+/// The initial time of every test: a Saturday morning, far from midnight, the end of a month and daylight saving changes.
 pub(crate) const START: &str = "2026-11-21T09:00:00Z";
 
-/// A running stack and a client for it.
+/// A running stack and its HTTP client.
 pub(crate) struct World {
     pub(crate) stack: Stack,
     http: reqwest::Client,
 }
 
-/// An answer, read to its end.
+/// A response with its complete body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
-    async fn to(request: reqwest::RequestBuilder) -> Self {
-        // A faulty service makes a function take longer than a client usually waits.
+impl Response {
+    async fn send(request: reqwest::RequestBuilder) -> Self {
+        // An injected fault can make a function slower than the client's default timeout.
         let request = request.timeout(std::time::Duration::from_secs(60));
-        let answer = request.send().await.expect("the stack answers");
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        Self { status, headers, text: answer.text().await.expect("a whole answer") }
+        let response = request.send().await.expect("the stack responds");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.expect("a complete response body") }
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -41,16 +41,16 @@ impl Answer {
             .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text))
     }
 
-    /// The body, if the status is the expected one.
+    /// Returns the body and panics if the status is a different one.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// The problem's body, if status and code are the expected ones.
+    /// Returns the problem details and panics if the status or code is a different one.
     #[track_caller]
-    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
+    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Value {
         assert_eq!(
             self.headers.get("content-type").map(|v| v.as_bytes()),
             Some(&b"application/problem+json"[..]),
@@ -65,17 +65,17 @@ impl Answer {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::start_on(0).await
+        Self::start_on_port(0).await
     }
 
-    pub(crate) async fn start_on(port: u16) -> Self {
-        let clock = Clock::standing(START.parse().expect("the start is a time"));
+    pub(crate) async fn start_on_port(port: u16) -> Self {
+        let clock = Clock::stopped_at(START.parse().expect("START is a timestamp"));
         Self::start_with(port, None, clock).await
     }
 
-    /// A stack that keeps its state in a directory, and the time with it, which goes by as in life.
-    pub(crate) async fn start_in(data_dir: PathBuf) -> Self {
-        Self::start_with(0, Some(data_dir), Clock::running()).await
+    /// Starts a stack with a running clock that stores its state and time in a directory.
+    pub(crate) async fn start_in_dir(data_dir: PathBuf) -> Self {
+        Self::start_with(0, Some(data_dir), Clock::offset_from_system()).await
     }
 
     async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
@@ -88,8 +88,11 @@ impl World {
             clock,
             random: Random::seeded(1),
         };
-        let stack = Stack::start(options).await.expect("the stack starts");
-        Self { stack, http: shared::net::http_client("live-classes/tests").expect("a client") }
+        let stack = Stack::start(options).await.expect("the stack should start");
+        Self {
+            stack,
+            http: shared::net::http_client("live-classes/tests").expect("an HTTP client"),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -97,18 +100,18 @@ impl World {
     }
 
     pub(crate) fn advance(&self, by: SignedDuration) {
-        let Clock::Manual(hands) = &self.stack.clock else {
-            unreachable!("a test's clock is manual")
+        let Clock::Manual(manual_clock) = &self.stack.clock else {
+            unreachable!("the clock of a test is manual")
         };
-        hands.advance(by);
+        manual_clock.advance(by);
     }
 
-    pub(crate) async fn token(&self, person: Value) -> String {
-        let answer = self.call(Method::POST, "/local/tokens", "", Some(person), &[]).await;
-        answer.expect(200)["token"].as_str().expect("a token").to_owned()
+    pub(crate) async fn token(&self, claims: Value) -> String {
+        let response = self.call(Method::POST, "/local/tokens", "", Some(claims), &[]).await;
+        response.expect(200)["token"].as_str().expect("a token").to_owned()
     }
 
-    /// `trainer-1`, who owns `course-1`.
+    /// Returns a token of `trainer-1`, the trainer of `course-1`.
     pub(crate) async fn trainer(&self) -> String {
         self.token(json!({"sub": "trainer-1", "role": "trainer", "email": "trainer@example.test", "name": "Tara"})).await
     }
@@ -117,7 +120,7 @@ impl World {
         self.token(json!({"sub": "trainer-2", "role": "trainer", "email": "trainer2@example.test", "name": "Tom"})).await
     }
 
-    /// `student-n`; 1 to 5 are in `course-1`.
+    /// Returns a token of `student-n`. Students 1 to 5 are enrolled in `course-1`.
     pub(crate) async fn student(&self, n: u32) -> String {
         let email = format!("student{n}@example.test");
         self.token(json!({"sub": format!("student-{n}"), "role": "student", "email": email, "name": format!("Student {n}")})).await
@@ -127,7 +130,7 @@ impl World {
         self.token(json!({"sub": "host-platform", "role": "service"})).await
     }
 
-    /// Connects the Zoom account of a trainer, inside or outside the app's own (`app` or `other`).
+    /// Connects a trainer to a Zoom user in the app's own account (`app`) or in another account (`other`).
     pub(crate) async fn connect_zoom(&self, token: &str, account: &str) -> Value {
         let (code, state) = self.consent(token, &format!("decision=allow&account={account}")).await;
         self.post(token, "/v1/zoom/connect", json!({"code": code, "state": state}))
@@ -135,53 +138,59 @@ impl World {
             .expect(200)
     }
 
-    /// Begins to connect and decides on the consent page; answers what the browser brings back.
+    /// Starts the OAuth flow, submits the consent page and returns the code and state of the redirect.
     pub(crate) async fn consent(&self, token: &str, decision: &str) -> (String, String) {
         let redirect_uri = format!("{}/callback", self.stack.base_url);
-        let begun = self
+        let authorization = self
             .post(token, "/v1/zoom/authorize", json!({"redirect_uri": redirect_uri}))
             .await
             .expect(200);
-        self.decide(&begun, decision).await
+        self.submit_consent(&authorization, decision).await
     }
 
-    /// Decides on the consent page that an authorisation led to.
-    pub(crate) async fn decide(&self, begun: &Value, decision: &str) -> (String, String) {
-        let page = begun["authorize_url"].as_str().expect("an address");
+    /// Submits the consent page of an authorization and returns the code and state of the redirect.
+    pub(crate) async fn submit_consent(
+        &self,
+        authorization: &Value,
+        decision: &str,
+    ) -> (String, String) {
+        let page = authorization["authorize_url"].as_str().expect("a URL");
         let form = self.http.post(page).header("content-type", "application/x-www-form-urlencoded");
-        let answer = form.body(decision.to_owned()).send().await.expect("the consent page answers");
-        let location = answer.headers()["location"].to_str().expect("an address").to_owned();
-        let back = reqwest::Url::parse(&location).expect("an address");
-        let part = |name: &str| {
-            back.query_pairs()
+        let response =
+            form.body(decision.to_owned()).send().await.expect("a response of the consent page");
+        let location = response.headers()["location"].to_str().expect("a URL").to_owned();
+        let redirect = reqwest::Url::parse(&location).expect("a URL");
+        let query_value = |name: &str| {
+            redirect
+                .query_pairs()
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.into_owned())
                 .unwrap_or_default()
         };
-        (part("code"), part("state"))
+        (query_value("code"), query_value("state"))
     }
 
-    /// A Zoom user takes the app out of their account, and the event that would tell us never arrives.
-    pub(crate) async fn deauthorize_unheard(&self, zoom_email: &str) {
-        let webhooks = WebhookTurn { drop: Some(1), ..WebhookTurn::default() };
-        self.stack.zoom.turn_knobs(Turn { webhooks, ..Turn::default() });
+    /// Removes the app from a Zoom user's account without delivering the `app_deauthorized` event.
+    pub(crate) async fn deauthorize_without_event(&self, zoom_email: &str) {
+        let webhooks = WebhookSettingsUpdate { drop: Some(1), ..WebhookSettingsUpdate::default() };
+        self.stack.zoom.update_settings(SettingsUpdate { webhooks, ..SettingsUpdate::default() });
         let user = json!({"user": zoom_email});
         self.call(Method::POST, "/zoom/sim/deauthorize", "", Some(user), &[]).await.expect(200);
     }
 
-    pub(crate) async fn get(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Response {
         self.call(Method::GET, path, token, None, &[]).await
     }
 
-    pub(crate) async fn delete(&self, token: &str, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, token: &str, path: &str) -> Response {
         self.call(Method::DELETE, path, token, None, &[]).await
     }
 
-    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Response {
         self.call(Method::POST, path, token, Some(body), &[]).await
     }
 
-    pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, token: &str, path: &str, body: Value) -> Response {
         self.call(Method::PUT, path, token, Some(body), &[]).await
     }
 
@@ -192,7 +201,7 @@ impl World {
         token: &str,
         body: Option<Value>,
         headers: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.stack.base_url));
         if !token.is_empty() {
             request = request.bearer_auth(token);
@@ -203,28 +212,28 @@ impl World {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        Answer::to(request).await
+        Response::send(request).await
     }
 
-    /// Sends bytes with these headers and no others.
+    /// Sends a raw body with exactly these headers.
     pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Vec<u8>,
-    ) -> Answer {
+    ) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.stack.base_url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Answer::to(request.body(body)).await
+        Response::send(request.body(body)).await
     }
 }
 
-/// The body of a class that begins so many hours from [`START`].
-pub(crate) fn class(hours: i64) -> Value {
-    let start: Timestamp = START.parse().expect("the start is a time");
+/// Returns a request body for a standalone session that starts the given number of hours after [`START`].
+pub(crate) fn session_body(hours: i64) -> Value {
+    let start: Timestamp = START.parse().expect("START is a timestamp");
     json!({
         "title": "Algebra I",
         "audience_type": "standalone",
@@ -234,10 +243,10 @@ pub(crate) fn class(hours: i64) -> Value {
     })
 }
 
-/// The same for `course-1`.
-pub(crate) fn course_class(hours: i64) -> Value {
-    let mut class = class(hours);
-    class["audience_type"] = json!("course");
-    class["course_id"] = json!("course-1");
-    class
+/// Returns a request body for a session of `course-1`.
+pub(crate) fn course_session_body(hours: i64) -> Value {
+    let mut body = session_body(hours);
+    body["audience_type"] = json!("course");
+    body["course_id"] = json!("course-1");
+    body
 }

@@ -1,12 +1,11 @@
-"""The runbooks, tried: python3 tests/runbooks [page…]
+"""Tests the runbooks: python3 tests/runbooks [page…]
 
-The commands are taken out of the pages as they stand there and pasted into a shell, with AWS's own command line, against
-`cargo local`; before each, what the page presumes is brought about, and after it, what the page promises is looked for. The
-rows of a page's tables are brought about likewise, by faults, wrong secrets and people who do what they should not. A block
-or a row that nobody tries is an error unless it says why.
+Runs the commands of the pages in a shell with AWS's command line, against `cargo local`. Each test creates the situation that
+the page describes, with faults, wrong secrets or mistakes of people, and checks the result that the page promises. A block of
+commands or a table row without a test is an error, unless there is a reason in NOT_TRIED.
 
-What `cargo local` has not (CloudFormation, Lambda, SES's settings) is asked of `ministack`. It needs Python, bash, jq and
-openssl, builds the functions, and leaves what it installs under target/; with --install it does that and no more.
+`ministack` emulates the services that `cargo local` does not have: CloudFormation, Lambda and SES's settings. The tests need
+Python, bash, jq and openssl. They build the functions and install their tools under target/ (only that with --install).
 """
 
 import concurrent.futures
@@ -18,41 +17,44 @@ import time
 import traceback
 
 import aws
+import deployment
 import going_live
 import infra
+import integration
 import keys
 import mail
 import operations
 import people
 import readme
+import tour
 import zoom_app
 from documents import ROOT
-from shell import Failed
+from shell import CheckFailed
 from trial import Trial
 
-# The longest first, so that none of them ends alone.
-PAGES = [keys, operations, going_live, people, infra, mail, zoom_app, readme]
+# The longest first, for a short total time.
+PAGES = [keys, operations, going_live, people, infra, mail, zoom_app, tour, integration, deployment, readme]
 
 
-def tried(page, work):
-    """What is to be said of a page, and whether everything held. Each has all that it needs to itself."""
+def run_page(page, work):
+    """Tests a page with a stack of its own. Returns the report, and whether everything passed."""
     directory = work / page.__name__
     directory.mkdir(parents=True)
-    begun, said, held = time.monotonic(), [], False
+    started, lines, passed = time.monotonic(), [], False
     try:
         trial = Trial(page.PAGE, directory)
-        said = trial.said
+        lines = trial.lines
         try:
-            page.try_out(trial)
-            trial.ended(page.LEFT, page.PROVEN)
-            held = True
+            page.run(trial)
+            trial.check_coverage(page.NOT_TRIED, page.COVERED_BY_TESTS)
+            passed = True
         finally:
             trial.close()
     except Exception as error:
-        if not isinstance(error, (Failed, LookupError)):
+        if not isinstance(error, (CheckFailed, LookupError)):
             traceback.print_exc()
-        said.append(f"FAILED: {error}")
-    return [f"\n== {page.PAGE}", *said, f"-- {page.PAGE}: {time.monotonic() - begun:.0f} s"], held
+        lines.append(f"FAILED: {error}")
+    return [f"\n== {page.PAGE}", *lines, f"-- {page.PAGE}: {time.monotonic() - started:.0f} s"], passed
 
 
 def main(names):
@@ -65,14 +67,14 @@ def main(names):
     pages = [page for page in PAGES if not names or page.PAGE in names]
     failed = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        for page, (said, held) in zip(pages, threads.map(lambda page: tried(page, work), pages)):
-            print(*said, sep="\n", flush=True)
-            if not held:
+        for page, (lines, passed) in zip(pages, threads.map(lambda page: run_page(page, work), pages)):
+            print(*lines, sep="\n", flush=True)
+            if not passed:
                 failed.append(page.PAGE)
     if failed:
         print(f"\nFAILED: {', '.join(failed)}; see {work.relative_to(ROOT)}")
         return 1
-    print("\nOK: every command and every row was tried, or says why not")
+    print("\nOK: every command and every row was tested or has a reason why not")
     return 0
 
 

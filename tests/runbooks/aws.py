@@ -1,7 +1,7 @@
-"""What the runbooks need of AWS and `cargo local` does not have: CloudFormation, Lambda, SES's settings, by `ministack`.
+"""`ministack`: emulates CloudFormation, Lambda and SES's settings, which the runbooks need and `cargo local` does not have.
 
-The outputs of the stack there are the local stack's, and the sweeps there are the real programs, given the local stack's
-environment. So a shell that asks CloudFormation for the queue works on the queue in which the local stack's mails are.
+The CloudFormation stack has the outputs of the local stack, and the sweeps are the real programs with the local stack's
+environment. A shell that gets the queue from CloudFormation therefore uses the queue of the local stack.
 """
 
 import json
@@ -13,16 +13,17 @@ import urllib.request
 import zipfile
 
 from documents import ROOT
-from shell import Failed
-from stack import free_port, until
+from shell import CheckFailed
+from stack import free_port, wait_until
 
 TOOLS = ROOT / "target/tools"
-# AWS's own command line, and a second opinion on what it asks.
+# AWS's command line, and the emulator.
 PACKAGES = {"awscli": "awscli==1.46.3", "ministack": "ministack==1.5.33"}
 STACK_NAME = "live-classes"
 ZIPPING = threading.Lock()
 SWEEPS = ("reminder-sweep", "outbox-sweep")
-# Version 1 of the command line asks AWS itself about queues unless it is told otherwise on the line.
+LOCAL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+# For SQS, version 1 of the command line ignores the variable AWS_ENDPOINT_URL.
 PRELUDE = """aws() { case $1 in
   sqs) command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@" ;;
   *) command aws "$@" ;;
@@ -33,13 +34,13 @@ esac; }
 def install():
     for name, package in PACKAGES.items():
         home = TOOLS / name
-        there = home / ".packages"
-        if there.exists() and there.read_text().strip() == package:
+        marker = home / ".packages"
+        if marker.exists() and marker.read_text().strip() == package:
             continue
         shutil.rmtree(home, ignore_errors=True)
         subprocess.run(["python3", "-m", "venv", home], check=True)
         subprocess.run([home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", package], check=True)
-        there.write_text(package + "\n")
+        marker.write_text(package + "\n")
 
 
 class Aws:
@@ -51,9 +52,9 @@ class Aws:
         settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(directory)}
         self.process = subprocess.Popen([TOOLS / "ministack/bin/ministack"], env={**os.environ, **settings}, cwd=directory,
                                         stdout=open(directory / "ministack.log", "w"), stderr=subprocess.STDOUT)
-        until("ministack answers", self.answers, 60)
+        wait_until("ministack is ready", self.is_ready, 60)
 
-    def answers(self):
+    def is_ready(self):
         try:
             return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5).status == 200
         except OSError:
@@ -64,43 +65,43 @@ class Aws:
         self.process.wait()
 
     def variables(self, stack):
-        """With which the command line asks the local stack, and this one for what that does not have."""
-        given = {name: stack.setting(name) for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        here = {f"AWS_ENDPOINT_URL_{service}": self.url for service in ("CLOUDFORMATION", "LAMBDA", "SESV2")}
+        """Returns the command line's environment, which selects the local stack or this emulator by service."""
+        local_variables = {name: stack.setting(name) for name in LOCAL_VARIABLES}
+        emulator_variables = {f"AWS_ENDPOINT_URL_{service}": self.url for service in ("CLOUDFORMATION", "LAMBDA", "SESV2")}
         path = f"{TOOLS / 'awscli/bin'}:{os.environ['PATH']}"
-        return {"PATH": path, **given, **here}
+        return {"PATH": path, **local_variables, **emulator_variables}
 
-    def ask(self, *words):
-        """This one, directly: to set up what a page presumes."""
+    def call(self, *arguments):
+        """Calls this emulator, for the setup of a test."""
         environment = {**os.environ, "AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "eu-central-1",
                        "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        done = subprocess.run([TOOLS / "awscli/bin/aws", *map(str, words)], env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise Failed(f"aws {' '.join(map(str, words))}: {done.stderr}")
-        return json.loads(done.stdout) if done.stdout else None
+        result = subprocess.run([TOOLS / "awscli/bin/aws", *map(str, arguments)], env=environment, capture_output=True, text=True)
+        if result.returncode:
+            raise CheckFailed(f"aws {' '.join(map(str, arguments))}: {result.stderr}")
+        return json.loads(result.stdout) if result.stdout else None
 
-    def ask_or_not(self, *words):
-        """What need not be there."""
+    def call_or_none(self, *arguments):
+        """Makes a call that may fail."""
         try:
-            return self.ask(*words)
-        except Failed:
+            return self.call(*arguments)
+        except CheckFailed:
             return None
 
-    def refused(self, *words):
-        """What it says when it refuses."""
+    def call_failing(self, *arguments):
+        """Makes a call that must fail, and returns its error."""
         try:
-            self.ask(*words)
-        except Failed as failed:
+            self.call(*arguments)
+        except CheckFailed as failed:
             return str(failed)
-        raise Failed(f"aws {' '.join(words)}: was not refused")
+        raise CheckFailed(f"aws {' '.join(arguments)}: did not fail")
 
     def make_table(self, name):
-        self.ask("dynamodb", "create-table", "--table-name", name, "--billing-mode", "PAY_PER_REQUEST",
-                 "--attribute-definitions", "AttributeName=pk,AttributeType=S",
-                 "--key-schema", "AttributeName=pk,KeyType=HASH", "--deletion-protection-enabled")
+        self.call("dynamodb", "create-table", "--table-name", name, "--billing-mode", "PAY_PER_REQUEST",
+                  "--attribute-definitions", "AttributeName=pk,AttributeType=S",
+                  "--key-schema", "AttributeName=pk,KeyType=HASH", "--deletion-protection-enabled")
 
     def deploy(self, stack):
-        """A stack of that name with the outputs of the template, which lead to the local stack."""
+        """Creates a CloudFormation stack whose outputs are resources of the local stack."""
         queue = stack.setting("OUTBOX_DLQ_URL").replace("OutboxDeadLetterQueue", "{}").format
         outputs = {
             "ApiUrl": stack.base, "WebhookUrl": f"{stack.base}/webhook", "ConfigSecretId": stack.setting("CONFIG_SECRET_ID"),
@@ -110,23 +111,23 @@ class Aws:
         }
         template = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
                     "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
-        self.ask_or_not("cloudformation", "delete-stack", "--stack-name", STACK_NAME)
-        self.ask("cloudformation", "create-stack", "--stack-name", STACK_NAME, "--template-body", json.dumps(template))
+        self.call_or_none("cloudformation", "delete-stack", "--stack-name", STACK_NAME)
+        self.call("cloudformation", "create-stack", "--stack-name", STACK_NAME, "--template-body", json.dumps(template))
 
     def deploy_sweeps(self, stack):
-        """The sweeps as Lambda runs them, from what `cargo build` made."""
+        """Deploys the sweeps that `cargo build` built."""
         variables = {name: value for name, value in stack.config["environment"].items() if value}
         for sweep in SWEEPS:
-            archive = zipped(ROOT / "target/debug" / sweep)
+            archive = zip_program(ROOT / "target/debug" / sweep)
             name = f"{STACK_NAME}-{sweep}"
-            self.ask_or_not("lambda", "delete-function", "--function-name", name)
-            self.ask("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
-                     "bootstrap", "--role", "arn:aws:iam::000000000000:role/any", "--timeout", 60, "--zip-file",
-                     f"fileb://{archive}", "--environment", json.dumps({"Variables": variables}))
+            self.call_or_none("lambda", "delete-function", "--function-name", name)
+            self.call("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
+                      "bootstrap", "--role", "arn:aws:iam::000000000000:role/any", "--timeout", 60, "--zip-file",
+                      f"fileb://{archive}", "--environment", json.dumps({"Variables": variables}))
 
 
-def zipped(program):
-    """The archive of a program without its symbols, as the one file that the runtime starts; made once for all pages."""
+def zip_program(program):
+    """Creates the archive of a stripped program as `bootstrap`, once for all pages."""
     archive = ROOT / "target/runbooks" / f"{program.name}.zip"
     with ZIPPING:
         if not archive.exists():
@@ -134,6 +135,6 @@ def zipped(program):
             subprocess.run(["strip", "-o", bootstrap, program], check=True)
             entry = zipfile.ZipInfo("bootstrap")
             entry.external_attr = 0o755 << 16
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
-                packed.writestr(entry, bootstrap.read_bytes())
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zip_file:
+                zip_file.writestr(entry, bootstrap.read_bytes())
     return archive

@@ -1,32 +1,32 @@
-"""infra/README.md: what the template cannot say."""
+"""infra/README.md: the steps that the template does not cover."""
 
 import json
 
-from operations import a_shell_for_it
+from operations import prepare_shell
 
 PAGE = "infra/README.md"
-LEFT = {}
-PROVEN = {}
+NOT_TRIED = {}
+COVERED_BY_TESTS = {}
 
 
-def try_out(t):
-    with t.under("A shell for it"):
-        a_shell_for_it(t)
-    here = {"AWS_ENDPOINT_URL_DYNAMODB": t.aws.url}
-    with t.under("Before the first deployment"):
-        t.aws.ask_or_not("dynamodb", "update-table", "--table-name", "MainTable", "--no-deletion-protection-enabled")
-        t.aws.ask_or_not("dynamodb", "delete-table", "--table-name", "MainTable")
+def run(t):
+    with t.section("A shell for it"):
+        prepare_shell(t)
+    endpoint = {"AWS_ENDPOINT_URL_DYNAMODB": t.aws.url}
+    with t.section("Before the first deployment"):
+        t.aws.call_or_none("dynamodb", "update-table", "--table-name", "MainTable", "--no-deletion-protection-enabled")
+        t.aws.call_or_none("dynamodb", "delete-table", "--table-name", "MainTable")
         t.aws.make_table("MainTable")
-        # It knows the parameter and warms nothing.
-        t.holds("a table is warmed before its first crowd", "WarmThroughput" in t.paste_with(here))
-    with t.under("After it"):
-        shown = json.loads(next(block.text for block in t.page.blocks
+        # The emulator accepts the parameter without effect.
+        t.check("the table has a warm throughput", "WarmThroughput" in t.paste_with(endpoint))
+    with t.section("After it"):
+        example = json.loads(next(block.text for block in t.page.blocks
                                 if block.heading == t.heading and block.language == "json"))
-        t.same(sorted({*shown} - {"auth_hs256_secret"}), sorted(t.stack.secrets()))
+        t.check_equal(sorted({*example} - {"auth_hs256_secret"}), sorted(t.stack.secrets()))
         (t.shell.pasted.parent / "secret.json").write_text(json.dumps(t.stack.secrets()))
         t.paste()
         t.stack.advance("5m")
-        t.holds("the secret is filled in", t.stack.connect()["status"] == "connected")
-    with t.under("What outlives the stack"):
-        t.paste_with(here)
-        t.holds("a table that was kept is deleted", "MainTable" not in t.aws.ask("dynamodb", "list-tables")["TableNames"])
+        t.check("the secret is complete", t.stack.connect()["status"] == "connected")
+    with t.section("What outlives the stack"):
+        t.paste_with(endpoint)
+        t.check("the retained table is deleted", "MainTable" not in t.aws.call("dynamodb", "list-tables")["TableNames"])

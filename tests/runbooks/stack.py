@@ -1,4 +1,4 @@
-"""`cargo local`, and what people do with it: the platform that is served, its trainers and students, Zoom's side."""
+"""`cargo local`, with the actions of the platform, of trainers and students, and of Zoom."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 from documents import ROOT
-from shell import Failed
+from shell import CheckFailed
 
 LOCAL = ROOT / "target/debug/local"
 
@@ -22,23 +22,23 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(what, holds, seconds=30):
-    """Waits until it holds, and gives back what held."""
+def wait_until(description, condition, seconds=30):
+    """Waits until the condition is true, and returns its value."""
     for _ in range(seconds * 10):
-        if found := holds():
+        if found := condition():
             return found
         time.sleep(0.1)
-    raise Failed(f"{what}: not within {seconds} s")
+    raise CheckFailed(f"{description}: not within {seconds} s")
 
 
-class Answer:
+class Response:
     def __init__(self, status, headers, text):
         self.status, self.headers, self.text = status, headers, text
         self.body = json.loads(text) if text.startswith(("{", "[")) else None
 
     @property
-    def said(self):
-        """As the pages say it: `409 conflict`."""
+    def summary(self):
+        """Status and code in the format of the pages: `409 conflict`."""
         return f"{self.status} {self.body.get('code', '')}".strip()
 
     @property
@@ -47,19 +47,19 @@ class Answer:
 
     def __getitem__(self, name):
         if self.status >= 400 or self.body is None:
-            raise Failed(f"no {name!r} in {self.status} {self.text}")
+            raise CheckFailed(f"no {name!r} in {self.status} {self.text}")
         return self.body[name]
 
 
-class AsItIs(urllib.request.HTTPRedirectHandler):
-    """An answer that leads elsewhere is an answer, too."""
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Returns redirects instead of following them."""
 
     def redirect_request(self, *_):
         return None
 
 
 class Stack:
-    """One of its own for each page, kept in a directory so that it can be started anew with other settings."""
+    """A local stack for one page. Its data directory allows restarts with other settings."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -75,15 +75,15 @@ class Stack:
         for setting in settings:
             command += ["--set", setting]
         self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        until("the stack answers", self.answers)
-        self.config = self.ask("GET", "/local/config").body
-        self.people = {}
+        wait_until("the stack is ready", self.is_ready)
+        self.config = self.request("GET", "/local/config").body
+        self.tokens = {}
 
-    def answers(self):
+    def is_ready(self):
         if self.process.poll() is not None:
-            raise Failed(f"the stack ended: see {self.directory}/stack.log")
+            raise CheckFailed(f"the stack stopped: see {self.directory}/stack.log")
         try:
-            return self.ask("GET", "/local/clock")
+            return self.request("GET", "/local/clock")
         except OSError:
             return None
 
@@ -98,106 +98,106 @@ class Stack:
     def setting(self, name):
         return self.config["environment"][name]
 
-    # What it is asked
+    # Requests
 
-    def ask(self, method, path, who=None, body=None, form=None, headers=None):
+    def request(self, method, path, person=None, body=None, form=None, headers=None):
         headers = {"content-type": "application/x-www-form-urlencoded" if form else "application/json", **(headers or {})}
-        if who:
-            headers["authorization"] = f"Bearer {self.token(who)}"
+        if person:
+            headers["authorization"] = f"Bearer {self.token(person)}"
         data = form.encode() if form else body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
         url = path if path.startswith("http") else self.base + path
         request = urllib.request.Request(url, data, headers, method=method)
         try:
-            with urllib.request.build_opener(AsItIs).open(request, timeout=60) as answer:
-                return Answer(answer.status, answer.headers, answer.read().decode())
+            with urllib.request.build_opener(NoRedirect).open(request, timeout=60) as response:
+                return Response(response.status, response.headers, response.read().decode())
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.headers, error.read().decode())
+            return Response(error.code, error.headers, error.read().decode())
 
-    def token(self, who):
-        """Of somebody whose id begins with their role: trainer-1, student-2, platform."""
-        if who not in self.people:
-            role = {"platform": "service"}.get(who, who.split("-")[0])
+    def token(self, person):
+        """Returns the token of a person whose id begins with their role: trainer-1, student-2, platform."""
+        if person not in self.tokens:
+            role = {"platform": "service"}.get(person, person.split("-")[0])
             email = {"trainer-1": "trainer@example.test", "trainer-2": "trainer2@example.test"}.get(
-                who, f"{who.replace('-', '')}@example.test")
-            person = {"sub": who, "role": role, "email": email, "name": who.title()}
-            self.people[who] = self.ask("POST", "/local/tokens", body=person)["token"]
-        return self.people[who]
+                person, f"{person.replace('-', '')}@example.test")
+            claims = {"sub": person, "role": role, "email": email, "name": person.title()}
+            self.tokens[person] = self.request("POST", "/local/tokens", body=claims)["token"]
+        return self.tokens[person]
 
     def now(self):
-        now = self.ask("GET", "/local/clock")["now"]
+        now = self.request("GET", "/local/clock")["now"]
         return datetime.fromisoformat(now.split(".")[0].rstrip("Z")).replace(tzinfo=timezone.utc)
 
     def advance(self, by):
-        self.ask("POST", "/local/clock", body={"advance": by})["now"]
-        # What callers hold has run out by then.
-        self.people = {}
+        self.request("POST", "/local/clock", body={"advance": by})["now"]
+        # The tokens may have expired.
+        self.tokens = {}
 
     def fault(self, service, operation, kind, times=1, **more):
         fault = {"service": service, "operation": operation, "kind": kind, "times": times, **more}
-        answer = self.ask("POST", "/local/faults", body=fault)
-        if answer.status >= 400:
-            raise Failed(answer.text)
+        response = self.request("POST", "/local/faults", body=fault)
+        if response.status >= 400:
+            raise CheckFailed(response.text)
 
-    def no_more_faults(self):
-        self.ask("DELETE", "/local/faults")
+    def clear_faults(self):
+        self.request("DELETE", "/local/faults")
 
-    def sweep(self, which="outbox-sweep"):
-        return self.ask("POST", f"/local/schedules/{which}/run").body
+    def sweep(self, function="outbox-sweep"):
+        return self.request("POST", f"/local/schedules/{function}/run").body
 
     def mails(self, to=None):
-        """All that were sent, the oldest first."""
-        items = self.ask("GET", "/local/mail")["items"]
+        """Returns the sent mails, newest first."""
+        items = self.request("GET", "/local/mail")["items"]
         return [mail for mail in reversed(items) if to in (None, mail["to"])]
 
-    # What people do
+    # Actions of people
 
-    def consent(self, who, form="decision=allow", redirect_uri=None):
-        """Goes to Zoom's page and back; gives what the page sends back with."""
-        begun = self.ask("POST", "/v1/zoom/authorize", who, {"redirect_uri": redirect_uri or f"{self.base}/callback"})
-        decided = self.ask("POST", begun["authorize_url"], form=form)
-        if decided.status != 302:
-            return decided
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(decided.headers["location"]).query))
+    def consent(self, person, form="decision=allow", redirect_uri=None):
+        """Decides on Zoom's consent page, and returns the query of its redirect."""
+        started = self.request("POST", "/v1/zoom/authorize", person, {"redirect_uri": redirect_uri or f"{self.base}/callback"})
+        decision = self.request("POST", started["authorize_url"], form=form)
+        if decision.status != 302:
+            return decision
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(decision.headers["location"]).query))
 
-    def finish(self, who, back):
-        return self.ask("POST", "/v1/zoom/connect", who, {"code": back["code"], "state": back["state"]})
+    def finish(self, person, redirect):
+        return self.request("POST", "/v1/zoom/connect", person, {"code": redirect["code"], "state": redirect["state"]})
 
-    def connect(self, who="trainer-1", form="decision=allow"):
-        answer = self.finish(who, self.consent(who, form))
-        if answer.status != 200:
-            raise Failed(f"connecting: {answer.text}")
-        return answer
+    def connect(self, person="trainer-1", form="decision=allow"):
+        response = self.finish(person, self.consent(person, form))
+        if response.status != 200:
+            raise CheckFailed(f"connecting failed: {response.text}")
+        return response
 
     def in_minutes(self, minutes):
         return (self.now() + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def schedule(self, title="Algebra I", minutes=60, who="trainer-1", headers=None, **more):
-        """A class of course-1 in so many minutes."""
+    def schedule(self, title="Algebra I", minutes=60, person="trainer-1", headers=None, **more):
+        """Schedules a session of course-1 that starts in `minutes`."""
         body = {"title": title, "audience_type": "course", "course_id": "course-1", "starts_at": self.in_minutes(minutes),
                 "timezone": "Europe/Berlin", "duration_minutes": 60, **more}
         body = {name: value for name, value in body.items() if value is not None}
-        return self.ask("POST", "/v1/sessions", who, body, headers=headers)
+        return self.request("POST", "/v1/sessions", person, body, headers=headers)
 
-    def join(self, session, who):
-        return self.ask("POST", f"/v1/sessions/{session}/join", who, {})
+    def join(self, session_id, person):
+        return self.request("POST", f"/v1/sessions/{session_id}/join", person, {})
 
-    def timeline(self, session, who="trainer-1"):
-        return self.ask("GET", f"/v1/sessions/{session}/timeline", who)["items"]
+    def timeline(self, session_id, person="trainer-1"):
+        return self.request("GET", f"/v1/sessions/{session_id}/timeline", person)["items"]
 
-    def meeting(self, class_, does, body=None):
-        """What people do in the meeting of a class: start, end, join, leave."""
-        answer = self.ask("POST", f"/zoom/sim/meetings/{class_['meeting']['id']}/{does}", body=body or {})
-        if answer.status >= 400:
-            raise Failed(f"{does}: {answer.text}")
-        return answer
+    def meeting(self, session, action, body=None):
+        """Performs an action in the session's meeting: start, end, join, leave."""
+        response = self.request("POST", f"/zoom/sim/meetings/{session['meeting']['id']}/{action}", body=body or {})
+        if response.status >= 400:
+            raise CheckFailed(f"{action}: {response.text}")
+        return response
 
-    # What it logs
+    # Logs
 
     def log(self, event=None, since=0):
-        """The lines of that event, or of any, of those after the first `since`."""
+        """Returns the lines with this event, or with any event, after the first `since` lines."""
         lines = (self.directory / "stack.log").read_text().splitlines()[since:]
         found = (json.loads(line) for line in lines if line.startswith("{"))
         return [line for line in found if "event" in line and event in (None, line["event"])]
 
-    def lines(self):
+    def count_log_lines(self):
         return len((self.directory / "stack.log").read_text().splitlines())

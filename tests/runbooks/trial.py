@@ -1,162 +1,162 @@
-"""A page that is tried: which of its commands were pasted, which of its rows were seen, and what is left, and why."""
+"""The test of one page. It records the tested commands and rows, and reports the remaining ones."""
 
 import contextlib
 import json
 import subprocess
 
 from aws import PRELUDE, Aws
-from documents import ROOT, Page, fits
-from shell import Failed, Shell
+from documents import ROOT, Page, matches_example
+from shell import CheckFailed, Shell
 from stack import Stack
 
 
 class Trial:
     def __init__(self, path, directory):
         self.page = Page(path)
-        self.said = []
-        with contextlib.ExitStack() as opened:
+        self.lines = []
+        with contextlib.ExitStack() as resources:
             self.aws = Aws(directory / "aws")
-            opened.callback(self.aws.stop)
+            resources.callback(self.aws.stop)
             self.stack = Stack(directory)
-            opened.callback(self.stack.stop)
+            resources.callback(self.stack.stop)
             self.shell = Shell(directory / "shell", self.aws.variables(self.stack))
-            opened.callback(self.shell.close)
+            resources.callback(self.shell.close)
             self.shell.run(PRELUDE)
-            self.opened = opened.pop_all()
-        self.done = set()
+            self.resources = resources.pop_all()
+        self.tried = set()
         self.heading = None
 
-    def say(self, line):
-        self.said.append(line)
+    def report(self, line):
+        self.lines.append(line)
 
     def close(self):
-        self.opened.close()
+        self.resources.close()
 
     @contextlib.contextmanager
-    def under(self, heading):
-        """What is tried of one part of the page."""
+    def section(self, heading):
+        """Tests one section of the page."""
         self.heading = heading
-        self.say(f"  {heading}")
-        self.done.update(line for line, part in self.page.parts if part == heading)
+        self.report(f"  {heading}")
+        self.tried.update(line for line, part in self.page.parts if part == heading)
         yield
-        self.stack.no_more_faults()
+        self.stack.clear_faults()
 
     @contextlib.contextmanager
-    def borrowing(self, path, heading):
-        """What is pasted stands on another page, to which this one leads."""
-        own = self.page, self.heading, self.done
-        self.page, self.heading, self.done = Page(path), heading, self.done if path == own[0].path else set()
+    def section_of(self, path, heading):
+        """Pastes commands from a section of another page, to which this page links."""
+        previous = self.page, self.heading, self.tried
+        self.page, self.heading, self.tried = Page(path), heading, self.tried if path == previous[0].path else set()
         yield
-        self.page, self.heading, self.done = own
+        self.page, self.heading, self.tried = previous
 
     def paste(self, nth=0):
-        """Pastes the part's nth block of commands, and gives back what they wrote."""
+        """Pastes the section's nth block of commands, and returns their output."""
         blocks = self.page.commands(self.heading)
         if nth >= len(blocks):
             raise LookupError(f"{self.page.path} has {len(blocks)} blocks of commands under {self.heading!r}")
-        self.done.add(blocks[nth].line)
+        self.tried.add(blocks[nth].line)
         return self.shell.run(blocks[nth].text.replace("http://localhost:4000", self.stack.base))
 
     def paste_and_compare(self, nth):
-        """The same, where the answers stand below the commands."""
-        said = self.paste(nth)
-        answers = [json.loads(line) for line in said.splitlines() if line.startswith('{"')]
+        """Pastes a block, and compares the responses with the JSON examples below it."""
+        output = self.paste(nth)
+        responses = [json.loads(line) for line in output.splitlines() if line.startswith('{"')]
         block = self.page.commands(self.heading)[nth]
         for shown in self.page.shown_after(block):
-            if not any(fits(shown, answer) for answer in answers):
-                raise Failed(f"{self.page.path}:{block.line}: no answer is as shown below it:\n{said}")
-        return said
+            if not any(matches_example(shown, response) for response in responses):
+                raise CheckFailed(f"{self.page.path}:{block.line}: no response matches the example below it:\n{output}")
+        return output
 
-    def refused(self, nth=0):
-        """Pastes what does not go through, and gives back what is said of it."""
+    def paste_failing(self, nth=0):
+        """Pastes a block that must fail, and returns its error."""
         try:
             self.paste(nth)
-        except Failed as failed:
+        except CheckFailed as failed:
             return str(failed)
-        raise Failed(f"{self.page.path}, {self.heading}: block {nth} went through")
+        raise CheckFailed(f"{self.page.path}, {self.heading}: block {nth} did not fail")
 
     def paste_with(self, variables, nth=0):
-        """Pastes it with other addresses of AWS than the page's other commands have."""
+        """Pastes a block with additional variables, such as other endpoints of AWS."""
         self.shell.run("".join(f"export {name}='{value}'\n" for name, value in variables.items()))
-        said = self.paste(nth)
+        output = self.paste(nth)
         self.shell.run("".join(f"unset {name}\n" for name in variables))
-        return said
+        return output
 
-    def sets(self, **variables):
-        """What the page leaves to its reader: whom, which, with whose token."""
+    def set_variables(self, **variables):
+        """Sets shell variables that the reader of the page has to set."""
         self.shell.run("".join(f"{name}='{value}'\n" for name, value in variables.items()))
 
-    def same(self, found, wanted):
-        if found != wanted:
-            raise Failed(f"{self.page.path}, {self.heading}: {found!r} instead of {wanted!r}")
+    def check_equal(self, actual, expected):
+        if actual != expected:
+            raise CheckFailed(f"{self.page.path}, {self.heading}: {actual!r} instead of {expected!r}")
 
     @contextlib.contextmanager
     def row(self, name):
-        """A row of the part's table, while what it tells of is brought about and seen."""
+        """Tests a row of the section's table."""
         row = self.page.row(self.heading, name)
         try:
             yield row
-        except Failed as failed:
-            raise Failed(f"{self.page.path}:{row.line}: {row.name}: {failed}") from failed
-        self.done.add(row.line)
-        self.say(f"    {row.name}")
+        except CheckFailed as failed:
+            raise CheckFailed(f"{self.page.path}:{row.line}: {row.name}: {failed}") from failed
+        self.tried.add(row.line)
+        self.report(f"    {row.name}")
 
     @contextlib.contextmanager
     def secret(self, **fields):
-        """The secret with other fields, or without those that are none, as somebody may have put it by mistake."""
+        """Replaces fields of the secret for a while. A field with the value None is removed."""
         before = self.stack.secrets()
         self.put_secret({name: value for name, value in {**before, **fields}.items() if value is not None})
         yield
         self.put_secret(before)
 
     def put_secret(self, fields):
-        """As the command line puts it; and its time to be seen goes by."""
+        """Writes the secret with the command line, and advances the clock until the functions read it again."""
         (self.shell.pasted.parent / "put.json").write_text(json.dumps(fields))
         secret = self.stack.setting("CONFIG_SECRET_ID")
         self.shell.run(f"aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://put.json")
         self.stack.advance("5m")
 
     def tables(self):
-        """Everything that both tables hold, as one text."""
+        """Returns the content of both tables as one text."""
         names = self.stack.setting("TABLE_NAME"), self.stack.setting("TOKENS_TABLE_NAME")
         return "".join(self.shell.run(f"aws dynamodb scan --table-name {name}") for name in names)
 
-    def holds(self, what, holds):
-        if not holds:
-            raise Failed(f"{self.page.path}, {self.heading}: not so: {what}")
-        self.say(f"    {what}")
+    def check(self, description, passed):
+        if not passed:
+            raise CheckFailed(f"{self.page.path}, {self.heading}: failed: {description}")
+        self.report(f"    {description}")
 
-    def says(self, answer, said):
-        """The answer is what the page says: `409 conflict`."""
-        if answer.said != said:
-            raise Failed(f"{answer.said} instead of {said}: {answer.text}")
+    def check_response(self, response, expected):
+        """Checks status and code, in the format of the pages: `409 conflict`."""
+        if response.summary != expected:
+            raise CheckFailed(f"{response.summary} instead of {expected}: {response.text}")
 
-    def logged(self, event, since=0):
+    def find_log_lines(self, event, since=0):
         found = self.stack.log(event, since)
         if not found:
-            raise Failed(f"nothing logged as {event}")
+            raise CheckFailed(f"no log line with the event {event}")
         return found
 
-    def ended(self, left, proven):
-        """Everything of the page was tried, is left for a reason, or is held by a test that is there."""
-        sources = subprocess.run(["grep", "-rhoE", "fn [a-z_0-9]+", ROOT / "tests/it", ROOT / "shared/src"],
-                                 capture_output=True, text=True).stdout.split()
-        wrong = [f"no test {test}" for test in proven.values() if test not in sources]
-        things = [(block.line, block.heading, block.text.splitlines()[0]) for block in self.page.commands()]
-        things += [(line, part, part) for line, part in self.page.parts]
-        things += [(row.line, row.heading, row.name) for row in self.page.rows]
-        for line, heading, first in things:
-            why = left.get(heading) or left.get(first) or proven.get(first)
-            if line in self.done and why:
-                wrong.append(f"{self.page.path}:{line}: is tried, though it says why not: {first}")
-            elif line not in self.done and not why:
-                wrong.append(f"{self.page.path}:{line}: nobody tries: {first}")
-        for why in [*left, *proven]:
-            if why not in {name for _, heading, first in things for name in (heading, first)}:
-                wrong.append(f"{self.page.path} has no {why!r} to leave out")
-        if wrong:
-            raise Failed("\n".join(wrong))
-        for first, why in left.items():
-            self.say(f"  not tried: {first}: {why}")
-        for first, test in proven.items():
-            self.say(f"  held by {test}: {first}")
+    def check_coverage(self, not_tried, covered_by_tests):
+        """Checks that everything on the page was tested, has a reason why not, or is covered by an existing Rust test."""
+        tests = subprocess.run(["grep", "-rhoE", "fn [a-z_0-9]+", ROOT / "tests/it", ROOT / "shared/src"],
+                               capture_output=True, text=True).stdout.split()
+        problems = [f"there is no test {test}" for test in covered_by_tests.values() if test not in tests]
+        parts = [(block.line, block.heading, block.text.splitlines()[0]) for block in self.page.commands()]
+        parts += [(line, part, part) for line, part in self.page.parts]
+        parts += [(row.line, row.heading, row.name) for row in self.page.rows]
+        for line, heading, first in parts:
+            reason = not_tried.get(heading) or not_tried.get(first) or covered_by_tests.get(first)
+            if line in self.tried and reason:
+                problems.append(f"{self.page.path}:{line}: is tested and also listed as not tested: {first}")
+            elif line not in self.tried and not reason:
+                problems.append(f"{self.page.path}:{line}: is not tested: {first}")
+        for reason in [*not_tried, *covered_by_tests]:
+            if reason not in {name for _, heading, first in parts for name in (heading, first)}:
+                problems.append(f"{self.page.path} has no {reason!r}, which is listed as not tested")
+        if problems:
+            raise CheckFailed("\n".join(problems))
+        for first, reason in not_tried.items():
+            self.report(f"  not tested: {first}: {reason}")
+        for first, test in covered_by_tests.items():
+            self.report(f"  covered by {test}: {first}")

@@ -1,4 +1,4 @@
-//! `attendance`: report, CSV, manual override, audit. See `shared::handlers::attendance`.
+//! `attendance`: the attendance report, its CSV, manual overrides and their audit. See `shared::handlers::attendance`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

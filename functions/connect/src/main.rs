@@ -1,4 +1,5 @@
-//! `connect`: start and finish the trainer's Zoom OAuth; show the connection. See `shared::handlers::connect`.
+//! `connect`: starts and finishes the trainer's Zoom OAuth flow, and shows the connection.
+//! See `shared::handlers::connect`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

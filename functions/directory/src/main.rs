@@ -1,4 +1,4 @@
-//! `directory`: what the host platform says of its courses and people, by HTTP and as events.
+//! `directory`: applies the host platform's data about courses and people, by HTTP and as events.
 //! See `shared::handlers::directory`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
@@ -11,5 +11,8 @@ async fn main() -> Result<(), Error> {
     let env = Env::process();
     shared::telemetry::start(&env);
     let function = &Function::start(&env).await;
-    run(service_fn(move |event: LambdaEvent<Value>| directory::either(function, event))).await
+    run(service_fn(move |event: LambdaEvent<Value>| {
+        directory::handle_event_or_request(function, event)
+    }))
+    .await
 }

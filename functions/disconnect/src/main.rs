@@ -1,4 +1,4 @@
-//! `disconnect`: revoke the trainer's grant at Zoom and delete its tokens. See `shared::handlers::disconnect`.
+//! `disconnect`: revokes the trainer's grant at Zoom and deletes its tokens. See `shared::handlers::disconnect`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `join`: authorise a person, and hand out what they join a class with. See `shared::handlers::join`.
+//! `join`: authorizes a person and returns the join credentials. See `shared::handlers::join`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `notifications`: what a person was told in-app, and what they want to be told of. See `shared::handlers::notifications`.
+//! `notifications`: in-app notifications and notification preferences. See `shared::handlers::notifications`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `outbox-sweep`: drains the outbox every minute. See `shared::handlers::outbox_sweep`.
+//! `outbox-sweep`: processes the outbox every minute. See `shared::handlers::outbox_sweep`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! `poll`: launch, close, vote, tally. See `shared::handlers::poll`.
+//! `poll`: launches and closes polls, stores votes, and returns results. See `shared::handlers::poll`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `reminder-sweep`: what is due every five minutes. See `shared::handlers::reminder_sweep`.
+//! `reminder-sweep`: does the due work every five minutes. See `shared::handlers::reminder_sweep`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

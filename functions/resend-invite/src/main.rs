@@ -1,4 +1,4 @@
-//! `resend-invite`: the current invitation once more. See `shared::handlers::resend_invite`.
+//! `resend-invite`: sends the current invitation again. See `shared::handlers::resend_invite`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `session-cancel`: cancel a class, at Zoom and here. See `shared::handlers::session_cancel`.
+//! `session-cancel`: cancels a session, at Zoom and here. See `shared::handlers::session_cancel`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,4 +1,4 @@
-//! `session-save`: create or edit a class, at Zoom and here. See `shared::handlers::session_save`.
+//! `session-save`: creates or edits a session, at Zoom and here. See `shared::handlers::session_save`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

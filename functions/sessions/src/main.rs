@@ -1,4 +1,4 @@
-//! `sessions`: the reads: a trainer's list, one class, a student's list. See `shared::handlers::sessions`.
+//! `sessions`: lists and reads sessions. See `shared::handlers::sessions`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

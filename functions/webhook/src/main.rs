@@ -1,4 +1,4 @@
-//! `webhook`: keep Zoom's events, and do what follows from them. See `shared::handlers::webhook`.
+//! `webhook`: stores and processes Zoom's events. See `shared::handlers::webhook`.
 
 use lambda_http::{Error, run, service_fn};
 use shared::config::Env;

@@ -1,9 +1,9 @@
-// How a page calls the API. A single-page application needs no more than this: a bearer token of the platform's issuer,
-// JSON there and back, and problems (RFC 9457) told by their stable `code`.
+// The API client of the console. A single-page application needs only this: a bearer token of the platform's issuer, JSON
+// requests and responses, and problem documents (RFC 9457) with a stable `code`.
 import { store } from './store.js';
 import { PEOPLE, PLATFORM } from './people.js';
 
-/** What went wrong, as the API tells it. `errors` names the fields of a form. */
+/** An error response of the API. `errors` lists the invalid fields of a form. */
 export class Problem extends Error {
   constructor(told) {
     super(told.detail || told.title);
@@ -12,7 +12,7 @@ export class Problem extends Error {
   }
 }
 
-/** The last calls, newest first, for those who want to see how it is done. */
+/** The last calls, newest first, for the drawer. */
 export const calls = store([]);
 const KEPT = 60;
 let count = 0;
@@ -23,7 +23,7 @@ export function person(key) {
   return key === PLATFORM.key ? PLATFORM : PEOPLE[key];
 }
 
-/** A token for a person. The platform's own login would give it; here the stack plays the issuer. */
+/** Returns a token for a person. In production the platform's login issues it. Here the stack has an issuer. */
 export async function token(key) {
   if (!tokens.has(key)) {
     const asked = fetch('/local/tokens', {
@@ -38,8 +38,8 @@ export async function token(key) {
 }
 
 /**
- * One call. `as` is whose token goes along; without it the call is to the local stack itself. Answers
- * `{status, data, headers}` and throws a `Problem`. `background` marks what no click asked for.
+ * Makes one call. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
+ * `{status, data, headers}` or throws a `Problem`. `background` marks calls that no click caused.
  */
 export async function call({ as, method = 'GET', path, body, headers = {}, text = false, background = false }) {
   const sent = { ...headers };
@@ -62,7 +62,7 @@ export async function call({ as, method = 'GET', path, body, headers = {}, text 
   try {
     answer = await send();
     if (answer.status === 401 && as) {
-      // The clock may have been moved past the token's end; a platform would refresh its own token here.
+      // The clock may have been moved past the token's expiry. A platform would refresh its token here.
       tokens.delete(as);
       answer = await send();
     }
@@ -70,19 +70,19 @@ export async function call({ as, method = 'GET', path, body, headers = {}, text 
   } catch {
     note({ status: 0, took: performance.now() - begun });
     throw new Problem({
-      status: 0, code: 'no_answer', title: 'No answer', detail: 'The local stack does not answer. Is `cargo local` still running?',
+      status: 0, code: 'no_answer', title: 'No response', detail: 'The local stack does not respond. Is `cargo local` still running?',
     });
   }
   let data = raw;
   if (!text && raw) {
-    try { data = JSON.parse(raw); } catch { /* Told as it is. */ }
+    try { data = JSON.parse(raw); } catch { /* Not JSON: shown as text. */ }
   }
   note({ status: answer.status, took: performance.now() - begun, answer: data || null });
   if (answer.status >= 400) {
     const told = data && typeof data === 'object' ? data : {};
     throw new Problem({
-      title: told.title || 'That did not work',
-      detail: told.detail || told.error || told.message || `The answer was ${answer.status}.`,
+      title: told.title || 'Request failed',
+      detail: told.detail || told.error || told.message || `The response status was ${answer.status}.`,
       code: told.code || `http_${answer.status}`,
       ...told,
       status: answer.status,
@@ -92,7 +92,7 @@ export async function call({ as, method = 'GET', path, body, headers = {}, text 
   return { status: answer.status, data: data === '' ? null : data, headers: answer.headers };
 }
 
-/** The API as one person, with the verbs that it has. */
+/** Returns the API client of one person. */
 export function api(as) {
   const verb = (method) => async (path, body, headers) => (await call({ as, method, path, body, headers })).data;
   return {
@@ -104,14 +104,14 @@ export function api(as) {
   };
 }
 
-/** The stack's own routes, which no deployment has. */
+/** The routes of the local stack, which deployments do not have. */
 export const stack = {
   get: async (path) => (await call({ path, background: true })).data,
   post: async (path, body) => (await call({ method: 'POST', path, body })).data,
   delete: async (path) => (await call({ method: 'DELETE', path })).data,
 };
 
-/** Every page of a list. */
+/** Reads all pages of a list. */
 export async function all(as, path, most = 1000) {
   const items = [];
   let cursor = null;
@@ -125,7 +125,7 @@ export async function all(as, path, most = 1000) {
   return items;
 }
 
-/** The call as a line for a shell. With `secret`, the token is in it and the line runs as it stands. */
+/** Returns the call as a curl command. With `secret`, it includes the token and can be run unchanged. */
 export function curl(entry, secret) {
   const quoted = (value) => `'${String(value).replaceAll("'", "'\\''")}'`;
   const parts = ['curl -i', quoted(location.origin + entry.path)];

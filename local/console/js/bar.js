@@ -1,4 +1,4 @@
-// The bar above everything: who one is, what time it is, what is behind the scenes.
+// The top bar: the selected person, the clock, and the link to the stack's tools.
 import { html, useState } from './ui.js';
 import { useStore } from './store.js';
 import { PEOPLE } from './people.js';
@@ -22,8 +22,8 @@ export function Bar({ view }) {
       <button type="button" class="persona panes-button" aria-pressed=${view === 'all'} onClick=${() => show('all')}><${Icon} name="panes" /><span>Side by side</span></button>
       <button type="button" class="persona scenes-button" title="Behind the scenes" aria-pressed=${view === 'scenes'} onClick=${() => show('scenes')}><${Icon} name="gear" /><span>Behind the scenes</span></button></div>
     <div class="bar-end"><button type="button" class="clock-button" aria-haspopup="dialog" onClick=${() => setClock(true)}><${Icon} name="clock" size=${16} />
-        <span class="hidden">The stack’s clock: </span><time>${day(at, HERE)} ${hour(at, HERE)}</time></button>
+        <span class="hidden">Clock of the stack: </span><time>${day(at, HERE)} ${hour(at, HERE)}</time></button>
       <${Button} kind="quiet" icon="code" label=${open ? 'Hide the API calls' : 'Show the API calls'} aria-pressed=${open} onClick=${() => drawer.set(!open)} />
       <${ThemeSwitch} /></div>
-    ${clock && html`<${Dialog} title="The stack’s clock" onClose=${() => setClock(false)}><${Clock} /><//>`}</header>`;
+    ${clock && html`<${Dialog} title="Clock of the stack" onClose=${() => setClock(false)}><${Clock} /><//>`}</header>`;
 }

@@ -1,11 +1,11 @@
-// What a click costs: the stack's meter before and after it.
+// The cost of a click: the difference of the stack's meter before and after it.
 import { store } from './store.js';
 import { changed } from './load.js';
 import { goOn, say, tell } from './notes.js';
 
-/** `{label, calls, reads, writes, dollars, functions}` of the last click, or nothing before the first. */
+/** `{label, calls, reads, writes, dollars, functions}` of the last click, or `null` before the first. */
 export const lastCost = store(null);
-/** How many clicks are being carried out; what refreshes in the background waits for them, so as not to be counted. */
+/** The number of clicks in progress. Background refreshes wait for them, so that they are not counted. */
 export const working = store(0);
 
 async function meter() {
@@ -42,8 +42,8 @@ function difference(before, after) {
 }
 
 /**
- * Carries out a click: measures it, tells what went wrong, and lets every view read anew what may have changed.
- * Answers what `work` answers, or `undefined` when it failed; with `quiet` the failure is the caller's to tell.
+ * Runs a click: measures its cost, shows an error, and lets every view reload. Returns the result of `work`, or `undefined`
+ * after an error. With `quiet` the error is thrown to the caller.
  */
 export async function click(label, work, { done, quiet = false } = {}) {
   working.set((n) => n + 1);
@@ -80,7 +80,7 @@ export async function click(label, work, { done, quiet = false } = {}) {
   }
 }
 
-/** Dollars that are small: in millionths, as nobody reads eight zeros. */
+/** Formats an amount. Small amounts are shown in millionths of a dollar. */
 export function money(dollars) {
   if (dollars === 0) return '$0';
   const micro = dollars * 1e6;

@@ -1,20 +1,20 @@
-// Reading for a view: once when it opens, again when something was clicked anywhere, and now and then by itself.
+// Data loading for views: when a view opens, after every click, and periodically.
 import { useState, useEffect, useRef, useCallback } from './ui.js';
 import { store, useStore } from './store.js';
 
-/** Rises whenever something may have changed. Every view that shows the server's state reads it again then. */
+/** Rises whenever data may have changed. Every view with server data then reloads. */
 export const epoch = store(0);
 
 export function changed() {
   epoch.set((n) => n + 1);
 }
 
-/** How long a view is left alone before it looks for what came by itself. */
+/** The interval of periodic reloads. */
 const EVERY_MS = 12_000;
 
 /**
- * `{data, problem, loading, reload}` of what `read` answers. While it reads again, what was read before stays, so that
- * nothing on the page moves; when `key` becomes another, it goes.
+ * Returns `{data, problem, loading, reload}` for `read`. During a reload the previous data stays, so that the page does not
+ * jump. A change of `key` clears it.
  */
 export function useLoad(key, read, { every = EVERY_MS } = {}) {
   const [state, setState] = useState({ key, data: undefined, problem: null, loading: true });

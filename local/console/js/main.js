@@ -1,4 +1,4 @@
-// The console: the bar above, one person's page or several, what is behind the scenes, and the drawer.
+// The console: the top bar, the pages of one person or of all, the stack's tools, and the drawer.
 import { html, render, useEffect } from './ui.js';
 import { useStore } from './store.js';
 import { route } from './route.js';
@@ -39,7 +39,7 @@ function Console() {
   useEffect(() => {
     readClock().catch(() => {});
     const timer = setInterval(() => { if (!document.hidden) readClock().catch(() => {}); }, CLOCK_EVERY_MS);
-    // What was done in the room, or in another tab, is looked for on coming back.
+    // Reload when the user returns from the room or another tab.
     const back = () => { if (!document.hidden && working.get() === 0) changed(); };
     document.addEventListener('visibilitychange', back);
     const rooms = new BroadcastChannel('live-classes');
@@ -52,7 +52,7 @@ function Console() {
     document.title = `${who} · Live Classes`;
   }, [at.view]);
   const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];
-  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>To the content</a>
+  return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>Skip to content</a>
     <${Bar} view=${at.view} />
     <div class=${`stage${open ? ' with-drawer' : ''}`}><main id="main" tabindex="-1" class=${at.view === 'all' ? 'side-by-side' : 'alone'}>
       <h1 class="hidden">Live Classes</h1>
@@ -62,7 +62,7 @@ function Console() {
     <${CostLine} /><${Notes} /><${Question} />`;
 }
 
-// A link in a mail leads to a class; whose page it opens is whoever looked last.
+// A link in a mail leads to a class. It opens the page of the last selected person.
 const [, linked] = location.pathname.match(/^\/sessions\/([^/]+)$/) || [];
 if (linked) {
   const last = localStorage.getItem('last') || 'sam';
@@ -72,7 +72,7 @@ if (linked) {
 
 if (!returned()) {
   render(html`<${Console} />`, document.getElementById('app'));
-  // For tests and for the curious: reads everything again.
+  // For tests: reloads everything.
   globalThis.liveClasses = { refresh: () => epoch.set((n) => n + 1) };
 } else {
   document.getElementById('app').textContent = 'You can close this window.';

@@ -1,4 +1,4 @@
-// What the page says by itself: notes that pass, and questions that wait for an answer.
+// Messages that disappear, and questions that wait for an answer.
 import { store } from './store.js';
 
 export const notes = store([]);
@@ -17,7 +17,7 @@ export function dismiss(n) {
   notes.set((all) => all.filter((note) => note.n !== n));
 }
 
-/** What went wrong before is no longer of interest once somebody goes on. */
+/** Removes error messages when the user continues. */
 export function goOn() {
   notes.set((all) => (all.some((note) => note.kind === 'problem') ? all.filter((note) => note.kind !== 'problem') : all));
 }
@@ -26,12 +26,12 @@ export function say(text) {
   add({ kind: 'done', text });
 }
 
-/** A problem in words, with its code. It stays until it is put away. */
+/** Shows an error with its code until it is dismissed. */
 export function tell(problem) {
-  const fields = (problem.errors || []).map((error) => `${error.field} ${error.message}`).join('; ');
+  const fields = (problem.errors || []).map((error) => `${error.field} ${error.message}`).join(', ');
   add({
     kind: 'problem',
-    title: problem.title || 'That did not work',
+    title: problem.title || 'Request failed',
     text: fields ? `${problem.message} ${fields}.` : problem.message,
     code: problem.code || 'unexpected',
     request: problem.request_id,
@@ -39,8 +39,7 @@ export function tell(problem) {
 }
 
 /**
- * Asks before something that cannot be undone. Answers `null` for no, else `{text}`, which is what was typed where
- * `field` asked for words.
+ * Asks for confirmation before an irreversible action. Returns `null` for no, else `{text}` with the text typed into `field`.
  */
 export function ask(asked) {
   return new Promise((resolve) => question.set({ ...asked, resolve }));

@@ -1,5 +1,4 @@
-// Who can be acted as. The local stack signs a token for anybody; these are in its starting data, except for the guest,
-// whom no directory knows: a verified address is all that lets them in.
+// The people of the console. They are in the starting data, except for the guest, who has only a verified address.
 export const PEOPLE = {
   tara: {
     key: 'tara',

@@ -1,5 +1,5 @@
-// Where one is: whose page, and where on it. It stands in the address behind the `#`, so that the browser's arrows and
-// a reload lead back to it; side by side, each pane has its own place.
+// Routing: the selected person and the place on their page. It is kept in the address after the `#`, so that history and
+// reload work. Side by side, each pane has its own place.
 import { store } from './store.js';
 import { PEOPLE } from './people.js';
 import { goOn } from './notes.js';
@@ -39,12 +39,12 @@ function move(at) {
   route.set(at);
 }
 
-/** Shows a person's page, the panes side by side (`all`) or what is behind the scenes, where it was left. */
+/** Shows a person's page, all panes (`all`) or the stack's tools, at the last place. */
 export function show(view) {
   move({ ...route.get(), view });
 }
 
-/** Goes somewhere on a person's page, wherever that is shown. */
+/** Navigates on a person's page, in whichever view it is shown. */
 export function go(key, place) {
   const at = route.get();
   const places = { ...at.places, [key]: place };
@@ -52,7 +52,7 @@ export function go(key, place) {
   move({ view, places });
 }
 
-/** The address that `go` leads to, for links that can be opened elsewhere. */
+/** Returns the address for `go`, for links that open in a new tab. */
 export function href(key, place) {
   const at = route.get();
   const view = at.view === 'all' && key !== 'scenes' ? 'all' : key;

@@ -1,4 +1,4 @@
-// A value that views watch. Enough for a page of this size, and nothing to learn.
+// An observable value.
 import { useState, useEffect } from './ui.js';
 
 export function store(initial) {

@@ -1,3 +1,3 @@
-// Runs before the page is painted, so that nobody who chose dark sees a flash of light.
+// Runs before the first paint, to avoid a flash of the light theme.
 const chosen = localStorage.getItem('theme');
 if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;

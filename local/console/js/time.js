@@ -1,9 +1,9 @@
-// Time by the stack's clock, which can be moved, and dates as people read them.
+// The stack's clock, and formatting of dates and times.
 import { useState, useEffect } from './ui.js';
 import { store, useStore } from './store.js';
 import { stack } from './api.js';
 
-/** How far the stack's clock is ahead of this machine's, in milliseconds. */
+/** The offset of the stack's clock from this machine's, in milliseconds. */
 export const ahead = store(0);
 
 export async function readClock() {
@@ -18,7 +18,7 @@ export function setClock(now, asked = Date.now()) {
 
 export const now = () => Date.now() + ahead.get();
 
-/** The stack's time, renewed every so often. */
+/** Returns the stack's time, updated periodically. */
 export function useNow(every = 1000) {
   const offset = useStore(ahead);
   const [, setTick] = useState(0);
@@ -53,7 +53,7 @@ export function zoneName(at, zone) {
   return part ? part.value : zone;
 }
 
-/** The date and the time on the wall in a zone, for the two inputs of a form. */
+/** Returns the local date and time in a zone, for the inputs of a form. */
 export function wall(at, zone) {
   const parts = Object.fromEntries(format(zone, {
     year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
@@ -61,7 +61,7 @@ export function wall(at, zone) {
   return { date: `${parts.year}-${parts.month}-${parts.day}`, time: `${parts.hour}:${parts.minute}` };
 }
 
-/** "2 d 3 h", "4 min 05 s": as exact as it matters. */
+/** "2 d 3 h", "4 min 05 s": a duration with useful precision. */
 export function span(ms) {
   const seconds = Math.max(0, Math.round(ms / 1000));
   const [d, h, m, s] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60, seconds % 60];

@@ -1,4 +1,4 @@
-// The view library, in one place: Preact with hooks, and htm in place of a compiler.
+// The view library: Preact with hooks, and htm instead of a compiler.
 import { h, render, Fragment } from '../vendor/preact.js';
 import {
   useState, useEffect, useLayoutEffect, useRef, useMemo, useCallback, useId,

@@ -1,4 +1,4 @@
-//! The mailbox: what SES and ZeptoMail were given to send. Nothing leaves the machine.
+//! The mailbox: stores the mails that were sent through SES and ZeptoMail. No mail leaves the machine.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use shared::random::Random;
 
 use crate::calls::Service;
 
-/// The header in which our mails say what they are.
+/// The header with the kind of a mail.
 pub const KIND_HEADER: &str = "X-Live-Class-Kind";
 
 const SCHEMA: &str = "
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS mail (
 ";
 const COLUMNS: &str = "id, sent_at, service, sender, recipients, subject, kind, raw";
 
-/// The mails that were sent. Clones share them.
+/// The sent mails. Clones share one mailbox.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     database: Arc<Mutex<Connection>>,
@@ -45,7 +45,7 @@ pub struct Mailbox {
     random: Random,
 }
 
-/// One mail.
+/// One sent mail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mail {
     pub id: String,
@@ -53,7 +53,7 @@ pub struct Mail {
     /// `ses` or `zeptomail`.
     pub service: String,
     pub from: String,
-    /// Whom it goes to: the envelope's recipients where the service was told any, else the headers'.
+    /// The recipients of the envelope, or those of the headers if the request has no envelope.
     pub to: Vec<String>,
     pub subject: String,
     pub kind: Option<String>,
@@ -61,9 +61,9 @@ pub struct Mail {
     pub raw: Vec<u8>,
 }
 
-/// One mail in the list.
+/// An item of `GET /local/mail`.
 #[derive(Debug, Serialize)]
-struct Listed {
+struct MailSummary {
     id: String,
     to: String,
     subject: String,
@@ -71,7 +71,7 @@ struct Listed {
     sent_at: Timestamp,
 }
 
-/// The mail's text is no RFC 5322 message.
+/// The reason why a mail was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MailError {
     #[error("the message has no headers")]
@@ -80,7 +80,7 @@ pub(crate) enum MailError {
     NoSender,
     #[error("the message has no recipient")]
     NoRecipient,
-    #[error("the mailbox failed")]
+    #[error("accessing the mailbox failed")]
     Database(#[from] rusqlite::Error),
 }
 
@@ -100,33 +100,32 @@ impl Mailbox {
         Ok(Self { database: Arc::new(Mutex::new(database)), clock, random })
     }
 
-    /// All mails, in the order in which they were sent.
+    /// Returns all mails, oldest first.
     pub fn list(&self) -> Result<Vec<Mail>, rusqlite::Error> {
-        self.with(|database| {
+        self.with_database(|database| {
             let mut statement =
                 database.prepare_cached(&format!("SELECT {COLUMNS} FROM mail ORDER BY number"))?;
-            statement.query_map([], mail)?.collect()
+            statement.query_map([], mail_from_row)?.collect()
         })
     }
 
-    /// One mail.
     pub fn get(&self, id: &str) -> Result<Option<Mail>, rusqlite::Error> {
-        self.with(|database| {
+        self.with_database(|database| {
             database
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM mail WHERE id = ?1"))?
-                .query_row([id], mail)
+                .query_row([id], mail_from_row)
                 .optional()
         })
     }
 
-    /// Forgets all mails.
+    /// Deletes all mails.
     pub fn clear(&self) -> Result<(), rusqlite::Error> {
-        self.with(|database| database.execute("DELETE FROM mail", []).map(drop))
+        self.with_database(|database| database.execute("DELETE FROM mail", []).map(drop))
     }
 
-    /// Keeps a mail and returns its id. `envelope` are the recipients that the service was told
-    /// beside the message.
-    pub(crate) fn keep(
+    /// Stores a mail and returns its id. `envelope` holds the recipients from the request, as opposed
+    /// to those in the message's headers.
+    pub(crate) fn store(
         &self,
         service: Service,
         envelope: &[String],
@@ -134,7 +133,8 @@ impl Mailbox {
     ) -> Result<String, MailError> {
         let message = MessageParser::new().parse_headers(raw).ok_or(MailError::NoMessage)?;
         let from = addresses(message.from()).into_iter().next().ok_or(MailError::NoSender)?;
-        let mut to: Vec<_> = envelope.iter().map(|address| bare(address).to_owned()).collect();
+        let mut to: Vec<_> =
+            envelope.iter().map(|address| address_only(address).to_owned()).collect();
         if to.is_empty() {
             to = [message.to(), message.cc(), message.bcc()]
                 .into_iter()
@@ -144,9 +144,9 @@ impl Mailbox {
         if to.is_empty() {
             return Err(MailError::NoRecipient);
         }
-        let id = self.token();
+        let id = self.random_token();
         let kind = message.header_raw(KIND_HEADER).map(str::trim);
-        self.with(|database| {
+        self.with_database(|database| {
             database
                 .prepare_cached(&format!(
                     "INSERT INTO mail ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
@@ -156,7 +156,7 @@ impl Mailbox {
                     self.clock.now().as_millisecond(),
                     service.name(),
                     from,
-                    to.join(SEPARATOR),
+                    to.join(RECIPIENT_SEPARATOR),
                     message.subject().unwrap_or_default(),
                     kind,
                     raw,
@@ -165,8 +165,8 @@ impl Mailbox {
         Ok(id)
     }
 
-    /// Random digits, for ids and boundaries.
-    pub(crate) fn token(&self) -> String {
+    /// Returns 32 random hexadecimal digits, for ids and MIME boundaries.
+    pub(crate) fn random_token(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.random.bytes::<16>())
     }
 
@@ -174,17 +174,17 @@ impl Mailbox {
         self.clock.now()
     }
 
-    /// `GET /local/mail`, `GET /local/mail/{id}`, and its parts.
+    /// Routes of `GET /local/mail`, `GET /local/mail/{id}`, `…/parts` and `…/html`.
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route(
                 "/local/mail",
                 get(async |State(mailbox): State<Self>| match mailbox.list() {
                     Ok(mails) => {
-                        let items: Vec<_> = mails.into_iter().map(Listed::from).collect();
+                        let items: Vec<_> = mails.into_iter().map(MailSummary::from).collect();
                         Json(json!({ "items": items })).into_response()
                     }
-                    Err(error) => failed(&error),
+                    Err(error) => internal_error(&error),
                 }),
             )
             .route(
@@ -197,32 +197,32 @@ impl Mailbox {
                             ([(CONTENT_TYPE, "message/rfc822")], mail.raw).into_response()
                         }
                         Ok(None) => StatusCode::NOT_FOUND.into_response(),
-                        Err(error) => failed(&error),
+                        Err(error) => internal_error(&error),
                     },
                 ),
             )
-            .route("/local/mail/{id}/parts", get(super::letter::parts))
-            .route("/local/mail/{id}/html", get(super::letter::html))
+            .route("/local/mail/{id}/parts", get(super::mail_message::get_parts))
+            .route("/local/mail/{id}/html", get(super::mail_message::get_html))
             .with_state(self.clone())
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        // Every use is one statement; a panic elsewhere leaves none half done.
+    fn with_database<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        // Each use executes one statement, so a panic cannot leave a partial change.
         work(&self.database.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Between recipients, in the database and in the list: as in a `To` header.
-const SEPARATOR: &str = ", ";
+/// The separator of recipients in the database and in the list, as in a `To` header.
+const RECIPIENT_SEPARATOR: &str = ", ";
 
-fn mail(row: &Row<'_>) -> Result<Mail, rusqlite::Error> {
+fn mail_from_row(row: &Row<'_>) -> Result<Mail, rusqlite::Error> {
     let to: String = row.get(4)?;
     Ok(Mail {
         id: row.get(0)?,
         sent_at: Timestamp::from_millisecond(row.get(1)?).unwrap_or_default(),
         service: row.get(2)?,
         from: row.get(3)?,
-        to: to.split(SEPARATOR).map(str::to_owned).collect(),
+        to: to.split(RECIPIENT_SEPARATOR).map(str::to_owned).collect(),
         subject: row.get(5)?,
         kind: row.get(6)?,
         raw: row.get(7)?,
@@ -234,22 +234,22 @@ fn addresses(header: Option<&Address<'_>>) -> Vec<String> {
     addresses.filter_map(|address| address.address().map(str::to_owned)).collect()
 }
 
-/// The address alone, of one that may have a name before it.
-fn bare(address: &str) -> &str {
+/// Returns the address without a display name.
+fn address_only(address: &str) -> &str {
     let inner = address.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     inner.map_or(address, |(inner, _)| inner).trim()
 }
 
-pub(super) fn failed(error: &rusqlite::Error) -> Response {
-    tracing::error!(error = error as &dyn std::error::Error, "the mailbox failed");
+pub(super) fn internal_error(error: &rusqlite::Error) -> Response {
+    tracing::error!(error = error as &dyn std::error::Error, "accessing the mailbox failed");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-impl From<Mail> for Listed {
+impl From<Mail> for MailSummary {
     fn from(mail: Mail) -> Self {
         Self {
             id: mail.id,
-            to: mail.to.join(SEPARATOR),
+            to: mail.to.join(RECIPIENT_SEPARATOR),
             subject: mail.subject,
             kind: mail.kind,
             sent_at: mail.sent_at,

@@ -1,11 +1,10 @@
-//! AWS on one machine: DynamoDB, SQS, Secrets Manager and SES on one address, and ZeptoMail beside
-//! them, as AWS's own SDK clients speak to them.
+//! Emulated DynamoDB, SQS, Secrets Manager, SES and ZeptoMail, for the unmodified AWS SDK clients.
 //!
-//! A client's `AWS_ENDPOINT_URL` is the stack's address with [`AWS_PATH`] behind it. The three that
-//! speak AWS JSON are told apart by `X-Amz-Target`, SES by its path.
+//! A client's `AWS_ENDPOINT_URL` is the stack's address followed by [`AWS_PATH`]. `X-Amz-Target`
+//! selects one of the three services with an AWS JSON protocol. SES has its own path.
 
 mod dynamodb;
-mod letter;
+mod mail_message;
 pub mod mailbox;
 pub mod names;
 pub(crate) mod refusal;
@@ -28,7 +27,7 @@ use shared::random::Random;
 use shared::secret::Secret;
 
 use crate::calls::{AWS_PATH, SES_SEND_PATH, Service, ZEPTOMAIL_SEND_PATH, aws_target};
-use crate::faults::{Faults, Within};
+use crate::faults::{Faults, ServiceFault};
 use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
 use crate::wire::Wire;
@@ -40,22 +39,22 @@ use refusal::Refusal;
 use secrets::Secrets;
 use sqs::Queues;
 
-/// What the services are started with.
+/// Configuration of the services.
 #[derive(Clone, Debug)]
 pub struct AwsConfig<'a> {
-    /// Where state is kept over restarts; in memory without it.
+    /// Directory for the state. Without it, the state is in memory.
     pub data_dir: Option<PathBuf>,
     /// The text of `template.yaml`.
     pub template: &'a str,
-    /// The stack's own address, such as `http://localhost:4000`, with which queue URLs begin.
+    /// The stack's own address, such as `http://localhost:4000`. Queue URLs begin with it.
     pub base_url: String,
     /// Names of tables and queues by the template's logical ids.
     pub names: Names,
-    /// What ZeptoMail takes as its token.
+    /// The token that ZeptoMail accepts.
     pub zeptomail_token: Secret,
 }
 
-/// What keeps the services from starting.
+/// The reason why the services did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the template cannot be used")]
@@ -64,13 +63,13 @@ pub enum StartError {
     Io(#[from] std::io::Error),
     #[error("DynamoDB did not start: {0}")]
     Dynamodb(#[from] dynoxide::DynoxideError),
-    #[error("the template's table is not one that DynamoDB takes")]
+    #[error("a table definition of the template is invalid")]
     Definition(#[source] serde_json::Error),
     #[error(
-        "the table {table} in the data directory has other keys or indexes than the template's; \
-         start with an empty directory"
+        "the table {table} in the data directory has different keys or indexes than the template: \
+        start with an empty directory"
     )]
-    OtherTable { table: String },
+    TableMismatch { table: String },
     #[error("the mailbox did not start")]
     Mailbox(#[from] rusqlite::Error),
     #[error("the queues did not start: {0}")]
@@ -79,18 +78,18 @@ pub enum StartError {
     Secrets(#[source] serde_json::Error),
     #[error("the saved secrets cannot be restored")]
     SecretState(#[source] Box<winterbaume_core::StateViewError>),
-    #[error("the emulator's address is none")]
+    #[error("the emulator's address is invalid")]
     Address(#[from] http::Error),
 }
 
-/// The secret could not be set.
+/// A secret could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the secret {id} could not be set")]
 pub struct SecretError {
     id: String,
 }
 
-/// The services, running. They stop when the last clone is dropped.
+/// The running services. They stop when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Aws {
     dynamo: Dynamo,
@@ -102,7 +101,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts the services: opens or makes their state, and the template's tables and queues.
+    /// Starts the services, opens or creates their state, and creates the template's tables and queues.
     pub async fn start(
         config: AwsConfig<'_>,
         clock: Clock,
@@ -137,7 +136,7 @@ impl Aws {
         })
     }
 
-    /// The services behind the wire, on whole paths: to be merged, not nested.
+    /// Routes of the services behind the wire. They have absolute paths, so merge this router and do not nest it.
     pub fn router(&self) -> Router {
         let services = Router::new()
             .route(AWS_PATH, post(aws_json))
@@ -152,13 +151,13 @@ impl Aws {
                     zeptomail::send(&aws.mailbox, &aws.zeptomail_token, &headers, &body)
                 }),
             )
-            // Each service has its own limit, and the wire has read the body by now.
+            // Each service has its own limit, and the wire has already read the body.
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone());
-        self.wire.around(services).merge(self.mailbox.router()).merge(self.queues.router())
+        self.wire.wrap(services).merge(self.mailbox.router()).merge(self.queues.router())
     }
 
-    /// The wire that these services are behind, to put the simulated Zoom behind it too.
+    /// The wire in front of these services, for use in front of the simulated Zoom as well.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
@@ -171,7 +170,7 @@ impl Aws {
         &self.queues
     }
 
-    /// Makes a secret, or gives it a new value.
+    /// Creates a secret or replaces its value.
     pub async fn set_secret(&self, id: &str, value: &str) -> Result<(), SecretError> {
         match self.secrets.set(id, value).await {
             true => Ok(()),
@@ -179,32 +178,32 @@ impl Aws {
         }
     }
 
-    /// Deletes what is past its time to live by the stack's clock, and says how many items that were.
+    /// Deletes the items whose time to live has ended on the stack's clock, and returns their number.
     pub fn sweep_ttl(&self) -> Result<usize, dynoxide::DynoxideError> {
         self.dynamo.sweep_ttl()
     }
 }
 
-/// The services that speak AWS JSON.
+/// Handles a request of an AWS JSON protocol.
 async fn aws_json(State(aws): State<Aws>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let within = head.extensions.get::<Within>().copied();
+    let fault = head.extensions.get::<ServiceFault>().copied();
     match aws_target(&head.headers) {
         Some((Service::Dynamodb, operation)) => {
-            aws.dynamo.answer(&operation, &head.headers, body, within).await
+            aws.dynamo.handle(&operation, &head.headers, body, fault).await
         }
-        Some((Service::Sqs, operation)) => aws.queues.answer(&operation, &body, within).await,
+        Some((Service::Sqs, operation)) => aws.queues.handle(&operation, &body, fault).await,
         Some((Service::Secretsmanager, operation)) => {
-            aws.secrets.answer(&operation, head.headers, body).await
+            aws.secrets.handle(&operation, head.headers, body).await
         }
         _ => Refusal::new(
             Service::Dynamodb,
             StatusCode::BAD_REQUEST,
             "UnknownOperationException",
-            "No service of this stack has the operation that X-Amz-Target names.",
+            "The operation in X-Amz-Target is not supported by any service of this stack.",
         )
         .into_response(),
     }

@@ -1,18 +1,18 @@
-//! What the template's resources are called here.
+//! Physical names of the template's resources.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::template::{Resource, Template, target};
+use crate::template::{Resource, Template, referenced_id};
 
-/// The account that everything here belongs to.
+/// The account id in all ARNs and URLs.
 pub const ACCOUNT_ID: &str = "000000000000";
-/// The region that everything here is in, and that prices are those of.
+/// The region in all ARNs. The prices are for this region, too.
 pub const REGION: &str = "us-east-1";
 
-/// Physical names by logical id. A resource that is not in the list has the literal name that the
-/// template gives it, else its logical id.
+/// Physical names by logical id. A resource that is not listed has the literal name from the
+/// template, or else its logical id.
 #[derive(Clone, Debug, Default)]
 pub struct Names(BTreeMap<String, String>);
 
@@ -21,8 +21,8 @@ impl Names {
         Self(names.into_iter().map(|(id, name)| (id.to_owned(), name.to_owned())).collect())
     }
 
-    /// The physical name of a resource whose name property is `property`.
-    pub(crate) fn of<'a>(&'a self, resource: Resource<'a>, property: &str) -> &'a str {
+    /// Returns the physical name of a resource whose name property is `property`.
+    pub(crate) fn physical_name<'a>(&'a self, resource: Resource<'a>, property: &str) -> &'a str {
         self.0
             .get(resource.id)
             .map(String::as_str)
@@ -30,15 +30,17 @@ impl Names {
             .unwrap_or(resource.id)
     }
 
-    /// The physical name of the queue that a property refers to, or names by its ARN.
-    pub(crate) fn queue_referred<'a>(
+    /// Returns the physical name of the queue that a property references, by `Ref`, `Fn::GetAtt` or ARN.
+    pub(crate) fn referenced_queue_name<'a>(
         &'a self,
         template: &'a Template,
         reference: &'a Value,
     ) -> Option<&'a str> {
         match reference.as_str() {
             Some(arn) => arn.rsplit(':').next(),
-            None => Some(self.of(template.resource(target(reference)?)?, "QueueName")),
+            None => {
+                Some(self.physical_name(template.resource(referenced_id(reference)?)?, "QueueName"))
+            }
         }
     }
 }

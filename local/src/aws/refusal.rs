@@ -1,4 +1,4 @@
-//! An error in the shape in which AWS's JSON protocols carry it.
+//! Responses in the format of AWS's JSON protocols.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use serde_json::{Map, Value, json};
 
 use crate::calls::Service;
 
-/// A refusal by one of the four services.
+/// An error response of one of the four AWS services.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     service: Service,
     status: StatusCode,
     code: Cow<'static, str>,
-    /// SQS names some errors otherwise in its older query protocol, and its SDKs go by that name.
+    /// The error's name in the older query protocol of SQS, if it differs. The SDKs use this name.
     query_code: Option<&'static str>,
     message: String,
-    more: Map<String, Value>,
+    extra_members: Map<String, Value>,
 }
 
 impl Refusal {
@@ -34,17 +34,17 @@ impl Refusal {
             code: code.into(),
             query_code: None,
             message: message.into(),
-            more: Map::new(),
+            extra_members: Map::new(),
         }
     }
 
-    /// The same with one more member in the body.
-    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
-        self.more.insert(name.to_owned(), value);
+    /// Adds a member to the body.
+    pub(crate) fn with_member(mut self, name: &str, value: Value) -> Self {
+        self.extra_members.insert(name.to_owned(), value);
         self
     }
 
-    /// The same with its name in SQS's query protocol.
+    /// Sets the name in the query protocol of SQS.
     pub(crate) fn query_code(self, code: &'static str) -> Self {
         Self { query_code: Some(code), ..self }
     }
@@ -66,9 +66,9 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let typed = format!("{}{}", self.namespace(), self.code);
-        let mut body = self.more;
+        let mut body = self.extra_members;
         body.insert("__type".to_owned(), json!(typed));
-        // DynamoDB's cancelled transactions write it with a capital; every SDK reads both.
+        // DynamoDB writes "Message" for cancelled transactions. Every SDK reads both spellings.
         body.insert("message".to_owned(), json!(self.message));
         let mut response = (self.status, Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
@@ -89,7 +89,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The content type of a service's answers.
+/// Returns the content type of a service's responses.
 pub(crate) fn content_type(service: Service) -> &'static str {
     match service {
         Service::Dynamodb | Service::Sqs => "application/x-amz-json-1.0",
@@ -98,7 +98,7 @@ pub(crate) fn content_type(service: Service) -> &'static str {
     }
 }
 
-/// A success in the service's protocol.
-pub(crate) fn answer(service: Service, body: &Value) -> Response {
+/// Returns a successful response in the service's protocol.
+pub(crate) fn success(service: Service, body: &Value) -> Response {
     ([(CONTENT_TYPE, content_type(service))], body.to_string()).into_response()
 }

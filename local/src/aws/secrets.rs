@@ -1,4 +1,4 @@
-//! Secrets Manager: `winterbaume` in this process, kept in a file where the stack has one.
+//! Secrets Manager, by `winterbaume` in this process. With a data directory, its state is saved in a file.
 
 use std::path::PathBuf;
 
@@ -14,8 +14,8 @@ use super::names::REGION;
 use super::refusal::{Refusal, content_type};
 use crate::calls::Service;
 
-/// Operations that change nothing, after which nothing needs to be saved.
-const READS: [&str; 3] = ["GetSecretValue", "DescribeSecret", "ListSecrets"];
+/// Operations after which the state is not saved.
+const READ_OPERATIONS: [&str; 3] = ["GetSecretValue", "DescribeSecret", "ListSecrets"];
 
 /// The secrets of the stack.
 pub(crate) struct Secrets {
@@ -41,20 +41,20 @@ impl Secrets {
         Ok(Self { service, file })
     }
 
-    /// Answers one call.
-    pub(crate) async fn answer(
+    /// Handles one call.
+    pub(crate) async fn handle(
         &self,
         operation: &str,
         headers: HeaderMap,
         body: Bytes,
     ) -> Response {
         let request = MockRequest { method: "POST".to_owned(), uri: "/".to_owned(), headers, body };
-        let answer = self.service.handle(request).await;
-        if !READS.contains(&operation)
+        let result = self.service.handle(request).await;
+        if !READ_OPERATIONS.contains(&operation)
             && let Err(error) = self.save().await
         {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the secrets could not be saved");
+            tracing::error!(error, "saving the secrets failed");
             return axum::response::IntoResponse::into_response(Refusal::new(
                 Service::Secretsmanager,
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -62,35 +62,35 @@ impl Secrets {
                 "The local secrets could not be saved.",
             ));
         }
-        let mut response = Response::new(answer.body.into());
+        let mut response = Response::new(result.body.into());
         *response.status_mut() =
-            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        *response.headers_mut() = answer.headers;
+            StatusCode::from_u16(result.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = result.headers;
         let kind = HeaderValue::from_static(content_type(Service::Secretsmanager));
         response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
         response
     }
 
-    /// Makes the secret, or gives it a new value.
+    /// Creates the secret or replaces its value. Returns whether this succeeded.
     pub(crate) async fn set(&self, id: &str, value: &str) -> bool {
         let create = json!({ "Name": id, "SecretString": value });
         let put = json!({ "SecretId": id, "SecretString": value });
-        self.done("PutSecretValue", put).await || self.done("CreateSecret", create).await
+        self.call("PutSecretValue", put).await || self.call("CreateSecret", create).await
     }
 
-    async fn done(&self, operation: &'static str, request: serde_json::Value) -> bool {
+    async fn call(&self, operation: &'static str, request: serde_json::Value) -> bool {
         let mut headers = HeaderMap::new();
         if let Ok(target) = HeaderValue::from_str(&format!("secretsmanager.{operation}")) {
             headers.insert("x-amz-target", target);
         }
-        self.answer(operation, headers, request.to_string().into()).await.status().is_success()
+        self.handle(operation, headers, request.to_string().into()).await.status().is_success()
     }
 
     async fn save(&self) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let state = self.service.snapshot(default_account_id(), REGION).await;
         let text = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
-        // Written whole beside the old one first, so that a crash leaves one of the two.
+        // Writing to a temporary file first keeps the previous state intact if the process crashes.
         let new = file.with_extension("new");
         std::fs::write(&new, text)?;
         std::fs::rename(new, file)

@@ -1,4 +1,4 @@
-//! SES v2: `SendEmail` with a raw message, kept in the mailbox.
+//! SES v2: `SendEmail` with a raw message. The mailbox stores the message.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
 
 use axum::response::{IntoResponse, Response};
@@ -12,11 +12,11 @@ use super::mailbox::{MailError, Mailbox};
 use super::refusal::{self, Refusal};
 use crate::calls::Service;
 
-/// A message with its attachments.
+/// The limit for a message with its attachments.
 /// <https://docs.aws.amazon.com/ses/latest/dg/quotas.html>
-const MESSAGE_BYTES: usize = 40 * 1024 * 1024;
-/// Recipients of one message, in all three fields together.
-const RECIPIENTS: usize = 50;
+const MAX_MESSAGE_BYTES: usize = 40 * 1024 * 1024;
+/// The limit for the recipients of one message, in all three fields together.
+const MAX_RECIPIENTS: usize = 50;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -46,29 +46,29 @@ struct Raw {
 }
 
 pub(super) fn send(mailbox: &Mailbox, body: &[u8]) -> Response {
-    match sent(mailbox, body) {
-        Ok(id) => refusal::answer(Service::Ses, &json!({ "MessageId": id })),
+    match store_mail(mailbox, body) {
+        Ok(id) => refusal::success(Service::Ses, &json!({ "MessageId": id })),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn sent(mailbox: &Mailbox, body: &[u8]) -> Result<String, Refusal> {
+fn store_mail(mailbox: &Mailbox, body: &[u8]) -> Result<String, Refusal> {
     let request: SendEmail =
         serde_json::from_slice(body).map_err(|error| bad_request(&error.to_string()))?;
     let Some(raw) = request.content.raw else {
-        // A calendar invitation can only be sent raw, so the code sends nothing else.
-        return Err(bad_request("This stack takes raw messages only."));
+        // The system only sends raw messages because SES accepts a calendar invitation in no other form.
+        return Err(bad_request("This stack supports raw messages only."));
     };
     let message = STANDARD.decode(raw.data).map_err(|_| bad_request("The data is not base64."))?;
-    if message.len() > MESSAGE_BYTES {
+    if message.len() > MAX_MESSAGE_BYTES {
         return Err(bad_request("The message is larger than 40 MB."));
     }
     let Destination { to_addresses, cc_addresses, bcc_addresses } = request.destination;
     let recipients = [to_addresses, cc_addresses, bcc_addresses].concat();
-    if recipients.len() > RECIPIENTS {
+    if recipients.len() > MAX_RECIPIENTS {
         return Err(bad_request("The message has more than 50 recipients."));
     }
-    mailbox.keep(Service::Ses, &recipients, &message).map_err(|error| match error {
+    mailbox.store(Service::Ses, &recipients, &message).map_err(|error| match error {
         MailError::Database(_) => Refusal::new(
             Service::Ses,
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,4 +1,4 @@
-//! ZeptoMail: `POST /v1.1/email`, kept in the mailbox as the mail that ZeptoMail would send.
+//! ZeptoMail: `POST /v1.1/email`. The mailbox stores the message that ZeptoMail would send.
 //! <https://www.zoho.com/zeptomail/help/api/email-sending.html>
 
 use axum::Json;
@@ -19,11 +19,11 @@ use super::mailbox::Mailbox;
 use crate::calls::Service;
 
 const SCHEME: &str = "Zoho-enczapikey ";
-/// One mail with its attachments.
-const MESSAGE_BYTES: usize = 15 * 1024 * 1024;
+/// The limit for one mail with its attachments.
+const MAX_MESSAGE_BYTES: usize = 15 * 1024 * 1024;
 
-/// An error: its code, the code below it, the words, and the field it is about.
-struct Problem(&'static str, &'static str, String, &'static str);
+/// An error: code, sub-code, message, and target field.
+struct ZeptomailError(&'static str, &'static str, String, &'static str);
 
 pub(super) fn send(
     mailbox: &Mailbox,
@@ -31,89 +31,95 @@ pub(super) fn send(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if given.and_then(|value| value.strip_prefix(SCHEME)) != Some(token.expose()) {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if authorization.and_then(|value| value.strip_prefix(SCHEME)) != Some(token.expose()) {
         return invalid_token();
     }
-    match sent(mailbox, body) {
+    match store_mail(mailbox, body) {
         Ok(request_id) => {
-            let answer = json!({
+            let response = json!({
                 "data": [{ "code": "EM_104", "additional_info": [], "message": "Email request received" }],
                 "message": "OK",
                 "request_id": request_id,
                 "object": "email",
             });
-            (StatusCode::CREATED, Json(answer)).into_response()
+            (StatusCode::CREATED, Json(response)).into_response()
         }
-        Err(Problem(code, below, message, target)) => {
-            refusal(StatusCode::BAD_REQUEST, code, below, &message, target)
+        Err(ZeptomailError(code, sub_code, message, target)) => {
+            error_response(StatusCode::BAD_REQUEST, code, sub_code, &message, target)
         }
     }
 }
 
-/// An error as ZeptoMail tells it.
-pub(crate) fn refusal(
+/// Returns an error in ZeptoMail's format.
+pub(crate) fn error_response(
     status: StatusCode,
     code: &str,
-    below: &str,
+    sub_code: &str,
     message: &str,
     target: &str,
 ) -> Response {
     let error = json!({ "error": {
         "code": code,
-        "details": [{ "code": below, "message": message, "target": target }],
+        "details": [{ "code": sub_code, "message": message, "target": target }],
         "message": message,
         "request_id": "local",
     } });
     (status, Json(error)).into_response()
 }
 
-/// The answer to a token that is not the mail agent's.
+/// Returns the response to a token that is not the mail agent's.
 pub(crate) fn invalid_token() -> Response {
     let message = "Invalid API Token found";
-    refusal(StatusCode::UNAUTHORIZED, "TM_4001", "SERR_157", message, "Authorization")
+    error_response(StatusCode::UNAUTHORIZED, "TM_4001", "SERR_157", message, "Authorization")
 }
 
-fn sent(mailbox: &Mailbox, body: &[u8]) -> Result<String, Problem> {
-    if body.len() > MESSAGE_BYTES {
-        return Err(Problem("TM_8001", "SM_127", "The mail is larger than 15 MB.".into(), ""));
+fn store_mail(mailbox: &Mailbox, body: &[u8]) -> Result<String, ZeptomailError> {
+    if body.len() > MAX_MESSAGE_BYTES {
+        return Err(ZeptomailError(
+            "TM_8001",
+            "SM_127",
+            "The mail is larger than 15 MB.".into(),
+            "",
+        ));
     }
     let mail: Value = serde_json::from_slice(body)
-        .map_err(|_| Problem("TM_3301", "SM_101", "Invalid JSON.".into(), ""))?;
+        .map_err(|_| ZeptomailError("TM_3301", "SM_101", "Invalid JSON.".into(), ""))?;
     let mut recipients = Vec::new();
     for field in ["to", "cc", "bcc"] {
         for entry in mail[field].as_array().into_iter().flatten() {
-            recipients.push(address(&entry["email_address"], field)?.1.to_owned());
+            recipients.push(parse_address(&entry["email_address"], field)?.1.to_owned());
         }
     }
     if recipients.is_empty() {
-        return Err(missing("to", "No recipient field found."));
+        return Err(missing_field("to", "No recipient field found."));
     }
-    let raw = rendered(mailbox, &mail)?;
-    mailbox.keep(Service::Zeptomail, &recipients, &raw).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the mail could not be kept");
-        Problem("TM_3301", "SM_101", error.to_string(), "")
+    let raw = render_message(mailbox, &mail)?;
+    mailbox.store(Service::Zeptomail, &recipients, &raw).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "storing the mail failed");
+        ZeptomailError("TM_3301", "SM_101", error.to_string(), "")
     })
 }
 
-/// The message that ZeptoMail would make of the request.
-fn rendered(mailbox: &Mailbox, mail: &Value) -> Result<Vec<u8>, Problem> {
+/// Renders the message that ZeptoMail would send for the request.
+fn render_message(mailbox: &Mailbox, mail: &Value) -> Result<Vec<u8>, ZeptomailError> {
     let subject = mail["subject"].as_str().filter(|subject| !subject.is_empty());
-    let subject = subject
-        .ok_or_else(|| missing("subject", "Mandatory Field \"subject\" was set as Empty Value."))?;
+    let subject = subject.ok_or_else(|| {
+        missing_field("subject", "Mandatory Field \"subject\" was set as Empty Value.")
+    })?;
     if mail["from"].is_null() {
-        return Err(missing("from", "Mandatory Field \"from\" is missing."));
+        return Err(missing_field("from", "Mandatory Field \"from\" is missing."));
     }
-    let list = |field| -> Result<Address<'_>, Problem> {
+    let list = |field| -> Result<Address<'_>, ZeptomailError> {
         let entries = mail[field].as_array().into_iter().flatten();
         let addresses =
-            entries.map(|entry| Ok(mailbox_of(address(&entry["email_address"], field)?)));
+            entries.map(|entry| Ok(mail_address(parse_address(&entry["email_address"], field)?)));
         Ok(Address::new_list(addresses.collect::<Result<_, _>>()?))
     };
     let mut message = MessageBuilder::new()
-        .message_id(format!("{}@zeptomail.local", mailbox.token()))
+        .message_id(format!("{}@zeptomail.local", mailbox.random_token()))
         .date(mailbox.now().as_second())
-        .from(mailbox_of(address(&mail["from"], "from")?))
+        .from(mail_address(parse_address(&mail["from"], "from")?))
         .to(list("to")?)
         .subject(subject);
     if mail["cc"].is_array() {
@@ -125,19 +131,21 @@ fn rendered(mailbox: &Mailbox, mail: &Value) -> Result<Vec<u8>, Problem> {
     if let Some(reference) = mail["client_reference"].as_str() {
         message = message.header("X-Client-Reference", Text::new(reference));
     }
-    let message = message.body(body(mailbox, mail)?);
-    message.write_to_vec().map_err(|error| Problem("TM_3301", "SM_101", error.to_string(), ""))
+    let message = message.body(message_body(mailbox, mail)?);
+    message
+        .write_to_vec()
+        .map_err(|error| ZeptomailError("TM_3301", "SM_101", error.to_string(), ""))
 }
 
-/// Text and HTML as alternatives, the attachments beside them.
-fn body<'a>(mailbox: &Mailbox, mail: &'a Value) -> Result<MimePart<'a>, Problem> {
+/// Builds the MIME body: text and HTML as alternatives, followed by the attachments.
+fn message_body<'a>(mailbox: &Mailbox, mail: &'a Value) -> Result<MimePart<'a>, ZeptomailError> {
     let bodies = [("textbody", "text/plain"), ("htmlbody", "text/html")];
     let alternatives: Vec<_> = bodies
         .into_iter()
         .filter_map(|(field, kind)| Some(MimePart::new(kind, mail[field].as_str()?)))
         .collect();
     if alternatives.is_empty() {
-        return Err(missing("htmlbody", "Mandatory Field \"htmlbody\" is missing."));
+        return Err(missing_field("htmlbody", "Mandatory Field \"htmlbody\" is missing."));
     }
     let mut parts = vec![multipart(mailbox, "multipart/alternative", alternatives)];
     for attachment in mail["attachments"].as_array().into_iter().flatten() {
@@ -146,35 +154,35 @@ fn body<'a>(mailbox: &Mailbox, mail: &'a Value) -> Result<MimePart<'a>, Problem>
         let (Some(content), Some(kind), Some(name)) = (content, text("mime_type"), text("name"))
         else {
             let message = "Invalid Mimetype found".to_owned();
-            return Err(Problem("TM_3301", "SM_120", message, "attachments"));
+            return Err(ZeptomailError("TM_3301", "SM_120", message, "attachments"));
         };
         parts.push(MimePart::new(kind, content).attachment(name));
     }
     Ok(multipart(mailbox, "multipart/mixed", parts))
 }
 
-/// Parts under a boundary that is drawn here: the builder would draw it from the machine's clock.
+/// Builds a multipart with a random boundary. The mail builder would derive it from the machine's clock.
 fn multipart<'a>(mailbox: &Mailbox, kind: &'a str, parts: Vec<MimePart<'a>>) -> MimePart<'a> {
-    MimePart::new(ContentType::new(kind).attribute("boundary", mailbox.token()), parts)
+    MimePart::new(ContentType::new(kind).attribute("boundary", mailbox.random_token()), parts)
 }
 
-/// The name and the address of an entry.
-fn address<'a>(
+/// Returns the display name and the address of an entry.
+fn parse_address<'a>(
     entry: &'a Value,
     field: &'static str,
-) -> Result<(Option<&'a str>, &'a str), Problem> {
+) -> Result<(Option<&'a str>, &'a str), ZeptomailError> {
     let address = entry["address"].as_str().filter(|address| address.contains('@'));
     let address = address.ok_or_else(|| {
         let message = format!("Mandatory Field \"{field}\" has Invalid Value.");
-        Problem("TM_4001", "SM_113", message, field)
+        ZeptomailError("TM_4001", "SM_113", message, field)
     })?;
     Ok((entry["name"].as_str(), address))
 }
 
-fn mailbox_of<'a>((name, address): (Option<&'a str>, &'a str)) -> Address<'a> {
+fn mail_address<'a>((name, address): (Option<&'a str>, &'a str)) -> Address<'a> {
     Address::new_address(name, address)
 }
 
-fn missing(field: &'static str, message: &str) -> Problem {
-    Problem("TM_3201", "GE_102", message.to_owned(), field)
+fn missing_field(field: &'static str, message: &str) -> ZeptomailError {
+    ZeptomailError("TM_3201", "GE_102", message.to_owned(), field)
 }

@@ -1,10 +1,10 @@
-//! What the console is made of. A test holds this list against the directory.
+//! The embedded files of the console. A test compares this list with the directory.
 
 macro_rules! embedded {
     ($($path:literal)*) => { &[$(($path, include_bytes!(concat!("../../console/", $path)))),*] };
 }
 
-/// Each file by its path under `/console/`.
+/// The files with their paths under `/console/`.
 pub(super) const FILES: &[(&str, &[u8])] = embedded! {
     "css/base.css"
     "css/parts.css"

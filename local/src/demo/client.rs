@@ -1,31 +1,31 @@
-//! The demo's hands: HTTP calls, and lines that tell what came back.
+//! The demo's HTTP client, which also prints the steps.
 
 use std::fmt::Display;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// As much of an answer as fits a line.
-const SHOWN_CHARS: usize = 110;
+/// Longer values are truncated to fit on a line.
+const MAX_VALUE_CHARS: usize = 110;
 
-/// A step that did not hold, and what came instead.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("{step}: it is {found}")]
-    Broken { step: String, found: String },
+pub(super) enum DemoError {
+    #[error("{step}: got {found}")]
+    Unexpected { step: String, found: String },
     #[error("{call}: expected {expected}, got {status}: {body}")]
     Status { call: String, expected: u16, status: u16, body: String },
-    #[error("the call did not come through: {0}")]
+    #[error("the request failed: {0}")]
     Http(#[from] reqwest::Error),
-    #[error("no client: {0}")]
+    #[error("the HTTP client cannot be built: {0}")]
     Client(#[from] shared::config::ConfigError),
-    #[error("the consent page sent the browser nowhere")]
+    #[error("the consent page did not redirect")]
     NoRedirect,
 }
 
-impl Fault {
+impl DemoError {
     pub(super) fn missing(found: &Value) -> Self {
-        Self::Broken { step: "a text was expected".to_owned(), found: shown(found) }
+        Self::Unexpected { step: "expected a string".to_owned(), found: shorten(found) }
     }
 }
 
@@ -35,39 +35,39 @@ pub(super) struct Client {
     pub(super) steps: u32,
 }
 
-/// An answer with the call that it is to.
-pub(super) struct Answer {
+/// A response with the method and path of its request.
+pub(super) struct ApiResponse {
     call: String,
     status: StatusCode,
     body: String,
 }
 
-impl Answer {
-    pub(super) fn expect(self, status: u16) -> Result<Value, Fault> {
-        let body = self.checked(status)?;
+impl ApiResponse {
+    pub(super) fn expect(self, status: u16) -> Result<Value, DemoError> {
+        let body = self.body_with_status(status)?;
         serde_json::from_str(&body)
-            .map_err(|_| Fault::Broken { step: "JSON was expected".to_owned(), found: body })
+            .map_err(|_| DemoError::Unexpected { step: "expected JSON".to_owned(), found: body })
     }
 
-    pub(super) fn expect_text(self, status: u16) -> Result<String, Fault> {
-        self.checked(status)
+    pub(super) fn expect_text(self, status: u16) -> Result<String, DemoError> {
+        self.body_with_status(status)
     }
 
-    pub(super) fn expect_empty(self, status: u16) -> Result<(), Fault> {
-        self.checked(status).map(drop)
+    pub(super) fn expect_empty(self, status: u16) -> Result<(), DemoError> {
+        self.body_with_status(status).map(drop)
     }
 
-    fn checked(self, expected: u16) -> Result<String, Fault> {
+    fn body_with_status(self, expected: u16) -> Result<String, DemoError> {
         let status = self.status.as_u16();
         if status == expected {
             return Ok(self.body);
         }
-        Err(Fault::Status { call: self.call, expected, status, body: self.body })
+        Err(DemoError::Status { call: self.call, expected, status, body: self.body })
     }
 }
 
 impl Client {
-    pub(super) fn new(base_url: &str) -> Result<Self, Fault> {
+    pub(super) fn new(base_url: &str) -> Result<Self, DemoError> {
         Ok(Self {
             http: shared::net::http_client("live-classes/demo")?,
             base_url: base_url.to_owned(),
@@ -75,41 +75,56 @@ impl Client {
         })
     }
 
-    pub(super) fn chapter(&self, title: &str) {
+    pub(super) fn print_heading(&self, title: &str) {
         println!("\n{title}");
     }
 
-    /// A step whose proof was the call before it.
-    pub(super) fn told(&mut self, step: &str, found: impl Display) {
+    /// Prints a passed step.
+    pub(super) fn pass(&mut self, step: &str, found: impl Display) {
         self.steps += 1;
         println!("  ✓ {step} — {found}");
     }
 
-    /// A step and its proof.
-    pub(super) fn holds(&mut self, step: &str, held: bool, found: &Value) -> Result<(), Fault> {
-        if !held {
-            return Err(Fault::Broken { step: step.to_owned(), found: found.to_string() });
+    /// Prints the step if its condition is true, and fails otherwise.
+    pub(super) fn check(
+        &mut self,
+        step: &str,
+        is_met: bool,
+        found: &Value,
+    ) -> Result<(), DemoError> {
+        if !is_met {
+            return Err(DemoError::Unexpected { step: step.to_owned(), found: found.to_string() });
         }
-        self.told(step, shown(found));
+        self.pass(step, shorten(found));
         Ok(())
     }
 
-    pub(super) async fn token(&self, sub: &str, role: &str, email: &str) -> Result<String, Fault> {
-        let person = json!({"sub": sub, "role": role, "email": email, "name": sub});
-        let answer =
-            self.call("", Method::POST, "/local/tokens", Some(&person), &[]).await?.expect(200)?;
-        super::text(&answer["token"]).map(str::to_owned)
+    pub(super) async fn token(
+        &self,
+        sub: &str,
+        role: &str,
+        email: &str,
+    ) -> Result<String, DemoError> {
+        let claims = json!({"sub": sub, "role": role, "email": email, "name": sub});
+        let response =
+            self.call("", Method::POST, "/local/tokens", Some(&claims), &[]).await?.expect(200)?;
+        super::text(&response["token"]).map(str::to_owned)
     }
 
-    pub(super) async fn get(&self, token: &str, path: &str) -> Result<Answer, Fault> {
+    pub(super) async fn get(&self, token: &str, path: &str) -> Result<ApiResponse, DemoError> {
         self.call(token, Method::GET, path, None, &[]).await
     }
 
-    pub(super) async fn delete(&self, token: &str, path: &str) -> Result<Answer, Fault> {
+    pub(super) async fn delete(&self, token: &str, path: &str) -> Result<ApiResponse, DemoError> {
         self.call(token, Method::DELETE, path, None, &[]).await
     }
 
-    pub(super) async fn post(&self, token: &str, path: &str, body: Value) -> Result<Answer, Fault> {
+    pub(super) async fn post(
+        &self,
+        token: &str,
+        path: &str,
+        body: Value,
+    ) -> Result<ApiResponse, DemoError> {
         self.call(token, Method::POST, path, Some(&body), &[]).await
     }
 
@@ -119,7 +134,7 @@ impl Client {
         path: &str,
         body: &Value,
         key: &str,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<ApiResponse, DemoError> {
         self.call(token, Method::POST, path, Some(body), &[("idempotency-key", key)]).await
     }
 
@@ -129,29 +144,30 @@ impl Client {
         path: &str,
         body: &Value,
         tag: &str,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<ApiResponse, DemoError> {
         let headers = [("if-match", tag)];
         self.call(token, Method::PUT, path, Some(body), if tag.is_empty() { &[] } else { &headers })
             .await
     }
 
-    /// Decides on Zoom's consent page, and answers the code and the state that the browser comes back with.
+    /// Submits Zoom's consent page and returns the code and the state from the redirect.
     pub(super) async fn consent(
         &self,
         authorize_url: &str,
         decision: &str,
-    ) -> Result<(String, String), Fault> {
+    ) -> Result<(String, String), DemoError> {
         let page = self
             .http
             .post(authorize_url)
             .header("content-type", "application/x-www-form-urlencoded");
-        let answer = page.body(decision.to_owned()).send().await?;
-        let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
-        let back = location.and_then(|text| url::Url::parse(text).ok()).ok_or(Fault::NoRedirect)?;
+        let response = page.body(decision.to_owned()).send().await?;
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let target =
+            location.and_then(|text| url::Url::parse(text).ok()).ok_or(DemoError::NoRedirect)?;
         let part = |name: &str| {
-            back.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            target.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
-        part("code").zip(part("state")).ok_or(Fault::NoRedirect)
+        part("code").zip(part("state")).ok_or(DemoError::NoRedirect)
     }
 
     async fn call(
@@ -161,7 +177,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
         headers: &[(&str, &str)],
-    ) -> Result<Answer, Fault> {
+    ) -> Result<ApiResponse, DemoError> {
         let call = format!("{method} {path}");
         let mut request = self.http.request(method, format!("{}{path}", self.base_url));
         if !token.is_empty() {
@@ -173,17 +189,17 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await?;
-        Ok(Answer { call, status: answer.status(), body: answer.text().await? })
+        let response = request.send().await?;
+        Ok(ApiResponse { call, status: response.status(), body: response.text().await? })
     }
 }
 
-fn shown(value: &Value) -> String {
+fn shorten(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.char_indices().nth(SHOWN_CHARS) {
+    match text.char_indices().nth(MAX_VALUE_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -1,109 +1,117 @@
-//! What those invited find in their mailboxes, and what the trainer sees of it.
+//! Steps about mails to invited people and their delivery status.
 
 use serde_json::{Value, json};
 
-use super::client::{Client, Fault};
+use super::client::{Client, DemoError};
 use super::text;
 
-/// A calendar entry as a mail brings it.
-struct Entry {
+/// The calendar entry in a mail.
+struct CalendarEntry {
     uid: String,
     sequence: String,
     method: String,
 }
 
-impl Entry {
-    /// From the raw message, in which a long line may be broken by `=` at its end (RFC 2045, section 6.7).
-    fn read(raw: &str) -> Option<Self> {
-        let whole = raw.replace("=\r\n", "");
+impl CalendarEntry {
+    /// Parses the raw message, in which soft line breaks end with `=` (RFC 2045, section 6.7).
+    fn parse(raw: &str) -> Option<Self> {
+        let unfolded = raw.replace("=\r\n", "");
         let value = |name: &str| {
-            let line = whole.lines().find_map(|line| line.strip_prefix(name))?;
+            let line = unfolded.lines().find_map(|line| line.strip_prefix(name))?;
             Some(line.trim().to_owned())
         };
         Some(Self { uid: value("UID:")?, sequence: value("SEQUENCE:")?, method: value("METHOD:")? })
     }
 }
 
-/// The mails of a kind that were sent to an address so far, newest last, each with its entry.
-async fn entries(client: &Client, kind: &str, to: &str) -> Result<Vec<Entry>, Fault> {
-    let listed = client.get("", "/local/mail").await?.expect(200)?;
+/// Returns the calendar entries of all mails of a kind to an address, newest last.
+async fn entries(client: &Client, kind: &str, to: &str) -> Result<Vec<CalendarEntry>, DemoError> {
+    let mails = client.get("", "/local/mail").await?.expect(200)?;
     let mut entries = Vec::new();
-    for mail in listed["items"].as_array().into_iter().flatten() {
+    for mail in mails["items"].as_array().into_iter().flatten() {
         if mail["kind"] == kind && mail["to"] == to {
             let path = format!("/local/mail/{}", text(&mail["id"])?);
             let raw = client.get("", &path).await?.expect_text(200)?;
-            entries.extend(Entry::read(&raw));
+            entries.extend(CalendarEntry::parse(&raw));
         }
     }
     Ok(entries)
 }
 
-async fn sweep(client: &Client) -> Result<Value, Fault> {
+async fn sweep(client: &Client) -> Result<Value, DemoError> {
     client.post("", "/local/schedules/outbox-sweep/run", json!({})).await?.expect(200)
 }
 
 const STUDENT: &str = "student1@example.test";
 
-/// After a class of the course was scheduled.
-pub(super) async fn invited(client: &mut Client) -> Result<(), Fault> {
-    client.chapter("Inviting");
+/// Checks the invitations to a class of a course.
+pub(super) async fn invited(client: &mut Client) -> Result<(), DemoError> {
+    client.print_heading("Inviting");
     let report = sweep(client).await?;
-    client.holds("everybody of the course is sent a mail", report["sent"] == 5, &report)?;
+    client.check("all five students of the course get a mail", report["sent"] == 5, &report)?;
     let entries = entries(client, "scheduled", STUDENT).await?;
-    let entry = entries.last().ok_or_else(|| Fault::missing(&json!("no entry")))?;
-    client.holds(
-        "with an entry for their calendar",
+    let entry = entries.last().ok_or_else(|| DemoError::missing(&json!("no calendar entry")))?;
+    client.check(
+        "the mail has a calendar entry",
         entry.method == "REQUEST" && entry.sequence == "0",
         &json!(entry.uid),
     )?;
     let again = sweep(client).await?;
-    client.holds("once", again["sent"] == 0, &again)
+    client.check("no mail is sent twice", again["sent"] == 0, &again)
 }
 
-/// After it was changed.
-pub(super) async fn updated(client: &mut Client, trainer: &str, path: &str) -> Result<(), Fault> {
-    client.chapter("Telling of the change");
+/// Checks the mails about the changed class.
+pub(super) async fn updated(
+    client: &mut Client,
+    trainer: &str,
+    path: &str,
+) -> Result<(), DemoError> {
+    client.print_heading("Announcing the change");
     let report = sweep(client).await?;
-    client.holds("everybody is told", report["sent"] == 5, &report)?;
+    client.check("all five students get a mail about the change", report["sent"] == 5, &report)?;
     let before = entries(client, "scheduled", STUDENT).await?;
     let after = entries(client, "updated", STUDENT).await?;
     let (Some(before), Some(after)) = (before.last(), after.last()) else {
-        return Err(Fault::missing(&json!("no entry")));
+        return Err(DemoError::missing(&json!("no calendar entry")));
     };
-    client.holds(
-        "by the same entry, with a higher sequence",
+    client.check(
+        "it updates the calendar entry with a higher sequence",
         before.uid == after.uid && after.sequence == "1",
         &json!({"uid": after.uid, "sequence": after.sequence}),
     )?;
     let class = client.get(trainer, path).await?.expect(200)?;
-    client.holds("the trainer sees how many went", class["mail"]["sent"] == 10, &class["mail"])?;
+    client.check(
+        "the trainer sees how many mails were sent",
+        class["mail"]["sent"] == 10,
+        &class["mail"],
+    )?;
     let timeline = client.get(trainer, &format!("{path}/timeline")).await?.expect(200)?;
-    client.holds(
-        "and what became of each",
+    client.check(
+        "the timeline shows each delivery",
         timeline["items"][0]["kind"] == "mail.sent",
         &timeline["items"][0],
     )
 }
 
-/// After a class with a guest was scheduled.
-pub(super) async fn guest_invited(client: &mut Client, guest: &str) -> Result<(), Fault> {
+/// Checks the invitation of a guest.
+pub(super) async fn guest_invited(client: &mut Client, guest: &str) -> Result<(), DemoError> {
     sweep(client).await?;
     let entries = entries(client, "scheduled", guest).await?;
-    let entry = entries.last().ok_or_else(|| Fault::missing(&json!("no entry")))?;
-    client.holds(
-        "and is sent a mail with an entry",
+    let entry = entries.last().ok_or_else(|| DemoError::missing(&json!("no calendar entry")))?;
+    client.check(
+        "the guest gets a mail with a calendar entry",
         entry.method == "REQUEST",
         &json!({"uid": entry.uid, "sequence": entry.sequence}),
     )
 }
 
-/// After the class with a guest was cancelled.
-pub(super) async fn cancelled(client: &mut Client, guest: &str) -> Result<(), Fault> {
+/// Checks the cancellation mail to the guest.
+pub(super) async fn cancelled(client: &mut Client, guest: &str) -> Result<(), DemoError> {
     sweep(client).await?;
     let entries = entries(client, "cancelled", guest).await?;
-    let entry = entries.last().ok_or_else(|| Fault::missing(&json!("no entry")))?;
-    client.holds(
-        "and the guest's calendar is told to take it out",
+    let entry = entries.last().ok_or_else(|| DemoError::missing(&json!("no calendar entry")))?;
+    client.check(
+        "the cancellation mail removes the guest's calendar entry",
         entry.method == "CANCEL" && entry.sequence == "1",
         &json!({"uid": entry.uid, "sequence": entry.sequence}),
     )

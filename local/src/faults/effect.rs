@@ -1,63 +1,67 @@
-//! What a fault does to a call.
+//! The effects of faults on calls.
 
 use std::time::Duration;
 
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{Fault, Kind, answers};
+use super::{Fault, FaultKind, responses};
 use crate::calls::Call;
 
-/// How long an answer is held back when the fault does not say: longer than any function waits.
-const DELAY: Duration = Duration::from_secs(30);
+/// The default delay of a response. It exceeds every function's timeout.
+const DEFAULT_DELAY: Duration = Duration::from_secs(30);
 
-/// What happens to one call.
+/// The effect of a fault on one call.
 #[derive(Debug)]
-pub(crate) enum Effect {
-    /// This is answered, and nothing is done.
-    Instead(Response),
-    /// Nothing is done and nothing is answered.
+pub(crate) enum FaultEffect {
+    /// The call is not processed and gets this response.
+    Respond(Response),
+    /// The call is not processed and gets no response.
     Hang,
-    /// The work is done, the answer waits.
-    Late(Duration),
-    /// The work is done, the connection breaks.
-    Lost,
-    /// The work is done, half of the answer arrives.
-    Half,
-    /// The service itself fails in part; the mark travels with the request.
-    Within(Within),
+    /// The call is processed and its response is delayed.
+    Delay(Duration),
+    /// The call is processed and the connection breaks.
+    DropResponse,
+    /// The call is processed and half of the response is sent.
+    TruncateResponse,
+    /// The service itself applies the fault, which is an extension of the request.
+    InService(ServiceFault),
 }
 
-/// Faults that only the service itself can bring about.
+/// A fault that only the emulated service itself can apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Within {
+pub(crate) enum ServiceFault {
     /// The last entry of a batch is not processed.
     Partial,
-    /// The index is read as it was.
+    /// The index returns an earlier result.
     Stale,
 }
 
 impl Fault {
-    /// What this fault does to `call`, whose request had this body.
-    pub(crate) fn effect(&self, call: &Call, body: &[u8], now: Timestamp) -> Effect {
+    /// Returns the effect on `call`, whose request had this body.
+    pub(crate) fn effect(&self, call: &Call, body: &[u8], now: Timestamp) -> FaultEffect {
         match self.kind {
-            Kind::Timeout => Effect::Hang,
-            Kind::Late => Effect::Late(self.delay_ms.map_or(DELAY, Duration::from_millis)),
-            Kind::Lost => Effect::Lost,
-            Kind::Half => Effect::Half,
-            Kind::Partial => Effect::Within(Within::Partial),
-            Kind::Stale => Effect::Within(Within::Stale),
-            Kind::Error
-            | Kind::Throttle
-            | Kind::ThrottleIso
-            | Kind::ThrottleSeconds
-            | Kind::Daily
-            | Kind::Html
-            | Kind::Unauthorized
-            | Kind::InvalidGrant
-            | Kind::Conflict
-            | Kind::Paused
-            | Kind::Rejected => Effect::Instead(answers::answer(self, call, body, now)),
+            FaultKind::Timeout => FaultEffect::Hang,
+            FaultKind::Late => {
+                FaultEffect::Delay(self.delay_ms.map_or(DEFAULT_DELAY, Duration::from_millis))
+            }
+            FaultKind::Lost => FaultEffect::DropResponse,
+            FaultKind::Half => FaultEffect::TruncateResponse,
+            FaultKind::Partial => FaultEffect::InService(ServiceFault::Partial),
+            FaultKind::Stale => FaultEffect::InService(ServiceFault::Stale),
+            FaultKind::Error
+            | FaultKind::Throttle
+            | FaultKind::ThrottleIso
+            | FaultKind::ThrottleSeconds
+            | FaultKind::Daily
+            | FaultKind::Html
+            | FaultKind::Unauthorized
+            | FaultKind::InvalidGrant
+            | FaultKind::Conflict
+            | FaultKind::Paused
+            | FaultKind::Rejected => {
+                FaultEffect::Respond(responses::error_response(self, call, body, now))
+            }
         }
     }
 }

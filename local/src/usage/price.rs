@@ -1,19 +1,19 @@
-//! AWS list prices: us-east-1, on demand, without the free tier, noted in November 2026. Each is to
-//! be checked at the page beside it before a budget rests on it.
+//! AWS list prices of November 2026: us-east-1, on demand, without the free tier. Check a price on
+//! the linked page before you plan a budget with it.
 
 use serde::Serialize;
 
-use super::{Measured, Tally};
+use super::{CallMeasurement, Tally};
 use crate::calls::Service;
 
 const PER_MILLION: f64 = 1e-6;
 
-/// <https://aws.amazon.com/dynamodb/pricing/on-demand/>; halved on 1 November 2024.
+/// <https://aws.amazon.com/dynamodb/pricing/on-demand/>. The prices were halved on 1 November 2024.
 const DYNAMODB_READ_UNIT_USD: f64 = 0.125 * PER_MILLION;
 const DYNAMODB_WRITE_UNIT_USD: f64 = 0.625 * PER_MILLION;
 /// <https://aws.amazon.com/sqs/pricing/>, standard queues.
 const SQS_REQUEST_USD: f64 = 0.40 * PER_MILLION;
-/// The same page: every 64 KB of a payload is one request.
+/// The same page: each 64 KB of a payload is one request.
 const SQS_CHUNK_BYTES: usize = 64 * 1024;
 /// <https://aws.amazon.com/secrets-manager/pricing/>: $0.05 per 10,000 calls.
 const SECRETS_CALL_USD: f64 = 5.0 * PER_MILLION;
@@ -23,12 +23,12 @@ const SES_MAIL_USD: f64 = 100.0 * PER_MILLION;
 const LAMBDA_REQUEST_USD: f64 = 0.20 * PER_MILLION;
 /// The same page, arm64, the first tier.
 const LAMBDA_GB_SECOND_USD: f64 = 0.000_013_333_4;
-/// The memory that our functions are priced at, in GB: 128 MB.
+/// The assumed memory of a function in GB: 128 MB.
 const LAMBDA_MEMORY_GB: f64 = 0.125;
 /// <https://aws.amazon.com/api-gateway/pricing/>, HTTP API, the first tier.
 const API_GATEWAY_REQUEST_USD: f64 = 1.00 * PER_MILLION;
 
-/// Dollars by what they are paid for.
+/// The price in US dollars, by service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Price {
     pub dynamodb: f64,
@@ -51,8 +51,8 @@ impl Price {
             + self.api_gateway
     }
 
-    /// Adds what the calls of one operation cost, and returns it.
-    pub(super) fn add(&mut self, service: Service, tally: &Tally) -> f64 {
+    /// Adds the price of one operation's calls, and returns it.
+    pub(super) fn add_calls(&mut self, service: Service, tally: &Tally) -> f64 {
         let requests = tally.billed_requests as f64;
         let (account, price) = match service {
             Service::Dynamodb => (
@@ -63,7 +63,7 @@ impl Price {
             Service::Sqs => (&mut self.sqs, requests * SQS_REQUEST_USD),
             Service::Secretsmanager => (&mut self.secretsmanager, requests * SECRETS_CALL_USD),
             Service::Ses => (&mut self.ses, requests * SES_MAIL_USD),
-            // Not AWS: what they cost is not on this bill.
+            // Only AWS services have a price here.
             Service::Zeptomail | Service::Zoom => return 0.0,
         };
         *account += price;
@@ -71,12 +71,12 @@ impl Price {
     }
 }
 
-/// How many requests a service bills for one call.
-pub(super) fn billed_requests(service: Service, measured: Measured) -> u64 {
+/// Returns the number of requests that a service bills for one call.
+pub(super) fn billed_requests(service: Service, measured: CallMeasurement) -> u64 {
     match service {
         Service::Sqs => {
             let payload = measured.bytes_in.max(measured.bytes_out);
-            super::count(payload.div_ceil(SQS_CHUNK_BYTES).max(1))
+            super::to_u64(payload.div_ceil(SQS_CHUNK_BYTES).max(1))
         }
         Service::Ses | Service::Zeptomail => (!measured.failed).into(),
         Service::Dynamodb | Service::Secretsmanager | Service::Zoom => 1,
@@ -100,11 +100,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_payload_is_several_requests_to_sqs_and_a_refused_mail_none_to_ses() {
-        let sqs =
-            |bytes_in| billed_requests(Service::Sqs, Measured { bytes_in, ..Measured::default() });
+    fn large_sqs_payload_bills_several_requests_and_refused_mail_bills_none() {
+        let sqs = |bytes_in| {
+            billed_requests(
+                Service::Sqs,
+                CallMeasurement { bytes_in, ..CallMeasurement::default() },
+            )
+        };
         assert_eq!((sqs(0), sqs(65_536), sqs(65_537)), (1, 1, 2));
-        let refused = Measured { failed: true, ..Measured::default() };
+        let refused = CallMeasurement { failed: true, ..CallMeasurement::default() };
         assert_eq!(billed_requests(Service::Ses, refused), 0);
         assert_eq!(billed_requests(Service::Dynamodb, refused), 1);
     }

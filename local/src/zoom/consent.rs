@@ -1,7 +1,7 @@
-//! `/zoom/oauth/authorize`: the page on which a Zoom user lets the app act for them, or does not.
+//! `/zoom/oauth/authorize`: the consent page.
 //!
-//! Who signs in is chosen on the page: `account=app` (the app's own Zoom account, the default) or `account=other`.
-//! Each has one user who signs in unless `user` names another by e-mail address, who is made up when new.
+//! The form selects the Zoom user who signs in: `account=app` (the app's own Zoom account, the default) or
+//! `account=other` with its default user, or `user` with an e-mail address. An unknown address creates a user.
 
 use std::collections::BTreeSet;
 
@@ -12,25 +12,25 @@ use http::{StatusCode, header};
 use url::Url;
 use url::form_urlencoded::parse;
 
-use super::desk::Desk;
-use super::memory::Code;
-use super::users::Side;
+use super::context::Context;
+use super::state::Code;
+use super::users::AccountChoice;
 use super::{Zoom, ids};
 
-/// Zoom: a code lives 5 minutes.
+/// Zoom: an authorisation code expires after 5 minutes.
 const CODE_SECONDS: i64 = 5 * 60;
 
-/// What the app asks for, once it is known to be the app.
-struct Asked {
+/// A valid authorisation request.
+struct ConsentRequest {
     redirect_uri: String,
     state: Option<String>,
     challenge: Option<String>,
 }
 
-/// A mistake that must not be sent to the redirect URI, since nothing says whose that is.
-struct Mistake(String);
+/// An error that is shown on the page, because the redirect URI cannot be trusted.
+struct ConsentError(String);
 
-impl IntoResponse for Mistake {
+impl IntoResponse for ConsentError {
     fn into_response(self) -> Response {
         let body = format!(
             "<h1>This app cannot be authorised</h1><p role=\"alert\">{}</p>",
@@ -41,9 +41,9 @@ impl IntoResponse for Mistake {
 }
 
 pub(super) async fn show(State(zoom): State<Zoom>, RawQuery(query): RawQuery) -> Response {
-    zoom.at_desk(|desk| {
-        let asked = desk.read_request(query.as_deref().unwrap_or_default())?;
-        Ok::<_, Mistake>(Html(desk.consent_page(&asked)))
+    zoom.with_context(|context| {
+        let request = context.read_request(query.as_deref().unwrap_or_default())?;
+        Ok::<_, ConsentError>(Html(context.consent_page(&request)))
     })
     .into_response()
 }
@@ -53,92 +53,90 @@ pub(super) async fn decide(
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    zoom.at_desk(|desk| {
-        let asked = desk.read_request(query.as_deref().unwrap_or_default())?;
-        desk.decide(asked, &body)
+    zoom.with_context(|context| {
+        let request = context.read_request(query.as_deref().unwrap_or_default())?;
+        context.decide(request, &body)
     })
     .into_response()
 }
 
-impl Desk<'_> {
-    fn read_request(&self, query: &str) -> Result<Asked, Mistake> {
-        let get = |wanted: &str| -> Result<Option<String>, Mistake> {
-            let mut values = parse(query.as_bytes()).filter(|(name, _)| name == wanted);
+impl Context<'_> {
+    fn read_request(&self, query: &str) -> Result<ConsentRequest, ConsentError> {
+        let get = |key: &str| -> Result<Option<String>, ConsentError> {
+            let mut values = parse(query.as_bytes()).filter(|(name, _)| name == key);
             let value = values.next().map(|(_, value)| value.into_owned());
             match values.next() {
-                Some(_) => Err(Mistake(format!("{wanted} was given twice."))),
+                Some(_) => Err(ConsentError(format!("{key} was given twice."))),
                 None => Ok(value),
             }
         };
         if get("client_id")?.as_deref() != Some(&self.config.client_id) {
-            return Err(Mistake("The client_id is unknown.".into()));
+            return Err(ConsentError("The client_id is unknown.".into()));
         }
         let redirect_uri = get("redirect_uri")?
             .filter(|uri| self.config.redirect_uris.contains(uri))
-            .ok_or_else(|| Mistake("The redirect_uri is not one of the app's.".into()))?;
+            .ok_or_else(|| ConsentError("The redirect_uri is not one of the app's.".into()))?;
         if get("response_type")?.as_deref() != Some("code") {
-            return Err(Mistake("The response_type must be code.".into()));
+            return Err(ConsentError("The response_type must be code.".into()));
         }
         let challenge = get("code_challenge")?;
         if challenge.is_some() && get("code_challenge_method")?.as_deref() != Some("S256") {
-            return Err(Mistake("The code_challenge_method must be S256.".into()));
+            return Err(ConsentError("The code_challenge_method must be S256.".into()));
         }
-        Ok(Asked { redirect_uri, state: get("state")?, challenge })
+        Ok(ConsentRequest { redirect_uri, state: get("state")?, challenge })
     }
 
-    fn decide(&mut self, asked: Asked, body: &[u8]) -> Result<Response, Mistake> {
-        let get = |wanted: &str| {
-            let mut fields =
-                parse(body).filter(|(name, value)| name == wanted && !value.is_empty());
+    fn decide(&mut self, request: ConsentRequest, body: &[u8]) -> Result<Response, ConsentError> {
+        let get = |key: &str| {
+            let mut fields = parse(body).filter(|(name, value)| name == key && !value.is_empty());
             fields.next().map(|(_, value)| value.into_owned())
         };
         let outcome = match get("decision").as_deref() {
             Some("deny") => ("error", "access_denied".to_owned()),
             Some("allow") => {
-                let side = match get("account").as_deref() {
-                    None | Some("app") => Side::App,
-                    Some("other") => Side::Other,
-                    Some(_) => return Err(Mistake("The account is app or other.".into())),
+                let choice = match get("account").as_deref() {
+                    None | Some("app") => AccountChoice::App,
+                    Some("other") => AccountChoice::Other,
+                    Some(_) => return Err(ConsentError("The account is app or other.".into())),
                 };
-                let person =
-                    asked.state.as_ref().and_then(|state| self.memory.browsers.remove(state));
-                let user_id =
-                    self.user_who_signs_in(side, get("user").as_deref(), person.as_deref());
+                let browser_user =
+                    request.state.as_ref().and_then(|state| self.state.browsers.remove(state));
+                let user_id = self.sign_in(choice, get("user").as_deref(), browser_user.as_deref());
                 let code = ids::token(self.random);
-                let granted = Code {
+                let code_grant = Code {
                     user_id,
                     scopes: self.granted_scopes(body),
-                    redirect_uri: asked.redirect_uri.clone(),
-                    challenge: asked.challenge,
+                    redirect_uri: request.redirect_uri.clone(),
+                    challenge: request.challenge,
                     expires_at: self.after(CODE_SECONDS),
                 };
-                self.memory.codes.insert(code.clone(), granted);
+                self.state.codes.insert(code.clone(), code_grant);
                 ("code", code)
             }
-            _ => return Err(Mistake("The decision is allow or deny.".into())),
+            _ => return Err(ConsentError("The decision is allow or deny.".into())),
         };
-        let mut target = Url::parse(&asked.redirect_uri)
-            .map_err(|_| Mistake("The redirect_uri is not an address.".into()))?;
+        let mut target = Url::parse(&request.redirect_uri)
+            .map_err(|_| ConsentError("The redirect_uri is not an address.".into()))?;
         target.query_pairs_mut().append_pair(outcome.0, &outcome.1);
-        if let Some(state) = &asked.state {
+        if let Some(state) = &request.state {
             target.query_pairs_mut().append_pair("state", state);
         }
         Ok((StatusCode::FOUND, [(header::LOCATION, target.to_string())]).into_response())
     }
 
-    /// All of the app's scopes, unless the form says which. The page always says; a script need not.
+    /// Returns the scopes selected in the form, or all scopes of the app if a script omits the field.
     fn granted_scopes(&self, body: &[u8]) -> BTreeSet<String> {
         let app: BTreeSet<_> = self.config.app_scopes.iter().cloned().collect();
-        let said: Vec<_> = parse(body).filter(|(name, _)| name == "scopes").collect();
-        if said.is_empty() {
+        let selected: Vec<_> = parse(body).filter(|(name, _)| name == "scopes").collect();
+        if selected.is_empty() {
             return app;
         }
-        let said: BTreeSet<_> =
-            said.iter().flat_map(|(_, value)| value.split_whitespace()).collect();
-        app.into_iter().filter(|scope| said.contains(scope.as_str())).collect()
+        let selected: BTreeSet<_> =
+            selected.iter().flat_map(|(_, value)| value.split_whitespace()).collect();
+        app.into_iter().filter(|scope| selected.contains(scope.as_str())).collect()
     }
 
-    fn consent_page(&self, asked: &Asked) -> String {
+    fn consent_page(&self, request: &ConsentRequest) -> String {
         let scopes: String = self
             .config
             .app_scopes
@@ -169,7 +167,7 @@ impl Desk<'_> {
              <button name=\"decision\" value=\"deny\">Deny</button></p>\
              </form>",
             client = escape(&self.config.client_id),
-            target = escape(&asked.redirect_uri),
+            target = escape(&request.redirect_uri),
         );
         page("Authorise an app", &body)
     }

@@ -1,35 +1,41 @@
-//! What Zoom tells about meetings, people and users: the bodies of its webhooks.
+//! The bodies of Zoom's webhooks about meetings, participants and users.
 //!
-//! The meeting's id is text in what happens during a meeting and a number everywhere else; so Zoom has it.
+//! Zoom: the meeting id is a string in events during a meeting and a number in all others.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::answers::instant;
-use super::desk::Desk;
+use super::context::Context;
 use super::ids;
-use super::memory::{Instance, Meeting, Participant, User};
+use super::responses::instant;
+use super::state::{Meeting, MeetingInstance, Participant, User};
 
-/// Whether somebody came or went.
+/// Whether a participant joined or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passage {
+pub(super) enum PresenceChange {
     Joined(Timestamp),
     Left(Timestamp),
 }
 
-impl Desk<'_> {
-    pub(super) fn tell(&mut self, event: &str, meeting_id: i64, at: Timestamp, payload: Value) {
+impl Context<'_> {
+    pub(super) fn emit_event(
+        &mut self,
+        event: &str,
+        meeting_id: i64,
+        at: Timestamp,
+        payload: Value,
+    ) {
         let body = json!({ "event": event, "event_ts": at.as_millisecond(), "payload": payload });
-        self.post(event, Some(meeting_id), &body);
+        self.enqueue_webhook(event, Some(meeting_id), &body);
     }
 
-    pub(super) fn host_of(&self, meeting: &Meeting) -> Option<&User> {
-        self.memory.users.get(&meeting.host_id)
+    pub(super) fn meeting_host(&self, meeting: &Meeting) -> Option<&User> {
+        self.state.users.get(&meeting.host_id)
     }
 
-    pub(super) fn tell_created(&mut self, id: i64) {
+    pub(super) fn emit_created(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
-        let mut object = planned(meeting);
+        let mut object = scheduled_fields(meeting);
         object.insert("host_id".into(), meeting.host_id.clone().into());
         object.insert("join_url".into(), meeting.join_url().into());
         object.insert("password".into(), meeting.password.clone().into());
@@ -50,13 +56,13 @@ impl Desk<'_> {
             "operator_id": host.id,
             "object": object,
         });
-        self.tell("meeting.created", id, self.now, payload);
+        self.emit_event("meeting.created", id, self.now, payload);
     }
 
-    /// Zoom: only what changed, as it is and as it was; silence when nothing did.
-    pub(super) fn tell_updated(&mut self, before: &Meeting) {
+    /// Zoom: the event has only changed fields with their new and old values. Without a change there is no event.
+    pub(super) fn emit_updated(&mut self, before: &Meeting) {
         let Some((meeting, host)) = self.meeting_and_host(before.id) else { return };
-        let (new, old) = (described(meeting), described(before));
+        let (new, old) = (changeable_fields(meeting), changeable_fields(before));
         let (mut object, mut old_object) = changes(&new, &old);
         let (settings, old_settings) = changes(&meeting.settings, &before.settings);
         if !settings.is_empty() {
@@ -66,9 +72,9 @@ impl Desk<'_> {
         if object.is_empty() {
             return;
         }
-        for side in [&mut object, &mut old_object] {
-            side.insert("id".into(), meeting.id.into());
-            side.insert("uuid".into(), meeting.uuid.clone().into());
+        for part in [&mut object, &mut old_object] {
+            part.insert("id".into(), meeting.id.into());
+            part.insert("uuid".into(), meeting.uuid.clone().into());
         }
         let payload = json!({
             "account_id": host.account_id,
@@ -78,12 +84,12 @@ impl Desk<'_> {
             "old_object": old_object,
             "time_stamp": self.now.as_millisecond(),
         });
-        self.tell("meeting.updated", before.id, self.now, payload);
+        self.emit_event("meeting.updated", before.id, self.now, payload);
     }
 
-    pub(super) fn tell_deleted(&mut self, id: i64) {
+    pub(super) fn emit_deleted(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
-        let mut object = planned(meeting);
+        let mut object = scheduled_fields(meeting);
         object.insert("host_id".into(), meeting.host_id.clone().into());
         let payload = json!({
             "account_id": host.account_id,
@@ -91,49 +97,49 @@ impl Desk<'_> {
             "operator_id": host.id,
             "object": object,
         });
-        self.tell("meeting.deleted", id, self.now, payload);
+        self.emit_event("meeting.deleted", id, self.now, payload);
     }
 
-    pub(super) fn tell_started(&mut self, id: i64) {
+    pub(super) fn emit_started(&mut self, id: i64) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(meeting, instance);
+        let mut object = instance_fields(meeting, instance);
         object.insert("host_email".into(), host.email.clone().into());
         let payload = json!({ "account_id": host.account_id, "object": object });
-        self.tell("meeting.started", id, self.now, payload);
+        self.emit_event("meeting.started", id, self.now, payload);
     }
 
-    pub(super) fn tell_ended(&mut self, id: i64, at: Timestamp) {
+    pub(super) fn emit_ended(&mut self, id: i64, at: Timestamp) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(meeting, instance);
+        let mut object = instance_fields(meeting, instance);
         object.insert("host_email".into(), host.email.clone().into());
         object.insert("end_time".into(), instant(at).into());
         let payload = json!({ "account_id": host.account_id, "object": object });
-        self.tell("meeting.ended", id, at, payload);
+        self.emit_event("meeting.ended", id, at, payload);
     }
 
-    /// Somebody came into the room where they are, or left it. `reason` goes with leaving only.
-    pub(super) fn tell_passage(
+    /// Emits that a participant joined or left their current room. `reason` is only used for leaving.
+    pub(super) fn emit_presence_change(
         &mut self,
         id: i64,
         participant: &Participant,
-        passage: Passage,
+        change: PresenceChange,
         reason: &str,
     ) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
-        let mut object = held(meeting, instance);
-        let mut person = self.person(participant);
-        let (verb, at) = match passage {
-            Passage::Joined(at) => {
-                person.insert("join_time".into(), instant(at).into());
+        let mut object = instance_fields(meeting, instance);
+        let mut fields = self.participant_fields(participant);
+        let (verb, at) = match change {
+            PresenceChange::Joined(at) => {
+                fields.insert("join_time".into(), instant(at).into());
                 ("joined", at)
             }
-            Passage::Left(at) => {
-                person.insert("leave_time".into(), instant(at).into());
+            PresenceChange::Left(at) => {
+                fields.insert("leave_time".into(), instant(at).into());
                 let reason = format!("{} left the meeting.<br>Reason: {reason}", participant.name);
-                person.insert("leave_reason".into(), reason.into());
+                fields.insert("leave_reason".into(), reason.into());
                 ("left", at)
             }
         };
@@ -141,16 +147,16 @@ impl Desk<'_> {
         if let Some(uuid) = room {
             object.insert("breakout_room_uuid".into(), uuid.clone().into());
             let parent = participant.parent_user_id.clone().unwrap_or_default();
-            person.insert("parent_user_id".into(), parent.into());
+            fields.insert("parent_user_id".into(), parent.into());
         }
-        object.insert("participant".into(), person.into());
+        object.insert("participant".into(), fields.into());
         let payload = json!({ "account_id": host.account_id, "object": object });
-        let place = if room.is_some() { "_breakout_room" } else { "" };
-        self.tell(&format!("meeting.participant_{verb}{place}"), id, at, payload);
+        let suffix = if room.is_some() { "_breakout_room" } else { "" };
+        self.emit_event(&format!("meeting.participant_{verb}{suffix}"), id, at, payload);
     }
 
-    /// Zoom: the event of a removed app has no `event_ts` of its own; the payload's is text.
-    pub(super) fn tell_deauthorized(&mut self, user: &User) {
+    /// Zoom: `app_deauthorized` has no `event_ts` at the top level, and the one in the payload is a string.
+    pub(super) fn emit_deauthorized(&mut self, user: &User) {
         let event = "app_deauthorized";
         let body = json!({
             "event": event,
@@ -163,12 +169,12 @@ impl Desk<'_> {
                 "event_ts": self.now.as_millisecond().to_string(),
             },
         });
-        self.post(event, None, &body);
+        self.enqueue_webhook(event, None, &body);
     }
 
-    /// Switches a user on or off; Zoom tells about the latter as `user.deactivated`.
+    /// Activates or deactivates a user and emits the event.
     pub(super) fn set_active(&mut self, user_id: &str, active: bool) {
-        let Some(user) = self.memory.users.get_mut(user_id) else { return };
+        let Some(user) = self.state.users.get_mut(user_id) else { return };
         user.active = active;
         let user = user.clone();
         let event = if active { "user.activated" } else { "user.deactivated" };
@@ -188,35 +194,35 @@ impl Desk<'_> {
                 },
             },
         });
-        self.post(event, None, &body);
+        self.enqueue_webhook(event, None, &body);
     }
 
     pub(super) fn meeting_and_host(&self, id: i64) -> Option<(&Meeting, &User)> {
-        let meeting = self.memory.meetings.get(&id)?;
-        Some((meeting, self.host_of(meeting)?))
+        let meeting = self.state.meetings.get(&id)?;
+        Some((meeting, self.meeting_host(meeting)?))
     }
 
-    fn person(&self, participant: &Participant) -> Map<String, Value> {
-        let mut person = Map::new();
+    fn participant_fields(&self, participant: &Participant) -> Map<String, Value> {
+        let mut fields = Map::new();
         let zoom_user = participant.zoom_user_id.clone().unwrap_or_default();
-        person.insert("user_id".into(), participant.user_id.clone().into());
-        person.insert("user_name".into(), participant.name.clone().into());
-        person.insert("id".into(), zoom_user.clone().into());
-        person.insert("participant_uuid".into(), participant.participant_uuid.clone().into());
-        person.insert("participant_user_id".into(), zoom_user.into());
-        person.insert("email".into(), participant.email.clone().into());
+        fields.insert("user_id".into(), participant.user_id.clone().into());
+        fields.insert("user_name".into(), participant.name.clone().into());
+        fields.insert("id".into(), zoom_user.clone().into());
+        fields.insert("participant_uuid".into(), participant.participant_uuid.clone().into());
+        fields.insert("participant_user_id".into(), zoom_user.into());
+        fields.insert("email".into(), participant.email.clone().into());
         if let Some(key) = &participant.customer_key
-            && self.memory.knobs.webhooks.customer_keys
+            && self.state.settings.webhooks.customer_keys
         {
-            person.insert("customer_key".into(), key.clone().into());
+            fields.insert("customer_key".into(), key.clone().into());
         }
-        person
+        fields
     }
 }
 
-/// A meeting as planned: numeric id, planned start.
-fn planned(meeting: &Meeting) -> Map<String, Value> {
-    let mut object = described(meeting);
+/// Returns a scheduled meeting: numeric id, scheduled start.
+fn scheduled_fields(meeting: &Meeting) -> Map<String, Value> {
+    let mut object = changeable_fields(meeting);
     object.remove("agenda");
     object.remove("password");
     object.insert("id".into(), meeting.id.into());
@@ -224,9 +230,9 @@ fn planned(meeting: &Meeting) -> Map<String, Value> {
     object
 }
 
-/// A meeting as held: textual id, real start.
-fn held(meeting: &Meeting, instance: &Instance) -> Map<String, Value> {
-    let mut object = planned(meeting);
+/// Returns a meeting instance: id as a string, actual start.
+fn instance_fields(meeting: &Meeting, instance: &MeetingInstance) -> Map<String, Value> {
+    let mut object = scheduled_fields(meeting);
     object.insert("id".into(), meeting.id.to_string().into());
     object.insert("uuid".into(), instance.uuid.clone().into());
     object.insert("host_id".into(), meeting.host_id.clone().into());
@@ -234,9 +240,9 @@ fn held(meeting: &Meeting, instance: &Instance) -> Map<String, Value> {
     object
 }
 
-/// What can change of a meeting, apart from its settings.
-fn described(meeting: &Meeting) -> Map<String, Value> {
-    let described = json!({
+/// Returns the fields of a meeting that can change, except its settings.
+fn changeable_fields(meeting: &Meeting) -> Map<String, Value> {
+    let fields = json!({
         "topic": meeting.topic,
         "type": meeting.kind,
         "start_time": instant(meeting.start_time),
@@ -245,25 +251,25 @@ fn described(meeting: &Meeting) -> Map<String, Value> {
         "agenda": meeting.agenda,
         "password": meeting.password,
     });
-    let Value::Object(described) = described else { return Map::new() };
-    described
+    let Value::Object(fields) = fields else { return Map::new() };
+    fields
 }
 
-/// The entries of `new` that differ from `old`, and what they were.
+/// Returns the entries of `new` that differ from `old`, and their old values.
 fn changes(
     new: &Map<String, Value>,
     old: &Map<String, Value>,
 ) -> (Map<String, Value>, Map<String, Value>) {
-    let (mut changed, mut were) = (Map::new(), Map::new());
+    let (mut changed, mut previous) = (Map::new(), Map::new());
     for (name, value) in new {
-        let was = old.get(name);
-        if was == Some(value) {
+        let old_value = old.get(name);
+        if old_value == Some(value) {
             continue;
         }
         changed.insert(name.clone(), value.clone());
-        if let Some(was) = was {
-            were.insert(name.clone(), was.clone());
+        if let Some(old_value) = old_value {
+            previous.insert(name.clone(), old_value.clone());
         }
     }
-    (changed, were)
+    (changed, previous)
 }

@@ -1,18 +1,18 @@
-//! Which fields Zoom takes in a body, and which values. What is not listed here is refused: Zoom itself would pass
-//! over it in silence, and a request of ours that names a field that does not exist is a mistake to be found.
+//! The fields and values that Zoom accepts in request bodies. Zoom ignores unknown fields, but the simulator rejects
+//! them, so that misspelt fields in our requests are found.
 
 use serde_json::{Map, Value};
 
-use super::answers::{FieldError, Refusal};
+use super::responses::{ApiError, FieldError};
 
-/// What a field may hold.
+/// The accepted values of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Text of at most so many characters.
+    /// Text with at most this many characters.
     Text(usize),
-    /// Text without a length of its own.
+    /// Text without a length limit.
     AnyText,
-    /// 1 to 10 characters that can be typed on any keyboard.
+    /// At most 10 ASCII characters.
     Passcode,
     Flag,
     Between(i64, i64),
@@ -25,9 +25,9 @@ pub(super) enum Kind {
     Texts,
 }
 
-/// Where a field may stand.
+/// The requests in which a field is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum In {
+pub(super) enum AllowedIn {
     Both,
     Create,
     Update,
@@ -37,59 +37,60 @@ pub(super) enum In {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    pub(super) stands: In,
+    pub(super) allowed_in: AllowedIn,
     required: bool,
 }
 
 pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, stands: In::Both, required: false }
+    Field { name, kind, allowed_in: AllowedIn::Both, required: false }
 }
 
 pub(super) const fn required(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, stands: In::Both, required: true }
+    Field { name, kind, allowed_in: AllowedIn::Both, required: true }
 }
 
-pub(super) const fn only(stands: In, name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, stands, required: false }
+pub(super) const fn only(allowed_in: AllowedIn, name: &'static str, kind: Kind) -> Field {
+    Field { name, kind, allowed_in, required: false }
 }
 
-/// The body as an object of which every field is known and holds what it may.
-pub(super) fn read(
+/// Parses a body and validates all its fields.
+pub(super) fn parse_body(
     body: &[u8],
     content_type: Option<&str>,
     fields: &[Field],
-    stands: In,
-) -> Result<Map<String, Value>, Refusal> {
+    allowed_in: AllowedIn,
+) -> Result<Map<String, Value>, ApiError> {
     let json = content_type.is_some_and(|kind| {
         kind.split(';')
             .next()
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
     if !json {
-        return Err(Refusal::invalid_field("Content-Type", "Unsupported content type."));
+        return Err(ApiError::invalid_field("Content-Type", "Unsupported content type."));
     }
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
-        return Err(Refusal::invalid_field("body", "The body is not a JSON object."));
+        return Err(ApiError::invalid_field("body", "The body is not a JSON object."));
     };
     let mut errors = Vec::new();
-    check_object(&body, fields, stands, "", &mut errors);
-    if errors.is_empty() { Ok(body) } else { Err(Refusal::invalid(errors)) }
+    check_object(&body, fields, allowed_in, "", &mut errors);
+    if errors.is_empty() { Ok(body) } else { Err(ApiError::invalid(errors)) }
 }
 
 fn check_object(
     object: &Map<String, Value>,
     fields: &[Field],
-    stands: In,
+    allowed_in: AllowedIn,
     path: &str,
     errors: &mut Vec<FieldError>,
 ) {
     for (name, value) in object {
-        let known = fields.iter().find(|field| {
-            field.name == name && (field.stands == In::Both || field.stands == stands)
+        let field = fields.iter().find(|field| {
+            field.name == name
+                && (field.allowed_in == AllowedIn::Both || field.allowed_in == allowed_in)
         });
         let path = format!("{path}{name}");
-        match known {
-            Some(field) => check(value, field.kind, stands, &path, errors),
+        match field {
+            Some(field) => check(value, field.kind, allowed_in, &path, errors),
             None => errors.push(FieldError::new(path, "Unrecognized field.")),
         }
     }
@@ -98,31 +99,37 @@ fn check_object(
     }
 }
 
-fn check(value: &Value, kind: Kind, stands: In, path: &str, errors: &mut Vec<FieldError>) {
-    let mut refuse = |message: String| errors.push(FieldError::new(path, message));
+fn check(
+    value: &Value,
+    kind: Kind,
+    allowed_in: AllowedIn,
+    path: &str,
+    errors: &mut Vec<FieldError>,
+) {
+    let mut add_error = |message: String| errors.push(FieldError::new(path, message));
     let valid = match kind {
-        Kind::Text(most) => match value.as_str() {
-            Some(text) if text.chars().count() > most => {
-                return refuse(format!("At most {most} characters."));
+        Kind::Text(max) => match value.as_str() {
+            Some(text) if text.chars().count() > max => {
+                return add_error(format!("At most {max} characters."));
             }
             text => text.is_some(),
         },
         Kind::AnyText => value.is_string(),
         Kind::Passcode => value.as_str().is_some_and(is_passcode),
         Kind::Flag => value.is_boolean(),
-        Kind::Between(least, most) => match value.as_i64() {
-            Some(number) if !(least..=most).contains(&number) => {
-                return refuse(format!("Between {least} and {most}."));
+        Kind::Between(min, max) => match value.as_i64() {
+            Some(number) if !(min..=max).contains(&number) => {
+                return add_error(format!("Between {min} and {max}."));
             }
             number => number.is_some(),
         },
         Kind::AnyNumber => value.is_i64() || value.is_u64(),
         Kind::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Kind::Number(numbers) => value.as_i64().is_some_and(|number| numbers.contains(&number)),
-        Kind::Texts => all(value, Value::is_string),
+        Kind::Texts => is_array_of(value, Value::is_string),
         Kind::Object(fields) => match value.as_object() {
             Some(object) => {
-                return check_object(object, fields, stands, &format!("{path}."), errors);
+                return check_object(object, fields, allowed_in, &format!("{path}."), errors);
             }
             None => false,
         },
@@ -130,7 +137,7 @@ fn check(value: &Value, kind: Kind, stands: In, path: &str, errors: &mut Vec<Fie
             Some(items) => {
                 for (index, item) in items.iter().enumerate() {
                     let path = format!("{path}[{index}]");
-                    check(item, Kind::Object(fields), stands, &path, errors);
+                    check(item, Kind::Object(fields), allowed_in, &path, errors);
                 }
                 return;
             }
@@ -138,18 +145,18 @@ fn check(value: &Value, kind: Kind, stands: In, path: &str, errors: &mut Vec<Fie
         },
     };
     if !valid {
-        refuse("Invalid field.".to_owned());
+        add_error("Invalid field.".to_owned());
     }
 }
 
-fn all(value: &Value, fits: impl Fn(&Value) -> bool) -> bool {
-    value.as_array().is_some_and(|items| items.iter().all(fits))
+fn is_array_of(value: &Value, is_valid: impl Fn(&Value) -> bool) -> bool {
+    value.as_array().is_some_and(|items| items.iter().all(is_valid))
 }
 
-/// Zoom: up to ten characters, letters, digits and the usual special ones. Quotes, brackets and the backslash are
-/// left out, because whether they pass depends on the account.
+/// Zoom: up to ten letters, digits and common special characters. Quotes, angle brackets and the backslash are
+/// rejected, because Zoom accepts them only for some accounts.
 fn is_passcode(text: &str) -> bool {
-    const LONGEST: usize = 10;
-    text.len() <= LONGEST
+    const MAX_LENGTH: usize = 10;
+    text.len() <= MAX_LENGTH
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`<>\\".contains(&byte))
 }

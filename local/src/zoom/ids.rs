@@ -1,4 +1,4 @@
-//! The ids, tokens and passcodes that Zoom makes up, in the shapes in which they are awkward.
+//! Generated ids, tokens and passcodes in the forms that are hardest for a client.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,12 +6,12 @@ use shared::random::Random;
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Long enough that no two meet, short enough to read.
+/// Long enough to be unique, short enough to read.
 const USER_ID_LENGTH: usize = 22;
 const TOKEN_LENGTH: usize = 60;
 const PASSCODE_LENGTH: usize = 6;
 
-/// `length` letters and digits.
+/// Returns `length` random letters and digits.
 pub(super) fn text(random: &Random, length: usize) -> String {
     (0..length)
         .map(|_| char::from(LETTERS[usize::from(random.bytes::<1>()[0]) % LETTERS.len()]))
@@ -30,18 +30,19 @@ pub(super) fn passcode(random: &Random) -> String {
     text(random, PASSCODE_LENGTH)
 }
 
-/// Eleven digits: beyond 32 bits, so that nobody stores it in one. Zoom: ids are int64 and can exceed ten digits.
+/// Returns a meeting id with eleven digits, which does not fit into 32 bits. Zoom: ids are int64 and can exceed ten
+/// digits.
 pub(super) fn meeting_id(random: &Random) -> i64 {
-    const SMALLEST: u64 = 10_000_000_000;
-    i64::try_from(SMALLEST + random.below(9 * SMALLEST)).unwrap_or(i64::MAX)
+    const MIN: u64 = 10_000_000_000;
+    i64::try_from(MIN + random.below(9 * MIN)).unwrap_or(i64::MAX)
 }
 
-/// A meeting's UUID: 16 bytes in standard base64. A quarter begin with `/` and as many hold `//`,
-/// because those are the ones that break a path.
+/// Returns the UUID of a meeting instance: 16 bytes in standard base64. A quarter start with `/` and a quarter contain
+/// `//`, because these break URL paths.
 pub(super) fn meeting_uuid(random: &Random) -> String {
     let mut bytes = random.bytes::<16>();
     match random.below(4) {
-        // Six set bits are one `/`; twelve are two.
+        // Six set bits are one `/`, twelve set bits are two.
         0 => bytes[0] |= 0b1111_1100,
         1 => {
             bytes[6] = 0xFF;
@@ -52,12 +53,12 @@ pub(super) fn meeting_uuid(random: &Random) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The number that a client has within a room: a new one after each move.
+/// Returns a client's number within a room. It changes with each room move.
 pub(super) fn room_number(random: &Random) -> String {
     (16_000_000 + random.below(16_000_000)).to_string()
 }
 
-/// A recording file's id: a version 4 UUID.
+/// Returns a recording file's id, a version 4 UUID.
 pub(super) fn file_id(random: &Random) -> String {
     let mut bytes = random.bytes::<16>();
     bytes[6] = (bytes[6] & 0x0F) | 0x40;
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fair_share_of_uuids_hold_slashes() {
+    fn many_uuids_contain_slashes() {
         let random = Random::seeded(1);
         let uuids: Vec<_> = (0..400).map(|_| meeting_uuid(&random)).collect();
         assert!(uuids.iter().all(|uuid| uuid.len() == 24 && uuid.ends_with("==")));

@@ -1,4 +1,4 @@
-//! `GET /users/{user}/meetings`, and how all lists turn their pages.
+//! `GET /users/{user}/meetings` and pagination for all lists.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::answers::{Answer, Refusal, instant, ok};
-use super::desk::Desk;
-use super::memory::Meeting;
+use super::context::Context;
+use super::responses::{ApiError, ApiResult, instant, ok};
+use super::state::Meeting;
 use super::{Zoom, schedule, scopes};
 
-/// The parameters of an address. Of a repeated one the last counts.
+/// Query parameters. The last of repeated parameters is used.
 pub(super) type Parameters = BTreeMap<String, String>;
 
-/// Zoom: 30 entries a page unless asked otherwise, 300 at most.
+/// Zoom: 30 entries per page by default and 300 at most.
 const PAGE_SIZE: i64 = 30;
-const LARGEST_PAGE: i64 = 300;
+const MAX_PAGE_SIZE: i64 = 300;
 
-/// Zoom: lists cut the agenda after 250 characters.
+/// Zoom: lists truncate the agenda after 250 characters.
 const LISTED_AGENDA_CHARACTERS: usize = 250;
 
 pub(super) async fn meetings(
@@ -29,26 +29,26 @@ pub(super) async fn meetings(
     Path(user): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::LIST_MEETINGS)?;
-        let host = desk.user_in_path(&caller, &user)?;
-        let wanted = Filter::read(&query)?;
-        let now = desk.now;
-        let mut meetings: Vec<_> = desk
-            .memory
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::LIST_MEETINGS)?;
+        let host = context.user_in_path(&caller, &user)?;
+        let filter = Filter::parse(&query)?;
+        let now = context.now;
+        let mut meetings: Vec<_> = context
+            .state
             .meetings
             .values()
             .filter(|meeting| meeting.host_id == host.id && !meeting.deleted)
-            .filter(|meeting| wanted.takes(meeting, now))
+            .filter(|meeting| filter.matches(meeting, now))
             .collect();
         meetings.sort_by_key(|meeting| (meeting.start_time, meeting.id));
-        let rows = meetings.into_iter().map(listed).collect();
-        desk.page("meetings", &format!("meetings of {} {wanted:?}", host.id), rows, &query)
+        let rows = meetings.into_iter().map(list_entry).collect();
+        context.page("meetings", &format!("meetings of {} {filter:?}", host.id), rows, &query)
     })
 }
 
-/// Which meetings a list is about.
+/// A filter for a list of meetings.
 #[derive(Debug)]
 struct Filter {
     kind: String,
@@ -57,46 +57,48 @@ struct Filter {
 }
 
 impl Filter {
-    fn read(query: &Parameters) -> Result<Self, Refusal> {
+    fn parse(query: &Parameters) -> Result<Self, ApiError> {
         let kind = query.get("type").map_or("scheduled", String::as_str);
         let kinds = ["scheduled", "live", "upcoming", "upcoming_meetings", "previous_meetings"];
         if !kinds.contains(&kind) {
-            return Err(Refusal::invalid_field("type", "Invalid field."));
+            return Err(ApiError::invalid_field("type", "Invalid field."));
         }
         let zone = match query.get("timezone") {
-            Some(name) => schedule::zone(name).map_err(|error| Refusal::invalid(vec![error]))?,
+            Some(name) => schedule::zone(name).map_err(|error| ApiError::invalid(vec![error]))?,
             None => TimeZone::UTC,
         };
-        let day = |name: &str| -> Result<Option<Date>, Refusal> {
+        let day = |name: &str| -> Result<Option<Date>, ApiError> {
             let parse = |day: &String| day.parse();
             let date = query.get(name).map(parse).transpose();
-            date.map_err(|_| Refusal::invalid_field(name, "Invalid field."))
+            date.map_err(|_| ApiError::invalid_field(name, "Invalid field."))
         };
         let midnight = |day: Date| {
             let at = day.to_zoned(zone.clone()).map(|midnight| midnight.timestamp());
-            at.map_err(|_| Refusal::invalid_field("from", "Invalid field."))
+            at.map_err(|_| ApiError::invalid_field("from", "Invalid field."))
         };
         let from = day("from")?.map(midnight).transpose()?;
-        // The day named by `to` belongs to the list.
+        // The day `to` is included.
         let to = day("to")?.map(|day| midnight(day.tomorrow().unwrap_or(day))).transpose()?;
         Ok(Self { kind: kind.to_owned(), from, to })
     }
 
-    fn takes(&self, meeting: &Meeting, now: Timestamp) -> bool {
-        let (start, live) = (meeting.start_time, meeting.running().is_some());
+    fn matches(&self, meeting: &Meeting, now: Timestamp) -> bool {
+        let (start, live) = (meeting.start_time, meeting.active_instance().is_some());
         let end =
             start.checked_add(SignedDuration::from_mins(meeting.duration_minutes)).unwrap_or(start);
-        let of_kind = match self.kind.as_str() {
+        let kind_matches = match self.kind.as_str() {
             "live" => live,
             "upcoming" | "upcoming_meetings" => live || start >= now,
             "previous_meetings" => end < now,
             _ => true,
         };
-        of_kind && self.from.is_none_or(|from| start >= from) && self.to.is_none_or(|to| start < to)
+        kind_matches
+            && self.from.is_none_or(|from| start >= from)
+            && self.to.is_none_or(|to| start < to)
     }
 }
 
-fn listed(meeting: &Meeting) -> Value {
+fn list_entry(meeting: &Meeting) -> Value {
     json!({
         "uuid": meeting.uuid,
         "id": meeting.id,
@@ -112,26 +114,30 @@ fn listed(meeting: &Meeting) -> Value {
     })
 }
 
-impl Desk<'_> {
-    /// The page of `rows` that `query` asks for, under `name`; `of` says whose list it is.
+impl Context<'_> {
+    /// Returns the requested page of `rows` under `name`. Page tokens are valid only for the same `list_key`.
     pub(super) fn page(
         &mut self,
         name: &str,
-        of: &str,
+        list_key: &str,
         rows: Vec<Value>,
         query: &Parameters,
-    ) -> Answer {
+    ) -> ApiResult {
         let size = number(query, "page_size")?.unwrap_or(PAGE_SIZE);
-        if !(1..=LARGEST_PAGE).contains(&size) {
-            return Err(Refusal::invalid_field("page_size", "Invalid field."));
+        if !(1..=MAX_PAGE_SIZE).contains(&size) {
+            return Err(ApiError::invalid_field("page_size", "Invalid field."));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let token = query.get("next_page_token").map_or("", String::as_str);
-        let offset = self.page_offset(of, token)?;
+        let offset = self.page_offset(list_key, token)?;
         let total = rows.len();
         let page: Vec<_> = rows.into_iter().skip(offset).take(size).collect();
         let next = offset + page.len();
-        let next = if next < total { self.next_page(of.to_owned(), next) } else { String::new() };
+        let next = if next < total {
+            self.create_page_token(list_key.to_owned(), next)
+        } else {
+            String::new()
+        };
         Ok(ok(json!({
             "page_count": total.div_ceil(size),
             "page_size": size,
@@ -142,8 +148,8 @@ impl Desk<'_> {
     }
 }
 
-/// A parameter that is a whole number.
-pub(super) fn number(query: &Parameters, name: &str) -> Result<Option<i64>, Refusal> {
+/// Parses an integer parameter.
+pub(super) fn number(query: &Parameters, name: &str) -> Result<Option<i64>, ApiError> {
     let parsed = query.get(name).map(|value| value.parse()).transpose();
-    parsed.map_err(|_| Refusal::invalid_field(name, "Invalid field."))
+    parsed.map_err(|_| ApiError::invalid_field(name, "Invalid field."))
 }

@@ -1,16 +1,16 @@
-//! The fields of a meeting, as `POST /users/{user}/meetings` and `PATCH /meetings/{meeting}` take them.
+//! The meeting fields of `POST /users/{user}/meetings` and `PATCH /meetings/{meeting}`.
 
-use super::fields::{Field, In, Kind, field, only, required};
+use super::fields::{AllowedIn, Field, Kind, field, only, required};
 
-/// Zoom: topic up to 200 characters, agenda up to 2,000, one minute to one day.
+/// Zoom: a topic has up to 200 characters, an agenda up to 2,000, and a duration is one minute to one day.
 const TOPIC_CHARACTERS: usize = 200;
 const AGENDA_CHARACTERS: usize = 2000;
-const LONGEST_MINUTES: i64 = 1440;
+const MAX_DURATION_MINUTES: i64 = 1440;
 
 pub(super) const MEETING: &[Field] = &[
     field("agenda", Kind::Text(AGENDA_CHARACTERS)),
-    only(In::Create, "default_password", Kind::Flag),
-    field("duration", Kind::Between(1, LONGEST_MINUTES)),
+    only(AllowedIn::Create, "default_password", Kind::Flag),
+    field("duration", Kind::Between(1, MAX_DURATION_MINUTES)),
     field("password", Kind::Passcode),
     field("pre_schedule", Kind::Flag),
     field("recurrence", Kind::Object(RECURRENCE)),
@@ -39,7 +39,7 @@ const RECURRENCE: &[Field] = &[
 const TRACKING_FIELD: &[Field] = &[field("field", Kind::AnyText), field("value", Kind::AnyText)];
 
 const SETTINGS: &[Field] = &[
-    only(In::Create, "additional_data_center_regions", Kind::Texts),
+    only(AllowedIn::Create, "additional_data_center_regions", Kind::Texts),
     field("allow_host_control_participant_mute_state", Kind::Flag),
     field("allow_multiple_devices", Kind::Flag),
     field("alternative_host_manage_cloud_recording", Kind::Flag),
@@ -53,7 +53,7 @@ const SETTINGS: &[Field] = &[
     field("audio_conference_info", Kind::Text(2048)),
     field("authentication_domains", Kind::AnyText),
     field("authentication_exception", Kind::Objects(AUTHENTICATION_EXCEPTION)),
-    only(In::Update, "authentication_name", Kind::AnyText),
+    only(AllowedIn::Update, "authentication_name", Kind::AnyText),
     field("authentication_option", Kind::AnyText),
     field("auto_add_recording_to_video_management", Kind::Object(VIDEO_MANAGEMENT)),
     field("auto_recording", Kind::Word(&["local", "cloud", "none"])),
@@ -67,17 +67,17 @@ const SETTINGS: &[Field] = &[
     field("contact_email", Kind::AnyText),
     field("contact_name", Kind::AnyText),
     field("continuous_meeting_chat", Kind::Object(CONTINUOUS_CHAT)),
-    only(In::Update, "custom_keys", Kind::Objects(CUSTOM_KEY)),
+    only(AllowedIn::Update, "custom_keys", Kind::Objects(CUSTOM_KEY)),
     field("device_testing", Kind::Flag),
     field("disable_participant_video", Kind::Flag),
     field("email_in_attendee_report", Kind::Flag),
     field("email_notification", Kind::Flag),
     field("encryption_type", Kind::Word(&["enhanced_encryption", "e2ee"])),
-    only(In::Update, "enforce_login", Kind::Flag),
-    only(In::Update, "enforce_login_domains", Kind::AnyText),
+    only(AllowedIn::Update, "enforce_login", Kind::Flag),
+    only(AllowedIn::Update, "enforce_login_domains", Kind::AnyText),
     field("focus_mode", Kind::Flag),
     field("global_dial_in_countries", Kind::Texts),
-    only(In::Update, "global_dial_in_numbers", Kind::Objects(DIAL_IN_NUMBER)),
+    only(AllowedIn::Update, "global_dial_in_numbers", Kind::Objects(DIAL_IN_NUMBER)),
     field("host_pause_stop_recording", Kind::Flag),
     field("host_save_video_order", Kind::Flag),
     field("host_video", Kind::Flag),
@@ -99,7 +99,7 @@ const SETTINGS: &[Field] = &[
     field("registration_type", Kind::Number(&[1, 2, 3])),
     field("request_permission_to_unmute_participants", Kind::Flag),
     field("resources", Kind::Objects(RESOURCE)),
-    only(In::Create, "show_join_info", Kind::Flag),
+    only(AllowedIn::Create, "show_join_info", Kind::Flag),
     field("show_share_button", Kind::Flag),
     field("sign_language_interpretation", Kind::Object(SIGN_INTERPRETATION)),
     field("summary_template_id", Kind::AnyText),
@@ -121,7 +121,7 @@ const COUNTRIES: &[Field] = &[
 const AUTHENTICATION_EXCEPTION: &[Field] = &[
     field("email", Kind::AnyText),
     field("name", Kind::AnyText),
-    only(In::Update, "join_url", Kind::AnyText),
+    only(AllowedIn::Update, "join_url", Kind::AnyText),
 ];
 
 const VIDEO_MANAGEMENT: &[Field] = &[

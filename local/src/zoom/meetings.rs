@@ -1,25 +1,25 @@
-//! Meetings by `/zoom/v2`: create, read, change, delete, end. Their lists are in `listing`.
+//! Create, read, update, delete and end meetings under `/zoom/v2`. Lists are in `listing`.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::answers::{Answer, Refusal, created, instant, no_content, ok};
-use super::desk::Desk;
-use super::fields::{self, Field, In, Kind, required};
+use super::context::Context;
+use super::fields::{self, AllowedIn, Field, Kind, required};
 use super::meeting_fields::MEETING;
-use super::memory::{Meeting, Plan, User};
+use super::responses::{ApiError, ApiResult, created, instant, no_content, ok};
+use super::state::{Meeting, Plan, User};
 use super::users::content_type;
 use super::{Zoom, ids, schedule, scopes};
 
-/// Where Zoom's own links lead. Nothing here answers to them; they only look as they do.
+/// Base of generated links, in the form of Zoom's links. The simulator does not serve them.
 pub(super) const ZOOM_WEB: &str = "https://us05web.zoom.us";
 
 const SCHEDULED: i64 = 2;
 const DEFAULT_MINUTES: i64 = 60;
 
-/// What a meeting is set to where nothing is said.
+/// Default settings of a meeting.
 fn default_settings() -> Map<String, Value> {
     let settings = json!({
         "host_video": false,
@@ -47,16 +47,16 @@ pub(super) async fn create(
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::CREATE_MEETING)?;
-        let host = desk.user_in_path(&caller, &user)?;
-        let body = fields::read(&body, content_type(&headers), MEETING, In::Create)?;
-        desk.may_write(&host.id, scopes::CREATE_MEETING.category)?;
-        let id = desk.create_meeting(&host, &body)?;
-        desk.count_write(&host.id);
-        desk.tell_created(id);
-        Ok(created(desk.meeting_body(id)))
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::CREATE_MEETING)?;
+        let host = context.user_in_path(&caller, &user)?;
+        let body = fields::parse_body(&body, content_type(&headers), MEETING, AllowedIn::Create)?;
+        context.check_daily_limit(&host.id, scopes::CREATE_MEETING.category)?;
+        let id = context.create_meeting(&host, &body)?;
+        context.count_daily_write(&host.id);
+        context.emit_created(id);
+        Ok(created(context.meeting_body(id)))
     })
 }
 
@@ -64,11 +64,11 @@ pub(super) async fn get(
     State(zoom): State<Zoom>,
     Path(meeting): Path<String>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::GET_MEETING)?;
-        let id = desk.meeting_in_path(&caller, &meeting)?;
-        Ok(ok(desk.meeting_body(id)))
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::GET_MEETING)?;
+        let id = context.meeting_in_path(&caller, &meeting)?;
+        Ok(ok(context.meeting_body(id)))
     })
 }
 
@@ -77,20 +77,20 @@ pub(super) async fn update(
     Path(meeting): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::UPDATE_MEETING)?;
-        let id = desk.meeting_in_path(&caller, &meeting)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::UPDATE_MEETING)?;
+        let id = context.meeting_in_path(&caller, &meeting)?;
         if let Ok(received) = serde_json::from_slice(&body) {
-            desk.meeting_mut(id)?.requests.push(received);
+            context.meeting_mut(id)?.requests.push(received);
         }
-        let body = fields::read(&body, content_type(&headers), MEETING, In::Update)?;
-        let host_id = desk.meeting(id)?.host_id.clone();
-        desk.may_write(&host_id, scopes::UPDATE_MEETING.category)?;
-        let before = desk.meeting(id)?.clone();
-        desk.update_meeting(id, &body)?;
-        desk.count_write(&host_id);
-        desk.tell_updated(&before);
+        let body = fields::parse_body(&body, content_type(&headers), MEETING, AllowedIn::Update)?;
+        let host_id = context.meeting(id)?.host_id.clone();
+        context.check_daily_limit(&host_id, scopes::UPDATE_MEETING.category)?;
+        let before = context.meeting(id)?.clone();
+        context.update_meeting(id, &body)?;
+        context.count_daily_write(&host_id);
+        context.emit_updated(&before);
         Ok(no_content())
     })
 }
@@ -99,61 +99,61 @@ pub(super) async fn delete(
     State(zoom): State<Zoom>,
     Path(meeting): Path<String>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::DELETE_MEETING)?;
-        let id = desk.meeting_in_path(&caller, &meeting)?;
-        desk.delete_meeting(id)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::DELETE_MEETING)?;
+        let id = context.meeting_in_path(&caller, &meeting)?;
+        context.delete_meeting(id)?;
         Ok(no_content())
     })
 }
 
 const STATUS: &[Field] = &[required("action", Kind::Word(&["end", "recover"]))];
 
-/// `PUT /meetings/{meeting}/status`: the host's app ends the meeting for everyone, or brings a deleted one back.
+/// `PUT /meetings/{meeting}/status`: ends a meeting for all participants, or recovers a deleted one.
 pub(super) async fn set_status(
     State(zoom): State<Zoom>,
     Path(meeting): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::END_MEETING)?;
-        let body = fields::read(&body, content_type(&headers), STATUS, In::Update)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::END_MEETING)?;
+        let body = fields::parse_body(&body, content_type(&headers), STATUS, AllowedIn::Update)?;
         if body["action"] == "recover" {
-            let deleted = meeting.parse().ok().and_then(|id: i64| desk.memory.meetings.get(&id));
+            let deleted = meeting.parse().ok().and_then(|id: i64| context.state.meetings.get(&id));
             let recovered = deleted
-                .filter(|meeting| meeting.deleted && desk.reaches(&caller, meeting))
+                .filter(|meeting| meeting.deleted && context.can_access(&caller, meeting))
                 .map(|meeting| meeting.id)
-                .ok_or_else(|| Refusal::no_such_meeting(&meeting))?;
-            desk.meeting_mut(recovered)?.deleted = false;
+                .ok_or_else(|| ApiError::no_such_meeting(&meeting))?;
+            context.meeting_mut(recovered)?.deleted = false;
             return Ok(no_content());
         }
-        let id = desk.meeting_in_path(&caller, &meeting)?;
-        if desk.meeting(id)?.running().is_none() {
+        let id = context.meeting_in_path(&caller, &meeting)?;
+        if context.meeting(id)?.active_instance().is_none() {
             let message = format!("The meeting is not in progress: {id}.");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, 3000, message));
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, 3000, message));
         }
-        desk.end_meeting(id);
+        context.end_meeting(id);
         Ok(no_content())
     })
 }
 
-impl Desk<'_> {
-    pub(super) fn meeting(&self, id: i64) -> Result<&Meeting, Refusal> {
-        self.memory.meetings.get(&id).ok_or_else(|| Refusal::no_such_meeting(&id.to_string()))
+impl Context<'_> {
+    pub(super) fn meeting(&self, id: i64) -> Result<&Meeting, ApiError> {
+        self.state.meetings.get(&id).ok_or_else(|| ApiError::no_such_meeting(&id.to_string()))
     }
 
-    pub(super) fn meeting_mut(&mut self, id: i64) -> Result<&mut Meeting, Refusal> {
-        self.memory.meetings.get_mut(&id).ok_or_else(|| Refusal::no_such_meeting(&id.to_string()))
+    pub(super) fn meeting_mut(&mut self, id: i64) -> Result<&mut Meeting, ApiError> {
+        self.state.meetings.get_mut(&id).ok_or_else(|| ApiError::no_such_meeting(&id.to_string()))
     }
 
-    fn create_meeting(&mut self, host: &User, body: &Map<String, Value>) -> Result<i64, Refusal> {
+    fn create_meeting(&mut self, host: &User, body: &Map<String, Value>) -> Result<i64, ApiError> {
         let mut id = ids::meeting_id(self.random);
-        while self.memory.meetings.contains_key(&id) {
+        while self.state.meetings.contains_key(&id) {
             id = ids::meeting_id(self.random);
         }
-        // Zoom makes a passcode up unless one is sent or `default_password` says not to.
+        // Zoom generates a passcode unless one is sent or `default_password` is false.
         let wants_passcode = body.get("default_password") != Some(&Value::Bool(false));
         let mut meeting = Meeting {
             id,
@@ -175,15 +175,15 @@ impl Desk<'_> {
             instances: Vec::new(),
         };
         self.apply(&mut meeting, host, body)?;
-        self.memory.meetings.insert(id, meeting);
+        self.state.meetings.insert(id, meeting);
         Ok(id)
     }
 
-    fn update_meeting(&mut self, id: i64, body: &Map<String, Value>) -> Result<(), Refusal> {
+    fn update_meeting(&mut self, id: i64, body: &Map<String, Value>) -> Result<(), ApiError> {
         let mut meeting = self.meeting(id)?.clone();
         let host = self.user_with_id(&meeting.host_id)?.clone();
         self.apply(&mut meeting, &host, body)?;
-        self.memory.meetings.insert(id, meeting);
+        self.state.meetings.insert(id, meeting);
         Ok(())
     }
 
@@ -192,8 +192,8 @@ impl Desk<'_> {
         meeting: &mut Meeting,
         host: &User,
         body: &Map<String, Value>,
-    ) -> Result<(), Refusal> {
-        let invalid = |error| Refusal::invalid(vec![error]);
+    ) -> Result<(), ApiError> {
+        let invalid = |error| ApiError::invalid(vec![error]);
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         let number = |name: &str| body.get(name).and_then(Value::as_i64);
         if let Some(zone) = text("timezone") {
@@ -209,9 +209,9 @@ impl Desk<'_> {
             ("agenda", &mut meeting.agenda),
             ("password", &mut meeting.password),
         ];
-        for (name, kept) in strings {
+        for (name, field) in strings {
             if let Some(sent) = text(name) {
-                sent.clone_into(kept);
+                sent.clone_into(field);
             }
         }
         meeting.kind = number("type").unwrap_or(meeting.kind);
@@ -227,46 +227,48 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Zoom: what the account forbids is dropped without a word; the answer is 2xx all the same.
+    /// Zoom: settings that the account forbids are dropped silently, and the status is 2xx.
     fn apply_settings(&self, meeting: &mut Meeting, host: &User, sent: &Map<String, Value>) {
         for (name, value) in sent {
-            if !self.forbids(host, name, value) {
+            if !self.is_forbidden(host, name, value) {
                 meeting.settings.insert(name.clone(), value.clone());
             }
         }
-        // Zoom: with a waiting room nobody joins before the host.
+        // Zoom: a waiting room disables joining before the host.
         if meeting.setting_is("waiting_room", true) {
             meeting.settings.insert("join_before_host".to_owned(), false.into());
         }
     }
 
-    fn forbids(&self, host: &User, name: &str, value: &Value) -> bool {
+    fn is_forbidden(&self, host: &User, name: &str, value: &Value) -> bool {
         const UNLICENSED: i64 = 1;
-        let account = self.memory.accounts.get(&host.account_id);
-        let pair = match value {
+        let account = self.state.accounts.get(&host.account_id);
+        let name_and_value = match value {
             Value::String(text) => format!("{name}={text}"),
             other => format!("{name}={other}"),
         };
         let basic = account.is_some_and(|account| account.plan == Plan::Basic);
-        let forbidden = account
-            .is_some_and(|account| account.forbid.contains(name) || account.forbid.contains(&pair));
-        // Zoom: recordings go to the cloud for licensed users of paid accounts only.
-        forbidden || pair == "auto_recording=cloud" && (basic || host.licence == UNLICENSED)
+        let forbidden = account.is_some_and(|account| {
+            account.forbid.contains(name) || account.forbid.contains(&name_and_value)
+        });
+        // Zoom: only licensed users of paid accounts have cloud recordings.
+        forbidden
+            || name_and_value == "auto_recording=cloud" && (basic || host.licence == UNLICENSED)
     }
 
-    /// Deleting ends a meeting that is being held.
-    pub(super) fn delete_meeting(&mut self, id: i64) -> Result<(), Refusal> {
+    /// Deletes a meeting, and ends it first if it is in progress.
+    pub(super) fn delete_meeting(&mut self, id: i64) -> Result<(), ApiError> {
         self.end_meeting(id);
         self.meeting_mut(id)?.deleted = true;
-        self.tell_deleted(id);
+        self.emit_deleted(id);
         Ok(())
     }
 
-    /// As create and get show it. The start link carries a fresh ZAK each time.
+    /// Returns the body of create and get responses. The start link has a new ZAK each time.
     fn meeting_body(&mut self, id: i64) -> Value {
-        let Some(meeting) = self.memory.meetings.get(&id).cloned() else { return Value::Null };
+        let Some(meeting) = self.state.meetings.get(&id).cloned() else { return Value::Null };
         let zak = self.start_token(&meeting.host_id);
-        let host = self.memory.users.get(&meeting.host_id);
+        let host = self.state.users.get(&meeting.host_id);
         let mut body = json!({
             "uuid": meeting.uuid,
             "id": meeting.id,
@@ -275,7 +277,7 @@ impl Desk<'_> {
             "assistant_id": "",
             "topic": meeting.topic,
             "type": meeting.kind,
-            "status": if meeting.running().is_some() { "started" } else { "waiting" },
+            "status": if meeting.active_instance().is_some() { "started" } else { "waiting" },
             "start_time": instant(meeting.start_time),
             "duration": meeting.duration_minutes,
             "timezone": meeting.timezone,
@@ -299,7 +301,7 @@ impl Desk<'_> {
 }
 
 impl Meeting {
-    /// The link holds the passcode in its encrypted form, so that a click needs no typing.
+    /// The link contains the encrypted passcode, so participants need not type it.
     pub(super) fn join_url(&self) -> String {
         let (id, pwd) = (self.id, &self.encrypted_password);
         match self.password.as_str() {

@@ -1,36 +1,36 @@
-//! A Zoom of one's own: it keeps state, tells time by the clock it is given, and is as strict as the real one.
+//! A simulated Zoom that keeps state, uses the stack's clock and is as strict as the real one.
 //!
-//! | under | does | file |
+//! | path | purpose | module |
 //! |---|---|---|
 //! | `/zoom/oauth` | consent page, tokens, revocation | `consent`, `oauth` |
-//! | `/zoom/v2` | meetings, users, what is left of a meeting | `meetings`, `listing`, `users`, `past`, `recordings` |
-//! | `/zoom/sim` | acting as people, turning knobs, looking in | `sim`, `people`, `views`, `knobs` |
+//! | `/zoom/v2` | meetings, users, past meetings | `meetings`, `listing`, `users`, `past`, `recordings` |
+//! | `/zoom/sim` | actions of participants, simulator settings, inspection | `sim`, `participants`, `views`, `settings` |
 //!
-//! What happens is told to the webhook endpoint (`events` says what, `webhooks` how). Everything goes through
-//! `desk::Desk`, which exists only while the one lock is held; nothing waits while it does. Zoom's rules are quoted
-//! where they are kept, as "Zoom: …".
+//! `events` builds webhook bodies and `webhooks` delivers them. All access to the state goes through
+//! `context::Context`, which exists only while the single lock is held, so code with a context never awaits. Comments
+//! that start with "Zoom:" quote Zoom's rules.
 //!
-//! Events that follow from the app's own requests wait for the next [`Zoom::deliver_due`], as a real Zoom would not
-//! call back before it has answered. Events that follow from `/zoom/sim` are sent before that answers.
+//! Events caused by the app's own requests wait for the next [`Zoom::deliver_due`], because the real Zoom responds
+//! before it sends a webhook. Events caused by `/zoom/sim` are sent before its response.
 
-mod answers;
 mod consent;
-mod desk;
+mod context;
 mod events;
 mod fields;
 mod ids;
-mod knobs;
 mod listing;
 mod meeting_fields;
 mod meetings;
-mod memory;
 mod oauth;
+mod participants;
 mod past;
-mod people;
 mod recordings;
+mod responses;
 mod schedule;
 mod scopes;
+mod settings;
 mod sim;
+mod state;
 mod users;
 mod views;
 mod webhooks;
@@ -50,15 +50,17 @@ use serde_json::Value;
 use shared::clock::Clock;
 use shared::random::Random;
 
-use self::answers::Refusal;
-use self::desk::Desk;
-pub use self::knobs::{AccountTurn, Knobs, Qps, Turn, WebhookKnobs, WebhookTurn};
-use self::memory::Memory;
-pub use self::memory::{Counts, Plan};
+use self::context::Context;
+use self::responses::ApiError;
+pub use self::settings::{
+    AccountSettingsUpdate, Qps, Settings, SettingsUpdate, WebhookSettings, WebhookSettingsUpdate,
+};
+use self::state::ZoomState;
+pub use self::state::{Counts, Plan};
 pub use self::users::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
 pub use self::webhooks::sign_webhook;
 
-/// What the app and Zoom agreed on.
+/// The app's registration at Zoom.
 #[derive(Clone)]
 pub struct ZoomConfig {
     pub client_id: String,
@@ -67,11 +69,11 @@ pub struct ZoomConfig {
     /// The app's own Zoom account.
     pub app_account_id: String,
     pub redirect_uris: Vec<String>,
-    /// Where this Zoom is reached, without a slash at the end: `http://localhost:4000`.
+    /// Base URL of this Zoom without a trailing slash, such as `http://localhost:4000`.
     pub base_url: String,
-    /// Without one, events are remembered and not sent.
+    /// Without a URL, events are recorded but not sent.
     pub webhook_url: Option<String>,
-    /// What the consent page asks for.
+    /// The scopes on the consent page.
     pub app_scopes: Vec<String>,
 }
 
@@ -84,7 +86,7 @@ impl fmt::Debug for ZoomConfig {
     }
 }
 
-/// The simulated Zoom. Clones are the same one.
+/// The simulated Zoom. Clones share their state.
 #[derive(Clone)]
 pub struct Zoom {
     inner: Arc<Inner>,
@@ -94,9 +96,9 @@ struct Inner {
     config: ZoomConfig,
     clock: Clock,
     random: Random,
-    memory: Mutex<Memory>,
-    /// One round of deliveries at a time.
-    round: tokio::sync::Mutex<()>,
+    state: Mutex<ZoomState>,
+    /// Held during a delivery run.
+    delivery_lock: tokio::sync::Mutex<()>,
     http: reqwest::Client,
 }
 
@@ -112,19 +114,21 @@ impl Zoom {
             config,
             clock,
             random,
-            memory: Mutex::default(),
-            round: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+            delivery_lock: tokio::sync::Mutex::default(),
             http: http_client(),
         };
         let zoom = Self { inner: Arc::new(inner) };
-        zoom.at_desk(|desk| desk.open());
+        zoom.with_context(|context| context.create_default_users());
         zoom
     }
 
-    /// Tells who sits at the browser that will open the consent page with `state`: each trainer has a Zoom user of
-    /// their own, as in life, where a cookie says so.
-    pub fn at_browser(&self, state: &str, person: &str) {
-        self.at_desk(|desk| desk.memory.browsers.insert(state.to_owned(), person.to_owned()));
+    /// Sets the person at the browser that opens the consent page with `state`, so that each trainer has their own Zoom
+    /// user. The real Zoom identifies the user by a cookie.
+    pub fn set_browser_user(&self, state: &str, person: &str) {
+        self.with_context(|context| {
+            context.state.browsers.insert(state.to_owned(), person.to_owned())
+        });
     }
 
     /// Serves everything under `/zoom/oauth`, `/zoom/v2` and `/zoom/sim`.
@@ -147,7 +151,7 @@ impl Zoom {
             .route("/zoom/v2/meetings/{meeting}/recordings", get(past::recordings))
             .route("/zoom/v2/past_meetings/{meeting}/participants", get(past::participants))
             .route("/zoom/v2/report/meetings/{meeting}/participants", get(past::report))
-            .route("/zoom/v2/{*rest}", any(nothing_here));
+            .route("/zoom/v2/{*rest}", any(unknown_path));
         let sim = Router::new()
             .route("/zoom/sim/meetings", get(sim::meetings))
             .route("/zoom/sim/meetings/{id}", get(sim::meeting).delete(sim::delete))
@@ -161,7 +165,7 @@ impl Zoom {
             .route("/zoom/sim/deauthorize", post(sim::deauthorize))
             .route("/zoom/sim/deactivate", post(sim::deactivate))
             .route("/zoom/sim/expire-tokens", post(sim::expire_tokens))
-            .route("/zoom/sim/knobs", get(sim::knobs).post(sim::turn_knobs))
+            .route("/zoom/sim/knobs", get(sim::settings).post(sim::update_settings))
             .route("/zoom/sim/counts", get(sim::counts))
             .route("/zoom/sim/webhooks", get(sim::webhooks))
             .route("/zoom/sim/webhooks/deliver", post(sim::deliver))
@@ -169,95 +173,94 @@ impl Zoom {
         oauth.merge(rest).merge(sim).with_state(self.clone())
     }
 
-    /// How often what was asked so far.
+    /// Returns the request counts.
     pub fn counts(&self) -> Counts {
-        self.at_desk(|desk| desk.memory.counts.clone())
+        self.with_context(|context| context.state.counts.clone())
     }
 
-    /// Refresh tokens exchanged so far.
+    /// Returns how many refresh tokens were exchanged.
     pub fn token_refreshes(&self) -> u64 {
         self.counts().token_refreshes
     }
 
-    /// A meeting as `GET /zoom/sim/meetings/{id}` shows it; deleted ones too.
+    /// Returns a meeting in the form of `GET /zoom/sim/meetings/{id}`, even if it was deleted.
     pub fn meeting(&self, id: i64) -> Option<Value> {
-        self.at_desk(|desk| desk.memory.meetings.get(&id).map(|it| desk.meeting_view(it)))
-    }
-
-    /// Every meeting there ever was.
-    pub fn meetings(&self) -> Vec<Value> {
-        self.at_desk(|desk| {
-            let meetings = desk.memory.meetings.values();
-            meetings.map(|meeting| desk.meeting_view(meeting)).collect()
+        self.with_context(|context| {
+            context.state.meetings.get(&id).map(|it| context.meeting_view(it))
         })
     }
 
-    /// Every webhook there ever was, oldest first, with its attempts.
+    /// Returns all meetings, including deleted ones.
+    pub fn meetings(&self) -> Vec<Value> {
+        self.with_context(|context| {
+            let meetings = context.state.meetings.values();
+            meetings.map(|meeting| context.meeting_view(meeting)).collect()
+        })
+    }
+
+    /// Returns all webhooks with their attempts, oldest first.
     pub fn webhooks(&self) -> Vec<Value> {
-        self.at_desk(|desk| desk.memory.post.log())
+        self.with_context(|context| context.state.webhook_queue.log())
     }
 
-    pub fn knobs(&self) -> Knobs {
-        self.at_desk(|desk| desk.memory.knobs.clone())
+    pub fn settings(&self) -> Settings {
+        self.with_context(|context| context.state.settings.clone())
     }
 
-    /// Turns knobs; what the turn does not name stays.
-    pub fn turn_knobs(&self, turn: Turn) {
-        self.at_desk(|desk| desk.turn_knobs(turn));
+    /// Updates the simulator settings. Absent fields are unchanged.
+    pub fn update_settings(&self, update: SettingsUpdate) {
+        self.with_context(|context| context.update_settings(update));
     }
 
-    /// Every access token expires now; refresh tokens live on.
+    /// Expires all access tokens. Refresh tokens stay valid.
     pub fn expire_access_tokens(&self) {
-        self.at_desk(|desk| {
-            for token in desk.memory.access_tokens.values_mut() {
-                token.expires_at = token.expires_at.min(desk.now);
+        self.with_context(|context| {
+            for token in context.state.access_tokens.values_mut() {
+                token.expires_at = token.expires_at.min(context.now);
             }
         });
     }
 
-    /// All that this Zoom remembers.
+    /// Returns the whole state.
     pub fn snapshot(&self) -> Value {
-        self.at_desk(|desk| serde_json::to_value(&*desk.memory)).unwrap_or_default()
+        self.with_context(|context| serde_json::to_value(&*context.state)).unwrap_or_default()
     }
 
-    /// Remembers what a snapshot says instead. One that an older version wrote and this one cannot read is left
-    /// aside with a warning: a simulated past is not worth a failed start.
+    /// Replaces the state by a snapshot. An unreadable snapshot of an older version is ignored with a warning, so that
+    /// the stack still starts.
     pub fn restore(&self, snapshot: Value) {
         match serde_json::from_value(snapshot) {
-            Ok(memory) => self.at_desk(|desk| *desk.memory = memory),
-            Err(error) => tracing::warn!(%error, "the simulated Zoom starts afresh"),
+            Ok(state) => self.with_context(|context| *context.state = state),
+            Err(error) => tracing::warn!(%error, "ignoring the snapshot of the simulated Zoom"),
         }
     }
 
-    /// The one way to what Zoom remembers. `act` cannot wait for anything, so the lock is held for moments only.
-    fn at_desk<T>(&self, act: impl FnOnce(&mut Desk<'_>) -> T) -> T {
+    /// Runs `act` with exclusive access to the state. `act` cannot await, so the lock is held only briefly.
+    fn with_context<T>(&self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let inner = &*self.inner;
-        let mut memory = inner.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (config, random) = (&inner.config, &inner.random);
-        let mut desk = Desk { memory: &mut memory, config, random, now: inner.clock.now() };
-        desk.notice_killed_clients();
-        act(&mut desk)
+        let mut context = Context { state: &mut state, config, random, now: inner.clock.now() };
+        context.remove_killed_clients();
+        act(&mut context)
     }
 }
 
-/// Zoom has one answer for a path to a meeting that breaks at a slash, and another for what it never had.
-async fn nothing_here(OriginalUri(uri): OriginalUri) -> Response {
+/// Zoom sends one error for a meeting path that is broken by a slash, and another for any other unknown path.
+async fn unknown_path(OriginalUri(uri): OriginalUri) -> Response {
     let path = uri.path().trim_start_matches("/zoom/v2");
     if path.starts_with("/meetings/") || path.starts_with("/past_meetings/") {
-        let named = path.split('/').nth(2).unwrap_or_default();
-        return Refusal::no_such_meeting(named).into_response();
+        let meeting = path.split('/').nth(2).unwrap_or_default();
+        return ApiError::no_such_meeting(meeting).into_response();
     }
     let message = "This API endpoint is not recognized.";
-    Refusal::new(StatusCode::NOT_FOUND, 2300, message).into_response()
+    ApiError::new(StatusCode::NOT_FOUND, 2300, message).into_response()
 }
 
-/// Like Zoom's own: it follows no redirect and waits 3 seconds.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Zoom's client is not one of the service's; it must not share its connections"
-)]
+/// Zoom's client follows no redirects and waits 3 seconds.
+#[expect(clippy::disallowed_methods, reason = "Zoom must not share connections with the service")]
 fn http_client() -> reqwest::Client {
-    // reqwest comes without a default TLS provider and panics when it has to look for one.
+    // reqwest is built without a default TLS provider and panics without an explicit one.
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
         rustls::crypto::ring::default_provider(),
     ))
@@ -266,7 +269,7 @@ fn http_client() -> reqwest::Client {
         builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
     });
     let builder = reqwest::Client::builder()
-        .timeout(webhooks::ANSWER_WITHIN)
+        .timeout(webhooks::RESPONSE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
     let builder = match tls {

@@ -1,4 +1,4 @@
-//! `POST /zoom/oauth/token` and `/zoom/oauth/revoke`: codes and refresh tokens in, tokens out, each good once.
+//! `POST /zoom/oauth/token` and `/zoom/oauth/revoke`. Codes and refresh tokens are valid only once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,27 +12,27 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::desk::Desk;
-use super::memory::{AccessToken, Code, Grant, Holder};
+use super::context::Context;
+use super::state::{AccessToken, Code, Grant, Holder};
 use super::{Zoom, ids, scopes};
 
-/// Zoom: an access token lives an hour, a refresh token 90 days.
+/// Zoom: an access token is valid for an hour, a refresh token for 90 days.
 pub(super) const ACCESS_TOKEN_SECONDS: i64 = 3600;
 const REFRESH_TOKEN_SECONDS: i64 = 90 * 24 * 3600;
 
-/// The bounds of RFC 7636 on a code verifier.
+/// The length of a code verifier in RFC 7636.
 const VERIFIER_LENGTH: std::ops::RangeInclusive<usize> = 43..=128;
 
 type Form = BTreeMap<String, String>;
 
-/// OAuth errors have a body of their own: `{"reason", "error"}`.
-struct Refused {
+/// An error of the OAuth endpoints, whose body is `{"reason", "error"}`.
+struct OAuthError {
     status: StatusCode,
     reason: &'static str,
     error: &'static str,
 }
 
-impl Refused {
+impl OAuthError {
     fn request(reason: &'static str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, reason, error: "invalid_request" }
     }
@@ -42,7 +42,7 @@ impl Refused {
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let body = json!({ "reason": self.reason, "error": self.error });
         (self.status, Json(body)).into_response()
@@ -55,13 +55,13 @@ pub(super) async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    zoom.at_desk(|desk| {
-        let form = desk.read_form(&headers, query.as_deref(), &body)?;
+    zoom.with_context(|context| {
+        let form = context.read_form(&headers, query.as_deref(), &body)?;
         match form.get("grant_type").map(String::as_str) {
-            Some("authorization_code") => desk.exchange_code(&form),
-            Some("refresh_token") => desk.refresh(&form),
-            Some("account_credentials") => desk.account_token(&form),
-            _ => Err(Refused {
+            Some("authorization_code") => context.exchange_code(&form),
+            Some("refresh_token") => context.refresh(&form),
+            Some("account_credentials") => context.account_token(&form),
+            _ => Err(OAuthError {
                 status: StatusCode::BAD_REQUEST,
                 reason: "Unsupported grant type.",
                 error: "unsupported_grant_type",
@@ -77,35 +77,35 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    zoom.at_desk(|desk| {
-        let form = desk.read_form(&headers, query.as_deref(), &body)?;
-        let token = form.get("token").ok_or(Refused::request("The token is missing."))?;
-        let holder = desk.holder_of(token).ok_or(Refused::request("Invalid Token!"))?;
+    zoom.with_context(|context| {
+        let form = context.read_form(&headers, query.as_deref(), &body)?;
+        let token = form.get("token").ok_or(OAuthError::request("The token is missing."))?;
+        let holder = context.token_holder(token).ok_or(OAuthError::request("Invalid Token!"))?;
         match holder {
-            Holder::User(user_id) => desk.end_grant(&user_id),
-            Holder::Account(_) => drop(desk.memory.access_tokens.remove(token)),
+            Holder::User(user_id) => context.end_grant(&user_id),
+            Holder::Account(_) => drop(context.state.access_tokens.remove(token)),
         }
-        Ok::<_, Refused>(Json(json!({ "status": "success" })))
+        Ok::<_, OAuthError>(Json(json!({ "status": "success" })))
     })
     .into_response()
 }
 
-impl Desk<'_> {
-    /// Zoom: HTTP Basic with the client's id and secret, and everything else in a form body.
+impl Context<'_> {
+    /// Zoom: the client id and secret are sent with HTTP Basic, and all other parameters in a form body.
     fn read_form(
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
         body: &[u8],
-    ) -> Result<Form, Refused> {
+    ) -> Result<Form, OAuthError> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let expected = format!("{}:{}", self.config.client_id, self.config.client_secret);
-        let client_is_known = header(header::AUTHORIZATION)
+        let is_authenticated = header(header::AUTHORIZATION)
             .and_then(|value| value.strip_prefix("Basic "))
             .and_then(|value| STANDARD.decode(value).ok())
             .is_some_and(|credentials| credentials == expected.as_bytes());
-        if !client_is_known {
-            return Err(Refused {
+        if !is_authenticated {
+            return Err(OAuthError {
                 status: StatusCode::UNAUTHORIZED,
                 reason: "Invalid client_id or client_secret",
                 error: "invalid_client",
@@ -113,66 +113,67 @@ impl Desk<'_> {
         }
         let content_type = header(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
         if content_type.map(str::trim) != Some("application/x-www-form-urlencoded") {
-            return Err(Refused::request("The parameters go into a form body."));
+            return Err(OAuthError::request("The parameters go into a form body."));
         }
         if query.is_some_and(|query| !query.is_empty()) {
-            return Err(Refused::request("The parameters do not go into the address."));
+            return Err(OAuthError::request("The parameters do not go into the address."));
         }
         let mut form = Form::new();
         for (name, value) in url::form_urlencoded::parse(body) {
             if form.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(Refused::request("A parameter was given twice."));
+                return Err(OAuthError::request("A parameter was given twice."));
             }
         }
         Ok(form)
     }
 
-    fn exchange_code(&mut self, form: &Form) -> Result<Json<serde_json::Value>, Refused> {
-        // Taken out before it is looked at: a code is good for one attempt, not for one success.
+    fn exchange_code(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {
+        // Removed before any check, because a failed attempt also uses up the code.
         let code = form
             .get("code")
-            .and_then(|code| self.memory.codes.remove(code))
+            .and_then(|code| self.state.codes.remove(code))
             .filter(|code| code.expires_at > self.now)
-            .ok_or(Refused::grant("Invalid authorization code"))?;
+            .ok_or(OAuthError::grant("Invalid authorization code"))?;
         if form.get("redirect_uri") != Some(&code.redirect_uri) {
-            return Err(Refused::request("Redirect URI mismatch."));
+            return Err(OAuthError::request("Redirect URI mismatch."));
         }
-        if !verifier_fits(&code, form.get("code_verifier")) {
-            return Err(Refused::grant("Invalid code verifier."));
+        if !verifier_matches(&code, form.get("code_verifier")) {
+            return Err(OAuthError::grant("Invalid code verifier."));
         }
         self.end_grant(&code.user_id);
-        self.memory.counts.token_exchanges += 1;
+        self.state.counts.token_exchanges += 1;
         Ok(self.renew_grant(code.user_id, code.scopes))
     }
 
-    fn refresh(&mut self, form: &Form) -> Result<Json<serde_json::Value>, Refused> {
-        let sent = form.get("refresh_token").ok_or(Refused::request("Missing refresh token."))?;
-        let granted = self
-            .memory
+    fn refresh(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {
+        let sent =
+            form.get("refresh_token").ok_or(OAuthError::request("Missing refresh token."))?;
+        let grant = self
+            .state
             .grants
             .iter()
             .find(|(_, grant)| grant.refresh_token == *sent && grant.refresh_expires_at > self.now)
             .map(|(user_id, grant)| (user_id.clone(), grant.scopes.clone()));
-        let Some((user_id, scopes)) = granted else {
-            self.memory.counts.refused_refreshes += 1;
-            return Err(Refused::grant("Invalid Token!"));
+        let Some((user_id, scopes)) = grant else {
+            self.state.counts.refused_refreshes += 1;
+            return Err(OAuthError::grant("Invalid Token!"));
         };
-        self.memory.counts.token_refreshes += 1;
+        self.state.counts.token_refreshes += 1;
         Ok(self.renew_grant(user_id, scopes))
     }
 
-    fn account_token(&mut self, form: &Form) -> Result<Json<serde_json::Value>, Refused> {
+    fn account_token(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {
         if form.get("account_id") != Some(&self.config.app_account_id) {
-            return Err(Refused::request("Bad Request"));
+            return Err(OAuthError::request("Bad Request"));
         }
         let holder = Holder::Account(self.config.app_account_id.clone());
         let mut scopes: BTreeSet<String> = scopes::account_wide().collect();
         scopes.extend(self.config.app_scopes.iter().cloned());
         let access_token = self.issue_access_token(holder, scopes.clone());
-        Ok(Json(self.token_answer(&access_token, None, &scopes)))
+        Ok(Json(self.token_response(&access_token, None, &scopes)))
     }
 
-    /// New tokens for the user; the refresh token of before is dead from here on.
+    /// Issues new tokens for the user. The previous refresh token becomes invalid.
     fn renew_grant(
         &mut self,
         user_id: String,
@@ -181,31 +182,31 @@ impl Desk<'_> {
         let refresh_token = ids::token(self.random);
         let holder = Holder::User(user_id.clone());
         let access_token = self.issue_access_token(holder, scopes.clone());
-        let answer = self.token_answer(&access_token, Some(&refresh_token), &scopes);
+        let body = self.token_response(&access_token, Some(&refresh_token), &scopes);
         let refresh_expires_at = self.after(REFRESH_TOKEN_SECONDS);
-        self.memory.grants.insert(user_id, Grant { scopes, refresh_token, refresh_expires_at });
-        Json(answer)
+        self.state.grants.insert(user_id, Grant { scopes, refresh_token, refresh_expires_at });
+        Json(body)
     }
 
     fn issue_access_token(&mut self, holder: Holder, scopes: BTreeSet<String>) -> String {
         let token = ids::token(self.random);
         let expires_at = self.after(ACCESS_TOKEN_SECONDS);
-        // An hour beyond its end a token need not be told apart from one that never was.
-        let forgotten = self.after(-ACCESS_TOKEN_SECONDS);
-        self.memory.access_tokens.retain(|_, token| token.expires_at > forgotten);
-        self.memory.access_tokens.insert(token.clone(), AccessToken { holder, scopes, expires_at });
+        // An hour after its expiry a token is treated as unknown.
+        let retained_since = self.after(-ACCESS_TOKEN_SECONDS);
+        self.state.access_tokens.retain(|_, token| token.expires_at > retained_since);
+        self.state.access_tokens.insert(token.clone(), AccessToken { holder, scopes, expires_at });
         token
     }
 
-    /// Zoom: `api_url` is where the interface is to be called; regional accounts have another one.
-    fn token_answer(
+    /// Zoom: `api_url` is the host of the REST API, which differs for regional accounts.
+    fn token_response(
         &self,
         access_token: &str,
         refresh_token: Option<&str>,
         scopes: &BTreeSet<String>,
     ) -> serde_json::Value {
         let scope: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let mut answer = json!({
+        let mut body = json!({
             "access_token": access_token,
             "token_type": "bearer",
             "expires_in": ACCESS_TOKEN_SECONDS,
@@ -213,30 +214,30 @@ impl Desk<'_> {
             "api_url": format!("{}/zoom", self.config.base_url),
         });
         if let Some(refresh_token) = refresh_token {
-            answer["refresh_token"] = refresh_token.into();
+            body["refresh_token"] = refresh_token.into();
         }
-        answer
+        body
     }
 
-    fn holder_of(&self, token: &str) -> Option<Holder> {
-        let by_access = self.memory.access_tokens.get(token).map(|token| token.holder.clone());
+    fn token_holder(&self, token: &str) -> Option<Holder> {
+        let by_access = self.state.access_tokens.get(token).map(|token| token.holder.clone());
         by_access.or_else(|| {
-            let mut grants = self.memory.grants.iter();
+            let mut grants = self.state.grants.iter();
             let (user_id, _) = grants.find(|(_, grant)| grant.refresh_token == token)?;
             Some(Holder::User(user_id.clone()))
         })
     }
 
-    /// Every token of the user's grant dies. Zoom: there is one grant per user and app.
+    /// Invalidates all tokens of the user's grant. Zoom: there is one grant per user and app.
     pub(super) fn end_grant(&mut self, user_id: &str) {
-        self.memory.grants.remove(user_id);
+        self.state.grants.remove(user_id);
         let holder = Holder::User(user_id.to_owned());
-        self.memory.access_tokens.retain(|_, token| token.holder != holder);
+        self.state.access_tokens.retain(|_, token| token.holder != holder);
     }
 }
 
-/// PKCE, S256: what was promised on the consent page is what comes now, and nothing comes unpromised.
-fn verifier_fits(code: &Code, verifier: Option<&String>) -> bool {
+/// PKCE with S256. A verifier is required if, and only if, the consent request had a challenge.
+fn verifier_matches(code: &Code, verifier: Option<&String>) -> bool {
     match (&code.challenge, verifier) {
         (None, None) => true,
         (Some(challenge), Some(verifier)) => {

@@ -1,112 +1,121 @@
-//! What is left of a meeting once it is over: who was there, by two reports, and its recordings.
+//! Past meetings: two lists of participants, and recordings.
 //!
-//! Here a path names a meeting by its id, which means its latest instance, or by an instance's UUID. Zoom: a UUID
-//! that holds a `/` is percent-encoded twice, or the path breaks at the slash and nothing is found.
+//! A path contains a meeting id, for the latest instance, or the UUID of an instance. Zoom: a UUID with a `/` must be
+//! percent-encoded twice, otherwise the path is split at the slash and nothing is found.
 
 use axum::extract::{Path, Query, State};
 use http::HeaderMap;
 use percent::decode;
 use serde_json::{Value, json};
 
-use super::answers::{Answer, Refusal, instant, ok};
-use super::desk::{Caller, Desk};
+use super::context::{Caller, Context};
 use super::listing::Parameters;
-use super::memory::{Instance, Meeting, Participant};
 use super::recordings::{recording_body, seconds_between};
+use super::responses::{ApiError, ApiResult, instant, ok};
+use super::state::{Meeting, MeetingInstance, Participant};
 use super::{Zoom, scopes};
 
 /// `GET /past_meetings/{meeting}/participants`: one row per connection, without the `customer_key`.
 pub(super) async fn participants(
     State(zoom): State<Zoom>,
-    Path(named): Path<String>,
+    Path(meeting_ref): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::PAST_PARTICIPANTS)?;
-        let (_, instance) = desk.instance_in_path(&caller, &named)?;
-        let rows = instance.participants.iter().map(|who| row(who, &instance)).collect();
-        let of = format!("participants of {}", instance.uuid);
-        desk.page("participants", &of, rows, &query)
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::PAST_PARTICIPANTS)?;
+        let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
+        let rows = instance
+            .participants
+            .iter()
+            .map(|participant| participant_row(participant, &instance))
+            .collect();
+        let list_key = format!("participants of {}", instance.uuid);
+        context.page("participants", &list_key, rows, &query)
     })
 }
 
 /// `GET /report/meetings/{meeting}/participants`: the same rows with the `customer_key`, for administrators.
 pub(super) async fn report(
     State(zoom): State<Zoom>,
-    Path(named): Path<String>,
+    Path(meeting_ref): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::REPORT_PARTICIPANTS)?;
-        let (_, instance) = desk.instance_in_path(&caller, &named)?;
-        let with_key = |who: &Participant| {
-            let mut row = row(who, &instance);
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::REPORT_PARTICIPANTS)?;
+        let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
+        let with_key = |participant: &Participant| {
+            let mut row = participant_row(participant, &instance);
             if let Value::Object(fields) = &mut row {
                 fields.remove("internal_user");
-                fields.insert("participant_user_id".into(), who.zoom_user_id.clone().into());
+                fields
+                    .insert("participant_user_id".into(), participant.zoom_user_id.clone().into());
                 fields.retain(|_, value| !value.is_null());
-                let key = who.customer_key.clone().unwrap_or_default();
+                let key = participant.customer_key.clone().unwrap_or_default();
                 fields.insert("customer_key".into(), key.into());
             }
             row
         };
         let rows = instance.participants.iter().map(with_key).collect();
-        let of = format!("report of {}", instance.uuid);
-        desk.page("participants", &of, rows, &query)
+        let list_key = format!("report of {}", instance.uuid);
+        context.page("participants", &list_key, rows, &query)
     })
 }
 
 pub(super) async fn recordings(
     State(zoom): State<Zoom>,
-    Path(named): Path<String>,
+    Path(meeting_ref): Path<String>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::GET_RECORDINGS)?;
-        let (meeting, instance) = desk.find(&caller, &named)?;
-        let host = desk.user_with_id(&meeting.host_id)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::GET_RECORDINGS)?;
+        let (meeting, instance) = context.find_instance(&caller, &meeting_ref)?;
+        let host = context.user_with_id(&meeting.host_id)?;
         let body = instance.as_ref().and_then(|instance| recording_body(&meeting, instance, host));
-        body.map(ok).ok_or_else(Refusal::no_recording)
+        body.map(ok).ok_or_else(ApiError::no_recording)
     })
 }
 
-impl Desk<'_> {
-    /// The instance that is over. Zoom: lists of participants are for paid accounts.
-    fn instance_in_path(
+impl Context<'_> {
+    /// Returns the ended instance. Zoom: lists of participants are only for paid accounts.
+    fn ended_instance_in_path(
         &self,
         caller: &Caller,
-        named: &str,
-    ) -> Result<(Meeting, Instance), Refusal> {
-        let (meeting, instance) = self.find(caller, named)?;
+        meeting_ref: &str,
+    ) -> Result<(Meeting, MeetingInstance), ApiError> {
+        let (meeting, instance) = self.find_instance(caller, meeting_ref)?;
         let host = self.user_with_id(&meeting.host_id)?;
         if !self.is_paid(&host.account_id) {
-            return Err(Refusal::paid_accounts_only(&host.account_id));
+            return Err(ApiError::paid_accounts_only(&host.account_id));
         }
         let instance = instance
             .filter(|instance| instance.ended_at.is_some())
-            .ok_or_else(|| Refusal::no_such_meeting(named))?;
+            .ok_or_else(|| ApiError::no_such_meeting(meeting_ref))?;
         Ok((meeting, instance))
     }
 
-    /// The meeting, and the instance meant: the one with the UUID, or the latest that is over, or the running one.
-    fn find(&self, caller: &Caller, named: &str) -> Result<(Meeting, Option<Instance>), Refusal> {
-        let unknown = || Refusal::no_such_meeting(named);
-        let mine = |meeting: &&Meeting| self.reaches(caller, meeting);
-        if let Ok(id) = named.parse::<i64>() {
-            let meeting = self.memory.meetings.get(&id).filter(mine).ok_or_else(unknown)?;
-            let over = meeting.instances.iter().rfind(|instance| instance.ended_at.is_some());
-            let instance = over.or(meeting.instances.last()).cloned();
+    /// Returns the meeting and the instance with the UUID, or the last ended instance, or the instance in progress.
+    fn find_instance(
+        &self,
+        caller: &Caller,
+        meeting_ref: &str,
+    ) -> Result<(Meeting, Option<MeetingInstance>), ApiError> {
+        let unknown = || ApiError::no_such_meeting(meeting_ref);
+        let accessible = |meeting: &&Meeting| self.can_access(caller, meeting);
+        if let Ok(id) = meeting_ref.parse::<i64>() {
+            let meeting = self.state.meetings.get(&id).filter(accessible).ok_or_else(unknown)?;
+            let ended = meeting.instances.iter().rfind(|instance| instance.ended_at.is_some());
+            let instance = ended.or(meeting.instances.last()).cloned();
             return Ok((meeting.clone(), instance));
         }
-        // The router has decoded once; a slash that shows by now was encoded once only.
-        if named.contains('/') {
+        // The router has decoded the path once, so a visible slash was encoded only once.
+        if meeting_ref.contains('/') {
             return Err(unknown());
         }
-        let uuid = decode(named).ok_or_else(unknown)?;
+        let uuid = decode(meeting_ref).ok_or_else(unknown)?;
         let mut instances =
-            self.memory.meetings.values().filter(mine).flat_map(|meeting| {
+            self.state.meetings.values().filter(accessible).flat_map(|meeting| {
                 meeting.instances.iter().map(move |instance| (meeting, instance))
             });
         let (meeting, instance) =
@@ -115,25 +124,25 @@ impl Desk<'_> {
     }
 }
 
-fn row(who: &Participant, instance: &Instance) -> Value {
-    let leave_time = who.leave_time.or(instance.ended_at).unwrap_or(who.join_time);
+fn participant_row(participant: &Participant, instance: &MeetingInstance) -> Value {
+    let leave_time = participant.leave_time.or(instance.ended_at).unwrap_or(participant.join_time);
     json!({
-        "id": who.zoom_user_id.clone().unwrap_or_default(),
-        "user_id": who.user_id,
-        "name": who.name,
-        "user_email": who.email,
+        "id": participant.zoom_user_id.clone().unwrap_or_default(),
+        "user_id": participant.user_id,
+        "name": participant.name,
+        "user_email": participant.email,
         "registrant_id": "",
-        "join_time": instant(who.join_time),
+        "join_time": instant(participant.join_time),
         "leave_time": instant(leave_time),
-        "duration": seconds_between(who.join_time, leave_time),
+        "duration": seconds_between(participant.join_time, leave_time),
         "failover": false,
         "status": "in_meeting",
-        "internal_user": who.zoom_user_id.is_some(),
+        "internal_user": participant.zoom_user_id.is_some(),
     })
 }
 
 mod percent {
-    /// Percent-decoding of a path, in which a plus is a plus. Nothing for what is not encoded well.
+    /// Percent-decodes a path, in which `+` is literal. Returns `None` for a malformed encoding.
     pub(super) fn decode(text: &str) -> Option<String> {
         let mut bytes = Vec::with_capacity(text.len());
         let mut rest = text.as_bytes().iter();

@@ -1,49 +1,54 @@
-//! Cloud recordings: what becomes of them, what Zoom tells of it, and `GET /meetings/{meeting}/recordings`.
+//! Cloud recordings: their states and events, and `GET /meetings/{meeting}/recordings`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::answers::instant;
-use super::desk::Desk;
+use super::context::Context;
 use super::ids;
 use super::meetings::ZOOM_WEB;
-use super::memory::{Instance, Meeting, Recording, RecordingFile, RecordingState, User};
-use super::sim::Impossible;
+use super::responses::instant;
+use super::sim::SimError;
+use super::state::{Meeting, MeetingInstance, Recording, RecordingFile, RecordingState, User};
 
-/// Made up, but steady: bytes of picture and sound per recorded second.
+/// Invented but constant sizes per recorded second.
 const VIDEO_BYTES_PER_SECOND: u64 = 60_000;
 const AUDIO_BYTES_PER_SECOND: u64 = 8_000;
 
-impl Desk<'_> {
-    /// One step in a recording's life, as somebody in the meeting or on Zoom's recordings page takes it.
-    pub(super) fn record_meeting(&mut self, id: i64, action: &str) -> Result<(), Impossible> {
+impl Context<'_> {
+    /// Applies an action that a participant takes in the meeting or the host on Zoom's recordings page.
+    pub(super) fn apply_recording_action(&mut self, id: i64, action: &str) -> Result<(), SimError> {
         use RecordingState as S;
-        let meeting = self.sim_meeting(id)?;
-        let running = meeting.running().is_some();
+        let meeting = self.existing_meeting(id)?;
+        let in_progress = meeting.active_instance().is_some();
         let Some(last) = meeting.instances.last() else {
-            return Err(Impossible::conflict("The meeting was never held."));
+            return Err(SimError::conflict("The meeting was never started."));
         };
         let state = last.recording.as_ref().map(|recording| recording.state);
-        let wrong = || Err(Impossible::conflict("The recording is not in a state for that."));
+        let wrong_state =
+            || Err(SimError::conflict("The recording is in the wrong state for this action."));
         match (action, state) {
-            ("start", None | Some(S::Stopped)) if running => self.start_recording(id),
-            ("pause", Some(S::Running)) => self.set_recording(id, S::Paused, "recording.paused"),
-            ("resume", Some(S::Paused)) => self.set_recording(id, S::Running, "recording.resumed"),
+            ("start", None | Some(S::Stopped)) if in_progress => self.start_recording(id),
+            ("pause", Some(S::Running)) => {
+                self.set_recording_state(id, S::Paused, "recording.paused")
+            }
+            ("resume", Some(S::Paused)) => {
+                self.set_recording_state(id, S::Running, "recording.resumed")
+            }
             ("stop", Some(S::Running | S::Paused)) => self.stop_recording(id),
             ("complete", _) => self.complete_recording(id),
             ("trash", Some(S::Completed)) => {
-                self.set_files(id, S::Trashed, "recording.trashed");
+                self.set_file_state(id, S::Trashed, "recording.trashed");
             }
             ("delete", Some(S::Completed | S::Trashed)) => {
-                self.set_files(id, S::Deleted, "recording.deleted");
+                self.set_file_state(id, S::Deleted, "recording.deleted");
             }
             ("recover", Some(S::Trashed)) => {
-                self.set_files(id, S::Completed, "recording.recovered");
+                self.set_file_state(id, S::Completed, "recording.recovered");
             }
             ("start" | "pause" | "resume" | "stop" | "trash" | "delete" | "recover", _) => {
-                return wrong();
+                return wrong_state();
             }
-            _ => return Err(Impossible::unprocessable("There is no such action.")),
+            _ => return Err(SimError::unprocessable("Unknown action.")),
         }
         Ok(())
     }
@@ -51,7 +56,7 @@ impl Desk<'_> {
     pub(super) fn start_recording(&mut self, id: i64) {
         let (now, password) = (self.now, ids::passcode(self.random));
         let share_url = format!("{ZOOM_WEB}/rec/share/{}", ids::token(self.random));
-        let instance = self.memory.meetings.get_mut(&id).and_then(|m| m.instances.last_mut());
+        let instance = self.state.meetings.get_mut(&id).and_then(|m| m.instances.last_mut());
         let Some(instance) = instance else { return };
         let recording = instance.recording.get_or_insert(Recording {
             state: RecordingState::Running,
@@ -63,7 +68,7 @@ impl Desk<'_> {
         });
         recording.state = RecordingState::Running;
         recording.stopped_at = None;
-        self.tell_recording(id, "recording.started");
+        self.emit_recording_event(id, "recording.started");
     }
 
     pub(super) fn stop_recording(&mut self, id: i64) {
@@ -71,20 +76,20 @@ impl Desk<'_> {
         if let Some(recording) = self.recording_mut(id) {
             recording.stopped_at = Some(now);
         }
-        self.set_recording(id, RecordingState::Stopped, "recording.stopped");
+        self.set_recording_state(id, RecordingState::Stopped, "recording.stopped");
     }
 
-    fn set_recording(&mut self, id: i64, state: RecordingState, event: &str) {
+    fn set_recording_state(&mut self, id: i64, state: RecordingState, event: &str) {
         if let Some(recording) = self.recording_mut(id) {
             recording.state = state;
         }
-        self.tell_recording(id, event);
+        self.emit_recording_event(id, event);
     }
 
-    /// Zoom has processed the recording. It may say so twice, with other links to the same files.
+    /// Completes the recording. Zoom can emit this event twice, with different links to the same files.
     fn complete_recording(&mut self, id: i64) {
         let now = self.now;
-        let Some(instance) = self.memory.meetings.get(&id).and_then(|m| m.instances.last()) else {
+        let Some(instance) = self.state.meetings.get(&id).and_then(|m| m.instances.last()) else {
             return;
         };
         let (started_at, ended_at) = (instance.started_at, instance.ended_at);
@@ -98,7 +103,7 @@ impl Desk<'_> {
                 files: Vec::new(),
             };
             if let Some(instance) =
-                self.memory.meetings.get_mut(&id).and_then(|m| m.instances.last_mut())
+                self.state.meetings.get_mut(&id).and_then(|m| m.instances.last_mut())
             {
                 instance.recording = Some(recording);
             }
@@ -138,10 +143,10 @@ impl Desk<'_> {
             "download_token": ids::token(self.random),
             "payload": { "account_id": host.account_id, "object": object },
         });
-        self.post("recording.completed", Some(id), &body);
+        self.enqueue_webhook("recording.completed", Some(id), &body);
     }
 
-    fn set_files(&mut self, id: i64, state: RecordingState, event: &str) {
+    fn set_file_state(&mut self, id: i64, state: RecordingState, event: &str) {
         if let Some(recording) = self.recording_mut(id) {
             recording.state = state;
         }
@@ -152,51 +157,55 @@ impl Desk<'_> {
             "operator_id": host.id,
             "object": object,
         });
-        self.tell(event, id, self.now, payload);
+        self.emit_event(event, id, self.now, payload);
     }
 
-    fn tell_recording(&mut self, id: i64, event: &str) {
+    fn emit_recording_event(&mut self, id: i64, event: &str) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };
         let Some(recording) = &instance.recording else { return };
-        let mut object = heading(meeting, instance);
+        let mut object = recording_header(meeting, instance);
         let end = recording.stopped_at.map(instant).unwrap_or_default();
         let file =
             json!({ "recording_start": instant(recording.started_at), "recording_end": end });
         object.insert("recording_file".into(), file);
         let payload = json!({ "account_id": host.account_id, "object": object });
-        self.tell(event, id, self.now, payload);
+        self.emit_event(event, id, self.now, payload);
     }
 
-    /// The host, and the recording with its files.
+    /// Returns the host and the recording with its files.
     fn recording_object(&self, id: i64) -> Option<(User, Map<String, Value>)> {
         let (meeting, host) = self.meeting_and_host(id)?;
         let instance = meeting.instances.last()?;
         let recording = instance.recording.as_ref()?;
-        let mut object = heading(meeting, instance);
+        let mut object = recording_header(meeting, instance);
         object.insert("account_id".into(), host.account_id.clone().into());
-        object.extend(contents(instance, recording));
+        object.extend(recording_contents(instance, recording));
         Some((host.clone(), object))
     }
 }
 
-/// As `GET /meetings/{meeting}/recordings` shows it; nothing while there is nothing to see.
-pub(super) fn recording_body(meeting: &Meeting, instance: &Instance, host: &User) -> Option<Value> {
+/// Returns the body of `GET /meetings/{meeting}/recordings`, or `None` unless the recording is complete.
+pub(super) fn recording_body(
+    meeting: &Meeting,
+    instance: &MeetingInstance,
+    host: &User,
+) -> Option<Value> {
     let recording = instance.recording.as_ref()?;
     if recording.state != RecordingState::Completed {
         return None;
     }
-    let mut body = heading(meeting, instance);
+    let mut body = recording_header(meeting, instance);
     body.insert("account_id".into(), host.account_id.clone().into());
-    // Zoom: a number in the event, text here.
+    // Zoom: a string here, but a number in the event.
     body.insert("type".into(), meeting.kind.to_string().into());
     body.insert("password".into(), recording.password.clone().into());
     body.insert("recording_play_passcode".into(), recording.password.clone().into());
-    body.extend(contents(instance, recording));
+    body.extend(recording_contents(instance, recording));
     Some(body.into())
 }
 
-fn heading(meeting: &Meeting, instance: &Instance) -> Map<String, Value> {
+fn recording_header(meeting: &Meeting, instance: &MeetingInstance) -> Map<String, Value> {
     let heading = json!({
         "id": meeting.id,
         "uuid": instance.uuid,
@@ -205,13 +214,13 @@ fn heading(meeting: &Meeting, instance: &Instance) -> Map<String, Value> {
         "type": meeting.kind,
         "start_time": instant(instance.started_at),
         "timezone": meeting.timezone,
-        "duration": minutes_held(instance),
+        "duration": duration_minutes(instance),
     });
     let Value::Object(heading) = heading else { return Map::new() };
     heading
 }
 
-fn contents(instance: &Instance, recording: &Recording) -> Map<String, Value> {
+fn recording_contents(instance: &MeetingInstance, recording: &Recording) -> Map<String, Value> {
     let end = recording.stopped_at.unwrap_or(recording.started_at);
     let files: Vec<_> = recording
         .files
@@ -243,7 +252,7 @@ fn contents(instance: &Instance, recording: &Recording) -> Map<String, Value> {
     contents
 }
 
-fn minutes_held(instance: &Instance) -> i64 {
+fn duration_minutes(instance: &MeetingInstance) -> i64 {
     const MINUTE: i64 = 60;
     let end = instance.ended_at.unwrap_or(instance.started_at);
     seconds_between(instance.started_at, end).div_euclid(MINUTE)

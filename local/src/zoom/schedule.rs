@@ -1,27 +1,27 @@
-//! When a meeting is, by what was asked for.
+//! Parsing of `start_time` and `timezone`.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 
-use super::answers::FieldError;
+use super::responses::FieldError;
 
-/// `yyyy-MM-ddTHH:mm:ss`, with or without `Z`, and nothing else: no offset, no fraction.
+/// Length of `yyyy-MM-ddTHH:mm:ss`. Only an optional `Z` may follow, and no offset or fraction.
 const LOCAL_LENGTH: usize = "2026-01-02T03:04:05".len();
 
-/// The zone of that name, if Zoom knows it.
+/// Returns the time zone with this exact name.
 pub(super) fn zone(name: &str) -> Result<TimeZone, FieldError> {
     TimeZone::get(name)
         .ok()
-        // The look-up forgives case; Zoom does not.
+        // The lookup ignores case, but Zoom does not.
         .filter(|zone| zone.iana_name() == Some(name))
         .ok_or_else(|| FieldError::new("timezone", format!("Unknown timezone: {name}.")))
 }
 
-/// The instant that Zoom makes of `start_time` with `timezone`.
+/// Returns the start of a meeting.
 ///
-/// Zoom: with a zone, the clock time is taken as that zone's even when it ends in `Z`, so who converts to UTC and
-/// sends the zone as well has it applied twice. Only a `Z` without a zone means UTC.
+/// Zoom: with `timezone`, the time is local in that zone even if it ends in `Z`, so a client that converts to UTC and
+/// also sends the zone has the offset applied twice. `Z` means UTC only without `timezone`.
 pub(super) fn instant(
     start_time: &str,
     timezone: Option<&str>,
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailing_z_with_a_zone_has_the_zone_applied_again() {
+    fn zone_is_applied_despite_a_trailing_z() {
         let kolkata = Some("Asia/Kolkata");
         assert_eq!(at("2026-12-01T10:00:00", kolkata).unwrap(), "2026-12-01T04:30:00Z");
         assert_eq!(at("2026-12-01T04:30:00Z", kolkata).unwrap(), "2026-11-30T23:00:00Z");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_and_unknown_zones_are_refused() {
+    fn other_formats_and_unknown_zones_are_rejected() {
         for start_time in [
             "2026-12-01T10:00:00+05:30",
             "2026-12-01T10:00:00.000Z",

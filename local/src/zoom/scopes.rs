@@ -1,8 +1,8 @@
-//! The operations of Zoom's REST interface: which scope opens each, and how heavily each weighs on the rate limit.
+//! The operations of Zoom's REST API with their scopes and rate limit categories.
 
 use serde::{Deserialize, Serialize};
 
-/// Zoom's weight classes; each has its own limit per second and account.
+/// Zoom's rate limit categories. Each has its own limit per second and account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Category {
@@ -12,7 +12,7 @@ pub(super) enum Category {
 }
 
 impl Category {
-    /// As the header `X-RateLimit-Category` has it.
+    /// Returns the value of the header `X-RateLimit-Category`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Light => "Light",
@@ -22,14 +22,14 @@ impl Category {
     }
 }
 
-/// One operation.
+/// An operation of the REST API.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operation {
-    /// Under this name it is counted.
+    /// Zoom's operation id.
     pub(super) name: &'static str,
-    /// Any one of these lets a user act on what is theirs.
+    /// Scopes of which one allows the operation on the user's own data.
     own: &'static [&'static str],
-    /// Any one of these lets an app act on the whole account.
+    /// Scopes of which one allows the operation on the whole account.
     account: &'static [&'static str],
     pub(super) category: Category,
 }
@@ -59,7 +59,7 @@ operations! {
     GET_RECORDINGS = "recordingGet", Light,
         ["cloud_recording:read:list_recording_files"], ["cloud_recording:read:list_recording_files:admin"];
     GET_USER = "user", Light, ["user:read:user"], ["user:read:user:admin"];
-    // The specification says `token`, apps of before say `zak`; Zoom takes either.
+    // The specification has `token` and older apps have `zak`. Zoom accepts both.
     GET_TOKEN = "userToken", Light,
         ["user:read:zak", "user:read:token"], ["user:read:zak:admin", "user:read:token:admin"];
     CREATE_USER = "userCreate", Light, [], ["user:write:user:admin"];
@@ -68,20 +68,20 @@ operations! {
 }
 
 impl Operation {
-    /// Whether `held` opens the operation; `own` says whether the holder asks about themselves.
-    pub(super) fn opened_by(&self, own: bool, held: impl Fn(&str) -> bool) -> bool {
-        self.account.iter().any(|scope| held(scope))
-            || own && self.own.iter().any(|scope| held(scope))
+    /// Returns whether the granted scopes allow the operation. `own` is true for the user's own data.
+    pub(super) fn is_allowed_by(&self, own: bool, has_scope: impl Fn(&str) -> bool) -> bool {
+        self.account.iter().any(|scope| has_scope(scope))
+            || own && self.own.iter().any(|scope| has_scope(scope))
     }
 
-    /// What to name when nothing of it is held.
-    pub(super) fn wanted(&self, own: bool) -> Vec<String> {
+    /// Returns the scopes of which one is required.
+    pub(super) fn required_scopes(&self, own: bool) -> Vec<String> {
         let own = if own { self.own } else { &[] };
         own.iter().chain(self.account).map(|scope| (*scope).to_owned()).collect()
     }
 }
 
-/// What a Server-to-Server token holds: the account's form of every operation.
+/// Returns the scopes of a Server-to-Server token: all account scopes.
 pub(super) fn account_wide() -> impl Iterator<Item = String> {
     ALL.iter().flat_map(|operation| operation.account).map(|scope| (*scope).to_owned())
 }

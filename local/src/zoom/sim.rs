@@ -1,7 +1,7 @@
-//! `/zoom/sim`: a seat from which to act as the people in a meeting, and to look into what Zoom remembers.
+//! `/zoom/sim`: actions of participants in a meeting, and inspection of the state.
 //!
-//! An action sends its webhooks before it answers, each tried once, so that whoever called sees the effect; unless
-//! they are shuffled, which holds them back until the next round (`POST /zoom/sim/webhooks/deliver`, or the stack's).
+//! An action attempts to deliver its webhooks once before the response, so that callers see their effect. Shuffled
+//! webhooks wait for the next delivery run (`POST /zoom/sim/webhooks/deliver`, or the stack's own).
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,22 +13,22 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::desk::Desk;
-use super::knobs::{Turn, set};
-use super::memory::Counts;
-use super::people::Guest;
-use super::users::{APP_USER, Side};
+use super::context::Context;
+use super::participants::NewParticipant;
+use super::settings::{SettingsUpdate, set};
+use super::state::Counts;
+use super::users::{APP_USER, AccountChoice};
 use super::views::participant_view;
 use super::{Zoom, ids, webhooks};
 
-/// What cannot be done as things stand, in a sentence.
+/// An error of an action, with a sentence for the caller.
 #[derive(Debug)]
-pub(super) struct Impossible {
+pub(super) struct SimError {
     status: StatusCode,
     error: String,
 }
 
-impl Impossible {
+impl SimError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
@@ -46,32 +46,32 @@ impl Impossible {
     }
 }
 
-impl IntoResponse for Impossible {
+impl IntoResponse for SimError {
     fn into_response(self) -> Response {
         (self.status, Json(json!({ "error": self.error }))).into_response()
     }
 }
 
-pub(super) type Done = Result<Json<Value>, Impossible>;
+pub(super) type SimResult = Result<Json<Value>, SimError>;
 
-/// A body, where none at all is an empty object.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Impossible> {
+/// Parses a body. An empty body counts as an empty object.
+fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, SimError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Impossible::unprocessable(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| SimError::unprocessable(error.to_string()))
 }
 
 impl Zoom {
-    /// Does something and sends what follows from it.
+    /// Runs an action and delivers its webhooks.
     async fn act<T>(
         &self,
-        act: impl FnOnce(&mut Desk<'_>) -> Result<T, Impossible>,
-    ) -> Result<T, Impossible> {
-        let (done, held_back) =
-            self.at_desk(|desk| (act(desk), desk.memory.knobs.webhooks.shuffle));
-        if !held_back {
+        act: impl FnOnce(&mut Context<'_>) -> Result<T, SimError>,
+    ) -> Result<T, SimError> {
+        let (result, is_shuffled) =
+            self.with_context(|context| (act(context), context.state.settings.webhooks.shuffle));
+        if !is_shuffled {
             self.deliver_due().await;
         }
-        done
+        result
     }
 }
 
@@ -79,19 +79,19 @@ pub(super) async fn meetings(State(zoom): State<Zoom>) -> Json<Value> {
     Json(json!({ "items": zoom.meetings() }))
 }
 
-pub(super) async fn meeting(State(zoom): State<Zoom>, Path(id): Path<i64>) -> Done {
-    let shown = zoom.meeting(id).map(Json);
-    shown.ok_or_else(|| Impossible::not_found("There is no such meeting."))
+pub(super) async fn meeting(State(zoom): State<Zoom>, Path(id): Path<i64>) -> SimResult {
+    let meeting = zoom.meeting(id).map(Json);
+    meeting.ok_or_else(|| SimError::not_found("The meeting does not exist."))
 }
 
 pub(super) async fn delete(State(zoom): State<Zoom>, Path(id): Path<i64>) -> Response {
-    let deleted = zoom.act(|desk| {
-        desk.sim_meeting(id)?;
-        desk.delete_meeting(id).map_err(|_| Impossible::not_found("There is no such meeting."))
+    let deleted = zoom.act(|context| {
+        context.existing_meeting(id)?;
+        context.delete_meeting(id).map_err(|_| SimError::not_found("The meeting does not exist."))
     });
     match deleted.await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(impossible) => impossible.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -102,22 +102,22 @@ struct Start {
     customer_key: Option<String>,
 }
 
-pub(super) async fn start(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Start { name, customer_key } = read(&body)?;
-    zoom.act(|desk| {
-        desk.start_meeting(id, name, customer_key)?;
-        desk.shown(id)
+pub(super) async fn start(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let Start { name, customer_key } = parse_body(&body)?;
+    zoom.act(|context| {
+        context.start_meeting(id, name, customer_key)?;
+        context.meeting_response(id)
     })
     .await
 }
 
-pub(super) async fn end(State(zoom): State<Zoom>, Path(id): Path<i64>) -> Done {
-    zoom.act(|desk| {
-        if desk.sim_meeting(id)?.running().is_none() {
-            return Err(Impossible::conflict("The meeting is not in progress."));
+pub(super) async fn end(State(zoom): State<Zoom>, Path(id): Path<i64>) -> SimResult {
+    zoom.act(|context| {
+        if context.existing_meeting(id)?.active_instance().is_none() {
+            return Err(SimError::conflict("The meeting is not in progress."));
         }
-        desk.end_meeting(id);
-        desk.shown(id)
+        context.end_meeting(id);
+        context.meeting_response(id)
     })
     .await
 }
@@ -130,45 +130,61 @@ struct Join {
     customer_key: Option<String>,
 }
 
-pub(super) async fn join(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Join { name, email, customer_key } = read(&body)?;
-    let guest = Guest { name, email: email.unwrap_or_default(), customer_key };
-    zoom.act(|desk| desk.join_meeting(id, guest).map(|who| Json(participant_view(&who)))).await
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Who {
-    participant_uuid: String,
-}
-
-pub(super) async fn leave(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Who { participant_uuid } = read(&body)?;
-    zoom.act(|desk| {
-        desk.leave_meeting(id, &participant_uuid).map(|who| Json(participant_view(&who)))
+pub(super) async fn join(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let Join { name, email, customer_key } = parse_body(&body)?;
+    let new_participant = NewParticipant { name, email: email.unwrap_or_default(), customer_key };
+    zoom.act(|context| {
+        context
+            .join_meeting(id, new_participant)
+            .map(|participant| Json(participant_view(&participant)))
     })
     .await
 }
 
-pub(super) async fn kill(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Who { participant_uuid } = read(&body)?;
-    zoom.act(|desk| desk.kill_client(id, &participant_uuid).map(|who| Json(participant_view(&who))))
-        .await
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParticipantRef {
+    participant_uuid: String,
+}
+
+pub(super) async fn leave(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let ParticipantRef { participant_uuid } = parse_body(&body)?;
+    zoom.act(|context| {
+        context
+            .leave_meeting(id, &participant_uuid)
+            .map(|participant| Json(participant_view(&participant)))
+    })
+    .await
+}
+
+pub(super) async fn kill(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let ParticipantRef { participant_uuid } = parse_body(&body)?;
+    zoom.act(|context| {
+        context
+            .kill_client(id, &participant_uuid)
+            .map(|participant| Json(participant_view(&participant)))
+    })
+    .await
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Move {
     participant_uuid: String,
-    /// A breakout room's name; none is the main room.
+    /// Name of a breakout room. Absent for the main room.
     room: Option<String>,
 }
 
-pub(super) async fn room_move(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Move { participant_uuid, room } = read(&body)?;
-    zoom.act(|desk| {
-        desk.move_to_room(id, &participant_uuid, room.as_deref())
-            .map(|who| Json(participant_view(&who)))
+pub(super) async fn room_move(
+    State(zoom): State<Zoom>,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> SimResult {
+    let Move { participant_uuid, room } = parse_body(&body)?;
+    zoom.act(|context| {
+        context
+            .move_to_room(id, &participant_uuid, room.as_deref())
+            .map(|participant| Json(participant_view(&participant)))
     })
     .await
 }
@@ -179,92 +195,96 @@ struct Record {
     action: Option<String>,
 }
 
-pub(super) async fn recording(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> Done {
-    let Record { action } = read(&body)?;
-    zoom.act(|desk| {
-        desk.record_meeting(id, action.as_deref().unwrap_or("complete"))?;
-        desk.shown(id)
+pub(super) async fn recording(
+    State(zoom): State<Zoom>,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> SimResult {
+    let Record { action } = parse_body(&body)?;
+    zoom.act(|context| {
+        context.apply_recording_action(id, action.as_deref().unwrap_or("complete"))?;
+        context.meeting_response(id)
     })
     .await
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Named {
-    /// An id or an e-mail address; otherwise the only user with a grant, otherwise the app account's user.
+struct UserRef {
+    /// An id or an e-mail address. Defaults to the only user with a grant, or else to the app account's user.
     user: Option<String>,
 }
 
-impl Desk<'_> {
-    fn user_named(&self, named: Option<&str>) -> Result<String, Impossible> {
-        let mut granted = self.memory.grants.keys();
+impl Context<'_> {
+    fn find_user_id(&self, user: Option<&str>) -> Result<String, SimError> {
+        let mut granted = self.state.grants.keys();
         let only = granted.next().filter(|_| granted.next().is_none());
-        let named = match (named, only) {
-            (Some(named), _) => named,
+        let user = match (user, only) {
+            (Some(user), _) => user,
             (None, Some(only)) => only,
             (None, None) => APP_USER,
         };
-        let mut users = self.memory.users.values();
+        let mut users = self.state.users.values();
         users
-            .find(|user| user.id == named || user.email.eq_ignore_ascii_case(named))
-            .map(|user| user.id.clone())
-            .ok_or_else(|| Impossible::not_found("There is no such Zoom user."))
+            .find(|known| known.id == user || known.email.eq_ignore_ascii_case(user))
+            .map(|known| known.id.clone())
+            .ok_or_else(|| SimError::not_found("The Zoom user does not exist."))
     }
 
-    fn knobs_view(&self) -> Value {
-        json!({ "knobs": self.memory.knobs, "accounts": self.memory.accounts })
+    fn settings_view(&self) -> Value {
+        json!({ "knobs": self.state.settings, "accounts": self.state.accounts })
     }
 
-    pub(super) fn turn_knobs(&mut self, turn: Turn) {
-        for (name, changed) in &turn.accounts {
+    pub(super) fn update_settings(&mut self, update: SettingsUpdate) {
+        for (name, account_update) in &update.accounts {
             let id = match name.as_str() {
-                "app" => self.account_of(Side::App),
-                "other" => self.account_of(Side::Other),
+                "app" => self.account_id(AccountChoice::App),
+                "other" => self.account_id(AccountChoice::Other),
                 id => id.to_owned(),
             };
             let account = self.account(&id);
-            set(&mut account.plan, changed.plan);
-            set(&mut account.forbid, changed.forbid.clone());
-            set(&mut account.licenses, changed.licenses);
+            set(&mut account.plan, account_update.plan);
+            set(&mut account.forbid, account_update.forbid.clone());
+            set(&mut account.licenses, account_update.licenses);
         }
-        self.memory.knobs.turn(turn);
+        self.state.settings.apply(update);
     }
 }
 
-/// The user takes the app out of their account: every token is dead, and the app is told.
-pub(super) async fn deauthorize(State(zoom): State<Zoom>, body: Bytes) -> Done {
-    let Named { user } = read(&body)?;
-    zoom.act(|desk| {
-        let id = desk.user_named(user.as_deref())?;
-        desk.end_grant(&id);
-        let user = desk.memory.users.get(&id).cloned();
-        let user = user.ok_or_else(|| Impossible::not_found("There is no such Zoom user."))?;
-        desk.tell_deauthorized(&user);
+/// The user removes the app from their account, which invalidates all tokens and sends an event.
+pub(super) async fn deauthorize(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
+    let UserRef { user } = parse_body(&body)?;
+    zoom.act(|context| {
+        let id = context.find_user_id(user.as_deref())?;
+        context.end_grant(&id);
+        let user = context.state.users.get(&id).cloned();
+        let user = user.ok_or_else(|| SimError::not_found("The Zoom user does not exist."))?;
+        context.emit_deauthorized(&user);
         Ok(Json(json!({ "user_id": user.id, "account_id": user.account_id, "email": user.email })))
     })
     .await
 }
 
-/// An administrator of the Zoom account switches the user off.
-pub(super) async fn deactivate(State(zoom): State<Zoom>, body: Bytes) -> Done {
-    let Named { user } = read(&body)?;
-    zoom.act(|desk| {
-        let id = desk.user_named(user.as_deref())?;
-        desk.set_active(&id, false);
+/// An administrator of the Zoom account deactivates the user.
+pub(super) async fn deactivate(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
+    let UserRef { user } = parse_body(&body)?;
+    zoom.act(|context| {
+        let id = context.find_user_id(user.as_deref())?;
+        context.set_active(&id, false);
         Ok(Json(json!({ "user_id": id })))
     })
     .await
 }
 
-pub(super) async fn knobs(State(zoom): State<Zoom>) -> Json<Value> {
-    Json(zoom.at_desk(|desk| desk.knobs_view()))
+pub(super) async fn settings(State(zoom): State<Zoom>) -> Json<Value> {
+    Json(zoom.with_context(|context| context.settings_view()))
 }
 
-pub(super) async fn turn_knobs(State(zoom): State<Zoom>, body: Bytes) -> Done {
-    let turn = read(&body)?;
-    Ok(Json(zoom.at_desk(|desk| {
-        desk.turn_knobs(turn);
-        desk.knobs_view()
+pub(super) async fn update_settings(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
+    let update = parse_body(&body)?;
+    Ok(Json(zoom.with_context(|context| {
+        context.update_settings(update);
+        context.settings_view()
     })))
 }
 
@@ -272,7 +292,7 @@ pub(super) async fn counts(State(zoom): State<Zoom>) -> Json<Counts> {
     Json(zoom.counts())
 }
 
-/// Every access token expires now, as if an hour had gone by; the grants live on.
+/// Expires all access tokens. The grants stay valid.
 pub(super) async fn expire_tokens(State(zoom): State<Zoom>) -> StatusCode {
     zoom.expire_access_tokens();
     StatusCode::NO_CONTENT
@@ -293,12 +313,13 @@ struct Endpoint {
     url: Option<String>,
 }
 
-/// Zoom: before it uses an endpoint, and every 72 hours, it sends a token and wants it back with its HMAC.
-pub(super) async fn validate_url(State(zoom): State<Zoom>, body: Bytes) -> Done {
-    let Endpoint { url } = read(&body)?;
+/// Zoom: before it uses an endpoint, and every 72 hours, it sends a token and expects it back with its HMAC.
+pub(super) async fn validate_url(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
+    let Endpoint { url } = parse_body(&body)?;
     let url = url.or_else(|| zoom.inner.config.webhook_url.clone());
-    let url = url.ok_or_else(|| Impossible::conflict("There is no webhook endpoint."))?;
-    let (plain_token, now) = zoom.at_desk(|desk| (ids::user_id(desk.random), desk.now));
+    let url = url.ok_or_else(|| SimError::conflict("No webhook endpoint is configured."))?;
+    let (plain_token, now) =
+        zoom.with_context(|context| (ids::user_id(context.random), context.now));
     let challenge = json!({
         "event": "endpoint.url_validation",
         "event_ts": now.as_millisecond(),
@@ -307,17 +328,17 @@ pub(super) async fn validate_url(State(zoom): State<Zoom>, body: Bytes) -> Done 
     let body = Body::from(challenge.to_string());
     let reason = match zoom.post_signed(&url, now.as_second(), body).await {
         Err(error) => Some(error),
-        Ok(answer) if answer.status() != StatusCode::OK => {
-            Some(format!("The endpoint answered {}.", answer.status()))
+        Ok(response) if response.status() != StatusCode::OK => {
+            Some(format!("The endpoint responded with {}.", response.status()))
         }
-        Ok(answer) => {
+        Ok(response) => {
             let secret = &zoom.inner.config.webhook_secret;
             let encrypted = webhooks::hmac_hex(secret, plain_token.as_bytes());
             let expected = json!({ "plainToken": plain_token, "encryptedToken": encrypted });
-            match answer.json::<Value>().await {
-                Ok(answered) if answered == expected => None,
+            match response.json::<Value>().await {
+                Ok(received) if received == expected => None,
                 Ok(_) => Some("The tokens are not the expected ones.".to_owned()),
-                Err(_) => Some("The answer is not JSON.".to_owned()),
+                Err(_) => Some("The response is not JSON.".to_owned()),
             }
         }
     };

@@ -1,33 +1,33 @@
-//! Zoom's users: who signs in, what `/zoom/v2/users` tells and changes, and the tokens to join with.
+//! Zoom users: sign-in, `/zoom/v2/users`, and tokens to start and join meetings.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::answers::{Answer, Refusal, created, instant, no_content, ok};
-use super::desk::Desk;
-use super::fields::{self, Field, In, Kind, field, required};
+use super::context::Context;
+use super::fields::{self, AllowedIn, Field, Kind, field, required};
 use super::listing::{Parameters, number};
-use super::memory::{JoinToken, User};
+use super::responses::{ApiError, ApiResult, created, instant, no_content, ok};
+use super::state::{JoinToken, User};
 use super::{Zoom, ids, scopes};
 
-/// Who signs in on the consent page where nobody is named.
+/// Default users of the consent page.
 pub const APP_USER: &str = "trainer@app.zoom.test";
 pub const OTHER_USER: &str = "trainer@other.zoom.test";
 
-/// The account that is not the app's own.
+/// The account outside the app's own account.
 pub const OTHER_ACCOUNT: &str = "other-zoom-account";
 
-/// Zoom: ZAK and OBF live two hours unless asked otherwise, and a year at most.
+/// Zoom: ZAK and OBF tokens are valid for two hours by default and for a year at most.
 const JOIN_TOKEN_SECONDS: i64 = 7200;
-const LONGEST_JOIN_TOKEN_SECONDS: i64 = 365 * 24 * 3600;
+const MAX_JOIN_TOKEN_SECONDS: i64 = 365 * 24 * 3600;
 
 const LICENSED: i64 = 2;
 
-/// Inside or outside the app's own account.
+/// The Zoom account on the consent page: the app's own or another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum AccountChoice {
     App,
     Other,
 }
@@ -61,30 +61,30 @@ pub(super) async fn get(
     State(zoom): State<Zoom>,
     Path(user): Path<String>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::GET_USER)?;
-        let user = desk.user_in_path(&caller, &user)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::GET_USER)?;
+        let user = context.user_in_path(&caller, &user)?;
         Ok(ok(user_body(&user)))
     })
 }
 
-pub(super) async fn create(State(zoom): State<Zoom>, headers: HeaderMap, body: Bytes) -> Answer {
-    zoom.at_desk(|desk| {
-        desk.caller(&headers, scopes::CREATE_USER)?;
-        let body = fields::read(&body, content_type(&headers), NEW_USER, In::Create)?;
+pub(super) async fn create(State(zoom): State<Zoom>, headers: HeaderMap, body: Bytes) -> ApiResult {
+    zoom.with_context(|context| {
+        context.authenticate(&headers, scopes::CREATE_USER)?;
+        let body = fields::parse_body(&body, content_type(&headers), NEW_USER, AllowedIn::Create)?;
         let text = |name: &str| body["user_info"][name].as_str().unwrap_or_default().to_owned();
         let email = text("email");
-        if desk.memory.users.values().any(|user| user.email.eq_ignore_ascii_case(&email)) {
+        if context.state.users.values().any(|user| user.email.eq_ignore_ascii_case(&email)) {
             let message = format!("Email \"{email}\" has already been used.");
-            return Err(Refusal::new(StatusCode::CONFLICT, 1005, message));
+            return Err(ApiError::new(StatusCode::CONFLICT, 1005, message));
         }
-        let account_id = desk.config.app_account_id.clone();
+        let account_id = context.config.app_account_id.clone();
         let licence = body["user_info"]["type"].as_i64().unwrap_or_default();
-        desk.take_licence(&account_id, licence)?;
+        context.check_licences(&account_id, licence)?;
         let id =
-            desk.add_user(&account_id, &email, &text("first_name"), &text("last_name"), licence);
-        let user = desk.user_with_id(&id)?;
+            context.add_user(&account_id, &email, &text("first_name"), &text("last_name"), licence);
+        let user = context.user_with_id(&id)?;
         Ok(created(json!({
             "id": user.id,
             "email": user.email,
@@ -100,26 +100,26 @@ pub(super) async fn update(
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::UPDATE_USER)?;
-        let user = desk.user_in_path(&caller, &user)?;
-        let body = fields::read(&body, content_type(&headers), USER, In::Update)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::UPDATE_USER)?;
+        let user = context.user_in_path(&caller, &user)?;
+        let body = fields::parse_body(&body, content_type(&headers), USER, AllowedIn::Update)?;
         if let Some(licence) = body.get("type").and_then(Value::as_i64)
             && licence != user.licence
         {
-            desk.take_licence(&user.account_id, licence)?;
+            context.check_licences(&user.account_id, licence)?;
         }
-        let Some(known) = desk.memory.users.get_mut(&user.id) else {
-            return Err(Refusal::no_such_user(&user.id));
+        let Some(stored) = context.state.users.get_mut(&user.id) else {
+            return Err(ApiError::no_such_user(&user.id));
         };
         for (name, value) in &body {
             let text = || value.as_str().unwrap_or_default().to_owned();
             match name.as_str() {
-                "first_name" => known.first_name = text(),
-                "last_name" => known.last_name = text(),
-                "timezone" => known.timezone = text(),
-                "type" => known.licence = value.as_i64().unwrap_or(known.licence),
+                "first_name" => stored.first_name = text(),
+                "last_name" => stored.last_name = text(),
+                "timezone" => stored.timezone = text(),
+                "type" => stored.licence = value.as_i64().unwrap_or(stored.licence),
                 _ => {}
             }
         }
@@ -132,12 +132,13 @@ pub(super) async fn set_status(
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::SET_USER_STATUS)?;
-        let user = desk.user_in_path(&caller, &user)?;
-        let body = fields::read(&body, content_type(&headers), USER_STATUS, In::Update)?;
-        desk.set_active(&user.id, body["action"] == "activate");
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::SET_USER_STATUS)?;
+        let user = context.user_in_path(&caller, &user)?;
+        let body =
+            fields::parse_body(&body, content_type(&headers), USER_STATUS, AllowedIn::Update)?;
+        context.set_active(&user.id, body["action"] == "activate");
         Ok(no_content())
     })
 }
@@ -148,69 +149,70 @@ pub(super) async fn token(
     Path(user): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-) -> Answer {
-    zoom.at_desk(|desk| {
-        let caller = desk.caller(&headers, scopes::GET_TOKEN)?;
-        let user = desk.user_in_path(&caller, &user)?;
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::GET_TOKEN)?;
+        let user = context.user_in_path(&caller, &user)?;
         let seconds = number(&query, "ttl")?.unwrap_or(JOIN_TOKEN_SECONDS);
-        if !(1..=LONGEST_JOIN_TOKEN_SECONDS).contains(&seconds) {
-            return Err(Refusal::invalid_field("ttl", "Invalid field."));
+        if !(1..=MAX_JOIN_TOKEN_SECONDS).contains(&seconds) {
+            return Err(ApiError::invalid_field("ttl", "Invalid field."));
         }
         let meeting_id = match query.get("type").map(String::as_str) {
             Some("zak") => None,
             Some("onbehalf") => {
                 let meeting_id = number(&query, "meeting_id")?;
-                Some(desk.meeting_of_present_host(&user.id, meeting_id)?)
+                Some(context.meeting_with_host_present(&user.id, meeting_id)?)
             }
             None | Some("token") => {
                 let message = "Token is no longer supported. Please use ZAK token instead.";
-                return Err(Refusal::invalid_field("type", message));
+                return Err(ApiError::invalid_field("type", message));
             }
-            Some(_) => return Err(Refusal::invalid_field("type", "Invalid field.")),
+            Some(_) => return Err(ApiError::invalid_field("type", "Invalid field.")),
         };
-        let token = desk.issue_join_token(&user.id, meeting_id, seconds);
+        let token = context.issue_join_token(&user.id, meeting_id, seconds);
         Ok(ok(json!({ "token": token })))
     })
 }
 
-impl Desk<'_> {
-    /// The two who sign in where nobody is named.
-    pub(super) fn open(&mut self) {
-        for side in [Side::App, Side::Other] {
-            self.user_who_signs_in(side, None, None);
+impl Context<'_> {
+    /// Creates the default user of each account.
+    pub(super) fn create_default_users(&mut self) {
+        for choice in [AccountChoice::App, AccountChoice::Other] {
+            self.sign_in(choice, None, None);
         }
     }
 
-    pub(super) fn account_of(&self, side: Side) -> String {
-        match side {
-            Side::App => self.config.app_account_id.clone(),
-            Side::Other => OTHER_ACCOUNT.to_owned(),
+    pub(super) fn account_id(&self, choice: AccountChoice) -> String {
+        match choice {
+            AccountChoice::App => self.config.app_account_id.clone(),
+            AccountChoice::Other => OTHER_ACCOUNT.to_owned(),
         }
     }
 
-    /// A user who is known by e-mail keeps their account, whatever the form says.
-    /// The Zoom user with this address, or the one whom the person at the browser has in that account.
-    pub(super) fn user_who_signs_in(
+    /// Returns the user with this e-mail address, or the person's own user in the account, or the default user. Creates
+    /// a missing user. An existing user stays in their account.
+    pub(super) fn sign_in(
         &mut self,
-        side: Side,
+        choice: AccountChoice,
         email: Option<&str>,
         person: Option<&str>,
     ) -> String {
-        let theirs = |default: &str| match (person, default.split_once('@')) {
+        let own_address = |default: &str| match (person, default.split_once('@')) {
             (Some(person), Some((_, domain))) => format!("{person}@{domain}"),
             _ => default.to_owned(),
         };
-        let email = match (email, side) {
+        let email = match (email, choice) {
             (Some(email), _) => email.to_owned(),
-            (None, Side::App) => theirs(APP_USER),
-            (None, Side::Other) => theirs(OTHER_USER),
+            (None, AccountChoice::App) => own_address(APP_USER),
+            (None, AccountChoice::Other) => own_address(OTHER_USER),
         };
         let (email, name) = (email.as_str(), email.split('@').next().unwrap_or(&email));
-        let known = self.memory.users.values().find(|user| user.email.eq_ignore_ascii_case(email));
-        if let Some(user) = known {
+        let existing =
+            self.state.users.values().find(|user| user.email.eq_ignore_ascii_case(email));
+        if let Some(user) = existing {
             return user.id.clone();
         }
-        let account_id = self.account_of(side);
+        let account_id = self.account_id(choice);
         self.add_user(&account_id, email, name, "", LICENSED)
     }
 
@@ -235,40 +237,40 @@ impl Desk<'_> {
             created_at: self.now,
             active: true,
         };
-        self.memory.users.insert(id.clone(), user);
+        self.state.users.insert(id.clone(), user);
         id
     }
 
-    /// Zoom: 400 with code 2034 where the account has as many licensed users as it paid for.
-    fn take_licence(&mut self, account_id: &str, licence: i64) -> Result<(), Refusal> {
-        let users = self.memory.users.values();
+    /// Zoom: 400 with code 2034 if all paid licences of the account are in use.
+    fn check_licences(&mut self, account_id: &str, licence: i64) -> Result<(), ApiError> {
+        let users = self.state.users.values();
         let taken =
             users.filter(|user| user.account_id == account_id && user.licence == LICENSED).count();
         match self.account(account_id).licenses {
-            Some(most) if licence == LICENSED && taken >= most => {
-                let message = format!("The account has reached its {most} licensed users.");
-                Err(Refusal::new(StatusCode::BAD_REQUEST, 2034, message))
+            Some(max) if licence == LICENSED && taken >= max => {
+                let message = format!("The account has reached its {max} licensed users.");
+                Err(ApiError::new(StatusCode::BAD_REQUEST, 2034, message))
             }
             _ => Ok(()),
         }
     }
 
-    /// Zoom: an on-behalf token is for one meeting and needs its host to be in it. Which code it refuses with is not
-    /// published; a client should look at the status.
-    fn meeting_of_present_host(
+    /// Zoom: an on-behalf token is for one meeting, and its host must be present. The error code is not documented, so a
+    /// client should check the status.
+    fn meeting_with_host_present(
         &self,
         user_id: &str,
         meeting_id: Option<i64>,
-    ) -> Result<i64, Refusal> {
-        let id =
-            meeting_id.ok_or_else(|| Refusal::invalid_field("meeting_id", "Field is required."))?;
+    ) -> Result<i64, ApiError> {
+        let id = meeting_id
+            .ok_or_else(|| ApiError::invalid_field("meeting_id", "Field is required."))?;
         let meeting = self
-            .memory
+            .state
             .meetings
             .get(&id)
             .filter(|meeting| !meeting.deleted)
-            .ok_or_else(|| Refusal::no_such_meeting(&id.to_string()))?;
-        let present = meeting.running().is_some_and(|instance| {
+            .ok_or_else(|| ApiError::no_such_meeting(&id.to_string()))?;
+        let present = meeting.active_instance().is_some_and(|instance| {
             instance.participants.iter().any(|participant| {
                 participant.leave_time.is_none()
                     && participant.zoom_user_id.as_deref() == Some(user_id)
@@ -278,7 +280,7 @@ impl Desk<'_> {
             return Ok(id);
         }
         let message = format!("The user is not in the meeting: {id}.");
-        Err(Refusal::new(StatusCode::BAD_REQUEST, 3000, message))
+        Err(ApiError::new(StatusCode::BAD_REQUEST, 3000, message))
     }
 
     pub(super) fn issue_join_token(
@@ -288,15 +290,15 @@ impl Desk<'_> {
         seconds: i64,
     ) -> String {
         let now = self.now;
-        self.memory.join_tokens.retain(|_, token| token.expires_at > now);
+        self.state.join_tokens.retain(|_, token| token.expires_at > now);
         let token = ids::token(self.random);
         let expires_at = self.after(seconds);
         let join_token = JoinToken { user_id: user_id.to_owned(), meeting_id, expires_at };
-        self.memory.join_tokens.insert(token.clone(), join_token);
+        self.state.join_tokens.insert(token.clone(), join_token);
         token
     }
 
-    /// The ZAK inside a start link, with the life that Zoom gives it.
+    /// Issues the ZAK in a start link.
     pub(super) fn start_token(&mut self, user_id: &str) -> String {
         self.issue_join_token(user_id, None, JOIN_TOKEN_SECONDS)
     }

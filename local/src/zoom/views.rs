@@ -1,21 +1,21 @@
-//! What `/zoom/sim` shows of a meeting: everything that Zoom remembers of it.
+//! The representation of a meeting under `/zoom/sim`.
 
 use axum::Json;
 use serde_json::{Value, json};
 
-use super::answers::instant;
-use super::desk::Desk;
-use super::memory::{Instance, Meeting, Participant};
-use super::sim::{Done, Impossible};
+use super::context::Context;
+use super::responses::instant;
+use super::sim::{SimError, SimResult};
+use super::state::{Meeting, MeetingInstance, Participant};
 
-impl Desk<'_> {
-    pub(super) fn shown(&self, id: i64) -> Done {
-        let meeting = self.memory.meetings.get(&id);
-        let meeting = meeting.ok_or_else(|| Impossible::not_found("There is no such meeting."))?;
+impl Context<'_> {
+    pub(super) fn meeting_response(&self, id: i64) -> SimResult {
+        let meeting = self.state.meetings.get(&id);
+        let meeting = meeting.ok_or_else(|| SimError::not_found("The meeting does not exist."))?;
         Ok(Json(self.meeting_view(meeting)))
     }
 
-    /// A meeting with all that Zoom remembers of it.
+    /// Returns the whole state of a meeting.
     pub(super) fn meeting_view(&self, meeting: &Meeting) -> Value {
         let status = match meeting.instances.last() {
             _ if meeting.deleted => "deleted",
@@ -24,23 +24,24 @@ impl Desk<'_> {
             Some(_) => "ended",
         };
         let last = meeting.instances.last();
-        let people =
-            |instance: &Instance| instance.participants.iter().map(participant_view).collect();
-        let participants: Vec<Value> = last.map(people).unwrap_or_default();
+        let participant_views = |instance: &MeetingInstance| {
+            instance.participants.iter().map(participant_view).collect()
+        };
+        let participants: Vec<Value> = last.map(participant_views).unwrap_or_default();
         let instances: Vec<_> = meeting
             .instances
             .iter()
             .map(|instance| {
-                let people: Vec<Value> = people(instance);
+                let participants: Vec<Value> = participant_views(instance);
                 json!({
                     "uuid": instance.uuid,
                     "started_at": instant(instance.started_at),
                     "ended_at": instance.ended_at.map(instant),
-                    "participants": people,
+                    "participants": participants,
                 })
             })
             .collect();
-        let host = self.host_of(meeting);
+        let host = self.meeting_host(meeting);
         json!({
             "id": meeting.id,
             "uuid": meeting.uuid,
@@ -65,16 +66,16 @@ impl Desk<'_> {
     }
 }
 
-pub(super) fn participant_view(who: &Participant) -> Value {
+pub(super) fn participant_view(participant: &Participant) -> Value {
     json!({
-        "participant_uuid": who.participant_uuid,
-        "user_id": who.user_id,
-        "name": who.name,
-        "email": who.email,
-        "customer_key": who.customer_key,
-        "host": who.host,
-        "room": who.room,
-        "join_time": instant(who.join_time),
-        "leave_time": who.leave_time.map(instant),
+        "participant_uuid": participant.participant_uuid,
+        "user_id": participant.user_id,
+        "name": participant.name,
+        "email": participant.email,
+        "customer_key": participant.customer_key,
+        "host": participant.host,
+        "room": participant.room,
+        "join_time": instant(participant.join_time),
+        "leave_time": participant.leave_time.map(instant),
     })
 }

@@ -1,7 +1,8 @@
-//! Webhooks on their way: signed, sent, tried again by Zoom's rule, and remembered.
+//! Webhook delivery: signing, sending, retries and a log.
 //!
-//! Zoom: at least once and in no order. Tried again 5 minutes after the first attempt, 20 after the second and 60
-//! after the third, only where nobody answered within 3 seconds or the answer was 500 or above.
+//! Zoom: delivery is at least once and unordered. A retry follows 5 minutes after the first attempt, 20 minutes after
+//! the second and 60 minutes after the third, but only if there was no response within 3 seconds or its status was 500
+//! or above.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,18 +16,18 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use super::Zoom;
-use super::desk::Desk;
+use super::context::Context;
 
-/// Zoom gives an endpoint 3 seconds.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// Zoom waits 3 seconds for a response.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// From one attempt to the next.
+/// Delays between attempts.
 const RETRY_SECONDS: [i64; 3] = [5 * 60, 20 * 60, 60 * 60];
 
-/// Beyond so many, the oldest that are done with are forgotten.
-const REMEMBERED: usize = 50_000;
+/// Above this number, the oldest finished webhooks are removed.
+const MAX_STORED: usize = 50_000;
 
-/// The signature of a webhook: `v0=` and the lower-case hex HMAC-SHA256 of `v0:{timestamp}:{body}`.
+/// Returns a webhook's signature: `v0=` and the lower-case hex HMAC-SHA256 of `v0:{timestamp}:{body}`.
 pub fn sign_webhook(secret: &str, timestamp_seconds: i64, body: &[u8]) -> String {
     let mut signed = format!("v0:{timestamp_seconds}:").into_bytes();
     signed.extend_from_slice(body);
@@ -34,7 +35,7 @@ pub fn sign_webhook(secret: &str, timestamp_seconds: i64, body: &[u8]) -> String
 }
 
 pub(super) fn hmac_hex(secret: &str, message: &[u8]) -> String {
-    // HMAC takes keys of any length; there is no error to answer.
+    // HMAC accepts keys of any length, so this never fails.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
         return String::new();
     };
@@ -42,76 +43,76 @@ pub(super) fn hmac_hex(secret: &str, message: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
 }
 
-/// Everything that was posted, and what is due when.
+/// All webhooks, and the times of pending attempts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Post {
+pub(super) struct WebhookQueue {
     next_id: u64,
-    letters: BTreeMap<u64, Letter>,
+    webhooks: BTreeMap<u64, QueuedWebhook>,
     due: BTreeSet<(Timestamp, u64)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Letter {
+struct QueuedWebhook {
     id: u64,
     event: String,
     meeting_id: Option<i64>,
     body: String,
-    state: State,
+    state: DeliveryState,
     next_attempt_at: Option<Timestamp>,
     attempts: Vec<Attempt>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum DeliveryState {
     Waiting,
     Delivered,
-    /// Answered below 500 but not with 2xx: Zoom does not ask again.
+    /// The status was below 500 but not 2xx. Zoom does not retry.
     Refused,
     GaveUp,
-    /// The `drop` knob swallowed it.
+    /// Dropped by the setting `drop`.
     Lost,
-    /// There is no endpoint.
+    /// No endpoint is configured.
     Unaddressed,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Attempt {
     at: Timestamp,
-    /// As signed, in Unix seconds.
+    /// The signed timestamp in Unix seconds.
     timestamp: i64,
     status: Option<u16>,
     error: Option<String>,
 }
 
-/// What is needed to send one letter once.
-struct Errand {
-    letter: u64,
+/// One attempt to send a webhook.
+struct Delivery {
+    webhook_id: u64,
     timestamp: i64,
     body: Bytes,
 }
 
-impl Desk<'_> {
-    /// Posts an event as the knobs have it: not at all, once, or several times.
-    pub(super) fn post(&mut self, event: &str, meeting_id: Option<i64>, body: &Value) {
-        let knobs = &mut self.memory.knobs.webhooks;
-        if knobs.events.as_ref().is_some_and(|events| !events.contains(event)) {
+impl Context<'_> {
+    /// Enqueues an event zero, one or several times, as the settings require.
+    pub(super) fn enqueue_webhook(&mut self, event: &str, meeting_id: Option<i64>, body: &Value) {
+        let settings = &mut self.state.settings.webhooks;
+        if settings.events.as_ref().is_some_and(|events| !events.contains(event)) {
             return;
         }
-        let lost = knobs.drop > 0;
-        let copies = if lost { 1 } else { knobs.duplicate.saturating_add(1) };
-        knobs.drop = knobs.drop.saturating_sub(1);
+        let lost = settings.drop > 0;
+        let copies = if lost { 1 } else { settings.duplicate.saturating_add(1) };
+        settings.drop = settings.drop.saturating_sub(1);
         let state = match self.config.webhook_url {
-            _ if lost => State::Lost,
-            None => State::Unaddressed,
-            Some(_) => State::Waiting,
+            _ if lost => DeliveryState::Lost,
+            None => DeliveryState::Unaddressed,
+            Some(_) => DeliveryState::Waiting,
         };
         for _ in 0..copies {
-            let id = self.memory.post.next_id;
-            // Zoom mixes escaped and raw text; every other letter is escaped.
-            let body = if id % 2 == 1 { escape(&body.to_string()) } else { body.to_string() };
-            let next_attempt_at = (state == State::Waiting).then_some(self.now);
-            let letter = Letter {
+            let id = self.state.webhook_queue.next_id;
+            // Zoom sends both escaped and raw text, so every second webhook is escaped.
+            let body = if id % 2 == 1 { escape_json(&body.to_string()) } else { body.to_string() };
+            let next_attempt_at = (state == DeliveryState::Waiting).then_some(self.now);
+            let webhook = QueuedWebhook {
                 id,
                 event: event.to_owned(),
                 meeting_id,
@@ -120,118 +121,121 @@ impl Desk<'_> {
                 next_attempt_at,
                 attempts: Vec::new(),
             };
-            self.memory.post.put(letter);
+            self.state.webhook_queue.insert(webhook);
         }
     }
 
-    /// What is due by now, in order, or shuffled where the knob says so.
-    fn errands(&mut self) -> Vec<Errand> {
+    /// Returns the due deliveries in order, or shuffled if the settings require it.
+    fn due_deliveries(&mut self) -> Vec<Delivery> {
         let now = self.now;
-        let post = &self.memory.post;
-        let due = post.due.range(..=(now, u64::MAX)).filter_map(|(_, id)| post.letters.get(id));
-        let mut errands: Vec<_> = due
-            .map(|letter| {
-                let signed = letter.attempts.first().map(|first| first.timestamp);
-                let timestamp = match signed {
-                    Some(timestamp) if !self.memory.knobs.webhooks.fresh_timestamps => timestamp,
+        let queue = &self.state.webhook_queue;
+        let due = queue.due.range(..=(now, u64::MAX)).filter_map(|(_, id)| queue.webhooks.get(id));
+        let mut deliveries: Vec<_> = due
+            .map(|webhook| {
+                let first_timestamp = webhook.attempts.first().map(|first| first.timestamp);
+                let timestamp = match first_timestamp {
+                    Some(timestamp) if !self.state.settings.webhooks.fresh_timestamps => timestamp,
                     _ => now.as_second(),
                 };
-                let body = Bytes::from(letter.body.clone());
-                Errand { letter: letter.id, timestamp, body }
+                let body = Bytes::from(webhook.body.clone());
+                Delivery { webhook_id: webhook.id, timestamp, body }
             })
             .collect();
-        if self.memory.knobs.webhooks.shuffle {
-            for place in (1..errands.len()).rev() {
-                let bound = u64::try_from(place + 1).unwrap_or(u64::MAX);
+        if self.state.settings.webhooks.shuffle {
+            for index in (1..deliveries.len()).rev() {
+                let bound = u64::try_from(index + 1).unwrap_or(u64::MAX);
                 let other = usize::try_from(self.random.below(bound)).unwrap_or(0);
-                errands.swap(place, other);
+                deliveries.swap(index, other);
             }
         }
-        errands
+        deliveries
     }
 
-    /// Writes down how an attempt went, and when the next one is due.
-    fn record(&mut self, errand: &Errand, outcome: Result<u16, String>) {
-        let (now, timestamp) = (self.now, errand.timestamp);
-        let Some(letter) = self.memory.post.letters.get_mut(&errand.letter) else { return };
-        let retry_after = RETRY_SECONDS.get(letter.attempts.len());
+    /// Records the outcome of an attempt and schedules the next one.
+    fn record_attempt(&mut self, delivery: &Delivery, outcome: Result<u16, String>) {
+        let (now, timestamp) = (self.now, delivery.timestamp);
+        let Some(webhook) = self.state.webhook_queue.webhooks.get_mut(&delivery.webhook_id) else {
+            return;
+        };
+        let retry_after = RETRY_SECONDS.get(webhook.attempts.len());
         let retry_at =
             retry_after.and_then(|seconds| Timestamp::from_second(now.as_second() + seconds).ok());
-        if let Some(due) = letter.next_attempt_at.take() {
-            self.memory.post.due.remove(&(due, letter.id));
+        if let Some(due) = webhook.next_attempt_at.take() {
+            self.state.webhook_queue.due.remove(&(due, webhook.id));
         }
         let (state, next) = match (&outcome, retry_at) {
-            (Ok(200..=299), _) => (State::Delivered, None),
-            (Ok(..500), _) => (State::Refused, None),
-            (_, Some(at)) => (State::Waiting, Some(at)),
-            (_, None) => (State::GaveUp, None),
+            (Ok(200..=299), _) => (DeliveryState::Delivered, None),
+            (Ok(..500), _) => (DeliveryState::Refused, None),
+            (_, Some(at)) => (DeliveryState::Waiting, Some(at)),
+            (_, None) => (DeliveryState::GaveUp, None),
         };
-        (letter.state, letter.next_attempt_at) = (state, next);
+        (webhook.state, webhook.next_attempt_at) = (state, next);
         let (status, error) = match outcome {
             Ok(status) => (Some(status), None),
             Err(error) => (None, Some(error)),
         };
-        letter.attempts.push(Attempt { at: now, timestamp, status, error });
+        webhook.attempts.push(Attempt { at: now, timestamp, status, error });
         if let Some(at) = next {
-            self.memory.post.due.insert((at, letter.id));
+            self.state.webhook_queue.due.insert((at, webhook.id));
         }
     }
 }
 
-impl Post {
-    fn put(&mut self, letter: Letter) {
+impl WebhookQueue {
+    fn insert(&mut self, webhook: QueuedWebhook) {
         self.next_id += 1;
-        if let Some(at) = letter.next_attempt_at {
-            self.due.insert((at, letter.id));
+        if let Some(at) = webhook.next_attempt_at {
+            self.due.insert((at, webhook.id));
         }
-        self.letters.insert(letter.id, letter);
-        if self.letters.len() > REMEMBERED
-            && let Some(oldest) = self.letters.first_entry()
-            && oldest.get().state != State::Waiting
+        self.webhooks.insert(webhook.id, webhook);
+        if self.webhooks.len() > MAX_STORED
+            && let Some(oldest) = self.webhooks.first_entry()
+            && oldest.get().state != DeliveryState::Waiting
         {
             oldest.remove();
         }
     }
 
-    /// Oldest first; the body as JSON, the way the endpoint reads it.
+    /// Returns all webhooks, oldest first, with the body as JSON.
     pub(super) fn log(&self) -> Vec<Value> {
-        let shown = |letter: &Letter| {
-            let mut shown = serde_json::to_value(letter).unwrap_or_default();
-            shown["body"] = serde_json::from_str(&letter.body).unwrap_or_default();
-            shown
+        let view = |webhook: &QueuedWebhook| {
+            let mut view = serde_json::to_value(webhook).unwrap_or_default();
+            view["body"] = serde_json::from_str(&webhook.body).unwrap_or_default();
+            view
         };
-        self.letters.values().map(shown).collect()
+        self.webhooks.values().map(view).collect()
     }
 }
 
 impl Zoom {
-    /// Sends every webhook that is due by the clock. One round at a time: a second caller waits for the first, so
-    /// that when this returns, what was due when it was called has been tried.
+    /// Sends all due webhooks. A second caller waits for the first, so all webhooks that were due at the call have been
+    /// attempted on return.
     pub async fn deliver_due(&self) {
-        let _turn = self.inner.round.lock().await;
+        let _guard = self.inner.delivery_lock.lock().await;
         loop {
-            let (errands, concurrency) = self
-                .at_desk(|desk| (desk.errands(), desk.memory.knobs.webhooks.concurrency.max(1)));
-            if errands.is_empty() {
+            let (deliveries, concurrency) = self.with_context(|context| {
+                (context.due_deliveries(), context.state.settings.webhooks.concurrency.max(1))
+            });
+            if deliveries.is_empty() {
                 return;
             }
-            futures::stream::iter(errands)
-                .for_each_concurrent(concurrency, |errand| async move {
-                    let outcome = self.send(&errand).await;
-                    self.at_desk(|desk| desk.record(&errand, outcome));
+            futures::stream::iter(deliveries)
+                .for_each_concurrent(concurrency, |delivery| async move {
+                    let outcome = self.send(&delivery).await;
+                    self.with_context(|context| context.record_attempt(&delivery, outcome));
                 })
                 .await;
         }
     }
 
-    async fn send(&self, errand: &Errand) -> Result<u16, String> {
+    async fn send(&self, delivery: &Delivery) -> Result<u16, String> {
         let url = self.inner.config.webhook_url.as_deref().unwrap_or_default();
-        self.post_signed(url, errand.timestamp, errand.body.clone())
+        self.post_signed(url, delivery.timestamp, delivery.body.clone())
             .await
-            .map(|answer| answer.status().as_u16())
+            .map(|response| response.status().as_u16())
     }
 
-    /// One signed request to a webhook endpoint.
+    /// Sends one signed request to a webhook endpoint.
     pub(super) async fn post_signed(
         &self,
         url: &str,
@@ -253,8 +257,8 @@ impl Zoom {
     }
 }
 
-/// The same JSON in ASCII, as `\uXXXX`.
-fn escape(json: &str) -> String {
+/// Escapes non-ASCII characters in JSON as `\uXXXX`.
+fn escape_json(json: &str) -> String {
     use std::fmt::Write;
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
@@ -263,7 +267,7 @@ fn escape(json: &str) -> String {
             continue;
         }
         for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
+            // Writing to a string never fails.
             let _ = write!(escaped, "\\u{unit:04x}");
         }
     }
@@ -275,8 +279,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signature_is_the_hmac_of_version_time_and_body() {
-        // Recomputed with another tool: printf 'v0:1700000000:{}' | openssl dgst -sha256 -hmac secret
+    fn signature_is_the_hmac_of_version_timestamp_and_body() {
+        // Computed with: printf 'v0:1700000000:{}' | openssl dgst -sha256 -hmac secret
         assert_eq!(
             sign_webhook("secret", 1_700_000_000, b"{}"),
             "v0=84dd7b277ba946b3a34369b43499bfd9258b410b8894583f1288b1911aa6a6d6"
@@ -284,9 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn escaped_text_is_the_same_json() {
+    fn escaped_json_is_equivalent() {
         let json = serde_json::json!({ "name": "Zoë 😀 \"q\"" });
-        let escaped = escape(&json.to_string());
+        let escaped = escape_json(&json.to_string());
         assert!(escaped.is_ascii() && escaped.contains("\\u00eb"));
         assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), json);
     }

@@ -25,7 +25,7 @@ pub(crate) async fn put(client: &Client, pk: &str, due: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_templates_tables_are_there_under_their_names() {
+async fn tables_of_the_template_exist_under_their_names() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     let tables = client.list_tables().send().await.unwrap();
@@ -38,7 +38,7 @@ async fn the_templates_tables_are_there_under_their_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_are_written_read_and_found_by_index() {
+async fn items_are_written_read_and_queried_by_index() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     put(&client, "one", "today").await;
@@ -52,9 +52,9 @@ async fn items_are_written_read_and_found_by_index() {
         .await
         .unwrap();
     assert_eq!(found.items()[0]["pk"], text("one"));
-    assert!(found.consumed_capacity().is_none(), "it was not asked for");
+    assert!(found.consumed_capacity().is_none(), "capacity was not requested");
 
-    let asked = client
+    let requested = client
         .get_item()
         .table_name("classes")
         .key("pk", text("one"))
@@ -64,13 +64,13 @@ async fn items_are_written_read_and_found_by_index() {
         .send()
         .await
         .unwrap();
-    let capacity = asked.consumed_capacity.unwrap();
+    let capacity = requested.consumed_capacity.unwrap();
     assert_eq!(capacity.capacity_units(), Some(1.0));
     assert!(capacity.table().is_none(), "TOTAL has no details");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_may_not_set_a_key() {
+async fn transaction_that_sets_a_key_is_rejected() {
     let stack = Stack::start().await;
     let update = |expression: &str| {
         let update = Update::builder()
@@ -92,7 +92,7 @@ async fn a_transaction_may_not_set_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_update_that_makes_an_item_has_no_old_attributes() {
+async fn update_that_creates_an_item_returns_no_old_attributes() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     let update = || {
@@ -111,7 +111,7 @@ async fn an_update_that_makes_an_item_has_no_old_attributes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_have_awss_limits() {
+async fn batches_have_the_limits_of_aws() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     let key = |n: usize| [("pk".to_owned(), text(&n.to_string())), ("sk".to_owned(), text("c"))];
@@ -145,7 +145,7 @@ async fn batches_have_awss_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_to_live_goes_by_the_stacks_clock() {
+async fn time_to_live_follows_the_clock_of_the_stack() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     for (pk, hours) in [("soon", 1), ("later", 3)] {

@@ -5,11 +5,11 @@ use aws_sdk_dynamodb::types::{Put, PutRequest, TransactWriteItem, WriteRequest};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use http::{Request, StatusCode};
 use local::calls::Service::{Dynamodb, Secretsmanager, Ses, Sqs, Zeptomail, Zoom};
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::dynamodb::{put, text};
-use crate::mail::{ask, send_raw};
+use crate::mail::{send_raw, send_request};
 use crate::stack::{FUNCTION, Stack};
 
 const RAW: &str = "From: a@example.test\r\nSubject: x\r\n\r\nx\r\n";
@@ -23,37 +23,37 @@ async fn get(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_service_fails_in_its_own_words() {
+async fn each_service_fails_with_its_own_error_codes() {
     let stack = Stack::start().await;
     stack.aws.set_secret("config", "x").await.unwrap();
 
-    stack.fault(Fault::new(Dynamodb, "GetItem", Kind::Throttle));
+    stack.fault(Fault::new(Dynamodb, "GetItem", FaultKind::Throttle));
     let error = get(&stack).await.unwrap_err();
     assert_eq!(error.code(), Some("ProvisionedThroughputExceededException"));
-    stack.fault(Fault::new(Dynamodb, "*", Kind::Error));
+    stack.fault(Fault::new(Dynamodb, "*", FaultKind::Error));
     assert_eq!(get(&stack).await.unwrap_err().code(), Some("InternalServerError"));
-    stack.fault(Fault::new(Dynamodb, "GetItem", Kind::Conflict));
+    stack.fault(Fault::new(Dynamodb, "GetItem", FaultKind::Conflict));
     assert_eq!(get(&stack).await.unwrap_err().code(), Some("TransactionConflictException"));
 
     let secret = || stack.secrets().get_secret_value().secret_id("config").send();
-    stack.fault(Fault::new(Secretsmanager, "GetSecretValue", Kind::Error));
+    stack.fault(Fault::new(Secretsmanager, "GetSecretValue", FaultKind::Error));
     assert!(secret().await.unwrap_err().into_service_error().is_internal_service_error());
-    stack.fault(Fault::new(Secretsmanager, "GetSecretValue", Kind::Throttle));
+    stack.fault(Fault::new(Secretsmanager, "GetSecretValue", FaultKind::Throttle));
     assert_eq!(secret().await.unwrap_err().code(), Some("ThrottlingException"));
 
     let url = stack.aws.queues().url("outbox");
     let send = || stack.sqs().send_message().queue_url(&url).message_body("x").send();
-    stack.fault(Fault::new(Sqs, "SendMessage", Kind::Throttle));
+    stack.fault(Fault::new(Sqs, "SendMessage", FaultKind::Throttle));
     assert!(send().await.unwrap_err().into_service_error().is_request_throttled());
-    stack.fault(Fault::new(Sqs, "SendMessage", Kind::Error));
+    stack.fault(Fault::new(Sqs, "SendMessage", FaultKind::Error));
     assert_eq!(send().await.unwrap_err().code(), Some("InternalFailure"));
 
     for (kind, code) in [
-        (Kind::Throttle, "TooManyRequestsException"),
-        (Kind::Daily, "TooManyRequestsException"),
-        (Kind::Paused, "SendingPausedException"),
-        (Kind::Rejected, "MessageRejected"),
-        (Kind::Error, "InternalServiceErrorException"),
+        (FaultKind::Throttle, "TooManyRequestsException"),
+        (FaultKind::Daily, "TooManyRequestsException"),
+        (FaultKind::Paused, "SendingPausedException"),
+        (FaultKind::Rejected, "MessageRejected"),
+        (FaultKind::Error, "InternalServiceErrorException"),
     ] {
         stack.fault(Fault::new(Ses, "SendEmail", kind));
         assert_eq!(send_raw(&stack, RAW).await.unwrap_err().code(), Some(code));
@@ -63,9 +63,9 @@ async fn each_service_fails_in_its_own_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflicting_transaction_names_its_reasons() {
+async fn conflicting_transaction_returns_its_reasons() {
     let stack = Stack::start().await;
-    stack.fault(Fault::new(Dynamodb, "TransactWriteItems", Kind::Conflict));
+    stack.fault(Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Conflict));
     let item = |pk: &str| {
         let put = Put::builder().table_name("classes").item("pk", text(pk)).item("sk", text("c"));
         TransactWriteItem::builder().put(put.build().unwrap()).build()
@@ -81,12 +81,15 @@ async fn a_conflicting_transaction_names_its_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_lost_late_or_halved_leaves_the_work_done() {
+async fn lost_late_or_truncated_response_leaves_the_write_done() {
     let stack = Stack::start().await;
     for (pk, fault) in [
-        ("lost", Fault::new(Dynamodb, "PutItem", Kind::Lost)),
-        ("half", Fault::new(Dynamodb, "PutItem", Kind::Half)),
-        ("late", Fault { delay_ms: Some(60_000), ..Fault::new(Dynamodb, "PutItem", Kind::Late) }),
+        ("lost", Fault::new(Dynamodb, "PutItem", FaultKind::Lost)),
+        ("half", Fault::new(Dynamodb, "PutItem", FaultKind::Half)),
+        (
+            "late",
+            Fault { delay_ms: Some(60_000), ..Fault::new(Dynamodb, "PutItem", FaultKind::Late) },
+        ),
     ] {
         stack.fault(fault);
         let put = stack.dynamodb().put_item().table_name("classes");
@@ -95,7 +98,7 @@ async fn an_answer_that_is_lost_late_or_halved_leaves_the_work_done() {
         let error = put.send().await.unwrap_err();
         let expected = match pk {
             "late" => matches!(error, SdkError::TimeoutError(_)),
-            // An answer that ends in the middle of its JSON is one that cannot be read.
+            // Truncated JSON is a service error without a code.
             "half" => matches!(error, SdkError::ServiceError(_)) && error.code().is_none(),
             _ => matches!(error, SdkError::ResponseError(_) | SdkError::DispatchFailure(_)),
         };
@@ -107,9 +110,9 @@ async fn an_answer_that_is_lost_late_or_halved_leaves_the_work_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_hangs_does_nothing() {
+async fn hanging_call_has_no_effect() {
     let stack = Stack::start().await;
-    stack.fault(Fault::new(Sqs, "SendMessage", Kind::Timeout));
+    stack.fault(Fault::new(Sqs, "SendMessage", FaultKind::Timeout));
     let url = stack.aws.queues().url("outbox");
     let send = stack.sqs().send_message().queue_url(url).message_body("x").send();
     let hanging = tokio::time::timeout(Duration::from_millis(300), send).await;
@@ -119,16 +122,16 @@ async fn a_call_that_hangs_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_answer_comes() {
+async fn late_response_arrives() {
     let stack = Stack::start().await;
-    stack.fault(Fault { delay_ms: Some(50), ..Fault::new(Dynamodb, "GetItem", Kind::Late) });
+    stack.fault(Fault { delay_ms: Some(50), ..Fault::new(Dynamodb, "GetItem", FaultKind::Late) });
     assert_eq!(get(&stack).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_fail_in_part() {
+async fn partial_fault_fails_the_last_entry_of_a_batch() {
     let stack = Stack::start().await;
-    stack.fault(Fault::new(Dynamodb, "BatchWriteItem", Kind::Partial));
+    stack.fault(Fault::new(Dynamodb, "BatchWriteItem", FaultKind::Partial));
     let write = |pk: &str| {
         let put = PutRequest::builder().item("pk", text(pk)).item("sk", text("class"));
         WriteRequest::builder().put_request(put.build().unwrap()).build()
@@ -138,7 +141,7 @@ async fn batches_fail_in_part() {
     let unprocessed = written.unwrap().unprocessed_items.unwrap();
     assert_eq!(unprocessed["classes"], [write("two")]);
 
-    stack.fault(Fault::new(Sqs, "SendMessageBatch", Kind::Partial));
+    stack.fault(Fault::new(Sqs, "SendMessageBatch", FaultKind::Partial));
     let entry = |id: &str| {
         SendMessageBatchRequestEntry::builder().id(id).message_body("x").build().unwrap()
     };
@@ -149,7 +152,7 @@ async fn batches_fail_in_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_is_read_as_it_was() {
+async fn stale_fault_returns_the_previous_index_query() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     let due = || async {
@@ -159,20 +162,20 @@ async fn an_index_is_read_as_it_was() {
         (found.count(), found.items().len())
     };
     put(&client, "one", "today").await;
-    stack.fault(Fault::new(Dynamodb, "Query", Kind::Stale));
+    stack.fault(Fault::new(Dynamodb, "Query", FaultKind::Stale));
     assert_eq!(due().await, (0, 0));
     assert_eq!(due().await, (1, 1));
     put(&client, "two", "today").await;
-    stack.fault(Fault::new(Dynamodb, "Query", Kind::Stale));
+    stack.fault(Fault::new(Dynamodb, "Query", FaultKind::Stale));
     assert_eq!(due().await, (1, 1));
     assert_eq!(due().await, (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_are_set_over_http() {
+async fn faults_are_added_listed_and_cleared_over_http() {
     let stack = Stack::start().await;
     let at = format!("{}/local/faults", stack.base_url);
-    let post = |fault: Value| ask(Request::post(&at).body(fault.to_string()).unwrap());
+    let post = |fault: Value| send_request(Request::post(&at).body(fault.to_string()).unwrap());
     let fault = json!({ "service": "zoom", "operation": "PATCH /meetings/{id}", "kind": "daily", "times": 2 });
     let (status, list) = post(fault).await;
     let expected = json!({ "items": [{ "service": "zoom", "operation": "update_meeting", "kind": "daily", "times": 2 }] });
@@ -185,43 +188,45 @@ async fn faults_are_set_over_http() {
     let (status, _) = post(json!({ "service": "sqs", "operation": "*", "kind": "daily" })).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 
-    let (_, list) = ask(Request::get(&at).body(String::new()).unwrap()).await;
+    let (_, list) = send_request(Request::get(&at).body(String::new()).unwrap()).await;
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap()["items"].as_array().unwrap().len(), 1);
-    let (status, _) = ask(Request::delete(&at).body(String::new()).unwrap()).await;
+    let (status, _) = send_request(Request::delete(&at).body(String::new()).unwrap()).await;
     assert_eq!((status, stack.faults.list()), (StatusCode::NO_CONTENT, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_wire_stands_before_zoom_too() {
+async fn wire_applies_faults_to_zoom_calls() {
     let stack = Stack::start().await;
     let users = axum::Router::new().route(
         "/v2/users/{user}",
         axum::routing::get(async || axum::Json(json!({ "id": "u1", "email": "t@example.test" }))),
     );
-    let router = stack.aws.wire().around(axum::Router::new().nest("/zoom", users));
+    let router = stack.aws.wire().wrap(axum::Router::new().nest("/zoom", users));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
-    #[expect(clippy::disallowed_methods, reason = "the test's runtime ends it")]
+    #[expect(clippy::disallowed_methods, reason = "the test's runtime aborts it")]
     tokio::spawn(async move { axum::serve(listener, router).await });
     let user = || {
         let request = Request::get(format!("{base_url}/zoom/v2/users/me"));
-        ask(request.header("user-agent", "live-classes/connect").body(String::new()).unwrap())
+        send_request(
+            request.header("user-agent", "live-classes/connect").body(String::new()).unwrap(),
+        )
     };
     assert_eq!(user().await.0, StatusCode::OK);
     for (kind, status, part) in [
-        (Kind::Unauthorized, StatusCode::UNAUTHORIZED, "\"code\":124"),
-        (Kind::ThrottleIso, StatusCode::TOO_MANY_REQUESTS, "\"code\":429"),
-        (Kind::Html, StatusCode::BAD_GATEWAY, "<html>"),
-        (Kind::Error, StatusCode::INTERNAL_SERVER_ERROR, "message"),
+        (FaultKind::Unauthorized, StatusCode::UNAUTHORIZED, "\"code\":124"),
+        (FaultKind::ThrottleIso, StatusCode::TOO_MANY_REQUESTS, "\"code\":429"),
+        (FaultKind::Html, StatusCode::BAD_GATEWAY, "<html>"),
+        (FaultKind::Error, StatusCode::INTERNAL_SERVER_ERROR, "message"),
     ] {
         stack.fault(Fault::new(Zoom, "get_user", kind));
-        let (told, body) = user().await;
-        assert_eq!(told, status);
+        let (actual, body) = user().await;
+        assert_eq!(actual, status);
         assert!(body.contains(part), "{body}");
     }
-    stack.fault(Fault { status: Some(200), ..Fault::new(Zoom, "any", Kind::Html) });
+    stack.fault(Fault { status: Some(200), ..Fault::new(Zoom, "any", FaultKind::Html) });
     assert_eq!(user().await.0, StatusCode::OK);
-    stack.fault(Fault::new(Zoom, "any", Kind::Half).by("connect"));
+    stack.fault(Fault::new(Zoom, "any", FaultKind::Half).for_function("connect"));
     let (status, body) = user().await;
     assert_eq!(status, StatusCode::OK);
     assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
@@ -229,18 +234,18 @@ async fn the_wire_stands_before_zoom_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zeptomail_fails_in_its_own_shape() {
+async fn zeptomail_fails_in_its_own_error_format() {
     let stack = Stack::start().await;
     for (kind, status) in [
-        (Kind::Daily, StatusCode::FORBIDDEN),
-        (Kind::Throttle, StatusCode::TOO_MANY_REQUESTS),
-        (Kind::Rejected, StatusCode::BAD_REQUEST),
-        (Kind::Error, StatusCode::INTERNAL_SERVER_ERROR),
+        (FaultKind::Daily, StatusCode::FORBIDDEN),
+        (FaultKind::Throttle, StatusCode::TOO_MANY_REQUESTS),
+        (FaultKind::Rejected, StatusCode::BAD_REQUEST),
+        (FaultKind::Error, StatusCode::INTERNAL_SERVER_ERROR),
     ] {
         stack.fault(Fault::new(Zeptomail, "SendEmail", kind));
         let at = format!("{}/local/zeptomail/v1.1/email", stack.base_url);
-        let (told, body) = ask(Request::post(at).body("{}".to_owned()).unwrap()).await;
-        assert_eq!(told, status);
+        let (actual, body) = send_request(Request::post(at).body("{}".to_owned()).unwrap()).await;
+        assert_eq!(actual, status);
         let body: Value = serde_json::from_str(&body).unwrap();
         assert!(body["error"]["code"].is_string());
     }

@@ -9,8 +9,8 @@ use crate::stack::{Stack, ZEPTOMAIL_TOKEN};
 const RAW: &str = "From: Classes <classes@example.test>\r\nTo: Ann <ann@example.test>\r\n\
     Subject: =?utf-8?q?Caf=C3=A9?=\r\nX-Live-Class-Kind: invite\r\n\r\nHello\r\n";
 
-/// Asks the stack without an SDK.
-pub(crate) async fn ask(request: Request<String>) -> (StatusCode, String) {
+/// Sends a request without an SDK.
+pub(crate) async fn send_request(request: Request<String>) -> (StatusCode, String) {
     let executor = hyper_util::rt::TokioExecutor::new();
     let client = hyper_util::client::legacy::Client::builder(executor).build_http();
     let (head, body) = client.request(request).await.unwrap().into_parts();
@@ -19,7 +19,8 @@ pub(crate) async fn ask(request: Request<String>) -> (StatusCode, String) {
 }
 
 async fn get(stack: &Stack, path: &str) -> (StatusCode, String) {
-    ask(Request::get(format!("{}{path}", stack.base_url)).body(String::new()).unwrap()).await
+    send_request(Request::get(format!("{}{path}", stack.base_url)).body(String::new()).unwrap())
+        .await
 }
 
 pub(crate) async fn send_raw(stack: &Stack, raw: &str) -> Result<String, aws_sdk_sesv2::Error> {
@@ -31,7 +32,7 @@ pub(crate) async fn send_raw(stack: &Stack, raw: &str) -> Result<String, aws_sdk
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_raw_mail_is_kept_as_it_is_and_listed() {
+async fn raw_mail_is_stored_unchanged_and_listed() {
     let stack = Stack::start().await;
     let id = send_raw(&stack, RAW).await.unwrap();
 
@@ -54,7 +55,7 @@ async fn a_raw_mail_is_kept_as_it_is_and_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_a_raw_message_is_refused() {
+async fn mail_that_is_not_a_raw_message_is_rejected() {
     let stack = Stack::start().await;
     let text = |text: &str| Content::builder().data(text).build().unwrap();
     let message = Message::builder()
@@ -77,8 +78,8 @@ async fn zeptomail(stack: &Stack, token: &str, body: &Value) -> (StatusCode, Val
         .header("user-agent", "live-classes/outbox-sweep")
         .body(body.to_string())
         .unwrap();
-    let (status, answer) = ask(request).await;
-    (status, serde_json::from_str(&answer).unwrap())
+    let (status, response) = send_request(request).await;
+    (status, serde_json::from_str(&response).unwrap())
 }
 
 fn zeptomail_body() -> Value {
@@ -88,7 +89,7 @@ fn zeptomail_body() -> Value {
         "subject": "Your class",
         "htmlbody": "<p>Hello</p>",
         "textbody": "Hello",
-        "client_reference": "effect-1",
+        "client_reference": "message-key-1",
         "mime_headers": { "X-Live-Class-Kind": "invite" },
         "attachments": [{
             "content": "QkVHSU46VkNBTEVOREFSDQo=",
@@ -99,10 +100,10 @@ fn zeptomail_body() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zeptomails_mails_are_in_the_same_mailbox() {
+async fn mails_of_zeptomail_are_in_the_same_mailbox() {
     let stack = Stack::start().await;
-    let (status, answer) = zeptomail(&stack, ZEPTOMAIL_TOKEN, &zeptomail_body()).await;
-    assert_eq!((status, &answer["data"][0]["code"]), (StatusCode::CREATED, &json!("EM_104")));
+    let (status, response) = zeptomail(&stack, ZEPTOMAIL_TOKEN, &zeptomail_body()).await;
+    assert_eq!((status, &response["data"][0]["code"]), (StatusCode::CREATED, &json!("EM_104")));
 
     let mails = stack.aws.mailbox().list().unwrap();
     let mail = &mails[0];
@@ -116,10 +117,10 @@ async fn zeptomails_mails_are_in_the_same_mailbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zeptomail_says_what_is_wrong() {
+async fn zeptomail_names_the_invalid_field() {
     let stack = Stack::start().await;
-    let (status, answer) = zeptomail(&stack, "other", &zeptomail_body()).await;
-    assert_eq!((status, &answer["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("TM_4001")));
+    let (status, response) = zeptomail(&stack, "other", &zeptomail_body()).await;
+    assert_eq!((status, &response["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("TM_4001")));
     for (field, value, code, target) in [
         ("subject", json!(""), "TM_3201", "subject"),
         ("from", json!(null), "TM_3201", "from"),
@@ -129,9 +130,9 @@ async fn zeptomail_says_what_is_wrong() {
     ] {
         let mut body = zeptomail_body();
         body[field] = value;
-        let (status, answer) = zeptomail(&stack, ZEPTOMAIL_TOKEN, &body).await;
+        let (status, response) = zeptomail(&stack, ZEPTOMAIL_TOKEN, &body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{field}");
-        let error = &answer["error"];
+        let error = &response["error"];
         assert_eq!(
             (&error["code"], &error["details"][0]["target"]),
             (&json!(code), &json!(target))

@@ -1,6 +1,6 @@
-//! The local AWS as its users see it: through AWS's own SDK clients, over a socket.
+//! Tests of the emulated AWS services through AWS's SDK clients, over a socket.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "tests and their helpers fail by panicking")]
 
 mod dynamodb;
 mod faults;

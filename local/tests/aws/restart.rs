@@ -6,7 +6,7 @@ use crate::mail::send_raw;
 use crate::stack::{Stack, TEMPLATE};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn state_in_a_directory_survives() {
+async fn state_in_a_directory_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let first = Stack::start_in(Some(dir.path()), TEMPLATE).await.unwrap();
     put(&first.dynamodb(), "one", "today").await;
@@ -20,7 +20,7 @@ async fn state_in_a_directory_survives() {
     first.aws.set_secret("config", "secret").await.unwrap();
     send_raw(&first, "From: a@example.test\r\nSubject: kept\r\n\r\nx\r\n").await.unwrap();
 
-    // The first goes on running, as after a kill nothing was closed either.
+    // The first stack is not closed, as after a kill.
     let second = Stack::start_in(Some(dir.path()), TEMPLATE).await.unwrap();
     let get = second.dynamodb().get_item().table_name("classes");
     let found = get.key("pk", text("one")).key("sk", text("class")).send().await.unwrap();
@@ -40,10 +40,10 @@ async fn state_in_a_directory_survives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_another_template_is_refused() {
+async fn directory_of_another_template_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     drop(Stack::start_in(Some(dir.path()), TEMPLATE).await.unwrap());
     let other = TEMPLATE.replace("by-due", "by-time");
     let refused = Stack::start_in(Some(dir.path()), &other).await.err();
-    assert!(matches!(refused, Some(StartError::OtherTable { table }) if table == "classes"));
+    assert!(matches!(refused, Some(StartError::TableMismatch { table }) if table == "classes"));
 }

@@ -1,7 +1,7 @@
 use crate::stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_initial_secret_is_read_and_changed() {
+async fn secret_is_read_and_changed() {
     let stack = Stack::start().await;
     stack.aws.set_secret("live-classes/config", r#"{"a":1}"#).await.unwrap();
     let client = stack.secrets();

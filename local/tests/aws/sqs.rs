@@ -35,7 +35,7 @@ fn system(message: &Message, name: MessageSystemAttributeName) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_is_received_once_until_its_visibility_ends() {
+async fn message_is_hidden_until_its_visibility_timeout_ends() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     let found = client.get_queue_url().queue_name("outbox").send().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_message_is_received_once_until_its_visibility_ends() {
     assert_eq!(system(&second[0], MessageSystemAttributeName::ApproximateReceiveCount), "2");
     assert_eq!(second[0].message_id(), first[0].message_id());
 
-    // The older handle is spent.
+    // The handle of the first receive is no longer valid.
     let delete = |message: &Message| {
         let handle = message.receipt_handle().unwrap();
         client.delete_message().queue_url(&url).receipt_handle(handle).send()
@@ -81,7 +81,7 @@ async fn a_message_is_received_once_until_its_visibility_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delayed_message_waits_and_a_long_poll_ends_when_one_arrives() {
+async fn long_poll_returns_when_a_delayed_message_becomes_visible() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     let delayed = client.send_message().queue_url(&url).message_body("later").delay_seconds(900);
@@ -102,7 +102,7 @@ async fn a_delayed_message_waits_and_a_long_poll_ends_when_one_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn visibility_can_be_changed_while_a_message_is_in_flight() {
+async fn visibility_timeout_of_a_message_in_flight_can_be_changed() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     send(&client, &url, "again").await;
@@ -129,17 +129,21 @@ async fn visibility_can_be_changed_while_a_message_is_in_flight() {
     assert!(visible.is_message_not_inflight(), "{visible:?}");
     let again = receive(&client, &url).await;
     change(again[0].receipt_handle().unwrap(), 0).await.unwrap();
-    assert_eq!(receive(&client, &url).await.len(), 1, "zero shows it at once");
+    assert_eq!(
+        receive(&client, &url).await.len(),
+        1,
+        "a timeout of zero makes it visible immediately"
+    );
     let spent = change(&handle, 1).await.unwrap_err().into_service_error();
     assert_eq!(spent.code(), Some("InvalidParameterValue"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_received_too_often_dies_and_can_be_moved_back() {
+async fn message_received_too_often_is_dead_lettered_and_can_be_moved_back() {
     let stack = Stack::start().await;
     let client = stack.sqs();
     let queues = stack.aws.queues();
-    let (url, dead_url) = (queues.url("outbox"), queues.url("outbox-dead"));
+    let (url, unreachable_url) = (queues.url("outbox"), queues.url("outbox-dead"));
     send(&client, &url, "poison").await;
     for _ in 0..3 {
         assert_eq!(receive(&client, &url).await.len(), 1);
@@ -151,7 +155,7 @@ async fn a_message_received_too_often_dies_and_can_be_moved_back() {
     assert_eq!(received[0].body(), Some("neighbour"));
     assert_eq!(queues.depth("outbox-dead").visible, 1);
 
-    let dead = receive(&client, &dead_url).await;
+    let dead = receive(&client, &unreachable_url).await;
     assert_eq!(dead[0].body(), Some("poison"));
     let source = MessageSystemAttributeName::DeadLetterQueueSourceArn;
     assert!(system(&dead[0], source).ends_with(":outbox"));
@@ -174,11 +178,11 @@ async fn a_message_received_too_often_dies_and_can_be_moved_back() {
     let back = receive(&client, &url).await;
     let poison = back.iter().find(|message| message.body() == Some("poison")).unwrap();
     assert_eq!(system(poison, MessageSystemAttributeName::ApproximateReceiveCount), "1");
-    assert_ne!(poison.message_id(), dead[0].message_id(), "a moved message is a new one");
+    assert_ne!(poison.message_id(), dead[0].message_id(), "a moved message has a new id");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_to_the_dead_letter_queue_itself_needs_a_destination() {
+async fn move_of_a_message_without_source_queue_needs_a_destination() {
     let stack = Stack::start().await;
     let client = stack.sqs();
     send(&client, &stack.aws.queues().url("outbox-dead"), "lost").await;
@@ -190,7 +194,7 @@ async fn what_was_sent_to_the_dead_letter_queue_itself_needs_a_destination() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_goes_on_without_the_entries_that_fail() {
+async fn batch_continues_without_the_entries_that_fail() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     let late =
@@ -235,7 +239,7 @@ async fn a_batch_goes_on_without_the_entries_that_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_is_wrong_as_a_whole_is_refused() {
+async fn invalid_batch_is_rejected_as_a_whole() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     let send = |entries: Vec<_>| {
@@ -257,7 +261,7 @@ async fn a_batch_that_is_wrong_as_a_whole_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn single_calls_have_awss_limits_and_error_types() {
+async fn single_calls_have_the_limits_and_error_types_of_aws() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     let send =
@@ -280,7 +284,7 @@ async fn single_calls_have_awss_limits_and_error_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queues_are_made_described_set_and_emptied() {
+async fn queues_are_created_described_changed_and_purged() {
     let stack = Stack::start().await;
     let client = stack.sqs();
     let attribute = |name: QueueAttributeName, value: &str| (name, value.to_owned());
@@ -304,19 +308,19 @@ async fn queues_are_made_described_set_and_emptied() {
         .send()
         .await
         .unwrap();
-    let told = client.get_queue_attributes().queue_url(&url);
-    let told =
-        told.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
-    assert_eq!(told[&QueueAttributeName::ApproximateNumberOfMessages], "1");
-    assert_eq!(told[&QueueAttributeName::DelaySeconds], "7");
-    assert_eq!(told[&QueueAttributeName::VisibilityTimeout], "5");
+    let request = client.get_queue_attributes().queue_url(&url);
+    let attributes =
+        request.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
+    assert_eq!(attributes[&QueueAttributeName::ApproximateNumberOfMessages], "1");
+    assert_eq!(attributes[&QueueAttributeName::DelaySeconds], "7");
+    assert_eq!(attributes[&QueueAttributeName::VisibilityTimeout], "5");
 
     let outbox = stack.aws.queues().url("outbox");
-    let told = client.get_queue_attributes().queue_url(outbox);
-    let told = told.attribute_names(QueueAttributeName::RedrivePolicy).send().await.unwrap();
-    let told = told.attributes.unwrap();
-    assert!(told[&QueueAttributeName::RedrivePolicy].contains(":outbox-dead"));
-    assert_eq!(told.len(), 1);
+    let request = client.get_queue_attributes().queue_url(outbox);
+    let response = request.attribute_names(QueueAttributeName::RedrivePolicy).send().await.unwrap();
+    let attributes = response.attributes.unwrap();
+    assert!(attributes[&QueueAttributeName::RedrivePolicy].contains(":outbox-dead"));
+    assert_eq!(attributes.len(), 1);
 
     let purge = || client.purge_queue().queue_url(&url).send();
     purge().await.unwrap();
@@ -327,7 +331,7 @@ async fn queues_are_made_described_set_and_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_forgets_what_is_older_than_its_retention() {
+async fn queue_deletes_messages_after_its_retention_period() {
     let stack = Stack::start().await;
     let (client, url) = (stack.sqs(), stack.aws.queues().url("outbox"));
     send(&client, &url, "old").await;

@@ -1,4 +1,4 @@
-//! One stack per test: the services on a socket of their own, and clients for them.
+//! A stack for one test: the services on a socket of their own, and clients for them.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl Stack {
     pub(crate) async fn start_in(dir: Option<&Path>, template: &str) -> Result<Self, StartError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let base_url = format!("http://{}", listener.local_addr()?);
-        let clock = Clock::standing("2026-11-12T10:00:00Z".parse().unwrap());
+        let clock = Clock::stopped_at("2026-11-12T10:00:00Z".parse().unwrap());
         let (faults, usage) = (Faults::default(), Usage::new(clock.clone()));
         let config = AwsConfig {
             data_dir: dir.map(Path::to_owned),
@@ -48,12 +48,12 @@ impl Stack {
         let random = Random::seeded(1);
         let aws = Aws::start(config, clock.clone(), random, faults.clone(), usage.clone()).await?;
         let router = aws.router().merge(faults.router()).merge(usage.router());
-        #[expect(clippy::disallowed_methods, reason = "the test's runtime ends it")]
+        #[expect(clippy::disallowed_methods, reason = "the test's runtime aborts it")]
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { aws, clock, faults, usage, base_url })
     }
 
-    /// What a function's clients are made from, with one attempt so that an error is seen.
+    /// Returns the configuration of a function's clients, without retries so that a test sees each error.
     pub(crate) fn config(&self) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
@@ -90,8 +90,8 @@ impl Stack {
     }
 
     pub(crate) fn advance(&self, by: SignedDuration) {
-        let Clock::Manual(hands) = &self.clock else { unreachable!() };
-        hands.advance(by);
+        let Clock::Manual(manual_clock) = &self.clock else { unreachable!() };
+        manual_clock.advance(by);
     }
 
     pub(crate) fn now(&self) -> Timestamp {

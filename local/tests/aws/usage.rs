@@ -1,11 +1,11 @@
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use http::{Request, StatusCode};
 use local::calls::Service::{Dynamodb, Ses, Sqs};
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::dynamodb::{put, text};
-use crate::mail::{ask, send_raw};
+use crate::mail::{send_raw, send_request};
 use crate::stack::{FUNCTION, Stack};
 
 fn item(pk: &str) -> TransactWriteItem {
@@ -15,12 +15,16 @@ fn item(pk: &str) -> TransactWriteItem {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_of_tables_and_indexes_are_metered_per_function() {
+async fn capacity_units_are_metered_by_function() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     put(&client, "one", "today").await;
     let tally = stack.usage.tally(FUNCTION, Dynamodb, "PutItem");
-    assert_eq!((tally.calls, tally.write_units), (1, 2.0), "the table's and the index's");
+    assert_eq!(
+        (tally.calls, tally.write_units),
+        (1, 2.0),
+        "one unit for the table and one for the index"
+    );
     assert!(tally.bytes_in > 50 && tally.bytes_out == 2, "{tally:?}");
 
     let get =
@@ -38,7 +42,7 @@ async fn units_of_tables_and_indexes_are_metered_per_function() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_write_is_paid_for_and_a_failed_one_is_not() {
+async fn failed_condition_consumes_units_and_a_fault_does_not() {
     let stack = Stack::start().await;
     let client = stack.dynamodb();
     let put = |note: &str| {
@@ -51,20 +55,28 @@ async fn a_refused_write_is_paid_for_and_a_failed_one_is_not() {
         put("").await.unwrap_err().into_service_error().is_conditional_check_failed_exception()
     );
     let tally = stack.usage.tally(FUNCTION, Dynamodb, "PutItem");
-    assert_eq!((tally.errors, tally.write_units), (1, 6.0), "the stored item has 3 KB");
+    assert_eq!(
+        (tally.errors, tally.write_units),
+        (1, 6.0),
+        "the stored item of 3 KB determines the units"
+    );
 
-    stack.fault(Fault::new(Dynamodb, "PutItem", Kind::Throttle));
+    stack.fault(Fault::new(Dynamodb, "PutItem", FaultKind::Throttle));
     put("").await.unwrap_err();
     assert_eq!(stack.usage.tally(FUNCTION, Dynamodb, "PutItem").write_units, 6.0);
 
     let transact = client.transact_write_items();
     transact.transact_items(item("one")).transact_items(item("two")).send().await.unwrap_err();
     let tally = stack.usage.tally(FUNCTION, Dynamodb, "TransactWriteItems");
-    assert_eq!((tally.errors, tally.write_units), (1, 8.0), "twice 3 KB and 1 KB");
+    assert_eq!(
+        (tally.errors, tally.write_units),
+        (1, 8.0),
+        "a transaction consumes twice the units of 3 KB and 1 KB"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_report_has_calls_totals_and_price() {
+async fn report_has_calls_totals_and_price() {
     let stack = Stack::start().await;
     send_raw(&stack, "From: a@example.test\r\n\r\nx\r\n").await.unwrap();
     let url = stack.aws.queues().url("outbox");
@@ -75,7 +87,7 @@ async fn the_report_has_calls_totals_and_price() {
     stack.usage.invocation(FUNCTION, 3);
 
     let at = format!("{}/local/usage", stack.base_url);
-    let (_, report) = ask(Request::get(&at).body(String::new()).unwrap()).await;
+    let (_, report) = send_request(Request::get(&at).body(String::new()).unwrap()).await;
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["since"], "2026-11-12T10:00:00Z");
     let function = &report["functions"][FUNCTION];
@@ -91,7 +103,7 @@ async fn the_report_has_calls_totals_and_price() {
     let price = function["price_usd"].as_f64().unwrap();
     assert!((price - 0.000_101_005).abs() < 1e-8, "{price}");
 
-    let (status, _) = ask(Request::delete(&at).body(String::new()).unwrap()).await;
+    let (status, _) = send_request(Request::delete(&at).body(String::new()).unwrap()).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(stack.usage.totals(FUNCTION).calls, 0);
 }

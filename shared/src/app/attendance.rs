@@ -1,6 +1,6 @@
-//! `attendance`: the report, what is decided of it by hand, and the trail of those decisions.
+//! The attendance report, manual overrides, and their audit.
 
-pub mod record;
+pub mod sources;
 
 use std::time::Duration;
 
@@ -8,8 +8,12 @@ use futures::future;
 use jiff::Timestamp;
 
 use super::error::Error;
-use crate::domain::attendance::overrides::{self, AttendanceOverride, AttendanceOverrides, OverrideRequest};
-use crate::domain::attendance::{AttendeeId, ReportInputs, People, AttendanceReport, ReportRow, Threshold};
+use crate::domain::attendance::overrides::{
+    self, AttendanceOverride, AttendanceOverrides, OverrideRequest,
+};
+use crate::domain::attendance::{
+    AttendanceReport, AttendeeId, People, ReportInputs, ReportRow, Threshold,
+};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
@@ -19,16 +23,16 @@ use crate::domain::zoom_event::ZoomEvent;
 use crate::random::Random;
 use crate::store::Store;
 use crate::store::archive::{self, DueArchive};
-use crate::store::attendance::{self as items, AuditEntry, StoredOverride, AuditCursor};
+use crate::store::attendance::{self as items, AuditCursor, AuditEntry, StoredOverride};
 use crate::store::error::CommitError;
 use crate::store::tx::ConditionSubject;
 
-/// Tries against others who decide of the same row at the same time, which people do not do for long.
-const ROUNDS: u32 = 4;
-/// How exactly a decision's time is kept.
-const MOMENT: Duration = Duration::from_millis(1);
+/// Attempts against concurrent overrides of the same row.
+const ATTEMPTS: u32 = 4;
+/// The precision of an audit entry's time.
+const TIME_PRECISION: Duration = Duration::from_millis(1);
 
-/// What the report is asked of and by whose measure.
+/// The dependencies and settings of an attendance request.
 #[derive(Clone, Copy, Debug)]
 pub struct AttendanceContext<'a> {
     pub store: &'a Store,
@@ -37,153 +41,186 @@ pub struct AttendanceContext<'a> {
     pub now: Timestamp,
 }
 
-/// What somebody decides of a row, and why.
+/// A request to override one row, with its reason.
 #[derive(Clone, Debug)]
 pub struct OverrideCall {
     pub attendee: AttendeeId,
-    pub wish: OverrideRequest,
+    pub change: OverrideRequest,
     pub reason: String,
 }
 
-/// Everything that is known of a class's attendance.
-struct Known {
+/// The data from which the report of a session is computed.
+struct ReportData {
     session: Session,
     events: Vec<ZoomEvent>,
     people: People,
-    kept: Vec<StoredOverride>,
+    stored: Vec<StoredOverride>,
 }
 
-impl Known {
-    fn rulings(&self) -> AttendanceOverrides {
-        self.kept.iter().map(|kept| (kept.attendee.clone(), kept.ruling.clone())).collect()
+impl ReportData {
+    fn overrides(&self) -> AttendanceOverrides {
+        self.stored
+            .iter()
+            .map(|stored| (stored.attendee.clone(), stored.attendance_override.clone()))
+            .collect()
     }
 
-    fn report(&self, rulings: &AttendanceOverrides, desk: &AttendanceContext<'_>) -> AttendanceReport {
-        AttendanceReport::of(&ReportInputs {
+    fn report(
+        &self,
+        overrides: &AttendanceOverrides,
+        context: &AttendanceContext<'_>,
+    ) -> AttendanceReport {
+        AttendanceReport::compute(&ReportInputs {
             session: &self.session,
             events: &self.events,
             people: &self.people,
-            rulings,
-            threshold: desk.threshold,
-            now: desk.now,
+            overrides,
+            threshold: context.threshold,
+            now: context.now,
         })
     }
 }
 
-/// The report of a class, for its owner and for administrators.
-pub async fn report(desk: &AttendanceContext<'_>, caller: &Caller, id: &SessionId) -> Result<AttendanceReport, Error> {
-    let session = readable(desk.store, caller, id).await?;
-    let known = known(desk, session).await?;
-    Ok(known.report(&known.rulings(), desk))
+/// Computes the report of a session, for its owner and for administrators.
+pub async fn report(
+    context: &AttendanceContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+) -> Result<AttendanceReport, Error> {
+    let session = load_readable_session(context.store, caller, id).await?;
+    let data = load_report_data(context, session).await?;
+    Ok(data.report(&data.overrides(), context))
 }
 
-/// Decides something of a row; answers the row that shows it. The same decision again, by the same person for the same
-/// reason, is a repeated request and changes nothing.
-pub async fn decide(
-    desk: &AttendanceContext<'_>,
+/// Applies an override and returns the resulting row. A repeated request by the same person with the same reason
+/// changes nothing.
+pub async fn apply_override(
+    context: &AttendanceContext<'_>,
     caller: &Caller,
     id: &SessionId,
     request: &OverrideCall,
 ) -> Result<ReportRow, Error> {
-    for _ in 0..ROUNDS {
-        let session = readable(desk.store, caller, id).await?;
-        let known = known(desk, session).await?;
-        let before = known.rulings();
-        let report_before = known.report(&before, desk);
-        let decision = overrides::decide(&report_before, &before, &request.attendee, &request.wish)?;
+    for _ in 0..ATTEMPTS {
+        let session = load_readable_session(context.store, caller, id).await?;
+        let data = load_report_data(context, session).await?;
+        let before = data.overrides();
+        let report_before = data.report(&before, context);
+        let decision =
+            overrides::decide(&report_before, &before, &request.attendee, &request.change)?;
         let mut after = before.clone();
-        after.extend(decision.changed.clone());
-        let report_after = known.report(&after, desk);
+        after.extend(decision.changed_overrides.clone());
+        let report_after = data.report(&after, context);
         let mut actions = Vec::new();
-        for (attendee, ruling) in &decision.changed {
-            let read = known.kept.iter().find(|kept| kept.attendee == *attendee);
-            let is_repeated = read.is_some_and(|read| {
-                read.ruling == *ruling && read.by == caller.id && read.reason == request.reason
+        for (attendee, new_override) in &decision.changed_overrides {
+            let previous = data.stored.iter().find(|stored| stored.attendee == *attendee);
+            let is_repeated = previous.is_some_and(|previous| {
+                previous.attendance_override == *new_override
+                    && previous.by == caller.id
+                    && previous.reason == request.reason
             });
-            // To give back to the rule what the rule decides changes nothing.
-            let is_idle = *ruling == AttendanceOverride::default()
-                && read.is_none_or(|read| read.ruling == AttendanceOverride::default());
-            if is_repeated || is_idle {
+            // Removing an override that does not exist changes nothing.
+            let is_unchanged = *new_override == AttendanceOverride::default()
+                && previous.is_none_or(|previous| {
+                    previous.attendance_override == AttendanceOverride::default()
+                });
+            if is_repeated || is_unchanged {
                 continue;
             }
-            // A row's entries are in the order in which they were decided, also where that was within one moment or by
-            // clocks that differ: the next begins where the one before it ended.
-            let now = whole_milli(desk.now);
-            let after_last = read.and_then(|read| read.at).map(|last| plus(last, MOMENT));
+            // Entries of a row stay in the order of the decisions even within one millisecond or with clocks that
+            // differ: each is later than the one before.
+            let now = whole_milli(context.now);
+            let after_last =
+                previous.and_then(|previous| previous.at).map(|last| plus(last, TIME_PRECISION));
             let at = after_last.map_or(now, |after_last| now.max(after_last));
-            let about = ruling.assigned_to.as_ref().unwrap_or(attendee);
-            let kept = StoredOverride {
+            let identified_by = new_override.assigned_to.as_ref().unwrap_or(attendee);
+            let stored = StoredOverride {
                 attendee: attendee.clone(),
-                ruling: ruling.clone(),
-                whose: known.people.known_by(about),
+                attendance_override: new_override.clone(),
+                identity: data.people.person_details(identified_by),
                 at: Some(at),
                 by: caller.id.clone(),
                 reason: request.reason.clone(),
-                revision: read.map_or(0, |read| read.revision) + 1,
+                revision: previous.map_or(0, |previous| previous.revision) + 1,
             };
             let entry = AuditEntry {
                 at,
                 by: caller.id.clone(),
                 attendee: attendee.clone(),
-                old: overrides::state(&report_before, &before, attendee),
-                new: overrides::state(&report_after, &after, attendee),
+                old: overrides::override_state(&report_before, &before, attendee),
+                new: overrides::override_state(&report_after, &after, attendee),
                 reason: request.reason.clone(),
             };
-            let nonce = data_encoding::BASE32_NOPAD.encode(&desk.random.bytes::<5>());
-            actions.push(items::put_override(id, &kept, read.map(|read| read.revision)));
-            actions.push(items::put_entry(id, &entry, &nonce));
+            let nonce = data_encoding::BASE32_NOPAD.encode(&context.random.bytes::<5>());
+            actions.push(items::put_override(
+                id,
+                &stored,
+                previous.map(|previous| previous.revision),
+            ));
+            actions.push(items::put_audit_entry(id, &entry, &nonce));
         }
-        let row = report_after.row(&decision.shown).cloned().ok_or(Refusal::NotFound)?;
+        let row = report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
         if actions.is_empty() {
             return Ok(row);
         }
-        match desk.store.commit(actions).await {
+        match context.store.commit(actions).await {
             Ok(()) => {
-                tracing::info!(event = "attendance.decided", session_id = %id, attendee_id = %request.attendee);
+                tracing::info!(event = "attendance.overridden", session_id = %id, attendee_id = %request.attendee);
                 return Ok(row);
             }
-            Err(CommitError::Refused(subjects)) if subjects.contains(&ConditionSubject::Ruling) => {}
+            Err(CommitError::Refused(subjects))
+                if subjects.contains(&ConditionSubject::AttendanceOverride) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("others keep deciding of the same row"))
+    Err(Error::busy("too many concurrent overrides of the row"))
 }
 
-/// A page of the trail, newest first, and where the next begins.
-pub async fn trail(
+/// Returns a page of the audit, newest first, and the cursor of the next page.
+pub async fn list_audit_entries(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
     after: Option<&AuditCursor>,
     limit: usize,
 ) -> Result<(Vec<AuditEntry>, Option<AuditCursor>), Error> {
-    readable(store, caller, id).await?;
-    Ok(store.attendance_trail(id, after, limit).await?)
+    load_readable_session(store, caller, id).await?;
+    Ok(store.audit_page(id, after, limit).await?)
 }
 
-/// The class, if the caller may know who was there. To everybody else it does not exist.
-async fn readable(store: &Store, caller: &Caller, id: &SessionId) -> Result<Session, Error> {
+/// Loads the session if the caller may see its attendance. Everybody else gets "not found".
+async fn load_readable_session(
+    store: &Store,
+    caller: &Caller,
+    id: &SessionId,
+) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !caller.is(Role::Admin) {
-        session.owned_by(caller)?;
+    if !caller.has_role(Role::Admin) {
+        session.check_trainer(caller)?;
     }
     Ok(session)
 }
 
-async fn known(desk: &AttendanceContext<'_>, session: Session) -> Result<Known, Error> {
-    let gathering = record::gather(desk.store, &session, desk.now);
-    let (gathered, kept) = future::try_join(gathering, desk.store.rulings(&session.id)).await?;
-    if gathered.archive.is_some_and(|archive| !archive.is_of(&session)) {
-        ask_to_keep(desk.store, &session).await;
+async fn load_report_data(
+    context: &AttendanceContext<'_>,
+    session: Session,
+) -> Result<ReportData, Error> {
+    let gathering = sources::load_attendance_sources(context.store, &session, context.now);
+    let (gathered, stored) =
+        future::try_join(gathering, context.store.attendance_overrides(&session.id)).await?;
+    if gathered.archive.is_some_and(|archive| !archive.is_archive_of(&session)) {
+        request_archiving(context.store, &session).await;
     }
-    let decided = kept.iter().filter_map(|kept| Some((kept.about()?, kept.whose.as_ref()?)));
-    let people = gathered.record.people(&session).and_decided(decided);
-    Ok(Known { events: gathered.record.events, people, kept, session })
+    let decided =
+        stored.iter().filter_map(|stored| Some((stored.subject()?, stored.identity.as_ref()?)));
+    let people = gathered.record.people(&session).with_overridden_people(decided);
+    Ok(ReportData { events: gathered.record.events, people, stored: stored, session })
 }
 
-/// Of a class that is long over and was held before attendance was kept. The report does not fail for it.
-async fn ask_to_keep(store: &Store, session: &Session) {
-    if let Err(error) = store.commit_one(archive::set_due(&DueArchive::of(session))).await {
-        tracing::warn!(event = "attendance.not_asked_to_keep", session_id = %session.id, %error);
+/// Requests the archive of a session that ended before archives were introduced. A failure does not fail the report.
+async fn request_archiving(store: &Store, session: &Session) {
+    if let Err(error) =
+        store.commit_one(archive::put_due_archive(&DueArchive::for_session(session))).await
+    {
+        tracing::warn!(event = "attendance.archive_not_requested", session_id = %session.id, %error);
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting a Zoom account: sending the trainer to Zoom's consent page, and taking the grant when they return.
+//! Connects a Zoom account: redirects the trainer to Zoom's consent page and stores the grant when they return.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,29 @@ use url::Url;
 
 use super::Services;
 use super::error::Error;
-use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, app, binding};
-use crate::crypt::{hmac_sha256, same, sha256_hex};
+use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
+use crate::crypt::{constant_time_eq, hmac_sha256, sha256_hex};
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
-use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::{self, OauthAttempt};
+use crate::store::due_work;
 use crate::store::error::CommitError;
-use crate::store::outbox;
 use crate::zoom::{Access, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
 const STATE_MINUTES: i64 = 10;
-/// A state is a signed nonce and little else; anything longer is not one of ours.
+/// The longest state that we could have issued.
 const STATE_LIMIT_BYTES: usize = 512;
 /// Zoom's codes are some dozens of characters.
 pub const CODE_LIMIT_BYTES: usize = 2048;
 const VERIFIER_FIELD: &str = "pkce_verifier";
 
-/// Where to send the trainer.
+/// The consent page to which the trainer is redirected.
 #[derive(Debug)]
 pub struct Authorization {
     pub authorize_url: Url,
@@ -36,9 +36,9 @@ pub struct Authorization {
     pub expires_at: Timestamp,
 }
 
-/// What the state says. It is signed, so it cannot be made up; its nonce names what we keep of the attempt.
+/// The content of the OAuth state. The state is signed, and its nonce is the key of the stored attempt.
 #[derive(Serialize, Deserialize)]
-struct State {
+struct OauthState {
     /// The nonce.
     n: String,
     /// The trainer, hashed.
@@ -49,7 +49,7 @@ struct State {
     e: i64,
 }
 
-impl State {
+impl OauthState {
     fn sign(&self, secrets: &SecretSet) -> Result<String, Error> {
         let payload = serde_json::to_vec(self).map_err(|error| Error::Internal(error.into()))?;
         let signature = hmac_sha256(
@@ -60,10 +60,10 @@ impl State {
         Ok(format!("{}.{}", encode(&payload), encode(&signature)))
     }
 
-    /// Reads a state that we signed; whatever else it is, is refused without a word why.
+    /// Verifies a state. The refusal does not reveal what was wrong.
     fn verify(text: &str, secrets: &SecretSet) -> Result<Self, Error> {
         let key = secrets.oauth_state_secret()?;
-        let refused = || Error::from(refused_state());
+        let refused = || Error::from(invalid_state());
         if text.len() > STATE_LIMIT_BYTES {
             return Err(refused());
         }
@@ -72,32 +72,37 @@ impl State {
             .split_once('.')
             .and_then(|(payload, signature)| decode(payload).zip(decode(signature)))
             .ok_or_else(refused)?;
-        if !same(&signature, &hmac_sha256(key.expose().as_bytes(), &[b"oauth-state", &payload])) {
+        if !constant_time_eq(
+            &signature,
+            &hmac_sha256(key.expose().as_bytes(), &[b"oauth-state", &payload]),
+        ) {
             return Err(refused());
         }
         serde_json::from_slice(&payload).map_err(|_| refused())
     }
 }
 
-fn refused_state() -> Refusal {
-    Refusal::field("state", "is not valid, expired, or was used before; start connecting again")
+fn invalid_state() -> Refusal {
+    Refusal::field("state", "is invalid, expired or already used, please start again")
 }
 
-/// Begins connecting: mints a state for `trainer` and `redirect_uri`, which must be one of `allowed`, letter by letter.
+/// Starts the OAuth flow: issues a state for `trainer` and `redirect_uri`, which must match one of `allowed` exactly.
 pub async fn authorize(
-    tools: &Services,
+    services: &Services,
     trainer: &UserId,
     redirect_uri: &str,
     allowed: &[String],
     now: Timestamp,
 ) -> Result<Authorization, Error> {
     if !allowed.iter().any(|uri| uri == redirect_uri) {
-        return Err(Refusal::field("redirect_uri", "is not one of the allowed addresses").into());
+        return Err(
+            Refusal::field("redirect_uri", "must be one of the allowed redirect URIs").into()
+        );
     }
-    let secrets = tools.secrets.get(now).await?;
+    let secrets = services.secrets.get(now).await?;
     let expires_at = now.saturating_add(SignedDuration::from_mins(STATE_MINUTES)).unwrap_or(now);
-    let nonce = data_encoding::BASE64URL_NOPAD.encode(&tools.random.bytes::<18>());
-    let state = State {
+    let nonce = data_encoding::BASE64URL_NOPAD.encode(&services.random.bytes::<18>());
+    let state = OauthState {
         n: nonce.clone(),
         s: sha256_hex(trainer.as_str()),
         r: sha256_hex(redirect_uri),
@@ -105,23 +110,23 @@ pub async fn authorize(
     }
     .sign(&secrets)?;
 
-    // RFC 7636: 32 random bytes in base64url are the 43 characters that it recommends; S256 is their hash.
-    let verifier = data_encoding::BASE64URL_NOPAD.encode(&tools.random.bytes::<32>());
+    // RFC 7636 recommends 43 characters, which are 32 random bytes in base64url. S256 is their hash.
+    let verifier = data_encoding::BASE64URL_NOPAD.encode(&services.random.bytes::<32>());
     let challenge = data_encoding::BASE64URL_NOPAD.encode(&sha256(verifier.as_bytes()));
     let attempt = OauthAttempt {
         trainer_id: trainer.clone(),
         redirect_uri: redirect_uri.to_owned(),
         verifier: secrets.keyring()?.seal(
             &verifier,
-            &binding(trainer, VERIFIER_FIELD),
-            &tools.random,
+            &token_binding(trainer, VERIFIER_FIELD),
+            &services.random,
         ),
         expires: expires_at,
     };
-    tools.store.begin_oauth(&nonce, &attempt).await?;
+    services.store.put_oauth_attempt(&nonce, &attempt).await?;
 
     let (client_id, _) = secrets.zoom_client()?;
-    let authorize_url = tools.zoom.authorize_url(&[
+    let authorize_url = services.zoom.authorize_url(&[
         ("response_type", "code"),
         ("client_id", client_id),
         ("redirect_uri", redirect_uri),
@@ -132,56 +137,58 @@ pub async fn authorize(
     Ok(Authorization { authorize_url, state, expires_at })
 }
 
-/// Finishes connecting: takes the attempt, exchanges the code, and stores the grant in place of any earlier one.
+/// Finishes the OAuth flow: consumes the attempt, exchanges the code, and replaces any earlier grant.
 pub async fn finish(
-    tools: &Services,
+    services: &Services,
     trainer: &UserId,
     code: &str,
     state: &str,
     now: Timestamp,
 ) -> Result<ZoomConnection, Error> {
-    let secrets = tools.secrets.get(now).await?;
-    let state = State::verify(state, &secrets)?;
+    let secrets = services.secrets.get(now).await?;
+    let state = OauthState::verify(state, &secrets)?;
     if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
-        return Err(refused_state().into());
+        return Err(invalid_state().into());
     }
-    // From here on the state is used up, whatever comes.
-    let attempt =
-        tools.store.take_oauth(&state.n, &tools.holder()).await?.ok_or_else(refused_state)?;
+    // The state is consumed, even if a later step fails.
+    let attempt = services
+        .store
+        .take_oauth_attempt(&state.n, &services.new_lease_holder())
+        .await?
+        .ok_or_else(invalid_state)?;
     let matches = attempt.trainer_id == *trainer
         && sha256_hex(&attempt.redirect_uri) == state.r
         && attempt.expires > now;
     if !matches {
-        return Err(refused_state().into());
+        return Err(invalid_state().into());
     }
-    let verifier = secrets.keyring()?.open(&attempt.verifier, &binding(trainer, VERIFIER_FIELD))?;
-    let grant = match tools
+    let verifier =
+        secrets.keyring()?.open(&attempt.verifier, &token_binding(trainer, VERIFIER_FIELD))?;
+    let grant = match services
         .zoom
-        .exchange_code(app(&secrets)?, code, &attempt.redirect_uri, &verifier, now)
+        .exchange_code(client_credentials(&secrets)?, code, &attempt.redirect_uri, &verifier, now)
         .await
     {
-        Err(ZoomError::Reconnect) => {
-            return Err(
-                Refusal::field("code", "is not accepted by Zoom; start connecting again").into()
-            );
+        Err(ZoomError::InvalidGrant) => {
+            return Err(Refusal::field("code", "was rejected by Zoom, please start again").into());
         }
-        answer => answer?,
+        response => response?,
     };
     let access = Access {
         token: grant.access_token.clone(),
-        api_base: tools.zoom.api_base(grant.api_url.as_deref()),
+        api_base: services.zoom.api_base(grant.api_url.as_deref()),
     };
-    let zoom_user = match tools.zoom.user(&access, now).await {
+    let zoom_user = match services.zoom.user(&access, now).await {
         Ok(user) => user,
         Err(error) => {
-            tools.abandon(&secrets, &grant.refresh_token).await;
+            services.revoke_unused_grant(&secrets, &grant.refresh_token).await;
             return Err(error.into());
         }
     };
 
     let keyring = secrets.keyring()?;
     let seal = |token: &Secret, field| {
-        keyring.seal(token.expose(), &binding(trainer, field), &tools.random)
+        keyring.seal(token.expose(), &token_binding(trainer, field), &services.random)
     };
     let mut connection = ZoomConnection {
         trainer: trainer.clone(),
@@ -196,13 +203,15 @@ pub async fn finish(
         lease: None,
         zoom_user,
     };
-    match store(tools, &mut connection, &state.n).await {
-        Ok(replaced) => end_replaced(tools, &secrets, replaced.as_ref(), &connection).await,
+    match store_connection(services, &mut connection, &state.n).await {
+        Ok(replaced) => {
+            revoke_replaced_grant(services, &secrets, replaced.as_ref(), &connection).await
+        }
         Err(error) => {
-            // Written, perhaps, and only the answer was lost: a look tells.
-            let stored = tools.store.connection(trainer).await.ok().flatten();
+            // The write may have succeeded although the response was lost, so read the connection again.
+            let stored = services.store.connection(trainer).await.ok().flatten();
             if stored.is_none_or(|stored| stored.refresh_token != connection.refresh_token) {
-                tools.abandon(&secrets, &grant.refresh_token).await;
+                services.revoke_unused_grant(&secrets, &grant.refresh_token).await;
                 return Err(error);
             }
         }
@@ -211,56 +220,59 @@ pub async fn finish(
     Ok(connection)
 }
 
-/// Tries to store over a connection that changes meanwhile (a refresh of the earlier grant).
+/// Attempts against concurrent changes of the connection, such as a refresh of the earlier grant.
 const STORE_ATTEMPTS: u32 = 5;
 
-/// Stores a grant in the place of the attempt, under `nonce`, that led to it, and answers the grant that was there before.
-async fn store(
-    tools: &Services,
+/// Stores a grant, deletes the OAuth attempt under `nonce`, and returns the grant that was replaced.
+async fn store_connection(
+    services: &Services,
     connection: &mut ZoomConnection,
     nonce: &str,
 ) -> Result<Option<ZoomConnection>, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
-        let before = tools.store.connection(&connection.trainer).await?;
+        let before = services.store.connection(&connection.trainer).await?;
         connection.version = before.as_ref().map_or(0, |before| before.version) + 1;
         let mut actions = vec![
-            connections::replace(connection, before.as_ref().map(|before| before.version)),
-            connections::point_from_zoom_user(&zoom_user, &connection.trainer),
-            connections::end_oauth(nonce),
+            connections::put(connection, before.as_ref().map(|before| before.version)),
+            connections::put_zoom_user_pointer(&zoom_user, &connection.trainer),
+            connections::delete_oauth_attempt(nonce),
         ];
         if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
-            actions.extend(tools.store.forgetting_zoom_user(before).await?);
+            actions.extend(services.store.zoom_user_pointer_deletion(before).await?);
         }
-        // Zoom keeps one grant per user and app: if another trainer had connected this Zoom user, theirs is dead now, and
-        // they are told before they find out in class.
-        let mut notice = None;
-        if let Some(other) = tools
+        // Zoom keeps one grant per user and app. If another trainer had connected this Zoom user, their grant no
+        // longer works, and they are notified before their next session.
+        let mut domain_event = None;
+        if let Some(other) = services
             .store
             .trainer_of_zoom_user(&zoom_user)
             .await?
             .filter(|other| *other != connection.trainer)
-            && let Some(theirs) = tools
+            && let Some(superseded) = services
                 .store
                 .connection(&other)
                 .await?
-                .filter(|theirs| theirs.zoom_user.id == zoom_user)
+                .filter(|superseded| superseded.zoom_user.id == zoom_user)
         {
-            actions.push(connections::superseded(&theirs));
-            // Whose grant was dead before has been told.
-            if theirs.health == ConnectionHealth::Connected {
-                let announcement = DomainEvent {
+            actions.push(connections::mark_superseded(&superseded));
+            // The trainer has been notified already if the grant had failed before.
+            if superseded.health == ConnectionHealth::Connected {
+                let event = DomainEvent {
                     at: connection.connected_at,
-                    kind: DomainEventKind::ReauthRequired { trainer: other, version: theirs.version },
+                    kind: DomainEventKind::ReauthRequired {
+                        trainer: other,
+                        version: superseded.version,
+                    },
                 };
-                actions.push(outbox::announce(&announcement));
-                notice = Some(announcement);
+                actions.push(due_work::put_domain_event(&event));
+                domain_event = Some(event);
             }
         }
-        match tools.store.commit(actions).await {
+        match services.store.commit(actions).await {
             Ok(()) => {
-                if let Some(notice) = notice {
-                    tools.send_wake_up(&notice).await;
+                if let Some(domain_event) = domain_event {
+                    services.send_wake_up(&domain_event).await;
                 }
                 return Ok(before);
             }
@@ -268,12 +280,12 @@ async fn store(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the connection keeps changing"))
+    Err(Error::busy("too many concurrent changes of the Zoom connection"))
 }
 
-/// Takes a replaced grant back at Zoom. Of the same Zoom user, Zoom has ended it by itself.
-async fn end_replaced(
-    tools: &Services,
+/// Revokes a replaced grant at Zoom. Zoom itself ends an earlier grant of the same Zoom user.
+async fn revoke_replaced_grant(
+    services: &Services,
     secrets: &SecretSet,
     replaced: Option<&ZoomConnection>,
     by: &ZoomConnection,
@@ -283,11 +295,11 @@ async fn end_replaced(
     }) else {
         return;
     };
-    let bound = binding(&replaced.trainer, REFRESH_FIELD);
-    match secrets.keyring().map(|keyring| keyring.open(&replaced.refresh_token, &bound)) {
-        Ok(Ok(token)) => tools.abandon(secrets, &token).await,
-        // Sealed with a key that is gone: it ends by itself after ninety days.
-        _ => tracing::warn!(event = "zoom.revoke_failed", error = "the token cannot be opened"),
+    let binding = token_binding(&replaced.trainer, REFRESH_FIELD);
+    match secrets.keyring().map(|keyring| keyring.open(&replaced.refresh_token, &binding)) {
+        Ok(Ok(token)) => services.revoke_unused_grant(secrets, &token).await,
+        // Sealed with a key that no longer exists. The grant expires by itself after 90 days.
+        _ => tracing::warn!(event = "zoom.revoke_failed", error = "the token cannot be decrypted"),
     }
 }
 
@@ -296,7 +308,10 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(bytes).into()
 }
 
-/// The trainer's connection, if there is one.
-pub async fn show(tools: &Services, trainer: &UserId) -> Result<Option<ZoomConnection>, Error> {
-    Ok(tools.store.connection(trainer).await?)
+/// Returns the trainer's Zoom connection, if there is one.
+pub async fn load_connection(
+    services: &Services,
+    trainer: &UserId,
+) -> Result<Option<ZoomConnection>, Error> {
+    Ok(services.store.connection(trainer).await?)
 }

@@ -1,4 +1,4 @@
-//! What a use case can answer besides success, named for what the caller does next.
+//! The errors of the use cases, grouped by how the caller should react.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Do not ask again in the same way.
+    /// The same request will be refused again.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Ask again after this long: Zoom's limits are used up.
-    #[error("Zoom's limit is used up for {after:?}")]
+    /// Retry after this time: the Zoom account has used up its rate limit.
+    #[error("Zoom rate limit reached, retry after {after:?}")]
     ZoomLimited { after: Duration },
-    /// Zoom does not want it; the code is Zoom's.
-    #[error("Zoom refuses: status {status}, code {code:?}")]
+    /// Zoom rejected the request. The code is Zoom's.
+    #[error("Zoom rejected the request: status {status}, code {code:?}")]
     ZoomRejected { status: u16, code: Option<i64> },
-    /// Ask again: Zoom did not answer.
-    #[error("Zoom gives no usable answer: {what}")]
-    ZoomUnavailable { what: String },
-    /// Ask again: we are busy.
+    /// Retry: Zoom did not give a usable response.
+    #[error("Zoom gave no usable response: {reason}")]
+    ZoomUnavailable { reason: String },
+    /// Retry: a dependency is overloaded, or concurrent requests kept winning.
     #[error("busy")]
     Busy(#[source] Source),
-    /// Whoever deploys this must act.
+    /// The deployment lacks a setting.
     #[error(transparent)]
     NotConfigured(#[from] ConfigError),
-    /// Whoever maintains this must act.
+    /// A bug or corrupt data.
     #[error("internal error")]
     Internal(#[source] Source),
 }
@@ -57,7 +57,7 @@ impl From<StoreError> for Error {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         match error {
-            // Whoever can tell a lost race from a refusal does so before; what is left is a race.
+            // A use case that distinguishes refusals handles them itself, so this one is a lost race.
             CommitError::Refused(_) => Self::Busy(Box::new(error)),
             CommitError::Store(error) => error.into(),
         }
@@ -67,17 +67,17 @@ impl From<CommitError> for Error {
 impl From<ZoomError> for Error {
     fn from(error: ZoomError) -> Self {
         match error {
-            // A token that is not accepted right after it was made is no better than a dead grant.
-            ZoomError::Reconnect | ZoomError::Unauthorized => {
+            // Zoom rejected a token that it had just issued, so the grant is unusable.
+            ZoomError::InvalidGrant | ZoomError::Unauthorized => {
                 Self::Refused(Refusal::ReauthRequired)
             }
             ZoomError::MissingScopes(scopes) => Self::Refused(Refusal::MissingScopes(scopes)),
-            ZoomError::Gone => Self::Refused(Refusal::Conflict(
-                "the meeting was deleted at Zoom; cancel the class and schedule it anew",
+            ZoomError::MeetingNotFound => Self::Refused(Refusal::Conflict(
+                "the meeting was deleted at Zoom: cancel the class and schedule it again",
             )),
-            ZoomError::Limited { after } => Self::ZoomLimited { after },
+            ZoomError::RateLimited { retry_after } => Self::ZoomLimited { after: retry_after },
             ZoomError::Rejected { status, code } => Self::ZoomRejected { status, code },
-            ZoomError::Busy { what } => Self::ZoomUnavailable { what },
+            ZoomError::Unavailable { reason } => Self::ZoomUnavailable { reason },
         }
     }
 }

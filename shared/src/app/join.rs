@@ -1,7 +1,7 @@
-//! Joining: who may come in, and what they come in with.
+//! Admits a person to a session and issues the join credentials.
 //!
-//! Role and meeting follow from what we hold, never from the request. The click of somebody whom the class is for is
-//! recorded, whatever comes of it; only where the function's time ends first, or its secret cannot be read, it is not.
+//! The role and the meeting come from stored data, never from the request. A join attempt of somebody who is invited
+//! is recorded whatever its outcome, unless the function times out or cannot read its secret.
 
 use jiff::Timestamp;
 
@@ -11,101 +11,106 @@ use super::meeting;
 use super::sessions::is_invited;
 use super::zoom_access::with_token;
 use crate::crypt::hmac_sha256;
-use crate::domain::admission::{JoinMode, JoinMethod, admit};
+use crate::domain::admission::{JoinMethod, JoinMode, check_admission};
 use crate::domain::caller::Caller;
 use crate::domain::id::{MeetingId, SessionId, UserId};
+use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session};
 use crate::domain::time::{plus_minutes, whole_milli};
-use crate::domain::join_window::JoinWindowSettings;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::join_attempts::{self, JoinAttempt};
 use crate::zoom::signature::{self, SdkRole};
 
-/// Zoom: a customer key has at most 35 characters. 16 bytes in base32 are 26.
+/// Zoom accepts at most 35 characters. 16 bytes in base32 are 26.
 const CUSTOMER_KEY_BYTES: usize = 16;
 
-/// How this deployment admits people.
+/// The join settings of this deployment.
 #[derive(Clone, Debug)]
 pub struct JoinSettings {
     pub mode: JoinMode,
-    /// The Zoom account that the app itself belongs to.
+    /// The Zoom account that owns the app.
     pub app_account: Option<String>,
-    pub windows: JoinWindowSettings,
+    pub join_window: JoinWindowSettings,
 }
 
-/// What somebody comes in with.
+/// The result of a successful join request.
 #[derive(Debug)]
 pub struct AdmittedJoin {
     pub session: Session,
     pub is_owner: bool,
-    /// Unknown where the Meeting SDK is not set up, and of use to nothing but that.
+    /// `None` if the Meeting SDK is not configured.
     pub customer_key: Option<String>,
-    pub entrance: JoinCredentials,
+    pub credentials: JoinCredentials,
     pub expires_at: Timestamp,
 }
 
 #[derive(Debug)]
 pub enum JoinCredentials {
-    /// Into the platform's own page, by the Meeting SDK.
+    /// Credentials for the Meeting SDK on the platform's own page.
     Embedded {
         meeting: MeetingId,
         passcode: Option<Secret>,
         signature: Secret,
         sdk_key: String,
-        /// The host's own: starts the meeting.
+        /// The host's Zoom access key, which starts the meeting.
         zak: Option<Secret>,
-        /// On behalf of the host, for a meeting outside the app's account.
+        /// A token on behalf of the host, for a meeting outside the app's account.
         obf_token: Option<Secret>,
     },
-    /// By a link, in whatever the provider has.
+    /// A link that opens in the provider's own client.
     Link { join_url: Secret, meeting: Option<MeetingId>, passcode: Option<Secret> },
 }
 
-/// Admits the caller to a class, or says why not.
+/// Admits the caller to a session, or returns the reason for the refusal.
 pub async fn join(
-    tools: &Services,
-    admission: &JoinSettings,
+    services: &Services,
+    settings: &JoinSettings,
     caller: &Caller,
     id: &SessionId,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
-    let session = tools.store.session_eventually_consistent(id).await?.ok_or(Refusal::NotFound)?.session;
-    let is_owner = session.is_owned_by(caller);
-    if !is_owner && !is_invited(&tools.store, caller, &session).await? {
+    let session =
+        services.store.session_eventually_consistent(id).await?.ok_or(Refusal::NotFound)?.session;
+    let is_owner = session.is_taught_by(caller);
+    if !is_owner && !is_invited(&services.store, caller, &session).await? {
         return Err(Refusal::NotFound.into());
     }
-    let secrets = tools.secrets.get(now).await?;
+    let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
-    let way = admission.mode.join_method(&session, admission.app_account.as_deref());
-    let outcome = match admit(&session, is_owner, admission.windows, way, now) {
-        Ok(()) => enter(tools, &secrets, admission, &session, is_owner, way, now).await,
+    let method = settings.mode.join_method(&session, settings.app_account.as_deref());
+    let outcome = match check_admission(&session, is_owner, settings.join_window, method, now) {
+        Ok(()) => {
+            issue_credentials(services, &secrets, settings, &session, is_owner, method, now).await
+        }
         Err(refusal) => Err(refusal.into()),
     };
-    record(tools, caller, &session, is_owner, customer_key.as_deref(), &outcome, now).await;
-    let (entrance, expires_at) = outcome?;
-    Ok(AdmittedJoin { session, is_owner, customer_key, entrance, expires_at })
+    record_attempt(services, caller, &session, is_owner, customer_key.as_deref(), &outcome, now)
+        .await;
+    let (credentials, expires_at) = outcome?;
+    Ok(AdmittedJoin { session, is_owner, customer_key, credentials, expires_at })
 }
 
-/// What Zoom knows a person by in its events: always the same for a person, and nothing to anybody else.
+/// Derives the customer key by which Zoom's events identify a person. It is stable per person and reveals nothing
+/// about them.
 pub fn customer_key(secrets: &SecretSet, user: &UserId) -> Result<String, Error> {
     let (_, key) = secrets.zoom_sdk()?;
     let mac = hmac_sha256(key.expose().as_bytes(), &[b"customer-key\0", user.as_str().as_bytes()]);
     Ok(data_encoding::BASE32_NOPAD.encode(&mac[..CUSTOMER_KEY_BYTES]).to_ascii_lowercase())
 }
 
-async fn enter(
-    tools: &Services,
+async fn issue_credentials(
+    services: &Services,
     secrets: &SecretSet,
-    admission: &JoinSettings,
+    settings: &JoinSettings,
     session: &Session,
     is_owner: bool,
-    way: JoinMethod,
+    method: JoinMethod,
     now: Timestamp,
 ) -> Result<(JoinCredentials, Timestamp), Error> {
     let data = meeting::join_data(session, secrets.keyring()?)?;
-    let until = plus_minutes(session.ends_at(), admission.windows.after_end);
+    let until = plus_minutes(session.ends_at(), settings.join_window.closing_minutes);
     let by_link = || {
         let link = JoinCredentials::Link {
             join_url: data.join_url.clone(),
@@ -117,26 +122,29 @@ async fn enter(
     let (Some(number), true) = (data.meeting_number, session.provider == Provider::Zoom) else {
         return Ok(by_link());
     };
-    let (zak, obf_token) = match (is_owner, way) {
+    let (zak, obf_token) = match (is_owner, method) {
         (_, JoinMethod::Link) => return Ok(by_link()),
-        (true, _) => (Some(token(tools, session, None).await?), None),
+        (true, _) => (Some(host_token(services, session, None).await?), None),
         (false, JoinMethod::Signature) => (None, None),
-        (false, JoinMethod::OnBehalf { or_link }) => match token(tools, session, Some(number)).await {
-            Ok(token) => (None, Some(token)),
-            Err(error) if or_link && !matches!(error, Error::Busy(_)) => {
-                tracing::warn!(event = "join.obf_refused", session_id = %session.id, %error);
-                return Ok(by_link());
+        (false, JoinMethod::OnBehalf { link_fallback }) => {
+            match host_token(services, session, Some(number)).await {
+                Ok(token) => (None, Some(token)),
+                Err(error) if link_fallback && !matches!(error, Error::Busy(_)) => {
+                    tracing::warn!(event = "join.obf_refused", session_id = %session.id, %error);
+                    return Ok(by_link());
+                }
+                // Zoom issues no token while the host is not in the meeting. The error code for that case is not
+                // published.
+                Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
+                Err(error) => return Err(error),
             }
-            // Zoom mints none while the host is out, though the meeting goes on; it does not publish how it says so.
-            Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
-            Err(error) => return Err(error),
-        },
+        }
     };
     let (sdk_key, sdk_secret) = secrets.zoom_sdk()?;
     let role = if is_owner { SdkRole::Host } else { SdkRole::Attendee };
     let signed = signature::sign(sdk_key, sdk_secret, number, role, until, now)
         .map_err(|error| Error::Internal(Box::new(error)))?;
-    let entrance = JoinCredentials::Embedded {
+    let credentials = JoinCredentials::Embedded {
         meeting: number,
         passcode: data.passcode,
         signature: signed.jwt,
@@ -144,34 +152,36 @@ async fn enter(
         zak,
         obf_token,
     };
-    Ok((entrance, signed.expires_at))
+    Ok((credentials, signed.expires_at))
 }
 
-/// The trainer's ZAK, or a token on their behalf for one meeting.
-async fn token(
-    tools: &Services,
+/// Returns the trainer's ZAK, or a token on their behalf for one meeting.
+async fn host_token(
+    services: &Services,
     session: &Session,
     on_behalf: Option<MeetingId>,
 ) -> Result<Secret, Error> {
-    let connection = tools.store.connection(&session.trainer).await?;
-    let mut ready = tools.fresh(&session.trainer, connection).await?;
-    session.hosted_by(&ready.connection.zoom_user.account_id)?;
+    let connection = services.store.connection(&session.trainer).await?;
+    let mut zoom_access = services.usable_access(&session.trainer, connection).await?;
+    session.check_host_account(&zoom_access.connection.zoom_user.account_id)?;
     let token = match on_behalf {
-        None => with_token!(tools, ready, |access| tools.zoom.zak(access, tools.clock.now())),
+        None => with_token!(services, zoom_access, |access| services
+            .zoom
+            .zak(access, services.clock.now())),
         Some(meeting) => {
-            with_token!(tools, ready, |access| tools.zoom.on_behalf_token(
+            with_token!(services, zoom_access, |access| services.zoom.on_behalf_token(
                 access,
                 meeting,
-                tools.clock.now()
+                services.clock.now()
             ))
         }
     };
     Ok(token?)
 }
 
-/// Records the click. A person is not kept out of a class because that failed.
-async fn record<T>(
-    tools: &Services,
+/// Records the join attempt. A failure to record it does not keep the person out of the session.
+async fn record_attempt<T>(
+    services: &Services,
     caller: &Caller,
     session: &Session,
     is_owner: bool,
@@ -179,7 +189,7 @@ async fn record<T>(
     outcome: &Result<T, Error>,
     now: Timestamp,
 ) {
-    let click = JoinAttempt {
+    let attempt = JoinAttempt {
         at: whole_milli(now),
         user_id: caller.id.clone(),
         email: caller.verified_email.clone(),
@@ -197,9 +207,11 @@ async fn record<T>(
         .to_owned(),
         customer_key: customer_key.map(str::to_owned),
     };
-    if let Err(error) =
-        tools.store.commit_one(join_attempts::put(&session.id, &click, &tools.holder())).await
+    if let Err(error) = services
+        .store
+        .commit_one(join_attempts::put(&session.id, &attempt, &services.new_lease_holder()))
+        .await
     {
-        tracing::error!(event = "join.click_not_recorded", session_id = %session.id, %error);
+        tracing::error!(event = "join.attempt_not_recorded", session_id = %session.id, %error);
     }
 }

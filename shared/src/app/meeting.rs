@@ -1,4 +1,4 @@
-//! Meeting providers: where a class can meet. Two are real: Zoom, and a link that the trainer pastes.
+//! Meeting providers: Zoom, and a link that the trainer enters.
 
 mod manual;
 mod zoom;
@@ -14,7 +14,7 @@ use super::error::Error;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::session::{JoinCredentialsSeen, Meeting, Provider, Session};
+use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::Zone;
@@ -23,7 +23,7 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::zoom::ZoomError;
 
-/// What a provider needs to know of a class.
+/// The fields of a session that a provider needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeetingPlan {
     pub session: SessionId,
@@ -34,12 +34,13 @@ pub struct MeetingPlan {
     pub duration_minutes: u16,
     pub record_session: bool,
     pub settings: MeetingSettings,
-    /// The names of all settings that the provider was ever told: those that are not given are off.
-    pub settings_told: BTreeSet<String>,
+    /// The names of all settings that were ever sent to the provider. A setting that is no longer given is sent as
+    /// off.
+    pub settings_sent: BTreeSet<String>,
 }
 
 impl MeetingPlan {
-    pub fn drafted(session: &SessionId, draft: &Draft) -> Self {
+    pub fn from_draft(session: &SessionId, draft: &Draft) -> Self {
         Self {
             session: session.clone(),
             title: draft.title.clone(),
@@ -49,11 +50,11 @@ impl MeetingPlan {
             duration_minutes: draft.duration_minutes,
             record_session: draft.record_session,
             settings: draft.settings.clone(),
-            settings_told: draft.settings.given(),
+            settings_sent: draft.settings.names(),
         }
     }
 
-    pub fn of(session: &Session) -> Self {
+    pub fn from_session(session: &Session) -> Self {
         Self {
             session: session.id.clone(),
             title: session.title.clone(),
@@ -63,23 +64,23 @@ impl MeetingPlan {
             duration_minutes: session.duration_minutes,
             record_session: session.record_session,
             settings: session.settings.clone(),
-            settings_told: session.settings_told.clone(),
+            settings_sent: session.settings_sent.clone(),
         }
     }
 }
 
-/// A meeting that a provider made. The host's own link is not among it: it never gets further than the answer it came in.
+/// A meeting that a provider created. The host's start URL is left out and never stored.
 #[derive(Clone, Debug)]
 pub struct NewMeeting {
     pub account: Option<String>,
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
-    /// Whether it will be recorded, where the provider says so.
+    /// Whether the meeting will be recorded, if the provider reports it.
     pub is_recorded: Option<bool>,
 }
 
-/// How to get into a meeting, for those who may know.
+/// The decrypted join data of a meeting.
 #[derive(Clone, Debug)]
 pub struct JoinData {
     pub meeting_number: Option<MeetingId>,
@@ -87,13 +88,13 @@ pub struct JoinData {
     pub passcode: Option<Secret>,
 }
 
-/// A provider's call that did not succeed.
+/// A failed call to a provider.
 #[derive(Debug, thiserror::Error)]
 pub enum MeetingError {
-    /// Nobody knows whether it happened.
-    #[error("no usable answer: {what}")]
-    Unknown { what: String },
-    /// It did not happen.
+    /// The change may or may not have been applied.
+    #[error("no usable response: {reason}")]
+    Unknown { reason: String },
+    /// The change was not applied.
     #[error(transparent)]
     Other(#[from] Error),
 }
@@ -101,7 +102,7 @@ pub enum MeetingError {
 impl From<ZoomError> for MeetingError {
     fn from(error: ZoomError) -> Self {
         match error {
-            ZoomError::Busy { what } => Self::Unknown { what },
+            ZoomError::Unavailable { reason } => Self::Unknown { reason },
             other => Self::Other(other.into()),
         }
     }
@@ -110,34 +111,34 @@ impl From<ZoomError> for MeetingError {
 impl From<MeetingError> for Error {
     fn from(error: MeetingError) -> Self {
         match error {
-            MeetingError::Unknown { what } => Self::ZoomUnavailable { what },
+            MeetingError::Unknown { reason } => Self::ZoomUnavailable { reason },
             MeetingError::Other(error) => error,
         }
     }
 }
 
-/// Somewhere to meet.
+/// A service that hosts meetings.
 #[expect(async_fn_in_trait, reason = "used through its implementations, whose futures are Send")]
 pub trait MeetingProvider {
-    /// Makes the meeting. After [`MeetingError::Unknown`] there may be one.
+    /// Creates the meeting. After [`MeetingError::Unknown`] it may exist.
     async fn create(&mut self, plan: &MeetingPlan) -> Result<NewMeeting, MeetingError>;
-    /// Brings a meeting from `old` to `new`; where nothing that the provider knows differs, nothing is sent.
+    /// Updates a meeting from `old` to `new`. Sends nothing if no field that the provider has differs.
     async fn update(
         &mut self,
         meeting: Option<MeetingId>,
         old: Option<&MeetingPlan>,
         new: &MeetingPlan,
     ) -> Result<(), MeetingError>;
-    /// Takes the meeting away; one that is gone already is no error.
+    /// Deletes the meeting. Succeeds if it no longer exists.
     async fn cancel(
         &mut self,
         meeting: Option<MeetingId>,
-        running: bool,
+        is_running: bool,
     ) -> Result<(), MeetingError>;
 }
 
-/// Whether an edit from `old` to `new` is of any interest to the provider.
-pub fn concerns(provider: Provider, old: &MeetingPlan, new: &MeetingPlan) -> bool {
+/// Returns whether an edit from `old` to `new` changes a field that the provider has.
+pub fn requires_update(provider: Provider, old: &MeetingPlan, new: &MeetingPlan) -> bool {
     match provider {
         Provider::Zoom => zoom::patch(Some(old), new).is_some(),
         Provider::Manual => false,
@@ -147,7 +148,7 @@ pub fn concerns(provider: Provider, old: &MeetingPlan, new: &MeetingPlan) -> boo
 const JOIN_URL_FIELD: &str = "join_url";
 const PASSCODE_FIELD: &str = "passcode";
 
-/// Encrypts what lets people into a meeting, bound to its class.
+/// Encrypts the join URL and the passcode, bound to the session.
 pub fn seal(
     meeting: &NewMeeting,
     session: &SessionId,
@@ -162,15 +163,15 @@ pub fn seal(
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
-        told: JoinCredentialsSeen::default(),
+        credentials_reported_at: JoinCredentialsTimes::default(),
     }
 }
 
-/// The meeting of a class with what Zoom said at `at` of how people come in. What is no later than the last that was
-/// heard of it changes nothing, so that neither the order of such events nor their repetition matters.
-pub fn with_entrance(
+/// Applies a change of the join URL or passcode that Zoom reported at `at`. Changes that are not newer than the last
+/// one are ignored, so neither the order nor the repetition of events matters.
+pub fn with_join_credentials(
     session: &Session,
-    entrance: &JoinCredentialsChange,
+    change: &JoinCredentialsChange,
     at: Timestamp,
     keyring: &Keyring,
     random: &Random,
@@ -178,20 +179,24 @@ pub fn with_entrance(
     let seal = |text: &str, field| {
         keyring.seal(text, &Binding { owner: session.id.as_str(), field }, random)
     };
-    let is_new = |told: Option<Timestamp>| told.is_none_or(|told| told < at);
+    let is_new = |last: Option<Timestamp>| last.is_none_or(|last| last < at);
     let mut meeting = session.meeting.clone();
-    if let Some(join_url) = entrance.join_url.as_ref().filter(|_| is_new(meeting.told.join_url)) {
+    if let Some(join_url) =
+        change.join_url.as_ref().filter(|_| is_new(meeting.credentials_reported_at.join_url))
+    {
         meeting.join_url = seal(join_url, JOIN_URL_FIELD);
-        meeting.told.join_url = Some(at);
+        meeting.credentials_reported_at.join_url = Some(at);
     }
-    if let Some(passcode) = entrance.passcode.as_ref().filter(|_| is_new(meeting.told.passcode)) {
+    if let Some(passcode) =
+        change.passcode.as_ref().filter(|_| is_new(meeting.credentials_reported_at.passcode))
+    {
         meeting.passcode = Some(seal(passcode, PASSCODE_FIELD));
-        meeting.told.passcode = Some(at);
+        meeting.credentials_reported_at.passcode = Some(at);
     }
     meeting
 }
 
-/// Decrypts what lets people into the meeting of a class: kept in the same way by every provider.
+/// Decrypts the join URL and passcode of a session. The format is the same for every provider.
 pub fn join_data(session: &Session, keyring: &Keyring) -> Result<JoinData, Error> {
     let open = |sealed, field| keyring.open(sealed, &Binding { owner: session.id.as_str(), field });
     Ok(JoinData {

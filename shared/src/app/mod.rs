@@ -1,8 +1,8 @@
 //! The use cases, one file per function: load, decide, commit.
 //!
-//! Nothing here names an AWS, HTTP or Lambda type. A use case is handed what it needs to know of the request,
-//! asks `domain` what follows, and commits it; what must happen outside happens before the commit only where
-//! its result is part of it (a meeting at Zoom), and then an intent was stored first.
+//! Nothing in `app` names an AWS, HTTP or Lambda type. A use case loads what it needs, lets `domain` decide, and
+//! commits the result. A side effect happens before the commit only if its result is part of the commit (a meeting at
+//! Zoom), and only after an intent was stored.
 
 pub mod attendance;
 pub mod connect;
@@ -30,10 +30,10 @@ use crate::domain::domain_event::DomainEvent;
 use crate::queue::SqsQueue;
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::store::{Store, outbox};
+use crate::store::{Store, due_work};
 use crate::zoom::Zoom;
 
-/// What the use cases that talk to Zoom work with.
+/// The dependencies of the use cases that call Zoom.
 #[derive(Clone, Debug)]
 pub struct Services {
     pub store: Store,
@@ -45,18 +45,18 @@ pub struct Services {
 }
 
 impl Services {
-    /// A number for a list of invitees, below 2^53: no reader of JSON rounds it.
-    fn new_list(&self) -> InviteeList {
+    /// Returns a random number for a new invitee list, below 2^53 so that every JSON parser reads it exactly.
+    fn new_invitee_list(&self) -> InviteeList {
         InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
     }
 
-    /// Has an announcement that was committed delivered soon; the sweep finds those of which the queue was not told.
-    async fn send_wake_up(&self, announcement: &DomainEvent) {
-        self.queue.send_wake_up(outbox::address(announcement)).await;
+    /// Sends a wake-up for a committed domain event. If the message is lost, the outbox sweep finds the event.
+    async fn send_wake_up(&self, domain_event: &DomainEvent) {
+        self.queue.send_wake_up(due_work::domain_event_key(domain_event)).await;
     }
 
-    /// A name for an attempt, to know one's own lease or claim by.
-    fn holder(&self) -> String {
+    /// Returns a random name by which an attempt recognizes its own lease or claim.
+    fn new_lease_holder(&self) -> String {
         data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())
     }
 }

@@ -1,4 +1,4 @@
-//! What a person was told in-app, and what they want to be told of. Everybody sees their own and nobody else's.
+//! In-app notifications and notification preferences of the caller.
 
 use futures::try_join;
 use jiff::Timestamp;
@@ -14,15 +14,15 @@ use crate::store::notifications::{self as items, StoredNotification};
 use crate::store::tx::Action;
 use crate::store::{directory, preferences};
 
-/// A page, where the next begins, and how many of all are unread.
+/// One page of notifications, the cursor of the next page, and the total number of unread notifications.
 #[derive(Debug)]
 pub struct NotificationPage {
-    pub notices: Vec<StoredNotification>,
+    pub notifications: Vec<StoredNotification>,
     pub next: Option<NotificationId>,
     pub unread: usize,
 }
 
-/// The caller's notices, newest first.
+/// Returns the caller's notifications, newest first.
 pub async fn list(
     store: &Store,
     caller: &Caller,
@@ -30,33 +30,33 @@ pub async fn list(
     limit: usize,
     now: Timestamp,
 ) -> Result<NotificationPage, Error> {
-    let ((notices, next), unread) = try_join!(
-        store.notices(&caller.id, after, limit, now),
-        store.unread_notices(&caller.id, now)
+    let ((notifications, next), unread) = try_join!(
+        store.notifications_page(&caller.id, after, limit, now),
+        store.count_unread_notifications(&caller.id, now)
     )?;
-    Ok(NotificationPage { notices, next, unread })
+    Ok(NotificationPage { notifications, next, unread })
 }
 
-/// What can be done about a notice.
+/// A change of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationAction {
     Read,
     Dismissed,
 }
 
-/// Marks one of the caller's notices; one that is marked so already stays as it is.
+/// Marks one of the caller's notifications as read or dismissed. Idempotent.
 pub async fn mark(
     store: &Store,
     caller: &Caller,
     id: &NotificationId,
-    mark: NotificationAction,
+    action: NotificationAction,
     now: Timestamp,
 ) -> Result<(), Error> {
     if !items::is_shown(id, now) {
         return Err(Refusal::NotFound.into());
     }
-    let action: Action = match mark {
-        NotificationAction::Read => items::read(&caller.id, id, now),
+    let action: Action = match action {
+        NotificationAction::Read => items::mark_read(&caller.id, id, now),
         NotificationAction::Dismissed => items::dismiss(&caller.id, id, now),
     };
     match store.commit_one(action).await {
@@ -70,30 +70,36 @@ pub async fn preferences(store: &Store, caller: &Caller) -> Result<Preferences, 
     Ok(store.preferences_of(&caller.id).await?)
 }
 
-/// Says what the caller wants from now on. Who is invited by their address may be in no directory: from then on their
-/// verified address leads to them, so that what is sent there is what they want.
-pub async fn prefer(store: &Store, caller: &Caller, wanted: &Preferences) -> Result<(), Error> {
+/// Stores the caller's preferences. Also links the verified address to the caller, so that the preferences apply to
+/// people who are invited by address and are not in the directory.
+pub async fn set_preferences(
+    store: &Store,
+    caller: &Caller,
+    preferences: &Preferences,
+) -> Result<(), Error> {
     let email = caller.verified_email.as_ref();
-    if let Some(before) = store.address_with_preferences(&caller.id).await?
-        && Some(&before) != email
+    if let Some(previous) = store.email_of_preferences(&caller.id).await?
+        && Some(&previous) != email
     {
-        unless_others(store.commit_one(directory::forget_email(&before, &caller.id)).await)?;
+        ignore_refusal(
+            store.commit_one(directory::delete_email_pointer(&previous, &caller.id)).await,
+        )?;
     }
-    store.commit_one(preferences::put(&caller.id, wanted, email)).await?;
+    store.commit_one(preferences::put(&caller.id, preferences, email)).await?;
     if let Some(email) = email {
-        let point = directory::point_from_verified_email(email, &caller.id);
-        unless_others(store.commit_one(point).await)?;
+        let point = directory::put_verified_email_pointer(email, &caller.id);
+        ignore_refusal(store.commit_one(point).await)?;
     }
     tracing::info!(
-        event = "preferences.put",
-        in_app = wanted.live_session.in_app,
-        email = wanted.live_session.email
+        event = "preferences.saved",
+        in_app = preferences.live_session.in_app,
+        email = preferences.live_session.email
     );
     Ok(())
 }
 
-/// An address that is somebody else's by now stays theirs.
-fn unless_others(written: Result<(), CommitError>) -> Result<(), Error> {
+/// Ignores a refused write, which means that the address belongs to another user now.
+fn ignore_refusal(written: Result<(), CommitError>) -> Result<(), Error> {
     match written {
         Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
         Err(error) => Err(error.into()),

@@ -1,13 +1,13 @@
-//! The outbox: announcements are worked out into notices and mails, and mails are sent.
+//! The outbox sweep: fans out domain events to in-app notifications and mails, and sends the mails.
 //!
-//! A run first tells what is to be told (`tell`), also what no message came about, and then drains the queue
-//! (`deliver`) until it is empty or its own time nearly over. It may die at any line. An announcement lies in the
-//! table until everybody was told of it, a mail in the queue until something came of it, and both are known again by
-//! what they are made of.
+//! A run first fans out all due domain events (`fan_out`), including those whose wake-up was lost. Then it receives and
+//! sends mails (`deliver`) until the queue is empty or its time is nearly over. A run may stop at any point. A domain
+//! event stays in the table until its fan-out is complete, a mail stays in the queue until its outcome is recorded, and
+//! both have derived keys that make repetitions idempotent.
 
 mod deliver;
-mod rate_limiter;
 mod fan_out;
+mod rate_limiter;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,31 +20,31 @@ use super::error::Error;
 use super::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::ConfigError;
-use crate::domain::mailing::claim::pause_after;
+use crate::domain::mailing::claim::retry_delay_after;
 use crate::domain::time::plus;
 use crate::mail::{Brand, Service};
-use crate::queue::{MessageBody, OutboxQueue, ReceivedMail};
+use crate::queue::{MessageBody, OutboxQueue, ReceivedMessage};
 use crate::random::Random;
 use crate::store::Store;
-use crate::store::mailing::{leave_outbox, take_outbox};
+use crate::store::mailing::{release_outbox_lease, take_outbox_lease};
 use crate::telemetry::metrics;
 
-/// Mails a second, unless it is configured: what Amazon SES gives an account that it has just let out of the sandbox.
+/// The default number of mails per second, equal to the initial rate of Amazon SES after the sandbox.
 pub const DEFAULT_RATE_PER_SECOND: u32 = 14;
 
-/// How many deliveries a message gets that cannot be read.
-const UNREADABLE_DELIVERIES: u32 = 5;
+/// The maximum number of receives of an unreadable message.
+const MAX_UNREADABLE_RECEIVES: u32 = 5;
 
-/// What must be left of a run's time for another round of deliveries: a mail service that does not answer takes five
-/// seconds, and what came of the round must be noted after that.
-const ROUND_TIME: Duration = Duration::from_secs(16);
-/// When the last mail of a round may set out, before the end.
-const LAST_SEND: Duration = Duration::from_secs(10);
-/// What must be left for another announcement or another chunk of one, so that a flood of them does not keep the mails
-/// of those before from being sent.
-const TELLING_TIME: Duration = Duration::from_secs(28);
+/// The remaining time required for another batch of mails. A request to the mail service takes up to five seconds, and
+/// the outcomes must be recorded afterwards.
+const BATCH_TIME: Duration = Duration::from_secs(16);
+/// The latest time to send a mail of a batch, before the end of the run.
+const LAST_SEND_BEFORE_END: Duration = Duration::from_secs(10);
+/// The remaining time required for another domain event or another chunk of one. Many domain events therefore cannot
+/// keep queued mails from being sent.
+const FAN_OUT_TIME: Duration = Duration::from_secs(28);
 
-/// What the sweep works with.
+/// The services that the sweep uses.
 #[derive(Clone, Debug)]
 pub struct OutboxTools {
     pub store: Store,
@@ -54,19 +54,19 @@ pub struct OutboxTools {
     pub rate_per_second: u32,
 }
 
-/// By whom mails leave, and in whose name.
+/// The mail service and the sender.
 #[derive(Clone, Debug)]
 pub struct Mailer {
     pub service: Service,
     pub brand: Brand,
 }
 
-/// What a run did.
+/// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct OutboxReport {
-    /// Announcements of which everybody was told.
-    pub announced: usize,
-    /// Mails that they came to.
+    /// Domain events whose fan-out is complete.
+    pub finished_events: usize,
+    /// Mails that were queued by the fan-out.
     pub queued: usize,
     pub claimed: usize,
     pub sent: usize,
@@ -81,31 +81,33 @@ struct Run<'a> {
     tools: &'a OutboxTools,
     time: RunTime,
     report: OutboxReport,
-    /// Announcements that this run has told, by where they lay.
-    told: HashSet<String>,
+    /// The sort keys of the domain events that this run has finished.
+    finished_events: HashSet<String>,
 }
 
-/// Runs once, for as long as `time` at most. Without a mailer no mail is touched, so that none is lost: they wait in the
-/// queue. What is told in-app waits for none of that.
+/// Runs the sweep for at most `time`. Without a mailer, mails stay in the queue and in-app notifications are still
+/// written.
 pub async fn sweep(
     tools: &OutboxTools,
     mailer: Result<Mailer, ConfigError>,
     time: RunTime,
 ) -> Result<OutboxReport, Error> {
-    let mut run = Run { tools, time, report: OutboxReport::default(), told: HashSet::new() };
-    // What could not be told must not keep what was told from being sent.
-    let told = run.tell_due().await;
+    let mut run =
+        Run { tools, time, report: OutboxReport::default(), finished_events: HashSet::new() };
+    // Queued mails are sent even if the fan-out of some domain events fails.
+    let fanned_out = run.fan_out_due_events().await;
     let drained = match mailer {
-        Ok(mailer) => run.drain(&mailer).await,
+        Ok(mailer) => run.drain_queue(&mailer).await,
         Err(error) => {
-            tracing::error!(event = "email_sweep.not_configured", name = error.name(), %error);
+            tracing::error!(event = "outbox_sweep.not_configured", name = error.name(), %error);
             Ok(())
         }
     };
-    let OutboxReport { announced, queued, claimed, sent, retried, failed, dead, dropped } = run.report;
+    let OutboxReport { finished_events, queued, claimed, sent, retried, failed, dead, dropped } =
+        run.report;
     tracing::info!(
-        event = "email_sweep.done",
-        announced,
+        event = "outbox_sweep.finished",
+        finished_events,
         queued,
         claimed,
         sent,
@@ -114,8 +116,8 @@ pub async fn sweep(
         dead,
         dropped
     );
-    told.and(drained)?;
-    metrics::SWEPT.count_of("outbox-sweep");
+    fanned_out.and(drained)?;
+    metrics::SWEPT.count_kind("outbox-sweep");
     Ok(run.report)
 }
 
@@ -124,90 +126,97 @@ impl Run<'_> {
         self.tools.clock.now()
     }
 
-    /// Tells every announcement that is due, oldest first, as far as time allows.
-    async fn tell_due(&mut self) -> Result<(), Error> {
+    /// Fans out all due domain events, oldest first, as far as time allows.
+    async fn fan_out_due_events(&mut self) -> Result<(), Error> {
         let mut page = None;
-        let mut trouble = None;
+        let mut last_error = None;
         loop {
-            let next = self.tools.store.announcements(self.now(), page).await?;
-            for pending in &next.all {
-                if !self.time.is_left(TELLING_TIME) {
-                    return trouble.map_or(Ok(()), Err);
+            let next = self.tools.store.pending_events(self.now(), page).await?;
+            for pending in &next.events {
+                if !self.time.has_left(FAN_OUT_TIME) {
+                    return last_error.map_or(Ok(()), Err);
                 }
-                // One that fails is tried again by the next run, and the others are told by this one.
-                if let Err(error) = self.tell(pending).await {
-                    tracing::error!(event = "outbox.not_told", key = pending.event.key(), %error);
-                    trouble = Some(error);
+                // The next run retries a failed domain event. The others continue.
+                if let Err(error) = self.fan_out(pending).await {
+                    tracing::error!(event = "domain_event.failed", key = pending.event.key(), %error);
+                    last_error = Some(error);
                 }
             }
             if next.is_last() {
-                return trouble.map_or(Ok(()), Err);
+                return last_error.map_or(Ok(()), Err);
             }
             page = Some(next);
         }
     }
 
-    /// Empties the queue, as far as time allows.
-    async fn drain(&mut self, mailer: &Mailer) -> Result<(), Error> {
+    /// Receives and handles messages until the queue is empty, as far as time allows.
+    async fn drain_queue(&mut self, mailer: &Mailer) -> Result<(), Error> {
         let now = self.now();
         let state = self.tools.store.outbox_state().await?;
         if let Some(until) = state.paused_until.filter(|until| *until > now) {
-            tracing::warn!(event = "email_sweep.paused", code = state.paused_by, %until);
+            tracing::warn!(event = "outbox_sweep.skipped", code = state.pause_reason, %until);
             return Ok(());
         }
         let holder = data_encoding::BASE32_NOPAD.encode(&self.tools.random.bytes::<10>());
-        let mut delivery = Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
-        let mut holds = false;
-        // What this run has just queued must not wait for the next one.
+        let mut delivery =
+            Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
+        let mut has_lease = false;
+        // Waits for the mails that this run has just queued, which would otherwise be left to the next run.
         let mut wait = self.report.queued > 0;
         let mut result = Ok(());
-        while result.is_ok() && self.time.is_left(ROUND_TIME) && !delivery.is_halted() {
-            let messages = match self.receive(delivery.lanes(), std::mem::take(&mut wait)).await {
-                Ok(messages) => messages,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            };
+        while result.is_ok() && self.time.has_left(BATCH_TIME) && !delivery.is_halted() {
+            let messages =
+                match self.receive(delivery.receive_concurrency(), std::mem::take(&mut wait)).await
+                {
+                    Ok(messages) => messages,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                };
             if messages.is_empty() {
                 break;
             }
-            let (mails, others): (Vec<_>, Vec<_>) =
-                messages.into_iter().partition(|message| matches!(message.body, MessageBody::Mail(_)));
-            if !mails.is_empty() && !holds {
-                holds = self.take_lease(&holder).await?;
-                if !holds {
-                    // Another run is at it, and takes these, too.
-                    let back: Vec<_> = mails.iter().map(|mail| (mail, Duration::ZERO)).collect();
-                    self.tools.outbox.delay(&back).await?;
-                    result = self.others(&others).await;
+            let (mails, other_messages): (Vec<_>, Vec<_>) = messages
+                .into_iter()
+                .partition(|message| matches!(message.body, MessageBody::Mail(_)));
+            if !mails.is_empty() && !has_lease {
+                has_lease = self.take_outbox_lease(&holder).await?;
+                if !has_lease {
+                    // The run that holds the lease receives these mails instead.
+                    let returned: Vec<_> =
+                        mails.iter().map(|mail| (mail, Duration::ZERO)).collect();
+                    self.tools.outbox.delay(&returned).await?;
+                    result = self.handle_other_messages(&other_messages).await;
                     break;
                 }
             }
-            let latest = self.time.before_end(LAST_SEND);
-            result = delivery.round(mails, latest, &mut self.report).await;
+            let latest = self.time.before_end(LAST_SEND_BEFORE_END);
+            result = delivery.deliver_batch(mails, latest, &mut self.report).await;
             if result.is_ok() {
-                result = self.others(&others).await;
+                result = self.handle_other_messages(&other_messages).await;
             }
         }
         if let Some((until, code)) = delivery.pause(self.now()) {
-            tracing::error!(event = "email_sweep.pausing", code, %until);
+            tracing::error!(event = "outbox.paused", code, %until);
             let pause = crate::store::mailing::pause_outbox(until, &code);
             result = result.and(self.tools.store.commit_one(pause).await.map_err(Error::from));
         }
-        if holds && let Err(error) = self.tools.store.commit_one(leave_outbox(&holder)).await {
-            // It runs out by itself.
-            tracing::warn!(event = "outbox.lease_left", %error);
+        if has_lease
+            && let Err(error) = self.tools.store.commit_one(release_outbox_lease(&holder)).await
+        {
+            // The lease expires.
+            tracing::warn!(event = "outbox.lease_not_released", %error);
         }
         result
     }
 
-    /// Messages from so many receives. The first alone tells whether there is enough for others.
-    async fn receive(&self, lanes: usize, wait: bool) -> Result<Vec<ReceivedMail>, Error> {
-        const FULL: usize = 10;
+    /// Receives messages. Starts concurrent requests only if the first one returns a full batch.
+    async fn receive(&self, concurrency: usize, wait: bool) -> Result<Vec<ReceivedMessage>, Error> {
+        const FULL_BATCH: usize = 10;
         let mut messages = self.tools.outbox.receive(wait).await?;
-        if messages.len() == FULL {
-            let more = (1..lanes).map(|_| self.tools.outbox.receive(false));
+        if messages.len() == FULL_BATCH {
+            let more = (1..concurrency).map(|_| self.tools.outbox.receive(false));
             for received in futures::future::join_all(more).await {
                 match received {
                     Ok(received) => messages.extend(received),
@@ -218,39 +227,43 @@ impl Run<'_> {
         Ok(messages)
     }
 
-    async fn take_lease(&self, holder: &str) -> Result<bool, Error> {
+    async fn take_outbox_lease(&self, holder: &str) -> Result<bool, Error> {
         let now = self.now();
-        let until = plus(now, self.time.left());
-        match self.tools.store.commit_one(take_outbox(holder, now, until)).await {
+        let until = plus(now, self.time.remaining());
+        match self.tools.store.commit_one(take_outbox_lease(holder, now, until)).await {
             Ok(()) => Ok(true),
             Err(crate::store::error::CommitError::Refused(_)) => {
-                tracing::info!(event = "email_sweep.overlaps");
+                tracing::info!(event = "outbox_sweep.overlapped");
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What is no mail: word of an announcement, or what cannot be read.
-    async fn others(&mut self, messages: &[ReceivedMail]) -> Result<(), Error> {
+    /// Handles wake-ups and unreadable messages.
+    async fn handle_other_messages(&mut self, messages: &[ReceivedMessage]) -> Result<(), Error> {
         let mut done = Vec::new();
-        let mut again = Vec::new();
+        let mut delayed = Vec::new();
         for message in messages {
             match &message.body {
                 MessageBody::Mail(_) => {}
                 MessageBody::WakeUp { pk, sk } => {
-                    // It lies in the table, where the next run finds it if this one does not get to it.
-                    self.told_of(pk, sk).await;
+                    // If there is no time left, the next run finds the domain event in the table.
+                    self.fan_out_stored_event(pk, sk).await;
                     done.push(message);
                 }
-                MessageBody::Unreadable(why) => {
-                    tracing::error!(event = "outbox.unreadable", why, receives = message.receives);
-                    match pause_after(message.receives) {
-                        Some(pause) if message.receives < UNREADABLE_DELIVERIES => {
-                            again.push((message, pause));
+                MessageBody::Unreadable(reason) => {
+                    tracing::error!(
+                        event = "outbox.message_unreadable",
+                        reason,
+                        receive_count = message.receive_count
+                    );
+                    match retry_delay_after(message.receive_count) {
+                        Some(pause) if message.receive_count < MAX_UNREADABLE_RECEIVES => {
+                            delayed.push((message, pause));
                         }
                         _ => {
-                            self.tools.outbox.bury_unread(message).await?;
+                            self.tools.outbox.send_unreadable_to_dead_letter_queue(message).await?;
                             self.report.dead += 1;
                             done.push(message);
                         }
@@ -259,21 +272,21 @@ impl Run<'_> {
             }
         }
         self.tools.outbox.delete(&done).await?;
-        self.tools.outbox.delay(&again).await?;
+        self.tools.outbox.delay(&delayed).await?;
         Ok(())
     }
 
-    async fn told_of(&mut self, pk: &str, sk: &str) {
-        if self.told.contains(sk) || !self.time.is_left(TELLING_TIME) {
+    async fn fan_out_stored_event(&mut self, pk: &str, sk: &str) {
+        if self.finished_events.contains(sk) || !self.time.has_left(FAN_OUT_TIME) {
             return;
         }
-        let told = match self.tools.store.announcement(pk, sk).await {
-            Ok(Some(pending)) => self.tell(&pending).await,
+        let result = match self.tools.store.pending_event(pk, sk).await {
+            Ok(Some(pending)) => self.fan_out(&pending).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error.into()),
         };
-        if let Err(error) = told {
-            tracing::error!(event = "outbox.not_told", %error);
+        if let Err(error) = result {
+            tracing::error!(event = "domain_event.failed", %error);
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The five-minute sweep. It tells the reminders whose time has come, and it repairs: it finds classes of which Zoom and
-//! we may know different things, because a request died or Zoom was silent between the two, and makes them agree. It ends
-//! classes of which nobody told that they are over. And it keeps the attendance of classes that are over, before what it
-//! is made of runs out.
+//! The reminder sweep, which runs every five minutes. It sends due reminders, ends sessions whose end event was lost,
+//! and archives attendance before its sources expire. It also repairs sessions that may differ from their meeting
+//! because a request died or Zoom did not respond.
 
 mod archive;
 mod end;
@@ -15,40 +14,44 @@ use super::error::Error;
 use super::run_time::RunTime;
 use crate::telemetry::metrics;
 
-/// What a run did.
+/// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReminderReport {
     pub due: usize,
-    /// Reminders that became announcements.
+    /// Reminders that became domain events.
     pub reminded: usize,
-    /// Reminders that are of no use any more.
-    pub void: usize,
-    /// Repairs that are done, and classes that were ended.
+    /// Reminders that are no longer relevant.
+    pub skipped: usize,
+    /// Completed repairs and ended sessions.
     pub repaired: usize,
-    /// Classes whose attendance is kept, or is so at a later time.
+    /// Sessions whose attendance was archived or rescheduled.
     pub archived: usize,
-    /// To be looked at again by a later run.
-    pub left: usize,
+    /// Due work that is left to a later run.
+    pub postponed: usize,
 }
 
-/// Does what is due at `now`, for as long as there is `time`: reminders first, which wait for nobody, then repairs, which
-/// wait for Zoom, and at last what has days. What cannot be done yet does not keep the rest waiting.
-pub async fn sweep(tools: &Services, now: Timestamp, time: RunTime) -> Result<ReminderReport, Error> {
+/// Does the work that is due at `now`, as far as `time` allows: first reminders, which need no other service, then
+/// repairs, which call Zoom, and finally archiving, which has days of time. Failed work does not block the rest.
+pub async fn sweep(
+    tools: &Services,
+    now: Timestamp,
+    time: RunTime,
+) -> Result<ReminderReport, Error> {
     let work = tools.store.due_work(now).await?;
     let mut report = ReminderReport { due: work.len(), ..ReminderReport::default() };
-    remind::remind(tools, work.reminders, now, &mut report).await?;
-    end::end(tools, &work.endings, now, &mut report).await?;
-    repair::repair(tools, &work.repairs, time, &mut report).await?;
-    archive::archive(tools, now, time, &mut report).await?;
+    remind::send_due_reminders(tools, work.reminders, now, &mut report).await?;
+    end::end_overdue_sessions(tools, &work.end_checks, now, &mut report).await?;
+    repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
+    archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(
-        event = "reminder_sweep.done",
+        event = "reminder_sweep.finished",
         due = report.due,
         reminded = report.reminded,
-        void = report.void,
+        skipped = report.skipped,
         repaired = report.repaired,
         archived = report.archived,
-        left = report.left
+        postponed = report.postponed
     );
-    metrics::SWEPT.count_of("reminder-sweep");
+    metrics::SWEPT.count_kind("reminder-sweep");
     Ok(report)
 }

@@ -1,27 +1,27 @@
-//! The time of a run that nobody waits for, and that ends by itself before it is ended.
+//! The time limit of a scheduled run, which ends before Lambda stops it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A run's time. It is the machine's, not the clock's: what is waited for is real.
+/// The deadline of a run. It uses the monotonic system clock instead of `Clock`, because the waiting times are real.
 #[derive(Clone, Copy, Debug)]
 pub struct RunTime {
     end: Instant,
 }
 
 impl RunTime {
-    /// So long from now.
-    pub fn of(time: Duration) -> Self {
+    /// Returns a deadline `time` from now.
+    pub fn new(time: Duration) -> Self {
         Self { end: Instant::now() + time }
     }
 
-    pub fn left(self) -> Duration {
+    pub fn remaining(self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 
-    pub fn is_left(self, time: Duration) -> bool {
-        self.left() > time
+    pub fn has_left(self, time: Duration) -> bool {
+        self.remaining() > time
     }
 
     pub fn before_end(self, time: Duration) -> Instant {

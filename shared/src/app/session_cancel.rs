@@ -1,8 +1,8 @@
-//! Cancelling a class.
+//! Cancels a session.
 //!
-//! The class is cancelled here first, in one transaction with its announcement: whatever Zoom does, those invited are
-//! told. The meeting is deleted after that, and a repair that was stored with the cancellation sees to it later
-//! should that not succeed now.
+//! The cancellation and its domain event are committed in one transaction before Zoom is called, so invited people are
+//! notified even if Zoom fails. The meeting is deleted afterwards. A repair that is stored with the cancellation
+//! deletes it later if that call fails.
 
 use std::time::Duration;
 
@@ -12,80 +12,86 @@ use jiff::{SignedDuration, Timestamp};
 use super::Services;
 use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
-use super::session_save::repair_of;
+use super::session_save::new_repair;
 use crate::domain::caller::Caller;
-use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
-use crate::domain::zoom_connection::ZoomConnection;
+use crate::domain::domain_event::{
+    AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
+};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees, Status};
 use crate::domain::time::{plus_minutes, whole_milli};
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::SessionFilter;
-use crate::store::{counters, outbox, sessions};
+use crate::store::{counters, due_work, sessions};
 
-/// Tries against others who change the class at the same time.
-const ROUNDS: u32 = 4;
+/// Attempts against concurrent changes of the same session.
+const ATTEMPTS: u32 = 4;
 const WAIT_MS: u64 = 100;
-/// When the repair looks whether the meeting is gone: well after this request has ended.
+/// Delay of the repair, which runs well after this request has ended.
 const REPAIR_SECONDS: i64 = 60;
-/// Classes of a trainer that are read in one request, and that are cancelled at once, with a call to Zoom each.
+/// Sessions of a trainer per page.
 const PAGE: usize = 100;
-const CLASSES_AT_ONCE: usize = 8;
+/// Sessions that are cancelled concurrently, with one call to Zoom each.
+const CONCURRENCY: usize = 8;
 
-/// Cancels a class; one that was cancelled before stays as it is.
+/// Cancels a session. A session that is already cancelled is returned unchanged.
 pub async fn cancel(
-    tools: &Services,
+    services: &Services,
     caller: &Caller,
     id: &SessionId,
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    let owned = |session: &Session| session.owned_by(caller);
-    let cancelled = carry_out(tools, &caller.id, id, &owned, reason, now).await?;
-    Ok(tools.store.with_invitees(cancelled).await?)
+    let check_trainer = |session: &Session| session.check_trainer(caller);
+    let cancelled =
+        cancel_if_allowed(services, &caller.id, id, &check_trainer, reason, now).await?;
+    Ok(services.store.with_invitees(cancelled).await?)
 }
 
-/// Cancels what lies ahead of a trainer who is erased: nobody could teach it any more, and nobody stop it. Answers how
-/// many classes that were. Running it again after a cut goes on where it ended.
+/// Cancels the upcoming sessions of a trainer who is being erased, because nobody could teach or cancel them later.
+/// Returns how many it cancelled. It is safe to run again after an interruption.
 pub async fn cancel_upcoming(
-    tools: &Services,
+    services: &Services,
     trainer: &UserId,
     now: Timestamp,
 ) -> Result<usize, Error> {
     let longest = *DURATION_MINUTES.end();
-    let narrow = SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
+    let filter =
+        SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
     let mut upcoming = Vec::new();
     let mut after = None;
     loop {
         let (page, next) =
-            tools.store.sessions_of_trainer(trainer, &narrow, after.as_ref(), PAGE).await?;
-        let is_ahead = |class: &Session| {
-            matches!(class.status, Status::Scheduled | Status::Live) && class.ends_at() > now
+            services.store.sessions_of_trainer(trainer, &filter, after.as_ref(), PAGE).await?;
+        let is_ahead = |session: &Session| {
+            matches!(session.status, Status::Scheduled | Status::Live) && session.ends_at() > now
         };
-        upcoming.extend(page.into_iter().filter(is_ahead).map(|class| class.id));
+        upcoming.extend(page.into_iter().filter(is_ahead).map(|session| session.id));
         match next {
-            Some(place) => after = Some(place),
+            Some(cursor) => after = Some(cursor),
             None => break,
         }
     }
-    let theirs = |class: &Session| {
-        if class.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }
+    let check_trainer = |session: &Session| {
+        if session.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }
     };
-    let mut each = Vec::with_capacity(upcoming.len());
+    let mut cancellations = Vec::with_capacity(upcoming.len());
     for id in &upcoming {
-        each.push(carry_out(tools, trainer, id, &theirs, None, now));
+        cancellations.push(cancel_if_allowed(services, trainer, id, &check_trainer, None, now));
     }
-    let mut cancelling = stream::iter(each).buffer_unordered(CLASSES_AT_ONCE);
+    let mut results = stream::iter(cancellations).buffer_unordered(CONCURRENCY);
     let (mut cancelled, mut outcome) = (0, Ok(()));
-    // Each is finished, also when another failed: what was cancelled has its meeting deleted while the grant is there.
-    while let Some(done) = cancelling.next().await {
+    // A failure does not stop the others: each cancelled session needs its meeting deleted while the grant still
+    // exists.
+    while let Some(done) = results.next().await {
         match done {
             Ok(_) => cancelled += 1,
-            // It ended at this moment, or the index was a moment late.
+            // The session ended meanwhile, or the index was stale.
             Err(Error::Refused(_)) => {}
             Err(error) => outcome = Err(error),
         }
@@ -93,76 +99,79 @@ pub async fn cancel_upcoming(
     outcome.map(|()| cancelled)
 }
 
-async fn carry_out(
-    tools: &Services,
+async fn cancel_if_allowed(
+    services: &Services,
     trainer: &UserId,
     id: &SessionId,
-    may: &(impl Fn(&Session) -> Result<(), Refusal> + Sync),
+    check: &(impl Fn(&Session) -> Result<(), Refusal> + Sync),
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<Session, Error> {
-    for _ in 0..ROUNDS {
-        let mut found =
-            tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Connection(trainer)]).await?;
+    for _ in 0..ATTEMPTS {
+        let mut found = services
+            .store
+            .batch_get(&[ItemKey::Session(id), ItemKey::ZoomConnection(trainer)])
+            .await?;
         let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
-        may(&old)?;
+        check(&old)?;
         let connection = found.connection(trainer)?;
         let Some(next) = old.cancel(whole_milli(now))? else { return Ok(old) };
         let repair_at = whole_milli(now)
             .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
             .unwrap_or(now);
-        match commit(tools, &old, &next, reason.clone(), repair_at, now).await {
+        match commit(services, &old, &next, reason.clone(), repair_at, now).await {
             Ok(()) => {
-                take_down(tools, &old, connection, repair_at).await;
+                delete_meeting(services, &old, connection, repair_at).await;
                 return Ok(next);
             }
             Err(CommitError::Refused(_)) => {
-                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
+                tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS)))
                     .await;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the class keeps changing"))
+    Err(Error::busy("too many concurrent changes of the session"))
 }
 
 async fn commit(
-    tools: &Services,
+    services: &Services,
     old: &Session,
     next: &Session,
     reason: Option<String>,
     repair_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), CommitError> {
-    let announcement = DomainEvent {
+    let domain_event = DomainEvent {
         at: whole_milli(now),
         kind: DomainEventKind::Session(SessionChange {
             session: next.id.clone(),
             kind: ChangeKind::Cancelled,
             version: next.version,
             sequence: next.ics_sequence,
-            audience: Some(AudienceRef::of(&next.audience)),
+            audience: Some(AudienceRef::from_audience(&next.audience)),
             calendar_changed: true,
-            before: None,
+            previous_audience: None,
             reason,
         }),
     };
-    let mut actions = vec![sessions::cancel(next, old.version), outbox::announce(&announcement)];
+    let mut actions =
+        vec![sessions::cancel(next, old.version), due_work::put_domain_event(&domain_event)];
     actions
-        .extend(Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)));
-    actions.push(counters::uncount_class(&old.trainer, old.starts_at));
+        .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
+    actions.push(counters::release_monthly_quota(&old.trainer, old.starts_at));
     if old.meeting.id.is_some() {
-        actions.push(outbox::set_repair(&repair_of(old, repair_at)));
+        actions.push(due_work::put_repair(&new_repair(old, repair_at)));
     }
-    tools.store.commit(actions).await?;
+    services.store.commit(actions).await?;
     tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
-    tools.send_wake_up(&announcement).await;
+    services.send_wake_up(&domain_event).await;
     Ok(())
 }
 
-/// Deletes the meeting now, if Zoom lets us; otherwise the repair will.
-async fn take_down(
-    tools: &Services,
+/// Tries to delete the meeting now. If that fails, the repair deletes it.
+async fn delete_meeting(
+    services: &Services,
     session: &Session,
     connection: Option<ZoomConnection>,
     repair_at: Timestamp,
@@ -170,23 +179,27 @@ async fn take_down(
     if session.meeting.id.is_none() {
         return;
     }
-    let deleted = match tools.fresh(&session.trainer, connection).await {
-        Ok(ready) => match session.hosted_by(&ready.connection.zoom_user.account_id) {
-            Ok(()) => {
-                let mut zoom = ZoomMeetings::new(tools, ready);
-                zoom.cancel(session.meeting.id, session.is_running()).await.map_err(Error::from)
+    let deleted = match services.usable_access(&session.trainer, connection).await {
+        Ok(zoom_access) => {
+            match session.check_host_account(&zoom_access.connection.zoom_user.account_id) {
+                Ok(()) => {
+                    let mut zoom = ZoomMeetings::new(services, zoom_access);
+                    zoom.cancel(session.meeting.id, session.is_meeting_running())
+                        .await
+                        .map_err(Error::from)
+                }
+                // Zoom would report the meeting as missing. The repair waits until the hosting account is connected.
+                Err(refusal) => Err(refusal.into()),
             }
-            // Zoom would say that there is no such meeting. The repair waits for the account that hosts it.
-            Err(foreign) => Err(foreign.into()),
-        },
+        }
         Err(error) => Err(error),
     };
     match deleted {
         Ok(()) => {
             if let Err(error) =
-                tools.store.commit_one(outbox::withdraw_repair(&session.id, repair_at)).await
+                services.store.commit_one(due_work::delete_repair(&session.id, repair_at)).await
             {
-                tracing::warn!(event = "session.repair_left", session_id = %session.id, %error);
+                tracing::warn!(event = "session.repair_not_withdrawn", session_id = %session.id, %error);
             }
         }
         Err(error) => {

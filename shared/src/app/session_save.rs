@@ -1,13 +1,13 @@
-//! Scheduling a class, and changing one.
+//! Schedules and edits sessions.
 //!
-//! A class and its meeting are in two places, so neither [`create`](create::create) nor [`edit`](edit::edit) calls Zoom
-//! before it has stored what it is about to do: an intent, or a claim on the class. Whoever finds one whose time has
-//! run out knows what to look for at Zoom (`app::reminder_sweep`).
+//! A session and its meeting are stored in two systems. [`create`](create::create) and [`edit`](edit::edit) therefore
+//! store an intent or an edit lease before they call Zoom. If a request dies, the repair (`app::reminder_sweep`) finds
+//! the expired record and compares the session with Zoom.
 
 mod create;
 mod edit;
 
-pub use create::{RepeatedCreate, CreateSession, create, made_before};
+pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
 pub use edit::{EditSession, edit};
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,21 +22,20 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::{draft::Draft, scope};
-use crate::store::outbox::{self, Repair};
+use crate::store::due_work::{self, Repair};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
-/// How long a request keeps others away: longer than its function may run (see `template.yaml`). The sweep's repairs,
-/// whose function runs longer, have a time of their own.
-const ATTEMPT_SECONDS: i64 = 30;
+/// How long a request holds its lease: longer than its function may run (see `template.yaml`). Repairs run longer and
+/// use their own duration.
+const LEASE_SECONDS: i64 = 30;
 
-fn attempt_until(now: Timestamp) -> Timestamp {
-    whole_milli(now).saturating_add(SignedDuration::from_secs(ATTEMPT_SECONDS)).unwrap_or(now)
+fn lease_until(now: Timestamp) -> Timestamp {
+    whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)
 }
 
-/// The audience of a draft, with what the directory knows of the course. A course that is not this trainer's does not
-/// exist for them.
-fn audience(
+/// Resolves the audience of a draft. A course of another trainer is treated as not found.
+fn resolve_audience(
     draft: &AudienceDraft,
     course: Option<Course>,
     trainer: &UserId,
@@ -54,8 +53,8 @@ fn audience(
     }
 }
 
-/// Refuses ahead of a call for which the grant has no scope: the answer would be the same, and later.
-fn needs_scope(granted: &[String], scope: &str) -> Result<(), Error> {
+/// Refuses early if the grant lacks the scope that the next call to Zoom requires.
+fn require_scope(granted: &[String], scope: &str) -> Result<(), Error> {
     if granted.is_empty() || scope::covers(granted, scope) {
         Ok(())
     } else {
@@ -64,57 +63,61 @@ fn needs_scope(granted: &[String], scope: &str) -> Result<(), Error> {
 }
 
 fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {
-    crate::domain::reminder::ahead(session.starts_at, now)
-        .map(|reminder| outbox::set_reminder(session, reminder))
+    crate::domain::reminder::upcoming_reminders(session.starts_at, now)
+        .map(|reminder| due_work::put_reminder(session, reminder))
         .collect()
 }
 
-/// The repair of a class that is there, due at `at`.
-pub(super) fn repair_of(session: &Session, at: Timestamp) -> Repair {
+/// Builds the repair of an existing session, due at `at`.
+pub(super) fn new_repair(session: &Session, at: Timestamp) -> Repair {
     Repair {
         session: session.id.clone(),
         trainer: session.trainer.clone(),
-        at,
+        due_at: at,
         topic: session.title.as_str().to_owned(),
         starts_at: session.starts_at,
-        since: at,
+        first_due_at: at,
         account: session.meeting.account.clone(),
     }
 }
 
-/// The addresses that a draft invites; none for other audiences.
-fn invitees(draft: &Draft) -> &[crate::domain::audience::Invitee] {
+/// Returns the addresses that a draft invites. Empty for other audience types.
+fn drafted_invitees(draft: &Draft) -> &[crate::domain::audience::Invitee] {
     match &draft.audience {
         AudienceDraft::Invitees(invitees) => invitees,
         _ => &[],
     }
 }
 
-/// Removes a list that was written ahead of a class which certainly does not point at it. It would count for nothing
-/// anyway; but addresses are not kept that nothing needs.
-async fn forget_list(tools: &Services, session: &Session, length: usize) {
-    let Some(list) = session.audience.list().filter(|_| length > limit::INVITEES_IN_TRANSACTION)
+/// Deletes an invitee list that was written ahead of a session but is not referenced by it, so that no addresses are
+/// stored without need.
+async fn delete_unused_invitees(services: &Services, session: &Session, length: usize) {
+    let Some(list) =
+        session.audience.invitee_list().filter(|_| length > limit::INVITEES_IN_TRANSACTION)
     else {
         return;
     };
-    if let Err(error) = tools.store.delete_invitees(&session.id, list).await {
-        tracing::warn!(event = "session.list_left", session_id = %session.id, %error);
+    if let Err(error) = services.store.delete_invitees(&session.id, list).await {
+        tracing::warn!(event = "session.invitee_list_not_deleted", session_id = %session.id, %error);
     }
 }
 
-/// Whether the caller may schedule at all, and for whom: trainers for themselves, the host platform for its trainers.
-pub fn trainer_of(caller: &Caller, on_behalf_of: Option<UserId>) -> Result<UserId, Refusal> {
+/// Returns the trainer for whom the caller schedules. Trainers schedule for themselves, and the host platform's
+/// service schedules for any trainer.
+pub fn requested_trainer(caller: &Caller, on_behalf_of: Option<UserId>) -> Result<UserId, Refusal> {
     match on_behalf_of {
-        _ if !caller.is(Role::Trainer) && !caller.is(Role::Service) => Err(Refusal::Forbidden),
-        Some(trainer) if caller.is(Role::Service) => Ok(trainer),
-        None if caller.is(Role::Trainer) => Ok(caller.id.clone()),
-        Some(_) => Err(Refusal::field("trainer_id", "is for the host platform's service only")),
-        None => Err(Refusal::field("trainer_id", "is required of the host platform's service")),
+        _ if !caller.has_role(Role::Trainer) && !caller.has_role(Role::Service) => {
+            Err(Refusal::Forbidden)
+        }
+        Some(trainer) if caller.has_role(Role::Service) => Ok(trainer),
+        None if caller.has_role(Role::Trainer) => Ok(caller.id.clone()),
+        Some(_) => Err(Refusal::field("trainer_id", "is reserved for the host platform's service")),
+        None => Err(Refusal::field("trainer_id", "is required for the host platform's service")),
     }
 }
 
-/// Whether it is the host platform that schedules, and not a trainer in person. Who may do both says which by naming the
-/// trainer or not.
-pub fn speaks_as_service(caller: &Caller, on_behalf_of: Option<&UserId>) -> bool {
-    caller.is(Role::Service) && (on_behalf_of.is_some() || !caller.is(Role::Trainer))
+/// Returns whether the caller acts as the host platform's service. A caller with both roles does so by naming a
+/// trainer.
+pub fn acts_as_service(caller: &Caller, on_behalf_of: Option<&UserId>) -> bool {
+    caller.has_role(Role::Service) && (on_behalf_of.is_some() || !caller.has_role(Role::Trainer))
 }

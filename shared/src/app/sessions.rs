@@ -1,4 +1,4 @@
-//! The reads: a trainer's classes, one class as the caller may see it, a student's classes.
+//! Read access to sessions: a trainer's sessions, one session as the caller may see it, and a student's sessions.
 
 use std::collections::BTreeMap;
 
@@ -14,41 +14,50 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::store::Store;
 use crate::store::mailing::MailCounts;
-use crate::store::sessions::{SessionFilter, SessionCursor};
+use crate::store::sessions::{SessionCursor, SessionFilter};
 
-/// Courses of one student that are asked for at once.
+/// How many courses of a student are queried concurrently.
 const COURSES_AT_ONCE: usize = 16;
-/// How far back a student's list goes unless asked: what is still on or just over is in it.
+/// How far back a student's list begins by default, so that it includes live sessions and those that ended recently.
 const BACK_HOURS: i64 = 12;
 
-/// A class as the caller may see it.
+/// A session as the caller may see it.
 #[derive(Debug)]
 pub enum SessionView {
     Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts> },
     Invited(Session),
 }
 
-/// One class, for its owner and for those it invites. To whom it is nothing, it does not exist.
-pub async fn class_for(store: &Store, caller: &Caller, id: &SessionId) -> Result<Session, Error> {
+/// Loads a session for its owner or an invited person. Everybody else gets "not found".
+pub async fn load_visible_session(
+    store: &Store,
+    caller: &Caller,
+    id: &SessionId,
+) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if session.is_owned_by(caller) || is_invited(store, caller, &session).await? {
+    if session.is_taught_by(caller) || is_invited(store, caller, &session).await? {
         Ok(session)
     } else {
         Err(Refusal::NotFound.into())
     }
 }
 
-/// The same, with what its owner sees of it.
-pub async fn show(store: &Store, caller: &Caller, id: &SessionId) -> Result<SessionView, Error> {
-    let session = class_for(store, caller, id).await?;
-    if !session.is_owned_by(caller) {
+/// Loads a session with the details that only its owner sees.
+pub async fn load_session_view(
+    store: &Store,
+    caller: &Caller,
+    id: &SessionId,
+) -> Result<SessionView, Error> {
+    let session = load_visible_session(store, caller, id).await?;
+    if !session.is_taught_by(caller) {
         return Ok(SessionView::Invited(session));
     }
-    let (invitees, mails) = try_join!(store.invitees_of(&session), store.mail_counts(id))?;
+    let (invitees, mails) = try_join!(store.invitees_of_session(&session), store.mail_counts(id))?;
     Ok(SessionView::Owner { session, invitees, mails })
 }
 
-/// Whether the class is for the caller: by access to its course, or by an address that the platform verified.
+/// Returns whether the caller is invited: through access to the course, or through an address that the platform
+/// verified.
 pub async fn is_invited(store: &Store, caller: &Caller, session: &Session) -> Result<bool, Error> {
     Ok(match &session.audience {
         Audience::Standalone => false,
@@ -63,23 +72,23 @@ pub async fn is_invited(store: &Store, caller: &Caller, session: &Session) -> Re
     })
 }
 
-/// What a list is narrowed to, and where it goes on.
+/// The filter and the cursor of a list request.
 #[derive(Debug, Default)]
 pub struct ListRequest {
-    pub narrow: SessionFilter,
+    pub filter: SessionFilter,
     pub course: Option<CourseId>,
     pub after: Option<SessionCursor>,
     pub limit: usize,
 }
 
-/// A page, and where the next begins.
+/// One page of sessions, with the cursor of the next page.
 #[derive(Debug)]
 pub struct SessionPage {
     pub sessions: Vec<Session>,
     pub next: Option<SessionCursor>,
 }
 
-/// A trainer's own classes, by start.
+/// Lists a trainer's own sessions by start time.
 pub async fn list_own(
     store: &Store,
     trainer: &UserId,
@@ -89,50 +98,50 @@ pub async fn list_own(
     let (sessions, next) = match &request.course {
         Some(course) => {
             store
-                .sessions_of_course(course, Some(trainer), &request.narrow, after, request.limit)
+                .sessions_of_course(course, Some(trainer), &request.filter, after, request.limit)
                 .await?
         }
-        None => store.sessions_of_trainer(trainer, &request.narrow, after, request.limit).await?,
+        None => store.sessions_of_trainer(trainer, &request.filter, after, request.limit).await?,
     };
     Ok(SessionPage { sessions, next })
 }
 
-/// A student's classes, by start: those of the courses that they have access to, and those that invite their
-/// verified address. Never standalone ones.
+/// Lists a student's sessions by start time: those of courses that they have access to, and those that invite their
+/// verified address. Standalone sessions are never included.
 pub async fn list_invited(
     store: &Store,
     caller: &Caller,
     request: &ListRequest,
     now: Timestamp,
 ) -> Result<SessionPage, Error> {
-    // A trainer may be enrolled in another's course; nobody else ever is.
-    if !caller.is(Role::Student) && !caller.is(Role::Trainer) {
+    // A trainer may be enrolled in another trainer's course.
+    if !caller.has_role(Role::Student) && !caller.has_role(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
     }
-    let from = request.narrow.from.unwrap_or_else(|| {
+    let from = request.filter.from.unwrap_or_else(|| {
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
-    // By time only: what else a trainer narrows their list by is not offered here.
-    let narrow = SessionFilter { from: Some(from), to: request.narrow.to, status: None };
+    // Students can filter by time only.
+    let filter = SessionFilter { from: Some(from), to: request.filter.to, status: None };
     let invitations = async {
         match &caller.verified_email {
             Some(email) => {
-                store.invitations(email, from, narrow.to.unwrap_or(Timestamp::MAX)).await
+                store.invitations(email, from, filter.to.unwrap_or(Timestamp::MAX)).await
             }
             None => Ok(Vec::new()),
         }
     };
     let (enrollments, invitations) = try_join!(store.enrollments(&caller.id), invitations)?;
 
-    // One class more than the page holds tells whether there is another page.
-    let wanted = request.limit + 1;
+    // One extra session shows whether there is another page.
+    let read_limit = request.limit + 1;
     let courses = enrollments.into_iter().filter(|enrollment| enrollment.access_granted);
     let of_courses = stream::iter(courses.map(|enrollment| enrollment.course))
         .map(|course| {
-            let narrow = &narrow;
+            let filter = &filter;
             async move {
                 store
-                    .sessions_of_course(&course, None, narrow, request.after.as_ref(), wanted)
+                    .sessions_of_course(&course, None, filter, request.after.as_ref(), read_limit)
                     .await
             }
         })
@@ -150,23 +159,26 @@ pub async fn list_invited(
     };
     let (of_courses, by_address) = try_join!(of_courses, by_address)?;
 
-    // The index may still know an invitation that was withdrawn, or an earlier start: the class itself decides.
-    let in_force = by_address.into_iter().filter(|session| {
-        let listed = |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
-        let behind = request
+    // The index is eventually consistent: it may still have a withdrawn invitation or an earlier start.
+    let still_invited = by_address.into_iter().filter(|session| {
+        let is_on_list =
+            |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
+        let is_after_cursor = request
             .after
             .as_ref()
             .is_none_or(|after| (session.starts_at, &session.id) > (after.starts_at, &after.id));
-        session.audience.list().is_some_and(listed) && behind && session.starts_at >= from
+        session.audience.invitee_list().is_some_and(is_on_list)
+            && is_after_cursor
+            && session.starts_at >= from
     });
     let sorted: BTreeMap<_, _> = of_courses
         .into_iter()
-        .chain(in_force)
+        .chain(still_invited)
         .map(|session| ((session.starts_at, session.id.clone()), session))
         .collect();
-    let mut sessions: Vec<_> = sorted.into_values().take(wanted).collect();
-    let more = sessions.len() == wanted;
+    let mut sessions: Vec<_> = sorted.into_values().take(read_limit).collect();
+    let more = sessions.len() == read_limit;
     sessions.truncate(request.limit);
-    let next = if more { sessions.last().map(SessionCursor::of) } else { None };
+    let next = if more { sessions.last().map(SessionCursor::from_session) } else { None };
     Ok(SessionPage { sessions, next })
 }

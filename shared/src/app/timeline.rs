@@ -1,4 +1,4 @@
-//! What happened around a class, newest first: who clicked, what Zoom said, and what became of each mail.
+//! The timeline of a session, newest first: join attempts, Zoom's events, and mails.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::webhook::is_of_account;
+use super::webhook::is_from_host_account;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
-use crate::domain::mailing::{MailSubject, DeliveryStatus, RecipientRef};
+use crate::domain::mailing::{DeliveryStatus, MailSubject, RecipientRef};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
+use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
 use crate::store::Store;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
@@ -29,14 +29,14 @@ pub struct TimelineEntry {
     pub detail: Value,
 }
 
-/// Since when a timeline read at `now` is complete: clicks and events of before have run out, or are about to.
+/// Returns the time since when a timeline read at `now` is complete. Older join attempts and events have expired.
 pub fn complete_since(now: Timestamp) -> Timestamp {
-    let days = limit::EVENT_TTL_DAYS.min(limit::CLICK_TTL_DAYS);
+    let days = limit::EVENT_TTL_DAYS.min(limit::JOIN_ATTEMPT_TTL_DAYS);
     now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now)
 }
 
-/// A page of a class's timeline, and where the next begins. For its owner, and for those who support them.
-pub async fn page(
+/// Returns a page of a session's timeline and the cursor of the next page. For its owner and for administrators.
+pub async fn load_timeline(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
@@ -44,121 +44,130 @@ pub async fn page(
     limit: usize,
 ) -> Result<(Vec<TimelineEntry>, Option<TimelineCursor>), Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !session.is_owned_by(caller) && !caller.is(Role::Admin) {
+    if !session.is_taught_by(caller) && !caller.has_role(Role::Admin) {
         return Err(Refusal::NotFound.into());
     }
-    // One more than the page holds tells whether there is another.
-    let wanted = limit + 1;
-    let clicks = async { store.clicks_before(id, before, wanted).await };
+    // One extra entry shows whether there is another page.
+    let read_limit = limit + 1;
+    let attempts = async { store.join_attempts_before(id, before, read_limit).await };
     let events = async {
         match session.meeting.id {
-            Some(meeting) => store.events_before(meeting, before, wanted).await,
+            Some(meeting) => store.events_before(meeting, before, read_limit).await,
             None => Ok(Vec::new()),
         }
     };
-    let mails = async { store.deliveries_before(id, before, wanted).await };
-    let (clicks, events, mails) = futures::try_join!(clicks, events, mails)?;
-    let clicks = clicks.into_iter().map(|(moment, click)| (moment, Told::Entry(of_click(&click))));
-    // Shown at the time that is kept with it, and not at its place: an event that tells no time has none of its own.
-    let events = events.into_iter().map(|(moment, kept)| {
-        let entry = if is_of_account(&session, &kept.event) {
-            of_event(&session, kept.at, &kept.event)
+    let mails = async { store.deliveries_before(id, before, read_limit).await };
+    let (attempts, events, mails) = futures::try_join!(attempts, events, mails)?;
+    let attempts = attempts
+        .into_iter()
+        .map(|(cursor, attempt)| (cursor, TimelineSource::Entry(join_attempt_entry(&attempt))));
+    // Shown at the stored time, because an event without a time of its own is sorted by when it arrived.
+    let events = events.into_iter().map(|(cursor, stored)| {
+        let entry = if is_from_host_account(&session, &stored.event) {
+            zoom_event_entry(&session, stored.at, &stored.event)
         } else {
             None
         };
-        (moment, entry.map_or(Told::Nothing, Told::Entry))
+        (cursor, entry.map_or(TimelineSource::OtherAccount, TimelineSource::Entry))
     });
-    let mails = mails.into_iter().map(|(moment, fate)| (moment, Told::Mail(fate)));
-    let mut all: Vec<_> = clicks.chain(events).chain(mails).collect();
+    let mails =
+        mails.into_iter().map(|(cursor, delivery)| (cursor, TimelineSource::Mail(delivery)));
+    let mut all: Vec<_> = attempts.chain(events).chain(mails).collect();
     all.sort_by(|(a, _), (b, _)| b.cmp(a));
     let more = all.len() > limit;
     all.truncate(limit);
-    let next = if more { all.last().map(|(moment, _)| moment.clone()) } else { None };
-    let names = if all.iter().any(|(_, told)| matches!(told, Told::Mail(_))) {
-        recipients(store, &session).await?
+    let next = if more { all.last().map(|(cursor, _)| cursor.clone()) } else { None };
+    let names = if all.iter().any(|(_, source)| matches!(source, TimelineSource::Mail(_))) {
+        recipient_names(store, &session).await?
     } else {
         HashMap::new()
     };
-    let entry = |(moment, told): (TimelineCursor, Told)| match told {
-        Told::Nothing => None,
-        Told::Entry(entry) => Some(entry),
-        Told::Mail(fate) => Some(of_mail(moment.at, &fate, &names)),
+    let entry = |(cursor, source): (TimelineCursor, TimelineSource)| match source {
+        TimelineSource::OtherAccount => None,
+        TimelineSource::Entry(entry) => Some(entry),
+        TimelineSource::Mail(delivery) => Some(mail_entry(cursor.at, &delivery, &names)),
     };
     Ok((all.into_iter().filter_map(entry).collect(), next))
 }
 
-/// What stands at a moment.
-enum Told {
-    /// Another account's event about the same number.
-    Nothing,
+/// One item of the timeline before names are resolved.
+enum TimelineSource {
+    /// An event of another account about the same meeting number.
+    OtherAccount,
     Entry(TimelineEntry),
     Mail(StoredDelivery),
 }
 
-/// Whom a class's mails went to, by what their fates call them: students by user id, those invited by their addresses,
-/// also those of earlier lists. Who has left the course, or was erased, is among them no more.
-async fn recipients(
+/// Maps the recipient references of deliveries to names: user ids for students and the trainer, addresses for
+/// invitees, also of earlier lists. People who left the course or were erased are missing.
+async fn recipient_names(
     store: &Store,
     session: &Session,
 ) -> Result<HashMap<RecipientRef, String>, Error> {
-    let about = MailSubject::Session(session.id.clone());
+    let subject = MailSubject::Session(session.id.clone());
     let students = async {
         match session.audience.course() {
             Some(course) => store.students(course).await,
             None => Ok(Vec::new()),
         }
     };
-    let (students, invitees, trainer) =
-        futures::try_join!(students, store.all_invited(&session.id), store.user(&session.trainer))?;
-    let named = |email: &Email, name: String| (RecipientRef::of(&about, email), name);
+    let (students, invitees, trainer) = futures::try_join!(
+        students,
+        store.all_invited_emails(&session.id),
+        store.user(&session.trainer)
+    )?;
+    let named = |email: &Email, name: String| (RecipientRef::new(&subject, email), name);
     let invitees = invitees.iter().map(|email| named(email, email.as_str().to_owned()));
     let students = students.iter().map(|one| named(&one.email, one.user.to_string()));
     let trainer = trainer.iter().map(|user| named(&user.email, user.id.to_string()));
     Ok(invitees.chain(trainer).chain(students).collect())
 }
 
-fn of_mail(at: Timestamp, fate: &StoredDelivery, names: &HashMap<RecipientRef, String>) -> TimelineEntry {
-    let mut detail = json!({"mail": fate.kind, "recipient": names.get(&fate.recipient)});
-    if let Some(note) = &fate.note {
-        let name = match fate.state {
+fn mail_entry(
+    at: Timestamp,
+    delivery: &StoredDelivery,
+    names: &HashMap<RecipientRef, String>,
+) -> TimelineEntry {
+    let mut detail = json!({"mail": delivery.kind, "recipient": names.get(&delivery.recipient)});
+    if let Some(note) = &delivery.note {
+        let name = match delivery.state {
             DeliveryStatus::Sent => "message_id",
             DeliveryStatus::Dropped => "reason",
             _ => "error",
         };
         detail[name] = json!(note);
     }
-    TimelineEntry { at, kind: format!("mail.{}", fate.state.as_str()), actor: None, detail }
+    TimelineEntry { at, kind: format!("mail.{}", delivery.state.as_str()), actor: None, detail }
 }
 
-fn of_click(click: &JoinAttempt) -> TimelineEntry {
+fn join_attempt_entry(attempt: &JoinAttempt) -> TimelineEntry {
     TimelineEntry {
-        at: click.at,
-        kind: if click.host { "clicked_start" } else { "clicked_join" }.to_owned(),
-        actor: Some(click.user_id.to_string()),
-        detail: json!({"outcome": click.outcome, "name": click.name.as_ref().map(|name| name.as_str())}),
+        at: attempt.at,
+        kind: if attempt.host { "clicked_start" } else { "clicked_join" }.to_owned(),
+        actor: Some(attempt.user_id.to_string()),
+        detail: json!({"outcome": attempt.outcome, "name": attempt.name.as_ref().map(|name| name.as_str())}),
     }
 }
 
-/// An event in the words of a person who looks for what went wrong. Another account's event about the same number is
-/// none of the class's.
-fn of_event(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<TimelineEntry> {
-    let person = |presence: &ParticipantEvent| {
+/// Describes a Zoom event for troubleshooting.
+fn zoom_event_entry(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<TimelineEntry> {
+    let person = |participant: &ParticipantEvent| {
         json!({
-            "name": presence.name,
-            "connection": presence.connection,
-            "customer_key": presence.customer_key,
-            "host": presence.is_host,
+            "name": participant.name,
+            "connection": participant.participant_uuid,
+            "customer_key": participant.customer_key,
+            "host": participant.is_host,
         })
     };
     let detail = match &event.payload {
-        EventPayload::Joined(presence) | EventPayload::Left(presence) => person(presence),
+        EventPayload::Joined(participant) | EventPayload::Left(participant) => person(participant),
         EventPayload::Updated(changed) => json!({
             "title": changed.topic,
             "starts_at": changed.starts_at,
             "duration_minutes": changed.duration_minutes,
         }),
         EventPayload::RecordingCompleted { files, .. } => json!({"files": files.len()}),
-        EventPayload::RecordingIs { files, .. } => json!({"files": files.len()}),
+        EventPayload::RecordingStateChanged { files, .. } => json!({"files": files.len()}),
         _ => json!({"meeting_id": session.meeting.id.map(|id| id.to_string())}),
     };
     Some(TimelineEntry { at, kind: format!("zoom.{}", event.name), actor: None, detail })

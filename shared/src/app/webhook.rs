@@ -1,5 +1,7 @@
-//! Zoom's events. Each is kept first, in one conditional write; that is what is answered for. What follows from it is
-//! worked out after, from all that is known, and may be worked out again.
+//! Processes Zoom's webhook events.
+//!
+//! Each event is stored first, in one conditional write, before Zoom gets a success response. The consequences are
+//! then derived from all stored events, so it is safe to derive them again.
 
 mod grants;
 mod recordings;
@@ -17,321 +19,364 @@ use super::error::Error;
 use super::meeting;
 use crate::domain::attendance::record;
 use crate::domain::audience::Audience;
-use crate::domain::domain_event::{DomainEvent, EventNonce, DomainEventKind};
+use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
+use crate::domain::join_window::{self, JoinState, JoinWindowSettings};
 use crate::domain::meeting_instance::{self, InstanceEvent};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
 use crate::domain::time::{plus_minutes, whole_milli};
-use crate::domain::join_window::{self, JoinState, JoinWindowSettings};
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
+use crate::store::due_work::{self, EndCheck};
 use crate::store::error::CommitError;
-use crate::store::outbox::{self, DueEnd};
 use crate::store::sessions::{self, SessionRecord};
 use crate::store::tx::{Action, ConditionSubject};
 
-/// Tries against other events of the same meeting.
-const ROUNDS: u32 = 8;
+/// Attempts against concurrent events of the same meeting.
+const ATTEMPTS: u32 = 8;
 const WAIT_MS: u64 = 40;
-/// Runnings that a sandbox remembers to be known as live; a trainer's day has a handful.
-const REMEMBERED: usize = 4096;
+/// Meeting instances in the cache of a sandbox. A trainer has a handful per day.
+const CACHE_LIMIT: usize = 4096;
 
-/// Runnings of which this sandbox knows that their class is live, since when it is known to be, and until when it is: from
-/// then on the sweep may have ended it. A join in between changes nothing, and is nothing but its own write.
+/// A sandbox's cache of live meeting instances, each with the period in which its session is known to be live. Later,
+/// the sweep may have ended the session. A join within that period changes nothing and needs only its own write.
 #[derive(Debug, Default)]
-pub struct KnownLive(Mutex<HashMap<String, Range<Timestamp>>>);
+pub struct LiveInstanceCache(Mutex<HashMap<String, Range<Timestamp>>>);
 
-impl KnownLive {
-    fn holds(&self, event: &ZoomEvent) -> bool {
-        let (Some(running), Some(at)) = (running_key(event), event.time()) else { return false };
-        self.0.lock().is_ok_and(|known| known.get(&running).is_some_and(|live| live.contains(&at)))
+impl LiveInstanceCache {
+    fn contains(&self, event: &ZoomEvent) -> bool {
+        let (Some(instance), Some(at)) = (instance_key(event), event.occurred_at()) else {
+            return false;
+        };
+        self.0
+            .lock()
+            .is_ok_and(|instances| instances.get(&instance).is_some_and(|live| live.contains(&at)))
     }
 
     fn remember(&self, event: &ZoomEvent, live: Range<Timestamp>) {
-        if let Some(running) = running_key(event)
-            && let Ok(mut known) = self.0.lock()
+        if let Some(instance) = instance_key(event)
+            && let Ok(mut instances) = self.0.lock()
         {
-            if known.len() >= REMEMBERED {
-                known.clear();
+            if instances.len() >= CACHE_LIMIT {
+                instances.clear();
             }
-            known.insert(running, live);
+            instances.insert(instance, live);
         }
     }
 }
 
-/// The running that an event is about. Zoom's uuids are unique; that nobody else's is taken for one of ours should not
-/// rest on it.
-fn running_key(event: &ZoomEvent) -> Option<String> {
+/// Returns the key of an event's meeting instance. Zoom's uuids are unique, but the key includes account and meeting
+/// so that an event of another account can never match.
+fn instance_key(event: &ZoomEvent) -> Option<String> {
     let (meeting, uuid) = (event.meeting?, event.uuid.as_ref()?);
     Some(format!("{}\n{meeting}\n{uuid}", event.account.as_deref().unwrap_or_default()))
 }
 
-/// What taking an event goes by, besides the event.
+/// The dependencies of event processing.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookContext<'a> {
-    pub tools: &'a Services,
-    pub known_live: &'a KnownLive,
-    /// When those invited may come in: before that nobody is told that a class is live.
-    pub doors: JoinWindowSettings,
+    pub services: &'a Services,
+    pub live_instances: &'a LiveInstanceCache,
+    /// The join window. Before it opens, nobody is notified that a session is live.
+    pub join_window: JoinWindowSettings,
     pub now: Timestamp,
 }
 
-/// Keeps an event and does what follows from it. An error means that it was not kept, or that what follows could not
-/// be stored: Zoom sends it again, and then nothing is done twice.
-pub async fn take(desk: &WebhookContext<'_>, event: &ZoomEvent, body: &Value) -> Result<(), Error> {
-    let WebhookContext { tools, known_live, now, .. } = *desk;
+/// Stores an event and applies its consequences. After an error, Zoom sends the event again, and nothing is done
+/// twice.
+pub async fn process_event(
+    context: &WebhookContext<'_>,
+    event: &ZoomEvent,
+    body: &Value,
+) -> Result<(), Error> {
+    let WebhookContext { services, live_instances, now, .. } = *context;
     let new = match &event.payload {
-        // The user asked to be forgotten; an event that names them would be the first thing to forget.
+        // The event would itself contain data about the user who revoked access.
         EventPayload::Deauthorized { .. } => true,
-        _ => tools.store.keep_event(event, body, now).await?,
+        _ => services.store.store_event(event, body, now).await?,
     };
-    if !new && !follows_again(known_live, event) {
+    if !new && !must_reapply(live_instances, event) {
         tracing::info!(event = "zoom.event_repeated", name = event.name);
         return Ok(());
     }
-    follow(desk, event).await?;
-    tracing::info!(event = "zoom.event_taken", name = event.name, new);
+    apply_event(context, event).await?;
+    tracing::info!(event = "zoom.event_processed", name = event.name, new);
     Ok(())
 }
 
-/// Whether what follows from an event is done again when it is: a first delivery may have been kept and then cut off.
-/// From a person's coming follows something only while nobody knows the class to be live, and from their going nothing.
-fn follows_again(known_live: &KnownLive, event: &ZoomEvent) -> bool {
+/// Returns whether the consequences of a repeated event are applied again, because the first delivery may have been
+/// interrupted after it was stored. A join has consequences only until the session is known to be live, and a leave
+/// has none.
+fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent) -> bool {
     match event.payload {
-        EventPayload::Joined(_) => running_key(event).is_some() && !known_live.holds(event),
-        EventPayload::Left(_) | EventPayload::Nothing | EventPayload::Challenge { .. } => false,
+        EventPayload::Joined(_) => instance_key(event).is_some() && !live_instances.contains(event),
+        EventPayload::Left(_) | EventPayload::Ignored | EventPayload::Challenge { .. } => false,
         _ => true,
     }
 }
 
-async fn follow(desk: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let WebhookContext { tools, known_live, .. } = *desk;
-    let running = || event.uuid.as_deref().zip(event.meeting);
+async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let WebhookContext { services, live_instances, .. } = *context;
+    let instance = || event.uuid.as_deref().zip(event.meeting);
     match &event.payload {
-        EventPayload::Started { at } => match running() {
-            Some((uuid, meeting)) => signs(desk, event, meeting, uuid, InstanceEvent::Running(*at)).await,
+        EventPayload::Started { at } => match instance() {
+            Some((uuid, meeting)) => {
+                apply_instance_event(context, event, meeting, uuid, InstanceEvent::Running(*at))
+                    .await
+            }
             None => Ok(()),
         },
-        EventPayload::Joined(presence) => match running() {
-            // The start may have been lost, and then the first join stands for it.
-            Some((uuid, meeting)) if !known_live.holds(event) => {
-                signs(desk, event, meeting, uuid, InstanceEvent::Running(presence.at)).await
+        EventPayload::Joined(participant) => match instance() {
+            // A join replaces a start event that was lost.
+            Some((uuid, meeting)) if !live_instances.contains(event) => {
+                apply_instance_event(
+                    context,
+                    event,
+                    meeting,
+                    uuid,
+                    InstanceEvent::Running(participant.at),
+                )
+                .await
             }
             _ => Ok(()),
         },
-        EventPayload::Ended { started_at, at } => match running() {
+        EventPayload::Ended { started_at, at } => match instance() {
             Some((uuid, meeting)) => {
-                let sign = InstanceEvent::Ended { started_at: *started_at, at: *at };
-                signs(desk, event, meeting, uuid, sign).await
+                let instance_event = InstanceEvent::Ended { started_at: *started_at, at: *at };
+                apply_instance_event(context, event, meeting, uuid, instance_event).await
             }
             None => Ok(()),
         },
-        EventPayload::Deleted | EventPayload::Recovered | EventPayload::Updated(_) => drifts(desk, event).await,
-        EventPayload::RecordingCompleted { passcode, files } => {
-            recordings::describe(desk, event, passcode.as_deref(), files).await
+        EventPayload::Deleted | EventPayload::Recovered | EventPayload::Updated(_) => {
+            update_drift(context, event).await
         }
-        EventPayload::RecordingIs { state, files } => recordings::place(desk, event, *state, files).await,
-        EventPayload::Deauthorized { user } => grants::forget(tools, user, event).await,
-        EventPayload::UserDeactivated { user } => grants::deactivate(desk, user, event).await,
-        EventPayload::Left(_) | EventPayload::Challenge { .. } | EventPayload::Nothing => Ok(()),
+        EventPayload::RecordingCompleted { passcode, files } => {
+            recordings::save_recordings(context, event, passcode.as_deref(), files).await
+        }
+        EventPayload::RecordingStateChanged { state, files } => {
+            recordings::save_recording_states(context, event, *state, files).await
+        }
+        EventPayload::Deauthorized { user } => grants::delete_grant(services, user, event).await,
+        EventPayload::UserDeactivated { user } => {
+            grants::require_reauth(context, user, event).await
+        }
+        EventPayload::Left(_) | EventPayload::Challenge { .. } | EventPayload::Ignored => Ok(()),
     }
 }
 
-/// The class that an event is about, if it is one of the account that hosts it.
-async fn class_of(tools: &Services, event: &ZoomEvent) -> Result<Option<SessionRecord>, Error> {
+/// Returns the session of an event, if the event is from the account that hosts the session.
+async fn session_of_event(
+    services: &Services,
+    event: &ZoomEvent,
+) -> Result<Option<SessionRecord>, Error> {
     let Some(meeting) = event.meeting else { return Ok(None) };
-    let held = tools.store.session_of_meeting(meeting).await?;
-    Ok(held.filter(|held| {
-        held.session.meeting.id == Some(meeting) && is_of_account(&held.session, event)
+    let record = services.store.session_of_meeting(meeting).await?;
+    Ok(record.filter(|record| {
+        record.session.meeting.id == Some(meeting) && is_from_host_account(&record.session, event)
     }))
 }
 
-/// Whether an event comes from the account that hosts the class's meeting.
-pub fn is_of_account(session: &Session, event: &ZoomEvent) -> bool {
+/// Returns whether an event is from the account that hosts the session's meeting.
+pub fn is_from_host_account(session: &Session, event: &ZoomEvent) -> bool {
     session.meeting.account.is_none() || event.account == session.meeting.account
 }
 
-/// Puts what an event says of a running among what is known, and stores what that makes of the class.
-async fn signs(
-    desk: &WebhookContext<'_>,
+/// Adds an event to its meeting instance and stores the resulting session.
+async fn apply_instance_event(
+    context: &WebhookContext<'_>,
     event: &ZoomEvent,
     meeting: MeetingId,
     uuid: &str,
-    sign: InstanceEvent,
+    instance_event: InstanceEvent,
 ) -> Result<(), Error> {
-    let held = change(desk, event, |held| {
-        let session = &held.session;
-        let occurrences = meeting_instance::with_event(session.meeting_instances.clone(), uuid, sign);
-        let next = session.clone().with_meeting_instances(occurrences);
+    let record = update_session(context, event, |record| {
+        let session = &record.session;
+        let instances = meeting_instance::with_event(session.meeting_instances.clone(), uuid, instance_event);
+        let next = session.clone().with_meeting_instances(instances);
         if next.status != session.status {
-            tracing::info!(event = "session.status", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
+            tracing::info!(event = "session.status_changed", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
         }
         let begins = next.status == Status::Live && session.status != Status::Live;
-        // A rehearsal is nobody's news. Where it is still on when the class should begin, the sweep tells.
-        let open = join_window::join_window(&next, desk.doors, false, desk.now).state == JoinState::Open;
-        let tells = (begins && open && next.audience != Audience::Standalone).then_some(Tells::Live);
-        // Should nobody tell when it is over, the sweep will find that it must be.
-        let ending = begins.then(|| {
-            let door_closes = plus_minutes(next.ends_at(), desk.doors.after_end);
-            let at = next.over_at().max(door_closes).max(plus_minutes(since(sign), OVERRUN_MINUTES));
-            DueEnd { session: next.id.clone(), at }
+        // A rehearsal sends no notification. If it is still running at the planned start, the sweep sends one.
+        let is_open = join_window::join_window(&next, context.join_window, false, context.now).state == JoinState::Open;
+        let notification = (begins && is_open && next.audience != Audience::Standalone).then_some(WebhookNotification::Live);
+        // If no end event arrives, the sweep ends the session.
+        let due_end = begins.then(|| {
+            let join_closes_at = plus_minutes(next.ends_at(), context.join_window.closing_minutes);
+            let at = next.overrun_ends_at().max(join_closes_at).max(plus_minutes(event_time(instance_event), OVERRUN_MINUTES));
+            EndCheck { session: next.id.clone(), due_at: at }
         });
-        (next != *session).then_some(Turned { next, tells, ending })
+        (next != *session).then_some(SessionUpdate { next, notification, due_end })
     })
     .await?;
-    if let Some(class) = held.as_ref().filter(|class| record::may_be_kept(class, desk.now)) {
-        // Its attendance may have been kept without this.
-        desk.tools.store.commit_one(archive::set_due(&DueArchive::of(class))).await?;
+    if let Some(session) =
+        record.as_ref().filter(|session| record::may_have_archive(session, context.now))
+    {
+        // The archive may have been written without this event.
+        context
+            .services
+            .store
+            .commit_one(archive::put_due_archive(&DueArchive::for_session(session)))
+            .await?;
     }
-    if let InstanceEvent::Running(at) = sign {
-        let known = held
-            .as_ref()
-            .and_then(|class| class.meeting_instances.iter().find(|occurrence| occurrence.uuid == uuid));
-        // A meeting without a class will have none a moment later either.
-        let since = known.map_or(at, |occurrence| occurrence.started_at);
-        let until = held.as_ref().map_or(Timestamp::MAX, Session::over_at);
-        desk.known_live.remember(event, since..until);
+    if let InstanceEvent::Running(at) = instance_event {
+        let instance = record.as_ref().and_then(|session| {
+            session.meeting_instances.iter().find(|instance| instance.uuid == uuid)
+        });
+        // Without a session, later joins of the meeting have no consequences either.
+        let since = instance.map_or(at, |instance| instance.started_at);
+        let until = record.as_ref().map_or(Timestamp::MAX, Session::overrun_ends_at);
+        context.live_instances.remember(event, since..until);
     }
     Ok(())
 }
 
-/// The time that a sign is of.
-fn since(sign: InstanceEvent) -> Timestamp {
-    match sign {
+/// Returns the time of an instance event.
+fn event_time(instance_event: InstanceEvent) -> Timestamp {
+    match instance_event {
         InstanceEvent::Running(at) | InstanceEvent::Ended { at, .. } => at,
     }
 }
 
-/// What an event makes of a class, and what of that is told.
-struct Turned {
+/// A change of a session that follows from an event.
+struct SessionUpdate {
     next: Session,
-    tells: Option<Tells>,
-    /// Of a class that begins: when to look whether it is over.
-    ending: Option<DueEnd>,
+    notification: Option<WebhookNotification>,
+    /// For a session that begins: when to check whether it has ended.
+    due_end: Option<EndCheck>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tells {
-    /// Those invited, that the class is live: once, whether its meeting or its planned start comes first.
+enum WebhookNotification {
+    /// Notifies invited people that the session is live: once, at the start of the meeting or at the planned start.
     Live,
-    /// The trainer, that somebody deleted the meeting.
+    /// Notifies the trainer that the meeting was deleted at Zoom.
     MeetingDeleted,
 }
 
-impl Turned {
-    /// The announcement, and what is done with it: a reminder is taken so that it is made once, and who takes it sees to what
-    /// comes after the class, as the sweep would. `revision` tells apart what the same meeting goes through twice.
-    fn announcement(&self, revision: u64, now: Timestamp) -> Option<(DomainEvent, Vec<Action>)> {
+impl SessionUpdate {
+    /// Returns the domain event and the actions that belong to it. The start reminder is consumed so that it is sent
+    /// once, and its work for after the session is scheduled, as the sweep would do. `revision` distinguishes repeated
+    /// events of one meeting.
+    fn domain_event(&self, revision: u64, now: Timestamp) -> Option<(DomainEvent, Vec<Action>)> {
         let Session { id, starts_at, version, trainer, .. } = &self.next;
-        let (what, with) = match self.tells? {
-            Tells::Live => {
+        let (kind, extra_actions) = match self.notification? {
+            WebhookNotification::Live => {
                 let reminder = Reminder::Start;
-                let what = DomainEventKind::Reminder {
+                let kind = DomainEventKind::Reminder {
                     session: id.clone(),
                     reminder,
                     starts_at: *starts_at,
                     version: *version,
                 };
-                let take = outbox::take_reminder(id, reminder, *starts_at);
-                (what, vec![take, archive::set_due(&DueArchive::of(&self.next))])
+                let claim = due_work::claim_reminder(id, reminder, *starts_at);
+                (kind, vec![claim, archive::put_due_archive(&DueArchive::for_session(&self.next))])
             }
-            Tells::MeetingDeleted => {
-                let (session, trainer, turn) = (id.clone(), trainer.clone(), EventNonce(revision));
-                (DomainEventKind::MeetingDeleted { session, trainer, turn }, Vec::new())
+            WebhookNotification::MeetingDeleted => {
+                let (session, trainer, nonce) = (id.clone(), trainer.clone(), EventNonce(revision));
+                (DomainEventKind::MeetingDeleted { session, trainer, nonce }, Vec::new())
             }
         };
-        Some((DomainEvent { at: whole_milli(now), kind: what }, with))
+        Some((DomainEvent { at: whole_milli(now), kind }, extra_actions))
     }
 }
 
-/// Stores what `decide` makes of the class, with its announcement, and answers the class as it is then; decides anew
-/// when other events were quicker. `None` when no class is meant.
-async fn change(
-    desk: &WebhookContext<'_>,
+/// Stores the session that `decide` returns with its domain event, and returns the current session. Decides again
+/// after a concurrent change. `None` if no session matches the event.
+async fn update_session(
+    context: &WebhookContext<'_>,
     event: &ZoomEvent,
-    decide: impl Fn(&SessionRecord) -> Option<Turned>,
+    decide: impl Fn(&SessionRecord) -> Option<SessionUpdate>,
 ) -> Result<Option<Session>, Error> {
-    let WebhookContext { tools, now, .. } = *desk;
-    let mut told = false;
-    for _ in 0..ROUNDS {
-        let Some(held) = class_of(tools, event).await? else { return Ok(None) };
-        let Some(turned) = decide(&held) else { return Ok(Some(held.session)) };
-        let follow = sessions::follow_meeting(&turned.next, held.meeting_revision);
-        let committed = match turned.announcement(held.meeting_revision, now).filter(|_| !told) {
-            None => match &turned.ending {
-                None => tools.store.commit_one(follow).await,
-                Some(ending) => tools.store.commit(vec![follow, ending.set()]).await,
-            },
-            Some((announcement, with)) => {
-                let mut actions = vec![follow, outbox::announce(&announcement)];
-                actions.extend(turned.ending.as_ref().map(DueEnd::set));
-                actions.extend(with);
-                let committed = tools.store.commit(actions).await;
-                if committed.is_ok() {
-                    tools.send_wake_up(&announcement).await;
+    let WebhookContext { services, now, .. } = *context;
+    let mut reminder_taken = false;
+    for _ in 0..ATTEMPTS {
+        let Some(record) = session_of_event(services, event).await? else { return Ok(None) };
+        let Some(update) = decide(&record) else { return Ok(Some(record.session)) };
+        let action = sessions::apply_meeting_events(&update.next, record.meeting_revision);
+        let committed =
+            match update.domain_event(record.meeting_revision, now).filter(|_| !reminder_taken) {
+                None => match &update.due_end {
+                    None => services.store.commit_one(action).await,
+                    Some(due_end) => services.store.commit(vec![action, due_end.put()]).await,
+                },
+                Some((domain_event, extra_actions)) => {
+                    let mut actions = vec![action, due_work::put_domain_event(&domain_event)];
+                    actions.extend(update.due_end.as_ref().map(EndCheck::put));
+                    actions.extend(extra_actions);
+                    let committed = services.store.commit(actions).await;
+                    if committed.is_ok() {
+                        services.send_wake_up(&domain_event).await;
+                    }
+                    committed
                 }
-                committed
-            }
-        };
+            };
         match committed {
-            Ok(()) => return Ok(Some(turned.next)),
-            Err(CommitError::Refused(subjects)) if subjects == [ConditionSubject::Due] => told = true,
+            Ok(()) => return Ok(Some(update.next)),
+            Err(CommitError::Refused(subjects)) if subjects == [ConditionSubject::Due] => {
+                reminder_taken = true
+            }
             Err(CommitError::Refused(_)) => {
-                tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS)))
+                tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS)))
                     .await;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the class keeps changing"))
+    Err(Error::busy("too many concurrent changes of the session"))
 }
 
-/// Flags what somebody changed of the meeting at Zoom. Only how people come in is taken over: Zoom goes by its own link
-/// and passcode whatever we hold, so that what we hand out must be those.
-async fn drifts(desk: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let WebhookContext { tools, now, .. } = *desk;
-    let entrance = match &event.payload {
-        EventPayload::Updated(changed) if !changed.entrance.is_unsaid() => Some(&changed.entrance),
+/// Stores the drift: the differences that somebody made at Zoom. Only join URL and passcode are adopted, because Zoom
+/// accepts no others.
+async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
+    let WebhookContext { services, now, .. } = *context;
+    let credentials = match &event.payload {
+        EventPayload::Updated(changed) if !changed.join_credentials.is_empty() => {
+            Some(&changed.join_credentials)
+        }
         _ => None,
     };
-    let secrets = match entrance {
-        Some(_) => Some(tools.secrets.get(now).await?),
+    let secrets = match credentials {
+        Some(_) => Some(services.secrets.get(now).await?),
         None => None,
     };
     let keyring = secrets.as_ref().map(|secrets| secrets.keyring()).transpose()?;
-    let Some(held) = class_of(tools, event).await? else { return Ok(()) };
-    let Some(meeting) = held.session.meeting.id else { return Ok(()) };
-    let since = held.session.zoom_told_at;
-    let heard = tools.store.meeting_events_since(meeting, since).await?;
-    let heard: Vec<_> =
-        heard.iter().filter(|kept| is_of_account(&held.session, &kept.event)).collect();
-    change(desk, event, |held| {
-        let session = &held.session;
-        let open = matches!(session.status, Status::Scheduled | Status::Live);
-        let under_way = held.claim.as_ref().is_some_and(|claim| claim.until > now);
-        let said = heard.iter().map(|kept| (kept.at, &kept.event.payload));
-        let drift = drift::drift(session, under_way, said);
+    let Some(record) = session_of_event(services, event).await? else { return Ok(()) };
+    let Some(meeting) = record.session.meeting.id else { return Ok(()) };
+    let since = record.session.zoom_synced_at;
+    let events = services.store.meeting_events_since(meeting, since).await?;
+    let events: Vec<_> = events
+        .iter()
+        .filter(|stored| is_from_host_account(&record.session, &stored.event))
+        .collect();
+    update_session(context, event, |record| {
+        let session = &record.session;
+        let is_open = matches!(session.status, Status::Scheduled | Status::Live);
+        let is_edit_in_progress = record.edit_lease.as_ref().is_some_and(|lease| lease.until > now);
+        let payloads = events.iter().map(|stored| (stored.at, &stored.event.payload));
+        let drift = drift::detect_drift(session, is_edit_in_progress, payloads);
         let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
-        let tells = deleted.then_some(Tells::MeetingDeleted);
-        let differs = open && drift != session.drift;
+        let notification = deleted.then_some(WebhookNotification::MeetingDeleted);
+        let drift_changed = is_open && drift != session.drift;
         let mut next = session.clone();
-        if differs {
+        if drift_changed {
             next.drift = drift;
         }
-        if let (Some(entrance), Some(keyring)) = (entrance, keyring)
+        if let (Some(credentials), Some(keyring)) = (credentials, keyring)
             && session.status != Status::Cancelled
         {
             let at = event.at.unwrap_or(now);
-            next.meeting = meeting::with_entrance(session, entrance, at, keyring, &tools.random);
+            next.meeting =
+                meeting::with_join_credentials(session, credentials, at, keyring, &services.random);
         }
         if next.meeting != session.meeting {
-            tracing::info!(event = "zoom.entrance_changed", session_id = %session.id);
+            tracing::info!(event = "zoom.join_credentials_changed", session_id = %session.id);
         }
-        let tells = tells.filter(|_| differs);
-        (next != *session).then_some(Turned { next, tells, ending: None })
+        let notification = notification.filter(|_| drift_changed);
+        (next != *session).then_some(SessionUpdate { next, notification, due_end: None })
     })
     .await?;
     Ok(())

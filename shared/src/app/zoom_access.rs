@@ -1,18 +1,18 @@
-//! A fresh Zoom token for a trainer.
+//! Provides a fresh Zoom access token for a trainer.
 //!
-//! Every refresh kills the refresh token that it was made with, so of all processes exactly one may refresh:
+//! Every refresh invalidates the refresh token that it used, so only one process may refresh at a time:
 //!
 //! ```text
-//! token has ≥ 5 min ─────────────────────────────────────────────→ use it
-//! else take the lease (conditional write) ─ refused ─→ wait, read again
+//! token valid for ≥ 5 min ────────────────────────────────────→ use it
+//! else take the refresh lease (conditional write) ─ refused ─→ wait, read again
 //!        │
-//!        ├─ Zoom gives new tokens ─→ save them (if nothing newer is there) ─→ use them
-//!        ├─ Zoom says invalid_grant ─→ reauth_required and a notice (if nothing newer is there)
-//!        └─ silence ─→ give the lease back; the next one tries
+//!        ├─ Zoom issues new tokens ─→ save them (unless a newer grant exists) ─→ use them
+//!        ├─ Zoom returns invalid_grant ─→ reauth_required and a domain event (unless a newer grant exists)
+//!        └─ no usable response ─→ release the lease, and the next process tries
 //! ```
 //!
-//! A refresher that dies leaves a lease that runs out. Had it got new tokens and not saved them, the old ones are
-//! refused next, and the trainer is asked to connect again: Zoom offers no way to learn the lost ones.
+//! If a process dies while it holds the lease, the lease expires. If it had received new tokens without saving them,
+//! Zoom rejects the old ones and the trainer has to connect again. Zoom offers no way to recover lost tokens.
 
 use std::time::Duration;
 
@@ -22,178 +22,185 @@ use super::Services;
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
-use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::error::CommitError;
-use crate::store::{connections, outbox};
+use crate::store::{connections, due_work};
 use crate::telemetry::metrics;
 use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
 
-/// How long a refresher keeps others away: longer than its call to Zoom (6 s), the writes that take the lease and save the
-/// tokens (5 s each, [`SAVES`] of them) and the pauses between them may take together, which is 33 s.
+/// The duration of the lease. It exceeds the 33 s that one refresh can take: the call to Zoom (6 s), the writes of the
+/// lease and of the tokens (5 s each, [`SAVE_ATTEMPTS`] of them), and the pauses between them.
 const LEASE_SECONDS: i64 = 40;
-/// The pause between two looks at somebody else's refresh, with half as much again of jitter.
+/// The pause between two reads while another process refreshes, plus up to half as much jitter.
 const WAIT_MS: u64 = 150;
-/// Looks before giving up: about 8 s, longer than a refresh takes when Zoom answers at all.
-const LOOKS: u32 = 45;
-/// Tries to save new tokens. They exist nowhere else, so this is worth more than other writes.
-const SAVES: u32 = 4;
+/// Reads before giving up: about 8 s, longer than a refresh takes while Zoom responds.
+const WAIT_ATTEMPTS: u32 = 45;
+/// Attempts to save new tokens, which are stored nowhere else.
+const SAVE_ATTEMPTS: u32 = 4;
 
 pub const ACCESS_FIELD: &str = "access_token";
 pub const REFRESH_FIELD: &str = "refresh_token";
 
-/// A connection with a token that serves.
+/// A connection with a valid access token.
 #[derive(Clone, Debug)]
 pub struct ZoomAccess {
     pub connection: ZoomConnection,
     pub access: Access,
 }
 
-/// How a try to refresh ended.
-enum Refreshed {
+/// The outcome of a refresh attempt.
+enum RefreshOutcome {
     Ready(Box<ZoomAccess>),
-    /// Something newer is there.
+    /// A newer grant exists, or the connection was deleted.
     Replaced,
-    /// Another process refreshes.
-    InOtherHands,
+    /// Another process holds the refresh lease.
+    LeasedByOther,
 }
 
-pub(super) fn binding<'a>(trainer: &'a UserId, field: &'a str) -> Binding<'a> {
+pub(super) fn token_binding<'a>(trainer: &'a UserId, field: &'a str) -> Binding<'a> {
     Binding { owner: trainer.as_str(), field }
 }
 
-pub(super) fn app(secrets: &SecretSet) -> Result<ClientCredentials<'_>, Error> {
+pub(super) fn client_credentials(secrets: &SecretSet) -> Result<ClientCredentials<'_>, Error> {
     let (id, secret) = secrets.zoom_client()?;
     Ok(ClientCredentials { id, secret })
 }
 
 impl Services {
-    /// A token of `trainer` with at least five minutes left, given what was read of their connection.
-    pub async fn fresh(&self, trainer: &UserId, read: Option<ZoomConnection>) -> Result<ZoomAccess, Error> {
-        self.usable(trainer, read, None).await
-    }
-
-    /// Another token than `refused`, which Zoom did not accept though it should have.
-    pub async fn renewed(&self, refused: &ZoomAccess) -> Result<ZoomAccess, Error> {
-        let trainer = &refused.connection.trainer;
-        let now_read = self.store.connection(trainer).await?;
-        self.usable(trainer, now_read, Some(&refused.connection.access_token)).await
-    }
-
-    async fn usable(
+    /// Returns a token of `trainer` that is valid for at least five minutes. `read` is the connection as it was read.
+    pub async fn usable_access(
         &self,
         trainer: &UserId,
-        read: Option<ZoomConnection>,
+        connection: Option<ZoomConnection>,
+    ) -> Result<ZoomAccess, Error> {
+        self.refreshed_access(trainer, connection, None).await
+    }
+
+    /// Returns another token than `refused`, which Zoom rejected although it had not expired.
+    pub async fn renewed_access(&self, refused: &ZoomAccess) -> Result<ZoomAccess, Error> {
+        let trainer = &refused.connection.trainer;
+        let connection = self.store.connection(trainer).await?;
+        self.refreshed_access(trainer, connection, Some(&refused.connection.access_token)).await
+    }
+
+    async fn refreshed_access(
+        &self,
+        trainer: &UserId,
+        connection: Option<ZoomConnection>,
         refused: Option<&Sealed>,
     ) -> Result<ZoomAccess, Error> {
-        let holder = self.holder();
-        let mut read = read;
-        for _ in 0..LOOKS {
-            let connection = read.ok_or(Refusal::ZoomNotConnected)?;
+        let holder = self.new_lease_holder();
+        let mut stored = connection;
+        for _ in 0..WAIT_ATTEMPTS {
+            let connection = stored.ok_or(Refusal::ZoomNotConnected)?;
             if connection.health == ConnectionHealth::ReauthRequired {
                 return Err(Refusal::ReauthRequired.into());
             }
             let now = self.clock.now();
             if connection.is_fresh(now) && refused != Some(&connection.access_token) {
-                return self.ready(connection).await;
+                return self.open_access(connection).await;
             }
-            // A lease whose answer was lost is ours all the same.
+            // A lease is ours even if the response to its write was lost.
             let leased = connection.is_leased(now);
             if !leased || connection.is_leased_by(&holder) {
                 match self.refresh(&connection, &holder, leased, now).await? {
-                    Refreshed::Ready(ready) => return Ok(*ready),
-                    // Connected again, or disconnected. Look at that.
-                    Refreshed::Replaced => {
-                        read = self.store.connection(trainer).await?;
+                    RefreshOutcome::Ready(zoom_access) => return Ok(*zoom_access),
+                    // The trainer connected again or disconnected. Read the connection again.
+                    RefreshOutcome::Replaced => {
+                        stored = self.store.connection(trainer).await?;
                         continue;
                     }
-                    Refreshed::InOtherHands => {}
+                    RefreshOutcome::LeasedByOther => {}
                 }
             }
             tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS / 2)))
                 .await;
-            read = self.store.connection(trainer).await?;
+            stored = self.store.connection(trainer).await?;
         }
-        Err(Error::busy("another process has been refreshing the token for too long"))
+        Err(Error::busy("another process is still refreshing the token"))
     }
 
-    async fn ready(&self, connection: ZoomConnection) -> Result<ZoomAccess, Error> {
+    async fn open_access(&self, connection: ZoomConnection) -> Result<ZoomAccess, Error> {
         let secrets = self.secrets.get(self.clock.now()).await?;
         let token = secrets
             .keyring()?
-            .open(&connection.access_token, &binding(&connection.trainer, ACCESS_FIELD))?;
+            .open(&connection.access_token, &token_binding(&connection.trainer, ACCESS_FIELD))?;
         let api_base = self.zoom.api_base(connection.api_url.as_deref());
         Ok(ZoomAccess { access: Access { token, api_base }, connection })
     }
 
-    /// Refreshes under the lease, which is taken first unless it is `held`.
+    /// Refreshes under the lease, which it takes first unless `is_leased`.
     async fn refresh(
         &self,
         connection: &ZoomConnection,
         holder: &str,
-        held: bool,
+        is_leased: bool,
         now: Timestamp,
-    ) -> Result<Refreshed, Error> {
-        // All that can fail for want of a setting does so before others are kept waiting.
+    ) -> Result<RefreshOutcome, Error> {
+        // Check all settings before taking the lease, so that a missing setting does not make other processes wait.
         let secrets = self.secrets.get(now).await?;
-        let bound = binding(&connection.trainer, REFRESH_FIELD);
-        let app = app(&secrets)?;
-        let refresh_token = secrets.keyring()?.open(&connection.refresh_token, &bound)?;
-        if !held {
+        let binding = token_binding(&connection.trainer, REFRESH_FIELD);
+        let app = client_credentials(&secrets)?;
+        let refresh_token = secrets.keyring()?.open(&connection.refresh_token, &binding)?;
+        if !is_leased {
             let until = whole_milli(now)
                 .saturating_add(SignedDuration::from_secs(LEASE_SECONDS))
                 .unwrap_or(now);
-            let lease = connections::lease(connection, holder, until, now);
+            let lease = connections::take_refresh_lease(connection, holder, until, now);
             match self.store.commit_one(lease).await {
                 Ok(()) => {}
-                Err(CommitError::Refused(_)) => return Ok(Refreshed::InOtherHands),
+                Err(CommitError::Refused(_)) => return Ok(RefreshOutcome::LeasedByOther),
                 Err(error) => return Err(error.into()),
             }
         }
         match self.zoom.refresh(app, &refresh_token, now).await {
             Ok(grant) => {
-                let next = self.sealed(connection, &grant, &secrets)?;
+                let next = self.sealed_connection(connection, &grant, &secrets)?;
                 if !self.save_refreshed(&next, connection, holder).await? {
-                    // What replaced it, if it is of the same Zoom user, has ended this grant already.
+                    // Zoom has already ended this grant if the newer one belongs to the same Zoom user.
                     let stored = self.store.connection(&next.trainer).await?;
                     if stored.is_none_or(|stored| stored.zoom_user.id != next.zoom_user.id) {
-                        self.abandon(&secrets, &grant.refresh_token).await;
+                        self.revoke_unused_grant(&secrets, &grant.refresh_token).await;
                     }
-                    return Ok(Refreshed::Replaced);
+                    return Ok(RefreshOutcome::Replaced);
                 }
                 tracing::info!(event = "zoom.token_refreshed");
                 let api_base = self.zoom.api_base(next.api_url.as_deref());
-                Ok(Refreshed::Ready(Box::new(ZoomAccess {
+                Ok(RefreshOutcome::Ready(Box::new(ZoomAccess {
                     access: Access { token: grant.access_token, api_base },
                     connection: next,
                 })))
             }
-            Err(ZoomError::Reconnect) => {
-                if self.lost(connection, holder, now).await? {
+            Err(ZoomError::InvalidGrant) => {
+                if self.mark_reauth_required(connection, holder, now).await? {
                     Err(Refusal::ReauthRequired.into())
                 } else {
-                    Ok(Refreshed::Replaced)
+                    Ok(RefreshOutcome::Replaced)
                 }
             }
             Err(error) => {
-                // The lease would run out by itself; giving it back spares the next one the wait.
-                if let Err(error) =
-                    self.store.commit_one(connections::unlease(connection, holder)).await
+                // Without the release, other processes would wait until the lease expires.
+                if let Err(error) = self
+                    .store
+                    .commit_one(connections::release_refresh_lease(connection, holder))
+                    .await
                 {
-                    tracing::warn!(event = "zoom.lease_left", %error);
+                    tracing::warn!(event = "zoom.lease_not_released", %error);
                 }
                 Err(error.into())
             }
         }
     }
 
-    /// Takes a grant back at Zoom that nobody keeps. Best effort: without its tokens it is of no use to anybody.
-    pub(super) async fn abandon(&self, secrets: &SecretSet, refresh_token: &Secret) {
-        let revoked = match app(secrets) {
+    /// Tries to revoke a grant that will not be stored. Without its tokens the grant is unusable, so failures are only
+    /// logged.
+    pub(super) async fn revoke_unused_grant(&self, secrets: &SecretSet, refresh_token: &Secret) {
+        let revoked = match client_credentials(secrets) {
             Ok(app) => {
                 let now = self.clock.now();
                 self.zoom.revoke(app, refresh_token, now).await.map_err(Error::from)
@@ -205,8 +212,8 @@ impl Services {
         }
     }
 
-    /// The connection with new tokens, encrypted under the current key.
-    fn sealed(
+    /// Returns the connection with new tokens, encrypted under the current key.
+    fn sealed_connection(
         &self,
         connection: &ZoomConnection,
         grant: &Grant,
@@ -214,7 +221,7 @@ impl Services {
     ) -> Result<ZoomConnection, Error> {
         let keyring = secrets.keyring()?;
         let seal = |token: &Secret, field| {
-            keyring.seal(token.expose(), &binding(&connection.trainer, field), &self.random)
+            keyring.seal(token.expose(), &token_binding(&connection.trainer, field), &self.random)
         };
         Ok(ZoomConnection {
             access_token: seal(&grant.access_token, ACCESS_FIELD),
@@ -232,25 +239,30 @@ impl Services {
         })
     }
 
-    /// Saves new tokens; `false` when they are not wanted any more.
+    /// Saves new tokens. Returns `false` if a newer grant exists.
     async fn save_refreshed(
         &self,
         next: &ZoomConnection,
-        begun_with: &ZoomConnection,
+        previous: &ZoomConnection,
         holder: &str,
     ) -> Result<bool, Error> {
         for attempt in 1.. {
-            match self.store.commit_one(connections::refreshed(next, begun_with, holder)).await {
+            match self
+                .store
+                .commit_one(connections::put_refreshed_tokens(next, previous, holder))
+                .await
+            {
                 Ok(()) => return Ok(true),
                 Err(CommitError::Refused(_)) => {
-                    // Refused, or written by a try whose answer was lost: only a look tells.
+                    // An earlier attempt may have written the tokens although its response was lost, so read the
+                    // connection.
                     let stored = self.store.connection(&next.trainer).await?;
                     return Ok(
                         stored.is_some_and(|stored| stored.refresh_token == next.refresh_token)
                     );
                 }
-                Err(CommitError::Store(error)) if attempt < SAVES => {
-                    tracing::warn!(event = "zoom.token_save_retry", attempt, %error);
+                Err(CommitError::Store(error)) if attempt < SAVE_ATTEMPTS => {
+                    tracing::warn!(event = "zoom.token_save_retried", attempt, %error);
                     tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS)))
                         .await;
                 }
@@ -263,27 +275,30 @@ impl Services {
         unreachable!("the last attempt returns")
     }
 
-    /// Marks the grant dead and has the trainer told; `false` when a newer grant is there.
-    async fn lost(
+    /// Marks the grant as unusable and enqueues a notification to the trainer. Returns `false` if a newer grant
+    /// exists.
+    async fn mark_reauth_required(
         &self,
         connection: &ZoomConnection,
         holder: &str,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let notice = DomainEvent {
+        let domain_event = DomainEvent {
             at: whole_milli(now),
             kind: DomainEventKind::ReauthRequired {
                 trainer: connection.trainer.clone(),
                 version: connection.version,
             },
         };
-        let actions =
-            vec![connections::needs_reauth(connection, holder), outbox::announce(&notice)];
+        let actions = vec![
+            connections::mark_reauth_required(connection, holder),
+            due_work::put_domain_event(&domain_event),
+        ];
         match self.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.reauth_required");
                 metrics::REAUTH_REQUIRED.count();
-                self.send_wake_up(&notice).await;
+                self.send_wake_up(&domain_event).await;
                 Ok(true)
             }
             Err(CommitError::Refused(_)) => Ok(false),
@@ -292,20 +307,22 @@ impl Services {
     }
 }
 
-/// Calls Zoom with a token of the trainer; when Zoom does not accept it, once more with another.
+/// Calls Zoom with the trainer's token. If Zoom rejects the token, repeats the call once with a new one.
 macro_rules! with_token {
-    ($tools:expr, $ready:expr, |$access:ident| $call:expr) => {{
-        let $access = &$ready.access;
+    ($services:expr, $zoom_access:expr, |$access:ident| $call:expr) => {{
+        let $access = &$zoom_access.access;
         match $call.await {
-            Err($crate::zoom::ZoomError::Unauthorized) => match $tools.renewed(&$ready).await {
-                Ok(renewed) => {
-                    $ready = renewed;
-                    let $access = &$ready.access;
-                    $call.await.map_err($crate::app::meeting::MeetingError::from)
+            Err($crate::zoom::ZoomError::Unauthorized) => {
+                match $services.renewed_access(&$zoom_access).await {
+                    Ok(renewed) => {
+                        $zoom_access = renewed;
+                        let $access = &$zoom_access.access;
+                        $call.await.map_err($crate::app::meeting::MeetingError::from)
+                    }
+                    Err(error) => Err($crate::app::meeting::MeetingError::Other(error)),
                 }
-                Err(error) => Err($crate::app::meeting::MeetingError::Other(error)),
-            },
-            answer => answer.map_err($crate::app::meeting::MeetingError::from),
+            }
+            response => response.map_err($crate::app::meeting::MeetingError::from),
         }
     }};
 }

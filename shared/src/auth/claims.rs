@@ -1,4 +1,4 @@
-//! What a token says, once its signature holds: RFC 7519, 4.1.
+//! Validation of a token's claims after its signature was verified (RFC 7519, 4.1).
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 
 use super::{AuthError, AuthSettings, LEEWAY};
 
-/// OpenID Connect Core 1.0, section 2: a `sub` has at most 255 characters.
+/// OpenID Connect Core 1.0, section 2.
 const SUB_CHARS_MAX: usize = 255;
 
-/// The caller.
+/// The caller's identity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
     pub sub: String,
     pub email: Option<String>,
-    /// Only with an e-mail address, and only if the issuer says so.
+    /// False without an e-mail address or without the issuer's confirmation.
     pub email_verified: bool,
     pub name: Option<String>,
     pub roles: Vec<String>,
 }
 
-/// Without what names a person.
+/// Omits personal data.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
@@ -31,7 +31,7 @@ impl fmt::Debug for Claims {
     }
 }
 
-pub(super) fn check(
+pub(super) fn validate(
     claims: &Map<String, Value>,
     settings: &AuthSettings,
     now: Timestamp,
@@ -39,26 +39,26 @@ pub(super) fn check(
     if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer) {
         return Err(AuthError::Issuer);
     }
-    if !is_for(claims.get("aud"), &settings.audience) {
+    if !audience_matches(claims.get("aud"), &settings.audience) {
         return Err(AuthError::Audience);
     }
-    check_time(claims, now)?;
+    validate_times(claims, now)?;
     let sub = claims.get("sub").and_then(Value::as_str).ok_or(AuthError::Claims)?;
     if sub.is_empty() || sub.chars().count() > SUB_CHARS_MAX {
         return Err(AuthError::Claims);
     }
-    let email = text(claims, "email");
+    let email = text_claim(claims, "email");
     Ok(Claims {
         sub: sub.to_owned(),
         email_verified: email.is_some() && is_true(claims.get("email_verified")),
         email,
-        name: text(claims, "name"),
+        name: text_claim(claims, "name"),
         roles: roles(claims, &settings.role_claim),
     })
 }
 
-/// `aud` is one string or an array of them (4.1.3).
-fn is_for(aud: Option<&Value>, audience: &str) -> bool {
+/// `aud` is a string or an array of strings (4.1.3).
+fn audience_matches(aud: Option<&Value>, audience: &str) -> bool {
     match aud {
         Some(Value::String(one)) => one == audience,
         Some(Value::Array(all)) => all.iter().any(|one| one.as_str() == Some(audience)),
@@ -66,39 +66,39 @@ fn is_for(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// `exp` must be there; `nbf` need not. Both may have a fraction (section 2, NumericDate).
-fn check_time(claims: &Map<String, Value>, now: Timestamp) -> Result<(), AuthError> {
+/// `exp` is required and `nbf` is optional. Both may have a fraction (section 2, NumericDate).
+fn validate_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), AuthError> {
     let now = now.as_duration().as_secs_f64();
     let leeway = LEEWAY.as_secs_f64();
-    let expires = claims.get("exp").and_then(Value::as_f64).ok_or(AuthError::Claims)?;
-    if now >= expires + leeway {
+    let expires_at = claims.get("exp").and_then(Value::as_f64).ok_or(AuthError::Claims)?;
+    if now >= expires_at + leeway {
         return Err(AuthError::Expired);
     }
-    if let Some(begins) = claims.get("nbf") {
-        let begins = begins.as_f64().ok_or(AuthError::Claims)?;
-        if now < begins - leeway {
+    if let Some(not_before) = claims.get("nbf") {
+        let not_before = not_before.as_f64().ok_or(AuthError::Claims)?;
+        if now < not_before - leeway {
             return Err(AuthError::NotYetValid);
         }
     }
     Ok(())
 }
 
-fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
+fn text_claim(claims: &Map<String, Value>, name: &str) -> Option<String> {
     let text = claims.get(name)?.as_str()?.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Some issuers (Amazon Cognito among them) write their booleans as strings.
+/// Some issuers, such as Amazon Cognito, send booleans as strings.
 fn is_true(value: Option<&Value>) -> bool {
     match value {
-        Some(Value::Bool(yes)) => *yes,
+        Some(Value::Bool(value)) => *value,
         Some(Value::String(text)) => text == "true",
         _ => false,
     }
 }
 
 fn roles(claims: &Map<String, Value>, path: &str) -> Vec<String> {
-    match find(claims, path) {
+    match find_claim(claims, path) {
         Some(Value::String(role)) => vec![role.clone()],
         Some(Value::Array(roles)) => {
             roles.iter().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -107,13 +107,14 @@ fn roles(claims: &Map<String, Value>, path: &str) -> Vec<String> {
     }
 }
 
-/// The path as a whole is tried first, then divided at its dots from the right, as names of claims may be
-/// addresses with dots of their own: `https://x.test/claims.role` finds both
-/// `{"https://x.test/claims.role": …}` and `{"https://x.test/claims": {"role": …}}`.
-fn find<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+/// Tries the whole path first and then splits it at its dots from the right, because the name of a claim may be a
+/// URL with dots. `https://x.test/claims.role` finds both `{"https://x.test/claims.role": …}` and
+/// `{"https://x.test/claims": {"role": …}}`.
+fn find_claim<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     object.get(path).or_else(|| {
-        path.rmatch_indices('.')
-            .find_map(|(dot, _)| find(object.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            find_claim(object.get(&path[..dot])?.as_object()?, &path[dot + 1..])
+        })
     })
 }
 
@@ -135,12 +136,12 @@ mod tests {
         }
     }
 
-    /// The claims of a good token, with some replaced; `null` takes one away.
-    fn with(changes: &Value) -> Map<String, Value> {
-        let good = json!({
+    /// Returns valid claims with some replaced. `null` removes a claim.
+    fn claims_with(changes: &Value) -> Map<String, Value> {
+        let valid = json!({
             "iss": "https://issuer.test/", "aud": "live-classes", "sub": "trainer-1", "exp": NOW + 300,
         });
-        let mut claims = good.as_object().unwrap().clone();
+        let mut claims = valid.as_object().unwrap().clone();
         for (name, value) in changes.as_object().unwrap() {
             claims.insert(name.clone(), value.clone());
         }
@@ -148,12 +149,12 @@ mod tests {
         claims
     }
 
-    fn result(changes: &Value) -> Result<Claims, AuthError> {
-        check(&with(changes), &settings("role"), Timestamp::from_second(NOW).unwrap())
+    fn validate_with(changes: &Value) -> Result<Claims, AuthError> {
+        validate(&claims_with(changes), &settings("role"), Timestamp::from_second(NOW).unwrap())
     }
 
     #[test]
-    fn what_is_not_for_us_is_refused() {
+    fn invalid_claims_are_refused() {
         let cases = [
             (json!({"iss": "https://issuer.test"}), AuthError::Issuer),
             (json!({"iss": ["https://issuer.test/"]}), AuthError::Issuer),
@@ -175,12 +176,12 @@ mod tests {
             (json!({"sub": "s".repeat(256)}), AuthError::Claims),
         ];
         for (changes, error) in cases {
-            assert_eq!(result(&changes), Err(error), "{changes}");
+            assert_eq!(validate_with(&changes), Err(error), "{changes}");
         }
     }
 
     #[test]
-    fn what_is_for_us_is_accepted_within_the_leeway() {
+    fn valid_claims_are_accepted_within_the_leeway() {
         let cases = [
             json!({}),
             json!({"aud": ["other", "live-classes"]}),
@@ -191,14 +192,17 @@ mod tests {
             json!({"sub": "é".repeat(255)}),
         ];
         for changes in cases {
-            assert!(result(&changes).is_ok(), "{changes}");
+            assert!(validate_with(&changes).is_ok(), "{changes}");
         }
         let later = Timestamp::from_second(NOW).unwrap() + SignedDuration::from_secs(330);
-        assert_eq!(check(&with(&json!({})), &settings("role"), later), Err(AuthError::Expired));
+        assert_eq!(
+            validate(&claims_with(&json!({})), &settings("role"), later),
+            Err(AuthError::Expired)
+        );
     }
 
     #[test]
-    fn an_email_is_trimmed_and_verified_only_by_a_clear_yes() {
+    fn email_is_trimmed_and_verified_only_if_claimed_true() {
         let cases = [
             (json!({"email": " a@x.test ", "email_verified": true}), Some("a@x.test"), true),
             (json!({"email": "a@x.test", "email_verified": "true"}), Some("a@x.test"), true),
@@ -210,14 +214,14 @@ mod tests {
             (json!({"email": ["a@x.test"], "email_verified": true}), None, false),
         ];
         for (changes, email, verified) in cases {
-            let claims = result(&changes).unwrap();
+            let claims = validate_with(&changes).unwrap();
             assert_eq!(
                 (claims.email.as_deref(), claims.email_verified),
                 (email, verified),
                 "{changes}"
             );
         }
-        let claims = result(&json!({"name": " Ada ", "email": "a@x.test"})).unwrap();
+        let claims = validate_with(&json!({"name": " Ada ", "email": "a@x.test"})).unwrap();
         assert_eq!(claims.name.as_deref(), Some("Ada"));
         assert!(
             !format!("{claims:?}").contains("a@x.test") && !format!("{claims:?}").contains("Ada")
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn roles_are_found_by_name_or_path() {
-        let address = "https://x.test/claims";
+        let claims_url = "https://x.test/claims";
         let cases = [
             ("role", json!({"role": "trainer"}), &["trainer"][..]),
             ("role", json!({"role": ["trainer", 7, "admin"]}), &["trainer", "admin"]),
@@ -239,7 +243,7 @@ mod tests {
                 json!({"app_metadata.roles": "a", "app_metadata": {"roles": "b"}}),
                 &["a"],
             ),
-            ("https://x.test/claims.role", json!({address: {"role": "admin"}}), &["admin"]),
+            ("https://x.test/claims.role", json!({claims_url: {"role": "admin"}}), &["admin"]),
             (
                 "https://x.test/claims.role",
                 json!({"https://x.test/claims.role": "admin"}),

@@ -1,5 +1,4 @@
-//! The issuer's key set over HTTP: kept, renewed, and not fetched more often than need be whatever callers
-//! send.
+//! A cache of the issuer's key set that limits how often callers can cause a fetch.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,72 +11,69 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::AuthError;
-use super::keys::{VerificationKey, KeySet};
+use super::keys::{KeySet, VerificationKey};
 use crate::telemetry;
 
-/// After this a key that the issuer withdrew is no longer accepted. Issuers let the document be cached for
-/// 5 minutes to a day.
-const FRESH: SignedDuration = SignedDuration::from_mins(10);
+/// A withdrawn key is accepted for at most this long. Issuers allow caching for 5 minutes to a day.
+const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long the last good document serves while the issuer cannot be reached.
-const STALE: SignedDuration = SignedDuration::from_hours(24);
+/// The last valid key set is used for this long while the issuer is unreachable.
+const USABLE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// An unknown `kid` may be a key that was just added, or made up by anyone. It causes at most one fetch in
-/// this time.
+/// An unknown `kid` can be a new key or an invented one, so it causes at most one fetch in this time.
 const UNKNOWN_KEY_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
-/// After a failed fetch; meanwhile callers are answered from what is there, without waiting for a time-out
-/// each.
+/// Pause after a failed fetch, so that not every caller waits for a timeout.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-/// For the whole exchange. A caller waits for it, so it must leave time for what the caller came for.
+/// Timeout of the whole fetch. It must leave the waiting caller time for the actual request.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A key with its certificate chain has about 5 KiB.
+/// One key with its certificate chain has about 5 KiB.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Jwks {
     url: Url,
     http: reqwest::Client,
-    held: RwLock<Held>,
-    /// Whose turn it is to fetch. Who finds their key does not wait for it.
-    turn: Mutex<()>,
+    cached: RwLock<CachedKeys>,
+    /// Held during a fetch. Callers whose key is cached do not wait for it.
+    fetch_lock: Mutex<()>,
 }
 
-/// What is known of the key set. The set itself is shared, so that this can be copied.
+/// The cached key set and the times of the last fetches. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-struct Held {
+struct CachedKeys {
     keys: Option<Arc<KeySet>>,
-    fetched: Option<Timestamp>,
-    /// When the last fetch failed; `None` after a good one.
-    failed: Option<Timestamp>,
-    /// When an unknown key was last the reason to fetch.
-    sought: Option<Timestamp>,
+    fetched_at: Option<Timestamp>,
+    /// Time of the last fetch if it failed.
+    failed_at: Option<Timestamp>,
+    /// Time of the last fetch that an unknown key caused.
+    unknown_key_fetched_at: Option<Timestamp>,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    #[error("the answer is {0}")]
+    #[error("the response status is {0}")]
     Status(StatusCode),
-    #[error("the answer is longer than {BODY_BYTES_MAX} bytes")]
+    #[error("the response is longer than {BODY_BYTES_MAX} bytes")]
     TooLong,
-    #[error("the answer is no key set")]
-    NoKeySet,
+    #[error("the response is not a key set")]
+    Malformed,
 }
 
-/// Which key a token means.
+/// The key id and algorithm of a token.
 #[derive(Clone, Copy, Debug)]
-struct Wanted<'a> {
+struct KeyQuery<'a> {
     kid: Option<&'a str>,
     algorithm: Algorithm,
 }
 
 impl Jwks {
     pub(super) fn new(url: Url, http: reqwest::Client) -> Self {
-        Self { url, http, held: RwLock::default(), turn: Mutex::new(()) }
+        Self { url, http, cached: RwLock::default(), fetch_lock: Mutex::new(()) }
     }
 
     pub(super) async fn key(
@@ -86,49 +82,49 @@ impl Jwks {
         algorithm: Algorithm,
         now: Timestamp,
     ) -> Result<Arc<VerificationKey>, AuthError> {
-        let wanted = Wanted { kid, algorithm };
-        if let Some(answer) = self.held().look_up(wanted, FRESH, now) {
-            return answer;
+        let query = KeyQuery { kid, algorithm };
+        if let Some(result) = self.cache().look_up(query, FRESH_FOR, now) {
+            return result;
         }
-        let _turn = self.turn.lock().await;
-        let mut held = self.held();
-        if let Some(answer) = held.look_up(wanted, FRESH, now) {
-            return answer;
+        let _guard = self.fetch_lock.lock().await;
+        let mut cached = self.cache();
+        if let Some(result) = cached.look_up(query, FRESH_FOR, now) {
+            return result;
         }
-        if held.may_fetch(now) {
-            held = self.renew(held, now).await;
+        if cached.may_fetch(now) {
+            cached = self.refresh(cached, now).await;
         }
-        let answer = held.look_up(wanted, STALE, now);
-        answer.unwrap_or_else(|| Err(held.why_not(now)))
+        let result = cached.look_up(query, USABLE_FOR, now);
+        result.unwrap_or_else(|| Err(cached.lookup_error(now)))
     }
 
-    /// Fetches what nobody has asked for yet. That it failed is not held against the first who asks.
+    /// Fetches the key set if it was never fetched. A failure does not delay the first caller's own fetch.
     pub(super) async fn warm(&self, now: Timestamp) {
-        let _turn = self.turn.lock().await;
-        let held = self.held();
-        if held.fetched.is_none() && self.renew(held, now).await.failed.is_some() {
-            *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held::default();
+        let _guard = self.fetch_lock.lock().await;
+        let cached = self.cache();
+        if cached.fetched_at.is_none() && self.refresh(cached, now).await.failed_at.is_some() {
+            *self.cached.write().unwrap_or_else(PoisonError::into_inner) = CachedKeys::default();
         }
     }
 
-    /// Fetches, and keeps what was there if that fails.
-    async fn renew(&self, mut held: Held, now: Timestamp) -> Held {
-        if held.is_within(FRESH, now) {
-            held.sought = Some(now);
+    /// Fetches the key set. Keeps the previous one if the fetch fails.
+    async fn refresh(&self, mut cached: CachedKeys, now: Timestamp) -> CachedKeys {
+        if cached.is_younger_than(FRESH_FOR, now) {
+            cached.unknown_key_fetched_at = Some(now);
         }
         match self.fetch().await {
             Ok(keys) => {
-                held.keys = Some(Arc::new(keys));
-                held.fetched = Some(now);
-                held.failed = None;
+                cached.keys = Some(Arc::new(keys));
+                cached.fetched_at = Some(now);
+                cached.failed_at = None;
             }
             Err(error) => {
-                tracing::warn!(event = "jwks.unavailable", error = %telemetry::causes(&error));
-                held.failed = Some(now);
+                tracing::warn!(event = "jwks.unavailable", error = %telemetry::error_chain(&error));
+                cached.failed_at = Some(now);
             }
         }
-        self.held.write().unwrap_or_else(PoisonError::into_inner).clone_from(&held);
-        held
+        self.cached.write().unwrap_or_else(PoisonError::into_inner).clone_from(&cached);
+        cached
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
@@ -144,50 +140,51 @@ impl Jwks {
             }
             body.extend_from_slice(&chunk);
         }
-        KeySet::parse(&body).ok_or(FetchError::NoKeySet)
+        KeySet::parse(&body).ok_or(FetchError::Malformed)
     }
 
-    fn held(&self) -> Held {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn cache(&self) -> CachedKeys {
+        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Held {
-    /// The key, from a set no older than `age`. `None`: there is no such set, or no such key in it.
+impl CachedKeys {
+    /// Looks for the key in a set that is younger than `age`. `None` means that there is no such set or no such key.
     fn look_up(
         &self,
-        wanted: Wanted<'_>,
+        query: KeyQuery<'_>,
         age: SignedDuration,
         now: Timestamp,
     ) -> Option<Result<Arc<VerificationKey>, AuthError>> {
-        let keys = self.keys.as_ref().filter(|_| self.is_within(age, now))?;
-        keys.find(wanted.kid, wanted.algorithm)
+        let keys = self.keys.as_ref().filter(|_| self.is_younger_than(age, now))?;
+        keys.find(query.kid, query.algorithm)
     }
 
     fn may_fetch(&self, now: Timestamp) -> bool {
-        if within(RETRY_AFTER, self.failed, now) {
+        if is_within(RETRY_AFTER, self.failed_at, now) {
             return false;
         }
-        !self.is_within(FRESH, now) || !within(UNKNOWN_KEY_WINDOW, self.sought, now)
+        !self.is_younger_than(FRESH_FOR, now)
+            || !is_within(UNKNOWN_KEY_WINDOW, self.unknown_key_fetched_at, now)
     }
 
-    /// While the issuer cannot be asked, an unknown key may well be a good one.
-    fn why_not(&self, now: Timestamp) -> AuthError {
-        if self.failed.is_some() || !self.is_within(STALE, now) {
+    /// While the issuer is unreachable, an unknown key may be valid.
+    fn lookup_error(&self, now: Timestamp) -> AuthError {
+        if self.failed_at.is_some() || !self.is_younger_than(USABLE_FOR, now) {
             AuthError::KeysUnavailable
         } else {
             AuthError::UnknownKey
         }
     }
 
-    fn is_within(&self, age: SignedDuration, now: Timestamp) -> bool {
-        within(age, self.fetched, now)
+    fn is_younger_than(&self, age: SignedDuration, now: Timestamp) -> bool {
+        is_within(age, self.fetched_at, now)
     }
 }
 
-/// Whether `now` lies in the time of this length that began at `start`. Before `start` it does not: a clock
-/// that was turned back must neither keep keys for ever nor forbid a fetch for ever.
-fn within(length: SignedDuration, start: Option<Timestamp>, now: Timestamp) -> bool {
+/// Returns whether `now` is in the period that began at `start`. A time before `start` is not, so that a clock that
+/// was set back neither keeps keys nor blocks fetches for ever.
+fn is_within(length: SignedDuration, start: Option<Timestamp>, now: Timestamp) -> bool {
     start.is_some_and(|start| {
         let age = now.duration_since(start);
         SignedDuration::ZERO <= age && age < length
@@ -196,7 +193,7 @@ fn within(length: SignedDuration, start: Option<Timestamp>, now: Timestamp) -> b
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as Plain;
+    use std::sync::Mutex as SyncMutex;
 
     use serde_json::{Value, json};
 
@@ -204,37 +201,37 @@ mod tests {
     use super::*;
     use crate::jwt::install_crypto;
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback};
+    use crate::net::loopback::{Loopback, LoopbackResponse};
 
-    /// An issuer that publishes what it is told.
-    struct World {
+    /// An issuer with a configurable response.
+    struct TestIssuer {
         server: Loopback,
-        answer: Arc<Plain<LoopbackResponse>>,
+        response: Arc<SyncMutex<LoopbackResponse>>,
         jwks: Jwks,
     }
 
-    fn world(answer: LoopbackResponse) -> World {
+    fn test_issuer(response: LoopbackResponse) -> TestIssuer {
         install_crypto();
-        let answer = Arc::new(Plain::new(answer));
-        let shared = Arc::clone(&answer);
+        let response = Arc::new(SyncMutex::new(response));
+        let shared = Arc::clone(&response);
         let server = Loopback::start(move |_| shared.lock().unwrap().clone());
         let url = Url::parse(&server.url("/jwks.json")).unwrap();
         let jwks = Jwks::new(url, http_client("live-classes/test").unwrap());
-        World { server, answer, jwks }
+        TestIssuer { server, response, jwks }
     }
 
-    /// A document with an Ed25519 key of each name.
+    /// Returns a key set with an Ed25519 key for each kid.
     fn keys(kids: &[&str]) -> LoopbackResponse {
         let keys: Vec<Value> = kids.iter().map(|kid| Signer::ed25519(1).jwk(kid)).collect();
         LoopbackResponse::ok(json!({ "keys": keys }).to_string())
     }
 
-    impl World {
-        fn answers(&self, answer: LoopbackResponse) {
-            *self.answer.lock().unwrap() = answer;
+    impl TestIssuer {
+        fn respond_with(&self, response: LoopbackResponse) {
+            *self.response.lock().unwrap() = response;
         }
 
-        async fn at(&self, second: i64, kid: &str) -> Result<(), AuthError> {
+        async fn key_at(&self, second: i64, kid: &str) -> Result<(), AuthError> {
             let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
             self.jwks.key(Some(kid), Algorithm::EdDSA, now).await.map(drop)
         }
@@ -247,104 +244,111 @@ mod tests {
     const HOUR: i64 = 3600;
 
     #[tokio::test]
-    async fn what_was_read_ahead_is_not_fetched_again_and_a_failure_is_not_held_against_who_asks() {
-        let world = world(LoopbackResponse::status(503));
+    async fn prefetched_keys_are_reused_and_a_failed_prefetch_is_retried() {
+        let issuer = test_issuer(LoopbackResponse::status(503));
         let now = Timestamp::UNIX_EPOCH;
-        world.jwks.warm(now).await;
-        *world.answer.lock().unwrap() = keys(&["a"]);
-        let ask = || world.jwks.key(Some("a"), Algorithm::EdDSA, now);
-        ask().await.unwrap();
-        assert_eq!(world.server.requests().len(), 2);
-        world.jwks.warm(now).await;
-        ask().await.unwrap();
-        assert_eq!(world.server.requests().len(), 2);
+        issuer.jwks.warm(now).await;
+        *issuer.response.lock().unwrap() = keys(&["a"]);
+        let look_up = || issuer.jwks.key(Some("a"), Algorithm::EdDSA, now);
+        look_up().await.unwrap();
+        assert_eq!(issuer.server.requests().len(), 2);
+        issuer.jwks.warm(now).await;
+        look_up().await.unwrap();
+        assert_eq!(issuer.server.requests().len(), 2);
     }
 
     #[tokio::test]
-    async fn a_set_is_fetched_once_and_again_when_it_is_old() {
-        let world = world(keys(&["a"]));
+    async fn key_set_is_fetched_once_and_again_after_ten_minutes() {
+        let issuer = test_issuer(keys(&["a"]));
         for second in [0, 1, 599] {
-            world.at(second, "a").await.unwrap();
+            issuer.key_at(second, "a").await.unwrap();
         }
-        assert_eq!(world.fetches(), 1);
-        world.answers(keys(&["b"]));
-        assert_eq!(world.at(600, "a").await, Err(AuthError::UnknownKey));
-        assert_eq!(world.server.requests()[0].path, "/jwks.json");
+        assert_eq!(issuer.fetches(), 1);
+        issuer.respond_with(keys(&["b"]));
+        assert_eq!(issuer.key_at(600, "a").await, Err(AuthError::UnknownKey));
+        assert_eq!(issuer.server.requests()[0].path, "/jwks.json");
     }
 
     #[tokio::test]
-    async fn a_rotated_key_is_found_at_once() {
-        let world = world(keys(&["a"]));
-        world.at(0, "a").await.unwrap();
-        world.answers(keys(&["a", "b"]));
-        world.at(1, "b").await.unwrap();
-        world.at(1, "a").await.unwrap();
-        assert_eq!(world.fetches(), 2);
+    async fn rotated_key_is_found_at_once() {
+        let issuer = test_issuer(keys(&["a"]));
+        issuer.key_at(0, "a").await.unwrap();
+        issuer.respond_with(keys(&["a", "b"]));
+        issuer.key_at(1, "b").await.unwrap();
+        issuer.key_at(1, "a").await.unwrap();
+        assert_eq!(issuer.fetches(), 2);
     }
 
     #[tokio::test]
-    async fn a_flood_of_unknown_keys_costs_one_fetch_in_a_window() {
-        let world = world(keys(&["a"]));
-        world.at(0, "a").await.unwrap();
+    async fn unknown_keys_cause_one_fetch_per_minute() {
+        let issuer = test_issuer(keys(&["a"]));
+        issuer.key_at(0, "a").await.unwrap();
         let names: Vec<String> = (0..50).map(|n| format!("made-up-{n}")).collect();
         for (second, fetches) in [(10, 2), (69, 2), (70, 3), (130, 4)] {
-            let flood = names.iter().map(|kid| world.at(second, kid));
-            for answer in futures::future::join_all(flood).await {
-                assert_eq!(answer, Err(AuthError::UnknownKey));
+            let lookups = names.iter().map(|kid| issuer.key_at(second, kid));
+            for result in futures::future::join_all(lookups).await {
+                assert_eq!(result, Err(AuthError::UnknownKey));
             }
-            assert_eq!(world.fetches(), fetches, "second {second}");
+            assert_eq!(issuer.fetches(), fetches, "second {second}");
         }
-        world.at(131, "a").await.unwrap();
+        issuer.key_at(131, "a").await.unwrap();
     }
 
     #[tokio::test]
-    async fn who_asks_at_once_shares_one_fetch() {
-        let world = world(keys(&["a"]).late(Duration::from_millis(50)));
-        let all = futures::future::join_all((0..20).map(|_| world.at(0, "a"))).await;
+    async fn concurrent_callers_share_one_fetch() {
+        let issuer = test_issuer(keys(&["a"]).delayed(Duration::from_millis(50)));
+        let all = futures::future::join_all((0..20).map(|_| issuer.key_at(0, "a"))).await;
         assert!(all.iter().all(Result::is_ok));
-        assert_eq!(world.fetches(), 1);
+        assert_eq!(issuer.fetches(), 1);
     }
 
     #[tokio::test]
-    async fn old_keys_serve_for_a_day_while_the_issuer_is_down() {
-        let world = world(keys(&["a"]));
-        world.at(0, "a").await.unwrap();
+    async fn old_keys_are_used_for_a_day_while_the_issuer_is_down() {
+        let issuer = test_issuer(keys(&["a"]));
+        issuer.key_at(0, "a").await.unwrap();
         let broken = [
             LoopbackResponse::status(500),
             LoopbackResponse::status(302).header("location", "/elsewhere"),
             LoopbackResponse::ok("<html>"),
-            LoopbackResponse::ok("{\"keys\":[]}").cut_in_half(),
-            LoopbackResponse::ok(format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(BODY_BYTES_MAX))),
+            LoopbackResponse::ok("{\"keys\":[]}").truncated(),
+            LoopbackResponse::ok(format!(
+                "{{\"keys\":[],\"x\":\"{}\"}}",
+                "x".repeat(BODY_BYTES_MAX)
+            )),
         ];
-        for (n, answer) in (1..).zip(broken) {
-            world.answers(answer);
-            world.at(n * HOUR, "a").await.unwrap();
-            assert_eq!(world.at(n * HOUR, "b").await, Err(AuthError::KeysUnavailable));
-            assert_eq!(world.fetches() as i64, 1 + n, "asked once, then left alone for a while");
+        for (n, response) in (1..).zip(broken) {
+            issuer.respond_with(response);
+            issuer.key_at(n * HOUR, "a").await.unwrap();
+            assert_eq!(issuer.key_at(n * HOUR, "b").await, Err(AuthError::KeysUnavailable));
+            assert_eq!(
+                issuer.fetches() as i64,
+                1 + n,
+                "one fetch, and no retry before the pause is over"
+            );
         }
-        world.at(24 * HOUR - 1, "a").await.unwrap();
-        assert_eq!(world.at(24 * HOUR, "a").await, Err(AuthError::KeysUnavailable));
-        world.answers(keys(&["a"]));
-        world.at(24 * HOUR + 10, "a").await.unwrap();
+        issuer.key_at(24 * HOUR - 1, "a").await.unwrap();
+        assert_eq!(issuer.key_at(24 * HOUR, "a").await, Err(AuthError::KeysUnavailable));
+        issuer.respond_with(keys(&["a"]));
+        issuer.key_at(24 * HOUR + 10, "a").await.unwrap();
     }
 
     #[tokio::test]
-    async fn an_issuer_that_was_never_reached_is_asked_again_soon() {
-        let world = world(keys(&["a"]).late(FETCH_TIMEOUT + Duration::from_millis(500)));
-        assert_eq!(world.at(0, "a").await, Err(AuthError::KeysUnavailable));
-        world.answers(keys(&["a"]));
-        assert_eq!(world.at(9, "a").await, Err(AuthError::KeysUnavailable));
-        assert_eq!(world.fetches(), 1);
-        world.at(10, "a").await.unwrap();
+    async fn unreached_issuer_is_retried_after_ten_seconds() {
+        let issuer = test_issuer(keys(&["a"]).delayed(FETCH_TIMEOUT + Duration::from_millis(500)));
+        assert_eq!(issuer.key_at(0, "a").await, Err(AuthError::KeysUnavailable));
+        issuer.respond_with(keys(&["a"]));
+        assert_eq!(issuer.key_at(9, "a").await, Err(AuthError::KeysUnavailable));
+        assert_eq!(issuer.fetches(), 1);
+        issuer.key_at(10, "a").await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_clock_that_was_turned_back_freezes_neither_keys_nor_fetching() {
-        let world = world(keys(&["a"]));
-        world.at(HOUR, "a").await.unwrap();
-        world.at(HOUR, "b").await.unwrap_err();
-        world.answers(keys(&["b"]));
-        world.at(0, "b").await.unwrap();
-        assert_eq!(world.at(0, "a").await, Err(AuthError::UnknownKey));
+    async fn clock_set_back_blocks_neither_keys_nor_fetching() {
+        let issuer = test_issuer(keys(&["a"]));
+        issuer.key_at(HOUR, "a").await.unwrap();
+        issuer.key_at(HOUR, "b").await.unwrap_err();
+        issuer.respond_with(keys(&["b"]));
+        issuer.key_at(0, "b").await.unwrap();
+        assert_eq!(issuer.key_at(0, "a").await, Err(AuthError::UnknownKey));
     }
 }

@@ -1,4 +1,4 @@
-//! An issuer's published keys: RFC 7517, with the parameters of RFC 7518, 6 and RFC 8037, 2.
+//! An issuer's key set (RFC 7517) with the key parameters of RFC 7518, 6 and RFC 8037, 2.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::AuthError;
 
-/// An issuer has a handful, some while rotating; Google and Microsoft publish fewer than ten.
-pub(super) const KEYS_MAX: usize = 100;
+/// Issuers publish a few keys. Google and Microsoft publish fewer than ten.
+pub(super) const MAX_KEYS: usize = 100;
 
-/// RFC 7518, 3.3 asks for 2048 bits or more; more than 8192 only makes us compute.
+/// RFC 7518, 3.3 requires at least 2048 bits. Keys above 8192 bits would only cost CPU time.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 #[derive(Debug)]
@@ -23,38 +23,46 @@ pub(super) struct VerificationKey {
     pub(super) decoding: DecodingKey,
 }
 
-/// The keys that can verify a token. Others (for encryption, of a kind we do not know, damaged) are left
-/// out, as RFC 7517, 5 asks.
+/// The keys that can verify a token. Encryption keys, unknown types and malformed keys are skipped (RFC 7517, 5).
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Arc<VerificationKey>>,
 }
 
 impl KeySet {
-    /// `None` if this is no key set at all.
+    /// Returns `None` if the document is not a key set.
     pub(super) fn parse(json: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
         }
         let Document { keys } = serde_json::from_slice(json).ok()?;
-        let keys = keys.iter().take(KEYS_MAX).filter_map(VerificationKey::from_jwk).map(Arc::new).collect();
+        let keys = keys
+            .iter()
+            .take(MAX_KEYS)
+            .filter_map(VerificationKey::from_jwk)
+            .map(Arc::new)
+            .collect();
         Some(Self { keys })
     }
 
-    /// The key that a token names, or without a name the only one that it can mean. `None`: no such key.
+    /// Returns the key with the `kid`, or without a `kid` the only key of the algorithm. `None` means that there is no
+    /// such key.
     pub(super) fn find(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Option<Result<Arc<VerificationKey>, AuthError>> {
-        let named = |key: &&Arc<VerificationKey>| kid.is_none() || key.kid.as_deref() == kid;
-        let mut fitting = self.keys.iter().filter(named).filter(|key| key.algorithm == algorithm);
-        match (fitting.next(), fitting.next()) {
+        let has_kid = |key: &&Arc<VerificationKey>| kid.is_none() || key.kid.as_deref() == kid;
+        let mut matching =
+            self.keys.iter().filter(has_kid).filter(|key| key.algorithm == algorithm);
+        match (matching.next(), matching.next()) {
             (Some(key), None) => Some(Ok(Arc::clone(key))),
-            // Two keys of one name and algorithm: the issuer's mistake, and no reason to guess.
+            // Two keys with the same kid and algorithm are an issuer's mistake. We do not guess.
             (Some(_), Some(_)) => None,
-            (None, _) if self.keys.iter().any(|key| named(&key)) => Some(Err(AuthError::Algorithm)),
+            (None, _) if self.keys.iter().any(|key| has_kid(&key)) => {
+                Some(Err(AuthError::Algorithm))
+            }
             (None, _) => None,
         }
     }
@@ -78,22 +86,22 @@ struct Jwk {
 impl VerificationKey {
     fn from_jwk(value: &Value) -> Option<Self> {
         let jwk = Jwk::deserialize(value).ok()?;
-        let signs = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
+        let can_verify = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
             && jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        // A symmetric key (`oct`) in a public document is no secret, so it is not among the kinds.
+        // A symmetric key (`oct`) in a public document is not secret, so it is not accepted.
         let (algorithm, name, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", _) => (Algorithm::RS256, "RS256", rsa(jwk.n?, jwk.e?)?),
             ("EC", Some("P-256")) => (Algorithm::ES256, "ES256", p256(jwk.x?, jwk.y?)?),
             ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, "EdDSA", ed25519(jwk.x?)?),
             _ => return None,
         };
-        let named_so = jwk.alg.is_none_or(|alg| alg == name);
-        (signs && named_so).then_some(Self { kid: jwk.kid, algorithm, decoding })
+        let algorithm_matches = jwk.alg.is_none_or(|alg| alg == name);
+        (can_verify && algorithm_matches).then_some(Self { kid: jwk.kid, algorithm, decoding })
     }
 }
 
 fn rsa(modulus: String, exponent: String) -> Option<DecodingKey> {
-    // Some issuers write a leading zero, which RFC 7518, 6.3.1.1 forbids and `ring` refuses.
+    // Some issuers send leading zeros, which RFC 7518, 6.3.1.1 forbids and `ring` rejects.
     let [modulus, exponent] = [decode(&modulus)?, decode(&exponent)?].map(|mut bytes| {
         let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
         bytes.split_off(zeros)
@@ -106,7 +114,7 @@ fn rsa(modulus: String, exponent: String) -> Option<DecodingKey> {
 
 fn p256(x: String, y: String) -> Option<DecodingKey> {
     let (x, y) = (decode_32(&x)?, decode_32(&y)?);
-    // SEC 1, 2.3.3: an uncompressed point begins with 4.
+    // SEC 1, 2.3.3: an uncompressed point starts with 4.
     Some(DecodingKey::from_ec_der(&[&[4], &x[..], &y[..]].concat()))
 }
 
@@ -129,68 +137,71 @@ mod tests {
     use super::super::testing::Signer;
     use super::*;
 
-    /// The algorithms of the usable keys among these.
-    fn usable(keys: &[Value]) -> Vec<Algorithm> {
+    /// Returns the algorithms of the usable keys.
+    fn usable_algorithms(keys: &[Value]) -> Vec<Algorithm> {
         let set = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         set.keys.iter().map(|key| key.algorithm).collect()
     }
 
-    fn changed(mut jwk: Value, name: &str, value: Value) -> Value {
+    fn with_field(mut jwk: Value, name: &str, value: Value) -> Value {
         jwk[name] = value;
         jwk
     }
 
     #[test]
-    fn the_key_gives_the_algorithm() {
+    fn key_determines_the_algorithm() {
         let keys = [Signer::rsa(), Signer::p256(), Signer::ed25519(1)].map(|key| key.jwk("k"));
-        assert_eq!(usable(&keys), [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]);
+        assert_eq!(
+            usable_algorithms(&keys),
+            [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
+        );
     }
 
     #[test]
-    fn what_cannot_verify_a_token_is_left_out() {
+    fn keys_that_cannot_verify_a_token_are_left_out() {
         let (rsa, ec, ed) =
             (Signer::rsa().jwk("r"), Signer::p256().jwk("e"), Signer::ed25519(1).jwk("o"));
-        let out = [
-            changed(rsa.clone(), "use", json!("enc")),
-            changed(rsa.clone(), "key_ops", json!(["encrypt"])),
-            changed(rsa.clone(), "alg", json!("RS512")),
-            changed(rsa.clone(), "alg", json!("RSA-OAEP")),
-            changed(rsa.clone(), "alg", json!("HS256")),
-            changed(rsa.clone(), "n", json!(URL_SAFE_NO_PAD.encode([255; 128]))),
-            changed(rsa.clone(), "n", json!(URL_SAFE_NO_PAD.encode([255; 2048]))),
-            changed(rsa.clone(), "n", json!("not base64!")),
-            changed(rsa.clone(), "e", json!("")),
-            changed(ec.clone(), "crv", json!("P-384")),
-            changed(ec.clone(), "x", json!("AAAA")),
-            changed(ec, "y", json!(null)),
-            changed(ed.clone(), "crv", json!("X25519")),
-            changed(ed, "x", json!(7)),
+        let unusable = [
+            with_field(rsa.clone(), "use", json!("enc")),
+            with_field(rsa.clone(), "key_ops", json!(["encrypt"])),
+            with_field(rsa.clone(), "alg", json!("RS512")),
+            with_field(rsa.clone(), "alg", json!("RSA-OAEP")),
+            with_field(rsa.clone(), "alg", json!("HS256")),
+            with_field(rsa.clone(), "n", json!(URL_SAFE_NO_PAD.encode([255; 128]))),
+            with_field(rsa.clone(), "n", json!(URL_SAFE_NO_PAD.encode([255; 2048]))),
+            with_field(rsa.clone(), "n", json!("not base64!")),
+            with_field(rsa.clone(), "e", json!("")),
+            with_field(ec.clone(), "crv", json!("P-384")),
+            with_field(ec.clone(), "x", json!("AAAA")),
+            with_field(ec, "y", json!(null)),
+            with_field(ed.clone(), "crv", json!("X25519")),
+            with_field(ed, "x", json!(7)),
             json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}),
             json!({"kty": "AKP"}),
             json!("nonsense"),
         ];
-        for key in out {
-            assert_eq!(usable(&[key.clone(), rsa.clone()]), [Algorithm::RS256], "{key}");
+        for key in unusable {
+            assert_eq!(usable_algorithms(&[key.clone(), rsa.clone()]), [Algorithm::RS256], "{key}");
         }
     }
 
     #[test]
-    fn what_says_what_it_is_for_is_kept() {
+    fn keys_marked_for_verification_are_kept() {
         let rsa = Signer::rsa().jwk("r");
         let padded = [&[0][..], &decode(rsa["n"].as_str().unwrap()).unwrap()].concat();
-        let kept = [
-            changed(rsa.clone(), "use", json!("sig")),
-            changed(rsa.clone(), "key_ops", json!(["verify"])),
-            changed(rsa.clone(), "x5c", json!(["MIIB"])),
-            changed(rsa, "n", json!(URL_SAFE_NO_PAD.encode(padded))),
+        let usable = [
+            with_field(rsa.clone(), "use", json!("sig")),
+            with_field(rsa.clone(), "key_ops", json!(["verify"])),
+            with_field(rsa.clone(), "x5c", json!(["MIIB"])),
+            with_field(rsa, "n", json!(URL_SAFE_NO_PAD.encode(padded))),
         ];
-        for key in kept {
-            assert_eq!(usable(std::slice::from_ref(&key)), [Algorithm::RS256], "{key}");
+        for key in usable {
+            assert_eq!(usable_algorithms(std::slice::from_ref(&key)), [Algorithm::RS256], "{key}");
         }
     }
 
     #[test]
-    fn a_key_is_found_by_its_name_or_as_the_only_one() {
+    fn key_is_found_by_kid_or_as_the_only_candidate() {
         let find = |keys: &[Value], kid, algorithm| {
             let set = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
             set.find(kid, algorithm).map(|found| found.map(|key| key.algorithm))
@@ -209,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_are_read_and_nonsense_is_no_set() {
+    fn key_set_is_limited_and_malformed_documents_are_refused() {
         let keys: Vec<_> = (0..150).map(|n| Signer::ed25519(n).jwk(&n.to_string())).collect();
-        assert_eq!(usable(&keys).len(), KEYS_MAX);
+        assert_eq!(usable_algorithms(&keys).len(), MAX_KEYS);
         for json in ["", "[]", "{}", "{\"keys\":{}}", "<html>"] {
             assert!(KeySet::parse(json.as_bytes()).is_none(), "{json}");
         }

@@ -1,4 +1,4 @@
-//! Issuers for the tests.
+//! Signing keys for tests.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ pub(crate) enum Signer {
 }
 
 impl Signer {
-    /// A key made up for these tests; `ring` cannot make one.
+    /// A fixed test key, because `ring` cannot generate RSA keys.
     pub(crate) fn rsa() -> Self {
         let text: String =
             include_str!("testdata/rsa-2048.pkcs8.base64").split_whitespace().collect();
@@ -27,9 +27,9 @@ impl Signer {
     }
 
     pub(crate) fn p256() -> Self {
-        let by = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(by, &rng()).unwrap();
-        Self::P256(EcdsaKeyPair::from_pkcs8(by, pkcs8.as_ref(), &rng()).unwrap())
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &rng()).unwrap();
+        Self::P256(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &rng()).unwrap())
     }
 
     pub(crate) fn ed25519(seed: u8) -> Self {
@@ -69,9 +69,9 @@ impl Signer {
         }
     }
 
-    /// PKCS#1, of an RSA key.
+    /// Returns the PKCS#1 form of an RSA public key.
     pub(crate) fn public_der(&self) -> Vec<u8> {
-        let Self::Rsa(pair) = self else { panic!("only RSA keys have this form") };
+        let Self::Rsa(pair) = self else { panic!("only RSA keys have a PKCS#1 form") };
         pair.public().as_ref().to_vec()
     }
 
@@ -90,16 +90,16 @@ impl Signer {
         }
     }
 
-    /// A token with this header, whatever it says of its algorithm.
+    /// Signs a token with any header, even one with another algorithm.
     pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(header), part(claims));
-        let signature = self.sign_bytes(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        let signing_input = format!("{}.{}", part(header), part(claims));
+        let signature = self.sign_bytes(signing_input.as_bytes());
+        format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's key may be any")]
+#[expect(clippy::disallowed_methods, reason = "test keys need no seeded randomness")]
 fn rng() -> SystemRandom {
     SystemRandom::new()
 }

@@ -1,4 +1,4 @@
-//! Whole tokens: every kind that is refused, beside the ones that are not.
+//! Tests of the verifier with whole tokens.
 
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::testing::Signer;
 use super::*;
 use crate::net::http_client;
-use crate::net::loopback::{LoopbackResponse, Loopback};
+use crate::net::loopback::{Loopback, LoopbackResponse};
 
 const NOW: i64 = 1_800_000_000;
 const SECRET: &str = "a shared secret of thirty-two bytes or more";
@@ -62,7 +62,7 @@ fn issuer() -> Issuer {
 }
 
 #[tokio::test]
-async fn a_token_of_each_kind_of_key_is_accepted() {
+async fn tokens_of_each_key_type_are_accepted() {
     let issuer = issuer();
     for (kid, key) in [("r", &issuer.rsa), ("e", &issuer.p256), ("o", &issuer.ed25519)] {
         let header = json!({"alg": key.algorithm(), "kid": kid, "typ": "JWT"});
@@ -71,7 +71,7 @@ async fn a_token_of_each_kind_of_key_is_accepted() {
         assert_eq!(caller.email.as_deref(), Some("trainer@example.test"));
         assert!(caller.email_verified);
         assert_eq!(caller.roles, ["trainer"]);
-        // Each is the only key of its kind, so its name may be left out.
+        // Each is the only key of its type, so the kid is optional.
         let token = key.token(&json!({"alg": key.algorithm()}), &claims());
         assert!(verify(&issuer.verifier, &token, None).await.is_ok());
     }
@@ -79,7 +79,7 @@ async fn a_token_of_each_kind_of_key_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_token_of_the_shared_secret_is_accepted() {
+async fn token_signed_with_the_shared_secret_is_accepted() {
     let token = Signer::secret(SECRET).token(&json!({"alg": "HS256", "kid": "any"}), &claims());
     let verifier = verifier(None);
     assert!(verify(&verifier, &token, Some(SECRET)).await.is_ok());
@@ -88,15 +88,15 @@ async fn a_token_of_the_shared_secret_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_plays_with_the_header_is_refused() {
+async fn tampered_headers_are_refused() {
     let issuer = issuer();
     let (rsa, claims) = (&issuer.rsa, claims());
-    // The public key, in every form in which a naive verifier might hold it, as an HMAC secret.
+    // The public key as an HMAC secret, in each form that a naive verifier might use.
     let public = rsa.public_der();
     let modulus = rsa.jwk("r")["n"].as_str().unwrap().to_owned();
-    let confused = json!({"alg": "HS256", "kid": "r"});
+    let hs256_header = json!({"alg": "HS256", "kid": "r"});
     let stranger = Signer::ed25519(9);
-    let own_key = json!({
+    let embedded_key = json!({
         "alg": "EdDSA", "kid": "o", "jwk": stranger.jwk("o"), "jku": "https://evil.test/jwks.json",
     });
     let cases = [
@@ -107,8 +107,8 @@ async fn what_plays_with_the_header_is_refused() {
             unsigned(&json!({"alg": "RS256", "kid": "r"}), &claims),
             AuthError::Signature,
         ),
-        ("HMAC by DER", Signer::secret(public).token(&confused, &claims), AuthError::Algorithm),
-        ("HMAC by n", Signer::secret(modulus).token(&confused, &claims), AuthError::Algorithm),
+        ("HMAC by DER", Signer::secret(public).token(&hs256_header, &claims), AuthError::Algorithm),
+        ("HMAC by n", Signer::secret(modulus).token(&hs256_header, &claims), AuthError::Algorithm),
         ("RS512", rsa.token(&json!({"alg": "RS512", "kid": "r"}), &claims), AuthError::Algorithm),
         ("PS256", rsa.token(&json!({"alg": "PS256", "kid": "r"}), &claims), AuthError::Algorithm),
         ("rs256", rsa.token(&json!({"alg": "rs256", "kid": "r"}), &claims), AuthError::Algorithm),
@@ -120,7 +120,7 @@ async fn what_plays_with_the_header_is_refused() {
             AuthError::Algorithm,
         ),
         (
-            "another's kid",
+            "another key's kid",
             rsa.token(&json!({"alg": "RS256", "kid": "e"}), &claims),
             AuthError::Algorithm,
         ),
@@ -139,15 +139,15 @@ async fn what_plays_with_the_header_is_refused() {
             rsa.token(&json!({"alg": "RS256", "kid": "r", "crit": ["exp"], "exp": 1}), &claims),
             AuthError::Malformed,
         ),
-        ("a key of its own", stranger.token(&own_key, &claims), AuthError::Signature),
+        ("embedded key", stranger.token(&embedded_key, &claims), AuthError::Signature),
     ];
-    for (what, token, error) in cases {
-        assert_eq!(verify(&issuer.verifier, &token, None).await, Err(error), "{what}");
+    for (case, token, error) in cases {
+        assert_eq!(verify(&issuer.verifier, &token, None).await, Err(error), "{case}");
     }
 }
 
 #[tokio::test]
-async fn with_a_shared_secret_nothing_but_hs256_is_accepted() {
+async fn shared_secret_accepts_only_hs256() {
     let verifier = verifier(None);
     for (signer, algorithm) in [
         (Signer::rsa(), "RS256"),
@@ -162,7 +162,7 @@ async fn with_a_shared_secret_nothing_but_hs256_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_was_changed_after_signing_is_refused() {
+async fn tokens_changed_after_signing_are_refused() {
     let issuer = issuer();
     for (kid, key) in [("r", &issuer.rsa), ("e", &issuer.p256), ("o", &issuer.ed25519)] {
         let token = key.token(&json!({"alg": key.algorithm(), "kid": kid}), &claims());
@@ -174,37 +174,47 @@ async fn what_was_changed_after_signing_is_refused() {
         signature[7] ^= 1;
         let flipped = URL_SAFE_NO_PAD.encode(&signature);
         let short = URL_SAFE_NO_PAD.encode(&signature[1..]);
-        for forged in [
+        for changed in [
             format!("{}.{other}.{}", parts[0], parts[2]),
             format!("{}.{}.{flipped}", parts[0], parts[1]),
             format!("{}.{}.{short}", parts[0], parts[1]),
             format!("{}.{}.", parts[0], parts[1]),
         ] {
-            let answer = verify(&issuer.verifier, &forged, None).await;
-            assert_eq!(answer, Err(AuthError::Signature), "{forged}");
+            let result = verify(&issuer.verifier, &changed, None).await;
+            assert_eq!(result, Err(AuthError::Signature), "{changed}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
+async fn malformed_tokens_are_refused() {
     let verifier = verifier(None);
-    let good = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
+    let valid = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
     let mut long = claims();
     long["padding"] = json!("x".repeat(TOKEN_BYTES_MAX));
     let long = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &long);
-    let padded = good.replacen('.', "=.", 1);
+    let padded = valid.replacen('.', "=.", 1);
     let list = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &json!([1]));
-    let tokens =
-        ["", ".", "..", "a.b.c", "a.b.c.d.e", &format!("{good}.e"), &padded, &long, &list, "ü.ü.ü"];
+    let tokens = [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "a.b.c.d.e",
+        &format!("{valid}.e"),
+        &padded,
+        &long,
+        &list,
+        "ü.ü.ü",
+    ];
     for token in tokens {
-        let answer = verify(&verifier, token, Some(SECRET)).await;
-        assert_eq!(answer, Err(AuthError::Malformed), "{token}");
+        let result = verify(&verifier, token, Some(SECRET)).await;
+        assert_eq!(result, Err(AuthError::Malformed), "{token}");
     }
 }
 
 #[tokio::test]
-async fn the_header_may_be_written_in_several_ways() {
+async fn authorization_header_is_parsed_leniently() {
     let verifier = verifier(None);
     let token = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
     let (secret, now) = (Secret::new(SECRET), Timestamp::from_second(NOW).unwrap());
@@ -219,13 +229,13 @@ async fn the_header_may_be_written_in_several_ways() {
         (Some(format!(" bearer   {token} ")), Ok(())),
     ];
     for (header, expected) in cases {
-        let answer = verifier.verify(header.as_deref(), Some(&secret), now).await;
-        assert_eq!(answer.map(drop), expected, "{header:?}");
+        let result = verifier.verify(header.as_deref(), Some(&secret), now).await;
+        assert_eq!(result.map(drop), expected, "{header:?}");
     }
 }
 
 #[tokio::test]
-async fn a_good_signature_does_not_excuse_bad_claims() {
+async fn valid_signature_does_not_excuse_invalid_claims() {
     let issuer = issuer();
     let header = json!({"alg": "EdDSA", "kid": "o"});
     let cases = [
@@ -244,27 +254,28 @@ async fn a_good_signature_does_not_excuse_bad_claims() {
 }
 
 #[tokio::test]
-async fn one_means_must_be_configured_and_only_one() {
+async fn exactly_one_key_source_must_be_configured() {
     let token = Signer::secret(SECRET).token(&json!({"alg": "HS256"}), &claims());
-    let config = |answer: Result<Claims, AuthError>| match answer {
+    let config_error = |result: Result<Claims, AuthError>| match result {
         Err(AuthError::Config(error)) => error,
         other => panic!("{other:?}"),
     };
-    let none = config(verify(&verifier(None), &token, None).await);
+    let none = config_error(verify(&verifier(None), &token, None).await);
     assert_eq!(none, ConfigError::Missing { name: names::AUTH_JWKS_URL });
     let both = verifier(Some("https://issuer.test/jwks.json".into()));
-    let both = config(verify(&both, &token, Some(SECRET)).await);
+    let both = config_error(verify(&both, &token, Some(SECRET)).await);
     for name in [names::AUTH_JWKS_URL, secrets::fields::AUTH_HS256_SECRET] {
         assert!(both.to_string().contains(name), "{both}");
     }
-    let short =
-        config(verify(&verifier(None), &token, Some("thirty-one bytes are too short!")).await);
+    let short = config_error(
+        verify(&verifier(None), &token, Some("thirty-one bytes are too short!")).await,
+    );
     assert_eq!(short.name(), secrets::fields::AUTH_HS256_SECRET);
     assert!(!short.to_string().contains("thirty-one"));
 }
 
 #[tokio::test]
-async fn a_key_that_was_rotated_is_found_and_the_old_one_goes() {
+async fn rotated_key_is_found_and_the_old_one_is_refused() {
     let published = std::sync::Arc::new(Mutex::new(Signer::ed25519(1).jwk("one")));
     let shared = std::sync::Arc::clone(&published);
     let server = Loopback::start(move |_| {
@@ -280,7 +291,7 @@ async fn a_key_that_was_rotated_is_found_and_the_old_one_goes() {
 }
 
 #[test]
-fn settings_name_what_is_missing() {
+fn missing_settings_are_named() {
     let pairs =
         [(names::AUTH_ISSUER, "https://issuer.test"), (names::AUTH_AUDIENCE, "live-classes")];
     let settings = AuthSettings::read(&Env::from_pairs(pairs)).unwrap();
@@ -293,13 +304,13 @@ fn settings_name_what_is_missing() {
 }
 
 #[test]
-fn only_what_is_ours_to_mend_is_an_outage() {
+fn only_key_and_configuration_errors_are_outages() {
     assert!(AuthError::KeysUnavailable.is_outage());
     assert!(AuthError::Config(ConfigError::Missing { name: names::AUTH_JWKS_URL }).is_outage());
     assert!(!AuthError::Expired.is_outage());
 }
 
-/// A token whose third part is empty.
+/// Returns a token with an empty signature.
 fn unsigned(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.", part(header), part(claims))

@@ -1,4 +1,4 @@
-//! A token's outer form: RFC 7515, 3.1.
+//! The compact serialisation of a JWS (RFC 7515, 3.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{AuthError, TOKEN_BYTES_MAX};
 
-/// A token taken apart, with nothing believed yet.
+/// A parsed token whose signature is not verified yet.
 ///
-/// Of the header only `alg` and `kid` are read, to choose among the keys that we have. What points to other
-/// keys (`jku`, `jwk`, `x5u`, `x5c`) is ignored: RFC 8725, 3.10.
+/// Only `alg` and `kid` of the header are used, to select one of the issuer's keys. Headers that point to other keys
+/// (`jku`, `jwk`, `x5u`, `x5c`) are ignored (RFC 8725, 3.10).
 pub(super) struct Token<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
-    signed: &'a str,
+    signing_input: &'a str,
     payload: &'a str,
     signature: &'a str,
 }
@@ -26,12 +26,12 @@ impl<'a> Token<'a> {
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(AuthError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(AuthError::Malformed)?;
-        // Five parts are an encrypted token (RFC 7516), which is not for us.
+        // Five parts are an encrypted token (RFC 7516), which we do not support.
         if payload.contains('.') {
             return Err(AuthError::Malformed);
         }
-        let header = object(header)?;
-        // What is marked as critical must be understood, and none of it is (RFC 7515, 4.1.11).
+        let header = decode_object(header)?;
+        // Critical headers must be understood, and we support none (RFC 7515, 4.1.11).
         if header.contains_key("crit") {
             return Err(AuthError::Malformed);
         }
@@ -41,7 +41,13 @@ impl<'a> Token<'a> {
             Some(Value::String(kid)) => Some(kid.clone()),
             Some(_) => return Err(AuthError::Malformed),
         };
-        Ok(Self { algorithm: known(algorithm)?, kid, signed, payload, signature })
+        Ok(Self {
+            algorithm: parse_algorithm(algorithm)?,
+            kid,
+            signing_input: signed,
+            payload,
+            signature,
+        })
     }
 
     pub(super) fn verify_signature(
@@ -52,20 +58,20 @@ impl<'a> Token<'a> {
         if self.algorithm != algorithm {
             return Err(AuthError::Algorithm);
         }
-        match crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm) {
+        match crypto::verify(self.signature, self.signing_input.as_bytes(), key, algorithm) {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(AuthError::Signature),
         }
     }
 
-    /// To be asked only after the signature.
+    /// Decodes the claims. Call this only after the signature was verified.
     pub(super) fn claims(&self) -> Result<Map<String, Value>, AuthError> {
-        object(self.payload)
+        decode_object(self.payload)
     }
 }
 
-/// The algorithms that a key of ours can have. `none` is not among them.
-fn known(name: &str) -> Result<Algorithm, AuthError> {
+/// The supported algorithms do not include `none`.
+fn parse_algorithm(name: &str) -> Result<Algorithm, AuthError> {
     match name {
         "RS256" => Ok(Algorithm::RS256),
         "ES256" => Ok(Algorithm::ES256),
@@ -75,8 +81,8 @@ fn known(name: &str) -> Result<Algorithm, AuthError> {
     }
 }
 
-/// The decoder refuses padding and stray bits, so that a part can be written in one way only.
-fn object(part: &str) -> Result<Map<String, Value>, AuthError> {
+/// The decoder rejects padding and stray bits, so each part has exactly one encoding.
+fn decode_object(part: &str) -> Result<Map<String, Value>, AuthError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| AuthError::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| AuthError::Malformed)
 }

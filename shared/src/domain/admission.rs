@@ -1,25 +1,25 @@
-//! How people are admitted to a class, and when.
+//! Rules for admitting people to a session: the join method, and the time.
 
 use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::join_window::JoinWindowSettings;
 use super::refusal::Refusal;
 use super::session::{Provider, Session, Status};
 use super::time::plus_minutes;
-use super::join_window::JoinWindowSettings;
 
-/// How a deployment admits attendees. Whether Zoom will go on to take learners in with an OBF token is not settled,
-/// so the way is a setting, and each has the next to fall back on.
+/// The deployment's setting for admitting attendees. Zoom may stop accepting OBF tokens for learners, so operators can
+/// choose the method and fall back to the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMode {
-    /// The Meeting SDK's signature alone: for meetings of the app's own Zoom account.
+    /// A Meeting SDK signature only, for meetings in the app's own Zoom account.
     Signature,
-    /// With an OBF token of the trainer's, once the trainer is in: for meetings of other accounts.
+    /// A signature with the trainer's OBF token once the trainer has joined, for meetings in other accounts.
     SignatureObf,
-    /// Zoom's own client, by the meeting's link.
+    /// Zoom's own client, opened by the meeting's link.
     Link,
-    /// Whichever serves: the signature in the app's own account, else OBF, else the link.
+    /// The first that works: a signature in the app's own account, else OBF, else the link.
     Auto,
 }
 
@@ -36,52 +36,54 @@ impl FromStr for JoinMode {
     }
 }
 
-/// The way in that is tried first for those invited.
+/// The join method that is tried first for attendees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMethod {
     Signature,
-    OnBehalf { or_link: bool },
+    OnBehalf { link_fallback: bool },
     Link,
 }
 
 impl JoinMode {
-    /// The way into `session`, in a deployment whose app belongs to the Zoom account `app_account`.
+    /// Returns the method for `session` in a deployment whose app belongs to the Zoom account `app_account`.
     pub fn join_method(self, session: &Session, app_account: Option<&str>) -> JoinMethod {
         if session.provider == Provider::Manual {
             return JoinMethod::Link;
         }
-        let own = app_account.is_some() && session.meeting.account.as_deref() == app_account;
+        let is_own_account =
+            app_account.is_some() && session.meeting.account.as_deref() == app_account;
         match self {
             Self::Signature => JoinMethod::Signature,
-            Self::SignatureObf => JoinMethod::OnBehalf { or_link: false },
+            Self::SignatureObf => JoinMethod::OnBehalf { link_fallback: false },
             Self::Link => JoinMethod::Link,
-            Self::Auto if own => JoinMethod::Signature,
-            Self::Auto => JoinMethod::OnBehalf { or_link: true },
+            Self::Auto if is_own_account => JoinMethod::Signature,
+            Self::Auto => JoinMethod::OnBehalf { link_fallback: true },
         }
     }
 }
 
 impl JoinMethod {
-    /// Whether nobody comes in this way before the host is there.
+    /// Returns whether attendees cannot join before the host.
     pub fn needs_host(self) -> bool {
         matches!(self, Self::OnBehalf { .. })
     }
 }
 
-/// Whether the class can be entered at `now`. The owner may start a class again that ended before its time.
-pub fn admit(
+/// Checks that a person may join the session at `now`. The trainer may restart a session that ended early.
+pub fn check_admission(
     session: &Session,
-    is_owner: bool,
+    is_trainer: bool,
     windows: JoinWindowSettings,
-    way: JoinMethod,
+    method: JoinMethod,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let before = if is_owner { windows.owner_before } else { windows.invited_before };
-    let opens_at = plus_minutes(session.starts_at, -before);
-    let closes_at = plus_minutes(session.ends_at(), windows.after_end);
+    let lead_minutes =
+        if is_trainer { windows.trainer_lead_minutes } else { windows.student_lead_minutes };
+    let opens_at = plus_minutes(session.starts_at, -lead_minutes);
+    let closes_at = plus_minutes(session.ends_at(), windows.closing_minutes);
     match session.status {
         Status::Cancelled => return Err(Refusal::SessionCancelled),
-        Status::Ended if !is_owner => return Err(Refusal::SessionEnded),
+        Status::Ended if !is_trainer => return Err(Refusal::SessionEnded),
         _ => {}
     }
     if now < opens_at {
@@ -90,14 +92,14 @@ pub fn admit(
     if now >= closes_at {
         return Err(Refusal::SessionEnded);
     }
-    if session.lacks_its_meeting() {
-        return Err(Refusal::Conflict(if is_owner {
-            "the class's meeting was deleted at Zoom; restore it there, or cancel the class and schedule it anew"
+    if session.is_meeting_deleted() {
+        return Err(Refusal::Conflict(if is_trainer {
+            "the meeting was deleted at Zoom: restore it there, or cancel the class and schedule a new one"
         } else {
-            "the class's meeting was deleted at Zoom; its trainer has been told"
+            "the meeting was deleted at Zoom, and the trainer has been notified"
         }));
     }
-    if !is_owner && way.needs_host() && session.status != Status::Live {
+    if !is_trainer && method.needs_host() && session.status != Status::Live {
         return Err(Refusal::WaitingForHost);
     }
     Ok(())

@@ -1,20 +1,21 @@
-//! Who was there: a report that is worked out anew from everything known of a class.
+//! Attendance reports, computed from scratch from everything that is stored about a session.
 //!
-//! Zoom's events come at least once, in no order, and not all of them. So nothing is counted as it comes in; the events
-//! are kept, and the report is a pure fold over the set of them. Order and repetition cannot matter, and an event that
-//! comes late corrects the next report by itself.
+//! Zoom delivers its events at least once, in any order, and sometimes not at all. So nothing is counted when an event
+//! arrives. The events are stored, and the report is a pure fold over the set of them: order and repetition do not
+//! matter, and a late event corrects the next report.
 //!
-//! The fold goes through these steps, a file each: when the class was held ([`held`]), when each connection was in it
-//! ([`connection`]), whose connection it was ([`people`]), what was decided by hand ([`ruling`]), and what that makes
-//! of everybody ([`report`]). What they start from is a [`record`]. How many were in at a time is a shorter way through the same steps ([`headcount()`]).
+//! The computation has these steps, one file each. It reads a [`record`], derives the times at which the session was
+//! held ([`instance_intervals`]) and at which each participation was connected ([`participation`]), matches
+//! participations to [`people`], applies [`overrides`], and builds the rows of the [`report`]. [`headcount()`] uses the
+//! first steps only.
 
-pub mod participation;
 pub mod headcount;
-pub mod held;
+pub mod instance_intervals;
+pub mod overrides;
+pub mod participation;
 pub mod people;
 pub mod record;
 pub mod report;
-pub mod overrides;
 
 mod span;
 #[cfg(test)]
@@ -25,17 +26,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::id::{BadId, SessionId, UserId};
+use super::id::{InvalidId, SessionId, UserId};
 use super::text::Email;
 
 pub use headcount::headcount;
+pub use overrides::AttendanceOverride;
 pub use people::{JoinIdentity, People};
 pub use record::AttendanceRecord;
-pub use report::{ReportInputs, AttendanceReport, ReportRow};
-pub use overrides::AttendanceOverride;
+pub use report::{AttendanceReport, ReportInputs, ReportRow};
 
-/// One row of a class's report: `att_` and 26 letters and digits, made of who it is about, so that it stays the same
-/// from report to report and tells nothing by itself.
+/// The id of one row of a session's report: `att_` and 26 letters and digits. It is a hash of the person's identity, so
+/// it is stable across reports and reveals nothing about the person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AttendeeId(String);
@@ -44,30 +45,30 @@ impl AttendeeId {
     const PREFIX: &str = "att_";
     const DIGITS: usize = 26;
 
-    /// A user of the platform.
-    pub fn of_user(session: &SessionId, user: &UserId) -> Self {
-        Self::of(session, &["user", user.as_str()])
+    /// Returns the id of a user of the platform.
+    pub fn for_user(session: &SessionId, user: &UserId) -> Self {
+        Self::derive(session, &["user", user.as_str()])
     }
 
-    /// Somebody who was invited by an address, whether a user of the platform or not.
-    pub fn of_address(session: &SessionId, email: &Email) -> Self {
-        Self::of(session, &["email", email.as_str()])
+    /// Returns the id of an invited email address, with or without a user account.
+    pub fn for_email(session: &SessionId, email: &Email) -> Self {
+        Self::derive(session, &["email", email.as_str()])
     }
 
-    /// Somebody of whom only the Zoom user is known.
-    pub fn of_zoom_user(session: &SessionId, zoom_user: &str) -> Self {
-        Self::of(session, &["zoom", zoom_user])
+    /// Returns the id of a person of whom we have only the Zoom user.
+    pub fn for_zoom_user(session: &SessionId, zoom_user: &str) -> Self {
+        Self::derive(session, &["zoom", zoom_user])
     }
 
-    /// Somebody of whom nothing is known but one connection.
-    pub fn of_connection(session: &SessionId, running: &str, connection: &str) -> Self {
-        Self::of(session, &["connection", running, connection])
+    /// Returns the id of a person of whom we have only one participation.
+    pub fn for_participation(session: &SessionId, instance: &str, participant: &str) -> Self {
+        Self::derive(session, &["connection", instance, participant])
     }
 
-    fn of(session: &SessionId, parts: &[&str]) -> Self {
+    fn derive(session: &SessionId, parts: &[&str]) -> Self {
         let mut hash = Sha256::new().chain_update(session.as_str());
         for part in parts {
-            // A length before each part: no two lists of parts run into the same text.
+            // The length prefix keeps different lists of parts from hashing the same bytes.
             hash = hash.chain_update(part.len().to_le_bytes()).chain_update(part);
         }
         let digits = data_encoding::BASE32_NOPAD.encode(&hash.finalize()[..16]);
@@ -76,9 +77,9 @@ impl AttendeeId {
 
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(Self::PREFIX)?;
-        let ours = digits.len() == Self::DIGITS
+        let is_valid = digits.len() == Self::DIGITS
             && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-        ours.then(|| Self(text.to_owned()))
+        is_valid.then(|| Self(text.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -87,9 +88,9 @@ impl AttendeeId {
 }
 
 impl TryFrom<String> for AttendeeId {
-    type Error = BadId;
-    fn try_from(text: String) -> Result<Self, BadId> {
-        Self::parse(&text).ok_or(BadId)
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        Self::parse(&text).ok_or(InvalidId)
     }
 }
 
@@ -105,12 +106,12 @@ impl fmt::Display for AttendeeId {
     }
 }
 
-/// From which share of the time held somebody counts as present, in percent.
+/// The share of the held time, in percent, from which a person counts as present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold(u8);
 
 impl Threshold {
-    /// `None` for what is no share: with 0 those who never came would be present, too.
+    /// Returns `None` outside 1 to 100. With 0, absent people would count as present.
     pub fn new(percent: u8) -> Option<Self> {
         (1..=100).contains(&percent).then_some(Self(percent))
     }
@@ -126,15 +127,15 @@ impl Default for Threshold {
     }
 }
 
-/// A share, as exactly as it is shown: to a tenth of a percent.
+/// A share with the precision in which it is shown, a tenth of a percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent {
     tenths: u32,
 }
 
 impl Percent {
-    /// The share of `part` in `whole`, rounded; none of nothing.
-    pub fn of(part: u64, whole: u64) -> Self {
+    /// Returns the rounded share of `part` in `whole`, or 0 if `whole` is 0.
+    pub fn ratio(part: u64, whole: u64) -> Self {
         if whole == 0 {
             return Self::default();
         }

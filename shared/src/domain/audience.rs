@@ -1,40 +1,40 @@
-//! Whom a class is for.
+//! The audience of a session.
 
 use super::id::CourseId;
 use super::text::{Email, PersonName, Title};
 
-/// The most addresses that one class may invite.
+/// The maximum number of invitees of one session.
 pub const INVITEE_LIMIT: usize = 1000;
 
-/// An address that a class invites, a user of the platform or an outside guest.
+/// An invited email address, of a user of the platform or an outside guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitee {
     pub email: Email,
     pub name: Option<PersonName>,
 }
 
-/// Whom a class is for, as its trainer said it.
+/// The audience that a trainer requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AudienceDraft {
-    /// Nobody but the trainer, who passes the link on in person.
+    /// Nobody but the trainer. The trainer shares the link in person.
     Standalone,
     /// Every student with access to the course.
     Course(CourseId),
-    /// These addresses, each once.
+    /// The invited addresses, without duplicates.
     Invitees(Vec<Invitee>),
 }
 
-/// Whom a class is for, as it is held.
+/// The stored audience of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     Standalone,
     Course {
         id: CourseId,
-        /// The course's title when the class was last saved.
+        /// The course's title at the time of the last save.
         title: Title,
     },
     Invitees {
-        /// Which of the lists stored under the class is in force; see [`InviteeList`].
+        /// The list in force; see [`InviteeList`].
         list: InviteeList,
         count: usize,
     },
@@ -63,7 +63,7 @@ impl Audience {
         }
     }
 
-    pub fn list(&self) -> Option<InviteeList> {
+    pub fn invitee_list(&self) -> Option<InviteeList> {
         match self {
             Self::Invitees { list, .. } => Some(*list),
             _ => None,
@@ -71,7 +71,7 @@ impl Audience {
     }
 }
 
-/// The `audience_type` of the contract.
+/// The `audience_type` of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudienceKind {
@@ -80,9 +80,9 @@ pub enum AudienceKind {
     Invitees,
 }
 
-/// One writing of a list of invitees, by a number drawn for it. A list too long for one transaction is written first
-/// and counts for nothing until the class points at it; so does what is left of an earlier list. Were the number to
-/// follow from the class, an attempt that failed would leave its addresses in the list of the next.
+/// The random number of one stored version of an invitee list. A list that is too long for one transaction is written
+/// first and takes effect when the session refers to it. The number is random because a derived one would mix the
+/// addresses of a failed attempt into the list of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct InviteeList(pub u64);

@@ -1,11 +1,11 @@
-//! Who is asking.
+//! The authenticated caller of a request.
 
 use std::collections::BTreeSet;
 
 use super::id::UserId;
 use super::text::{Email, PersonName};
 
-/// What the host platform says a caller may do.
+/// A role that the host platform gives a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Student,
@@ -15,7 +15,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role that a claim names; unknown words are no role.
+    /// Parses a role claim. Unknown words are ignored.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "student" => Some(Self::Student),
@@ -27,21 +27,21 @@ impl Role {
     }
 }
 
-/// A person or service whose token was verified.
+/// A person or service with a verified token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub id: UserId,
-    /// Each allows what it allows, whatever the others are: who administers may teach, and who teaches may learn.
+    /// Roles are independent: an admin may also teach, and a trainer may also learn.
     pub roles: BTreeSet<Role>,
-    /// The address in the token, if the host platform says that it was verified. An unverified one
-    /// never gets this far: it proves nothing.
+    /// The email address in the token, if the host platform has verified it. Unverified addresses are dropped, because
+    /// they prove nothing.
     pub verified_email: Option<Email>,
-    /// What the person is called in the class.
+    /// The name shown in the session.
     pub name: Option<PersonName>,
 }
 
 impl Caller {
-    pub fn is(&self, role: Role) -> bool {
+    pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
 }

@@ -1,4 +1,4 @@
-//! What the host platform tells us of its courses and people.
+//! The host platform's courses, enrollments and users.
 
 use super::id::{CourseId, UserId};
 use super::text::{Email, PersonName, Title};
@@ -11,7 +11,7 @@ pub struct Course {
     pub trainer: UserId,
 }
 
-/// A student's place in a course.
+/// A student's access to a course.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrollment {
     pub course: CourseId,
@@ -28,29 +28,29 @@ pub struct User {
     pub name: PersonName,
     pub role: String,
     pub plan: Option<String>,
-    /// A BCP 47 tag. Every mail is in English so far, and nothing reads this.
+    /// A BCP 47 tag. It is not used yet, because every mail is in English.
     pub locale: Option<String>,
 }
 
-/// One thing that the host platform says. The same vocabulary by HTTP, in an import, and as events.
+/// A change of the directory that the host platform sends by HTTP, import file or event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DirectoryCommand {
-    Course(Course),
-    NoCourse(CourseId),
-    Enrollment(Enrollment),
-    NoEnrollment {
+    SaveCourse(Course),
+    DeleteCourse(CourseId),
+    SaveEnrollment(Enrollment),
+    DeleteEnrollment {
         course: CourseId,
         user: UserId,
     },
-    User(User),
-    /// The person is to be forgotten.
-    NoUser(UserId),
-    Settings(super::plan::Settings),
+    SaveUser(User),
+    /// Deletes the person's data.
+    EraseUser(UserId),
+    SaveSettings(super::plan::PlatformSettings),
 }
 
-/// What somebody is called, where they were, after they were forgotten.
+/// The name that replaces an erased person's name.
 pub const ERASED_NAME: &str = "(erased)";
 
-/// The zone that a class gets when its trainer names none.
+/// The time zone of a session if the trainer gives none.
 #[derive(Clone, Debug)]
 pub struct DefaultZone(pub Zone);

@@ -1,5 +1,5 @@
-//! Announcements: what a change wants told. Each is stored in the transaction of the change that causes it;
-//! who is told, by which channel, is worked out when it is delivered.
+//! Domain events: stored intents to notify. Each is written in the transaction of its change. The fan-out determines
+//! recipients and channels later.
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -17,39 +17,39 @@ pub struct DomainEvent {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DomainEventKind {
-    /// A class was scheduled, changed or cancelled.
+    /// A session was scheduled, changed or cancelled.
     Session(SessionChange),
-    /// A trainer's Zoom grant is dead; they must connect again.
+    /// Zoom rejected a trainer's grant, so the trainer must connect again.
     ReauthRequired {
         trainer: UserId,
-        /// The connection's version that was refused: one notice for each.
+        /// The rejected version of the connection. Each version causes one notification.
         version: u64,
     },
-    /// A class is near. Void once the class no longer starts at `starts_at`.
+    /// A session starts soon. Skipped if it no longer starts at `starts_at`.
     Reminder { session: SessionId, reminder: Reminder, starts_at: Timestamp, version: u64 },
     /// The trainer sends the current invitation again.
-    Resend { session: SessionId, version: u64, sequence: u32, turn: EventNonce, to: ResendTo },
-    /// There is a recording to watch.
-    RecordingReady { session: SessionId, turn: EventNonce },
-    /// The meeting was deleted at Zoom, past us; its trainer must know.
-    MeetingDeleted { session: SessionId, trainer: UserId, turn: EventNonce },
-    /// Students came to a course or left it. It is told as one announcement for each class that is still to come.
+    Resend { session: SessionId, version: u64, sequence: u32, nonce: EventNonce, to: ResendTo },
+    /// A recording is available.
+    RecordingReady { session: SessionId, nonce: EventNonce },
+    /// Somebody deleted the meeting in Zoom, which its trainer must know.
+    MeetingDeleted { session: SessionId, trainer: UserId, nonce: EventNonce },
+    /// Students gained or lost access to a course. The fan-out creates one `SessionEnrollments` per upcoming session.
     CourseEnrollments(EnrollmentChange),
-    /// What that is to one of its classes.
-    SessionEnrollments { session: SessionId, version: u64, places: EnrollmentChange },
+    /// An enrollment change for one session of the course.
+    SessionEnrollments { session: SessionId, version: u64, change: EnrollmentChange },
 }
 
-/// Students who came to a course, or left it.
+/// Students who gained or lost access to a course.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrollmentChange {
     pub course: CourseId,
-    /// Whether they have access now. Whoever does not is no longer invited.
+    /// Whether they gained access. Students who lost it are no longer invited.
     pub granted: bool,
-    pub turn: EventNonce,
-    pub who: Vec<ChangedStudent>,
+    pub nonce: EventNonce,
+    pub students: Vec<ChangedStudent>,
 }
 
-/// One of them, and where they are told: of who was taken out of the course nothing else knows it.
+/// A student of an enrollment change with their contact data, because a deleted enrollment no longer has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChangedStudent {
     pub user: UserId,
@@ -58,33 +58,39 @@ pub struct ChangedStudent {
 }
 
 impl EnrollmentChange {
-    pub fn new(course: CourseId, granted: bool, who: Vec<ChangedStudent>, at: Timestamp) -> Self {
-        let users: Vec<_> = who.iter().map(|place| place.user.as_str()).collect();
-        let turn = EventNonce::of(&format!("{at}\n{granted}\n{}", users.join("\n")));
-        Self { course, granted, turn, who }
+    pub fn new(
+        course: CourseId,
+        granted: bool,
+        students: Vec<ChangedStudent>,
+        at: Timestamp,
+    ) -> Self {
+        let users: Vec<_> = students.iter().map(|student| student.user.as_str()).collect();
+        let nonce = EventNonce::derive(&format!("{at}\n{granted}\n{}", users.join("\n")));
+        Self { course, granted, nonce, students }
     }
 }
 
-/// What tells an announcement from another of its kind about the same class: derived where the cause can come twice.
-/// It stands in keys, so it is a number and nothing that somebody typed or Zoom sent.
+/// Distinguishes domain events of the same kind and session. It is derived from the cause if the cause can be repeated.
+/// It is a number because keys must not contain user input or Zoom's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct EventNonce(pub u64);
 
 impl EventNonce {
-    /// From what is equal whenever the same cause comes again. Below 2^53: no reader of JSON rounds it.
-    pub fn of(cause: &str) -> Self {
+    /// Derives a nonce that is equal for every repetition of a cause. It is below 2^53, which JSON parsers do not
+    /// round.
+    pub fn derive(cause: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(cause).into();
         let [a, b, c, d, e, f, g, h, ..] = digest;
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 11)
     }
 }
 
-/// Who is sent an invitation again.
+/// The recipients of a resent invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResendTo {
     All,
-    /// Students of the course, by user id, and addresses of the list.
+    /// Students by user id and invitees by address.
     Named {
         users: Vec<UserId>,
         emails: Vec<Email>,
@@ -113,19 +119,19 @@ impl ChangeKind {
 pub struct SessionChange {
     pub session: SessionId,
     pub kind: ChangeKind,
-    /// The class's version that this made.
+    /// The session's version after the change.
     pub version: u64,
     pub sequence: u32,
-    /// The audience that the class had with this version; an earlier writer did not say.
+    /// The audience of this version. Older events have none.
     pub audience: Option<AudienceRef>,
-    /// Whether the calendar entry differs from the one sent before.
+    /// Whether the calendar entry changes.
     pub calendar_changed: bool,
-    /// The audience before, where the change replaced it: who is no longer invited is told so.
-    pub before: Option<AudienceRef>,
+    /// The previous audience if the change replaced it. Removed people are notified.
+    pub previous_audience: Option<AudienceRef>,
     pub reason: Option<String>,
 }
 
-/// An audience by what it is found by.
+/// A reference to an audience.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AudienceRef {
@@ -135,7 +141,7 @@ pub enum AudienceRef {
 }
 
 impl AudienceRef {
-    pub fn of(audience: &Audience) -> Self {
+    pub fn from_audience(audience: &Audience) -> Self {
         match audience {
             Audience::Standalone => Self::Nobody,
             Audience::Course { id, .. } => Self::Course(id.clone()),
@@ -145,7 +151,7 @@ impl AudienceRef {
 }
 
 impl DomainEvent {
-    /// What tells this announcement from every other: the same change made twice is announced once.
+    /// Returns the unique key of the event. A repeated change has the same key.
     pub fn key(&self) -> String {
         match &self.kind {
             DomainEventKind::Session(change) => {
@@ -157,18 +163,22 @@ impl DomainEvent {
             DomainEventKind::Reminder { session, reminder, version, .. } => {
                 format!("{session}#{version:010}#{}", reminder.as_str())
             }
-            DomainEventKind::Resend { session, turn, .. } => format!("{session}#{:020}#resend", turn.0),
-            DomainEventKind::RecordingReady { session, turn } => {
+            DomainEventKind::Resend { session, nonce: turn, .. } => {
+                format!("{session}#{:020}#resend", turn.0)
+            }
+            DomainEventKind::RecordingReady { session, nonce: turn } => {
                 format!("{session}#{:020}#recording_ready", turn.0)
             }
-            DomainEventKind::MeetingDeleted { session, turn, .. } => {
+            DomainEventKind::MeetingDeleted { session, nonce: turn, .. } => {
                 format!("{session}#{:020}#meeting_deleted", turn.0)
             }
-            DomainEventKind::CourseEnrollments(EnrollmentChange { course, turn, .. }) => {
-                format!("{course}#{:020}#places", turn.0)
+            DomainEventKind::CourseEnrollments(EnrollmentChange {
+                course, nonce: turn, ..
+            }) => {
+                format!("{course}#{:020}#enrollments", turn.0)
             }
-            DomainEventKind::SessionEnrollments { session, places, .. } => {
-                format!("{session}#{:020}#places", places.turn.0)
+            DomainEventKind::SessionEnrollments { session, change, .. } => {
+                format!("{session}#{:020}#enrollments", change.nonce.0)
             }
         }
     }

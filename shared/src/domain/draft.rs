@@ -1,4 +1,4 @@
-//! A class as its trainer asks for it: everything that the contract says of the save body, checked.
+//! Validation of the request body that creates or edits a session.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use super::text::{Description, Email, PersonName, Title};
 use super::time::{Zone, instant, plus_minutes, whole_second};
 use super::zoom_link;
 
-/// The shortest and longest class, in minutes.
+/// The allowed duration of a session, in minutes.
 pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
-/// How far ahead a class may be scheduled: beyond it a typing error is likelier than a plan.
-pub const AHEAD_LIMIT_MINUTES: i64 = 2 * 366 * 24 * 60;
-/// The longest link that browsers and mail clients agree on.
+/// How far ahead a session may start. A later start is more likely a typing error.
+pub const MAX_AHEAD_MINUTES: i64 = 2 * 366 * 24 * 60;
+/// The longest URL that browsers and mail clients support alike.
 pub const URL_LIMIT_BYTES: usize = 2000;
 
-/// The save body as it comes in.
+/// The unchecked request body.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SaveBody {
@@ -37,7 +37,7 @@ pub struct SaveBody {
     pub provider: Option<Provider>,
     pub join_url: Option<String>,
     pub settings: Option<MeetingSettings>,
-    /// Of the host platform's service, which schedules for its trainers; taken out before the draft is checked.
+    /// Set by the host platform's service when it schedules for a trainer. Removed before the draft is checked.
     pub trainer_id: Option<String>,
     pub source: Option<Source>,
 }
@@ -49,7 +49,7 @@ pub struct InviteeBody {
     pub name: Option<String>,
 }
 
-/// The save body, checked.
+/// A validated request to create or edit a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     pub title: Title,
@@ -63,11 +63,11 @@ pub struct Draft {
     pub settings: MeetingSettings,
 }
 
-/// Where the class is to meet.
+/// Where the session meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Venue {
     Zoom,
-    /// An https link that the trainer pasted.
+    /// An https link given by the trainer.
     Manual {
         join_url: String,
     },
@@ -83,16 +83,16 @@ impl Venue {
 }
 
 impl Draft {
-    /// Checks a save body at `now`. All that is wrong is told at once, field by field.
+    /// Validates a request body at `now`. Returns the errors of all fields at once.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
-        for (field, given) in
+        for (field, is_set) in
             [("trainer_id", body.trainer_id.is_some()), ("source", body.source.is_some())]
         {
-            if given {
+            if is_set {
                 errors.push(FieldError::new(
                     field,
-                    "belongs to the host platform's service, when it creates a class",
+                    "may only be set by the platform's service when it creates a class",
                 ));
             }
         }
@@ -109,7 +109,9 @@ impl Draft {
         let starts_at = match (&body.starts_at, &zone) {
             (None, _) => missing(&mut errors, "starts_at"),
             (Some(_), None) => None,
-            (Some(text), Some(zone)) => parsed(&mut errors, "starts_at", start(text, zone, now)),
+            (Some(text), Some(zone)) => {
+                parsed(&mut errors, "starts_at", parse_start(text, zone, now))
+            }
         };
         let duration_minutes =
             required(&mut errors, "duration_minutes", body.duration_minutes, |minutes| {
@@ -124,22 +126,24 @@ impl Draft {
                         )
                     })
             });
-        let audience = audience(&mut errors, body.audience_type, body.course_id, body.invitees);
-        let place = place(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
+        let audience =
+            parse_audience(&mut errors, body.audience_type, body.course_id, body.invitees);
+        let venue =
+            parse_venue(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
         let record_session = body.record_session.unwrap_or(false);
         let settings = body.settings.unwrap_or_default();
-        if place.as_ref().is_some_and(|place| place.provider() == Provider::Manual) {
+        if venue.as_ref().is_some_and(|venue| venue.provider() == Provider::Manual) {
             if record_session {
                 errors.push(FieldError::new(
                     "record_session",
-                    "only classes on Zoom can be recorded",
+                    "is only available for classes on Zoom",
                 ));
             }
             if settings != MeetingSettings::default() {
-                errors.push(FieldError::new("settings", "only classes on Zoom have settings"));
+                errors.push(FieldError::new("settings", "is only available for classes on Zoom"));
             }
         }
-        match (title, description, audience, starts_at, zone, duration_minutes, place) {
+        match (title, description, audience, starts_at, zone, duration_minutes, venue) {
             (
                 Some(title),
                 Some(description),
@@ -147,7 +151,7 @@ impl Draft {
                 Some(starts_at),
                 Some(zone),
                 Some(duration_minutes),
-                Some(place),
+                Some(venue),
             ) if errors.is_empty() => Ok(Self {
                 title,
                 description,
@@ -156,7 +160,7 @@ impl Draft {
                 zone,
                 duration_minutes,
                 record_session,
-                venue: place,
+                venue,
                 settings,
             }),
             _ => Err(Refusal::Invalid(errors)),
@@ -196,19 +200,19 @@ fn required<I, T, E: ToString>(
     }
 }
 
-/// Reads a start: an instant (RFC 3339), or a local time without an offset, which is read in `zone`.
-fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
+/// Parses a start: an instant (RFC 3339), or a local time without offset in `zone`.
+fn parse_start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
     let at = match instant(text) {
         Some(at) => at,
         None => {
             let local: civil::DateTime =
-                text.parse().map_err(|_| "is not an RFC 3339 time".to_owned())?;
-            // A date alone would be read as midnight, when hardly a class begins.
+                text.parse().map_err(|_| "must be an RFC 3339 date and time".to_owned())?;
+            // A date alone would mean midnight, which is hardly ever intended.
             if !text.contains(':') {
-                return Err("must have a time of day".to_owned());
+                return Err("must include a time of day".to_owned());
             }
-            zone.instant(local).ok_or_else(|| {
-                format!("does not exist in {zone}: the clocks are put forward then")
+            zone.parse_instant(local).ok_or_else(|| {
+                format!("does not exist in {zone}, because the clocks go forward at that time")
             })?
         }
     };
@@ -216,13 +220,13 @@ fn start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
     if at <= now {
         return Err("must lie in the future".to_owned());
     }
-    if at > plus_minutes(now, AHEAD_LIMIT_MINUTES) {
-        return Err("must lie within two years".to_owned());
+    if at > plus_minutes(now, MAX_AHEAD_MINUTES) {
+        return Err("must lie within the next two years".to_owned());
     }
     Ok(at)
 }
 
-fn audience(
+fn parse_audience(
     errors: &mut Vec<FieldError>,
     kind: Option<AudienceKind>,
     course_id: Option<String>,
@@ -230,10 +234,10 @@ fn audience(
 ) -> Option<AudienceDraft> {
     let Some(kind) = kind else { return missing(errors, "audience_type") };
     if course_id.is_some() && kind != AudienceKind::Course {
-        errors.push(FieldError::new("course_id", "belongs to audience_type course only"));
+        errors.push(FieldError::new("course_id", "is only allowed with audience_type course"));
     }
     if invitees.is_some() && kind != AudienceKind::Invitees {
-        errors.push(FieldError::new("invitees", "belongs to audience_type invitees only"));
+        errors.push(FieldError::new("invitees", "is only allowed with audience_type invitees"));
     }
     match kind {
         AudienceKind::Standalone => Some(AudienceDraft::Standalone),
@@ -241,13 +245,13 @@ fn audience(
             .map(AudienceDraft::Course),
         AudienceKind::Invitees => match invitees {
             None => missing(errors, "invitees"),
-            Some(bodies) => invitee_list(errors, bodies).map(AudienceDraft::Invitees),
+            Some(bodies) => parse_invitees(errors, bodies).map(AudienceDraft::Invitees),
         },
     }
 }
 
-/// Checks the addresses and keeps the first of each; a repeated address is one person, not an error.
-fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Option<Vec<Invitee>> {
+/// Validates the invitees and keeps the first of each address. A repeated address is not an error.
+fn parse_invitees(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Option<Vec<Invitee>> {
     if bodies.is_empty() || bodies.len() > INVITEE_LIMIT {
         errors.push(FieldError::new("invitees", format!("must have 1 to {INVITEE_LIMIT} entries")));
         return None;
@@ -268,12 +272,12 @@ fn invitee_list(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Optio
             invitees.push(Invitee { email, name });
         }
     }
-    // In the order in which they are read back, so that the first answer and a repeated one are the same.
+    // Sorted as they are stored, so the first response and a repeated one are equal.
     invitees.sort_by(|a, b| a.email.cmp(&b.email));
     Some(invitees)
 }
 
-fn place(
+fn parse_venue(
     errors: &mut Vec<FieldError>,
     provider: Provider,
     join_url: Option<String>,
@@ -281,31 +285,29 @@ fn place(
     match (provider, join_url) {
         (Provider::Zoom, None) => Some(Venue::Zoom),
         (Provider::Zoom, Some(_)) => {
-            errors.push(FieldError::new("join_url", "belongs to provider manual only"));
+            errors.push(FieldError::new("join_url", "is only allowed with provider manual"));
             None
         }
-        (Provider::Manual, url) => required(errors, "join_url", url, |url| https(&url))
+        (Provider::Manual, url) => required(errors, "join_url", url, |url| parse_https_url(&url))
             .map(|join_url| Venue::Manual { join_url }),
     }
 }
 
-/// An https link with a host, without a user and password that would travel with it, and not one that makes a host at Zoom.
-fn https(text: &str) -> Result<String, &'static str> {
-    let url = url::Url::parse(text.trim()).map_err(|_| "is not a link")?;
-    let plain = url.scheme() == "https"
+/// Parses an https link. Links with credentials, and Zoom links that start a meeting as its host, are rejected.
+fn parse_https_url(text: &str) -> Result<String, &'static str> {
+    let url = url::Url::parse(text.trim()).map_err(|_| "must be an https link")?;
+    let is_plain = url.scheme() == "https"
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none();
-    if !plain {
+    if !is_plain {
         return Err("must be an https link");
     }
-    if zoom_link::is_the_hosts(&url) {
-        return Err(
-            "is the host's own link, which makes a host of whoever follows it; paste the one for participants",
-        );
+    if zoom_link::is_host_link(&url) {
+        return Err("must be the link for participants, not the host's start link");
     }
     if url.as_str().len() > URL_LIMIT_BYTES {
-        return Err("is too long");
+        return Err("must have at most 2000 bytes");
     }
     Ok(url.into())
 }
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_saved_and_which_field_is_named_when_not() {
+    fn invalid_fields_are_reported_by_name() {
         let many: Vec<Value> =
             (0..1001).map(|n| json!({"email": format!("s{n}@example.test")})).collect();
         let refused = [
@@ -390,12 +392,12 @@ mod tests {
         assert_eq!(
             check(json!({"title": "", "duration_minutes": 0, "timezone": "?"})),
             Err(vec!["title".to_owned(), "timezone".to_owned(), "duration_minutes".to_owned()]),
-            "all that is wrong is told at once"
+            "all errors are reported at once"
         );
     }
 
     #[test]
-    fn a_start_is_an_instant_or_a_local_time_in_the_zone() {
+    fn start_is_an_instant_or_a_local_time_in_the_zone() {
         for (text, expected) in [
             ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
             ("2026-12-01T10:00:00.750+01:00", "2026-12-01T09:00:00Z"),
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_address_is_one_person() {
+    fn repeated_invitee_address_is_stored_once() {
         let draft = check(json!({"audience_type": "invitees", "invitees": [
             {"email": "Ada@Example.test", "name": "Ada"}, {"email": "ada@example.test"}, {"email": "bob@example.test", "name": " "},
         ]}))

@@ -1,33 +1,32 @@
-//! What somebody changed at Zoom, past us.
+//! Drift: changes that somebody made to a session's meeting at Zoom.
 //!
-//! Like everything that Zoom's events tell, it follows from all of them by their own times, so that neither their order
-//! nor their repetition matters.
+//! Drift is computed from all events in order of their own times, so the order and repetition of deliveries do not matter.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::session::Session;
-use super::zoom_event::{MeetingChange, EventPayload};
+use super::zoom_event::{EventPayload, MeetingChange};
 
-/// The mark of a meeting that was deleted.
+/// The drift entry of a deleted meeting.
 pub const DELETED: &str = "deleted";
-/// The mark of a meeting that Zoom does not record though it was asked to. No event tells of it: it was read from Zoom's
-/// answer, and stays until Zoom is asked again.
+/// The drift entry of a meeting that Zoom does not record although we requested it. No event reports this. It comes from
+/// Zoom's response and stays until the next request.
 pub const RECORDING: &str = "record_session";
 
-/// The fields in which a class's meeting differs from the class, as `heard` tells of it. What was heard of the time before
-/// Zoom was last told what the meeting is counts no more. While an edit is `under_way` to Zoom, what is heard of the fields
-/// may be its own doing, so they stay as they are; that the meeting is gone never is.
-pub fn drift<'a>(
+/// Returns the fields in which the meeting differs from the session according to `events`. Events from before the last
+/// sync to Zoom are ignored. While an edit is in progress, an event may be its result, so the known fields are kept
+/// unchanged. Deletion and recovery are never the result of an edit.
+pub fn detect_drift<'a>(
     session: &Session,
-    under_way: bool,
-    heard: impl IntoIterator<Item = (Timestamp, &'a EventPayload)>,
+    edit_in_progress: bool,
+    events: impl IntoIterator<Item = (Timestamp, &'a EventPayload)>,
 ) -> Vec<String> {
-    let mut heard: Vec<_> =
-        heard.into_iter().filter(|(at, _)| *at >= session.zoom_told_at).collect();
-    heard.sort_by_key(|(at, _)| *at);
-    let mut differing: BTreeSet<_> = session
+    let mut events: Vec<_> =
+        events.into_iter().filter(|(at, _)| *at >= session.zoom_synced_at).collect();
+    events.sort_by_key(|(at, _)| *at);
+    let mut drifted: BTreeSet<_> = session
         .drift
         .iter()
         .any(|field| field == RECORDING)
@@ -35,16 +34,16 @@ pub fn drift<'a>(
         .into_iter()
         .collect();
     let mut deleted = false;
-    for (_, says) in heard {
-        match says {
+    for (_, payload) in events {
+        match payload {
             EventPayload::Deleted => deleted = true,
             EventPayload::Recovered => deleted = false,
-            EventPayload::Updated(changed) => {
-                for (field, differs) in compared(session, changed) {
-                    match differs {
-                        Some(true) => differing.insert(field),
-                        Some(false) => differing.remove(field),
-                        // Not a word of it in this event.
+            EventPayload::Updated(change) => {
+                for (field, is_different) in compare_fields(session, change) {
+                    match is_different {
+                        Some(true) => drifted.insert(field),
+                        Some(false) => drifted.remove(field),
+                        // This event does not include the field.
                         None => false,
                     };
                 }
@@ -52,18 +51,18 @@ pub fn drift<'a>(
             _ => {}
         }
     }
-    let fields = if under_way {
+    let fields = if edit_in_progress {
         session.drift.iter().map(String::as_str).filter(|field| *field != DELETED).collect()
     } else {
-        differing
+        drifted
     };
     fields.into_iter().chain(deleted.then_some(DELETED)).map(str::to_owned).collect()
 }
 
-fn compared(session: &Session, changed: &MeetingChange) -> [(&'static str, Option<bool>); 3] {
-    let topic = changed.topic.as_ref().map(|topic| topic != session.title.as_str());
-    let start = changed.starts_at.map(|at| at != session.starts_at);
+fn compare_fields(session: &Session, change: &MeetingChange) -> [(&'static str, Option<bool>); 3] {
+    let topic = change.topic.as_ref().map(|topic| topic != session.title.as_str());
+    let start = change.starts_at.map(|at| at != session.starts_at);
     let duration =
-        changed.duration_minutes.map(|minutes| minutes != i64::from(session.duration_minutes));
+        change.duration_minutes.map(|minutes| minutes != i64::from(session.duration_minutes));
     [("title", topic), ("starts_at", start), ("duration_minutes", duration)]
 }

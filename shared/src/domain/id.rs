@@ -1,17 +1,17 @@
-//! Identifiers. Ours are drawn or derived and carry a prefix; the host platform's are opaque and only checked.
+//! Identifiers. Our own are random or derived and have a prefix. The host platform's are opaque and only validated.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest id that a host platform may use for a user or a course, in bytes.
-/// Two of them and a prefix must stay far below DynamoDB's 1,024-byte sort key.
+/// The longest user or course id of a host platform, in bytes. Two of them and a prefix must stay far below the limit of
+/// 1,024 bytes for a DynamoDB sort key.
 pub const FOREIGN_ID_LIMIT_BYTES: usize = 128;
 
-/// An id that cannot be one: empty, too long, or with characters that no id has.
+/// An id that is empty, too long, or has a character that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id has 1 to {FOREIGN_ID_LIMIT_BYTES} visible ASCII characters and no '#'")]
-pub struct BadId;
+#[error("must have 1 to {FOREIGN_ID_LIMIT_BYTES} visible ASCII characters other than '#'")]
+pub struct InvalidId;
 
 macro_rules! foreign_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -21,11 +21,11 @@ macro_rules! foreign_id {
         pub struct $name(String);
 
         impl $name {
-            pub fn parse(text: &str) -> Result<Self, BadId> {
-                // '#' joins the parts of our keys; an id without it can never reach into another key.
-                let fits = (1..=FOREIGN_ID_LIMIT_BYTES).contains(&text.len())
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                // '#' separates the parts of our keys, so an id must not contain it.
+                let is_valid = (1..=FOREIGN_ID_LIMIT_BYTES).contains(&text.len())
                     && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-                if fits { Ok(Self(text.to_owned())) } else { Err(BadId) }
+                if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
             }
 
             pub fn as_str(&self) -> &str {
@@ -34,8 +34,8 @@ macro_rules! foreign_id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadId;
-            fn try_from(text: String) -> Result<Self, BadId> {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
                 Self::parse(&text)
             }
         }
@@ -55,15 +55,15 @@ macro_rules! foreign_id {
 }
 
 foreign_id!(
-    /// A person, as the host platform names them (the token's `sub`).
+    /// The host platform's id of a person (the token's `sub`).
     UserId
 );
 foreign_id!(
-    /// A course, as the host platform names it.
+    /// The host platform's id of a course.
     CourseId
 );
 
-/// Ids of ours: a prefix that says of what, and base32 of so many bytes, drawn or derived.
+/// Defines an id of our own: a prefix and the base32 digits of random or derived bytes.
 macro_rules! own_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $bytes:literal) => {
         $(#[$doc])*
@@ -73,10 +73,10 @@ macro_rules! own_id {
 
         impl $name {
             const PREFIX: &str = $prefix;
-            /// Five bits each.
+            /// Each digit has five bits.
             const DIGITS: usize = ($bytes * 8usize).div_ceil(5);
 
-            /// Made from bytes that were drawn, or derived from what must be equal on a retry.
+            /// Builds an id from random bytes, or from derived bytes that are the same on a retry.
             pub fn from_bytes(bytes: [u8; $bytes]) -> Self {
                 let digits = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
                 Self(format!("{}{digits}", Self::PREFIX))
@@ -84,9 +84,9 @@ macro_rules! own_id {
 
             pub fn parse(text: &str) -> Option<Self> {
                 let digits = text.strip_prefix(Self::PREFIX)?;
-                let ours = digits.len() == Self::DIGITS
+                let is_valid = digits.len() == Self::DIGITS
                     && digits.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-                ours.then(|| Self(text.to_owned()))
+                is_valid.then(|| Self(text.to_owned()))
             }
 
             pub fn as_str(&self) -> &str {
@@ -95,9 +95,9 @@ macro_rules! own_id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadId;
-            fn try_from(text: String) -> Result<Self, BadId> {
-                Self::parse(&text).ok_or(BadId)
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::parse(&text).ok_or(InvalidId)
             }
         }
 
@@ -116,25 +116,25 @@ macro_rules! own_id {
 }
 
 own_id!(
-    /// One live class: `ses_` and 26 letters and digits, 128 bits.
+    /// The id of a session: `ses_` and 26 letters and digits, 128 bits.
     SessionId,
     "ses_",
     16
 );
 own_id!(
-    /// A question that is put to a class: `pol_` and 26 letters and digits.
+    /// The id of a poll: `pol_` and 26 letters and digits.
     PollId,
     "pol_",
     16
 );
 own_id!(
-    /// An answer that a poll offers: `opt_` and 16 letters and digits.
+    /// The id of a poll's option: `opt_` and 16 letters and digits.
     OptionId,
     "opt_",
     10
 );
 
-/// A Zoom meeting's number: int64, and longer than ten digits at times (Zoom, "Meetings").
+/// A Zoom meeting's number: an int64 that may have more than ten digits (Zoom, "Meetings").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MeetingId(pub i64);
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_id_reads_back_and_nothing_else_does() {
+    fn session_id_round_trips_and_rejects_other_text() {
         let id = SessionId::from_bytes([7; 16]);
         assert_eq!(SessionId::parse(id.as_str()), Some(id.clone()));
         for bad in [
@@ -165,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_id_cannot_reach_into_another_key() {
+    fn foreign_id_cannot_contain_the_key_separator() {
         for good in ["trainer-1", "auth0|5f7c", "ada@example.test", &"x".repeat(128)] {
             assert!(UserId::parse(good).is_ok(), "{good}");
         }
         for bad in ["", "a#b", "a b", "a\0b", "naïve", "a\r\nb", &"x".repeat(129)] {
-            assert_eq!(UserId::parse(bad), Err(BadId), "{bad:?}");
+            assert_eq!(UserId::parse(bad), Err(InvalidId), "{bad:?}");
         }
     }
 }

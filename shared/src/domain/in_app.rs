@@ -1,4 +1,4 @@
-//! In-app notices: what a person is told on the platform's own pages, beside a mail or instead of one.
+//! In-app notifications, shown on the platform's pages in addition to mails or instead of them.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum NotificationKind {
     Scheduled,
     Updated,
     Cancelled,
-    /// To somebody who is no longer invited: for them the class is cancelled, for the others it is not.
+    /// To a person who is no longer invited. The session itself takes place.
     #[serde(rename = "uninvited")]
     Removed,
     Reminder,
@@ -46,7 +46,8 @@ impl NotificationKind {
     }
 }
 
-/// The class that a notice is about, as it stood when the notice was made: a class that moves later has another notice.
+/// The session of a notification, with its title and start at the time of creation. A later change creates another
+/// notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationSubject {
     pub session: SessionId,
@@ -55,7 +56,7 @@ pub struct NotificationSubject {
 }
 
 impl NotificationSubject {
-    pub fn of(session: &Session) -> Self {
+    pub fn from_session(session: &Session) -> Self {
         Self {
             session: session.id.clone(),
             title: session.title.clone(),
@@ -64,30 +65,30 @@ impl NotificationSubject {
     }
 }
 
-/// One thing that one person is told.
+/// A notification of one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InAppNotification {
     pub user: UserId,
     pub id: NotificationId,
     pub kind: NotificationKind,
-    /// Absent where no class in particular is meant.
-    pub about: Option<NotificationSubject>,
+    /// `None` if the notification is about no particular session.
+    pub subject: Option<NotificationSubject>,
 }
 
 impl InAppNotification {
-    /// The notice that an announcement makes to `user`. Made again it is the same one.
-    pub fn of(
-        announcement: &DomainEvent,
+    /// Returns the notification of `user` for a domain event. The id is the same for every repetition.
+    pub fn new(
+        event: &DomainEvent,
         kind: NotificationKind,
         user: UserId,
-        about: Option<NotificationSubject>,
+        subject: Option<NotificationSubject>,
     ) -> Self {
-        Self { user, id: NotificationId::of(announcement, kind), kind, about }
+        Self { user, id: NotificationId::derive(event, kind), kind, subject }
     }
 }
 
-/// A notice among those of one person: when it came to be, and what it follows from. It leads to the notice by itself,
-/// and only together with whose it is.
+/// The id of a notification among those of one person: its time and a digest of its cause. Together with the user it is
+/// the key of the notification.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NotificationId {
     pub at: Timestamp,
@@ -98,24 +99,24 @@ impl NotificationId {
     const PREFIX: &str = "ntf_";
     const DIGITS: usize = 16;
 
-    fn of(announcement: &DomainEvent, kind: NotificationKind) -> Self {
-        let cause = format!("{}\n{}", announcement.key(), kind.as_str());
+    fn derive(event: &DomainEvent, kind: NotificationKind) -> Self {
+        let cause = format!("{}\n{}", event.key(), kind.as_str());
         let digest =
             data_encoding::BASE32_NOPAD.encode(&Sha256::digest(cause)).to_ascii_lowercase();
-        Self { at: whole_milli(announcement.at), digest: digest[..Self::DIGITS].to_owned() }
+        Self { at: whole_milli(event.at), digest: digest[..Self::DIGITS].to_owned() }
     }
 
     pub fn new(at: Timestamp, digest: &str) -> Option<Self> {
-        let ours = digest.len() == Self::DIGITS
+        let is_valid = digest.len() == Self::DIGITS
             && digest.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
-        (ours && at == whole_milli(at)).then(|| Self { at, digest: digest.to_owned() })
+        (is_valid && at == whole_milli(at)).then(|| Self { at, digest: digest.to_owned() })
     }
 
-    /// From its text form, `ntf_`, the time in milliseconds and the digest.
+    /// Parses the text form: `ntf_`, the time in milliseconds and the digest.
     pub fn parse(text: &str) -> Option<Self> {
         let (millis, digest) = text.strip_prefix(Self::PREFIX)?.split_once('_')?;
         let id = Self::new(Timestamp::from_millisecond(millis.parse().ok()?).ok()?, digest)?;
-        // One notice has one id: no sign, no leading zeros.
+        // Rejects signs and leading zeros, so each notification has exactly one id.
         (id.to_string() == text).then_some(id)
     }
 
@@ -135,19 +136,22 @@ mod tests {
     use super::*;
     use crate::domain::domain_event::DomainEventKind;
 
-    fn announcement(version: u64) -> DomainEvent {
+    fn event(version: u64) -> DomainEvent {
         DomainEvent {
             at: "2026-11-21T09:00:00.1234567Z".parse().unwrap(),
-            kind: DomainEventKind::ReauthRequired { trainer: UserId::parse("ada").unwrap(), version },
+            kind: DomainEventKind::ReauthRequired {
+                trainer: UserId::parse("ada").unwrap(),
+                version,
+            },
         }
     }
 
     #[test]
-    fn an_id_reads_back_and_nothing_else_does() {
-        let id = NotificationId::of(&announcement(1), NotificationKind::ReconnectZoom);
+    fn only_the_canonical_id_is_parsed() {
+        let id = NotificationId::derive(&event(1), NotificationKind::ReconnectZoom);
         assert_eq!(NotificationId::parse(&id.to_string()), Some(id.clone()));
         let digest = id.digest();
-        for bad in [
+        for invalid in [
             String::new(),
             "ntf_".to_owned(),
             format!("ntf_{digest}"),
@@ -157,13 +161,13 @@ mod tests {
             format!("ntf_1_{}", digest.to_uppercase()),
             format!("ntf_1_{}#", &digest[1..]),
         ] {
-            assert_eq!(NotificationId::parse(&bad), None, "{bad}");
+            assert_eq!(NotificationId::parse(&invalid), None, "{invalid}");
         }
     }
 
     #[test]
-    fn the_same_announcement_makes_the_same_notice_and_another_makes_another() {
-        let id = |version, kind| NotificationId::of(&announcement(version), kind);
+    fn notification_id_depends_on_event_and_kind() {
+        let id = |version, kind| NotificationId::derive(&event(version), kind);
         assert_eq!(id(1, NotificationKind::ReconnectZoom), id(1, NotificationKind::ReconnectZoom));
         assert_ne!(id(1, NotificationKind::ReconnectZoom), id(2, NotificationKind::ReconnectZoom));
         assert_ne!(id(1, NotificationKind::Updated), id(1, NotificationKind::Removed));

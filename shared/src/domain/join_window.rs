@@ -1,21 +1,21 @@
-//! When the door of a class is open, and what it shows when it is not.
+//! The join window of a session and its state.
 
 use jiff::Timestamp;
 
 use super::session::{Provider, Session, Status};
 use super::time::plus_minutes;
 
-/// How long before and after a class people may come in, in minutes.
+/// The limits of the join window relative to the planned start and end, in minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinWindowSettings {
-    pub owner_before: i64,
-    pub invited_before: i64,
-    pub after_end: i64,
+    pub trainer_lead_minutes: i64,
+    pub student_lead_minutes: i64,
+    pub closing_minutes: i64,
 }
 
 impl Default for JoinWindowSettings {
     fn default() -> Self {
-        Self { owner_before: 15, invited_before: 10, after_end: 90 }
+        Self { trainer_lead_minutes: 15, student_lead_minutes: 10, closing_minutes: 90 }
     }
 }
 
@@ -29,7 +29,7 @@ pub enum JoinState {
     Cancelled,
 }
 
-/// What one of those invited finds at the door.
+/// The join window of an attendee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinWindow {
     pub state: JoinState,
@@ -37,22 +37,27 @@ pub struct JoinWindow {
     pub closes_at: Timestamp,
 }
 
-/// The door of `session` at `now` for those invited. `needs_host` says whether, in this deployment,
-/// nobody can be admitted before the trainer is in.
-pub fn join_window(session: &Session, windows: JoinWindowSettings, needs_host: bool, now: Timestamp) -> JoinWindow {
-    let opens_at = plus_minutes(session.starts_at, -windows.invited_before);
-    let closes_at = plus_minutes(session.ends_at(), windows.after_end);
-    let host_first =
+/// Returns the join window of attendees at `now`. `needs_host` means that in this deployment attendees cannot join before
+/// the trainer.
+pub fn join_window(
+    session: &Session,
+    settings: JoinWindowSettings,
+    needs_host: bool,
+    now: Timestamp,
+) -> JoinWindow {
+    let opens_at = plus_minutes(session.starts_at, -settings.student_lead_minutes);
+    let closes_at = plus_minutes(session.ends_at(), settings.closing_minutes);
+    let waits_for_host =
         needs_host && session.provider == Provider::Zoom && session.status != Status::Live;
     let state = match session.status {
         Status::Cancelled => JoinState::Cancelled,
-        // A meeting that is over may be started again as long as its window lasts; until then there is nobody to wait for.
+        // The trainer may restart an ended meeting, but until then attendees have nothing to wait for.
         Status::Ended => JoinState::Closed,
         Status::Scheduled | Status::Live if now < opens_at => JoinState::TooEarly,
         Status::Scheduled | Status::Live if now >= closes_at => JoinState::Closed,
-        // Nobody can come in, and there is nobody to wait for, until its trainer has seen to it.
-        Status::Scheduled | Status::Live if session.lacks_its_meeting() => JoinState::Closed,
-        Status::Scheduled | Status::Live if host_first => JoinState::WaitingForHost,
+        // Nobody can join until the trainer has restored the deleted meeting.
+        Status::Scheduled | Status::Live if session.is_meeting_deleted() => JoinState::Closed,
+        Status::Scheduled | Status::Live if waits_for_host => JoinState::WaitingForHost,
         Status::Scheduled | Status::Live => JoinState::Open,
     };
     JoinWindow { state, opens_at, closes_at }

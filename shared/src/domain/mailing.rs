@@ -1,8 +1,8 @@
-//! Mailing: one mail to one person, from the announcement that causes it to what became of it.
+//! Mails, from the domain event that causes them to their delivery.
 //!
-//! An announcement is worked out into [`Mail`]s, one for each person it is told to. Each has an [`EffectId`] made of its
-//! cause, its kind and its address: however often an announcement is worked out, or a message about a mail arrives, it
-//! is the same mail. Whoever is about to send it takes a [`Claim`] first; what came of it is a [`Fate`].
+//! The fan-out of a domain event produces one [`Mail`] per recipient. Its [`MessageKey`] is derived from cause, kind
+//! and address, so a repeated fan-out or a redelivered message refers to the same mail. A mail is sent only under a
+//! [`MailClaim`], and the outcome is stored as a [`DeliveryRecord`].
 
 pub mod claim;
 pub mod recipient_state;
@@ -22,7 +22,7 @@ pub use recipients::Recipient;
 use super::id::{SessionId, UserId};
 use super::text::{Email, PersonName};
 
-/// What a mail is about; also the value of its `X-Live-Class-Kind` header.
+/// The kind of a mail, also the value of its `X-Live-Class-Kind` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailKind {
@@ -31,9 +31,9 @@ pub enum MailKind {
     Cancelled,
     ReminderDayBefore,
     ReminderHourBefore,
-    /// The invitation once more, as the class now stands.
+    /// The invitation again, with the current details.
     Resent,
-    /// To somebody who is no longer invited: for them the class is cancelled, for the others it is not.
+    /// To a person who is no longer invited. The session itself takes place.
     #[serde(rename = "uninvited")]
     Removed,
     /// To a trainer whose Zoom account must be connected again.
@@ -70,21 +70,21 @@ impl MailKind {
     }
 }
 
-/// What is known of a mail, at each moment one of these.
+/// The current status of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// Waiting for its turn.
+    /// Waiting in the queue.
     Queued,
-    /// The mail service took it.
+    /// Accepted by the mail service.
     Sent,
-    /// It could not be sent and is tried again.
+    /// The last attempt failed and another one follows.
     Retrying,
-    /// The mail service refused it for good.
+    /// Permanently rejected by the mail service.
     Failed,
-    /// It was tried as often as mails are, and lies in the dead-letter queue.
+    /// In the dead-letter queue after the last attempt.
     Dead,
-    /// It had become void before it was sent.
+    /// Skipped because it was no longer relevant.
     Dropped,
 }
 
@@ -104,12 +104,12 @@ impl DeliveryStatus {
     }
 }
 
-/// Whose affair a mail is: where its claim and its fate are kept.
+/// The session or trainer that a mail is about. Determines where its claim and delivery records are stored.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailSubject {
     Session(SessionId),
-    /// About no class, to a trainer: [`MailKind::ReauthRequired`].
+    /// For [`MailKind::ReauthRequired`], which is about no session.
     Trainer(UserId),
 }
 
@@ -129,7 +129,7 @@ impl MailSubject {
     }
 }
 
-/// The first half of the SHA-256 of parts that no two different lists of share, in hex.
+/// Returns the first half of a SHA-256 in hex. Length prefixes make different lists of parts distinct.
 fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -139,14 +139,14 @@ fn digest(parts: &[&str]) -> String {
     data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
 }
 
-/// One mail of all: what causes it, its kind and its address, as a digest of 32 hex digits.
+/// The identity of a mail: a digest of its cause, kind and address with 32 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageKey(String);
 
 impl MessageKey {
-    /// `cause` is the announcement's key.
-    pub fn of(cause: &str, kind: MailKind, to: &Email) -> Self {
+    /// `cause` is the key of the domain event.
+    pub fn new(cause: &str, kind: MailKind, to: &Email) -> Self {
         Self(digest(&["mail", cause, kind.as_str(), to.as_str()]))
     }
 
@@ -154,21 +154,21 @@ impl MessageKey {
         &self.0
     }
 
-    /// Enough of it to find a fate by among those of one class.
+    /// Returns a prefix that is unique among the delivery records of a session.
     pub fn short(&self) -> &str {
         self.0.get(..16).unwrap_or(&self.0)
     }
 }
 
-/// By what a fate names its recipient: a digest of class and address. It names nobody by itself; only who still has the
-/// person's entry, in the course or in the list, can tell whose it is. So erasing a person leaves no fate that does.
+/// A pseudonym of a recipient in delivery records: a digest of subject and address. It can be matched only with the
+/// person's enrollment or invitee entry, so erasing that entry anonymizes the delivery records.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecipientRef(String);
 
 impl RecipientRef {
-    pub fn of(about: &MailSubject, to: &Email) -> Self {
-        let mut text = digest(&["recipient", about.as_str(), to.as_str()]);
+    pub fn new(subject: &MailSubject, to: &Email) -> Self {
+        let mut text = digest(&["recipient", subject.as_str(), to.as_str()]);
         text.truncate(20);
         Self(text)
     }
@@ -178,8 +178,8 @@ impl RecipientRef {
     }
 }
 
-/// One mail to be sent: what a message of the queue says. Written by this version and read by later ones, which is why
-/// everything that is not needed always has a default.
+/// A mail to be sent, as stored in a queue message. Optional fields have defaults, because later versions must be able
+/// to read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     pub message_key: MessageKey,
@@ -188,24 +188,24 @@ pub struct Mail {
     pub to: Email,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<PersonName>,
-    /// The user of the platform that the address belongs to, where one is known.
+    /// The platform user with this address, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// The start that a reminder is for.
+    /// The start of the session for which a reminder was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<Timestamp>,
-    /// Why the class was cancelled, in its trainer's words.
+    /// The trainer's reason for the change or the cancellation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The class's version that it tells of. What is sent shows that version or a later one.
+    /// The version of the session that caused the mail. The mail shows this version or a later one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Whether it goes to one who came to the class's course, and who may be told of the class otherwise, too.
+    /// Whether it goes to a newly enrolled student, who may get another mail about the same version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub to_newcomer: bool,
-    /// How often it came back from the dead-letter queue.
+    pub to_new_student: bool,
+    /// How often the mail was moved back from the dead-letter queue.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub round: u32,
+    pub redrives: u32,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -214,49 +214,49 @@ fn is_zero(number: &u32) -> bool {
 
 impl Mail {
     pub fn recipient(&self) -> RecipientRef {
-        RecipientRef::of(&self.subject, &self.to)
+        RecipientRef::new(&self.subject, &self.to)
     }
 
-    /// Its `Message-ID`, without the angle brackets.
+    /// Returns the `Message-ID` without angle brackets.
     pub fn message_id(&self) -> String {
         format!("{}@live-classes", self.message_key.as_str())
     }
 }
 
-/// What became of a mail at some moment.
+/// The delivery status of a mail at some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryRecord {
-    pub effect: MessageKey,
+    pub message_key: MessageKey,
     pub recipient: RecipientRef,
     pub kind: MailKind,
-    pub state: DeliveryStatus,
-    /// The mail service's own id of a mail that was sent, the code of an error, or why it was dropped.
-    pub note: Option<String>,
-    /// The version of the class that it showed, where it was sent.
-    pub shows: Option<u64>,
-    /// Whether it was dropped after a try of which nobody knows what came of it.
+    pub status: DeliveryStatus,
+    /// The mail service's id of a sent mail, an error code, or the skip reason.
+    pub detail: Option<String>,
+    /// The version of the session in a sent mail.
+    pub sent_version: Option<u64>,
+    /// Whether the mail was dropped after an attempt with an unknown outcome.
     pub in_doubt: bool,
 }
 
 impl DeliveryRecord {
-    pub fn of(mail: &Mail, state: DeliveryStatus, note: Option<String>) -> Self {
+    pub fn new(mail: &Mail, status: DeliveryStatus, detail: Option<String>) -> Self {
         Self {
-            effect: mail.message_key.clone(),
+            message_key: mail.message_key.clone(),
             recipient: mail.recipient(),
             kind: mail.kind,
-            state,
-            note,
-            shows: None,
+            status,
+            detail,
+            sent_version: None,
             in_doubt: false,
         }
     }
 
-    pub fn happened(&self) -> PastDelivery<'_> {
+    pub fn as_past_delivery(&self) -> PastDelivery<'_> {
         PastDelivery {
-            mail: self.effect.short(),
+            short_key: self.message_key.short(),
             kind: self.kind,
-            state: self.state,
-            shows: self.shows,
+            status: self.status,
+            sent_version: self.sent_version,
             in_doubt: self.in_doubt,
         }
     }
@@ -273,25 +273,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_is_the_same_for_the_same_cause_kind_and_address_and_for_nothing_else() {
+    fn message_key_depends_on_cause_kind_and_address() {
         let ada = Email::parse("ada@example.test").unwrap();
         let bob = Email::parse("bob@example.test").unwrap();
-        let id = MessageKey::of("ses_1#1", MailKind::Scheduled, &ada);
-        assert_eq!(id, MessageKey::of("ses_1#1", MailKind::Scheduled, &ada));
+        let id = MessageKey::new("ses_1#1", MailKind::Scheduled, &ada);
+        assert_eq!(id, MessageKey::new("ses_1#1", MailKind::Scheduled, &ada));
         let others = [
-            MessageKey::of("ses_1#2", MailKind::Scheduled, &ada),
-            MessageKey::of("ses_1#1", MailKind::Updated, &ada),
-            MessageKey::of("ses_1#1", MailKind::Scheduled, &bob),
+            MessageKey::new("ses_1#2", MailKind::Scheduled, &ada),
+            MessageKey::new("ses_1#1", MailKind::Updated, &ada),
+            MessageKey::new("ses_1#1", MailKind::Scheduled, &bob),
         ];
         assert!(others.iter().all(|other| *other != id && other.short() != id.short()));
     }
 
     #[test]
-    fn a_message_of_today_reads_without_what_it_may_lack() {
-        let text = r#"{"effect":"00ff","kind":"cancelled","about":{"session":"ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"},
+    fn mail_is_parsed_without_optional_fields() {
+        let text = r#"{"message_key":"00ff","kind":"cancelled","subject":{"session":"ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"},
             "to":"ada@example.test","something_new":1}"#;
         let mail: Mail = serde_json::from_str(text).unwrap();
-        assert_eq!((mail.round, mail.user.as_ref(), mail.reason.as_ref()), (0, None, None));
+        assert_eq!((mail.redrives, mail.user.as_ref(), mail.reason.as_ref()), (0, None, None));
         assert!(!mail.recipient().as_str().contains("ada"));
     }
 }

@@ -1,7 +1,7 @@
-//! The runnings of a meeting, and what they make of a class's status.
+//! Meeting instances, and the session lifecycle that follows from them.
 //!
-//! Zoom's events come at least once and in no order, so nothing is concluded from an event by itself: each is put
-//! where it belongs among what is known, and the status follows from all of it. Whatever the order, the end is the same.
+//! Zoom delivers its events at least once and in any order. Each event is merged into the known instances, and the
+//! lifecycle is computed from all of them, so the result does not depend on the order.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,46 +9,46 @@ use serde::{Deserialize, Serialize};
 use super::session::Status;
 use super::time::plus_minutes;
 
-/// A running that was over this many minutes before the class's planned start was a rehearsal, and none of the class. It
-/// is when the platform lets the trainer in, unless a deployment says otherwise.
-const LEAD_MINUTES: i64 = 15;
+/// An instance that ended at least this many minutes before the planned start is a rehearsal. By default the trainer's join
+/// window opens at the same time.
+const WINDOW_LEAD_MINUTES: i64 = 15;
 
-/// One running of a meeting: from being started to being ended, under a uuid of its own.
+/// One run of a meeting with its own uuid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeetingInstance {
     pub uuid: String,
-    /// The earliest that is known: of its start, or of a join when the start was lost.
+    /// The earliest known time: its start, or a join if the start event was lost.
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// When it is taken to have ended, because its end was lost. What Zoom tells of its end counts instead, and a later
-    /// sign that it was running makes nothing of it.
+    /// The assumed end after the end event was lost. An end that Zoom reports takes precedence, and a later event of the
+    /// instance clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred_end: Option<Timestamp>,
 }
 
 impl MeetingInstance {
-    /// Its end, as far as it is known or taken for known.
+    /// Returns the reported or inferred end.
     pub fn end(&self) -> Option<Timestamp> {
         self.ended_at.or(self.inferred_end)
     }
 
-    /// Whether it was a rehearsal of a class that is planned for `starts_at`. One that goes on until the class's time is
-    /// part of it, however early it was begun.
+    /// Returns whether this was a rehearsal of a session planned for `starts_at`. An instance that lasts into the session's
+    /// time is part of the session, however early it started.
     pub fn is_rehearsal(&self, starts_at: Timestamp) -> bool {
-        self.ended_at.is_some_and(|ended_at| ended_at <= class_begins(starts_at))
+        self.ended_at.is_some_and(|ended_at| ended_at <= session_window_start(starts_at))
     }
 }
 
-/// From when on a meeting that runs is the class.
-pub fn class_begins(starts_at: Timestamp) -> Timestamp {
-    plus_minutes(starts_at, -LEAD_MINUTES)
+/// Returns the time from which a running meeting counts as the session.
+pub fn session_window_start(starts_at: Timestamp) -> Timestamp {
+    plus_minutes(starts_at, -WINDOW_LEAD_MINUTES)
 }
 
-/// What an event says of a running.
+/// The information that one Zoom event adds to a meeting instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceEvent {
-    /// It was running at this time: it was started then, or somebody joined.
+    /// The instance was running at this time, because it was started or somebody joined.
     Running(Timestamp),
     Ended {
         started_at: Option<Timestamp>,
@@ -56,17 +56,21 @@ pub enum InstanceEvent {
     },
 }
 
-/// The runnings with what `sign` says of the one called `uuid`.
-pub fn with_event(mut known: Vec<MeetingInstance>, uuid: &str, sign: InstanceEvent) -> Vec<MeetingInstance> {
-    let (since, until) = match sign {
+/// Merges an event of the instance `uuid` into the known instances.
+pub fn with_event(
+    mut known: Vec<MeetingInstance>,
+    uuid: &str,
+    event: InstanceEvent,
+) -> Vec<MeetingInstance> {
+    let (since, until) = match event {
         InstanceEvent::Running(at) => (at, None),
         InstanceEvent::Ended { started_at, at } => (started_at.unwrap_or(at).min(at), Some(at)),
     };
-    match known.iter_mut().find(|occurrence| occurrence.uuid == uuid) {
-        Some(occurrence) => {
-            occurrence.started_at = occurrence.started_at.min(since);
-            occurrence.ended_at = occurrence.ended_at.max(until);
-            occurrence.inferred_end = occurrence.inferred_end.filter(|end| *end >= since);
+    match known.iter_mut().find(|instance| instance.uuid == uuid) {
+        Some(instance) => {
+            instance.started_at = instance.started_at.min(since);
+            instance.ended_at = instance.ended_at.max(until);
+            instance.inferred_end = instance.inferred_end.filter(|end| *end >= since);
         }
         None => known.push(MeetingInstance {
             uuid: uuid.to_owned(),
@@ -79,7 +83,7 @@ pub fn with_event(mut known: Vec<MeetingInstance>, uuid: &str, sign: InstanceEve
     known
 }
 
-/// The runnings with the latest taken to be over at `at`, if nobody told when it was.
+/// Sets an inferred end of `at` on the latest instance if its end is unknown.
 pub fn with_inferred_end(mut known: Vec<MeetingInstance>, at: Timestamp) -> Vec<MeetingInstance> {
     if let Some(last) = known.last_mut().filter(|last| last.end().is_none()) {
         last.inferred_end = Some(at.max(last.started_at));
@@ -87,7 +91,7 @@ pub fn with_inferred_end(mut known: Vec<MeetingInstance>, at: Timestamp) -> Vec<
     known
 }
 
-/// What the runnings make of a class.
+/// The status and actual times of a session that follow from its meeting instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLifecycle {
     pub status: Status,
@@ -95,19 +99,26 @@ pub struct SessionLifecycle {
     pub ended_at: Option<Timestamp>,
 }
 
-/// The latest running decides: while it lasts the class is live, and when it has ended the class has. An earlier one
-/// whose end was lost must have ended, since a meeting runs once at a time. After a rehearsal the class is as ahead as it
-/// was before. Cancelled stays cancelled.
-pub fn lifecycle(before: Status, starts_at: Timestamp, known: &[MeetingInstance]) -> SessionLifecycle {
-    let begins = class_begins(starts_at);
+/// Computes the lifecycle. The session is live while the latest instance runs and ended once it has ended. A meeting has
+/// one instance at a time, so an earlier instance whose end was lost has ended too. A rehearsal leaves the session
+/// `scheduled`, and a cancelled session stays cancelled.
+pub fn lifecycle(
+    before: Status,
+    starts_at: Timestamp,
+    known: &[MeetingInstance],
+) -> SessionLifecycle {
+    let window_start = session_window_start(starts_at);
     let last = known.last();
-    // One that began before the class's time, that was followed by another, and of whose end nobody told, was most likely
-    // a rehearsal, too; that it lasted for days is less likely.
-    let is_stale = |one: &MeetingInstance| {
-        one.end().is_none() && one.started_at < begins && last.is_some_and(|last| last != one)
+    // An early instance without an end that was followed by another was most likely a rehearsal. It is less likely that it
+    // lasted for days.
+    let is_stale = |instance: &MeetingInstance| {
+        instance.end().is_none()
+            && instance.started_at < window_start
+            && last.is_some_and(|last| last != instance)
     };
-    let held = || known.iter().filter(|one| !one.is_rehearsal(starts_at) && !is_stale(one));
-    let status = match (before, last, held().next_back()) {
+    let session_instances =
+        || known.iter().filter(|instance| !instance.is_rehearsal(starts_at) && !is_stale(instance));
+    let status = match (before, last, session_instances().next_back()) {
         (Status::Cancelled, ..) => Status::Cancelled,
         (_, None, _) => before,
         (_, Some(_), None) => Status::Scheduled,
@@ -116,9 +127,13 @@ pub fn lifecycle(before: Status, starts_at: Timestamp, known: &[MeetingInstance]
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => held().filter_map(MeetingInstance::end).max(),
+        _ => session_instances().filter_map(MeetingInstance::end).max(),
     };
-    SessionLifecycle { status, started_at: held().map(|first| first.started_at).next(), ended_at }
+    SessionLifecycle {
+        status,
+        started_at: session_instances().map(|first| first.started_at).next(),
+        ended_at,
+    }
 }
 
 #[cfg(test)]
@@ -132,20 +147,22 @@ mod tests {
 
     type Case<'a> = (&'a str, Vec<(&'a str, InstanceEvent)>, Status);
 
-    fn fold(signs: &[(&str, InstanceEvent)]) -> Vec<MeetingInstance> {
-        signs.iter().fold(Vec::new(), |known, (uuid, sign)| with_event(known, uuid, *sign))
+    fn fold(events: &[(&str, InstanceEvent)]) -> Vec<MeetingInstance> {
+        events.iter().fold(Vec::new(), |known, (uuid, event)| with_event(known, uuid, *event))
     }
 
     #[test]
-    fn the_latest_running_decides() {
+    fn latest_instance_decides_the_status() {
         let started = |uuid, minute| (uuid, InstanceEvent::Running(at(minute)));
-        let ended = |uuid, from, to| (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) });
+        let ended = |uuid, from, to| {
+            (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) })
+        };
         let cases: [Case<'_>; 7] = [
             ("started", vec![started("a", 0)], Status::Live),
             ("ended", vec![started("a", 0), ended("a", 0, 60)], Status::Ended),
             ("ended alone", vec![ended("a", 0, 60)], Status::Ended),
             (
-                "ended before started is heard",
+                "ended is delivered before started",
                 vec![ended("a", 0, 60), started("a", 0)],
                 Status::Ended,
             ),
@@ -155,20 +172,24 @@ mod tests {
                 Status::Live,
             ),
             (
-                "the old one's end comes late",
+                "first end is delivered late",
                 vec![started("a", 0), started("b", 65), ended("a", 0, 60)],
                 Status::Live,
             ),
             (
-                "the old one's end was lost",
+                "first end was lost",
                 vec![started("a", 0), started("b", 65), ended("b", 65, 90)],
                 Status::Ended,
             ),
         ];
-        for (name, signs, expected) in cases {
-            assert_eq!(lifecycle(Status::Scheduled, at(0), &fold(&signs)).status, expected, "{name}");
+        for (name, events, expected) in cases {
             assert_eq!(
-                lifecycle(Status::Cancelled, at(0), &fold(&signs)).status,
+                lifecycle(Status::Scheduled, at(0), &fold(&events)).status,
+                expected,
+                "{name}"
+            );
+            assert_eq!(
+                lifecycle(Status::Cancelled, at(0), &fold(&events)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
@@ -177,21 +198,26 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_is_none_of_the_class() {
+    fn rehearsal_leaves_the_session_scheduled() {
         let started = |uuid, minute| (uuid, InstanceEvent::Running(at(minute)));
-        let ended = |uuid, from, to| (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) });
+        let ended = |uuid, from, to| {
+            (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) })
+        };
         let day = 24 * 60;
-        // What is heard of a class that is planned for minute 0; the class then, and since when it has been on.
+        // Name, events, status and actual start of a session planned for minute 0.
         let cases: [(Case<'_>, Option<i64>); 10] = [
-            (("it is on, days ahead", vec![started("a", -3 * day)], Status::Live), Some(-3 * day)),
-            (("it is over", vec![ended("a", -3 * day, -3 * day + 5)], Status::Scheduled), None),
-            (("an hour ahead", vec![ended("a", -60, -50)], Status::Scheduled), None),
-            (("just before the class's time", vec![ended("a", -20, -15)], Status::Scheduled), None),
-            (("into the class's time", vec![ended("a", -60, -14)], Status::Ended), Some(-60)),
-            (("early, and still on", vec![started("a", -60)], Status::Live), Some(-60)),
+            (("running, days ahead", vec![started("a", -3 * day)], Status::Live), Some(-3 * day)),
+            (
+                ("ended, days ahead", vec![ended("a", -3 * day, -3 * day + 5)], Status::Scheduled),
+                None,
+            ),
+            (("ended an hour ahead", vec![ended("a", -60, -50)], Status::Scheduled), None),
+            (("ended at the window's start", vec![ended("a", -20, -15)], Status::Scheduled), None),
+            (("ended inside the window", vec![ended("a", -60, -14)], Status::Ended), Some(-60)),
+            (("started early, still running", vec![started("a", -60)], Status::Live), Some(-60)),
             (
                 (
-                    "then the class",
+                    "rehearsal, then the session",
                     vec![ended("a", -day, -day + 5), started("b", -2)],
                     Status::Live,
                 ),
@@ -199,7 +225,7 @@ mod tests {
             ),
             (
                 (
-                    "whose end is heard during the class",
+                    "end of the rehearsal delivered during the session",
                     vec![started("a", -60), started("b", -2), ended("a", -60, -50)],
                     Status::Live,
                 ),
@@ -207,7 +233,7 @@ mod tests {
             ),
             (
                 (
-                    "whose end was lost",
+                    "end of the rehearsal lost",
                     vec![started("a", -day), started("b", -2), ended("b", -2, 60)],
                     Status::Ended,
                 ),
@@ -215,74 +241,95 @@ mod tests {
             ),
             (
                 (
-                    "twice",
+                    "two rehearsals",
                     vec![ended("a", -day, -day + 5), ended("b", -30, -20)],
                     Status::Scheduled,
                 ),
                 None,
             ),
         ];
-        for ((name, signs, status), since) in cases {
-            let mut course_before = Status::Scheduled;
-            for length in 1..=signs.len() {
-                course_before = lifecycle(course_before, at(0), &fold(&signs[..length])).status;
+        for ((name, events, status), since) in cases {
+            let mut status_before = Status::Scheduled;
+            for length in 1..=events.len() {
+                status_before = lifecycle(status_before, at(0), &fold(&events[..length])).status;
             }
-            let course = lifecycle(course_before, at(0), &fold(&signs));
-            assert_eq!((course.status, course.started_at), (status, since.map(at)), "{name}");
+            let lifecycle_after = lifecycle(status_before, at(0), &fold(&events));
+            assert_eq!(
+                (lifecycle_after.status, lifecycle_after.started_at),
+                (status, since.map(at)),
+                "{name}"
+            );
         }
     }
 
     #[test]
-    fn an_end_that_was_lost_is_inferred_until_something_else_is_heard() {
-        let taken_over = || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), at(60));
+    fn inferred_end_is_replaced_by_later_events() {
+        let with_lost_end =
+            || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), at(60));
         let ended = |known: &[MeetingInstance]| {
             let SessionLifecycle { status, ended_at, .. } = lifecycle(Status::Live, at(0), known);
             (status, ended_at)
         };
-        assert_eq!(ended(&taken_over()), (Status::Ended, Some(at(60))));
+        assert_eq!(ended(&with_lost_end()), (Status::Ended, Some(at(60))));
         let cases = [
-            ("an early join, late", "a", InstanceEvent::Running(at(30)), Status::Ended, Some(at(60))),
-            ("it went on", "a", InstanceEvent::Running(at(61)), Status::Live, None),
+            (
+                "earlier join delivered late",
+                "a",
+                InstanceEvent::Running(at(30)),
+                Status::Ended,
+                Some(at(60)),
+            ),
+            (
+                "later event of the same instance",
+                "a",
+                InstanceEvent::Running(at(61)),
+                Status::Live,
+                None,
+            ),
             ("started again", "b", InstanceEvent::Running(at(70)), Status::Live, None),
             (
-                "its end, late",
+                "end delivered late",
                 "a",
                 InstanceEvent::Ended { started_at: Some(at(0)), at: at(55) },
                 Status::Ended,
                 Some(at(55)),
             ),
         ];
-        for (name, uuid, sign, status, ended_at) in cases {
-            assert_eq!(ended(&with_event(taken_over(), uuid, sign)), (status, ended_at), "{name}");
+        for (name, uuid, event, status, ended_at) in cases {
+            assert_eq!(
+                ended(&with_event(with_lost_end(), uuid, event)),
+                (status, ended_at),
+                "{name}"
+            );
         }
-        let told = fold(&[("a", InstanceEvent::Ended { started_at: None, at: at(50) })]);
-        assert_eq!(with_inferred_end(told.clone(), at(60)), told, "what was told stays");
-        assert_eq!(lifecycle(Status::Cancelled, at(0), &taken_over()).status, Status::Cancelled);
+        let reported = fold(&[("a", InstanceEvent::Ended { started_at: None, at: at(50) })]);
+        assert_eq!(with_inferred_end(reported.clone(), at(60)), reported, "a reported end is kept");
+        assert_eq!(lifecycle(Status::Cancelled, at(0), &with_lost_end()).status, Status::Cancelled);
     }
 
     proptest! {
         #[test]
-        fn order_and_repetition_do_not_matter(
-            signs in proptest::collection::vec((0..3usize, 0..200i64, proptest::option::of(0..200i64)), 1..12),
+        fn instances_ignore_order_and_repetition_of_events(
+            events in proptest::collection::vec((0..3usize, 0..200i64, proptest::option::of(0..200i64)), 1..12),
             order in any::<u64>(),
         ) {
             let uuids = ["a", "b", "c"];
-            let signs: Vec<_> = signs
+            let events: Vec<_> = events
                 .into_iter()
                 .map(|(uuid, start, end)| {
-                    let sign = match end {
+                    let event = match end {
                         None => InstanceEvent::Running(at(start)),
                         Some(end) => InstanceEvent::Ended { started_at: Some(at(start)), at: at(start.max(end)) },
                     };
-                    (uuids[uuid], sign)
+                    (uuids[uuid], event)
                 })
                 .collect();
-            let mut shuffled: Vec<_> = signs.iter().chain(&signs).copied().collect();
+            let mut shuffled: Vec<_> = events.iter().chain(&events).copied().collect();
             let length = shuffled.len();
             for n in 0..length {
                 shuffled.swap(n, (order as usize).wrapping_mul(n + 7) % length);
             }
-            prop_assert_eq!(fold(&signs), fold(&shuffled));
+            prop_assert_eq!(fold(&events), fold(&shuffled));
         }
     }
 }

@@ -1,19 +1,18 @@
-//! What the system knows, as values: no clock, no randomness, no I/O, nothing async.
-//! Every rule is a plain function from values to a decision, and its table of cases stands beside it.
+//! Domain types and rules, without clock, randomness, I/O or async code. Each rule is a pure function from values to a
+//! decision, with a table of test cases beside it.
 
 pub mod admission;
 pub mod attendance;
 pub mod audience;
-pub mod vote;
 pub mod caller;
-pub mod domain_event;
-pub mod zoom_connection;
 pub mod directory;
+pub mod domain_event;
 pub mod draft;
 pub mod drift;
 pub mod id;
-pub mod mailing;
 pub mod in_app;
+pub mod join_window;
+pub mod mailing;
 pub mod meeting_instance;
 pub mod plan;
 pub mod poll;
@@ -27,6 +26,7 @@ pub mod session;
 pub mod settings;
 pub mod text;
 pub mod time;
-pub mod join_window;
+pub mod vote;
+pub mod zoom_connection;
 pub mod zoom_event;
 pub mod zoom_link;

@@ -1,4 +1,4 @@
-//! What a deployment and a trainer's plan allow.
+//! The platform's settings and the limits of a trainer's plan.
 
 use std::collections::BTreeMap;
 
@@ -8,75 +8,75 @@ use super::draft::Draft;
 use super::id::UserId;
 use super::refusal::Refusal;
 
-/// The platform's own settings for live classes, as its back end put them.
+/// The settings for live classes that the host platform sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The kill switch: `false` stops scheduling and editing at once; cancelling and joining go on.
-    #[serde(default = "yes")]
+pub struct PlatformSettings {
+    /// The kill switch. `false` stops scheduling and editing, but not cancelling and joining.
+    #[serde(default = "default_true")]
     pub live_classes_enabled: bool,
-    /// Limits by the plan's name. With no plan at all, nobody needs one.
+    /// The limits by plan name. If it is empty, trainers need no plan.
     #[serde(default)]
-    pub plans: BTreeMap<String, Limits>,
-    /// While this is given, only these trainers have live classes.
+    pub plans: BTreeMap<String, PlanLimits>,
+    /// If set, only these trainers have live classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pilot_trainer_ids: Option<Vec<UserId>>,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-impl Default for Settings {
+impl Default for PlatformSettings {
     fn default() -> Self {
         Self { live_classes_enabled: true, plans: BTreeMap::new(), pilot_trainer_ids: None }
     }
 }
 
-/// What one plan allows; what is absent is not limited.
+/// The limits of one plan. An absent value is unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Classes that begin in one calendar month (UTC) and were not cancelled.
+pub struct PlanLimits {
+    /// The number of sessions that start in one calendar month (UTC) and are not cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions_per_month: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration_minutes: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_invitees: Option<u32>,
-    /// Whether classes may be recorded; absent means yes.
+    /// Whether sessions may be recorded. Absent means yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<bool>,
 }
 
-impl Settings {
-    /// Whether `trainer` has live classes at all.
-    pub fn enabled_for(&self, trainer: &UserId) -> Result<(), Refusal> {
+impl PlatformSettings {
+    /// Checks that live classes are enabled for `trainer`.
+    pub fn check_enabled(&self, trainer: &UserId) -> Result<(), Refusal> {
         let in_pilot = self.pilot_trainer_ids.as_ref().is_none_or(|pilot| pilot.contains(trainer));
         if self.live_classes_enabled && in_pilot { Ok(()) } else { Err(Refusal::FeatureDisabled) }
     }
 
-    /// The limits that hold for someone on `plan`.
-    pub fn limits(&self, plan: Option<&str>) -> Result<Limits, Refusal> {
+    /// Returns the limits of `plan`.
+    pub fn plan_limits(&self, plan: Option<&str>) -> Result<PlanLimits, Refusal> {
         if self.plans.is_empty() {
-            return Ok(Limits::default());
+            return Ok(PlanLimits::default());
         }
         plan.and_then(|plan| self.plans.get(plan)).cloned().ok_or(Refusal::PlanRequired)
     }
 }
 
-impl Limits {
-    /// Whether a class like `draft` is within the limits, apart from the month's number, which is counted where it is stored.
-    pub fn admit(&self, draft: &Draft) -> Result<(), Refusal> {
-        if let Some(most) = self.max_duration_minutes
-            && draft.duration_minutes > most
+impl PlanLimits {
+    /// Checks a draft against the limits, except for the monthly quota, which the store counts.
+    pub fn check_draft(&self, draft: &Draft) -> Result<(), Refusal> {
+        if let Some(max) = self.max_duration_minutes
+            && draft.duration_minutes > max
         {
-            return Err(Refusal::PlanLimit(format!("classes of at most {most} minutes")));
+            return Err(Refusal::PlanLimit(format!("classes of at most {max} minutes")));
         }
-        if let Some(most) = self.max_invitees
-            && draft.invitee_count() > most as usize
+        if let Some(max) = self.max_invitees
+            && draft.invitee_count() > max as usize
         {
-            return Err(Refusal::PlanLimit(format!("at most {most} invitees")));
+            return Err(Refusal::PlanLimit(format!("at most {max} invitees")));
         }
         if self.recording == Some(false) && draft.record_session {
             return Err(Refusal::PlanLimit("no recording".to_owned()));
@@ -84,10 +84,10 @@ impl Limits {
         Ok(())
     }
 
-    /// What to say to someone whose month is full.
-    pub fn month_is_full(&self) -> Refusal {
+    /// Returns the refusal for an exhausted monthly quota.
+    pub fn monthly_limit_refusal(&self) -> Refusal {
         Refusal::PlanLimit(format!(
-            "{} classes a month",
+            "{} classes per month",
             self.sessions_per_month.unwrap_or_default()
         ))
     }
@@ -98,34 +98,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kill_switch_and_the_pilot_decide_before_any_plan() {
+    fn kill_switch_and_pilot_list_apply_before_plans() {
         let ada = UserId::parse("ada").unwrap();
-        let settings = |enabled, pilot: Option<&[&str]>| Settings {
+        let settings = |enabled, pilot: Option<&[&str]>| PlatformSettings {
             live_classes_enabled: enabled,
             pilot_trainer_ids: pilot
                 .map(|ids| ids.iter().map(|id| UserId::parse(id).unwrap()).collect()),
-            ..Settings::default()
+            ..PlatformSettings::default()
         };
-        assert_eq!(settings(true, None).enabled_for(&ada), Ok(()));
-        assert_eq!(settings(true, Some(&["ada"])).enabled_for(&ada), Ok(()));
+        assert_eq!(settings(true, None).check_enabled(&ada), Ok(()));
+        assert_eq!(settings(true, Some(&["ada"])).check_enabled(&ada), Ok(()));
         for off in [
             settings(false, None),
             settings(false, Some(&["ada"])),
             settings(true, Some(&["bob"])),
             settings(true, Some(&[])),
         ] {
-            assert_eq!(off.enabled_for(&ada), Err(Refusal::FeatureDisabled), "{off:?}");
+            assert_eq!(off.check_enabled(&ada), Err(Refusal::FeatureDisabled), "{off:?}");
         }
     }
 
     #[test]
-    fn a_plan_is_needed_only_where_there_are_plans() {
-        assert_eq!(Settings::default().limits(None), Ok(Limits::default()));
-        let limits = Limits { max_duration_minutes: Some(60), ..Limits::default() };
-        let settings =
-            Settings { plans: [("pro".to_owned(), limits.clone())].into(), ..Settings::default() };
-        assert_eq!(settings.limits(Some("pro")), Ok(limits));
-        assert_eq!(settings.limits(Some("free")), Err(Refusal::PlanRequired));
-        assert_eq!(settings.limits(None), Err(Refusal::PlanRequired));
+    fn plan_is_required_only_if_plans_are_configured() {
+        assert_eq!(PlatformSettings::default().plan_limits(None), Ok(PlanLimits::default()));
+        let limits = PlanLimits { max_duration_minutes: Some(60), ..PlanLimits::default() };
+        let settings = PlatformSettings {
+            plans: [("pro".to_owned(), limits.clone())].into(),
+            ..PlatformSettings::default()
+        };
+        assert_eq!(settings.plan_limits(Some("pro")), Ok(limits));
+        assert_eq!(settings.plan_limits(Some("free")), Err(Refusal::PlanRequired));
+        assert_eq!(settings.plan_limits(None), Err(Refusal::PlanRequired));
     }
 }

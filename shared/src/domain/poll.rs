@@ -1,4 +1,4 @@
-//! A question that is put to a running class: who may ask it, who may answer, and what it comes to.
+//! Polls in live sessions: validation, options, and results.
 
 use std::collections::HashSet;
 
@@ -7,19 +7,20 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::attendance::Percent;
-use super::vote::{Choice, Tally};
 use super::id::{OptionId, PollId};
 use super::refusal::{FieldError, Refusal};
 use super::sealed::Sealed;
 use super::session::{Provider, Session, Status};
 use super::text::{OptionText, Question};
+use super::vote::{Choice, Tally};
 
-/// How many options a poll has: one is no question, and more than ten do not fit beside a video.
-pub const OPTIONS: std::ops::RangeInclusive<usize> = 2..=10;
-/// Polls of one class. They are listed in one item of 400 KB, of which the longest texts take 300; and see
-/// `ballot::BOXES_LIMIT`.
+/// The allowed number of options. More than ten do not fit beside a video.
+pub const OPTION_COUNT: std::ops::RangeInclusive<usize> = 2..=10;
+/// The maximum number of polls of one session. Their list is one item of at most 400 KB, of which the longest texts take
+/// 300 KB. See also `vote::SHARD_LIMIT`.
 pub const POLLS_LIMIT: usize = 32;
-/// The body of a launch as it comes in.
+
+/// The unchecked request body of a poll launch.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchBody {
@@ -29,19 +30,19 @@ pub struct LaunchBody {
     pub anonymous: Option<bool>,
 }
 
-/// The body of a launch, checked.
+/// A validated request to launch a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollDraft {
     pub question: Question,
     pub options: Vec<OptionText>,
     /// Whether a voter may choose several options.
     pub multiple: bool,
-    /// Whether nobody learns who chose what.
+    /// Whether the results do not reveal voters.
     pub anonymous: bool,
 }
 
 impl PollDraft {
-    /// Checks a launch. All that is wrong is told at once, field by field.
+    /// Validates a request body. Returns the errors of all fields at once.
     pub fn check(body: LaunchBody) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
         let question = match body.question.as_deref().map(Question::parse) {
@@ -55,7 +56,7 @@ impl PollDraft {
                 None
             }
         };
-        let options = options(&mut errors, body.options.as_deref());
+        let options = parse_options(&mut errors, body.options.as_deref());
         match question {
             Some(question) if errors.is_empty() => Ok(Self {
                 question,
@@ -68,14 +69,15 @@ impl PollDraft {
     }
 }
 
-fn options(errors: &mut Vec<FieldError>, texts: Option<&[String]>) -> Vec<OptionText> {
+fn parse_options(errors: &mut Vec<FieldError>, texts: Option<&[String]>) -> Vec<OptionText> {
     let Some(texts) = texts else {
         errors.push(FieldError::new("options", "is required"));
         return Vec::new();
     };
-    if !OPTIONS.contains(&texts.len()) {
-        let words = format!("must have {} to {} entries", OPTIONS.start(), OPTIONS.end());
-        errors.push(FieldError::new("options", words));
+    if !OPTION_COUNT.contains(&texts.len()) {
+        let message =
+            format!("must have {} to {} entries", OPTION_COUNT.start(), OPTION_COUNT.end());
+        errors.push(FieldError::new("options", message));
         return Vec::new();
     }
     let mut seen = HashSet::new();
@@ -84,14 +86,14 @@ fn options(errors: &mut Vec<FieldError>, texts: Option<&[String]>) -> Vec<Option
         let field = format!("options[{index}]");
         match OptionText::parse(text) {
             Ok(text) if seen.insert(text.clone()) => parsed.push(text),
-            Ok(_) => errors.push(FieldError::new(field, "is there already")),
+            Ok(_) => errors.push(FieldError::new(field, "must not repeat another option")),
             Err(error) => errors.push(FieldError::new(field, error)),
         }
     }
     parsed
 }
 
-/// A poll. What it asks never changes once it is launched.
+/// A launched poll. Its question and options never change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Poll {
     pub id: PollId,
@@ -99,33 +101,33 @@ pub struct Poll {
     pub options: Vec<OptionText>,
     pub multiple: bool,
     pub anonymous: bool,
-    /// In how many boxes its votes are kept.
-    pub boxes: u16,
+    /// The number of vote shards.
+    pub shard_count: u16,
     pub opened_at: Timestamp,
-    /// How many people were in the meeting then, but for its host; of a class that is not on Zoom nobody knows.
-    pub present: Option<u32>,
-    pub closed: Option<Closed>,
-    /// Of an anonymous poll: what voters are made unrecognisable with.
-    pub key: Option<Sealed>,
-    /// The hash of the body that launched it, by which a repeated launch is told from another one.
-    pub launched_from: String,
+    /// The number of people other than the host in the meeting at launch. `None` for a session that is not on Zoom.
+    pub present_at_launch: Option<u32>,
+    pub outcome: Option<PollOutcome>,
+    /// The key with which an anonymous poll hashes its voters.
+    pub voter_key: Option<Sealed>,
+    /// The hash of the launch request's body, which distinguishes a retry from a different request.
+    pub launch_body_hash: String,
 }
 
-/// How a poll ended. The count is final: every box was shut before it was counted.
+/// The final result of a poll. Every shard was closed before it was counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    pub at: Timestamp,
+pub struct PollOutcome {
+    pub closed_at: Timestamp,
     pub tally: Tally,
-    /// How many people were in the meeting at some time while the poll was open.
-    pub present: Option<u32>,
+    /// The number of people in the meeting at some time while the poll was open.
+    pub present_count: Option<u32>,
 }
 
 impl Poll {
     pub fn is_open(&self) -> bool {
-        self.closed.is_none()
+        self.outcome.is_none()
     }
 
-    /// The id of an option, made of the poll's own, so that another poll's option is none of this one's.
+    /// Returns the id of an option. It is derived from the poll's id, so another poll's options are not accepted.
     pub fn option_id(&self, option: usize) -> OptionId {
         let hash = Sha256::new()
             .chain_update("option\0")
@@ -137,60 +139,62 @@ impl Poll {
         OptionId::from_bytes(bytes)
     }
 
-    /// What somebody chooses who names these options.
-    pub fn choice(&self, named: &[String]) -> Result<Choice, Refusal> {
-        let wrong = |words: &str| Err(Refusal::field("option_ids", words));
-        if named.is_empty() {
-            return wrong("must name an option");
+    /// Parses the option ids of a vote.
+    pub fn parse_choice(&self, option_ids: &[String]) -> Result<Choice, Refusal> {
+        let invalid = |message: &str| Err(Refusal::field("option_ids", message));
+        if option_ids.is_empty() {
+            return invalid("must name an option");
         }
         let ids: Vec<_> = (0..self.options.len()).map(|option| self.option_id(option)).collect();
-        let mut chosen = Vec::with_capacity(named.len());
-        for name in named {
-            let option = ids.iter().position(|id| id.as_str() == name).ok_or(Refusal::NotFound)?;
+        let mut chosen = Vec::with_capacity(option_ids.len());
+        for option_id in option_ids {
+            let option =
+                ids.iter().position(|id| id.as_str() == option_id).ok_or(Refusal::NotFound)?;
             if chosen.contains(&option) {
-                return wrong("must name each option once");
+                return invalid("must name each option only once");
             }
             chosen.push(option);
         }
         if chosen.len() > 1 && !self.multiple {
-            return wrong("must name one option: the poll is no multiple choice");
+            return invalid("must name one option, because the poll is single choice");
         }
-        Ok(Choice::of(chosen))
+        Ok(Choice::from_options(chosen))
     }
 
-    /// The options of a choice, in the poll's order.
-    pub fn chosen(&self, choice: Choice) -> Vec<OptionId> {
+    /// Returns the option ids of a choice in the poll's order.
+    pub fn chosen_option_ids(&self, choice: Choice) -> Vec<OptionId> {
         (0..self.options.len())
-            .filter(|option| choice.has(*option))
+            .filter(|option| choice.contains(*option))
             .map(|option| self.option_id(option))
             .collect()
     }
 
-    /// Of how many people present answers are told: while it is open, of those at its launch.
-    pub fn present(&self) -> Option<u32> {
-        self.closed.as_ref().map_or(self.present, |closed| closed.present)
+    /// Returns the number of people present: at launch for an open poll, while it was open for a closed one.
+    pub fn present_count(&self) -> Option<u32> {
+        self.outcome.as_ref().map_or(self.present_at_launch, |closed| closed.present_count)
     }
 
-    /// The share of those present who answered. Somebody may vote without being in the meeting, so it ends at 100.
+    /// Returns the share of votes among the people present. It is capped at 100%, because people may vote without being in
+    /// the meeting.
     pub fn response_rate(&self, responses: u32) -> Option<Percent> {
-        let present = self.present().filter(|present| *present > 0)?;
-        Some(Percent::of(responses.min(present).into(), present.into()))
+        let present = self.present_count().filter(|present| *present > 0)?;
+        Some(Percent::ratio(responses.min(present).into(), present.into()))
     }
 }
 
-/// Whether polls can be launched and answered in a class at `now`. A class behind a pasted link is taken to go on from its
-/// planned start, since nobody tells how it goes.
-pub fn running(session: &Session, now: Timestamp) -> Result<(), Refusal> {
-    let over = now >= session.over_at();
+/// Checks that polls can be launched and answered at `now`. A session with a manual link sends no events, so it counts as
+/// live from its planned start.
+pub fn check_session_live(session: &Session, now: Timestamp) -> Result<(), Refusal> {
+    let is_over = now >= session.overrun_ends_at();
     match session.status {
         Status::Cancelled => Err(Refusal::SessionCancelled),
         Status::Ended => Err(Refusal::SessionEnded),
         Status::Live => Ok(()),
-        Status::Scheduled if over => Err(Refusal::SessionEnded),
+        Status::Scheduled if is_over => Err(Refusal::SessionEnded),
         Status::Scheduled if session.provider == Provider::Manual && now >= session.starts_at => {
             Ok(())
         }
-        Status::Scheduled => Err(Refusal::NotBegun { starts_at: session.starts_at }),
+        Status::Scheduled => Err(Refusal::NotStarted { starts_at: session.starts_at }),
     }
 }
 
@@ -214,17 +218,17 @@ mod tests {
             options: draft.options,
             multiple,
             anonymous: false,
-            boxes: 1,
+            shard_count: 1,
             opened_at: Timestamp::UNIX_EPOCH,
-            present: None,
-            closed: None,
-            key: None,
-            launched_from: String::new(),
+            present_at_launch: None,
+            outcome: None,
+            voter_key: None,
+            launch_body_hash: String::new(),
         }
     }
 
     #[test]
-    fn what_may_be_asked_and_which_field_is_named_when_not() {
+    fn invalid_launch_fields_are_reported_by_name() {
         let eleven: Vec<String> = (0..11).map(|n| n.to_string()).collect();
         let eleven: Vec<&str> = eleven.iter().map(String::as_str).collect();
         let long = "é".repeat(301);
@@ -243,42 +247,55 @@ mod tests {
             (body("Which?", &["a", "", &long_option]), vec!["options[1]", "options[2]"]),
             (LaunchBody::default(), vec!["question", "options"]),
         ];
-        for (body, wrong) in cases {
+        for (body, invalid_fields) in cases {
             let fields: Vec<String> = match PollDraft::check(body.clone()) {
                 Ok(_) => Vec::new(),
                 Err(Refusal::Invalid(errors)) => errors.into_iter().map(|e| e.field).collect(),
                 Err(other) => panic!("{other}"),
             };
-            assert_eq!(fields, wrong, "{body:.200?}");
+            assert_eq!(fields, invalid_fields, "{body:.200?}");
         }
     }
 
     #[test]
-    fn a_choice_names_the_polls_own_options_each_once() {
-        let (single, several) = (poll(1, false), poll(2, true));
+    fn choice_accepts_each_option_of_its_own_poll_once() {
+        let (single_choice, multiple_choice) = (poll(1, false), poll(2, true));
         let names = |poll: &Poll, options: &[usize]| -> Vec<String> {
             options.iter().map(|option| poll.option_id(*option).to_string()).collect()
         };
-        assert_eq!(single.choice(&names(&single, &[2])), Ok(Choice::of([2])));
-        assert_eq!(several.choice(&names(&several, &[2, 0])), Ok(Choice::of([0, 2])));
         assert_eq!(
-            several.chosen(Choice::of([0, 2])),
-            [several.option_id(0), several.option_id(2)]
+            single_choice.parse_choice(&names(&single_choice, &[2])),
+            Ok(Choice::from_options([2]))
         );
-        assert_eq!(single.choice(&names(&several, &[0])), Err(Refusal::NotFound));
-        assert_eq!(single.choice(&["a".to_owned()]), Err(Refusal::NotFound));
-        for (poll, options) in [(&single, &[][..]), (&single, &[0, 1]), (&several, &[1, 1])] {
-            let refused = poll.choice(&names(poll, options));
-            assert!(matches!(refused, Err(Refusal::Invalid(_))), "{options:?}");
+        assert_eq!(
+            multiple_choice.parse_choice(&names(&multiple_choice, &[2, 0])),
+            Ok(Choice::from_options([0, 2]))
+        );
+        assert_eq!(
+            multiple_choice.chosen_option_ids(Choice::from_options([0, 2])),
+            [multiple_choice.option_id(0), multiple_choice.option_id(2)]
+        );
+        assert_eq!(
+            single_choice.parse_choice(&names(&multiple_choice, &[0])),
+            Err(Refusal::NotFound)
+        );
+        assert_eq!(single_choice.parse_choice(&["a".to_owned()]), Err(Refusal::NotFound));
+        for (poll, options) in
+            [(&single_choice, &[][..]), (&single_choice, &[0, 1]), (&multiple_choice, &[1, 1])]
+        {
+            let result = poll.parse_choice(&names(poll, options));
+            assert!(matches!(result, Err(Refusal::Invalid(_))), "{options:?}");
         }
     }
 
     #[test]
-    fn a_rate_is_of_those_present_and_ends_at_all_of_them() {
-        let rate = |present, responses| Poll { present, ..poll(1, false) }.response_rate(responses);
+    fn response_rate_is_capped_at_the_people_present() {
+        let rate = |present, responses| {
+            Poll { present_at_launch: present, ..poll(1, false) }.response_rate(responses)
+        };
         assert_eq!(rate(None, 3), None);
         assert_eq!(rate(Some(0), 3), None);
-        assert_eq!(rate(Some(4), 3), Some(Percent::of(3, 4)));
-        assert_eq!(rate(Some(4), 5), Some(Percent::of(1, 1)));
+        assert_eq!(rate(Some(4), 3), Some(Percent::ratio(3, 4)));
+        assert_eq!(rate(Some(4), 5), Some(Percent::ratio(1, 1)));
     }
 }

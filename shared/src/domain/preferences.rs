@@ -1,8 +1,8 @@
-//! What a person wants to be told of, and by which channel.
+//! Notification preferences.
 
 use serde::{Deserialize, Serialize};
 
-/// The channels by which a person is told of something. Whoever never said anything is told by all.
+/// The enabled channels of one topic. All channels are enabled by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotificationChannels {
@@ -16,7 +16,7 @@ impl Default for NotificationChannels {
     }
 }
 
-/// A person's notification preferences, a topic each.
+/// A person's notification preferences by topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preferences {

@@ -1,11 +1,11 @@
-//! Why something is refused, in the words of the contract's error codes.
+//! Refusals: errors that the caller can act on. Each variant has an error code of the API.
 
 use jiff::Timestamp;
 
-/// Longer than the path of any field of ours.
-const NAME_BYTES: usize = 64;
+/// The longest field name that is logged. No field of the API has a longer path.
+const FIELD_NAME_LIMIT_BYTES: usize = 64;
 
-/// One field of a request that is not as it must be.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's path in the body, as in `invitees[3].email`.
@@ -19,62 +19,63 @@ impl FieldError {
     }
 }
 
-/// A decision against the caller. Nothing was changed, and asking again in the same way will not help.
+/// An error that the caller can act on. Nothing was changed, and the same request would fail again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the role does not allow this")]
+    #[error("forbidden for this role")]
     Forbidden,
-    #[error("live classes are switched off")]
+    #[error("live classes are disabled")]
     FeatureDisabled,
-    #[error("a plan with live classes is needed")]
+    #[error("a plan that includes live classes is required")]
     PlanRequired,
     #[error("the plan's limit is reached: {0}")]
     PlanLimit(String),
-    #[error("no such thing, or not the caller's")]
+    #[error("not found")]
     NotFound,
-    #[error("not valid: {}", fields(.0))]
+    #[error("validation failed: {}", field_names(.0))]
     Invalid(Vec<FieldError>),
     #[error("no Zoom account is connected")]
     ZoomNotConnected,
-    #[error("the Zoom account must be connected again")]
+    #[error("the Zoom account must be reconnected")]
     ReauthRequired,
     #[error("the Zoom connection lacks scopes: {}", .0.join(" "))]
     MissingScopes(Vec<String>),
     #[error("the class was cancelled")]
     SessionCancelled,
-    #[error("the class is over")]
+    #[error("the class has ended")]
     SessionEnded,
     #[error("the class cannot be joined before {opens_at}")]
     TooEarly { opens_at: Timestamp },
-    #[error("the class begins at {starts_at}")]
-    NotBegun { starts_at: Timestamp },
+    #[error("the class starts at {starts_at}")]
+    NotStarted { starts_at: Timestamp },
     #[error("the poll is closed")]
     PollClosed,
-    #[error("the host is not in the class yet")]
+    #[error("the host has not joined yet")]
     WaitingForHost,
     #[error("{0}")]
     Conflict(&'static str),
-    #[error("the class has changed since; its version is now {version}")]
+    #[error("the class was changed in the meantime and is now at version {version}")]
     PreconditionFailed { version: u64 },
-    #[error("the Idempotency-Key was used with another body")]
+    #[error("the Idempotency-Key was used with a different body")]
     IdempotencyKeyReused,
-    #[error("too often; again in {seconds} s")]
+    #[error("too many requests: retry after {seconds} s")]
     RateLimited { seconds: u64 },
 }
 
 impl Refusal {
-    /// A single wrong field.
+    /// Returns a refusal for one invalid field.
     pub fn field(field: &str, message: impl ToString) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 }
 
-/// The fields' names, for a log. What is no name of ours stays out of it: a field that we do not know is called whatever
-/// the sender liked.
-fn fields(errors: &[FieldError]) -> String {
+/// Returns the field names for the log. The name of an unknown field is chosen by the sender, so it is not logged.
+fn field_names(errors: &[FieldError]) -> String {
     let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '.' | '[' | ']');
     let name = |error: &FieldError| match error.field.as_str() {
-        field if field.len() <= NAME_BYTES && field.chars().all(is_plain) => field.to_owned(),
+        field if field.len() <= FIELD_NAME_LIMIT_BYTES && field.chars().all(is_plain) => {
+            field.to_owned()
+        }
         _ => "an unknown field".to_owned(),
     };
     errors.iter().map(name).collect::<Vec<_>>().join(", ")

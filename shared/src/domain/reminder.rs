@@ -1,4 +1,4 @@
-//! Which reminders a class gets, when, and when one is too late to be of use.
+//! The reminders of a session, their times, and when one is too late.
 
 use jiff::Timestamp;
 
@@ -13,15 +13,14 @@ use super::time::plus_minutes;
 pub enum Reminder {
     DayBefore,
     HourBefore,
-    /// The class is live, in-app only: told when its meeting is started while the door is open, or else at the planned
-    /// start. A class without a meeting of ours tells no start, and a host who is late is waited for at the open door.
+    /// The session is live, sent only in-app: when its meeting is started within the join window, or else at the
+    /// planned start. The planned start applies because manual links report no start and hosts may be late.
     Start,
 }
 
-/// How late the reminder of the day before still says anything new: half its day. The reminder an hour before and the
-/// class itself are near after that.
+/// The maximum delay of the day-before reminder. After half a day the hour-before reminder is near.
 const DAY_BEFORE_LATE_MINUTES: i64 = 12 * 60;
-/// How long after the planned start a class is news. Whoever wanted to come is there, or knows that they are late.
+/// The maximum delay of the start reminder. After that, students have joined or know that they are late.
 const START_LATE_MINUTES: i64 = 30;
 
 impl Reminder {
@@ -47,8 +46,8 @@ impl Reminder {
         plus_minutes(starts_at, -self.minutes_before())
     }
 
-    /// From when on a sweep that comes late leaves it be.
-    fn late_from(self, starts_at: Timestamp) -> Timestamp {
+    /// Returns the time from which a late sweep skips the reminder.
+    fn too_late_at(self, starts_at: Timestamp) -> Timestamp {
         match self {
             Self::DayBefore => plus_minutes(self.due_at(starts_at), DAY_BEFORE_LATE_MINUTES),
             Self::HourBefore => starts_at,
@@ -57,31 +56,31 @@ impl Reminder {
     }
 }
 
-/// The reminders still ahead of a class that is saved at `now`. One that would already be late is never set:
-/// the invitation itself, sent at `now`, says as much.
-pub fn ahead(starts_at: Timestamp, now: Timestamp) -> impl Iterator<Item = Reminder> {
+/// Returns the reminders for a session saved at `now`. Omits reminders that are already due, because the invitation is
+/// sent at the same time.
+pub fn upcoming_reminders(starts_at: Timestamp, now: Timestamp) -> impl Iterator<Item = Reminder> {
     Reminder::ALL.into_iter().filter(move |reminder| reminder.due_at(starts_at) > now)
 }
 
-/// What becomes of a reminder whose time has come.
+/// What to do with a due reminder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReminderDecision {
-    Tell,
-    /// Its meeting was ended just before the planned start, and may be started again for the class.
+    Send,
+    /// The meeting ended shortly before the planned start and may be started again.
     Wait,
-    Void(ReminderSkipReason),
+    Skip(ReminderSkipReason),
 }
 
-/// Why a reminder is not told. The words stand in the log.
+/// The reason for skipping a reminder, written to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReminderSkipReason {
-    /// The class has another start by now, and reminders of its own for it.
+    /// The session has another start now, with its own reminders.
     Moved,
     Cancelled,
-    Over,
+    Ended,
     Late,
-    /// The class is for nobody but its trainer.
-    Nobody,
+    /// The session has no audience.
+    NoAudience,
 }
 
 impl ReminderSkipReason {
@@ -89,26 +88,33 @@ impl ReminderSkipReason {
         match self {
             Self::Moved => "moved",
             Self::Cancelled => "cancelled",
-            Self::Over => "over",
+            Self::Ended => "ended",
             Self::Late => "late",
-            Self::Nobody => "nobody",
+            Self::NoAudience => "no_audience",
         }
     }
 }
 
 impl Reminder {
-    /// What becomes of this reminder of `session` at `now`, which was set for a start at `starts_at`.
-    pub fn decide(self, session: &Session, starts_at: Timestamp, now: Timestamp) -> ReminderDecision {
-        let void = match session.status {
+    /// Decides at `now` about a reminder that was created for a start at `starts_at`.
+    pub fn decide(
+        self,
+        session: &Session,
+        starts_at: Timestamp,
+        now: Timestamp,
+    ) -> ReminderDecision {
+        let reason = match session.status {
             Status::Cancelled => ReminderSkipReason::Cancelled,
             _ if session.starts_at != starts_at => ReminderSkipReason::Moved,
-            _ if session.audience == Audience::Standalone => ReminderSkipReason::Nobody,
-            _ if now >= self.late_from(starts_at) || now >= session.ends_at() => ReminderSkipReason::Late,
+            _ if session.audience == Audience::Standalone => ReminderSkipReason::NoAudience,
+            _ if now >= self.too_late_at(starts_at) || now >= session.ends_at() => {
+                ReminderSkipReason::Late
+            }
             Status::Ended if self == Self::Start => return ReminderDecision::Wait,
-            Status::Ended => ReminderSkipReason::Over,
-            Status::Scheduled | Status::Live => return ReminderDecision::Tell,
+            Status::Ended => ReminderSkipReason::Ended,
+            Status::Scheduled | Status::Live => return ReminderDecision::Send,
         };
-        ReminderDecision::Void(void)
+        ReminderDecision::Skip(reason)
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
     use crate::domain::time::Zone;
 
     #[test]
-    fn a_class_gets_only_the_reminders_that_are_still_ahead() {
+    fn session_gets_only_upcoming_reminders() {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let cases: [(i64, &[Reminder]); 4] = [
             (30, &[Reminder::Start]),
@@ -133,14 +139,14 @@ mod tests {
         ];
         for (minutes, expected) in cases {
             assert_eq!(
-                ahead(plus_minutes(now, minutes), now).collect::<Vec<_>>(),
+                upcoming_reminders(plus_minutes(now, minutes), now).collect::<Vec<_>>(),
                 expected,
                 "{minutes} minutes ahead"
             );
         }
     }
 
-    fn class(starts_at: Timestamp, status: Status) -> Session {
+    fn session(starts_at: Timestamp, status: Status) -> Session {
         let course = Audience::Course {
             id: CourseId::parse("c").unwrap(),
             title: Title::parse("Algebra").unwrap(),
@@ -157,7 +163,7 @@ mod tests {
             provider: Provider::Zoom,
             record_session: false,
             settings: MeetingSettings::default(),
-            settings_told: Default::default(),
+            settings_sent: Default::default(),
             status,
             source: Source::Manual,
             meeting: Meeting {
@@ -165,13 +171,13 @@ mod tests {
                 id: None,
                 join_url: Sealed::from_stored("x"),
                 passcode: None,
-                told: Default::default(),
+                credentials_reported_at: Default::default(),
             },
             ics_sequence: 0,
             version: 1,
             created_at: starts_at,
             updated_at: starts_at,
-            zoom_told_at: starts_at,
+            zoom_synced_at: starts_at,
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,
@@ -181,54 +187,63 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_is_told_while_it_is_true_and_of_use() {
+    fn reminder_is_sent_until_it_is_outdated_or_late() {
         use Reminder::{DayBefore, HourBefore, Start};
+        use ReminderDecision::{Send, Wait};
         use Status::{Cancelled, Ended, Live, Scheduled};
-        use ReminderDecision::{Tell, Wait};
         let start: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
-        // Which, the class's status, minutes from the planned start to the sweep that finds it.
+        // Reminder, session status, minutes from the planned start to the sweep.
         let cases = [
-            (DayBefore, Scheduled, -24 * 60, Tell),
-            // Five minutes late is a sweep that is in time; an hour, one that did not run for a while.
-            (DayBefore, Scheduled, -24 * 60 + 5, Tell),
-            (DayBefore, Scheduled, -23 * 60, Tell),
-            (DayBefore, Scheduled, -12 * 60 - 1, Tell),
-            (DayBefore, Scheduled, -12 * 60, ReminderDecision::Void(ReminderSkipReason::Late)),
-            (DayBefore, Cancelled, -24 * 60, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
-            (DayBefore, Ended, -24 * 60, ReminderDecision::Void(ReminderSkipReason::Over)),
-            (HourBefore, Scheduled, -60, Tell),
-            (HourBefore, Live, -55, Tell),
-            (HourBefore, Scheduled, -1, Tell),
-            (HourBefore, Scheduled, 0, ReminderDecision::Void(ReminderSkipReason::Late)),
-            (HourBefore, Cancelled, -60, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
-            (Start, Scheduled, 0, Tell),
-            (Start, Live, 5, Tell),
-            (Start, Live, 29, Tell),
-            (Start, Live, 30, ReminderDecision::Void(ReminderSkipReason::Late)),
+            (DayBefore, Scheduled, -24 * 60, Send),
+            // A regular sweep is up to five minutes late. A delay of an hour means that sweeps did not run.
+            (DayBefore, Scheduled, -24 * 60 + 5, Send),
+            (DayBefore, Scheduled, -23 * 60, Send),
+            (DayBefore, Scheduled, -12 * 60 - 1, Send),
+            (DayBefore, Scheduled, -12 * 60, ReminderDecision::Skip(ReminderSkipReason::Late)),
+            (DayBefore, Cancelled, -24 * 60, ReminderDecision::Skip(ReminderSkipReason::Cancelled)),
+            (DayBefore, Ended, -24 * 60, ReminderDecision::Skip(ReminderSkipReason::Ended)),
+            (HourBefore, Scheduled, -60, Send),
+            (HourBefore, Live, -55, Send),
+            (HourBefore, Scheduled, -1, Send),
+            (HourBefore, Scheduled, 0, ReminderDecision::Skip(ReminderSkipReason::Late)),
+            (HourBefore, Cancelled, -60, ReminderDecision::Skip(ReminderSkipReason::Cancelled)),
+            (Start, Scheduled, 0, Send),
+            (Start, Live, 5, Send),
+            (Start, Live, 29, Send),
+            (Start, Live, 30, ReminderDecision::Skip(ReminderSkipReason::Late)),
             (Start, Ended, 5, Wait),
-            (Start, Ended, 30, ReminderDecision::Void(ReminderSkipReason::Late)),
-            (Start, Cancelled, 5, ReminderDecision::Void(ReminderSkipReason::Cancelled)),
+            (Start, Ended, 30, ReminderDecision::Skip(ReminderSkipReason::Late)),
+            (Start, Cancelled, 5, ReminderDecision::Skip(ReminderSkipReason::Cancelled)),
         ];
         for (reminder, status, minutes, expected) in cases {
             let now = plus_minutes(start, minutes);
-            let verdict = reminder.decide(&class(start, status), start, now);
-            assert_eq!(verdict, expected, "{reminder:?} of a class {status:?}, {minutes} minutes");
+            let decision = reminder.decide(&session(start, status), start, now);
+            assert_eq!(decision, expected, "{reminder:?} {status:?} {minutes} minutes");
         }
     }
 
     #[test]
-    fn a_reminder_of_another_start_or_for_nobody_is_void() {
+    fn reminder_is_skipped_for_another_start_or_no_audience() {
         let start: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
-        let moved = class(plus_minutes(start, 30), Status::Scheduled);
-        let own = class(start, Status::Scheduled);
-        let nobody = Session { audience: Audience::Standalone, ..own.clone() };
-        let short = Session { duration_minutes: 15, ..own };
+        let moved = session(plus_minutes(start, 30), Status::Scheduled);
+        let unchanged = session(start, Status::Scheduled);
+        let standalone = Session { audience: Audience::Standalone, ..unchanged.clone() };
+        let short = Session { duration_minutes: 15, ..unchanged };
         for reminder in Reminder::ALL {
             let due = reminder.due_at(start);
-            assert_eq!(reminder.decide(&moved, start, due), ReminderDecision::Void(ReminderSkipReason::Moved));
-            assert_eq!(reminder.decide(&nobody, start, due), ReminderDecision::Void(ReminderSkipReason::Nobody));
+            assert_eq!(
+                reminder.decide(&moved, start, due),
+                ReminderDecision::Skip(ReminderSkipReason::Moved)
+            );
+            assert_eq!(
+                reminder.decide(&standalone, start, due),
+                ReminderDecision::Skip(ReminderSkipReason::NoAudience)
+            );
         }
-        let over = plus_minutes(start, 15);
-        assert_eq!(Reminder::Start.decide(&short, start, over), ReminderDecision::Void(ReminderSkipReason::Late));
+        let end = plus_minutes(start, 15);
+        assert_eq!(
+            Reminder::Start.decide(&short, start, end),
+            ReminderDecision::Skip(ReminderSkipReason::Late)
+        );
     }
 }

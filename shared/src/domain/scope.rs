@@ -1,8 +1,8 @@
-//! Zoom's OAuth scopes: what each feature needs, and what a grant lacks.
+//! The OAuth scopes that we need from Zoom.
 
-/// Scopes that live classes need, each with the spellings that Zoom accepts for it.
-/// The first is the one shown to the trainer. (Zoom, "OAuth scopes"; `user:read:token` is the current
-/// specification's name for what the marketplace still calls `user:read:zak`.)
+/// The required scopes, each with the names that Zoom accepts for it. The first name is shown to the trainer. The current
+/// specification uses `user:read:token` for the scope that the marketplace still calls `user:read:zak` (Zoom, "OAuth
+/// scopes").
 pub const REQUIRED: [&[&str]; 8] = [
     &["meeting:write:meeting"],
     &["meeting:update:meeting"],
@@ -14,21 +14,21 @@ pub const REQUIRED: [&[&str]; 8] = [
     &["meeting:read:list_past_participants"],
 ];
 
-/// The required scopes that `granted` does not hold, in the order of [`REQUIRED`].
+/// Returns the required scopes that were not granted, in the order of [`REQUIRED`].
 pub fn missing(granted: &[String]) -> Vec<String> {
     REQUIRED
         .iter()
-        .filter(|spellings| !spellings.iter().any(|scope| covers(granted, scope)))
-        .map(|spellings| spellings[0].to_owned())
+        .filter(|names| !names.iter().any(|scope| covers(granted, scope)))
+        .map(|names| names[0].to_owned())
         .collect()
 }
 
-/// Whether `granted` allows what `scope` allows.
+/// Returns whether `granted` includes `scope`.
 pub fn covers(granted: &[String], scope: &str) -> bool {
-    granted.iter().any(|held| held == scope)
+    granted.iter().any(|granted| granted == scope)
 }
 
-/// A token answer's scope text, split at spaces (RFC 6749, section 3.3).
+/// Splits the scope text of a token response at spaces (RFC 6749, section 3.3).
 pub fn parse(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_spelling_of_the_zak_scope_serves() {
+    fn both_names_of_the_zak_scope_are_accepted() {
         let all = |zak: &str| {
             parse(&format!(
                 "meeting:write:meeting meeting:update:meeting meeting:delete:meeting meeting:read:list_meetings \

@@ -1,16 +1,17 @@
-//! A text that only its owner's key opens. Here it is carried about; `crypt` seals and opens it.
+//! Sealed text. The `crypt` module seals and opens it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A sealed text, `v1.<key id>.<base64url of nonce, ciphertext and tag>`: what is stored.
+/// Text that is encrypted at rest and bound to its owner. It is stored as
+/// `v1.<key id>.<base64url of nonce, ciphertext and tag>`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
 
 impl Sealed {
-    /// What was read from storage, or just sealed; whether it is sound is found when it is opened.
+    /// Wraps stored or newly sealed text. It is verified when it is opened.
     pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -20,7 +21,7 @@ impl Sealed {
     }
 }
 
-/// Its form and its key's id, which are no secret, and nothing of the text.
+/// Prints the version and key id only, which are not secret.
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = self.0.rsplit_once('.').map_or("?", |(head, _)| head);

@@ -1,4 +1,4 @@
-//! A session: one live class, its states, and who may change it how.
+//! Sessions: their states, and the rules for changing them.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
 
-/// How long past its planned end a class may still be on, in minutes, as long as nobody tells that it is over: as long as
-/// its door stays open unless a deployment says otherwise, after which nobody new comes in.
+/// How long a session may overrun its planned end, in minutes, before it counts as over without an end event. By default
+/// the join window closes at the same time.
 pub const OVERRUN_MINUTES: i64 = 90;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,56 +49,56 @@ impl Status {
     }
 }
 
-/// Where a class meets.
+/// The service on which a session meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Zoom,
-    /// Anywhere that has a link: the trainer pastes it.
+    /// Any service with an https link, which the trainer enters.
     Manual,
 }
 
-/// Who caused a class to exist.
+/// The origin of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The trainer, in person.
+    /// The trainer.
     Manual,
     /// The host platform's back end.
     Service,
-    /// The host platform, upon a payment.
+    /// The host platform, after a payment.
     Payment,
-    /// The host platform, by a timetable.
+    /// The host platform, from a timetable.
     Schedule,
 }
 
-/// The meeting behind a class. What could let a stranger in is encrypted wherever it is kept.
+/// A session's meeting. The join URL and passcode are encrypted at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meeting {
-    /// The Zoom account that hosts it. Events of another account about the same number are not about this.
+    /// The Zoom account that hosts the meeting. Events from other accounts with the same number are ignored.
     pub account: Option<String>,
-    /// Zoom's number; a pasted link has none.
+    /// Zoom's meeting number. `None` for a manual link.
     pub id: Option<MeetingId>,
     pub join_url: Sealed,
     pub passcode: Option<Sealed>,
-    /// When Zoom last told of another link or passcode than it had given us.
-    pub told: JoinCredentialsSeen,
+    /// When Zoom last reported a changed join URL or passcode.
+    pub credentials_reported_at: JoinCredentialsTimes,
 }
 
-/// When Zoom told how people come into a meeting, by the events' own time: what it says of an earlier time comes too late.
+/// The times of the events that last changed the join credentials. Events with an earlier time are outdated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JoinCredentialsSeen {
+pub struct JoinCredentialsTimes {
     pub join_url: Option<Timestamp>,
     pub passcode: Option<Timestamp>,
 }
 
 impl Meeting {
-    /// Refuses to ask `account` about a meeting in another one. Zoom would say that it is gone.
-    pub fn is_in(own: Option<&str>, account: &str) -> Result<(), Refusal> {
-        match own {
-            Some(own) if own != account => Err(Refusal::Conflict(
-                "the class's meeting belongs to a Zoom account that is not connected any more; connect that account \
-                 again, or cancel the class and schedule it anew",
+    /// Checks that the meeting is in the connected account. For another account's meeting Zoom would return "not found".
+    pub fn check_account(hosting_account: Option<&str>, account: &str) -> Result<(), Refusal> {
+        match hosting_account {
+            Some(hosting_account) if hosting_account != account => Err(Refusal::Conflict(
+                "the meeting belongs to a Zoom account that is no longer connected: reconnect that account, or cancel \
+                 the class and schedule a new one",
             )),
             _ => Ok(()),
         }
@@ -118,26 +118,25 @@ pub struct Session {
     pub provider: Provider,
     pub record_session: bool,
     pub settings: MeetingSettings,
-    /// The names of all settings that Zoom was ever told for its meeting, or may have been. Zoom knows no way back to an
-    /// account's default, so one that is not given any more is off.
-    pub settings_told: BTreeSet<String>,
+    /// The names of all settings that were ever sent to Zoom, or may have been. Zoom cannot reset a setting to the account's
+    /// default, so a setting that was removed is sent as off.
+    pub settings_sent: BTreeSet<String>,
     pub status: Status,
     pub source: Source,
     pub meeting: Meeting,
     /// The calendar entry's SEQUENCE (RFC 5545, section 3.8.7.4).
     pub ics_sequence: u32,
-    /// Rises with every change that its owner makes; the entity tag of the API.
+    /// Incremented by every change of the trainer. It is the entity tag of the API.
     pub version: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// When Zoom was last told what the meeting is. What was heard of it since counts.
-    pub zoom_told_at: Timestamp,
+    /// When the session was last synced to Zoom. Only later events count for drift.
+    pub zoom_synced_at: Timestamp,
     pub cancelled_at: Option<Timestamp>,
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
-    /// The runnings of its meeting, as Zoom's events tell of them.
     pub meeting_instances: Vec<MeetingInstance>,
-    /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
+    /// The fields that somebody changed at Zoom, or `deleted`.
     pub drift: Vec<String>,
 }
 
@@ -146,26 +145,26 @@ impl Session {
         plus_minutes(self.starts_at, self.duration_minutes.into())
     }
 
-    /// Whether somebody deleted its meeting at Zoom, so that nobody can come in. One that is running is there, whatever
-    /// was heard of it before.
-    pub fn lacks_its_meeting(&self) -> bool {
+    /// Returns whether the meeting was deleted at Zoom. The meeting of a live session exists, whatever earlier events
+    /// reported.
+    pub fn is_meeting_deleted(&self) -> bool {
         self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
     }
 
-    /// What the known runnings of its meeting make of it.
-    pub fn with_meeting_instances(self, occurrences: Vec<MeetingInstance>) -> Self {
-        let course = meeting_instance::lifecycle(self.status, self.starts_at, &occurrences);
+    /// Replaces the meeting instances, and updates the status and actual times.
+    pub fn with_meeting_instances(self, meeting_instances: Vec<MeetingInstance>) -> Self {
+        let lifecycle =
+            meeting_instance::lifecycle(self.status, self.starts_at, &meeting_instances);
         Self {
-            status: course.status,
-            actual_started_at: course.started_at,
-            actual_ended_at: course.ended_at,
-            meeting_instances: occurrences,
+            status: lifecycle.status,
+            actual_started_at: lifecycle.started_at,
+            actual_ended_at: lifecycle.ended_at,
+            meeting_instances,
             ..self
         }
     }
 
-    /// Whether it is on or still to come.
-    pub fn is_ahead(&self, now: Timestamp) -> bool {
+    pub fn is_upcoming_or_live(&self, now: Timestamp) -> bool {
         match self.status {
             Status::Scheduled => now < self.ends_at(),
             Status::Live => true,
@@ -173,49 +172,49 @@ impl Session {
         }
     }
 
-    pub fn is_owned_by(&self, caller: &Caller) -> bool {
-        caller.is(Role::Trainer) && caller.id == self.trainer
+    pub fn is_taught_by(&self, caller: &Caller) -> bool {
+        caller.has_role(Role::Trainer) && caller.id == self.trainer
     }
 
-    /// Refuses what only the Zoom account can do that hosts the class, when its trainer has connected another since.
-    pub fn hosted_by(&self, account: &str) -> Result<(), Refusal> {
-        Meeting::is_in(self.meeting.account.as_deref(), account)
+    /// Checks that the trainer's connected account still hosts the meeting.
+    pub fn check_host_account(&self, account: &str) -> Result<(), Refusal> {
+        Meeting::check_account(self.meeting.account.as_deref(), account)
     }
 
-    /// Whether its meeting is on, as far as Zoom's events tell.
-    pub fn is_running(&self) -> bool {
-        self.meeting_instances.last().is_some_and(|running| running.ended_at.is_none())
+    /// Returns whether the latest meeting instance has not ended.
+    pub fn is_meeting_running(&self) -> bool {
+        self.meeting_instances.last().is_some_and(|instance| instance.ended_at.is_none())
     }
 
-    /// Refuses to those who do not own the class, in the words that hide whether there is one.
-    pub fn owned_by(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.is_owned_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
+    /// Checks that the caller is the trainer. Others get `NotFound`, which does not reveal that the session exists.
+    pub fn check_trainer(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.is_taught_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
     }
 
-    /// From when on the class is over by its plan, whether it was held or not.
-    pub fn over_at(&self) -> Timestamp {
+    /// Returns the time from which the session counts as over, whether it was held or not.
+    pub fn overrun_ends_at(&self) -> Timestamp {
         plus_minutes(self.ends_at(), OVERRUN_MINUTES)
     }
 
-    /// Whether the class may still be edited at `now`.
-    pub fn editable(&self, now: Timestamp) -> Result<(), Refusal> {
+    /// Checks that the session may be edited at `now`.
+    pub fn check_editable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
-            Status::Scheduled if now >= self.over_at() => Err(Refusal::SessionEnded),
+            Status::Scheduled if now >= self.overrun_ends_at() => Err(Refusal::SessionEnded),
             Status::Scheduled => Ok(()),
-            Status::Live => {
-                Err(Refusal::Conflict("the class is running; it can be edited when it is over"))
-            }
+            Status::Live => Err(Refusal::Conflict("the class is live and cannot be edited")),
             Status::Ended => Err(Refusal::SessionEnded),
             Status::Cancelled => Err(Refusal::SessionCancelled),
         }
     }
 
-    /// What cancelling at `now` makes of the class; `None` when it was cancelled before. One that is over cannot be
-    /// cancelled any more, also if it never began: nobody is to read of last week's class that it will not take place.
+    /// Returns the cancelled session, or `None` if it is already cancelled. A session whose time is over cannot be cancelled,
+    /// even if it never started, because we do not send cancellations for past sessions.
     pub fn cancel(&self, now: Timestamp) -> Result<Option<Self>, Refusal> {
         match self.status {
             Status::Cancelled => Ok(None),
-            Status::Scheduled | Status::Live if now >= self.over_at() => Err(Refusal::SessionEnded),
+            Status::Scheduled | Status::Live if now >= self.overrun_ends_at() => {
+                Err(Refusal::SessionEnded)
+            }
             Status::Ended => Err(Refusal::SessionEnded),
             Status::Scheduled | Status::Live => Ok(Some(Self {
                 status: Status::Cancelled,
@@ -228,8 +227,8 @@ impl Session {
         }
     }
 
-    /// Whether those invited must be given a new calendar entry once `self` has become `next`
-    /// (RFC 5546, section 2.1.4: the sequence rises with every change that matters to an attendee).
+    /// Returns whether attendees need a new calendar entry after the change to `next` (RFC 5546, section 2.1.4: the sequence
+    /// rises with every change that matters to an attendee).
     pub fn calendar_differs(&self, next: &Self) -> bool {
         self.title != next.title
             || self.description != next.description
@@ -239,7 +238,7 @@ impl Session {
     }
 }
 
-/// Adds what its owner may know of an invitee list to a class.
+/// A session with its invitees, as shown to the trainer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionWithInvitees {
     pub session: Session,

@@ -1,13 +1,13 @@
-//! The meeting options that a trainer may override, and what holds when they do not.
+//! The meeting settings that a trainer may choose, and their defaults.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Overrides of Zoom's meeting settings, by Zoom's own names. What is not named here cannot be set through us:
-/// it would break embedded joining (`meeting_authentication`, registration), hand the meeting to others
-/// (`alternative_hosts`), or contradict the class (`auto_recording` follows `record_session`).
+/// Zoom's meeting settings that a trainer may choose, by Zoom's names. Other settings would break embedded joining
+/// (`meeting_authentication`, registration), give the meeting to other hosts (`alternative_hosts`), or contradict the
+/// session (`auto_recording` follows `record_session`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeetingSettings {
@@ -30,21 +30,20 @@ pub struct MeetingSettings {
 }
 
 impl MeetingSettings {
-    /// The names of those that are given.
-    pub fn given(&self) -> BTreeSet<String> {
+    /// Returns the names of the settings that are set.
+    pub fn names(&self) -> BTreeSet<String> {
         match serde_json::to_value(self) {
-            Ok(Value::Object(given)) => given.into_iter().map(|(name, _)| name).collect(),
+            Ok(Value::Object(settings)) => settings.into_iter().map(|(name, _)| name).collect(),
             _ => BTreeSet::new(),
         }
     }
 
-    /// Whether people pass through the waiting room: off unless asked for, since those admitted were checked by us.
+    /// Off by default, because we check every join attempt ourselves.
     pub fn waiting_room(&self) -> bool {
         self.waiting_room.unwrap_or(false)
     }
 
-    /// Whether people may meet without the trainer: off unless asked for.
-    /// Zoom ignores it while the waiting room is on.
+    /// Off by default. Zoom ignores it while the waiting room is on.
     pub fn join_before_host(&self) -> bool {
         self.join_before_host.unwrap_or(false)
     }

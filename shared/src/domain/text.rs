@@ -1,37 +1,37 @@
-//! Bounded text. What a person typed becomes one of these at the edge, or is refused with the reason.
+//! Validated text types for user input.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Zoom's limit for a topic, and the longest subject that mail clients still show sensibly.
+/// Zoom's limit for a topic, and about the longest subject that mail clients display well.
 pub const TITLE_LIMIT_CHARS: usize = 200;
 /// Zoom's limit for an agenda.
 pub const DESCRIPTION_LIMIT_CHARS: usize = 2000;
-/// A question that can be taken in while somebody speaks.
+/// The longest question that participants can read while the trainer speaks.
 pub const QUESTION_LIMIT_CHARS: usize = 300;
-/// An answer that fits on a button.
+/// The longest option that fits on a button.
 pub const OPTION_LIMIT_CHARS: usize = 200;
-/// Generous for a person's name in any script.
+/// A generous limit for names in any script.
 pub const NAME_LIMIT_CHARS: usize = 200;
 /// RFC 5321, section 4.5.3.1.3: a path is at most 256 octets, two of them the angle brackets.
 pub const EMAIL_LIMIT_BYTES: usize = 254;
 
-/// Why a text was refused, in words that fit behind a field's name.
+/// The reason why text is invalid. The message follows a field's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadText {
+pub enum InvalidText {
     #[error("must not be empty")]
     Empty,
     #[error("must have at most {limit} characters")]
     TooLong { limit: usize },
     #[error("must not contain control characters")]
     Control,
-    #[error("must contain something that can be seen")]
+    #[error("must contain a visible character")]
     Invisible,
-    #[error("is not an e-mail address")]
+    #[error("must be an e-mail address")]
     NotAnEmail,
-    #[error("must have plain letters, digits and signs before the @: mail services take no others")]
+    #[error("must have only ASCII characters before the @")]
     LocalPart,
 }
 
@@ -46,12 +46,12 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// What a person typed.
-            pub fn parse(text: &str) -> Result<Self, BadText> {
-                let parse: fn(&str) -> Result<String, BadText> = $parse;
+            /// Validates user input.
+            pub fn parse(text: &str) -> Result<Self, InvalidText> {
+                let parse: fn(&str) -> Result<String, InvalidText> = $parse;
                 let parsed = Self(parse(text)?);
                 if !parsed.0.is_empty() && parsed.0.chars().all(is_invisible) {
-                    return Err(BadText::Invisible);
+                    return Err(InvalidText::Invisible);
                 }
                 Ok(parsed)
             }
@@ -61,11 +61,11 @@ macro_rules! text {
             }
         }
 
-        /// What was stored: it was parsed then, by a version that may have been less strict.
+        /// Reads stored text. An earlier version with weaker rules may have written it.
         impl TryFrom<String> for $name {
-            type Error = BadText;
-            fn try_from(text: String) -> Result<Self, BadText> {
-                let read: fn(&str) -> Result<String, BadText> = $read;
+            type Error = InvalidText;
+            fn try_from(text: String) -> Result<Self, InvalidText> {
+                let read: fn(&str) -> Result<String, InvalidText> = $read;
                 read(&text).map(Self)
             }
         }
@@ -79,38 +79,37 @@ macro_rules! text {
 }
 
 text!(
-    /// A class's or a course's title: one line, 1 to 200 characters.
+    /// The title of a session or course: one line, 1 to 200 characters.
     Title,
-    |text| one_line(text, TITLE_LIMIT_CHARS)
+    |text| parse_line(text, TITLE_LIMIT_CHARS)
 );
 text!(
     /// A person's name: one line, 1 to 200 characters.
     PersonName,
-    |text| one_line(text, NAME_LIMIT_CHARS)
+    |text| parse_line(text, NAME_LIMIT_CHARS)
 );
 text!(
-    /// What a poll asks: one line, 1 to 300 characters.
+    /// The question of a poll: one line, 1 to 300 characters.
     Question,
-    |text| one_line(text, QUESTION_LIMIT_CHARS)
+    |text| parse_line(text, QUESTION_LIMIT_CHARS)
 );
 text!(
-    /// An answer that a poll offers: one line, 1 to 200 characters.
+    /// The text of a poll option: one line, 1 to 200 characters.
     OptionText,
-    |text| one_line(text, OPTION_LIMIT_CHARS)
+    |text| parse_line(text, OPTION_LIMIT_CHARS)
 );
 text!(
-    /// A class's description: lines of text, up to 2,000 characters.
+    /// The description of a session: lines of text, up to 2,000 characters.
     Description,
-    |text| lines(text, DESCRIPTION_LIMIT_CHARS)
+    |text| parse_lines(text, DESCRIPTION_LIMIT_CHARS)
 );
 text!(
-    /// An e-mail address in lower case and with its domain as it stands in the DNS, so that equal people compare equal.
-    /// RFC 5321 lets the part before the `@` be case-sensitive; no mail service of note makes use of that, and people
-    /// type as they like.
+    /// An e-mail address in lower case with the domain in its DNS form, so that spellings of one address are equal.
+    /// RFC 5321 allows a case-sensitive local part, but no major mail service uses it.
     Email,
-    email,
-    // One that was stored was an address when it was.
-    read: |text| Ok(email(text).unwrap_or_else(|_| text.to_owned()))
+    parse_email,
+    // A stored address was valid when it was written.
+    read: |text| Ok(parse_email(text).unwrap_or_else(|_| text.to_owned()))
 );
 
 impl fmt::Display for Title {
@@ -119,8 +118,8 @@ impl fmt::Display for Title {
     }
 }
 
-/// Characters that leave nothing to be seen: Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, 16.0),
-/// which are joiners, marks of direction, fillers and selectors, and the Braille pattern without a dot.
+/// Invisible characters: Unicode's `Default_Ignorable_Code_Point` (DerivedCoreProperties.txt, 16.0), which are joiners,
+/// direction marks, fillers and selectors, and the Braille pattern without dots.
 const INVISIBLE: [std::ops::RangeInclusive<char>; 18] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -142,61 +141,63 @@ const INVISIBLE: [std::ops::RangeInclusive<char>; 18] = [
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// They are welcome inside a text, where a script or an emoji needs them; a text of nothing else is none.
+/// Returns whether a character is invisible. Scripts and emoji need such characters, so only text that consists entirely of
+/// them is rejected.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace() || INVISIBLE.iter().any(|range| range.contains(&c))
 }
 
-/// Trimmed, without control characters: CR and LF would end a mail header, NUL a C string.
-fn one_line(text: &str, limit: usize) -> Result<String, BadText> {
+/// Trims a line and rejects control characters. CR and LF would end a mail header, and NUL a C string.
+fn parse_line(text: &str, limit: usize) -> Result<String, InvalidText> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(BadText::Empty);
+        return Err(InvalidText::Empty);
     }
     if text.chars().count() > limit {
-        return Err(BadText::TooLong { limit });
+        return Err(InvalidText::TooLong { limit });
     }
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
-        return Err(BadText::Control);
+        return Err(InvalidText::Control);
     }
     Ok(text.to_owned())
 }
 
-/// Trimmed at the end, line ends as LF, no other control characters than tabs.
-fn lines(text: &str, limit: usize) -> Result<String, BadText> {
+/// Trims the end, converts line ends to LF, and rejects control characters other than tabs.
+fn parse_lines(text: &str, limit: usize) -> Result<String, InvalidText> {
     let text = text.replace("\r\n", "\n");
     let text = text.trim_end();
     if text.chars().count() > limit {
-        return Err(BadText::TooLong { limit });
+        return Err(InvalidText::TooLong { limit });
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(BadText::Control);
+        return Err(InvalidText::Control);
     }
     Ok(text.to_owned())
 }
 
-fn email(text: &str) -> Result<String, BadText> {
+fn parse_email(text: &str) -> Result<String, InvalidText> {
     let text = text.trim();
     if text.len() > EMAIL_LIMIT_BYTES {
-        return Err(BadText::TooLong { limit: EMAIL_LIMIT_BYTES });
+        return Err(InvalidText::TooLong { limit: EMAIL_LIMIT_BYTES });
     }
-    // Quoted local parts and address literals are legal and used by nobody but those who probe a parser.
-    let plain = !text.contains(['"', '[', ']', '(', ')', '<', '>', ',', ';', ':', '\\'])
+    // Quoted local parts and address literals are legal, but only attackers use them.
+    let is_plain = !text.contains(['"', '[', ']', '(', ')', '<', '>', ',', ';', ':', '\\'])
         && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let address = email_address::EmailAddress::from_str(text).map_err(|_| BadText::NotAnEmail)?;
-    if !plain || !address.domain().contains('.') {
-        return Err(BadText::NotAnEmail);
+    let address =
+        email_address::EmailAddress::from_str(text).map_err(|_| InvalidText::NotAnEmail)?;
+    if !is_plain || !address.domain().contains('.') {
+        return Err(InvalidText::NotAnEmail);
     }
-    // Mail services take a domain in another script as its A-labels (RFC 5890); a local part has none.
+    // A domain in another script is sent as A-labels (RFC 5890). A local part has no such form.
     if !address.local_part().is_ascii() {
-        return Err(BadText::LocalPart);
+        return Err(InvalidText::LocalPart);
     }
     let Ok(url::Host::Domain(domain)) = url::Host::parse(address.domain()) else {
-        return Err(BadText::NotAnEmail);
+        return Err(InvalidText::NotAnEmail);
     };
     let email = format!("{}@{domain}", address.local_part().to_ascii_lowercase());
     if email.len() > EMAIL_LIMIT_BYTES {
-        return Err(BadText::TooLong { limit: EMAIL_LIMIT_BYTES });
+        return Err(InvalidText::TooLong { limit: EMAIL_LIMIT_BYTES });
     }
     Ok(email)
 }
@@ -206,15 +207,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn titles_are_one_line_of_1_to_200_characters() {
+    fn title_is_one_line_of_1_to_200_characters() {
         let cases = [
             ("  Algebra I ", Ok("Algebra I")),
-            ("", Err(BadText::Empty)),
-            (" \t ", Err(BadText::Empty)),
-            ("a\r\nBcc: x@y.z", Err(BadText::Control)),
-            ("a\0b", Err(BadText::Control)),
+            ("", Err(InvalidText::Empty)),
+            (" \t ", Err(InvalidText::Empty)),
+            ("a\r\nBcc: x@y.z", Err(InvalidText::Control)),
+            ("a\0b", Err(InvalidText::Control)),
             ("👩‍🏫 درس مباشر <script>=1+1", Ok("👩‍🏫 درس مباشر <script>=1+1")),
-            ("\u{200b}\u{feff} \u{2800}\u{3164}\u{e0041}", Err(BadText::Invisible)),
+            ("\u{200b}\u{feff} \u{2800}\u{3164}\u{e0041}", Err(InvalidText::Invisible)),
         ];
         for (text, expected) in cases {
             assert_eq!(
@@ -223,23 +224,23 @@ mod tests {
                 "{text:?}"
             );
         }
-        assert!(
-            Title::try_from("\u{200b}".to_owned()).is_ok(),
-            "one that was stored is still read"
-        );
-        assert!(Title::parse(&"é".repeat(200)).is_ok(), "characters are counted, not bytes");
-        assert_eq!(Title::parse(&"é".repeat(201)), Err(BadText::TooLong { limit: 200 }));
+        assert!(Title::try_from("\u{200b}".to_owned()).is_ok(), "a stored title is still readable");
+        assert!(Title::parse(&"é".repeat(200)).is_ok(), "the limit counts characters, not bytes");
+        assert_eq!(Title::parse(&"é".repeat(201)), Err(InvalidText::TooLong { limit: 200 }));
     }
 
     #[test]
-    fn descriptions_keep_their_lines() {
+    fn description_keeps_line_breaks() {
         assert_eq!(Description::parse("a\r\n\tb\n").unwrap().as_str(), "a\n\tb");
-        assert_eq!(Description::parse("a\u{1b}[2J"), Err(BadText::Control));
-        assert_eq!(Description::parse(&"x".repeat(2001)), Err(BadText::TooLong { limit: 2000 }));
+        assert_eq!(Description::parse("a\u{1b}[2J"), Err(InvalidText::Control));
+        assert_eq!(
+            Description::parse(&"x".repeat(2001)),
+            Err(InvalidText::TooLong { limit: 2000 })
+        );
     }
 
     #[test]
-    fn addresses_are_plain_and_lower_case() {
+    fn email_is_normalized_to_plain_lower_case() {
         assert_eq!(
             Email::parse(" Ada.Lovelace+math@Example.TEST ").unwrap().as_str(),
             "ada.lovelace+math@example.test"
@@ -252,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(Email::parse(typed).unwrap().as_str(), stored);
         }
-        assert_eq!(Email::parse("ü@x.test"), Err(BadText::LocalPart));
+        assert_eq!(Email::parse("ü@x.test"), Err(InvalidText::LocalPart));
         for bad in [
             "a@x..test",
             "a@1.2",

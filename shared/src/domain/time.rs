@@ -1,4 +1,4 @@
-//! Time: instants, zones, and the text forms in which they are stored and sent.
+//! Instants, time zones, and their text forms.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Unit, civil};
 use serde::{Deserialize, Serialize};
 
-/// An IANA zone by name, known to the zone database that is built in.
+/// An IANA time zone of the built-in database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Zone(TimeZone);
 
 impl Zone {
-    pub fn parse(name: &str) -> Result<Self, BadZone> {
-        // An IANA name, not jiff's wider notion: "Local", POSIX rules and offsets mean nothing to Zoom or a calendar.
-        let plausible = name.len() <= 64
+    pub fn parse(name: &str) -> Result<Self, InvalidZone> {
+        // jiff also accepts "Local", POSIX rules and offsets, which Zoom and calendars do not.
+        let is_plausible = name.len() <= 64
             && name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
-        if !plausible {
-            return Err(BadZone);
+        if !is_plausible {
+            return Err(InvalidZone);
         }
-        let zone = TimeZone::get(name).map_err(|_| BadZone)?;
-        if zone.iana_name().is_some() { Ok(Self(zone)) } else { Err(BadZone) }
+        let zone = TimeZone::get(name).map_err(|_| InvalidZone)?;
+        if zone.iana_name().is_some() { Ok(Self(zone)) } else { Err(InvalidZone) }
     }
 
     pub fn utc() -> Self {
@@ -33,12 +33,12 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// The wall clock that people in this zone read at `at`.
+    /// Returns the local time in this zone at `at`.
     pub fn wall_clock(&self, at: Timestamp) -> civil::DateTime {
         self.0.to_datetime(at)
     }
 
-    /// Whether the wall clock shows the time of `at` twice, as when summer time ends.
+    /// Returns whether the local time of `at` occurs twice, as it does when summer time ends.
     pub fn is_ambiguous(&self, at: Timestamp) -> bool {
         matches!(
             self.0.to_ambiguous_timestamp(self.wall_clock(at)).offset(),
@@ -46,9 +46,9 @@ impl Zone {
         )
     }
 
-    /// The instant at which the wall clock shows `local`. When it shows it twice, the first time is meant;
-    /// when it never does, because summer time begins, there is no such instant.
-    pub fn instant(&self, local: civil::DateTime) -> Option<Timestamp> {
+    /// Returns the instant of a local time: the first one if the time occurs twice, or `None` if it is skipped when summer
+    /// time begins.
+    pub fn parse_instant(&self, local: civil::DateTime) -> Option<Timestamp> {
         let ambiguous = self.0.to_ambiguous_timestamp(local);
         match ambiguous.offset() {
             AmbiguousOffset::Gap { .. } => None,
@@ -62,12 +62,12 @@ impl Zone {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not the name of an IANA time zone")]
-pub struct BadZone;
+#[error("must be the name of an IANA time zone")]
+pub struct InvalidZone;
 
 impl TryFrom<String> for Zone {
-    type Error = BadZone;
-    fn try_from(name: String) -> Result<Self, BadZone> {
+    type Error = InvalidZone;
+    fn try_from(name: String) -> Result<Self, InvalidZone> {
         Self::parse(&name)
     }
 }
@@ -84,8 +84,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// Reads an instant (RFC 3339). The last hours that it can write lie beyond what is reckoned with here, and mean the
-/// end of time.
+/// Parses an instant (RFC 3339). The last hours of the year 9999 are beyond `Timestamp::MAX` and are mapped to it.
 pub fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
         let local = without_offset(text).filter(|local| local.contains(':'))?;
@@ -102,48 +101,48 @@ fn without_offset(text: &str) -> Option<&str> {
     })
 }
 
-/// An instant in a key or a stored item: RFC 3339 in UTC with milliseconds always, so that text sorts as time.
-pub fn fixed(at: Timestamp) -> String {
+/// Formats an instant for keys and stored items: RFC 3339 in UTC, always with milliseconds, so the text sorts by time.
+pub fn sortable_text(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// `at` without what is finer than a second: how exactly a class can start.
+/// Truncates to whole seconds, the precision of a session's start.
 pub fn whole_second(at: Timestamp) -> Timestamp {
     at.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor))
         .unwrap_or(at)
 }
 
-/// `at` without what is finer than a millisecond: how exactly anything is stored.
+/// Truncates to whole milliseconds, the precision of stored times.
 pub fn whole_milli(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
-/// `2026-11-21`, the day of `at` in UTC, by which Zoom counts.
+/// Formats the UTC day of `at`, as in `2026-11-21`. Zoom counts its daily limits by UTC day.
 pub fn utc_day(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string()
 }
 
-/// `2026-11`, the month of `at` in UTC, by which plans count.
+/// Formats the UTC month of `at`, as in `2026-11`. Plan quotas count by UTC month.
 pub fn utc_month(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string()
 }
 
-/// Whole seconds from `now` to the next midnight in UTC, at least 1.
+/// Returns the whole seconds from `now` to the next midnight in UTC, at least 1.
 pub fn seconds_to_utc_midnight(now: Timestamp) -> u64 {
     const DAY_SECONDS: i64 = 86_400;
     u64::try_from(DAY_SECONDS - now.as_second().rem_euclid(DAY_SECONDS)).unwrap_or(1)
 }
 
-/// `at` plus `minutes`; saturates at the end of time, which no class reaches.
+/// Adds minutes, saturating at `Timestamp::MAX`.
 pub fn plus_minutes(at: Timestamp, minutes: i64) -> Timestamp {
     at.saturating_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX)
 }
 
-/// `at` plus `time`; saturates likewise.
-pub fn plus(at: Timestamp, time: std::time::Duration) -> Timestamp {
-    SignedDuration::try_from(time)
+/// Adds a duration, saturating at `Timestamp::MAX`.
+pub fn plus(at: Timestamp, duration: std::time::Duration) -> Timestamp {
+    SignedDuration::try_from(duration)
         .ok()
-        .and_then(|time| at.saturating_add(time).ok())
+        .and_then(|duration| at.saturating_add(duration).ok())
         .unwrap_or(Timestamp::MAX)
 }
 
@@ -156,13 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn stored_instants_sort_as_text() {
-        assert_eq!(fixed(at("2026-11-21T06:17:22Z")), "2026-11-21T06:17:22.000Z");
-        assert!(fixed(at("2026-11-21T06:17:22.9Z")) < fixed(at("2026-11-21T06:17:23Z")));
+    fn stored_instants_sort_by_time() {
+        assert_eq!(sortable_text(at("2026-11-21T06:17:22Z")), "2026-11-21T06:17:22.000Z");
+        assert!(
+            sortable_text(at("2026-11-21T06:17:22.9Z")) < sortable_text(at("2026-11-21T06:17:23Z"))
+        );
     }
 
     #[test]
-    fn the_last_instant_that_can_be_written_is_the_end_of_time() {
+    fn end_of_the_year_9999_is_parsed_as_the_maximum() {
         assert_eq!(instant("2026-11-21T06:17:22Z"), Some(at("2026-11-21T06:17:22Z")));
         for text in
             ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999z", "9999-12-31T23:59:59-12:00"]
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn local_times_in_a_gap_do_not_exist_and_in_a_fold_mean_the_first() {
+    fn local_time_in_a_gap_is_invalid_and_in_a_fold_is_the_first() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let cases = [
             ("2027-03-28T02:30:00", None),
@@ -192,14 +193,14 @@ mod tests {
             ("2028-02-29T09:00:00", Some("2028-02-29T08:00:00Z")),
         ];
         for (local, instant) in cases {
-            assert_eq!(berlin.instant(local.parse().unwrap()), instant.map(at), "{local}");
+            assert_eq!(berlin.parse_instant(local.parse().unwrap()), instant.map(at), "{local}");
         }
-        assert!(berlin.is_ambiguous(at("2027-10-31T01:30:00Z")), "the second 02:30");
+        assert!(berlin.is_ambiguous(at("2027-10-31T01:30:00Z")), "02:30 occurs twice");
         assert!(!berlin.is_ambiguous(at("2027-10-31T02:30:00Z")));
     }
 
     #[test]
-    fn only_iana_names_are_zones() {
+    fn zone_accepts_only_iana_names() {
         for good in
             ["Europe/Berlin", "Asia/Kolkata", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5"]
         {
@@ -208,12 +209,12 @@ mod tests {
         for bad in
             ["", "Mars/Olympus", "+02:00", "CET-1CEST", "Europe/Berlin\n", "../../etc/passwd"]
         {
-            assert_eq!(Zone::parse(bad), Err(BadZone), "{bad}");
+            assert_eq!(Zone::parse(bad), Err(InvalidZone), "{bad}");
         }
     }
 
     #[test]
-    fn zoom_counts_days_in_utc() {
+    fn seconds_to_midnight_are_counted_in_utc() {
         assert_eq!(seconds_to_utc_midnight(at("2026-11-21T23:59:59.5Z")), 1);
         assert_eq!(seconds_to_utc_midnight(at("2026-11-21T00:00:00Z")), 86_400);
     }

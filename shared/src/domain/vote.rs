@@ -1,9 +1,8 @@
-//! Votes, and how they are counted.
+//! Votes, vote shards and tallies.
 //!
-//! A vote is kept in a box, as the last word of its voter there; counting is adding up what the boxes hold. Nothing is
-//! ever added to a number or taken from one, so a vote that is sent twice, changed, or written again after a lost answer
-//! cannot be counted twice or be lost between two answers. A box that is shut takes nothing more: whoever shuts a box
-//! and whoever votes into it both write the one item, and one of them was first.
+//! A vote shard stores the latest ballot of each voter, and the tally is computed by reading all shards. There are no
+//! counters, so a vote that is repeated, changed, or retried after a lost response is counted exactly once. A closed shard
+//! accepts no ballots. Closing and voting write the same item, so each vote is either before or after the close.
 
 use std::collections::BTreeMap;
 
@@ -11,82 +10,81 @@ use sha2::{Digest, Sha256};
 
 use super::id::UserId;
 
-/// Voters that a box is meant for: of so many, each with an id as long as a UUID, it is read as one unit of 4 KB and
-/// written as three of 1 KB on average.
-const VOTERS_PER_BOX: usize = 80;
-/// The most boxes of a poll: with those of 31 closed polls that a student's own votes are in, with the class, its list of
-/// polls and the student's place in it, they are 98 of the 100 items that one request reads.
-const BOXES_LIMIT: usize = 64;
+/// The intended number of voters per shard. With this many voters and ids as long as a UUID, a shard takes one read unit of
+/// 4 KB and on average three write units of 1 KB.
+const VOTERS_PER_SHARD: usize = 80;
+/// The maximum number of shards of a poll. One request may read 100 items. A student's request needs 98 of them: these
+/// shards, one shard for each of 31 closed polls, the session, its list of polls, and the student's enrollment.
+const SHARD_LIMIT: usize = 64;
 
-/// In how many boxes a class of so many votes.
-pub fn shards_for(voters: usize) -> u16 {
-    let boxes = voters.div_ceil(VOTERS_PER_BOX).clamp(1, BOXES_LIMIT);
-    u16::try_from(boxes).unwrap_or(1)
+/// Returns the number of shards for a session with this many voters.
+pub fn shard_count(voters: usize) -> u16 {
+    let shards = voters.div_ceil(VOTERS_PER_SHARD).clamp(1, SHARD_LIMIT);
+    u16::try_from(shards).unwrap_or(1)
 }
 
-/// Which of a poll's options somebody chose: a bit for each, the first option's lowest.
+/// The options that a voter chose, as a bit set in which the first option is the lowest bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice(u16);
 
 impl Choice {
-    pub fn of(options: impl IntoIterator<Item = usize>) -> Self {
+    pub fn from_options(options: impl IntoIterator<Item = usize>) -> Self {
         Self(options.into_iter().fold(0, |bits, option| bits | 1 << option))
     }
 
-    pub fn has(self, option: usize) -> bool {
+    pub fn contains(self, option: usize) -> bool {
         self.0 >> option & 1 == 1
     }
 }
 
-/// A vote as it lies in a box. Its round rises with every change of mind, so that a write that was under way for long and
-/// arrives after a later one is told from it and refused.
+/// One voter's choice. The revision rises with every change, so a delayed write of an older ballot is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ballot {
     pub choice: Choice,
-    pub round: u32,
+    pub revision: u32,
 }
 
 impl Ballot {
-    /// Bits of the choice; no poll has more options.
+    /// The number of bits of the choice, which is the maximum number of options.
     const CHOICE_BITS: u32 = 10;
 
-    /// As one number, as which it is stored.
-    pub fn number(self) -> u64 {
-        u64::from(self.round) << Self::CHOICE_BITS | u64::from(self.choice.0)
+    /// Returns the number that is stored for the ballot.
+    pub fn to_number(self) -> u64 {
+        u64::from(self.revision) << Self::CHOICE_BITS | u64::from(self.choice.0)
     }
 
     pub fn from_number(number: u64) -> Option<Self> {
         let bits = u16::try_from(number & ((1 << Self::CHOICE_BITS) - 1)).ok()?;
-        let round = u32::try_from(number >> Self::CHOICE_BITS).ok()?;
-        Some(Self { choice: Choice(bits), round })
+        let revision = u32::try_from(number >> Self::CHOICE_BITS).ok()?;
+        Some(Self { choice: Choice(bits), revision })
     }
 }
 
-/// What a voter is known by in a box. It holds a `#`, which nothing else in a box has in its name.
+/// The attribute name of a voter in a shard. It contains a `#`, which no other attribute of a shard does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Voter(String);
 
 impl Voter {
-    const NAMED: &str = "u#";
-    const KEYED: &str = "k#";
-    const FORGOTTEN: &str = "x#";
+    const USER_PREFIX: &str = "u#";
+    const KEYED_PREFIX: &str = "k#";
+    const ERASED_PREFIX: &str = "x#";
 
-    /// Of a poll that is not anonymous.
-    pub fn named(user: &UserId) -> Self {
-        Self(format!("{}{user}", Self::NAMED))
+    /// Returns the voter of a poll that is not anonymous.
+    pub fn from_user(user: &UserId) -> Self {
+        Self(format!("{}{user}", Self::USER_PREFIX))
     }
 
-    /// Of an anonymous poll: what a keyed hash makes of the person.
-    pub fn keyed(hash: [u8; 16]) -> Self {
-        Self(format!("{}{}", Self::KEYED, digits(hash)))
+    /// Returns the voter of an anonymous poll, from a keyed hash of the user id.
+    pub fn from_keyed_hash(hash: [u8; 16]) -> Self {
+        Self(format!("{}{}", Self::KEYED_PREFIX, digits(hash)))
     }
 
-    /// Somebody who was erased. Their vote stays, and is nobody's.
-    pub fn forgotten(drawn: [u8; 16]) -> Self {
-        Self(format!("{}{}", Self::FORGOTTEN, digits(drawn)))
+    /// Returns a random voter for an erased person, whose vote still counts.
+    pub fn erased(random: [u8; 16]) -> Self {
+        Self(format!("{}{}", Self::ERASED_PREFIX, digits(random)))
     }
 
-    /// As it is stored; `None` for what is no voter.
+    /// Parses a stored attribute name. Returns `None` for attributes that are not voters.
     pub fn parse(text: &str) -> Option<Self> {
         text.contains('#').then(|| Self(text.to_owned()))
     }
@@ -95,15 +93,15 @@ impl Voter {
         &self.0
     }
 
-    /// Who it is, where that is known.
+    /// Returns the user id, unless the voter is anonymous or erased.
     pub fn user(&self) -> Option<UserId> {
-        UserId::parse(self.0.strip_prefix(Self::NAMED)?).ok()
+        UserId::parse(self.0.strip_prefix(Self::USER_PREFIX)?).ok()
     }
 
-    /// The number of the box that their vote is in.
-    pub fn shard_of(&self, boxes: u16) -> u16 {
+    /// Returns the number of the shard that holds this voter's ballot.
+    pub fn shard_number(&self, shards: u16) -> u16 {
         let hash = Sha256::digest(&self.0);
-        u16::from_be_bytes([hash[0], hash[1]]) % boxes.max(1)
+        u16::from_be_bytes([hash[0], hash[1]]) % shards.max(1)
     }
 }
 
@@ -111,35 +109,39 @@ fn digits(bytes: [u8; 16]) -> String {
     data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
 }
 
-/// A box, as one item holds it.
+/// One of the items over which a poll's ballots are spread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VoteShard {
-    pub is_shut: bool,
+    pub is_closed: bool,
     pub votes: BTreeMap<Voter, Ballot>,
 }
 
-/// What is to be done to have somebody's vote in a box.
+/// The action that a vote requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoteOutcome {
-    /// Nothing: it is there.
-    Counts,
-    /// Nothing can be done any more.
+    AlreadyCounted,
+    /// The shard is closed.
     Refused,
-    /// To put `new` in the place of `old`, if that is still there and the box still open.
-    Write { old: Option<Ballot>, new: Ballot },
+    /// Replace `old` by `new` on condition that the shard is open and still holds `old`.
+    Write {
+        old: Option<Ballot>,
+        new: Ballot,
+    },
 }
 
 impl VoteShard {
-    /// What it takes for a voter's choice to be in it. With `is_sure`, it was read at the source; what some replica has may
-    /// be the vote before the last, unless it has the shut box, so that the same choice is then written once more.
-    pub fn outcome(&self, voter: &Voter, choice: Choice, is_sure: bool) -> VoteOutcome {
+    /// Decides how to record a voter's choice. Without a consistent read, an equal choice is written again, because the
+    /// shard may hold an outdated ballot. A closed shard never changes, so any read of it is current.
+    pub fn outcome(&self, voter: &Voter, choice: Choice, is_consistent_read: bool) -> VoteOutcome {
         let old = self.votes.get(voter).copied();
         match old {
-            Some(there) if there.choice == choice && (is_sure || self.is_shut) => VoteOutcome::Counts,
-            _ if self.is_shut => VoteOutcome::Refused,
+            Some(ballot) if ballot.choice == choice && (is_consistent_read || self.is_closed) => {
+                VoteOutcome::AlreadyCounted
+            }
+            _ if self.is_closed => VoteOutcome::Refused,
             _ => {
-                let round = old.map_or(0, |old| old.round.saturating_add(1));
-                VoteOutcome::Write { old, new: Ballot { choice, round } }
+                let revision = old.map_or(0, |old| old.revision.saturating_add(1));
+                VoteOutcome::Write { old, new: Ballot { choice, revision } }
             }
         }
     }
@@ -148,18 +150,18 @@ impl VoteShard {
 /// The votes of a poll, added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// By option.
+    /// The number of votes by option.
     pub votes: Vec<u32>,
     pub responses: u32,
 }
 
 impl Tally {
-    pub fn of<'a>(options: usize, boxes: impl IntoIterator<Item = &'a VoteShard>) -> Self {
+    pub fn count<'a>(options: usize, shards: impl IntoIterator<Item = &'a VoteShard>) -> Self {
         let mut tally = Self { votes: vec![0; options], responses: 0 };
-        for ballot in boxes.into_iter().flat_map(|filled| filled.votes.values()) {
+        for ballot in shards.into_iter().flat_map(|shard| shard.votes.values()) {
             tally.responses += 1;
             for (option, votes) in tally.votes.iter_mut().enumerate() {
-                *votes += u32::from(ballot.choice.has(option));
+                *votes += u32::from(ballot.choice.contains(option));
             }
         }
         tally
@@ -176,144 +178,146 @@ mod tests {
     }
 
     #[test]
-    fn small_classes_have_one_box_and_none_has_more_than_a_request_reads() {
-        for (voters, boxes) in
+    fn shard_count_is_one_for_small_sessions_and_bounded_for_large_ones() {
+        for (voters, shards) in
             [(0, 1), (1, 1), (80, 1), (81, 2), (1000, 13), (5000, 63), (10_000, 64)]
         {
-            assert_eq!(shards_for(voters), boxes, "{voters}");
+            assert_eq!(shard_count(voters), shards, "{voters}");
         }
     }
 
     #[test]
-    fn voters_spread_over_the_boxes_and_each_stays_in_theirs() {
-        let mut filled = vec![0; 63];
+    fn voters_are_spread_evenly_over_stable_shards() {
+        let mut voters_per_shard = vec![0; 63];
         for n in 0..5000 {
-            let voter = Voter::named(&user(n));
-            assert_eq!(voter.shard_of(63), voter.shard_of(63));
-            filled[usize::from(voter.shard_of(63))] += 1;
+            let voter = Voter::from_user(&user(n));
+            assert_eq!(voter.shard_number(63), voter.shard_number(63));
+            voters_per_shard[usize::from(voter.shard_number(63))] += 1;
         }
-        assert!(filled.iter().all(|voters| (40..=120).contains(voters)), "{filled:?}");
-        assert_eq!(Voter::named(&user(1)).shard_of(1), 0);
+        assert!(
+            voters_per_shard.iter().all(|voters| (40..=120).contains(voters)),
+            "{voters_per_shard:?}"
+        );
+        assert_eq!(Voter::from_user(&user(1)).shard_number(1), 0);
     }
 
     #[test]
-    fn only_a_named_voter_is_somebody() {
-        let named = Voter::named(&user(7));
+    fn only_voter_of_a_named_poll_has_a_user_id() {
+        let named = Voter::from_user(&user(7));
         assert_eq!(named.user(), Some(user(7)));
         assert_eq!(Voter::parse(named.as_str()), Some(named));
-        for nobody in [Voter::keyed([7; 16]), Voter::forgotten([7; 16])] {
-            assert_eq!(nobody.user(), None);
+        for voter in [Voter::from_keyed_hash([7; 16]), Voter::erased([7; 16])] {
+            assert_eq!(voter.user(), None);
         }
-        for own in ["pk", "sk", "shut", "v", "expires_at"] {
-            assert_eq!(Voter::parse(own), None, "{own}");
+        for attribute in ["pk", "sk", "voting_closed", "v", "expires_at"] {
+            assert_eq!(Voter::parse(attribute), None, "{attribute}");
         }
     }
 
     #[test]
-    fn every_chosen_option_counts_once_for_each_voter() {
-        let filled = |votes: &[(usize, &[usize])]| VoteShard {
-            is_shut: false,
+    fn each_chosen_option_counts_once_per_voter() {
+        let shard = |votes: &[(usize, &[usize])]| VoteShard {
+            is_closed: false,
             votes: votes
                 .iter()
                 .map(|(n, options)| {
-                    let choice = Choice::of(options.iter().copied());
-                    (Voter::named(&user(*n)), Ballot { choice, round: 0 })
+                    let choice = Choice::from_options(options.iter().copied());
+                    (Voter::from_user(&user(*n)), Ballot { choice, revision: 0 })
                 })
                 .collect(),
         };
-        let boxes = [filled(&[(1, &[0]), (2, &[0, 2])]), filled(&[(3, &[2])]), filled(&[])];
-        let tally = Tally::of(3, &boxes);
+        let shards = [shard(&[(1, &[0]), (2, &[0, 2])]), shard(&[(3, &[2])]), shard(&[])];
+        let tally = Tally::count(3, &shards);
         assert_eq!(tally, Tally { votes: vec![2, 0, 2], responses: 3 });
     }
 
     #[test]
-    fn a_ballot_is_one_number_and_a_later_one_is_another() {
-        for (options, round) in
+    fn ballot_round_trips_through_its_number() {
+        for (options, revision) in
             [(vec![0], 0), (vec![9], 0), ((0..10).collect(), 7), (vec![3], u32::MAX)]
         {
-            let ballot = Ballot { choice: Choice::of(options), round };
-            assert_eq!(Ballot::from_number(ballot.number()), Some(ballot));
+            let ballot = Ballot { choice: Choice::from_options(options), revision };
+            assert_eq!(Ballot::from_number(ballot.to_number()), Some(ballot));
         }
         assert_eq!(Ballot::from_number(u64::MAX), None);
     }
 
-    /// What happens to a poll of three options.
+    /// An event in the life of a poll with three options.
     #[derive(Clone, Copy, Debug)]
-    enum Act {
-        /// A voter chooses, and the write that it takes reaches the box.
+    enum Event {
+        /// A voter votes once.
         Vote(usize, usize),
-        /// A voter chooses, and it is written; the answer is lost, and the same is asked once more.
-        Again(usize, usize),
-        /// A write that was sent some time ago arrives once more.
-        Late(usize),
-        /// Whoever closes the poll shuts the next box.
-        Shut,
+        /// A voter votes, and the request is retried after a lost response.
+        RetriedVote(usize, usize),
+        /// A delayed duplicate of an earlier write arrives.
+        DelayedWrite(usize),
+        /// The next shard is closed.
+        CloseShard,
     }
 
-    fn acts() -> impl Strategy<Value = Vec<Act>> {
-        let act = prop_oneof![
-            6 => (0..12usize, 0..3usize).prop_map(|(who, what)| Act::Vote(who, what)),
-            2 => (0..12usize, 0..3usize).prop_map(|(who, what)| Act::Again(who, what)),
-            3 => (0..1000usize).prop_map(Act::Late),
-            1 => Just(Act::Shut),
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            6 => (0..12usize, 0..3usize).prop_map(|(user_number, option)| Event::Vote(user_number, option)),
+            2 => (0..12usize, 0..3usize).prop_map(|(user_number, option)| Event::RetriedVote(user_number, option)),
+            3 => (0..1000usize).prop_map(Event::DelayedWrite),
+            1 => Just(Event::CloseShard),
         ];
-        proptest::collection::vec(act, 0..200)
+        proptest::collection::vec(event, 0..200)
     }
 
-    /// As the table carries out a write: whole, and only under its condition.
-    fn write(own: &mut VoteShard, voter: &Voter, old: Option<Ballot>, new: Ballot) {
-        if !own.is_shut && own.votes.get(voter).copied() == old {
-            own.votes.insert(voter.clone(), new);
+    /// Applies a conditional write like the table does.
+    fn write(shard: &mut VoteShard, voter: &Voter, old: Option<Ballot>, new: Ballot) {
+        if !shard.is_closed && shard.votes.get(voter).copied() == old {
+            shard.votes.insert(voter.clone(), new);
         }
     }
 
     proptest! {
-        /// However votes, changes, doubles, late arrivals and the shutting of the boxes follow one another: whoever was told
-        /// that their vote counts is counted with just that vote, and nobody with a vote that was refused.
+        /// A voter whose vote was accepted is counted with exactly that vote, and a refused vote is never counted.
         #[test]
-        fn a_vote_is_counted_or_refused_and_never_both(acts in acts(), count in 1..6u16) {
-            let mut boxes = vec![VoteShard::default(); usize::from(count)];
-            let mut sent: Vec<(Voter, Option<Ballot>, Ballot)> = Vec::new();
-            let mut counted: BTreeMap<Voter, Choice> = BTreeMap::new();
-            let mut shut = 0;
-            for act in acts {
-                let (who, what, times) = match act {
-                    Act::Vote(who, what) => (who, what, 1),
-                    Act::Again(who, what) => (who, what, 2),
-                    Act::Late(_) if sent.is_empty() => continue,
-                    Act::Late(which) => {
-                        let (voter, old, new) = &sent[which % sent.len()];
-                        write(&mut boxes[usize::from(voter.shard_of(count))], voter, *old, *new);
+        fn vote_is_either_counted_or_refused(events in events(), count in 1..6u16) {
+            let mut shards = vec![VoteShard::default(); usize::from(count)];
+            let mut writes: Vec<(Voter, Option<Ballot>, Ballot)> = Vec::new();
+            let mut accepted: BTreeMap<Voter, Choice> = BTreeMap::new();
+            let mut closed_count = 0;
+            for event in events {
+                let (user_number, option, times) = match event {
+                    Event::Vote(user_number, option) => (user_number, option, 1),
+                    Event::RetriedVote(user_number, option) => (user_number, option, 2),
+                    Event::DelayedWrite(_) if writes.is_empty() => continue,
+                    Event::DelayedWrite(which) => {
+                        let (voter, old, new) = &writes[which % writes.len()];
+                        write(&mut shards[usize::from(voter.shard_number(count))], voter, *old, *new);
                         continue;
                     }
-                    Act::Shut => {
-                        if let Some(next) = boxes.get_mut(shut) {
-                            next.is_shut = true;
-                            shut += 1;
+                    Event::CloseShard => {
+                        if let Some(next) = shards.get_mut(closed_count) {
+                            next.is_closed = true;
+                            closed_count += 1;
                         }
                         continue;
                     }
                 };
-                let (voter, choice) = (Voter::named(&user(who)), Choice::of([what]));
-                let own = &mut boxes[usize::from(voter.shard_of(count))];
+                let (voter, choice) = (Voter::from_user(&user(user_number)), Choice::from_options([option]));
+                let shard = &mut shards[usize::from(voter.shard_number(count))];
                 for _ in 0..times {
-                    if let VoteOutcome::Write { old, new } = own.outcome(&voter, choice, true) {
-                        write(own, &voter, old, new);
-                        sent.push((voter.clone(), old, new));
+                    if let VoteOutcome::Write { old, new } = shard.outcome(&voter, choice, true) {
+                        write(shard, &voter, old, new);
+                        writes.push((voter.clone(), old, new));
                     }
                 }
-                match own.outcome(&voter, choice, true) {
-                    VoteOutcome::Counts => drop(counted.insert(voter, choice)),
-                    VoteOutcome::Refused => prop_assert!(counted.get(&voter) != Some(&choice)),
-                    VoteOutcome::Write { .. } => prop_assert!(false, "an open box takes a vote"),
+                match shard.outcome(&voter, choice, true) {
+                    VoteOutcome::AlreadyCounted => drop(accepted.insert(voter, choice)),
+                    VoteOutcome::Refused => prop_assert!(accepted.get(&voter) != Some(&choice)),
+                    VoteOutcome::Write { .. } => prop_assert!(false, "an open shard must accept the vote"),
                 }
             }
             let mut expected = Tally { votes: vec![0; 3], responses: 0 };
-            for choice in counted.values() {
+            for choice in accepted.values() {
                 expected.responses += 1;
-                (0..3).for_each(|option| expected.votes[option] += u32::from(choice.has(option)));
+                (0..3).for_each(|option| expected.votes[option] += u32::from(choice.contains(option)));
             }
-            prop_assert_eq!(Tally::of(3, &boxes), expected);
+            prop_assert_eq!(Tally::count(3, &shards), expected);
         }
     }
 }

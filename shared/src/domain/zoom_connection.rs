@@ -1,4 +1,4 @@
-//! A trainer's connection to Zoom.
+//! Zoom connections: the OAuth grants of trainers.
 
 use jiff::Timestamp;
 
@@ -7,18 +7,18 @@ use super::scope;
 use super::sealed::Sealed;
 use super::text::Email;
 
-/// A token handed out must serve at least this long: longer than any function runs.
+/// The minimum remaining lifetime of an access token that we use. It is longer than any function runs.
 pub const TOKEN_MARGIN_SECONDS: i64 = 5 * 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionHealth {
     Connected,
-    /// Zoom refused the grant; only the trainer can give a new one.
+    /// Zoom rejected the grant, and the trainer must connect again.
     ReauthRequired,
 }
 
-/// The Zoom user who gave the grant.
+/// The Zoom user of the grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoomUser {
     pub id: String,
@@ -27,13 +27,13 @@ pub struct ZoomUser {
 }
 
 impl ZoomUser {
-    /// Their account, if Zoom named it.
+    /// Returns the account id, if Zoom gave one.
     pub fn account(&self) -> Option<&str> {
         Some(self.account_id.as_str()).filter(|account| !account.is_empty())
     }
 }
 
-/// A grant as it is kept: the tokens encrypted.
+/// A stored OAuth grant with encrypted tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoomConnection {
     pub trainer: UserId,
@@ -43,12 +43,12 @@ pub struct ZoomConnection {
     pub access_token: Sealed,
     pub refresh_token: Sealed,
     pub access_expires_at: Timestamp,
-    /// The address that Zoom gave for this account's REST calls, which may be a regional one.
+    /// The base URL that Zoom gave for this account's REST calls. It may be regional.
     pub api_url: Option<String>,
     pub connected_at: Timestamp,
-    /// Rises with every change of the tokens, so that a slow refresher cannot overwrite a newer grant.
+    /// Incremented by every change of the tokens, so a slow refresh cannot overwrite a newer grant.
     pub version: u64,
-    /// Who refreshes now, and until when others leave it to them.
+    /// The lease of the process that is refreshing the tokens.
     pub lease: Option<RefreshLease>,
 }
 
@@ -63,7 +63,7 @@ impl ZoomConnection {
         scope::missing(&self.scopes)
     }
 
-    /// Whether the access token still serves for as long as a call may need it.
+    /// Returns whether the access token remains valid for at least the margin.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.access_expires_at.as_second() - now.as_second() >= TOKEN_MARGIN_SECONDS
     }

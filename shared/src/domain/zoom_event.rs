@@ -1,5 +1,5 @@
-//! Zoom's events, read leniently: Zoom's own examples break its schema, ids come as texts and as numbers, and fields
-//! and events are added without notice. What cannot be read is not an error; it is an event that says nothing to us.
+//! Lenient parsing of Zoom's events. Zoom's own examples violate its schema, ids may be strings or numbers, and new fields
+//! and events appear without notice. An event that cannot be parsed is ignored rather than treated as an error.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ use super::id::MeetingId;
 use super::text::Email;
 use super::zoom_link;
 
-/// An event, as far as everything is alike.
+/// An event with the fields that all events have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ZoomEvent {
-    /// As in `meeting.started`.
+    /// The event's name, such as `meeting.started`.
     pub name: String,
-    /// When it happened, by its own word; `None` when it has none.
+    /// The event's own timestamp, if it has one.
     pub at: Option<Timestamp>,
     pub account: Option<String>,
     pub meeting: Option<MeetingId>,
-    /// One running of the meeting: a meeting that is started again has the same number and another uuid.
+    /// The uuid of the meeting instance. A restarted meeting has the same number and a new uuid.
     pub uuid: Option<String>,
     pub payload: EventPayload,
 }
 
-/// What an event says to us.
+/// The data of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventPayload {
-    /// Zoom checks that the address is ours.
+    /// Zoom validates that the endpoint is ours.
     Challenge {
         plain_token: String,
     },
@@ -42,44 +42,43 @@ pub enum EventPayload {
     Left(ParticipantEvent),
     /// Somebody deleted the meeting at Zoom.
     Deleted,
-    /// Somebody took it out of the trash again.
+    /// Somebody restored the meeting from the trash.
     Recovered,
-    /// Somebody changed it there; what is given is what it is now.
+    /// Somebody changed the meeting at Zoom. The payload has the new values.
     Updated(MeetingChange),
     RecordingCompleted {
         passcode: Option<String>,
         files: Vec<RecordingFile>,
     },
-    RecordingIs {
+    RecordingStateChanged {
         state: RecordingState,
         files: Vec<String>,
     },
-    /// The user took the app's access away: what we hold of them must go.
+    /// The user removed the app, so we must delete their data.
     Deauthorized {
         user: String,
     },
     UserDeactivated {
         user: String,
     },
-    /// Kept, and nothing else follows.
-    Nothing,
+    /// The event is stored but has no effect.
+    Ignored,
 }
 
-/// One person's client coming or going.
+/// A participant's join or leave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParticipantEvent {
     pub at: Timestamp,
-    /// Of one connection: the same in every breakout room, another one after a rejoin.
-    pub connection: String,
-    /// Of the connection in one room: another one after every move to a breakout room or back.
-    pub seat: Option<String>,
+    /// Identifies a participation. It is the same in every breakout room and changes after a rejoin.
+    pub participant_uuid: String,
+    /// Zoom's `user_id`. It changes with every move to a breakout room or back.
+    pub room_user_id: Option<String>,
     pub customer_key: Option<String>,
     pub registrant: Option<String>,
     pub email: Option<Email>,
     pub name: String,
     /// The Zoom user, if the person is signed in.
     pub zoom_user: Option<String>,
-    /// Whether it is the host themselves.
     pub is_host: bool,
 }
 
@@ -88,11 +87,10 @@ pub struct MeetingChange {
     pub topic: Option<String>,
     pub starts_at: Option<Timestamp>,
     pub duration_minutes: Option<i64>,
-    pub entrance: JoinCredentialsChange,
+    pub join_credentials: JoinCredentialsChange,
 }
 
-/// How people come into a meeting from now on, as far as an event says so. It is never kept with the event, and does
-/// not print itself.
+/// The changed join URL or passcode of a meeting. It is never stored with the event, and its `Debug` output is redacted.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct JoinCredentialsChange {
     pub passcode: Option<String>,
@@ -100,14 +98,18 @@ pub struct JoinCredentialsChange {
 }
 
 impl JoinCredentialsChange {
-    pub fn is_unsaid(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.passcode.is_none() && self.join_url.is_none()
     }
 }
 
 impl fmt::Debug for JoinCredentialsChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_unsaid() { "Entrance(unsaid)" } else { "Entrance([redacted])" })
+        f.write_str(if self.is_empty() {
+            "JoinCredentialsChange(none)"
+        } else {
+            "JoinCredentialsChange([redacted])"
+        })
     }
 }
 
@@ -130,24 +132,24 @@ pub enum RecordingState {
 }
 
 impl ZoomEvent {
-    /// Reads an event; `None` when it is not even an object with a name.
-    pub fn read(body: &Value) -> Option<Self> {
+    /// Parses an event. Returns `None` if it is not an object with a name.
+    pub fn parse(body: &Value) -> Option<Self> {
         let name = body.get("event")?.as_str()?.to_owned();
         let payload = &body["payload"];
         let object = &payload["object"];
         let at = millis(&body["event_ts"]).or_else(|| millis(&payload["event_ts"]));
-        let says = says(&name, payload, at);
+        let event_payload = parse_payload(&name, payload, at);
         Some(Self {
             at,
             account: text(&payload["account_id"]).or_else(|| text(&object["account_id"])),
             meeting: integer(&object["id"]).map(MeetingId).filter(|_| !name.starts_with("user.")),
             uuid: text(&object["uuid"]),
-            payload: says,
+            payload: event_payload,
             name,
         })
     }
 
-    /// What is signed by Zoom and no event that can be read: kept like the others.
+    /// Returns the event for a request with a valid signature and an unreadable body. It is stored like other events.
     pub fn unreadable() -> Self {
         Self {
             name: "unreadable".to_owned(),
@@ -155,34 +157,39 @@ impl ZoomEvent {
             account: None,
             meeting: None,
             uuid: None,
-            payload: EventPayload::Nothing,
+            payload: EventPayload::Ignored,
         }
     }
 
-    /// When it happened, as exactly as it says.
-    pub fn time(&self) -> Option<Timestamp> {
+    /// Returns the most precise time of the event.
+    pub fn occurred_at(&self) -> Option<Timestamp> {
         match &self.payload {
-            EventPayload::Joined(presence) | EventPayload::Left(presence) => Some(presence.at),
+            EventPayload::Joined(participant) | EventPayload::Left(participant) => {
+                Some(participant.at)
+            }
             EventPayload::Started { at } | EventPayload::Ended { at, .. } => Some(*at),
             _ => self.at,
         }
     }
 
-    /// What a redelivery has in common with the first: the running, the connection, the event and its time.
-    pub fn natural_key(&self, body: &Value) -> String {
+    /// Returns a key that is equal for redeliveries of the same event: meeting instance, participation, event and time.
+    pub fn deduplication_key(&self, body: &Value) -> String {
         match &self.payload {
-            EventPayload::Joined(presence) | EventPayload::Left(presence) => {
+            EventPayload::Joined(participant) | EventPayload::Left(participant) => {
                 let uuid = self.uuid.as_deref().unwrap_or_default();
-                format!("{}\n{uuid}\n{}\n{}", self.name, presence.connection, presence.at)
+                format!(
+                    "{}\n{uuid}\n{}\n{}",
+                    self.name, participant.participant_uuid, participant.at
+                )
             }
-            // serde_json keeps objects sorted, so that the same content is the same text however it was written.
+            // serde_json sorts the keys of objects, so equal content gives equal text.
             _ => body.to_string(),
         }
     }
 }
 
-/// The events that mean something to a class or a connection. A class's recording being on or off is only told of.
-pub const HANDLED: [&str; 21] = [
+/// The subscribed events. Those about the recording being started, paused, resumed or stopped are only shown in the timeline.
+pub const HANDLED_EVENTS: [&str; 21] = [
     "app_deauthorized",
     "endpoint.url_validation",
     "meeting.deleted",
@@ -206,10 +213,10 @@ pub const HANDLED: [&str; 21] = [
     "user.deactivated",
 ];
 
-fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayload {
+fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayload {
     let object = &payload["object"];
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let said = match name {
+    let parsed = match name {
         "endpoint.url_validation" => {
             text(&payload["plainToken"]).map(|plain_token| EventPayload::Challenge { plain_token })
         }
@@ -220,10 +227,11 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayloa
             .or(event_at)
             .map(|at| EventPayload::Ended { started_at: time(&object["start_time"]), at }),
         "meeting.participant_joined" | "meeting.participant_joined_breakout_room" => {
-            presence(object, &["join_time", "date_time"], event_at).map(EventPayload::Joined)
+            parse_participant_event(object, &["join_time", "date_time"], event_at)
+                .map(EventPayload::Joined)
         }
         "meeting.participant_left" | "meeting.participant_left_breakout_room" => {
-            presence(object, &["leave_time"], event_at).map(EventPayload::Left)
+            parse_participant_event(object, &["leave_time"], event_at).map(EventPayload::Left)
         }
         "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
         "meeting.recovered" => Some(EventPayload::Recovered),
@@ -231,11 +239,11 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayloa
             topic: text(&object["topic"]),
             starts_at: time(&object["start_time"]),
             duration_minutes: integer(&object["duration"]),
-            // An empty passcode says no more than a missing one: Zoom leaves fields empty as readily as out, and lets in
-            // whoever has a passcode that it does not ask for.
-            entrance: JoinCredentialsChange {
+            // An empty passcode is treated like a missing one. Zoom sends empty fields for missing ones, and it accepts a
+            // passcode even if the meeting does not require one.
+            join_credentials: JoinCredentialsChange {
                 passcode: text(&object["password"]),
-                join_url: text(&object["join_url"]).filter(|url| zoom_link::is_zooms(url)),
+                join_url: text(&object["join_url"]).filter(|url| zoom_link::is_zoom_link(url)),
             },
         })),
         "recording.completed" => Some(EventPayload::RecordingCompleted {
@@ -243,25 +251,33 @@ fn says(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayloa
                 .or_else(|| text(&object["password"])),
             files: files(object),
         }),
-        "recording.trashed" => Some(recording_is(RecordingState::Trashed, object)),
-        "recording.deleted" => Some(recording_is(RecordingState::Deleted, object)),
-        "recording.recovered" => Some(recording_is(RecordingState::Available, object)),
-        "app_deauthorized" => text(&payload["user_id"]).map(|user| EventPayload::Deauthorized { user }),
-        "user.deactivated" => text(&object["id"]).map(|user| EventPayload::UserDeactivated { user }),
+        "recording.trashed" => Some(recording_state_changed(RecordingState::Trashed, object)),
+        "recording.deleted" => Some(recording_state_changed(RecordingState::Deleted, object)),
+        "recording.recovered" => Some(recording_state_changed(RecordingState::Available, object)),
+        "app_deauthorized" => {
+            text(&payload["user_id"]).map(|user| EventPayload::Deauthorized { user })
+        }
+        "user.deactivated" => {
+            text(&object["id"]).map(|user| EventPayload::UserDeactivated { user })
+        }
         _ => None,
     };
-    said.unwrap_or(EventPayload::Nothing)
+    parsed.unwrap_or(EventPayload::Ignored)
 }
 
-fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Option<ParticipantEvent> {
+fn parse_participant_event(
+    object: &Value,
+    times: &[&str],
+    event_at: Option<Timestamp>,
+) -> Option<ParticipantEvent> {
     let person = &object["participant"];
-    let stated = times.iter().find_map(|name| person[*name].as_str()?.parse().ok());
+    let own_time = times.iter().find_map(|name| person[*name].as_str()?.parse().ok());
     let zoom_user = text(&person["id"]).or_else(|| text(&person["participant_user_id"]));
     let host = text(&object["host_id"]);
     Some(ParticipantEvent {
-        at: stated.or(event_at)?,
-        connection: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
-        seat: text(&person["user_id"]),
+        at: own_time.or(event_at)?,
+        participant_uuid: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
+        room_user_id: text(&person["user_id"]),
         customer_key: text(&person["customer_key"]),
         registrant: text(&person["registrant_id"]),
         email: text(&person["email"]).and_then(|email| Email::parse(&email).ok()),
@@ -271,8 +287,11 @@ fn presence(object: &Value, times: &[&str], event_at: Option<Timestamp>) -> Opti
     })
 }
 
-fn recording_is(state: RecordingState, object: &Value) -> EventPayload {
-    EventPayload::RecordingIs { state, files: files(object).into_iter().map(|file| file.id).collect() }
+fn recording_state_changed(state: RecordingState, object: &Value) -> EventPayload {
+    EventPayload::RecordingStateChanged {
+        state,
+        files: files(object).into_iter().map(|file| file.id).collect(),
+    }
 }
 
 fn files(object: &Value) -> Vec<RecordingFile> {
@@ -293,7 +312,7 @@ fn files(object: &Value) -> Vec<RecordingFile> {
     all.iter().filter_map(file).collect()
 }
 
-/// A text that says something; Zoom leaves fields empty as readily as out. A number stands for its digits.
+/// Returns a non-empty string or the digits of a number. Zoom sends empty strings for missing fields.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -306,13 +325,13 @@ fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Milliseconds since the epoch, as a number or as its digits.
+/// Parses milliseconds since the epoch, given as a number or a string.
 fn millis(value: &Value) -> Option<Timestamp> {
     Timestamp::from_millisecond(integer(value)?).ok()
 }
 
-/// Fields of an event that let somebody in somewhere.
-const SECRET: [&str; 10] = [
+/// Fields with credentials.
+const SECRET_FIELDS: [&str; 10] = [
     "download_token",
     "password",
     "recording_play_passcode",
@@ -324,40 +343,44 @@ const SECRET: [&str; 10] = [
     "start_url",
     "meeting_url",
 ];
-/// Fields that name people and say nothing that we need.
-const NAMING: [&str; 4] = ["operator", "operator_id", "alternative_hosts", "meeting_invitees"];
-/// Fields that name a Zoom user and are compared with others.
-const COMPARED: [&str; 4] = ["host_id", "meeting_host_id", "file_owner_id", "participant_user_id"];
+/// Fields with personal data that we do not need.
+const PERSONAL_FIELDS: [&str; 4] =
+    ["operator", "operator_id", "alternative_hosts", "meeting_invitees"];
+/// Fields with a Zoom user id that is compared with other ids.
+const PSEUDONYMIZED_FIELDS: [&str; 4] =
+    ["host_id", "meeting_host_id", "file_owner_id", "participant_user_id"];
 
-/// The event as it is kept: what it says, without what lets somebody in, and without the host's name at Zoom. A host may
-/// take the app away again and has to be forgotten then; what was never written need not be sought out. Where it
-/// matters whether two are the same user, `pseudonym` stands for the id.
-pub fn as_kept(body: &Value, pseudonym: impl Fn(&str) -> String) -> Value {
-    let mut kept = body.clone();
+/// Returns the event as it is stored: without credentials, and without the host's identity at Zoom. A host can remove the
+/// app and must then be erased, and data that was never stored need not be found. Ids that are compared are replaced by
+/// `pseudonym`.
+pub fn redact(body: &Value, pseudonym: impl Fn(&str) -> String) -> Value {
+    let mut redacted = body.clone();
     let host = text(&body["payload"]["object"]["host_id"]);
-    // An event about a user is about nothing else.
+    // A user event has no other data that we need.
     if body["event"].as_str().is_some_and(|name| name.starts_with("user."))
-        && let Some(payload) = kept["payload"].as_object_mut()
+        && let Some(payload) = redacted["payload"].as_object_mut()
     {
         payload.retain(|name, _| name == "account_id");
     }
-    purge(&mut kept, host.as_deref(), &pseudonym);
-    kept
+    redact_value(&mut redacted, host.as_deref(), &pseudonym);
+    redacted
 }
 
-fn purge(value: &mut Value, host: Option<&str>, pseudonym: &impl Fn(&str) -> String) {
+fn redact_value(value: &mut Value, host: Option<&str>, pseudonym: &impl Fn(&str) -> String) {
     let fields = match value {
         Value::Object(fields) => fields,
         Value::Array(items) => {
-            return items.iter_mut().for_each(|item| purge(item, host, pseudonym));
+            return items.iter_mut().for_each(|item| redact_value(item, host, pseudonym));
         }
         _ => return,
     };
     fields.retain(|name, _| {
         let name = name.as_str();
-        !(SECRET.contains(&name) || NAMING.contains(&name) || name.ends_with("_email"))
+        !(SECRET_FIELDS.contains(&name)
+            || PERSONAL_FIELDS.contains(&name)
+            || name.ends_with("_email"))
     });
-    // Only people have such a field beside their `id`.
+    // Only objects that describe a person have this field beside `id`.
     if fields.contains_key("user_name") {
         let is_host = ["id", "participant_user_id"].iter().any(|name| {
             fields.get(*name).and_then(text).is_some_and(|id| host.is_some_and(|host| host == id))
@@ -365,15 +388,15 @@ fn purge(value: &mut Value, host: Option<&str>, pseudonym: &impl Fn(&str) -> Str
         if is_host {
             fields.remove("email");
         }
-        disguise(fields.get_mut("id"), pseudonym);
+        pseudonymize(fields.get_mut("id"), pseudonym);
     }
-    for name in COMPARED {
-        disguise(fields.get_mut(name), pseudonym);
+    for name in PSEUDONYMIZED_FIELDS {
+        pseudonymize(fields.get_mut(name), pseudonym);
     }
-    fields.values_mut().for_each(|value| purge(value, host, pseudonym));
+    fields.values_mut().for_each(|value| redact_value(value, host, pseudonym));
 }
 
-fn disguise(value: Option<&mut Value>, pseudonym: &impl Fn(&str) -> String) {
+fn pseudonymize(value: Option<&mut Value>, pseudonym: &impl Fn(&str) -> String) {
     if let Some(value) = value
         && let Some(id) = text(value)
     {
@@ -381,8 +404,8 @@ fn disguise(value: Option<&mut Value>, pseudonym: &impl Fn(&str) -> String) {
     }
 }
 
-/// No more than what every event begins with: its name, its time, and which running of which meeting it is about.
-pub fn shortened(body: &Value) -> Value {
+/// Returns only the fields that all events have: name, time, account, meeting and meeting instance.
+pub fn header_only(body: &Value) -> Value {
     let (payload, object) = (&body["payload"], &body["payload"]["object"]);
     let either = |first: &Value, second: &Value| {
         if first.is_null() { second.clone() } else { first.clone() }
@@ -394,7 +417,7 @@ pub fn shortened(body: &Value) -> Value {
             "account_id": either(&payload["account_id"], &object["account_id"]),
             "object": {"id": object["id"], "uuid": object["uuid"]},
         },
-        "shortened": true,
+        "header_only": true,
     })
 }
 
@@ -403,14 +426,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(body: Value) -> ZoomEvent {
-        ZoomEvent::read(&body).unwrap()
+    fn parse(body: Value) -> ZoomEvent {
+        ZoomEvent::parse(&body).unwrap()
     }
 
     #[test]
-    fn ids_are_read_as_texts_and_as_numbers() {
+    fn meeting_id_is_parsed_from_string_and_number() {
         for id in [json!(98765432101_i64), json!("98765432101")] {
-            let event = read(
+            let event = parse(
                 json!({"event": "meeting.started", "event_ts": 1, "payload": {"object": {"id": id, "uuid": "a/b=="}}}),
             );
             assert_eq!(event.meeting, Some(MeetingId(98765432101)));
@@ -419,8 +442,8 @@ mod tests {
     }
 
     #[test]
-    fn a_deauthorisation_has_its_time_in_the_payload_and_as_text() {
-        let event = read(
+    fn deauthorization_time_is_parsed_from_the_payload() {
+        let event = parse(
             json!({"event": "app_deauthorized", "payload": {"account_id": "a", "user_id": "u", "event_ts": "1800000000000"}}),
         );
         assert_eq!(event.at, Timestamp::from_second(1_800_000_000).ok());
@@ -428,82 +451,84 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_to_us_is_no_error() {
+    fn unknown_or_incomplete_event_is_ignored() {
         for body in [
             json!({"event": "meeting.summary_shared", "payload": {"object": {"id": 1}}}),
             json!({"event": "meeting.started", "payload": null}),
             json!({"event": "meeting.participant_joined", "event_ts": 5, "payload": {"object": {"participant": {}}}}),
             json!({"event": "app_deauthorized", "payload": {}}),
         ] {
-            assert_eq!(read(body).payload, EventPayload::Nothing);
+            assert_eq!(parse(body).payload, EventPayload::Ignored);
         }
-        assert_eq!(ZoomEvent::read(&json!([1])), None);
-        assert_eq!(ZoomEvent::read(&json!({"payload": {}})), None);
+        assert_eq!(ZoomEvent::parse(&json!([1])), None);
+        assert_eq!(ZoomEvent::parse(&json!({"payload": {}})), None);
     }
 
     #[test]
-    fn a_redelivery_has_the_same_key_and_a_rejoin_another() {
+    fn redelivery_has_the_same_deduplication_key() {
         let join = |uuid: &str, connection: &str, at: &str, extra: Value| {
             let body = json!({"event": "meeting.participant_joined", "event_ts": extra, "payload": {"object": {
                 "id": "1", "uuid": uuid, "participant": {"participant_uuid": connection, "join_time": at}}}});
-            read(body.clone()).natural_key(&body)
+            parse(body.clone()).deduplication_key(&body)
         };
         let first = join("u", "c", "2026-11-21T09:00:00Z", json!(1));
         assert_eq!(first, join("u", "c", "2026-11-21T09:00:00Z", json!(2)));
-        for other in [
+        for different in [
             join("v", "c", "2026-11-21T09:00:00Z", json!(1)),
             join("u", "d", "2026-11-21T09:00:00Z", json!(1)),
             join("u", "c", "2026-11-21T09:00:01Z", json!(1)),
         ] {
-            assert_ne!(first, other);
+            assert_ne!(first, different);
         }
     }
 
     #[test]
-    fn what_lets_people_in_is_not_kept() {
+    fn credentials_are_redacted() {
         let body = json!({"event": "recording.completed", "download_token": "jwt", "payload": {"object": {"password": "p", "id": 1,
             "recording_files": [{"id": "f", "recording_play_passcode": "x"}]}}});
         assert_eq!(
-            as_kept(&body, str::to_owned),
+            redact(&body, str::to_owned),
             json!({"event": "recording.completed", "payload": {"object": {"id": 1, "recording_files": [{"id": "f"}]}}})
         );
-        let nothing_secret = json!({"event": "meeting.started", "extra": [1, {"a": null}]});
-        assert_eq!(as_kept(&nothing_secret, str::to_owned), nothing_secret);
+        let without_credentials = json!({"event": "meeting.started", "extra": [1, {"a": null}]});
+        assert_eq!(redact(&without_credentials, str::to_owned), without_credentials);
     }
 
     #[test]
-    fn what_is_shortened_is_the_same_event_and_cannot_be_shortened_further() {
+    fn header_keeps_the_common_fields_and_is_idempotent() {
         for body in [
             json!({"event": "x", "event_ts": 5, "payload": {"account_id": "a", "object": {"id": "1", "uuid": "u", "topic": "T"}}}),
             json!({"event": "x", "payload": {"event_ts": 5, "object": {"id": 1, "uuid": "u", "account_id": "a", "p": []}}}),
             json!({"event": "x", "payload": null}),
         ] {
-            let short = shortened(&body);
-            assert_eq!(read(short.clone()), read(body));
-            assert_eq!(shortened(&short), short);
+            let header = header_only(&body);
+            assert_eq!(parse(header.clone()), parse(body));
+            assert_eq!(header_only(&header), header);
         }
     }
 
     #[test]
-    fn the_host_is_not_named_in_what_is_kept_and_still_told_from_others() {
+    fn redacted_event_hides_the_host_but_still_identifies_them() {
         let join = |id: &str| {
             json!({"event": "meeting.participant_joined", "event_ts": 5, "payload": {"operator": "host@example.test", "object": {
                 "id": "1", "uuid": "u", "host_id": "HOST", "host_email": "host@example.test",
                 "participant": {"id": id, "participant_user_id": id, "participant_uuid": "c", "user_name": "N",
                     "email": format!("{id}@example.test")}}}})
         };
-        let disguised = |id: &str| format!("~{}", id.len());
+        let pseudonym = |id: &str| format!("~{}", id.len());
         for (id, is_host) in [("HOST", true), ("GUEST", false)] {
-            let kept = as_kept(&join(id), disguised);
-            let text = kept.to_string();
+            let redacted = redact(&join(id), pseudonym);
+            let text = redacted.to_string();
             assert!(!text.contains("HOST") && !text.contains("host@"), "{text}");
-            let EventPayload::Joined(presence) = read(kept).payload else { panic!("{text}") };
-            assert_eq!(presence.is_host, is_host);
-            assert_eq!(presence.email.is_none(), is_host);
+            let EventPayload::Joined(participant) = parse(redacted).payload else {
+                panic!("{text}")
+            };
+            assert_eq!(participant.is_host, is_host);
+            assert_eq!(participant.email.is_none(), is_host);
         }
-        let switched_off = json!({"event": "user.deactivated", "payload": {"account_id": "a", "operator": "o", "object": {"id": "HOST", "first_name": "H"}}});
+        let deactivated = json!({"event": "user.deactivated", "payload": {"account_id": "a", "operator": "o", "object": {"id": "HOST", "first_name": "H"}}});
         assert_eq!(
-            as_kept(&switched_off, disguised),
+            redact(&deactivated, pseudonym),
             json!({"event": "user.deactivated", "payload": {"account_id": "a"}})
         );
     }

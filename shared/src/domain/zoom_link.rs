@@ -1,29 +1,29 @@
-//! Links that lead to Zoom: whose they are, and whether one makes whoever follows it the host.
+//! Recognition of Zoom links, and of links that start a meeting as its host.
 
 use url::Url;
 
-/// Zoom's own domains, and everything below them.
+/// Zoom's domains, including their subdomains.
 const DOMAINS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
 
-/// Whether a text is an https link of Zoom's own.
-pub fn is_zooms(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && leads_to_zoom(&url))
+/// Returns whether a text is an https link to Zoom.
+pub fn is_zoom_link(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && is_zoom_url(&url))
 }
 
-/// Whether a link starts a meeting, or signs in as its host, rather than leading into it as one of many: Zoom's
-/// `start_url`, which has `/s/` for a path and the host's token beside it.
-pub fn is_the_hosts(url: &Url) -> bool {
+/// Returns whether a link starts a meeting or signs in as its host, like Zoom's `start_url` with the path `/s/` and the
+/// host's token.
+pub fn is_host_link(url: &Url) -> bool {
     let starts = || url.path_segments().is_some_and(|mut parts| parts.next() == Some("s"));
     let signs_in = || url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("zak"));
-    leads_to_zoom(url) && (starts() || signs_in())
+    is_zoom_url(url) && (starts() || signs_in())
 }
 
-fn leads_to_zoom(url: &Url) -> bool {
-    // A name may end in a dot, which is the same name.
+fn is_zoom_url(url: &Url) -> bool {
+    // A trailing dot does not change a domain name.
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     DOMAINS.iter().any(|domain| {
-        let below = host.strip_suffix(domain);
-        below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+        let subdomain = host.strip_suffix(domain);
+        subdomain.is_some_and(|subdomain| subdomain.is_empty() || subdomain.ends_with('.'))
     })
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_links_of_zooms_own_hosts_are_zooms() {
+    fn zoom_link_requires_https_and_a_zoom_domain() {
         for (link, expected) in [
             ("https://us05web.zoom.us/j/98765432101?pwd=x", true),
             ("https://zoom.us/rec/play/x", true),
@@ -45,12 +45,12 @@ mod tests {
             ("zoommtg://zoom.us/join?confno=1", false),
             ("", false),
         ] {
-            assert_eq!(is_zooms(link), expected, "{link}");
+            assert_eq!(is_zoom_link(link), expected, "{link}");
         }
     }
 
     #[test]
-    fn a_link_that_makes_a_host_is_told_from_one_that_lets_in() {
+    fn host_link_differs_from_participant_link() {
         for (link, expected) in [
             ("https://us05web.zoom.us/s/98765432101?zak=eyJ", true),
             ("https://us05web.zoom.us/s/98765432101", true),
@@ -60,7 +60,7 @@ mod tests {
             ("https://us05web.zoom.us/wc/join/1", false),
             ("https://meet.example.test/s/1?zak=x", false),
         ] {
-            assert_eq!(is_the_hosts(&Url::parse(link).unwrap()), expected, "{link}");
+            assert_eq!(is_host_link(&Url::parse(link).unwrap()), expected, "{link}");
         }
     }
 }

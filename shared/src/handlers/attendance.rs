@@ -1,4 +1,4 @@
-//! `attendance`: the report and its CSV, decisions by hand, and their trail.
+//! `attendance`: the report as JSON and CSV, manual overrides, and their audit.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use lambda_http::Request;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attendance_view;
-use super::csv::{ReportFormat, format};
+use super::csv::{ReportFormat, requested_format};
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use crate::app::attendance::{self, AttendanceContext};
 use crate::clock::Clock;
@@ -25,14 +25,14 @@ use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::attendance::AuditCursor;
 
-/// A reason is a sentence for whoever reads the trail, not a letter.
+/// The reason is one sentence for readers of the audit.
 const REASON_LIMIT_CHARS: usize = 500;
-/// The longest second half of a cursor that could be ours.
+/// The longest nonce in a cursor.
 const NONCE_LIMIT_BYTES: usize = 16;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
+    authenticator: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
@@ -45,7 +45,7 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             clock: clock.clone(),
@@ -55,7 +55,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
+        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
     }
 }
 
@@ -66,50 +66,57 @@ struct Page<T> {
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    let caller = deps.gate.caller(&request, now).await?;
-    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let desk = AttendanceContext { store: &deps.store, random: &deps.random, threshold: deps.threshold, now };
+    let caller = deps.authenticator.caller(&request, now).await?;
+    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let context = AttendanceContext {
+        store: &deps.store,
+        random: &deps.random,
+        threshold: deps.threshold,
+        now,
+    };
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
-            let format = format(&request)?;
-            let report = attendance::report(&desk, &caller, &id).await?;
+            let format = requested_format(&request)?;
+            let report = attendance::report(&context, &caller, &id).await?;
             match format {
                 ReportFormat::Json => ResponseBody::ok(&report),
                 ReportFormat::Csv => Ok(attendance_view::csv(&report)),
             }
         }
         ("PUT", "/v1/sessions/{id}/attendance/{attendee_id}") => {
-            let attendee =
-                AttendeeId::parse(named(&parameters, "attendee_id")).ok_or(Refusal::NotFound)?;
-            let (wish, reason) = http::json::<RulingBody>(&request)?.parse()?;
-            let request = attendance::OverrideCall { attendee, wish, reason };
-            ResponseBody::ok(&attendance::decide(&desk, &caller, &id, &request).await?)
+            let attendee = AttendeeId::parse(path_parameter(&parameters, "attendee_id"))
+                .ok_or(Refusal::NotFound)?;
+            let (change, reason) = http::json::<OverrideBody>(&request)?.parse()?;
+            let request = attendance::OverrideCall { attendee, change, reason };
+            ResponseBody::ok(&attendance::apply_override(&context, &caller, &id, &request).await?)
         }
         ("GET", "/v1/sessions/{id}/attendance/audit") => {
-            let after = http::query(&request, "cursor").map(|text| place(&text)).transpose()?;
+            let after =
+                http::query(&request, "cursor").map(|text| parse_cursor(&text)).transpose()?;
             let limit = http::query_limit(&request)?;
             let (entries, next) =
-                attendance::trail(&deps.store, &caller, &id, after.as_ref(), limit).await?;
+                attendance::list_audit_entries(&deps.store, &caller, &id, after.as_ref(), limit)
+                    .await?;
             let items = entries.iter().map(attendance_view::entry).collect();
-            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
-        _ => Err(RequestError::NoRoute),
+        _ => Err(RequestError::UnknownRoute),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RulingBody {
-    #[serde(default, deserialize_with = "said")]
+struct OverrideBody {
+    #[serde(default, deserialize_with = "present_or_null")]
     present: Option<Option<bool>>,
     reason: Option<String>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "present_or_null")]
     assign_to: Option<Option<AssigneeBody>>,
 }
 
@@ -120,8 +127,8 @@ struct AssigneeBody {
     attendee_id: Option<AttendeeId>,
 }
 
-/// A field that is there, be it null: null takes back what was decided, and no field leaves it.
-fn said<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+/// Distinguishes null from an absent field: null removes an override, and an absent field leaves it unchanged.
+fn present_or_null<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -129,7 +136,7 @@ where
     Option::deserialize(deserializer).map(Some)
 }
 
-impl RulingBody {
+impl OverrideBody {
     fn parse(self) -> Result<(OverrideRequest, String), Refusal> {
         let mut errors = Vec::new();
         let reason = reason(self.reason.as_deref().unwrap_or_default());
@@ -148,8 +155,8 @@ impl RulingBody {
             Some(Some(body)) => {
                 let assignee = assignee(body);
                 if assignee.is_none() {
-                    let words = "must have either a user_id or an attendee_id";
-                    errors.push(FieldError::new("assign_to", words));
+                    let message = "must have either a user_id or an attendee_id";
+                    errors.push(FieldError::new("assign_to", message));
                 }
                 Some(assignee)
             }
@@ -162,22 +169,22 @@ impl RulingBody {
 }
 
 fn reason(text: &str) -> Result<String, FieldError> {
-    let wrong = |words: &dyn ToString| FieldError::new("reason", words.to_string());
-    let text = Description::parse(text.trim()).map_err(|error| wrong(&error))?;
+    let field_error = |message: &dyn ToString| FieldError::new("reason", message.to_string());
+    let text = Description::parse(text.trim()).map_err(|error| field_error(&error))?;
     match text.as_str().chars().count() {
-        0 => Err(wrong(&"is required")),
+        0 => Err(field_error(&"is required")),
         1..=REASON_LIMIT_CHARS => Ok(text.into()),
-        _ => Err(wrong(&format!("must have at most {REASON_LIMIT_CHARS} characters"))),
+        _ => Err(field_error(&format!("must have at most {REASON_LIMIT_CHARS} characters"))),
     }
 }
 
-/// Where a page of the trail ended, as text.
-fn cursor(place: &AuditCursor) -> String {
+/// Formats a cursor of the audit.
+fn format_cursor(cursor: &AuditCursor) -> String {
     data_encoding::BASE64URL_NOPAD
-        .encode(format!("{}#{}", place.at.as_millisecond(), place.nonce).as_bytes())
+        .encode(format!("{}#{}", cursor.at.as_millisecond(), cursor.nonce).as_bytes())
 }
 
-fn place(text: &str) -> Result<AuditCursor, Refusal> {
+fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
     let read = || {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -188,7 +195,7 @@ fn place(text: &str) -> Result<AuditCursor, Refusal> {
         let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
         Some(AuditCursor { at, nonce: nonce.to_owned() })
     };
-    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+    read().ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))
 }
 
 #[cfg(test)]
@@ -197,11 +204,11 @@ mod tests {
     use serde_json::json;
 
     fn parsed(body: serde_json::Value) -> Result<(OverrideRequest, String), Refusal> {
-        http::parse_json::<RulingBody>(body.to_string().as_bytes())?.parse()
+        http::parse_json::<OverrideBody>(body.to_string().as_bytes())?.parse()
     }
 
     #[test]
-    fn a_decision_says_what_and_why() {
+    fn override_requires_a_change_and_a_reason() {
         let student = UserId::parse("student-1").unwrap();
         let to_student = Some(Some(Assignee::User(student)));
         let cases = [
@@ -222,8 +229,8 @@ mod tests {
                 OverrideRequest { present: None, assign_to: Some(None) },
             ),
         ];
-        for (body, wish) in cases {
-            assert_eq!(parsed(body.clone()), Ok((wish, "was there".to_owned())), "{body}");
+        for (body, change) in cases {
+            assert_eq!(parsed(body.clone()), Ok((change, "was there".to_owned())), "{body}");
         }
         for (body, field) in [
             (json!({"present": true}), "reason"),
@@ -239,12 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_reads_back_and_nothing_else_does() {
-        let at = AuditCursor { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
-        assert_eq!(place(&cursor(&at)), Ok(at));
+    fn audit_cursor_round_trips_and_other_text_is_rejected() {
+        let at =
+            AuditCursor { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
+        assert_eq!(parse_cursor(&format_cursor(&at)), Ok(at));
         let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
         for bad in ["", "!", &encode("1"), &encode("1#"), &encode("1#a#b"), &encode("x#a")] {
-            assert!(place(bad).is_err(), "{bad}");
+            assert!(parse_cursor(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Attendance as the API shows it: the report as JSON is the domain's own shape; here is the rest.
+//! Attendance as CSV, and audit entries as JSON. The JSON report is the domain type itself.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::csv::CsvTable;
 use super::edge::ResponseBody;
 use crate::domain::attendance::overrides::OverrideState;
-use crate::domain::attendance::{AttendeeId, AttendanceReport, ReportRow};
+use crate::domain::attendance::{AttendanceReport, AttendeeId, ReportRow};
 use crate::domain::id::UserId;
 use crate::store::attendance::AuditEntry;
 
-/// The columns of the CSV, which are the fields of a row, in their order.
+/// The columns of the CSV, in the order of a row's fields.
 const COLUMNS: [&str; 13] = [
     "attendee_id",
     "user_id",
@@ -27,14 +27,14 @@ const COLUMNS: [&str; 13] = [
     "flags",
 ];
 
-/// The report as a file: the rows of the JSON, in the same order.
+/// Renders the report as CSV, with the rows of the JSON in the same order.
 pub(super) fn csv(report: &AttendanceReport) -> ResponseBody {
     let mut table = CsvTable::new(COLUMNS);
     for row in &report.attendees {
         table.row(cells(row));
     }
     ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, table.finish())
-        .as_file(&format!("attendance-{}.csv", report.session_id))
+        .with_file_name(&format!("attendance-{}.csv", report.session_id))
 }
 
 fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
@@ -53,12 +53,12 @@ fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
         row.connections.to_string(),
         row.present.to_string(),
         row.present_by.as_str().to_owned(),
-        // By spaces: a semicolon would be a cell's end to spreadsheets in half of Europe.
+        // Separated by spaces, because spreadsheets in half of Europe treat a semicolon as a cell separator.
         flags.join(" "),
     ]
 }
 
-/// An entry of the trail.
+/// An entry of the audit.
 #[derive(Serialize)]
 pub(super) struct EntryView<'a> {
     at: Timestamp,
@@ -89,17 +89,17 @@ mod tests {
     use crate::domain::id::SessionId;
     use crate::domain::text::Email;
 
-    /// AWS: the answer of a synchronous call, in which the body is a JSON text.
-    const ANSWER_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+    /// AWS: the limit of a synchronous response, whose body is a JSON string.
+    const RESPONSE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
     #[test]
-    fn ten_thousand_rows_fit_into_one_answer() {
+    fn ten_thousand_rows_fit_into_one_response() {
         let session_id = SessionId::from_bytes([1; 16]);
         let at: Timestamp = "2026-11-22T11:00:07Z".parse().unwrap();
         let row = |n: usize| {
             let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
             ReportRow {
-                attendee_id: AttendeeId::of_user(&session_id, &user),
+                attendee_id: AttendeeId::for_user(&session_id, &user),
                 user_id: Some(user),
                 name: format!("Ada Augusta King, Countess of Lovelace {n}"),
                 email: Email::parse(&format!("ada.lovelace.{n}@students.example.test")).ok(),
@@ -107,7 +107,7 @@ mod tests {
                 first_joined_at: Some(at),
                 last_left_at: Some(at),
                 minutes: 60,
-                percent: Percent::of(2, 3),
+                percent: Percent::ratio(2, 3),
                 connections: 2,
                 present: true,
                 present_by: PresentBy::Rule,
@@ -122,14 +122,14 @@ mod tests {
             attendees: (0..10_000).map(row).collect(),
             expected: 10_000,
             present: 10_000,
-            percent_present: Percent::of(1, 1),
+            percent_present: Percent::ratio(1, 1),
         };
         let mut table = CsvTable::new(COLUMNS);
         report.attendees.iter().for_each(|row| table.row(cells(row)));
         let json = serde_json::to_string(&report).unwrap();
         for body in [table.finish(), json] {
-            let answer = serde_json::to_string(&body).unwrap();
-            assert!(answer.len() < ANSWER_LIMIT_BYTES, "{} bytes", answer.len());
+            let response = serde_json::to_string(&body).unwrap();
+            assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
         }
     }
 }

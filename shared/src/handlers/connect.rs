@@ -1,4 +1,4 @@
-//! `connect`: start and finish the trainer's Zoom OAuth; show the connection.
+//! `connect`: starts and finishes the trainer's Zoom OAuth flow, and shows the connection.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, route};
 use super::function::{self, Function};
 use crate::app::{Services, connect};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
-use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::refusal::Refusal;
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
-    tools: Services,
+    authenticator: Authenticator,
+    services: Services,
     secrets: Arc<Secrets>,
     redirect_uris: Vec<String>,
 }
@@ -33,20 +33,25 @@ impl function::Deps for Deps {
         let uris = env.required(names::ZOOM_REDIRECT_URIS)?;
         let redirect_uris = redirect_uris(&uris)?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            tools: base.tools(&secrets, clock)?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            services: base.services(&secrets, clock)?,
             redirect_uris,
             secrets,
         })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
-            .await;
+        deps::warm(
+            &self.services.store,
+            &self.secrets,
+            Some(&self.authenticator),
+            self.services.clock.now(),
+        )
+        .await;
     }
 }
 
-/// The addresses of a comma list. They are compared letter by letter, so each is kept as it is written.
+/// Parses a comma-separated list of URIs. They are compared exactly, so they are not normalized.
 fn redirect_uris(list: &str) -> Result<Vec<String>, ConfigError> {
     let uris: Vec<String> =
         list.split(',').map(str::trim).filter(|uri| !uri.is_empty()).map(str::to_owned).collect();
@@ -61,7 +66,7 @@ fn redirect_uris(list: &str) -> Result<Vec<String>, ConfigError> {
 
 /// The connection as the trainer sees it.
 #[derive(Serialize)]
-struct View {
+struct ConnectionView {
     status: &'static str,
     zoom_email: Option<String>,
     account_id: Option<String>,
@@ -70,7 +75,7 @@ struct View {
     connected_at: Option<jiff::Timestamp>,
 }
 
-impl From<Option<ZoomConnection>> for View {
+impl From<Option<ZoomConnection>> for ConnectionView {
     fn from(connection: Option<ZoomConnection>) -> Self {
         let Some(c) = connection else {
             return Self {
@@ -110,49 +115,49 @@ struct ConnectBody {
 }
 
 #[derive(Serialize)]
-struct Authorization {
+struct AuthorizationView {
     authorize_url: String,
     state: String,
     expires_at: jiff::Timestamp,
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     let (route, _) = route(&request)?;
-    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
+    let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
     match (route.method, route.path) {
-        ("GET", "/v1/zoom/connection") => {
-            ResponseBody::ok(&View::from(connect::show(&deps.tools, &caller.id).await?))
-        }
+        ("GET", "/v1/zoom/connection") => ResponseBody::ok(&ConnectionView::from(
+            connect::load_connection(&deps.services, &caller.id).await?,
+        )),
         ("POST", "/v1/zoom/authorize") => {
             let body: AuthorizeBody = http::json(&request)?;
-            let begun = connect::authorize(
-                &deps.tools,
+            let authorization = connect::authorize(
+                &deps.services,
                 &caller.id,
                 &body.redirect_uri,
                 &deps.redirect_uris,
                 now,
             )
             .await?;
-            ResponseBody::ok(&Authorization {
-                authorize_url: begun.authorize_url.into(),
-                state: begun.state,
-                expires_at: begun.expires_at,
+            ResponseBody::ok(&AuthorizationView {
+                authorize_url: authorization.authorize_url.into(),
+                state: authorization.state,
+                expires_at: authorization.expires_at,
             })
         }
         ("POST", "/v1/zoom/connect") => {
             let body: ConnectBody = http::json(&request)?;
             if body.code.is_empty() || body.code.len() > connect::CODE_LIMIT_BYTES {
-                return Err(Refusal::field("code", "is not a code of Zoom's").into());
+                return Err(Refusal::field("code", "is not a valid Zoom authorization code").into());
             }
             let connection =
-                connect::finish(&deps.tools, &caller.id, &body.code, &body.state, now).await?;
-            ResponseBody::ok(&View::from(Some(connection)))
+                connect::finish(&deps.services, &caller.id, &body.code, &body.state, now).await?;
+            ResponseBody::ok(&ConnectionView::from(Some(connection)))
         }
-        _ => Err(RequestError::NoRoute),
+        _ => Err(RequestError::UnknownRoute),
     }
 }

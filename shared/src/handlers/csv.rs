@@ -1,25 +1,26 @@
-//! Tables as CSV: RFC 4180, for the spreadsheets that people open it with.
+//! CSV tables (RFC 4180) for spreadsheets.
 
 use lambda_http::Request;
 
 use crate::domain::refusal::Refusal;
 use crate::http;
 
-/// Tells Excel that the file is UTF-8; without it names in most scripts are garbled.
+/// Makes Excel read the file as UTF-8. Without it, names in most scripts are garbled.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV injection").
+/// The characters that a spreadsheet treats as the start of a formula (OWASP, "CSV injection").
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// What something is asked for as.
+/// The format in which a report is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
     Json,
     Csv,
 }
 
-/// What the address says goes before what the headers say: a link in a page cannot set any.
-pub fn format(request: &Request) -> Result<ReportFormat, Refusal> {
+/// Returns the requested format. The query has precedence over the headers, because a link in a page cannot set
+/// headers.
+pub fn requested_format(request: &Request) -> Result<ReportFormat, Refusal> {
     match http::query(request, "format").as_deref() {
         Some("csv") => Ok(ReportFormat::Csv),
         Some("json") => Ok(ReportFormat::Json),
@@ -29,8 +30,7 @@ pub fn format(request: &Request) -> Result<ReportFormat, Refusal> {
     }
 }
 
-/// A table under construction. Writing one is two rules, quoting and line ends, which is why there is no library here:
-/// it is reading CSV that takes one.
+/// A CSV table under construction. Writing CSV takes two rules, quoting and line ends, so no library is needed.
 #[derive(Debug)]
 pub struct CsvTable<const COLUMNS: usize> {
     text: String,
@@ -55,7 +55,7 @@ impl<const COLUMNS: usize> CsvTable<COLUMNS> {
         self.text.push_str("\r\n");
     }
 
-    /// A cell that could be a formula is made plain text by an apostrophe, as a person would make it.
+    /// Writes a cell. An apostrophe turns a possible formula into plain text.
     fn cell(&mut self, cell: &str) {
         let is_quoted = cell.contains(['"', ',', '\r', '\n']);
         if is_quoted {
@@ -86,7 +86,7 @@ mod tests {
     use lambda_http::Body;
 
     #[test]
-    fn cells_are_quoted_where_they_must_be_and_are_never_formulas() {
+    fn cells_are_quoted_if_needed_and_never_formulas() {
         let cases = [
             ("Ada", "Ada"),
             ("", ""),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_sent_to_whoever_asks_for_one() {
+    fn csv_is_chosen_by_query_or_accept_header() {
         use lambda_http::RequestExt;
         let asked = |accept: &str, query: &str| {
             let request = ::http::Request::builder().header("accept", accept).body(Body::Empty);
@@ -121,7 +121,7 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
                 .into_iter()
                 .collect();
-            format(&request.with_query_string_parameters(pairs)).ok()
+            requested_format(&request.with_query_string_parameters(pairs)).ok()
         };
         let cases = [
             ("", "", Some(ReportFormat::Json)),

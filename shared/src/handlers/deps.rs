@@ -1,4 +1,4 @@
-//! What handlers are made of, for them to pick from: each lists in its own `Deps` exactly what it needs.
+//! The building blocks of handlers. Each handler lists exactly what it needs in its own `Deps`.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::zoom::Zoom;
 
-/// One HTTP client and one AWS configuration, from which a function's clients are made.
+/// One HTTP client and one AWS configuration, from which a function's clients are created.
 pub(super) struct CommonDeps {
     pub(super) env: Env,
     pub(super) http: reqwest::Client,
@@ -33,7 +33,7 @@ impl CommonDeps {
     pub(super) fn new(env: &Env, random: &Random) -> Result<Self, ConfigError> {
         let function = env.optional(names::AWS_LAMBDA_FUNCTION_NAME);
         let name = format!("live-classes/{}", function.as_deref().unwrap_or("local"));
-        let http = crate::net::http_client_for(env, &name)?;
+        let http = crate::net::http_client_with_ca_bundle(env, &name)?;
         let aws = Aws::new(env, &http)?;
         Ok(Self { env: env.clone(), http, aws, random: random.clone() })
     }
@@ -44,10 +44,10 @@ impl CommonDeps {
     }
 
     pub(super) fn store(&self) -> Result<Store, ConfigError> {
-        Store::main_only(self.aws.dynamodb(), &self.env, self.random.clone())
+        Store::without_tokens(self.aws.dynamodb(), &self.env, self.random.clone())
     }
 
-    /// The queue of the outbox, to tell it of what was stored.
+    /// Creates the client that sends wake-ups to the outbox queue.
     pub(super) fn queue(&self) -> Result<SqsQueue, ConfigError> {
         SqsQueue::new(self.aws.clone(), &self.env)
     }
@@ -60,8 +60,8 @@ impl CommonDeps {
         Ses::new(self.aws.ses(), brand.from.clone())
     }
 
-    /// Everything that talking to Zoom for a trainer takes.
-    pub(super) fn tools(
+    /// Creates the dependencies of the use cases that call Zoom.
+    pub(super) fn services(
         &self,
         secrets: &Arc<Secrets>,
         clock: &Clock,
@@ -77,26 +77,30 @@ impl CommonDeps {
     }
 }
 
-/// What every function does while its sandbox starts, when Lambda gives it a whole processor whatever its memory: it
-/// reads the secret and the issuer's keys, and one item, for the sake of the connection. What is not there by then is
-/// asked for by the first event.
-pub(super) async fn warm(store: &Store, secrets: &Secrets, gate: Option<&Authenticator>, now: Timestamp) {
+/// Warms up a function while its sandbox starts, when Lambda provides a full CPU whatever the memory size: loads the
+/// secret and the issuer's keys, and reads one item to open the connection. The first event loads whatever fails here.
+pub(super) async fn warm(
+    store: &Store,
+    secrets: &Secrets,
+    authenticator: Option<&Authenticator>,
+    now: Timestamp,
+) {
     let keys = async {
-        if let Some(gate) = gate {
-            gate.warm(now).await;
+        if let Some(authenticator) = authenticator {
+            authenticator.warm(now).await;
         }
     };
     let _ = tokio::join!(secrets.get(now), store.warm(), keys);
 }
 
-/// By which service mails leave.
+/// The service that sends mails.
 #[derive(Clone, Debug)]
 pub(super) enum MailProvider {
     Ses,
     ZeptoMail(Url),
 }
 
-/// Everything about mail that is no secret.
+/// The mail settings that are not secret.
 #[derive(Clone, Debug)]
 pub(super) struct MailSettings {
     pub(super) brand: Brand,
@@ -104,7 +108,7 @@ pub(super) struct MailSettings {
     pub(super) rate_per_second: u32,
 }
 
-/// More than a single run could send.
+/// The highest configurable rate, above the capacity of a single run.
 const MAIL_RATE_LIMIT_PER_SECOND: u32 = 1000;
 
 impl MailSettings {
@@ -131,11 +135,11 @@ impl MailSettings {
     }
 }
 
-/// The longest that a door may be open before or after a class: beyond a day it would be another day's.
+/// The longest join window before or after a session: one day.
 const WINDOW_LIMIT_MINUTES: i64 = 24 * 60;
 
-/// When the doors open and close; the defaults are the contract's.
-pub(super) fn windows(env: &Env) -> Result<JoinWindowSettings, ConfigError> {
+/// Reads the join window settings. The defaults are published in the API.
+pub(super) fn join_window_settings(env: &Env) -> Result<JoinWindowSettings, ConfigError> {
     let default = JoinWindowSettings::default();
     let minutes = |name, default| {
         let minutes = env.parsed(name, default)?;
@@ -146,21 +150,27 @@ pub(super) fn windows(env: &Env) -> Result<JoinWindowSettings, ConfigError> {
         }
     };
     Ok(JoinWindowSettings {
-        owner_before: minutes(names::JOIN_OWNER_BEFORE_MINUTES, default.owner_before)?,
-        invited_before: minutes(names::JOIN_INVITED_BEFORE_MINUTES, default.invited_before)?,
-        after_end: minutes(names::JOIN_AFTER_END_MINUTES, default.after_end)?,
+        trainer_lead_minutes: minutes(
+            names::JOIN_OWNER_BEFORE_MINUTES,
+            default.trainer_lead_minutes,
+        )?,
+        student_lead_minutes: minutes(
+            names::JOIN_INVITED_BEFORE_MINUTES,
+            default.student_lead_minutes,
+        )?,
+        closing_minutes: minutes(names::JOIN_AFTER_END_MINUTES, default.closing_minutes)?,
     })
 }
 
-/// How attendees are admitted, unless said otherwise in whichever way serves.
+/// Reads the join mode. The default chooses a join method per session.
 pub(super) fn join_mode(env: &Env) -> Result<JoinMode, ConfigError> {
     env.parsed(names::JOIN_MODE, JoinMode::Auto)
 }
 
-/// From which share of the time held somebody was present.
+/// Reads the share of the session's duration from which a person counts as present.
 pub(super) fn attendance_threshold(env: &Env) -> Result<Threshold, ConfigError> {
     const NAME: &str = names::ATTENDANCE_PRESENT_PERCENT;
     let Some(text) = env.optional(NAME) else { return Ok(Threshold::default()) };
     let percent = text.trim().parse().ok().and_then(Threshold::new);
-    percent.ok_or_else(|| ConfigError::invalid(NAME, "it must be a whole number from 1 to 100"))
+    percent.ok_or_else(|| ConfigError::invalid(NAME, "must be a whole number from 1 to 100"))
 }

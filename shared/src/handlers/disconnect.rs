@@ -1,11 +1,11 @@
-//! `disconnect`: revoke at Zoom, delete the tokens.
+//! `disconnect`: revokes the grant at Zoom and deletes its tokens.
 
 use std::sync::Arc;
 
 use lambda_http::Request;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, route};
 use super::function::{self, Function};
 use crate::app::{Services, disconnect};
 use crate::clock::Clock;
@@ -16,8 +16,8 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
-    tools: Services,
+    authenticator: Authenticator,
+    services: Services,
     secrets: Arc<Secrets>,
 }
 
@@ -25,24 +25,29 @@ impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        let gate = Authenticator::new(env, base.http.clone(), secrets.clone())?;
-        Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
+        let authenticator = Authenticator::new(env, base.http.clone(), secrets.clone())?;
+        Ok(Self { authenticator, services: base.services(&secrets, clock)?, secrets })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
-            .await;
+        deps::warm(
+            &self.services.store,
+            &self.secrets,
+            Some(&self.authenticator),
+            self.services.clock.now(),
+        )
+        .await;
     }
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     route(&request)?;
-    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
-    disconnect::disconnect(&deps.tools, &caller.id).await?;
+    let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
+    disconnect::disconnect(&deps.services, &caller.id).await?;
     Ok(ResponseBody::no_content())
 }

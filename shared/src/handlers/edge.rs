@@ -1,4 +1,4 @@
-//! The edge of every HTTP function: who calls, how long there is, and one answer whatever happens.
+//! Shared HTTP handling: authenticates the caller, enforces the time limit, and renders exactly one response.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use lambda_http::{Body, IntoResponse, Request, RequestExt, Response};
 use serde::Serialize;
 use tracing::Instrument;
 
-use super::{Route, matching};
+use super::{Route, match_route};
 use crate::app::error::Error;
 use crate::auth::{AuthError, AuthSettings, Verifier};
 use crate::clock::Clock;
@@ -27,15 +27,15 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName};
 use crate::http::{BadRequest, Problem, header};
 use crate::secrets::{Secrets, SecretsError};
-use crate::telemetry::causes;
+use crate::telemetry::error_chain;
 use crate::zoom::webhook::InvalidSignature;
 
-/// What is kept back of a function's time, to still give an answer when it runs out.
-const ANSWER_MARGIN: Duration = Duration::from_millis(500);
-/// How long a request may take when nobody says: an API Gateway HTTP API gives up after 30 s.
-const TIME_UNSAID: Duration = Duration::from_secs(29);
+/// The part of a function's time that is reserved for the response.
+const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
+/// The time limit without a deadline. An API Gateway HTTP API times out after 30 s.
+const DEFAULT_TIME: Duration = Duration::from_secs(29);
 
-/// Whatever ends a request without success.
+/// An error that ends a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     #[error(transparent)]
@@ -44,10 +44,10 @@ pub enum RequestError {
     Auth(#[from] AuthError),
     #[error(transparent)]
     App(#[from] Error),
-    #[error("not an event of Zoom's: {0}")]
-    Forged(#[from] InvalidSignature),
+    #[error("invalid webhook signature: {0}")]
+    InvalidSignature(#[from] InvalidSignature),
     #[error("no such route")]
-    NoRoute,
+    UnknownRoute,
 }
 
 impl From<Refusal> for RequestError {
@@ -74,15 +74,15 @@ impl From<&RequestError> for Problem {
             RequestError::Bad(bad) => bad.into(),
             RequestError::Auth(error) => error.into(),
             RequestError::App(error) => error.into(),
-            RequestError::Forged(_) => Problem::unauthenticated(),
-            RequestError::NoRoute => Problem::no_route(),
+            RequestError::InvalidSignature(_) => Problem::unauthenticated(),
+            RequestError::UnknownRoute => Problem::unknown_route(),
         }
     }
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A successful answer.
+/// A successful response.
 #[derive(Debug)]
 pub struct ResponseBody {
     status: StatusCode,
@@ -97,7 +97,7 @@ impl ResponseBody {
         Ok(Self { status, content_type: JSON, body: Some(body), headers: Vec::new() })
     }
 
-    /// Text of another kind, such as `text/csv; charset=utf-8`.
+    /// Creates a text response, such as `text/csv; charset=utf-8`.
     pub fn text(content_type: &'static str, body: String) -> Self {
         Self {
             status: StatusCode::OK,
@@ -115,19 +115,19 @@ impl ResponseBody {
         Self { status: StatusCode::NO_CONTENT, content_type: JSON, body: None, headers: Vec::new() }
     }
 
-    /// With an entity tag: a version, in quotes.
-    pub fn tagged(mut self, version: u64) -> Self {
+    /// Adds the version as entity tag.
+    pub fn with_etag(mut self, version: u64) -> Self {
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
             self.headers.push((http::header::ETAG, tag));
         }
         self
     }
 
-    /// With an entity tag made of the body; and nothing but that, where the request says by its tag that it has the body.
-    pub fn unless_seen(mut self, request: &Request) -> Self {
+    /// Adds a hash of the body as entity tag. Becomes "304 Not Modified" if the request already has that tag.
+    pub fn with_content_etag(mut self, request: &Request) -> Self {
         let hash = sha256_hex(self.body.as_deref().unwrap_or_default());
         let tag = format!("\"{}\"", &hash[..32]);
-        if crate::http::has_seen(request, &tag) {
+        if crate::http::matches_if_none_match(request, &tag) {
             self.status = StatusCode::NOT_MODIFIED;
             self.body = None;
         }
@@ -144,8 +144,8 @@ impl ResponseBody {
         self
     }
 
-    /// To be saved under this name, which is made of plain ASCII letters, digits and `-_.` only.
-    pub fn as_file(mut self, name: &str) -> Self {
+    /// Sets the download file name, which may contain only ASCII letters, digits and `-_.`.
+    pub fn with_file_name(mut self, name: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
             self.headers.push((http::header::CONTENT_DISPOSITION, value));
         }
@@ -153,9 +153,8 @@ impl ResponseBody {
     }
 }
 
-/// What a request is answered, as it goes out. `lambda_http` would decode the text of a bare response by its charset, for
-/// which it carries the tables of every encoding that the web knows: a hundred kilobytes of a function, and ours is text
-/// already.
+/// The response as it is sent. `lambda_http` would decode a bare text response by its charset, for which it links the
+/// tables of every web encoding. That adds a hundred kilobytes, and our bodies are UTF-8 already.
 #[derive(Debug)]
 pub struct HttpResponse(pub Response<Body>);
 
@@ -165,7 +164,7 @@ impl IntoResponse for HttpResponse {
     }
 }
 
-/// Verifies callers.
+/// Authenticates callers by their token.
 #[derive(Debug)]
 pub struct Authenticator {
     verifier: Verifier,
@@ -181,12 +180,12 @@ impl Authenticator {
         Ok(Self { verifier: Verifier::new(AuthSettings::read(env)?, http), secrets })
     }
 
-    /// Reads the issuer's keys ahead.
+    /// Loads the issuer's keys in advance.
     pub async fn warm(&self, now: Timestamp) {
         self.verifier.warm(now).await;
     }
 
-    /// The caller, if the token is good and names a role that we know.
+    /// Returns the caller if the token is valid.
     pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, RequestError> {
         let secrets = self.secrets.get(now).await?;
         let claims = self
@@ -196,7 +195,7 @@ impl Authenticator {
         let id = UserId::parse(&claims.sub).map_err(|_| AuthError::Claims)?;
         let mut roles: BTreeSet<_> =
             claims.roles.iter().filter_map(|word| Role::parse(word)).collect();
-        // A token without any is a student's at best, who needs to be invited to see anything.
+        // A token without a known role gets the role with the fewest rights.
         if roles.is_empty() {
             roles.insert(Role::Student);
         }
@@ -208,15 +207,15 @@ impl Authenticator {
         Ok(Caller { id, roles, verified_email, name })
     }
 
-    /// The caller, who must have one of `roles`.
-    pub async fn caller_with(
+    /// Returns the caller if they have one of `roles`.
+    pub async fn caller_with_role(
         &self,
         request: &Request,
         roles: &[Role],
         now: Timestamp,
     ) -> Result<Caller, RequestError> {
         let caller = self.caller(request, now).await?;
-        if roles.iter().any(|role| caller.is(*role)) {
+        if roles.iter().any(|role| caller.has_role(*role)) {
             Ok(caller)
         } else {
             Err(Refusal::Forbidden.into())
@@ -224,27 +223,29 @@ impl Authenticator {
     }
 }
 
-/// What a path names, by the names that its route gives.
-pub type Named = Vec<(&'static str, String)>;
+/// Path parameters with the names of the route's placeholders.
+pub type PathParameters = Vec<(&'static str, String)>;
 
-/// The route that a request takes, as the gateway matched it.
-pub fn route(request: &Request) -> Result<(Route, Named), RequestError> {
+/// Returns the route of a request and its decoded path parameters.
+pub fn route(request: &Request) -> Result<(Route, PathParameters), RequestError> {
     let path = without_stage(request);
-    let (route, named) = matching(request.method().as_str(), path).ok_or(RequestError::NoRoute)?;
-    let parameters = request.path_parameters_ref();
+    let (route, raw_parameters) =
+        match_route(request.method().as_str(), path).ok_or(RequestError::UnknownRoute)?;
+    let decoded_parameters = request.path_parameters_ref();
     let decoded = |name: &'static str, raw: &str| {
-        let given = parameters.and_then(|parameters| parameters.first(name)).map(str::to_owned);
+        let decoded_by_gateway =
+            decoded_parameters.and_then(|parameters| parameters.first(name)).map(str::to_owned);
         (
             name,
-            given.unwrap_or_else(|| {
+            decoded_by_gateway.unwrap_or_else(|| {
                 percent_encoding::percent_decode_str(raw).decode_utf8_lossy().into_owned()
             }),
         )
     };
-    Ok((route, named.into_iter().map(|(name, raw)| decoded(name, raw)).collect()))
+    Ok((route, raw_parameters.into_iter().map(|(name, raw)| decoded(name, raw)).collect()))
 }
 
-/// The path without the stage, which an HTTP API puts in front of it where the stage is not `$default`.
+/// Returns the path without the stage prefix, which an HTTP API adds unless the stage is `$default`.
 fn without_stage(request: &Request) -> &str {
     let path = request.raw_http_path();
     let stage = match request.request_context_ref() {
@@ -259,14 +260,14 @@ fn without_stage(request: &Request) -> &str {
     inner.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// The named part of a path.
-pub fn named<'a>(parameters: &'a [(&'static str, String)], name: &str) -> &'a str {
+/// Returns a path parameter.
+pub fn path_parameter<'a>(parameters: &'a [(&'static str, String)], name: &str) -> &'a str {
     parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
 }
 
-/// Runs what a function does with a request and makes an answer of however that ends: success, refusal, fault, panic,
-/// or the end of the function's time. Nothing but this writes the answer's status, and nothing else logs a request.
-pub async fn answer<W, F>(clock: &Clock, request: Request, work: W) -> HttpResponse
+/// Runs a handler and turns every outcome into a response: success, refusal, error, panic or timeout. Only this
+/// function sets the status and logs the request.
+pub async fn respond<W, F>(clock: &Clock, request: Request, work: W) -> HttpResponse
 where
     W: FnOnce(Request) -> F + Send,
     F: Future<Output = Result<ResponseBody, RequestError>> + Send,
@@ -276,30 +277,30 @@ where
     let time = time_left(context.deadline, clock.now());
     let method = request.method().clone();
     let path = without_stage(&request).to_owned();
-    let taken = matching(method.as_str(), &path);
+    let matched = match_route(method.as_str(), &path);
     let span = tracing::info_span!("request", request_id = %request_id, session_id = tracing::field::Empty);
-    // Only what is an id of ours: anybody can write anything into a path.
-    if let Some(session) = taken.as_ref().and_then(|(_, named)| named_session(named)) {
+    // Only a valid id is logged, because a path can contain anything.
+    if let Some(session) = matched.as_ref().and_then(|(_, parameters)| session_id_of(parameters)) {
         span.record("session_id", tracing::field::display(session));
     }
-    let route = taken.map_or("", |(route, _)| route.path);
+    let route = matched.map_or("", |(route, _)| route.path);
     async move {
         let outcome = tokio::time::timeout(time, AssertUnwindSafe(work(request)).catch_unwind()).await;
         let result = match outcome {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(RequestError::App(Error::Internal(panic_text(panic.as_ref()).into()))),
-            Err(_) => Err(RequestError::App(Error::busy("the function's time is over"))),
+            Err(_) => Err(RequestError::App(Error::busy("the function timed out"))),
         };
         match result {
-            Ok(reply) => {
-                tracing::info!(event = "request.done", method = %method, route, status = reply.status.as_u16());
-                HttpResponse(render(reply))
+            Ok(response) => {
+                tracing::info!(event = "request.completed", method = %method, route, status = response.status.as_u16());
+                HttpResponse(render(response))
             }
             Err(failure) => {
                 let problem = Problem { request_id, ..Problem::from(&failure) };
                 let (status, code) = (problem.status, problem.code);
                 if status >= 500 {
-                    tracing::error!(event = "request.failed", method = %method, route, status, code, error = causes(&failure));
+                    tracing::error!(event = "request.failed", method = %method, route, status, code, error = error_chain(&failure));
                 } else {
                     tracing::info!(event = "request.refused", method = %method, route, status, code);
                 }
@@ -311,31 +312,31 @@ where
     .await
 }
 
-/// The class that a path names, if it names one.
-fn named_session(named: &[(&'static str, &str)]) -> Option<SessionId> {
-    named.iter().find(|(name, _)| *name == "id").and_then(|(_, raw)| SessionId::parse(raw))
+/// Returns the session id of a path.
+fn session_id_of(parameters: &[(&'static str, &str)]) -> Option<SessionId> {
+    parameters.iter().find(|(name, _)| *name == "id").and_then(|(_, raw)| SessionId::parse(raw))
 }
 
-/// How long ago the end of a function's time may lie to be one at all.
+/// The age up to which a past deadline counts as one.
 const DEADLINE_AGE_LIMIT_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Whether this is the moment at which a function's time ends, in Unix milliseconds. None is 0, and cargo-lambda hands over
-/// ten minutes, in milliseconds, where the moment belongs.
+/// Returns whether the value is a deadline in Unix milliseconds. It is 0 if there is none, and cargo-lambda passes ten
+/// minutes in milliseconds instead of a point in time.
 fn is_deadline(deadline_ms: u64, now_ms: u64) -> bool {
     deadline_ms.saturating_add(DEADLINE_AGE_LIMIT_MS) > now_ms
 }
 
 fn time_left(deadline_ms: u64, now: Timestamp) -> Duration {
-    time_until(deadline_ms, now, TIME_UNSAID).saturating_sub(ANSWER_MARGIN)
+    time_until(deadline_ms, now, DEFAULT_TIME).saturating_sub(RESPONSE_MARGIN)
 }
 
-/// The time that is left until a function's ends, or `unsaid` when nobody says when.
-pub(super) fn time_until(deadline_ms: u64, now: Timestamp, unsaid: Duration) -> Duration {
+/// Returns the time until the deadline, or `default` if there is none.
+pub(super) fn time_until(deadline_ms: u64, now: Timestamp, default: Duration) -> Duration {
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
     if is_deadline(deadline_ms, now_ms) {
         Duration::from_millis(deadline_ms.saturating_sub(now_ms))
     } else {
-        unsaid
+        default
     }
 }
 
@@ -347,16 +348,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.unwrap_or_default())
 }
 
-fn render(reply: ResponseBody) -> Response<Body> {
+fn render(content: ResponseBody) -> Response<Body> {
     let text = |bytes: Vec<u8>| Body::Text(String::from_utf8_lossy(&bytes).into_owned());
-    let body = reply.body.map_or(Body::Empty, text);
+    let body = content.body.map_or(Body::Empty, text);
     let mut response = Response::new(body);
-    *response.status_mut() = reply.status;
+    *response.status_mut() = content.status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, reply.content_type);
+    headers.insert(CONTENT_TYPE, content.content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.extend(reply.headers);
-    if matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+    headers.extend(content.headers);
+    if matches!(content.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_TYPE);
     }
     response
@@ -384,16 +385,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_has_the_time_that_it_is_given_or_what_the_api_waits() {
+    fn time_left_follows_the_deadline_or_the_gateway_limit() {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let now_ms = u64::try_from(now.as_millisecond()).unwrap();
-        let unsaid = Duration::from_millis(28_500);
+        let default = Duration::from_millis(28_500);
         let cases = [
             (now_ms + 10_000, Duration::from_millis(9_500)),
             (now_ms + 400, Duration::ZERO),
             (now_ms - 1, Duration::ZERO),
-            (0, unsaid),
-            (600_000, unsaid),
+            (0, default),
+            (600_000, default),
         ];
         for (deadline_ms, left) in cases {
             assert_eq!(time_left(deadline_ms, now), left, "{deadline_ms}");

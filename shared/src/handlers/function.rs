@@ -1,4 +1,4 @@
-//! A function as its `main` holds it: what it works with, or the setting that it lacks.
+//! A Lambda function with its dependencies, or with the setting that it lacks.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
 
-/// For all that is read ahead: more than any of it takes on a good day, and so little under the 10 s that Lambda gives a
-/// start that a service which hangs delays the first event and does not end the sandbox.
+/// The time limit for warming up. It exceeds a normal warm-up, and is far below the 10 s that Lambda allows for
+/// initialization, so that a hanging dependency delays the first event and does not end the sandbox.
 const WARM_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a handler needs, made once before the first event.
+/// The dependencies of a handler, created once before the first event.
 pub trait Deps: Sized + Send + Sync {
-    /// Reads the settings and makes the clients. Nothing is called yet.
+    /// Reads the settings and creates the clients. Makes no calls.
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError>;
 
-    /// Reads ahead what the first event will want and opens its connections, while the sandbox starts: what fails is
-    /// tried again then.
+    /// Loads data and opens connections for the first event while the sandbox starts. Failures are ignored, and the
+    /// first event tries again.
     fn warm(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// A function. One that lacks a setting says so at its start, and answers that it is unavailable.
+/// A function. If a setting is missing, it logs that at its start and responds with 503.
 #[derive(Debug)]
 pub struct Function<D> {
     deps: Result<D, ConfigError>,
@@ -31,13 +31,13 @@ pub struct Function<D> {
 }
 
 impl<D: Deps> Function<D> {
-    /// From the process's environment: production.
+    /// Creates the function in production.
     pub async fn start(env: &Env) -> Self {
         let function = Self::new(env, Clock::System, &Random::System);
         if let Ok(deps) = &function.deps {
             let warm = tokio::time::timeout(WARM_TIMEOUT, deps.warm()).await;
             if warm.is_err() {
-                tracing::warn!(event = "start.slow");
+                tracing::warn!(event = "function.warm_up_timed_out");
             }
         }
         function
@@ -59,13 +59,13 @@ impl<D: Deps> Function<D> {
         &self.clock
     }
 
-    /// Answers a request by `serve`, or by what is missing.
-    pub(super) async fn answer<'a, S, F>(&'a self, request: Request, serve: S) -> HttpResponse
+    /// Responds to a request with `serve`, or with 503 if a setting is missing.
+    pub(super) async fn respond<'a, S, F>(&'a self, request: Request, serve: S) -> HttpResponse
     where
         S: FnOnce(&'a D, Request) -> F + Send,
         F: Future<Output = Result<ResponseBody, RequestError>> + Send,
     {
-        edge::answer(&self.clock, request, |request| async {
+        edge::respond(&self.clock, request, |request| async {
             match &self.deps {
                 Ok(deps) => serve(deps, request).await,
                 Err(error) => Err(error.clone().into()),

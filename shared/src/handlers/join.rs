@@ -1,4 +1,4 @@
-//! `join`: authorise, and hand out the embedded-join payload.
+//! `join`: authorizes a person and returns the join credentials.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use lambda_http::Request;
 use serde::Serialize;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use crate::app::Services;
-use crate::app::join::{self, JoinSettings, JoinCredentials, AdmittedJoin};
+use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinSettings};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 
@@ -22,10 +22,10 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
-    tools: Services,
+    authenticator: Authenticator,
+    services: Services,
     secrets: Arc<Secrets>,
-    admission: JoinSettings,
+    settings: JoinSettings,
     app_url: String,
 }
 
@@ -34,12 +34,12 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            tools: base.tools(&secrets, clock)?,
-            admission: JoinSettings {
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            services: base.services(&secrets, clock)?,
+            settings: JoinSettings {
                 mode: deps::join_mode(env)?,
                 app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
-                windows: deps::windows(env)?,
+                join_window: deps::join_window_settings(env)?,
             },
             app_url: env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned(),
             secrets,
@@ -47,13 +47,18 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
-            .await;
+        deps::warm(
+            &self.services.store,
+            &self.secrets,
+            Some(&self.authenticator),
+            self.services.clock.now(),
+        )
+        .await;
     }
 }
 
 #[derive(Serialize)]
-struct View {
+struct CredentialsView {
     provider: Provider,
     mode: &'static str,
     meeting_number: Option<String>,
@@ -74,52 +79,54 @@ struct View {
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     let (_, parameters) = route(&request)?;
-    let caller = deps.gate.caller(&request, now).await?;
-    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let pass = join::join(&deps.tools, &deps.admission, &caller, &id, now).await?;
-    ResponseBody::ok(&view(deps, &caller, pass))
+    let caller = deps.authenticator.caller(&request, now).await?;
+    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let join = join::join(&deps.services, &deps.settings, &caller, &id, now).await?;
+    ResponseBody::ok(&view(deps, &caller, join))
 }
 
-fn view(deps: &Deps, caller: &Caller, pass: AdmittedJoin) -> View {
-    let shown = |secret: crate::secret::Secret| secret.expose().to_owned();
-    let unnamed = if pass.is_owner { "Trainer" } else { "Student" };
-    let view = View {
-        provider: pass.session.provider,
+fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
+    let exposed = |secret: crate::secret::Secret| secret.expose().to_owned();
+    let default_name = if join.is_owner { "Trainer" } else { "Student" };
+    let view = CredentialsView {
+        provider: join.session.provider,
         mode: "link",
         meeting_number: None,
         passcode: None,
         signature: None,
         sdk_key: None,
-        role: u8::from(pass.is_owner),
-        user_name: caller.name.as_ref().map_or(unnamed, |name| name.as_str()).to_owned(),
-        customer_key: pass.customer_key,
+        role: u8::from(join.is_owner),
+        user_name: caller.name.as_ref().map_or(default_name, |name| name.as_str()).to_owned(),
+        customer_key: join.customer_key,
         zak: None,
         obf_token: None,
         join_url: None,
-        expires_at: pass.expires_at,
-        leave_url: format!("{}/sessions/{}", deps.app_url, pass.session.id),
+        expires_at: join.expires_at,
+        leave_url: format!("{}/sessions/{}", deps.app_url, join.session.id),
     };
-    match pass.entrance {
-        JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => View {
-            mode: if obf_token.is_some() { "signature_obf" } else { "signature" },
-            meeting_number: Some(meeting.to_string()),
-            passcode: passcode.map(shown),
-            signature: Some(shown(signature)),
-            sdk_key: Some(sdk_key),
-            zak: zak.map(shown),
-            obf_token: obf_token.map(shown),
-            ..view
-        },
-        JoinCredentials::Link { join_url, meeting, passcode } => View {
-            join_url: Some(shown(join_url)),
+    match join.credentials {
+        JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => {
+            CredentialsView {
+                mode: if obf_token.is_some() { "signature_obf" } else { "signature" },
+                meeting_number: Some(meeting.to_string()),
+                passcode: passcode.map(exposed),
+                signature: Some(exposed(signature)),
+                sdk_key: Some(sdk_key),
+                zak: zak.map(exposed),
+                obf_token: obf_token.map(exposed),
+                ..view
+            }
+        }
+        JoinCredentials::Link { join_url, meeting, passcode } => CredentialsView {
+            join_url: Some(exposed(join_url)),
             meeting_number: meeting.map(|id| id.to_string()),
-            passcode: passcode.map(shown),
+            passcode: passcode.map(exposed),
             ..view
         },
     }

@@ -1,6 +1,6 @@
-//! Event ⇄ use case, one file per function, and the tables of what calls which.
+//! Maps HTTP requests and events to use cases, one file per function, with the tables of routes and schedules.
 //!
-//! A handler parses its event into domain types, calls one use case, and renders the answer; it decides nothing.
+//! A handler parses its event into domain types, calls one use case, and renders the response. It makes no decisions.
 
 pub mod attendance;
 pub mod connect;
@@ -27,7 +27,7 @@ mod attendance_view;
 mod deps;
 mod poll_view;
 
-/// One route of the HTTP API. The template, the local gateway and `openapi.yaml` are held against this table.
+/// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     pub method: &'static str,
@@ -76,7 +76,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/directory/import", "directory"),
 ];
 
-/// One function that runs by the clock.
+/// One function that runs on a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     pub function: &'static str,
@@ -84,12 +84,12 @@ pub struct Schedule {
 }
 
 pub const SCHEDULES: &[Schedule] = &[
-    // In this order, where both are due: what a reminder announces is told in the same minute.
+    // In this order if both are due, so that reminders are sent in the same minute.
     Schedule { function: "reminder-sweep", every_minutes: 5 },
     Schedule { function: "outbox-sweep", every_minutes: 1 },
 ];
 
-/// The kinds of events of the host platform that `directory` takes in.
+/// The detail types of the host platform's events that `directory` accepts.
 pub const DETAIL_TYPES: &[&str] = &[
     "CourseUpserted",
     "EnrollmentGranted",
@@ -99,27 +99,30 @@ pub const DETAIL_TYPES: &[&str] = &[
     "SettingsUpdated",
 ];
 
-/// The route that a request takes, and what its path names.
-pub fn matching<'a>(method: &str, path: &'a str) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
+/// Returns the route of a request and its path parameters.
+pub fn match_route<'a>(
+    method: &str,
+    path: &'a str,
+) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
     ROUTES
         .iter()
         .filter(|route| route.method == method)
-        .find_map(|route| Some((*route, fits(route.path, path)?)))
+        .find_map(|route| Some((*route, match_path(route.path, path)?)))
 }
 
-fn fits<'a>(pattern: &'static str, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
-    let mut named = Vec::new();
+fn match_path<'a>(pattern: &'static str, path: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+    let mut parameters = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
         let segment = segments.next()?;
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(_) if segment.is_empty() => return None,
-            Some(name) => named.push((name, segment)),
+            Some(name) => parameters.push((name, segment)),
             None if expected == segment => {}
             None => return None,
         }
     }
-    segments.next().is_none().then_some(named)
+    segments.next().is_none().then_some(parameters)
 }
 
 #[cfg(test)]
@@ -127,9 +130,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_finds_its_route_and_what_it_names() {
+    fn path_matches_its_route_and_parameters() {
         let find = |method: &str, path: &'static str| {
-            matching(method, path).map(|(route, named)| (route.function, route.path, named))
+            match_route(method, path)
+                .map(|(route, parameters)| (route.function, route.path, parameters))
         };
         assert_eq!(find("GET", "/v1/sessions"), Some(("sessions", "/v1/sessions", vec![])));
         assert_eq!(
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn no_route_stands_twice() {
+    fn routes_are_unique() {
         for (n, route) in ROUTES.iter().enumerate() {
             assert!(
                 !ROUTES[..n]

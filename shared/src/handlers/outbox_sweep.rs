@@ -1,9 +1,9 @@
-//! `outbox-sweep`: every minute; see `app::outbox_sweep` for what it does.
+//! `outbox-sweep`: runs every minute. See `app::outbox_sweep`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deps::{CommonDeps, MailSettings, MailProvider};
+use super::deps::{CommonDeps, MailProvider, MailSettings};
 use super::edge;
 use super::function::{self, Function};
 use super::reminder_sweep::SweepFailed;
@@ -15,15 +15,15 @@ use crate::config::{ConfigError, Env};
 use crate::mail::{Service, Ses, ZeptoMail};
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::telemetry::causes;
+use crate::telemetry::error_chain;
 
-/// How long a run may take that was given no deadline.
-const TIME_UNSAID: Duration = Duration::from_secs(50);
+/// The time limit of a run without a deadline.
+const DEFAULT_TIME: Duration = Duration::from_secs(50);
 
 #[derive(Debug)]
 pub struct Deps {
     tools: OutboxTools,
-    /// Without these the mails wait; the function itself is whole.
+    /// Without these settings, mails stay in the queue and the rest of the function works.
     mail: Result<(MailSettings, Ses), ConfigError>,
     http: reqwest::Client,
     secrets: Arc<Secrets>,
@@ -53,7 +53,7 @@ impl function::Deps for Deps {
 }
 
 impl Deps {
-    /// By whom mails leave: the token of ZeptoMail may have been changed since the last run.
+    /// Creates the mailer for each run, because ZeptoMail's token may have changed.
     async fn mailer(&self) -> Result<Result<Mailer, ConfigError>, Error> {
         let (mail, ses) = match &self.mail {
             Ok(mail) => mail,
@@ -76,16 +76,20 @@ impl Deps {
     }
 }
 
-/// Runs once, whatever the event says, and ends before `deadline_ms`, which is Lambda's: in Unix milliseconds, or 0.
-pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<OutboxReport, SweepFailed> {
+/// Runs once, whatever the event contains, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
+/// 0.
+pub async fn handle(
+    function: &Function<Deps>,
+    deadline_ms: u64,
+) -> Result<OutboxReport, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
-        let time = edge::time_until(deadline_ms, function.clock().now(), TIME_UNSAID);
-        let time = RunTime::of(time);
+        let time = edge::time_until(deadline_ms, function.clock().now(), DEFAULT_TIME);
+        let time = RunTime::new(time);
         outbox_sweep::sweep(&deps.tools, deps.mailer().await?, time).await
     };
     run.await.map_err(|error: Error| {
-        tracing::error!(event = "email_sweep.failed", error = causes(&error));
+        tracing::error!(event = "outbox_sweep.failed", error = error_chain(&error));
         SweepFailed::from(error)
     })
 }

@@ -1,4 +1,4 @@
-//! `poll`: launch, close, vote, and the results.
+//! `poll`: launches and closes polls, stores votes, and returns results.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::csv::{ReportFormat, format};
+use super::csv::{ReportFormat, requested_format};
 use super::deps::CommonDeps;
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use super::poll_view;
-use crate::app::poll::{self, PollContext, LaunchPoll, PollCache};
+use crate::app::poll::{self, LaunchPoll, PollCache, PollContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -26,7 +26,7 @@ use crate::store::Store;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
+    authenticator: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     memory: PollCache,
@@ -39,7 +39,7 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             memory: PollCache::default(),
@@ -54,59 +54,62 @@ impl function::Deps for Deps {
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    let caller = deps.gate.caller(&request, now).await?;
-    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let poll_id = || PollId::parse(named(&parameters, "poll_id")).ok_or(Refusal::NotFound);
-    let for_trainers = || if caller.is(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
+    let caller = deps.authenticator.caller(&request, now).await?;
+    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let poll_id = || PollId::parse(path_parameter(&parameters, "poll_id")).ok_or(Refusal::NotFound);
+    let for_trainers =
+        || if caller.has_role(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
     let secrets = deps.secrets.get(now).await?;
-    let desk = PollContext {
+    let context = PollContext {
         store: &deps.store,
         secrets: &secrets,
-        memory: &deps.memory,
+        cache: &deps.memory,
         random: &deps.random,
         now,
     };
     match (route.method, route.path) {
         ("POST", "/v1/sessions/{id}/polls") => {
             for_trainers()?;
-            let said: Value = http::json(&request)?;
+            let body: Value = http::json(&request)?;
             let launch = LaunchPoll {
                 draft: PollDraft::check(http::json(&request)?)?,
                 key: http::idempotency_key(&request)?,
-                body_hash: http::fingerprint(&said),
+                body_hash: http::fingerprint(&body),
             };
-            let shown = poll::launch(&desk, &caller, &id, &launch).await?;
-            ResponseBody::json(StatusCode::CREATED, &poll_view::poll(&shown))
+            let poll = poll::launch(&context, &caller, &id, &launch).await?;
+            ResponseBody::json(StatusCode::CREATED, &poll_view::poll_view(&poll))
         }
         ("POST", "/v1/sessions/{id}/polls/{poll_id}/close") => {
             for_trainers()?;
-            ResponseBody::ok(&poll_view::poll(&poll::close(&desk, &caller, &id, &poll_id()?).await?))
+            ResponseBody::ok(&poll_view::poll_view(
+                &poll::close(&context, &caller, &id, &poll_id()?).await?,
+            ))
         }
         ("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote") => {
             let body: VoteBody = http::json(&request)?;
-            let shown = poll::vote(&desk, &caller, &id, &poll_id()?, &body.option_ids).await?;
-            ResponseBody::ok(&poll_view::poll(&shown))
+            let poll = poll::vote(&context, &caller, &id, &poll_id()?, &body.option_ids).await?;
+            ResponseBody::ok(&poll_view::poll_view(&poll))
         }
         ("GET", "/v1/sessions/{id}/polls") => {
-            let format = format(&request)?;
+            let format = requested_format(&request)?;
             let only = http::query(&request, "poll_id")
                 .map(|text| PollId::parse(&text).ok_or(Refusal::NotFound))
                 .transpose()?;
-            let list = poll::list(&desk, &caller, &id, only.as_ref()).await?;
-            let reply = match format {
-                ReportFormat::Json => ResponseBody::ok(&poll_view::list(&list))?,
+            let list = poll::list(&context, &caller, &id, only.as_ref()).await?;
+            let response = match format {
+                ReportFormat::Json => ResponseBody::ok(&poll_view::polls_view(&list))?,
                 ReportFormat::Csv if !list.is_owner => return Err(Refusal::Forbidden.into()),
                 ReportFormat::Csv => poll_view::csv(&id, &list)?,
             };
-            Ok(reply.unless_seen(&request))
+            Ok(response.with_content_etag(&request))
         }
-        _ => Err(RequestError::NoRoute),
+        _ => Err(RequestError::UnknownRoute),
     }
 }
 

@@ -1,20 +1,20 @@
-//! Polls as the API shows them.
+//! Polls as JSON and CSV.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::csv::CsvTable;
 use super::edge::ResponseBody;
-use crate::app::poll::{PollsResponse, PollWithTally};
+use crate::app::poll::{PollWithTally, PollsResponse};
 use crate::domain::attendance::Percent;
 use crate::domain::id::{OptionId, PollId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 
-/// What a file may have, so that it fits into an answer of Lambda's, which ends at 6 MB with the headers and the escapes
-/// that the file's quotes and line ends take.
+/// The size limit of a CSV file. A Lambda response ends at 6 MB, including headers and the escapes for quotes and line
+/// ends.
 const FILE_LIMIT_BYTES: usize = 5_000_000;
 
-/// The columns of the CSV, in their order.
+/// The columns of the CSV.
 const COLUMNS: [&str; 14] = [
     "poll_id",
     "question",
@@ -69,64 +69,68 @@ pub(super) struct PollsView<'a> {
     next_cursor: Option<String>,
 }
 
-pub(super) fn list(list: &PollsResponse) -> PollsView<'_> {
-    // A class has fewer polls than the shortest page that anybody gets without asking.
-    PollsView { items: list.polls.iter().map(poll).collect(), next_cursor: None }
+pub(super) fn polls_view(list: &PollsResponse) -> PollsView<'_> {
+    // A session has fewer polls than the default page size.
+    PollsView { items: list.polls.iter().map(poll_view).collect(), next_cursor: None }
 }
 
-pub(super) fn poll(shown: &PollWithTally) -> PollView<'_> {
-    let PollWithTally { poll, tally, voters, own } = shown;
+pub(super) fn poll_view(result: &PollWithTally) -> PollView<'_> {
+    let PollWithTally { poll, tally, voters, own_choice: own } = result;
     let options = poll.options.iter().enumerate().map(|(option, text)| OptionView {
         id: poll.option_id(option),
         text: text.as_str(),
         votes: tally.votes.get(option).copied().unwrap_or(0),
     });
-    let voter = |(user_id, choice)| VoterView { user_id, option_ids: poll.chosen(choice) };
+    let voter =
+        |(user_id, choice)| VoterView { user_id, option_ids: poll.chosen_option_ids(choice) };
     PollView {
         id: &poll.id,
         question: poll.question.as_str(),
         multiple: poll.multiple,
         anonymous: poll.anonymous,
-        state: state(shown),
+        state: state(result),
         options: options.collect(),
         responses: tally.responses,
-        present: poll.present(),
+        present: poll.present_count(),
         response_rate: poll.response_rate(tally.responses),
-        my_vote: poll.chosen(*own),
+        my_vote: poll.chosen_option_ids(*own),
         opened_at: poll.opened_at,
-        closed_at: poll.closed.as_ref().map(|closed| closed.at),
+        closed_at: poll.outcome.as_ref().map(|closed| closed.closed_at),
         voters: voters
             .as_ref()
             .map(|voters| voters.iter().map(|(user, choice)| voter((user, *choice))).collect()),
     }
 }
 
-fn state(shown: &PollWithTally) -> &'static str {
-    if shown.poll.is_open() { "open" } else { "closed" }
+fn state(result: &PollWithTally) -> &'static str {
+    if result.poll.is_open() { "open" } else { "closed" }
 }
 
-/// The results as a file: for each option of each poll a row for everybody of whom it is known that they chose it, or one
-/// row without anybody.
+/// Renders the results as CSV: for each option of each poll one row per known voter, or one row without a voter.
 pub(super) fn csv(session: &SessionId, list: &PollsResponse) -> Result<ResponseBody, Refusal> {
-    let too_much =
-        || Refusal::field("poll_id", "must name a poll: all of them do not fit one file");
-    if list.is_cut {
-        return Err(too_much());
+    let too_large = || {
+        Refusal::field(
+            "poll_id",
+            "is required, because the results of all polls do not fit into one file",
+        )
+    };
+    if list.is_truncated {
+        return Err(too_large());
     }
     let mut table = CsvTable::new(COLUMNS);
-    for shown in &list.polls {
-        rows(&mut table, shown);
+    for result in &list.polls {
+        rows(&mut table, result);
     }
     let text = table.finish();
     if text.len() > FILE_LIMIT_BYTES {
-        return Err(too_much());
+        return Err(too_large());
     }
     Ok(ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, text)
-        .as_file(&format!("polls-{session}.csv")))
+        .with_file_name(&format!("polls-{session}.csv")))
 }
 
-fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, shown: &PollWithTally) {
-    let PollWithTally { poll, tally, voters, .. } = shown;
+fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, result: &PollWithTally) {
+    let PollWithTally { poll, tally, voters, .. } = result;
     let or_empty = |text: Option<String>| text.unwrap_or_default();
     for (option, text) in poll.options.iter().enumerate() {
         let row = |user: &str| {
@@ -135,11 +139,11 @@ fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, shown: &PollWithTally) {
                 poll.question.as_str().to_owned(),
                 poll.multiple.to_string(),
                 poll.anonymous.to_string(),
-                state(shown).to_owned(),
+                state(result).to_owned(),
                 poll.opened_at.to_string(),
-                or_empty(poll.closed.as_ref().map(|closed| closed.at.to_string())),
+                or_empty(poll.outcome.as_ref().map(|closed| closed.closed_at.to_string())),
                 tally.responses.to_string(),
-                or_empty(poll.present().map(|present| present.to_string())),
+                or_empty(poll.present_count().map(|present| present.to_string())),
                 or_empty(poll.response_rate(tally.responses).map(|rate| rate.to_string())),
                 poll.option_id(option).to_string(),
                 text.as_str().to_owned(),
@@ -147,12 +151,13 @@ fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, shown: &PollWithTally) {
                 user.to_owned(),
             ]
         };
-        let chose = voters.iter().flatten().filter(|(_, choice)| choice.has(option));
-        let mut chose = chose.map(|(user, _)| user.as_str()).peekable();
-        if chose.peek().is_none() {
+        let voters_of_option =
+            voters.iter().flatten().filter(|(_, choice)| choice.contains(option));
+        let mut voters_of_option = voters_of_option.map(|(user, _)| user.as_str()).peekable();
+        if voters_of_option.peek().is_none() {
             table.row(row(""));
         }
-        for user in chose {
+        for user in voters_of_option {
             table.row(row(user));
         }
     }
@@ -161,44 +166,44 @@ fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, shown: &PollWithTally) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::vote::{Choice, Tally};
     use crate::domain::poll::Poll;
     use crate::domain::text::{OptionText, Question};
+    use crate::domain::vote::{Choice, Tally};
 
-    fn shown(anonymous: bool, voters: usize) -> PollWithTally {
+    fn result(anonymous: bool, voters: usize) -> PollWithTally {
         let poll = Poll {
             id: PollId::from_bytes([1; 16]),
             question: Question::parse("=How many, \"roughly\"?").unwrap(),
             options: ["+1", "2, or so"].map(|text| OptionText::parse(text).unwrap()).to_vec(),
             multiple: false,
             anonymous,
-            boxes: 1,
+            shard_count: 1,
             opened_at: "2026-11-22T11:00:00Z".parse().unwrap(),
-            present: Some(4),
-            closed: None,
-            key: None,
-            launched_from: String::new(),
+            present_at_launch: Some(4),
+            outcome: None,
+            voter_key: None,
+            launch_body_hash: String::new(),
         };
         let user = |n| UserId::parse(&format!("0b5f3c1e-7a52-4a0e-9d4f-{n:012}")).unwrap();
-        let named: Vec<_> = (0..voters).map(|n| (user(n), Choice::of([1]))).collect();
+        let named: Vec<_> = (0..voters).map(|n| (user(n), Choice::from_options([1]))).collect();
         let count = u32::try_from(voters).unwrap();
         PollWithTally {
             poll,
             tally: Tally { votes: vec![0, count], responses: count },
             voters: (!anonymous).then_some(named),
-            own: Choice::default(),
+            own_choice: Choice::default(),
         }
     }
 
     fn text(polls: Vec<PollWithTally>) -> String {
         let mut table = CsvTable::new(COLUMNS);
-        polls.iter().for_each(|shown| rows(&mut table, shown));
+        polls.iter().for_each(|result| rows(&mut table, result));
         table.finish()
     }
 
     #[test]
-    fn every_option_is_in_the_file_and_nothing_in_it_is_a_formula() {
-        let named = text(vec![shown(false, 2)]);
+    fn csv_contains_every_option_and_no_formulas() {
+        let named = text(vec![result(false, 2)]);
         let lines: Vec<_> = named.lines().collect();
         assert_eq!(lines.len(), 1 + 1 + 2, "{named}");
         assert!(
@@ -208,23 +213,27 @@ mod tests {
         assert!(lines[1].ends_with(",'+1,0,"), "{named}");
         assert!(lines[3].ends_with(",\"2, or so\",2,0b5f3c1e-7a52-4a0e-9d4f-000000000001"));
         assert!(lines[3].contains(",2,4,50.0,opt_"), "{named}");
-        let anonymous = text(vec![shown(true, 2)]);
+        let anonymous = text(vec![result(true, 2)]);
         assert_eq!(anonymous.lines().count(), 1 + 2);
         assert!(anonymous.lines().skip(1).all(|line| line.ends_with(',')), "{anonymous}");
     }
 
-    /// AWS: the answer of a synchronous call, in which the body is a JSON text.
-    const ANSWER_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+    /// AWS: the limit of a synchronous response, whose body is a JSON string.
+    const RESPONSE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
     #[test]
-    fn the_voters_of_one_answer_fit_into_it() {
-        let polls = PollsResponse { polls: vec![shown(false, 20_000)], is_owner: true, is_cut: false };
-        let json = serde_json::to_string(&list(&polls)).unwrap();
+    fn maximum_voters_fit_into_one_response() {
+        let polls = PollsResponse {
+            polls: vec![result(false, 20_000)],
+            is_owner: true,
+            is_truncated: false,
+        };
+        let json = serde_json::to_string(&polls_view(&polls)).unwrap();
         let file = text(polls.polls);
         assert!(file.len() < FILE_LIMIT_BYTES, "{} bytes", file.len());
         for body in [json, file] {
-            let answer = serde_json::to_string(&body).unwrap();
-            assert!(answer.len() < ANSWER_LIMIT_BYTES, "{} bytes", answer.len());
+            let response = serde_json::to_string(&body).unwrap();
+            assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one table from what went wrong to what the caller is told.
+//! Maps every error to its HTTP problem.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::auth::AuthError;
 use crate::domain::refusal::Refusal;
 use crate::http::{BadRequest, Problem, ProblemField};
 
-/// What the caller is told of a fault that is ours. The request id leads to the log, which has the cause.
-const OURS: &str = "Something went wrong on our side. Please try again; if it keeps happening, quote the request id.";
-/// Seconds after which to try again when all we know is that it is busy.
+/// The detail of internal errors. The request id leads to the cause in the log.
+const INTERNAL_DETAIL: &str = "Something went wrong on our side. Please try again. If it keeps happening, contact us with the request id.";
+/// The default retry time in seconds.
 const BUSY_RETRY_SECONDS: u64 = 2;
 
 impl Problem {
@@ -38,19 +38,19 @@ impl Problem {
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::new(503, "unavailable", "Unavailable", OURS).after(BUSY_RETRY_SECONDS)
+        Self::new(503, "unavailable", "Unavailable", INTERNAL_DETAIL).after(BUSY_RETRY_SECONDS)
     }
 
     pub(crate) fn internal() -> Self {
-        Self::new(500, "internal", "Internal error", OURS)
+        Self::new(500, "internal", "Internal error", INTERNAL_DETAIL)
     }
 
-    pub(crate) fn no_route() -> Self {
-        Self::new(404, "not_found", "Not found", "There is nothing at this address.")
+    pub(crate) fn unknown_route() -> Self {
+        Self::new(404, "not_found", "Not found", "There is no resource at this URL.")
     }
 
     fn not_found() -> Self {
-        Self::new(404, "not_found", "Not found", "There is no such thing, or it is not yours.")
+        Self::new(404, "not_found", "Not found", "Not found.")
     }
 
     pub(crate) fn unauthenticated() -> Self {
@@ -58,7 +58,7 @@ impl Problem {
             401,
             "unauthenticated",
             "Unauthenticated",
-            "A valid bearer token of the platform is needed.",
+            "A valid bearer token of the platform is required.",
         )
     }
 
@@ -78,15 +78,15 @@ impl From<&Error> for Problem {
             Error::ZoomLimited { after } => Self::new(
                 429,
                 "zoom_rate_limited",
-                "Zoom's limit is reached",
-                "Zoom takes no more changes for this account just now. Try again after the time in Retry-After.",
+                "Zoom rate limit reached",
+                "Zoom accepts no more changes for this account at the moment. Please try again after the time in Retry-After.",
             )
             .after(seconds(*after)),
             Error::ZoomRejected { .. } => {
-                Self::new(502, "zoom_rejected", "Zoom refuses", "Zoom refuses this for the connected account; its settings may forbid it.")
+                Self::new(502, "zoom_rejected", "Rejected by Zoom", "Zoom rejected the request for the connected account. The account's settings may not allow it.")
             }
             Error::ZoomUnavailable { .. } => {
-                Self::new(502, "zoom_unavailable", "Zoom does not answer", "Zoom does not answer. Nothing is lost; try again.")
+                Self::new(502, "zoom_unavailable", "Zoom is unavailable", "Zoom did not respond. Nothing was lost. Please try again.")
             }
             Error::Busy(_) | Error::NotConfigured(_) => Self::unavailable(),
             Error::Internal(_) => Self::internal(),
@@ -103,18 +103,18 @@ impl From<&Refusal> for Problem {
                 403,
                 "feature_disabled",
                 "Live classes are off",
-                "Live classes are not switched on for you.",
+                "Live classes are not enabled for you.",
             ),
             Refusal::PlanRequired => Self::new(
                 403,
                 "plan_required",
-                "A plan is needed",
-                "Live classes need a plan that includes them.",
+                "Plan required",
+                "Live classes require a plan that includes them.",
             ),
             Refusal::PlanLimit(what) => Self::new(
                 403,
                 "plan_limit",
-                "The plan's limit is reached",
+                "Plan limit reached",
                 format!("Your plan allows: {what}."),
             ),
             Refusal::NotFound => Self::not_found(),
@@ -128,73 +128,73 @@ impl From<&Refusal> for Problem {
                     ..Self::new(
                         422,
                         "validation_failed",
-                        "Not valid",
-                        "Some fields are not as they must be.",
+                        "Validation failed",
+                        "One or more fields are invalid.",
                     )
                 }
             }
             Refusal::ZoomNotConnected => conflict(
                 "zoom_not_connected",
                 "Zoom is not connected",
-                "Connect a Zoom account first.",
+                "Please connect a Zoom account first.",
             ),
             Refusal::ReauthRequired => conflict(
                 "reauth_required",
-                "Zoom must be connected again",
-                "Zoom does not accept the connection any more. Connect the Zoom account again.",
+                "Zoom must be reconnected",
+                "Zoom no longer accepts the connection. Please connect the Zoom account again.",
             ),
             Refusal::MissingScopes(scopes) => Self {
                 missing_scopes: Some(scopes.clone()),
                 ..conflict(
                     "missing_scopes",
                     "Zoom permissions are missing",
-                    "The Zoom connection lacks permissions. Connect again and allow all of them.",
+                    "The Zoom connection lacks permissions. Please connect again and allow all of them.",
                 )
             },
             Refusal::SessionCancelled => {
-                conflict("session_cancelled", "Cancelled", "The class was cancelled.")
+                conflict("session_cancelled", "Class cancelled", "The class was cancelled.")
             }
-            Refusal::SessionEnded => conflict("session_ended", "Ended", "The class is over."),
+            Refusal::SessionEnded => conflict("session_ended", "Class ended", "The class has ended."),
             Refusal::TooEarly { opens_at } => Self {
                 opens_at: Some(*opens_at),
-                ..conflict("too_early", "Too early", "The class cannot be joined yet.")
+                ..conflict("too_early", "Too early", "The class is not open for joining yet.")
             },
-            Refusal::NotBegun { starts_at } => Self {
+            Refusal::NotStarted { starts_at } => Self {
                 opens_at: Some(*starts_at),
-                ..conflict("too_early", "Too early", "The class has not begun yet.")
+                ..conflict("too_early", "Too early", "The class has not started yet.")
             },
-            Refusal::PollClosed => conflict("poll_closed", "Closed", "The poll is closed."),
+            Refusal::PollClosed => conflict("poll_closed", "Poll closed", "The poll is closed."),
             Refusal::WaitingForHost => conflict(
                 "waiting_for_host",
                 "Waiting for the host",
-                "The trainer is not in the class yet.",
+                "The trainer has not joined the class yet.",
             ),
             Refusal::Conflict(why) => conflict("conflict", "Conflict", &sentence(why)),
             Refusal::PreconditionFailed { version } => Self::new(
                 412,
                 "precondition_failed",
-                "Changed since",
-                format!("The class has changed since you read it; its version is now {version}."),
+                "Version conflict",
+                format!("The class changed since you read it. Its version is now {version}."),
             ),
             Refusal::IdempotencyKeyReused => Self::new(
                 422,
                 "idempotency_key_reused",
-                "Idempotency-Key used before",
-                "This Idempotency-Key was used with another body.",
+                "Idempotency-Key reused",
+                "This Idempotency-Key was used with a different body.",
             ),
             Refusal::RateLimited { seconds } => Self::new(
                 429,
                 "rate_limited",
-                "Too often",
-                "This was done too often of late. Try again after the time in Retry-After.",
+                "Too many requests",
+                "You have done this too often recently. Please try again after the time in Retry-After.",
             )
             .after(*seconds),
         }
     }
 }
 
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
     letters
         .next()
         .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
@@ -206,8 +206,8 @@ impl From<&BadRequest> for Problem {
             BadRequest::TooLarge { limit } => Self::new(
                 413,
                 "payload_too_large",
-                "Too large",
-                format!("The body may have at most {limit} bytes."),
+                "Payload too large",
+                format!("The body must have at most {limit} bytes."),
             ),
             BadRequest::Refused(refusal) => refusal.into(),
         }
@@ -224,7 +224,7 @@ impl From<&AuthError> for Problem {
 mod tests {
     use super::*;
 
-    /// The error part of the API, whole. A code or a status that changes here changes for every client.
+    /// All errors of the API. Changing a code or status here is a breaking change for clients.
     #[test]
     fn every_error_has_its_status_and_code() {
         let at = jiff::Timestamp::UNIX_EPOCH;
@@ -242,7 +242,7 @@ mod tests {
             (refused(Refusal::SessionCancelled), 409, "session_cancelled"),
             (refused(Refusal::SessionEnded), 409, "session_ended"),
             (refused(Refusal::TooEarly { opens_at: at }), 409, "too_early"),
-            (refused(Refusal::NotBegun { starts_at: at }), 409, "too_early"),
+            (refused(Refusal::NotStarted { starts_at: at }), 409, "too_early"),
             (refused(Refusal::PollClosed), 409, "poll_closed"),
             (refused(Refusal::WaitingForHost), 409, "waiting_for_host"),
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
@@ -251,7 +251,7 @@ mod tests {
             (refused(Refusal::RateLimited { seconds: 7 }), 429, "rate_limited"),
             (Error::ZoomLimited { after: Duration::from_secs(7) }, 429, "zoom_rate_limited"),
             (Error::ZoomRejected { status: 400, code: Some(300) }, 502, "zoom_rejected"),
-            (Error::ZoomUnavailable { what: "token=abc".into() }, 502, "zoom_unavailable"),
+            (Error::ZoomUnavailable { reason: "token=abc".into() }, 502, "zoom_unavailable"),
             (Error::busy("secret words"), 503, "unavailable"),
             (Error::Internal("secret words".into()), 500, "internal"),
         ];

@@ -1,4 +1,4 @@
-//! A class's recordings as JSON: where to watch each, as long as it is there.
+//! A session's recordings as JSON: where to watch each, while it exists.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -26,17 +26,22 @@ pub struct RecordingView {
     state: RecordingState,
 }
 
-/// The files that can be watched or could be. One that is in the trash, or deleted, is shown as gone, without the way to it.
-pub fn all(session: &Session, kept: &[StoredRecording], keyring: &Keyring) -> Result<Vec<RecordingView>, Error> {
-    let bound = Binding { owner: session.id.as_str(), field: "recording_passcode" };
-    let view = |kept: &StoredRecording| {
-        let recording = &kept.recording;
-        let there = kept.state == RecordingState::Available;
+/// Renders the files that can be watched, or could be before. A file in the trash or deleted is shown without its
+/// link.
+pub fn recordings_view(
+    session: &Session,
+    recordings: &[StoredRecording],
+    keyring: &Keyring,
+) -> Result<Vec<RecordingView>, Error> {
+    let binding = Binding { owner: session.id.as_str(), field: "recording_passcode" };
+    let view = |stored: &StoredRecording| {
+        let recording = &stored.recording;
+        let is_available = stored.state == RecordingState::Available;
         let passcode = recording
             .passcode
             .as_ref()
-            .filter(|_| there)
-            .map(|sealed| keyring.open(sealed, &bound))
+            .filter(|_| is_available)
+            .map(|sealed| keyring.open(sealed, &binding))
             .transpose()?;
         let length = recording
             .starts_at
@@ -45,13 +50,13 @@ pub fn all(session: &Session, kept: &[StoredRecording], keyring: &Keyring) -> Re
         Ok(RecordingView {
             id: recording.file_id.clone(),
             file_type: recording.file_type.clone(),
-            play_url: recording.play_url.clone().filter(|_| there),
+            play_url: recording.play_url.clone().filter(|_| is_available),
             passcode: passcode.map(|passcode| passcode.expose().to_owned()),
             duration_seconds: length.filter(|seconds| *seconds >= 0),
             size_bytes: recording.size_bytes,
             recorded_at: recording.starts_at,
-            state: kept.state,
+            state: stored.state,
         })
     };
-    kept.iter().filter(|kept| kept.recording.play_url.is_some()).map(view).collect()
+    recordings.iter().filter(|stored| stored.recording.play_url.is_some()).map(view).collect()
 }

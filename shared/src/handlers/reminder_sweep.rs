@@ -1,4 +1,4 @@
-//! `reminder-sweep`: every five minutes; see `app::reminder_sweep` for what it does.
+//! `reminder-sweep`: runs every five minutes. See `app::reminder_sweep`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::telemetry::causes;
+use crate::telemetry::error_chain;
 
-/// How long a run may take that was given no deadline.
-const TIME_UNSAID: Duration = Duration::from_secs(110);
+/// The time limit of a run without a deadline.
+const DEFAULT_TIME: Duration = Duration::from_secs(110);
 
 #[derive(Debug)]
 pub struct Deps {
-    tools: Services,
+    services: Services,
     secrets: Arc<Secrets>,
 }
 
@@ -29,15 +29,15 @@ impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        Ok(Self { tools: base.tools(&secrets, clock)?, secrets })
+        Ok(Self { services: base.services(&secrets, clock)?, secrets })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, None, self.tools.clock.now()).await;
+        deps::warm(&self.services.store, &self.secrets, None, self.services.clock.now()).await;
     }
 }
 
-/// A run that failed, as the schedule's metrics see it.
+/// A failed run, which the schedule's metrics count.
 #[derive(Debug, thiserror::Error)]
 #[error("the sweep failed")]
 pub struct SweepFailed(#[source] Error);
@@ -54,16 +54,20 @@ impl From<SweepFailed> for lambda_runtime::Diagnostic {
     }
 }
 
-/// Runs once, whatever the event says, and ends before `deadline_ms`, which is Lambda's: in Unix milliseconds, or 0.
-pub async fn handle(function: &Function<Deps>, deadline_ms: u64) -> Result<ReminderReport, SweepFailed> {
+/// Runs once, whatever the event contains, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
+/// 0.
+pub async fn handle(
+    function: &Function<Deps>,
+    deadline_ms: u64,
+) -> Result<ReminderReport, SweepFailed> {
     let run = async {
         let deps = function.deps()?;
         let now = function.clock().now();
-        let time = RunTime::of(edge::time_until(deadline_ms, now, TIME_UNSAID));
-        reminder_sweep::sweep(&deps.tools, now, time).await
+        let time = RunTime::new(edge::time_until(deadline_ms, now, DEFAULT_TIME));
+        reminder_sweep::sweep(&deps.services, now, time).await
     };
     run.await.map_err(|error: Error| {
-        tracing::error!(event = "reminder_sweep.failed", error = causes(&error));
+        tracing::error!(event = "reminder_sweep.failed", error = error_chain(&error));
         SweepFailed(error)
     })
 }

@@ -1,4 +1,4 @@
-//! `resend-invite`: the current invitation once more.
+//! `resend-invite`: sends the current invitation again.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use crate::app::resend_invite::{self, ResendContext};
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ use crate::store::Store;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
+    authenticator: Authenticator,
     store: Store,
     queue: SqsQueue,
     secrets: Arc<Secrets>,
@@ -38,7 +38,7 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             queue: base.queue()?,
             secrets,
@@ -48,7 +48,7 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
+        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
     }
 }
 
@@ -59,31 +59,35 @@ struct ResendBody {
 }
 
 impl ResendBody {
-    /// Those who are named; none where everybody is meant. A list that names nobody is a mistake of its maker's.
+    /// Returns the named recipients, or `None` for everyone. An empty list is treated as a mistake.
     fn parse(self) -> Result<Option<Vec<String>>, Refusal> {
         let Some(named) = self.recipients else { return Ok(None) };
         match named.len() {
-            0 => Err(Refusal::field("recipients", "must name somebody, or be left out for all")),
+            0 => Err(Refusal::field(
+                "recipients",
+                "must have at least one entry, or be omitted to send to everyone",
+            )),
             1..=RECIPIENT_LIMIT => Ok(Some(named)),
             _ => {
-                let words = format!("must have at most {RECIPIENT_LIMIT} entries");
-                Err(Refusal::field("recipients", words))
+                let message = format!("must have at most {RECIPIENT_LIMIT} entries");
+                Err(Refusal::field("recipients", message))
             }
         }
     }
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (_, parameters) = route(&request)?;
-    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
-    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
+    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
     let named = http::optional_json::<ResendBody>(&request)?.parse()?;
-    let desk = ResendContext { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
-    let queued = resend_invite::resend(&desk, &caller, &id, named.as_deref()).await?;
+    let context =
+        ResendContext { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
+    let queued = resend_invite::resend(&context, &caller, &id, named.as_deref()).await?;
     ResponseBody::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
 }

@@ -1,4 +1,4 @@
-//! `session-cancel`: cancel a class, at Zoom and here.
+//! `session-cancel`: cancels a session, at Zoom and here.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use lambda_http::Request;
 use serde::Deserialize;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::{Services, session_cancel};
@@ -20,13 +20,13 @@ use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 
-/// A reason is a sentence in a mail, not a letter.
+/// The reason is one sentence in a mail.
 const REASON_LIMIT_CHARS: usize = 500;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
-    tools: Services,
+    authenticator: Authenticator,
+    services: Services,
     secrets: Arc<Secrets>,
 }
 
@@ -34,13 +34,18 @@ impl function::Deps for Deps {
     fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
-        let gate = Authenticator::new(env, base.http.clone(), secrets.clone())?;
-        Ok(Self { gate, tools: base.tools(&secrets, clock)?, secrets })
+        let authenticator = Authenticator::new(env, base.http.clone(), secrets.clone())?;
+        Ok(Self { authenticator, services: base.services(&secrets, clock)?, secrets })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
-            .await;
+        deps::warm(
+            &self.services.store,
+            &self.secrets,
+            Some(&self.authenticator),
+            self.services.clock.now(),
+        )
+        .await;
     }
 }
 
@@ -51,22 +56,25 @@ struct CancelBody {
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     let (_, parameters) = route(&request)?;
-    let caller = deps.gate.caller_with(&request, &[Role::Trainer], now).await?;
-    let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
+    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
     let body: CancelBody = http::optional_json(&request)?;
     let reason =
         body.reason.as_deref().map(reason).transpose()?.filter(|reason| !reason.is_empty());
-    let cancelled = session_cancel::cancel(&deps.tools, &caller, &id, reason, now).await?;
+    let cancelled = session_cancel::cancel(&deps.services, &caller, &id, reason, now).await?;
     let secrets = deps.secrets.get(now).await?;
-    let view =
-        session_view::owner(&cancelled.session, Some(&cancelled.invitees), secrets.keyring()?)?;
-    Ok(ResponseBody::ok(&view)?.tagged(cancelled.session.version))
+    let view = session_view::owner_view(
+        &cancelled.session,
+        Some(&cancelled.invitees),
+        secrets.keyring()?,
+    )?;
+    Ok(ResponseBody::ok(&view)?.with_etag(cancelled.session.version))
 }
 
 fn reason(text: &str) -> Result<String, Refusal> {

@@ -1,4 +1,4 @@
-//! `session-save`: create or edit a class, at Zoom and here.
+//! `session-save`: creates or edits a session, at Zoom and here.
 
 use std::sync::Arc;
 
@@ -7,12 +7,13 @@ use lambda_http::Request;
 use serde_json::Value;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use super::session_view;
 use crate::app::Services;
 use crate::app::session_save::{
-    RepeatedCreate, CreateSession, EditSession, create, edit, made_before, speaks_as_service, trainer_of,
+    CreateSession, EditSession, RepeatedCreate, acts_as_service, create, edit,
+    find_created_session, requested_trainer,
 };
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
@@ -28,8 +29,8 @@ use crate::secrets::Secrets;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
-    tools: Services,
+    authenticator: Authenticator,
+    services: Services,
     secrets: Arc<Secrets>,
     default_zone: Zone,
 }
@@ -40,8 +41,8 @@ impl function::Deps for Deps {
         let secrets = base.secrets()?;
         let zone = env.required(names::DEFAULT_TIMEZONE)?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            tools: base.tools(&secrets, clock)?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            services: base.services(&secrets, clock)?,
             default_zone: Zone::parse(&zone)
                 .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
             secrets,
@@ -49,80 +50,91 @@ impl function::Deps for Deps {
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, Some(&self.gate), self.tools.clock.now())
-            .await;
+        deps::warm(
+            &self.services.store,
+            &self.secrets,
+            Some(&self.authenticator),
+            self.services.clock.now(),
+        )
+        .await;
     }
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     let (route, parameters) = route(&request)?;
-    let caller = deps.gate.caller_with(&request, &[Role::Trainer, Role::Service], now).await?;
+    let caller =
+        deps.authenticator.caller_with_role(&request, &[Role::Trainer, Role::Service], now).await?;
     if route.method == "POST" {
-        let said: Value = http::json(&request)?;
-        let body_hash = http::fingerprint(&said);
-        let mut body: SaveBody = http::parse_value(said)?;
+        let body: Value = http::json(&request)?;
+        let body_hash = http::fingerprint(&body);
+        let mut body: SaveBody = http::parse_value(body)?;
         let on_behalf_of = trainer_id(body.trainer_id.take())?;
-        let by_service = speaks_as_service(&caller, on_behalf_of.as_ref());
+        let by_service = acts_as_service(&caller, on_behalf_of.as_ref());
         let source = source(by_service, body.source.take())?;
-        let trainer = trainer_of(&caller, on_behalf_of)?;
+        let trainer = requested_trainer(&caller, on_behalf_of)?;
         let key = http::idempotency_key(&request)?;
         let draft = match Draft::check(body, &deps.default_zone, now) {
             Ok(draft) => draft,
             Err(refusal) => {
-                let again = key.as_deref().map(|key| RepeatedCreate {
+                let repeated = key.as_deref().map(|key| RepeatedCreate {
                     trainer: &trainer,
                     key,
                     body_hash: &body_hash,
                 });
-                return match before(deps, again).await? {
-                    Some(made) => created(deps, &made).await,
+                return match find_repeated(deps, repeated).await? {
+                    Some(session) => created_response(deps, &session).await,
                     None => Err(refusal.into()),
                 };
             }
         };
         let request = CreateSession { trainer, source, draft, key, body_hash };
-        let made = create(&deps.tools, &request, now).await?;
-        return created(deps, &made).await;
+        let session = create(&deps.services, &request, now).await?;
+        return created_response(deps, &session).await;
     }
-    let session = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    if !caller.is(Role::Trainer) {
+    let session = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    if !caller.has_role(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
     }
     let body: SaveBody = http::json(&request)?;
-    let seen = http::if_match(&request)?;
+    let expected_version = http::if_match(&request)?;
     let draft = Draft::check(body, &deps.default_zone, now)?;
-    let edited = edit(&deps.tools, &EditSession { caller, session, draft, seen }, now).await?;
-    reply(deps, StatusCode::OK, &edited).await
+    let edited =
+        edit(&deps.services, &EditSession { caller, session, draft, expected_version }, now)
+            .await?;
+    saved_response(deps, StatusCode::OK, &edited).await
 }
 
-async fn before(
+async fn find_repeated(
     deps: &Deps,
-    again: Option<RepeatedCreate<'_>>,
+    repeated: Option<RepeatedCreate<'_>>,
 ) -> Result<Option<SessionWithInvitees>, RequestError> {
-    match again {
-        Some(again) => Ok(made_before(&deps.tools, &again).await?),
+    match repeated {
+        Some(repeated) => Ok(find_created_session(&deps.services, &repeated).await?),
         None => Ok(None),
     }
 }
 
-async fn created(deps: &Deps, made: &SessionWithInvitees) -> Result<ResponseBody, RequestError> {
-    let path = format!("/v1/sessions/{}", made.session.id);
-    Ok(reply(deps, StatusCode::CREATED, made).await?.with_location(&path))
+async fn created_response(
+    deps: &Deps,
+    session: &SessionWithInvitees,
+) -> Result<ResponseBody, RequestError> {
+    let path = format!("/v1/sessions/{}", session.session.id);
+    Ok(saved_response(deps, StatusCode::CREATED, session).await?.with_location(&path))
 }
 
-async fn reply(
+async fn saved_response(
     deps: &Deps,
     status: StatusCode,
     saved: &SessionWithInvitees,
 ) -> Result<ResponseBody, RequestError> {
-    let secrets = deps.secrets.get(deps.tools.clock.now()).await?;
-    let view = session_view::owner(&saved.session, Some(&saved.invitees), secrets.keyring()?)?;
-    Ok(ResponseBody::json(status, &view)?.tagged(saved.session.version))
+    let secrets = deps.secrets.get(deps.services.clock.now()).await?;
+    let view = session_view::owner_view(&saved.session, Some(&saved.invitees), secrets.keyring()?)?;
+    Ok(ResponseBody::json(status, &view)?.with_etag(saved.session.version))
 }
 
 fn trainer_id(text: Option<String>) -> Result<Option<UserId>, Refusal> {
@@ -130,16 +142,16 @@ fn trainer_id(text: Option<String>) -> Result<Option<UserId>, Refusal> {
         .transpose()
 }
 
-/// Who caused the class: the trainer in person, or what the host platform's service says.
-fn source(by_service: bool, said: Option<Source>) -> Result<Source, Refusal> {
-    match (by_service, said) {
+/// Returns the source of the session: the trainer in person, or the source that the host platform's service reports.
+fn source(by_service: bool, body: Option<Source>) -> Result<Source, Refusal> {
+    match (by_service, body) {
         (true, Some(Source::Manual)) => {
             Err(Refusal::field("source", "must be service, payment or schedule"))
         }
-        (true, said) => Ok(said.unwrap_or(Source::Service)),
+        (true, body) => Ok(body.unwrap_or(Source::Service)),
         (false, None) => Ok(Source::Manual),
         (false, Some(_)) => {
-            Err(Refusal::field("source", "is for the host platform's service only"))
+            Err(Refusal::field("source", "is reserved for the host platform's service"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A class as JSON: whole for its owner, projected for those it invites.
+//! Sessions as JSON: complete for the owner, reduced for invited people.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,14 +7,14 @@ use crate::app::error::Error;
 use crate::app::meeting;
 use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
+use crate::domain::join_window::{JoinState, JoinWindow};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
-use crate::domain::join_window::{JoinWindow, JoinState};
 use crate::store::mailing::MailCounts;
 
-/// What everybody sees who may see the class at all.
+/// The fields that everybody sees who may see the session.
 #[derive(Debug, Serialize)]
-struct Common {
+struct SessionFields {
     id: String,
     title: String,
     description: String,
@@ -40,23 +40,23 @@ struct Common {
 #[derive(Debug, Serialize)]
 pub struct OwnerView {
     #[serde(flatten)]
-    common: Common,
+    common: SessionFields,
     settings: MeetingSettings,
     invitee_count: usize,
     /// Absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     invitees: Option<Vec<InviteeView>>,
     meeting: MeetingView,
-    /// What somebody changed at Zoom, past us: names of fields, or `deleted`.
+    /// The differences that somebody made at Zoom: names of fields, or `deleted`.
     drift: Vec<String>,
 }
 
-/// One class for its owner, as it is read by itself.
+/// One session for its owner, outside of lists.
 #[derive(Debug, Serialize)]
 pub struct SessionDetailView {
     #[serde(flatten)]
     pub view: OwnerView,
-    /// How many mails about it are in which state; absent while there are none.
+    /// The number of mails per delivery status. Absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailCounts>,
 }
@@ -77,7 +77,7 @@ struct MeetingView {
 #[derive(Debug, Serialize)]
 pub struct InvitedView {
     #[serde(flatten)]
-    common: Common,
+    common: SessionFields,
     join: JoinView,
 }
 
@@ -88,7 +88,7 @@ struct JoinView {
     closes_at: Timestamp,
 }
 
-impl From<&Session> for Common {
+impl From<&Session> for SessionFields {
     fn from(s: &Session) -> Self {
         let (course_id, course_title) = match &s.audience {
             Audience::Course { id, title } => (Some(id.to_string()), Some(title.to_string())),
@@ -119,8 +119,8 @@ impl From<&Session> for Common {
     }
 }
 
-/// A class for its owner; without `invitees` as it stands in a list.
-pub fn owner(
+/// Renders a session for its owner. In lists, `invitees` is `None`.
+pub fn owner_view(
     session: &Session,
     invitees: Option<&[Invitee]>,
     keyring: &Keyring,
@@ -142,7 +142,7 @@ pub fn owner(
             _ => invitees.map(|_| Vec::new()),
         },
         meeting: MeetingView {
-            // As text: a meeting's number may be larger than what JavaScript counts exactly.
+            // A string, because a meeting number may exceed the integers that JavaScript represents exactly.
             id: join.meeting_number.map(|id| id.to_string()),
             join_url: join.join_url.expose().to_owned(),
             passcode: join.passcode.map(|passcode| passcode.expose().to_owned()),
@@ -151,10 +151,14 @@ pub fn owner(
     })
 }
 
-/// A class for one of those it invites.
-pub fn invited(session: &Session, door: JoinWindow) -> InvitedView {
+/// Renders a session for an invited person.
+pub fn invited_view(session: &Session, window: JoinWindow) -> InvitedView {
     InvitedView {
         common: session.into(),
-        join: JoinView { state: door.state, opens_at: door.opens_at, closes_at: door.closes_at },
+        join: JoinView {
+            state: window.state,
+            opens_at: window.opens_at,
+            closes_at: window.closes_at,
+        },
     }
 }

@@ -1,4 +1,4 @@
-//! `sessions`: the reads.
+//! `sessions`: lists and reads sessions.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use lambda_http::Request;
 use serde::Serialize;
 
 use super::deps::{self, CommonDeps};
-use super::edge::{HttpResponse, RequestError, Authenticator, ResponseBody, named, route};
+use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use super::{recording_view, session_view};
 use crate::app::error::Error;
@@ -18,29 +18,29 @@ use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::caller::Role;
 use crate::domain::id::{CourseId, SessionId};
+use crate::domain::join_window::{self, JoinWindowSettings};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Status};
-use crate::domain::join_window::{self, JoinWindowSettings};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
-use crate::store::sessions::{SessionFilter, SessionCursor};
+use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::timeline::TimelineCursor;
 
 #[derive(Debug)]
 pub struct Deps {
-    gate: Authenticator,
+    authenticator: Authenticator,
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
-    windows: JoinWindowSettings,
+    join_window: JoinWindowSettings,
     mode: JoinMode,
     app_account: Option<String>,
 }
 
 impl Deps {
-    /// Whether those invited to a class have to wait for its host, in this deployment.
+    /// Returns whether invited people can join only while the host is in the meeting.
     fn needs_host(&self, session: &Session) -> bool {
         self.mode.join_method(session, self.app_account.as_deref()).needs_host()
     }
@@ -51,18 +51,18 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         Ok(Self {
-            gate: Authenticator::new(env, base.http.clone(), secrets.clone())?,
+            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
             store: base.store()?,
             secrets,
             clock: clock.clone(),
-            windows: super::deps::windows(env)?,
+            join_window: super::deps::join_window_settings(env)?,
             mode: super::deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.gate), self.clock.now()).await;
+        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
     }
 }
 
@@ -80,16 +80,16 @@ struct TimelinePage {
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    let caller = deps.gate.caller(&request, now).await?;
+    let caller = deps.authenticator.caller(&request, now).await?;
     match route.path {
         "/v1/sessions" => {
-            if !caller.is(Role::Trainer) {
+            if !caller.has_role(Role::Trainer) {
                 return Err(Refusal::Forbidden.into());
             }
             let SessionPage { sessions, next } =
@@ -98,42 +98,54 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let keyring = secrets.keyring()?;
             let items = sessions
                 .iter()
-                .map(|session| session_view::owner(session, None, keyring))
+                .map(|session| session_view::owner_view(session, None, keyring))
                 .collect::<Result<_, _>>()?;
-            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
         "/v1/sessions/{id}" => {
-            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-            match sessions::show(&deps.store, &caller, &id).await? {
+            let id =
+                SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            match sessions::load_session_view(&deps.store, &caller, &id).await? {
                 SessionView::Owner { session, invitees, mails } => {
                     let secrets = deps.secrets.get(now).await?;
-                    let view = session_view::owner(&session, Some(&invitees), secrets.keyring()?)?;
+                    let view =
+                        session_view::owner_view(&session, Some(&invitees), secrets.keyring()?)?;
                     let view = session_view::SessionDetailView { view, mail: mails };
-                    Ok(ResponseBody::ok(&view)?.tagged(session.version))
+                    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }
                 SessionView::Invited(session) => {
-                    let door = join_window::join_window(&session, deps.windows, deps.needs_host(&session), now);
-                    Ok(ResponseBody::ok(&session_view::invited(&session, door))?.tagged(session.version))
+                    let window = join_window::join_window(
+                        &session,
+                        deps.join_window,
+                        deps.needs_host(&session),
+                        now,
+                    );
+                    Ok(ResponseBody::ok(&session_view::invited_view(&session, window))?
+                        .with_etag(session.version))
                 }
             }
         }
         "/v1/sessions/{id}/recordings" => {
-            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-            let session = sessions::class_for(&deps.store, &caller, &id).await?;
-            let kept = deps.store.recordings(&session.id).await.map_err(Error::from)?;
+            let id =
+                SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            let session = sessions::load_visible_session(&deps.store, &caller, &id).await?;
+            let recordings = deps.store.recordings(&session.id).await.map_err(Error::from)?;
             let secrets = deps.secrets.get(now).await?;
-            let items = recording_view::all(&session, &kept, secrets.keyring()?)?;
+            let items = recording_view::recordings_view(&session, &recordings, secrets.keyring()?)?;
             ResponseBody::ok(&recording_view::RecordingsView { items })
         }
         "/v1/sessions/{id}/timeline" => {
-            let id = SessionId::parse(named(&parameters, "id")).ok_or(Refusal::NotFound)?;
-            let before = http::query(&request, "cursor").map(|text| moment(&text)).transpose()?;
+            let id =
+                SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+            let before = http::query(&request, "cursor")
+                .map(|text| parse_timeline_cursor(&text))
+                .transpose()?;
             let limit = http::query_limit(&request)?;
             let (items, next) =
-                timeline::page(&deps.store, &caller, &id, before.as_ref(), limit).await?;
+                timeline::load_timeline(&deps.store, &caller, &id, before.as_ref(), limit).await?;
             ResponseBody::ok(&TimelinePage {
                 items,
-                next_cursor: next.map(|moment| moment_cursor(&moment)),
+                next_cursor: next.map(|cursor| format_timeline_cursor(&cursor)),
                 complete_since: timeline::complete_since(now),
             })
         }
@@ -142,23 +154,29 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let SessionPage { sessions, next } =
                 sessions::list_invited(&deps.store, &caller, &request, now).await?;
             let view = |session| {
-                session_view::invited(
+                session_view::invited_view(
                     session,
-                    join_window::join_window(session, deps.windows, deps.needs_host(session), now),
+                    join_window::join_window(
+                        session,
+                        deps.join_window,
+                        deps.needs_host(session),
+                        now,
+                    ),
                 )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();
-            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(cursor) })
+            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
-        _ => Err(RequestError::NoRoute),
+        _ => Err(RequestError::UnknownRoute),
     }
 }
 
 fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
     let status = http::query(request, "status")
         .map(|word| {
-            Status::parse(&word)
-                .ok_or_else(|| Refusal::field("status", "is not a status of a class"))
+            Status::parse(&word).ok_or_else(|| {
+                Refusal::field("status", "must be scheduled, live, ended or cancelled")
+            })
         })
         .transpose()?;
     let course = http::query(request, "course_id")
@@ -168,25 +186,25 @@ fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
     if let (Some(from), Some(to)) = (from, to)
         && from > to
     {
-        return Err(Refusal::field("to", "lies before from"));
+        return Err(Refusal::field("to", "must not be before from"));
     }
-    let after = http::query(request, "cursor").map(|text| place(&text)).transpose()?;
+    let after = http::query(request, "cursor").map(|text| parse_cursor(&text)).transpose()?;
     Ok(ListRequest {
-        narrow: SessionFilter { status, from, to },
+        filter: SessionFilter { status, from, to },
         course,
         after,
         limit: http::query_limit(request)?,
     })
 }
 
-/// Where a page ended, as text. It is a time and an id and nothing else: whose list it goes on in follows from who
-/// asks, so a made-up cursor shows nobody anything that is not theirs.
-fn cursor(place: &SessionCursor) -> String {
+/// Formats a cursor. It contains only a time and an id. The caller determines the list, so a forged cursor reveals
+/// nothing.
+fn format_cursor(cursor: &SessionCursor) -> String {
     data_encoding::BASE64URL_NOPAD
-        .encode(format!("{}#{}", place.starts_at.as_second(), place.id).as_bytes())
+        .encode(format!("{}#{}", cursor.starts_at.as_second(), cursor.id).as_bytes())
 }
 
-fn place(text: &str) -> Result<SessionCursor, Refusal> {
+fn parse_cursor(text: &str) -> Result<SessionCursor, Refusal> {
     let read = || {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -196,15 +214,15 @@ fn place(text: &str) -> Result<SessionCursor, Refusal> {
             id: SessionId::parse(id)?,
         })
     };
-    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+    read().ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))
 }
 
-fn moment_cursor(moment: &TimelineCursor) -> String {
+fn format_timeline_cursor(cursor: &TimelineCursor) -> String {
     data_encoding::BASE64URL_NOPAD
-        .encode(format!("{}#{}", moment.at.as_millisecond(), moment.tail).as_bytes())
+        .encode(format!("{}#{}", cursor.at.as_millisecond(), cursor.tail).as_bytes())
 }
 
-fn moment(text: &str) -> Result<TimelineCursor, Refusal> {
+fn parse_timeline_cursor(text: &str) -> Result<TimelineCursor, Refusal> {
     let read = || {
         let text =
             String::from_utf8(data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
@@ -215,7 +233,7 @@ fn moment(text: &str) -> Result<TimelineCursor, Refusal> {
         let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
         plain.then(|| TimelineCursor { at, tail: tail.to_owned() })
     };
-    read().ok_or_else(|| Refusal::field("cursor", "is not one of ours"))
+    read().ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))
 }
 
 #[cfg(test)]
@@ -223,12 +241,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_nothing_else_does() {
+    fn session_cursor_round_trips_and_other_text_is_rejected() {
         let at = SessionCursor {
             starts_at: "2026-12-01T09:00:00Z".parse().unwrap(),
             id: SessionId::from_bytes([8; 16]),
         };
-        assert_eq!(place(&cursor(&at)), Ok(at));
+        assert_eq!(parse_cursor(&format_cursor(&at)), Ok(at));
         let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
         for bad in [
             "",
@@ -238,7 +256,7 @@ mod tests {
             &encode("x#ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"),
             &encode("99999999999999999#ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ] {
-            assert!(place(bad).is_err(), "{bad}");
+            assert!(parse_cursor(bad).is_err(), "{bad}");
         }
     }
 }

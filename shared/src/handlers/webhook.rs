@@ -1,7 +1,7 @@
-//! `webhook`: Zoom's events, by a function URL.
+//! `webhook`: receives Zoom's events through a function URL.
 //!
-//! Zoom sends an event again only after silence or a 5xx, so an authentic event is never answered with a 4xx: what
-//! cannot be used is kept and answered 200.
+//! Zoom sends an event again only after a timeout or a 5xx response, so an authentic event never gets a 4xx. An event
+//! that cannot be used is stored and gets 200.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::deps::{self, CommonDeps};
 use super::edge::{HttpResponse, RequestError, ResponseBody};
 use super::function::{self, Function};
 use crate::app::Services;
-use crate::app::webhook::{self, WebhookContext, KnownLive};
+use crate::app::webhook::{self, LiveInstanceCache, WebhookContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::join_window::JoinWindowSettings;
@@ -21,20 +21,20 @@ use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
-use crate::zoom::webhook::{challenge_answer, verify};
+use crate::zoom::webhook::{challenge_response, verify};
 
-/// Zoom's last retry comes 85 minutes after the first try, and whether it is signed anew is not published.
+/// Zoom's last retry is 85 minutes after the first attempt. Whether retries are signed anew is not documented.
 const REPLAY_MINUTES: i64 = 90;
-/// A window longer than a day would guard against nothing.
+/// A longer window would offer no protection against replays.
 const REPLAY_MINUTES_LIMIT: i64 = 24 * 60;
 
 #[derive(Debug)]
 pub struct Deps {
-    tools: Services,
+    services: Services,
     secrets: Arc<Secrets>,
     window: SignedDuration,
-    known_live: KnownLive,
-    doors: JoinWindowSettings,
+    live_instances: LiveInstanceCache,
+    join_window: JoinWindowSettings,
 }
 
 impl function::Deps for Deps {
@@ -49,27 +49,27 @@ impl function::Deps for Deps {
             ));
         }
         Ok(Self {
-            tools: base.tools(&secrets, clock)?,
+            services: base.services(&secrets, clock)?,
             secrets,
             window: SignedDuration::from_mins(minutes),
-            known_live: KnownLive::default(),
-            doors: deps::windows(env)?,
+            live_instances: LiveInstanceCache::default(),
+            join_window: deps::join_window_settings(env)?,
         })
     }
 
     async fn warm(&self) {
-        deps::warm(&self.tools.store, &self.secrets, None, self.tools.clock.now()).await;
+        deps::warm(&self.services.store, &self.secrets, None, self.services.clock.now()).await;
     }
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
-    function.answer(request, serve).await
+    function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.tools.clock.now();
+    let now = deps.services.clock.now();
     if request.method() != ::http::Method::POST {
-        return Err(RequestError::NoRoute);
+        return Err(RequestError::UnknownRoute);
     }
     let bytes = http::bytes(&request, http::BODY_LIMIT_BYTES)?;
     let secrets = deps.secrets.get(now).await?;
@@ -86,13 +86,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
 
     let body: Value = serde_json::from_slice(bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
-    let event = ZoomEvent::read(&body).unwrap_or_else(ZoomEvent::unreadable);
+    let event = ZoomEvent::parse(&body).unwrap_or_else(ZoomEvent::unreadable);
     if let EventPayload::Challenge { plain_token } = &event.payload {
-        let answer = challenge_answer(secret, plain_token);
-        return ResponseBody::ok(&json!({"plainToken": plain_token, "encryptedToken": answer}));
+        let response = challenge_response(secret, plain_token);
+        return ResponseBody::ok(&json!({"plainToken": plain_token, "encryptedToken": response}));
     }
-    let Deps { tools, known_live, doors, .. } = deps;
-    let desk = WebhookContext { tools, known_live, doors: *doors, now };
-    webhook::take(&desk, &event, &body).await?;
+    let Deps { services, live_instances, join_window, .. } = deps;
+    let context = WebhookContext { services, live_instances, join_window: *join_window, now };
+    webhook::process_event(&context, &event, &body).await?;
     ResponseBody::ok(&json!({}))
 }

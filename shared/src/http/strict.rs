@@ -1,7 +1,7 @@
-//! JSON bodies, read strictly and refused in plain words.
+//! Strict deserialization of JSON bodies, with error messages for API clients.
 //!
-//! Serde takes a list for an object, field by field in their order, which nobody means who sends one; and what it says of
-//! a wrong value is for the author of a `struct`. So a body is parsed first, and then read by this.
+//! Serde accepts a list in place of an object, and its messages describe Rust types. This deserializer reads an already
+//! parsed value, accepts only objects for structs, and describes errors in terms of JSON.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
 
-/// A JSON value that reads an object only from an object.
+/// A JSON value that deserializes a struct only from an object.
 #[derive(Debug)]
-pub(super) struct Strict(pub(super) Value);
+pub(super) struct StrictValue(pub(super) Value);
 
-/// What is wrong with a value, in words for whoever sent it.
+/// An invalid value, with a message for the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StrictError {
-    /// A field of the object at this place is not there.
+    /// A required field of the object is missing.
     Missing(&'static str),
     Value(String),
 }
@@ -25,7 +25,7 @@ impl fmt::Display for StrictError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(_) => f.write_str("is required"),
-            Self::Value(what) => f.write_str(what),
+            Self::Value(message) => f.write_str(message),
         }
     }
 }
@@ -38,11 +38,11 @@ impl de::Error for StrictError {
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::Value(format!("must be {}", wanted(&expected.to_string())))
+        Self::Value(format!("must be {}", json_type_name(&expected.to_string())))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        match wanted(&expected.to_string()) {
+        match json_type_name(&expected.to_string()) {
             WHOLE_NUMBER => Self::Value("is out of range".to_owned()),
             other => Self::Value(format!("must be {other}")),
         }
@@ -53,7 +53,7 @@ impl de::Error for StrictError {
     }
 
     fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
-        Self::Value("is not a field of this object".to_owned())
+        Self::Value("is not a known field".to_owned())
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -63,22 +63,24 @@ impl de::Error for StrictError {
 
 const WHOLE_NUMBER: &str = "a whole number";
 
-/// Serde's name for what it wanted, in JSON's words.
-fn wanted(serdes: &str) -> &str {
-    match serdes {
+/// Translates Serde's name of an expected type to JSON terms.
+fn json_type_name(serde_name: &str) -> &str {
+    match serde_name {
         "a boolean" => "true or false",
-        "a string" | "string or map" => "a text",
+        "a string" | "string or map" => "a string",
         "a sequence" => "a list",
         "a map" => "an object",
         "f32" | "f64" => "a number",
         "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => WHOLE_NUMBER,
         shape if shape.starts_with("struct ") => "an object",
-        shape if shape.starts_with("enum ") || shape.starts_with("variant ") => "one of its words",
+        shape if shape.starts_with("enum ") || shape.starts_with("variant ") => {
+            "one of the allowed values"
+        }
         other => other,
     }
 }
 
-fn kind(value: &Value) -> Unexpected<'_> {
+fn unexpected_type(value: &Value) -> Unexpected<'_> {
     match value {
         Value::Null => Unexpected::Unit,
         Value::Bool(is) => Unexpected::Bool(*is),
@@ -89,14 +91,14 @@ fn kind(value: &Value) -> Unexpected<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, StrictError> for Strict {
+impl<'de> IntoDeserializer<'de, StrictError> for StrictValue {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self
     }
 }
 
-impl<'de> Deserializer<'de> for Strict {
+impl<'de> Deserializer<'de> for StrictValue {
     type Error = StrictError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StrictError> {
@@ -111,13 +113,13 @@ impl<'de> Deserializer<'de> for Strict {
             },
             Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => {
-                let mut items = SeqDeserializer::new(items.into_iter().map(Strict));
+                let mut items = SeqDeserializer::new(items.into_iter().map(StrictValue));
                 let value = visitor.visit_seq(&mut items)?;
                 items.end()?;
                 Ok(value)
             }
             Value::Object(fields) => {
-                let fields = fields.into_iter().map(|(name, value)| (name, Strict(value)));
+                let fields = fields.into_iter().map(|(name, value)| (name, StrictValue(value)));
                 let mut fields = MapDeserializer::new(fields);
                 let value = visitor.visit_map(&mut fields)?;
                 fields.end()?;
@@ -142,7 +144,7 @@ impl<'de> Deserializer<'de> for Strict {
         if self.0.is_object() {
             self.deserialize_any(visitor)
         } else {
-            Err(de::Error::invalid_type(kind(&self.0), &visitor))
+            Err(de::Error::invalid_type(unexpected_type(&self.0), &visitor))
         }
     }
 

@@ -1,5 +1,5 @@
-//! `jsonwebtoken`'s cryptography, on the `ring` that TLS brings along. Its own two providers would add
-//! aws-lc or a second set of big-number crates to every function.
+//! A cryptography provider for `jsonwebtoken` on `ring`. The two providers of `jsonwebtoken` would add aws-lc or a second
+//! set of big-number crates to every function.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result, new_error};
@@ -13,7 +13,7 @@ use ring::signature::{
 use ring::{digest, hmac};
 use signature::{Signer, Verifier};
 
-/// Verifies RS256, ES256, EdDSA and HS256; signs ES256 and HS256.
+/// Verifies RS256, ES256, EdDSA and HS256. Signs ES256 and HS256.
 pub(super) static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
@@ -26,7 +26,7 @@ pub(super) static PROVIDER: CryptoProvider = CryptoProvider {
     },
 };
 
-type Outcome<T> = std::result::Result<T, signature::Error>;
+type SignatureResult<T> = std::result::Result<T, signature::Error>;
 
 fn unsupported() -> Error {
     new_error(ErrorKind::UnsupportedAlgorithm)
@@ -38,13 +38,15 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
     match algorithm {
         Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes()))),
-        Algorithm::ES256 => Ok(Box::new(Es256 { pair: ec_pair(key.as_bytes())?, rng: rng() })),
+        Algorithm::ES256 => {
+            Ok(Box::new(Es256 { pair: ec_pair(key.as_bytes())?, rng: system_random() }))
+        }
         _ => Err(unsupported()),
     }
 }
 
-/// A key of one family never verifies another's algorithm: a public RSA key taken for an HMAC secret is the
-/// oldest of JWT forgeries (RFC 8725, 2.1).
+/// Refuses a key of another algorithm family: a public RSA key used as an HMAC secret is a known JWT attack
+/// (RFC 8725, section 2.1).
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     if key.family() != algorithm.family() {
         return Err(new_error(ErrorKind::InvalidKeyFormat));
@@ -76,7 +78,7 @@ impl Hs256 {
 }
 
 impl Signer<Vec<u8>> for Hs256 {
-    fn try_sign(&self, message: &[u8]) -> Outcome<Vec<u8>> {
+    fn try_sign(&self, message: &[u8]) -> SignatureResult<Vec<u8>> {
         Ok(hmac::sign(&self.0, message).as_ref().to_vec())
     }
 }
@@ -88,7 +90,7 @@ impl JwtSigner for Hs256 {
 }
 
 impl Verifier<Vec<u8>> for Hs256 {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Outcome<()> {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> SignatureResult<()> {
         hmac::verify(&self.0, message, signature).map_err(|_| signature::Error::new())
     }
 }
@@ -105,7 +107,7 @@ struct Es256 {
 }
 
 impl Signer<Vec<u8>> for Es256 {
-    fn try_sign(&self, message: &[u8]) -> Outcome<Vec<u8>> {
+    fn try_sign(&self, message: &[u8]) -> SignatureResult<Vec<u8>> {
         let signature = self.pair.sign(&self.rng, message).map_err(|_| signature::Error::new())?;
         Ok(signature.as_ref().to_vec())
     }
@@ -117,14 +119,14 @@ impl JwtSigner for Es256 {
     }
 }
 
-/// ES256, EdDSA, and RS256 by a DER key.
+/// Verifies ES256 and EdDSA, and RS256 with a DER key.
 struct Asymmetric {
     algorithm: Algorithm,
     key: UnparsedPublicKey<Vec<u8>>,
 }
 
 impl Verifier<Vec<u8>> for Asymmetric {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Outcome<()> {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> SignatureResult<()> {
         self.key.verify(message, signature).map_err(|_| signature::Error::new())
     }
 }
@@ -135,11 +137,11 @@ impl JwtVerifier for Asymmetric {
     }
 }
 
-/// RS256 by the numbers of a JWK.
+/// Verifies RS256 with the modulus and exponent of a JWK.
 struct Rs256(RsaPublicKeyComponents<Vec<u8>>);
 
 impl Verifier<Vec<u8>> for Rs256 {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Outcome<()> {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> SignatureResult<()> {
         self.0
             .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
             .map_err(|_| signature::Error::new())
@@ -153,7 +155,7 @@ impl JwtVerifier for Rs256 {
 }
 
 fn ec_pair(pkcs8: &[u8]) -> Result<EcdsaKeyPair> {
-    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &rng())
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &system_random())
         .map_err(|_| new_error(ErrorKind::InvalidEcdsaKey))
 }
 
@@ -163,7 +165,7 @@ fn ec_public(pkcs8: &[u8], algorithm: Algorithm) -> Result<(EllipticCurve, Vec<u
     }
     let pair = ec_pair(pkcs8)?;
     match pair.public_key().as_ref() {
-        // SEC 1, 2.3.3: 4, then both coordinates.
+        // SEC 1, section 2.3.3: the byte 4, then both coordinates.
         [4, point @ ..] if point.len() == 64 => {
             Ok((EllipticCurve::P256, point[..32].to_vec(), point[32..].to_vec()))
         }
@@ -183,9 +185,9 @@ fn compute_digest(data: &[u8], hash: ThumbprintHash) -> Result<Vec<u8>> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "ECDSA draws its nonces here, where a repeated one would give the key away; nothing else does"
+    reason = "only ECDSA draws its nonces here, because a repeated nonce would reveal the key"
 )]
-fn rng() -> SystemRandom {
+fn system_random() -> SystemRandom {
     SystemRandom::new()
 }
 
@@ -200,10 +202,12 @@ mod tests {
     use crate::auth::testing::Signer;
 
     #[test]
-    fn what_it_signs_it_verifies() {
+    fn signed_tokens_verify() {
         install_crypto();
         install_crypto();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &rng()).unwrap();
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &system_random())
+                .unwrap();
         let ec = EncodingKey::from_ec_der(pkcs8.as_ref());
         let public = Jwk::from_encoding_key(&ec, Algorithm::ES256).unwrap();
         let cases = [
@@ -223,7 +227,7 @@ mod tests {
 
     /// RFC 7515, A.1: HS256 with its published key, message and signature.
     #[test]
-    fn it_agrees_with_the_rfc() {
+    fn hs256_signature_matches_rfc_7515() {
         install_crypto();
         let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
         let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_serves_its_own_family_and_known_algorithms_only() {
+    fn key_is_only_accepted_for_its_own_algorithm_family() {
         let keys = [
             DecodingKey::from_secret(b"s"),
             DecodingKey::from_ed_der(&[1; 32]),
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_verifies_by_its_numbers_and_by_der() {
+    fn rsa_key_verifies_from_jwk_components_and_from_der() {
         let rsa = Signer::rsa();
         let jwk = rsa.jwk("r");
         let numbers = DecodingKey::from_rsa_components(

@@ -1,4 +1,4 @@
-//! The message: headers and parts (RFC 5322, RFC 2046, RFC 6047).
+//! The message with its headers and parts (RFC 5322, RFC 2046, RFC 6047).
 
 use std::borrow::Cow;
 
@@ -13,49 +13,49 @@ use mail_builder::mime::MimePart;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Calendar, calendar};
-use super::content::{plain_text, words};
-use super::{Brand, ComposedMail, Kind, MailContext, clean, html};
+use super::content::{mail_content, plain_text};
+use super::{Brand, ComposedMail, MailContext, MailKind, clean, html};
 
-/// By this the local stack and a mail log tell one kind from another.
+/// Identifies the kind of a mail for the local stack and for mail logs.
 pub(super) const KIND_HEADER: &str = "X-Live-Class-Kind";
-/// Tells automatic responders not to answer (RFC 3834, section 5).
-pub(super) const AUTOMATIC: (&str, &str) = ("Auto-Submitted", "auto-generated");
-/// The file by which mail programs offer what they do not show as an invitation.
+/// Keeps automatic responders from replying (RFC 3834, section 5).
+pub(super) const AUTO_SUBMITTED: (&str, &str) = ("Auto-Submitted", "auto-generated");
+/// The attachment for mail programs that do not show the inline invitation.
 pub(super) const FILE_NAME: &str = "invite.ics";
 
-/// Writes the letter. Equal letters make equal bytes.
-pub fn compose(letter: &MailContext<'_>, brand: &Brand) -> ComposedMail {
-    let words = words(letter, brand);
+/// Composes the mail. An equal context produces equal bytes.
+pub fn compose(context: &MailContext<'_>, brand: &Brand) -> ComposedMail {
+    let content = mail_content(context, brand);
     let mut mail = ComposedMail {
-        to: letter.to.clone(),
-        to_name: letter.to_name.map(clean::header).filter(|name| !name.is_empty()),
-        text: plain_text(&words),
-        html: html::page(&words),
-        subject: clean::header(&words.subject),
-        calendar: letter.class.and_then(|class| calendar(letter, &class, brand)),
-        message_id: clean::message_id(&letter.message_id),
-        kind: letter.kind,
+        to: context.to.clone(),
+        to_name: context.to_name.map(clean::header).filter(|name| !name.is_empty()),
+        text: plain_text(&content),
+        html: html::page(&content),
+        subject: clean::header(&content.subject),
+        calendar: context.session.and_then(|session| calendar(context, &session, brand)),
+        message_id: clean::message_id(&context.message_id),
+        kind: context.kind,
         raw: Vec::new(),
     };
-    mail.raw = message(&mail, letter, brand);
+    mail.raw = message(&mail, context, brand);
     mail
 }
 
-fn message(mail: &ComposedMail, letter: &MailContext<'_>, brand: &Brand) -> Vec<u8> {
+fn message(mail: &ComposedMail, context: &MailContext<'_>, brand: &Brand) -> Vec<u8> {
     let from = Address::new_address(
         brand.from.name.as_deref().map(clean::header),
         brand.from.address.as_str(),
     );
     let to = Address::new_address(mail.to_name.as_deref(), mail.to.as_str());
-    let (automatic, how) = AUTOMATIC;
+    let (automatic_header, automatic_value) = AUTO_SUBMITTED;
     let message = MessageBuilder::new()
-        // Left to itself, the builder would take these two from the machine's clock and its host's name.
-        .date(letter.now.as_second())
+        // By default the builder uses the system clock and the host name for these two.
+        .date(context.now.as_second())
         .message_id(MessageId::new(mail.message_id.as_str()))
         .from(from)
         .to(to)
         .subject(mail.subject.as_str())
-        .header(automatic, Text::new(how))
+        .header(automatic_header, Text::new(automatic_value))
         .header(KIND_HEADER, Text::new(mail.kind.as_str()))
         .header("Content-Language", Text::new("en"))
         .body(body(mail));
@@ -64,10 +64,10 @@ fn message(mail: &ComposedMail, letter: &MailContext<'_>, brand: &Brand) -> Vec<
     bytes
 }
 
-/// The last alternative is the one that a program prefers (RFC 2046, section 5.1.4): those that know calendars show
-/// the invitation, all others the page or the text.
+/// Mail programs prefer the last alternative that they support (RFC 2046, section 5.1.4). Programs with a calendar show
+/// the invitation, the others show the HTML or the plain text.
 fn body(mail: &ComposedMail) -> MimePart<'_> {
-    let boundary = Boundary::of(mail);
+    let boundary = Boundary::derive(mail);
     let mut alternatives = vec![
         text_part("text/plain; charset=UTF-8", &mail.text),
         text_part("text/html; charset=UTF-8", &mail.html),
@@ -85,15 +85,15 @@ fn body(mail: &ComposedMail) -> MimePart<'_> {
     multipart("multipart/mixed", boundary.outer(), parts)
 }
 
-/// The type goes in as it is: the builder would quote every parameter, which is as right, and which some programs that
-/// look for `method=` do not expect. Text is given its CRLF here, since not every encoding of the builder's does so
-/// (RFC 2046, section 4.1.1).
+/// Writes the content type as a raw header, because the builder quotes every parameter and some programs search for an
+/// unquoted `method=`. Converts line ends to CRLF (RFC 2046, section 4.1.1), because not every encoding of the builder
+/// does so.
 fn text_part<'a>(kind: impl Into<Cow<'a, str>>, text: &str) -> MimePart<'a> {
     let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
     MimePart::raw(text).header("Content-Type", Raw::new(kind))
 }
 
-/// Not `text/calendar` again: a program that found two of those would show the invitation twice.
+/// Not `text/calendar`, because some programs would then show the invitation twice.
 fn attachment(calendar: &Calendar) -> MimePart<'_> {
     let kind = ContentType::new("application/ics").attribute("name", FILE_NAME);
     MimePart::new(kind, calendar.text.as_bytes()).attachment(FILE_NAME)
@@ -103,12 +103,11 @@ fn multipart<'a>(kind: &'a str, boundary: String, parts: Vec<MimePart<'a>>) -> M
     MimePart::new(ContentType::new(kind).attribute("boundary", boundary), parts)
 }
 
-/// What separates the parts, derived from the parts: it differs from everything in them, since nobody can write a
-/// text that holds its own digest.
+/// A boundary derived from a digest of the parts. It cannot occur in them, because no text can contain its own digest.
 struct Boundary(String);
 
 impl Boundary {
-    fn of(mail: &ComposedMail) -> Self {
+    fn derive(mail: &ComposedMail) -> Self {
         let calendar = mail.calendar.as_ref().map_or("", |calendar| calendar.text.as_str());
         let mut digest = Sha256::new();
         for part in [&mail.message_id, &mail.text, &mail.html, calendar] {
@@ -118,7 +117,7 @@ impl Boundary {
         Self(HEXLOWER.encode(&digest.finalize()[..16]))
     }
 
-    /// `=_` occurs in no quoted-printable and no base64 text (RFC 2045, section 6.7).
+    /// The sequence `=_` occurs in neither quoted-printable nor base64 text (RFC 2045, section 6.7).
     fn outer(&self) -> String {
         format!("=_m_{}", self.0)
     }
@@ -128,9 +127,9 @@ impl Boundary {
     }
 }
 
-impl Kind {
-    /// Headers beyond those of every mail, as a service takes them that builds the message itself.
+impl MailKind {
+    /// Returns the additional headers for services that build the message themselves.
     pub(super) fn headers(self) -> [(&'static str, &'static str); 2] {
-        [AUTOMATIC, (KIND_HEADER, self.as_str())]
+        [AUTO_SUBMITTED, (KIND_HEADER, self.as_str())]
     }
 }

@@ -1,12 +1,12 @@
-//! What each kind of mail says, in English, before it is laid out as text or as a page.
+//! The English texts of each kind of mail, before they are rendered as plain text or HTML.
 
 use jiff::Timestamp;
 
 use super::vtimezone::is_utc;
-use super::{Brand, SessionDetails, Kind, MailContext, clean};
+use super::{Brand, MailContext, MailKind, SessionDetails, clean};
 use crate::domain::time::{Zone, plus_minutes};
 
-/// The content of a mail. Nothing in it is escaped yet.
+/// The content of a mail, not yet escaped.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct MailContent {
     pub(super) subject: String,
@@ -14,11 +14,11 @@ pub(super) struct MailContent {
     pub(super) greeting: String,
     pub(super) lead: String,
     pub(super) facts: Vec<Fact>,
-    /// The trainer's own words about the class, in lines.
-    pub(super) about: String,
+    /// The session's description, which may have several lines.
+    pub(super) description: String,
     pub(super) button: Option<Button>,
-    /// What happens in the recipient's calendar.
-    pub(super) note: Option<&'static str>,
+    /// The effect of the mail on the recipient's calendar.
+    pub(super) calendar_note: Option<&'static str>,
     pub(super) brand: String,
     pub(super) disclaimer: String,
 }
@@ -35,140 +35,149 @@ pub(super) struct Button {
     pub(super) link: String,
 }
 
-/// What a kind says of any class.
+/// The texts of a mail kind that are the same for every session.
 struct Phrases {
     subject: &'static str,
     lead: &'static str,
-    when: &'static str,
+    time_label: &'static str,
     button: Option<&'static str>,
-    note: Option<&'static str>,
+    calendar_note: Option<&'static str>,
 }
 
-fn phrases(kind: Kind) -> Phrases {
+fn phrases(kind: MailKind) -> Phrases {
     const ENTRY: &str = "The attached invitation adds the class to your calendar.";
     const UPDATE: &str = "The attached invitation updates the class in your calendar.";
     const REMOVAL: &str = "The attachment removes the class from your calendar.";
-    let (subject, lead, when, button, note) = match kind {
-        Kind::Scheduled => (
+    let (subject, lead, time_label, button, calendar_note) = match kind {
+        MailKind::Scheduled => (
             "Invitation",
             "You are invited to a live class.",
             "When",
             Some("Open the class"),
             Some(ENTRY),
         ),
-        Kind::Updated => (
+        MailKind::Updated => (
             "Changed",
-            "This live class was changed. It now stands as follows.",
+            "This live class has changed. Here are the new details.",
             "When",
             Some("Open the class"),
             Some(UPDATE),
         ),
-        Kind::Resent => (
+        MailKind::Resent => (
             "Invitation",
-            "Here is your invitation again, as the live class now stands.",
+            "Here is your invitation again, with the current details.",
             "When",
             Some("Open the class"),
             Some(ENTRY),
         ),
-        Kind::Cancelled => (
+        MailKind::Cancelled => (
             "Cancelled",
-            "This live class was cancelled and will not take place.",
-            "Was planned for",
+            "This live class has been cancelled and will not take place.",
+            "Was scheduled for",
             Some("Open the class"),
             Some(REMOVAL),
         ),
-        // Who is no longer invited would find the page closed.
-        Kind::Removed => (
+        // No button, because removed people cannot open the page.
+        MailKind::Removed => (
             "No longer invited",
             "You are no longer invited to this live class.",
-            "Planned for",
+            "Scheduled for",
             None,
             Some(REMOVAL),
         ),
-        Kind::ReminderDayBefore => {
-            ("Reminder", "Your live class is coming up.", "When", Some("Open the class"), None)
-        }
-        Kind::ReminderHourBefore => (
+        MailKind::ReminderDayBefore => (
+            "Reminder",
+            "This is a reminder of your upcoming live class.",
+            "When",
+            Some("Open the class"),
+            None,
+        ),
+        MailKind::ReminderHourBefore => (
             "Starting soon",
             "Your live class starts soon. You can join a few minutes before it begins.",
             "When",
             Some("Join the class"),
             None,
         ),
-        Kind::MeetingDeleted => (
+        MailKind::MeetingDeleted => (
             "Action needed",
-            "The Zoom meeting of this live class was deleted at Zoom, so nobody can join it. Open the class to \
-             plan it anew, or cancel it so that those invited are told.",
-            "Planned for",
+            "The Zoom meeting of this live class was deleted in Zoom, so nobody can join it. Please open the class to \
+             schedule it again, or cancel it so that everyone invited is informed.",
+            "Scheduled for",
             Some("Open the class"),
             None,
         ),
-        Kind::ReauthRequired => (
+        MailKind::ReauthRequired => (
             "Action needed",
-            "Zoom no longer accepts the connection to your account. Until you connect it again, your live classes \
-             cannot be planned, changed or started.",
+            "The connection to your Zoom account has expired. Please connect it again. Until then, your live classes \
+             cannot be scheduled, changed or started.",
             "When",
             Some("Connect Zoom"),
             None,
         ),
     };
-    Phrases { subject, lead, when, button, note }
+    Phrases { subject, lead, time_label, button, calendar_note }
 }
 
-/// The letter in words.
-pub(super) fn words(letter: &MailContext<'_>, brand: &Brand) -> MailContent {
-    let phrases = phrases(letter.kind);
-    let (heading, subject) = titles(letter, &phrases);
-    let name = letter.to_name.map(clean::one_line).filter(|name| !name.is_empty());
-    let link = clean::link(&letter.link);
+/// Returns the content of a mail.
+pub(super) fn mail_content(context: &MailContext<'_>, brand: &Brand) -> MailContent {
+    let phrases = phrases(context.kind);
+    let (heading, subject) = titles(context, &phrases);
+    let name = context.to_name.map(clean::one_line).filter(|name| !name.is_empty());
+    let link = clean::link(&context.link);
     MailContent {
         subject,
         heading,
         greeting: name.map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},")),
         lead: phrases.lead.to_owned(),
-        facts: letter.class.as_ref().map_or_else(Vec::new, |class| facts(letter, class, &phrases)),
-        about: about(letter),
+        facts: context
+            .session
+            .as_ref()
+            .map_or_else(Vec::new, |session| facts(context, session, &phrases)),
+        description: description(context),
         button: phrases.button.map(|label| Button { label, link }),
-        note: phrases.note,
+        calendar_note: phrases.calendar_note,
         brand: clean::one_line(&brand.name),
         disclaimer: clean::lines(brand.disclaimer.as_deref().unwrap_or_default()),
     }
 }
 
-fn titles(letter: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
-    let title = letter.class.map(|class| clean::one_line(class.title));
-    match (letter.kind, title) {
-        (Kind::ReauthRequired, _) | (_, None) => {
+fn titles(context: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
+    let title = context.session.map(|session| clean::one_line(session.title));
+    match (context.kind, title) {
+        (MailKind::ReauthRequired, _) | (_, None) => {
             let heading = "Connect your Zoom account again".to_owned();
             let subject = format!("{}: connect your Zoom account again", phrases.subject);
             (heading, subject)
         }
-        (Kind::MeetingDeleted, Some(title)) => {
+        (MailKind::MeetingDeleted, Some(title)) => {
             let subject = format!("{}: the Zoom meeting of {title} was deleted", phrases.subject);
             (title, subject)
         }
         (_, Some(title)) => {
-            let when = letter.class.map(|class| when_short(class.starts_at, zone(letter, &class)));
+            let when = context
+                .session
+                .map(|session| when_short(session.starts_at, zone(context, &session)));
             let subject = format!("{}: {title}, {}", phrases.subject, when.unwrap_or_default());
             (title, subject)
         }
     }
 }
 
-fn facts(letter: &MailContext<'_>, class: &SessionDetails<'_>, phrases: &Phrases) -> Vec<Fact> {
-    let theirs = zone(letter, class);
-    let (start, minutes) = (class.starts_at, class.duration_minutes);
-    let mut facts = vec![Fact { label: phrases.when, value: when(start, minutes, theirs) }];
-    let elsewhere = class.zone.wall_clock(start) != theirs.wall_clock(start);
-    if elsewhere {
-        facts.push(Fact { label: "Class time", value: when(start, minutes, class.zone) });
+fn facts(context: &MailContext<'_>, session: &SessionDetails<'_>, phrases: &Phrases) -> Vec<Fact> {
+    let recipient_zone = zone(context, session);
+    let (start, minutes) = (session.starts_at, session.duration_minutes);
+    let mut facts =
+        vec![Fact { label: phrases.time_label, value: when(start, minutes, recipient_zone) }];
+    if session.zone.wall_clock(start) != recipient_zone.wall_clock(start) {
+        facts.push(Fact { label: "Class time", value: when(start, minutes, session.zone) });
     }
-    let told = [
-        ("Course", class.course_title),
-        ("Trainer", class.trainer_name),
-        ("Reason", class.reason.filter(|_| tells_reason(letter.kind))),
+    let optional = [
+        ("Course", session.course_title),
+        ("Trainer", session.trainer_name),
+        ("Reason", session.reason.filter(|_| shows_reason(context.kind))),
     ];
-    for (label, value) in told {
+    for (label, value) in optional {
         let value = clean::lines(value.unwrap_or_default());
         if !value.is_empty() {
             facts.push(Fact { label, value });
@@ -177,37 +186,39 @@ fn facts(letter: &MailContext<'_>, class: &SessionDetails<'_>, phrases: &Phrases
     facts
 }
 
-/// The reason of a cancellation is for those who were to come, not for one who is taken off the list.
-fn tells_reason(kind: Kind) -> bool {
-    matches!(kind, Kind::Updated | Kind::Cancelled)
+/// Whether the mail shows the trainer's reason. It is for people who are still invited and not for removed people.
+fn shows_reason(kind: MailKind) -> bool {
+    matches!(kind, MailKind::Updated | MailKind::Cancelled)
 }
 
-fn about(letter: &MailContext<'_>) -> String {
-    let description = letter.class.map(|class| clean::lines(class.description)).unwrap_or_default();
-    match letter.kind {
-        Kind::Scheduled
-        | Kind::Updated
-        | Kind::Resent
-        | Kind::ReminderDayBefore
-        | Kind::ReminderHourBefore => description,
-        Kind::Cancelled | Kind::Removed | Kind::ReauthRequired | Kind::MeetingDeleted => {
-            String::new()
-        }
+fn description(context: &MailContext<'_>) -> String {
+    let description =
+        context.session.map(|session| clean::lines(session.description)).unwrap_or_default();
+    match context.kind {
+        MailKind::Scheduled
+        | MailKind::Updated
+        | MailKind::Resent
+        | MailKind::ReminderDayBefore
+        | MailKind::ReminderHourBefore => description,
+        MailKind::Cancelled
+        | MailKind::Removed
+        | MailKind::ReauthRequired
+        | MailKind::MeetingDeleted => String::new(),
     }
 }
 
-/// By whose clock the recipient is told the time.
-fn zone<'a>(letter: &MailContext<'a>, class: &SessionDetails<'a>) -> &'a Zone {
-    letter.zone.unwrap_or(class.zone)
+/// Returns the time zone in which the mail shows times.
+fn zone<'a>(context: &MailContext<'a>, session: &SessionDetails<'a>) -> &'a Zone {
+    context.zone.unwrap_or(session.zone)
 }
 
-/// `Sat 21 Nov 2026, 14:30 (Asia/Kolkata)`.
+/// Formats a time as `Sat 21 Nov 2026, 14:30 (Asia/Kolkata)`.
 fn when_short(at: Timestamp, zone: &Zone) -> String {
     format!("{} ({})", zone.wall_clock(at).strftime("%a %-d %b %Y, %H:%M"), zone.name())
 }
 
-/// `Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)`. The offset tells apart the two hours that a
-/// clock shows alike when summer time ends.
+/// `Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)`. The offset distinguishes the repeated hour
+/// when summer time ends.
 fn when(start: Timestamp, minutes: u16, zone: &Zone) -> String {
     let end = plus_minutes(start, minutes.into());
     let (from, to) = (zone.wall_clock(start), zone.wall_clock(end));
@@ -231,18 +242,18 @@ fn offset(at: Timestamp, zone: &Zone) -> String {
     at.to_zoned(zone.time_zone().clone()).strftime("UTC%:z").to_string()
 }
 
-/// The words as plain text, in lines ended by LF.
-pub(super) fn plain_text(words: &MailContent) -> String {
-    let mut blocks = vec![words.heading.clone(), words.greeting.clone(), words.lead.clone()];
-    let facts = words.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value));
+/// Renders the content as plain text with LF line ends.
+pub(super) fn plain_text(content: &MailContent) -> String {
+    let mut blocks = vec![content.heading.clone(), content.greeting.clone(), content.lead.clone()];
+    let facts = content.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value));
     blocks.push(facts.collect::<Vec<_>>().join("\n"));
-    blocks.push(words.about.clone());
-    if let Some(button) = &words.button {
+    blocks.push(content.description.clone());
+    if let Some(button) = &content.button {
         blocks.push(format!("{}: {}", button.label, button.link));
     }
-    blocks.push(words.note.unwrap_or_default().to_owned());
-    // What is above it is the mail, what is below it the signature (RFC 3676, section 4.3).
-    let foot = format!("-- \n{}\n{}", words.brand, words.disclaimer);
+    blocks.push(content.calendar_note.unwrap_or_default().to_owned());
+    // `-- ` separates the text from the signature (RFC 3676, section 4.3).
+    let foot = format!("-- \n{}\n{}", content.brand, content.disclaimer);
     blocks.push(foot.trim_end().to_owned());
     blocks.retain(|block| !block.is_empty());
     blocks.join("\n\n") + "\n"
@@ -253,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_spelled_in_the_zone_they_name() {
+    fn times_are_formatted_in_the_given_zone() {
         let cases = [
             (
                 "Asia/Kolkata",
@@ -281,9 +292,9 @@ mod tests {
                 "Saturday, 21 November 2026, 14:45 to 22:45, Asia/Kathmandu (UTC+05:45)",
             ),
         ];
-        for (zone, start, minutes, spelled) in cases {
+        for (zone, start, minutes, expected) in cases {
             let zone = Zone::parse(zone).unwrap();
-            assert_eq!(when(start.parse().unwrap(), minutes, &zone), spelled);
+            assert_eq!(when(start.parse().unwrap(), minutes, &zone), expected);
         }
         let kolkata = Zone::parse("Asia/Kolkata").unwrap();
         let short = when_short("2026-11-21T09:00:00Z".parse().unwrap(), &kolkata);

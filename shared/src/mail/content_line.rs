@@ -1,10 +1,10 @@
-//! Content lines of iCalendar: escaped, folded, ended by CRLF (RFC 5545, section 3.1).
+//! Writes iCalendar content lines: escaped, folded and ended by CRLF (RFC 5545, section 3.1).
 //!
-//! The crates that write calendars were weighed and left: `icalendar` gives every component, time zones included, a
-//! `DTSTAMP` of the machine's clock and a random `UID`, and lets a quote end a parameter early; `calcard` brings a
-//! second library of dates. What is needed of them is this file.
+//! The existing crates do not fit. `icalendar` adds a `DTSTAMP` of the system clock and a random `UID` to every
+//! component, including time zones, and does not escape quotes in parameters. `calcard` depends on a second date
+//! library.
 
-/// A line has at most 75 octets, its CRLF not counted, and a continuation begins with a space that counts.
+/// The maximum length of a line without its CRLF. The leading space of a continuation line counts.
 const LINE_OCTETS: usize = 75;
 
 #[derive(Debug, Default)]
@@ -19,27 +19,27 @@ impl ContentLines {
         self.value("END", component);
     }
 
-    /// A property whose value has a form of its own: a time, a number, a word, an address.
+    /// Writes a property whose value is not escaped, such as a time, a number or an address.
     pub(super) fn value(&mut self, name: &str, value: &str) {
-        self.with(name, &[], value);
+        self.property(name, &[], value);
     }
 
-    /// A property of text (section 3.3.11).
+    /// Writes a text property (section 3.3.11).
     pub(super) fn text(&mut self, name: &str, text: &str) {
         let mut value = String::with_capacity(text.len());
-        for sign in text.chars() {
-            match sign {
-                '\\' | ';' | ',' => value.extend(['\\', sign]),
+        for character in text.chars() {
+            match character {
+                '\\' | ';' | ',' => value.extend(['\\', character]),
                 '\n' => value.push_str("\\n"),
-                sign if sign.is_control() && sign != '\t' => {}
-                sign => value.push(sign),
+                character if character.is_control() && character != '\t' => {}
+                character => value.push(character),
             }
         }
-        self.with(name, &[], &value);
+        self.property(name, &[], &value);
     }
 
-    /// A property with parameters.
-    pub(super) fn with(&mut self, name: &str, parameters: &[(&str, &str)], value: &str) {
+    /// Writes a property with parameters.
+    pub(super) fn property(&mut self, name: &str, parameters: &[(&str, &str)], value: &str) {
         let mut line = String::from(name);
         for (parameter, value) in parameters {
             line.extend([";", parameter, "=", &parameter_value(value)]);
@@ -52,24 +52,23 @@ impl ContentLines {
         self.0
     }
 
-    /// Breaks the line between characters: some readers decode each line by itself, though unfolding before decoding
-    /// would allow a break anywhere.
+    /// Folds the line only between characters, because some programs decode each line before unfolding.
     fn fold(&mut self, line: &str) {
         let mut octets = 0;
-        for sign in line.chars().filter(|sign| !matches!(sign, '\r' | '\n')) {
-            if octets + sign.len_utf8() > LINE_OCTETS {
+        for character in line.chars().filter(|character| !matches!(character, '\r' | '\n')) {
+            if octets + character.len_utf8() > LINE_OCTETS {
                 self.0.push_str("\r\n ");
                 octets = 1;
             }
-            self.0.push(sign);
-            octets += sign.len_utf8();
+            self.0.push(character);
+            octets += character.len_utf8();
         }
         self.0.push_str("\r\n");
     }
 }
 
-/// Quoted where it has to be (section 3.2). A quote cannot be written inside: RFC 6868 has an escape for it, which
-/// few readers know, so it becomes an apostrophe.
+/// Quotes the value where necessary (section 3.2). Quotes inside become apostrophes, because few programs support the
+/// escape of RFC 6868.
 fn parameter_value(value: &str) -> String {
     let value = value.replace('"', "'").replace(char::is_control, " ");
     if value.contains([':', ';', ',', ' ']) { format!("\"{value}\"") } else { value }
@@ -86,28 +85,29 @@ mod tests {
     }
 
     #[test]
-    fn text_is_escaped() {
+    fn text_values_are_escaped() {
         let line = written(|lines| lines.text("SUMMARY", "a\\b;c,d:e\nf\r\u{7}\t=\""));
         assert_eq!(line, "SUMMARY:a\\\\b\\;c\\,d:e\\nf\t=\"\r\n");
     }
 
     #[test]
-    fn parameters_cannot_end_early() {
+    fn quote_does_not_end_a_parameter() {
         let cn = "A \"B\"\r\nX:y;z";
-        let line = written(|lines| lines.with("ORGANIZER", &[("CN", cn), ("R", "x")], "mailto:a"));
+        let line =
+            written(|lines| lines.property("ORGANIZER", &[("CN", cn), ("R", "x")], "mailto:a"));
         assert_eq!(line, "ORGANIZER;CN=\"A 'B'  X:y;z\";R=x:mailto:a\r\n");
     }
 
     #[test]
-    fn values_cannot_begin_another_line() {
+    fn value_cannot_start_a_new_line() {
         assert_eq!(written(|lines| lines.value("URL", "a\r\nX:y")), "URL:aX:y\r\n");
     }
 
     #[test]
-    fn lines_are_folded_between_characters_and_unfold_again() {
-        for sign in ["a", "é", "中", "👩‍🏫"] {
+    fn folded_lines_break_between_characters_and_unfold() {
+        for character in ["a", "é", "中", "👩‍🏫"] {
             for length in 0..200 {
-                let text = sign.repeat(length);
+                let text = character.repeat(length);
                 let folded = written(|lines| lines.text("X", &text));
                 assert!(folded.ends_with("\r\n"));
                 let longest = folded.split("\r\n").map(str::len).max();

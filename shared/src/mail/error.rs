@@ -1,65 +1,60 @@
-//! Why a mail was not taken, in terms of what to do about it.
+//! Errors of mail services, classified by how the outbox reacts.
 
 use std::time::Duration;
 
-/// How long to wait after a limit per second, when the service does not say.
-pub(super) const A_MOMENT: Duration = Duration::from_secs(1);
+/// The pause after a per-second limit if the response does not specify one.
+pub(super) const DEFAULT_LIMIT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Daily quotas slide (SES counts the last 24 hours) or end at a midnight of the service's own, so what is over its
-/// quota asks again by the hour.
-const BY_THE_HOUR: Duration = Duration::from_secs(60 * 60);
+/// The pause after a daily quota. We retry every hour, because quotas cover a sliding window (SES counts the last 24
+/// hours) or end at midnight in the service's time zone.
+const QUOTA_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// A person must act first; this is how long after they did the first mail may take to leave.
-const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(15 * 60);
+/// The pause when an operator must act first. It bounds the time from the fix to the next mail.
+const OPERATOR_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// The codes are the service's own words for logs and the timeline. Its messages are left out: they repeat
-/// addresses.
+/// The error of one attempt to send a mail. Codes are the service's own and appear in logs and in the timeline. The
+/// service's messages are left out because they contain addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// This mail will never be taken.
+    /// The service will never accept this mail.
     #[error("refused: {code}")]
     Refused { code: String },
-    /// Too many at once.
-    #[error("too many at once")]
+    /// The per-second limit was exceeded.
+    #[error("rate limited")]
     Limited { after: Duration },
-    /// As many as the account may send in a day.
-    #[error("the day's quota is used up")]
+    /// The account has reached its daily quota.
+    #[error("daily quota exceeded")]
     DailyLimit,
-    /// The account may send nothing until its owner has spoken with the service.
-    #[error("the account may not send: {code}")]
+    /// The service suspended the account until its owner contacts support.
+    #[error("account suspended: {code}")]
     Paused { code: String },
-    /// It failed on its own, or nobody knows whether it took the mail.
-    #[error("no usable answer: {what}")]
-    Busy { what: String },
-    /// What we were configured with is not accepted: the sender's domain, a token, an address.
-    #[error("the configuration is not accepted: {code}")]
+    /// The service failed or sent no usable response, so the mail may or may not have been accepted.
+    #[error("service unavailable: {detail}")]
+    Unavailable { detail: String },
+    /// The service rejected our configuration: the sender's domain, a token or an address.
+    #[error("configuration rejected: {code}")]
     Misconfigured { code: String },
 }
 
-/// When to try again.
+/// When to retry a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAdvice {
-    /// After the usual pause, and it counts as an attempt.
+    /// After the usual delay. Counts as an attempt.
     Attempt,
-    /// After this time; nothing was wrong with the mail, so it counts as no attempt.
+    /// After this time. Does not count as an attempt, because nothing was wrong with the mail.
     Later(Duration),
     Never,
 }
 
 impl MailError {
-    pub fn retry(&self) -> RetryAdvice {
+    pub fn retry_advice(&self) -> RetryAdvice {
         match self {
             Self::Refused { .. } => RetryAdvice::Never,
             Self::Limited { after } => RetryAdvice::Later(*after),
-            Self::DailyLimit => RetryAdvice::Later(BY_THE_HOUR),
-            Self::Paused { .. } | Self::Misconfigured { .. } => RetryAdvice::Later(UNTIL_SOMEBODY_ACTS),
-            Self::Busy { .. } => RetryAdvice::Attempt,
+            Self::DailyLimit => RetryAdvice::Later(QUOTA_PAUSE),
+            Self::Paused { .. } | Self::Misconfigured { .. } => RetryAdvice::Later(OPERATOR_PAUSE),
+            Self::Unavailable { .. } => RetryAdvice::Attempt,
         }
-    }
-
-    /// Whether nothing will leave until somebody acts.
-    pub fn needs_somebody(&self) -> bool {
-        matches!(self, Self::Paused { .. } | Self::Misconfigured { .. })
     }
 }
 
@@ -68,18 +63,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_says_something_about_the_mail_costs_an_attempt() {
+    fn only_an_unavailable_service_counts_as_an_attempt() {
         let code = String::from("X");
         let cases = [
             (MailError::Refused { code: code.clone() }, RetryAdvice::Never),
-            (MailError::Limited { after: A_MOMENT }, RetryAdvice::Later(A_MOMENT)),
-            (MailError::DailyLimit, RetryAdvice::Later(BY_THE_HOUR)),
-            (MailError::Paused { code: code.clone() }, RetryAdvice::Later(UNTIL_SOMEBODY_ACTS)),
-            (MailError::Misconfigured { code }, RetryAdvice::Later(UNTIL_SOMEBODY_ACTS)),
-            (MailError::Busy { what: String::from("timed out") }, RetryAdvice::Attempt),
+            (
+                MailError::Limited { after: DEFAULT_LIMIT_PAUSE },
+                RetryAdvice::Later(DEFAULT_LIMIT_PAUSE),
+            ),
+            (MailError::DailyLimit, RetryAdvice::Later(QUOTA_PAUSE)),
+            (MailError::Paused { code: code.clone() }, RetryAdvice::Later(OPERATOR_PAUSE)),
+            (MailError::Misconfigured { code }, RetryAdvice::Later(OPERATOR_PAUSE)),
+            (MailError::Unavailable { detail: String::from("timed out") }, RetryAdvice::Attempt),
         ];
-        for (error, retry) in cases {
-            assert_eq!(error.retry(), retry, "{error}");
+        for (error, advice) in cases {
+            assert_eq!(error.retry_advice(), advice, "{error}");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The words as a page: one column, one button, readable without images, without style sheets and in the dark.
+//! Renders the content as HTML: one column, one button, readable without images, without style sheets and in dark mode.
 //!
-//! Everything that a mail needs stands in its elements' own styles, since some readers drop the style sheet; the
-//! sheet only recolours for a dark surface. White on the button's blue has a contrast of 6.7 to 1, and no grey on its
-//! surface has less than 6.9 (WCAG 2.2, 1.4.3 asks for 4.5).
+//! Styles are inline, because some mail programs drop the style sheet. The style sheet only changes colours for dark
+//! mode. The button has a contrast of 6.7 to 1 and all grey text at least 6.9 to 1 (WCAG 2.2, 1.4.3 requires 4.5 to 1).
 
 use super::content::{Button, Fact, MailContent};
 
@@ -32,19 +31,19 @@ const VALUE: &str = "margin:0 0 12px;text-align:left;color:#0f172a;overflow-wrap
 const BUTTON: &str = "display:inline-block;padding:12px 24px;border:1px solid #1d4ed8;border-radius:8px;\
     background-color:#1d4ed8;color:#ffffff;font-weight:600;text-decoration:none;";
 
-pub(super) fn page(words: &MailContent) -> String {
-    let subject = escape(&words.subject);
+pub(super) fn page(content: &MailContent) -> String {
+    let subject = escape(&content.subject);
     let body = [
-        paragraph("ink", PARAGRAPH, &words.greeting),
-        paragraph("ink", PARAGRAPH, &words.lead),
-        facts(&words.facts),
-        paragraph("ink", PARAGRAPH, &words.about),
-        words.button.as_ref().map(button).unwrap_or_default(),
-        paragraph("faint", FAINT, words.note.unwrap_or_default()),
+        paragraph("ink", PARAGRAPH, &content.greeting),
+        paragraph("ink", PARAGRAPH, &content.lead),
+        facts(&content.facts),
+        paragraph("ink", PARAGRAPH, &content.description),
+        content.button.as_ref().map(button).unwrap_or_default(),
+        paragraph("faint", FAINT, content.calendar_note.unwrap_or_default()),
     ];
     let foot =
-        [paragraph("faint", FAINT, &words.brand), paragraph("faint", FAINT, &words.disclaimer)];
-    let (heading, body, foot) = (escape(&words.heading), body.concat(), foot.concat());
+        [paragraph("faint", FAINT, &content.brand), paragraph("faint", FAINT, &content.disclaimer)];
+    let (heading, body, foot) = (escape(&content.heading), body.concat(), foot.concat());
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n{HEAD}\n<title>{subject}</title>\n</head>\n\
          <body class=\"page\" style=\"{PAGE}\">\n\
@@ -56,7 +55,7 @@ pub(super) fn page(words: &MailContent) -> String {
     )
 }
 
-/// A text that may have lines, in the direction of its own script; nothing for an empty one.
+/// Returns a paragraph in the text's own direction, or nothing for an empty text.
 fn paragraph(class: &str, style: &str, text: &str) -> String {
     if text.is_empty() {
         return String::new();
@@ -64,7 +63,7 @@ fn paragraph(class: &str, style: &str, text: &str) -> String {
     format!("<p class=\"{class}\" dir=\"auto\" style=\"{style}\">{}</p>\n", escape_lines(text))
 }
 
-/// Each label above its value, so that a narrow screen has the whole of its width for both.
+/// Puts each label above its value, so both can use the full width of a narrow screen.
 fn facts(facts: &[Fact]) -> String {
     if facts.is_empty() {
         return String::new();
@@ -89,17 +88,17 @@ fn escape_lines(text: &str) -> String {
     escape(text).replace('\n', "<br>\n")
 }
 
-/// For an element's text and for a value between double quotes.
+/// Escapes text for an element or for a double-quoted attribute value.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
+    for character in text.chars() {
+        match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            sign => escaped.push(sign),
+            character => escaped.push(character),
         }
     }
     escaped
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_in_words_is_text() {
+    fn markup_in_text_is_escaped() {
         let text = "<script>alert(\"1\" & '2')</script>\nb";
         let escaped = "&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)&lt;/script&gt;<br>\nb";
         assert_eq!(escape_lines(text), escaped);

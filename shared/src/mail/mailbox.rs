@@ -1,21 +1,21 @@
-//! The sender's address, as an operator writes it.
+//! The configured sender address.
 
 use std::str::FromStr;
 
 use super::clean::one_line;
-use crate::domain::text::{BadText, Email};
+use crate::domain::text::{Email, InvalidText};
 
-/// An address with the name that people see beside it.
+/// An address with an optional display name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
     pub name: Option<String>,
     pub address: Email,
 }
 
-/// Neither `Name <address>` nor an address alone.
+/// The text is neither `Name <address>` nor a plain address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it must be `Name <address>` or an address: the address {0}")]
-pub struct BadMailbox(BadText);
+#[error("must be `Name <address>` or an address: the address {0}")]
+pub struct BadMailbox(InvalidText);
 
 impl FromStr for Mailbox {
     type Err = BadMailbox;
@@ -25,7 +25,7 @@ impl FromStr for Mailbox {
         let named = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
         let (name, address) = named.unwrap_or(("", text));
         let address = Email::parse(address).map_err(BadMailbox)?;
-        // The quotes of RFC 5322 are how a header writes the name and no part of it.
+        // Quotes around the name belong to the header syntax of RFC 5322 and not to the name.
         let name = one_line(name.trim().trim_matches('"'));
         Ok(Self { name: Some(name).filter(|name| !name.is_empty()), address })
     }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sender_is_an_address_with_or_without_a_name() {
+    fn mailbox_is_an_address_with_an_optional_name() {
         let cases = [
             ("Live Classes <a@b.test>", Some("Live Classes"), "a@b.test"),
             ("\"Classes, Ltd.\" <A@b.test>", Some("Classes, Ltd."), "a@b.test"),

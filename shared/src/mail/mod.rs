@@ -1,19 +1,19 @@
-//! Mail: what is said to whom, as which message, and through which service it leaves.
+//! Composes mails and sends them through a mail service.
 //!
-//! [`compose`] is a plain function: equal letters make equal bytes, so that a retry sends the same message. The
-//! services answer a [`MailError`] that says what the outbox should do. What is kept, counted or tried again is
-//! the outbox's business and not known here.
+//! [`compose`] is deterministic: an equal [`MailContext`] produces equal bytes, so a retry sends the same message. A
+//! service returns a [`MailError`] with a [`RetryAdvice`] for the outbox. Storage, counting and retries belong to the
+//! outbox.
 
 mod calendar;
 mod clean;
 mod compose;
+mod content;
 mod content_line;
 mod error;
 mod html;
 mod mailbox;
 mod ses;
 mod vtimezone;
-mod content;
 mod zeptomail;
 
 #[cfg(test)]
@@ -31,14 +31,14 @@ pub use self::ses::Ses;
 pub use self::zeptomail::ZeptoMail;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::id::SessionId;
-pub use crate::domain::mailing::MailKind as Kind;
+use crate::domain::mailing::MailKind;
 use crate::domain::text::Email;
 use crate::domain::time::Zone;
 
-impl Kind {
-    /// What the mail asks a calendar to do. A reminder changes no entry, and what concerns a trainer's Zoom is
-    /// none.
-    pub fn method(self) -> Option<CalendarMethod> {
+impl MailKind {
+    /// Returns the calendar method of the mail. Reminders change no entry, and mails about a trainer's Zoom account
+    /// have none.
+    pub fn calendar_method(self) -> Option<CalendarMethod> {
         match self {
             Self::Scheduled | Self::Updated | Self::Resent => Some(CalendarMethod::Request),
             Self::Cancelled | Self::Removed => Some(CalendarMethod::Cancel),
@@ -50,31 +50,31 @@ impl Kind {
     }
 }
 
-/// Who writes.
+/// The sender and the texts that are the same in every mail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Brand {
     pub name: String,
     pub from: Mailbox,
-    /// Stands below every mail.
+    /// Shown below every mail.
     pub disclaimer: Option<String>,
-    /// The platform's own address, without a slash at its end.
+    /// The URL of the platform, without a trailing slash.
     pub app_url: String,
 }
 
 impl Brand {
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
-        // All are read before one is found wanting, so that what a function reads does not depend on what it finds.
+        // Reads every variable before the first error, so the set of variables that a function reads is constant.
         let from = env.required(names::MAIL_FROM);
         let name = env.required(names::BRAND_NAME);
         let disclaimer = env.optional(names::DISCLAIMER);
         let app_url = env.url(names::APP_URL);
-        let from = from?.parse().map_err(|why| ConfigError::invalid(names::MAIL_FROM, why))?;
+        let from = from?.parse().map_err(|error| ConfigError::invalid(names::MAIL_FROM, error))?;
         let app_url = app_url?.as_str().trim_end_matches('/').to_owned();
         Ok(Self { name: name?, from, disclaimer, app_url })
     }
 }
 
-/// The class that a mail is about, as it stands when the mail is sent.
+/// The current state of the session that a mail is about.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionDetails<'a> {
     pub id: &'a SessionId,
@@ -83,36 +83,35 @@ pub struct SessionDetails<'a> {
     pub starts_at: Timestamp,
     pub duration_minutes: u16,
     pub zone: &'a Zone,
-    /// RFC 5545, section 3.8.7.4. A calendar ignores what has a lower one than the entry that it holds.
+    /// RFC 5545, section 3.8.7.4. A calendar ignores an update with a lower number than that of its entry.
     pub sequence: u32,
-    /// Why it was changed or cancelled, in the trainer's words.
+    /// The trainer's reason for the change or the cancellation.
     pub reason: Option<&'a str>,
     pub course_title: Option<&'a str>,
     pub trainer_name: Option<&'a str>,
 }
 
-/// One mail to one person, before it is written.
+/// The input of [`compose`]: one mail to one person.
 #[derive(Clone, Debug)]
 pub struct MailContext<'a> {
-    pub kind: Kind,
+    pub kind: MailKind,
     pub to: &'a Email,
     pub to_name: Option<&'a str>,
-    /// `None` where the mail is about no class: [`Kind::ReauthRequired`].
-    pub class: Option<SessionDetails<'a>>,
-    /// The platform's own page about it. A link of Zoom's never stands here: whoever holds one enters without
-    /// being asked who they are.
+    /// `None` for [`MailKind::ReauthRequired`], which is about no session.
+    pub session: Option<SessionDetails<'a>>,
+    /// The platform's page for the session. Never a Zoom link: anyone with one can join without signing in.
     pub link: String,
-    /// Derived from what is sent to whom, so that a retry is the same message; without angle brackets.
+    /// Derived from message and recipient, so a retry has the same id. Without angle brackets.
     pub message_id: String,
-    /// The recipient's language. Every mail is in English so far, and nothing reads this.
+    /// The recipient's language. Not read yet, because every mail is in English.
     pub locale: Option<&'a str>,
-    /// The recipient's zone, if it is known; the class's is used where it is not.
+    /// The recipient's time zone. Defaults to the session's.
     pub zone: Option<&'a Zone>,
     pub now: Timestamp,
 }
 
-/// A mail as it leaves, in its parts for a service that builds the message itself, and whole for one that does
-/// not.
+/// A composed mail: as separate parts for services that build the message, and as a complete raw message for the
+/// others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComposedMail {
     pub to: Email,
@@ -122,18 +121,18 @@ pub struct ComposedMail {
     pub html: String,
     pub calendar: Option<Calendar>,
     pub message_id: String,
-    pub kind: Kind,
-    /// The whole message (RFC 5322).
+    pub kind: MailKind,
+    /// The complete message (RFC 5322).
     pub raw: Vec<u8>,
 }
 
-/// Something that takes a mail and sends it on.
+/// A service that sends mails.
 pub trait MailService {
-    /// Hands the mail over once, without trying again; answers the service's own id for it.
+    /// Sends the mail without retries and returns the service's message id.
     fn send(&self, mail: &ComposedMail) -> impl Future<Output = Result<String, MailError>> + Send;
 }
 
-/// The service that the configuration names.
+/// The configured mail service.
 #[derive(Clone, Debug)]
 pub enum Service {
     Ses(Ses),

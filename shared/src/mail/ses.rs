@@ -1,4 +1,4 @@
-//! Amazon SES, API v2: the whole message, as only a raw one can bring an invitation.
+//! Sends mails with Amazon SES, API v2, as raw messages, because only those can contain an inline invitation.
 //! <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
 
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
@@ -6,10 +6,10 @@ use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
-use super::error::A_MOMENT;
+use super::error::DEFAULT_LIMIT_PAUSE;
 use super::{ComposedMail, MailError, MailService, Mailbox};
 
-const NOT_ITS: &str = "an answer that is not SES's";
+const INVALID_RESPONSE: &str = "not an SES response";
 
 #[derive(Clone, Debug)]
 pub struct Ses {
@@ -18,20 +18,20 @@ pub struct Ses {
 }
 
 impl Ses {
-    /// The client must try once and no more, as that of `Aws::ses` does: a second try of its own could send a mail
-    /// twice that the outbox takes for sent once.
+    /// The client must not retry (as that of `Aws::ses`), because a retry could send a mail twice without the outbox
+    /// noticing.
     pub fn new(client: aws_sdk_sesv2::Client, from: Mailbox) -> Self {
         Self { client, from }
     }
 }
 
 impl MailService for Ses {
-    /// SES puts a `Message-ID` and a `Date` of its own in the place of ours. So a mail that is sent twice is seen
-    /// twice, and only the outbox can keep that from happening.
+    /// SES replaces our `Message-ID` and `Date`, so a mail that is sent twice is also shown twice. Only the outbox can
+    /// prevent that.
     async fn send(&self, mail: &ComposedMail) -> Result<String, MailError> {
         let raw = RawMessage::builder().data(Blob::new(mail.raw.clone())).build();
         let raw = raw.map_err(|_| MailError::Refused { code: "RawMessage".to_owned() })?;
-        let sent = self
+        let result = self
             .client
             .send_email()
             .from_email_address(self.from.address.as_str())
@@ -39,63 +39,65 @@ impl MailService for Ses {
             .content(EmailContent::builder().raw(raw).build())
             .send()
             .await;
-        match sent {
-            Ok(answer) => Ok(answer.message_id().unwrap_or_default().to_owned()),
-            Err(error) => Err(failure(&error, self.from.address.as_str())),
+        match result {
+            Ok(response) => Ok(response.message_id().unwrap_or_default().to_owned()),
+            Err(error) => Err(to_mail_error(&error, self.from.address.as_str())),
         }
     }
 }
 
-fn failure(error: &SdkError<SendEmailError>, from: &str) -> MailError {
-    let busy = |what: &str| MailError::Busy { what: what.to_owned() };
+fn to_mail_error(error: &SdkError<SendEmailError>, from: &str) -> MailError {
+    let unavailable = |detail: &str| MailError::Unavailable { detail: detail.to_owned() };
     match error {
-        SdkError::ServiceError(refused) => {
-            let (code, message) = (refused.err().code(), refused.err().message());
-            let status = refused.raw().status().as_u16();
-            refusal(status, code.unwrap_or_default(), message.unwrap_or_default(), from)
+        SdkError::ServiceError(response) => {
+            let (code, message) = (response.err().code(), response.err().message());
+            let status = response.raw().status().as_u16();
+            classify(status, code.unwrap_or_default(), message.unwrap_or_default(), from)
         }
-        SdkError::TimeoutError(_) => busy("timed out"),
-        SdkError::DispatchFailure(_) => busy("not reached, or broken off"),
-        SdkError::ResponseError(_) => busy(NOT_ITS),
-        // Chiefly credentials or an endpoint that cannot be used.
+        SdkError::TimeoutError(_) => unavailable("timed out"),
+        SdkError::DispatchFailure(_) => unavailable("connection failed"),
+        SdkError::ResponseError(_) => unavailable(INVALID_RESPONSE),
+        // Usually invalid credentials or an invalid endpoint.
         SdkError::ConstructionFailure(_) => {
             MailError::Misconfigured { code: "ConstructionFailure".to_owned() }
         }
-        _ => busy("unknown"),
+        _ => unavailable("unknown"),
     }
 }
 
-/// What an error of SES means. The quotas by the second and by the day come under several names and are told apart
-/// by their message alone: <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>.
-fn refusal(status: u16, code: &str, message: &str, from: &str) -> MailError {
+/// Classifies an SES error. The per-second and daily quotas have several codes and differ only in their message:
+/// <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>.
+fn classify(status: u16, code: &str, message: &str, from: &str) -> MailError {
     let message = message.to_ascii_lowercase();
-    let told = || if code.is_empty() { status.to_string() } else { code.to_owned() };
+    let code_or_status = || if code.is_empty() { status.to_string() } else { code.to_owned() };
     match code {
         "TooManyRequestsException"
         | "LimitExceededException"
         | "ThrottlingException"
         | "Throttling" => limited(&message),
         "AccountSuspendedException" | "SendingPausedException" => {
-            MailError::Paused { code: told() }
+            MailError::Paused { code: code_or_status() }
         }
-        // A message names every address that is not verified. If ours is among them, no mail will leave.
+        // The message lists every unverified address. If the sender is one of them, no mail can be sent.
         "MessageRejected" if message.contains("not verified") && message.contains(from) => {
-            MailError::Misconfigured { code: told() }
+            MailError::Misconfigured { code: code_or_status() }
         }
-        "MessageRejected" | "BadRequestException" => MailError::Refused { code: told() },
-        // Not found is what the sender's identity is, or a configuration set: nothing else is named in a request.
+        "MessageRejected" | "BadRequestException" => MailError::Refused { code: code_or_status() },
+        // Refers to the sender identity or a configuration set, which are the only resources in a request.
         "MailFromDomainNotVerifiedException" | "NotFoundException" => {
-            MailError::Misconfigured { code: told() }
+            MailError::Misconfigured { code: code_or_status() }
         }
         _ => match status {
             429 => limited(&message),
-            // Credentials and permissions, under a dozen names.
-            401 | 403 => MailError::Misconfigured { code: told() },
-            // It says that all is well, and cannot be read.
-            ..300 => MailError::Busy { what: NOT_ITS.to_owned() },
-            400..=499 if is_credentials(code) => MailError::Misconfigured { code: told() },
-            400..=499 if status != 408 => MailError::Refused { code: told() },
-            _ => MailError::Busy { what: told() },
+            // Credentials and permissions, with many different codes.
+            401 | 403 => MailError::Misconfigured { code: code_or_status() },
+            // A success status with an unreadable body.
+            ..300 => MailError::Unavailable { detail: INVALID_RESPONSE.to_owned() },
+            400..=499 if is_credentials(code) => {
+                MailError::Misconfigured { code: code_or_status() }
+            }
+            400..=499 if status != 408 => MailError::Refused { code: code_or_status() },
+            _ => MailError::Unavailable { detail: code_or_status() },
         },
     }
 }
@@ -104,7 +106,7 @@ fn limited(message: &str) -> MailError {
     if message.contains("daily") {
         MailError::DailyLimit
     } else {
-        MailError::Limited { after: A_MOMENT }
+        MailError::Limited { after: DEFAULT_LIMIT_PAUSE }
     }
 }
 
@@ -134,10 +136,10 @@ mod tests {
     use super::*;
     use crate::aws::Aws;
     use crate::config::{Env, names};
-    use crate::mail::Kind;
+    use crate::mail::MailKind;
     use crate::mail::tests::{Case, brand};
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
+    use crate::net::loopback::{Loopback, LoopbackResponse, unreachable_url};
 
     fn ses(url: String) -> Ses {
         let env = Env::from_pairs([
@@ -150,8 +152,8 @@ mod tests {
         Ses::new(Aws::new(&env, &http).unwrap().ses(), brand().from)
     }
 
-    async fn sent(url: String) -> Result<String, MailError> {
-        ses(url).send(&Case::new(Kind::Scheduled).compose()).await
+    async fn send_with(url: String) -> Result<String, MailError> {
+        ses(url).send(&Case::new(MailKind::Scheduled).compose()).await
     }
 
     fn refused(code: &str) -> MailError {
@@ -166,16 +168,16 @@ mod tests {
         MailError::Misconfigured { code: code.to_owned() }
     }
 
-    fn busy(what: &str) -> MailError {
-        MailError::Busy { what: what.to_owned() }
+    fn unavailable(detail: &str) -> MailError {
+        MailError::Unavailable { detail: detail.to_owned() }
     }
 
     #[tokio::test]
-    async fn every_error_says_what_to_do_and_is_asked_for_once() {
-        let limited = MailError::Limited { after: A_MOMENT };
+    async fn errors_are_classified_without_a_retry() {
+        let limited = MailError::Limited { after: DEFAULT_LIMIT_PAUSE };
         let rate = "Maximum sending rate exceeded.";
         let daily = "Daily message quota exceeded.";
-        let ours = "Email address is not verified. The following identities failed the check in region \
+        let sender_not_verified = "Email address is not verified. The following identities failed the check in region \
                     EU-WEST-1: Live Classes <Classes@example.test>";
         let cases = [
             (429, "TooManyRequestsException", rate, limited.clone()),
@@ -186,7 +188,7 @@ mod tests {
             (400, "LimitExceededException", daily, MailError::DailyLimit),
             (429, "", "", limited),
             (400, "MessageRejected", "Email address is not verified.", refused("MessageRejected")),
-            (400, "MessageRejected", ours, misconfigured("MessageRejected")),
+            (400, "MessageRejected", sender_not_verified, misconfigured("MessageRejected")),
             (400, "BadRequestException", "", refused("BadRequestException")),
             (413, "", "", refused("413")),
             (400, "ValidationException", "", refused("ValidationException")),
@@ -202,55 +204,61 @@ mod tests {
             (403, "AccessDeniedException", "", misconfigured("AccessDeniedException")),
             (400, "UnrecognizedClientException", "", misconfigured("UnrecognizedClientException")),
             (403, "", "", misconfigured("403")),
-            (500, "InternalServiceErrorException", "", busy("InternalServiceErrorException")),
-            (503, "", "", busy("503")),
-            (408, "RequestTimeoutException", "", busy("RequestTimeoutException")),
+            (
+                500,
+                "InternalServiceErrorException",
+                "",
+                unavailable("InternalServiceErrorException"),
+            ),
+            (503, "", "", unavailable("503")),
+            (408, "RequestTimeoutException", "", unavailable("RequestTimeoutException")),
         ];
         for (status, code, message, expected) in cases {
             let body = serde_json::json!({ "message": message }).to_string();
             let server = Loopback::start(move |_| {
-                let answer = LoopbackResponse::with(status, body.as_str());
-                if code.is_empty() { answer } else { answer.header("x-amzn-errortype", code) }
+                let response = LoopbackResponse::with(status, body.as_str());
+                if code.is_empty() { response } else { response.header("x-amzn-errortype", code) }
             });
-            assert_eq!(sent(server.url("/")).await, Err(expected), "{status} {code} {message}");
             assert_eq!(
-                server.requests().len(),
-                1,
-                "{status} {code}: it is the outbox that tries again"
+                send_with(server.url("/")).await,
+                Err(expected),
+                "{status} {code} {message}"
             );
+            assert_eq!(server.requests().len(), 1, "{status} {code}: must not retry");
         }
     }
 
     #[tokio::test]
-    async fn without_an_answer_nobody_knows() {
-        assert_eq!(sent(dead_url()).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"1"}"#).cut_in_half());
-        assert_eq!(sent(server.url("/")).await, Err(busy("not reached, or broken off")));
+    async fn missing_response_means_unavailable() {
+        assert_eq!(send_with(unreachable_url()).await, Err(unavailable("connection failed")));
+        let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"1"}"#).truncated());
+        assert_eq!(send_with(server.url("/")).await, Err(unavailable("connection failed")));
         assert_eq!(server.requests().len(), 1);
         let server = Loopback::start(|_| LoopbackResponse::ok("<html>"));
-        assert_eq!(sent(server.url("/")).await, Err(busy(NOT_ITS)));
+        assert_eq!(send_with(server.url("/")).await, Err(unavailable(INVALID_RESPONSE)));
 
-        let server = Loopback::start(|_| LoopbackResponse::ok("{}").late(Duration::from_secs(2)));
+        let server =
+            Loopback::start(|_| LoopbackResponse::ok("{}").delayed(Duration::from_secs(2)));
         let mut ses = ses(server.url("/"));
         let soon = Duration::from_millis(100);
         let soon = TimeoutConfig::builder().operation_timeout(soon).build();
         let config = ses.client.config().to_builder().timeout_config(soon).build();
         ses.client = aws_sdk_sesv2::Client::from_conf(config);
-        let late = ses.send(&Case::new(Kind::Scheduled).compose()).await;
-        assert_eq!(late, Err(busy("timed out")));
+        let late = ses.send(&Case::new(MailKind::Scheduled).compose()).await;
+        assert_eq!(late, Err(unavailable("timed out")));
         assert_eq!(server.requests().len(), 1);
     }
 
     #[tokio::test]
-    async fn the_message_goes_whole_to_one_person() {
+    async fn complete_message_is_sent_to_one_recipient() {
         let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"0100-1"}"#));
-        assert_eq!(sent(server.url("/")).await, Ok("0100-1".to_owned()));
+        assert_eq!(send_with(server.url("/")).await, Ok("0100-1".to_owned()));
         let request = &server.requests()[0];
         assert_eq!(request.path, "/v2/email/outbound-emails");
         let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(body["Destination"]["ToAddresses"], serde_json::json!(["ada@example.test"]));
         assert_eq!(body["FromEmailAddress"], "classes@example.test");
-        let raw = Case::new(Kind::Scheduled).compose().raw;
+        let raw = Case::new(MailKind::Scheduled).compose().raw;
         let data = data_encoding::BASE64
             .decode(body["Content"]["Raw"]["Data"].as_str().unwrap().as_bytes());
         assert_eq!(data.unwrap(), raw);

@@ -1,7 +1,8 @@
-//! The rules of a zone around one class, for calendars that know other zones than we do (RFC 5545, section 3.6.5).
+//! Time zone rules for the period of one session (RFC 5545, section 3.6.5). They make the entry independent of the
+//! calendar's own zone data.
 //!
-//! Each observance is one onset, written out, and not a yearly rule: an entry for one class needs the zone's offsets
-//! from its start to its end and no others, and what a zone does in other years is its government's to decide.
+//! Each observance is a single onset instead of a yearly rule. An entry needs only the offsets between its start and
+//! its end, and rules for later years may change.
 
 use jiff::tz::{Dst, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
@@ -9,15 +10,15 @@ use jiff::{SignedDuration, Timestamp, civil};
 use super::content_line::ContentLines;
 use crate::domain::time::Zone;
 
-/// The form of a local time (section 3.3.5).
+/// The format of a local time (section 3.3.5).
 const LOCAL: &str = "%Y%m%dT%H%M%S";
 
-/// When the clocks of a zone that never changed them are said to have begun.
+/// The onset for a zone without any offset change.
 const ALWAYS: civil::DateTime = civil::datetime(1970, 1, 1, 0, 0, 0, 0);
 
-/// A time from which on the zone has another offset, or another name for it.
+/// The beginning of a period with a constant offset and name.
 struct Observance {
-    /// By the clock that went before (section 3.6.5: `DTSTART` is counted with `TZOFFSETFROM`).
+    /// Local time with the previous offset (section 3.6.5: `DTSTART` is relative to `TZOFFSETFROM`).
     onset: civil::DateTime,
     from: Offset,
     to: Offset,
@@ -25,15 +26,15 @@ struct Observance {
     daylight: bool,
 }
 
-/// Whether the zone is UTC under one of its names: its times are then written with a `Z` and need no rules.
+/// Whether the zone is UTC or an alias of it. Times in UTC are written with a `Z` and need no rules.
 pub(super) fn is_utc(zone: &Zone) -> bool {
     let zone = zone.time_zone();
     let changed = zone.preceding(Timestamp::MAX).next().is_some();
     !changed && zone.to_offset(Timestamp::UNIX_EPOCH) == Offset::UTC
 }
 
-/// Writes the zone as it is from `start` to `end`, and the change that comes next: some calendars want both a
-/// standard and a daylight time of a zone that has both.
+/// Writes the rules from `start` to `end` and the next change after it, because some calendars require both standard
+/// and daylight time.
 pub(super) fn write(lines: &mut ContentLines, zone: &Zone, start: Timestamp, end: Timestamp) {
     lines.begin("VTIMEZONE");
     lines.value("TZID", zone.name());
@@ -64,7 +65,7 @@ fn observances(zone: &TimeZone, start: Timestamp, end: Timestamp) -> Vec<Observa
         }
     }
     if changes.first().is_none_or(|change| change.timestamp() > start) {
-        // Nothing is known from before the class, so what holds at its start is said to have held always.
+        // No change precedes the session, so the offset at its start applies to all earlier times.
         let info = zone.to_offset_info(start);
         let always = Observance {
             onset: ALWAYS,
@@ -90,13 +91,13 @@ fn observance(zone: &TimeZone, change: &jiff::tz::TimeZoneTransition<'_>) -> Obs
         from,
         to,
         name: change.abbreviation().to_owned(),
-        // Daylight time is what the clocks go forward to and back from. The flag alone would not do: Ireland and
-        // Morocco call their summer standard and their winter the exception, and calendars expect the opposite.
+        // Daylight time begins when clocks go forward. The flag alone is not sufficient: Ireland and Morocco define
+        // summer as standard time and winter as the exception, and calendars expect the opposite.
         daylight: to > from && (change.dst() == Dst::Yes || before.dst() == Dst::Yes),
     }
 }
 
-/// `+0530`, and with seconds where a town kept its own time (section 3.3.14).
+/// Formats an offset as `+0530`, with seconds for historical local times (section 3.3.14).
 fn utc_offset(offset: Offset) -> String {
     let seconds = offset.seconds();
     let sign = if seconds < 0 { '-' } else { '+' };
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_told_from_the_class_to_its_next_change() {
+    fn rules_cover_the_session_and_the_next_change() {
         let cases: [(&str, &str, &str, &[&str]); 7] = [
             (
                 "Europe/Berlin",
@@ -138,7 +139,7 @@ mod tests {
                 "2026-11-21T10:00:00Z",
                 &["S 20261025T030000 +0200 +0100 CET", "D 20270328T020000 +0100 +0200 CEST"],
             ),
-            // The class runs through the night in which summer time ends.
+            // The session spans the end of summer time.
             (
                 "Europe/Berlin",
                 "2027-10-31T00:30:00Z",
@@ -149,7 +150,7 @@ mod tests {
                     "D 20280326T020000 +0100 +0200 CEST",
                 ],
             ),
-            // It begins with the change itself.
+            // The session starts at the moment of the change.
             (
                 "America/New_York",
                 "2027-03-14T07:00:00Z",
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn only_utc_is_utc() {
+    fn utc_aliases_are_recognized() {
         for (zone, utc) in
             [("UTC", true), ("Etc/UTC", true), ("Etc/GMT+5", false), ("Europe/London", false)]
         {
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_have_seconds_only_where_they_count() {
+    fn offset_has_seconds_only_if_they_are_not_zero() {
         for (seconds, text) in [(0, "+0000"), (20_700, "+0545"), (-968, "-001608")] {
             assert_eq!(utc_offset(Offset::from_seconds(seconds).unwrap()), text);
         }

@@ -1,4 +1,4 @@
-//! ZeptoMail: the mail in its parts, from which the service builds the message; an invitation can only be attached.
+//! Sends mails with ZeptoMail, which builds the message from its parts. It supports invitations only as attachments.
 //! <https://www.zoho.com/zeptomail/help/api/email-sending.html>
 
 use std::time::Duration;
@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::compose::FILE_NAME;
-use super::error::A_MOMENT;
+use super::error::DEFAULT_LIMIT_PAUSE;
 use super::{ComposedMail, MailError, MailService, Mailbox};
 use crate::aws::SEND_TIMEOUT;
 use crate::secret::Secret;
 
-/// The longest pause that a limit per second may ask for, as with Zoom; more would be a mistake of somebody's clock.
+/// The maximum `Retry-After` that we accept, as for Zoom. A longer value would be a mistake of the service.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Stands before the token, both in the header and where ZeptoMail shows the token to copy.
+/// The prefix of the token in the header. ZeptoMail also shows it where the token is copied.
 const SCHEME: &str = "Zoho-enczapikey ";
+const INVALID_RESPONSE: &str = "not a ZeptoMail response";
 
 #[derive(Clone, Debug)]
 pub struct ZeptoMail {
@@ -46,7 +47,7 @@ impl ZeptoMail {
             "htmlbody": mail.html,
             "client_reference": mail.message_id,
             "mime_headers": Value::Object(headers.into_iter().collect()),
-            // An opened mail is nobody's business, and a link that was rewritten to count clicks looks like fraud.
+            // Tracking of opened mails violates privacy, and rewritten links look like phishing.
             "track_opens": false,
             "track_clicks": false,
         });
@@ -79,7 +80,7 @@ fn address(name: Option<&str>, address: &str) -> Value {
 
 impl MailService for ZeptoMail {
     async fn send(&self, mail: &ComposedMail) -> Result<String, MailError> {
-        let answer = self
+        let response = self
             .http
             .post(self.url.clone())
             .header(AUTHORIZATION, self.authorization()?)
@@ -88,16 +89,16 @@ impl MailService for ZeptoMail {
             .json(&self.request(mail))
             .send()
             .await
-            .map_err(|error| unanswered(&error))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|error| unanswered(&error))?;
-        verdict(status, &headers, &body)
+            .map_err(|error| to_unavailable(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await.map_err(|error| to_unavailable(&error))?;
+        parse_response(status, &headers, &body)
     }
 }
 
-fn unanswered(error: &reqwest::Error) -> MailError {
-    let what = if error.is_timeout() { "timed out" } else { "not reached, or broken off" };
-    MailError::Busy { what: what.to_owned() }
+fn to_unavailable(error: &reqwest::Error) -> MailError {
+    let detail = if error.is_timeout() { "timed out" } else { "connection failed" };
+    MailError::Unavailable { detail: detail.to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -127,32 +128,36 @@ struct Detail {
     target: String,
 }
 
-fn verdict(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<String, MailError> {
+fn parse_response(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<String, MailError> {
     if status.is_success() {
         return match serde_json::from_slice::<Accepted>(body) {
             Ok(accepted) if !accepted.data.is_empty() => Ok(accepted.request_id),
-            _ => Err(MailError::Busy { what: "an answer that is not ZeptoMail's".to_owned() }),
+            _ => Err(MailError::Unavailable { detail: INVALID_RESPONSE.to_owned() }),
         };
     }
     let failure = serde_json::from_slice::<Failed>(body).ok().map(|failed| failed.error);
-    Err(refusal(status, retry_after(headers), failure.as_ref()))
+    Err(classify(status, retry_after(headers), failure.as_ref()))
 }
 
-/// What an error means: <https://www.zoho.com/zeptomail/help/api/error-codes.html>. That page names no statuses, so
-/// the codes come first; it names no code for too many requests at once, which is 429 as everywhere.
-fn refusal(status: StatusCode, after: Duration, failure: Option<&Failure>) -> MailError {
+/// Classifies an error: <https://www.zoho.com/zeptomail/help/api/error-codes.html>. The page lists no statuses, so
+/// codes take precedence. It lists no code for too many requests either, which we expect as status 429.
+fn classify(status: StatusCode, after: Duration, failure: Option<&Failure>) -> MailError {
     let detail = failure.and_then(|failure| failure.details.first());
-    let (below, target) = detail.map_or(("", ""), |detail| (&detail.code, &detail.target));
+    let (detail_code, target) = detail.map_or(("", ""), |detail| (&detail.code, &detail.target));
     let code = match failure {
-        Some(failure) if below.is_empty() => failure.code.clone(),
-        Some(failure) => format!("{}/{below}", failure.code),
+        Some(failure) if detail_code.is_empty() => failure.code.clone(),
+        Some(failure) => format!("{}/{detail_code}", failure.code),
         None => status.as_u16().to_string(),
     };
-    match below {
+    match detail_code {
         "SMI_115" => return MailError::DailyLimit,
-        // Credits used up, a trial at its end, an account that is blocked or not yet reviewed.
+        // No credits, an expired trial, or an account that is blocked or not yet reviewed.
         "LE_101" | "LE_102" | "SM_133" | "AE_101" | "SM_128" => return MailError::Paused { code },
-        // A sender's domain that is not verified, an address that may not call, a token that is none.
+        // An unverified sender domain, an IP address that is not allowed, or an invalid token.
         "SM_111" | "SERR_156" | "SERR_157" => return MailError::Misconfigured { code },
         "SM_113" | "GE_102" if matches!(target, "from" | "bounce_address") => {
             return MailError::Misconfigured { code };
@@ -161,50 +166,50 @@ fn refusal(status: StatusCode, after: Duration, failure: Option<&Failure>) -> Ma
     }
     match status.as_u16() {
         429 => MailError::Limited { after },
-        408 => MailError::Busy { what: code },
-        // Another service's address, or a token that is none.
+        408 => MailError::Unavailable { detail: code },
+        // A wrong URL or an invalid token.
         300..=399 | 401 | 403 | 404 | 405 => MailError::Misconfigured { code },
-        // A refusal that is not in ZeptoMail's form is somebody's who stands in between.
+        // Other client errors without ZeptoMail's error body come from a proxy.
         400..=499 if failure.is_some() || status == StatusCode::PAYLOAD_TOO_LARGE => {
             MailError::Refused { code }
         }
-        _ => MailError::Busy { what: code },
+        _ => MailError::Unavailable { detail: code },
     }
 }
 
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    seconds.map_or(A_MOMENT, Duration::from_secs).min(LONGEST_PAUSE)
+    seconds.map_or(DEFAULT_LIMIT_PAUSE, Duration::from_secs).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Kind;
+    use crate::mail::MailKind;
     use crate::mail::tests::{Case, brand};
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
+    use crate::net::loopback::{Loopback, LoopbackResponse, unreachable_url};
 
     fn zeptomail(url: &str, token: &str) -> ZeptoMail {
         let http = http_client("live-classes/outbox-sweep").unwrap();
         ZeptoMail::new(http, url.parse().unwrap(), Secret::new(token), brand().from)
     }
 
-    async fn sent(url: &str) -> Result<String, MailError> {
-        zeptomail(url, "hunter2").send(&Case::new(Kind::Scheduled).compose()).await
+    async fn send_with(url: &str) -> Result<String, MailError> {
+        zeptomail(url, "hunter2").send(&Case::new(MailKind::Scheduled).compose()).await
     }
 
-    fn busy(what: &str) -> MailError {
-        MailError::Busy { what: what.to_owned() }
+    fn unavailable(detail: &str) -> MailError {
+        MailError::Unavailable { detail: detail.to_owned() }
     }
 
     #[tokio::test]
-    async fn every_error_says_what_to_do() {
+    async fn errors_are_classified_by_code() {
         let refused = |code: &str| MailError::Refused { code: code.to_owned() };
         let paused = |code: &str| MailError::Paused { code: code.to_owned() };
         let misconfigured = |code: &str| MailError::Misconfigured { code: code.to_owned() };
-        let limited = MailError::Limited { after: A_MOMENT };
-        // In the order of ZeptoMail's own table, with the statuses that each was seen or is assumed to have.
+        let limited = MailError::Limited { after: DEFAULT_LIMIT_PAUSE };
+        // In the order of ZeptoMail's table, with the observed or assumed statuses.
         let cases = [
             (400, "TM_3201", "GE_102", "subject", refused("TM_3201/GE_102")),
             (400, "TM_3201", "GE_102", "from", misconfigured("TM_3201/GE_102")),
@@ -224,73 +229,81 @@ mod tests {
             (400, "TM_8001", "SM_127", "", refused("TM_8001/SM_127")),
             (400, "TM_8001", "SM_129", "subject", refused("TM_8001/SM_129")),
             (429, "TM_4290", "LE_429", "", limited),
-            (500, "TM_5000", "SERR_500", "", busy("TM_5000/SERR_500")),
+            (500, "TM_5000", "SERR_500", "", unavailable("TM_5000/SERR_500")),
         ];
-        for (status, code, below, target, expected) in cases {
+        for (status, code, detail_code, target, expected) in cases {
             let error = json!({ "error": {
                 "code": code,
-                "details": [{ "code": below, "message": "It is about ada@example.test.", "target": target }],
+                "details": [{ "code": detail_code, "message": "It is about ada@example.test.", "target": target }],
                 "message": "Invalid request",
                 "request_id": "r",
             } });
-            let server = Loopback::start(move |_| LoopbackResponse::with(status, error.to_string()));
-            let error = sent(&server.url("/")).await.unwrap_err();
-            assert_eq!(error, expected, "{status} {code} {below} {target}");
-            assert!(!error.to_string().contains("ada@"), "an address is not for the log");
+            let server =
+                Loopback::start(move |_| LoopbackResponse::with(status, error.to_string()));
+            let error = send_with(&server.url("/")).await.unwrap_err();
+            assert_eq!(error, expected, "{status} {code} {detail_code} {target}");
+            assert!(!error.to_string().contains("ada@"), "must not contain an address");
             assert_eq!(server.requests().len(), 1);
         }
     }
 
     #[tokio::test]
-    async fn answers_of_others_are_told_from_its_own() {
+    async fn responses_of_proxies_are_recognized() {
         let html = "<html>Bad Gateway</html>";
-        let not_its = || Err(busy("an answer that is not ZeptoMail's"));
+        let invalid = || Err(unavailable(INVALID_RESPONSE));
         let misconfigured = |code: &str| Err(MailError::Misconfigured { code: code.to_owned() });
         let cases = [
-            (200, html, not_its()),
-            (201, "", not_its()),
-            (201, r#"{"data":[],"request_id":"r"}"#, not_its()),
+            (200, html, invalid()),
+            (201, "", invalid()),
+            (201, r#"{"data":[],"request_id":"r"}"#, invalid()),
             (200, r#"{"data":[{"code":"EM_104"}],"request_id":"r"}"#, Ok("r".to_owned())),
             (302, "", misconfigured("302")),
-            (400, html, Err(busy("400"))),
+            (400, html, Err(unavailable("400"))),
             (400, r#"{"error":{"code":"TM_1"}}"#, Err(MailError::Refused { code: "TM_1".into() })),
             (401, html, misconfigured("401")),
             (404, html, misconfigured("404")),
-            (408, "", Err(busy("408"))),
+            (408, "", Err(unavailable("408"))),
             (413, html, Err(MailError::Refused { code: "413".into() })),
-            (502, html, Err(busy("502"))),
+            (502, html, Err(unavailable("502"))),
         ];
         for (status, body, expected) in cases {
             let server = Loopback::start(move |_| LoopbackResponse::with(status, body));
-            assert_eq!(sent(&server.url("/")).await, expected, "{status} {body}");
+            assert_eq!(send_with(&server.url("/")).await, expected, "{status} {body}");
         }
-        for (said, seconds) in [("7", 7), ("86400", 60), ("18446744073709551615", 60), ("soon", 1)]
+        for (value, seconds) in [("7", 7), ("86400", 60), ("18446744073709551615", 60), ("soon", 1)]
         {
-            let server = Loopback::start(move |_| LoopbackResponse::status(429).header("retry-after", said));
+            let server = Loopback::start(move |_| {
+                LoopbackResponse::status(429).header("retry-after", value)
+            });
             let after = Duration::from_secs(seconds);
-            assert_eq!(sent(&server.url("/")).await, Err(MailError::Limited { after }), "{said}");
+            assert_eq!(
+                send_with(&server.url("/")).await,
+                Err(MailError::Limited { after }),
+                "{value}"
+            );
         }
     }
 
     #[tokio::test]
-    async fn without_an_answer_nobody_knows() {
-        assert_eq!(sent(&dead_url()).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| LoopbackResponse::ok("{\"data\":[1]}").cut_in_half());
-        assert_eq!(sent(&server.url("/")).await, Err(busy("not reached, or broken off")));
-        let server = Loopback::start(|_| LoopbackResponse::ok("{}").late(Duration::from_secs(2)));
+    async fn missing_response_means_unavailable() {
+        assert_eq!(send_with(&unreachable_url()).await, Err(unavailable("connection failed")));
+        let server = Loopback::start(|_| LoopbackResponse::ok("{\"data\":[1]}").truncated());
+        assert_eq!(send_with(&server.url("/")).await, Err(unavailable("connection failed")));
+        let server =
+            Loopback::start(|_| LoopbackResponse::ok("{}").delayed(Duration::from_secs(2)));
         let soon = Duration::from_millis(100);
         let service = ZeptoMail { timeout: soon, ..zeptomail(&server.url("/"), "hunter2") };
-        let late = service.send(&Case::new(Kind::Scheduled).compose()).await;
-        assert_eq!(late, Err(busy("timed out")));
+        let late = service.send(&Case::new(MailKind::Scheduled).compose()).await;
+        assert_eq!(late, Err(unavailable("timed out")));
         assert_eq!(server.requests().len(), 1);
     }
 
     #[tokio::test]
-    async fn the_mail_goes_in_its_parts() {
-        let answer = r#"{"data":[{"code":"EM_104"}],"message":"OK","request_id":"2d6f.1"}"#;
-        let server = Loopback::start(move |_| LoopbackResponse::with(201, answer));
-        assert_eq!(sent(&server.url("/v1.1/email")).await, Ok("2d6f.1".to_owned()));
-        let mail = Case::new(Kind::Scheduled).compose();
+    async fn mail_is_sent_as_separate_parts() {
+        let response = r#"{"data":[{"code":"EM_104"}],"message":"OK","request_id":"2d6f.1"}"#;
+        let server = Loopback::start(move |_| LoopbackResponse::with(201, response));
+        assert_eq!(send_with(&server.url("/v1.1/email")).await, Ok("2d6f.1".to_owned()));
+        let mail = Case::new(MailKind::Scheduled).compose();
         let request = &server.requests()[0];
         assert_eq!(request.path, "/v1.1/email");
         assert_eq!(request.header("authorization"), Some("Zoho-enczapikey hunter2"));
@@ -313,12 +326,12 @@ mod tests {
             }],
         });
         assert_eq!(body, expected);
-        let reminder = Case::new(Kind::ReminderDayBefore).compose();
+        let reminder = Case::new(MailKind::ReminderDayBefore).compose();
         assert!(zeptomail("https://z.test", "t").request(&reminder).get("attachments").is_none());
     }
 
     #[test]
-    fn the_token_may_be_pasted_with_its_scheme_and_is_not_printed() {
+    fn token_may_include_its_scheme_and_is_not_printed() {
         for token in ["hunter2", " Zoho-enczapikey hunter2\n"] {
             let service = zeptomail("https://z.test", token);
             let value = service.authorization().unwrap();

@@ -1,4 +1,4 @@
-//! A server on this machine, for tests: it answers what it is told and remembers what it was asked.
+//! A local HTTP server for tests with configured responses and recorded requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,11 +10,11 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Loopback {
     address: SocketAddr,
-    seen: Arc<Seen>,
+    received: Arc<Received>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Received {
     requests: Mutex<Vec<LoopbackRequest>>,
     connections: AtomicUsize,
 }
@@ -67,19 +67,19 @@ impl LoopbackResponse {
         self
     }
 
-    /// Answers only after `after`.
-    pub(crate) fn late(mut self, after: Duration) -> Self {
+    /// Delays the response by `after`.
+    pub(crate) fn delayed(mut self, after: Duration) -> Self {
         self.after = after;
         self
     }
 
-    /// Sends half of the body and hangs up.
-    pub(crate) fn cut_in_half(mut self) -> Self {
+    /// Sends half of the body and closes the connection.
+    pub(crate) fn truncated(mut self) -> Self {
         self.half = true;
         self
     }
 
-    /// Hangs up after the answer without announcing it.
+    /// Closes the connection after the response without a `Connection: close` header.
     pub(crate) fn then_close(mut self) -> Self {
         self.close = true;
         self
@@ -87,20 +87,22 @@ impl LoopbackResponse {
 }
 
 impl Loopback {
-    /// Serves until the process ends.
-    pub(crate) fn start(answer: impl Fn(&LoopbackRequest) -> LoopbackResponse + Send + Sync + 'static) -> Self {
+    /// Starts a server that runs until the process ends.
+    pub(crate) fn start(
+        respond: impl Fn(&LoopbackRequest) -> LoopbackResponse + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen::default());
-        let (answer, shared) = (Arc::new(answer), Arc::clone(&seen));
+        let received = Arc::new(Received::default());
+        let (respond, shared) = (Arc::new(respond), Arc::clone(&received));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&shared));
-                thread::spawn(move || serve(&stream, &seen, &*answer));
+                let (respond, received) = (Arc::clone(&respond), Arc::clone(&shared));
+                thread::spawn(move || serve(&stream, &received, &*respond));
             }
         });
-        Self { address, seen }
+        Self { address, received }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -108,37 +110,41 @@ impl Loopback {
     }
 
     pub(crate) fn requests(&self) -> Vec<LoopbackRequest> {
-        self.seen.requests.lock().unwrap().clone()
+        self.received.requests.lock().unwrap().clone()
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.seen.connections.load(Ordering::SeqCst)
+        self.received.connections.load(Ordering::SeqCst)
     }
 }
 
-/// An address where nobody listens.
-pub(crate) fn dead_url() -> String {
+/// Returns a URL on which no server listens.
+pub(crate) fn unreachable_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-fn serve(stream: &TcpStream, seen: &Seen, answer: &dyn Fn(&LoopbackRequest) -> LoopbackResponse) {
+fn serve(
+    stream: &TcpStream,
+    received: &Received,
+    respond: &dyn Fn(&LoopbackRequest) -> LoopbackResponse,
+) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
-        seen.requests.lock().unwrap().push(request.clone());
-        let answer = answer(&request);
-        thread::sleep(answer.after);
-        let mut head = format!("HTTP/1.1 {} -\r\n", answer.status);
-        for (name, value) in &answer.headers {
+        received.requests.lock().unwrap().push(request.clone());
+        let response = respond(&request);
+        thread::sleep(response.after);
+        let mut head = format!("HTTP/1.1 {} -\r\n", response.status);
+        for (name, value) in &response.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", answer.body.len()));
-        let sent = if answer.half { answer.body.len() / 2 } else { answer.body.len() };
+        head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));
+        let sent = if response.half { response.body.len() / 2 } else { response.body.len() };
         let mut writer = stream;
         let written = writer
             .write_all(head.as_bytes())
-            .and_then(|()| writer.write_all(&answer.body.as_bytes()[..sent]));
-        if written.is_err() || answer.half || answer.close {
+            .and_then(|()| writer.write_all(&response.body.as_bytes()[..sent]));
+        if written.is_err() || response.half || response.close {
             return;
         }
     }

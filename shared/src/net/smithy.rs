@@ -1,4 +1,4 @@
-//! Lends the one HTTP client to the AWS clients, which speak through an interface of their own.
+//! An adapter that lets the AWS SDK use the shared HTTP client.
 
 use std::error::Error;
 use std::io;
@@ -16,8 +16,8 @@ use aws_smithy_types::retry::ErrorKind;
 
 /// [`HttpClient`] over a [`reqwest::Client`].
 ///
-/// Bodies are held in memory, both ways: nothing we ask of AWS is a stream. The time to connect is the
-/// client's ([`super::CONNECT_TIMEOUT`]), as one pool cannot have two; the time to read is the settings'.
+/// Request and response bodies are kept in memory, because we use no streaming API of AWS. The connect timeout is that of
+/// the client ([`super::CONNECT_TIMEOUT`]), because a pool has only one. The read timeout comes from the SDK's settings.
 #[derive(Clone, Debug)]
 pub struct SmithyClient {
     client: reqwest::Client,
@@ -58,8 +58,8 @@ impl HttpConnector for Connector {
         let (client, read_timeout) = (self.client.clone(), self.read_timeout);
         HttpConnectorFuture::new(async move {
             let mut request = outgoing(request)?;
-            // Smithy counts it from the start of the request to the first byte of the answer; with the body
-            // held in memory the last byte is the one that counts.
+            // Smithy measures to the first byte of the response. Here it is the last byte, because the body is read
+            // into memory.
             if let Some(limit) = read_timeout {
                 *request.timeout_mut() = Some(limit);
             }
@@ -69,27 +69,26 @@ impl HttpConnector for Connector {
     }
 }
 
-/// The headers go as the SDK signed them, its User-Agent included: the client adds its own only where there
-/// is none.
+/// Converts a request. Headers stay as the SDK signed them, including its User-Agent.
 fn outgoing(request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
-    let request = request.try_into_http1x().map_err(|why| ConnectorError::user(why.into()))?;
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (parts, body) = request.into_parts();
     let body = body.bytes().map(bytes::Bytes::copy_from_slice);
-    let body = body.ok_or_else(|| ConnectorError::user("a body must be in memory".into()))?;
+    let body = body.ok_or_else(|| ConnectorError::user("the body is not in memory".into()))?;
     reqwest::Request::try_from(http::Request::from_parts(parts, body))
-        .map_err(|why| ConnectorError::user(why.without_url().into()))
+        .map_err(|error| ConnectorError::user(error.without_url().into()))
 }
 
 async fn incoming(mut response: reqwest::Response) -> Result<HttpResponse, ConnectorError> {
-    let mut answer = http::Response::new(SdkBody::empty());
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = std::mem::take(response.headers_mut());
-    *answer.body_mut() = SdkBody::from(response.bytes().await.map_err(classify)?);
-    HttpResponse::try_from(answer).map_err(|why| ConnectorError::other(why.into(), None))
+    let mut converted = http::Response::new(SdkBody::empty());
+    *converted.status_mut() = response.status();
+    *converted.headers_mut() = std::mem::take(response.headers_mut());
+    *converted.body_mut() = SdkBody::from(response.bytes().await.map_err(classify)?);
+    HttpResponse::try_from(converted).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// What went wrong, in the kinds that decide whether the SDK tries again: it does so for time-outs, for I/O
-/// and for what is marked as transient, never for a request that could not be built.
+/// Converts an error to the kinds by which the SDK decides on retries: it retries timeouts, I/O errors and transient errors,
+/// but never a request that could not be built.
 fn classify(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     let (builder, connect) = (error.is_builder(), error.is_connect() || error.is_dns());
@@ -101,7 +100,7 @@ fn classify(error: reqwest::Error) -> ConnectorError {
     } else if connect || io {
         ConnectorError::io(error.into())
     } else {
-        // Chiefly an answer that ends too early, which has no cause below.
+        // Mostly a truncated response, which has no I/O error as its source.
         ConnectorError::other(error.into(), Some(ErrorKind::TransientError))
     };
     if connect { failure.never_connected() } else { failure }
@@ -116,7 +115,7 @@ fn has_io_source(error: &reqwest::Error) -> bool {
 mod tests {
     use super::*;
     use crate::net::http_client;
-    use crate::net::loopback::{LoopbackResponse, Loopback, dead_url};
+    use crate::net::loopback::{Loopback, LoopbackResponse, unreachable_url};
 
     const LIMIT: Duration = Duration::from_secs(1);
 
@@ -131,32 +130,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn request_and_answer_pass_unchanged() {
-        let server = Loopback::start(|_| LoopbackResponse::status(400).header("x-amzn-requestid", "r-1"));
-        let answer = call(&server.url("/"), SdkBody::from("{\"a\":1}")).await.unwrap();
-        assert_eq!(answer.status().as_u16(), 400);
-        assert_eq!(answer.headers().get("x-amzn-requestid"), Some("r-1"));
+    async fn request_and_response_pass_unchanged() {
+        let server =
+            Loopback::start(|_| LoopbackResponse::status(400).header("x-amzn-requestid", "r-1"));
+        let response = call(&server.url("/"), SdkBody::from("{\"a\":1}")).await.unwrap();
+        assert_eq!(response.status().as_u16(), 400);
+        assert_eq!(response.headers().get("x-amzn-requestid"), Some("r-1"));
         let seen = &server.requests()[0];
         assert_eq!(seen.header("user-agent"), Some("aws-sdk-rust/1"));
         assert_eq!(seen.body, "{\"a\":1}");
     }
 
     #[tokio::test]
-    async fn a_late_answer_is_a_time_out() {
-        let server = Loopback::start(|_| LoopbackResponse::ok("").late(LIMIT * 3));
+    async fn delayed_response_is_a_timeout_error() {
+        let server = Loopback::start(|_| LoopbackResponse::ok("").delayed(LIMIT * 3));
         let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
     }
 
     #[tokio::test]
-    async fn nobody_there_is_io() {
-        let error = call(&dead_url(), SdkBody::empty()).await.unwrap_err();
+    async fn refused_connection_is_an_io_error() {
+        let error = call(&unreachable_url(), SdkBody::empty()).await.unwrap_err();
         assert!(error.is_io(), "{error:?}");
     }
 
     #[tokio::test]
-    async fn half_an_answer_may_be_asked_for_again() {
-        let server = Loopback::start(|_| LoopbackResponse::ok("0123456789").cut_in_half());
+    async fn truncated_response_is_a_transient_error() {
+        let server = Loopback::start(|_| LoopbackResponse::ok("0123456789").truncated());
         let error = call(&server.url("/"), SdkBody::empty()).await.unwrap_err();
         let transient = error.as_other() == Some(ErrorKind::TransientError);
         assert!(error.is_io() || transient, "{error:?}");

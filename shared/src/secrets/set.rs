@@ -1,4 +1,4 @@
-//! What the secret holds. A field that is missing or wrong fails who needs it, and nobody else.
+//! The fields of the secret. A missing or invalid field fails only the code that uses it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::config::ConfigError;
 use crate::crypt::{KEY_BYTES, Keyring};
 use crate::secret::Secret;
 
-/// The fields of the JSON, as operators read them.
+/// The names of the JSON fields.
 pub mod fields {
     pub const ZOOM_CLIENT_ID: &str = "zoom_client_id";
     pub const ZOOM_CLIENT_SECRET: &str = "zoom_client_secret";
@@ -27,7 +27,7 @@ pub mod fields {
 
 type Field<T> = Result<T, ConfigError>;
 
-/// One reading of the secret.
+/// A parsed secret.
 #[derive(Debug)]
 pub struct SecretSet {
     zoom_client_id: Field<Secret>,
@@ -42,13 +42,17 @@ pub struct SecretSet {
 }
 
 impl SecretSet {
-    /// Reads the JSON. A deployment creates the secret empty, so an empty text is a secret without fields.
+    /// Parses the JSON. A deployment creates the secret empty, so an empty text has no fields.
     pub fn parse(json: &str) -> Result<Self, SecretsError> {
         let json = if json.trim().is_empty() { "{}" } else { json };
-        // serde's own message quotes what it stumbled over.
+        // The message of serde_json would quote the content.
         let all: Map<String, Value> =
             serde_json::from_str(json).map_err(|error| SecretsError::Invalid {
-                why: format!("no JSON object, at line {} column {}", error.line(), error.column()),
+                reason: format!(
+                    "not a JSON object, at line {} column {}",
+                    error.line(),
+                    error.column()
+                ),
             })?;
         Ok(Self {
             zoom_client_id: text(&all, fields::ZOOM_CLIENT_ID),
@@ -63,22 +67,22 @@ impl SecretSet {
         })
     }
 
-    /// The OAuth app's client id and client secret.
+    /// Returns the client id and client secret of the OAuth app.
     pub fn zoom_client(&self) -> Result<(&str, &Secret), ConfigError> {
         Ok((get(&self.zoom_client_id)?.expose(), get(&self.zoom_client_secret)?))
     }
 
-    /// The Meeting SDK's key and secret.
+    /// Returns the key and secret of the Meeting SDK.
     pub fn zoom_sdk(&self) -> Result<(&str, &Secret), ConfigError> {
         Ok((get(&self.zoom_sdk_key)?.expose(), get(&self.zoom_sdk_secret)?))
     }
 
-    /// What Zoom signs its webhooks with.
+    /// Returns the secret with which Zoom signs its webhooks.
     pub fn zoom_webhook_secret(&self) -> Result<&Secret, ConfigError> {
         get(&self.zoom_webhook_secret_token)
     }
 
-    /// What we sign the OAuth `state` with.
+    /// Returns the secret with which we sign the OAuth `state`.
     pub fn oauth_state_secret(&self) -> Result<&Secret, ConfigError> {
         get(&self.oauth_state_secret)
     }
@@ -87,8 +91,8 @@ impl SecretSet {
         get(&self.keyring)
     }
 
-    /// What the host platform signs its tokens with, where it has no key set. One that is there and unusable is not
-    /// absent: whoever set it meant it to be asked for.
+    /// Returns the secret with which the host platform signs its tokens if it has no JWKS. An invalid secret is an error
+    /// instead of `None`, so that authentication never silently ignores it.
     pub fn auth_hs256(&self) -> Result<Option<&Secret>, ConfigError> {
         match get(&self.auth_hs256_secret) {
             Ok(secret) => Ok(Some(secret)),
@@ -137,7 +141,7 @@ fn keyring(all: &Map<String, Value>) -> Field<Keyring> {
     if keys.is_empty() {
         return Err(ConfigError::Missing { name: NAME });
     }
-    // An id is not told either: a key may stand where its id should.
+    // Errors contain no id either, because an operator may have swapped key and id.
     let keys = keys.into_iter().map(|(id, text)| {
         let key =
             STANDARD.decode(text).ok().and_then(|bytes| <[u8; KEY_BYTES]>::try_from(bytes).ok());
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_reaches_its_reader() {
+    fn every_field_is_returned_by_its_accessor() {
         let set = parse(&serde_json::json!({
             "zoom_client_id": "a", "zoom_client_secret": "b", "zoom_sdk_key": "c", "zoom_sdk_secret": "d",
             "zoom_webhook_secret_token": "e", "oauth_state_secret": "f",
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_secret_parses_and_each_reader_names_its_field() {
+    fn empty_secret_parses_and_accessors_name_the_missing_field() {
         for json in ["", " \n", "{}", r#"{"zoom_client_id":"","zoom_sdk_key":null}"#] {
             let set = SecretSet::parse(json).unwrap();
             let missing = |name| ConfigError::Missing { name };
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_not_told_and_the_rest_still_reads() {
+    fn invalid_field_is_named_without_its_value() {
         let wrong = [
             serde_json::json!("hunter2"),
             serde_json::json!({"current": "k1"}),
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_refused_without_a_quote() {
+    fn error_of_invalid_json_does_not_quote_the_secret() {
         for json in ["hunter2", "\"hunter2\"", "[\"hunter2\"]", "{\"a\": hunter2}"] {
             let error = SecretSet::parse(json).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");

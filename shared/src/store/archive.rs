@@ -1,9 +1,9 @@
-//! What a class's attendance is made of, kept as long as the class is: Zoom's events and the clicks run out.
+//! The attendance archive of a session. It is kept as long as the session, while Zoom's events and join attempts expire.
 //!
-//! An archive is a set of lines, each of somebody who was expected, clicked, came or went. They stand in parts, since a
-//! class of ten thousand is some megabytes; the head says which parts count, and its revision rises with each change. So
-//! whatever is written has no effect before the head is, all at once, and of two who write the later one is refused and
-//! begins anew with what it then finds. Lines that a later version wrote are kept as they are.
+//! An archive is a set of lines: one per expected person, join attempt, join or leave. The lines are stored in parts,
+//! because a session of ten thousand people takes some megabytes. The head lists the valid parts and has a revision. Parts
+//! take effect when the head is written, and of two concurrent writers the later one is refused and starts again. Lines
+//! of newer versions are preserved.
 
 mod line;
 #[cfg(test)]
@@ -17,126 +17,156 @@ use serde::{Deserialize, Serialize};
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{
-    ARCHIVE, ARCHIVE_PART_PREFIX, ItemKey, DueQueue, attr, by_start, due_partition, index, limit,
-    session_partition, trainer_partition,
+    ARCHIVE, ARCHIVE_PART_PREFIX, DueQueue, ItemKey, attr, due_partition, index, limit,
+    session_partition, session_sort_key, trainer_partition,
 };
-use super::tx::{Action, Guard, number};
+use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
-use crate::domain::attendance::{JoinIdentity, AttendanceRecord, record};
+use crate::domain::attendance::{AttendanceRecord, JoinIdentity, record};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::time::fixed;
-use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
+use crate::domain::time::sortable_text;
+use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
 use line::ArchiveLine;
 
-/// Hex digits that tell one part from another: 64 bits.
+/// Hex digits that distinguish the parts of a revision: 64 bits.
 const DIGEST_DIGITS: usize = 16;
-/// Readings of an archive that is being replaced. One takes milliseconds.
-const READ_ROUNDS: usize = 4;
-/// Classes that one run of the sweep takes upon itself.
-const DUE_AT_ONCE: i32 = 1000;
+/// Attempts at reading an archive that is being replaced. A replacement takes milliseconds.
+const READ_ATTEMPTS: usize = 4;
+/// Sessions that one run of the sweep archives at most.
+const DUE_ARCHIVES_LIMIT: i32 = 1000;
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct ArchiveHead {
     revision: u64,
     #[serde(default)]
     parts: Vec<String>,
-    /// The start that the class had when its attendance was kept; without it nothing was kept yet.
+    /// The start of the session when it was archived. Absent before the first archiving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     starts_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Part {
+struct StoredArchivePart {
     lines: String,
 }
 
-/// A class's archive as it was read. Of a class that has none it is empty.
+/// An archive as read. Empty if the session has none.
 #[derive(Clone, Debug, Default)]
 pub struct Archive {
     revision: u64,
     starts_at: Option<Timestamp>,
     lines: BTreeSet<String>,
-    /// Every part that lies there, also of writings that came to nothing.
+    /// All stored parts, including those of writes that never took effect.
     parts: Vec<String>,
-    has_strays: bool,
+    has_unused_parts: bool,
 }
 
 impl Archive {
-    /// Whether the class's attendance was kept. A class that has moved since, because it had not been held, has an
-    /// audience of its own again.
-    pub fn is_of(&self, session: &Session) -> bool {
+    /// Returns whether the session was archived with its current start. A session that was rescheduled without taking place
+    /// has a new audience.
+    pub fn is_archive_of(&self, session: &Session) -> bool {
         self.starts_at == Some(session.starts_at)
     }
 
-    /// What somebody's clicks told of them, by their id or by one of their addresses: the key that Zoom knew them by, and
-    /// their address.
-    pub fn clicks_of(
+    /// Returns the customer keys and addresses in a person's archived join attempts, matched by user id or address.
+    pub fn join_attempts_of(
         &self,
         person: &UserId,
         addresses: &[Email],
     ) -> impl Iterator<Item = (Option<String>, Option<Email>)> {
-        self.lines.iter().filter_map(move |line| match ArchiveLine::read(line)? {
-            ArchiveLine::Click { user, email, key, .. }
+        self.lines.iter().filter_map(move |line| match ArchiveLine::parse(line)? {
+            ArchiveLine::JoinAttempt { user, email, customer_key, .. }
                 if user == *person
                     || email.as_ref().is_some_and(|email| addresses.contains(email)) =>
             {
-                Some((key, email))
+                Some((customer_key, email))
             }
             _ => None,
         })
     }
 
-    /// What was kept, together with what there is of it today; as for whom the class is, what was kept counts.
-    pub fn and(&self, live: AttendanceRecord, session: &Session) -> AttendanceRecord {
+    /// Merges the archive with the live attendance sources. The archived audience replaces the live one.
+    pub fn merged_with(&self, live: AttendanceRecord, session: &Session) -> AttendanceRecord {
         let mut record = live;
-        let is_audience_kept = self.is_of(session);
-        if is_audience_kept {
-            (record.invitees, record.students) = (Vec::new(), Vec::new());
+        let is_audience_archived = self.is_archive_of(session);
+        if is_audience_archived {
+            (record.invitees, record.enrollments) = (Vec::new(), Vec::new());
         }
-        for line in self.lines.iter().filter_map(|line| ArchiveLine::read(line)) {
+        for line in self.lines.iter().filter_map(|line| ArchiveLine::parse(line)) {
             match (line, session.audience.course()) {
-                (ArchiveLine::Student { user, email, name }, Some(course)) if is_audience_kept => {
+                (ArchiveLine::Student { user, email, name }, Some(course))
+                    if is_audience_archived =>
+                {
                     let course = course.clone();
                     let access_granted = true;
-                    record.students.push(Enrollment { course, user, email, name, access_granted });
+                    record.enrollments.push(Enrollment {
+                        course,
+                        user,
+                        email,
+                        name,
+                        access_granted,
+                    });
                 }
-                (ArchiveLine::Invitee { email, name }, _) if is_audience_kept => {
+                (ArchiveLine::Invitee { email, name }, _) if is_audience_archived => {
                     record.invitees.push(Invitee { email, name });
                 }
                 (ArchiveLine::Student { .. } | ArchiveLine::Invitee { .. }, _) => {}
-                (ArchiveLine::Click { at, user, email, name, host, in_vain, key }, _) => {
-                    let admitted = !in_vain;
-                    let clicker = JoinIdentity { user, email, name, host, admitted, customer_key: key };
-                    record.clicks.push((at, clicker));
+                (
+                    ArchiveLine::JoinAttempt {
+                        at,
+                        user,
+                        email,
+                        name,
+                        host,
+                        rejected,
+                        customer_key,
+                    },
+                    _,
+                ) => {
+                    let admitted = !rejected;
+                    let identity = JoinIdentity { user, email, name, host, admitted, customer_key };
+                    record.join_attempts.push((at, identity));
                 }
-                (ArchiveLine::Started { of, at }, _) => {
-                    record.events.push(event("meeting.started", of, EventPayload::Started { at }));
+                (ArchiveLine::Started { instance, at }, _) => {
+                    record.events.push(zoom_event(
+                        "meeting.started",
+                        instance,
+                        EventPayload::Started { at },
+                    ));
                 }
-                (ArchiveLine::Ended { of, from, at }, _) => {
-                    let says = EventPayload::Ended { started_at: from, at };
-                    record.events.push(event("meeting.ended", of, says));
+                (ArchiveLine::Ended { instance, started_at, at }, _) => {
+                    let payload = EventPayload::Ended { started_at, at };
+                    record.events.push(zoom_event("meeting.ended", instance, payload));
                 }
-                (ArchiveLine::In(heard), _) => {
-                    let says = EventPayload::Joined(heard.presence());
-                    record.events.push(event(&heard.name(), heard.of, says));
+                (ArchiveLine::Joined(archived), _) => {
+                    let payload = EventPayload::Joined(archived.to_participant_event());
+                    record.events.push(zoom_event(
+                        &archived.event_name(),
+                        archived.instance,
+                        payload,
+                    ));
                 }
-                (ArchiveLine::Out(heard), _) => {
-                    let says = EventPayload::Left(heard.presence());
-                    record.events.push(event(&heard.name(), heard.of, says));
+                (ArchiveLine::Left(archived), _) => {
+                    let payload = EventPayload::Left(archived.to_participant_event());
+                    record.events.push(zoom_event(
+                        &archived.event_name(),
+                        archived.instance,
+                        payload,
+                    ));
                 }
             }
         }
         record
     }
 
-    /// The lines with those of a record, which is this archive's and more.
-    fn with(&self, record: &AttendanceRecord, session: &Session) -> BTreeSet<String> {
-        let students = record.students.iter().filter(|student| student.access_granted);
+    /// Returns the lines of this archive and of `record`, which includes them.
+    fn lines_with(&self, record: &AttendanceRecord, session: &Session) -> BTreeSet<String> {
+        let students = record.enrollments.iter().filter(|student| student.access_granted);
         let students = students.map(|student| ArchiveLine::Student {
             user: student.user.clone(),
             email: student.email.clone(),
@@ -146,23 +176,30 @@ impl Archive {
             email: invitee.email.clone(),
             name: invitee.name.clone(),
         });
-        let clicks = record.first_clicks().into_iter();
-        let clicks = clicks.map(|(at, clicker)| ArchiveLine::of_click(at, clicker));
-        let events = record.events.iter().filter_map(ArchiveLine::of_event);
-        let lines = students.chain(invitees).chain(clicks).chain(events);
-        let kept = self.lines.iter().filter(|line| self.is_of(session) || !ArchiveLine::is_audience(line));
-        kept.cloned().chain(lines.filter_map(|line| serde_json::to_string(&line).ok())).collect()
+        let join_attempts = record.first_join_attempts().into_iter();
+        let join_attempts =
+            join_attempts.map(|(at, identity)| ArchiveLine::from_join_attempt(at, identity));
+        let events = record.events.iter().filter_map(ArchiveLine::from_event);
+        let lines = students.chain(invitees).chain(join_attempts).chain(events);
+        let archived = self
+            .lines
+            .iter()
+            .filter(|line| self.is_archive_of(session) || !ArchiveLine::is_audience(line));
+        archived
+            .cloned()
+            .chain(lines.filter_map(|line| serde_json::to_string(&line).ok()))
+            .collect()
     }
 }
 
-/// An event as far as a report asks about it.
-fn event(name: &str, running: String, says: EventPayload) -> ZoomEvent {
+/// An event with the fields that a report needs.
+fn zoom_event(name: &str, instance: String, payload: EventPayload) -> ZoomEvent {
     let name = name.to_owned();
-    ZoomEvent { name, at: None, account: None, meeting: None, uuid: Some(running), payload: says }
+    ZoomEvent { name, at: None, account: None, meeting: None, uuid: Some(instance), payload }
 }
 
-/// Lines in parts that fit into an item each.
-fn in_parts(lines: &BTreeSet<String>) -> Vec<String> {
+/// Joins lines to parts that fit into one item each.
+fn split_into_parts(lines: &BTreeSet<String>) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for line in lines {
         match parts.last_mut() {
@@ -176,80 +213,89 @@ fn in_parts(lines: &BTreeSet<String>) -> Vec<String> {
     parts
 }
 
-/// A part's name: of the writing that it belongs to, so that whoever clears an earlier one away meets none of a later.
+/// The name of a part. It contains the revision, so that deleting old parts never deletes newer ones.
 fn part_name(revision: u64, text: &str) -> String {
     format!("{revision:08}-{}", &sha256_hex(text)[..DIGEST_DIGITS])
 }
 
-fn head(session: &SessionId, read: &Archive, parts: Vec<String>, at: Option<Timestamp>) -> Action {
-    let guard = match read.revision {
-        0 => Guard::new_item(),
-        revision => Guard::new().equals(attr::REVISION, number(revision)),
+fn put_head(
+    session: &SessionId,
+    current: &Archive,
+    parts: Vec<String>,
+    starts_at: Option<Timestamp>,
+) -> Action {
+    let condition = match current.revision {
+        0 => Condition::item_absent(),
+        revision => Condition::new().equals(attr::REVISION, number(revision)),
     };
-    let next = Head { revision: read.revision + 1, parts, starts_at: at };
-    Action::put(ItemKey::Archive(session), encode(&next), guard)
+    let next = ArchiveHead { revision: current.revision + 1, parts, starts_at };
+    Action::put(ItemKey::Archive(session), encode(&next), condition)
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredDue {
+struct StoredDueArchive {
     session_id: SessionId,
     due_at: Timestamp,
-    since: Timestamp,
+    first_due_at: Timestamp,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
 
-/// A class whose attendance is to be kept.
+/// A session whose attendance is due to be archived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueArchive {
     pub session: SessionId,
-    pub at: Timestamp,
-    /// When it was due first.
-    pub since: Timestamp,
+    pub due_at: Timestamp,
+    /// The first due time.
+    pub first_due_at: Timestamp,
 }
 
 impl DueArchive {
-    /// As soon as everything is there.
-    pub fn of(session: &Session) -> Self {
-        let at = record::final_at(session);
-        Self { session: session.id.clone(), at, since: at }
+    /// Due as soon as all attendance sources are final.
+    pub fn for_session(session: &Session) -> Self {
+        let due_at = record::complete_at(session);
+        Self { session: session.id.clone(), due_at, first_due_at: due_at }
     }
 }
 
-/// Asks the sweep to keep a class's attendance. Asking twice for the same time is asking once.
-pub fn set_due(due: &DueArchive) -> Action {
+/// Schedules the archiving of a session. It is idempotent.
+pub fn put_due_archive(due: &DueArchive) -> Action {
     let life = SignedDuration::from_hours(24 * limit::ARCHIVE_DUE_TTL_DAYS);
-    let stored = StoredDue {
+    let stored = StoredDueArchive {
         session_id: due.session.clone(),
-        due_at: due.at,
-        since: due.since,
-        ttl: due.since.saturating_add(life).unwrap_or(due.since).as_second(),
+        due_at: due.due_at,
+        first_due_at: due.first_due_at,
+        ttl: due.first_due_at.saturating_add(life).unwrap_or(due.first_due_at).as_second(),
     };
-    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.at, key: due.session.as_str() };
-    Action::put(key, encode(&stored), Guard::new())
+    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.due_at, key: due.session.as_str() };
+    Action::put(key, encode(&stored), Condition::new())
 }
 
-pub fn withdraw_due(due: &DueArchive) -> Action {
-    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.at, key: due.session.as_str() };
-    Action::delete(key, Guard::new())
+pub fn delete_due_archive(due: &DueArchive) -> Action {
+    let key = ItemKey::Due { queue: DueQueue::Archive, at: due.due_at, key: due.session.as_str() };
+    Action::delete(key, Condition::new())
 }
 
 impl Store {
-    /// Classes whose attendance is to be kept at `now`, those that wait longest first.
+    /// Returns the sessions whose archiving is due at `now`, oldest first.
     pub async fn due_archives(&self, now: Timestamp) -> Result<Vec<DueArchive>, StoreError> {
         let range = KeyRange {
             pk: due_partition(DueQueue::Archive),
-            // '~' sorts behind the '#' that follows the time in a key: what is due at `now` itself is in.
-            to: Some(format!("{}~", fixed(now))),
-            limit: Some(DUE_AT_ONCE),
+            // '~' sorts after the '#' that follows the time, so that work due at exactly `now` is included.
+            to: Some(format!("{}~", sortable_text(now))),
+            limit: Some(DUE_ARCHIVES_LIMIT),
             ..KeyRange::default()
         };
-        let stored = self.query(range).await?.items.into_iter().map(decode::<StoredDue>);
-        let due = |s: StoredDue| DueArchive { session: s.session_id, at: s.due_at, since: s.since };
+        let stored = self.query(range).await?.items.into_iter().map(decode::<StoredDueArchive>);
+        let due = |s: StoredDueArchive| DueArchive {
+            session: s.session_id,
+            due_at: s.due_at,
+            first_due_at: s.first_due_at,
+        };
         stored.map(|stored| stored.map(due)).collect()
     }
 
-    /// A class's archive, whole and as it is.
+    /// Reads the whole archive of a session with strong consistency.
     pub async fn archive(&self, session: &SessionId) -> Result<Archive, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
@@ -257,113 +303,116 @@ impl Store {
             consistent: true,
             ..KeyRange::default()
         };
-        for _ in 0..READ_ROUNDS {
+        for _ in 0..READ_ATTEMPTS {
             let mut head = None;
             let mut texts: BTreeMap<String, String> = BTreeMap::new();
             for item in self.query_all(range.clone()).await? {
                 let sort = item.get(attr::SK).and_then(|sk| sk.as_s().ok());
                 match sort.and_then(|sk| sk.strip_prefix(ARCHIVE_PART_PREFIX)).map(str::to_owned) {
-                    Some(name) => drop(texts.insert(name, decode::<Part>(item)?.lines)),
-                    None => head = Some(decode::<Head>(item)?),
+                    Some(name) => {
+                        drop(texts.insert(name, decode::<StoredArchivePart>(item)?.lines))
+                    }
+                    None => head = Some(decode::<ArchiveHead>(item)?),
                 }
             }
-            let Head { revision, parts, starts_at } =
-                head.unwrap_or(Head { revision: 0, parts: Vec::new(), starts_at: None });
-            // It was replaced between two pages of this reading, and is read anew.
+            let ArchiveHead { revision, parts, starts_at } =
+                head.unwrap_or(ArchiveHead { revision: 0, parts: Vec::new(), starts_at: None });
+            // The archive was replaced between two pages.
             if parts.iter().any(|name| !texts.contains_key(name)) {
                 continue;
             }
-            let own = parts.iter().filter_map(|name| texts.get(name));
-            let lines = own.flat_map(|text| text.lines()).map(str::to_owned).collect();
-            let has_strays = texts.len() > parts.len();
+            let valid = parts.iter().filter_map(|name| texts.get(name));
+            let lines = valid.flat_map(|text| text.lines()).map(str::to_owned).collect();
+            let has_unused_parts = texts.len() > parts.len();
             let parts = texts.into_keys().collect();
-            return Ok(Archive { revision, starts_at, lines, parts, has_strays });
+            return Ok(Archive { revision, starts_at, lines, parts, has_unused_parts });
         }
         let key = format!("{} / {ARCHIVE}", session_partition(session));
-        Err(StoreError::Corrupt { key, what: "parts of it are missing".to_owned() })
+        Err(StoreError::Corrupt { key, reason: "parts of the archive are missing".to_owned() })
     }
 
-    /// Keeps a class's attendance, in the place of the archive that was read. Refused when another writing was quicker;
-    /// what of this one lies about then is cleared away by the next. Answers whether there was anything to do.
-    pub async fn keep_attendance(
+    /// Archives the attendance of a session in place of the archive that was read. Refused if another write was faster, in
+    /// which case the next write deletes the unused parts. Returns whether anything changed.
+    pub async fn archive_attendance(
         &self,
         session: &Session,
-        read: &Archive,
+        current: &Archive,
         record: &AttendanceRecord,
     ) -> Result<bool, CommitError> {
-        let lines = read.with(record, session);
-        if read.is_of(session) && lines == read.lines && !read.has_strays {
+        let lines = current.lines_with(record, session);
+        if current.is_archive_of(session) && lines == current.lines && !current.has_unused_parts {
             return Ok(false);
         }
-        self.replace_archive(&session.id, read, &lines, Some(session.starts_at)).await?;
+        self.replace_archive(&session.id, current, &lines, Some(session.starts_at)).await?;
         Ok(true)
     }
 
     async fn replace_archive(
         &self,
         session: &SessionId,
-        read: &Archive,
+        current: &Archive,
         lines: &BTreeSet<String>,
         starts_at: Option<Timestamp>,
     ) -> Result<(), CommitError> {
-        let parts: Vec<_> = in_parts(lines)
+        let parts: Vec<_> = split_into_parts(lines)
             .into_iter()
-            .map(|text| (part_name(read.revision + 1, &text), text))
+            .map(|text| (part_name(current.revision + 1, &text), text))
             .collect();
         let put = |(part, lines): &(String, String)| {
-            let stored = encode(&Part { lines: lines.clone() });
-            Action::put(ItemKey::ArchivePart { session, part }, stored, Guard::new())
+            let stored = encode(&StoredArchivePart { lines: lines.clone() });
+            Action::put(ItemKey::ArchivePart { session, part }, stored, Condition::new())
         };
         self.write_all(parts.iter().map(put).collect()).await?;
         let names: Vec<String> = parts.into_iter().map(|(name, _)| name).collect();
-        self.commit_one(head(session, read, names.clone(), starts_at)).await?;
-        let old = read.parts.iter().filter(|part| !names.contains(part));
-        let gone = old.map(|part| Action::delete(ItemKey::ArchivePart { session, part }, Guard::new()));
-        self.write_all(gone.collect()).await?;
+        self.commit_one(put_head(session, current, names.clone(), starts_at)).await?;
+        let old = current.parts.iter().filter(|part| !names.contains(part));
+        let deletions = old
+            .map(|part| Action::delete(ItemKey::ArchivePart { session, part }, Condition::new()));
+        self.write_all(deletions.collect()).await?;
         Ok(())
     }
 
-    /// Takes somebody out of a class's archive, and clears away what no writing came to; answers how much there was.
-    /// Refused when another writing was quicker.
-    pub async fn forget_in_archive(
+    /// Erases a person from the archive and deletes unused parts. Returns the number of traces found. Refused if another
+    /// write was faster.
+    pub async fn erase_from_archive(
         &self,
         session: &SessionId,
-        read: &Archive,
+        current: &Archive,
         user: &UserId,
         addresses: &[Email],
-        is_meant: impl Fn(&ParticipantEvent) -> bool,
+        is_match: impl Fn(&ParticipantEvent) -> bool,
     ) -> Result<usize, CommitError> {
-        let mut traces = usize::from(read.has_strays);
+        let mut traces = usize::from(current.has_unused_parts);
         let without = |line: &String| {
-            let Some(known) = ArchiveLine::read(line) else { return Some(line.clone()) };
-            let rest = known.without(user, addresses, &is_meant);
+            let Some(parsed) = ArchiveLine::parse(line) else { return Some(line.clone()) };
+            let rest = parsed.without_person(user, addresses, &is_match);
             let rest = rest.and_then(|line| serde_json::to_string(&line).ok());
             traces += usize::from(rest.as_ref() != Some(line));
             rest
         };
-        let lines: BTreeSet<String> = read.lines.iter().filter_map(without).collect();
+        let lines: BTreeSet<String> = current.lines.iter().filter_map(without).collect();
         if traces > 0 {
-            self.replace_archive(session, read, &lines, read.starts_at).await?;
+            self.replace_archive(session, current, &lines, current.starts_at).await?;
         }
         Ok(traces)
     }
 
-    /// Carries out `with`, unless the archive is not as it was read any more; whoever is writing it has to begin anew.
-    pub async fn unless_archived(
+    /// Commits `actions` if the archive is still as read. A concurrent writer of the archive is refused and starts again.
+    pub async fn commit_unless_archive_changed(
         &self,
         session: &SessionId,
-        read: &Archive,
-        with: Vec<Action>,
+        current: &Archive,
+        actions: Vec<Action>,
     ) -> Result<(), CommitError> {
-        let next = head(session, read, read.parts.clone(), read.starts_at);
-        if with.is_empty() {
+        let next = put_head(session, current, current.parts.clone(), current.starts_at);
+        if actions.is_empty() {
             return self.commit_one(next).await;
         }
-        self.commit(std::iter::once(next).chain(with).collect()).await
+        self.commit(std::iter::once(next).chain(actions).collect()).await
     }
 
-    /// The class of the same trainer before this one, if its attendance is to be kept and was not.
-    pub async fn unkept_before(
+    /// Returns the trainer's previous session if its attendance is final but not archived.
+    pub async fn previous_session_to_archive(
         &self,
         session: &Session,
         now: Timestamp,
@@ -371,21 +420,24 @@ impl Store {
         let range = KeyRange {
             index: Some(index::BY_OWNER),
             pk: trainer_partition(&session.trainer),
-            to: Some(by_start(session.starts_at, &session.id)),
-            backwards: true,
-            // The class itself is the first.
+            to: Some(session_sort_key(session.starts_at, &session.id)),
+            descending: true,
+            // The session itself is the first.
             limit: Some(2),
             ..KeyRange::default()
         };
-        let mut classes = self.sessions_in(range).await?.into_iter();
-        let Some(before) = classes.find(|class| class.id != session.id) else {
+        let mut sessions = self.sessions_in_range(range).await?.into_iter();
+        let Some(previous) = sessions.find(|other| other.id != session.id) else {
             return Ok(None);
         };
-        if record::final_at(&before) > now {
+        if record::complete_at(&previous) > now {
             return Ok(None);
         }
-        let head = self.get_eventually(ItemKey::Archive(&before.id)).await?.map(decode::<Head>);
-        let kept = head.transpose()?.and_then(|head| head.starts_at);
-        Ok((kept != Some(before.starts_at)).then_some(before))
+        let head = self
+            .get_eventually_consistent(ItemKey::Archive(&previous.id))
+            .await?
+            .map(decode::<ArchiveHead>);
+        let archived_start = head.transpose()?.and_then(|head| head.starts_at);
+        Ok((archived_start != Some(previous.starts_at)).then_some(previous))
     }
 }

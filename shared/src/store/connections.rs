@@ -1,4 +1,4 @@
-//! Zoom grants, in the tokens table: one per trainer, the trainer of each Zoom user, and OAuth attempts under way.
+//! The tokens table: Zoom connections of trainers, the trainer of each Zoom user, and OAuth attempts in progress.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{ItemKey, attr, limit};
-use super::tx::{Action, ItemChanges, Guard, number, text};
+use super::tx::{Action, Condition, ItemChanges, number, text};
 use super::{BatchItems, Store, UpdateResult};
 use crate::crypt::Sealed;
-use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth, RefreshLease, ZoomUser};
 use crate::domain::id::UserId;
 use crate::domain::text::Email;
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
+use crate::domain::zoom_connection::{ConnectionHealth, RefreshLease, ZoomConnection, ZoomUser};
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredZoomConnection {
     trainer_id: UserId,
     health: ConnectionHealth,
     zoom_user_id: String,
@@ -36,7 +36,7 @@ struct Stored {
     lease_until: Option<Timestamp>,
 }
 
-impl From<&ZoomConnection> for Stored {
+impl From<&ZoomConnection> for StoredZoomConnection {
     fn from(c: &ZoomConnection) -> Self {
         Self {
             trainer_id: c.trainer.clone(),
@@ -57,8 +57,8 @@ impl From<&ZoomConnection> for Stored {
     }
 }
 
-impl From<Stored> for ZoomConnection {
-    fn from(s: Stored) -> Self {
+impl From<StoredZoomConnection> for ZoomConnection {
+    fn from(s: StoredZoomConnection) -> Self {
         Self {
             trainer: s.trainer_id,
             health: s.health,
@@ -74,46 +74,66 @@ impl From<Stored> for ZoomConnection {
             api_url: s.api_url,
             connected_at: s.connected_at,
             version: s.version,
-            lease: s.lease_holder.zip(s.lease_until).map(|(holder, until)| RefreshLease { holder, until }),
+            lease: s
+                .lease_holder
+                .zip(s.lease_until)
+                .map(|(holder, until)| RefreshLease { holder, until }),
         }
     }
 }
 
-/// Stores a grant in place of whatever was there, if that is still what was read (`before`).
-pub fn replace(connection: &ZoomConnection, before: Option<u64>) -> Action {
-    let guard = match before {
-        Some(version) => Guard::new().equals(attr::VERSION, number(version)),
-        None => Guard::new_item(),
+/// Stores a Zoom connection in place of the version that was read, or of none.
+pub fn put(connection: &ZoomConnection, read_version: Option<u64>) -> Action {
+    let condition = match read_version {
+        Some(version) => Condition::new().equals(attr::VERSION, number(version)),
+        None => Condition::item_absent(),
     };
-    Action::put(ItemKey::Connection(&connection.trainer), encode(&Stored::from(connection)), guard)
+    Action::put(
+        ItemKey::ZoomConnection(&connection.trainer),
+        encode(&StoredZoomConnection::from(connection)),
+        condition,
+    )
 }
 
-/// Takes the right to refresh until `until`; refused when the tokens have changed since or another refreshes.
-pub fn lease(connection: &ZoomConnection, holder: &str, until: Timestamp, now: Timestamp) -> Action {
+/// Takes the refresh lease until `until`. Refused if the tokens have changed or another request holds the lease.
+pub fn take_refresh_lease(
+    connection: &ZoomConnection,
+    holder: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Action {
     let changes = ItemChanges::new()
         .set(attr::LEASE_HOLDER, text(holder))
-        .set(attr::LEASE_UNTIL, text(fixed(until)));
-    let guard = Guard::new()
+        .set(attr::LEASE_UNTIL, text(sortable_text(until)));
+    let condition = Condition::new()
         .equals(attr::VERSION, number(connection.version))
-        .free_at(attr::LEASE_UNTIL, now);
-    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
+        .absent_or_expired(attr::LEASE_UNTIL, now);
+    Action::update(ItemKey::ZoomConnection(&connection.trainer), changes, condition)
 }
 
-fn held(connection: &ZoomConnection, holder: &str) -> Guard {
-    Guard::new()
+fn holds_refresh_lease(connection: &ZoomConnection, holder: &str) -> Condition {
+    Condition::new()
         .equals(attr::VERSION, number(connection.version))
         .equals(attr::LEASE_HOLDER, text(holder))
 }
 
-/// Gives the right to refresh back, with the tokens as they were.
-pub fn unlease(connection: &ZoomConnection, holder: &str) -> Action {
+/// Releases the refresh lease and leaves the tokens unchanged.
+pub fn release_refresh_lease(connection: &ZoomConnection, holder: &str) -> Action {
     let changes = ItemChanges::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
-    Action::update(ItemKey::Connection(&connection.trainer), changes, held(connection, holder))
+    Action::update(
+        ItemKey::ZoomConnection(&connection.trainer),
+        changes,
+        holds_refresh_lease(connection, holder),
+    )
 }
 
-/// Stores what a refresh brought, over the connection that it was begun with and no other.
-pub fn refreshed(next: &ZoomConnection, begun_with: &ZoomConnection, holder: &str) -> Action {
-    let stored = Stored::from(next);
+/// Stores refreshed tokens in place of the connection with which the refresh started.
+pub fn put_refreshed_tokens(
+    next: &ZoomConnection,
+    refreshed_from: &ZoomConnection,
+    holder: &str,
+) -> Action {
+    let stored = StoredZoomConnection::from(next);
     let changes = ItemChanges::new()
         .set(attr::ACCESS_TOKEN, text(stored.access_token.as_str()))
         .set(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
@@ -129,31 +149,40 @@ pub fn refreshed(next: &ZoomConnection, begun_with: &ZoomConnection, holder: &st
         Some(url) => changes.set(attr::API_URL, text(url)),
         None => changes.remove(attr::API_URL),
     };
-    Action::update(ItemKey::Connection(&next.trainer), changes, held(begun_with, holder))
+    Action::update(
+        ItemKey::ZoomConnection(&next.trainer),
+        changes,
+        holds_refresh_lease(refreshed_from, holder),
+    )
 }
 
-/// Marks a grant dead, unless there is a newer one.
-pub fn needs_reauth(connection: &ZoomConnection, holder: &str) -> Action {
+/// Marks a connection as `reauth_required` unless it was replaced.
+pub fn mark_reauth_required(connection: &ZoomConnection, holder: &str) -> Action {
     let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1))
         .remove(attr::LEASE_HOLDER)
         .remove(attr::LEASE_UNTIL);
-    Action::update(ItemKey::Connection(&connection.trainer), changes, held(connection, holder))
+    Action::update(
+        ItemKey::ZoomConnection(&connection.trainer),
+        changes,
+        holds_refresh_lease(connection, holder),
+    )
 }
 
-/// Marks a grant dead because its Zoom user is switched off.
-pub fn switched_off(connection: &ZoomConnection) -> Action {
+/// Marks a connection as `reauth_required` because its Zoom user was deactivated.
+pub fn mark_deactivated(connection: &ZoomConnection) -> Action {
     let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1));
-    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
+    let condition = Condition::new().equals(attr::VERSION, number(connection.version));
+    Action::update(ItemKey::ZoomConnection(&connection.trainer), changes, condition)
 }
 
-/// Marks a grant dead because somebody else connected its Zoom user, and forgets who that is: the Zoom user leads to
-/// the other from now on, and nobody would find this one when they are to be forgotten.
-pub fn superseded(connection: &ZoomConnection) -> Action {
+/// Marks a connection as `reauth_required` because another trainer connected its Zoom user. It also removes the Zoom user
+/// and the tokens, because the Zoom user's pointer now leads to the other trainer, and a later erasure would not find
+/// this connection.
+pub fn mark_superseded(connection: &ZoomConnection) -> Action {
     let changes = ItemChanges::new()
         .set(attr::HEALTH, text("reauth_required"))
         .set(attr::VERSION, number(connection.version + 1))
@@ -163,84 +192,87 @@ pub fn superseded(connection: &ZoomConnection) -> Action {
         .remove(attr::ZOOM_EMAIL)
         .remove(attr::LEASE_HOLDER)
         .remove(attr::LEASE_UNTIL);
-    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::update(ItemKey::Connection(&connection.trainer), changes, guard)
+    let condition = Condition::new().equals(attr::VERSION, number(connection.version));
+    Action::update(ItemKey::ZoomConnection(&connection.trainer), changes, condition)
 }
 
-/// Forgets a grant, if it is still the one that was read.
+/// Deletes a connection if it is still as read.
 pub fn delete(connection: &ZoomConnection) -> Action {
-    let guard = Guard::new().equals(attr::VERSION, number(connection.version));
-    Action::delete(ItemKey::Connection(&connection.trainer), guard)
+    let condition = Condition::new().equals(attr::VERSION, number(connection.version));
+    Action::delete(ItemKey::ZoomConnection(&connection.trainer), condition)
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredZoomUser {
+struct StoredZoomUserPointer {
     trainer_id: UserId,
 }
 
-/// Points from a Zoom user to the trainer who connected it last.
-pub fn point_from_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
+/// Stores the pointer from a Zoom user to the trainer who connected it last.
+pub fn put_zoom_user_pointer(zoom_user: &str, trainer: &UserId) -> Action {
     Action::put(
         ItemKey::ZoomUser(zoom_user),
-        encode(&StoredZoomUser { trainer_id: trainer.clone() }),
-        Guard::new(),
+        encode(&StoredZoomUserPointer { trainer_id: trainer.clone() }),
+        Condition::new(),
     )
 }
 
-/// Takes that pointer away; refused when it points to somebody else by now.
-pub fn forget_zoom_user(zoom_user: &str, trainer: &UserId) -> Action {
-    let guard = Guard::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
-    Action::delete(ItemKey::ZoomUser(zoom_user), guard)
+/// Deletes that pointer. Refused if it points to another trainer.
+pub fn delete_zoom_user_pointer(zoom_user: &str, trainer: &UserId) -> Action {
+    let condition = Condition::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
+    Action::delete(ItemKey::ZoomUser(zoom_user), condition)
 }
 
-/// An OAuth attempt between its two requests.
+/// An OAuth attempt between the authorization request and the callback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OauthAttempt {
     pub trainer_id: UserId,
     pub redirect_uri: String,
-    /// The PKCE verifier (RFC 7636), which never leaves us unencrypted but to Zoom.
+    /// The PKCE verifier (RFC 7636), encrypted at rest.
     pub verifier: Sealed,
     pub expires: Timestamp,
 }
 
-/// Deletes an OAuth attempt that led to a grant. One that led to nothing goes by itself.
-pub fn end_oauth(nonce: &str) -> Action {
-    Action::delete(ItemKey::OauthState(nonce), Guard::new())
+/// Deletes a successful OAuth attempt. Others expire.
+pub fn delete_oauth_attempt(nonce: &str) -> Action {
+    Action::delete(ItemKey::OauthState(nonce), Condition::new())
 }
 
 impl Store {
     pub async fn connection(&self, trainer: &UserId) -> Result<Option<ZoomConnection>, StoreError> {
-        self.get(ItemKey::Connection(trainer))
+        self.get(ItemKey::ZoomConnection(trainer))
             .await?
-            .map(|item| decode::<Stored>(item).map(ZoomConnection::from))
+            .map(|item| decode::<StoredZoomConnection>(item).map(ZoomConnection::from))
             .transpose()
     }
 
-    /// The trainer who connected a Zoom user last.
+    /// Returns the trainer who connected a Zoom user last.
     pub async fn trainer_of_zoom_user(
         &self,
         zoom_user: &str,
     ) -> Result<Option<UserId>, StoreError> {
-        let stored =
-            self.get(ItemKey::ZoomUser(zoom_user)).await?.map(decode::<StoredZoomUser>).transpose()?;
+        let stored = self
+            .get(ItemKey::ZoomUser(zoom_user))
+            .await?
+            .map(decode::<StoredZoomUserPointer>)
+            .transpose()?;
         Ok(stored.map(|stored| stored.trainer_id))
     }
 
-    /// What there is to forget of a connection's Zoom user when the connection goes: nothing where somebody else has
-    /// connected that Zoom user since, whose pointer it is now.
-    pub async fn forgetting_zoom_user(
+    /// Returns the deletion of the connection's Zoom user pointer, or `None` if another trainer has connected that Zoom user
+    /// since.
+    pub async fn zoom_user_pointer_deletion(
         &self,
         connection: &ZoomConnection,
     ) -> Result<Option<Action>, StoreError> {
         let zoom_user = &connection.zoom_user.id;
-        let pointed = self.trainer_of_zoom_user(zoom_user).await?;
-        Ok(pointed
+        let pointer = self.trainer_of_zoom_user(zoom_user).await?;
+        Ok(pointer
             .filter(|trainer| *trainer == connection.trainer)
-            .map(|trainer| forget_zoom_user(zoom_user, &trainer)))
+            .map(|trainer| delete_zoom_user_pointer(zoom_user, &trainer)))
     }
 
-    /// Keeps an OAuth attempt under its nonce.
-    pub async fn begin_oauth(
+    /// Stores an OAuth attempt under its nonce.
+    pub async fn put_oauth_attempt(
         &self,
         nonce: &str,
         attempt: &OauthAttempt,
@@ -250,19 +282,25 @@ impl Store {
             .saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
         let mut item = encode(attempt);
         item.insert(attr::TTL.to_owned(), number(ttl.unwrap_or(attempt.expires).as_second()));
-        self.write(Action::put(ItemKey::OauthState(nonce), item, Guard::new_item())).await.map(drop)
+        self.write(Action::put(ItemKey::OauthState(nonce), item, Condition::item_absent()))
+            .await
+            .map(drop)
     }
 
-    /// Takes an OAuth attempt: of several that try, one gets it. It stays for now, as `holder`'s, so that the SDK, which asks again when an answer is lost, is not told that somebody else was quicker.
-    pub async fn take_oauth(
+    /// Takes an OAuth attempt for `holder`, once. The item is marked instead of deleted, so that the SDK's retry after a lost
+    /// response succeeds.
+    pub async fn take_oauth_attempt(
         &self,
         nonce: &str,
         holder: &str,
     ) -> Result<Option<OauthAttempt>, StoreError> {
         let changes = ItemChanges::new().set(attr::HOLDER, text(holder));
-        let guard = Guard::existing_item().absent(attr::HOLDER);
-        match self.update_and_read(Action::update(ItemKey::OauthState(nonce), changes, guard)).await? {
-            UpdateResult::Done(item) => decode(item).map(Some),
+        let condition = Condition::item_exists().absent(attr::HOLDER);
+        match self
+            .update_and_read(Action::update(ItemKey::OauthState(nonce), changes, condition))
+            .await?
+        {
+            UpdateResult::Updated(item) => decode(item).map(Some),
             UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(holder)) => {
                 decode(item).map(Some)
             }
@@ -276,8 +314,8 @@ impl BatchItems {
         &mut self,
         trainer: &UserId,
     ) -> Result<Option<ZoomConnection>, StoreError> {
-        self.take(ItemKey::Connection(trainer))
-            .map(|item| decode::<Stored>(item).map(ZoomConnection::from))
+        self.take(ItemKey::ZoomConnection(trainer))
+            .map(|item| decode::<StoredZoomConnection>(item).map(ZoomConnection::from))
             .transpose()
     }
 }

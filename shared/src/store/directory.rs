@@ -1,4 +1,4 @@
-//! The host platform's courses, people and settings, as it told them.
+//! The directory: the host platform's courses, enrollments, users and settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    ENROLLMENT_PREFIX, ItemKey, LEFT_PREFIX, STUDENT_PREFIX, attr, course_partition, index,
-    student_sort, user_partition,
+    ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX, ItemKey, STUDENT_PREFIX, attr, course_partition,
+    index, student_sort_key, user_partition,
 };
-use super::tx::{Action, Guard, text};
+use super::tx::{Action, Condition, text};
 use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, User};
 use crate::domain::id::{CourseId, UserId};
-use crate::domain::plan::Settings;
+use crate::domain::plan::PlatformSettings;
 use crate::domain::text::{Email, PersonName, Title};
 
-/// Students read in one request: a quarter of the megabyte that one may be, which takes no time worth mentioning.
-const STUDENTS_AT_ONCE: i32 = 1000;
+/// Students per request: about a quarter of the one megabyte that DynamoDB returns at most.
+const STUDENTS_PAGE: i32 = 1000;
 
 #[derive(Serialize, Deserialize)]
 struct StoredCourse {
@@ -56,7 +56,7 @@ impl From<StoredEnrollment> for Enrollment {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredLeft {
+struct StoredFormerEnrollment {
     course_id: CourseId,
 }
 
@@ -87,7 +87,7 @@ impl From<StoredUser> for User {
 
 #[derive(Serialize, Deserialize)]
 struct StoredSettings {
-    settings: Settings,
+    settings: PlatformSettings,
 }
 
 pub fn put_course(course: &Course) -> Action {
@@ -96,29 +96,29 @@ pub fn put_course(course: &Course) -> Action {
         title: course.title.clone(),
         trainer_id: course.trainer.clone(),
     };
-    Action::put(ItemKey::Course(&course.id), encode(&stored), Guard::new())
+    Action::put(ItemKey::Course(&course.id), encode(&stored), Condition::new())
 }
 
 pub fn delete_course(id: &CourseId) -> Action {
-    Action::delete(ItemKey::Course(id), Guard::new())
+    Action::delete(ItemKey::Course(id), Condition::new())
 }
 
-/// A place in a course is as it was read: with access, without, or not there.
-fn place_as_read(access: Option<bool>) -> Guard {
+/// Requires that an enrollment is as read: with access, without access, or absent.
+fn access_unchanged(access: Option<bool>) -> Condition {
     match access {
-        None => Guard::new_item(),
-        Some(access) => Guard::new().equals(attr::ACCESS_GRANTED, AttributeValue::Bool(access)),
+        None => Condition::item_absent(),
+        Some(access) => Condition::new().equals(attr::ACCESS_GRANTED, AttributeValue::Bool(access)),
     }
 }
 
-/// The same as [`put_enrollment`], refused when access to the course is no longer as it was read.
+/// Like [`put_enrollment`], but refused if the enrollment has changed since the read.
 pub fn put_enrollment_if(enrollment: &Enrollment, access: Option<bool>) -> Action {
-    Action { guard: place_as_read(access), ..put_enrollment(enrollment) }
+    Action { condition: access_unchanged(access), ..put_enrollment(enrollment) }
 }
 
-/// The same as [`delete_enrollment`], refused when access to the course is no longer as it was read.
+/// Like [`delete_enrollment`], but refused if the enrollment has changed since the read.
 pub fn delete_enrollment_if(course: &CourseId, user: &UserId, access: Option<bool>) -> Action {
-    Action { guard: place_as_read(access), ..delete_enrollment(course, user) }
+    Action { condition: access_unchanged(access), ..delete_enrollment(course, user) }
 }
 
 pub fn put_enrollment(enrollment: &Enrollment) -> Action {
@@ -130,26 +130,26 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
         access_granted: enrollment.access_granted,
     });
     item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
-    item.insert(attr::G1SK.to_owned(), text(student_sort(&enrollment.user)));
+    item.insert(attr::G1SK.to_owned(), text(student_sort_key(&enrollment.user)));
     Action::put(
         ItemKey::Enrollment { user: &enrollment.user, course: &enrollment.course },
         item,
-        Guard::new(),
+        Condition::new(),
     )
 }
 
 pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
-    Action::delete(ItemKey::Enrollment { user, course }, Guard::new())
+    Action::delete(ItemKey::Enrollment { user, course }, Condition::new())
 }
 
-/// Notes that a student was once in a course, for whoever has to find what they left there when they are erased.
-pub fn put_left(course: &CourseId, user: &UserId) -> Action {
-    let stored = StoredLeft { course_id: course.clone() };
-    Action::put(ItemKey::FormerEnrollment { user, course }, encode(&stored), Guard::new())
+/// Records that a student was in a course, so that an erasure finds their data there.
+pub fn put_former_enrollment(course: &CourseId, user: &UserId) -> Action {
+    let stored = StoredFormerEnrollment { course_id: course.clone() };
+    Action::put(ItemKey::FormerEnrollment { user, course }, encode(&stored), Condition::new())
 }
 
-pub fn delete_left(course: &CourseId, user: &UserId) -> Action {
-    Action::delete(ItemKey::FormerEnrollment { user, course }, Guard::new())
+pub fn delete_former_enrollment(course: &CourseId, user: &UserId) -> Action {
+    Action::delete(ItemKey::FormerEnrollment { user, course }, Condition::new())
 }
 
 pub fn put_user(user: &User) -> Action {
@@ -161,45 +161,48 @@ pub fn put_user(user: &User) -> Action {
         plan: user.plan.clone(),
         locale: user.locale.clone(),
     };
-    Action::put(ItemKey::User(&user.id), encode(&stored), Guard::new())
+    Action::put(ItemKey::User(&user.id), encode(&stored), Condition::new())
 }
 
 pub fn delete_user(id: &UserId) -> Action {
-    Action::delete(ItemKey::User(id), Guard::new())
+    Action::delete(ItemKey::User(id), Condition::new())
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredPointer {
+struct StoredEmailPointer {
     user_id: UserId,
-    /// Whether the person showed themselves that the address is theirs. Then it need not stand in their entry.
+    /// Whether a token of the person had this address as verified. Then their directory entry may have another address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     verified: bool,
 }
 
-/// Points from a user's address to them. Of two users who claim one address, the later has it.
-pub fn point_from_email(user: &User) -> Action {
-    let item = encode(&StoredPointer { user_id: user.id.clone(), verified: false });
-    Action::put(ItemKey::UserOfEmail(&user.email), item, Guard::new())
+/// Stores the pointer from a user's address to the user. If two users have one address, the later one wins.
+pub fn put_email_pointer(user: &User) -> Action {
+    let item = encode(&StoredEmailPointer { user_id: user.id.clone(), verified: false });
+    Action::put(ItemKey::UserOfEmail(&user.email), item, Condition::new())
 }
 
-/// Points from an address to the person whose token says that it was verified; refused when the address is known to be
-/// somebody's, whose entry says so or who was here before.
-pub fn point_from_verified_email(email: &Email, user: &UserId) -> Action {
-    let item = encode(&StoredPointer { user_id: user.clone(), verified: true });
-    Action::put(ItemKey::UserOfEmail(email), item, Guard::new_item())
+/// Stores the pointer from a verified address of a token to its user. Refused if the address already has a user.
+pub fn put_verified_email_pointer(email: &Email, user: &UserId) -> Action {
+    let item = encode(&StoredEmailPointer { user_id: user.clone(), verified: true });
+    Action::put(ItemKey::UserOfEmail(email), item, Condition::item_absent())
 }
 
-/// Takes that back; refused when the address is another user's by now.
-pub fn forget_email(email: &Email, user: &UserId) -> Action {
-    let guard = Guard::new().equals(attr::USER_ID, text(user.as_str()));
-    Action::delete(ItemKey::UserOfEmail(email), guard)
+/// Deletes the pointer. Refused if it points to another user.
+pub fn delete_email_pointer(email: &Email, user: &UserId) -> Action {
+    let condition = Condition::new().equals(attr::USER_ID, text(user.as_str()));
+    Action::delete(ItemKey::UserOfEmail(email), condition)
 }
 
-pub fn put_settings(settings: &Settings) -> Action {
-    Action::put(ItemKey::Settings, encode(&StoredSettings { settings: settings.clone() }), Guard::new())
+pub fn put_settings(settings: &PlatformSettings) -> Action {
+    Action::put(
+        ItemKey::Settings,
+        encode(&StoredSettings { settings: settings.clone() }),
+        Condition::new(),
+    )
 }
 
-/// Who an address belongs to, and what they are called where that is known.
+/// The user of an address, with a name if the directory has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryUser {
     pub user: UserId,
@@ -207,12 +210,12 @@ pub struct DirectoryUser {
 }
 
 impl Store {
-    /// Carries out many statements; a thing that stands in the list twice must have been reduced to its last word.
-    pub async fn put_all(&self, actions: Vec<Action>) -> Result<(), StoreError> {
+    /// Executes many directory commands in batches. The caller removes duplicate keys.
+    pub async fn write_directory(&self, actions: Vec<Action>) -> Result<(), StoreError> {
         self.write_all(actions).await
     }
 
-    /// Every course that a student is enrolled in, with or without access.
+    /// Returns the enrollments of a student, with or without access.
     pub async fn enrollments(&self, user: &UserId) -> Result<Vec<Enrollment>, StoreError> {
         let range = KeyRange {
             pk: user_partition(user),
@@ -224,15 +227,15 @@ impl Store {
         stored.map(|stored| stored.map(Enrollment::from)).collect()
     }
 
-    /// The courses that a student was taken out of.
-    pub async fn left_courses(&self, user: &UserId) -> Result<Vec<CourseId>, StoreError> {
+    /// Returns the courses that a student was removed from.
+    pub async fn former_courses(&self, user: &UserId) -> Result<Vec<CourseId>, StoreError> {
         let range = KeyRange {
             pk: user_partition(user),
-            prefix: Some(LEFT_PREFIX.to_owned()),
+            prefix: Some(FORMER_ENROLLMENT_PREFIX.to_owned()),
             consistent: true,
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredLeft>);
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredFormerEnrollment>);
         stored.map(|stored| stored.map(|stored| stored.course_id)).collect()
     }
 
@@ -245,20 +248,20 @@ impl Store {
         item.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).transpose()
     }
 
-    /// Every enrollment in a course, as the index knows it.
+    /// Returns the enrollments in a course. Eventually consistent.
     pub async fn students(&self, course: &CourseId) -> Result<Vec<Enrollment>, StoreError> {
         let range = KeyRange {
             index: Some(index::BY_OWNER),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
-            limit: Some(STUDENTS_AT_ONCE),
+            limit: Some(STUDENTS_PAGE),
             ..KeyRange::default()
         };
         let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
         stored.map(|stored| stored.map(Enrollment::from)).collect()
     }
 
-    /// How many students have access to a course, as the index knows it.
+    /// Returns the number of students with access to a course. Eventually consistent.
     pub async fn count_students(&self, course: &CourseId) -> Result<usize, StoreError> {
         self.count_all(KeyRange {
             index: Some(index::BY_OWNER),
@@ -270,8 +273,8 @@ impl Store {
         .await
     }
 
-    /// The places in a course of those of `users` who have one, one request for a hundred.
-    pub async fn enrollments_in(
+    /// Returns the enrollments of `users` in a course, a hundred per request.
+    pub async fn enrollments_of_users(
         &self,
         course: &CourseId,
         users: &[UserId],
@@ -291,7 +294,7 @@ impl Store {
             .transpose()
     }
 
-    /// Those of `ids` who are known, one request for a hundred.
+    /// Returns the users with these ids, a hundred per request.
     pub async fn users(&self, ids: &[UserId]) -> Result<BTreeMap<UserId, User>, StoreError> {
         let ids: BTreeSet<_> = ids.iter().collect();
         let keys: Vec<_> = ids.iter().map(|id| ItemKey::User(id)).collect();
@@ -303,8 +306,8 @@ impl Store {
         Ok(users)
     }
 
-    /// The people who have these addresses, two requests for a hundred of them. A pointer is only where to look: the
-    /// user's own entry says whether the address is still theirs, unless they showed it themselves.
+    /// Returns the users of these addresses, with two requests per hundred. A pointer is valid if the user's entry still has
+    /// the address, or if a token verified it.
     pub async fn users_by_email(
         &self,
         emails: &[Email],
@@ -314,12 +317,12 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         let mut pointers = Vec::new();
         for email in emails {
-            let pointer = found.take(ItemKey::UserOfEmail(email)).map(decode::<StoredPointer>);
+            let pointer = found.take(ItemKey::UserOfEmail(email)).map(decode::<StoredEmailPointer>);
             pointers.extend(pointer.transpose()?.map(|pointer| (email, pointer)));
         }
         let ids: Vec<_> = pointers.iter().map(|(_, pointer)| pointer.user_id.clone()).collect();
         let users = self.users(&ids).await?;
-        let known = pointers.into_iter().filter_map(|(email, pointer)| {
+        let found = pointers.into_iter().filter_map(|(email, pointer)| {
             let user = pointer.user_id;
             let name = match users.get(&user) {
                 Some(entry) if pointer.verified || entry.email == *email => {
@@ -330,11 +333,11 @@ impl Store {
             };
             Some((email.clone(), DirectoryUser { user, name }))
         });
-        Ok(known.collect())
+        Ok(found.collect())
     }
 
-    /// Those of `users` who were once in a course and taken out of it, one request for a hundred.
-    pub async fn who_left(
+    /// Returns those of `users` who were removed from a course, a hundred per request.
+    pub async fn former_students(
         &self,
         course: &CourseId,
         users: &[UserId],
@@ -346,8 +349,9 @@ impl Store {
         Ok(users.into_iter().filter(|user| found.take(key(user)).is_some()).cloned().collect())
     }
 
-    pub async fn settings(&self) -> Result<Settings, StoreError> {
-        let stored = self.get(ItemKey::Settings).await?.map(decode::<StoredSettings>).transpose()?;
+    pub async fn settings(&self) -> Result<PlatformSettings, StoreError> {
+        let stored =
+            self.get(ItemKey::Settings).await?.map(decode::<StoredSettings>).transpose()?;
         Ok(stored.map(|stored| stored.settings).unwrap_or_default())
     }
 }
@@ -364,11 +368,13 @@ impl BatchItems {
     }
 
     pub(crate) fn user(&mut self, id: &UserId) -> Result<Option<User>, StoreError> {
-        self.take(ItemKey::User(id)).map(|item| decode::<StoredUser>(item).map(User::from)).transpose()
+        self.take(ItemKey::User(id))
+            .map(|item| decode::<StoredUser>(item).map(User::from))
+            .transpose()
     }
 
-    /// Whether an enrollment gives access, or an invitee stands in a list.
-    pub(crate) fn invites(&mut self, key: ItemKey<'_>) -> Result<bool, StoreError> {
+    /// Returns whether an enrollment gives access, or an invitee is on the list.
+    pub(crate) fn is_in_audience(&mut self, key: ItemKey<'_>) -> Result<bool, StoreError> {
         match (key, self.take(key)) {
             (_, None) => Ok(false),
             (ItemKey::Enrollment { .. }, Some(item)) => {
@@ -384,7 +390,7 @@ impl BatchItems {
             .transpose()
     }
 
-    pub(crate) fn settings(&mut self) -> Result<Settings, StoreError> {
+    pub(crate) fn settings(&mut self) -> Result<PlatformSettings, StoreError> {
         let stored = self.take(ItemKey::Settings).map(decode::<StoredSettings>).transpose()?;
         Ok(stored.map(|stored| stored.settings).unwrap_or_default())
     }

@@ -1,28 +1,29 @@
-//! Announcements: stored with the change that they tell of, and kept until everybody was told.
+//! Domain events: stored in the transaction of the change, and deleted when every recipient has been notified.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode, key_of};
-use super::schema::{ItemKey, DueQueue, attr, due_partition};
-use super::tx::{Action, ItemChanges, Guard, Item, text};
+use super::item::{decode, encode, key_for_log};
+use super::schema::{DueQueue, ItemKey, attr, due_partition};
+use super::tx::{Action, Condition, Item, ItemChanges, text};
 use super::{ItemPage, KeyRange, Store};
 use crate::domain::domain_event::{
-    DomainEvent, AudienceRef, ChangeKind, ChangedStudent, EnrollmentChange, ResendTo, SessionChange, EventNonce, DomainEventKind,
+    AudienceRef, ChangeKind, ChangedStudent, DomainEvent, DomainEventKind, EnrollmentChange,
+    EventNonce, ResendTo, SessionChange,
 };
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::mailing::RecipientRef;
 use crate::domain::reminder::Reminder;
 use crate::domain::text::Email;
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
-/// How many announcements are read at once.
+/// Domain events per request.
 const PAGE: i32 = 25;
 
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-enum Stored {
+#[serde(tag = "event", rename_all = "snake_case")]
+enum StoredDomainEvent {
     Session {
         session_id: SessionId,
         kind: ChangeKind,
@@ -32,7 +33,7 @@ enum Stored {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         audience: Option<AudienceRef>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        before: Option<AudienceRef>,
+        previous_audience: Option<AudienceRef>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -50,47 +51,47 @@ enum Stored {
         session_id: SessionId,
         version: u64,
         sequence: u32,
-        turn: EventNonce,
-        /// Absent where everybody is meant.
+        nonce: EventNonce,
+        /// Absent if all recipients are meant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        named: Option<StoredNamed>,
+        recipients: Option<StoredRecipients>,
     },
     RecordingReady {
         session_id: SessionId,
-        turn: EventNonce,
+        nonce: EventNonce,
     },
     MeetingDeleted {
         session_id: SessionId,
         trainer_id: UserId,
-        turn: EventNonce,
+        nonce: EventNonce,
     },
-    CoursePlaces {
+    CourseEnrollments {
         course_id: CourseId,
         granted: bool,
-        turn: EventNonce,
-        who: Vec<ChangedStudent>,
+        nonce: EventNonce,
+        students: Vec<ChangedStudent>,
     },
-    ClassPlaces {
+    SessionEnrollments {
         session_id: SessionId,
         version: u64,
         course_id: CourseId,
         granted: bool,
-        turn: EventNonce,
-        who: Vec<ChangedStudent>,
+        nonce: EventNonce,
+        students: Vec<ChangedStudent>,
     },
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredNamed {
+struct StoredRecipients {
     #[serde(default)]
     users: Vec<UserId>,
     #[serde(default)]
     emails: Vec<Email>,
 }
 
-impl From<&DomainEventKind> for Stored {
-    fn from(what: &DomainEventKind) -> Self {
-        match what {
+impl From<&DomainEventKind> for StoredDomainEvent {
+    fn from(kind: &DomainEventKind) -> Self {
+        match kind {
             DomainEventKind::Session(change) => Self::Session {
                 session_id: change.session.clone(),
                 kind: change.kind,
@@ -98,7 +99,7 @@ impl From<&DomainEventKind> for Stored {
                 sequence: change.sequence,
                 calendar_changed: change.calendar_changed,
                 audience: change.audience.clone(),
-                before: change.before.clone(),
+                previous_audience: change.previous_audience.clone(),
                 reason: change.reason.clone(),
             },
             DomainEventKind::ReauthRequired { trainer, version } => {
@@ -110,50 +111,57 @@ impl From<&DomainEventKind> for Stored {
                 starts_at: *starts_at,
                 version: *version,
             },
-            DomainEventKind::Resend { session, version, sequence, turn, to } => Self::Resend {
+            DomainEventKind::Resend { session, version, sequence, nonce, to } => Self::Resend {
                 session_id: session.clone(),
                 version: *version,
                 sequence: *sequence,
-                turn: *turn,
-                named: match to {
+                nonce: *nonce,
+                recipients: match to {
                     ResendTo::All => None,
                     ResendTo::Named { users, emails } => {
-                        Some(StoredNamed { users: users.clone(), emails: emails.clone() })
+                        Some(StoredRecipients { users: users.clone(), emails: emails.clone() })
                     }
                 },
             },
-            DomainEventKind::RecordingReady { session, turn } => {
-                Self::RecordingReady { session_id: session.clone(), turn: *turn }
+            DomainEventKind::RecordingReady { session, nonce } => {
+                Self::RecordingReady { session_id: session.clone(), nonce: *nonce }
             }
-            DomainEventKind::MeetingDeleted { session, trainer, turn } => Self::MeetingDeleted {
+            DomainEventKind::MeetingDeleted { session, trainer, nonce } => Self::MeetingDeleted {
                 session_id: session.clone(),
                 trainer_id: trainer.clone(),
-                turn: *turn,
+                nonce: *nonce,
             },
-            DomainEventKind::CourseEnrollments(places) => {
-                let EnrollmentChange { course, granted, turn, who } = places.clone();
-                Self::CoursePlaces { course_id: course, granted, turn, who }
+            DomainEventKind::CourseEnrollments(change) => {
+                let EnrollmentChange { course, granted, nonce, students } = change.clone();
+                Self::CourseEnrollments { course_id: course, granted, nonce, students }
             }
-            DomainEventKind::SessionEnrollments { session, version, places } => {
-                let EnrollmentChange { course, granted, turn, who } = places.clone();
+            DomainEventKind::SessionEnrollments { session, version, change } => {
+                let EnrollmentChange { course, granted, nonce, students } = change.clone();
                 let (session_id, version) = (session.clone(), *version);
-                Self::ClassPlaces { session_id, version, course_id: course, granted, turn, who }
+                Self::SessionEnrollments {
+                    session_id,
+                    version,
+                    course_id: course,
+                    granted,
+                    nonce,
+                    students,
+                }
             }
         }
     }
 }
 
-impl From<Stored> for DomainEventKind {
-    fn from(stored: Stored) -> Self {
+impl From<StoredDomainEvent> for DomainEventKind {
+    fn from(stored: StoredDomainEvent) -> Self {
         match stored {
-            Stored::Session {
+            StoredDomainEvent::Session {
                 session_id,
                 kind,
                 version,
                 sequence,
                 calendar_changed,
                 audience,
-                before,
+                previous_audience: before,
                 reason,
             } => Self::Session(SessionChange {
                 session: session_id,
@@ -162,161 +170,180 @@ impl From<Stored> for DomainEventKind {
                 sequence,
                 audience,
                 calendar_changed,
-                before,
+                previous_audience: before,
                 reason,
             }),
-            Stored::ReauthRequired { trainer_id, version } => {
+            StoredDomainEvent::ReauthRequired { trainer_id, version } => {
                 Self::ReauthRequired { trainer: trainer_id, version }
             }
-            Stored::Reminder { session_id, reminder, starts_at, version } => {
+            StoredDomainEvent::Reminder { session_id, reminder, starts_at, version } => {
                 Self::Reminder { session: session_id, reminder, starts_at, version }
             }
-            Stored::Resend { session_id, version, sequence, turn, named } => Self::Resend {
+            StoredDomainEvent::Resend {
+                session_id,
+                version,
+                sequence,
+                nonce,
+                recipients: named,
+            } => Self::Resend {
                 session: session_id,
                 version,
                 sequence,
-                turn,
+                nonce,
                 to: match named {
                     None => ResendTo::All,
-                    Some(StoredNamed { users, emails }) => ResendTo::Named { users, emails },
+                    Some(StoredRecipients { users, emails }) => ResendTo::Named { users, emails },
                 },
             },
-            Stored::RecordingReady { session_id, turn } => {
-                Self::RecordingReady { session: session_id, turn }
+            StoredDomainEvent::RecordingReady { session_id, nonce } => {
+                Self::RecordingReady { session: session_id, nonce }
             }
-            Stored::MeetingDeleted { session_id, trainer_id, turn } => {
-                Self::MeetingDeleted { session: session_id, trainer: trainer_id, turn }
+            StoredDomainEvent::MeetingDeleted { session_id, trainer_id, nonce } => {
+                Self::MeetingDeleted { session: session_id, trainer: trainer_id, nonce }
             }
-            Stored::CoursePlaces { course_id: course, granted, turn, who } => {
-                Self::CourseEnrollments(EnrollmentChange { course, granted, turn, who })
-            }
-            Stored::ClassPlaces { session_id, version, course_id: course, granted, turn, who } => {
-                let places = EnrollmentChange { course, granted, turn, who };
-                Self::SessionEnrollments { session: session_id, version, places }
+            StoredDomainEvent::CourseEnrollments {
+                course_id: course,
+                granted,
+                nonce,
+                students,
+            } => Self::CourseEnrollments(EnrollmentChange { course, granted, nonce, students }),
+            StoredDomainEvent::SessionEnrollments {
+                session_id,
+                version,
+                course_id: course,
+                granted,
+                nonce,
+                students,
+            } => {
+                let change = EnrollmentChange { course, granted, nonce, students };
+                Self::SessionEnrollments { session: session_id, version, change }
             }
         }
     }
 }
 
-/// Stores an announcement beside the change that causes it. It is never dropped by age: it goes when everybody it
-/// concerns has been told.
-pub fn announce(announcement: &DomainEvent) -> Action {
-    let item = encode(&Stored::from(&announcement.kind));
-    let key = announcement.key();
+/// Stores a domain event in the transaction of its change. It does not expire.
+pub fn put_domain_event(event: &DomainEvent) -> Action {
+    let item = encode(&StoredDomainEvent::from(&event.kind));
+    let key = event.key();
     Action::put(
-        ItemKey::Due { queue: DueQueue::Outbox, at: announcement.at, key: &key },
+        ItemKey::Due { queue: DueQueue::Outbox, at: event.at, key: &key },
         item,
-        Guard::new(),
+        Condition::new(),
     )
 }
 
-/// Where an announcement lies: what the message to the queue says.
-pub fn address(announcement: &DomainEvent) -> (String, String) {
-    let key = announcement.key();
-    let key = ItemKey::Due { queue: DueQueue::Outbox, at: announcement.at, key: &key };
+/// The primary key of a domain event, which the wake-up message contains.
+pub fn domain_event_key(event: &DomainEvent) -> (String, String) {
+    let key = event.key();
+    let key = ItemKey::Due { queue: DueQueue::Outbox, at: event.at, key: &key };
     (key.pk(), key.sk())
 }
 
-/// An announcement that is still to be told, to all or to the rest.
+/// A domain event whose recipients have not all been notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingEvent {
     pub event: DomainEvent,
-    /// The key that it lies under: an earlier version may have made it otherwise.
+    /// The stored key, which an earlier version may have built differently.
     key: String,
-    /// The last who was told, in the order in which they are. Nobody was, where it is absent.
-    pub behind: Option<RecipientRef>,
+    /// The last notified recipient in their order. `None` if nobody has been notified.
+    pub cursor: Option<RecipientRef>,
 }
 
 #[derive(Deserialize)]
-struct Progress {
+struct StoredCursor {
     #[serde(default)]
-    behind: Option<RecipientRef>,
+    cursor: Option<RecipientRef>,
 }
 
-fn read(item: Item) -> Result<PendingEvent, StoreError> {
-    let place = item.get(attr::SK).and_then(|sk| {
+fn decode_pending_event(item: Item) -> Result<PendingEvent, StoreError> {
+    let position = item.get(attr::SK).and_then(|sk| {
         let (at, key) = sk.as_s().ok()?.split_once('#')?;
         Some((at.parse().ok()?, key.to_owned()))
     });
-    let (at, key) = place.ok_or_else(|| StoreError::Corrupt {
-        key: key_of(&item),
-        what: "its key has no time".to_owned(),
+    let (at, key) = position.ok_or_else(|| StoreError::Corrupt {
+        key: key_for_log(&item),
+        reason: "the sort key has no time".to_owned(),
     })?;
-    let Progress { behind } = decode(item.clone())?;
-    let what = decode::<Stored>(item)?.into();
-    Ok(PendingEvent { event: DomainEvent { at, kind: what }, key, behind })
+    let StoredCursor { cursor } = decode(item.clone())?;
+    let kind = decode::<StoredDomainEvent>(item)?.into();
+    Ok(PendingEvent { event: DomainEvent { at, kind }, key, cursor })
 }
 
 impl PendingEvent {
-    /// The announcement is as it was read: nobody else has told anybody of it since.
-    fn as_read(&self) -> Guard {
-        match &self.behind {
-            None => Guard::existing_item().absent(attr::BEHIND),
-            Some(behind) => Guard::new().equals(attr::BEHIND, text(behind.as_str())),
+    /// Requires that nobody else has advanced the cursor since the read.
+    fn unchanged(&self) -> Condition {
+        match &self.cursor {
+            None => Condition::item_exists().absent(attr::CURSOR),
+            Some(cursor) => Condition::new().equals(attr::CURSOR, text(cursor.as_str())),
         }
     }
 
-    /// Where it lies among the others.
-    pub fn place(&self) -> String {
+    /// The sort key among the pending events.
+    pub fn sort_key(&self) -> String {
         ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key }.sk()
     }
 
-    /// Notes that everybody up to `behind` was told; refused when another was quicker.
-    pub fn told_up_to(&self, behind: &RecipientRef) -> Action {
+    /// Records that every recipient up to `cursor` was notified. Refused if another run has advanced the cursor.
+    pub fn advance_cursor(&self, cursor: &RecipientRef) -> Action {
         Action::update(
             ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key },
-            ItemChanges::new().set(attr::BEHIND, text(behind.as_str())),
-            self.as_read(),
+            ItemChanges::new().set(attr::CURSOR, text(cursor.as_str())),
+            self.unchanged(),
         )
     }
 
-    /// Everybody was told; refused when another was quicker.
+    /// Deletes the event after every recipient was notified. Refused if another run has advanced the cursor.
     pub fn finish(&self) -> Action {
         let key = ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key };
-        Action::delete(key, self.as_read())
+        Action::delete(key, self.unchanged())
     }
 }
 
-/// A page of announcements, and where the next begins.
+/// A page of pending domain events.
 #[derive(Debug)]
 pub struct PendingEventPage {
-    pub all: Vec<PendingEvent>,
-    next: Option<Item>,
+    pub events: Vec<PendingEvent>,
+    last_key: Option<Item>,
 }
 
 impl PendingEventPage {
     pub fn is_last(&self) -> bool {
-        self.next.is_none()
+        self.last_key.is_none()
     }
 }
 
 impl Store {
-    /// What is to be told by `now`, oldest first. One that was told a moment ago may still be among them: whoever tells
-    /// it again is refused when they note it.
-    pub async fn announcements(
+    /// Returns the domain events that are pending at `now`, oldest first. The read is eventually consistent, so it may return
+    /// a finished event. Its conditions then refuse the second run.
+    pub async fn pending_events(
         &self,
         now: Timestamp,
         after: Option<PendingEventPage>,
     ) -> Result<PendingEventPage, StoreError> {
         let range = KeyRange {
             pk: due_partition(DueQueue::Outbox),
-            to: Some(format!("{}~", fixed(now))),
-            after: after.and_then(|page| page.next),
+            to: Some(format!("{}~", sortable_text(now))),
+            after: after.and_then(|page| page.last_key),
             limit: Some(PAGE),
             ..KeyRange::default()
         };
-        let ItemPage { items, last } = self.query(range).await?;
-        // One that makes no sense to this version may to the next; until then it must not keep the others waiting.
+        let ItemPage { items, last_key: last } = self.query(range).await?;
+        // A corrupt event, perhaps of a newer version, must not delay the others.
         let pending = items.into_iter().filter_map(|item| {
-            read(item)
+            decode_pending_event(item)
                 .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
                 .ok()
         });
-        Ok(PendingEventPage { all: pending.collect(), next: last })
+        Ok(PendingEventPage { events: pending.collect(), last_key: last })
     }
 
-    /// The announcement at an address, if it is still to be told.
-    pub async fn announcement(&self, pk: &str, sk: &str) -> Result<Option<PendingEvent>, StoreError> {
+    /// Returns the domain event with this key if it is pending.
+    pub async fn pending_event(
+        &self,
+        pk: &str,
+        sk: &str,
+    ) -> Result<Option<PendingEvent>, StoreError> {
         if pk != due_partition(DueQueue::Outbox) {
             return Ok(None);
         }
@@ -327,7 +354,7 @@ impl Store {
             consistent: true,
             ..KeyRange::default()
         };
-        self.query(range).await?.items.into_iter().next().map(read).transpose()
+        self.query(range).await?.items.into_iter().next().map(decode_pending_event).transpose()
     }
 }
 
@@ -338,18 +365,18 @@ mod tests {
     use crate::domain::text::PersonName;
 
     #[test]
-    fn every_announcement_reads_back() {
+    fn stored_domain_events_decode_to_the_original() {
         let session = SessionId::from_bytes([3; 16]);
         let trainer = UserId::parse("t").unwrap();
         let at: Timestamp = "2026-11-21T09:00:00.125Z".parse().unwrap();
-        let turn = EventNonce(u64::MAX);
+        let nonce = EventNonce(u64::MAX);
         let emails = vec![Email::parse("a@b.cd").unwrap()];
-        let who = vec![ChangedStudent {
+        let students = vec![ChangedStudent {
             user: trainer.clone(),
             email: emails[0].clone(),
             name: PersonName::parse("Ada").unwrap(),
         }];
-        let places = EnrollmentChange::new(CourseId::parse("c").unwrap(), true, who, at);
+        let change = EnrollmentChange::new(CourseId::parse("c").unwrap(), true, students, at);
         let all = [
             DomainEventKind::Session(SessionChange {
                 session: session.clone(),
@@ -358,7 +385,7 @@ mod tests {
                 sequence: 3,
                 audience: Some(AudienceRef::Nobody),
                 calendar_changed: true,
-                before: Some(AudienceRef::List(InviteeList(5))),
+                previous_audience: Some(AudienceRef::List(InviteeList(5))),
                 reason: Some("Snow.".to_owned()),
             }),
             DomainEventKind::Session(SessionChange {
@@ -368,7 +395,7 @@ mod tests {
                 sequence: 0,
                 audience: Some(AudienceRef::Course(CourseId::parse("c").unwrap())),
                 calendar_changed: true,
-                before: None,
+                previous_audience: None,
                 reason: None,
             }),
             DomainEventKind::ReauthRequired { trainer: trainer.clone(), version: 2 },
@@ -382,28 +409,31 @@ mod tests {
                 session: session.clone(),
                 version: 1,
                 sequence: 1,
-                turn,
+                nonce,
                 to: ResendTo::All,
             },
             DomainEventKind::Resend {
                 session: session.clone(),
                 version: 1,
                 sequence: 1,
-                turn,
+                nonce,
                 to: ResendTo::Named { users: vec![trainer.clone()], emails },
             },
-            DomainEventKind::RecordingReady { session: session.clone(), turn },
-            DomainEventKind::CourseEnrollments(places.clone()),
-            DomainEventKind::SessionEnrollments { session: session.clone(), version: 3, places },
-            DomainEventKind::MeetingDeleted { session, trainer, turn },
+            DomainEventKind::RecordingReady { session: session.clone(), nonce },
+            DomainEventKind::CourseEnrollments(change.clone()),
+            DomainEventKind::SessionEnrollments { session: session.clone(), version: 3, change },
+            DomainEventKind::MeetingDeleted { session, trainer, nonce },
         ];
-        for what in all {
-            let announcement = DomainEvent { at, kind: what };
-            let super::super::tx::Write::Put(item) = announce(&announcement).write else {
-                panic!("an announcement is put")
+        for kind in all {
+            let event = DomainEvent { at, kind };
+            let super::super::tx::Write::Put(item) = put_domain_event(&event).write else {
+                panic!("a domain event is stored by a put")
             };
-            let key = announcement.key();
-            assert_eq!(read(item).unwrap(), PendingEvent { event: announcement, key, behind: None });
+            let key = event.key();
+            assert_eq!(
+                decode_pending_event(item).unwrap(),
+                PendingEvent { event, key, cursor: None }
+            );
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What can go wrong at the store, named for what the caller does about it.
+//! Errors of the store, grouped by the reaction of the caller.
 
-/// A read or write that did not happen as asked.
+/// A failed read or write.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Throttled, timed out or in conflict for longer than we wait. Whether a write took effect is not known.
+    /// DynamoDB throttled, timed out or reported conflicts for longer than we retry. A write may have taken effect.
     #[error("the table is busy: {operation}")]
     Busy {
         operation: &'static str,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An item that makes no sense to this version: a bug or a foreign hand. Its key is safe to log.
-    #[error("the item {key} cannot be read: {what}")]
-    Corrupt { key: String, what: String },
-    /// Anything else: a missing table, a missing right, a request that DynamoDB refuses.
+    /// An item that this version cannot decode, because of a bug or a manual change. Its key is safe to log.
+    #[error("the item {key} cannot be decoded: {reason}")]
+    Corrupt { key: String, reason: String },
+    /// A permanent error: a missing table, a missing permission, or a request that DynamoDB refuses.
     #[error("the table failed: {operation}")]
     Failed {
         operation: &'static str,
@@ -22,10 +22,10 @@ pub enum StoreError {
     },
 }
 
-/// A transaction that changed nothing, or of which that cannot be said.
+/// A failed transaction or conditional write.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// At least one condition did not hold; each with what it was about. Final: nothing was written.
+    /// At least one condition did not hold, and nothing was written. Contains the subject of each failed condition.
     #[error("a condition did not hold: {0:?}")]
     Refused(Vec<super::tx::ConditionSubject>),
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum CommitError {
 }
 
 impl CommitError {
-    /// Whether the condition on `subject` was among those that did not hold.
+    /// Returns whether the condition on `subject` failed.
     pub fn refused(&self, subject: super::tx::ConditionSubject) -> bool {
         matches!(self, Self::Refused(subjects) if subjects.contains(&subject))
     }

@@ -1,6 +1,5 @@
-//! Zoom's events as they were received: one item each, under a key made of what a redelivery has in common with the
-//! first, so that a conditional write tells the two apart by itself. Everything that is shown of a class's course is
-//! read back from these.
+//! Received Zoom events, one item each. The key consists of the fields that a redelivery shares with the first delivery,
+//! so that a conditional write detects duplicates.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,75 +8,79 @@ use serde_json::Value;
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
-use super::tx::{Action, Guard, Item, number};
+use super::tx::{Action, Condition, Item, number};
 use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
 use crate::domain::id::MeetingId;
-use crate::domain::time::fixed;
-use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent, as_kept, shortened};
+use crate::domain::time::sortable_text;
+use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent, header_only, redact};
 
-/// Hex digits of the hash that tell one event of a moment from another: 64 bits.
+/// Hex digits of the hash that distinguishes events of the same time: 64 bits.
 const DIGEST_DIGITS: usize = 16;
-/// Hex digits that stand for a Zoom user in what is kept: enough to tell the people of a meeting apart.
+/// Hex digits of a Zoom user's pseudonym in stored events: enough to distinguish the people of a meeting.
 const PSEUDONYM_DIGITS: usize = 20;
-/// What stays of a participant who is forgotten: which connection came or went, and when. All else may name the person,
-/// even why they left.
-const NAMELESS: [&str; 5] = ["participant_uuid", "user_id", "join_time", "leave_time", "date_time"];
-/// The longest event that is kept as it came: an item has at most 400 KB.
-const WHOLE_BYTES: usize = 300 * 1024;
+/// The fields of an erased participant that are kept: the connection and the time. Other fields may identify the person,
+/// even the leave reason.
+const ANONYMOUS_FIELDS: [&str; 5] =
+    ["participant_uuid", "user_id", "join_time", "leave_time", "date_time"];
+/// The longest event that is stored in full. An item has at most 400 KB.
+const FULL_EVENT_LIMIT_BYTES: usize = 300 * 1024;
 
-/// Short names: a participant's event is to fit one write unit, which is 1 KB with its key.
+/// Names are short, so that a participant event fits into one write unit of 1 KB including its key.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredZoomEvent {
     at: Timestamp,
-    /// The event, without what is secret in it and without the host's name at Zoom.
+    /// The event without secrets and without the host's name.
     raw: String,
 }
 
-/// An event, read back.
+/// A stored event with its time.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     pub at: Timestamp,
     pub event: ZoomEvent,
 }
 
-/// Keeps an event; refused when it was kept before.
-fn keep(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
-    let kept = as_kept(body, |id| sha256_hex(id)[..PSEUDONYM_DIGITS].to_owned());
-    let digest = sha256_hex(event.natural_key(&kept));
-    // An event without a time of its own cannot be found again under the time at which it came: a redelivery comes later.
-    let at = event.time().unwrap_or(Timestamp::UNIX_EPOCH);
+/// Stores an event. Refused if it is a duplicate.
+fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
+    let redacted = redact(body, |id| sha256_hex(id)[..PSEUDONYM_DIGITS].to_owned());
+    let digest = sha256_hex(event.deduplication_key(&redacted));
+    // Without its own time an event gets a constant one, because a redelivery arrives later but needs the same key.
+    let at = event.occurred_at().unwrap_or(Timestamp::UNIX_EPOCH);
     let key = ItemKey::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
-    let whole = kept.to_string();
-    // What nothing follows from may name people in any way: in a chat, a registration, or an event that is yet to be
-    // invented. That it came is all that is ever told of it.
-    let is_needless = event.payload == EventPayload::Nothing && body.is_object();
-    let raw =
-        if is_needless || whole.len() > WHOLE_BYTES { shortened(&kept).to_string() } else { whole };
+    let full = redacted.to_string();
+    // An event without effect may identify people in unknown fields, such as a chat message or a registration. Only its
+    // receipt is shown, so it is shortened.
+    let has_no_effect = event.payload == EventPayload::Ignored && body.is_object();
+    let raw = if has_no_effect || full.len() > FULL_EVENT_LIMIT_BYTES {
+        header_only(&redacted).to_string()
+    } else {
+        full
+    };
     let ttl = received
         .saturating_add(SignedDuration::from_hours(24 * limit::EVENT_TTL_DAYS))
         .unwrap_or(received);
-    let mut item = encode(&Stored { at: event.time().unwrap_or(received), raw });
+    let mut item = encode(&StoredZoomEvent { at: event.occurred_at().unwrap_or(received), raw });
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
-    Action::put(key, item, Guard::new_item())
+    Action::put(key, item, Condition::item_absent())
 }
 
 impl Store {
-    /// Keeps an event; `false` when it was kept before.
-    pub async fn keep_event(
+    /// Stores an event. Returns `false` if it is a duplicate.
+    pub async fn store_event(
         &self,
         event: &ZoomEvent,
         body: &Value,
         received: Timestamp,
     ) -> Result<bool, StoreError> {
-        match self.commit_one(keep(event, body, received)).await {
+        match self.commit_one(put_event(event, body, received)).await {
             Ok(()) => Ok(true),
             Err(CommitError::Refused(_)) => Ok(false),
             Err(CommitError::Store(error)) => Err(error),
         }
     }
 
-    /// The events of a meeting of `from` and later, with those that have just been kept.
+    /// Returns the events of a meeting since `from` with strong consistency.
     pub async fn meeting_events_since(
         &self,
         meeting: MeetingId,
@@ -85,22 +88,22 @@ impl Store {
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
-            from: Some(format!("{EVENT_PREFIX}{}", fixed(from))),
-            // '~' sorts behind every time.
+            from: Some(format!("{EVENT_PREFIX}{}", sortable_text(from))),
+            // '~' sorts after every time.
             to: Some(format!("{EVENT_PREFIX}~")),
             consistent: true,
             ..KeyRange::default()
         };
-        Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
+        Ok(self.query_all(range).await?.into_iter().filter_map(decode_event).collect())
     }
 
-    /// Puts `name` in the place of whatever names the people meant, in every event of a meeting; answers in how many.
-    /// Events that nothing follows from, which were once kept as they came, are cut down on the way, whomever they name.
-    pub async fn disguise(
+    /// Replaces the identity of matching participants by `name` in every event of a meeting. It also shortens events without
+    /// effect that earlier versions stored in full. Returns the number of changed events.
+    pub async fn anonymize_participant(
         &self,
         meeting: MeetingId,
         name: &str,
-        is_meant: impl Fn(&ParticipantEvent) -> bool,
+        is_match: impl Fn(&ParticipantEvent) -> bool,
     ) -> Result<usize, StoreError> {
         let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
@@ -112,11 +115,11 @@ impl Store {
             .await?
             .iter()
             .filter_map(|item| {
-                let rewritten = disguised(item, name, &is_meant)?;
+                let rewritten = anonymized(item, name, &is_match)?;
                 let (at, digest) =
                     item.get(attr::SK)?.as_s().ok()?.strip_prefix(EVENT_PREFIX)?.split_once('#')?;
                 let key = ItemKey::Event { meeting: Some(meeting), at: at.parse().ok()?, digest };
-                Some(Action::put(key, rewritten, Guard::new()))
+                Some(Action::put(key, rewritten, Condition::new()))
             })
             .collect();
         let count = rewritten.len();
@@ -124,29 +127,33 @@ impl Store {
         Ok(count)
     }
 
-    /// Every event of a meeting that is still kept, by its own time, oldest first.
+    /// Returns the stored events of a meeting, oldest first.
     pub async fn meeting_events(&self, meeting: MeetingId) -> Result<Vec<StoredEvent>, StoreError> {
         let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
             prefix: Some(EVENT_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        Ok(self.query_all(range).await?.into_iter().filter_map(read).collect())
+        Ok(self.query_all(range).await?.into_iter().filter_map(decode_event).collect())
     }
 }
 
-/// An event's item with `name` in the place of whatever names its participant; `None` when nothing is to be changed.
-fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&ParticipantEvent) -> bool) -> Option<Item> {
-    let stored: Stored = decode(item.clone()).ok()?;
+/// Returns the item with the identity of its participant replaced by `name`, or `None` if nothing changes.
+fn anonymized(
+    item: &Item,
+    name: &str,
+    is_match: &impl Fn(&ParticipantEvent) -> bool,
+) -> Option<Item> {
+    let stored: StoredZoomEvent = decode(item.clone()).ok()?;
     let mut body: Value = serde_json::from_str(&stored.raw).ok()?;
-    match ZoomEvent::read(&body)?.payload {
-        EventPayload::Joined(presence) | EventPayload::Left(presence) if is_meant(&presence) => {
+    match ZoomEvent::parse(&body)?.payload {
+        EventPayload::Joined(presence) | EventPayload::Left(presence) if is_match(&presence) => {
             let participant = body["payload"]["object"]["participant"].as_object_mut()?;
-            participant.retain(|field, _| NAMELESS.contains(&field.as_str()));
+            participant.retain(|field, _| ANONYMOUS_FIELDS.contains(&field.as_str()));
             participant.insert("user_name".to_owned(), Value::from(name));
         }
-        EventPayload::Nothing => {
-            let short = shortened(&body);
+        EventPayload::Ignored => {
+            let short = header_only(&body);
             if short == body {
                 return None;
             }
@@ -154,17 +161,17 @@ fn disguised(item: &Item, name: &str, is_meant: &impl Fn(&ParticipantEvent) -> b
         }
         _ => return None,
     }
-    let mut rewritten = encode(&Stored { raw: body.to_string(), ..stored });
-    let kept = [attr::PK, attr::SK, attr::TTL].into_iter();
-    rewritten.extend(kept.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))));
+    let mut rewritten = encode(&StoredZoomEvent { raw: body.to_string(), ..stored });
+    let copied = [attr::PK, attr::SK, attr::TTL].into_iter();
+    rewritten.extend(copied.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))));
     Some(rewritten)
 }
 
-/// An item as an event. One that cannot be read is passed over, with a line in the log.
-pub(super) fn read(item: Item) -> Option<StoredEvent> {
-    let stored: Stored = decode(item)
+/// Decodes an event. Logs and skips a corrupt item.
+pub(super) fn decode_event(item: Item) -> Option<StoredEvent> {
+    let stored: StoredZoomEvent = decode(item)
         .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
         .ok()?;
     let body: Value = serde_json::from_str(&stored.raw).ok()?;
-    Some(StoredEvent { at: stored.at, event: ZoomEvent::read(&body)? })
+    Some(StoredEvent { at: stored.at, event: ZoomEvent::parse(&body)? })
 }

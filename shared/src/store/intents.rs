@@ -1,52 +1,52 @@
-//! Classes that are being made. The intent is stored before Zoom is asked for a meeting, so that whatever happens
-//! after, somebody knows that there may be one. It goes in the transaction that stores the class.
+//! Creation intents. An intent is stored before Zoom is asked for a meeting, so that an orphaned meeting can be found
+//! after a crash. It is deleted in the transaction that stores the session.
 //!
 //! ```text
-//! reserve ──→ Zoom makes a meeting ──→ commit (class in, intent out)
+//! reserve ──→ Zoom creates the meeting ──→ commit (session stored, intent deleted)
 //!    │                 │
-//!    │                 └─ refused: abandon (intent out, month's class given back)
-//!    └─ silence: the intent's time runs out; the next attempt or the repair sweep takes it over,
-//!       looks the meeting up at Zoom by its mark, and goes on or cleans up
+//!    │                 └─ refused: abandon (intent deleted, monthly quota released)
+//!    └─ no response: the attempt expires. The next attempt or the repair sweep takes it over,
+//!       looks up the meeting at Zoom by its tracking mark, and continues or cleans up
 //! ```
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode, value};
+use super::item::{decode, encode, encode_value};
 use super::schema::{ItemKey, attr};
-use super::tx::{Action, ItemChanges, Guard, text};
+use super::tx::{Action, Condition, ItemChanges, text};
 use super::{BatchItems, Store};
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     pub session_id: SessionId,
     pub trainer_id: UserId,
-    /// The hash of the body: a repeated create with another one is refused.
+    /// The hash of the request body. A repeated create with another body is refused.
     pub created_from: String,
-    /// Which attempt has it in hand, and until when.
+    /// The attempt that holds the intent, and the end of its lease.
     pub attempt: String,
     #[serde(with = "fixed_text")]
     pub attempt_until: Timestamp,
-    /// The month in which it was counted.
+    /// Determines the month whose quota was taken.
     pub starts_at: Timestamp,
-    /// Whether that month's place was given back, because Zoom gave no usable answer: whoever takes over counts anew.
+    /// Whether the monthly quota was released because Zoom gave no usable response. The next attempt takes it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub uncounted: bool,
+    pub quota_released: bool,
 }
 
-/// Stored with milliseconds always, because conditions compare it as text.
+/// Serializes times with a fixed number of digits, because conditions compare them as text.
 mod fixed_text {
-    use super::{Timestamp, fixed};
+    use super::{Timestamp, sortable_text};
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(
         at: &Timestamp,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&fixed(*at))
+        serializer.serialize_str(&sortable_text(*at))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -56,57 +56,71 @@ mod fixed_text {
     }
 }
 
-/// Stores the intent; refused when the class is already being made.
+/// Stores the intent. Refused if the session is already being created.
 pub fn reserve(intent: &Intent) -> Action {
-    Action::put(ItemKey::Intent(&intent.session_id), encode(intent), Guard::new_item())
+    Action::put(ItemKey::Intent(&intent.session_id), encode(intent), Condition::item_absent())
 }
 
-/// Takes over from an attempt whose time has run out, in order to make the class. Of one whose month's place was given
-/// back it has to be counted with this.
-pub fn take_over(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
-    taken_over(intent, attempt, until, now, |changes| changes.remove(attr::UNCOUNTED))
-}
-
-/// Takes over in order to give the class up; its month is as it was read.
-pub fn take_away(intent: &Intent, attempt: &str, until: Timestamp, now: Timestamp) -> Action {
-    taken_over(intent, attempt, until, now, |changes| changes)
-}
-
-fn taken_over(
+/// Takes over from an expired attempt to create the session. If the quota was released, the same transaction must take it
+/// again.
+pub fn take_over_to_create(
     intent: &Intent,
     attempt: &str,
     until: Timestamp,
     now: Timestamp,
-    and: impl FnOnce(ItemChanges) -> ItemChanges,
+) -> Action {
+    take_over(intent, attempt, until, now, |changes| changes.remove(attr::QUOTA_RELEASED))
+}
+
+/// Takes over from an expired attempt to abandon the session. The quota stays as it was read.
+pub fn take_over_to_clean_up(
+    intent: &Intent,
+    attempt: &str,
+    until: Timestamp,
+    now: Timestamp,
+) -> Action {
+    take_over(intent, attempt, until, now, |changes| changes)
+}
+
+fn take_over(
+    intent: &Intent,
+    attempt: &str,
+    until: Timestamp,
+    now: Timestamp,
+    change: impl FnOnce(ItemChanges) -> ItemChanges,
 ) -> Action {
     let changes = ItemChanges::new()
         .set(attr::ATTEMPT, text(attempt))
-        .set(attr::ATTEMPT_UNTIL, text(fixed(until)));
-    let guard = Guard::new()
+        .set(attr::ATTEMPT_UNTIL, text(sortable_text(until)));
+    let condition = Condition::new()
         .equals(attr::ATTEMPT, text(&intent.attempt))
         .exists(attr::PK)
-        .free_at(attr::ATTEMPT_UNTIL, now);
-    // Should the attempt live after all, it may be giving the place back at this moment.
-    let guard = if intent.uncounted {
-        guard.exists(attr::UNCOUNTED)
+        .absent_or_expired(attr::ATTEMPT_UNTIL, now);
+    // The old attempt may still be running and may release the quota at this moment.
+    let condition = if intent.quota_released {
+        condition.exists(attr::QUOTA_RELEASED)
     } else {
-        guard.absent(attr::UNCOUNTED)
+        condition.absent(attr::QUOTA_RELEASED)
     };
-    Action::update(ItemKey::Intent(&intent.session_id), and(changes), guard)
+    Action::update(ItemKey::Intent(&intent.session_id), change(changes), condition)
 }
 
-/// Lets an attempt's time run out at once: it has ended without knowing what Zoom made of its call, and whoever asks
-/// next should look rather than wait. Its month's place is given back with this, since there may be no next.
-pub fn give_back(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
+/// Expires an attempt at once that got no usable response from Zoom, so that the next attempt need not wait. The caller
+/// releases the monthly quota in the same transaction, because there may be no next attempt.
+pub fn release(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
     let changes = ItemChanges::new()
-        .set(attr::ATTEMPT_UNTIL, text(fixed(now)))
-        .set(attr::UNCOUNTED, value(&true));
-    Action::update(ItemKey::Intent(session), changes, Guard::new().equals(attr::ATTEMPT, text(attempt)))
+        .set(attr::ATTEMPT_UNTIL, text(sortable_text(now)))
+        .set(attr::QUOTA_RELEASED, encode_value(&true));
+    Action::update(
+        ItemKey::Intent(session),
+        changes,
+        Condition::new().equals(attr::ATTEMPT, text(attempt)),
+    )
 }
 
-/// Ends the intent, with the class stored or given up; refused when another attempt has it by now.
+/// Deletes the intent after the session was stored or abandoned. Refused if another attempt holds it.
 pub fn finish(session: &SessionId, attempt: &str) -> Action {
-    Action::delete(ItemKey::Intent(session), Guard::new().equals(attr::ATTEMPT, text(attempt)))
+    Action::delete(ItemKey::Intent(session), Condition::new().equals(attr::ATTEMPT, text(attempt)))
 }
 
 impl Store {

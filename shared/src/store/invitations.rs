@@ -1,4 +1,4 @@
-//! Whom a class invites: one item per address and list, found by class or by address.
+//! Invitees: one item per list and address, found by session or by address.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    INVITEE_PREFIX, ItemKey, attr, by_start, email_partition, index, invitee_prefix, session_partition,
+    INVITEE_PREFIX, ItemKey, attr, email_partition, index, invitee_prefix, session_partition,
+    session_sort_key,
 };
-use super::tx::{Action, Guard, text};
+use super::tx::{Action, Condition, text};
 use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::{Email, PersonName};
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredInvitee {
     session_id: SessionId,
     list: InviteeList,
     email: Email,
@@ -25,7 +26,7 @@ struct Stored {
     name: Option<PersonName>,
 }
 
-/// An invitation found by its address. Only the class itself says whether its list is still in force.
+/// An invitation found by address. It is valid only if the session still refers to its list.
 #[derive(Debug)]
 pub struct Invitation {
     pub session: SessionId,
@@ -38,7 +39,7 @@ pub fn put(
     list: InviteeList,
     invitee: &Invitee,
 ) -> Action {
-    let stored = Stored {
+    let stored = StoredInvitee {
         session_id: session.clone(),
         list,
         email: invitee.email.clone(),
@@ -46,16 +47,16 @@ pub fn put(
     };
     let mut item = encode(&stored);
     item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
-    item.insert(attr::G2SK.to_owned(), text(by_start(starts_at, session)));
-    Action::put(ItemKey::Invitee { session, list, email: &invitee.email }, item, Guard::new())
+    item.insert(attr::G2SK.to_owned(), text(session_sort_key(starts_at, session)));
+    Action::put(ItemKey::Invitee { session, list, email: &invitee.email }, item, Condition::new())
 }
 
 pub fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
-    Action::delete(ItemKey::Invitee { session, list, email }, Guard::new())
+    Action::delete(ItemKey::Invitee { session, list, email }, Condition::new())
 }
 
 impl Store {
-    /// The whole list that a class points at, by address; at most a thousand.
+    /// Returns a list of invitees in the order of their addresses. At most a thousand.
     pub async fn invitees(
         &self,
         session: &SessionId,
@@ -72,7 +73,7 @@ impl Store {
             .await?
             .into_iter()
             .map(|item| {
-                decode::<Stored>(item)
+                decode::<StoredInvitee>(item)
                     .map(|stored| Invitee { email: stored.email, name: stored.name })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -80,32 +81,32 @@ impl Store {
         Ok(invitees)
     }
 
-    /// The addresses that a class invites by its list; none for other audiences.
-    pub async fn invitees_of(&self, session: &Session) -> Result<Vec<Invitee>, StoreError> {
-        match session.audience.list() {
+    /// Returns the invitees of a session. Empty for other audience types.
+    pub async fn invitees_of_session(&self, session: &Session) -> Result<Vec<Invitee>, StoreError> {
+        match session.audience.invitee_list() {
             Some(list) => self.invitees(&session.id, list).await,
             None => Ok(Vec::new()),
         }
     }
 
-    /// A class with the addresses that it invites.
+    /// Returns a session with its invitees.
     pub async fn with_invitees(&self, session: Session) -> Result<SessionWithInvitees, StoreError> {
-        let invitees = self.invitees_of(&session).await?;
+        let invitees = self.invitees_of_session(&session).await?;
         Ok(SessionWithInvitees { session, invitees })
     }
 
-    /// Every address that a class ever invited, in whichever list.
-    pub async fn all_invited(&self, session: &SessionId) -> Result<Vec<Email>, StoreError> {
+    /// Returns every address on any list of a session, including former lists.
+    pub async fn all_invited_emails(&self, session: &SessionId) -> Result<Vec<Email>, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(INVITEE_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>);
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredInvitee>);
         stored.map(|stored| stored.map(|stored| stored.email)).collect()
     }
 
-    /// Whether the list that a class points at holds `email`.
+    /// Returns whether `email` is on the list.
     pub async fn is_invited(
         &self,
         session: &SessionId,
@@ -115,7 +116,7 @@ impl Store {
         Ok(self.get(ItemKey::Invitee { session, list, email }).await?.is_some())
     }
 
-    /// Writes a list ahead of the class that will point at it.
+    /// Writes a list before the session refers to it.
     pub async fn write_invitees(
         &self,
         session: &Session,
@@ -131,18 +132,20 @@ impl Store {
         .await
     }
 
-    /// Removes a list that no class points at any more.
+    /// Deletes a list to which the session no longer refers.
     pub async fn delete_invitees(
         &self,
         session: &SessionId,
         list: InviteeList,
     ) -> Result<(), StoreError> {
-        let gone = self.invitees(session, list).await?;
-        self.write_all(gone.iter().map(|invitee| delete(session, list, &invitee.email)).collect())
-            .await
+        let invitees = self.invitees(session, list).await?;
+        self.write_all(
+            invitees.iter().map(|invitee| delete(session, list, &invitee.email)).collect(),
+        )
+        .await
     }
 
-    /// Removes every list that was ever written for a class, for one that never came to be.
+    /// Deletes all lists of a session that was never created.
     pub async fn delete_all_invitees(&self, session: &SessionId) -> Result<(), StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
@@ -154,12 +157,12 @@ impl Store {
             .query_all(range)
             .await?
             .into_iter()
-            .map(decode::<Stored>)
+            .map(decode::<StoredInvitee>)
             .collect::<Result<Vec<_>, _>>()?;
         self.write_all(stored.iter().map(|s| delete(session, s.list, &s.email)).collect()).await
     }
 
-    /// An address's invitations to classes that start in the window.
+    /// Returns the invitations of an address to sessions that start between `from` and `to`.
     pub async fn invitations(
         &self,
         email: &Email,
@@ -169,16 +172,16 @@ impl Store {
         let range = KeyRange {
             index: Some(index::BY_AUDIENCE),
             pk: email_partition(email),
-            from: Some(fixed(from)),
-            to: Some(format!("{}~", fixed(to))),
+            from: Some(sortable_text(from)),
+            to: Some(format!("{}~", sortable_text(to))),
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<Stored>);
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredInvitee>);
         stored.map(|s| s.map(|s| Invitation { session: s.session_id, list: s.list })).collect()
     }
 
-    /// Forgets an address wherever a class invited it.
-    pub async fn erase_invitee(&self, email: &Email) -> Result<usize, StoreError> {
+    /// Deletes all invitations of an address. Returns their number.
+    pub async fn erase_invitations(&self, email: &Email) -> Result<usize, StoreError> {
         let range = KeyRange {
             index: Some(index::BY_AUDIENCE),
             pk: email_partition(email),
@@ -188,7 +191,7 @@ impl Store {
             .query_all(range)
             .await?
             .into_iter()
-            .map(decode::<Stored>)
+            .map(decode::<StoredInvitee>)
             .collect::<Result<Vec<_>, _>>()?;
         let count = stored.len();
         self.write_all(stored.iter().map(|s| delete(&s.session_id, s.list, &s.email)).collect())

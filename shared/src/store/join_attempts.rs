@@ -1,17 +1,17 @@
-//! Who clicked start or join, when, and what came of it.
+//! Join attempts: requests to start or join, with their outcomes.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{CLICK_PREFIX, ItemKey, attr, limit, session_partition};
-use super::tx::{Action, Guard, number};
+use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, limit, session_partition};
+use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::text::{Email, PersonName};
 
-/// One click of somebody who may come in, and how it ended.
+/// One request to start or join, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinAttempt {
     pub at: Timestamp,
@@ -23,12 +23,12 @@ pub struct JoinAttempt {
     pub host: bool,
     /// [`ADMITTED`], or the code of the refusal.
     pub outcome: String,
-    /// What Zoom's events will name the person by.
+    /// The customer key by which Zoom's events identify the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_key: Option<String>,
 }
 
-/// What came of a click that let somebody in.
+/// The outcome of a successful join attempt.
 pub const ADMITTED: &str = "admitted";
 
 impl JoinAttempt {
@@ -37,29 +37,33 @@ impl JoinAttempt {
     }
 }
 
-pub fn put(session: &SessionId, click: &JoinAttempt, nonce: &str) -> Action {
-    let mut item = encode(click);
-    let ttl = click
+pub fn put(session: &SessionId, join_attempt: &JoinAttempt, nonce: &str) -> Action {
+    let mut item = encode(join_attempt);
+    let ttl = join_attempt
         .at
-        .saturating_add(SignedDuration::from_hours(24 * limit::CLICK_TTL_DAYS))
-        .unwrap_or(click.at);
+        .saturating_add(SignedDuration::from_hours(24 * limit::JOIN_ATTEMPT_TTL_DAYS))
+        .unwrap_or(join_attempt.at);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
-    Action::put(ItemKey::JoinAttempt { session, at: click.at, nonce }, item, Guard::new())
+    Action::put(
+        ItemKey::JoinAttempt { session, at: join_attempt.at, nonce },
+        item,
+        Condition::new(),
+    )
 }
 
 impl Store {
-    /// Every click on a class, oldest first.
+    /// Returns the join attempts of a session, oldest first.
     pub async fn join_attempts(&self, session: &SessionId) -> Result<Vec<JoinAttempt>, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
-            prefix: Some(CLICK_PREFIX.to_owned()),
+            prefix: Some(JOIN_ATTEMPT_PREFIX.to_owned()),
             ..KeyRange::default()
         };
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
 
-    /// The clicks of somebody, by their id or by one of their addresses, each with what deletes it.
-    pub async fn clicks_of(
+    /// Returns the join attempts of a person, matched by user id or address, each with its deletion.
+    pub async fn join_attempts_of_person(
         &self,
         session: &SessionId,
         user: &UserId,
@@ -67,19 +71,19 @@ impl Store {
     ) -> Result<Vec<(JoinAttempt, Action)>, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
-            prefix: Some(CLICK_PREFIX.to_owned()),
+            prefix: Some(JOIN_ATTEMPT_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        let mut theirs = Vec::new();
+        let mut matching = Vec::new();
         for item in self.query_all(range).await? {
             let Some(delete) = Action::delete_item(&item) else { continue };
-            let click: JoinAttempt = decode(item)?;
-            let is_theirs = click.user_id == *user
-                || click.email.as_ref().is_some_and(|email| addresses.contains(email));
-            if is_theirs {
-                theirs.push((click, delete));
+            let join_attempt: JoinAttempt = decode(item)?;
+            let is_match = join_attempt.user_id == *user
+                || join_attempt.email.as_ref().is_some_and(|email| addresses.contains(email));
+            if is_match {
+                matching.push((join_attempt, delete));
             }
         }
-        Ok(theirs)
+        Ok(matching)
     }
 }

@@ -1,9 +1,8 @@
-//! Mails: the claim by which each is sent once, their fates in the order in which they came about, how many of a class
-//! are in which state, and who drains the outbox.
+//! Mails: claims, delivery records, mail counts per session, and the lease of the outbox sweep.
 //!
-//! A mail costs one write to claim. Its fate is not written into the claim but, with those of its neighbours, into one
-//! item; together with the counts, in a transaction, so that neither can be without the other. That a mail was sent
-//! therefore stands in the fates alone, and a claim that nobody ended is looked up there.
+//! Claiming a mail costs one write. Delivery records of up to a hundred mails share one item, which is written in one
+//! transaction with the mail counts. Only the delivery records show whether a mail was sent, so an unfinished claim is
+//! resolved by looking there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,27 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::schema::{FATE_PREFIX, ItemKey, DueQueue, about_partition, attr, limit};
+use super::schema::{DELIVERY_PREFIX, DueQueue, ItemKey, attr, limit, subject_partition};
 use super::timeline::TimelineCursor;
-use super::tx::{Action, ItemChanges, Guard, Item, ConditionSubject, number, text};
+use super::tx::{Action, Condition, ConditionSubject, Item, ItemChanges, number, text};
 use super::{KeyRange, Store, UpdateResult};
 use crate::crypt::sha256_hex;
 use crate::domain::audience::Audience;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::mailing::claim::{NextAttempt, ClaimPhase};
+use crate::domain::mailing::claim::{ClaimPhase, NextAttempt};
 use crate::domain::mailing::{
-    MailSubject, MailClaim, MessageKey, DeliveryRecord, PastDelivery, RecipientState, Mail, MailKind, DeliveryStatus, RecipientRef,
+    DeliveryRecord, DeliveryStatus, Mail, MailClaim, MailKind, MailSubject, MessageKey,
+    PastDelivery, RecipientRef, RecipientState,
 };
 use crate::domain::session::Session;
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
 const SENDING: &str = "sending";
 const WAITING: &str = "waiting";
-const OVER: &str = "over";
+const FINISHED: &str = "finished";
 
-/// How many items of fates a timeline reads at a time: each holds those of up to a hundred mails.
-const FATES_PAGE: i32 = 5;
+/// Items of delivery records that a timeline reads per request. Each contains up to a hundred records.
+const DELIVERIES_PAGE: i32 = 5;
 
 #[derive(Deserialize)]
 struct StoredClaim {
@@ -41,36 +41,36 @@ struct StoredClaim {
     #[serde(default)]
     attempts: u32,
     #[serde(default)]
-    lost: u32,
+    lost_claims: u32,
     #[serde(default)]
-    round: u32,
-    since: Timestamp,
-    until: Timestamp,
+    redrives: u32,
+    claimed_at: Timestamp,
+    claimed_until: Timestamp,
     #[serde(default = "queued")]
-    told: DeliveryStatus,
+    recorded_status: DeliveryStatus,
 }
 
 fn queued() -> DeliveryStatus {
     DeliveryStatus::Queued
 }
 
-fn claim_of(item: Item) -> Result<MailClaim, StoreError> {
+fn decode_claim(item: Item) -> Result<MailClaim, StoreError> {
     let stored: StoredClaim = decode(item)?;
     let phase = match stored.phase.as_str() {
-        SENDING => ClaimPhase::Sending { until: stored.until },
+        SENDING => ClaimPhase::Sending { until: stored.claimed_until },
         WAITING => ClaimPhase::Waiting,
-        _ => ClaimPhase::Over,
+        _ => ClaimPhase::Finished,
     };
-    let StoredClaim { attempts, lost, round, since, told, .. } = stored;
-    Ok(MailClaim { phase, attempts, lost, round, since, told })
+    let StoredClaim { attempts, lost_claims, redrives, claimed_at, recorded_status, .. } = stored;
+    Ok(MailClaim { phase, attempts, lost_claims, redrives, claimed_at, recorded_status })
 }
 
-/// Whether a mail was claimed.
+/// The result of claiming a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimResult {
-    Yes(MailClaim),
-    /// As it stands, which is why.
-    No(MailClaim),
+    Claimed(MailClaim),
+    /// The existing claim, which explains the result.
+    NotClaimed(MailClaim),
 }
 
 fn days_after(at: Timestamp, days: i64) -> AttributeValue {
@@ -78,37 +78,37 @@ fn days_after(at: Timestamp, days: i64) -> AttributeValue {
     number(at.as_second())
 }
 
-fn taking(now: Timestamp, until: Timestamp, token: &str) -> ItemChanges {
+fn claim_changes(now: Timestamp, until: Timestamp, token: &str) -> ItemChanges {
     ItemChanges::new()
         .set(attr::PHASE, text(SENDING))
         .set(attr::HOLDER, text(token))
-        .set(attr::SINCE, text(fixed(now)))
-        .set(attr::UNTIL, text(fixed(until)))
+        .set(attr::CLAIMED_AT, text(sortable_text(now)))
+        .set(attr::CLAIMED_UNTIL, text(sortable_text(until)))
         .set(attr::V, number(1))
         .set(attr::TTL, days_after(now, limit::CLAIM_TTL_DAYS))
 }
 
-/// A mail's fate, and what is done with its claim.
+/// A new delivery status of a mail, and the outcome of its claim.
 #[derive(Clone, Debug)]
 pub struct DeliveryUpdate {
-    pub fate: DeliveryRecord,
-    /// What was noted of it before.
-    pub before: DeliveryStatus,
-    pub claim: ClaimEnd,
+    pub record: DeliveryRecord,
+    /// The status recorded before.
+    pub previous_status: DeliveryStatus,
+    pub claim_outcome: ClaimOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClaimEnd {
-    /// The fate says it all.
-    AsItIs,
-    /// To be tried again; what was tried counts.
-    Again,
-    /// To be tried again as if it had not been tried.
-    Uncounted,
-    Over,
+pub enum ClaimOutcome {
+    /// The claim stays as it is.
+    Unchanged,
+    /// Will be retried. The attempt counts.
+    Retry,
+    /// Will be retried. The attempt does not count.
+    RetryUncounted,
+    Finished,
 }
 
-/// How many mails of a class are in which state.
+/// The number of mails per delivery status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailCounts {
     #[serde(default)]
@@ -126,8 +126,8 @@ pub struct MailCounts {
 }
 
 impl MailCounts {
-    /// A mail may be sent before the chunk that it was worked out with is noted; for that moment it counts below nothing.
-    fn at_least_none(self) -> Self {
+    /// Replaces negative counts by zero. They occur briefly if a mail is sent before its batch is recorded as queued.
+    fn clamped_at_zero(self) -> Self {
         let Self { queued, sent, retrying, failed, dead, dropped } = self;
         Self {
             queued: queued.max(0),
@@ -141,162 +141,196 @@ impl MailCounts {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredFates {
-    mails: Vec<StoredFate>,
+struct StoredDeliveries {
+    mails: Vec<StoredDeliveryRecord>,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
 
-/// With short names: there are a hundred in an item, and DynamoDB charges for names as for values.
+/// A delivery record with short attribute names: an item contains a hundred, and DynamoDB charges for names.
 #[derive(Serialize, Deserialize)]
-struct StoredFate {
-    /// The first half of the effect.
+struct StoredDeliveryRecord {
+    /// The first half of the message key.
     e: String,
+    /// Recipient.
     r: RecipientRef,
+    /// Kind.
     k: MailKind,
+    /// Status.
     s: DeliveryStatus,
+    /// Detail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     n: Option<String>,
-    /// The version of the class that it showed.
+    /// The version of the session that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     v: Option<u64>,
-    /// In doubt.
+    /// In doubt: the mail may have been sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     d: bool,
 }
 
-impl StoredFate {
-    fn happened(&self) -> PastDelivery<'_> {
-        PastDelivery { mail: &self.e, kind: self.k, state: self.s, shows: self.v, in_doubt: self.d }
+impl StoredDeliveryRecord {
+    fn past_delivery(&self) -> PastDelivery<'_> {
+        PastDelivery {
+            short_key: &self.e,
+            kind: self.k,
+            status: self.s,
+            sent_version: self.v,
+            in_doubt: self.d,
+        }
     }
 }
 
-fn put_fates<'a>(
-    about: &MailSubject,
-    fates: impl Iterator<Item = &'a DeliveryRecord> + Clone,
+fn put_deliveries<'a>(
+    subject: &MailSubject,
+    records: impl Iterator<Item = &'a DeliveryRecord> + Clone,
     at: Timestamp,
 ) -> Action {
-    let names: String =
-        fates.clone().flat_map(|fate| [fate.effect.as_str(), fate.state.as_str()]).collect();
-    let queued = fates.clone().all(|fate| fate.state == DeliveryStatus::Queued);
+    let names: String = records
+        .clone()
+        .flat_map(|record| [record.message_key.as_str(), record.status.as_str()])
+        .collect();
+    let queued = records.clone().all(|record| record.status == DeliveryStatus::Queued);
     let ttl = at
-        .saturating_add(SignedDuration::from_hours(24 * limit::FATE_TTL_DAYS))
+        .saturating_add(SignedDuration::from_hours(24 * limit::DELIVERY_TTL_DAYS))
         .unwrap_or(at)
         .as_second();
-    let mails = fates.map(|fate| StoredFate {
-        e: fate.effect.short().to_owned(),
-        r: fate.recipient.clone(),
-        k: fate.kind,
-        s: fate.state,
-        n: fate.note.clone(),
-        v: fate.shows,
-        d: fate.in_doubt,
+    let mails = records.map(|record| StoredDeliveryRecord {
+        e: record.message_key.short().to_owned(),
+        r: record.recipient.clone(),
+        k: record.kind,
+        s: record.status,
+        n: record.detail.clone(),
+        v: record.sent_version,
+        d: record.in_doubt,
     });
-    let item = encode(&StoredFates { mails: mails.collect(), ttl });
-    // What is queued comes before what is sent, also where both happen in one millisecond.
+    let item = encode(&StoredDeliveries { mails: mails.collect(), ttl });
+    // Sorts "queued" before "sent" within one millisecond.
     let digest = format!("{}{}", if queued { 'a' } else { 'b' }, &sha256_hex(names)[..15]);
-    Action::put(ItemKey::Deliveries { about, at, digest: &digest }, item, Guard::new_item())
+    Action::put(
+        ItemKey::Deliveries { subject, at, digest: &digest },
+        item,
+        Condition::item_absent(),
+    )
 }
 
-/// Moves mails from one state to another; `None` where nothing moves.
-fn count(about: &MailSubject, moves: &BTreeMap<DeliveryStatus, i64>) -> Option<Action> {
+/// Changes the mail counts by `moves`. Returns `None` if all of them are zero.
+fn change_counts(subject: &MailSubject, moves: &BTreeMap<DeliveryStatus, i64>) -> Option<Action> {
     let moves: Vec<_> = moves.iter().filter(|(_, by)| **by != 0).collect();
-    let changes =
-        moves.iter().fold(ItemChanges::new(), |changes, (state, by)| changes.add(state.as_str(), **by));
-    (!moves.is_empty()).then(|| Action::update(ItemKey::MailCount(about), changes, Guard::new()))
+    let changes = moves
+        .iter()
+        .fold(ItemChanges::new(), |changes, (state, by)| changes.add(state.as_str(), **by));
+    (!moves.is_empty())
+        .then(|| Action::update(ItemKey::MailCount(subject), changes, Condition::new()))
 }
 
-/// Notes that mails were queued. Together with what says so of their announcement, it is one transaction.
-pub fn queued_deliveries(about: &MailSubject, mails: &[Mail], at: Timestamp) -> Vec<Action> {
+/// Records that mails were queued. Part of the transaction that advances the domain event.
+pub fn record_queued(subject: &MailSubject, mails: &[Mail], at: Timestamp) -> Vec<Action> {
     if mails.is_empty() {
         return Vec::new();
     }
-    let fates: Vec<_> = mails.iter().map(|mail| DeliveryRecord::of(mail, DeliveryStatus::Queued, None)).collect();
+    let records: Vec<_> =
+        mails.iter().map(|mail| DeliveryRecord::new(mail, DeliveryStatus::Queued, None)).collect();
     let moves = BTreeMap::from([(DeliveryStatus::Queued, i64::try_from(mails.len()).unwrap_or(0))]);
-    std::iter::once(put_fates(about, fates.iter(), at)).chain(count(about, &moves)).collect()
+    std::iter::once(put_deliveries(subject, records.iter(), at))
+        .chain(change_counts(subject, &moves))
+        .collect()
 }
 
-/// Notes that somebody is about to be told of a class: before anybody is, so that it holds whatever comes between.
-pub fn begin_notifying(about: &MailSubject) -> Action {
-    let changes = ItemChanges::new().set(attr::ANNOUNCED, AttributeValue::Bool(true));
-    Action::update(ItemKey::MailCount(about), changes, Guard::new())
+/// Records that people are about to be notified of a session. Stored before the first mail, so that a crash cannot lose it.
+pub fn mark_notified(subject: &MailSubject) -> Action {
+    let changes = ItemChanges::new().set(attr::NOTIFIED, AttributeValue::Bool(true));
+    Action::update(ItemKey::MailCount(subject), changes, Condition::new())
 }
 
-fn end(about: &MailSubject, noted: &DeliveryUpdate) -> Option<Action> {
-    let told = text(noted.fate.state.as_str());
-    let changes = match noted.claim {
-        ClaimEnd::AsItIs => return None,
-        ClaimEnd::Again => ItemChanges::new().set(attr::PHASE, text(WAITING)),
-        ClaimEnd::Uncounted => {
+fn end_claim(subject: &MailSubject, update: &DeliveryUpdate) -> Option<Action> {
+    let status = text(update.record.status.as_str());
+    let changes = match update.claim_outcome {
+        ClaimOutcome::Unchanged => return None,
+        ClaimOutcome::Retry => ItemChanges::new().set(attr::PHASE, text(WAITING)),
+        ClaimOutcome::RetryUncounted => {
             ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1)
         }
-        ClaimEnd::Over => ItemChanges::new().set(attr::PHASE, text(OVER)),
+        ClaimOutcome::Finished => ItemChanges::new().set(attr::PHASE, text(FINISHED)),
     };
-    let changes = changes.set(attr::TOLD, told);
-    Some(Action::update(ItemKey::Mail { about, effect: &noted.fate.effect }, changes, Guard::new()))
+    let changes = changes.set(attr::RECORDED_STATUS, status);
+    Some(Action::update(
+        ItemKey::Mail { subject, message_key: &update.record.message_key },
+        changes,
+        Condition::new(),
+    ))
 }
 
-/// Gives a claim back of which nothing came, and of which nothing needs to be told.
-pub fn give_back(about: &MailSubject, effect: &MessageKey) -> Action {
+/// Releases a claim without counting the attempt or recording a delivery.
+pub fn give_back(subject: &MailSubject, effect: &MessageKey) -> Action {
     let changes = ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1);
-    Action::update(ItemKey::Mail { about, effect }, changes, Guard::existing_item())
+    Action::update(
+        ItemKey::Mail { subject, message_key: effect },
+        changes,
+        Condition::item_exists(),
+    )
 }
 
-/// What holds for the outbox as a whole.
+/// The state of the outbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct OutboxState {
-    /// Nothing is sent before.
+    /// No mail is sent before this time.
     #[serde(default)]
     pub paused_until: Option<Timestamp>,
-    /// The mail service's code.
+    /// The mail service's error code.
     #[serde(default)]
-    pub paused_by: Option<String>,
+    pub pause_reason: Option<String>,
 }
 
-/// Takes the right to send mails until `until`; refused while another run has it. Two at once would each keep to the
-/// configured rate, and together go at twice that.
-pub fn take_outbox(holder: &str, now: Timestamp, until: Timestamp) -> Action {
+/// Takes the lease to send mails until `until`. Refused while another run holds it: two runs at once would exceed the
+/// configured rate.
+pub fn take_outbox_lease(holder: &str, now: Timestamp, until: Timestamp) -> Action {
     let changes = ItemChanges::new()
         .set(attr::LEASE_HOLDER, text(holder))
-        .set(attr::LEASE_UNTIL, text(fixed(until)));
-    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, Guard::new().free_at(attr::LEASE_UNTIL, now))
+        .set(attr::LEASE_UNTIL, text(sortable_text(until)));
+    Action::update(
+        ItemKey::Sweep(DueQueue::Outbox),
+        changes,
+        Condition::new().absent_or_expired(attr::LEASE_UNTIL, now),
+    )
 }
 
-/// Gives that right back, if it is still `holder`'s.
-pub fn leave_outbox(holder: &str) -> Action {
+/// Releases the outbox lease if `holder` still has it.
+pub fn release_outbox_lease(holder: &str) -> Action {
     let changes = ItemChanges::new().remove(attr::LEASE_HOLDER).remove(attr::LEASE_UNTIL);
-    let guard = Guard::new().equals(attr::LEASE_HOLDER, text(holder));
-    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, guard)
+    let condition = Condition::new().equals(attr::LEASE_HOLDER, text(holder));
+    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, condition)
 }
 
-/// Has nothing sent before `until`.
+/// Pauses all mails until `until`.
 pub fn pause_outbox(until: Timestamp, code: &str) -> Action {
-    let changes =
-        ItemChanges::new().set(attr::PAUSED_UNTIL, text(fixed(until))).set(attr::PAUSED_BY, text(code));
-    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, Guard::new())
+    let changes = ItemChanges::new()
+        .set(attr::PAUSED_UNTIL, text(sortable_text(until)))
+        .set(attr::PAUSE_REASON, text(code));
+    Action::update(ItemKey::Sweep(DueQueue::Outbox), changes, Condition::new())
 }
 
 impl Store {
-    /// Claims a mail that nobody claimed yet, or that waits to be tried again.
-    pub async fn claim(
+    /// Claims a mail that is unclaimed or waits for a retry.
+    pub async fn claim_mail(
         &self,
         mail: &Mail,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
-        let token = self.token();
-        let changes = taking(now, until, &token).add(attr::ATTEMPTS, 1);
-        let guard = Guard::new().absent_or_equals(attr::PHASE, text(WAITING));
-        self.take(mail, changes, guard, &token).await
+        let token = self.new_claim_token();
+        let changes = claim_changes(now, until, &token).add(attr::ATTEMPTS, 1);
+        let condition = Condition::new().absent_or_equals(attr::PHASE, text(WAITING));
+        self.claim_if(mail, changes, condition, &token).await
     }
 
-    /// By which a claim is known for one's own, should the answer to taking it be lost and the SDK ask again.
-    fn token(&self) -> String {
+    /// Returns a token by which a claim recognizes its own write when the SDK retries after a lost response.
+    fn new_claim_token(&self) -> String {
         data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())
     }
 
-    /// Claims a mail whose claim is as it was `found`, for the reason that the rule gives.
-    pub async fn claim_again(
+    /// Claims a mail again if its claim is still as `found`.
+    pub async fn reclaim_mail(
         &self,
         mail: &Mail,
         found: &MailClaim,
@@ -304,46 +338,47 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<ClaimResult, StoreError> {
-        let token = self.token();
-        let changes = taking(now, until, &token);
-        let changes = if reason == NextAttempt::BroughtBack || mail.round > found.round {
+        let token = self.new_claim_token();
+        let changes = claim_changes(now, until, &token);
+        let changes = if reason == NextAttempt::Redriven || mail.redrives > found.redrives {
             changes
                 .set(attr::ATTEMPTS, number(1))
-                .set(attr::LOST, number(0))
-                .set(attr::ROUND, number(mail.round))
+                .set(attr::LOST_CLAIMS, number(0))
+                .set(attr::REDRIVES, number(mail.redrives))
         } else {
-            changes.add(attr::ATTEMPTS, 1).add(attr::LOST, 1)
+            changes.add(attr::ATTEMPTS, 1).add(attr::LOST_CLAIMS, 1)
         };
-        let guard = Guard::new().equals(attr::SINCE, text(fixed(found.since)));
+        let condition =
+            Condition::new().equals(attr::CLAIMED_AT, text(sortable_text(found.claimed_at)));
         let phase = match found.phase {
             ClaimPhase::Sending { .. } => SENDING,
             ClaimPhase::Waiting => WAITING,
-            ClaimPhase::Over => OVER,
+            ClaimPhase::Finished => FINISHED,
         };
-        self.take(mail, changes, guard.equals(attr::PHASE, text(phase)), &token).await
+        self.claim_if(mail, changes, condition.equals(attr::PHASE, text(phase)), &token).await
     }
 
-    async fn take(
+    async fn claim_if(
         &self,
         mail: &Mail,
         changes: ItemChanges,
-        guard: Guard,
+        condition: Condition,
         token: &str,
     ) -> Result<ClaimResult, StoreError> {
-        let key = ItemKey::Mail { about: &mail.subject, effect: &mail.message_key };
-        match self.update_and_read(Action::update(key, changes, guard)).await? {
-            UpdateResult::Done(item) => Ok(ClaimResult::Yes(claim_of(item)?)),
+        let key = ItemKey::Mail { subject: &mail.subject, message_key: &mail.message_key };
+        match self.update_and_read(Action::update(key, changes, condition)).await? {
+            UpdateResult::Updated(item) => Ok(ClaimResult::Claimed(decode_claim(item)?)),
             UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(token)) => {
-                Ok(ClaimResult::Yes(claim_of(item)?))
+                Ok(ClaimResult::Claimed(decode_claim(item)?))
             }
-            UpdateResult::Refused(item) => Ok(ClaimResult::No(claim_of(item)?)),
+            UpdateResult::Refused(item) => Ok(ClaimResult::NotClaimed(decode_claim(item)?)),
         }
     }
 
-    /// Notes what became of mails that are about the same. Noting the same again notes nothing more.
+    /// Records deliveries of mails with the same subject. It is idempotent.
     pub async fn record_deliveries(
         &self,
-        about: &MailSubject,
+        subject: &MailSubject,
         all: &[DeliveryUpdate],
         at: Timestamp,
     ) -> Result<(), CommitError> {
@@ -351,20 +386,21 @@ impl Store {
             return Ok(());
         }
         let mut moves = BTreeMap::new();
-        for noted in all {
-            *moves.entry(noted.before).or_insert(0) -= 1;
-            *moves.entry(noted.fate.state).or_insert(0) += 1;
+        for update in all {
+            *moves.entry(update.previous_status).or_insert(0) -= 1;
+            *moves.entry(update.record.status).or_insert(0) += 1;
         }
-        let mut actions = vec![put_fates(about, all.iter().map(|noted| &noted.fate), at)];
-        actions.extend(count(about, &moves));
-        actions.extend(all.iter().filter_map(|noted| end(about, noted)));
+        let mut actions =
+            vec![put_deliveries(subject, all.iter().map(|update| &update.record), at)];
+        actions.extend(change_counts(subject, &moves));
+        actions.extend(all.iter().filter_map(|update| end_claim(subject, update)));
         match self.commit(actions).await {
-            Err(error) if error.refused(ConditionSubject::Fates) => Ok(()),
+            Err(error) if error.refused(ConditionSubject::Deliveries) => Ok(()),
             other => other,
         }
     }
 
-    /// Whether it is noted that a mail was sent, by who claimed it at `since`.
+    /// Returns whether a delivery record since `since` shows that the mail was sent.
     pub async fn was_sent(
         &self,
         mail: &Mail,
@@ -372,135 +408,146 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let range = KeyRange {
-            pk: about_partition(&mail.subject),
-            from: Some(format!("{FATE_PREFIX}{}", fixed(since))),
-            to: Some(format!("{FATE_PREFIX}{}~", fixed(now))),
+            pk: subject_partition(&mail.subject),
+            from: Some(format!("{DELIVERY_PREFIX}{}", sortable_text(since))),
+            to: Some(format!("{DELIVERY_PREFIX}{}~", sortable_text(now))),
             consistent: true,
             ..KeyRange::default()
         };
         for item in self.query_all(range).await? {
-            let fates: StoredFates = decode(item)?;
+            let deliveries: StoredDeliveries = decode(item)?;
             let short = mail.message_key.short();
-            if fates.mails.iter().any(|fate| fate.e == short && fate.s == DeliveryStatus::Sent) {
+            if deliveries
+                .mails
+                .iter()
+                .any(|record| record.e == short && record.s == DeliveryStatus::Sent)
+            {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// What mails are written from and depend on beside their classes: the trainers by their ids, and which mails go to
-    /// somebody whom their class now invites.
-    pub async fn around_mails(
+    /// Returns the trainers of the sessions by id, and the keys of mails whose recipient is currently invited.
+    pub async fn trainers_and_invited_mails(
         &self,
         mails: &[(&Session, &Mail)],
     ) -> Result<(HashMap<UserId, User>, HashSet<MessageKey>), StoreError> {
-        // DynamoDB refuses to be asked twice for one item.
+        // DynamoDB refuses duplicate keys in a batch.
         let mut keys = HashMap::new();
         for (session, mail) in mails {
             let trainer = ItemKey::User(&session.trainer);
             keys.insert((trainer.pk(), trainer.sk()), trainer);
-            if let Some(key) = invitation(session, mail) {
+            if let Some(key) = invitation_key(session, mail) {
                 keys.insert((key.pk(), key.sk()), key);
             }
         }
-        let asked: Vec<_> = keys.into_values().collect();
-        let mut found = self.batch_get(&asked).await?;
+        let keys: Vec<_> = keys.into_values().collect();
+        let mut found = self.batch_get(&keys).await?;
         let mut trainers = HashMap::new();
         for (session, _) in mails {
             if let Some(user) = found.user(&session.trainer)? {
                 trainers.insert(session.trainer.clone(), user);
             }
         }
-        let mut open = HashSet::new();
-        for key in asked.iter().filter(|key| !matches!(key, ItemKey::User(_))) {
-            if found.invites(*key)? {
-                open.insert((key.pk(), key.sk()));
+        let mut in_audience = HashSet::new();
+        for key in keys.iter().filter(|key| !matches!(key, ItemKey::User(_))) {
+            if found.is_in_audience(*key)? {
+                in_audience.insert((key.pk(), key.sk()));
             }
         }
         let invited = mails.iter().filter(|(session, mail)| {
-            invitation(session, mail).is_some_and(|key| open.contains(&(key.pk(), key.sk())))
+            invitation_key(session, mail)
+                .is_some_and(|key| in_audience.contains(&(key.pk(), key.sk())))
         });
         Ok((trainers, invited.map(|(_, mail)| mail.message_key.clone()).collect()))
     }
 
-    /// How many mails of a class are in which state, once there are any.
+    /// Returns the mail counts of a session, or `None` before the first mail.
     pub async fn mail_counts(&self, session: &SessionId) -> Result<Option<MailCounts>, StoreError> {
-        let about = MailSubject::Session(session.clone());
-        let item = self.get_eventually(ItemKey::MailCount(&about)).await?;
+        let subject = MailSubject::Session(session.clone());
+        let item = self.get_eventually_consistent(ItemKey::MailCount(&subject)).await?;
         let counts = item.map(decode::<MailCounts>).transpose()?;
         let counts = counts.filter(|counts| *counts != MailCounts::default());
-        Ok(counts.map(MailCounts::at_least_none))
+        Ok(counts.map(MailCounts::clamped_at_zero))
     }
 
-    /// Whether anybody was ever told of a class, or was about to be.
-    pub async fn was_notified(&self, about: &MailSubject) -> Result<bool, StoreError> {
-        Ok(self.get(ItemKey::MailCount(about)).await?.is_some())
+    /// Returns whether anybody was notified of a session, or was about to be.
+    pub async fn was_notified(&self, subject: &MailSubject) -> Result<bool, StoreError> {
+        Ok(self.get(ItemKey::MailCount(subject)).await?.is_some())
     }
 
-    /// What everybody holds of a class, by what became of the mails to them.
+    /// Returns the recipient states of a session, computed from its delivery records.
     pub async fn recipient_states(
         &self,
         session: &SessionId,
     ) -> Result<HashMap<RecipientRef, RecipientState>, StoreError> {
-        let about = MailSubject::Session(session.clone());
+        let subject = MailSubject::Session(session.clone());
         let mut range = KeyRange {
-            pk: about_partition(&about),
-            prefix: Some(FATE_PREFIX.to_owned()),
+            pk: subject_partition(&subject),
+            prefix: Some(DELIVERY_PREFIX.to_owned()),
             consistent: true,
             ..KeyRange::default()
         };
-        let mut holdings: HashMap<RecipientRef, RecipientState> = HashMap::new();
+        let mut states: HashMap<RecipientRef, RecipientState> = HashMap::new();
         loop {
             let page = self.query(range.clone()).await?;
             for item in page.items {
-                let fates: StoredFates = decode(item)?;
-                for fate in fates.mails {
-                    holdings.entry(fate.r.clone()).or_default().follow(&fate.happened());
+                let deliveries: StoredDeliveries = decode(item)?;
+                for record in deliveries.mails {
+                    states.entry(record.r.clone()).or_default().apply(&record.past_delivery());
                 }
             }
-            match page.last {
+            match page.last_key {
                 Some(last) => range.after = Some(last),
-                None => return Ok(holdings),
+                None => return Ok(states),
             }
         }
     }
 
-    /// The newest fates of a class's mails before a moment. Those of one item are of one moment, in its order.
+    /// Returns the newest delivery records of a session before a cursor. The records of one item share a time and keep
+    /// their order.
     pub async fn deliveries_before(
         &self,
         session: &SessionId,
         before: Option<&TimelineCursor>,
         limit: usize,
     ) -> Result<Vec<(TimelineCursor, StoredDelivery)>, StoreError> {
-        let about = MailSubject::Session(session.clone());
-        // The moment may lie within an item: '~' sorts behind every place in it.
+        let subject = MailSubject::Session(session.clone());
+        // The cursor may point into an item. '~' sorts after every position in it.
         let to = before.map_or_else(
-            || format!("{FATE_PREFIX}~"),
-            |moment| format!("{FATE_PREFIX}{}#{}~", fixed(moment.at), moment.tail),
+            || format!("{DELIVERY_PREFIX}~"),
+            |cursor| format!("{DELIVERY_PREFIX}{}#{}~", sortable_text(cursor.at), cursor.tail),
         );
         let mut range = KeyRange {
-            pk: about_partition(&about),
-            from: Some(FATE_PREFIX.to_owned()),
+            pk: subject_partition(&subject),
+            from: Some(DELIVERY_PREFIX.to_owned()),
             to: Some(to),
-            backwards: true,
-            limit: Some(FATES_PAGE),
+            descending: true,
+            limit: Some(DELIVERIES_PAGE),
             ..KeyRange::default()
         };
         let mut all = Vec::new();
         loop {
             let page = self.query(range.clone()).await?;
             for item in page.items {
-                let Some(TimelineCursor { at, tail }) = TimelineCursor::read(&item, FATE_PREFIX) else { continue };
-                let fates: StoredFates = decode(item)?;
-                for (n, fate) in fates.mails.into_iter().enumerate().rev() {
-                    let moment = TimelineCursor { at, tail: format!("{tail}n{n:03}") };
-                    if before.is_none_or(|before| moment < *before) {
-                        let StoredFate { r: recipient, k: kind, s: state, n: note, .. } = fate;
-                        all.push((moment, StoredDelivery { recipient, kind, state, note }));
+                let Some(TimelineCursor { at, tail }) =
+                    TimelineCursor::from_item(&item, DELIVERY_PREFIX)
+                else {
+                    continue;
+                };
+                let deliveries: StoredDeliveries = decode(item)?;
+                for (n, record) in deliveries.mails.into_iter().enumerate().rev() {
+                    let cursor = TimelineCursor { at, tail: format!("{tail}n{n:03}") };
+                    if before.is_none_or(|before| cursor < *before) {
+                        let StoredDeliveryRecord {
+                            r: recipient, k: kind, s: state, n: note, ..
+                        } = record;
+                        all.push((cursor, StoredDelivery { recipient, kind, state, note }));
                     }
                 }
             }
-            match page.last {
+            match page.last_key {
                 Some(last) if all.len() < limit => range.after = Some(last),
                 _ => break,
             }
@@ -509,30 +556,30 @@ impl Store {
         Ok(all)
     }
 
-    /// What holds for the outbox as a whole, as of a moment ago.
+    /// Returns the state of the outbox with an eventually consistent read.
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
-        let item = self.get_eventually(ItemKey::Sweep(DueQueue::Outbox)).await?;
+        let item = self.get_eventually_consistent(ItemKey::Sweep(DueQueue::Outbox)).await?;
         Ok(item.map(decode).transpose()?.unwrap_or_default())
     }
 
-    /// Forgets the mails that were about a person alone.
+    /// Deletes the claims and delivery records of mails about a trainer alone.
     pub async fn erase_mailing(&self, user: &UserId) -> Result<(), StoreError> {
-        let about = MailSubject::Trainer(user.clone());
-        for prefix in ["MAIL", FATE_PREFIX] {
+        let subject = MailSubject::Trainer(user.clone());
+        for prefix in ["MAIL", DELIVERY_PREFIX] {
             let range = KeyRange {
-                pk: about_partition(&about),
+                pk: subject_partition(&subject),
                 prefix: Some(prefix.to_owned()),
                 ..KeyRange::default()
             };
-            let gone = self.query_all(range).await?;
-            self.write_all(gone.iter().filter_map(Action::delete_item).collect()).await?;
+            let items = self.query_all(range).await?;
+            self.write_all(items.iter().filter_map(Action::delete_item).collect()).await?;
         }
         Ok(())
     }
 }
 
-/// The item by which a class invites the recipient of a mail, if it does.
-fn invitation<'a>(session: &'a Session, mail: &'a Mail) -> Option<ItemKey<'a>> {
+/// The key of the item by which a session invites the recipient of a mail, if there is one.
+fn invitation_key<'a>(session: &'a Session, mail: &'a Mail) -> Option<ItemKey<'a>> {
     match &session.audience {
         Audience::Standalone => None,
         Audience::Course { id, .. } => {
@@ -544,7 +591,7 @@ fn invitation<'a>(session: &'a Session, mail: &'a Mail) -> Option<ItemKey<'a>> {
     }
 }
 
-/// A fate as the timeline tells of it.
+/// A delivery record as shown on the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDelivery {
     pub recipient: RecipientRef,

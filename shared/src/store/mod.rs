@@ -1,23 +1,22 @@
-//! The tables; everything that knows DynamoDB. What the tables hold and how it is found stands in [`schema`].
+//! The DynamoDB tables. [`schema`] lists the items, keys and access patterns.
 //!
-//! A use case reads what it needs, decides, and commits all that follows in one transaction ([`Store::commit`]).
-//! Each entity's file holds its stored shape and makes its [`tx::Action`]s; `read.rs` and `write.rs`
-//! carry them out, for all entities alike.
+//! A use case reads its input, decides, and commits all writes in one transaction ([`Store::commit`]). The module of each
+//! entity contains its stored format and creates its [`tx::Action`]s. `read.rs` and `write.rs` execute them.
 
-pub mod domain_events;
 pub mod archive;
 pub mod attendance;
-pub mod join_attempts;
 pub mod connections;
 pub mod counters;
 pub mod directory;
+pub mod domain_events;
+pub mod due_work;
 pub mod error;
 pub mod events;
 pub mod intents;
 pub mod invitations;
+pub mod join_attempts;
 pub mod mailing;
 pub mod notifications;
-pub mod outbox;
 pub mod polls;
 pub mod preferences;
 pub mod recordings;
@@ -44,15 +43,15 @@ use crate::random::Random;
 use error::StoreError;
 use schema::{ItemKey, Table};
 
-/// How often a write that met another transaction is tried in all. Each meeting is short: a transaction holds
-/// its items for milliseconds, so the fifth try in half a second is only reached on an item under siege.
+/// Attempts at a write that conflicts with other transactions. A transaction locks its items for milliseconds, so only a
+/// very busy item reaches the fifth attempt within half a second.
 const CONFLICT_ATTEMPTS: u32 = 5;
-/// The first pause after a conflict, doubled each time, with as much again of jitter.
-const CONFLICT_PAUSE_MS: u64 = 25;
-/// Rounds of a batch that DynamoDB answers in parts.
-const BATCH_ROUNDS: u32 = 8;
+/// The first delay after a conflict. It doubles with each attempt and has up to 100% jitter.
+const CONFLICT_BACKOFF_MS: u64 = 25;
+/// Attempts at a batch that DynamoDB processes in parts.
+const BATCH_ATTEMPTS: u32 = 8;
 
-/// A handle on both tables.
+/// A client for both tables.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
@@ -62,48 +61,47 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store for a function that may not see the tokens table.
-    pub fn main_only(client: Client, env: &Env, random: Random) -> Result<Self, ConfigError> {
+    /// Creates a store for a function without rights on the tokens table.
+    pub fn without_tokens(client: Client, env: &Env, random: Random) -> Result<Self, ConfigError> {
         Ok(Self { client, main: env.required(names::TABLE_NAME)?, tokens: None, random })
     }
 
     pub fn with_tokens(client: Client, env: &Env, random: Random) -> Result<Self, ConfigError> {
         let tokens = Some(env.required(names::TOKENS_TABLE_NAME)?);
-        Ok(Self { tokens, ..Self::main_only(client, env, random)? })
+        Ok(Self { tokens, ..Self::without_tokens(client, env, random)? })
     }
 
-    /// Opens the connection that the first event would otherwise wait for, by the cheapest of reads: half a unit.
-    /// Whether it succeeds is the first event's to find out.
+    /// Opens the connection before the first event needs it, with a read of half a unit. Errors are ignored.
     pub async fn warm(&self) {
-        let _ = self.get_eventually(ItemKey::Settings).await;
+        let _ = self.get_eventually_consistent(ItemKey::Settings).await;
     }
 
     fn table_name(&self, table: Table) -> &str {
         match (table, &self.tokens) {
             (Table::Tokens, Some(tokens)) => tokens,
-            // A function without the tokens table names the main one, where such a key never exists.
+            // Without the tokens table the key is looked up in the main table, where it never exists.
             _ => &self.main,
         }
     }
 
-    /// Waits before round `round + 1`, or says that the table is busy when there is to be none.
-    async fn pause(
+    /// Waits before the next attempt, or returns [`StoreError::Busy`] after the last one.
+    async fn back_off(
         &self,
         operation: &'static str,
-        round: u32,
-        rounds: u32,
+        attempt: u32,
+        max_attempts: u32,
     ) -> Result<(), StoreError> {
-        if round + 1 >= rounds {
-            return Err(StoreError::Busy { operation, source: "given up after retries".into() });
+        if attempt + 1 >= max_attempts {
+            return Err(StoreError::Busy { operation, source: "no attempts left".into() });
         }
-        let base = CONFLICT_PAUSE_MS << round.min(6);
+        let base = CONFLICT_BACKOFF_MS << attempt.min(6);
         tokio::time::sleep(Duration::from_millis(base + self.random.below(base))).await;
         Ok(())
     }
 }
 
-/// Sorts an SDK error by what the caller can do. The SDK has retried by then what can be retried.
-fn failed<E>(operation: &'static str, error: SdkError<E>) -> StoreError
+/// Converts an SDK error to a [`StoreError`]. The SDK has already retried transient errors.
+fn classify_error<E>(operation: &'static str, error: SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -117,22 +115,22 @@ where
                 | "InternalServerError"
         )
     );
-    let unanswered = matches!(
+    let no_response = matches!(
         error,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)
     );
-    // A success that is an error all the same is an answer that broke off on its way.
+    // An error with a success status is a truncated response.
     let server_side = error.raw_response().is_some_and(|response| {
         response.status().is_server_error() || response.status().is_success()
     });
-    if busy_code || unanswered || server_side {
+    if busy_code || no_response || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {
         StoreError::Failed { operation, source: error.into() }
     }
 }
 
-fn broken(
+fn permanent_error(
     operation: &'static str,
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> StoreError {

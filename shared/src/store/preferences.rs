@@ -1,4 +1,4 @@
-//! What each person wants to be told of.
+//! Notification preferences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,29 +8,29 @@ use super::Store;
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::ItemKey;
-use super::tx::{Action, Guard, Item};
+use super::tx::{Action, Condition, Item};
 use crate::domain::id::UserId;
 use crate::domain::preferences::{NotificationChannels, Preferences};
 use crate::domain::text::Email;
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredPreferences {
     #[serde(default)]
     live_session: StoredChannels,
-    /// The address by which they are found, too, since they said what they want.
+    /// The verified address with which the preferences were saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<Email>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredChannels {
-    #[serde(default = "on")]
+    #[serde(default = "enabled")]
     in_app: bool,
-    #[serde(default = "on")]
+    #[serde(default = "enabled")]
     email: bool,
 }
 
-fn on() -> bool {
+fn enabled() -> bool {
     true
 }
 
@@ -46,36 +46,36 @@ impl From<NotificationChannels> for StoredChannels {
     }
 }
 
-fn read(item: Item) -> Result<Preferences, StoreError> {
-    let StoredChannels { in_app, email } = decode::<Stored>(item)?.live_session;
+fn decode_preferences(item: Item) -> Result<Preferences, StoreError> {
+    let StoredChannels { in_app, email } = decode::<StoredPreferences>(item)?.live_session;
     Ok(Preferences { live_session: NotificationChannels { in_app, email } })
 }
 
 pub fn put(user: &UserId, preferences: &Preferences, verified: Option<&Email>) -> Action {
-    let stored = Stored { live_session: preferences.live_session.into(), email: verified.cloned() };
-    Action::put(ItemKey::Preferences(user), encode(&stored), Guard::new())
+    let stored = StoredPreferences {
+        live_session: preferences.live_session.into(),
+        email: verified.cloned(),
+    };
+    Action::put(ItemKey::Preferences(user), encode(&stored), Condition::new())
 }
 
 pub fn delete(user: &UserId) -> Action {
-    Action::delete(ItemKey::Preferences(user), Guard::new())
+    Action::delete(ItemKey::Preferences(user), Condition::new())
 }
 
 impl Store {
-    /// The address that a person had when they last said what they want.
-    pub async fn address_with_preferences(
-        &self,
-        user: &UserId,
-    ) -> Result<Option<Email>, StoreError> {
+    /// Returns the verified address with which a user last saved preferences.
+    pub async fn email_of_preferences(&self, user: &UserId) -> Result<Option<Email>, StoreError> {
         let item = self.get(ItemKey::Preferences(user)).await?;
-        Ok(item.map(decode::<Stored>).transpose()?.and_then(|stored| stored.email))
+        Ok(item.map(decode::<StoredPreferences>).transpose()?.and_then(|stored| stored.email))
     }
 
     pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
         let item = self.get(ItemKey::Preferences(user)).await?;
-        Ok(item.map(read).transpose()?.unwrap_or_default())
+        Ok(item.map(decode_preferences).transpose()?.unwrap_or_default())
     }
 
-    /// What each of `users` wants, one request for a hundred of them. Everybody asked for is in the answer.
+    /// Returns the preferences of each of `users`, with defaults, a hundred per request.
     pub async fn preferences(
         &self,
         users: &[UserId],
@@ -85,7 +85,8 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         let mut all = BTreeMap::new();
         for user in users {
-            let stored = found.take(ItemKey::Preferences(user)).map(read).transpose()?;
+            let stored =
+                found.take(ItemKey::Preferences(user)).map(decode_preferences).transpose()?;
             all.insert(user.clone(), stored.unwrap_or_default());
         }
         Ok(all)

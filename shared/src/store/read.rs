@@ -1,4 +1,4 @@
-//! Reading: one item, many by key, a range of a partition.
+//! Reads: one item, a batch of keys, or a range of a partition.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,51 +8,58 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use super::error::StoreError;
 use super::schema::{ItemKey, Table, attr, index, limit};
 use super::tx::{Item, key_item, text};
-use super::{BATCH_ROUNDS, Store, broken, failed};
+use super::{BATCH_ATTEMPTS, Store, classify_error, permanent_error};
 
-/// A page of a query, and where the next begins.
+/// A page of a query.
 #[derive(Debug)]
 pub(crate) struct ItemPage {
     pub(crate) items: Vec<Item>,
-    /// The key that the query stopped at, if there may be more.
-    pub(crate) last: Option<Item>,
+    /// The key at which the query stopped, if there may be more items.
+    pub(crate) last_key: Option<Item>,
 }
 
-/// What to read from a partition, in order.
+/// A range of a partition, read in sort key order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyRange {
     pub(crate) index: Option<&'static str>,
     pub(crate) pk: String,
-    /// Sort keys from here on, this one included.
+    /// The lowest sort key, inclusive.
     pub(crate) from: Option<String>,
-    /// Sort keys up to here, this one included.
+    /// The highest sort key, inclusive.
     pub(crate) to: Option<String>,
     pub(crate) prefix: Option<String>,
-    /// Begin behind this item.
+    /// The item after which the query starts.
     pub(crate) after: Option<Item>,
-    /// Only items with these values; DynamoDB reads the others, too, and charges for them.
+    /// Returns only items with these values. DynamoDB reads and charges for the others as well.
     pub(crate) filter: Vec<(&'static str, AttributeValue)>,
-    /// Only items without these attributes, at the same price.
-    pub(crate) without: Vec<&'static str>,
+    /// Returns only items without these attributes, at the same price.
+    pub(crate) absent_attributes: Vec<&'static str>,
     pub(crate) limit: Option<i32>,
     pub(crate) consistent: bool,
-    /// Largest sort keys first; `after` then means before.
-    pub(crate) backwards: bool,
+    /// Reads the highest sort keys first. `after` then means before.
+    pub(crate) descending: bool,
 }
 
 impl Store {
-    /// One item, strongly consistent.
+    /// Reads one item with strong consistency.
     pub(crate) async fn get(&self, key: ItemKey<'_>) -> Result<Option<Item>, StoreError> {
         self.get_item(key, true).await
     }
 
-    /// One item as it was at most moments ago.
-    pub(crate) async fn get_eventually(&self, key: ItemKey<'_>) -> Result<Option<Item>, StoreError> {
+    /// Reads one item with eventual consistency.
+    pub(crate) async fn get_eventually_consistent(
+        &self,
+        key: ItemKey<'_>,
+    ) -> Result<Option<Item>, StoreError> {
         self.get_item(key, false).await
     }
 
-    async fn get_item(&self, key: ItemKey<'_>, consistent: bool) -> Result<Option<Item>, StoreError> {
-        let answer = self
+    async fn get_item(
+        &self,
+        key: ItemKey<'_>,
+        consistent: bool,
+    ) -> Result<Option<Item>, StoreError> {
+        let response = self
             .client
             .get_item()
             .table_name(self.table_name(key.table()))
@@ -60,18 +67,20 @@ impl Store {
             .consistent_read(consistent)
             .send()
             .await
-            .map_err(|error| failed("GetItem", error))?;
-        Ok(answer.item)
+            .map_err(|error| classify_error("GetItem", error))?;
+        Ok(response.item)
     }
 
-    /// Items of both tables in one request, strongly consistent; those that are not there are absent.
-    /// The answer is found by `(table, pk, sk)` with [`Found::take`].
+    /// Reads items of both tables in one request with strong consistency. [`BatchItems::take`] returns them by key.
     pub(crate) async fn batch_get(&self, keys: &[ItemKey<'_>]) -> Result<BatchItems, StoreError> {
         self.batch_get_items(keys, true).await
     }
 
-    /// Items as they were at most moments ago, at half the price.
-    pub(crate) async fn batch_get_eventually(&self, keys: &[ItemKey<'_>]) -> Result<BatchItems, StoreError> {
+    /// Reads items with eventual consistency, at half the price.
+    pub(crate) async fn batch_get_eventually_consistent(
+        &self,
+        keys: &[ItemKey<'_>],
+    ) -> Result<BatchItems, StoreError> {
         self.batch_get_items(keys, false).await
     }
 
@@ -80,13 +89,13 @@ impl Store {
         keys: &[ItemKey<'_>],
         consistent: bool,
     ) -> Result<BatchItems, StoreError> {
-        // DynamoDB refuses to be asked twice for one item, and callers come by the same one in more than one way.
+        // DynamoDB refuses duplicate keys in a batch, and callers may pass the same key twice.
         let mut seen = HashSet::new();
         let keys: Vec<_> =
             keys.iter().filter(|key| seen.insert((key.table(), key.pk(), key.sk()))).collect();
         let mut found = BatchItems::default();
         for chunk in keys.chunks(limit::BATCH_GETS) {
-            let mut wanted: HashMap<String, KeysAndAttributes> = HashMap::new();
+            let mut pending: HashMap<String, KeysAndAttributes> = HashMap::new();
             for table in [Table::Main, Table::Tokens] {
                 let keys: Vec<_> = chunk
                     .iter()
@@ -98,61 +107,61 @@ impl Store {
                         .set_keys(Some(keys))
                         .consistent_read(consistent)
                         .build();
-                    let keys = keys.map_err(|error| broken("BatchGetItem", error))?;
-                    wanted.insert(self.table_name(table).to_owned(), keys);
+                    let keys = keys.map_err(|error| permanent_error("BatchGetItem", error))?;
+                    pending.insert(self.table_name(table).to_owned(), keys);
                 }
             }
-            for round in 0.. {
-                let answer =
-                    self.client.batch_get_item().set_request_items(Some(wanted)).send().await;
-                let answer = answer.map_err(|error| failed("BatchGetItem", error))?;
-                for (table, items) in answer.responses.unwrap_or_default() {
+            for attempt in 0.. {
+                let response =
+                    self.client.batch_get_item().set_request_items(Some(pending)).send().await;
+                let response = response.map_err(|error| classify_error("BatchGetItem", error))?;
+                for (table, items) in response.responses.unwrap_or_default() {
                     let table = if table == self.main { Table::Main } else { Table::Tokens };
                     found.add(table, items);
                 }
-                wanted = answer.unprocessed_keys.unwrap_or_default();
-                if wanted.is_empty() {
+                pending = response.unprocessed_keys.unwrap_or_default();
+                if pending.is_empty() {
                     break;
                 }
-                self.pause("BatchGetItem", round, BATCH_ROUNDS).await?;
+                self.back_off("BatchGetItem", attempt, BATCH_ATTEMPTS).await?;
             }
         }
         Ok(found)
     }
 
-    /// One page of a partition.
+    /// Reads one page of a range.
     pub(crate) async fn query(&self, range: KeyRange) -> Result<ItemPage, StoreError> {
-        let answer = self.ask(range, None).await?;
-        Ok(answer.map_or(ItemPage { items: Vec::new(), last: None }, |answer| ItemPage {
-            items: answer.items.unwrap_or_default(),
-            last: answer.last_evaluated_key,
+        let response = self.send_query(range, None).await?;
+        Ok(response.map_or(ItemPage { items: Vec::new(), last_key: None }, |response| ItemPage {
+            items: response.items.unwrap_or_default(),
+            last_key: response.last_evaluated_key,
         }))
     }
 
-    /// How many items of a range there are, as far as one request sees: DynamoDB stops at a megabyte.
-    pub(crate) async fn count(&self, range: KeyRange) -> Result<usize, StoreError> {
-        let answer = self.ask(range, Some(Select::Count)).await?;
-        Ok(answer.map_or(0, |answer| usize::try_from(answer.count).unwrap_or(0)))
+    /// Counts the items of a range in one request, which DynamoDB ends at one megabyte.
+    pub(crate) async fn count_first_page(&self, range: KeyRange) -> Result<usize, StoreError> {
+        let response = self.send_query(range, Some(Select::Count)).await?;
+        Ok(response.map_or(0, |response| usize::try_from(response.count).unwrap_or(0)))
     }
 
-    /// How many items of a range there are, page by page.
+    /// Counts the items of a range, page by page.
     pub(crate) async fn count_all(&self, range: KeyRange) -> Result<usize, StoreError> {
         let (mut count, mut after) = (0, None);
         loop {
             let range = KeyRange { after: after.take(), ..range.clone() };
-            let Some(answer) = self.ask(range, Some(Select::Count)).await? else {
+            let Some(response) = self.send_query(range, Some(Select::Count)).await? else {
                 return Ok(count);
             };
-            count += usize::try_from(answer.count).unwrap_or(0);
-            match answer.last_evaluated_key {
+            count += usize::try_from(response.count).unwrap_or(0);
+            match response.last_evaluated_key {
                 Some(last) => after = Some(last),
                 None => return Ok(count),
             }
         }
     }
 
-    /// One request for a range; none where nothing can be in it.
-    async fn ask(
+    /// Sends one query, or none if the range is empty.
+    async fn send_query(
         &self,
         range: KeyRange,
         select: Option<Select>,
@@ -160,7 +169,7 @@ impl Store {
         if let (Some(from), Some(to)) = (&range.from, &range.to)
             && from > to
         {
-            // DynamoDB refuses such a range as an error; there is simply nothing in it.
+            // DynamoDB treats an inverted range as an error.
             return Ok(None);
         }
         let (pk, sk) = match range.index {
@@ -176,7 +185,7 @@ impl Store {
             .set_select(select)
             .consistent_read(range.consistent)
             .set_exclusive_start_key(range.after)
-            .scan_index_forward(!range.backwards)
+            .scan_index_forward(!range.descending)
             .set_limit(range.limit)
             .expression_attribute_names("#pk", pk)
             .expression_attribute_values(":pk", text(range.pk));
@@ -206,25 +215,25 @@ impl Store {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), value);
         }
-        for name in range.without {
+        for name in range.absent_attributes {
             filters.push(format!("attribute_not_exists(#{name})"));
             query = query.expression_attribute_names(format!("#{name}"), name);
         }
         if !filters.is_empty() {
             query = query.filter_expression(filters.join(" AND "));
         }
-        let answer = query.key_condition_expression(condition).send().await;
-        answer.map(Some).map_err(|error| failed("Query", error))
+        let response = query.key_condition_expression(condition).send().await;
+        response.map(Some).map_err(|error| classify_error("Query", error))
     }
 
-    /// Every item of a range, page by page: for ranges whose size something else bounds.
+    /// Reads every item of a range, page by page. Only for ranges whose size is bounded.
     pub(crate) async fn query_all(&self, range: KeyRange) -> Result<Vec<Item>, StoreError> {
         let mut items: Vec<Item> = Vec::new();
         let mut after = None;
         loop {
             let page = self.query(KeyRange { after: after.take(), ..range.clone() }).await?;
             items.extend(page.items);
-            match page.last {
+            match page.last_key {
                 Some(last) => after = Some(last),
                 None => return Ok(items),
             }
@@ -232,7 +241,7 @@ impl Store {
     }
 }
 
-/// Items that were asked for by key.
+/// The items of a batch read.
 #[derive(Debug, Default)]
 pub(crate) struct BatchItems(HashMap<(Table, String, String), Item>);
 
@@ -247,8 +256,8 @@ impl BatchItems {
         }
     }
 
-    /// Together with what another request found.
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    /// Adds the items of another batch.
+    pub(crate) fn merge(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }

@@ -1,49 +1,52 @@
-//! Everything that the tables are made of: access patterns, keys, indexes, attribute names, limits.
+//! The table schema: access patterns, keys, indexes, attribute names and limits.
 //!
-//! Two tables. The main table holds classes and everything around them; the tokens table holds Zoom grants,
-//! so that a function without rights on it cannot read one, whatever it is asked.
+//! There are two tables. The tokens table holds Zoom connections, so that IAM keeps a function without rights on it
+//! from reading tokens. The main table holds everything else.
 //!
-//! | access pattern | where | key condition | who |
+//! | access pattern | table or index | key condition | used by |
 //! | --- | --- | --- | --- |
-//! | a class | main | `pk = SESSION#id`, `sk = SESSION` | save, cancel, reads |
-//! | a class that is being made | main | `pk = SESSION#id`, `sk = INTENT` | save, repair |
-//! | whom a class invites | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | owner's view, delivery |
-//! | whether a class invites an address | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
-//! | the class of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | Zoom's events |
-//! | when a class's invitation was sent again | main | `pk = SESSION#id`, `sk = RESENDS` | resending |
-//! | what Zoom said of a meeting, by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
-//! | who clicked on a class, by time | main | `pk = SESSION#id`, `sk` begins with `CLICK#` | attendance, timeline |
-//! | what was decided of a class's attendance | main | `pk = SESSION#id`, `sk` begins with `RULING#` | attendance |
-//! | who decided it and why, by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
-//! | what a class's attendance is made of, for good | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasing |
-//! | a class's polls, all but their votes | main | `pk = SESSION#id`, `sk = POLLS` | poll |
-//! | some of a poll's votes | main | `pk = POLL#id#box`, `sk = BALLOTS` | poll, erasing |
-//! | a class's recordings | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
-//! | a user; what they used of a month's plan | main | `pk = USER#id`, `sk = USER`; `sk = MONTH#2026-11` | save |
-//! | the user of an address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
-//! | what a user wants to be told | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
-//! | a user's notices by time, and how many are unread | main | `pk = USER#id`, `sk` begins with `NOTICE#` | notifications |
-//! | a student's courses | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
-//! | whether a student is in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
-//! | the courses that a student was taken out of | main | `pk = USER#id`, `sk` begins with `LEFT#` | erasing |
-//! | a course; the deployment's settings | main | `pk = COURSE#id`; `pk = SETTINGS` | save |
-//! | what a Zoom user created or edited in a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
-//! | work that is due: reminders and repairs; announcements | main | `pk = DUE#WORK`; `pk = DUE#OUTBOX`; `sk <= now` | sweeps |
-//! | classes whose attendance is to be kept | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
-//! | who drains the outbox, and whether mail is paused | main | `pk = SWEEP#OUTBOX` | outbox sweep |
-//! | who may send a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#effect` | outbox sweep |
-//! | what became of a class's mails, by time | main | `pk = SESSION#id`, `sk` begins with `FATE#` | timeline, outbox sweep |
-//! | how many mails of a class are in which state, and whether anybody was told of it | main | `pk = SESSION#id`, `sk = MAILCOUNT` | owner's view, outbox sweep |
-//! | a trainer's classes by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
-//! | a course's students | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, removing a course |
-//! | a course's classes by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
-//! | the polls of a course's classes | `by_audience` | `g2pk = COURSEPOLLS#id` | erasing |
-//! | an address's invitations by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasing |
-//! | a trainer's grant | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | whoever calls Zoom |
-//! | the trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, Zoom's events |
-//! | an OAuth attempt under way | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
+//! | session | main | `pk = SESSION#id`, `sk = SESSION` | save, cancel, reads |
+//! | creation intent of a session | main | `pk = SESSION#id`, `sk = INTENT` | save, repair |
+//! | invitees of a session | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | trainer's view, delivery |
+//! | one invitee of a session | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
+//! | session of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | webhook |
+//! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
+//! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
+//! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
+//! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
+//! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
+//! | attendance archive of a session | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasure |
+//! | polls of a session without their votes | main | `pk = SESSION#id`, `sk = POLLS` | poll |
+//! | one vote shard of a poll | main | `pk = POLL#id#shard`, `sk = BALLOTS` | poll, erasure |
+//! | recordings of a session | main | `pk = SESSION#id`, `sk` begins with `RECORDING#` | recordings |
+//! | user | main | `pk = USER#id`, `sk = USER` | save |
+//! | quota that a user has used in a month | main | `pk = USER#id`, `sk = MONTH#2026-11` | save |
+//! | user with an email address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
+//! | notification preferences of a user | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
+//! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
+//! | courses of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
+//! | enrollment of a student in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
+//! | former courses of a student | main | `pk = USER#id`, `sk` begins with `FORMER_ENROLLMENT#` | erasure |
+//! | course | main | `pk = COURSE#id`, `sk = COURSE` | save |
+//! | settings of the deployment | main | `pk = SETTINGS`, `sk = SETTINGS` | save |
+//! | creates and edits of a Zoom user on a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
+//! | due reminders, repairs and end checks | main | `pk = DUE#WORK`, `sk <= now` | reminder sweep |
+//! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
+//! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
+//! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
+//! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
+//! | delivery records of a session by time | main | `pk = SESSION#id`, `sk` begins with `DELIVERY#` | timeline, outbox sweep |
+//! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep |
+//! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
+//! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
+//! | sessions of a course by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
+//! | polls of a course's sessions | `by_audience` | `g2pk = COURSEPOLLS#id` | erasure |
+//! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
+//! | Zoom connection of a trainer | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | every caller of Zoom |
+//! | trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
+//! | OAuth attempt in progress | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
 //!
-//! There is no scan. What a person typed never stands in a key: ids are validated (`domain::id`), the rest is hashed.
+//! There are no scans. Keys contain only validated ids (`domain::id`) and hashes, never text that a person typed.
 
 use jiff::Timestamp;
 
@@ -51,12 +54,12 @@ use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
-use crate::domain::mailing::{MailSubject, MessageKey};
 use crate::domain::in_app::NotificationId;
+use crate::domain::mailing::{MailSubject, MessageKey};
 use crate::domain::text::Email;
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
-/// Attribute names. Expressions use them only as `#name` placeholders: many are reserved words.
+/// Attribute names. Expressions use them only as `#name` placeholders, because many are reserved words.
 pub mod attr {
     pub const PK: &str = "pk";
     pub const SK: &str = "sk";
@@ -64,67 +67,67 @@ pub mod attr {
     pub const G1SK: &str = "g1sk";
     pub const G2PK: &str = "g2pk";
     pub const G2SK: &str = "g2sk";
-    /// When DynamoDB may delete the item, in Unix seconds. Expiry itself is always compared with `now`.
+    /// The time after which DynamoDB may delete the item, in Unix seconds. The code always compares it with `now` itself.
     pub const TTL: &str = "expires_at";
-    /// The shape of the item, for readers that are older or newer than its writer.
+    /// The version of the item's format, for readers that are older or newer than its writer.
     pub const V: &str = "v";
 
-    // Of a class.
+    // Session.
     pub const STATUS: &str = "status";
     pub const COURSE_ID: &str = "course_id";
     pub const VERSION: &str = "version";
     pub const UPDATED_AT: &str = "updated_at";
     pub const CANCELLED_AT: &str = "cancelled_at";
     pub const ICS_SEQUENCE: &str = "ics_sequence";
-    pub const CLAIM: &str = "claim";
-    pub const CLAIM_UNTIL: &str = "claim_until";
-    pub const SETTINGS_TOLD: &str = "settings_told";
+    pub const EDIT_LEASE_HOLDER: &str = "edit_lease_holder";
+    pub const EDIT_LEASE_UNTIL: &str = "edit_lease_until";
+    pub const SETTINGS_SENT: &str = "settings_sent";
 
     pub const MEETING_REVISION: &str = "meeting_revision";
-    pub const OCCURRENCES: &str = "occurrences";
+    pub const MEETING_INSTANCES: &str = "instances";
     pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
     pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
     pub const DRIFT: &str = "drift";
     pub const JOIN_URL: &str = "join_url";
     pub const PASSCODE: &str = "passcode";
-    pub const JOIN_URL_TOLD_AT: &str = "join_url_told_at";
-    pub const PASSCODE_TOLD_AT: &str = "passcode_told_at";
+    pub const JOIN_URL_CHANGED_AT: &str = "join_url_changed_at";
+    pub const PASSCODE_CHANGED_AT: &str = "passcode_changed_at";
 
-    // Of a recording.
+    // Recording.
     pub const STATE: &str = "state";
     pub const STATE_AT: &str = "state_at";
     pub const DESCRIBED_AT: &str = "described_at";
-    pub const ALL_OF: &str = "all_of";
+    pub const WHOLE_INSTANCE: &str = "whole_instance";
 
-    // Of a ruling, of what was sent again, and of an archive.
+    // Attendance override, resend log and archive.
     pub const REVISION: &str = "revision";
 
-    // Of a notice.
+    // In-app notification.
     pub const READ_AT: &str = "read_at";
     pub const DISMISSED_AT: &str = "dismissed_at";
 
-    // Of an enrollment.
+    // Enrollment.
     pub const ACCESS_GRANTED: &str = "access_granted";
 
-    // Of an address.
+    // Pointer from an address to its user.
     pub const USER_ID: &str = "user_id";
 
-    // Of a class's list of polls; that of a poll is its id.
+    // Poll list of a session. Each poll is an attribute named after its id.
     pub const OPEN: &str = "open";
     pub const CLOSED: &str = "closed";
 
-    // Of a box of votes; a voter's is what they are known by there.
-    pub const SHUT: &str = "shut";
+    // Vote shard. Each ballot is an attribute named after its voter.
+    pub const VOTING_CLOSED: &str = "voting_closed";
 
-    // Of a class that is being made.
+    // Creation intent.
     pub const ATTEMPT: &str = "attempt";
     pub const ATTEMPT_UNTIL: &str = "attempt_until";
-    pub const UNCOUNTED: &str = "uncounted";
+    pub const QUOTA_RELEASED: &str = "quota_released";
 
-    // Of a counter.
+    // Counter.
     pub const COUNT: &str = "count";
 
-    // Of a grant.
+    // Zoom connection.
     pub const HEALTH: &str = "health";
     pub const ZOOM_USER_ID: &str = "zoom_user_id";
     pub const ZOOM_EMAIL: &str = "zoom_email";
@@ -137,34 +140,34 @@ pub mod attr {
     pub const LEASE_UNTIL: &str = "lease_until";
     pub const TRAINER_ID: &str = "trainer_id";
 
-    // Of an announcement.
-    pub const BEHIND: &str = "behind";
+    // Domain event.
+    pub const CURSOR: &str = "cursor";
 
-    // Of a mail's claim; the holder also of an OAuth attempt that was taken.
+    // Mail claim. A consumed OAuth attempt also has a holder.
     pub const PHASE: &str = "phase";
     pub const HOLDER: &str = "holder";
     pub const ATTEMPTS: &str = "attempts";
-    pub const LOST: &str = "lost";
-    pub const ROUND: &str = "round";
-    pub const SINCE: &str = "since";
-    pub const UNTIL: &str = "until";
-    pub const TOLD: &str = "told";
+    pub const LOST_CLAIMS: &str = "lost_claims";
+    pub const REDRIVES: &str = "redrives";
+    pub const CLAIMED_AT: &str = "claimed_at";
+    pub const CLAIMED_UNTIL: &str = "claimed_until";
+    pub const RECORDED_STATUS: &str = "recorded_status";
 
-    // Of what became of a class's mails.
-    pub const ANNOUNCED: &str = "announced";
+    // Mail counts of a session.
+    pub const NOTIFIED: &str = "notified";
 
-    // Of the outbox as a whole.
+    // Outbox state.
     pub const PAUSED_UNTIL: &str = "paused_until";
-    pub const PAUSED_BY: &str = "paused_by";
+    pub const PAUSE_REASON: &str = "pause_reason";
 }
 
-/// The main table's indexes; both project whole items, so that a list is one request.
+/// The main table's indexes. Both project whole items, so that a list takes one request.
 pub mod index {
     pub const BY_OWNER: &str = "by_owner";
     pub const BY_AUDIENCE: &str = "by_audience";
 }
 
-/// Limits that DynamoDB sets or that keep us within them.
+/// Limits of DynamoDB, and our own limits that keep us within them.
 pub mod limit {
     /// DynamoDB: actions in one transaction.
     pub const TRANSACTION_ACTIONS: usize = 100;
@@ -172,46 +175,47 @@ pub mod limit {
     pub const BATCH_WRITES: usize = 25;
     /// DynamoDB: keys in one `BatchGetItem`.
     pub const BATCH_GETS: usize = 100;
-    /// Invitees that fit into a class's transaction beside its other dozen of actions, with room to grow.
+    /// Invitees that fit into a session's transaction beside its dozen other actions, with room to grow.
     pub const INVITEES_IN_TRANSACTION: usize = 75;
-    /// Days that an OAuth attempt stays after its ten minutes, for the table to tidy up by itself.
+    /// Days that an expired OAuth attempt is kept. It is valid for ten minutes.
     pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
-    /// Days that a day's counter of Zoom calls stays: its own and, for the clocks, one more.
+    /// Days that a day's counter of Zoom calls is kept: the day itself and one more for clock differences.
     pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
-    /// Days that a month's counter stays: until no class of that month can be changed any more.
+    /// Days that a month's counter is kept: until no session of that month can change any more.
     pub const MONTH_TTL_DAYS: i64 = 800;
-    /// Days that Zoom's events are kept as they came.
+    /// Days that received Zoom events are kept.
     pub const EVENT_TTL_DAYS: i64 = 90;
-    /// Days that clicks are kept: as long as the events that they explain.
-    pub const CLICK_TTL_DAYS: i64 = 90;
-    /// Days that a notice is shown: a term is about as long, and what is older nobody looks for.
-    pub const NOTICE_TTL_DAYS: i64 = 90;
-    /// DynamoDB: an item whose time is over is deleted within a few days of it.
+    /// Days that join attempts are kept: as long as the Zoom events that they explain.
+    pub const JOIN_ATTEMPT_TTL_DAYS: i64 = 90;
+    /// Days that an in-app notification is shown: about the length of a term.
+    pub const NOTIFICATION_TTL_DAYS: i64 = 90;
+    /// DynamoDB deletes an expired item within a few days of its expiry.
     pub const LATE_DELETION_DAYS: i64 = 3;
-    /// Days that it is known when an invitation was sent again; it matters for an hour.
+    /// Days that resend times are kept. The limit counts the last hour.
     pub const RESENDS_TTL_DAYS: i64 = 1;
-    /// Days that due work may lie about undone before it is dropped: an outage of a fortnight is survived.
+    /// Days that overdue work is kept before it is dropped, so that an outage of two weeks loses nothing.
     pub const DUE_TTL_DAYS: i64 = 14;
-    /// Days that a class waits for its attendance to be kept: after that there is nothing left to keep.
+    /// Days that a session waits for its attendance to be archived. After that the events have expired.
     pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
-    /// The longest part of an archive: half of what an item may hold, so that names that become longer find room.
+    /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
     pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
-    /// Days that a mail's claim stays: longer than a message may lie in the queue, then among the dead, and then, brought
-    /// back, in the queue again, a fortnight each.
+    /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
+    /// again after a redrive.
     pub const CLAIM_TTL_DAYS: i64 = 60;
-    /// Days that fates of mails are kept: those of a class planned a year ahead still stand when it is held.
-    pub const FATE_TTL_DAYS: i64 = 400;
+    /// Days that delivery records are kept: longer than the year that a session may be planned ahead.
+    pub const DELIVERY_TTL_DAYS: i64 = 400;
 }
 
-/// The queues of due work, one per sweep. Each is one partition, sorted by time: a sweep asks once for what is due, and
-/// what was stored late is found all the same. A partition takes a thousand write units a second; a class that is saved
-/// comes to ten of them, and the API throttles requests at a tenth of that.
+/// The queues of due work. Each is one partition sorted by time, so that one query returns everything that is due, even
+/// items that were stored late. A partition accepts 1,000 write units per second. Saving a session takes ten of them, and
+/// the API throttles requests at a tenth of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueQueue {
-    /// Reminders and repairs.
+    /// Reminders, repairs and end checks.
     Work,
     Outbox,
-    /// Classes whose attendance is to be kept. Apart from the work that people wait for, which it must not hold up.
+    /// Sessions whose attendance is due to be archived. Separate from the work that people wait for, so that it cannot
+    /// delay it.
     Archive,
 }
 
@@ -232,7 +236,7 @@ pub enum Table {
     Tokens,
 }
 
-/// The primary key of everything there is.
+/// The primary key of an item.
 #[derive(Clone, Copy, Debug)]
 pub enum ItemKey<'a> {
     Session(&'a SessionId),
@@ -243,7 +247,7 @@ pub enum ItemKey<'a> {
         email: &'a Email,
     },
     Meeting(MeetingId),
-    /// An event of a meeting, or of none.
+    /// A Zoom event, with or without a meeting.
     Event {
         meeting: Option<MeetingId>,
         at: Timestamp,
@@ -267,27 +271,27 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         nonce: &'a str,
     },
-    /// What a class's attendance is made of: which parts of it count.
+    /// The head of a session's attendance archive, which lists the valid parts.
     Archive(&'a SessionId),
     ArchivePart {
         session: &'a SessionId,
         part: &'a str,
     },
-    /// A class's polls.
+    /// The poll list of a session.
     Polls(&'a SessionId),
     VoteShard {
         poll: &'a PollId,
         number: u16,
     },
     User(&'a UserId),
-    /// Points from an address to the user who has it.
+    /// A pointer from an address to its user.
     UserOfEmail(&'a Email),
     Preferences(&'a UserId),
     Notification {
         user: &'a UserId,
         id: &'a NotificationId,
     },
-    /// A course that a student was taken out of.
+    /// A course that a student was removed from.
     FormerEnrollment {
         user: &'a UserId,
         course: &'a CourseId,
@@ -311,20 +315,20 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         key: &'a str,
     },
-    /// What a sweep keeps of itself.
+    /// A sweep's own state.
     Sweep(DueQueue),
     Resends(&'a SessionId),
     Mail {
-        about: &'a MailSubject,
-        effect: &'a MessageKey,
+        subject: &'a MailSubject,
+        message_key: &'a MessageKey,
     },
     Deliveries {
-        about: &'a MailSubject,
+        subject: &'a MailSubject,
         at: Timestamp,
         digest: &'a str,
     },
     MailCount(&'a MailSubject),
-    Connection(&'a UserId),
+    ZoomConnection(&'a UserId),
     ZoomUser(&'a str),
     OauthState(&'a str),
 }
@@ -332,7 +336,7 @@ pub enum ItemKey<'a> {
 impl ItemKey<'_> {
     pub fn table(&self) -> Table {
         match self {
-            Self::Connection(_) | Self::ZoomUser(_) | Self::OauthState(_) => Table::Tokens,
+            Self::ZoomConnection(_) | Self::ZoomUser(_) | Self::OauthState(_) => Table::Tokens,
             _ => Table::Main,
         }
     }
@@ -354,19 +358,19 @@ impl ItemKey<'_> {
             Self::User(id) | Self::Preferences(id) => user_partition(id),
             Self::UserOfEmail(email) => email_partition(email),
             Self::Notification { user, .. } => user_partition(user),
-            Self::Month { user, .. } | Self::Enrollment { user, .. } | Self::FormerEnrollment { user, .. } => {
-                user_partition(user)
-            }
+            Self::Month { user, .. }
+            | Self::Enrollment { user, .. }
+            | Self::FormerEnrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { zoom_user, day } => format!("ZOOMDAY#{}#{day}", sha256_hex(zoom_user)),
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
-            Self::Mail { about, .. } | Self::Deliveries { about, .. } | Self::MailCount(about) => {
-                about_partition(about)
-            }
-            Self::Connection(trainer) => trainer_partition(trainer),
+            Self::Mail { subject, .. }
+            | Self::Deliveries { subject, .. }
+            | Self::MailCount(subject) => subject_partition(subject),
+            Self::ZoomConnection(trainer) => trainer_partition(trainer),
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
             Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
         }
@@ -380,31 +384,39 @@ impl ItemKey<'_> {
                 format!("{}{}", invitee_prefix(*list), email_hash(email))
             }
             Self::Meeting(_) => "MEETING".to_owned(),
-            Self::Event { at, digest, .. } => format!("{EVENT_PREFIX}{}#{digest}", fixed(*at)),
-            Self::JoinAttempt { at, nonce, .. } => format!("{CLICK_PREFIX}{}#{nonce}", fixed(*at)),
+            Self::Event { at, digest, .. } => {
+                format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
+            }
+            Self::JoinAttempt { at, nonce, .. } => {
+                format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
+            }
             Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
-            Self::AttendanceOverride { attendee, .. } => format!("{RULING_PREFIX}{attendee}"),
-            Self::Audit { at, nonce, .. } => format!("{AUDIT_PREFIX}{}#{nonce}", fixed(*at)),
+            Self::AttendanceOverride { attendee, .. } => format!("{OVERRIDE_PREFIX}{attendee}"),
+            Self::Audit { at, nonce, .. } => {
+                format!("{AUDIT_PREFIX}{}#{nonce}", sortable_text(*at))
+            }
             Self::Archive(_) => ARCHIVE.to_owned(),
             Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
-            Self::Notification { id, .. } => notice_sort(id),
+            Self::Notification { id, .. } => notification_sort_key(id),
             Self::Polls(_) => "POLLS".to_owned(),
             Self::VoteShard { .. } => "BALLOTS".to_owned(),
-            Self::FormerEnrollment { course, .. } => format!("{LEFT_PREFIX}{course}"),
+            Self::FormerEnrollment { course, .. } => format!("{FORMER_ENROLLMENT_PREFIX}{course}"),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
             Self::Course(_) => "COURSE".to_owned(),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
-            Self::Due { at, key, .. } => format!("{}#{key}", fixed(*at)),
+            Self::Due { at, key, .. } => format!("{}#{key}", sortable_text(*at)),
             Self::Sweep(_) => "SWEEP".to_owned(),
             Self::Resends(_) => "RESENDS".to_owned(),
-            Self::Mail { effect, .. } => format!("MAIL#{effect}"),
-            Self::Deliveries { at, digest, .. } => format!("{FATE_PREFIX}{}#{digest}", fixed(*at)),
+            Self::Mail { message_key, .. } => format!("MAIL#{message_key}"),
+            Self::Deliveries { at, digest, .. } => {
+                format!("{DELIVERY_PREFIX}{}#{digest}", sortable_text(*at))
+            }
             Self::MailCount(_) => "MAILCOUNT".to_owned(),
-            Self::Connection(_) => "CONNECTION".to_owned(),
+            Self::ZoomConnection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
         }
@@ -412,23 +424,23 @@ impl ItemKey<'_> {
 }
 
 pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
-pub const NOTICE_PREFIX: &str = "NOTICE#";
+pub const NOTIFICATION_PREFIX: &str = "NOTIFICATION#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
-pub const LEFT_PREFIX: &str = "LEFT#";
+pub const FORMER_ENROLLMENT_PREFIX: &str = "FORMER_ENROLLMENT#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 pub const EVENT_PREFIX: &str = "EVENT#";
-pub const CLICK_PREFIX: &str = "CLICK#";
+pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
-pub const RULING_PREFIX: &str = "RULING#";
+pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
 pub const AUDIT_PREFIX: &str = "AUDIT#";
-/// Of an archive, and the beginning of its parts' keys.
+/// The sort key of an archive's head, and the prefix of its parts' keys.
 pub const ARCHIVE: &str = "ARCHIVE";
 pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
-pub const FATE_PREFIX: &str = "FATE#";
+pub const DELIVERY_PREFIX: &str = "DELIVERY#";
 
-/// Where what is about a class, or about a trainer alone, is kept.
-pub fn about_partition(about: &MailSubject) -> String {
-    match about {
+/// The partition of mails about a session, or about a trainer alone.
+pub fn subject_partition(subject: &MailSubject) -> String {
+    match subject {
         MailSubject::Session(id) => session_partition(id),
         MailSubject::Trainer(id) => user_partition(id),
     }
@@ -438,7 +450,8 @@ pub fn session_partition(id: &SessionId) -> String {
     format!("SESSION#{id}")
 }
 
-/// A Zoom meeting: the class behind it, and every event of it. Events of no meeting are kept together: they are few.
+/// The partition of a Zoom meeting: the pointer to its session, and its events. The few events without a meeting share
+/// one partition.
 pub fn meeting_partition(id: Option<MeetingId>) -> String {
     id.map_or_else(|| "MEETING#NONE".to_owned(), |id| format!("MEETING#{id}"))
 }
@@ -447,17 +460,17 @@ pub fn user_partition(id: &UserId) -> String {
     format!("USER#{id}")
 }
 
-/// A course: its item, and in the indexes its students and its classes.
+/// The partition of a course: its item, and in the indexes its students and its sessions.
 pub fn course_partition(id: &CourseId) -> String {
     format!("COURSE#{id}")
 }
 
-/// The polls of a course's classes, in `by_audience`: apart from the classes, whose list they are no part of.
+/// The partition of a course's polls in `by_audience`, separate from the sessions of the course.
 pub fn course_polls_partition(id: &CourseId) -> String {
     format!("COURSEPOLLS#{id}")
 }
 
-/// A trainer: their classes in `by_owner`, their grant in the tokens table.
+/// The partition of a trainer: sessions in `by_owner`, and the Zoom connection in the tokens table.
 pub fn trainer_partition(id: &UserId) -> String {
     format!("TRAINER#{id}")
 }
@@ -474,18 +487,18 @@ pub fn invitee_prefix(list: InviteeList) -> String {
     format!("{INVITEE_PREFIX}{}#", list.0)
 }
 
-/// A class's place among others by start: what a page's cursor points at.
-pub fn by_start(starts_at: Timestamp, id: &SessionId) -> String {
-    format!("{}#{id}", fixed(starts_at))
+/// The sort key of a session in lists by start.
+pub fn session_sort_key(starts_at: Timestamp, id: &SessionId) -> String {
+    format!("{}#{id}", sortable_text(starts_at))
 }
 
-pub fn student_sort(user: &UserId) -> String {
+pub fn student_sort_key(user: &UserId) -> String {
     format!("{STUDENT_PREFIX}{user}")
 }
 
-/// A notice's place among those of its user, by time.
-pub fn notice_sort(id: &NotificationId) -> String {
-    format!("{NOTICE_PREFIX}{}#{}", fixed(id.at), id.digest())
+/// The sort key of an in-app notification, by time.
+pub fn notification_sort_key(id: &NotificationId) -> String {
+    format!("{NOTIFICATION_PREFIX}{}#{}", sortable_text(id.at), id.digest())
 }
 
 fn email_hash(email: &Email) -> String {
@@ -499,17 +512,18 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn no_two_kinds_of_item_share_a_key() {
+    fn item_kinds_have_distinct_keys() {
         let session = SessionId::from_bytes([1; 16]);
         let poll = PollId::from_bytes([1; 16]);
         let user = UserId::parse("x").unwrap();
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
-        let notice = NotificationId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
-        let attendee = AttendeeId::of_user(&session, &user);
-        let (about, trainer) = (MailSubject::Session(session.clone()), MailSubject::Trainer(user.clone()));
-        let effect = MessageKey::of("x", MailKind::Updated, &email);
+        let notification = NotificationId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
+        let attendee = AttendeeId::for_user(&session, &user);
+        let (about, trainer) =
+            (MailSubject::Session(session.clone()), MailSubject::Trainer(user.clone()));
+        let effect = MessageKey::new("x", MailKind::Updated, &email);
         let keys = [
             ItemKey::Session(&session),
             ItemKey::Intent(&session),
@@ -530,7 +544,7 @@ mod tests {
             ItemKey::User(&user),
             ItemKey::UserOfEmail(&email),
             ItemKey::Preferences(&user),
-            ItemKey::Notification { user: &user, id: &notice },
+            ItemKey::Notification { user: &user, id: &notification },
             ItemKey::FormerEnrollment { user: &user, course: &course },
             ItemKey::Month { user: &user, month: "2026-11" },
             ItemKey::Enrollment { user: &user, course: &course },
@@ -542,11 +556,11 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
             ItemKey::Resends(&session),
-            ItemKey::Mail { about: &about, effect: &effect },
-            ItemKey::Mail { about: &trainer, effect: &effect },
-            ItemKey::Deliveries { about: &about, at, digest: "x" },
+            ItemKey::Mail { subject: &about, message_key: &effect },
+            ItemKey::Mail { subject: &trainer, message_key: &effect },
+            ItemKey::Deliveries { subject: &about, at, digest: "x" },
             ItemKey::MailCount(&about),
-            ItemKey::Connection(&user),
+            ItemKey::ZoomConnection(&user),
             ItemKey::ZoomUser("x"),
             ItemKey::OauthState("x"),
         ];
@@ -556,17 +570,17 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_due_work_sort_by_time() {
+    fn sessions_and_due_work_sort_by_time() {
         let (a, b) = (SessionId::from_bytes([9; 16]), SessionId::from_bytes([1; 16]));
         let early: Timestamp = "2026-11-21T09:59:59.9Z".parse().unwrap();
         let late: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        assert!(by_start(early, &a) < by_start(late, &b));
+        assert!(session_sort_key(early, &a) < session_sort_key(late, &b));
         let due = |at| ItemKey::Due { queue: DueQueue::Outbox, at, key: "k" };
         assert!(due(early).sk() < due(late).sk());
     }
 
     #[test]
-    fn the_longest_key_fits() {
+    fn longest_key_fits_the_dynamodb_limit() {
         let user = UserId::parse(&"u".repeat(128)).unwrap();
         let course = CourseId::parse(&"c".repeat(128)).unwrap();
         let key = ItemKey::Enrollment { user: &user, course: &course };

@@ -1,4 +1,4 @@
-//! Classes: the stored shape, the writes that change one, and the lists.
+//! Sessions: the stored format, the writes, and the lists.
 
 use std::collections::BTreeSet;
 
@@ -6,30 +6,29 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode, value};
-use super::schema::{ItemKey, attr, by_start, course_partition, index, trainer_partition};
-use super::tx::{Action, ItemChanges, Guard, Item, number, text};
+use super::item::{decode, encode, encode_value};
+use super::schema::{ItemKey, attr, course_partition, index, session_sort_key, trainer_partition};
+use super::tx::{Action, Condition, Item, ItemChanges, number, text};
 use super::{BatchItems, ItemPage, KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::meeting_instance::MeetingInstance;
-use crate::domain::session::{JoinCredentialsSeen, Meeting, Provider, Session, Source, Status};
+use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
-use crate::domain::time::{Zone, fixed};
+use crate::domain::time::{Zone, sortable_text};
 
-/// How many items a filtered list reads at a time: few matches are found in few requests,
-/// and a page of many costs no more than it shows.
-const FILTERED_READ: i32 = 200;
-/// How many classes are read at a time where one that is still to come settles it.
-const FEW: i32 = 5;
-/// Requests that one page of a filtered list may take; where they do not fill it, the page is short and its cursor goes on.
-const FILTERED_ROUNDS: usize = 10;
+/// Items that a filtered list reads per request. Sparse matches then take few requests.
+const FILTERED_PAGE: i32 = 200;
+/// Sessions per request when one upcoming session is enough.
+const UPCOMING_PAGE: i32 = 5;
+/// Requests per page of a filtered list. If they do not fill the page, it is returned short with a cursor.
+const FILTERED_REQUESTS: usize = 10;
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredSession {
     id: SessionId,
     trainer_id: UserId,
     title: Title,
@@ -50,9 +49,9 @@ struct Stored {
     record_session: bool,
     #[serde(default)]
     settings: MeetingSettings,
-    /// Those that are not given any more; the others are among the settings.
+    /// Settings that were sent to Zoom once and are no longer part of `settings`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    settings_told: BTreeSet<String>,
+    settings_sent: BTreeSet<String>,
     status: Status,
     source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,16 +60,16 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passcode: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    join_url_told_at: Option<Timestamp>,
+    join_url_changed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    passcode_told_at: Option<Timestamp>,
+    passcode_changed_at: Option<Timestamp>,
     ics_sequence: u32,
     version: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Where it is another time than that of the last change: most changes are told.
+    /// Absent if it equals `updated_at`, because most changes are sent to Zoom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    zoom_told_at: Option<Timestamp>,
+    zoom_synced_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cancelled_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,50 +78,56 @@ struct Stored {
     actual_ended_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_account: Option<String>,
-    #[serde(default)]
-    occurrences: Vec<MeetingInstance>,
+    /// [`attr::MEETING_INSTANCES`].
+    #[serde(default, rename = "instances")]
+    meeting_instances: Vec<MeetingInstance>,
     #[serde(default)]
     drift: Vec<String>,
 }
 
-/// Attributes that a class may lose when it is edited.
-const OPTIONAL: [&str; 8] = [
+/// Attributes that an edit may remove.
+const OPTIONAL_ATTRIBUTES: [&str; 8] = [
     attr::COURSE_ID,
     "course_title",
     "invitee_list",
     "invitee_count",
     attr::G2PK,
     attr::G2SK,
-    attr::SETTINGS_TOLD,
-    "zoom_told_at",
+    attr::SETTINGS_SENT,
+    "zoom_synced_at",
 ];
 
-/// Attributes that follow from Zoom's events, under a revision of their own ([`follow_meeting`]).
-const OF_EVENTS: [&str; 5] =
-    [attr::STATUS, attr::OCCURRENCES, attr::DRIFT, attr::ACTUAL_STARTED_AT, attr::ACTUAL_ENDED_AT];
+/// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).
+const EVENT_ATTRIBUTES: [&str; 5] = [
+    attr::STATUS,
+    attr::MEETING_INSTANCES,
+    attr::DRIFT,
+    attr::ACTUAL_STARTED_AT,
+    attr::ACTUAL_ENDED_AT,
+];
 
-/// Attributes of a class on Zoom that only Zoom changes, at the create and by its events ([`follow_meeting`]).
-const OF_ENTRANCE: [&str; 4] =
-    [attr::JOIN_URL, attr::PASSCODE, attr::JOIN_URL_TOLD_AT, attr::PASSCODE_TOLD_AT];
+/// Attributes of a Zoom session that only creation and Zoom's events change ([`apply_meeting_events`]).
+const JOIN_CREDENTIAL_ATTRIBUTES: [&str; 4] =
+    [attr::JOIN_URL, attr::PASSCODE, attr::JOIN_URL_CHANGED_AT, attr::PASSCODE_CHANGED_AT];
 
-#[expect(clippy::expect_used, reason = "the empty description is one")]
+#[expect(clippy::expect_used, reason = "an empty description is valid")]
 fn no_description() -> Description {
     Description::parse("").expect("an empty description is within its limit")
 }
 
-/// A class, and what the store keeps about it for its own purposes.
+/// A session with the store's own bookkeeping.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
     pub session: Session,
-    /// Rises with everything that Zoom's events change, which the version does not count.
+    /// Counts the changes made by Zoom's events, which `version` does not count.
     pub meeting_revision: u64,
-    /// The hash of the body that made it, by which a repeated create is told from another one.
+    /// The hash of the create request's body, which identifies a repeated request.
     pub created_from: Option<String>,
-    /// An edit that is talking to Zoom, or one that died on the way.
-    pub claim: Option<EditLease>,
+    /// The lease of an edit that is in progress or was interrupted.
+    pub edit_lease: Option<EditLease>,
 }
 
-/// The right to change a class at Zoom, for a short while.
+/// The exclusive right to change a session at Zoom for a short time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EditLease {
     pub holder: String,
@@ -136,12 +141,12 @@ struct StoredBookkeeping {
     #[serde(default)]
     created_from: Option<String>,
     #[serde(default)]
-    claim: Option<String>,
+    edit_lease_holder: Option<String>,
     #[serde(default)]
-    claim_until: Option<Timestamp>,
+    edit_lease_until: Option<Timestamp>,
 }
 
-impl From<Session> for Stored {
+impl From<Session> for StoredSession {
     fn from(s: Session) -> Self {
         let (course_id, course_title, invitee_list, invitee_count) = match s.audience {
             Audience::Standalone => (None, None, None, None),
@@ -162,32 +167,32 @@ impl From<Session> for Stored {
             duration_minutes: s.duration_minutes,
             provider: s.provider,
             record_session: s.record_session,
-            settings_told: &s.settings_told - &s.settings.given(),
+            settings_sent: &s.settings_sent - &s.settings.names(),
             settings: s.settings,
             status: s.status,
             source: s.source,
             meeting_id: s.meeting.id,
             join_url: s.meeting.join_url,
             passcode: s.meeting.passcode,
-            join_url_told_at: s.meeting.told.join_url,
-            passcode_told_at: s.meeting.told.passcode,
+            join_url_changed_at: s.meeting.credentials_reported_at.join_url,
+            passcode_changed_at: s.meeting.credentials_reported_at.passcode,
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,
             updated_at: s.updated_at,
-            zoom_told_at: (s.zoom_told_at != s.updated_at).then_some(s.zoom_told_at),
+            zoom_synced_at: (s.zoom_synced_at != s.updated_at).then_some(s.zoom_synced_at),
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
-            occurrences: s.meeting_instances,
+            meeting_instances: s.meeting_instances,
             drift: s.drift,
         }
     }
 }
 
-impl From<Stored> for Session {
-    fn from(s: Stored) -> Self {
+impl From<StoredSession> for Session {
+    fn from(s: StoredSession) -> Self {
         let audience = match (s.course_id, s.course_title, s.invitee_list) {
             (Some(id), Some(title), _) => Audience::Course { id, title },
             (_, _, Some(list)) => Audience::Invitees { list, count: s.invitee_count.unwrap_or(0) },
@@ -204,7 +209,7 @@ impl From<Stored> for Session {
             duration_minutes: s.duration_minutes,
             provider: s.provider,
             record_session: s.record_session,
-            settings_told: &s.settings_told | &s.settings.given(),
+            settings_sent: &s.settings_sent | &s.settings.names(),
             settings: s.settings,
             status: s.status,
             source: s.source,
@@ -213,131 +218,147 @@ impl From<Stored> for Session {
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,
-                told: JoinCredentialsSeen { join_url: s.join_url_told_at, passcode: s.passcode_told_at },
+                credentials_reported_at: JoinCredentialsTimes {
+                    join_url: s.join_url_changed_at,
+                    passcode: s.passcode_changed_at,
+                },
             },
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,
             updated_at: s.updated_at,
-            zoom_told_at: s.zoom_told_at.unwrap_or(s.updated_at),
+            zoom_synced_at: s.zoom_synced_at.unwrap_or(s.updated_at),
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
-            meeting_instances: s.occurrences,
+            meeting_instances: s.meeting_instances,
             drift: s.drift,
         }
     }
 }
 
 fn encode_session(session: &Session) -> Item {
-    let place = by_start(session.starts_at, &session.id);
-    let mut item = encode(&Stored::from(session.clone()));
+    let sort_key = session_sort_key(session.starts_at, &session.id);
+    let mut item = encode(&StoredSession::from(session.clone()));
     item.insert(attr::G1PK.to_owned(), text(trainer_partition(&session.trainer)));
-    item.insert(attr::G1SK.to_owned(), text(place.clone()));
+    item.insert(attr::G1SK.to_owned(), text(sort_key.clone()));
     if let Some(course) = session.audience.course() {
         item.insert(attr::G2PK.to_owned(), text(course_partition(course)));
-        item.insert(attr::G2SK.to_owned(), text(place));
+        item.insert(attr::G2SK.to_owned(), text(sort_key));
     }
     item
 }
 
 fn decode_session(item: Item) -> Result<Session, StoreError> {
-    decode::<Stored>(item).map(Session::from)
+    decode::<StoredSession>(item).map(Session::from)
 }
 
-fn decode_held(item: Item) -> Result<SessionRecord, StoreError> {
-    let around: StoredBookkeeping = decode(item.clone())?;
-    let claim = around.claim.zip(around.claim_until).map(|(holder, until)| EditLease { holder, until });
+fn decode_record(item: Item) -> Result<SessionRecord, StoreError> {
+    let bookkeeping: StoredBookkeeping = decode(item.clone())?;
+    let edit_lease = bookkeeping
+        .edit_lease_holder
+        .zip(bookkeeping.edit_lease_until)
+        .map(|(holder, until)| EditLease { holder, until });
     Ok(SessionRecord {
         session: decode_session(item)?,
-        meeting_revision: around.meeting_revision,
-        created_from: around.created_from,
-        claim,
+        meeting_revision: bookkeeping.meeting_revision,
+        created_from: bookkeeping.created_from,
+        edit_lease,
     })
 }
 
-/// Stores a new class; refused when there is one of that id.
+/// Stores a new session. Refused if the id exists.
 pub fn create(session: &Session, created_from: &str) -> Action {
     let mut item = encode_session(session);
     item.insert("created_from".to_owned(), text(created_from));
-    Action::put(ItemKey::Session(&session.id), item, Guard::new_item())
+    Action::put(ItemKey::Session(&session.id), item, Condition::item_absent())
 }
 
-/// What an edit goes by when it is stored.
+/// The state on which an edit is based.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateBasis<'a> {
-    /// The class as it was read.
-    pub read: &'a SessionRecord,
-    /// The right under which Zoom was told, if it was told anything.
-    pub claim: Option<&'a str>,
-    /// Whether the edit says anew what differs at Zoom, because Zoom was told all of the class, or was asked.
-    pub sets_drift: bool,
+    /// The session as it was read.
+    pub record: &'a SessionRecord,
+    /// The holder of the edit lease, if the edit called Zoom.
+    pub lease_holder: Option<&'a str>,
+    /// Whether the edit replaces the drift, because it sent the whole session to Zoom or read the meeting.
+    pub replaces_drift: bool,
 }
 
-/// Stores what an edit made of a class; refused when it is no longer as it was read, or when another edit has it in hand.
-/// What Zoom's events say of the class is not the edit's to write: they may have said more since it was read.
+/// Stores an edited session. Refused if the session has changed since it was read, or if another edit holds the lease.
+/// It does not write the attributes of Zoom's events, which may be newer than the read.
 pub fn update(next: &Session, basis: &UpdateBasis<'_>) -> Action {
     let mut item = encode_session(next);
-    item.retain(|name, _| !OF_EVENTS.contains(&name.as_str()));
+    item.retain(|name, _| !EVENT_ATTRIBUTES.contains(&name.as_str()));
     if next.provider == Provider::Zoom {
-        item.retain(|name, _| !OF_ENTRANCE.contains(&name.as_str()));
+        item.retain(|name, _| !JOIN_CREDENTIAL_ATTRIBUTES.contains(&name.as_str()));
     }
-    let mut changes =
-        ItemChanges::replace(item, &OPTIONAL).remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
-    let mut guard = Guard::new()
-        .equals(attr::VERSION, number(basis.read.session.version))
+    let mut changes = ItemChanges::replace(item, &OPTIONAL_ATTRIBUTES)
+        .remove(attr::EDIT_LEASE_HOLDER)
+        .remove(attr::EDIT_LEASE_UNTIL);
+    let mut condition = Condition::new()
+        .equals(attr::VERSION, number(basis.record.session.version))
         .equals(attr::STATUS, text("scheduled"));
-    guard = match basis.claim {
-        Some(holder) => guard.equals(attr::CLAIM, text(holder)),
-        None => guard.absent(attr::CLAIM),
+    condition = match basis.lease_holder {
+        Some(holder) => condition.equals(attr::EDIT_LEASE_HOLDER, text(holder)),
+        None => condition.absent(attr::EDIT_LEASE_HOLDER),
     };
-    if basis.sets_drift {
-        changes = changes.set(attr::DRIFT, value(&next.drift));
-        // A flag that came meanwhile, as of a meeting that is gone, is not taken away unread.
-        guard = at_revision(guard, basis.read.meeting_revision);
+    if basis.replaces_drift {
+        changes = changes.set(attr::DRIFT, encode_value(&next.drift));
+        // Drift that an event has added since the read, such as a deleted meeting, must not be lost.
+        condition = at_meeting_revision(condition, basis.record.meeting_revision);
     }
-    Action::update(ItemKey::Session(&next.id), changes, guard)
+    Action::update(ItemKey::Session(&next.id), changes, condition)
 }
 
-/// The class's events have changed nothing since that revision.
-fn at_revision(guard: Guard, revision: u64) -> Guard {
+/// Requires that Zoom's events have changed nothing since `revision`.
+fn at_meeting_revision(condition: Condition, revision: u64) -> Condition {
     match revision {
-        0 => guard.absent(attr::MEETING_REVISION),
-        revision => guard.equals(attr::MEETING_REVISION, number(revision)),
+        0 => condition.absent(attr::MEETING_REVISION),
+        revision => condition.equals(attr::MEETING_REVISION, number(revision)),
     }
 }
 
-/// Takes the right to change a class at Zoom until `until`; refused while another holds it. `settings_told` are the
-/// settings that Zoom may know of from then on, whatever becomes of the change.
-pub fn claim(
+/// Takes the edit lease until `until`. Refused while another request holds it. `settings_sent` includes the settings that
+/// the change sends to Zoom, because Zoom may keep them even if the change fails.
+pub fn take_edit_lease(
     session: &Session,
-    settings_told: &BTreeSet<String>,
+    settings_sent: &BTreeSet<String>,
     holder: &str,
     until: Timestamp,
     now: Timestamp,
 ) -> Action {
     let changes = ItemChanges::new()
-        .set(attr::CLAIM, text(holder))
-        .set(attr::CLAIM_UNTIL, text(fixed(until)))
-        .set(attr::SETTINGS_TOLD, value(settings_told));
-    let guard =
-        Guard::new().equals(attr::VERSION, number(session.version)).free_at(attr::CLAIM_UNTIL, now);
-    Action::update(ItemKey::Session(&session.id), changes, guard)
+        .set(attr::EDIT_LEASE_HOLDER, text(holder))
+        .set(attr::EDIT_LEASE_UNTIL, text(sortable_text(until)))
+        .set(attr::SETTINGS_SENT, encode_value(settings_sent));
+    let condition = Condition::new()
+        .equals(attr::VERSION, number(session.version))
+        .absent_or_expired(attr::EDIT_LEASE_UNTIL, now);
+    Action::update(ItemKey::Session(&session.id), changes, condition)
 }
 
-/// Gives that right back, if it is still `holder`'s.
-pub fn release(session: &SessionId, holder: &str) -> Action {
-    let changes = ItemChanges::new().remove(attr::CLAIM).remove(attr::CLAIM_UNTIL);
-    Action::update(ItemKey::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+/// Releases the edit lease if `holder` still has it.
+pub fn release_edit_lease(session: &SessionId, holder: &str) -> Action {
+    let changes = ItemChanges::new().remove(attr::EDIT_LEASE_HOLDER).remove(attr::EDIT_LEASE_UNTIL);
+    Action::update(
+        ItemKey::Session(session),
+        changes,
+        Condition::new().equals(attr::EDIT_LEASE_HOLDER, text(holder)),
+    )
 }
 
-/// Lets `holder`'s right run out at once, leaving the sign that Zoom may know something else than we do.
-pub fn expire_claim(session: &SessionId, holder: &str, now: Timestamp) -> Action {
-    let changes = ItemChanges::new().set(attr::CLAIM_UNTIL, text(fixed(now)));
-    Action::update(ItemKey::Session(session), changes, Guard::new().equals(attr::CLAIM, text(holder)))
+/// Expires the edit lease of `holder` at once. The remaining attributes mark the session as possibly different at Zoom.
+pub fn expire_edit_lease(session: &SessionId, holder: &str, now: Timestamp) -> Action {
+    let changes = ItemChanges::new().set(attr::EDIT_LEASE_UNTIL, text(sortable_text(now)));
+    Action::update(
+        ItemKey::Session(session),
+        changes,
+        Condition::new().equals(attr::EDIT_LEASE_HOLDER, text(holder)),
+    )
 }
 
-/// Stores a cancellation; refused when the class is no longer as it was read.
+/// Stores a cancellation. Refused if the session has changed since it was read.
 pub fn cancel(next: &Session, read_version: u64) -> Action {
     let cancelled_at = next.cancelled_at.unwrap_or(next.updated_at);
     let changes = ItemChanges::new()
@@ -346,68 +367,72 @@ pub fn cancel(next: &Session, read_version: u64) -> Action {
         .set(attr::UPDATED_AT, text(next.updated_at.to_string()))
         .set(attr::ICS_SEQUENCE, number(next.ics_sequence))
         .set(attr::VERSION, number(next.version))
-        .remove(attr::CLAIM)
-        .remove(attr::CLAIM_UNTIL);
+        .remove(attr::EDIT_LEASE_HOLDER)
+        .remove(attr::EDIT_LEASE_UNTIL);
     Action::update(
         ItemKey::Session(&next.id),
         changes,
-        Guard::new().equals(attr::VERSION, number(read_version)),
+        Condition::new().equals(attr::VERSION, number(read_version)),
     )
 }
 
 #[derive(Serialize)]
-struct StoredMeeting<'a> {
+struct StoredMeetingPointer<'a> {
     session_id: &'a SessionId,
     trainer_id: &'a UserId,
 }
 
-/// Points from a Zoom meeting to its class, so that Zoom's events find it.
-pub fn point_from_meeting(meeting: MeetingId, session: &SessionId, trainer: &UserId) -> Action {
-    let item = encode(&StoredMeeting { session_id: session, trainer_id: trainer });
-    Action::put(ItemKey::Meeting(meeting), item, Guard::new())
+/// Stores the pointer from a Zoom meeting to its session, by which the webhook finds the session.
+pub fn put_meeting_pointer(meeting: MeetingId, session: &SessionId, trainer: &UserId) -> Action {
+    let item = encode(&StoredMeetingPointer { session_id: session, trainer_id: trainer });
+    Action::put(ItemKey::Meeting(meeting), item, Condition::new())
 }
 
-/// Stores what Zoom's events make of a class; refused when other events have been quicker.
-pub fn follow_meeting(next: &Session, read_revision: u64) -> Action {
+/// Stores the session lifecycle that follows from Zoom's events. Refused if other events have changed it since it was read.
+pub fn apply_meeting_events(next: &Session, read_revision: u64) -> Action {
     let time = |changes: ItemChanges, name: &'static str, at: Option<Timestamp>| match at {
         Some(at) => changes.set(name, text(at.to_string())),
         None => changes.remove(name),
     };
     let changes = ItemChanges::new()
         .set(attr::STATUS, text(next.status.as_str()))
-        .set(attr::OCCURRENCES, value(&next.meeting_instances))
-        .set(attr::DRIFT, value(&next.drift))
+        .set(attr::MEETING_INSTANCES, encode_value(&next.meeting_instances))
+        .set(attr::DRIFT, encode_value(&next.drift))
         .set(attr::MEETING_REVISION, number(read_revision + 1));
     let changes = time(changes, attr::ACTUAL_STARTED_AT, next.actual_started_at);
     let changes = time(changes, attr::ACTUAL_ENDED_AT, next.actual_ended_at);
-    let changes = entrance(changes, &next.meeting);
-    // A cancellation that came between must not be undone: its version differs.
-    let guard =
-        at_revision(Guard::new().equals(attr::VERSION, number(next.version)), read_revision);
-    Action::update(ItemKey::Session(&next.id), changes, guard)
+    let changes = set_join_credentials(changes, &next.meeting);
+    // The version check keeps a concurrent cancellation from being undone.
+    let condition = at_meeting_revision(
+        Condition::new().equals(attr::VERSION, number(next.version)),
+        read_revision,
+    );
+    Action::update(ItemKey::Session(&next.id), changes, condition)
 }
 
-/// How people come in, where Zoom told of it; otherwise it stays as it is.
-fn entrance(mut changes: ItemChanges, meeting: &Meeting) -> ItemChanges {
-    if let Some(at) = meeting.told.join_url {
+/// Sets the join credentials that Zoom's events have changed.
+fn set_join_credentials(mut changes: ItemChanges, meeting: &Meeting) -> ItemChanges {
+    if let Some(at) = meeting.credentials_reported_at.join_url {
         changes = changes
             .set(attr::JOIN_URL, text(meeting.join_url.as_str()))
-            .set(attr::JOIN_URL_TOLD_AT, text(at.to_string()));
+            .set(attr::JOIN_URL_CHANGED_AT, text(at.to_string()));
     }
-    if let (Some(at), Some(passcode)) = (meeting.told.passcode, &meeting.passcode) {
+    if let (Some(at), Some(passcode)) =
+        (meeting.credentials_reported_at.passcode, &meeting.passcode)
+    {
         changes = changes
             .set(attr::PASSCODE, text(passcode.as_str()))
-            .set(attr::PASSCODE_TOLD_AT, text(at.to_string()));
+            .set(attr::PASSCODE_CHANGED_AT, text(at.to_string()));
     }
     changes
 }
 
 #[derive(Deserialize)]
-struct Pointer {
+struct MeetingPointer {
     session_id: SessionId,
 }
 
-/// What a list of classes is narrowed to.
+/// A filter for session lists.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
     pub status: Option<Status>,
@@ -415,8 +440,8 @@ pub struct SessionFilter {
     pub to: Option<Timestamp>,
 }
 
-/// A class's place in a list by start: where a page ended. It holds no partition: whose list it is
-/// follows from who asks, so that no cursor leads into another's.
+/// The position in a list by start at which a page ended. It contains no partition, so that a cursor cannot open another
+/// user's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionCursor {
     pub starts_at: Timestamp,
@@ -424,28 +449,35 @@ pub struct SessionCursor {
 }
 
 impl SessionCursor {
-    pub fn of(session: &Session) -> Self {
+    pub fn from_session(session: &Session) -> Self {
         Self { starts_at: session.starts_at, id: session.id.clone() }
     }
 }
 
 impl Store {
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        self.get(ItemKey::Session(id)).await?.map(decode_held).transpose()
+        self.get(ItemKey::Session(id)).await?.map(decode_record).transpose()
     }
 
-    /// A class as some replica knows it, at half the price; one that is not found is looked for again at the source.
-    pub async fn session_eventually_consistent(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        match self.get_eventually(ItemKey::Session(id)).await? {
-            Some(item) => decode_held(item).map(Some),
+    /// Reads a session with an eventually consistent read, at half the price. If it is not found, the read is repeated with
+    /// strong consistency.
+    pub async fn session_eventually_consistent(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        match self.get_eventually_consistent(ItemKey::Session(id)).await? {
+            Some(item) => decode_record(item).map(Some),
             None => self.session(id).await,
         }
     }
 
-    /// The class behind a Zoom meeting.
-    pub async fn session_of_meeting(&self, meeting: MeetingId) -> Result<Option<SessionRecord>, StoreError> {
+    /// Returns the session of a Zoom meeting.
+    pub async fn session_of_meeting(
+        &self,
+        meeting: MeetingId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
         let Some(pointer) = self.get(ItemKey::Meeting(meeting)).await? else { return Ok(None) };
-        self.session(&decode::<Pointer>(pointer)?.session_id).await
+        self.session(&decode::<MeetingPointer>(pointer)?.session_id).await
     }
 
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {
@@ -454,59 +486,63 @@ impl Store {
         ids.iter().filter_map(|id| found.take(ItemKey::Session(id))).map(decode_session).collect()
     }
 
-    /// A trainer's classes by start, and where the next page begins.
+    /// Returns a page of a trainer's sessions by start, with the cursor of the next page.
     pub async fn sessions_of_trainer(
         &self,
         trainer: &UserId,
-        narrow: &SessionFilter,
+        filter: &SessionFilter,
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
-        let range = listing(index::BY_OWNER, trainer_partition(trainer), narrow, after);
-        self.page(range, limit).await
+        let range = list_range(index::BY_OWNER, trainer_partition(trainer), filter, after);
+        self.session_page(range, limit).await
     }
 
-    /// A course's classes by start, of one trainer or of all, and where the next page begins.
+    /// Returns a page of a course's sessions by start, of one trainer or of all, with the cursor of the next page.
     pub async fn sessions_of_course(
         &self,
         course: &CourseId,
         trainer: Option<&UserId>,
-        narrow: &SessionFilter,
+        filter: &SessionFilter,
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
-        let mut range = listing(index::BY_AUDIENCE, course_partition(course), narrow, after);
+        let mut range = list_range(index::BY_AUDIENCE, course_partition(course), filter, after);
         range.filter.extend(trainer.map(|trainer| (attr::TRAINER_ID, text(trainer.as_str()))));
-        self.page(range, limit).await
+        self.session_page(range, limit).await
     }
 
-    /// The classes of a range, as far as one request reads.
-    pub(super) async fn sessions_in(&self, range: KeyRange) -> Result<Vec<Session>, StoreError> {
+    /// Returns the sessions of a range that fit into one request.
+    pub(super) async fn sessions_in_range(
+        &self,
+        range: KeyRange,
+    ) -> Result<Vec<Session>, StoreError> {
         self.query(range).await?.items.into_iter().map(decode_session).collect()
     }
 
-    /// A course's classes that are on or still to come.
-    pub async fn upcoming(
+    /// Returns the live and upcoming sessions of a course.
+    pub async fn upcoming_sessions(
         &self,
         course: &CourseId,
         now: Timestamp,
     ) -> Result<Vec<Session>, StoreError> {
-        let classes = self.query_all(on_or_to_come(course, now)).await?.into_iter();
-        let classes: Vec<_> = classes.map(decode_session).collect::<Result<_, _>>()?;
-        Ok(classes.into_iter().filter(|class| class.is_ahead(now)).collect())
+        let sessions = self.query_all(live_or_upcoming_range(course, now)).await?.into_iter();
+        let sessions: Vec<_> = sessions.map(decode_session).collect::<Result<_, _>>()?;
+        Ok(sessions.into_iter().filter(|session| session.is_upcoming_or_live(now)).collect())
     }
 
-    /// Whether a course has any of those.
-    pub async fn has_upcoming(
+    /// Returns whether a course has live or upcoming sessions.
+    pub async fn has_upcoming_sessions(
         &self,
         course: &CourseId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut range = KeyRange { limit: Some(FEW), ..on_or_to_come(course, now) };
+        let mut range =
+            KeyRange { limit: Some(UPCOMING_PAGE), ..live_or_upcoming_range(course, now) };
         loop {
-            let ItemPage { items, last } = self.query(range.clone()).await?;
+            let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
             for item in items {
-                if decode_session(item)?.is_ahead(now) {
+                if decode_session(item)?.is_upcoming_or_live(now) {
                     return Ok(true);
                 }
             }
@@ -517,53 +553,62 @@ impl Store {
         }
     }
 
-    async fn page(
+    async fn session_page(
         &self,
         mut range: KeyRange,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
-        let whole = i32::try_from(limit).unwrap_or(i32::MAX);
-        range.limit = Some(if range.filter.is_empty() { whole } else { whole.max(FILTERED_READ) });
+        let full_page = i32::try_from(limit).unwrap_or(i32::MAX);
+        range.limit =
+            Some(if range.filter.is_empty() { full_page } else { full_page.max(FILTERED_PAGE) });
         let mut sessions: Vec<Session> = Vec::new();
-        for _ in 0..FILTERED_ROUNDS {
-            let ItemPage { items, last } = self.query(range.clone()).await?;
+        for _ in 0..FILTERED_REQUESTS {
+            let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
             for item in items {
                 if sessions.len() == limit {
-                    return Ok((sessions.clone(), sessions.last().map(SessionCursor::of)));
+                    return Ok((
+                        sessions.clone(),
+                        sessions.last().map(SessionCursor::from_session),
+                    ));
                 }
                 sessions.push(decode_session(item)?);
             }
             match last {
                 None => return Ok((sessions, None)),
-                Some(position) if sessions.len() == limit => {
-                    return Ok((sessions, place_of(&position)));
+                Some(last_key) if sessions.len() == limit => {
+                    return Ok((sessions, cursor_from_key(&last_key)));
                 }
-                Some(position) => range.after = Some(position),
+                Some(last_key) => range.after = Some(last_key),
             }
         }
-        let next = range.after.as_ref().and_then(place_of);
+        let next = range.after.as_ref().and_then(cursor_from_key);
         Ok((sessions, next))
     }
 }
 
-/// Those that may not be over: a class lasts a day's work at most.
-fn on_or_to_come(course: &CourseId, now: Timestamp) -> KeyRange {
+/// The range of a course's sessions that may not have ended, given the longest duration.
+fn live_or_upcoming_range(course: &CourseId, now: Timestamp) -> KeyRange {
     let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
     let from = now.saturating_sub(longest).unwrap_or(now);
-    let narrow = SessionFilter { from: Some(from), ..SessionFilter::default() };
-    listing(index::BY_AUDIENCE, course_partition(course), &narrow, None)
+    let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
+    list_range(index::BY_AUDIENCE, course_partition(course), &filter, None)
 }
 
-fn listing(index: &'static str, pk: String, narrow: &SessionFilter, after: Option<&SessionCursor>) -> KeyRange {
-    // A bound like the others, not DynamoDB's own start key: that one is refused as an error when it lies outside the
-    // range, as with a cursor of another `from`. '!' sorts behind the end of a key and before whatever could follow it.
-    let behind = after.map(|place| format!("{}!", by_start(place.starts_at, &place.id)));
+fn list_range(
+    index: &'static str,
+    pk: String,
+    filter: &SessionFilter,
+    after: Option<&SessionCursor>,
+) -> KeyRange {
+    // A bound instead of DynamoDB's start key, which is an error outside the range, as with the cursor of another `from`.
+    // '!' sorts after the end of a key and before every continuation.
+    let lower = after.map(|cursor| format!("{}!", session_sort_key(cursor.starts_at, &cursor.id)));
     KeyRange {
         index: Some(index),
-        from: narrow.from.map(fixed).max(behind),
-        // '~' sorts behind the '#' that follows the time in a key: a start at `to` itself is still in.
-        to: narrow.to.map(|to| format!("{}~", fixed(to))),
-        filter: narrow
+        from: filter.from.map(sortable_text).max(lower),
+        // '~' sorts after the '#' that follows the time, so that a start at exactly `to` is included.
+        to: filter.to.map(|to| format!("{}~", sortable_text(to))),
+        filter: filter
             .status
             .map(|status| (attr::STATUS, text(status.as_str())))
             .into_iter()
@@ -573,15 +618,15 @@ fn listing(index: &'static str, pk: String, narrow: &SessionFilter, after: Optio
     }
 }
 
-/// The place that a query's last key stands for.
-fn place_of(position: &Item) -> Option<SessionCursor> {
-    let key = position.get(attr::G1SK).or_else(|| position.get(attr::G2SK))?.as_s().ok()?;
+/// The cursor for a query's last key.
+fn cursor_from_key(last_key: &Item) -> Option<SessionCursor> {
+    let key = last_key.get(attr::G1SK).or_else(|| last_key.get(attr::G2SK))?.as_s().ok()?;
     let (starts_at, id) = key.split_once('#')?;
     Some(SessionCursor { starts_at: starts_at.parse().ok()?, id: SessionId::parse(id)? })
 }
 
 impl BatchItems {
     pub(crate) fn session(&mut self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        self.take(ItemKey::Session(id)).map(decode_held).transpose()
+        self.take(ItemKey::Session(id)).map(decode_record).transpose()
     }
 }

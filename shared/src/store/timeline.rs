@@ -1,18 +1,20 @@
-//! What happened around a class, read backwards in time.
+//! Timeline queries: join attempts and events of a session, newest first.
 
 use jiff::Timestamp;
 
-use super::join_attempts::JoinAttempt;
 use super::error::StoreError;
 use super::events::StoredEvent;
 use super::item::decode;
-use super::schema::{CLICK_PREFIX, EVENT_PREFIX, attr, meeting_partition, session_partition};
+use super::join_attempts::JoinAttempt;
+use super::schema::{
+    EVENT_PREFIX, JOIN_ATTEMPT_PREFIX, attr, meeting_partition, session_partition,
+};
 use super::tx::Item;
 use super::{KeyRange, Store};
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
-/// A place in a timeline: when, and which of the things of that moment.
+/// A position in a timeline: the time, and the rest of the sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimelineCursor {
     pub at: Timestamp,
@@ -20,8 +22,8 @@ pub struct TimelineCursor {
 }
 
 impl TimelineCursor {
-    /// From a sort key: its prefix, the time, and what tells it from others of the same moment.
-    pub(super) fn read(item: &Item, prefix: &str) -> Option<Self> {
+    /// Parses a sort key: the prefix, the time, and a suffix that is unique within that time.
+    pub(super) fn from_item(item: &Item, prefix: &str) -> Option<Self> {
         let key = item.get(attr::SK)?.as_s().ok()?.strip_prefix(prefix)?;
         let (at, tail) = key.split_once('#')?;
         Some(Self { at: at.parse().ok()?, tail: tail.to_owned() })
@@ -29,36 +31,43 @@ impl TimelineCursor {
 }
 
 impl Store {
-    /// The newest clicks on a class before a moment.
-    pub async fn clicks_before(
+    /// Returns the newest join attempts of a session before a cursor.
+    pub async fn join_attempts_before(
         &self,
         session: &SessionId,
         before: Option<&TimelineCursor>,
         limit: usize,
     ) -> Result<Vec<(TimelineCursor, JoinAttempt)>, StoreError> {
-        let items = self.backwards(session_partition(session), CLICK_PREFIX, before, limit).await?;
+        let items = self
+            .newest_before(session_partition(session), JOIN_ATTEMPT_PREFIX, before, limit)
+            .await?;
         items
             .into_iter()
-            .filter_map(|item| Some((TimelineCursor::read(&item, CLICK_PREFIX)?, item)))
-            .map(|(moment, item)| Ok((moment, decode(item)?)))
+            .filter_map(|item| Some((TimelineCursor::from_item(&item, JOIN_ATTEMPT_PREFIX)?, item)))
+            .map(|(cursor, item)| Ok((cursor, decode(item)?)))
             .collect()
     }
 
-    /// The newest events of a meeting before a moment.
+    /// Returns the newest events of a meeting before a cursor.
     pub async fn events_before(
         &self,
         meeting: MeetingId,
         before: Option<&TimelineCursor>,
         limit: usize,
     ) -> Result<Vec<(TimelineCursor, StoredEvent)>, StoreError> {
-        let items =
-            self.backwards(meeting_partition(Some(meeting)), EVENT_PREFIX, before, limit).await?;
-        let read =
-            |item: Item| Some((TimelineCursor::read(&item, EVENT_PREFIX)?, super::events::read(item)?));
-        Ok(items.into_iter().filter_map(read).collect())
+        let items = self
+            .newest_before(meeting_partition(Some(meeting)), EVENT_PREFIX, before, limit)
+            .await?;
+        let decode = |item: Item| {
+            Some((
+                TimelineCursor::from_item(&item, EVENT_PREFIX)?,
+                super::events::decode_event(item)?,
+            ))
+        };
+        Ok(items.into_iter().filter_map(decode).collect())
     }
 
-    async fn backwards(
+    async fn newest_before(
         &self,
         pk: String,
         prefix: &str,
@@ -66,16 +75,16 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        // '~' sorts behind every key of the prefix, and the moment itself is left out below.
+        // '~' sorts after every key of the prefix. The item of the cursor itself is filtered out below.
         let to = before.map_or_else(
             || format!("{prefix}~"),
-            |moment| format!("{prefix}{}#{}", fixed(moment.at), moment.tail),
+            |cursor| format!("{prefix}{}#{}", sortable_text(cursor.at), cursor.tail),
         );
         let mut range = KeyRange {
             pk,
             from: Some(prefix.to_owned()),
             to: Some(to.clone()),
-            backwards: true,
+            descending: true,
             limit: i32::try_from(limit + 1).ok(),
             ..KeyRange::default()
         };
@@ -86,7 +95,7 @@ impl Store {
                     .into_iter()
                     .filter(|item| item.get(attr::SK).and_then(|sk| sk.as_s().ok()) != Some(&to)),
             );
-            match page.last {
+            match page.last_key {
                 Some(last) if items.len() < limit => range.after = Some(last),
                 _ => break,
             }

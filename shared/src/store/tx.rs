@@ -1,4 +1,4 @@
-//! The pieces that writes are made of: guards, updates, actions, and the transaction that holds them.
+//! The parts of writes: conditions, item changes and actions.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::schema::{ItemKey, attr};
-use crate::domain::time::fixed;
+use crate::domain::time::sortable_text;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// What an action is about, for whoever must explain why its condition did not hold.
+/// The kind of item that an action writes. It identifies the failed condition of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConditionSubject {
     Session,
@@ -18,18 +18,18 @@ pub enum ConditionSubject {
     Invitee,
     Meeting,
     Event,
-    Click,
+    JoinAttempt,
     Recording,
-    Ruling,
+    AttendanceOverride,
     Audit,
     Archive,
     Polls,
-    BallotBox,
+    VoteShard,
     User,
     UserOfEmail,
     Preferences,
-    Notice,
-    Left,
+    Notification,
+    FormerEnrollment,
     Month,
     Enrollment,
     Course,
@@ -39,35 +39,35 @@ pub enum ConditionSubject {
     Sweep,
     Resends,
     Mail,
-    Fates,
+    Deliveries,
     MailCount,
-    Connection,
+    ZoomConnection,
     ZoomUser,
     OauthState,
-    /// An item of which nothing is known but its key.
-    Whole,
+    /// An item that was identified by its key only.
+    UnknownItem,
 }
 
 impl ConditionSubject {
-    fn of(key: &ItemKey<'_>) -> Self {
+    fn from_key(key: &ItemKey<'_>) -> Self {
         match key {
             ItemKey::Session(_) => Self::Session,
             ItemKey::Intent(_) => Self::Intent,
             ItemKey::Invitee { .. } => Self::Invitee,
             ItemKey::Meeting(_) => Self::Meeting,
             ItemKey::Event { .. } => Self::Event,
-            ItemKey::JoinAttempt { .. } => Self::Click,
+            ItemKey::JoinAttempt { .. } => Self::JoinAttempt,
             ItemKey::Recording { .. } => Self::Recording,
-            ItemKey::AttendanceOverride { .. } => Self::Ruling,
+            ItemKey::AttendanceOverride { .. } => Self::AttendanceOverride,
             ItemKey::Audit { .. } => Self::Audit,
             ItemKey::Archive(_) | ItemKey::ArchivePart { .. } => Self::Archive,
             ItemKey::Polls(_) => Self::Polls,
-            ItemKey::VoteShard { .. } => Self::BallotBox,
+            ItemKey::VoteShard { .. } => Self::VoteShard,
             ItemKey::User(_) => Self::User,
             ItemKey::UserOfEmail(_) => Self::UserOfEmail,
             ItemKey::Preferences(_) => Self::Preferences,
-            ItemKey::Notification { .. } => Self::Notice,
-            ItemKey::FormerEnrollment { .. } => Self::Left,
+            ItemKey::Notification { .. } => Self::Notification,
+            ItemKey::FormerEnrollment { .. } => Self::FormerEnrollment,
             ItemKey::Month { .. } => Self::Month,
             ItemKey::Enrollment { .. } => Self::Enrollment,
             ItemKey::Course(_) => Self::Course,
@@ -77,35 +77,35 @@ impl ConditionSubject {
             ItemKey::Sweep(_) => Self::Sweep,
             ItemKey::Resends(_) => Self::Resends,
             ItemKey::Mail { .. } => Self::Mail,
-            ItemKey::Deliveries { .. } => Self::Fates,
+            ItemKey::Deliveries { .. } => Self::Deliveries,
             ItemKey::MailCount(_) => Self::MailCount,
-            ItemKey::Connection(_) => Self::Connection,
+            ItemKey::ZoomConnection(_) => Self::ZoomConnection,
             ItemKey::ZoomUser(_) => Self::ZoomUser,
             ItemKey::OauthState(_) => Self::OauthState,
         }
     }
 }
 
-/// A condition, or the conditions that must all hold; empty, it always does.
+/// A condition expression: clauses joined by AND. Without clauses it always holds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard {
+pub(crate) struct Condition {
     clauses: Vec<String>,
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,
 }
 
-impl Guard {
+impl Condition {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// There is no such item.
-    pub(crate) fn new_item() -> Self {
+    /// Requires that the item does not exist.
+    pub(crate) fn item_absent() -> Self {
         Self::new().absent(attr::PK)
     }
 
-    /// There is such an item.
-    pub(crate) fn existing_item() -> Self {
+    /// Requires that the item exists.
+    pub(crate) fn item_exists() -> Self {
         Self::new().exists(attr::PK)
     }
 
@@ -137,16 +137,16 @@ impl Guard {
         )
     }
 
-    /// A right that was never taken, or whose time is over at `now`: held until then, free from then on.
-    pub(crate) fn free_at(self, until: &'static str, now: Timestamp) -> Self {
+    /// Requires that a lease was never taken or has expired at `now`.
+    pub(crate) fn absent_or_expired(self, until: &'static str, now: Timestamp) -> Self {
         self.clause(
             until,
             |name, value| format!("(attribute_not_exists({name}) OR {name} <= {value})"),
-            Some(text(fixed(now))),
+            Some(text(sortable_text(now))),
         )
     }
 
-    /// Placeholders are numbered, because not every attribute's name may be one.
+    /// Placeholders are numbered, because not every attribute name is a valid placeholder.
     fn clause(
         mut self,
         name: &str,
@@ -168,7 +168,7 @@ impl Guard {
     }
 }
 
-/// Changes to named attributes; what a newer version keeps beside them stays as it is.
+/// An update expression for named attributes. Attributes that a newer version stores beside them stay unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ItemChanges {
     set: Vec<String>,
@@ -189,7 +189,7 @@ impl ItemChanges {
         self
     }
 
-    /// Sets what is not set yet.
+    /// Sets an attribute unless it exists.
     pub(crate) fn set_once(mut self, name: &str, value: AttributeValue) -> Self {
         let (name, value) = self.placeholders(name, value);
         self.set.push(format!("{name} = if_not_exists({name}, {value})"));
@@ -208,7 +208,7 @@ impl ItemChanges {
         self
     }
 
-    /// Sets a member of an attribute that is a map, and leaves its other members alone.
+    /// Sets one member of a map attribute.
     pub(crate) fn set_member(mut self, map: &str, member: &str, value: AttributeValue) -> Self {
         let map = self.name(map);
         let (member, value) = self.placeholders(member, value);
@@ -216,7 +216,7 @@ impl ItemChanges {
         self
     }
 
-    /// Gives an attribute that is there another name.
+    /// Renames an existing attribute.
     pub(crate) fn rename(mut self, old: &str, new: &str) -> Self {
         let (old, new) = (self.name(old), self.name(new));
         self.set.push(format!("{new} = {old}"));
@@ -224,12 +224,13 @@ impl ItemChanges {
         self
     }
 
-    /// Sets every attribute of `item` but its key, and removes those of `all` that it no longer has.
-    pub(crate) fn replace(item: Item, all: &[&str]) -> Self {
-        let gone: Vec<_> = all.iter().filter(|name| !item.contains_key(**name)).copied().collect();
+    /// Sets every attribute of `item` except its key, and removes those of `optional` that `item` does not have.
+    pub(crate) fn replace(item: Item, optional: &[&str]) -> Self {
+        let absent: Vec<_> =
+            optional.iter().filter(|name| !item.contains_key(**name)).copied().collect();
         let set = item.into_iter().filter(|(name, _)| name != attr::PK && name != attr::SK);
         let changes = set.fold(Self::new(), |changes, (name, value)| changes.set(&name, value));
-        gone.into_iter().fold(changes, Self::remove)
+        absent.into_iter().fold(changes, Self::remove)
     }
 
     fn placeholders(&mut self, name: &str, value: AttributeValue) -> (String, String) {
@@ -239,7 +240,7 @@ impl ItemChanges {
         (name_placeholder, value_placeholder)
     }
 
-    /// Placeholders are numbered, because not every attribute's name may be one.
+    /// Placeholders are numbered, because not every attribute name is a valid placeholder.
     fn name(&mut self, name: &str) -> String {
         let placeholder = format!("#c{}", self.names.len());
         self.names.insert(placeholder.clone(), name.to_owned());
@@ -261,14 +262,14 @@ impl ItemChanges {
     }
 }
 
-/// One write, alone or in a transaction. Made by the file of the entity it concerns.
+/// One write, alone or in a transaction. The module of each entity creates its actions.
 #[derive(Clone, Debug)]
 pub struct Action {
     pub(crate) subject: ConditionSubject,
     pub(crate) table: super::schema::Table,
     pub(crate) key: Item,
     pub(crate) write: Write,
-    pub(crate) guard: Guard,
+    pub(crate) condition: Condition,
 }
 
 #[derive(Clone, Debug)]
@@ -279,36 +280,42 @@ pub(crate) enum Write {
 }
 
 impl Action {
-    pub(crate) fn put(key: ItemKey<'_>, mut item: Item, guard: Guard) -> Self {
+    pub(crate) fn put(key: ItemKey<'_>, mut item: Item, condition: Condition) -> Self {
         let keys = key_item(&key);
         item.extend(keys.clone());
-        Self::on(key, keys, Write::Put(item), guard)
+        Self::new(key, keys, Write::Put(item), condition)
     }
 
-    pub(crate) fn update(key: ItemKey<'_>, changes: ItemChanges, guard: Guard) -> Self {
+    pub(crate) fn update(key: ItemKey<'_>, changes: ItemChanges, condition: Condition) -> Self {
         let keys = key_item(&key);
-        Self::on(key, keys, Write::Update(changes), guard)
+        Self::new(key, keys, Write::Update(changes), condition)
     }
 
-    pub(crate) fn delete(key: ItemKey<'_>, guard: Guard) -> Self {
+    pub(crate) fn delete(key: ItemKey<'_>, condition: Condition) -> Self {
         let keys = key_item(&key);
-        Self::on(key, keys, Write::Delete, guard)
+        Self::new(key, keys, Write::Delete, condition)
     }
 
-    /// Deletes an item of the main table that was read.
+    /// Deletes an item that was read from the main table.
     pub(crate) fn delete_item(item: &Item) -> Option<Self> {
         let part = |name: &str| Some((name.to_owned(), item.get(name)?.clone()));
         Some(Self {
-            subject: ConditionSubject::Whole,
+            subject: ConditionSubject::UnknownItem,
             table: super::schema::Table::Main,
             key: HashMap::from([part(attr::PK)?, part(attr::SK)?]),
             write: Write::Delete,
-            guard: Guard::new(),
+            condition: Condition::new(),
         })
     }
 
-    fn on(key: ItemKey<'_>, keys: Item, write: Write, guard: Guard) -> Self {
-        Self { subject: ConditionSubject::of(&key), table: key.table(), key: keys, write, guard }
+    fn new(key: ItemKey<'_>, keys: Item, write: Write, condition: Condition) -> Self {
+        Self {
+            subject: ConditionSubject::from_key(&key),
+            table: key.table(),
+            key: keys,
+            write,
+            condition,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writing: one item, all or none of a few, many without conditions.
+//! Writes: one item, a transaction, or a batch without conditions.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use aws_sdk_dynamodb::types::{
 use super::error::{CommitError, StoreError};
 use super::schema::limit;
 use super::tx::{Action, Item, Write};
-use super::{BATCH_ROUNDS, CONFLICT_ATTEMPTS, Store, broken, failed};
+use super::{BATCH_ATTEMPTS, CONFLICT_ATTEMPTS, Store, classify_error, permanent_error};
 
 impl Store {
-    /// Carries out one write by itself. Answers the item as it was before a delete.
+    /// Executes one write. Returns the deleted item after a delete.
     pub(crate) async fn write(&self, action: Action) -> Result<Option<Item>, CommitError> {
-        for round in 0.. {
+        for attempt in 0.. {
             match self.write_once(action.clone()).await {
                 Err(WriteFailure::Conflict) => {
-                    self.pause("write", round, CONFLICT_ATTEMPTS).await?
+                    self.back_off("write", attempt, CONFLICT_ATTEMPTS).await?
                 }
                 Err(WriteFailure::Refused) => {
                     return Err(CommitError::Refused(vec![action.subject]));
@@ -30,19 +30,19 @@ impl Store {
                 Ok(before) => return Ok(before),
             }
         }
-        unreachable!("the pause ends the rounds")
+        unreachable!("back_off returns an error after the last attempt")
     }
 
-    /// Carries out one write by itself.
+    /// Executes one write.
     pub async fn commit_one(&self, action: Action) -> Result<(), CommitError> {
         self.write(action).await.map(drop)
     }
 
     async fn write_once(&self, action: Action) -> Result<Option<Item>, WriteFailure> {
         let table = self.table_name(action.table);
-        let condition = action.guard.expression();
-        let mut names = action.guard.names;
-        let mut values = action.guard.values;
+        let condition = action.condition.expression();
+        let mut names = action.condition.names;
+        let mut values = action.condition.values;
         match action.write {
             Write::Put(item) => {
                 let put = self
@@ -52,9 +52,12 @@ impl Store {
                     .set_item(Some(item))
                     .set_condition_expression(condition);
                 let put = put
-                    .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values(some(values));
-                put.send().await.map(|_| None).map_err(|error| WriteFailure::of("PutItem", error))
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values));
+                put.send()
+                    .await
+                    .map(|_| None)
+                    .map_err(|error| WriteFailure::from_sdk("PutItem", error))
             }
             Write::Update(changes) => {
                 let expression = changes.expression();
@@ -64,38 +67,40 @@ impl Store {
                 let update = update
                     .update_expression(expression)
                     .set_condition_expression(condition)
-                    .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values(some(values));
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values));
                 update
                     .send()
                     .await
                     .map(|_| None)
-                    .map_err(|error| WriteFailure::of("UpdateItem", error))
+                    .map_err(|error| WriteFailure::from_sdk("UpdateItem", error))
             }
             Write::Delete => {
                 let delete = self.client.delete_item().table_name(table).set_key(Some(action.key));
                 let delete = delete
                     .set_condition_expression(condition)
-                    .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values(some(values))
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values))
                     .return_values(ReturnValue::AllOld);
-                let answer =
-                    delete.send().await.map_err(|error| WriteFailure::of("DeleteItem", error))?;
-                Ok(answer.attributes)
+                let response = delete
+                    .send()
+                    .await
+                    .map_err(|error| WriteFailure::from_sdk("DeleteItem", error))?;
+                Ok(response.attributes)
             }
         }
     }
 
-    /// Carries out an update by itself, and answers the item as it is then, be it updated or not.
+    /// Executes one update and returns the resulting item, whether or not the condition held.
     pub(crate) async fn update_and_read(&self, action: Action) -> Result<UpdateResult, StoreError> {
         const OPERATION: &str = "UpdateItem";
         let Write::Update(changes) = action.write else {
-            return Err(broken(OPERATION, "only an update answers the item that it made"));
+            return Err(permanent_error(OPERATION, "only an update returns the resulting item"));
         };
-        let condition = action.guard.expression();
+        let condition = action.condition.expression();
         let expression = changes.expression();
-        let mut names = action.guard.names;
-        let mut values = action.guard.values;
+        let mut names = action.condition.names;
+        let mut values = action.condition.values;
         names.extend(changes.names);
         values.extend(changes.values);
         let update = self
@@ -105,13 +110,15 @@ impl Store {
             .set_key(Some(action.key))
             .update_expression(expression)
             .set_condition_expression(condition)
-            .set_expression_attribute_names(some(names))
-            .set_expression_attribute_values(some(values))
+            .set_expression_attribute_names(none_if_empty(names))
+            .set_expression_attribute_values(none_if_empty(values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for round in 0.. {
+        for attempt in 0.. {
             let error = match update.clone().send().await {
-                Ok(answer) => return Ok(UpdateResult::Done(answer.attributes.unwrap_or_default())),
+                Ok(response) => {
+                    return Ok(UpdateResult::Updated(response.attributes.unwrap_or_default()));
+                }
                 Err(error) => error,
             };
             match error.as_service_error() {
@@ -119,34 +126,34 @@ impl Store {
                     return Ok(UpdateResult::Refused(refused.item().cloned().unwrap_or_default()));
                 }
                 Some(UpdateItemError::TransactionConflictException(_)) => {
-                    self.pause(OPERATION, round, CONFLICT_ATTEMPTS).await?;
+                    self.back_off(OPERATION, attempt, CONFLICT_ATTEMPTS).await?;
                 }
-                _ => return Err(failed(OPERATION, error)),
+                _ => return Err(classify_error(OPERATION, error)),
             }
         }
-        unreachable!("the pause ends the rounds")
+        unreachable!("back_off returns an error after the last attempt")
     }
 
-    /// Carries out all of `actions` or none of them.
+    /// Executes `actions` in one transaction.
     pub async fn commit(&self, actions: Vec<Action>) -> Result<(), CommitError> {
         let items = actions
             .iter()
             .map(|action| self.transact_item(action.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        for round in 0.. {
-            let answer = self
+        for attempt in 0.. {
+            let response = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(items.clone()))
                 .send()
                 .await;
-            let Err(error) = answer else { return Ok(()) };
-            let Some(reasons) = cancellation(&error) else {
-                return Err(failed("TransactWriteItems", error).into());
+            let Err(error) = response else { return Ok(()) };
+            let Some(reasons) = cancellation_reasons(&error) else {
+                return Err(classify_error("TransactWriteItems", error).into());
             };
-            let is = |code: &str| reasons.iter().any(|reason| reason == code);
-            // A condition that did not hold is final; a conflict, or a throttled part, says nothing about the conditions.
-            if is("ConditionalCheckFailed") {
+            let has_reason = |code: &str| reasons.iter().any(|reason| reason == code);
+            // A failed condition is final. After a conflict or throttling the transaction is retried.
+            if has_reason("ConditionalCheckFailed") {
                 let refused = actions
                     .iter()
                     .zip(&reasons)
@@ -155,22 +162,22 @@ impl Store {
                     refused.map(|(action, _)| action.subject).collect(),
                 ));
             }
-            if !(is("TransactionConflict")
-                || is("ThrottlingError")
-                || is("ProvisionedThroughputExceeded"))
+            if !(has_reason("TransactionConflict")
+                || has_reason("ThrottlingError")
+                || has_reason("ProvisionedThroughputExceeded"))
             {
-                return Err(failed("TransactWriteItems", error).into());
+                return Err(classify_error("TransactWriteItems", error).into());
             }
-            self.pause("TransactWriteItems", round, CONFLICT_ATTEMPTS).await?;
+            self.back_off("TransactWriteItems", attempt, CONFLICT_ATTEMPTS).await?;
         }
-        unreachable!("the pause ends the rounds")
+        unreachable!("back_off returns an error after the last attempt")
     }
 
     fn transact_item(&self, action: Action) -> Result<TransactWriteItem, StoreError> {
         let table = self.table_name(action.table);
-        let condition = action.guard.expression();
-        let mut names = action.guard.names;
-        let mut values = action.guard.values;
+        let condition = action.condition.expression();
+        let mut names = action.condition.names;
+        let mut values = action.condition.values;
         let item = TransactWriteItem::builder();
         let item = match action.write {
             Write::Put(put) => item.put(
@@ -178,10 +185,10 @@ impl Store {
                     .table_name(table)
                     .set_item(Some(put))
                     .set_condition_expression(condition)
-                    .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values(some(values))
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values))
                     .build()
-                    .map_err(|error| broken("TransactWriteItems", error))?,
+                    .map_err(|error| permanent_error("TransactWriteItems", error))?,
             ),
             Write::Update(changes) => {
                 let expression = changes.expression();
@@ -193,10 +200,10 @@ impl Store {
                         .set_key(Some(action.key))
                         .update_expression(expression)
                         .set_condition_expression(condition)
-                        .set_expression_attribute_names(some(names))
-                        .set_expression_attribute_values(some(values))
+                        .set_expression_attribute_names(none_if_empty(names))
+                        .set_expression_attribute_values(none_if_empty(values))
                         .build()
-                        .map_err(|error| broken("TransactWriteItems", error))?,
+                        .map_err(|error| permanent_error("TransactWriteItems", error))?,
                 )
             }
             Write::Delete => item.delete(
@@ -204,42 +211,42 @@ impl Store {
                     .table_name(table)
                     .set_key(Some(action.key))
                     .set_condition_expression(condition)
-                    .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values(some(values))
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values))
                     .build()
-                    .map_err(|error| broken("TransactWriteItems", error))?,
+                    .map_err(|error| permanent_error("TransactWriteItems", error))?,
             ),
         };
         Ok(item.build())
     }
 
-    /// Puts and deletes without conditions, in as many batches as it takes. Running it again changes nothing more.
+    /// Executes puts and deletes without conditions in batches. It is idempotent.
     pub(crate) async fn write_all(&self, actions: Vec<Action>) -> Result<(), StoreError> {
         for chunk in actions.chunks(limit::BATCH_WRITES) {
-            let mut wanted: HashMap<String, Vec<WriteRequest>> = HashMap::new();
+            let mut pending: HashMap<String, Vec<WriteRequest>> = HashMap::new();
             for action in chunk {
                 let request = batch_request(action.clone())?;
-                wanted.entry(self.table_name(action.table).to_owned()).or_default().push(request);
+                pending.entry(self.table_name(action.table).to_owned()).or_default().push(request);
             }
-            for round in 0.. {
-                let answer =
-                    self.client.batch_write_item().set_request_items(Some(wanted)).send().await;
-                let answer = answer.map_err(|error| failed("BatchWriteItem", error))?;
-                wanted = answer.unprocessed_items.unwrap_or_default();
-                if wanted.is_empty() {
+            for attempt in 0.. {
+                let response =
+                    self.client.batch_write_item().set_request_items(Some(pending)).send().await;
+                let response = response.map_err(|error| classify_error("BatchWriteItem", error))?;
+                pending = response.unprocessed_items.unwrap_or_default();
+                if pending.is_empty() {
                     break;
                 }
-                self.pause("BatchWriteItem", round, BATCH_ROUNDS).await?;
+                self.back_off("BatchWriteItem", attempt, BATCH_ATTEMPTS).await?;
             }
         }
         Ok(())
     }
 }
 
-/// An update that was carried out, or whose condition did not hold; each with the item as it is.
+/// The item after an update, or the current item if the condition did not hold.
 #[derive(Debug)]
 pub(crate) enum UpdateResult {
-    Done(Item),
+    Updated(Item),
     Refused(Item),
 }
 
@@ -248,21 +255,25 @@ fn batch_request(action: Action) -> Result<WriteRequest, StoreError> {
     let request = match action.write {
         Write::Put(item) => {
             let put = PutRequest::builder().set_item(Some(item)).build();
-            request.put_request(put.map_err(|error| broken("BatchWriteItem", error))?)
+            request.put_request(put.map_err(|error| permanent_error("BatchWriteItem", error))?)
         }
         Write::Delete => {
             let delete = DeleteRequest::builder().set_key(Some(action.key)).build();
-            request.delete_request(delete.map_err(|error| broken("BatchWriteItem", error))?)
+            request
+                .delete_request(delete.map_err(|error| permanent_error("BatchWriteItem", error))?)
         }
         Write::Update(_) => {
-            return Err(broken("BatchWriteItem", "only puts and deletes go in a batch"));
+            return Err(permanent_error(
+                "BatchWriteItem",
+                "a batch contains only puts and deletes",
+            ));
         }
     };
     Ok(request.build())
 }
 
-/// DynamoDB refuses an empty map of names or values.
-fn some<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
+/// Omits an empty map, which DynamoDB refuses.
+fn none_if_empty<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
     (!map.is_empty()).then_some(map)
 }
 
@@ -273,20 +284,20 @@ enum WriteFailure {
 }
 
 impl WriteFailure {
-    fn of<E>(operation: &'static str, error: SdkError<E>) -> Self
+    fn from_sdk<E>(operation: &'static str, error: SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         match error.code() {
             Some("ConditionalCheckFailedException") => Self::Refused,
             Some("TransactionConflictException") => Self::Conflict,
-            _ => Self::Store(failed(operation, error)),
+            _ => Self::Store(classify_error(operation, error)),
         }
     }
 }
 
-/// The reasons of a cancelled transaction, one per action (`None` where there was none).
-fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<Vec<String>> {
+/// The reasons of a cancelled transaction, one per action ("None" if there is none).
+fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<Vec<String>> {
     match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(
             cancelled

@@ -1,8 +1,7 @@
-//! Metrics: lines of the log that CloudWatch makes metrics of (its "embedded metric format"), so that counting costs no
-//! call.
+//! Metrics: log lines in CloudWatch's embedded metric format, which cost no API call.
 //!
-//! Only what AWS does not count by itself is here: calls, errors, time and queues have metrics of its own. The alarms
-//! stand in `infra/watching.yaml`, and a test holds their names and dimensions against [`ALL`].
+//! These metrics complement those of AWS for calls, errors, durations and queues. The alarms are in
+//! `infra/watching.yaml`, and a test compares their names and dimensions with [`ALL`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,14 +16,14 @@ use tracing_subscriber::layer::Context;
 
 use crate::clock::Clock;
 
-/// Where CloudWatch lists them.
+/// The CloudWatch namespace.
 pub const NAMESPACE: &str = "LiveClasses";
-/// The dimension of every metric: a deployment has one log group, so that those of one account are told apart.
+/// The dimension of every metric. A deployment has one log group, which distinguishes the deployments of one account.
 pub const DEPLOYMENT: &str = "LogGroup";
-/// The target of a metric's event, which goes into no ordinary line.
+/// The tracing target of metrics, which ordinary log lines exclude.
 pub(super) const TARGET: &str = "metric";
 
-/// Something that is counted.
+/// A counter metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     pub name: &'static str,
@@ -32,21 +31,21 @@ pub struct Metric {
     pub by: Option<&'static str>,
 }
 
-/// A sweep ran to its end. By the function's name; that there is none is what to be alarmed at.
+/// A sweep has finished, by function name. The alarm watches for missing data.
 pub const SWEPT: Metric = Metric { name: "Swept", by: Some("Sweep") };
-/// A trainer's grant is dead, and they were asked to connect again.
+/// A Zoom connection has become invalid, and its trainer was asked to connect again.
 pub const REAUTH_REQUIRED: Metric = Metric { name: "ReauthRequired", by: None };
-/// Zoom refused a call for there being too many, or we did before it could.
+/// Zoom refused a call because of its rate limits, or we refused it before calling.
 pub const ZOOM_LIMITED: Metric = Metric { name: "ZoomLimited", by: None };
-/// A create or an edit of the last tenth of a trainer's day at Zoom.
-pub const ZOOM_DAY_NEAR: Metric = Metric { name: "ZoomDayNear", by: None };
-/// A call to Zoom without a usable answer, or with a server's error.
+/// A create or edit within the last tenth of Zoom's daily limit.
+pub const ZOOM_DAILY_LIMIT_NEAR: Metric = Metric { name: "ZoomDailyLimitNear", by: None };
+/// A call to Zoom had no usable response or a server error.
 pub const ZOOM_UNANSWERED: Metric = Metric { name: "ZoomUnanswered", by: None };
-/// Work that was given up: a person has to look at it.
+/// Work was given up and needs a person.
 pub const GIVEN_UP: Metric = Metric { name: "GivenUp", by: None };
 
 pub const ALL: [Metric; 6] =
-    [SWEPT, REAUTH_REQUIRED, ZOOM_LIMITED, ZOOM_DAY_NEAR, ZOOM_UNANSWERED, GIVEN_UP];
+    [SWEPT, REAUTH_REQUIRED, ZOOM_LIMITED, ZOOM_DAILY_LIMIT_NEAR, ZOOM_UNANSWERED, GIVEN_UP];
 
 impl Metric {
     /// Counts one.
@@ -54,18 +53,18 @@ impl Metric {
         self.add(1, "");
     }
 
-    /// Counts one of `kind`, a word out of few: each makes a metric of its own, which costs.
-    pub fn count_of(self, kind: &'static str) {
+    /// Counts one of `kind`. Each kind is a billed metric of its own, so there must be few.
+    pub fn count_kind(self, kind: &'static str) {
         self.add(1, kind);
     }
 
-    /// Counts `number`, which may be none.
+    /// Adds `number`, which may be zero.
     pub fn add(self, number: u64, kind: &'static str) {
         tracing::info!(target: TARGET, name = self.name, by = self.by.unwrap_or_default(), kind, number);
     }
 }
 
-/// Writes the events of metrics as lines of the embedded metric format.
+/// Writes metric events as lines in the embedded metric format.
 pub(super) struct EmbeddedMetrics<W> {
     pub(super) deployment: String,
     pub(super) writer: W,
@@ -82,12 +81,12 @@ where
         let mut line =
             line(&self.deployment, &fields.0, Clock::System.now().as_millisecond()).to_string();
         line.push('\n');
-        // Like every line of a log: where it cannot be written, there is nobody to tell.
+        // A log line that cannot be written is lost, like any other.
         let _ = self.writer.make_writer().write_all(line.as_bytes());
     }
 }
 
-/// CloudWatch, "Specification: Embedded metric format".
+/// Formats a line as in "Specification: Embedded metric format" of CloudWatch.
 fn line(deployment: &str, fields: &BTreeMap<&'static str, Value>, at_ms: i64) -> Value {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let (name, by) = (text("name"), text("by"));
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_what_cloudwatch_reads() {
+    fn metric_line_follows_the_embedded_metric_format() {
         let fields = |by, kind| {
             [
                 ("name", json!("Swept")),

@@ -1,4 +1,4 @@
-//! One exchange with Zoom, and what its answer means.
+//! Requests to Zoom and the errors in its responses.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::telemetry::metrics;
 
-/// How long one exchange may take: Zoom answers in well under a second, and a save makes at most three
-/// within its function's half minute.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Tries of a call that may be repeated: reads, deletes, and edits that set a value.
-const ATTEMPTS: u32 = 2;
-/// The pause before the second, with as much again of jitter.
-const PAUSE_MS: u64 = 150;
-/// Zoom's largest answers that we read are pages of meetings, far below this.
-const ANSWER_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+/// Zoom usually responds in well under a second. A save sends at most three requests within its function's
+/// timeout of 30 seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
+/// Attempts of an idempotent request: a read, a delete, or an edit that sets a value.
+const MAX_ATTEMPTS: u32 = 2;
+/// Delay before the second attempt. Jitter adds up to the same amount.
+const RETRY_DELAY_MS: u64 = 150;
+/// The largest responses that we read are pages of meetings, which are far smaller.
+const RESPONSE_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Zoom's addresses and the client that calls them.
+/// A client of Zoom's OAuth endpoints and REST API.
 #[derive(Clone, Debug)]
 pub struct Zoom {
     pub(super) http: reqwest::Client,
@@ -35,14 +35,14 @@ pub struct Zoom {
     random: Random,
 }
 
-/// The app's own id and secret.
+/// The Zoom app's client id and secret.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientCredentials<'a> {
     pub id: &'a str,
     pub secret: &'a Secret,
 }
 
-/// A token and the address that it is good for.
+/// An access token and the base URL of the API that accepts it.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub token: Secret,
@@ -53,7 +53,7 @@ pub struct Access {
 struct ErrorBody {
     code: Option<i64>,
     message: Option<String>,
-    /// Of the OAuth endpoints, which have no `code`.
+    /// Error name of the OAuth endpoints, whose errors have no `code`.
     error: Option<String>,
 }
 
@@ -67,16 +67,16 @@ impl Zoom {
         })
     }
 
-    /// The address to call for an account whose tokens named `api_url`. Zoom names a regional host there;
-    /// anything that is not one of Zoom's own, or the one we are configured for, is not believed.
+    /// Returns the API base URL for the `api_url` of a token response, which can be a regional host.
+    /// Any host other than Zoom's own or the configured one is ignored.
     pub fn api_base(&self, api_url: Option<&str>) -> Url {
-        let believed = api_url.and_then(|text| Url::parse(text).ok()).filter(|url| {
+        let trusted = api_url.and_then(|text| Url::parse(text).ok()).filter(|url| {
             let host = url.host_str().unwrap_or_default();
-            let zooms = url.scheme() == "https"
+            let is_zoom = url.scheme() == "https"
                 && (host.ends_with(".zoom.us") || host.ends_with(".zoomgov.com"));
-            zooms || url.origin() == self.api_base.origin()
+            is_zoom || url.origin() == self.api_base.origin()
         });
-        match believed {
+        match trusted {
             Some(mut url) => {
                 let path = format!("{}/v2", url.path().trim_end_matches('/'));
                 url.set_path(&path);
@@ -86,7 +86,7 @@ impl Zoom {
         }
     }
 
-    /// The consent page for a trainer's browser.
+    /// Returns the URL of Zoom's consent page.
     pub fn authorize_url(&self, parameters: &[(&str, &str)]) -> Url {
         let mut url = self.oauth_base.clone();
         url.set_path(&format!("{}/authorize", url.path().trim_end_matches('/')));
@@ -94,8 +94,8 @@ impl Zoom {
         url
     }
 
-    /// A call that may be made twice: on silence or a server's error it is, once.
-    pub(super) async fn repeatable(
+    /// Sends an idempotent request, and retries it once after a timeout or a server error.
+    pub(super) async fn send_with_retry(
         &self,
         access: &Access,
         method: Method,
@@ -105,22 +105,22 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<ZoomResponse, ZoomError> {
         for attempt in 1.. {
-            match self.once(access, method.clone(), path, query, body, now).await {
-                Err(ZoomError::Busy { what }) if attempt < ATTEMPTS => {
-                    tracing::warn!(event = "zoom.retry", %method, what);
+            match self.send_once(access, method.clone(), path, query, body, now).await {
+                Err(ZoomError::Unavailable { reason }) if attempt < MAX_ATTEMPTS => {
+                    tracing::warn!(event = "zoom.retried", %method, reason);
                     tokio::time::sleep(Duration::from_millis(
-                        PAUSE_MS + self.random.below(PAUSE_MS),
+                        RETRY_DELAY_MS + self.random.below(RETRY_DELAY_MS),
                     ))
                     .await;
                 }
-                answer => return answer,
+                result => return result,
             }
         }
         unreachable!("the last attempt returns")
     }
 
-    /// A call that is made exactly once.
-    pub(super) async fn once(
+    /// Sends a request without a retry.
+    pub(super) async fn send_once(
         &self,
         access: &Access,
         method: Method,
@@ -136,61 +136,66 @@ impl Zoom {
         if let Some(body) = body {
             request = request.json(body);
         }
-        self.exchange(request, now).await
+        self.send_request(request, now).await
     }
 
-    /// Sends a request and reads the whole answer.
-    pub(super) async fn exchange(
+    /// Sends a request, reads the whole response, and counts rate limits and missing responses.
+    pub(super) async fn send_request(
         &self,
         request: RequestBuilder,
         now: Timestamp,
     ) -> Result<ZoomResponse, ZoomError> {
-        let answer = Self::answer(request, now).await;
-        match &answer {
-            Err(ZoomError::Limited { .. }) => metrics::ZOOM_LIMITED.count(),
-            Err(ZoomError::Busy { .. }) => metrics::ZOOM_UNANSWERED.count(),
+        let result = Self::send_and_read(request, now).await;
+        match &result {
+            Err(ZoomError::RateLimited { .. }) => metrics::ZOOM_LIMITED.count(),
+            Err(ZoomError::Unavailable { .. }) => metrics::ZOOM_UNANSWERED.count(),
             _ => {}
         }
-        answer
+        result
     }
 
-    async fn answer(request: RequestBuilder, now: Timestamp) -> Result<ZoomResponse, ZoomError> {
+    async fn send_and_read(
+        request: RequestBuilder,
+        now: Timestamp,
+    ) -> Result<ZoomResponse, ZoomError> {
         let response =
-            request.timeout(EXCHANGE_TIMEOUT).send().await.map_err(ZoomError::unanswered)?;
+            request.timeout(REQUEST_TIMEOUT).send().await.map_err(ZoomError::from_transport)?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            // The status decides, not the body: its code is 429 or 4001, and its text varies.
-            return Err(ZoomError::Limited { after: limits::retry_after(response.headers(), now) });
+            // The body is ignored: its code is 429 or 4001, and its text varies.
+            return Err(ZoomError::RateLimited {
+                retry_after: limits::retry_after(response.headers(), now),
+            });
         }
-        let bytes = read(response).await?;
+        let bytes = read_body(response).await?;
         if status.is_success() {
             return Ok(ZoomResponse(bytes));
         }
-        Err(refusal(status, &bytes))
+        Err(parse_error(status, &bytes))
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, ZoomError> {
+async fn read_body(mut response: Response) -> Result<Vec<u8>, ZoomError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(ZoomError::unanswered)? {
+    while let Some(chunk) = response.chunk().await.map_err(ZoomError::from_transport)? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > ANSWER_LIMIT_BYTES {
-            return Err(ZoomError::Busy { what: "the answer is too long".to_owned() });
+        if bytes.len() > RESPONSE_LIMIT_BYTES {
+            return Err(ZoomError::Unavailable { reason: "the response is too long".to_owned() });
         }
     }
     Ok(bytes)
 }
 
-/// A successful answer, not yet read.
+/// The body of a successful response.
 pub(super) struct ZoomResponse(Vec<u8>);
 
 impl ZoomResponse {
-    /// The answer as JSON. Half a body, or a page of HTML from a proxy, is no answer at all.
+    /// Parses the body as JSON. A truncated body or a proxy's HTML page counts as a missing response.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ZoomError> {
-        // serde's own message may quote what it stumbled over, and an answer may hold tokens.
-        serde_json::from_slice(&self.0).map_err(|error| ZoomError::Busy {
-            what: format!(
-                "unreadable answer: {:?} error at line {} column {}",
+        // serde's own message can quote the input, and a response can contain tokens.
+        serde_json::from_slice(&self.0).map_err(|error| ZoomError::Unavailable {
+            reason: format!(
+                "unreadable response: {:?} error at line {} column {}",
                 error.classify(),
                 error.line(),
                 error.column()
@@ -199,31 +204,31 @@ impl ZoomResponse {
     }
 }
 
-/// What an error answer means (Zoom, "API error codes"; the code stands in the body, not in the status).
-fn refusal(status: StatusCode, bytes: &[u8]) -> ZoomError {
+/// Maps an error response to an error by the code in its body (Zoom, "API error codes").
+fn parse_error(status: StatusCode, bytes: &[u8]) -> ZoomError {
     if status.is_server_error() {
-        return ZoomError::Busy { what: format!("status {}", status.as_u16()) };
+        return ZoomError::Unavailable { reason: format!("status {}", status.as_u16()) };
     }
     let body: Option<ErrorBody> = serde_json::from_slice(bytes).ok();
     let code = body.as_ref().and_then(|body| body.code);
     let oauth_error = body.as_ref().and_then(|body| body.error.as_deref());
     match (status.as_u16(), code) {
-        // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also seen as `invalid_request`. Nothing but
-        // these words ends a grant: a proxy's page with the same status does not.
+        // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also observed as `invalid_request`.
+        // A proxy's error page with the same status must not end a grant.
         (400, None) if matches!(oauth_error, Some("invalid_grant" | "invalid_request")) => {
-            ZoomError::Reconnect
+            ZoomError::InvalidGrant
         }
         (401, _) | (_, Some(124)) => ZoomError::Unauthorized,
-        (_, Some(4711)) => ZoomError::MissingScopes(scopes_in(
+        (_, Some(4711)) => ZoomError::MissingScopes(missing_scopes(
             body.and_then(|body| body.message).as_deref().unwrap_or_default(),
         )),
-        (404, Some(3001)) => ZoomError::Gone,
+        (404, Some(3001)) => ZoomError::MeetingNotFound,
         (status, code) => ZoomError::Rejected { status, code },
     }
 }
 
-/// The scopes that `Invalid access token, does not contain scopes:[a, b].` names.
-fn scopes_in(message: &str) -> Vec<String> {
+/// Returns the scopes from `Invalid access token, does not contain scopes:[a, b].`.
+fn missing_scopes(message: &str) -> Vec<String> {
     let inside = message
         .split_once('[')
         .and_then(|(_, rest)| rest.split_once(']'))
@@ -241,9 +246,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_answer_says_what_to_do() {
-        let meaning = |status: u16, body: &str| {
-            format!("{:?}", refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()))
+    fn error_responses_map_to_errors() {
+        let parsed = |status: u16, body: &str| {
+            format!("{:?}", parse_error(StatusCode::from_u16(status).unwrap(), body.as_bytes()))
         };
         let cases = [
             (401, r#"{"code":124,"message":"Access token is expired."}"#, "Unauthorized"),
@@ -253,7 +258,7 @@ mod tests {
                 r#"{"code":4711,"message":"Invalid access token, does not contain scopes:[meeting:write:meeting, user:read:user]."}"#,
                 r#"MissingScopes(["meeting:write:meeting", "user:read:user"])"#,
             ),
-            (404, r#"{"code":3001,"message":"Meeting does not exist: 1."}"#, "Gone"),
+            (404, r#"{"code":3001,"message":"Meeting does not exist: 1."}"#, "MeetingNotFound"),
             (
                 404,
                 r#"{"code":1001,"message":"User does not exist."}"#,
@@ -264,23 +269,23 @@ mod tests {
                 r#"{"code":300,"message":"Validation Failed.","errors":[]}"#,
                 "Rejected { status: 400, code: Some(300) }",
             ),
-            (400, r#"{"reason":"Invalid Token!","error":"invalid_grant"}"#, "Reconnect"),
-            (400, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#, "Reconnect"),
+            (400, r#"{"reason":"Invalid Token!","error":"invalid_grant"}"#, "InvalidGrant"),
+            (400, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#, "InvalidGrant"),
             (
                 400,
                 r#"{"reason":"Unsupported grant type.","error":"unsupported_grant_type"}"#,
                 "Rejected { status: 400, code: None }",
             ),
             (400, "<html>", "Rejected { status: 400, code: None }"),
-            (502, "<html>", r#"Busy { what: "status 502" }"#),
+            (502, "<html>", r#"Unavailable { reason: "status 502" }"#),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(meaning(status, body), expected, "{status} {body}");
+            assert_eq!(parsed(status, body), expected, "{status} {body}");
         }
     }
 
     #[test]
-    fn a_regional_address_is_kept_only_if_it_is_zooms() {
+    fn api_url_is_accepted_only_on_zooms_hosts() {
         let env = Env::from_pairs([
             (names::ZOOM_OAUTH_BASE_URL, "https://zoom.us/oauth"),
             (names::ZOOM_API_BASE_URL, "https://api.zoom.us/v2"),
@@ -289,13 +294,13 @@ mod tests {
             Zoom::new(&env, crate::net::http_client("test").unwrap(), Random::seeded(1)).unwrap();
         let base = |url| zoom.api_base(url).to_string();
         assert_eq!(base(Some("https://api-eu.zoom.us")), "https://api-eu.zoom.us/v2");
-        for elsewhere in [
+        for untrusted in [
             None,
             Some("https://zoom.us.evil.test"),
             Some("http://api-eu.zoom.us"),
             Some("nonsense"),
         ] {
-            assert_eq!(base(elsewhere), "https://api.zoom.us/v2", "{elsewhere:?}");
+            assert_eq!(base(untrusted), "https://api.zoom.us/v2", "{untrusted:?}");
         }
     }
 }

@@ -1,36 +1,36 @@
-//! What Zoom's answers mean to the caller.
+//! Errors of calls to Zoom.
 
 use std::time::Duration;
 
-/// A call to Zoom that did not do what was asked.
+/// A failed call to Zoom.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoomError {
-    /// The grant is dead: only the trainer can give a new one.
-    #[error("the grant is dead")]
-    Reconnect,
-    /// The access token is bad or expired; a fresh one may serve.
-    #[error("the access token is not accepted")]
+    /// The grant was revoked or has expired. Only the trainer can give a new one.
+    #[error("the grant is invalid")]
+    InvalidGrant,
+    /// The access token is invalid or expired. A refreshed token may be accepted.
+    #[error("the access token was rejected")]
     Unauthorized,
-    /// The grant does not cover the call. Permanent until the trainer consents again.
+    /// The grant lacks scopes that the call needs. The error persists until the trainer consents again.
     #[error("scopes are missing: {0:?}")]
     MissingScopes(Vec<String>),
-    /// There is no such meeting (any more), or it is not this user's.
-    #[error("the meeting is gone")]
-    Gone,
-    /// Too many calls; `after` is when to come back.
-    #[error("rate limited for {after:?}")]
-    Limited { after: Duration },
-    /// Zoom did not answer, or answered that it cannot now. Whether it did what was asked is not known.
-    #[error("no usable answer: {what}")]
-    Busy { what: String },
-    /// Zoom understood and refuses; asking again will not help.
-    #[error("refused with status {status} and code {code:?}")]
+    /// The meeting does not exist, was deleted, or belongs to another user.
+    #[error("the meeting was not found")]
+    MeetingNotFound,
+    /// A rate limit of Zoom was reached.
+    #[error("rate limited for {retry_after:?}")]
+    RateLimited { retry_after: Duration },
+    /// There was no usable response. Zoom may or may not have executed the request.
+    #[error("no usable response: {reason}")]
+    Unavailable { reason: String },
+    /// Zoom refused the request. A retry would fail in the same way.
+    #[error("rejected with status {status} and code {code:?}")]
     Rejected { status: u16, code: Option<i64> },
 }
 
 impl ZoomError {
-    /// A call that never came to an answer. The address is left out: Zoom's carry tokens at times.
-    pub(super) fn unanswered(error: reqwest::Error) -> Self {
-        Self::Busy { what: error.without_url().to_string() }
+    /// Omits the URL, because some of Zoom's URLs contain tokens.
+    pub(super) fn from_transport(error: reqwest::Error) -> Self {
+        Self::Unavailable { reason: error.without_url().to_string() }
     }
 }

@@ -1,4 +1,4 @@
-//! Zoom's rate limits: when to come back after a 429.
+//! The waiting time after a 429 response from Zoom.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use jiff::Timestamp;
 
 use crate::domain::time::seconds_to_utc_midnight;
 
-/// What is waited when the per-second limit answers without a `Retry-After`, as it often does.
-const UNSAID_SECONDS: u64 = 2;
-/// The longest wait that a per-second limit may ask for; more would be a mistake of somebody's clock.
-const QPS_CAP_SECONDS: u64 = 60;
-/// The longest wait at all: the daily limit is over at the next UTC midnight, 24 h away at most.
-const DAY_CAP_SECONDS: u64 = 86_400;
+/// Wait after a 429 of the per-second limit without `Retry-After`, which Zoom often omits.
+const DEFAULT_QPS_WAIT_SECONDS: u64 = 2;
+/// Longest wait for the per-second limit. A longer one would come from a wrong clock.
+const MAX_QPS_WAIT_SECONDS: u64 = 60;
+/// Longest wait for the daily limit, which resets at the next UTC midnight.
+const MAX_DAILY_WAIT_SECONDS: u64 = 86_400;
 
-/// How long to stay away. `Retry-After` is an ISO date-time for the daily limit, seconds or nothing for the
-/// per-second one (Zoom, "Rate limits").
+/// Returns how long to wait before the next request. `Retry-After` is an ISO date-time for the daily limit, and
+/// seconds or absent for the per-second limit (Zoom, "Rate limits").
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let daily =
         text("x-ratelimit-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("daily"));
-    let said = text("retry-after").and_then(|value| {
+    let requested = text("retry-after").and_then(|value| {
         value.parse::<u64>().ok().or_else(|| {
             let at: Timestamp = value.parse().ok()?;
             Some(u64::try_from(at.as_second() - now.as_second()).unwrap_or(0))
         })
     });
-    let (unsaid, cap) = if daily {
-        (seconds_to_utc_midnight(now), DAY_CAP_SECONDS)
+    let (default, max) = if daily {
+        (seconds_to_utc_midnight(now), MAX_DAILY_WAIT_SECONDS)
     } else {
-        (UNSAID_SECONDS, QPS_CAP_SECONDS)
+        (DEFAULT_QPS_WAIT_SECONDS, MAX_QPS_WAIT_SECONDS)
     };
-    Duration::from_secs(said.unwrap_or(unsaid).clamp(1, cap))
+    Duration::from_secs(requested.unwrap_or(default).clamp(1, max))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_read_in_every_form_zoom_gives_it() {
+    fn retry_after_accepts_every_form_zoom_sends() {
         let now: Timestamp = "2026-11-21T22:00:00Z".parse().unwrap();
         let cases = [
             (Some("Daily-limit"), Some("2026-11-22T00:00:00Z"), 7200),

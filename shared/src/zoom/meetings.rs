@@ -1,4 +1,4 @@
-//! Meetings at Zoom: made, changed, deleted, and found again by their mark.
+//! Create, read, update, delete and end meetings, and find them by the mark in their agenda.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -11,8 +11,9 @@ use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::text::DESCRIPTION_LIMIT_CHARS;
 use crate::secret::Secret;
 
-/// Pages of a user's meetings that are looked through for a mark: 300 a page, 100 creates a day at most.
-const PAGES: usize = 10;
+/// Pages of a user's meetings that are searched for a mark. A page has 300 meetings, and a user creates at most
+/// 100 meetings a day.
+const MAX_PAGES: usize = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,18 +22,18 @@ pub enum AutoRecording {
     Cloud,
 }
 
-/// The body of a create. Zoom takes the local wall clock without an offset and the zone beside it;
-/// an offset *and* a zone would be applied both.
+/// The request body that creates a meeting. `start_time` is local time without an offset, because Zoom would apply
+/// both an offset and `timezone`.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeetingBody {
     pub topic: String,
-    /// 2: a scheduled meeting.
+    /// Zoom's number for a scheduled meeting is 2.
     pub r#type: u8,
     pub start_time: String,
     pub timezone: String,
     pub duration: u16,
     pub agenda: String,
-    /// Sent once, at the create; Zoom may make another of it, so what it answers counts.
+    /// Sent only at creation. Zoom may replace it, so the passcode in the response is the valid one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     pub settings: MeetingBodySettings,
@@ -45,19 +46,19 @@ pub struct MeetingBodySettings {
     pub others: crate::domain::settings::MeetingSettings,
 }
 
-/// A meeting as Zoom has it.
+/// A meeting as returned by Zoom.
 #[derive(Clone, Debug)]
-pub struct Created {
+pub struct ZoomMeeting {
     pub id: MeetingId,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
-    /// The settings as they are in force: what the account forbids is dropped without a word.
+    /// The settings in force. Zoom silently drops settings that the account forbids.
     pub settings: Map<String, Value>,
 }
 
-/// The part of a meeting's answers that we read.
+/// The fields that we read from a meeting in a response.
 #[derive(Deserialize)]
-struct Meeting {
+struct MeetingResponse {
     id: MeetingId,
     #[serde(default)]
     join_url: String,
@@ -69,8 +70,8 @@ struct Meeting {
     settings: Map<String, Value>,
 }
 
-impl From<Meeting> for Created {
-    fn from(meeting: Meeting) -> Self {
+impl From<MeetingResponse> for ZoomMeeting {
+    fn from(meeting: MeetingResponse) -> Self {
         let passcode = (!meeting.password.is_empty()).then(|| Secret::new(meeting.password));
         Self {
             id: meeting.id,
@@ -81,49 +82,50 @@ impl From<Meeting> for Created {
     }
 }
 
-/// The line by which a meeting is known as a class's, should our own record of it be lost.
-pub fn mark(session: &SessionId) -> String {
+/// Returns the line in a meeting's agenda that identifies its session if our own record of the meeting is lost.
+pub fn agenda_mark(session: &SessionId) -> String {
     format!("[live class {session}]")
 }
 
-/// A meeting's agenda: the description as far as it fits, and the mark.
-pub fn marked(description: &str, session: &SessionId) -> String {
-    let mark = mark(session);
+/// Returns the agenda of a meeting: the description, truncated to Zoom's limit, and the mark.
+pub fn agenda_with_mark(description: &str, session: &SessionId) -> String {
+    let mark = agenda_mark(session);
     if description.is_empty() {
         return mark;
     }
     let room = DESCRIPTION_LIMIT_CHARS - mark.chars().count() - 2;
-    let kept: String = description.chars().take(room).collect();
-    format!("{}\n\n{mark}", kept.trim_end())
+    let description: String = description.chars().take(room).collect();
+    format!("{}\n\n{mark}", description.trim_end())
 }
 
 impl Zoom {
-    /// Makes a meeting, once. After [`ZoomError::Busy`] there may be one: look it up before asking again.
+    /// Creates a meeting without a retry. After [`ZoomError::Unavailable`] the meeting may exist, so callers must
+    /// search for it before they create another.
     pub async fn create_meeting(
         &self,
         access: &Access,
         body: &MeetingBody,
         now: Timestamp,
-    ) -> Result<Created, ZoomError> {
-        let answer = self
-            .once(access, Method::POST, "/users/me/meetings", &[], Some(&json(body)), now)
+    ) -> Result<ZoomMeeting, ZoomError> {
+        let response = self
+            .send_once(access, Method::POST, "/users/me/meetings", &[], Some(&to_json(body)), now)
             .await?;
-        answer.json::<Meeting>().map(Created::from)
+        response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
 
-    /// A meeting as it is in force.
+    /// Returns a meeting with the settings in force.
     pub async fn meeting(
         &self,
         access: &Access,
         id: MeetingId,
         now: Timestamp,
-    ) -> Result<Created, ZoomError> {
+    ) -> Result<ZoomMeeting, ZoomError> {
         let path = format!("/meetings/{id}");
-        let answer = self.repeatable(access, Method::GET, &path, &[], None, now).await?;
-        answer.json::<Meeting>().map(Created::from)
+        let response = self.send_with_retry(access, Method::GET, &path, &[], None, now).await?;
+        response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
 
-    /// Sets what `patch` names. Setting it twice is setting it once.
+    /// Sets the fields in `patch`. The request is idempotent.
     pub async fn update_meeting(
         &self,
         access: &Access,
@@ -131,12 +133,19 @@ impl Zoom {
         patch: &Value,
         now: Timestamp,
     ) -> Result<(), ZoomError> {
-        self.repeatable(access, Method::PATCH, &format!("/meetings/{id}"), &[], Some(patch), now)
-            .await
-            .map(drop)
+        self.send_with_retry(
+            access,
+            Method::PATCH,
+            &format!("/meetings/{id}"),
+            &[],
+            Some(patch),
+            now,
+        )
+        .await
+        .map(drop)
     }
 
-    /// Deletes a meeting. One that is gone already is deleted.
+    /// Deletes a meeting. Succeeds if the meeting does not exist.
     pub async fn delete_meeting(
         &self,
         access: &Access,
@@ -144,15 +153,15 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<(), ZoomError> {
         match self
-            .repeatable(access, Method::DELETE, &format!("/meetings/{id}"), &[], None, now)
+            .send_with_retry(access, Method::DELETE, &format!("/meetings/{id}"), &[], None, now)
             .await
         {
-            Ok(_) | Err(ZoomError::Gone) => Ok(()),
+            Ok(_) | Err(ZoomError::MeetingNotFound) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Sends everybody out of a running meeting.
+    /// Ends a meeting in progress for all participants.
     pub async fn end_meeting(
         &self,
         access: &Access,
@@ -160,7 +169,7 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<(), ZoomError> {
         let body = serde_json::json!({"action": "end"});
-        self.repeatable(
+        self.send_with_retry(
             access,
             Method::PUT,
             &format!("/meetings/{id}/status"),
@@ -172,18 +181,18 @@ impl Zoom {
         .map(drop)
     }
 
-    /// The user's meetings that carry the mark of `session`. Lists cut an agenda after 250 characters, so those
-    /// with the class's topic and start are opened one by one.
-    pub async fn meetings_marked(
+    /// Returns the user's meetings with the mark of `session`. Zoom truncates agendas in lists after 250 characters,
+    /// so each meeting with the session's topic and start is fetched.
+    pub async fn find_marked_meetings(
         &self,
         access: &Access,
         session: &SessionId,
         topic: &str,
         starts_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<Created>, ZoomError> {
+    ) -> Result<Vec<ZoomMeeting>, ZoomError> {
         #[derive(Deserialize)]
-        struct Listed {
+        struct ListEntry {
             id: MeetingId,
             #[serde(default)]
             topic: String,
@@ -193,35 +202,35 @@ impl Zoom {
         #[derive(Deserialize)]
         struct Page {
             #[serde(default)]
-            meetings: Vec<Listed>,
+            meetings: Vec<ListEntry>,
             #[serde(default)]
             next_page_token: String,
         }
-        let mark = mark(session);
+        let mark = agenda_mark(session);
         let mut found = Vec::new();
         let mut token = String::new();
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let mut query = vec![("type", "scheduled"), ("page_size", "300")];
             if !token.is_empty() {
                 query.push(("next_page_token", &token));
             }
             let page: Page = self
-                .repeatable(access, Method::GET, "/users/me/meetings", &query, None, now)
+                .send_with_retry(access, Method::GET, "/users/me/meetings", &query, None, now)
                 .await?
                 .json()?;
-            for listed in page.meetings {
-                if listed.topic != topic || listed.start_time != Some(starts_at) {
+            for entry in page.meetings {
+                if entry.topic != topic || entry.start_time != Some(starts_at) {
                     continue;
                 }
-                let path = format!("/meetings/{}", listed.id);
-                match self.repeatable(access, Method::GET, &path, &[], None, now).await {
-                    Ok(answer) => {
-                        let meeting: Meeting = answer.json()?;
+                let path = format!("/meetings/{}", entry.id);
+                match self.send_with_retry(access, Method::GET, &path, &[], None, now).await {
+                    Ok(response) => {
+                        let meeting: MeetingResponse = response.json()?;
                         if meeting.agenda.ends_with(&mark) {
-                            found.push(Created::from(meeting));
+                            found.push(ZoomMeeting::from(meeting));
                         }
                     }
-                    Err(ZoomError::Gone) => {}
+                    Err(ZoomError::MeetingNotFound) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -234,9 +243,9 @@ impl Zoom {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a struct of texts and numbers is JSON")]
-fn json(body: &MeetingBody) -> Value {
-    serde_json::to_value(body).expect("a meeting's body is JSON")
+#[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
+fn to_json(body: &MeetingBody) -> Value {
+    serde_json::to_value(body).expect("a meeting body serialises")
 }
 
 #[cfg(test)]
@@ -244,11 +253,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agenda_keeps_its_mark_within_zooms_limit() {
+    fn agenda_keeps_its_mark_within_zooms_limit() {
         let session = SessionId::from_bytes([3; 16]);
         for description in ["", "Bring a pencil.", &"é".repeat(DESCRIPTION_LIMIT_CHARS)] {
-            let agenda = marked(description, &session);
-            assert!(agenda.ends_with(&mark(&session)));
+            let agenda = agenda_with_mark(description, &session);
+            assert!(agenda.ends_with(&agenda_mark(&session)));
             assert!(agenda.chars().count() <= DESCRIPTION_LIMIT_CHARS);
         }
     }

@@ -1,5 +1,5 @@
-//! Zoom over HTTP: OAuth and the REST calls that live classes need. It knows Zoom's words and nothing of ours but ids.
-//! Who may call with which token is decided elsewhere (`app::zoom_access`).
+//! A client for Zoom's OAuth endpoints and REST API. It depends on none of our domain rules.
+//! `app::zoom_access` selects the token for each call.
 
 mod client;
 mod error;
@@ -12,5 +12,7 @@ pub mod webhook;
 
 pub use client::{Access, ClientCredentials, Zoom};
 pub use error::ZoomError;
-pub use meetings::{AutoRecording, Created, MeetingBody, MeetingBodySettings, mark, marked};
+pub use meetings::{
+    AutoRecording, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_mark, agenda_with_mark,
+};
 pub use oauth::Grant;

@@ -1,17 +1,17 @@
-//! OAuth: exchanging a code, refreshing, revoking. All with the app's own id and secret (HTTP Basic),
-//! and with a form for a body: Zoom takes no other.
+//! OAuth: exchange a code, refresh and revoke tokens. Zoom accepts only HTTP Basic with the app's id and secret and
+//! a form as the body.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::client::{Access, ZoomResponse, ClientCredentials, Zoom};
+use super::client::{Access, ClientCredentials, Zoom, ZoomResponse};
 use super::error::ZoomError;
-use crate::domain::zoom_connection::ZoomUser;
 use crate::domain::scope;
 use crate::domain::text::Email;
+use crate::domain::zoom_connection::ZoomUser;
 use crate::secret::Secret;
 
-/// What Zoom hands out for a code or a refresh token.
+/// The tokens that Zoom issues for a code or a refresh token.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub access_token: Secret,
@@ -33,7 +33,7 @@ struct TokenBody {
 }
 
 impl Zoom {
-    /// Exchanges the code of a consent, once: a code is good for one exchange.
+    /// Exchanges an authorisation code for tokens. There is no retry, because Zoom accepts a code only once.
     pub async fn exchange_code(
         &self,
         app: ClientCredentials<'_>,
@@ -48,17 +48,17 @@ impl Zoom {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier.expose()),
         ];
-        self.token(app, &form, now).await
+        self.request_token(app, &form, now).await
     }
 
-    /// Exchanges a refresh token for new ones, once: the old one is dead with the answer.
+    /// Exchanges a refresh token for new tokens. There is no retry, because Zoom accepts a refresh token only once.
     pub async fn refresh(
         &self,
         app: ClientCredentials<'_>,
         refresh_token: &Secret,
         now: Timestamp,
     ) -> Result<Grant, ZoomError> {
-        self.token(
+        self.request_token(
             app,
             &[("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())],
             now,
@@ -66,25 +66,25 @@ impl Zoom {
         .await
     }
 
-    /// Takes a grant back. One that Zoom does not know any more is as good as revoked.
+    /// Revokes a grant. Succeeds if Zoom rejects the token, because the grant has then already ended.
     pub async fn revoke(
         &self,
         app: ClientCredentials<'_>,
         token: &Secret,
         now: Timestamp,
     ) -> Result<(), ZoomError> {
-        match self.oauth(app, "revoke", &[("token", token.expose())], now).await {
+        match self.post_form(app, "revoke", &[("token", token.expose())], now).await {
             Ok(_)
             | Err(
                 ZoomError::Rejected { status: 400, .. }
                 | ZoomError::Unauthorized
-                | ZoomError::Reconnect,
+                | ZoomError::InvalidGrant,
             ) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The Zoom user to whom a token belongs.
+    /// Returns the Zoom user who owns the access token.
     pub async fn user(&self, access: &Access, now: Timestamp) -> Result<ZoomUser, ZoomError> {
         #[derive(Deserialize)]
         struct Body {
@@ -94,9 +94,9 @@ impl Zoom {
             #[serde(default)]
             email: String,
         }
-        let answer =
-            self.repeatable(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
-        let body: Body = answer.json()?;
+        let response =
+            self.send_with_retry(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
+        let body: Body = response.json()?;
         Ok(ZoomUser {
             id: body.id,
             account_id: body.account_id,
@@ -104,15 +104,15 @@ impl Zoom {
         })
     }
 
-    async fn token(
+    async fn request_token(
         &self,
         app: ClientCredentials<'_>,
         form: &[(&str, &str)],
         now: Timestamp,
     ) -> Result<Grant, ZoomError> {
-        let body: TokenBody = match self.oauth(app, "token", form, now).await {
-            Ok(answer) => answer.json()?,
-            // The app's own credentials, which no trainer can mend by connecting again.
+        let body: TokenBody = match self.post_form(app, "token", form, now).await {
+            Ok(response) => response.json()?,
+            // The app's own credentials are wrong, which a trainer cannot repair by connecting again.
             Err(ZoomError::Unauthorized) => {
                 return Err(ZoomError::Rejected { status: 401, code: None });
             }
@@ -129,7 +129,7 @@ impl Zoom {
         })
     }
 
-    async fn oauth(
+    async fn post_form(
         &self,
         app: ClientCredentials<'_>,
         path: &str,
@@ -139,6 +139,6 @@ impl Zoom {
         let mut url = self.oauth_base.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
         let request = self.http.post(url).basic_auth(app.id, Some(app.secret.expose())).form(form);
-        self.exchange(request, now).await
+        self.send_request(request, now).await
     }
 }

@@ -1,4 +1,5 @@
-//! Tokens for getting into a meeting. They live two hours at most: fetched when they are needed, never stored.
+//! Tokens with which a client starts or joins a meeting. They are valid for two hours at most, so they are fetched on
+//! demand and never stored.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -10,35 +11,40 @@ use crate::domain::id::MeetingId;
 use crate::secret::Secret;
 
 impl Zoom {
-    /// A ZAK: by it the Meeting SDK starts the meeting as its host.
+    /// Returns a ZAK, with which the Meeting SDK starts a meeting as its host.
     pub async fn zak(&self, access: &Access, now: Timestamp) -> Result<Secret, ZoomError> {
-        self.user_token(access, &[("type", "zak")], now).await
+        self.fetch_user_token(access, &[("type", "zak")], now).await
     }
 
-    /// An OBF token: by it the Meeting SDK joins this meeting outside the app's own account, while the host is in it.
+    /// Returns an on-behalf (OBF) token, with which the Meeting SDK joins a meeting outside the app's own account while
+    /// the host is in the meeting.
     pub async fn on_behalf_token(
         &self,
         access: &Access,
         meeting: MeetingId,
         now: Timestamp,
     ) -> Result<Secret, ZoomError> {
-        self.user_token(access, &[("type", "onbehalf"), ("meeting_id", &meeting.to_string())], now)
-            .await
+        self.fetch_user_token(
+            access,
+            &[("type", "onbehalf"), ("meeting_id", &meeting.to_string())],
+            now,
+        )
+        .await
     }
 
-    async fn user_token(
+    async fn fetch_user_token(
         &self,
         access: &Access,
         query: &[(&str, &str)],
         now: Timestamp,
     ) -> Result<Secret, ZoomError> {
         let body: Value = self
-            .repeatable(access, Method::GET, "/users/me/token", query, None, now)
+            .send_with_retry(access, Method::GET, "/users/me/token", query, None, now)
             .await?
             .json()?;
         let token = body["token"].as_str().filter(|token| !token.is_empty());
         token
             .map(Secret::new)
-            .ok_or_else(|| ZoomError::Busy { what: "no token in the answer".to_owned() })
+            .ok_or_else(|| ZoomError::Unavailable { reason: "no token in the response".to_owned() })
     }
 }

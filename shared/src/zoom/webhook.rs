@@ -1,26 +1,26 @@
-//! Zoom's signature on an event (Zoom, "Using webhooks": verify with the request header and signing secret).
+//! Webhook signatures (Zoom, "Using webhooks": verify with the request header and signing secret).
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::crypt::{hmac_sha256, same};
+use crate::crypt::{constant_time_eq, hmac_sha256};
 use crate::secret::Secret;
 
-/// How far ahead of ours Zoom's clock may be.
-const AHEAD: SignedDuration = SignedDuration::from_secs(5 * 60);
+/// Zoom's clock may be this far ahead of ours.
+const MAX_CLOCK_AHEAD: SignedDuration = SignedDuration::from_secs(5 * 60);
 
-/// An event that does not come from Zoom, or not any more.
+/// Why a webhook's signature was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
     #[error("a header is missing or malformed")]
     Header,
-    #[error("the timestamp lies outside the window")]
+    #[error("the timestamp is outside the accepted window")]
     Window,
     #[error("the signature is wrong")]
     Signature,
 }
 
-/// Checks `v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}` over the bytes as they came. Which of the checks
-/// failed is for our log; the sender is told nothing.
+/// Compares the signature with `v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}` over the raw body. The error is
+/// only for our log. The response must not reveal it.
 pub fn verify(
     secret: &Secret,
     signature: Option<&str>,
@@ -36,23 +36,24 @@ pub fn verify(
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .ok_or(InvalidSignature::Header)?;
     let age = now.duration_since(at);
-    if age > window || age < -AHEAD {
+    if age > window || age < -MAX_CLOCK_AHEAD {
         return Err(InvalidSignature::Window);
     }
     let hex = signature.strip_prefix("v0=").ok_or(InvalidSignature::Header)?;
-    let given = data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| InvalidSignature::Header)?;
+    let given =
+        data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| InvalidSignature::Header)?;
     let expected =
         hmac_sha256(secret.expose().as_bytes(), &[b"v0:", timestamp.as_bytes(), b":", body]);
-    if same(&given, &expected) { Ok(()) } else { Err(InvalidSignature::Signature) }
+    if constant_time_eq(&given, &expected) { Ok(()) } else { Err(InvalidSignature::Signature) }
 }
 
-/// The answer to Zoom's challenge: the token's hex HMAC-SHA256.
-pub fn challenge_answer(secret: &Secret, plain_token: &str) -> String {
+/// Returns the response to Zoom's endpoint validation: the token's hex HMAC-SHA256.
+pub fn challenge_response(secret: &Secret, plain_token: &str) -> String {
     data_encoding::HEXLOWER
         .encode(&hmac_sha256(secret.expose().as_bytes(), &[plain_token.as_bytes()]))
 }
 
-/// Signs an event as Zoom does: for tools that send one by hand.
+/// Signs an event in Zoom's format, for tools that send test events.
 pub fn sign(secret: &Secret, timestamp: &str, body: &[u8]) -> String {
     let mac = hmac_sha256(secret.expose().as_bytes(), &[b"v0:", timestamp.as_bytes(), b":", body]);
     format!("v0={}", data_encoding::HEXLOWER.encode(&mac))
@@ -77,21 +78,24 @@ mod tests {
     }
 
     #[test]
-    fn only_what_zoom_signed_within_the_window_passes() {
+    fn only_zooms_signature_within_the_window_is_accepted() {
         let body = br#"{"a":1}"#;
         let ts = "1800000000";
         assert_eq!(check(SIGNATURE, ts, body, 0), Ok(()));
         assert_eq!(
             check(SIGNATURE, ts, body, 90 * 60),
             Ok(()),
-            "the last retry comes after 85 minutes"
+            "Zoom's last retry is sent after 85 minutes"
         );
         assert_eq!(check(SIGNATURE, ts, body, -300), Ok(()));
         assert_eq!(check(SIGNATURE, ts, body, 90 * 60 + 1), Err(InvalidSignature::Window));
         assert_eq!(check(SIGNATURE, ts, body, -301), Err(InvalidSignature::Window));
         assert_eq!(check(SIGNATURE, ts, br#"{"a":2}"#, 0), Err(InvalidSignature::Signature));
         assert_eq!(check(SIGNATURE, "1800000001", body, 0), Err(InvalidSignature::Signature));
-        assert_eq!(check(&SIGNATURE[..SIGNATURE.len() - 2], ts, body, 0), Err(InvalidSignature::Signature));
+        assert_eq!(
+            check(&SIGNATURE[..SIGNATURE.len() - 2], ts, body, 0),
+            Err(InvalidSignature::Signature)
+        );
         assert_eq!(check("v0=zz", ts, body, 0), Err(InvalidSignature::Header));
         assert_eq!(check(&SIGNATURE[3..], ts, body, 0), Err(InvalidSignature::Header));
         assert_eq!(check(SIGNATURE, "soon", body, 0), Err(InvalidSignature::Header));

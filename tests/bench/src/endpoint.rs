@@ -1,4 +1,4 @@
-//! TLS in front of the local stack, as AWS and a platform's issuer have it.
+//! TLS in front of the local stack, like that of AWS and of a platform's issuer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,21 +11,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Fault;
+use crate::BoxError;
 
-/// The port in front of another. It closes when this is dropped.
+/// A TLS port in front of the stack's port. It closes when this is dropped.
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     _served: JoinSet<()>,
 }
 
 impl Endpoint {
-    /// Opens a port under the certificates that `tests/bench.sh` made by this name.
-    pub(crate) async fn before(
+    /// Opens a port with the certificates that `tests/bench.sh` created under this name.
+    pub(crate) async fn in_front_of(
         stack: SocketAddr,
         files: &Path,
         certificates: &str,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BoxError> {
         let chain = CertificateDer::pem_file_iter(files.join(format!("{certificates}-chain.pem")))?;
         let chain = chain.collect::<Result<_, _>>()?;
         let key = PrivateKeyDer::from_pem_file(files.join(format!("{certificates}-key.pem")))?;
@@ -34,8 +34,8 @@ impl Endpoint {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        // Tickets are kept by host name, and all of these are `localhost`: with one of them the second service's
-        // handshake would be a short one, as it is not on AWS.
+        // Clients store tickets by host name, and all services here are `localhost`. A ticket would shorten the second
+        // service's handshake, unlike on AWS.
         config.send_tls13_tickets = 0;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -45,15 +45,15 @@ impl Endpoint {
             let mut open = JoinSet::new();
             while let Ok((outer, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
-                open.spawn(async move { pass(acceptor, outer, stack).await });
+                open.spawn(async move { proxy(acceptor, outer, stack).await });
             }
         });
         Ok(Self { url, _served: served })
     }
 }
 
-async fn pass(acceptor: TlsAcceptor, outer: TcpStream, stack: SocketAddr) {
-    // One that breaks off is one that the function was done with.
+async fn proxy(acceptor: TlsAcceptor, outer: TcpStream, stack: SocketAddr) {
+    // The function closes connections that it no longer needs, so errors are ignored.
     if let (Ok(mut outer), Ok(mut inner)) =
         (acceptor.accept(outer).await, TcpStream::connect(stack).await)
     {

@@ -1,6 +1,6 @@
-//! What starting and calling a function costs, counted rather than timed: seconds are noise on a shared machine.
+//! Counts the instructions and the memory of cold starts and warm calls. Times would vary too much on a shared machine.
 //!
-//! `tests/bench.sh` builds what is measured and runs this; `docs/performance.md` holds the figures and says what they are.
+//! `tests/bench.sh` builds the functions and runs this program. `docs/performance.md` explains the figures.
 
 mod endpoint;
 mod measure;
@@ -14,18 +14,18 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use self::measure::Subject;
-use self::scene::{Hosts, Issuer, Scene, Setting};
+use self::scene::{FunctionSetting, Hosts, Issuer, Scene};
 use self::sheet::{Cost, Limit, Limits, Sheet};
 
-pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Calls after the first, over which the cost of a warm one is averaged.
+/// The number of warm calls over which the cost is averaged.
 const WARM_CALLS: usize = 50;
 
-/// How many times as many instructions as the least function one may take to its first answer.
+/// The budget of instructions until the first response, as a multiple of the minimal function's.
 const FIRST_BUDGET: f64 = 7.0;
-/// Thousands of instructions that a warm call may take.
-const CLICK_BUDGET: f64 = 700.0;
+/// The budget of a warm call, in thousands of instructions.
+const JOIN_BUDGET: f64 = 700.0;
 const EVENT_BUDGET: f64 = 500.0;
 
 #[tokio::main]
@@ -46,58 +46,58 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Prints every figure beside its budget and its ceiling, and says whether all are below that.
-async fn run(programs: &Path, files: &Path) -> Result<bool, Fault> {
+/// Prints every figure with its budget and its ceiling. Returns whether all figures are within their ceilings.
+async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
     use Hosts::{Each, One};
     use Issuer::{KeySet, SharedSecret};
-    let scene = &Scene::set(files).await?;
-    let least = Setting { issuer: SharedSecret, hosts: One };
-    let hello = subject(scene, programs, "hello", "hello", least);
+    let scene = &Scene::prepare(files).await?;
+    let minimal = FunctionSetting { issuer: SharedSecret, hosts: One };
+    let hello = subject(scene, programs, "hello", "hello", minimal);
     let reference = cost(&hello, files, || Ok(json!({}))).await?;
-    let mut sheet = Sheet::beside(&reference);
+    let mut sheet = Sheet::start(&reference);
 
-    // The budgets were set for one host. The ceilings are a twentieth above what was counted last.
+    // The budgets apply to one host. The ceilings are 5 % above the latest measurements.
     let first = |hosts, ceiling| match hosts {
         One => Limit::budget(FIRST_BUDGET, ceiling),
         Each => Limit::ceiling(ceiling),
     };
-    for (name, issuer, hosts, most_first, most_warm) in [
+    for (name, issuer, hosts, first_ceiling, warm_ceiling) in [
         ("join, one host", SharedSecret, One, 22.0, 2400.0),
         ("join", SharedSecret, Each, 21.5, 2400.0),
         ("join, key set", KeySet, Each, 28.0, 3150.0),
     ] {
-        let setting = Setting { issuer, hosts };
+        let setting = FunctionSetting { issuer, hosts };
         let subject = subject(scene, programs, name, "join", setting);
-        let cost = cost(&subject, files, || scene.click(issuer)).await?;
-        let warm = Limit::budget(CLICK_BUDGET, most_warm);
-        sheet.line(name, &cost, Limits { first: first(hosts, most_first), warm });
+        let cost = cost(&subject, files, || scene.join_request(issuer)).await?;
+        let warm = Limit::budget(JOIN_BUDGET, warm_ceiling);
+        sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
     }
-    for (name, issuer, hosts, most_first, most_warm) in [
+    for (name, issuer, hosts, first_ceiling, warm_ceiling) in [
         ("sessions, one host", SharedSecret, One, 19.5, 1100.0),
         ("sessions", SharedSecret, Each, 18.5, 1100.0),
         ("sessions, key set", KeySet, Each, 25.5, 1900.0),
     ] {
-        let setting = Setting { issuer, hosts };
+        let setting = FunctionSetting { issuer, hosts };
         let subject = subject(scene, programs, name, "sessions", setting);
-        let cost = cost(&subject, files, || scene.list(issuer)).await?;
-        let warm = Limit::ceiling(most_warm);
-        sheet.line(name, &cost, Limits { first: first(hosts, most_first), warm });
+        let cost = cost(&subject, files, || scene.list_request(issuer)).await?;
+        let warm = Limit::ceiling(warm_ceiling);
+        sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
     }
-    for (name, hosts, most_first, most_warm) in
+    for (name, hosts, first_ceiling, warm_ceiling) in
         [("webhook, one host", One, 22.0, 1080.0), ("webhook", Each, 21.5, 1080.0)]
     {
-        let setting = Setting { issuer: SharedSecret, hosts };
+        let setting = FunctionSetting { issuer: SharedSecret, hosts };
         let subject = subject(scene, programs, name, "webhook", setting);
-        let cost = cost(&subject, files, || Ok(scene.joined())).await?;
-        let warm = Limit::budget(EVENT_BUDGET, most_warm);
-        sheet.line(name, &cost, Limits { first: first(hosts, most_first), warm });
+        let cost = cost(&subject, files, || Ok(scene.participant_joined_event())).await?;
+        let warm = Limit::budget(EVENT_BUDGET, warm_ceiling);
+        sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
     }
 
-    sheet.sizes();
-    for function in functions(programs)? {
-        sheet.size(&function, measure::deflated(&programs.join(&function)).await?);
+    sheet.write_size_header();
+    for function in built_functions(programs)? {
+        sheet.write_size(&function, measure::deflated_size(&programs.join(&function)).await?);
     }
-    Ok(sheet.kept())
+    Ok(sheet.is_within_ceilings())
 }
 
 fn subject(
@@ -105,7 +105,7 @@ fn subject(
     programs: &Path,
     name: &'static str,
     function: &'static str,
-    setting: Setting,
+    setting: FunctionSetting,
 ) -> Subject {
     Subject {
         name,
@@ -114,21 +114,21 @@ fn subject(
     }
 }
 
-/// Runs of one kind, of which the cheapest counts: under valgrind on a busy machine a connection may time out and be
-/// opened once more.
+/// The number of runs per measurement, of which the cheapest counts. Under valgrind on a busy machine a connection may
+/// time out and be opened again.
 const RUNS: usize = 3;
 
-/// What a function costs from its start on, with events made as they are needed.
+/// Measures a function. `event` creates a new event for each invocation.
 async fn cost(
     subject: &Subject,
     files: &Path,
-    event: impl Fn() -> Result<Value, Fault>,
-) -> Result<Cost, Fault> {
+    event: impl Fn() -> Result<Value, BoxError>,
+) -> Result<Cost, BoxError> {
     let mut least = [u64::MAX; 3];
     for _ in 0..RUNS {
         for (least, count) in least.iter_mut().zip([0, 1, 1 + WARM_CALLS]) {
             let events = (0..count).map(|_| event()).collect::<Result<Vec<_>, _>>()?;
-            *least = subject.instructions(events, files).await?.min(*least);
+            *least = subject.count_instructions(events, files).await?.min(*least);
         }
     }
     let [ready, first, all] = least;
@@ -136,12 +136,12 @@ async fn cost(
         ready,
         first,
         warm: all.saturating_sub(first) / u64::try_from(WARM_CALLS)?,
-        peak_kib: subject.memory(event()?).await?,
+        peak_kib: subject.peak_memory_kib(event()?).await?,
     })
 }
 
-/// The functions that were built, in order of the alphabet.
-fn functions(programs: &Path) -> Result<Vec<String>, Fault> {
+/// Returns the names of the built functions in alphabetical order.
+fn built_functions(programs: &Path) -> Result<Vec<String>, BoxError> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions"))? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! The Runtime API, as far as a function needs one: it hands out invocations and takes the answers.
+//! A minimal Lambda Runtime API: it supplies events to a function and collects the responses.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,28 +16,31 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::Fault;
+use crate::BoxError;
 
-/// What Lambda gives an invocation that nobody is in a hurry for; valgrind makes one fifty times slower.
-const TIME_MS: i64 = 10 * 60 * 1000;
+/// The timeout of an invocation. It is long because valgrind slows a function down by a factor of fifty.
+const INVOCATION_TIMEOUT_MS: i64 = 10 * 60 * 1000;
 
-/// One function's Runtime API. It ends when this is dropped.
+/// One function's Runtime API. It stops when this is dropped.
 pub(crate) struct Runtime {
     pub(crate) address: SocketAddr,
-    desk: Arc<Desk>,
+    state: Arc<RuntimeState>,
     _served: JoinSet<()>,
 }
 
 #[derive(Default)]
-struct Desk {
-    waiting: Mutex<VecDeque<Value>>,
-    answers: Mutex<Vec<Bytes>>,
+struct RuntimeState {
+    pending: Mutex<VecDeque<Value>>,
+    responses: Mutex<Vec<Bytes>>,
     idle: Notify,
 }
 
 impl Runtime {
-    pub(crate) async fn with(events: Vec<Value>) -> Result<Self, Fault> {
-        let desk = Arc::new(Desk { waiting: Mutex::new(events.into()), ..Desk::default() });
+    pub(crate) async fn start(events: Vec<Value>) -> Result<Self, BoxError> {
+        let desk = Arc::new(RuntimeState {
+            pending: Mutex::new(events.into()),
+            ..RuntimeState::default()
+        });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let router = Router::new()
@@ -48,32 +51,32 @@ impl Runtime {
         served.spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { address, desk, _served: served })
+        Ok(Self { address, state: desk, _served: served })
     }
 
-    /// Waits until every invocation is answered and the function asks for one more.
+    /// Waits until the function has handled every event and requests another one.
     pub(crate) async fn idle(&self) {
-        self.desk.idle.notified().await;
+        self.state.idle.notified().await;
     }
 
-    /// What the function answered, in order.
-    pub(crate) fn answers(&self) -> Vec<Bytes> {
-        held(&self.desk.answers).clone()
+    /// Returns the responses of the function in order.
+    pub(crate) fn responses(&self) -> Vec<Bytes> {
+        lock(&self.state.responses).clone()
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn next(State(desk): State<Arc<Desk>>) -> Response {
-    let event = held(&desk.waiting).pop_front();
+async fn next(State(desk): State<Arc<RuntimeState>>) -> Response {
+    let event = lock(&desk.pending).pop_front();
     let Some(event) = event else {
         desk.idle.notify_one();
         return std::future::pending().await;
     };
-    let number = held(&desk.answers).len();
-    let deadline = Clock::System.now().as_millisecond() + TIME_MS;
+    let number = lock(&desk.responses).len();
+    let deadline = Clock::System.now().as_millisecond() + INVOCATION_TIMEOUT_MS;
     let headers = [
         ("lambda-runtime-aws-request-id", format!("8476a536-e9f4-11e8-9739-{number:012}")),
         ("lambda-runtime-deadline-ms", deadline.to_string()),
@@ -85,10 +88,10 @@ async fn next(State(desk): State<Arc<Desk>>) -> Response {
 }
 
 async fn outcome(
-    State(desk): State<Arc<Desk>>,
+    State(desk): State<Arc<RuntimeState>>,
     Path((_, _)): Path<(String, String)>,
     body: Bytes,
 ) -> StatusCode {
-    held(&desk.answers).push(body);
+    lock(&desk.responses).push(body);
     StatusCode::ACCEPTED
 }

@@ -1,4 +1,4 @@
-//! What the functions are measured on: a class of a connected trainer, about to begin, with one who may come in.
+//! The scene for the measurements: a session of a connected trainer that is about to start, and a student who may join.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,36 +15,35 @@ use shared::config::names;
 use shared::random::Random;
 use shared::secret::Secret;
 
-use crate::Fault;
+use crate::BoxError;
 use crate::endpoint::Endpoint;
 
-/// The secret of a deployment whose issuer signs with a shared secret, and that secret.
+/// The configuration secret of a deployment whose issuer signs with a shared secret, and the shared secret.
 const HS256_SECRET_ID: &str = "live-classes/hs256";
 const HS256_SECRET: &str = "a-shared-secret-of-at-least-32-bytes";
-/// The door of a class opens ten minutes before it.
+/// The session starts in this time. Its join window opens ten minutes before the start.
 const STARTS_IN: SignedDuration = SignedDuration::from_mins(5);
 
 /// How callers' tokens are signed.
 #[derive(Clone, Copy)]
 pub(crate) enum Issuer {
-    /// By a secret that lies with the others: nobody else is asked.
+    /// By a shared secret in the configuration: no further request.
     SharedSecret,
-    /// By a key of a key set, which is fetched from the issuer: one more host.
+    /// By a key of a key set, which the function fetches from the issuer: one more host.
     KeySet,
 }
 
-/// On how many hosts what a function calls lies.
+/// The hosts of the services that a function calls.
 #[derive(Clone, Copy)]
 pub(crate) enum Hosts {
-    /// One for everything, under P-256 certificates, the leaf's issued by the root: as the budget was measured.
+    /// One host for all services, with a P-256 certificate issued by the root. The budget was measured like this.
     One,
-    /// One for each service, since each costs a handshake of its own, under a chain of three RSA certificates: as it is
-    /// on AWS.
+    /// One host for each service, each with a handshake of its own and a chain of three RSA certificates, like AWS.
     Each,
 }
 
 impl Hosts {
-    /// By which name `tests/bench.sh` makes their certificates.
+    /// Returns the name of the certificates that `tests/bench.sh` creates.
     fn certificates(self) -> &'static str {
         match self {
             Self::One => "short",
@@ -53,9 +52,9 @@ impl Hosts {
     }
 }
 
-/// What a function is run in.
+/// The environment of a measured function.
 #[derive(Clone, Copy)]
-pub(crate) struct Setting {
+pub(crate) struct FunctionSetting {
     pub(crate) issuer: Issuer,
     pub(crate) hosts: Hosts,
 }
@@ -63,19 +62,19 @@ pub(crate) struct Setting {
 pub(crate) struct Scene {
     stack: Stack,
     http: reqwest::Client,
-    everything: Endpoint,
+    all_services: Endpoint,
     dynamodb: Endpoint,
     secrets: Endpoint,
     issuer: Endpoint,
     files: PathBuf,
-    class: String,
-    meeting: String,
-    account: String,
-    people: AtomicU64,
+    session_id: String,
+    meeting_id: String,
+    account_id: String,
+    participants: AtomicU64,
 }
 
 impl Scene {
-    pub(crate) async fn set(files: &Path) -> Result<Self, Fault> {
+    pub(crate) async fn prepare(files: &Path) -> Result<Self, BoxError> {
         let options = Options {
             port: 0,
             data_dir: None,
@@ -91,70 +90,72 @@ impl Scene {
         stack.aws.set_secret(HS256_SECRET_ID, &secrets.to_string()).await?;
         let port = url::Url::parse(&stack.base_url)?.port().unwrap_or_default();
         let stack_at = SocketAddr::from(([127, 0, 0, 1], port));
-        let before = |hosts: Hosts| Endpoint::before(stack_at, files, hosts.certificates());
+        let before = |hosts: Hosts| Endpoint::in_front_of(stack_at, files, hosts.certificates());
         let mut scene = Self {
             http: shared::net::http_client("live-classes/bench")?,
-            everything: before(Hosts::One).await?,
+            all_services: before(Hosts::One).await?,
             dynamodb: before(Hosts::Each).await?,
             secrets: before(Hosts::Each).await?,
             issuer: before(Hosts::Each).await?,
             files: files.to_owned(),
-            class: String::new(),
-            meeting: String::new(),
-            account: String::new(),
-            people: AtomicU64::new(0),
+            session_id: String::new(),
+            meeting_id: String::new(),
+            account_id: String::new(),
+            participants: AtomicU64::new(0),
             stack,
         };
         scene.schedule().await?;
         Ok(scene)
     }
 
-    /// Connects the trainer's Zoom account, schedules the class, and lets its meeting begin.
-    async fn schedule(&mut self) -> Result<(), Fault> {
+    /// Connects the trainer's Zoom account, schedules the session and starts its meeting.
+    async fn schedule(&mut self) -> Result<(), BoxError> {
         let trainer = self.token("trainer-1", "trainer", Issuer::KeySet)?;
         let redirect = json!({"redirect_uri": format!("{}/callback", self.stack.base_url)});
-        let begun = self.ask(Method::POST, "/v1/zoom/authorize", &trainer, redirect).await?;
-        let page = begun["authorize_url"].as_str().ok_or("no consent page")?;
+        let authorization =
+            self.request(Method::POST, "/v1/zoom/authorize", &trainer, redirect).await?;
+        let page = authorization["authorize_url"].as_str().ok_or("no consent page")?;
         let form = self.http.post(page).header("content-type", "application/x-www-form-urlencoded");
-        let answer = form.body("decision=allow&account=app").send().await?;
-        let location = answer.headers().get("location").ok_or("no way back")?.to_str()?;
+        let response = form.body("decision=allow&account=app").send().await?;
+        let location =
+            response.headers().get("location").ok_or("no redirect location")?.to_str()?;
         let back: Value = url::Url::parse(location)?
             .query_pairs()
             .map(|(name, value)| (name.into_owned(), Value::from(value)))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let connection = self.ask(Method::POST, "/v1/zoom/connect", &trainer, back).await?;
-        let class = json!({
+        let connection = self.request(Method::POST, "/v1/zoom/connect", &trainer, back).await?;
+        let session = json!({
             "title": "Algebra I, the fractions", "audience_type": "course", "course_id": "course-1",
             "starts_at": now() + STARTS_IN, "timezone": "Europe/Berlin", "duration_minutes": 60,
         });
-        let made = self.ask(Method::POST, "/v1/sessions", &trainer, class).await?;
-        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("a text was expected");
-        self.account = text(&connection["account_id"])?;
-        self.class = text(&made["id"])?;
-        self.meeting = text(&made["meeting"]["id"])?;
-        let started = self.signed("meeting.started", json!({"start_time": now()}));
+        let created = self.request(Method::POST, "/v1/sessions", &trainer, session).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("expected a text");
+        self.account_id = text(&connection["account_id"])?;
+        self.session_id = text(&created["id"])?;
+        self.meeting_id = text(&created["meeting"]["id"])?;
+        let started = self.signed_event("meeting.started", json!({"start_time": now()}));
         self.stack.functions.invoke("webhook", started, Default::default()).await?;
         Ok(())
     }
 
-    async fn ask(
+    async fn request(
         &self,
         method: Method,
         path: &str,
         token: &str,
         body: Value,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, BoxError> {
         let url = format!("{}{path}", self.stack.base_url);
-        let answer = self.http.request(method, url).bearer_auth(token).json(&body).send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
+        let response = self.http.request(method, url).bearer_auth(token).json(&body).send().await?;
+        let (status, text) = (response.status(), response.text().await?);
         if !status.is_success() {
             return Err(format!("{path}: {status}: {text}").into());
         }
         Ok(serde_json::from_str(&text)?)
     }
 
-    fn token(&self, sub: &str, role: &str, issuer: Issuer) -> Result<String, Fault> {
+    fn token(&self, sub: &str, role: &str, issuer: Issuer) -> Result<String, BoxError> {
         let claims = json!({
             "iss": self.stack.base_url, "aud": settings::AUDIENCE, "sub": sub, "role": role, "name": sub,
             "iat": now().as_second(), "exp": (now() + SignedDuration::from_hours(8)).as_second(),
@@ -169,11 +170,11 @@ impl Scene {
         })
     }
 
-    /// A function's environment: AWS and the issuer behind TLS, under a certificate of our own authority.
+    /// Returns a function's environment, with AWS and the issuer behind TLS certificates of a local authority.
     pub(crate) fn environment(
         &self,
         function: &'static str,
-        Setting { issuer, hosts }: Setting,
+        FunctionSetting { issuer, hosts }: FunctionSetting,
     ) -> Vec<(&'static str, String)> {
         let queue = |name: &str| self.stack.aws.queues().url(name);
         let mut environment = settings::environment(
@@ -182,7 +183,7 @@ impl Scene {
             &queue("OutboxDeadLetterQueue"),
         );
         let at = |own: &Endpoint, path: &str| match hosts {
-            Hosts::One => format!("{}{path}", self.everything.url),
+            Hosts::One => format!("{}{path}", self.all_services.url),
             Hosts::Each => format!("{}{path}", own.url),
         };
         let aws = |own: &Endpoint| at(own, local::calls::AWS_PATH);
@@ -206,32 +207,32 @@ impl Scene {
         environment
     }
 
-    /// A student's click.
-    pub(crate) fn click(&self, issuer: Issuer) -> Result<Value, Fault> {
+    /// Returns the join request of a student.
+    pub(crate) fn join_request(&self, issuer: Issuer) -> Result<Value, BoxError> {
         let token = self.token("student-1", "student", issuer)?;
-        Ok(called("POST", &format!("/v1/sessions/{}/join", self.class), &token))
+        Ok(http_event("POST", &format!("/v1/sessions/{}/join", self.session_id), &token))
     }
 
-    /// A trainer's list.
-    pub(crate) fn list(&self, issuer: Issuer) -> Result<Value, Fault> {
+    /// Returns the list request of a trainer.
+    pub(crate) fn list_request(&self, issuer: Issuer) -> Result<Value, BoxError> {
         let token = self.token("trainer-1", "trainer", issuer)?;
-        Ok(called("GET", "/v1/sessions", &token))
+        Ok(http_event("GET", "/v1/sessions", &token))
     }
 
-    /// Zoom says that somebody came, each time somebody else.
-    pub(crate) fn joined(&self) -> Value {
-        let number = self.people.fetch_add(1, Ordering::Relaxed);
+    /// Returns Zoom's event for a new participant.
+    pub(crate) fn participant_joined_event(&self) -> Value {
+        let number = self.participants.fetch_add(1, Ordering::Relaxed);
         let participant = json!({
             "user_id": "16778240", "user_name": "Ada Lovelace", "id": "", "email": "", "participant_user_id": "",
             "participant_uuid": format!("0A1B2C3D-4E5F-6071-8293-{number:012}"),
             "customer_key": "yjp5w3kmgvwq2q4xbz6yh4ciwe", "join_time": now(),
         });
-        self.signed("meeting.participant_joined", json!({"participant": participant}))
+        self.signed_event("meeting.participant_joined", json!({"participant": participant}))
     }
 
-    fn signed(&self, name: &str, about: Value) -> Value {
+    fn signed_event(&self, name: &str, about: Value) -> Value {
         let mut object = json!({
-            "id": self.meeting, "uuid": "4444AAAiAAAAAiAiAiiAii==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
+            "id": self.meeting_id, "uuid": "4444AAAiAAAAAiAiAiiAii==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
             "topic": "Algebra I, the fractions", "type": 2, "start_time": now(), "timezone": "Europe/Berlin", "duration": 60,
         });
         for (field, value) in about.as_object().into_iter().flatten() {
@@ -240,9 +241,9 @@ impl Scene {
         let at = now();
         let body = json!({
             "event": name, "event_ts": at.as_millisecond(),
-            "payload": {"account_id": self.account, "object": object},
+            "payload": {"account_id": self.account_id, "object": object},
         });
-        let mut event = called("POST", "/", "");
+        let mut event = http_event("POST", "/", "");
         let body = body.to_string();
         let timestamp = at.as_second().to_string();
         let secret = Secret::new(settings::WEBHOOK_SECRET);
@@ -258,8 +259,8 @@ fn now() -> Timestamp {
     Clock::System.now()
 }
 
-/// A payload 2.0 event, with the headers that a browser and the gateway send.
-fn called(method: &str, path: &str, token: &str) -> Value {
+/// Returns a payload 2.0 event with the headers of a browser and of the gateway.
+fn http_event(method: &str, path: &str, token: &str) -> Value {
     let mut event = json!({
         "version": "2.0",
         "routeKey": format!("{method} {path}"),

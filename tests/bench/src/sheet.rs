@@ -1,20 +1,20 @@
-//! The figures, each beside its budget and the most that it may be today.
+//! The printed table of figures, each with its budget and its ceiling.
 
 use std::fmt::Display;
 
-/// Instructions, and memory.
+/// Instructions and memory of a function.
 #[derive(Debug)]
 pub(crate) struct Cost {
-    /// From the start until it asks for its first event.
+    /// Instructions from the start until the function requests its first event.
     pub(crate) ready: u64,
-    /// From the start until it has answered one and asks for the second.
+    /// Instructions from the start until the function has handled one event and requests the second.
     pub(crate) first: u64,
     pub(crate) warm: u64,
     pub(crate) peak_kib: u64,
 }
 
-/// What a figure should be, where that was said, and what it must not exceed: a little more than it is today, so that a
-/// change that makes it worse is noticed.
+/// The optional target of a figure and its upper bound. The bound is slightly above the current value, so that a
+/// regression is noticed.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     pub(crate) budget: Option<f64>,
@@ -31,31 +31,31 @@ impl Limit {
     }
 }
 
-/// What a function may cost.
+/// The limits of one function.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// To its first answer, as a multiple of [`Sheet::beside`]'s function. It is a ratio within one run because another
-    /// compiler or valgrind moves both.
+    /// Instructions until the first response, as a multiple of the minimal function's. A ratio is independent of the
+    /// versions of the compiler and of valgrind.
     pub(crate) first: Limit,
-    /// Thousands of instructions.
+    /// Instructions of a warm call, in thousands.
     pub(crate) warm: Limit,
 }
 
-/// Peak memory of a function that is idle after one call, in MiB.
-const PEAK: Limit = Limit::budget(12.0, 12.0);
-/// A function as Lambda stores it, in MB.
-const DEFLATED: Limit = Limit::budget(2.6, 3.5);
+/// Peak memory of a function after one call, in MiB.
+const PEAK_MEMORY_LIMIT: Limit = Limit::budget(12.0, 12.0);
+/// Compressed size of a function, in MB.
+const DEFLATED_SIZE_LIMIT: Limit = Limit::budget(2.6, 3.5);
 
 pub(crate) struct Sheet {
     reference: u64,
-    kept: bool,
+    within_ceilings: bool,
 }
 
 impl Sheet {
-    /// Begins with the least function that there can be.
-    pub(crate) fn beside(reference: &Cost) -> Self {
-        println!("figure / budget / ceiling; ! is over the ceiling");
-        line("", "ready", "first answer", "of hello's", "a warm call, k", "peak, MiB");
+    /// Prints the head of the table and the line of the minimal function.
+    pub(crate) fn start(reference: &Cost) -> Self {
+        println!("figure / budget / ceiling (! marks a figure over its ceiling)");
+        line("", "ready", "first response", "of hello's", "a warm call, k", "peak, MiB");
         let millions = |count: u64| format!("{:.2} M", count as f64 / 1e6);
         line(
             "hello",
@@ -65,41 +65,44 @@ impl Sheet {
             reference.warm / 1000,
             format!("{:.1}", mib(reference.peak_kib)),
         );
-        Self { reference: reference.first, kept: true }
+        Self { reference: reference.first, within_ceilings: true }
     }
 
-    pub(crate) fn line(&mut self, name: &str, cost: &Cost, limits: Limits) {
+    pub(crate) fn write_line(&mut self, name: &str, cost: &Cost, limits: Limits) {
         let millions = |count: u64| format!("{:.2} M", count as f64 / 1e6);
         let times = cost.first as f64 / self.reference as f64;
         line(
             name,
             millions(cost.ready),
             millions(cost.first),
-            self.beside_limit(times, limits.first, 1),
-            self.beside_limit(cost.warm as f64 / 1e3, limits.warm, 0),
-            self.beside_limit(mib(cost.peak_kib), PEAK, 1),
+            self.format_figure(times, limits.first, 1),
+            self.format_figure(cost.warm as f64 / 1e3, limits.warm, 0),
+            self.format_figure(mib(cost.peak_kib), PEAK_MEMORY_LIMIT, 1),
         );
     }
 
-    pub(crate) fn sizes(&self) {
+    pub(crate) fn write_size_header(&self) {
         println!("\n{:<20} {:>20}", "zip -9", "MB");
     }
 
-    pub(crate) fn size(&mut self, function: &str, bytes: u64) {
-        println!("{function:<20} {:>20}", self.beside_limit(bytes as f64 / 1e6, DEFLATED, 2));
+    pub(crate) fn write_size(&mut self, function: &str, bytes: u64) {
+        println!(
+            "{function:<20} {:>20}",
+            self.format_figure(bytes as f64 / 1e6, DEFLATED_SIZE_LIMIT, 2)
+        );
     }
 
-    fn beside_limit(&mut self, figure: f64, limit: Limit, digits: usize) -> String {
+    fn format_figure(&mut self, figure: f64, limit: Limit, digits: usize) -> String {
         let over = figure > limit.ceiling;
-        self.kept &= !over;
+        self.within_ceilings &= !over;
         let mark = if over { "!" } else { "" };
         let budget = limit.budget.map_or("-".to_owned(), |budget| budget.to_string());
         format!("{figure:.digits$}{mark} / {budget} / {}", limit.ceiling)
     }
 
-    /// Whether every figure keeps below its ceiling.
-    pub(crate) fn kept(&self) -> bool {
-        self.kept
+    /// Returns whether every figure is within its ceiling.
+    pub(crate) fn is_within_ceilings(&self) -> bool {
+        self.within_ceilings
     }
 }
 

@@ -1,4 +1,4 @@
-//! The least that a function can be: what the figures of `tests/bench.sh` are multiples of.
+//! A minimal function: the reference for the measurements of `tests/bench.sh`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

@@ -1,106 +1,125 @@
-//! Taking a connection back, whatever Zoom and the table say.
+//! Disconnecting a Zoom account, and failures of Zoom and the table.
 
 use futures::future::join_all;
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Secretsmanager, Zoom};
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 
 use super::{CONNECTION, fault, grants, status};
-use crate::direct::{TOKENS_TABLE, dump, items};
-use crate::world::{World, class};
+use crate::functions::{TOKENS_TABLE, items_with_prefix, table_items};
+use crate::world::{World, session_body};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn disconnecting_ends_the_grant_at_zoom_and_here_and_is_repeatable() {
+async fn disconnecting_revokes_grant_and_is_idempotent() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    let answer = world.delete(&trainer, CONNECTION).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "there is none");
+    let response = world.delete(&trainer, CONNECTION).await;
+    assert_eq!(
+        (response.status.as_u16(), response.text.as_str()),
+        (204, ""),
+        "there is no connection"
+    );
     world.connect_zoom(&trainer, "app").await;
-    world.post(&trainer, "/v1/sessions", class(26)).await.expect(201);
+    world.post(&trainer, "/v1/sessions", session_body(26)).await.expect(201);
     for _ in 0..2 {
-        let answer = world.delete(&trainer, CONNECTION).await;
-        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
-        assert!(!answer.headers.contains_key("content-type"), "there is no content");
+        let response = world.delete(&trainer, CONNECTION).await;
+        assert_eq!((response.status.as_u16(), response.text.as_str()), (204, ""));
+        assert!(
+            !response.headers.contains_key("content-type"),
+            "an empty response should have no content type"
+        );
     }
     assert!(grants(&world).is_empty());
-    assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
+    assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new());
     assert_eq!(world.stack.usage.calls("disconnect", Zoom, "revoke"), 1);
     assert_eq!(status(&world, &trainer).await, "not_connected");
-    world.post(&trainer, "/v1/sessions", class(26)).await.refused(409, "zoom_not_connected");
-    // Twelve at once are as good as one.
+    world
+        .post(&trainer, "/v1/sessions", session_body(26))
+        .await
+        .expect_problem(409, "zoom_not_connected");
+    // Concurrent requests are idempotent.
     world.connect_zoom(&trainer, "app").await;
     let all = join_all((0..12).map(|_| world.delete(&trainer, CONNECTION))).await;
-    for answer in all {
-        answer.expect(204);
+    for response in all {
+        response.expect(204);
     }
-    assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
+    assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn disconnecting_forgets_the_tokens_whatever_zoom_says() {
+async fn disconnecting_deletes_tokens_if_revocation_fails() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let all = [
-        Fault::new(Zoom, "revoke", Kind::Error),
-        Fault::new(Zoom, "revoke", Kind::Html),
-        Fault::new(Zoom, "revoke", Kind::Half),
-        Fault::new(Zoom, "revoke", Kind::Lost),
-        Fault::new(Zoom, "revoke", Kind::Throttle),
-        Fault::new(Zoom, "revoke", Kind::ThrottleIso),
-        Fault::new(Zoom, "revoke", Kind::Unauthorized),
+        Fault::new(Zoom, "revoke", FaultKind::Error),
+        Fault::new(Zoom, "revoke", FaultKind::Html),
+        Fault::new(Zoom, "revoke", FaultKind::Half),
+        Fault::new(Zoom, "revoke", FaultKind::Lost),
+        Fault::new(Zoom, "revoke", FaultKind::Throttle),
+        Fault::new(Zoom, "revoke", FaultKind::ThrottleIso),
+        Fault::new(Zoom, "revoke", FaultKind::Unauthorized),
     ];
-    for fails in all {
-        let what = format!("{fails:?}");
+    for revoke_fault in all {
+        let fault_name = format!("{revoke_fault:?}");
         world.connect_zoom(&trainer, "app").await;
-        fault(&world, fails);
-        let answer = world.delete(&trainer, CONNECTION).await;
-        assert_eq!(answer.status, 204, "{what}");
-        assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new(), "{what}");
-        assert!(world.stack.faults.list().is_empty(), "{what} was met");
+        fault(&world, revoke_fault);
+        let response = world.delete(&trainer, CONNECTION).await;
+        assert_eq!(response.status, 204, "{fault_name}");
+        assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new(), "{fault_name}");
+        assert!(world.stack.faults.list().is_empty(), "{fault_name} should have occurred");
     }
-    // Already gone at Zoom.
+    // The grant was already revoked at Zoom.
     let connection = world.connect_zoom(&trainer, "app").await;
-    world.deauthorize_unheard(connection["zoom_email"].as_str().expect("an address")).await;
+    world.deauthorize_without_event(connection["zoom_email"].as_str().expect("a URL")).await;
     world.delete(&trainer, CONNECTION).await.expect(204);
-    assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
+    assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_stumbles_while_disconnecting_is_tried_again_or_leaves_it_to_the_trainer() {
+async fn table_failure_while_disconnecting_is_retried_or_returns_503() {
     let world = World::start().await;
     let trainer = world.trainer().await;
-    for stumble in [
-        Fault::new(Dynamodb, "GetItem", Kind::Throttle).by("disconnect"),
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Throttle).by("disconnect"),
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Conflict).by("disconnect").times(2),
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Lost).by("disconnect"),
-        Fault::new(Secretsmanager, "GetSecretValue", Kind::Throttle).by("disconnect"),
+    for single_fault in [
+        Fault::new(Dynamodb, "GetItem", FaultKind::Throttle).for_function("disconnect"),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Throttle).for_function("disconnect"),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Conflict)
+            .for_function("disconnect")
+            .times(2),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Lost).for_function("disconnect"),
+        Fault::new(Secretsmanager, "GetSecretValue", FaultKind::Throttle)
+            .for_function("disconnect"),
     ] {
-        let what = format!("{stumble:?}");
+        let fault_name = format!("{single_fault:?}");
         world.connect_zoom(&trainer, "app").await;
         world.advance(SignedDuration::from_mins(5));
-        fault(&world, stumble);
-        assert_eq!(world.delete(&trainer, CONNECTION).await.status, 204, "{what}");
-        assert!(world.stack.faults.list().is_empty(), "{what} was met");
-        assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new(), "{what}");
+        fault(&world, single_fault);
+        assert_eq!(world.delete(&trainer, CONNECTION).await.status, 204, "{fault_name}");
+        assert!(world.stack.faults.list().is_empty(), "{fault_name} should have occurred");
+        assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new(), "{fault_name}");
     }
     world.connect_zoom(&trainer, "app").await;
     fault(
         &world,
-        Fault::new(Dynamodb, "TransactWriteItems", Kind::Conflict).by("disconnect").times(5),
+        Fault::new(Dynamodb, "TransactWriteItems", FaultKind::Conflict)
+            .for_function("disconnect")
+            .times(5),
     );
-    world.delete(&trainer, CONNECTION).await.refused(503, "unavailable");
-    assert_eq!(items(&world, TOKENS_TABLE, "").await.len(), 2, "both items or none");
+    world.delete(&trainer, CONNECTION).await.expect_problem(503, "unavailable");
+    assert_eq!(
+        items_with_prefix(&world, TOKENS_TABLE, "").await.len(),
+        2,
+        "both items should be left"
+    );
     world.delete(&trainer, CONNECTION).await.expect(204);
-    assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
+    assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn disconnecting_does_not_wait_for_a_zoom_that_hangs_longer_than_a_function_may() {
+async fn disconnecting_succeeds_if_revocation_times_out() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
-    fault(&world, Fault::new(Zoom, "revoke", Kind::Timeout));
+    fault(&world, Fault::new(Zoom, "revoke", FaultKind::Timeout));
     world.delete(&trainer, CONNECTION).await.expect(204);
-    assert_eq!(dump(&world, TOKENS_TABLE).await, Vec::new());
+    assert_eq!(table_items(&world, TOKENS_TABLE).await, Vec::new());
 }

@@ -1,25 +1,25 @@
-//! Every error that `openapi.yaml` tells of happens, for every operation that it is told of, and is answered as told.
+//! Every error that `openapi.yaml` documents for an operation can occur there.
 
 use std::collections::BTreeSet;
 
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
-use local::faults::{Fault, Kind};
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::handlers::{ROUTES, Route};
 
 use super::Spec;
-use super::answers::Described;
-use crate::look::with;
-use crate::world::{Answer, World, class, course_class};
+use super::responses::CheckedApi;
+use crate::support::patched;
+use crate::world::{Response, World, course_session_body, session_body};
 
-/// A class that is not there.
-const NOBODYS: &str = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa";
-/// A notification that could be there, of the time when the world begins.
-const NOBODYS_NOTICE: &str = "ntf_1795251600000_aaaaaaaaaaaaaaaa";
-/// More than any body may have, the import's included.
-const TOO_LONG: usize = 4 * 1024 * 1024 + 1;
+/// A session that does not exist.
+const UNKNOWN_SESSION: &str = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A valid notification id from the start time of the world, without a notification.
+const UNKNOWN_NOTIFICATION: &str = "ntf_1795251600000_aaaaaaaaaaaaaaaa";
+/// One byte more than the largest limit, which is the import's 4 MiB.
+const OVERSIZED_BODY_BYTES: usize = 4 * 1024 * 1024 + 1;
 
 struct People {
     trainer: String,
@@ -38,8 +38,8 @@ impl People {
         }
     }
 
-    /// Somebody whom the operation is for.
-    fn fitting(&self, route: &Route) -> &str {
+    /// A token with a role that the operation accepts.
+    fn accepted_token(&self, route: &Route) -> &str {
         match route.path {
             path if path.starts_with("/v1/directory/") => &self.service,
             path if path.starts_with("/v1/me/") || path.ends_with("/vote") => &self.student,
@@ -47,12 +47,12 @@ impl People {
         }
     }
 
-    /// Somebody whom it is not for.
-    fn unfitting(&self, route: &Route) -> &str {
-        if std::ptr::eq(self.fitting(route), &*self.trainer) {
+    /// A token with a role that the operation rejects.
+    fn rejected_token(&self, route: &Route) -> &str {
+        if std::ptr::eq(self.accepted_token(route), &*self.trainer) {
             &self.student
         } else if route.path == "/v1/me/sessions" {
-            // A trainer may learn from another.
+            // A trainer may also be a student in another course.
             &self.service
         } else {
             &self.trainer
@@ -60,65 +60,67 @@ impl People {
     }
 }
 
-/// Whether it is the class, and not the role alone, that says to whom the operation is forbidden.
-fn by_class(route: &Route) -> bool {
+/// Whether a 403 of the operation depends on the session, not only on the role.
+fn depends_on_session(route: &Route) -> bool {
     route.path.ends_with("/vote") || (route.method == "GET" && route.path.ends_with("/polls"))
 }
 
-/// What has the form of a row's or a poll's id and is none of anybody's.
-const FORMS: [(&str, &str); 2] = [("{attendee_id}", "att_"), ("{poll_id}", "pol_")];
+/// Path parameters with the prefixes of their ids.
+const ID_PREFIXES: [(&str, &str); 2] = [("{attendee_id}", "att_"), ("{poll_id}", "pol_")];
 
-/// The route's path, for the class `session`.
+/// The path of the route for a session.
 fn path(route: &Route, session: &str) -> String {
     let id = match route.function {
         _ if route.path.starts_with("/v1/sessions/") => session,
-        "notifications" => NOBODYS_NOTICE,
+        "notifications" => UNKNOWN_NOTIFICATION,
         _ => "some-id",
     };
     let mut path = route.path.replace("{id}", id);
-    for (name, form) in FORMS {
+    for (name, form) in ID_PREFIXES {
         path = path.replace(name, &format!("{form}{}", "a".repeat(26)));
     }
     let parts = path.split('/').map(|part| if part.starts_with('{') { "some-id" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// A body that the operation takes, of what there is: from its examples, but for a class, which must lie in the future.
+/// A valid body: one of the operation's examples. A session gets its own body, because it must lie in the future.
 fn body(spec: &Spec, route: &Route) -> Option<Value> {
     if route.function == "session-save" {
-        return Some(with(course_class(400), json!({"course_id": "nobodys"})));
+        return Some(patched(course_session_body(400), json!({"course_id": "nobodys"})));
     }
-    // One line, as a JSON body is sent here.
+    // One line, because this test sends JSON bodies.
     if route.path == "/v1/directory/import" {
         return Some(json!({"type": "user", "id": "user-1", "deleted": true}));
     }
-    let says = &spec.0["paths"][route.path][route.method.to_lowercase()];
-    let content = &spec.resolve(&says["requestBody"])["content"];
+    let operation = &spec.0["paths"][route.path][route.method.to_lowercase()];
+    let content = &spec.resolve(&operation["requestBody"])["content"];
     let (_, media) = content.as_object()?.iter().next()?;
     let example = spec.examples(media).into_values().next()?.clone();
     Some(example)
 }
 
-impl Described {
+impl CheckedApi {
     async fn call(
         &mut self,
         route: &Route,
         path: &str,
         token: &str,
         body: Option<Value>,
-    ) -> Answer {
+    ) -> Response {
         let method: Method = route.method.parse().expect("a method");
-        self.ask(method, path, token, body, &[]).await
+        self.request(method, path, token, body, &[]).await
     }
 
-    /// A class of the trainer's course, so many hours from the world's beginning.
-    async fn class_in(&mut self, people: &People, hours: i64) -> String {
-        let made =
-            self.post(&people.trainer, "/v1/sessions", course_class(hours)).await.expect(201);
+    /// Creates a session of the trainer's course so many hours from the start of the world.
+    async fn create_session(&mut self, people: &People, hours: i64) -> String {
+        let made = self
+            .post(&people.trainer, "/v1/sessions", course_session_body(hours))
+            .await
+            .expect(201);
         format!("/v1/sessions/{}", made["id"].as_str().expect("an id"))
     }
 
-    async fn grant(&mut self, token: &str, decision: &str) -> Answer {
+    async fn connect_zoom_as(&mut self, token: &str, decision: &str) -> Response {
         let (code, state) = self.world.consent(token, decision).await;
         self.post(token, "/v1/zoom/connect", json!({"code": code, "state": state})).await
     }
@@ -129,228 +131,263 @@ impl Described {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_error_that_is_told_of_happens() {
+async fn every_documented_error_occurs() {
     let world = World::start().await;
     let people = People::of(&world).await;
-    let mut api = Described::new(world);
+    let mut api = CheckedApi::new(world);
 
-    callers_and_requests(&mut api, &people).await;
-    connecting(&mut api, &people).await;
-    scheduling(&mut api, &people).await;
-    joining(&mut api, &people).await;
-    attending(&mut api, &people).await;
-    polling(&mut api, &people).await;
-    plans(&mut api, &people).await;
-    faults_of_ours(&mut api, &people).await;
+    check_callers_and_requests(&mut api, &people).await;
+    check_connecting(&mut api, &people).await;
+    check_scheduling(&mut api, &people).await;
+    check_joining(&mut api, &people).await;
+    check_attendance(&mut api, &people).await;
+    check_polls(&mut api, &people).await;
+    check_plans(&mut api, &people).await;
+    check_internal_failures(&mut api, &people).await;
 
-    let told = |route: &Route| {
+    let documented = |route: &Route| {
         let operation = format!("{} {}", route.method, route.path);
-        let codes = api.spec.codes(route).into_iter();
-        codes.map(move |(status, code)| (operation.clone(), status, code)).collect::<Vec<_>>()
+        let problem_codes = api.spec.problem_codes(route).into_iter();
+        problem_codes
+            .map(move |(status, code)| (operation.clone(), status, code))
+            .collect::<Vec<_>>()
     };
-    let told: BTreeSet<_> = ROUTES.iter().flat_map(told).collect();
-    let never: Vec<_> = told.difference(&api.errors).collect();
-    assert!(never.is_empty(), "told of, and not seen here: {never:#?}");
+    let documented: BTreeSet<_> = ROUTES.iter().flat_map(documented).collect();
+    let missing: Vec<_> = documented.difference(&api.observed_errors).collect();
+    assert!(missing.is_empty(), "documented, but not observed: {missing:#?}");
 }
 
-/// Nobody, the wrong ones, what is not there, what is too long, and what is nonsense.
-async fn callers_and_requests(api: &mut Described, people: &People) {
+/// Missing tokens, wrong roles, unknown ids, oversized bodies and invalid bodies.
+async fn check_callers_and_requests(api: &mut CheckedApi, people: &People) {
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let made = api.post(&people.trainer, "/v1/sessions", with(class(500), link)).await.expect(201);
+    let made = api
+        .post(&people.trainer, "/v1/sessions", patched(session_body(500), link))
+        .await
+        .expect(201);
     let own = made["id"].as_str().expect("an id");
     for route in ROUTES {
-        let there = path(route, NOBODYS);
-        let told = api.spec.codes(route);
-        let says = |status: u64, code: &str| told.contains(&(status, code.to_owned()));
-        api.call(route, &there, "", None).await.refused(401, "unauthenticated");
-        if says(403, "forbidden") && !by_class(route) {
-            let answer = api.call(route, &there, people.unfitting(route), None).await;
-            answer.refused(403, "forbidden");
+        let route_path = path(route, UNKNOWN_SESSION);
+        let documented = api.spec.problem_codes(route);
+        let documents = |status: u64, code: &str| documented.contains(&(status, code.to_owned()));
+        api.call(route, &route_path, "", None).await.expect_problem(401, "unauthenticated");
+        if documents(403, "forbidden") && !depends_on_session(route) {
+            let response = api.call(route, &route_path, people.rejected_token(route), None).await;
+            response.expect_problem(403, "forbidden");
         }
-        let fitting = people.fitting(route);
-        if says(404, "not_found") {
+        let accepted_token = people.accepted_token(route);
+        if documents(404, "not_found") {
             let body = body(&api.spec, route);
-            api.call(route, &there, fitting, body).await.refused(404, "not_found");
+            api.call(route, &route_path, accepted_token, body)
+                .await
+                .expect_problem(404, "not_found");
         }
-        let there = path(route, own);
-        if says(413, "payload_too_large") {
+        let route_path = path(route, own);
+        if documents(413, "payload_too_large") {
             let method: Method = route.method.parse().expect("a method");
-            let bearer = format!("Bearer {fitting}");
+            let bearer = format!("Bearer {accepted_token}");
             let headers = [("authorization", &*bearer), ("content-type", "application/json")];
-            let long = vec![b' '; TOO_LONG];
-            let answer = api.world.send(method.clone(), &there, &headers, long).await;
-            api.check(&method, &there, &answer);
-            answer.refused(413, "payload_too_large");
+            let long = vec![b' '; OVERSIZED_BODY_BYTES];
+            let response = api.world.send(method.clone(), &route_path, &headers, long).await;
+            api.check(&method, &route_path, &response);
+            response.expect_problem(413, "payload_too_large");
         }
-        if says(422, "validation_failed") {
+        if documents(422, "validation_failed") {
             let wrong = match body(&api.spec, route) {
-                Some(_) => api.call(route, &there, fitting, Some(json!({"colour": "red"}))).await,
-                None if route.method == "GET" => {
-                    let mut query = format!("{there}?limit=0&format=pdf");
-                    query.push_str("&from=yesterday");
-                    api.call(route, &query, fitting, None).await
+                Some(_) => {
+                    api.call(route, &route_path, accepted_token, Some(json!({"colour": "red"})))
+                        .await
                 }
-                None => api.call(route, &there.replace("some-id", "a%23b"), fitting, None).await,
+                None if route.method == "GET" => {
+                    let mut query = format!("{route_path}?limit=0&format=pdf");
+                    query.push_str("&from=yesterday");
+                    api.call(route, &query, accepted_token, None).await
+                }
+                None => {
+                    api.call(route, &route_path.replace("some-id", "a%23b"), accepted_token, None)
+                        .await
+                }
             };
-            wrong.refused(422, "validation_failed");
+            wrong.expect_problem(422, "validation_failed");
         }
     }
 }
 
-async fn connecting(api: &mut Described, people: &People) {
-    api.post(&people.trainer, "/v1/sessions", class(26)).await.refused(409, "zoom_not_connected");
+async fn check_connecting(api: &mut CheckedApi, people: &People) {
+    api.post(&people.trainer, "/v1/sessions", session_body(26))
+        .await
+        .expect_problem(409, "zoom_not_connected");
     for (operation, kind, status, code) in [
-        ("token", Kind::Throttle, 429, "zoom_rate_limited"),
-        ("token", Kind::Html, 502, "zoom_unavailable"),
-        ("get_user", Kind::Unauthorized, 409, "reauth_required"),
+        ("token", FaultKind::Throttle, 429, "zoom_rate_limited"),
+        ("token", FaultKind::Html, 502, "zoom_unavailable"),
+        ("get_user", FaultKind::Unauthorized, 409, "reauth_required"),
     ] {
-        api.world.fault(Fault::new(Service::Zoom, operation, kind).times(2));
-        let answer = api.grant(&people.trainer, "decision=allow&account=app").await;
+        api.world.inject_fault(Fault::new(Service::Zoom, operation, kind).times(2));
+        let response = api.connect_zoom_as(&people.trainer, "decision=allow&account=app").await;
         api.world.stack.faults.clear();
-        answer.refused(status, code);
+        response.expect_problem(status, code);
     }
-    api.world
-        .fault(Fault { status: Some(400), ..Fault::new(Service::Zoom, "get_user", Kind::Error) });
-    let answer = api.grant(&people.trainer, "decision=allow&account=app").await;
-    answer.refused(502, "zoom_rejected");
-    let answer = api.grant(&people.trainer, "decision=allow&scopes=meeting:write:meeting").await;
-    answer.refused(409, "missing_scopes");
-    api.grant(&people.trainer, "decision=allow&account=app&scopes=user:read:user")
+    api.world.inject_fault(Fault {
+        status: Some(400),
+        ..Fault::new(Service::Zoom, "get_user", FaultKind::Error)
+    });
+    let response = api.connect_zoom_as(&people.trainer, "decision=allow&account=app").await;
+    response.expect_problem(502, "zoom_rejected");
+    let response =
+        api.connect_zoom_as(&people.trainer, "decision=allow&scopes=meeting:write:meeting").await;
+    response.expect_problem(409, "missing_scopes");
+    api.connect_zoom_as(&people.trainer, "decision=allow&account=app&scopes=user:read:user")
         .await
         .expect(200);
-    api.post(&people.trainer, "/v1/sessions", class(26)).await.refused(409, "missing_scopes");
-    api.grant(&people.trainer, "decision=allow&account=app").await.expect(200);
+    api.post(&people.trainer, "/v1/sessions", session_body(26))
+        .await
+        .expect_problem(409, "missing_scopes");
+    api.connect_zoom_as(&people.trainer, "decision=allow&account=app").await.expect(200);
 }
 
-async fn scheduling(api: &mut Described, people: &People) {
+async fn check_scheduling(api: &mut CheckedApi, people: &People) {
     let trainer = &*people.trainer;
     for (operation, kind, status, code) in [
-        ("create_meeting", Kind::Throttle, 429, "zoom_rate_limited"),
-        ("create_meeting", Kind::Html, 502, "zoom_unavailable"),
-        ("create_meeting", Kind::Unauthorized, 409, "reauth_required"),
+        ("create_meeting", FaultKind::Throttle, 429, "zoom_rate_limited"),
+        ("create_meeting", FaultKind::Html, 502, "zoom_unavailable"),
+        ("create_meeting", FaultKind::Unauthorized, 409, "reauth_required"),
     ] {
-        api.world.fault(Fault::new(Service::Zoom, operation, kind).times(2));
-        api.post(trainer, "/v1/sessions", class(26)).await.refused(status, code);
+        api.world.inject_fault(Fault::new(Service::Zoom, operation, kind).times(2));
+        api.post(trainer, "/v1/sessions", session_body(26)).await.expect_problem(status, code);
         api.world.stack.faults.clear();
-        api.grant(trainer, "decision=allow&account=app").await.expect(200);
+        api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
     }
     let refusal = |operation| Fault {
         status: Some(400),
-        ..Fault::new(Service::Zoom, operation, Kind::Error)
+        ..Fault::new(Service::Zoom, operation, FaultKind::Error)
     };
-    api.world.fault(refusal("create_meeting"));
-    api.post(trainer, "/v1/sessions", class(26)).await.refused(502, "zoom_rejected");
+    api.world.inject_fault(refusal("create_meeting"));
+    api.post(trainer, "/v1/sessions", session_body(26)).await.expect_problem(502, "zoom_rejected");
     let key = [("idempotency-key", "one")];
-    let made =
-        api.ask(Method::POST, "/v1/sessions", trainer, Some(class(50)), &key).await.expect(201);
-    let other = api.ask(Method::POST, "/v1/sessions", trainer, Some(class(51)), &key).await;
-    other.refused(422, "idempotency_key_reused");
+    let made = api
+        .request(Method::POST, "/v1/sessions", trainer, Some(session_body(50)), &key)
+        .await
+        .expect(201);
+    let other =
+        api.request(Method::POST, "/v1/sessions", trainer, Some(session_body(51)), &key).await;
+    other.expect_problem(422, "idempotency_key_reused");
 
-    let there = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
-    let edited = with(class(50), json!({"title": "Geometry"}));
+    let session_path = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
+    let edited = patched(session_body(50), json!({"title": "Geometry"}));
     let stale = [("if-match", "\"7\"")];
-    let answer = api.ask(Method::PUT, &there, trainer, Some(edited.clone()), &stale).await;
-    answer.refused(412, "precondition_failed");
+    let response =
+        api.request(Method::PUT, &session_path, trainer, Some(edited.clone()), &stale).await;
+    response.expect_problem(412, "precondition_failed");
     for (kind, status, code) in [
-        (Kind::Throttle, 429, "zoom_rate_limited"),
-        (Kind::Html, 502, "zoom_unavailable"),
-        (Kind::Unauthorized, 409, "reauth_required"),
+        (FaultKind::Throttle, 429, "zoom_rate_limited"),
+        (FaultKind::Html, 502, "zoom_unavailable"),
+        (FaultKind::Unauthorized, 409, "reauth_required"),
     ] {
-        api.world.fault(Fault::new(Service::Zoom, "update_meeting", kind).times(2));
-        api.put(trainer, &there, edited.clone()).await.refused(status, code);
+        api.world.inject_fault(Fault::new(Service::Zoom, "update_meeting", kind).times(2));
+        api.put(trainer, &session_path, edited.clone()).await.expect_problem(status, code);
         api.world.stack.faults.clear();
-        // An edit that Zoom was silent to holds the class until its time is over.
+        // An edit without a response from Zoom leases the session until the lease expires.
         api.world.advance(SignedDuration::from_mins(2));
-        api.grant(trainer, "decision=allow&account=app").await.expect(200);
+        api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
     }
-    api.world.fault(refusal("update_meeting"));
-    api.put(trainer, &there, edited.clone()).await.refused(502, "zoom_rejected");
+    api.world.inject_fault(refusal("update_meeting"));
+    api.put(trainer, &session_path, edited.clone()).await.expect_problem(502, "zoom_rejected");
     api.world.advance(SignedDuration::from_mins(2));
-    api.grant(trainer, "decision=allow&account=app&scopes=user:read:user").await.expect(200);
-    api.put(trainer, &there, edited.clone()).await.refused(409, "missing_scopes");
+    api.connect_zoom_as(trainer, "decision=allow&account=app&scopes=user:read:user")
+        .await
+        .expect(200);
+    api.put(trainer, &session_path, edited.clone()).await.expect_problem(409, "missing_scopes");
     api.delete(trainer, "/v1/zoom/connection").await.expect(204);
-    api.put(trainer, &there, edited.clone()).await.refused(409, "zoom_not_connected");
-    api.grant(trainer, "decision=allow&account=other").await.expect(200);
-    api.put(trainer, &there, edited.clone()).await.refused(409, "conflict");
-    api.grant(trainer, "decision=allow&account=app").await.expect(200);
-    api.post(trainer, &format!("{there}/cancel"), json!({})).await.expect(200);
-    api.put(trainer, &there, edited).await.refused(409, "session_cancelled");
-    let resend = format!("{there}/resend-invite");
-    api.post(trainer, &resend, json!({})).await.refused(409, "session_cancelled");
-    let resend = format!("{}/resend-invite", api.class_in(people, 52).await);
+    api.put(trainer, &session_path, edited.clone()).await.expect_problem(409, "zoom_not_connected");
+    api.connect_zoom_as(trainer, "decision=allow&account=other").await.expect(200);
+    api.put(trainer, &session_path, edited.clone()).await.expect_problem(409, "conflict");
+    api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
+    api.post(trainer, &format!("{session_path}/cancel"), json!({})).await.expect(200);
+    api.put(trainer, &session_path, edited).await.expect_problem(409, "session_cancelled");
+    let resend = format!("{session_path}/resend-invite");
+    api.post(trainer, &resend, json!({})).await.expect_problem(409, "session_cancelled");
+    let resend = format!("{}/resend-invite", api.create_session(people, 52).await);
     for _ in 0..3 {
         api.post(trainer, &resend, json!({})).await.expect(202);
     }
-    api.post(trainer, &resend, json!({})).await.refused(429, "rate_limited");
+    api.post(trainer, &resend, json!({})).await.expect_problem(429, "rate_limited");
 }
 
-async fn joining(api: &mut Described, people: &People) {
+async fn check_joining(api: &mut CheckedApi, people: &People) {
     let trainer = &*people.trainer;
-    let there = api.class_in(people, 2).await;
-    let join = format!("{there}/join");
-    api.post(trainer, &join, json!({})).await.refused(409, "too_early");
+    let session_path = api.create_session(people, 2).await;
+    let join = format!("{session_path}/join");
+    api.post(trainer, &join, json!({})).await.expect_problem(409, "too_early");
     api.world.advance(SignedDuration::from_mins(110));
-    for (kind, status, code) in
-        [(Kind::Throttle, 429, "zoom_rate_limited"), (Kind::Html, 502, "zoom_unavailable")]
-    {
-        api.world.fault(Fault::new(Service::Zoom, "zak", kind).times(2));
-        api.post(trainer, &join, json!({})).await.refused(status, code);
+    for (kind, status, code) in [
+        (FaultKind::Throttle, 429, "zoom_rate_limited"),
+        (FaultKind::Html, 502, "zoom_unavailable"),
+    ] {
+        api.world.inject_fault(Fault::new(Service::Zoom, "zak", kind).times(2));
+        api.post(trainer, &join, json!({})).await.expect_problem(status, code);
         api.world.stack.faults.clear();
     }
-    api.world.fault(Fault { status: Some(400), ..Fault::new(Service::Zoom, "zak", Kind::Error) });
-    api.post(trainer, &join, json!({})).await.refused(502, "zoom_rejected");
+    api.world.inject_fault(Fault {
+        status: Some(400),
+        ..Fault::new(Service::Zoom, "zak", FaultKind::Error)
+    });
+    api.post(trainer, &join, json!({})).await.expect_problem(502, "zoom_rejected");
     api.world.stack.faults.clear();
-    api.grant(trainer, "decision=allow&account=app&scopes=user:read:user").await.expect(200);
-    api.post(trainer, &join, json!({})).await.refused(409, "missing_scopes");
+    api.connect_zoom_as(trainer, "decision=allow&account=app&scopes=user:read:user")
+        .await
+        .expect(200);
+    api.post(trainer, &join, json!({})).await.expect_problem(409, "missing_scopes");
     api.delete(trainer, "/v1/zoom/connection").await.expect(204);
-    api.post(trainer, &join, json!({})).await.refused(409, "zoom_not_connected");
-    api.grant(trainer, "decision=allow&account=other").await.expect(200);
-    api.post(trainer, &join, json!({})).await.refused(409, "conflict");
-    // A class in the other account: there those invited wait for the trainer.
-    let elsewhere = api.class_in(people, 3).await;
+    api.post(trainer, &join, json!({})).await.expect_problem(409, "zoom_not_connected");
+    api.connect_zoom_as(trainer, "decision=allow&account=other").await.expect(200);
+    api.post(trainer, &join, json!({})).await.expect_problem(409, "conflict");
+    // A session in the other account: students wait for the trainer.
+    let elsewhere = api.create_session(people, 3).await;
     api.world.advance(SignedDuration::from_mins(60));
-    let answer = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
-    answer.refused(409, "waiting_for_host");
-    api.world.deauthorize_unheard("trainer@other.zoom.test").await;
+    let response = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
+    response.expect_problem(409, "waiting_for_host");
+    api.world.deauthorize_without_event("trainer@other.zoom.test").await;
     api.world.advance(SignedDuration::from_mins(5));
-    let answer = api.post(trainer, &format!("{elsewhere}/join"), json!({})).await;
-    answer.refused(409, "reauth_required");
+    let response = api.post(trainer, &format!("{elsewhere}/join"), json!({})).await;
+    response.expect_problem(409, "reauth_required");
     api.post(trainer, &format!("{elsewhere}/cancel"), json!({})).await.expect(200);
-    let answer = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
-    answer.refused(409, "session_cancelled");
+    let response = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
+    response.expect_problem(409, "session_cancelled");
     api.world.advance(SignedDuration::from_hours(4));
-    api.post(&people.student, &join, json!({})).await.refused(409, "session_ended");
-    api.grant(trainer, "decision=allow&account=app").await.expect(200);
+    api.post(&people.student, &join, json!({})).await.expect_problem(409, "session_ended");
+    api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
 }
 
-async fn attending(api: &mut Described, people: &People) {
+async fn check_attendance(api: &mut CheckedApi, people: &People) {
     let trainer = &*people.trainer;
-    // A world's hours were spent above; this class begins in the next.
+    // Earlier checks have advanced the clock, so this session begins in the next hour.
     let start = api.world.now() + SignedDuration::from_mins(5);
-    let soon = with(course_class(1), json!({"starts_at": start}));
+    let soon = patched(course_session_body(1), json!({"starts_at": start}));
     let made = api.post(trainer, "/v1/sessions", soon).await.expect(201);
-    let there = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
+    let session_path = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
     let meeting = made["meeting"]["id"].as_str().expect("a meeting").to_owned();
     let act = |verb: &str| format!("/zoom/sim/meetings/{meeting}/{verb}");
-    let pass = api.post(&people.student, &format!("{there}/join"), json!({})).await.expect(200);
+    let pass =
+        api.post(&people.student, &format!("{session_path}/join"), json!({})).await.expect(200);
     api.world.post("", &act("start"), json!({})).await;
     let known = json!({"name": "Student 1", "customer_key": pass["customer_key"]});
     api.world.post("", &act("join"), known).await;
     api.world.advance(SignedDuration::from_mins(30));
     api.world.post("", &act("end"), json!({})).await;
-    let report = api.get(trainer, &format!("{there}/attendance")).await.expect(200);
+    let report = api.get(trainer, &format!("{session_path}/attendance")).await.expect(200);
     let row = report["attendees"][0]["attendee_id"].as_str().expect("a row").to_owned();
     let assign = json!({"reason": "That is another.", "assign_to": {"user_id": "student-2"}});
-    let answer = api.put(trainer, &format!("{there}/attendance/{row}"), assign).await;
-    answer.refused(409, "conflict");
-    api.put(trainer, &there, course_class(50)).await.refused(409, "session_ended");
+    let response = api.put(trainer, &format!("{session_path}/attendance/{row}"), assign).await;
+    response.expect_problem(409, "conflict");
+    api.put(trainer, &session_path, course_session_body(50))
+        .await
+        .expect_problem(409, "session_ended");
     for verb in ["cancel", "resend-invite"] {
-        let path = format!("{there}/{verb}");
-        api.post(trainer, &path, json!({})).await.refused(409, "session_ended");
+        let path = format!("{session_path}/{verb}");
+        api.post(trainer, &path, json!({})).await.expect_problem(409, "session_ended");
     }
 }
 
-async fn polling(api: &mut Described, people: &People) {
+async fn check_polls(api: &mut CheckedApi, people: &People) {
     let (trainer, student) = (&*people.trainer, &*people.student);
     let question = json!({"question": "Which is larger?", "options": ["2/3", "3/4"]});
     let vote = |poll: &Value| {
@@ -358,83 +395,85 @@ async fn polling(api: &mut Described, people: &People) {
         (format!("{id}/vote"), json!({"option_ids": [poll["options"][0]["id"]]}))
     };
     let in_minutes =
-        |api: &Described, minutes| api.world.now() + SignedDuration::from_mins(minutes);
-    let soon = with(course_class(1), json!({"starts_at": in_minutes(api, 5)}));
+        |api: &CheckedApi, minutes| api.world.now() + SignedDuration::from_mins(minutes);
+    let soon = patched(course_session_body(1), json!({"starts_at": in_minutes(api, 5)}));
     let made = api.post(trainer, "/v1/sessions", soon).await.expect(201);
     let polls = format!("/v1/sessions/{}/polls", made["id"].as_str().expect("an id"));
     let meeting = made["meeting"]["id"].as_str().expect("a meeting").to_owned();
     let act = |verb: &str| format!("/zoom/sim/meetings/{meeting}/{verb}");
-    api.post(trainer, &polls, question.clone()).await.refused(409, "too_early");
+    api.post(trainer, &polls, question.clone()).await.expect_problem(409, "too_early");
     api.world.advance(SignedDuration::from_mins(5));
     api.world.post("", &act("start"), json!({})).await;
     let key = [("idempotency-key", "one")];
     let first =
-        api.ask(Method::POST, &polls, trainer, Some(question.clone()), &key).await.expect(201);
-    let other = with(question.clone(), json!({"multiple": true}));
-    let answer = api.ask(Method::POST, &polls, trainer, Some(other), &key).await;
-    answer.refused(422, "idempotency_key_reused");
-    api.post(trainer, &polls, question.clone()).await.refused(409, "conflict");
+        api.request(Method::POST, &polls, trainer, Some(question.clone()), &key).await.expect(201);
+    let other = patched(question.clone(), json!({"multiple": true}));
+    let response = api.request(Method::POST, &polls, trainer, Some(other), &key).await;
+    response.expect_problem(422, "idempotency_key_reused");
+    api.post(trainer, &polls, question.clone()).await.expect_problem(409, "conflict");
     let (path, choice) = vote(&first);
     let path = format!("{polls}/{path}");
-    api.put(trainer, &path, choice.clone()).await.refused(403, "forbidden");
-    api.get(student, &format!("{polls}?format=csv")).await.refused(403, "forbidden");
+    api.put(trainer, &path, choice.clone()).await.expect_problem(403, "forbidden");
+    api.get(student, &format!("{polls}?format=csv")).await.expect_problem(403, "forbidden");
     let close = path.replace("/vote", "/close");
-    api.ask(Method::POST, &close, trainer, None, &[]).await.expect(200);
-    api.put(student, &path, choice.clone()).await.refused(409, "poll_closed");
+    api.request(Method::POST, &close, trainer, None, &[]).await.expect(200);
+    api.put(student, &path, choice.clone()).await.expect_problem(409, "poll_closed");
     api.world.advance(SignedDuration::from_mins(1));
     api.world.post("", &act("end"), json!({})).await;
-    api.put(student, &path, choice).await.refused(409, "session_ended");
-    api.post(trainer, &polls, question.clone()).await.refused(409, "session_ended");
+    api.put(student, &path, choice).await.expect_problem(409, "session_ended");
+    api.post(trainer, &polls, question.clone()).await.expect_problem(409, "session_ended");
 
-    // A class behind a link can still be moved, and cancelled, after it has begun.
+    // A manual session can still be moved and cancelled after its start.
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let soon = with(course_class(1), with(link, json!({"starts_at": in_minutes(api, 5)})));
+    let soon =
+        patched(course_session_body(1), patched(link, json!({"starts_at": in_minutes(api, 5)})));
     let made = api.post(trainer, "/v1/sessions", soon.clone()).await.expect(201);
-    let there = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
-    let polls = format!("{there}/polls");
+    let session_path = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
+    let polls = format!("{session_path}/polls");
     api.world.advance(SignedDuration::from_mins(5));
     let poll = api.post(trainer, &polls, question.clone()).await.expect(201);
     let (path, choice) = vote(&poll);
     let path = format!("{polls}/{path}");
-    let later = with(soon, json!({"starts_at": in_minutes(api, 60)}));
-    api.put(trainer, &there, later).await.expect(200);
-    api.put(student, &path, choice.clone()).await.refused(409, "too_early");
-    api.post(trainer, &format!("{there}/cancel"), json!({})).await.expect(200);
-    api.put(student, &path, choice).await.refused(409, "session_cancelled");
-    api.post(trainer, &polls, question).await.refused(409, "session_cancelled");
+    let later = patched(soon, json!({"starts_at": in_minutes(api, 60)}));
+    api.put(trainer, &session_path, later).await.expect(200);
+    api.put(student, &path, choice.clone()).await.expect_problem(409, "too_early");
+    api.post(trainer, &format!("{session_path}/cancel"), json!({})).await.expect(200);
+    api.put(student, &path, choice).await.expect_problem(409, "session_cancelled");
+    api.post(trainer, &polls, question).await.expect_problem(409, "session_cancelled");
 }
 
-async fn plans(api: &mut Described, people: &People) {
+async fn check_plans(api: &mut CheckedApi, people: &People) {
     let trainer = &*people.other;
     let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
-    let body = with(class(200), link.clone());
+    let body = patched(session_body(200), link.clone());
     let made = api.post(trainer, "/v1/sessions", body).await.expect(201);
-    let there = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
+    let session_path = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
     for (settings, code) in [
         (json!({"plans": {"pro": {"max_duration_minutes": 30}}}), "plan_limit"),
         (json!({"plans": {"tiny": {}}}), "plan_required"),
         (json!({"live_classes_enabled": false}), "feature_disabled"),
     ] {
         api.set(people, settings).await;
-        let longer = with(class(201), with(link.clone(), json!({"duration_minutes": 90})));
-        api.post(trainer, "/v1/sessions", longer.clone()).await.refused(403, code);
-        api.put(trainer, &there, longer).await.refused(403, code);
+        let longer =
+            patched(session_body(201), patched(link.clone(), json!({"duration_minutes": 90})));
+        api.post(trainer, "/v1/sessions", longer.clone()).await.expect_problem(403, code);
+        api.put(trainer, &session_path, longer).await.expect_problem(403, code);
         if code == "feature_disabled" {
-            let resend = format!("{there}/resend-invite");
-            api.post(trainer, &resend, json!({})).await.refused(403, code);
+            let resend = format!("{session_path}/resend-invite");
+            api.post(trainer, &resend, json!({})).await.expect_problem(403, code);
         }
     }
     api.set(people, json!({})).await;
 }
 
-/// Whatever is asked of AWS is refused, first by the tables and then by the secret: 500 and 503, and not a word of why.
-async fn faults_of_ours(api: &mut Described, people: &People) {
-    let there = api.class_in(people, 300).await;
-    let session = there.rsplit('/').next().unwrap_or_default().to_owned();
+/// AWS rejects every call, first to the tables and then to the secret. The responses are 500 and 503 without a reason.
+async fn check_internal_failures(api: &mut CheckedApi, people: &People) {
+    let session_path = api.create_session(people, 300).await;
+    let session = session_path.rsplit('/').next().unwrap_or_default().to_owned();
     for (service, status, code) in
         [(Service::Dynamodb, 500, "internal"), (Service::Secretsmanager, 503, "unavailable")]
     {
-        // Longer than a good copy of the secret serves.
+        // Longer than the cached secret is used.
         if service == Service::Secretsmanager {
             api.world.advance(SignedDuration::from_mins(61));
         }
@@ -444,15 +483,16 @@ async fn faults_of_ours(api: &mut Described, people: &People) {
                 let redirect_uri = format!("{}/callback", api.world.stack.base_url);
                 body = Some(json!({"redirect_uri": redirect_uri}));
             }
-            // To begin would read the secret.
+            // Starting the consent would read the secret.
             if route.path == "/v1/zoom/connect" && service == Service::Dynamodb {
                 let (code, state) = api.world.consent(&people.trainer, "decision=allow").await;
                 body = Some(json!({"code": code, "state": state}));
             }
-            api.world.fault(Fault::new(service, "*", Kind::Unauthorized).times(50));
-            let answer = api.call(route, &path(route, &session), people.fitting(route), body).await;
+            api.world.inject_fault(Fault::new(service, "*", FaultKind::Unauthorized).times(50));
+            let response =
+                api.call(route, &path(route, &session), people.accepted_token(route), body).await;
             api.world.stack.faults.clear();
-            answer.refused(status, code);
+            response.expect_problem(status, code);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What polls ask of the table, counted on the wire, and what the busiest of its partition keys has to bear.
+//! The table requests of polls, and the load on the busiest partition key.
 //!
-//! `VOTERS=5000 cargo test -p tests a_crowds_votes -- --nocapture` plays a class of five thousand and prints the figures; a
-//! debug build takes minutes for that, so without the variable they are some hundreds.
+//! `VOTERS=5000 cargo test -p tests large_poll -- --nocapture` runs a poll with five thousand voters and prints the
+//! figures. A debug build takes minutes for that, so the default is 300 voters.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use futures::StreamExt;
 use http::Method;
 use local::calls::Service;
 use serde_json::Value;
-use shared::domain::vote::{Voter, shards_for};
 use shared::domain::id::UserId;
+use shared::domain::vote::{Voter, shard_count};
 
-use super::ballots::{crowd, user};
-use super::{Class, tally};
+use super::ballots::{enroll_voters, user_id};
+use super::{PollSetup, tally};
 
 const VOTERS_VARIABLE: &str = "VOTERS";
 const VOTERS: usize = 300;
 
 #[expect(clippy::disallowed_methods, reason = "a setting of the test, not of the system")]
 fn voters() -> usize {
-    let set = std::env::var(VOTERS_VARIABLE).ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(VOTERS)
+    let variable = std::env::var(VOTERS_VARIABLE).ok();
+    variable.and_then(|text| text.parse().ok()).unwrap_or(VOTERS)
 }
 
-/// Requests, read units and write units of `poll` since the last time.
-fn cost(class: &Class, action: &str) -> (u64, f64, f64) {
-    let usage = &class.world.stack.usage;
+/// Requests, read units and write units of `poll` since the last call.
+fn cost(setup: &PollSetup, action: &str) -> (u64, f64, f64) {
+    let usage = &setup.world.stack.usage;
     let table = usage.service_totals("poll", Service::Dynamodb);
     usage.reset();
     println!("{action:<48} {:>4} {:>6} {:>6}", table.calls, table.read_units, table.write_units);
@@ -34,87 +34,87 @@ fn cost(class: &Class, action: &str) -> (u64, f64, f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_vote_is_two_requests_and_a_tally_one() {
-    let class = Class::live().await;
-    let world = &class.world;
+async fn vote_costs_two_requests_and_tally_one() {
+    let setup = PollSetup::live().await;
+    let world = &setup.world;
     let (ada, bob) = (world.student(1).await, world.student(2).await);
-    // Keys and secret are read by then; what follows is the steady state.
-    world.get(&ada, &class.polls()).await.expect(200);
+    // From here on the keys and the secret are cached.
+    world.get(&ada, &setup.polls()).await.expect(200);
     world.stack.usage.reset();
     println!("{:<48} {:>4} {:>6} {:>6}", "action", "", "read", "write");
-    let poll = class.ask().await;
-    assert!(cost(&class, "launch, a class of 5").0 <= 4);
-    class.vote(&ada, &poll, &[0]).await.expect(200);
-    assert_eq!(cost(&class, "vote"), (2, 4.0, 1.0));
-    class.vote(&ada, &poll, &[1]).await.expect(200);
-    assert_eq!(cost(&class, "vote, another one").0, 2);
-    class.vote(&ada, &poll, &[1]).await.expect(200);
-    assert_eq!(cost(&class, "vote, the same again").0, 1);
-    class.vote(&bob, &poll, &[1]).await.expect(200);
-    assert_eq!(cost(&class, "vote, of somebody else").0, 2);
-    let seen = world.get(&ada, &class.polls()).await;
-    assert_eq!(cost(&class, "results, a student").0, 1);
-    let tag = [("if-none-match", seen.headers["etag"].to_str().expect("a tag"))];
-    let same = world.call(Method::GET, &class.polls(), &ada, None, &tag).await;
+    let poll = setup.launch_question().await;
+    assert!(cost(&setup, "launch, 5 students").0 <= 4);
+    setup.vote(&ada, &poll, &[0]).await.expect(200);
+    assert_eq!(cost(&setup, "vote"), (2, 4.0, 1.0));
+    setup.vote(&ada, &poll, &[1]).await.expect(200);
+    assert_eq!(cost(&setup, "vote, changed").0, 2);
+    setup.vote(&ada, &poll, &[1]).await.expect(200);
+    assert_eq!(cost(&setup, "vote, the same again").0, 1);
+    setup.vote(&bob, &poll, &[1]).await.expect(200);
+    assert_eq!(cost(&setup, "vote, another voter").0, 2);
+    let response = world.get(&ada, &setup.polls()).await;
+    assert_eq!(cost(&setup, "results, a student").0, 1);
+    let tag = [("if-none-match", response.headers["etag"].to_str().expect("a tag"))];
+    let same = world.call(Method::GET, &setup.polls(), &ada, None, &tag).await;
     assert_eq!(same.status, 304);
-    assert_eq!(cost(&class, "results, a student, unchanged").0, 1);
-    let seen = world.get(&class.trainer, &class.polls()).await;
-    assert_eq!(cost(&class, "results, the owner, with the voters").0, 1);
-    let tag = [("if-none-match", seen.headers["etag"].to_str().expect("a tag"))];
-    world.call(Method::GET, &class.polls(), &class.trainer, None, &tag).await;
-    assert_eq!(cost(&class, "results, the owner, unchanged").0, 1);
-    class.close(&poll).await.expect(200);
-    assert!(cost(&class, "close, 1 box").0 <= 4);
+    assert_eq!(cost(&setup, "results, a student, unchanged").0, 1);
+    let response = world.get(&setup.trainer, &setup.polls()).await;
+    assert_eq!(cost(&setup, "results, the owner, with the voters").0, 1);
+    let tag = [("if-none-match", response.headers["etag"].to_str().expect("a tag"))];
+    world.call(Method::GET, &setup.polls(), &setup.trainer, None, &tag).await;
+    assert_eq!(cost(&setup, "results, the owner, unchanged").0, 1);
+    setup.close(&poll).await.expect(200);
+    assert!(cost(&setup, "close, 1 shard").0 <= 4);
     for _ in 0..9 {
-        let poll = class.ask().await;
-        class.vote(&ada, &poll, &[0]).await.expect(200);
-        class.close(&poll).await.expect(200);
+        let poll = setup.launch_question().await;
+        setup.vote(&ada, &poll, &[0]).await.expect(200);
+        setup.close(&poll).await.expect(200);
     }
-    class.ask().await;
-    world.get(&ada, &class.polls()).await.expect(200);
+    setup.launch_question().await;
+    world.get(&ada, &setup.polls()).await.expect(200);
     world.stack.usage.reset();
-    world.get(&ada, &class.polls()).await.expect(200);
-    assert_eq!(cost(&class, "results, a student, 10 closed polls and 1 open").0, 1);
-    world.get(&class.trainer, &class.polls()).await.expect(200);
-    assert_eq!(cost(&class, "results, the owner, 10 closed and 1 open").0, 1);
+    world.get(&ada, &setup.polls()).await.expect(200);
+    assert_eq!(cost(&setup, "results, a student, 10 closed polls and 1 open").0, 1);
+    world.get(&setup.trainer, &setup.polls()).await.expect(200);
+    assert_eq!(cost(&setup, "results, the owner, 10 closed and 1 open").0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowds_votes_press_on_no_key() {
-    /// How fast they are to be able to vote.
+async fn large_poll_spreads_votes_over_partition_keys() {
+    /// The time in which everyone votes.
     const SECONDS: f64 = 10.0;
-    /// What DynamoDB lets one partition take in a second, and so any one key.
+    /// DynamoDB's limits per partition, and thus per key, in units per second.
     const PARTITION_WRITES: f64 = 1000.0;
     const PARTITION_READS: f64 = 3000.0;
     let voters = voters();
-    let class = Class::live().await;
-    let tokens = crowd(&class.world, voters).await;
-    let poll = class.ask().await;
-    let boxes = shards_for(voters + 5);
-    let usage = &class.world.stack.usage;
+    let setup = PollSetup::live().await;
+    let tokens = enroll_voters(&setup.world, voters).await;
+    let poll = setup.launch_question().await;
+    let shards = shard_count(voters + 5);
+    let usage = &setup.world.stack.usage;
     usage.reset();
 
-    // One after the other, so that what each vote took is known, and where.
+    // Sequential, so that the units and the key of each vote are known.
     let mut written: BTreeMap<u16, f64> = BTreeMap::new();
-    let mut most_for_one: f64 = 0.0;
+    let mut maximum_per_vote: f64 = 0.0;
     for (n, token) in tokens.iter().enumerate() {
         let before = usage.tally("poll", Service::Dynamodb, "UpdateItem");
-        class.vote(token, &poll, &[n % 2]).await.expect(200);
+        setup.vote(token, &poll, &[n % 2]).await.expect(200);
         let after = usage.tally("poll", Service::Dynamodb, "UpdateItem");
         let units = after.write_units - before.write_units;
-        let voter = Voter::named(&UserId::parse(&user(n)).expect("an id"));
-        *written.entry(voter.shard_of(boxes)).or_default() += units;
-        most_for_one = most_for_one.max(units);
+        let voter = Voter::from_user(&UserId::parse(&user_id(n)).expect("an id"));
+        *written.entry(voter.shard_number(shards)).or_default() += units;
+        maximum_per_vote = maximum_per_vote.max(units);
     }
     let table = usage.service_totals("poll", Service::Dynamodb);
     let busiest = written.values().copied().fold(0.0, f64::max);
     let reads = usage.tally("poll", Service::Dynamodb, "BatchGetItem").read_units;
     println!(
-        "{voters} voters, {boxes} boxes: {} requests, {} read units, {} write units",
+        "{voters} voters, {shards} shards: {} requests, {} read units, {} write units",
         table.calls, table.read_units, table.write_units
     );
     println!(
-        "a vote: {:.2} write units on average, {most_for_one} at most, {:.1} read units",
+        "a vote: {:.2} write units on average, {maximum_per_vote} at most, {:.1} read units",
         table.write_units / voters as f64,
         reads / voters as f64
     );
@@ -125,28 +125,28 @@ async fn a_crowds_votes_press_on_no_key() {
     assert_eq!(table.calls, 2 * voters as u64, "two requests for each");
     assert!(
         (table.write_units - written.values().sum::<f64>()).abs() < 0.5,
-        "a vote writes its box and nothing else"
+        "a vote writes only its shard"
     );
     assert!(busiest / SECONDS < PARTITION_WRITES / 4.0, "{written:?}");
-    // Each vote reads each box once, and so does whoever looks.
-    let reads_of_one = reads / voters as f64 * voters as f64 / SECONDS / f64::from(boxes);
+    // Each vote and each list request reads every shard once.
+    let reads_of_one = reads / voters as f64 * voters as f64 / SECONDS / f64::from(shards);
     println!("a key is read {reads_of_one:.0} units a second by the votes");
     assert!(reads_of_one < PARTITION_READS / 2.0);
 
     usage.reset();
-    let seen = class.world.get(&tokens[0], &class.polls()).await.expect(200);
-    let (requests, units, _) = cost(&class, "results, a student of the crowd");
-    assert_eq!((requests, tally(&seen["items"][0]).1), (1, voters as u64));
+    let response = setup.world.get(&tokens[0], &setup.polls()).await.expect(200);
+    let (requests, units, _) = cost(&setup, "results, a student of the crowd");
+    assert_eq!((requests, tally(&response["items"][0]).1), (1, voters as u64));
     println!("results: {units} read units");
-    // All of them once more, at once: nothing is written, or the same is.
+    // The same votes again, concurrently: the tally stays the same.
     let again = tokens.iter().enumerate().take(200).map(|(n, token)| {
-        let (class, poll) = (&class, &poll);
-        async move { class.vote(token, poll, &[n % 2]).await.expect(200) }
+        let (setup, poll) = (&setup, &poll);
+        async move { setup.vote(token, poll, &[n % 2]).await.expect(200) }
     });
     let again: Vec<Value> = futures::stream::iter(again).buffer_unordered(16).collect().await;
     assert!(again.iter().all(|poll| tally(poll).1 == voters as u64));
     usage.reset();
-    let closed = class.close(&poll).await.expect(200);
-    cost(&class, "close");
+    let closed = setup.close(&poll).await.expect(200);
+    cost(&setup, "close");
     assert_eq!(tally(&closed).1, voters as u64);
 }

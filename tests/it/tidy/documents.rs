@@ -1,46 +1,48 @@
-//! What the documents for readers name is there.
+//! Links and names in the documents must exist.
 
 use std::fs;
 
 use shared::domain::scope::REQUIRED;
-use shared::domain::zoom_event::HANDLED;
+use shared::domain::zoom_event::HANDLED_EVENTS;
 use shared::handlers::ROUTES;
 
-use super::nothing_wrong;
-use super::source::{files, root, told};
+use super::assert_no_problems;
+use super::source::{files, relative_path, root};
 
-/// Every page for readers, and its text.
+/// Every Markdown page with its text.
 fn pages() -> Vec<(String, String)> {
     let markdown =
         files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "md"));
-    markdown.map(|path| (told(&path), fs::read_to_string(&path).expect("a page"))).collect()
+    markdown
+        .map(|path| (relative_path(&path), fs::read_to_string(&path).expect("a page")))
+        .collect()
 }
 
-fn page(name: &str) -> String {
+fn page_text(name: &str) -> String {
     fs::read_to_string(root().join(name)).expect("a page")
 }
 
 /// GitHub's anchor of a heading.
 pub(super) fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+    let allowed = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    allowed.collect::<String>().trim().to_lowercase().replace(' ', "-")
 }
 
-/// What a page's parts are linked to by.
+/// The anchors of a page's headings.
 pub(super) fn anchors(text: &str) -> Vec<String> {
-    // In a block a line that begins so is a shell's comment.
+    // In a code block, a line that begins with `#` is a comment.
     let prose = text.split("```").step_by(2);
     let headings = prose.flat_map(str::lines).filter(|line| line.starts_with('#'));
     headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
-/// What stands in single backticks, outside of blocks.
-fn quoted(text: &str) -> Vec<&str> {
+/// The texts in single backticks outside of code blocks.
+fn inline_code(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
 }
 
-/// Every Rust source outside of build products, as one text.
+/// All Rust sources as one text.
 fn sources() -> String {
     let rust =
         files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
@@ -48,8 +50,8 @@ fn sources() -> String {
 }
 
 #[test]
-fn links_lead_somewhere() {
-    let mut wrong = Vec::new();
+fn document_links_resolve() {
+    let mut problems = Vec::new();
     for (name, text) in pages() {
         let folder = root().join(&name).parent().expect("a folder").to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -63,37 +65,39 @@ fn links_lead_somewhere() {
                     || fs::read_to_string(&target)
                         .is_ok_and(|text| anchors(&text).iter().any(|anchor| anchor == part)));
             if !is_there {
-                wrong.push(format!("{name}: {link}"));
+                problems.push(format!("{name}: {link}"));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn tests_that_are_named_are_there() {
+fn documented_tests_exist() {
     let sources = sources();
-    // No other name has as many words.
+    // No other quoted name has as many words.
     let is_test = |name: &&str| {
         name.matches('_').count() >= 3
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     };
-    let architecture = page("ARCHITECTURE.md");
-    let named: Vec<_> = quoted(&architecture).into_iter().filter(is_test).collect();
+    let architecture = page_text("ARCHITECTURE.md");
+    let named: Vec<_> = inline_code(&architecture).into_iter().filter(is_test).collect();
     assert!(named.len() > 20, "{named:?}");
-    let gone = named.iter().filter(|name| !sources.contains(&format!("fn {name}(")));
-    nothing_wrong(&gone.map(|name| format!("no test {name}")).collect::<Vec<_>>());
+    let missing = named.iter().filter(|name| !sources.contains(&format!("fn {name}(")));
+    assert_no_problems(
+        &missing.map(|name| format!("test {name} does not exist")).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
-fn every_setting_is_explained() {
-    let readme = page("README.md");
+fn every_setting_is_documented() {
+    let page = page_text("docs/configuration.md");
     let settings = fs::read_to_string(root().join("shared/src/config.rs")).expect("a source");
     let fields = fs::read_to_string(root().join("shared/src/secrets/set.rs")).expect("a source");
     let shared = root().join("shared/src");
-    let elsewhere: String = files(&shared)
+    let other_sources: String = files(&shared)
         .into_iter()
-        .filter(|path| !told(path).ends_with("src/config.rs"))
+        .filter(|path| !relative_path(path).ends_with("src/config.rs"))
         .map(|path| fs::read_to_string(path).expect("a source"))
         .collect();
     let constants = |text: &str, module: &str| -> Vec<(String, String)> {
@@ -107,38 +111,40 @@ fn every_setting_is_explained() {
             })
             .collect()
     };
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let known = constants(&settings, "pub mod names {");
     for (name, value) in &known {
-        let is_read = elsewhere.contains(&format!("names::{name}"));
-        if is_read && !name.starts_with("AWS_") && !readme.contains(&format!("`{value}`")) {
-            wrong.push(format!("README.md does not explain {value}"));
+        let is_read = other_sources.contains(&format!("names::{name}"));
+        if is_read && !name.starts_with("AWS_") && !page.contains(&format!("`{value}`")) {
+            problems.push(format!("docs/configuration.md does not explain {value}"));
         }
     }
     for (_, value) in constants(&fields, "pub mod fields {") {
-        if !readme.contains(&format!("`{value}`")) {
-            wrong.push(format!("README.md does not explain the secret's {value}"));
+        if !page.contains(&format!("`{value}`")) {
+            problems
+                .push(format!("docs/configuration.md does not explain the secret's field {value}"));
         }
     }
-    let table = readme.split("## Configuration").nth(1).expect("the section");
+    let table = page.split("## Variables").nth(1).expect("the section");
     let table = table.split("\n## ").next().unwrap_or_default();
     let is_variable = |name: &&str| {
         name.contains('_') && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
-    for name in quoted(table).into_iter().filter(is_variable) {
+    for name in inline_code(table).into_iter().filter(is_variable) {
         if !known.iter().any(|(_, value)| value == name) {
-            wrong.push(format!("README.md explains {name}, which nothing reads"));
+            problems
+                .push(format!("docs/configuration.md explains {name}, but no function reads it"));
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
-/// The runbooks: what is read in a hurry must be right.
+/// The runbooks.
 fn runbooks() -> Vec<(String, String)> {
     pages().into_iter().filter(|(name, _)| name.starts_with("docs/")).collect()
 }
 
-/// Whether a quoted word is a name of ours or of a setting's: `a_b`, `a.b_c`, `A_B` or `AbCd`.
+/// Whether a quoted word looks like a name from the code or a setting: `a_b`, `a.b_c`, `A_B` or `AbCd`.
 fn is_name(word: &str) -> bool {
     let only = |allowed: fn(u8) -> bool| word.bytes().all(allowed);
     let snake = only(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'.'));
@@ -147,64 +153,64 @@ fn is_name(word: &str) -> bool {
         && word.starts_with(|c: char| c.is_ascii_uppercase())
         && word.bytes().filter(u8::is_ascii_uppercase).count() > 1
         && word.bytes().any(|b| b.is_ascii_lowercase());
-    let told_apart = word.contains('_') && !word.starts_with('_');
-    ((snake || constant) && told_apart) || camel
+    let has_separator = word.contains('_') && !word.starts_with('_');
+    ((snake || constant) && has_separator) || camel
 }
 
 #[test]
-fn names_in_runbooks_are_names_of_something() {
+fn runbook_names_exist_in_the_code() {
     let read = |name: &&str| fs::read_to_string(root().join(name)).expect("a file");
     let files = ["openapi.yaml", "template.yaml", "infra/watching.yaml", "README.md"];
     let known: String = files.iter().map(read).chain([sources()]).collect();
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let mut seen = 0;
     for (page, text) in runbooks() {
-        for word in quoted(&text).into_iter().filter(|word| is_name(word)) {
+        for word in inline_code(&text).into_iter().filter(|word| is_name(word)) {
             seen += 1;
             if !known.contains(word) {
-                wrong.push(format!("{page}: what is {word}?"));
+                problems.push(format!("{page}: {word} is unknown"));
             }
         }
-        // An output that a shell is to ask for.
+        // An output of the deployed stack.
         for output in text.split("$(output ").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !known.contains(&format!("\n  {output}:\n    Description:")) {
-                wrong.push(format!("{page}: the stack has no output {output}"));
+                problems.push(format!("{page}: the stack has no output {output}"));
             }
         }
     }
     assert!(seen > 50, "only {seen} names");
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn the_zoom_apps_scopes_are_all_told() {
-    let text = page("docs/zoom-app.md");
+fn zoom_app_scopes_are_documented() {
+    let text = page_text("docs/zoom-app.md");
     for spelling in REQUIRED.iter().flat_map(|spellings| spellings.iter()) {
         assert!(
             text.contains(&format!("`{spelling}`")),
-            "docs/zoom-app.md does not tell of {spelling}"
+            "docs/zoom-app.md does not list {spelling}"
         );
     }
 }
 
-/// An event that nobody subscribed to never comes, and nothing would say so.
+/// Zoom does not send events without a subscription, and no error would show that.
 #[test]
-fn the_events_to_subscribe_to_are_those_that_are_handled() {
-    let text = page("docs/zoom-app.md");
-    let part = text.split("## Event subscription").nth(1).expect("the part");
-    let part = part.split("\n## ").next().unwrap_or_default();
-    let of_zoom = |word: &&str| {
+fn documented_event_subscriptions_match_the_handled_events() {
+    let text = page_text("docs/zoom-app.md");
+    let section = text.split("## Event subscription").nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let is_zoom_event = |word: &&str| {
         ["app_", "endpoint.", "meeting.", "recording.", "user."]
             .iter()
-            .any(|of| word.starts_with(of))
+            .any(|prefix| word.starts_with(prefix))
     };
-    let mut told: Vec<_> = quoted(part).into_iter().filter(of_zoom).collect();
-    told.sort_unstable();
-    assert_eq!(told, HANDLED);
+    let mut names: Vec<_> = inline_code(section).into_iter().filter(is_zoom_event).collect();
+    names.sort_unstable();
+    assert_eq!(names, HANDLED_EVENTS);
 }
 
 #[test]
-fn calls_in_runbooks_are_routes() {
+fn runbook_requests_match_routes() {
     let fits = |route: &str, path: &str| {
         let (route, path): (Vec<_>, Vec<_>) =
             (route.split('/').collect(), path.split('/').collect());
@@ -212,13 +218,13 @@ fn calls_in_runbooks_are_routes() {
         route.len() == path.len() && route.iter().zip(&path).all(same)
     };
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '`' | '\'' | ')' | '?' | ',');
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let mut seen = 0;
     for (page, text) in runbooks() {
         for line in text.lines() {
             for (at, _) in line.match_indices("/v1/") {
                 let path = line[at..].split(ends).next().unwrap_or_default();
-                // Said before the path, or to curl; a line may break in between, and then any method will do.
+                // The method precedes the path. If a line break separates them, any method is accepted.
                 let method = ["GET", "POST", "PUT", "DELETE"]
                     .into_iter()
                     .find(|method| line[..at].contains(&format!("{method} ")));
@@ -226,13 +232,14 @@ fn calls_in_runbooks_are_routes() {
                     fits(route.path, path) && method.is_none_or(|method| method == route.method)
                 });
                 seen += 1;
-                // The mail service's address has a version, too.
+                // The mail service's address has a version as well.
                 if !known && !line[..at].contains("zeptomail") {
-                    wrong.push(format!("{page}: {} {path} is no route", method.unwrap_or("?")));
+                    problems
+                        .push(format!("{page}: {} {path} is not a route", method.unwrap_or("?")));
                 }
             }
         }
     }
     assert!(seen > 8, "only {seen} calls");
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }

@@ -1,20 +1,20 @@
-//! The event files: each is one that its function takes. They are what `cargo lambda invoke` and `sam local invoke` are
-//! given, and examples of what the functions are called with.
+//! The event files, which serve `cargo lambda invoke`, `sam local invoke` and as examples. Each function must accept
+//! its files.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use lambda_http::Context;
 use serde_json::{Value, json};
-use shared::domain::zoom_event::{HANDLED, EventPayload, ZoomEvent};
-use shared::handlers::{DETAIL_TYPES, SCHEDULES, matching};
+use shared::domain::zoom_event::{EventPayload, HANDLED_EVENTS, ZoomEvent};
+use shared::handlers::{DETAIL_TYPES, SCHEDULES, match_route};
 use shared::secret::Secret;
 
 use super::layers::functions;
 use super::source::{files, root};
 use crate::world::World;
 
-/// An event and the function that its file names: `events/<function>.<case>.json`.
+/// The content of one `events/<function>.<case>.json`.
 struct Event {
     file: String,
     function: String,
@@ -36,7 +36,7 @@ fn events() -> Vec<Event> {
 }
 
 impl Event {
-    /// By the HTTP API or by a function URL, whose events have the same shape.
+    /// Whether it comes from the HTTP API or a function URL, whose events have the same shape.
     fn is_http(&self) -> bool {
         self.body["version"] == "2.0"
     }
@@ -51,7 +51,7 @@ impl Event {
 }
 
 #[test]
-fn every_function_and_every_kind_has_an_event() {
+fn every_function_and_detail_type_has_an_event_file() {
     let events = events();
     let mut named: Vec<_> = events.iter().map(|event| event.function.clone()).collect();
     named.dedup();
@@ -73,31 +73,31 @@ fn every_function_and_every_kind_has_an_event() {
 }
 
 #[test]
-fn every_event_of_zooms_that_is_handled_has_one() {
+fn every_handled_zoom_event_has_an_event_file() {
     let events = events();
-    let mut told: Vec<_> = events
+    let mut names: Vec<_> = events
         .iter()
         .filter(|event| event.function == "webhook")
         .map(|event| {
             let body: Value = serde_json::from_str(event.text("/body")).expect("JSON");
-            let read = ZoomEvent::read(&body).expect("an event of Zoom's");
-            // That the recorder was switched is told of, and nothing follows from it.
+            let read = ZoomEvent::parse(&body).expect("an event of Zoom's");
+            // Switching the recorder is only listed in the timeline.
             let switched = ["started", "stopped", "paused", "resumed"]
                 .iter()
                 .any(|verb| read.name == format!("recording.{verb}"));
-            assert_eq!(read.payload == EventPayload::Nothing, switched, "{}", event.file);
+            assert_eq!(read.payload == EventPayload::Ignored, switched, "{}", event.file);
             let named = read.name.replace(['.', '_'], "-");
             let case = event.file.split('.').nth(1).expect("a case");
-            assert!(named.ends_with(case), "{} is of {}", event.file, read.name);
+            assert!(named.ends_with(case), "{} contains {}", event.file, read.name);
             read.name
         })
         .collect();
-    told.sort_unstable();
-    assert_eq!(told, HANDLED);
+    names.sort_unstable();
+    assert_eq!(names, HANDLED_EVENTS);
 }
 
 #[test]
-fn every_http_event_says_the_same_everywhere() {
+fn http_event_files_are_consistent() {
     for event in events().iter().filter(|event| event.is_http()) {
         let (file, path) = (&event.file, event.text("/rawPath"));
         assert_eq!(event.text("/requestContext/http/path"), path, "{file}");
@@ -107,7 +107,8 @@ fn every_http_event_says_the_same_everywhere() {
             continue;
         }
         let method = event.text("/requestContext/http/method");
-        let (route, named) = matching(method, path).unwrap_or_else(|| panic!("{file}: no route"));
+        let (route, named) =
+            match_route(method, path).unwrap_or_else(|| panic!("{file}: no route"));
         assert_eq!(route.function, event.function, "{file}");
         assert_eq!(event.text("/routeKey"), format!("{method} {}", route.path), "{file}");
         let named: BTreeMap<_, _> = named.into_iter().collect();
@@ -116,7 +117,7 @@ fn every_http_event_says_the_same_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_event_is_taken_by_its_function() {
+async fn every_event_file_is_accepted_by_its_function() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     let service = world.service().await;
@@ -127,14 +128,14 @@ async fn every_event_is_taken_by_its_function() {
             invoke(event.body).await.unwrap_or_else(|error| panic!("{file}: {error}"));
             continue;
         }
-        // Anew each time: one of the events disconnects.
+        // Connected again each time, because one of the events disconnects.
         world.connect_zoom(&trainer, "app").await;
-        let refused = invoke(event.body.clone()).await.expect("an answer");
-        assert_eq!(refused["statusCode"], 401, "{file}: nobody has signed it yet: {refused}");
+        let refused = invoke(event.body.clone()).await.expect("a response");
+        assert_eq!(refused["statusCode"], 401, "{file} is not signed: {refused}");
 
         if event.is_by_url() {
             let secret = Secret::new(local::settings::WEBHOOK_SECRET);
-            event.body = local::sign::signed(event.body, &secret, world.now()).expect("a body");
+            event.body = local::sign::sign_event(event.body, &secret, world.now()).expect("a body");
         } else {
             let token = match (&*function, event.text("/rawPath")) {
                 ("directory", _) => &service,
@@ -143,16 +144,16 @@ async fn every_event_is_taken_by_its_function() {
             };
             event.body["headers"]["authorization"] = json!(format!("Bearer {token}"));
         }
-        // The one address that only the deployment knows.
+        // The callback address differs per deployment.
         if let Some(text) = event.body["body"].as_str() {
             let redirect = format!("{}/callback", world.stack.base_url);
             let text = text.replace("https://app.example.com/zoom/callback", &redirect);
             event.body["body"] = json!(text);
         }
-        let answer = invoke(event.body).await.expect("an answer");
-        let status = answer["statusCode"].as_u64().expect("a status");
-        // The class that some speak of is made up.
-        let unknown = answer["body"].as_str().is_some_and(|body| body.contains("\"not_found\""));
-        assert!(status < 300 || unknown, "{file}: {answer}");
+        let response = invoke(event.body).await.expect("a response");
+        let status = response["statusCode"].as_u64().expect("a status");
+        // Some events name a session that does not exist.
+        let unknown = response["body"].as_str().is_some_and(|body| body.contains("\"not_found\""));
+        assert!(status < 300 || unknown, "{file}: {response}");
     }
 }

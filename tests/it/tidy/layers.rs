@@ -1,11 +1,11 @@
-//! Who may name whom: the arrows of ARCHITECTURE.md.
+//! Module dependencies, as ARCHITECTURE.md describes them.
 
 use std::fs;
 
-use super::nothing_wrong;
-use super::source::{Source, files, root, told};
+use super::assert_no_problems;
+use super::source::{Source, files, relative_path, root};
 
-/// What every layer but `domain` may use: modules that use no layer themselves.
+/// Modules that every layer except `domain` may use. `domain` is the only layer among them.
 const LEAVES: [&str; 11] = [
     "aws",
     "clock",
@@ -20,30 +20,30 @@ const LEAVES: [&str; 11] = [
     "domain",
 ];
 
-/// Modules of `shared` that stand between the handlers and the rest.
+/// The modules of `shared` below the handlers.
 const LAYERS: [&str; 6] = ["domain", "store", "zoom", "mail", "queue", "app"];
 
-/// The modules of `shared` that one of them may name, beside itself.
-fn may_name(layer: &str) -> Vec<&'static str> {
+/// The other modules of `shared` that a layer may name.
+fn allowed_modules(layer: &str) -> Vec<&'static str> {
     match layer {
         "domain" => vec![],
-        // Whoever talks to the outside has an address and a client of its own, and knows nobody else who has.
+        // Each client module has its own address and client, and does not use another client module.
         "store" | "zoom" | "mail" | "queue" => LEAVES.to_vec(),
-        // Its tools come ready-made from the handlers, so it needs neither clients nor connections.
+        // The handlers pass in the clients, so the use cases create no connection.
         "app" => {
             let leaves = LEAVES.iter().filter(|leaf| !matches!(**leaf, "aws" | "net"));
             leaves.chain(&["store", "zoom", "mail", "queue"]).copied().collect()
         }
-        _ => unreachable!("{layer} is no layer"),
+        _ => unreachable!("{layer} is not a layer"),
     }
 }
 
-/// Crates of the outside world, by the beginnings of their names.
+/// Prefixes of vendor crates.
 const AWS: &str = "aws_";
 const LAMBDA: &str = "lambda_";
 const HTTP: [&str; 4] = ["http", "hyper", "reqwest", "rustls"];
 
-fn shared() -> Vec<Source> {
+fn shared_sources() -> Vec<Source> {
     Source::all(&root().join("shared/src"))
 }
 
@@ -51,38 +51,38 @@ fn first(path: &str) -> &str {
     path.split("::").next().unwrap_or_default()
 }
 
-/// The module of the crate itself that a path leads into.
-fn own_module(path: &str) -> Option<&str> {
+/// The module of the same crate that a path begins with.
+fn crate_module(path: &str) -> Option<&str> {
     path.strip_prefix("crate::").map(first)
 }
 
 #[test]
-fn arrows_point_one_way() {
-    let mut wrong = Vec::new();
-    for source in shared() {
+fn module_dependencies_point_one_way() {
+    let mut problems = Vec::new();
+    for source in shared_sources() {
         let layer = source.layer();
         let allowed = if LAYERS.contains(&layer) {
-            may_name(layer)
+            allowed_modules(layer)
         } else if matches!(layer, "" | "handlers") {
             continue;
         } else {
             LEAVES.iter().chain(&["auth", "http"]).copied().collect()
         };
         for path in source.paths() {
-            if let Some(module) = own_module(&path)
+            if let Some(module) = crate_module(&path)
                 && module != layer
                 && !allowed.contains(&module)
             {
-                wrong.push(format!("{}: `{layer}` must not know of `{path}`", source.file));
+                problems.push(format!("{}: `{layer}` must not use `{path}`", source.file));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn the_domain_is_values() {
-    // What computes with values and reaches for nothing.
+fn domain_contains_only_values() {
+    // Crates without I/O.
     const CRATES: [&str; 8] = [
         "data_encoding",
         "email_address",
@@ -99,31 +99,31 @@ fn the_domain_is_values() {
         .filter_map(|line| Some(line.split_once(".workspace")?.0.replace('-', "_")))
         .collect();
     assert!(dependencies.iter().any(|name| name == "aws_sdk_dynamodb"), "{dependencies:?}");
-    let mut wrong = Vec::new();
-    for source in shared().iter().filter(|source| source.layer() == "domain") {
+    let mut problems = Vec::new();
+    for source in shared_sources().iter().filter(|source| source.layer() == "domain") {
         for word in ["async", "await", "Clock", "Random"] {
             if source.tokens.iter().any(|token| token == word) {
-                wrong.push(format!("{}: a value has no `{word}`", source.file));
+                problems.push(format!("{}: the domain must not use `{word}`", source.file));
             }
         }
         for path in source.paths() {
             let name = first(&path);
             if dependencies.iter().any(|dependency| dependency == name) && !CRATES.contains(&name) {
-                wrong.push(format!("{}: the domain does without `{path}`", source.file));
+                problems.push(format!("{}: the domain must not use `{path}`", source.file));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn vendors_stay_where_they_belong() {
-    let mut wrong = Vec::new();
-    for source in shared() {
+fn vendor_crates_stay_in_their_layers() {
+    let mut problems = Vec::new();
+    for source in shared_sources() {
         let layer = source.layer();
         for path in source.paths() {
             let name = first(&path);
-            let belongs = if name.starts_with("aws_sdk_dynamodb") {
+            let is_allowed = if name.starts_with("aws_sdk_dynamodb") {
                 matches!(layer, "store" | "aws")
             } else if name.starts_with("aws_sdk_sqs") {
                 matches!(layer, "queue" | "aws")
@@ -136,27 +136,27 @@ fn vendors_stay_where_they_belong() {
             } else {
                 true
             };
-            if !belongs {
-                wrong.push(format!("{}: `{path}` does not belong here", source.file));
+            if !is_allowed {
+                problems.push(format!("{}: this layer must not use `{path}`", source.file));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn there_is_no_scan() {
-    let mut wrong = Vec::new();
-    for source in shared() {
+fn no_code_scans_a_table() {
+    let mut problems = Vec::new();
+    for source in shared_sources() {
         let operation =
             |pair: &[String]| pair[1] == "scan" && matches!(pair[0].as_str(), "." | "::");
         if source.tokens.windows(2).any(operation)
             || source.tokens.iter().any(|token| token.starts_with("Scan"))
         {
-            wrong.push(format!("{}: every read has a key", source.file));
+            problems.push(format!("{}: scans a table", source.file));
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 /// The names of the functions, by their folders.
@@ -171,18 +171,18 @@ pub(super) fn functions() -> Vec<String> {
 }
 
 #[test]
-fn a_function_is_its_handler_and_little_else() {
+fn function_only_starts_its_handler() {
     const LINES: usize = 20;
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for function in functions() {
         let folder = root().join("functions").join(&function);
         let main = folder.join("src/main.rs");
         let text = fs::read_to_string(&main).expect("a main");
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("//")).count();
         if lines > LINES {
-            wrong.push(format!(
-                "{}: {lines} lines; what they do belongs into a handler",
-                told(&main)
+            problems.push(format!(
+                "{}: {lines} lines. Move the code to a handler",
+                relative_path(&main)
             ));
         }
         let mut handlers: Vec<String> = Source::read(&main, &folder.join("src"))
@@ -194,24 +194,28 @@ fn a_function_is_its_handler_and_little_else() {
         handlers.dedup();
         let module = function.replace('-', "_");
         if handlers != [module.as_str()] {
-            wrong.push(format!("{}: names {handlers:?}, not only `{module}`", told(&main)));
+            problems.push(format!(
+                "{}: uses {handlers:?}, expected only `{module}`",
+                relative_path(&main)
+            ));
         }
         for layer in ["handlers", "app"] {
             if !root().join(format!("shared/src/{layer}/{module}.rs")).exists() {
-                wrong.push(format!("{function}: there is no {layer}/{module}.rs"));
+                problems.push(format!("{function}: {layer}/{module}.rs is missing"));
             }
         }
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
         if manifest.matches(&format!("name = \"{function}\"")).count() != 2 {
-            wrong.push(format!("{function}: its package and its binary bear other names"));
+            problems
+                .push(format!("{function}: package and binary must have the name of the folder"));
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn a_handler_with_dependencies_is_a_function() {
-    let mut handlers: Vec<String> = shared()
+fn every_handler_with_dependencies_has_a_function() {
+    let mut handlers: Vec<String> = shared_sources()
         .iter()
         .filter(|source| source.tokens.windows(3).any(|three| three == ["Deps", "for", "Deps"]))
         .map(|source| {

@@ -1,15 +1,15 @@
-//! Rust sources as tokens and paths: little of the grammar, enough to see who names whom.
+//! Rust sources as tokens and paths, with just enough grammar to find the dependencies of a file.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The workspace.
+/// The root of the workspace.
 pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
 }
 
-/// Every file under `directory`, in order; build products and what git keeps for itself are left out.
+/// Every file under `directory` in order, without build output and git's own files.
 pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let entries = fs::read_dir(directory).expect("a directory");
@@ -24,12 +24,12 @@ pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The path as it is told: from the workspace on.
-pub(super) fn told(path: &Path) -> String {
+/// The path relative to the workspace.
+pub(super) fn relative_path(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// One Rust file, without comments, texts and unit tests.
+/// One Rust file without comments, string literals and unit tests.
 pub(super) struct Source {
     pub(super) file: String,
     pub(super) tokens: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// The file at `path`, whose crate's sources lie under `crate_sources`.
+    /// Reads the file at `path` of the crate whose sources are under `crate_sources`.
     pub(super) fn read(path: &Path, crate_sources: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a source");
         let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
@@ -45,10 +45,10 @@ impl Source {
         let inner = inner.with_extension("");
         let module = inner.iter().map(|part| part.to_string_lossy().into_owned());
         let module = module.filter(|part| !matches!(part.as_str(), "mod" | "lib" | "main"));
-        Self { file: told(path), tokens: tokens(production), module: module.collect() }
+        Self { file: relative_path(path), tokens: tokens(production), module: module.collect() }
     }
 
-    /// Every Rust file under `crate_sources`, but for unit tests that have a file of their own.
+    /// Every Rust file under `crate_sources`, without files of unit tests.
     pub(super) fn all(crate_sources: &Path) -> Vec<Self> {
         let rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
         let tests = |path: &PathBuf| {
@@ -57,43 +57,47 @@ impl Source {
         };
         files(crate_sources)
             .iter()
-            .filter(|p| rust(p) && !tests(p))
-            .map(|p| Self::read(p, crate_sources))
+            .filter(|path| rust(path) && !tests(path))
+            .map(|path| Self::read(path, crate_sources))
             .collect()
     }
 
-    /// The module of the crate that the file belongs to: `store` for all of `store/`.
+    /// The top module of the file: `store` for all files of `store/`.
     pub(super) fn layer(&self) -> &str {
         self.module.first().map_or("", String::as_str)
     }
 
-    /// The paths that the file names, with `use` trees written out and `super` resolved: `crate::store::tx::Action`,
-    /// `jiff::Timestamp`. Those that begin with a name brought in by `use` are told as they stand.
+    /// The paths in the file, with `use` trees expanded and `super` resolved: `crate::store::tx::Action`,
+    /// `jiff::Timestamp`. A path that begins with an imported name is returned as written.
     pub(super) fn paths(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut at = 0;
         while at < self.tokens.len() {
-            // `use ::http`: what is before a path is no part of it.
-            let begins = is_word(&self.tokens[at]) && self.tokens[at] != "use";
-            at = if begins { self.path(at, &[], &mut found) } else { at + 1 };
+            // In `use ::http`, the leading `::` is not part of the path.
+            let begins = is_identifier(&self.tokens[at]) && self.tokens[at] != "use";
+            at = if begins { self.read_path(at, &[], &mut found) } else { at + 1 };
         }
-        found.iter().map(|path| self.resolved(path)).collect()
+        found.iter().map(|path| self.resolve(path)).collect()
     }
 
-    /// Reads a path or a `use` tree at `at`; answers where it ends.
-    fn path(&self, at: usize, before: &[String], found: &mut BTreeSet<Vec<String>>) -> usize {
+    /// Reads a path or a `use` tree at `at` and returns the index after it.
+    fn read_path(&self, at: usize, prefix: &[String], found: &mut BTreeSet<Vec<String>>) -> usize {
         let token = |at: usize| self.tokens.get(at).map_or("", String::as_str);
-        let mut segments = before.to_vec();
+        let mut segments = prefix.to_vec();
         let mut at = at;
         loop {
             if token(at) == "{" && !segments.is_empty() {
                 at += 1;
                 while !matches!(token(at), "}" | "") {
-                    at = if is_word(token(at)) { self.path(at, &segments, found) } else { at + 1 };
+                    at = if is_identifier(token(at)) {
+                        self.read_path(at, &segments, found)
+                    } else {
+                        at + 1
+                    };
                 }
                 return at + 1;
             }
-            if !is_word(token(at)) {
+            if !is_identifier(token(at)) {
                 break;
             }
             segments.push(token(at).to_owned());
@@ -109,35 +113,35 @@ impl Source {
         at
     }
 
-    fn resolved(&self, path: &[String]) -> String {
-        let ups = path.iter().take_while(|segment| *segment == "super").count();
+    fn resolve(&self, path: &[String]) -> String {
+        let supers = path.iter().take_while(|segment| *segment == "super").count();
         let here = usize::from(path[0] == "self");
         let mut whole = path.to_vec();
-        if ups + here > 0 {
-            let base = self.module.iter().take(self.module.len().saturating_sub(ups)).cloned();
-            let rest = path.iter().skip(ups + here).cloned();
+        if supers + here > 0 {
+            let base = self.module.iter().take(self.module.len().saturating_sub(supers)).cloned();
+            let rest = path.iter().skip(supers + here).cloned();
             whole = std::iter::once("crate".to_owned()).chain(base).chain(rest).collect();
         }
         whole.join("::")
     }
 }
 
-fn is_word(token: &str) -> bool {
+fn is_identifier(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Words, `::`, and every other sign by itself.
+/// Splits into words, `::`, and single other characters.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = text;
-    while let Some(sign) = rest.chars().next() {
+    while let Some(character) = rest.chars().next() {
         let length = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = literal(rest) {
+        } else if let Some(length) = literal_length(rest) {
             length
-        } else if sign.is_alphanumeric() || sign == '_' {
+        } else if character.is_alphanumeric() || character == '_' {
             let length =
                 rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
             tokens.push(rest[..length].to_owned());
@@ -146,18 +150,18 @@ fn tokens(text: &str) -> Vec<String> {
             tokens.push("::".to_owned());
             2
         } else {
-            if !sign.is_whitespace() {
-                tokens.push(sign.to_string());
+            if !character.is_whitespace() {
+                tokens.push(character.to_string());
             }
-            sign.len_utf8()
+            character.len_utf8()
         };
         rest = &rest[length..];
     }
     tokens
 }
 
-/// How long the text or character is that begins here, if one does.
-fn literal(rest: &str) -> Option<usize> {
+/// The length of the string or character literal that begins here.
+fn literal_length(rest: &str) -> Option<usize> {
     let raw = rest.trim_start_matches('b').strip_prefix('r').filter(|_| !rest.starts_with("bb"));
     if let Some(raw) = raw {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
@@ -169,18 +173,18 @@ fn literal(rest: &str) -> Option<usize> {
     }
     let quote = rest.strip_prefix('"').map(|body| ('"', body)).or_else(|| {
         let body = rest.strip_prefix('\'')?;
-        let mut signs = body.chars();
-        // What is not closed after one sign is a lifetime.
-        let is_character = signs.next()? == '\\' || signs.next() == Some('\'');
+        let mut characters = body.chars();
+        // Without a closing quote after one character, it is a lifetime.
+        let is_character = characters.next()? == '\\' || characters.next() == Some('\'');
         is_character.then_some(('\'', body))
     });
     let (quote, body) = quote?;
     let mut escaped = false;
-    for (at, sign) in body.char_indices() {
-        match sign {
+    for (at, character) in body.char_indices() {
+        match character {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
-            sign if sign == quote => return Some(rest.len() - body.len() + at + 1),
+            character if character == quote => return Some(rest.len() - body.len() + at + 1),
             _ => {}
         }
     }
@@ -188,7 +192,7 @@ fn literal(rest: &str) -> Option<usize> {
 }
 
 #[test]
-fn paths_are_read_as_the_compiler_reads_them() {
+fn paths_are_resolved_like_in_the_compiler() {
     let source = |module: &[&str], text: &str| Source {
         file: String::new(),
         tokens: tokens(text),
@@ -196,7 +200,7 @@ fn paths_are_read_as_the_compiler_reads_them() {
     };
     let text = r##"
         //! `crate::comment::X`
-        use crate::store::{Store, outbox::{self, announce}, tx::*};
+        use crate::store::{Store, due_work::{self, put_domain_event}, tx::*};
         use super::super::zoom as z; /* crate::comment */
         use ::http::StatusCode;
         fn f<'a>(x: &'a str) -> char { jiff::Timestamp::now::<u8>(); $crate::app::run!("a::b", r#"c::d"#); '"' }
@@ -208,8 +212,8 @@ fn paths_are_read_as_the_compiler_reads_them() {
         "crate::app::run",
         "crate::app::zoom",
         "crate::store::Store",
-        "crate::store::outbox::announce",
-        "crate::store::outbox::self",
+        "crate::store::due_work::put_domain_event",
+        "crate::store::due_work::self",
         "crate::store::tx",
         "http::StatusCode",
         "jiff::Timestamp::now",

@@ -1,9 +1,9 @@
-//! `template.yaml` against the code: what the code needs is there, and nothing that it does not need.
+//! `template.yaml` against the code: it must contain everything that the code needs, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use local::template::{Resource, Template, target};
+use local::template::{Resource, Template, referenced_id};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::{Env, names};
@@ -16,8 +16,8 @@ use shared::handlers::{
 use shared::random::Random;
 use shared::store::schema::{attr, index};
 
+use super::assert_no_problems;
 use super::layers::functions;
-use super::nothing_wrong;
 use super::source::root;
 
 fn template() -> Template {
@@ -25,26 +25,27 @@ fn template() -> Template {
     Template::parse(&text).expect("a template")
 }
 
-/// The functions of the template by the folder that each is built from.
+/// The functions of the template by their folders.
 fn deployed(template: &Template) -> BTreeMap<String, Resource<'_>> {
     let code = |function: &Resource<'_>| {
         let folder = function.property("CodeUri").as_str().expect("a folder");
-        let folder = folder.strip_prefix("target/lambda/").expect("where cargo-lambda builds");
+        let folder =
+            folder.strip_prefix("target/lambda/").expect("the output folder of cargo-lambda");
         folder.strip_suffix('/').expect("a folder").to_owned()
     };
     template
-        .of_type("AWS::Serverless::Function")
+        .resources_of_type("AWS::Serverless::Function")
         .map(|function| (code(&function), function))
         .collect()
 }
 
-/// Its triggers of one kind.
-fn events<'a>(function: &Resource<'a>, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+/// The function's triggers of one type.
+fn triggers<'a>(function: &Resource<'a>, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     let all = function.property("Events").as_object().into_iter().flatten();
     all.filter(move |(_, event)| event["Type"] == kind).map(|(_, event)| &event["Properties"])
 }
 
-/// Its variables, those for all functions included.
+/// The function's variables, including the global ones.
 fn environment(template: &Template, function: &Resource<'_>) -> BTreeMap<String, Value> {
     let all = &template.root()["Globals"]["Function"]["Environment"]["Variables"];
     let own = &function.property("Environment")["Variables"];
@@ -53,7 +54,7 @@ fn environment(template: &Template, function: &Resource<'_>) -> BTreeMap<String,
 }
 
 #[test]
-fn every_function_is_deployed_under_its_name_and_none_more() {
+fn deployed_functions_match_the_code() {
     let template = template();
     let deployed = deployed(&template);
     assert_eq!(deployed.keys().cloned().collect::<Vec<_>>(), functions());
@@ -71,22 +72,22 @@ fn every_function_is_deployed_under_its_name_and_none_more() {
         assert_eq!(function.id, id);
         let named = json!({ "Fn::Sub": format!("${{AWS::StackName}}-{name}") });
         assert_eq!(function.property("FunctionName"), &named);
-        assert!(function.property("MemorySize").is_u64(), "{name} has no memory of its own");
-        // Where it is missing, `sam build` looks for a makefile.
+        assert!(function.property("MemorySize").is_u64(), "{name} does not set its memory");
+        // Without it, `sam build` looks for a makefile.
         assert_eq!(function.definition["Metadata"]["SkipBuild"], true, "{name}");
     }
 }
 
 #[test]
-fn every_route_leads_to_its_function_and_none_more() {
+fn deployed_routes_match_the_code() {
     let template = template();
     let mut declared = BTreeSet::new();
     for (name, function) in deployed(&template) {
-        for route in events(&function, "HttpApi") {
-            assert_eq!(target(&route["ApiId"]), Some("HttpApi"), "{route}");
+        for route in triggers(&function, "HttpApi") {
+            assert_eq!(referenced_id(&route["ApiId"]), Some("HttpApi"), "{route}");
             let part = |part: &str| route[part].as_str().expect("a route").to_owned();
             let route = (part("Method"), part("Path"), name.clone());
-            assert!(declared.insert(route.clone()), "{route:?} is there twice");
+            assert!(declared.insert(route.clone()), "{route:?} is declared twice");
         }
     }
     let own = |text: &str| text.to_owned();
@@ -97,15 +98,15 @@ fn every_route_leads_to_its_function_and_none_more() {
     assert_eq!(declared, coded);
 }
 
-/// cargo-lambda's router sends what is no function's name to these.
+/// cargo-lambda's router maps paths to functions.
 #[test]
-fn cargo_lambda_routes_as_the_api_does() {
+fn cargo_lambda_routes_match_the_api() {
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
     let section = text.split_once("[workspace.metadata.lambda.watch.router]\n").expect("routes").1;
     let lines = section.lines().map_while(|line| (!line.is_empty()).then_some(line));
     let mut declared = BTreeSet::new();
     for line in lines {
-        let (path, targets) = line.split_once(" = ").expect("a path and where it leads");
+        let (path, targets) = line.split_once(" = ").expect("a path and its targets");
         let quoted: Vec<_> = targets.split('"').skip(1).step_by(2).collect();
         let (pairs, rest) = quoted.as_chunks::<2>();
         assert!(rest.is_empty() && !pairs.is_empty(), "{line}");
@@ -119,18 +120,18 @@ fn cargo_lambda_routes_as_the_api_does() {
 }
 
 #[test]
-fn every_schedule_runs_its_function_and_none_more() {
+fn deployed_schedules_match_the_code() {
     let template = template();
     let mut declared = BTreeSet::new();
     for (name, function) in deployed(&template) {
-        for schedule in events(&function, "ScheduleV2") {
+        for schedule in triggers(&function, "ScheduleV2") {
             let rate = schedule["ScheduleExpression"].as_str().expect("a rate");
             let minutes = rate.strip_prefix("rate(").and_then(|rate| rate.split_once(" minute"));
             let minutes: u64 = minutes.and_then(|(n, _)| n.parse().ok()).expect("minutes");
             declared.insert((name.clone(), minutes));
             let timeout = function.property("Timeout").as_u64().expect("a time-out");
             assert!(timeout < 60 * minutes, "two runs of {name} may overlap");
-            // As the function is, so that two deployments fit into one region.
+            // Named like the function, so that two deployments fit into one region.
             assert_eq!(&schedule["Name"], function.property("FunctionName"));
         }
     }
@@ -141,8 +142,7 @@ fn every_schedule_runs_its_function_and_none_more() {
     assert_eq!(declared, coded);
 }
 
-/// What everybody in a class asks for when its door opens, and what while it is polled: by which parameters each is
-/// limited.
+/// The requests that everyone sends when the join window opens and during a poll, with the parameters that limit them.
 const CROWDS: [(&str, &[(&str, &str)]); 2] = [
     (
         "JoinThrottle",
@@ -159,11 +159,11 @@ const CROWDS: [(&str, &[(&str, &str)]); 2] = [
     ),
 ];
 
-/// API Gateway refuses a deployment that limits a route which is not there, and the limit of all the others would keep a
-/// large class out.
+/// API Gateway rejects a deployment that throttles an unknown route. With the default throttle, a large class could not
+/// join.
 #[test]
-fn what_a_whole_class_does_at_once_has_limits_of_its_own() {
-    const CLASS: u64 = 10_000;
+fn routes_used_by_a_whole_session_have_their_own_throttles() {
+    const PARTICIPANTS: u64 = 10_000;
     let template = template();
     let settings = template.resource("HttpApi").expect("the API").property("RouteSettings");
     let mut limited = BTreeMap::new();
@@ -179,14 +179,17 @@ fn what_a_whole_class_does_at_once_has_limits_of_its_own() {
             let default = &template.root()["Parameters"][format!("{parameter}{kind}")]["Default"];
             default.as_u64().expect("a number")
         };
-        assert!(default("Burst") + 60 * default("Rate") >= CLASS, "{parameter}: within a minute");
+        assert!(
+            default("Burst") + 60 * default("Rate") >= PARTICIPANTS,
+            "{parameter}: everyone must get in within a minute"
+        );
     }
     assert_eq!(settings, &json!(limited));
 }
 
-/// Lambda keeps 100 of an account's concurrent executions from being reserved, and a new account has 10 in all.
+/// Lambda does not allow an account to reserve its last 100 concurrent executions, and a new account has only 10.
 #[test]
-fn a_new_account_need_not_reserve_what_it_does_not_have() {
+fn new_account_needs_no_reserved_concurrency() {
     let template = template();
     for (name, function) in deployed(&template) {
         let reserved = function.property("ReservedConcurrentExecutions");
@@ -196,22 +199,23 @@ fn a_new_account_need_not_reserve_what_it_does_not_have() {
         let [condition, parameter, otherwise] = &list(&reserved["Fn::If"])[..] else {
             panic!("{name} always reserves {reserved}");
         };
-        assert_eq!(target(otherwise), Some("AWS::NoValue"), "{name}");
-        let parameter = target(parameter).expect("a parameter");
+        assert_eq!(referenced_id(otherwise), Some("AWS::NoValue"), "{name}");
+        let parameter = referenced_id(parameter).expect("a parameter");
         assert_eq!(template.root()["Parameters"][parameter]["Default"], 0, "{name}");
-        let asked = &template.root()["Conditions"][condition.as_str().expect("a condition")];
+        let read_variables =
+            &template.root()["Conditions"][condition.as_str().expect("a condition")];
         let none = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, 0] }] });
-        assert_eq!(asked, &none, "{name}");
+        assert_eq!(read_variables, &none, "{name}");
     }
 }
 
 #[test]
-fn pages_may_ask_for_all_that_the_api_has() {
+fn cors_allows_every_method_of_the_api() {
     let template = template();
     let api = template.resource("HttpApi").expect("the API");
-    // Of anything but one function for the whole SAM makes something else; see there.
+    // One `Fn::If` for the whole property, as template.yaml explains.
     let [_, cors, _] = &list(&api.property("CorsConfiguration")["Fn::If"])[..] else {
-        panic!("{} is no choice", api.property("CorsConfiguration"));
+        panic!("{} is not an `Fn::If`", api.property("CorsConfiguration"));
     };
     let origins = json!({ "Fn::Split": [",", { "Ref": "AllowedOrigins" }] });
     assert_eq!(cors["AllowOrigins"], origins);
@@ -221,7 +225,7 @@ fn pages_may_ask_for_all_that_the_api_has() {
 }
 
 #[test]
-fn only_zoom_has_an_address_of_its_own() {
+fn only_the_webhook_has_a_function_url() {
     let template = template();
     let open: Vec<_> = deployed(&template)
         .into_iter()
@@ -232,68 +236,68 @@ fn only_zoom_has_an_address_of_its_own() {
 }
 
 #[test]
-fn the_directory_hears_every_kind_of_event_and_none_more() {
+fn directory_rule_matches_every_detail_type() {
     let template = template();
     let directory = deployed(&template)["directory"];
-    let rules: Vec<_> = events(&directory, "EventBridgeRule").collect();
+    let rules: Vec<_> = triggers(&directory, "EventBridgeRule").collect();
     let [rule] = rules[..] else { panic!("{rules:?}") };
     assert_eq!(rule["Pattern"], json!({ "detail-type": DETAIL_TYPES }));
     for queue in
         [&rule["DeadLetterConfig"]["Arn"], &directory.property("DeadLetterQueue")["TargetArn"]]
     {
-        assert_eq!(target(queue), Some("DirectoryDeadLetterQueue"));
+        assert_eq!(referenced_id(queue), Some("DirectoryDeadLetterQueue"));
     }
 }
 
 #[test]
-fn an_answer_comes_before_the_api_gives_up() {
+fn functions_time_out_before_the_api() {
     const API_SECONDS: u64 = 30;
     let template = template();
     for (name, function) in deployed(&template) {
         let timeout = function.property("Timeout").as_u64().expect("a time-out of its own");
         assert!(
-            events(&function, "HttpApi").next().is_none() || timeout < API_SECONDS,
+            triggers(&function, "HttpApi").next().is_none() || timeout < API_SECONDS,
             "{name} may take {timeout} s"
         );
     }
 }
 
-/// The variables that a function reads, given these.
-type Asked = fn(&[(String, String)]) -> Vec<&'static str>;
+/// Starts a function with these variables and returns the names that it reads.
+type ReadVariables = fn(&[(String, String)]) -> Vec<&'static str>;
 
-fn asked<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
+fn read_variables<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> {
     let lambda = [names::AWS_REGION, names::AWS_ACCESS_KEY_ID, names::AWS_SECRET_ACCESS_KEY];
     let lambda = lambda.map(|name| (name.to_owned(), "set-by-lambda".to_owned()));
     let env = Env::from_pairs(variables.iter().cloned().chain(lambda));
-    let clock = Clock::standing(crate::world::START.parse().expect("a time"));
+    let clock = Clock::stopped_at(crate::world::START.parse().expect("a time"));
     if let Err(error) = D::new(&env, &clock, &Random::seeded(1)) {
         panic!("{error}");
     }
-    // Every `main` starts the telemetry, with the same environment.
-    env.asked().into_iter().chain([names::LOG_LEVEL]).collect()
+    // Every `main` also starts the telemetry with the same environment.
+    env.names_read().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const ASKED: [(&str, Asked); 14] = [
-    ("attendance", asked::<attendance::Deps>),
-    ("connect", asked::<connect::Deps>),
-    ("directory", asked::<directory::Deps>),
-    ("disconnect", asked::<disconnect::Deps>),
-    ("join", asked::<join::Deps>),
-    ("notifications", asked::<notifications::Deps>),
-    ("outbox-sweep", asked::<outbox_sweep::Deps>),
-    ("poll", asked::<poll::Deps>),
-    ("reminder-sweep", asked::<reminder_sweep::Deps>),
-    ("resend-invite", asked::<resend_invite::Deps>),
-    ("session-cancel", asked::<session_cancel::Deps>),
-    ("session-save", asked::<session_save::Deps>),
-    ("sessions", asked::<sessions::Deps>),
-    ("webhook", asked::<webhook::Deps>),
+const READ_VARIABLES: [(&str, ReadVariables); 14] = [
+    ("attendance", read_variables::<attendance::Deps>),
+    ("connect", read_variables::<connect::Deps>),
+    ("directory", read_variables::<directory::Deps>),
+    ("disconnect", read_variables::<disconnect::Deps>),
+    ("join", read_variables::<join::Deps>),
+    ("notifications", read_variables::<notifications::Deps>),
+    ("outbox-sweep", read_variables::<outbox_sweep::Deps>),
+    ("poll", read_variables::<poll::Deps>),
+    ("reminder-sweep", read_variables::<reminder_sweep::Deps>),
+    ("resend-invite", read_variables::<resend_invite::Deps>),
+    ("session-cancel", read_variables::<session_cancel::Deps>),
+    ("session-save", read_variables::<session_save::Deps>),
+    ("sessions", read_variables::<sessions::Deps>),
+    ("webhook", read_variables::<webhook::Deps>),
 ];
 
-/// A value that a variable may have once deployed: the parameter's default, or something that serves as an id, a name
-/// and an address.
+/// A value that the variable can have in a deployment: the parameter's default, or a text that is valid as id, name and
+/// address.
 fn sample(template: &Template, value: &Value) -> String {
-    let default = target(value).map(|id| &template.root()["Parameters"][id]["Default"]);
+    let default = referenced_id(value).map(|id| &template.root()["Parameters"][id]["Default"]);
     match default {
         Some(Value::String(text)) if !text.is_empty() => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
@@ -302,36 +306,40 @@ fn sample(template: &Template, value: &Value) -> String {
 }
 
 #[test]
-fn every_function_is_given_what_it_reads_and_none_more() {
+fn function_variables_match_those_that_the_code_reads() {
     let template = template();
     let deployed = deployed(&template);
-    assert_eq!(ASKED.map(|(name, _)| name.to_owned()).to_vec(), functions());
-    let mut wrong = Vec::new();
-    for (name, asked) in ASKED {
+    assert_eq!(READ_VARIABLES.map(|(name, _)| name.to_owned()).to_vec(), functions());
+    let mut problems = Vec::new();
+    for (name, read_variables) in READ_VARIABLES {
         let environment = environment(&template, &deployed[name]);
         let variables: Vec<_> = environment
             .iter()
             .map(|(name, value)| (name.clone(), sample(&template, value)))
             .collect();
-        // Lambda itself sets the SDKs' variables.
-        let asked: BTreeSet<String> = asked(&variables)
+        // Lambda sets the SDK's variables.
+        let read_variables: BTreeSet<String> = read_variables(&variables)
             .into_iter()
             .filter(|name| !name.starts_with("AWS_"))
             .map(str::to_owned)
             .collect();
         let given: BTreeSet<String> = environment.into_keys().collect();
-        let say = |names: Vec<&String>, what| {
-            (!names.is_empty()).then(|| format!("{name} {what} {names:?}"))
+        let report = |names: Vec<&String>, problem| {
+            (!names.is_empty()).then(|| format!("{name} {problem} {names:?}"))
         };
-        wrong.extend(say(asked.difference(&given).collect(), "reads but is not given"));
-        wrong.extend(say(given.difference(&asked).collect(), "is given but does not read"));
+        problems
+            .extend(report(read_variables.difference(&given).collect(), "reads but is not given"));
+        problems.extend(report(
+            given.difference(&read_variables).collect(),
+            "is given but does not read",
+        ));
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
-/// Every resource that a part of the template refers to.
-fn referred<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
-    found.extend(target(value));
+/// Collects every resource that a part of the template refers to.
+fn collect_references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+    found.extend(referenced_id(value));
     match value {
         Value::Object(map) => {
             if let Some(text) = map.get("Fn::Sub").and_then(Value::as_str) {
@@ -339,9 +347,9 @@ fn referred<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
                     text.split("${").skip(1).filter_map(|rest| rest.split(['}', '.']).next());
                 found.extend(named);
             }
-            map.values().for_each(|value| referred(value, found));
+            map.values().for_each(|value| collect_references(value, found));
         }
-        Value::Array(values) => values.iter().for_each(|value| referred(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| collect_references(value, found)),
         _ => {}
     }
 }
@@ -351,9 +359,9 @@ fn list(value: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn every_right_is_named_and_none_reaches_further_than_the_code() {
+fn permissions_are_named_and_limited_to_what_the_code_uses() {
     let template = template();
-    // Which variable lets a function find a resource, and which actions on it there may be.
+    // Resources with the variable that names them and the prefix of their allowed actions.
     let reached = [
         ("MainTable", names::TABLE_NAME, "dynamodb:"),
         ("TokensTable", names::TOKENS_TABLE_NAME, "dynamodb:"),
@@ -363,30 +371,30 @@ fn every_right_is_named_and_none_reaches_further_than_the_code() {
         ("MailIdentity", names::MAIL_FROM, "ses:Send"),
     ];
     let indexes = [index::BY_OWNER, index::BY_AUDIENCE].map(|name| format!("/index/{name}"));
-    // It belongs to an identity that is named, and nobody knows which one that is.
+    // A configuration set belongs to the mail identity, and its name is unknown at deployment.
     let configuration_sets = json!({ "Fn::Sub":
         "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:configuration-set/*" });
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for (name, function) in deployed(&template) {
         let environment = environment(&template, &function);
         for statement in
             list(function.property("Policies")).iter().flat_map(|policy| list(&policy["Statement"]))
         {
-            let mut say =
-                |what: String| wrong.push(format!("{name}, {}: {what}", statement["Sid"]));
+            let mut report =
+                |problem: String| problems.push(format!("{name}, {}: {problem}", statement["Sid"]));
             if statement["Effect"] != "Allow" || !statement["Sid"].is_string() {
-                say("a right is allowed by name, and what is not is refused".to_owned());
+                report("a statement needs a `Sid` and the effect `Allow`".to_owned());
             }
             let mut resources = BTreeSet::new();
-            referred(&statement["Resource"], &mut resources);
-            // What every ARN is made of is no resource.
+            collect_references(&statement["Resource"], &mut resources);
+            // Pseudo parameters are not resources.
             resources.retain(|resource| !resource.starts_with("AWS::"));
             let named = |part: &&Value| !part.to_string().contains('*');
             let parts = list(&statement["Resource"]);
             if resources.is_empty()
                 || !parts.iter().filter(|part| **part != &configuration_sets).all(named)
             {
-                say(format!("{} is not one resource", statement["Resource"]));
+                report(format!("{} is not one resource", statement["Resource"]));
             }
             for part in list(&statement["Resource"]) {
                 let index = part["Fn::Sub"]
@@ -395,17 +403,17 @@ fn every_right_is_named_and_none_reaches_further_than_the_code() {
                     .and_then(|arn| arn.split_once('}'))
                     .map(|(_, rest)| rest);
                 if index.is_some_and(|index| !indexes.iter().any(|known| known == index)) {
-                    say(format!("{part} is no index"));
+                    report(format!("{part} is not an index"));
                 }
             }
             for resource in resources {
                 let known = reached.iter().find(|(id, _, _)| *id == resource);
                 let Some((_, variable, actions)) = known else {
-                    say(format!("nothing is done with {resource}"));
+                    report(format!("the code does not use {resource}"));
                     continue;
                 };
                 if !environment.contains_key(*variable) {
-                    say(format!("it has rights on {resource} and no {variable}"));
+                    report(format!("it has permissions on {resource} without {variable}"));
                 }
                 for action in list(&statement["Action"]) {
                     let action = action.as_str().unwrap_or_default();
@@ -413,36 +421,36 @@ fn every_right_is_named_and_none_reaches_further_than_the_code() {
                         || action.contains('*')
                         || action.ends_with(":Scan")
                     {
-                        say(format!("{action} on {resource}"));
+                        report(format!("{action} on {resource}"));
                     }
                 }
             }
         }
-        // A managed policy is a string, and one of SAM's templates has a name instead of statements.
+        // A managed policy is a string, and a SAM policy template has no statements.
         if list(function.property("Policies")).iter().any(|policy| !policy["Statement"].is_array())
         {
-            wrong.push(format!("{name}: a policy whose rights do not stand here"));
+            problems.push(format!("{name}: a policy without statements"));
         }
-        // However it is referred to: who does not read it must not know where it is.
-        let mut everything = BTreeSet::new();
-        referred(function.definition, &mut everything);
+        // A function must not refer to a resource that it does not use.
+        let mut references = BTreeSet::new();
+        collect_references(function.definition, &mut references);
         for (resource, variable, _) in reached {
-            if everything.contains(resource) && !environment.contains_key(variable) {
-                wrong.push(format!("{name}: {resource} without {variable}"));
+            if references.contains(resource) && !environment.contains_key(variable) {
+                problems.push(format!("{name}: {resource} without {variable}"));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }
 
 #[test]
-fn the_tables_are_the_schema() {
+fn deployed_tables_match_the_schema() {
     let template = template();
     let text = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
     let keys = |pk: &str, sk: &str| json!([{ "AttributeName": pk, "KeyType": "HASH" }, { "AttributeName": sk, "KeyType": "RANGE" }]);
     let indexed = |name: &str, pk: &str, sk: &str| json!({ "IndexName": name, "KeySchema": keys(pk, sk), "Projection": { "ProjectionType": "ALL" } });
     let tables: BTreeMap<_, _> =
-        template.of_type("AWS::DynamoDB::Table").map(|table| (table.id, table)).collect();
+        template.resources_of_type("AWS::DynamoDB::Table").map(|table| (table.id, table)).collect();
     assert_eq!(tables.keys().copied().collect::<Vec<_>>(), ["MainTable", "TokensTable"]);
 
     let main = tables["MainTable"];
@@ -474,29 +482,30 @@ fn the_tables_are_the_schema() {
 }
 
 #[test]
-fn a_dead_letter_lies_as_long_as_a_message_may() {
+fn dead_letter_retention_covers_the_message_retention() {
     let template = template();
     let retention = |id: &str| {
         let queue = template.resource(id).expect("a queue");
         queue.property("MessageRetentionPeriod").as_u64().expect("seconds")
     };
-    for queue in template.of_type("AWS::SQS::Queue") {
-        let Some(dead) = target(&queue.property("RedrivePolicy")["deadLetterTargetArn"]) else {
+    for queue in template.resources_of_type("AWS::SQS::Queue") {
+        let Some(dead) = referenced_id(&queue.property("RedrivePolicy")["deadLetterTargetArn"])
+        else {
             continue;
         };
-        // A message keeps its age when it moves.
+        // A message keeps its age when it moves to the dead-letter queue.
         assert!(retention(dead) >= retention(queue.id), "{}", queue.id);
     }
 }
 
 #[test]
-fn every_log_ends_some_day() {
+fn every_log_group_has_a_retention() {
     let template = template();
-    let groups: Vec<_> = template.of_type("AWS::Logs::LogGroup").collect();
+    let groups: Vec<_> = template.resources_of_type("AWS::Logs::LogGroup").collect();
     assert!(!groups.is_empty());
     for group in groups {
         assert_eq!(
-            target(group.property("RetentionInDays")),
+            referenced_id(group.property("RetentionInDays")),
             Some("LogRetentionDays"),
             "{}",
             group.id
@@ -504,8 +513,8 @@ fn every_log_ends_some_day() {
     }
 }
 
-/// What the lines of `samconfig.toml` that begin so set for a deployment, by parameter.
-fn overrides(environment: &str, begin: &str) -> BTreeMap<String, String> {
+/// The parameters that `samconfig.toml` sets for a deployment on lines with this prefix.
+fn overrides(environment: &str, prefix: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(root().join("samconfig.toml")).expect("samconfig.toml");
     let header = format!("[{environment}.deploy.parameters]\n");
     let section =
@@ -513,10 +522,10 @@ fn overrides(environment: &str, begin: &str) -> BTreeMap<String, String> {
     let list = section.split_once("parameter_overrides = [").expect("a list").1;
     let lines = list.lines().map_while(|line| if line == "]" { None } else { Some(line.trim()) });
     lines
-        .filter_map(|line| line.strip_prefix(begin)?.strip_suffix("\",")?.split_once('='))
+        .filter_map(|line| line.strip_prefix(prefix)?.strip_suffix("\",")?.split_once('='))
         .map(|(name, value)| {
             let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
-            // SAM reads a value to its first blank, and takes none that is empty.
+            // SAM reads an unquoted value only to its first blank, and rejects an empty value.
             let whole = !value.is_empty() && (quoted.is_some() || !value.contains(' '));
             assert!(whole, "SAM does not read {name}={value}");
             (name.to_owned(), quoted.unwrap_or(value).to_owned())
@@ -524,13 +533,13 @@ fn overrides(environment: &str, begin: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A number and its text are the same to CloudFormation.
+/// CloudFormation treats a number and its text as equal.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[test]
-fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
+fn deployments_set_required_parameters_to_valid_values() {
     let template = template();
     let parameters = template.root()["Parameters"].as_object().expect("parameters");
     for (name, parameter) in parameters {
@@ -538,7 +547,7 @@ fn every_deployment_sets_what_has_no_default_as_its_pattern_asks() {
         let patterned = parameter["Type"] == "Number"
             || parameter["AllowedPattern"].is_string()
             || parameter["AllowedValues"].is_array();
-        assert!(patterned, "{name} takes any text");
+        assert!(patterned, "{name} accepts any text");
     }
     for environment in ["dev", "prod"] {
         let set = overrides(environment, "\"");

@@ -1,19 +1,19 @@
-//! What must not stand in any file.
+//! Texts that no file may contain.
 
 use std::fs;
 
-use super::nothing_wrong;
-use super::source::{files, root, told};
+use super::assert_no_problems;
+use super::source::{files, relative_path, root};
 
 #[test]
-fn nothing_is_left_for_later() {
-    // Each put together, so that this file may be searched too.
+fn no_file_contains_a_postponement_marker() {
+    // Concatenated, so that this file passes its own check.
     let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
-    search(&words, "what is to be done is an issue, not a comment");
+    search(&words, "open an issue instead");
 }
 
 #[test]
-fn packages_come_from_wherever_the_machine_gets_them() {
+fn no_file_names_a_package_registry_host() {
     let hosts = [
         concat!("crates", ".io"),
         concat!("pypi", ".org"),
@@ -22,22 +22,26 @@ fn packages_come_from_wherever_the_machine_gets_them() {
         concat!("yarnpkg", ".com"),
         concat!("deb.", "debian.org"),
     ];
-    search(&hosts, "a mirror may stand in its place");
+    search(&hosts, "the machine configures the registry, which may be a mirror");
 }
 
-fn search(words: &[&str], why: &str) {
-    let mut wrong = Vec::new();
+fn search(words: &[&str], reason: &str) {
+    let mut problems = Vec::new();
     for path in files(&root()) {
-        // Cargo writes the registry's name into its lock file itself.
+        // Cargo writes the registry's name into its lock file.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         if path.ends_with("Cargo.lock") {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
             for word in words.iter().filter(|word| line.contains(**word)) {
-                wrong.push(format!("{}:{}: `{word}`: {why}", told(&path), number + 1));
+                problems.push(format!(
+                    "{}:{}: `{word}`: {reason}",
+                    relative_path(&path),
+                    number + 1
+                ));
             }
         }
     }
-    nothing_wrong(&wrong);
+    assert_no_problems(&problems);
 }

@@ -1,8 +1,8 @@
-// The smallest pieces of the page.
+// Basic components.
 import { html, useState } from '../ui.js';
 import { say } from '../notes.js';
 
-// Strokes on a grid of 24, so that one size and one weight fit everywhere.
+// Strokes on a grid of 24 units, so that all icons share size and weight.
 const PATHS = {
   bell: 'M6 9a6 6 0 1 1 12 0c0 6 2.500 7 2.500 7h-17S6 15 6 9M10 20a2.200 2.200 0 0 0 4 0',
   calendar: 'M5 6.500h14a1 1 0 0 1 1 1V19a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7.500a1 1 0 0 1 1-1zM4 11h16M8.500 4v4M15.500 4v4',
@@ -41,7 +41,7 @@ export function Icon({ name, size = 18 }) {
     stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 }
 
-/** A button that shows when it is at work, and cannot be pressed twice. */
+/** A button that shows progress and ignores a second click. */
 export function Button({ kind = 'plain', icon, label, children, busy, onClick, small, type = 'button', ...rest }) {
   const [working, setWorking] = useState(false);
   const press = onClick && (async (event) => {
@@ -79,7 +79,7 @@ export function Avatar({ of, size }) {
   return html`<span class=${`avatar ${of.key || ''}${size ? ` ${size}` : ''}`} aria-hidden="true">${letters || '?'}</span>`;
 }
 
-/** What went wrong, where it went wrong. */
+/** An error at the place where it occurred. */
 export function ProblemNote({ of, again }) {
   if (!of) return null;
   return html`<div class="note bad" role="alert">
@@ -98,13 +98,13 @@ export function Empty({ icon = 'calendar', title, children }) {
   return html`<div class="empty"><${Icon} name=${icon} size=${28} /><p class="empty-title">${title}</p>${children && html`<p>${children}</p>`}</div>`;
 }
 
-/** As much room as what is being read will take, so that nothing jumps when it comes. */
+/** A placeholder with the size of the content, so that the page does not jump. */
 export function Skeleton({ lines = 3, height = 84 }) {
   return html`<div class="skeleton" role="status"><span class="hidden">Loading…</span>
     ${Array.from({ length: lines }, (_, n) => html`<div key=${n} class="bone" style=${{ height: `${height}px` }}></div>`)}</div>`;
 }
 
-/** Shows what was loaded, what went wrong, or that it is coming. */
+/** Shows the loaded data, an error, or a placeholder. */
 export function Loaded({ of, lines, height, children }) {
   if (of.data !== undefined) return html`${of.problem && html`<${ProblemNote} of=${of.problem} again=${of.reload} />`}${children(of.data)}`;
   if (of.problem) return html`<${ProblemNote} of=${of.problem} again=${of.reload} />`;
@@ -115,7 +115,7 @@ export async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without a permission, the way that has always been there.
+    // Fallback without clipboard permission.
     const area = document.createElement('textarea');
     area.value = text;
     document.body.append(area);
@@ -131,14 +131,14 @@ export function CopyButton({ text, what, small = true, kind = 'quiet', children 
     onClick=${() => copy(text, what)}>${children}<//>`;
 }
 
-/** Hands a CSV over as a file. The mark at its beginning says UTF-8 to a spreadsheet; reading the answer as text took it away. */
+/** Downloads a CSV file. Reading the response as text removed its byte order mark, which spreadsheets need for UTF-8. */
 export function saveCsv(name, text) {
   const file = URL.createObjectURL(new Blob(['\uFEFF', text.replace(/^\uFEFF/, '')], { type: 'text/csv' }));
   Object.assign(document.createElement('a'), { href: file, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(file), 10_000);
 }
 
-/** A passcode that is not on the screen until it is asked for. */
+/** A passcode that is hidden until requested. */
 export function Passcode({ code }) {
   const [shown, setShown] = useState(false);
   return html`<span class="passcode"><code>${shown ? code : '•'.repeat(Math.min(code.length, 10))}</code>
@@ -146,7 +146,7 @@ export function Passcode({ code }) {
     <${CopyButton} text=${code} what="Passcode" /></span>`;
 }
 
-/** One of a few, as a row of buttons. */
+/** A choice as a row of buttons. */
 export function Segments({ label, of, value, onChange }) {
   return html`<div class="segments" role="group" aria-label=${label}>
     ${of.map(([key, word]) => html`<button type="button" key=${key} aria-pressed=${value === key} onClick=${() => onChange(key)}>${word}</button>`)}

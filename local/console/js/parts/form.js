@@ -1,4 +1,4 @@
-// Inputs with their label, hint and error, tied together for those who do not see them.
+// Inputs with label, hint and error, connected for screen readers.
 import { html, useState, useRef, useId, useEffect } from '../ui.js';
 import { Icon } from './basic.js';
 
@@ -35,7 +35,7 @@ export function Switch({ label, hint, checked, onChange, disabled, error }) {
       onChange=${(event) => onChange(event.target.checked)} /></div>`;
 }
 
-/** A search among few or many: type, arrows, Enter. `options` are `{key, text, more}`. */
+/** A combobox with search. `options` are `{key, text, more}`. */
 export function Combo({ label, hint, error, value, onChange, options, placeholder }) {
   const [open, setOpen] = useState(false);
   const [typed, setTyped] = useState(null);
@@ -86,13 +86,13 @@ export function Combo({ label, hint, error, value, onChange, options, placeholde
         ${found.map((option, n) => html`<li key=${option.key} id=${`${list}-${n}`} role="option" aria-selected=${n === at ? 'true' : 'false'}
           class=${option.key === value ? 'chosen' : ''} onMouseDown=${(event) => event.preventDefault()} onClick=${() => pick(option)}>
           <span>${option.text}</span>${option.more && html`<span class="fine">${option.more}</span>`}</li>`)}
-        ${open && !found.length && html`<li class="fine" role="option" aria-selected="false" aria-disabled="true">Nothing is called that.</li>`}
+        ${open && !found.length && html`<li class="fine" role="option" aria-selected="false" aria-disabled="true">No match.</li>`}
       </ul></div>`}<//>`;
 }
 
 const ADDRESS = /^[^\s@<>"(),:;[\]\\]+@[^\s@.]+(\.[^\s@.]+)+$/;
 
-/** What was typed or pasted, as invitees: "Ada Lovelace <ada@example.test>, bob@example.test". */
+/** Parses typed or pasted text into invitees: "Ada Lovelace <ada@example.test>, bob@example.test". */
 export function addresses(text) {
   return text.split(/[,;\n]+/).map((part) => part.trim()).filter(Boolean).flatMap((part) => {
     const named = part.match(/^"?([^"<]*)"?\s*<([^>]+)>$/);
@@ -101,7 +101,7 @@ export function addresses(text) {
   });
 }
 
-/** People by e-mail address, as chips. One that is no address stays, says so, and can be taken out. */
+/** Invitees as chips. An invalid address stays with an error and can be removed. */
 export function Invitees({ label, value, onChange, error, errors }) {
   const [typed, setTyped] = useState('');
   const input = useRef(null);
@@ -118,7 +118,7 @@ export function Invitees({ label, value, onChange, error, errors }) {
   };
   const mistakes = value.map((person, n) => [person, wrong(person, n)]).filter(([, why]) => why);
   const told = mistakes.length ? mistakes.map(([person, why]) => `${person.email} ${why}`).join('; ') : error;
-  return html`<${Field} label=${label} error=${told} hint="Type or paste addresses; Enter or a comma ends one.">${(ties) => html`
+  return html`<${Field} label=${label} error=${told} hint="Type or paste addresses. Enter or a comma ends an address.">${(ties) => html`
     <div class="chips" onClick=${(event) => { if (event.target === event.currentTarget) input.current?.focus(); }}>
       ${value.map((person, n) => html`<span class=${`chip${wrong(person, n) ? ' wrong' : ''}`} key=${person.email}>
         <span>${person.name ? `${person.name} · ${person.email}` : person.email}</span>

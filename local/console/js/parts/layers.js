@@ -1,11 +1,11 @@
-// What lies above the page: notes, questions, menus.
+// Layers above the page: messages, dialogs, menus.
 import { html, useState, useEffect, useLayoutEffect, useRef, useId } from '../ui.js';
 import { useStore } from '../store.js';
 import { notes, question, dismiss } from '../notes.js';
 import { Button, Icon } from './basic.js';
 import { Text } from './form.js';
 
-/** A dialog of the browser's own: it keeps the focus in, gives it back, and closes on Escape. */
+/** A native dialog, which traps and restores the focus and closes on Escape. */
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef(null);
   const id = useId();
@@ -21,7 +21,7 @@ export function Dialog({ title, onClose, children, wide }) {
     ${children}</div></dialog>`;
 }
 
-/** The one place that asks before something is done for good. */
+/** The confirmation dialog for irreversible actions. */
 export function Question() {
   const asked = useStore(question);
   const [text, setText] = useState('');
@@ -37,7 +37,7 @@ export function Question() {
       <p>${asked.text}</p>
       ${asked.field && html`<${Text} label=${asked.field.label} optional=${!asked.field.required} hint=${asked.field.hint} lines=${2}
         maxlength=${500} value=${text} onInput=${setText} />`}
-      <footer><${Button} onClick=${() => answer(null)}>${asked.no || 'Keep it'}<//>
+      <footer><${Button} onClick=${() => answer(null)}>${asked.no || 'Cancel'}<//>
         <${Button} type="submit" kind=${asked.danger === false ? 'primary' : 'danger'} disabled=${missing}>${asked.yes}<//></footer>
     </form><//>`;
 }
@@ -48,19 +48,19 @@ export function Notes() {
     <${Icon} name=${note.kind === 'problem' ? 'warn' : 'check'} />
     <div>${note.title && html`<strong>${note.title}</strong>`}<p>${note.text}</p>
       ${note.code && html`<p class="fine">Code <code>${note.code}</code>${note.request && html` · request <code>${note.request}</code>`}</p>`}</div>
-    <${Button} kind="quiet" small icon="close" label="Put this note away" onClick=${() => dismiss(note.n)} /></div>`;
+    <${Button} kind="quiet" small icon="close" label="Dismiss" onClick=${() => dismiss(note.n)} /></div>`;
   return html`<div class="toasts">
     <div role="status" aria-live="polite">${all.filter((note) => note.kind !== 'problem').map(one)}</div>
     <div role="alert">${all.filter((note) => note.kind === 'problem').map(one)}</div></div>`;
 }
 
-/** A button with a few more things behind it. */
+/** A menu button. */
 export function Menu({ label, icon = 'more', items, small = true }) {
   const [open, setOpen] = useState(false);
   const root = useRef(null);
   const id = useId();
   const buttons = () => [...root.current.querySelectorAll('[role=menuitem]')];
-  // At once, so that a key that follows is the menu's already.
+  // Focus at once, so that the next key goes to the menu.
   useLayoutEffect(() => {
     if (open) buttons()[0]?.focus();
   }, [open]);
@@ -86,7 +86,7 @@ export function Menu({ label, icon = 'more', items, small = true }) {
         <${Icon} name=${item.icon} />${item.text}</button>`)}</div></div>`;
 }
 
-/** Parts of one thing, each with an address of its own. */
+/** Tabs with an address each. */
 export function Places({ label, of, at, link, onGo }) {
   return html`<nav class="places" aria-label=${label}>${of.map(([key, word, count]) => html`
     <a key=${key} href=${link(key)} aria-current=${at === key ? 'page' : undefined}

@@ -1,4 +1,4 @@
-// What every person has on their page: its frame, notices, preferences.
+// The parts of every person's page: frame, notifications, preferences.
 import { html, useEffect, useRef, useState } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
@@ -18,11 +18,11 @@ export function Go({ as, to, children, ...rest }) {
   }}>${children}</a>`;
 }
 
-/** A heading that takes the focus when one comes here, so that a screen reader says where one is. */
+/** A heading that takes the focus after navigation, so that screen readers announce the page. */
 export function Heading({ children, back, as, actions }) {
   const heading = useRef(null);
   useEffect(() => {
-    // Not on the first visit, when the page itself has just been announced.
+    // Not on the first visit, because the page itself has just been announced.
     if (document.activeElement && document.activeElement !== document.body) heading.current?.focus({ preventScroll: true });
   }, []);
   return html`<div class="heading">
@@ -41,7 +41,7 @@ export function Pane({ as, place, children }) {
       <div class="pane-who"><strong>${person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
       <nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
         <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
-        <${Go} as=${as} to="notices" aria-label=${count ? `Notices, ${count} unread` : 'Notices'} title="Notices" aria-current=${place === 'notices' ? 'page' : undefined}>
+        <${Go} as=${as} to="notices" aria-label=${count ? `Notifications, ${count} unread` : 'Notifications'} title="Notifications" aria-current=${place === 'notices' ? 'page' : undefined}>
           <${Icon} name="bell" />${count > 0 && html`<span class="unread" aria-hidden="true">${count > 99 ? '99+' : count}</span>`}<//>
         <${Go} as=${as} to="preferences" aria-label="Preferences" title="Preferences" aria-current=${place === 'preferences' ? 'page' : undefined}><${Icon} name="gear" /><//>
       </nav></header>
@@ -53,7 +53,7 @@ const KINDS = {
   updated: ['edit', 'Class changed'],
   cancelled: ['close', 'Class cancelled'],
   uninvited: ['close', 'No longer invited'],
-  reminder: ['clock', 'Starts soon'],
+  reminder: ['clock', 'Class starts soon'],
   live: ['video', 'Live now'],
   recording_ready: ['play', 'Recording ready'],
   reconnect_zoom: ['warn', 'Connect Zoom again'],
@@ -64,11 +64,11 @@ export function Notices({ as }) {
   const list = useLoad(`notices ${as}`, () => api(as).get('/v1/me/notifications?limit=50'));
   const act = (notice, what, label, done) => click(label, () => api(as).post(`/v1/me/notifications/${notice.id}/${what}`), { done });
   const open = async (notice) => {
-    if (!notice.read_at) await act(notice, 'read', 'Read a notice');
+    if (!notice.read_at) await act(notice, 'read', 'Mark a notification as read');
     if (notice.session_id) go(as, `classes/${notice.session_id}`);
     else if (notice.kind === 'reconnect_zoom') go(as, 'classes');
   };
-  return html`<${Heading}>Notices<//>
+  return html`<${Heading}>Notifications<//>
     <${Loaded} of=${list} height=${68}>${(page) => (page.items.length ? html`<ul class="notices">
       ${page.items.map((notice) => {
         const [icon, word] = KINDS[notice.kind] || ['bell', notice.kind];
@@ -78,15 +78,15 @@ export function Notices({ as }) {
           <span class="notice-icon"><${Icon} name=${icon} /></span>
           <div><button type="button" class="notice-open" onClick=${() => open(notice)}>${told}</button>
             ${notice.starts_at && html`<p>${day(notice.starts_at, HERE)}, ${hour(notice.starts_at, HERE)}</p>`}
-            <p class="fine">Told <time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
-          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Read a notice')} />`}
-            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notice')} /></div></li>`;
-      })}</ul>` : html`<${Empty} icon="bell" title="Nothing new">What happens around your classes is told here.<//>`)}<//>`;
+            <p class="fine"><time datetime=${notice.created_at}>${stamp(notice.created_at, HERE)}</time>${!read && html` <${Badge} tone="info">New<//>`}</p></div>
+          <div class="notice-actions">${!read && html`<${Button} kind="quiet" small icon="check" label=${`Mark as read: ${told}`} onClick=${() => act(notice, 'read', 'Mark a notification as read')} />`}
+            <${Button} kind="quiet" small icon="close" label=${`Dismiss: ${told}`} onClick=${() => act(notice, 'dismiss', 'Dismiss a notification')} /></div></li>`;
+      })}</ul>` : html`<${Empty} icon="bell" title="No notifications">News about your classes appears here.<//>`)}<//>`;
 }
 
 export function Preferences({ as }) {
   const held = useLoad(`preferences ${as}`, () => api(as).get('/v1/me/notification-preferences'));
-  // What was switched here counts on the page before what was read: a read that began earlier would turn it back.
+  // A value switched here overrides the loaded one, because an earlier read may still be in progress.
   const [wanted, setWanted] = useState({});
   const turn = async (channel, on) => {
     setWanted((before) => ({ ...before, [channel]: on }));
@@ -99,5 +99,5 @@ export function Preferences({ as }) {
     <${Loaded} of=${held} lines=${2}>${({ live_session }) => { const of = { ...live_session, ...wanted }; return html`<div class="card form-card">
       <h3>Live classes</h3>
       <${Switch} label="E-mail" hint=${`Invitations, changes and reminders to ${PEOPLE[as].claims.email}`} checked=${of.email} onChange=${(on) => turn('email', on)} />
-      <${Switch} label="On the platform" hint="The same as notices behind the bell" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`; }}<//>`;
+      <${Switch} label="On the platform" hint="The same as notifications on the platform" checked=${of.in_app} onChange=${(on) => turn('in_app', on)} /></div>`; }}<//>`;
 }

@@ -1,4 +1,4 @@
-// A poll's bars.
+// The bars of a poll's tally.
 import { html } from '../ui.js';
 
 export function Tally({ of, word = (n) => (n === 1 ? '1 vote' : `${n} votes`) }) {

@@ -1,4 +1,4 @@
-// Light or dark: as the system has it, until somebody chooses.
+// The theme follows the system until the user chooses one.
 import { html, useState } from '../ui.js';
 import { Button } from './basic.js';
 

@@ -1,5 +1,5 @@
-// The room: the answer of `POST /v1/sessions/{id}/join` put to use. In the local stack the room is simulated; with real
-// credentials the same page loads Zoom's Meeting SDK.
+// The room, built on the response of `POST /v1/sessions/{id}/join`. It is simulated on the local stack. With real
+// credentials the page loads Zoom's Meeting SDK.
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
 import { api, stack } from '../api.js';
 import { PEOPLE } from '../people.js';
@@ -16,10 +16,10 @@ import { openZoom } from './zoom-sdk.js';
 const query = new URLSearchParams(location.search);
 const as = PEOPLE[query.get('as')] ? query.get('as') : 'sam';
 const id = decodeURIComponent(location.pathname.split('/').pop());
-/** How often one who waits for the trainer looks again. */
+/** The polling interval while waiting for the trainer. */
 const LOOK_EVERY_MS = 3_000;
 
-/** The console in the other window looks again when something was done here. */
+/** Lets the console in the other window reload. */
 export function announce() {
   const channel = new BroadcastChannel('live-classes');
   channel.postMessage('changed');
@@ -37,7 +37,7 @@ function Room() {
   const owner = Boolean(session.data?.meeting);
 
   useEffect(() => { readClock().catch(() => {}); }, []);
-  // Before it is painted, so that no letter stands on the wrong side for a moment.
+  // Set the direction before the first paint.
   useLayoutEffect(() => {
     document.documentElement.lang = language;
     document.documentElement.dir = direction(language);

@@ -1,4 +1,4 @@
-// Polls beside the room: the trainer launches and closes, everybody else votes, all see the tally as it grows.
+// Polls in the room: the trainer launches and closes them, students vote, and everyone sees the tally.
 import { html, useEffect, useRef, useState, useCallback } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
@@ -7,7 +7,7 @@ import { Badge, Button, Empty, ProblemNote } from '../parts/basic.js';
 import { Switch, Text } from '../parts/form.js';
 import { Tally } from '../parts/tally.js';
 
-/** A tally that has not changed costs one read and no body (304), so looking often is cheap. */
+/** An unchanged tally costs one read and no body (304), so frequent polling is cheap. */
 const LOOK_EVERY_MS = 2_000;
 const MOST_OPTIONS = 10;
 

@@ -1,5 +1,4 @@
-// The room of the local stack: who is in it is what the simulated Zoom says, so that its events and the attendance come
-// out of it as they would.
+// The simulated room. It joins the simulated Zoom's meeting, so that events and attendance follow as in production.
 import { html, useEffect, useRef, useState } from '../ui.js';
 import { Problem, call } from '../api.js';
 import { ask } from '../notes.js';
@@ -11,7 +10,7 @@ const LOOK_EVERY_MS = 2_000;
 const sim = async (number, what, body) => (await call({ method: 'POST', path: `/zoom/sim/meetings/${number}/${what}`, body, background: true })).data;
 const look = async (number) => (await call({ path: `/zoom/sim/meetings/${number}`, background: true })).data;
 
-/** Goes in as the Meeting SDK would with this pass; answers the connection's id. */
+/** Joins like the Meeting SDK would with this payload. Returns the id of the participation. */
 export async function enter(pass, email) {
   const who = { name: pass.user_name, customer_key: pass.customer_key };
   const meeting = await look(pass.meeting_number);
@@ -44,7 +43,7 @@ export function SimulatedRoom({ pass, me, word, onLeft }) {
     };
     see();
     const timer = setInterval(see, LOOK_EVERY_MS);
-    // A window that is closed is a client that leaves.
+    // Closing the window leaves the meeting.
     const closing = () => { if (!gone.current) navigator.sendBeacon(`/zoom/sim/meetings/${number}/leave`, JSON.stringify({ participant_uuid: me })); };
     addEventListener('pagehide', closing);
     return () => { clearInterval(timer); removeEventListener('pagehide', closing); };

@@ -1,22 +1,22 @@
-// The room's words in four languages. Zoom's own client has its languages from Zoom; see `zoom-sdk.js`.
+// The room's texts in four languages. Zoom's client has its own translations, see `zoom-sdk.js`.
 export const LANGUAGES = { en: 'English', ar: 'العربية', hi: 'हिन्दी', es: 'Español' };
 export const direction = (language) => (language === 'ar' ? 'rtl' : 'ltr');
 
 const WORDS = {
   en: {
     language: 'Language', fullscreen: 'Full screen', leaveFullscreen: 'Leave full screen', back: 'Back to the classes',
-    join: 'Join the class', start: 'Start the class', joining: 'Coming in…', waiting: 'Waiting for the trainer',
-    waitingMore: 'You come in as soon as the class has started. This page looks by itself.', joinAs: 'You come in as {name}.',
-    leave: 'Leave', rejoin: 'Come in again', left: 'You have left the class', leftMore: 'As long as it runs you can come in again.',
-    ended: 'The class has ended', endedMore: 'Thank you for being here.', endAll: 'End for everybody', endAllAsk: 'End the class for everybody?',
-    endAllMore: 'Everybody is sent out, and the meeting ends.', keep: 'Go on', inRoom: 'In the room', you: 'you', host: 'Trainer',
-    simulated: 'Simulated room', simulatedMore: 'With real Zoom credentials, Zoom’s own client opens here.', since: 'since {time}',
-    openLink: 'Open the meeting', linkMore: 'This class meets behind a link. It opens in a new window.', passcode: 'Passcode',
-    polls: 'Polls', noPoll: 'No poll right now', noPollMore: 'When the trainer asks something, it shows up here.', newPoll: 'New poll', question: 'Question',
+    join: 'Join the class', start: 'Start the class', joining: 'Joining…', waiting: 'Waiting for the trainer',
+    waitingMore: 'You join automatically when the class starts.', joinAs: 'You join as {name}.',
+    leave: 'Leave', rejoin: 'Join again', left: 'You have left the class', leftMore: 'You can join again while the class is live.',
+    ended: 'The class has ended', endedMore: 'Thank you for being here.', endAll: 'End for everyone', endAllAsk: 'End the class for everyone?',
+    endAllMore: 'The meeting ends for everyone.', keep: 'Cancel', inRoom: 'In the room', you: 'you', host: 'Trainer',
+    simulated: 'Simulated room', simulatedMore: 'With real Zoom credentials, Zoom’s client opens here.', since: 'since {time}',
+    openLink: 'Open the meeting', linkMore: 'This class uses a link. It opens in a new window.', passcode: 'Passcode',
+    polls: 'Polls', noPoll: 'No poll right now', noPollMore: 'Polls appear here when the trainer launches them.', newPoll: 'New poll', question: 'Question',
     option: 'Option {n}', addOption: 'Add an option', removeOption: 'Remove option {n}', multiple: 'Several answers', anonymous: 'Anonymous', launch: 'Launch',
-    vote: 'Vote', changeVote: 'Change my vote', voted: 'Your vote is counted.', close: 'Close the poll', closeAsk: 'Close the poll?', closeMore: 'Nobody can vote after that; the result stays.',
+    vote: 'Vote', changeVote: 'Change my vote', voted: 'Your vote is counted.', close: 'Close the poll', closeAsk: 'Close the poll?', closeMore: 'No more votes are possible. The result stays.',
     open: 'Open', closed: 'Closed', votes: 'Votes: {n}', answers: 'Answers: {n}', earlier: 'Earlier polls', showPolls: 'Show polls', hidePolls: 'Hide polls',
-    tooEarly: 'The door opens at {time}.', failed: 'That did not work', again: 'Try again', code: 'Code', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
+    tooEarly: 'You can join from {time}.', failed: 'Request failed', again: 'Try again', code: 'Code', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
   },
   es: {
     language: 'Idioma', fullscreen: 'Pantalla completa', leaveFullscreen: 'Salir de pantalla completa', back: 'Volver a las clases',
@@ -31,7 +31,7 @@ const WORDS = {
     option: 'Opción {n}', addOption: 'Añadir una opción', removeOption: 'Quitar la opción {n}', multiple: 'Varias respuestas', anonymous: 'Anónima', launch: 'Lanzar',
     vote: 'Votar', changeVote: 'Cambiar mi voto', voted: 'Tu voto se ha contado.', close: 'Cerrar la encuesta', closeAsk: '¿Cerrar la encuesta?', closeMore: 'Después nadie podrá votar; el resultado se conserva.',
     open: 'Abierta', closed: 'Cerrada', votes: 'Votos: {n}', answers: 'Respuestas: {n}', earlier: 'Encuestas anteriores', showPolls: 'Mostrar encuestas', hidePolls: 'Ocultar encuestas',
-    tooEarly: 'La puerta se abre a las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
+    tooEarly: 'Puedes entrar desde las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
   },
   ar: {
     language: 'اللغة', fullscreen: 'ملء الشاشة', leaveFullscreen: 'الخروج من ملء الشاشة', back: 'العودة إلى الحصص',
@@ -46,7 +46,7 @@ const WORDS = {
     option: 'الخيار {n}', addOption: 'إضافة خيار', removeOption: 'حذف الخيار {n}', multiple: 'عدة إجابات', anonymous: 'مجهول', launch: 'إطلاق',
     vote: 'صوّت', changeVote: 'تغيير صوتي', voted: 'تم احتساب صوتك.', close: 'إغلاق الاستطلاع', closeAsk: 'هل تريد إغلاق الاستطلاع؟', closeMore: 'لن يتمكن أحد من التصويت بعد ذلك؛ وتبقى النتيجة.',
     open: 'مفتوح', closed: 'مغلق', votes: 'الأصوات: {n}', answers: 'الإجابات: {n}', earlier: 'استطلاعات سابقة', showPolls: 'إظهار الاستطلاعات', hidePolls: 'إخفاء الاستطلاعات',
-    tooEarly: 'يُفتح الباب في {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
+    tooEarly: 'يمكنك الانضمام من {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
   },
   hi: {
     language: 'भाषा', fullscreen: 'पूर्ण स्क्रीन', leaveFullscreen: 'पूर्ण स्क्रीन से बाहर', back: 'कक्षाओं पर वापस',
@@ -61,11 +61,11 @@ const WORDS = {
     option: 'विकल्प {n}', addOption: 'विकल्प जोड़ें', removeOption: 'विकल्प {n} हटाएँ', multiple: 'कई उत्तर', anonymous: 'गुमनाम', launch: 'शुरू करें',
     vote: 'मत दें', changeVote: 'मेरा मत बदलें', voted: 'आपका मत गिन लिया गया।', close: 'मतदान बंद करें', closeAsk: 'क्या मतदान बंद करें?', closeMore: 'इसके बाद कोई मत नहीं दे सकेगा; परिणाम बना रहेगा।',
     open: 'खुला', closed: 'बंद', votes: 'मत: {n}', answers: 'उत्तर: {n}', earlier: 'पहले के मतदान', showPolls: 'मतदान दिखाएँ', hidePolls: 'मतदान छिपाएँ',
-    tooEarly: 'द्वार {time} पर खुलेगा।', failed: 'यह नहीं हो सका', again: 'फिर कोशिश करें', code: 'कोड', chooseFirst: 'पहले एक उत्तर चुनें।', notLive: 'मतदान कक्षा के चलते समय शुरू किया जा सकता है।',
+    tooEarly: 'आप {time} से शामिल हो सकते हैं।', failed: 'यह नहीं हो सका', again: 'फिर कोशिश करें', code: 'कोड', chooseFirst: 'पहले एक उत्तर चुनें।', notLive: 'मतदान कक्षा के चलते समय शुरू किया जा सकता है।',
   },
 };
 
-/** The words of a language; `{n}` and the like are filled in. */
+/** Returns the texts of a language. Placeholders such as `{n}` are replaced. */
 export function words(language) {
   const of = WORDS[language] || WORDS.en;
   return (key, values = {}) => (of[key] ?? WORDS.en[key]).replace(/\{(\w+)\}/g, (_, name) => values[name]);

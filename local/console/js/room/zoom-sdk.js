@@ -1,4 +1,4 @@
-// Zoom's Meeting SDK for the web, client view, from Zoom's own host, as its licence asks.
+// Zoom's Meeting SDK for the web, client view, loaded from Zoom's host as its licence requires.
 // https://developers.zoom.us/docs/meeting-sdk/web/client-view/
 import { Problem } from '../api.js';
 
@@ -8,14 +8,14 @@ const SCRIPTS = [
   ...['react', 'react-dom', 'redux', 'redux-thunk', 'lodash'].map((name) => `${HOST}/${VERSION}/lib/vendor/${name}.min.js`),
   `${HOST}/zoom-meeting-${VERSION}.min.js`,
 ];
-/** Zoom's client speaks no Arabic and no Hindi; around it, this page does. */
+/** Zoom's client has no Arabic and no Hindi. Only this page is translated. */
 const LANGUAGES = { en: 'en-US', es: 'es-ES', ar: 'en-US', hi: 'en-US' };
 
 function load(src) {
   return new Promise((resolve, reject) => {
     const script = Object.assign(document.createElement('script'), { src, async: false });
     script.onload = resolve;
-    script.onerror = () => reject(new Problem({ title: 'Zoom’s client could not be loaded', detail: `${HOST} does not answer, or something on the way blocks it.`, code: 'sdk_not_loaded' }));
+    script.onerror = () => reject(new Problem({ title: 'Zoom’s client could not be loaded', detail: `${HOST} does not respond or is blocked.`, code: 'sdk_not_loaded' }));
     document.head.append(script);
   });
 }
@@ -23,11 +23,11 @@ function load(src) {
 const done = (start) => new Promise((resolve, reject) => {
   start({
     success: resolve,
-    error: (error) => reject(new Problem({ title: 'Zoom’s client refused', detail: error?.errorMessage || error?.reason || 'It did not say why.', code: `zoom_sdk_${error?.errorCode ?? 'error'}` })),
+    error: (error) => reject(new Problem({ title: 'Zoom’s client reported an error', detail: error?.errorMessage || error?.reason || 'No reason given.', code: `zoom_sdk_${error?.errorCode ?? 'error'}` })),
   });
 });
 
-/** Opens Zoom's client on this page and goes in with the pass. If that fails, the client is put away again. */
+/** Opens Zoom's client on this page and joins. Removes the client after a failure. */
 export async function openZoom(pass, language) {
   document.body.classList.add('in-zoom');
   try {

@@ -1,4 +1,4 @@
-// The clock that everything here tells time by, and what a schedule would start.
+// The clock of the stack and its schedules.
 import { html, useState } from '../ui.js';
 import { all, stack } from '../api.js';
 import { click } from '../cost.js';
@@ -6,8 +6,8 @@ import { say } from '../notes.js';
 import { HERE, hour, longDay, now, setClock, span, useNow } from '../time.js';
 import { Button } from '../parts/basic.js';
 
-const SWEEPS = [['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'], ['outbox-sweep', 'Outbox: mail and notices', 'every minute']];
-/** How long before a class one arrives: early enough for the trainer, whose door opens first. */
+const SWEEPS = [['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'], ['outbox-sweep', 'Outbox: mail and notifications', 'every minute']];
+/** The time before a class to jump to: inside the trainer's join window. */
 const EARLY_MS = 10 * 60_000;
 
 async function move(label, to) {
@@ -21,7 +21,7 @@ async function move(label, to) {
 async function nextClass() {
   const at = now();
   const classes = await all('tara', `/v1/sessions?limit=100&status=scheduled&from=${new Date(at + EARLY_MS).toISOString()}`);
-  if (!classes.length) { say('No class lies ahead.'); return; }
+  if (!classes.length) { say('No upcoming class.'); return; }
   await move('To the next class', { now: new Date(new Date(classes[0].starts_at).getTime() - EARLY_MS).toISOString() });
 }
 
@@ -36,7 +36,7 @@ export function Clock() {
   return html`<div class="clock"><p class="clock-face"><time>${hour(at, HERE)}</time><span>${longDay(at, HERE)}<br /><span class="fine">${HERE}${Math.abs(at - Date.now()) > 2000 ? `, ${span(Math.abs(at - Date.now()))} ${at > Date.now() ? 'ahead of' : 'behind'} this machine` : ', as on this machine'}</span></span></p>
     <div class="acts"><${Button} onClick=${() => move('Advance 10 minutes', { advance: '10m' })}>+ 10 min<//><${Button} onClick=${() => move('Advance one hour', { advance: '1h' })}>+ 1 h<//>
       <${Button} onClick=${() => move('Advance one day', { advance: '24h' })}>+ 24 h<//><${Button} kind="primary" onClick=${nextClass}>To the next class<//></div>
-    <p class="hint">Schedules that have become due run at once. “To the next class” stops ten minutes before it, when its doors are open.</p>
+    <p class="hint">Due schedules run at once. “To the next class” stops ten minutes before it, inside the join window.</p>
     <h3>Sweeps</h3><ul class="sweeps">${SWEEPS.map(([name, word, how]) => html`<li key=${name}><div><strong>${word}</strong><span class="fine"><code>${name}</code>, ${how}</span>
       ${results[name] !== undefined && html`<pre>${JSON.stringify(results[name], null, 1)}</pre>`}</div><${Button} small onClick=${() => run(name)} label=${undefined}>Run now<//></li>`)}</ul></div>`;
 }

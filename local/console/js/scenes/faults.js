@@ -1,4 +1,4 @@
-// Things going wrong on demand: the next calls that fit fail.
+// Fault injection: the next matching calls fail.
 import { html, useState } from '../ui.js';
 import { stack } from '../api.js';
 import { click } from '../cost.js';
@@ -6,7 +6,7 @@ import { useLoad } from '../load.js';
 import { Badge, Button, Empty, Loaded } from '../parts/basic.js';
 import { Select, Text } from '../parts/form.js';
 
-// Which service can fail how, and at what; the stack refuses what does not fit.
+// The services with their operations and kinds of faults. The stack refuses other combinations.
 const OPERATIONS = {
   zoom: ['*', 'token', 'revoke', 'create_meeting', 'update_meeting', 'delete_meeting', 'get_meeting', 'list_meetings', 'get_user', 'zak', 'obf', 'recordings', 'past_participants'],
   dynamodb: ['*', 'GetItem', 'Query', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems', 'TransactGetItems'],

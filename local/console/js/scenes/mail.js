@@ -1,4 +1,4 @@
-// Every mail that was sent, as its reader sees it, as a calendar takes it, and byte for byte.
+// Sent mails as text, as calendar entry, and as raw bytes.
 import { html, useState } from '../ui.js';
 import { call, stack } from '../api.js';
 import { useLoad } from '../load.js';
@@ -16,7 +16,7 @@ export function Mail({ id }) {
       <span class="mail-to">${mail.to}</span><time class="fine" datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time>
       <span class="mail-subject">${mail.subject}</span>${mail.kind && html`<${Badge} tone=${KINDS[mail.kind] || 'quiet'}>${mail.kind.replaceAll('_', ' ')}<//>`}</a></li>`)}</ul>
     <div class="reader">${id ? html`<${Letter} key=${id} id=${id} />` : html`<${Empty} icon="mail" title="Choose a mail" />`}</div></div>`
-    : html`<${Empty} icon="mail" title="No mail yet">Nothing leaves this machine. What would be sent is kept here: invitations, changes, reminders, cancellations.<//>`)}<//>`;
+    : html`<${Empty} icon="mail" title="No mail yet">No mail leaves this machine. Invitations, changes, reminders and cancellations appear here.<//>`)}<//>`;
 }
 
 function Letter({ id }) {

@@ -1,4 +1,4 @@
-// Behind the scenes: what only the local stack has.
+// The tools of the local stack.
 import { html } from '../ui.js';
 import { go, href } from '../route.js';
 import { Places } from '../parts/layers.js';

@@ -1,4 +1,4 @@
-// Acting as the people in a meeting at the simulated Zoom, and as those who do things to it there.
+// Acting as the participants and the host of a meeting at the simulated Zoom.
 import { html, useState } from '../ui.js';
 import { stack } from '../api.js';
 import { click } from '../cost.js';
@@ -19,7 +19,7 @@ export function Meetings({ id }) {
       <span class="mail-to">${meeting.topic}</span><time class="fine" datetime=${meeting.start_time}>${stamp(meeting.start_time, HERE)}</time>
       <span class="mail-subject">${meeting.id} · ${meeting.host_email}</span>${status(meeting.status)}</a></li>`)}</ul>
     <div class="reader">${id ? html`<${Meeting} key=${id} id=${id} />` : html`<${Empty} icon="video" title="Choose a meeting" />`}</div></div>`
-    : html`<${Empty} icon="video" title="Zoom has no meetings yet">Schedule a class as Tara; its meeting is made here.<//>`)}<//>`;
+    : html`<${Empty} icon="video" title="Zoom has no meetings yet">Schedule a class as Tara to create one.<//>`)}<//>`;
 }
 
 function Meeting({ id }) {
@@ -28,23 +28,23 @@ function Meeting({ id }) {
   const [email, setEmail] = useState('');
   const act = (label, what, body, done) => click(label, () => stack.post(`/zoom/sim/meetings/${id}/${what}`, body || {}), { done });
   const remove = async () => {
-    const sure = await ask({ title: 'Delete the meeting at Zoom?', text: 'As the trainer might do on Zoom’s own pages. The class here learns of it by Zoom’s event.', yes: 'Delete at Zoom' });
+    const sure = await ask({ title: 'Delete the meeting at Zoom?', text: 'Like a trainer on Zoom’s own pages. The class is updated by Zoom’s event.', yes: 'Delete at Zoom' });
     if (sure) await click('Delete the meeting at Zoom', () => stack.delete(`/zoom/sim/meetings/${id}`), { done: 'Deleted at Zoom.' });
   };
   const end = async () => {
-    const sure = await ask({ title: 'End the meeting for everybody?', text: 'Everybody is sent out, and the class ends.', yes: 'End it', no: 'Let it run' });
+    const sure = await ask({ title: 'End the meeting for everyone?', text: 'The meeting ends for everyone, and so does the class.', yes: 'End', no: 'Keep running' });
     if (sure) await act('End the meeting', 'end', null, 'The meeting has ended.');
   };
   return html`<${Loaded} of=${meeting} height=${200}>${(of) => {
     const inside = of.participants.filter((who) => !who.leave_time);
     return html`<article class="card meeting" aria-label=${of.topic}><header><h3>${of.topic}</h3><p class="fine">${of.id} · ${of.host_email} ${status(of.status)}</p></header>
-      <div class="acts">${of.status === 'started' ? html`<${Button} kind="danger-quiet" onClick=${end}>End for everybody<//>` : of.status !== 'deleted' && html`<${Button} kind="primary" onClick=${() => act('Start the meeting', 'start', null, 'The meeting runs.')}>Start<//>`}
-        ${of.instances.length > 0 && html`<${Button} icon="record" onClick=${() => act('Recording ready', 'recording', null, 'Zoom tells that the recording is ready.')}>Recording is ready<//>`}
+      <div class="acts">${of.status === 'started' ? html`<${Button} kind="danger-quiet" onClick=${end}>End for everyone<//>` : of.status !== 'deleted' && html`<${Button} kind="primary" onClick=${() => act('Start the meeting', 'start', null, 'The meeting is running.')}>Start<//>`}
+        ${of.instances.length > 0 && html`<${Button} icon="record" onClick=${() => act('Recording ready', 'recording', null, 'Zoom reported the recording.')}>Recording is ready<//>`}
         ${of.status !== 'deleted' && html`<${Button} kind="danger-quiet" icon="trash" onClick=${remove}>Delete at Zoom<//>`}</div>
-      ${of.status === 'started' && html`<form class="row end-row" onSubmit=${(event) => { event.preventDefault(); act('Somebody comes in', 'join', { name, ...(email && { email }) }, `${name} is in.`); }}>
-        <${Text} label="Name" value=${name} onInput=${setName} required /><${Text} label="E-mail" optional type="email" value=${email} onInput=${setEmail} /><${Button} type="submit">Come in<//></form>`}
+      ${of.status === 'started' && html`<form class="row end-row" onSubmit=${(event) => { event.preventDefault(); act('A participant joins', 'join', { name, ...(email && { email }) }, `${name} joined.`); }}>
+        <${Text} label="Name" value=${name} onInput=${setName} required /><${Text} label="E-mail" optional type="email" value=${email} onInput=${setEmail} /><${Button} type="submit">Join<//></form>`}
       <h4>In the meeting</h4>${inside.length ? html`<ul class="inside">${inside.map((who) => html`<li key=${who.participant_uuid}><${Avatar} of=${{ name: who.name }} size="small" /><span>${who.name}${who.host && html` <${Badge} tone="info">Host<//>`}<span class="fine"> since ${hour(who.join_time, HERE)}</span></span>
-        ${!who.host && html`<${Button} small kind="quiet" onClick=${() => act('Somebody leaves', 'leave', { participant_uuid: who.participant_uuid })}>Leave<//><${Button} small kind="quiet" onClick=${() => act('A client dies', 'kill', { participant_uuid: who.participant_uuid })}>Lose the line<//>`}</li>`)}</ul>` : html`<p class="fine">Nobody.</p>`}
-      <details class="more"><summary>What Zoom was sent (${of.requests.length})</summary><pre tabindex="0" aria-label="What Zoom was sent">${JSON.stringify(of.requests, null, 2)}</pre></details></article>`;
+        ${!who.host && html`<${Button} small kind="quiet" onClick=${() => act('A participant leaves', 'leave', { participant_uuid: who.participant_uuid })}>Leave<//><${Button} small kind="quiet" onClick=${() => act('A client loses its connection', 'kill', { participant_uuid: who.participant_uuid })}>Disconnect<//>`}</li>`)}</ul>` : html`<p class="fine">Nobody.</p>`}
+      <details class="more"><summary>Requests to Zoom (${of.requests.length})</summary><pre tabindex="0" aria-label="Requests to Zoom">${JSON.stringify(of.requests, null, 2)}</pre></details></article>`;
   }}<//>`;
 }

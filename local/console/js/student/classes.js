@@ -1,4 +1,4 @@
-// What a student, or a guest, sees: the classes that are for them, and the door of each.
+// A student's or guest's classes with the state of the join window.
 import { html, useEffect, useRef, useState } from '../ui.js';
 import { all, api, stack } from '../api.js';
 import { changed, useLoad } from '../load.js';
@@ -28,11 +28,11 @@ export function Upcoming({ as }) {
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['upcoming', 'Upcoming'], ['past', 'Past and cancelled']]} /></div>
     <${Loaded} of=${list} height=${112}>${(items) => (items.length
       ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
-      : html`<${Empty} title=${which === 'upcoming' ? 'No classes ahead' : 'No classes behind you'}>${which === 'upcoming' && 'A class shows up here as soon as a trainer schedules it for you.'}<//>`)}<//>
+      : html`<${Empty} title=${which === 'upcoming' ? 'No upcoming classes' : 'No past classes'}>${which === 'upcoming' && 'Classes appear here when a trainer schedules them for you.'}<//>`)}<//>
     ${disclaimer && html`<p class="disclaimer">${disclaimer}</p>`}`;
 }
 
-/** Reads anew when the door opens or closes: the server says which it is, the clock here says when to ask. */
+/** Reloads when the join window opens or closes. The server decides the state. */
 function useDoor(session) {
   const at = useNow(1000);
   const asked = useRef(null);
@@ -85,7 +85,7 @@ function One({ as, of, part }) {
     <${Places} label="Parts of the class" of=${PARTS} at=${part} link=${(key) => href(as, `classes/${of.id}/${key}`)} onGo=${(key) => go(as, `classes/${of.id}/${key}`)} />
     ${part === 'overview' && html`<div class="card"><dl class="facts">
       ${of.course_title && html`<dt>Course</dt><dd>${of.course_title}</dd>`}
-      <dt>About</dt><dd class="lines">${of.description || 'Nothing more was said about it.'}</dd>
+      <dt>About</dt><dd class="lines">${of.description || 'No description.'}</dd>
       <dt>Recorded</dt><dd>${of.record_session ? 'Yes. You can watch it here afterwards.' : 'No'}</dd></dl></div>`}
     ${part === 'recordings' && html`<${Recordings} as=${as} session=${of} />`}
     ${part === 'polls' && html`<${Results} as=${as} session=${of} mayExport=${false} />`}`;

@@ -1,4 +1,4 @@
-// A class's recordings. They stay at Zoom; here is where to watch them.
+// Links to a class's recordings, which stay at Zoom.
 import { html } from '../ui.js';
 import { api } from '../api.js';
 import { useLoad } from '../load.js';
@@ -17,5 +17,5 @@ export function Recordings({ as, session }) {
       ${file.passcode && html`<p class="fine">Passcode <${Passcode} code=${file.passcode} /></p>`}</div>
     ${file.state === 'available' ? html`<a class="button" href=${file.play_url} target="_blank" rel="noopener noreferrer"><${Icon} name="play" /><span>Watch recording</span></a>`
       : html`<${Badge} tone=${STATES[file.state][0]}>${STATES[file.state][1]}<//>`}</li>`)}</ul>`
-    : html`<${Empty} icon="play" title="No recordings">${session.record_session ? 'Zoom tells when one is ready, some time after the class.' : 'This class is not recorded.'}<//>`)}<//>`;
+    : html`<${Empty} icon="play" title="No recordings">${session.record_session ? 'The recording appears here some time after the class.' : 'This class is not recorded.'}<//>`)}<//>`;
 }

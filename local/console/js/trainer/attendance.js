@@ -1,4 +1,4 @@
-// Who was there, by the rule or by the trainer's word.
+// The attendance report with overrides.
 import { html, useState } from '../ui.js';
 import { api, call } from '../api.js';
 import { click } from '../cost.js';
@@ -9,12 +9,12 @@ import { Dialog } from '../parts/layers.js';
 import { Select, Text } from '../parts/form.js';
 
 const FLAGS = {
-  needs_review: ['warn', 'Who is this?'],
+  needs_review: ['warn', 'Needs review'],
   assigned: ['info', 'Assigned by hand'],
-  left_inferred: ['quiet', 'Leaving not told'],
-  joined_inferred: ['quiet', 'Coming not told'],
+  left_inferred: ['quiet', 'Leave time inferred'],
+  joined_inferred: ['quiet', 'Join time inferred'],
 };
-const MATCHES = { customer_key: 'came in from here', registrant: 'as registered', email: 'by e-mail address', none: '' };
+const MATCHES = { customer_key: 'by join', registrant: 'by registration', email: 'by e-mail address', none: '' };
 
 export function Attendance({ as, session }) {
   const base = `/v1/sessions/${session.id}/attendance`;
@@ -28,21 +28,21 @@ export function Attendance({ as, session }) {
   });
   return html`<${Loaded} of=${report} lines=${4} height=${52}>${(of) => html`
     <div class="tiles"><div class="tile"><strong>${of.present}<span> of ${of.expected}</span></strong>present</div>
-      <div class="tile"><strong>${of.percent_present}<span> %</span></strong>of those expected</div>
+      <div class="tile"><strong>${of.percent_present}<span> %</span></strong>of expected people</div>
       <div class="tile"><strong>${of.held_minutes}<span> of ${of.planned_minutes} min</span></strong>held</div>
       <${Button} icon="download" onClick=${download}>CSV<//></div>
-    ${of.attendees.length === 0 ? html`<${Empty} icon="people" title="Nobody is expected and nobody came">Those who come show up here, with how long they were in.<//>`
-      : html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance, row by row"><table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">In</th><th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th><th><span class="hidden">Decide</span></th></tr></thead>
+    ${of.attendees.length === 0 ? html`<${Empty} icon="people" title="Nobody is expected and nobody joined">Participants appear here with their minutes.<//>`
+      : html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance by person"><table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">Time</th><th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th><th><span class="hidden">Edit</span></th></tr></thead>
       <tbody>${of.attendees.map((who) => html`<tr key=${who.attendee_id}>
         <th scope="row"><span>${who.name}</span>${who.email && html`<span class="fine">${who.email}</span>`}
           <span class="flags">${who.flags.map((flag) => html`<${Badge} key=${flag} tone=${(FLAGS[flag] || ['quiet'])[0]}>${(FLAGS[flag] || [0, flag])[1]}<//>`)}</span></th>
         <td>${who.first_joined_at ? html`${hour(who.first_joined_at, session.timezone)}–${who.last_left_at ? hour(who.last_left_at, session.timezone) : 'now'}
-          <span class="fine">${who.connections > 1 ? `${who.connections} times, ` : ''}${MATCHES[who.match]}</span>` : html`<span class="fine">Never came</span>`}</td>
+          <span class="fine">${who.connections > 1 ? `${who.connections} times, ` : ''}${MATCHES[who.match]}</span>` : html`<span class="fine">Did not join</span>`}</td>
         <td class="num">${who.minutes}</td>
         <td><${Share} percent=${who.percent} label=${`${who.percent} percent`} /><span class="fine" aria-hidden="true">${who.percent} %</span></td>
         <td>${who.present ? html`<${Badge} tone="good" icon="check">Present<//>` : html`<${Badge}>Absent<//>`}
           ${who.present_by === 'override' && html`<span class="fine">by hand</span>`}</td>
-        <td><${Button} small kind="quiet" icon="edit" label=${`Decide about ${who.name}`} onClick=${() => setRow(who)} /></td></tr>`)}</tbody></table></div>`}
+        <td><${Button} small kind="quiet" icon="edit" label=${`Edit attendance of ${who.name}`} onClick=${() => setRow(who)} /></td></tr>`)}</tbody></table></div>`}
     ${row && html`<${Decide} as=${as} base=${base} row=${row} all=${of.attendees} onClose=${() => setRow(null)} />`}
     <${Audit} of=${audit} zone=${session.timezone} all=${of.attendees} />`}<//>`;
 }
@@ -55,21 +55,21 @@ function Decide({ as, base, row, all, onClose }) {
   const [problem, setProblem] = useState(null);
   const save = async (event) => {
     event.preventDefault();
-    if (!reason.trim()) { setProblem('Say why; it is kept with the decision.'); return; }
+    if (!reason.trim()) { setProblem('Enter a reason. It is stored with the change.'); return; }
     const body = { reason: reason.trim() };
     if (whose) body.assign_to = { attendee_id: whose };
     else body.present = choice === 'rule' ? null : choice === 'present';
-    const done = await click('Decide about attendance', () => api(as).put(`${base}/${row.attendee_id}`, body), { done: 'Decided.' });
+    const done = await click('Change attendance', () => api(as).put(`${base}/${row.attendee_id}`, body), { done: 'Saved.' });
     if (done) onClose();
   };
   const people = all.filter((who) => who.attendee_id !== row.attendee_id && !who.flags.includes('needs_review'));
   return html`<${Dialog} title=${row.name} onClose=${onClose}><form onSubmit=${save} novalidate>
-    ${unknown && html`<${Select} label="Who was this?" value=${whose} onChange=${setWhose} hint="The time is counted for that person from now on."
-      options=${[['', 'Nobody in particular'], ...people.map((who) => [who.attendee_id, who.name])]} />`}
-    ${!whose && html`<div class="field"><span class="label">Was ${row.name} there?</span><${Segments} label="Was the person there?" value=${choice} onChange=${setChoice}
-      of=${[['present', 'Present'], ['absent', 'Absent'], ['rule', 'As the rule says']]} /></div>`}
+    ${unknown && html`<${Select} label="Assign to" value=${whose} onChange=${setWhose} hint="The time then counts for that person."
+      options=${[['', 'Nobody'], ...people.map((who) => [who.attendee_id, who.name])]} />`}
+    ${!whose && html`<div class="field"><span class="label">Presence of ${row.name}</span><${Segments} label="Presence" value=${choice} onChange=${setChoice}
+      of=${[['present', 'Present'], ['absent', 'Absent'], ['rule', 'By the rule']]} /></div>`}
     <${Text} label="Reason" lines=${2} maxlength=${500} value=${reason} error=${problem} onInput=${(text) => { setReason(text); setProblem(null); }} />
-    <footer><${Button} onClick=${onClose}>Leave it<//><${Button} type="submit" kind="primary">Decide<//></footer></form><//>`;
+    <footer><${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="primary">Save<//></footer></form><//>`;
 }
 
 function Audit({ of, zone, all }) {
@@ -80,7 +80,7 @@ function Audit({ of, zone, all }) {
     if (state.assigned_to) return `assigned to ${name(state.assigned_to)}`;
     return `${state.present ? 'present' : 'absent'}${state.present_by === 'rule' ? ' by the rule' : ''}`;
   };
-  return html`<details class="more"><summary>Decisions (${items.length})</summary><ul class="audit">${items.map((item) => html`<li key=${item.at + item.attendee_id}>
+  return html`<details class="more"><summary>Changes (${items.length})</summary><ul class="audit">${items.map((item) => html`<li key=${item.at + item.attendee_id}>
     <time class="fine" datetime=${item.at}>${stamp(item.at, zone)}</time> <strong>${name(item.attendee_id)}</strong>: ${word(item.old)} → ${word(item.new)}
     <p class="fine">“${item.reason}”, ${item.actor}</p></li>`)}</ul></details>`;
 }

@@ -1,4 +1,4 @@
-// One class of the trainer's, in its parts.
+// The detail page of a trainer's class.
 import { html } from '../ui.js';
 import { api } from '../api.js';
 import { useLoad } from '../load.js';
@@ -32,7 +32,7 @@ function Head({ as, of }) {
   const at = useNow(1000);
   const past = isPast(of, at);
   const acts = html`
-    ${canStart(of, at) && html`<a class="button primary" href=${room(of, as)} target="_blank" rel="noopener"><${Icon} name="video" /><span>${of.status === 'live' ? 'Go in' : 'Start'}</span></a>`}
+    ${canStart(of, at) && html`<a class="button primary" href=${room(of, as)} target="_blank" rel="noopener"><${Icon} name="video" /><span>${of.status === 'live' ? 'Join' : 'Start'}</span></a>`}
     ${of.status === 'scheduled' && starts(of) > at && html`<${Button} icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit<//>`}
     ${!past && of.audience_type !== 'standalone' && html`<${Button} icon="send" onClick=${() => resend(as, of)}>Resend<//>`}
     ${!past && html`<${Button} kind="danger-quiet" icon="trash" onClick=${() => cancel(as, of)}>Cancel<//>`}`;
@@ -40,19 +40,19 @@ function Head({ as, of }) {
     <p class="class-facts"><${Status} of=${of.status} /><${Provider} of=${of.provider} />${of.record_session && html`<${Badge} icon="record">Recorded<//>`}<${When} of=${of} /></p>`;
 }
 
-const DRIFT = { title: 'its title', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'that it exists' };
-const MAIL = [['sent', 'sent'], ['queued', 'waiting'], ['retrying', 'tried again'], ['failed', 'failed'], ['dead', 'given up'], ['dropped', 'not needed']];
+const DRIFT = { title: 'its title', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'its existence' };
+const MAIL = [['sent', 'sent'], ['queued', 'waiting'], ['retrying', 'retrying'], ['failed', 'failed'], ['dead', 'failed five times'], ['dropped', 'no longer relevant']];
 
 function Overview({ as, of }) {
   const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
   return html`
-    ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Cancel this class and schedule it anew.</p><//>`
-      : of.drift.includes('record_session') ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow recording in the cloud. Allow it there and save the class again.</p><//>`
-      : of.drift.length > 0 && html`<${Note} tone="warn" title="Somebody changed the meeting at Zoom"><p>It differs in ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Saving the class here sets Zoom right again.</p>
+    ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
+      : of.drift.includes('record_session') ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
+      : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Save the class to correct the meeting at Zoom.</p>
         <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`}
     <div class="card"><dl class="facts">
       <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} brief /></dd>
-      ${of.actual_started_at && html`<dt>Held</dt><dd>${stamp(of.actual_started_at, of.timezone)}${of.actual_ended_at ? ` – ${stamp(of.actual_ended_at, of.timezone)}` : ' – still running'} ${zoneName(of.starts_at, of.timezone)}</dd>`}
+      ${of.actual_started_at && html`<dt>Held</dt><dd>${stamp(of.actual_started_at, of.timezone)}${of.actual_ended_at ? ` – ${stamp(of.actual_ended_at, of.timezone)}` : ' – live'} ${zoneName(of.starts_at, of.timezone)}</dd>`}
       ${of.cancelled_at && html`<dt>Cancelled</dt><dd>${stamp(of.cancelled_at, of.timezone)}</dd>`}
       <dt>For</dt><dd>${audience(of)}</dd>
       ${of.description && html`<dt>About</dt><dd class="lines">${of.description}</dd>`}

@@ -1,4 +1,4 @@
-// Scheduling and editing a class. Whom it is for comes first; the fields that belong to it follow.
+// The form for scheduling and editing. The audience comes first, then the fields that depend on it.
 import { html, useState, useEffect, useRef, useMemo } from '../ui.js';
 import { api, stack } from '../api.js';
 import { click } from '../cost.js';
@@ -12,22 +12,22 @@ import { Heading } from '../parts/person.js';
 import { PEOPLE } from '../people.js';
 
 const AUDIENCES = [
-  ['course', 'calendar', 'A course', 'Everybody who is enrolled, now and later'],
+  ['course', 'calendar', 'A course', 'Everyone enrolled, now and later'],
   ['invitees', 'mail', 'People by e-mail', 'A list of addresses, on the platform or not'],
-  ['standalone', 'link', 'Whoever has the link', 'Nobody is invited; you pass the link on'],
+  ['standalone', 'link', 'Anyone with the link', 'Nobody is invited. You share the link.'],
 ];
 
 const SETTINGS = [
-  ['waiting_room', 'Waiting room', 'You let people in one by one'],
-  ['mute_upon_entry', 'Come in muted', ''],
-  ['participant_video', 'Start with everybody’s camera on', ''],
-  ['focus_mode', 'Focus mode', 'Students see the trainer and not each other'],
+  ['waiting_room', 'Waiting room', 'You admit people one by one'],
+  ['mute_upon_entry', 'Mute on entry', ''],
+  ['participant_video', 'Start with participants’ cameras on', ''],
+  ['focus_mode', 'Focus mode', 'Students see only the trainer'],
 ];
 
 const DURATIONS = [15, 30, 45, 60, 75, 90, 120, 180, 240, 360, 480];
 
 function blank() {
-  // Tomorrow at ten is as good a guess as any, and ahead whatever the clock says.
+  // Default: tomorrow at ten, which is always in the future.
   const tomorrow = wall(now() + 86_400_000, HERE);
   return {
     audience_type: 'course', course_id: null, invitees: [], title: '', description: '', date: tomorrow.date, time: '10:00',
@@ -54,7 +54,7 @@ function filled(session) {
   };
 }
 
-/** What the API is sent: only the fields that belong to the audience and the provider, since others are an error. */
+/** Returns the request body: only fields of the audience and the provider, because the API refuses others. */
 function body(draft) {
   const zoom = draft.provider === 'zoom';
   const settings = Object.fromEntries(Object.entries(draft.settings).filter(([, value]) => value !== null && value !== undefined));
@@ -73,14 +73,14 @@ function body(draft) {
   };
 }
 
-/** What can be seen to be missing before anybody is asked. The service decides the rest. */
+/** Checks required fields. The API validates the rest. */
 function missing(draft) {
   const errors = {};
-  if (!draft.title.trim()) errors.title = 'A class needs a title.';
-  if (draft.audience_type === 'course' && !draft.course_id) errors.course_id = 'Which course?';
+  if (!draft.title.trim()) errors.title = 'Enter a title.';
+  if (draft.audience_type === 'course' && !draft.course_id) errors.course_id = 'Choose a course.';
   if (draft.audience_type === 'invitees' && !draft.invitees.length) errors.invitees = 'Invite at least one person.';
-  if (!draft.date || !draft.time) errors.starts_at = 'When does it start?';
-  if (draft.provider === 'manual' && !draft.join_url.trim()) errors.join_url = 'Where does it meet?';
+  if (!draft.date || !draft.time) errors.starts_at = 'Enter day and time.';
+  if (draft.provider === 'manual' && !draft.join_url.trim()) errors.join_url = 'Enter a link.';
   return errors;
 }
 
@@ -96,7 +96,7 @@ export function Edit({ as, id }) {
 }
 
 function Form({ as, name, session, initial }) {
-  // What is half filled in outlives going elsewhere and coming back.
+  // Keep the draft during navigation.
   const [draft, setDraft] = useState(() => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version });
   const [errors, setErrors] = useState({});
   const [problem, setProblem] = useState(null);
@@ -135,7 +135,7 @@ function Form({ as, name, session, initial }) {
     if (Object.keys(found).length) { show(found); return; }
     setBusy(true);
     const wanted = body(draft);
-    // The same request again means the same class, whatever became of the answer; another request is another class.
+    // A retry of the same request uses the same key and returns the same class.
     const text = JSON.stringify(wanted);
     if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
     try {
@@ -159,11 +159,11 @@ function Form({ as, name, session, initial }) {
   const of = courses.data || [];
   return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
     ${problem?.code === 'precondition_failed'
-      ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} What you typed is still here.</p>
-          <${Button} small onClick=${() => { readAnew(); setProblem(null); }}>Save mine over it<//> <${Button} kind="quiet" small onClick=${discard}>Drop mine<//><//>`
+      ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
+          <${Button} small onClick=${() => { readAnew(); setProblem(null); }}>Overwrite<//> <${Button} kind="quiet" small onClick=${discard}>Discard my changes<//><//>`
       : html`<${ProblemNote} of=${problem} />`}
     ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
-    <fieldset class="audience"><legend>Who is it for?</legend>${AUDIENCES.map(([key, icon, word, more]) => html`
+    <fieldset class="audience"><legend>Audience</legend>${AUDIENCES.map(([key, icon, word, more]) => html`
       <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}
         checked=${draft.audience_type === key} onChange=${() => set('audience_type')(key)} />
         <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`)}</fieldset>
@@ -177,10 +177,10 @@ function Form({ as, name, session, initial }) {
       <${Select} label="Duration" value=${draft.duration_minutes} onChange=${set('duration_minutes')} error=${errors.duration_minutes}
         options=${[...new Set([...DURATIONS, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
     <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
-      hint="The class keeps it: ten o’clock there stays ten o’clock when the clocks change." />
-    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', 'Zoom, under your account'], ['manual', 'A link of your own']]} />`}
+      hint="The class keeps its local time across daylight saving changes." />
+    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
     ${draft.provider === 'manual' ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
-      : html`<${Switch} label="Record the class" hint="To Zoom’s cloud; those who are invited can watch it afterwards" checked=${draft.record_session}
+      : html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
           onChange=${set('record_session')} error=${errors.record_session} />
         <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
           checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`)}</details>`}

@@ -1,4 +1,4 @@
-// The trainer's classes: what is to come and what runs, and on demand what is past.
+// The trainer's classes: upcoming and live ones, and past ones on demand.
 import { html, useState } from '../ui.js';
 import { all } from '../api.js';
 import { useLoad } from '../load.js';
@@ -12,9 +12,9 @@ import { ZoomCard, useConnection } from './zoom.js';
 import { cancel, resend } from './acts.js';
 
 const DAY_MS = 86_400_000;
-/** A class is at most eight hours long and its door open for some more: nothing that began earlier can be running. */
+/** A class has at most eight hours plus the join window, so earlier ones cannot be live. */
 const RUNNING_MS = DAY_MS;
-/** How far back one looks at a time. */
+/** The size of one step into the past. */
 const PAST_DAYS = 30;
 
 export function Classes({ as }) {
@@ -36,9 +36,9 @@ export function Classes({ as }) {
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['active', 'Active'], ['past', 'Past and cancelled']]} /></div>
     <${Loaded} of=${list} height=${112}>${(items) => (items.length
       ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`
-      : html`<${Empty} title=${which === 'active' ? 'No classes ahead' : `Nothing in the last ${days} days`}>
-          ${which === 'active' && 'Schedule the first, for a course, for people by e-mail, or just for a link.'}<//>`)}<//>
-    ${which === 'past' && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setDays(days + 90)}>Look further back<//></p>`}`;
+      : html`<${Empty} title=${which === 'active' ? 'No upcoming classes' : `No classes in the last ${days} days`}>
+          ${which === 'active' && 'Schedule the first for a course, for people by e-mail, or for anyone with the link.'}<//>`)}<//>
+    ${which === 'past' && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setDays(days + 90)}>Show earlier classes<//></p>`}`;
 }
 
 function Class({ as, session }) {
@@ -59,8 +59,8 @@ function Class({ as, session }) {
         ${session.status === 'scheduled' && until > 0 && html`<span class="fine">in ${span(until)}</span>`}</p></div>
     <div class="class-acts">
       ${startable && html`<a class="button primary small" href=${room(session, as)} target="_blank" rel="noopener"
-        aria-label=${`${session.status === 'live' ? 'Go in' : 'Start'}: ${session.title}`}>
-        <${Icon} name="video" /><span>${session.status === 'live' ? 'Go in' : 'Start'}</span></a>`}
+        aria-label=${`${session.status === 'live' ? 'Join' : 'Start'}: ${session.title}`}>
+        <${Icon} name="video" /><span>${session.status === 'live' ? 'Join' : 'Start'}</span></a>`}
       ${session.status === 'ended' && html`<${Go} as=${as} to=${`classes/${session.id}/attendance`} class="button small"><span>Attendance</span><//>`}
       ${!past && html`<${CopyButton} text=${session.meeting.join_url} what="Link" />`}
       ${editable && html`<${Button} kind="quiet" small icon="edit" label=${`Edit: ${session.title}`} onClick=${() => go(as, `classes/${session.id}/edit`)} />`}

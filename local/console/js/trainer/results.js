@@ -1,4 +1,4 @@
-// The polls of a class, to be read afterwards. They are launched in the room, where the class is.
+// The results of a class's polls. Polls are launched in the room.
 import { html } from '../ui.js';
 import { api, call } from '../api.js';
 import { click } from '../cost.js';
@@ -17,5 +17,5 @@ export function Results({ as, session, mayExport = true }) {
     ${items.map((poll) => html`<article class="card poll" key=${poll.id}><h3>${poll.question}</h3>
       <p class="class-facts"><${Badge} tone=${poll.state === 'open' ? 'live' : 'quiet'}>${poll.state === 'open' ? 'Open' : 'Closed'}<//>
         <span class="fine">${poll.responses === 1 ? '1 answer' : `${poll.responses} answers`}${poll.response_rate != null ? `, ${poll.response_rate} % of ${poll.present} present` : ''}${poll.multiple ? ', several each' : ''}${poll.anonymous ? ', anonymous' : ''}</span></p>
-      <${Tally} of=${poll} /></article>`)}` : html`<${Empty} icon="poll" title="No polls in this class">The trainer launches them in the room, while the class is live.<//>`)}<//>`;
+      <${Tally} of=${poll} /></article>`)}` : html`<${Empty} icon="poll" title="No polls in this class">The trainer launches polls in the room while the class is live.<//>`)}<//>`;
 }

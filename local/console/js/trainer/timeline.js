@@ -1,4 +1,4 @@
-// What happened around a class, newest first: clicks, what Zoom told, and what became of each mail.
+// The timeline of a class, newest first: join attempts, Zoom events and mails.
 import { html, useState } from '../ui.js';
 import { api } from '../api.js';
 import { useLoad } from '../load.js';
@@ -10,10 +10,10 @@ const CLICKS = {
   session_ended: 'the class is over', refused: 'refused', failed: 'it failed',
 };
 const ZOOM = {
-  'meeting.created': 'Meeting made at Zoom', 'meeting.updated': 'Meeting changed at Zoom', 'meeting.deleted': 'Meeting deleted at Zoom',
-  'meeting.started': 'Meeting started', 'meeting.ended': 'Meeting ended', 'meeting.participant_joined': 'came in', 'meeting.participant_left': 'left',
+  'meeting.created': 'Meeting created at Zoom', 'meeting.updated': 'Meeting changed at Zoom', 'meeting.deleted': 'Meeting deleted at Zoom',
+  'meeting.started': 'Meeting started', 'meeting.ended': 'Meeting ended', 'meeting.participant_joined': 'joined', 'meeting.participant_left': 'left',
   'recording.started': 'Recording started', 'recording.stopped': 'Recording stopped', 'recording.completed': 'Recording ready', 'recording.transcript_completed': 'Transcript ready',
-  'recording.trashed': 'Recording moved to the trash', 'recording.recovered': 'Recording taken out of the trash', 'recording.deleted': 'Recording deleted',
+  'recording.trashed': 'Recording moved to the trash', 'recording.recovered': 'Recording restored', 'recording.deleted': 'Recording deleted',
 };
 const MAIL = { queued: ['info', 'waiting'], sent: ['good', 'sent'], retrying: ['warn', 'tried again'], failed: ['bad', 'failed'], dead: ['bad', 'given up'], dropped: ['quiet', 'not needed'] };
 
@@ -27,7 +27,7 @@ function told({ kind, actor, detail = {} }) {
     const word = ZOOM[event] || event;
     const who = detail.participant?.name || detail.participant?.user_name || detail.name || detail.user_name;
     const icon = event.startsWith('recording') ? 'record' : event.includes('participant') ? 'people' : 'video';
-    return { icon, text: event.includes('participant') ? `${who || 'Somebody'} ${word}` : word };
+    return { icon, text: event.includes('participant') ? `${who || 'A participant'} ${word}` : word };
   }
   if (kind.startsWith('mail')) {
     const state = detail.state || kind.split('.')[1];
@@ -54,8 +54,8 @@ export function Timeline({ as, session }) {
     return html`<li key=${`${entry.at}${entry.kind}${n}`}><span class="dot"><${Icon} name=${icon} size=${15} /></span>
       <div><p>${text} ${badge && html`<${Badge} tone=${badge[0]}>${badge[1]}<//>`}</p>
       <p class="fine"><time datetime=${entry.at}>${stamp(entry.at, session.timezone)}</time> · <code>${entry.kind}</code></p>
-      ${Object.keys(entry.detail || {}).length > 0 && html`<details><summary class="fine">What was told</summary><pre>${JSON.stringify(entry.detail, null, 2)}</pre></details>`}</div></li>`;
+      ${Object.keys(entry.detail || {}).length > 0 && html`<details><summary class="fine">Details</summary><pre>${JSON.stringify(entry.detail, null, 2)}</pre></details>`}</div></li>`;
   })}</ol>${more && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setPages(pages + 1)}>Older<//></p>`}`
-    : html`<${Empty} icon="clock" title="Nothing has happened yet">Clicks, Zoom’s events and every mail’s fate are told here.<//>`}
-    ${gone && html`<p class="fine">Clicks and Zoom’s events are kept for 90 days. Attendance is kept for good.</p>`}`}<//>`;
+    : html`<${Empty} icon="clock" title="Nothing has happened yet">Join attempts, Zoom events and mails appear here.<//>`}
+    ${gone && html`<p class="fine">Join attempts and Zoom events are kept for 90 days. Attendance is kept permanently.</p>`}`}<//>`;
 }

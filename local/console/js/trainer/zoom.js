@@ -1,4 +1,4 @@
-// The trainer's Zoom account: connecting it, what it lacks, taking it back.
+// The trainer's Zoom connection: connect, missing permissions, disconnect.
 import { html } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
@@ -7,7 +7,7 @@ import { ask, say, tell } from '../notes.js';
 import { stamp, HERE } from '../time.js';
 import { Badge, Button, Loaded, Note } from '../parts/basic.js';
 
-/** Where the page in the consent window says what Zoom answered. */
+/** The channel on which the consent window passes Zoom's response. */
 const CHANNEL = 'zoom-consent';
 
 export function useConnection(as) {
@@ -15,12 +15,12 @@ export function useConnection(as) {
 }
 
 /**
- * Sends the trainer to Zoom's consent page in a window of its own, so that this page and what is half filled in on it
- * stay. The window is opened at once, while the click still allows it, and led to Zoom when the address is known.
+ * Opens Zoom's consent page in a new window, so that this page and its form stay. The window is opened during the click,
+ * because browsers block it later, and navigates when the address is known.
  */
 export async function connect(as) {
   const consent = window.open('', 'zoom-consent', 'popup,width=560,height=760');
-  const begun = await click('Begin to connect Zoom', () => api(as).post('/v1/zoom/authorize', {
+  const begun = await click('Start connecting Zoom', () => api(as).post('/v1/zoom/authorize', {
     redirect_uri: `${location.origin}/callback`,
   }));
   if (!begun) { consent?.close(); return; }
@@ -34,10 +34,10 @@ export async function connect(as) {
   consent.location.replace(begun.authorize_url);
 }
 
-/** Finishes with what Zoom sent back. */
+/** Finishes connecting with Zoom's code and state. */
 export async function finish(as, query) {
   if (query.get('error')) {
-    tell({ title: 'Zoom was not connected', message: 'Zoom says that access was denied. Nothing has changed.', code: query.get('error') });
+    tell({ title: 'Zoom was not connected', message: 'Access was denied at Zoom. Nothing changed.', code: query.get('error') });
     return;
   }
   const done = await click('Finish connecting Zoom', () => api(as).post('/v1/zoom/connect', {
@@ -48,8 +48,8 @@ export async function finish(as, query) {
 }
 
 /**
- * On the page that Zoom sends the browser back to. In the consent window, hands the answer to the page that opened it
- * and closes; answers whether that was so. Where windows are not allowed, the page itself goes on here.
+ * Runs on the redirect page. In the consent window, passes the response to the opener, closes the window and returns true.
+ * Without a separate window, this page continues.
  */
 export function returned() {
   if (location.pathname !== '/callback') return false;
@@ -68,7 +68,7 @@ export function returned() {
 async function disconnect(as) {
   const sure = await ask({
     title: 'Disconnect Zoom?',
-    text: 'The grant is taken back at Zoom. Your classes stay, but they cannot be changed or started from here until you connect again.',
+    text: 'The permission is revoked at Zoom. Your classes stay, but you cannot change or start them until you connect again.',
     yes: 'Disconnect',
     no: 'Stay connected',
   });
@@ -79,16 +79,16 @@ export function ZoomCard({ as, connection }) {
   return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>${(of) => {
     if (of.status === 'not_connected') {
       return html`<${Note} tone="info" icon="video" title="Connect your Zoom account">
-        <p>Your classes meet under your own Zoom account. You are sent to Zoom to agree, and can take it back at any time.</p>
+        <p>Your classes use your own Zoom account. Zoom asks for your permission, and you can revoke it at any time.</p>
         <${Button} kind="primary" onClick=${() => connect(as)}>Connect Zoom<//><//>`;
     }
     if (of.status === 'reauth_required') {
-      return html`<${Note} tone="warn" title="Zoom wants you to connect again">
-        <p>Zoom does not accept the grant${of.zoom_email ? ` of ${of.zoom_email}` : ''} any more. Until you reconnect, classes cannot be scheduled, changed or started.</p>
+      return html`<${Note} tone="warn" title="Connect Zoom again">
+        <p>Zoom no longer accepts the connection${of.zoom_email ? ` of ${of.zoom_email}` : ''}. Reconnect to schedule, change or start classes.</p>
         <${Button} kind="primary" onClick=${() => connect(as)}>Reconnect Zoom<//><//>`;
     }
-    return html`${of.missing_scopes.length > 0 && html`<${Note} tone="warn" title="Zoom has not allowed everything">
-        <p>What needs these is refused until you reconnect and leave them ticked:</p>
+    return html`${of.missing_scopes.length > 0 && html`<${Note} tone="warn" title="Zoom permissions are missing">
+        <p>Some features need these permissions. Reconnect and keep them selected:</p>
         <ul class="scopes">${of.missing_scopes.map((scope) => html`<li key=${scope}><code>${scope}</code></li>`)}</ul>
         <${Button} kind="primary" small onClick=${() => connect(as)}>Reconnect Zoom<//><//>`}
       <div class="zoom-line"><${Badge} tone="good" icon="check">Zoom connected<//>

@@ -1,4 +1,4 @@
-//! What a call consumed: asked of the emulator for every call, whatever the caller asked.
+//! Consumed capacity. Every call requests it from the emulator, even if the caller did not.
 
 use std::collections::HashMap;
 
@@ -8,53 +8,53 @@ use dynoxide::types::{
 };
 use serde_json::{Value, json};
 
-use super::KeyAttributes;
-use super::tables::request;
+use super::Tables;
+use super::tables::typed_request;
 use crate::usage::Units;
 
-const MEMBER: &str = "ReturnConsumedCapacity";
-const READS: [&str; 5] = ["GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"];
-const WRITES: [&str; 5] =
+const CAPACITY_MEMBER: &str = "ReturnConsumedCapacity";
+const READ_OPERATIONS: [&str; 5] = ["GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"];
+const WRITE_OPERATIONS: [&str; 5] =
     ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"];
 
-/// What the caller asked about capacity, so that it gets that and no more.
+/// The capacity that the caller requested, so that the response contains no more than that.
 #[derive(Debug, PartialEq)]
-pub(super) enum Asked {
-    AsIs,
+pub(super) enum RequestedCapacity {
+    Unchanged,
     Total,
-    Nothing,
+    NotRequested,
 }
 
-/// Makes the request ask for every figure.
-pub(super) fn ask(operation: &str, request: &mut Value) -> Asked {
-    if !READS.contains(&operation) && !WRITES.contains(&operation) {
-        return Asked::AsIs;
+/// Changes the request so that the response contains the capacity of the table and its indexes.
+pub(super) fn request_all_capacity(operation: &str, request: &mut Value) -> RequestedCapacity {
+    if !READ_OPERATIONS.contains(&operation) && !WRITE_OPERATIONS.contains(&operation) {
+        return RequestedCapacity::Unchanged;
     }
-    let asked = match request[MEMBER].as_str() {
-        None if request[MEMBER].is_null() => Asked::Nothing,
-        Some("NONE") => Asked::Nothing,
-        Some("TOTAL") => Asked::Total,
-        // Every figure already, or a value that is to be refused.
-        _ => return Asked::AsIs,
+    let requested = match request[CAPACITY_MEMBER].as_str() {
+        None if request[CAPACITY_MEMBER].is_null() => RequestedCapacity::NotRequested,
+        Some("NONE") => RequestedCapacity::NotRequested,
+        Some("TOTAL") => RequestedCapacity::Total,
+        // The request has `INDEXES`, or an invalid value that the emulator rejects.
+        _ => return RequestedCapacity::Unchanged,
     };
     if let Some(request) = request.as_object_mut() {
-        request.insert(MEMBER.to_owned(), json!("INDEXES"));
+        request.insert(CAPACITY_MEMBER.to_owned(), json!("INDEXES"));
     }
-    asked
+    requested
 }
 
-impl Asked {
-    /// Takes out of the answer what the caller did not ask for.
-    pub(super) fn restore(&self, answer: &mut Value) {
+impl RequestedCapacity {
+    /// Removes the capacity that the caller did not request from the response.
+    pub(super) fn remove_unrequested(&self, response: &mut Value) {
         match self {
-            Self::AsIs => {}
-            Self::Nothing => {
-                if let Some(answer) = answer.as_object_mut() {
-                    answer.remove("ConsumedCapacity");
+            Self::Unchanged => {}
+            Self::NotRequested => {
+                if let Some(response) = response.as_object_mut() {
+                    response.remove("ConsumedCapacity");
                 }
             }
             Self::Total => {
-                let tables = match &mut answer["ConsumedCapacity"] {
+                let tables = match &mut response["ConsumedCapacity"] {
                     Value::Array(tables) => tables.as_mut_slice(),
                     table => std::slice::from_mut(table),
                 };
@@ -68,9 +68,9 @@ impl Asked {
     }
 }
 
-/// The units that an answer reports, its indexes' included.
-pub(super) fn consumed(operation: &str, answer: &Value) -> Units {
-    let tables = match &answer["ConsumedCapacity"] {
+/// Returns the units in a response, including those of indexes.
+pub(super) fn consumed_units(operation: &str, response: &Value) -> Units {
+    let tables = match &response["ConsumedCapacity"] {
         Value::Array(tables) => tables.as_slice(),
         Value::Null => &[],
         table => std::slice::from_ref(table),
@@ -79,29 +79,29 @@ pub(super) fn consumed(operation: &str, answer: &Value) -> Units {
     let (total, read, write) =
         (sum("CapacityUnits"), sum("ReadCapacityUnits"), sum("WriteCapacityUnits"));
     if read + write > 0.0 {
-        // Transactions say which kind; one that is repeated under its token is a read.
+        // Transactions report the kind of unit. Repeating one with the same token consumes read units.
         Units { read, write }
-    } else if READS.contains(&operation) {
+    } else if READ_OPERATIONS.contains(&operation) {
         Units { read: total, write: 0.0 }
     } else {
         Units { read: 0.0, write: total }
     }
 }
 
-/// The units of a write whose condition failed. DynamoDB takes them and does not report them; how
-/// many depends on the size of the item, the stored one or the new one, whichever is larger.
+/// Returns the units of a write whose condition failed. DynamoDB consumes them without reporting
+/// them. Their number depends on the larger of the stored and the new item.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>
-/// For a cancelled transaction the page gives no figure; it is counted as if it had gone through.
-pub(super) fn refused(
+/// The page has no number for a cancelled transaction. It is counted like a successful one.
+pub(super) fn failed_condition_units(
     operation: &str,
     request: &Value,
-    answer: &Value,
+    response: &Value,
     database: &Database,
-    keys: &KeyAttributes,
+    keys: &Tables,
 ) -> Units {
-    let failed = |code: &str| answer["__type"].as_str().is_some_and(|kind| kind.ends_with(code));
+    let failed = |code: &str| response["__type"].as_str().is_some_and(|kind| kind.ends_with(code));
     let write = if operation == "TransactWriteItems" && failed("#TransactionCanceledException") {
-        let reasons = answer["CancellationReasons"].as_array();
+        let reasons = response["CancellationReasons"].as_array();
         let condition =
             reasons.into_iter().flatten().any(|reason| reason["Code"] == "ConditionalCheckFailed");
         let actions = request["TransactItems"].as_array().filter(|_| condition);
@@ -117,15 +117,15 @@ pub(super) fn refused(
     Units { read: 0.0, write }
 }
 
-/// The units of one write to the table itself.
-fn write_units(action: &Value, database: &Database, keys: &KeyAttributes) -> f64 {
+/// Returns the units of one write to the table, without its indexes.
+fn write_units(action: &Value, database: &Database, keys: &Tables) -> f64 {
     let new: Option<HashMap<String, AttributeValue>> =
         serde_json::from_value(action["Item"].clone()).ok();
     let stored = stored_size(action, database, keys);
     table_write_capacity_units(stored, new.as_ref().map(item_size))
 }
 
-fn stored_size(action: &Value, database: &Database, keys: &KeyAttributes) -> Option<usize> {
+fn stored_size(action: &Value, database: &Database, keys: &Tables) -> Option<usize> {
     let table = action["TableName"].as_str()?;
     let key = match &action["Key"] {
         Value::Null => {
@@ -134,7 +134,7 @@ fn stored_size(action: &Value, database: &Database, keys: &KeyAttributes) -> Opt
         }
         key => key.clone(),
     };
-    let get = request(json!({ "TableName": table, "Key": key })).ok()?;
+    let get = typed_request(json!({ "TableName": table, "Key": key })).ok()?;
     database.get_item(get).ok()?.item.as_ref().map(item_size)
 }
 
@@ -143,43 +143,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_caller_gets_what_it_asked_for() {
-        let figures = json!({
+    fn response_has_the_capacity_that_the_caller_requested() {
+        let capacity = json!({
             "ConsumedCapacity": { "TableName": "t", "CapacityUnits": 3.0, "Table": { "CapacityUnits": 1.0 } }
         });
-        for (asked, expected) in [
+        for (requested, expected) in [
             (json!({}), json!({})),
-            (json!({ MEMBER: "NONE" }), json!({})),
+            (json!({ CAPACITY_MEMBER: "NONE" }), json!({})),
             (
-                json!({ MEMBER: "TOTAL" }),
+                json!({ CAPACITY_MEMBER: "TOTAL" }),
                 json!({ "ConsumedCapacity": { "TableName": "t", "CapacityUnits": 3.0 } }),
             ),
-            (json!({ MEMBER: "INDEXES" }), figures.clone()),
+            (json!({ CAPACITY_MEMBER: "INDEXES" }), capacity.clone()),
         ] {
-            let mut request = asked;
-            let mode = ask("PutItem", &mut request);
-            assert_eq!(request[MEMBER], "INDEXES");
-            let mut answer = figures.clone();
-            mode.restore(&mut answer);
-            assert_eq!(answer, expected);
+            let mut request = requested;
+            let requested_capacity = request_all_capacity("PutItem", &mut request);
+            assert_eq!(request[CAPACITY_MEMBER], "INDEXES");
+            let mut response = capacity.clone();
+            requested_capacity.remove_unrequested(&mut response);
+            assert_eq!(response, expected);
         }
     }
 
     #[test]
-    fn what_is_to_be_refused_is_left_for_the_emulator() {
-        let mut request = json!({ MEMBER: "SOME" });
-        assert_eq!(ask("PutItem", &mut request), Asked::AsIs);
-        assert_eq!(request[MEMBER], "SOME");
+    fn invalid_capacity_value_is_left_to_the_emulator() {
+        let mut request = json!({ CAPACITY_MEMBER: "SOME" });
+        assert_eq!(request_all_capacity("PutItem", &mut request), RequestedCapacity::Unchanged);
+        assert_eq!(request[CAPACITY_MEMBER], "SOME");
     }
 
     #[test]
-    fn units_of_all_tables_and_indexes_are_summed() {
-        let answer = json!({ "ConsumedCapacity": [
+    fn capacity_units_of_tables_and_indexes_are_summed() {
+        let response = json!({ "ConsumedCapacity": [
             { "CapacityUnits": 4.0, "WriteCapacityUnits": 4.0 },
             { "CapacityUnits": 2.0, "WriteCapacityUnits": 2.0 },
         ] });
-        assert_eq!(consumed("TransactWriteItems", &answer), Units { read: 0.0, write: 6.0 });
-        let answer = json!({ "ConsumedCapacity": { "CapacityUnits": 0.5 } });
-        assert_eq!(consumed("Query", &answer), Units { read: 0.5, write: 0.0 });
+        assert_eq!(
+            consumed_units("TransactWriteItems", &response),
+            Units { read: 0.0, write: 6.0 }
+        );
+        let response = json!({ "ConsumedCapacity": { "CapacityUnits": 0.5 } });
+        assert_eq!(consumed_units("Query", &response), Units { read: 0.5, write: 0.0 });
     }
 }

@@ -1,17 +1,17 @@
-//! What AWS refuses or answers otherwise than the emulator does. Each rule here was seen to differ.
+//! Rules in which AWS differs from the emulator. Each difference was observed.
 
 use http::StatusCode;
 use serde_json::Value;
 
-use super::KeyAttributes;
+use super::Tables;
 use crate::aws::refusal::Refusal;
 use crate::calls::Service;
 
-/// Refuses what the emulator would let through.
-pub(super) fn check(
+/// Rejects a transaction that updates a key attribute, which the emulator accepts.
+pub(super) fn check_request(
     operation: &str,
     request: &Value,
-    tables: &KeyAttributes,
+    tables: &Tables,
 ) -> Result<(), Refusal> {
     if operation != "TransactWriteItems" {
         return Ok(());
@@ -21,7 +21,7 @@ pub(super) fn check(
         let table = update["TableName"].as_str().and_then(|name| tables.get(name));
         let keys = table.map(|table| table.keys.as_slice()).unwrap_or_default();
         let expression = update["UpdateExpression"].as_str().unwrap_or_default();
-        for target in targets(expression) {
+        for target in update_targets(expression) {
             let name = update["ExpressionAttributeNames"][target].as_str().unwrap_or(target);
             if keys.iter().any(|key| key == name) {
                 return Err(Refusal::new(
@@ -39,20 +39,19 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Corrects what the emulator answers: an `UpdateItem` that made a new item has no old attributes,
-/// where the emulator returns its key.
-pub(super) fn correct(operation: &str, request: &Value, answer: &mut Value) {
+/// Removes the old attributes of an `UpdateItem` that created an item. The emulator returns its key.
+pub(super) fn correct_response(operation: &str, request: &Value, response: &mut Value) {
     if operation == "UpdateItem"
         && request["ReturnValues"] == "ALL_OLD"
-        && answer["Attributes"] == request["Key"]
-        && let Some(answer) = answer.as_object_mut()
+        && response["Attributes"] == request["Key"]
+        && let Some(response) = response.as_object_mut()
     {
-        answer.remove("Attributes");
+        response.remove("Attributes");
     }
 }
 
-/// The top-level attributes that an update expression writes to, as they are written in it.
-fn targets(expression: &str) -> Vec<&str> {
+/// Returns the top-level attributes that an update expression changes, as written in the expression.
+fn update_targets(expression: &str) -> Vec<&str> {
     let mut targets = Vec::new();
     let mut depth = 0_usize;
     // Whether the next word is the target of an action.
@@ -77,16 +76,16 @@ fn is_clause(word: &str) -> bool {
     ["SET", "REMOVE", "ADD", "DELETE"].iter().any(|clause| clause.eq_ignore_ascii_case(word))
 }
 
-/// The words of an expression; each of its signs is one too.
+/// Splits an expression into words. Each operator and punctuation mark is a word of its own.
 fn words(expression: &str) -> impl Iterator<Item = &str> {
-    const SIGNS: [char; 6] = [',', '(', ')', '=', '+', '-'];
+    const OPERATORS: [char; 6] = [',', '(', ')', '=', '+', '-'];
     expression
         .split_ascii_whitespace()
-        .flat_map(|part| part.split_inclusive(SIGNS))
+        .flat_map(|part| part.split_inclusive(OPERATORS))
         .flat_map(|part| match part.char_indices().next_back() {
-            Some((at, last)) if SIGNS.contains(&last) => {
-                let (word, sign) = part.split_at(at);
-                [word, sign]
+            Some((at, last)) if OPERATORS.contains(&last) => {
+                let (word, operator) = part.split_at(at);
+                [word, operator]
             }
             _ => [part, ""],
         })
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_targets_of_every_clause_are_found() {
+    fn update_targets_of_every_clause_are_found() {
         for (expression, expected) in [
             ("SET #a = :a, b.c=if_not_exists(pk, :b), d[0]=:d", vec!["#a", "b", "d"]),
             ("REMOVE #a,b SET c = c + :one", vec!["#a", "b", "c"]),
@@ -106,7 +105,7 @@ mod tests {
             ("SET a = list_append(pk, sk), b = :b", vec!["a", "b"]),
             ("", vec![]),
         ] {
-            assert_eq!(targets(expression), expected, "{expression}");
+            assert_eq!(update_targets(expression), expected, "{expression}");
         }
     }
 }

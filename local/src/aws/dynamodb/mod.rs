@@ -1,9 +1,9 @@
-//! DynamoDB: `dynoxide` in this process, behind a front that measures and guards.
+//! DynamoDB: the `dynoxide` emulator in this process, behind a proxy.
 //!
-//! The emulator's own server is used, over loopback, and not its `Database` methods: much of what
-//! AWS refuses is checked only on the server's path. The front asks it for the consumed capacity of
-//! every call, refuses what the emulator lets through and AWS does not (`guard`), and brings about
-//! the faults that need to know DynamoDB (`partial`).
+//! The proxy calls the emulator's server over loopback instead of its `Database` methods, because
+//! only the server performs many of AWS's checks. It requests the consumed capacity of every call
+//! (`capacity`), rejects requests that the emulator accepts and AWS does not (`guard`), and applies
+//! the faults that are specific to DynamoDB (`partial`).
 
 mod capacity;
 mod guard;
@@ -33,17 +33,18 @@ use tokio::sync::oneshot;
 use super::StartError;
 use super::refusal::Refusal;
 use crate::calls::Service;
-use crate::faults::Within;
+use crate::faults::ServiceFault;
 use crate::template::Template;
 
-pub(crate) use tables::KeyAttributes;
+pub(crate) use tables::Tables;
 
-/// AWS's limit for a request or an answer.
-const LARGEST_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// How many index queries are remembered for the fault that shows an index as it was.
-const REMEMBERED_QUERIES: usize = 1000;
-/// What the emulator's server looks at.
-const FORWARDED: [&str; 4] = ["authorization", "content-type", "x-amz-target", "x-amz-date"];
+/// AWS's limit for a request or a response.
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The maximum number of stored index queries.
+const MAX_INDEX_SNAPSHOTS: usize = 1000;
+/// The request headers that the emulator's server reads.
+const FORWARDED_HEADERS: [&str; 4] =
+    ["authorization", "content-type", "x-amz-target", "x-amz-date"];
 
 /// The tables of the stack.
 #[derive(Clone)]
@@ -52,10 +53,10 @@ pub(crate) struct Dynamo {
     clock: Clock,
     client: Client<HttpConnector, Body>,
     address: http::Uri,
-    keys: Arc<KeyAttributes>,
-    /// Answers to index queries, for the fault that shows an index as it was.
-    seen: Arc<Mutex<HashMap<Bytes, Bytes>>>,
-    /// Dropped with the last clone, which stops the emulator's server.
+    tables: Arc<Tables>,
+    /// The latest response to each index query, for the fault `stale`.
+    index_snapshots: Arc<Mutex<HashMap<Bytes, Bytes>>>,
+    /// Stops the emulator's server when the last clone is dropped.
     _running: Arc<oneshot::Sender<()>>,
 }
 
@@ -65,7 +66,7 @@ impl std::fmt::Debug for Dynamo {
     }
 }
 
-/// The stack's clock, as the emulator asks for it.
+/// Adapts the stack's clock to the emulator.
 struct StackClock(Clock);
 
 impl EmulatorClock for StackClock {
@@ -79,7 +80,7 @@ impl EmulatorClock for StackClock {
 }
 
 impl Dynamo {
-    /// Opens the database, makes the template's tables and starts the emulator's server.
+    /// Opens the database, creates the template's tables and starts the emulator's server.
     pub(crate) async fn start(
         file: Option<&Path>,
         template: &Template,
@@ -100,128 +101,135 @@ impl Dynamo {
             clock,
             client: Client::builder(TokioExecutor::new()).build_http(),
             address: address.parse().map_err(http::Error::from)?,
-            keys,
-            seen: Arc::default(),
+            tables: keys,
+            index_snapshots: Arc::default(),
             _running: Arc::new(running),
         })
     }
 
-    /// Deletes what is past its time to live, by the stack's clock, and says how many items that
-    /// were. DynamoDB does so within a few days by itself; here it is done when asked.
+    /// Deletes the items whose time to live has ended on the stack's clock, and returns their number.
+    /// DynamoDB does this by itself fault a few days.
     pub(crate) fn sweep_ttl(&self) -> Result<usize, dynoxide::DynoxideError> {
-        ttl::sweep(&self.database, &self.keys, self.clock.now())
+        ttl::sweep(&self.database, &self.tables, self.clock.now())
     }
 
-    /// Answers one call.
-    pub(crate) async fn answer(
+    /// Handles one call.
+    pub(crate) async fn handle(
         &self,
         operation: &str,
         headers: &HeaderMap,
         body: Bytes,
-        within: Option<Within>,
+        fault: Option<ServiceFault>,
     ) -> Response {
         let Ok(mut request) = serde_json::from_slice::<Value>(&body) else {
-            // The emulator knows the words for it.
+            // The emulator returns AWS's error for malformed JSON.
             return self.forward(headers, body).await.unwrap_or_else(IntoResponse::into_response);
         };
-        if let Err(refusal) = guard::check(operation, &request, &self.keys) {
+        if let Err(refusal) = guard::check_request(operation, &request, &self.tables) {
             return refusal.into_response();
         }
-        let stale = within == Some(Within::Stale) && request["IndexName"].is_string();
-        let kept_back = match within {
-            Some(Within::Partial) => partial::keep_back(operation, &mut request),
+        let stale = fault == Some(ServiceFault::Stale) && request["IndexName"].is_string();
+        let unprocessed = match fault {
+            Some(ServiceFault::Partial) => partial::remove_last_entry(operation, &mut request),
             _ => None,
         };
-        let asked = capacity::ask(operation, &mut request);
-        let attempt = self.forward(headers, request.to_string().into()).await;
-        let answer = match attempt {
-            Ok(answer) => answer,
+        let requested_capacity = capacity::request_all_capacity(operation, &mut request);
+        let result = self.forward(headers, request.to_string().into()).await;
+        let response = match result {
+            Ok(response) => response,
             Err(refusal) => return refusal.into_response(),
         };
-        let (mut head, answered) = answer.into_parts();
-        let Ok(answered) = to_bytes(answered, LARGEST_BODY_BYTES).await else {
-            return unreachable().into_response();
+        let (mut head, body_bytes) = response.into_parts();
+        let Ok(body_bytes) = to_bytes(body_bytes, MAX_BODY_BYTES).await else {
+            return emulator_unreachable().into_response();
         };
-        let Ok(mut answer) = serde_json::from_slice::<Value>(&answered) else {
-            return Response::from_parts(head, Body::from(answered));
+        let Ok(mut response) = serde_json::from_slice::<Value>(&body_bytes) else {
+            return Response::from_parts(head, Body::from(body_bytes));
         };
         let units = if head.status.is_success() {
-            capacity::consumed(operation, &answer)
+            capacity::consumed_units(operation, &response)
         } else {
-            capacity::refused(operation, &request, &answer, &self.database, &self.keys)
+            capacity::failed_condition_units(
+                operation,
+                &request,
+                &response,
+                &self.database,
+                &self.tables,
+            )
         };
-        asked.restore(&mut answer);
-        guard::correct(operation, &request, &mut answer);
-        if let Some(kept_back) = kept_back {
-            kept_back.report(&mut answer);
+        requested_capacity.remove_unrequested(&mut response);
+        guard::correct_response(operation, &request, &mut response);
+        if let Some(unprocessed) = unprocessed {
+            unprocessed.add_to_response(&mut response);
         }
         if request["IndexName"].is_string() && head.status.is_success() {
-            answer = self.as_seen(body, answer, stale);
+            response = self.snapshot_index_query(body, response, stale);
         }
         head.extensions.insert(units);
-        // Both describe the emulator's text, which is not the one that is sent.
+        // Both headers describe the emulator's body, which was changed.
         head.headers.remove(CONTENT_LENGTH);
         head.headers.remove("x-amz-crc32");
-        Response::from_parts(head, Body::from(answer.to_string()))
+        Response::from_parts(head, Body::from(response.to_string()))
     }
 
-    /// Remembers what an index query found; a stale reader gets what the same query found before.
-    fn as_seen(&self, query: Bytes, found: Value, stale: bool) -> Value {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Stores the response to an index query. With the fault `stale`, returns the previous response to the same query.
+    fn snapshot_index_query(&self, query: Bytes, current: Value, stale: bool) -> Value {
+        let mut snapshots = self.index_snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         if !stale {
-            if seen.len() >= REMEMBERED_QUERIES {
-                seen.clear();
+            if snapshots.len() >= MAX_INDEX_SNAPSHOTS {
+                snapshots.clear();
             }
-            seen.insert(query, found.to_string().into());
-            return found;
+            snapshots.insert(query, current.to_string().into());
+            return current;
         }
-        seen.get(&query)
-            .and_then(|before| serde_json::from_slice(before).ok())
+        snapshots
+            .get(&query)
+            .and_then(|previous| serde_json::from_slice(previous).ok())
             .unwrap_or_else(|| serde_json::json!({ "Items": [], "Count": 0, "ScannedCount": 0 }))
     }
 
     async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Result<Response, Refusal> {
         let mut request = Request::post(self.address.clone());
         if let Some(to) = request.headers_mut() {
-            for name in FORWARDED {
+            for name in FORWARDED_HEADERS {
                 if let Some(value) = headers.get(name) {
                     to.insert(name, value.clone());
                 }
             }
         }
-        let request = request.body(Body::from(body)).map_err(|_| unreachable())?;
-        let answer = self.client.request(request).await.map_err(|error| {
+        let request = request.body(Body::from(body)).map_err(|_| emulator_unreachable())?;
+        let response = self.client.request(request).await.map_err(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "the DynamoDB emulator is gone"
+                "calling the DynamoDB emulator failed"
             );
-            unreachable()
+            emulator_unreachable()
         })?;
-        Ok(answer.map(Body::new))
+        Ok(response.map(Body::new))
     }
 }
 
-fn unreachable() -> Refusal {
+fn emulator_unreachable() -> Refusal {
     Refusal::new(
         Service::Dynamodb,
         StatusCode::INTERNAL_SERVER_ERROR,
         "InternalServerError",
-        "The local DynamoDB did not answer.",
+        "The DynamoDB emulator did not respond.",
     )
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the server lives as long as the stack; the stopped channel ends it"
+    reason = "the server runs as long as the stack and the `stopped` channel ends it"
 )]
 fn serve(listener: TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
     tokio::spawn(async move {
         let until = async {
-            // An error says that the sender is gone, which is how it is stopped.
+            // Dropping the sender stops the server, so the error is expected.
             let _gone = stopped.await;
         };
         if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, until).await {
-            tracing::error!(error, "the DynamoDB emulator ended");
+            tracing::error!(error, "the DynamoDB emulator stopped");
         }
     });
 }

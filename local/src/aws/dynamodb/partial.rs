@@ -1,30 +1,34 @@
-//! Batches that are processed in part: the fault that leaves the last entry unprocessed.
+//! The fault `partial`: the last entry of a batch is not processed.
 
 use serde_json::{Map, Value};
 
-/// An entry that was taken out of a batch.
-pub(super) struct KeptBack {
-    /// The member of the answer that lists such entries.
+/// An entry that was removed from a batch.
+pub(super) struct UnprocessedEntry {
+    /// The member of the response that lists unprocessed entries.
     member: &'static str,
     table: String,
     entry: Value,
 }
 
-/// Takes the last entry out of a batch. A batch of one stays whole: DynamoDB does not answer that it
-/// processed nothing, it throttles.
-pub(super) fn keep_back(operation: &str, request: &mut Value) -> Option<KeptBack> {
+/// Removes the last entry of a batch. A batch with one entry is not changed, because DynamoDB
+/// throttles the request if it can process no entry at all.
+pub(super) fn remove_last_entry(operation: &str, request: &mut Value) -> Option<UnprocessedEntry> {
     let tables = request["RequestItems"].as_object_mut()?;
     match operation {
         "BatchWriteItem" => {
             let (table, last) = take_last(tables, |requests| requests)?;
-            Some(KeptBack { member: "UnprocessedItems", table, entry: Value::Array(vec![last]) })
+            Some(UnprocessedEntry {
+                member: "UnprocessedItems",
+                table,
+                entry: Value::Array(vec![last]),
+            })
         }
         "BatchGetItem" => {
             let settings = tables.clone();
             let (table, last) = take_last(tables, |request| &mut request["Keys"])?;
             let mut entry = settings[&table].clone();
             entry["Keys"] = Value::Array(vec![last]);
-            Some(KeptBack { member: "UnprocessedKeys", table, entry })
+            Some(UnprocessedEntry { member: "UnprocessedKeys", table, entry })
         }
         _ => None,
     }
@@ -36,22 +40,22 @@ fn take_last(
 ) -> Option<(String, Value)> {
     let name = tables.keys().next_back()?.clone();
     let one_table = tables.len() == 1;
-    let listed = entries(tables.get_mut(&name)?).as_array_mut()?;
-    if listed.len() == 1 && one_table {
+    let table_entries = entries(tables.get_mut(&name)?).as_array_mut()?;
+    if table_entries.len() == 1 && one_table {
         return None;
     }
-    let last = listed.pop()?;
-    if listed.is_empty() {
+    let last = table_entries.pop()?;
+    if table_entries.is_empty() {
         tables.remove(&name);
     }
     Some((name, last))
 }
 
-impl KeptBack {
-    /// Lists the entry among those that were not processed.
-    pub(super) fn report(self, answer: &mut Value) {
-        if answer.is_object() && answer["__type"].is_null() {
-            answer[self.member][self.table] = self.entry;
+impl UnprocessedEntry {
+    /// Adds the entry to the unprocessed entries of the response.
+    pub(super) fn add_to_response(self, response: &mut Value) {
+        if response.is_object() && response["__type"].is_null() {
+            response[self.member][self.table] = self.entry;
         }
     }
 }
@@ -63,32 +67,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_entry_is_kept_back_and_reported() {
+    fn last_entry_is_reported_as_unprocessed() {
         let mut request = json!({ "RequestItems": { "a": [1, 2], "b": [3] } });
-        let kept_back = keep_back("BatchWriteItem", &mut request).unwrap();
+        let unprocessed = remove_last_entry("BatchWriteItem", &mut request).unwrap();
         assert_eq!(request, json!({ "RequestItems": { "a": [1, 2] } }));
-        let mut answer = json!({ "UnprocessedItems": {} });
-        kept_back.report(&mut answer);
-        assert_eq!(answer, json!({ "UnprocessedItems": { "b": [3] } }));
+        let mut response = json!({ "UnprocessedItems": {} });
+        unprocessed.add_to_response(&mut response);
+        assert_eq!(response, json!({ "UnprocessedItems": { "b": [3] } }));
     }
 
     #[test]
-    fn keys_keep_the_settings_of_their_table() {
+    fn unprocessed_keys_keep_the_settings_of_their_table() {
         let mut request =
             json!({ "RequestItems": { "a": { "Keys": [1, 2], "ConsistentRead": true } } });
-        let kept_back = keep_back("BatchGetItem", &mut request).unwrap();
-        let mut answer = json!({});
-        kept_back.report(&mut answer);
+        let unprocessed = remove_last_entry("BatchGetItem", &mut request).unwrap();
+        let mut response = json!({});
+        unprocessed.add_to_response(&mut response);
         assert_eq!(
-            answer,
+            response,
             json!({ "UnprocessedKeys": { "a": { "Keys": [2], "ConsistentRead": true } } })
         );
     }
 
     #[test]
-    fn a_batch_of_one_stays_whole() {
+    fn batch_of_one_is_not_split() {
         let mut request = json!({ "RequestItems": { "a": [1] } });
-        assert!(keep_back("BatchWriteItem", &mut request).is_none());
+        assert!(remove_last_entry("BatchWriteItem", &mut request).is_none());
         assert_eq!(request["RequestItems"]["a"], json!([1]));
     }
 }

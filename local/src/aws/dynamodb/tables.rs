@@ -1,4 +1,4 @@
-//! The tables of `template.yaml`.
+//! Creation of the tables in `template.yaml`.
 
 use std::collections::BTreeMap;
 
@@ -11,41 +11,41 @@ use crate::aws::names::Names;
 use crate::template::{Resource, Template};
 
 const TABLE: &str = "AWS::DynamoDB::Table";
-/// The properties that CloudFormation and `CreateTable` write alike.
+/// The properties that CloudFormation and `CreateTable` have in common.
 const SHARED_PROPERTIES: [&str; 4] =
     ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
 
-/// What the front knows of each table, by physical name.
-pub(crate) type KeyAttributes = BTreeMap<String, Table>;
+/// The tables by physical name.
+pub(crate) type Tables = BTreeMap<String, Table>;
 
-/// One table's keys and its time-to-live attribute.
+/// A table's key attributes and its time-to-live attribute.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(super) keys: Vec<String>,
     pub(super) ttl: Option<String>,
 }
 
-/// Makes the tables that are not there yet. One that is there, in a file of an earlier run, must
-/// have the same keys and indexes.
+/// Creates the missing tables. An existing table, from the file of an earlier run, must have the
+/// same keys and indexes.
 pub(super) fn create(
     database: &Database,
     template: &Template,
     names: &Names,
-) -> Result<KeyAttributes, StartError> {
-    let mut tables = KeyAttributes::new();
-    for resource in template.of_type(TABLE) {
-        let name = names.of(resource, "TableName").to_owned();
-        let wanted = wanted(resource, &name);
-        let exists = database.list_tables(request(json!({}))?)?.table_names.contains(&name);
+) -> Result<Tables, StartError> {
+    let mut tables = Tables::new();
+    for resource in template.resources_of_type(TABLE) {
+        let name = names.physical_name(resource, "TableName").to_owned();
+        let definition = table_definition(resource, &name);
+        let exists = database.list_tables(typed_request(json!({}))?)?.table_names.contains(&name);
         if exists {
-            same(database, &name, &wanted)?;
+            check_unchanged(database, &name, &definition)?;
         } else {
-            database.create_table(request(wanted)?)?;
+            database.create_table(typed_request(definition)?)?;
         }
         let ttl = resource.property("TimeToLiveSpecification");
         if !exists && ttl["Enabled"] == true {
             let enable = json!({ "TableName": name, "TimeToLiveSpecification": ttl });
-            database.update_time_to_live(request(enable)?)?;
+            database.update_time_to_live(typed_request(enable)?)?;
         }
         let table = Table {
             keys: attribute_names(resource.property("KeySchema")),
@@ -59,31 +59,31 @@ pub(super) fn create(
     Ok(tables)
 }
 
-fn wanted(resource: Resource<'_>, name: &str) -> Value {
-    let mut wanted = Map::new();
-    wanted.insert("TableName".to_owned(), json!(name));
-    // What it costs is metered on demand, whatever the template says.
-    wanted.insert("BillingMode".to_owned(), json!("PAY_PER_REQUEST"));
+fn table_definition(resource: Resource<'_>, name: &str) -> Value {
+    let mut definition = Map::new();
+    definition.insert("TableName".to_owned(), json!(name));
+    // The usage meter always uses on-demand prices.
+    definition.insert("BillingMode".to_owned(), json!("PAY_PER_REQUEST"));
     for property in SHARED_PROPERTIES {
         if !resource.property(property).is_null() {
-            wanted.insert(property.to_owned(), resource.property(property).clone());
+            definition.insert(property.to_owned(), resource.property(property).clone());
         }
     }
-    Value::Object(wanted)
+    Value::Object(definition)
 }
 
-fn same(database: &Database, name: &str, wanted: &Value) -> Result<(), StartError> {
-    let described = database.describe_table(request(json!({ "TableName": name }))?)?;
+fn check_unchanged(database: &Database, name: &str, expected: &Value) -> Result<(), StartError> {
+    let described = database.describe_table(typed_request(json!({ "TableName": name }))?)?;
     let described = serde_json::to_value(described).map_err(StartError::Definition)?;
-    if shape(&described["Table"]) == shape(wanted) {
+    if key_schemas(&described["Table"]) == key_schemas(expected) {
         Ok(())
     } else {
-        Err(StartError::OtherTable { table: name.to_owned() })
+        Err(StartError::TableMismatch { table: name.to_owned() })
     }
 }
 
-/// A table's keys and those of its indexes, in an order of their own.
-fn shape(table: &Value) -> BTreeMap<String, Vec<String>> {
+/// Returns the key attributes of a table and of its indexes, sorted by index name.
+fn key_schemas(table: &Value) -> BTreeMap<String, Vec<String>> {
     let indexes = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
         .into_iter()
         .filter_map(|kind| table[kind].as_array())
@@ -100,7 +100,7 @@ fn attribute_names(key_schema: &Value) -> Vec<String> {
     elements.filter_map(|element| element["AttributeName"].as_str().map(str::to_owned)).collect()
 }
 
-/// A request of the emulator's, which are only made from JSON.
-pub(super) fn request<T: DeserializeOwned>(json: Value) -> Result<T, StartError> {
+/// Converts JSON to a request type of the emulator. The types have no other constructor.
+pub(super) fn typed_request<T: DeserializeOwned>(json: Value) -> Result<T, StartError> {
     serde_json::from_value(json).map_err(StartError::Definition)
 }

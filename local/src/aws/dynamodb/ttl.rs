@@ -1,22 +1,22 @@
-//! Time to live, by the stack's clock.
+//! Time to live on the stack's clock.
 //!
-//! The emulator can sweep too, but on a file it goes by the machine's clock.
+//! The emulator's own sweep uses the machine's clock when the database is in a file.
 
 use dynoxide::{Database, DynoxideError};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 
-use super::KeyAttributes;
+use super::Tables;
 
-/// DynamoDB leaves alone what expired longer ago than this.
+/// DynamoDB does not delete items that expired longer ago than this.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html>
 const OLDEST_YEARS: i64 = 5;
 const HOURS_A_YEAR: i64 = 365 * 24;
 
-/// Deletes what expired before `now`, and says how many items that were.
+/// Deletes the items that expired before `now`, and returns their number.
 pub(super) fn sweep(
     database: &Database,
-    tables: &KeyAttributes,
+    tables: &Tables,
     now: Timestamp,
 ) -> Result<usize, DynoxideError> {
     let oldest = now.checked_sub((OLDEST_YEARS * HOURS_A_YEAR).hours()).unwrap_or(Timestamp::MIN);
@@ -43,21 +43,21 @@ pub(super) fn sweep(
             if let Some(start) = start.take() {
                 scan["ExclusiveStartKey"] = start;
             }
-            let page = database.scan(read(scan)?)?;
+            let page = database.scan(from_json(scan)?)?;
             for item in page.items.into_iter().flatten() {
                 let mut delete = with("ConditionExpression", between.clone());
                 for key in &table.keys {
-                    delete["Key"][key] = write(&item.get(key))?;
+                    delete["Key"][key] = to_json(&item.get(key))?;
                 }
-                match database.delete_item(read(delete)?) {
+                match database.delete_item(from_json(delete)?) {
                     Ok(_) => deleted += 1,
-                    // It was given a longer life in the meantime.
+                    // The item's time to live was extended in the meantime.
                     Err(DynoxideError::ConditionalCheckFailedException(..)) => {}
                     Err(error) => return Err(error),
                 }
             }
             match page.last_evaluated_key {
-                Some(key) => start = Some(write(&key)?),
+                Some(key) => start = Some(to_json(&key)?),
                 None => break,
             }
         }
@@ -65,11 +65,11 @@ pub(super) fn sweep(
     Ok(deleted)
 }
 
-fn read<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> Result<T, DynoxideError> {
+fn from_json<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> Result<T, DynoxideError> {
     serde_json::from_value(json).map_err(malformed)
 }
 
-fn write(value: &impl serde::Serialize) -> Result<serde_json::Value, DynoxideError> {
+fn to_json(value: &impl serde::Serialize) -> Result<serde_json::Value, DynoxideError> {
     serde_json::to_value(value).map_err(malformed)
 }
 

@@ -1,4 +1,4 @@
-//! `/local/dead-letters`: what was given up, to be looked at and sent back. AWS has this in its own console.
+//! `/local/dead-letters`: lists dead-lettered messages and moves them back, as the AWS console does.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::error::SqsError;
 use super::moves::{self, StartMessageMoveTask};
 use super::settings::arn;
-use super::{Queues, Session};
+use super::{QueueTransaction, Queues};
 
-/// The most messages that are shown of a queue.
-const SHOWN: u32 = 100;
+/// The maximum number of listed messages per queue.
+const MAX_SHOWN_MESSAGES: u32 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Redrive {
+struct RedriveRequest {
     queue: String,
 }
 
@@ -30,23 +30,26 @@ impl Queues {
         Router::new()
             .route(
                 "/local/dead-letters",
-                get(async |State(queues): State<Self>| told(queues.within(false, list))),
+                get(async |State(queues): State<Self>| {
+                    to_response(queues.transaction(false, list))
+                }),
             )
             .route(
                 "/local/dead-letters/redrive",
-                post(async |State(queues): State<Self>, Json(wanted): Json<Redrive>| {
-                    let moved = queues.within(false, |session| redrive(session, &wanted.queue));
-                    queues.arrived.notify_waiters();
-                    told(moved)
+                post(async |State(queues): State<Self>, Json(request): Json<RedriveRequest>| {
+                    let moved = queues
+                        .transaction(false, |transaction| redrive(transaction, &request.queue));
+                    queues.message_available.notify_waiters();
+                    to_response(moved)
                 }),
             )
             .with_state(self.clone())
     }
 }
 
-fn told(answer: Result<Value, SqsError>) -> Response {
-    match answer {
-        Ok(answer) => Json(answer).into_response(),
+fn to_response(response: Result<Value, SqsError>) -> Response {
+    match response {
+        Ok(response) => Json(response).into_response(),
         Err(error) => {
             let error = json!({ "error": error.to_string() });
             (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
@@ -54,18 +57,18 @@ fn told(answer: Result<Value, SqsError>) -> Response {
     }
 }
 
-/// Every dead-letter queue with its messages, oldest first, and the queue whose failures it takes.
-fn list(session: &Session<'_>) -> Result<Value, SqsError> {
+/// Lists every dead-letter queue with its source queue and its messages, oldest first.
+fn list(transaction: &QueueTransaction<'_>) -> Result<Value, SqsError> {
     let mut items = Vec::new();
-    for (source, settings) in session.queues()? {
+    for (source, settings) in transaction.queues()? {
         let Some(redrive) = settings.redrive else { continue };
         let queue = redrive.dead_letter_queue;
-        let messages = session
+        let messages = transaction
             .database
             .prepare_cached(
                 "SELECT id, body, sent_at, receives FROM messages WHERE queue = ?1 ORDER BY number LIMIT ?2",
             )?
-            .query_map(params![queue, SHOWN], |row| {
+            .query_map(params![queue, MAX_SHOWN_MESSAGES], |row| {
                 let sent_at: i64 = row.get(2)?;
                 Ok(json!({
                     "id": row.get::<_, String>(0)?,
@@ -80,17 +83,17 @@ fn list(session: &Session<'_>) -> Result<Value, SqsError> {
     Ok(json!({ "items": items }))
 }
 
-/// Sends everything in a dead-letter queue back to the queue whose failures it takes, as `StartMessageMoveTask` does.
-fn redrive(session: &Session<'_>, queue: &str) -> Result<Value, SqsError> {
-    let sources = session.queues()?;
+/// Moves all messages of a dead-letter queue back to the source queue, as `StartMessageMoveTask` does.
+fn redrive(transaction: &QueueTransaction<'_>, queue: &str) -> Result<Value, SqsError> {
+    let sources = transaction.queues()?;
     let source = sources.iter().find(|(_, settings)| {
         settings.redrive.as_ref().is_some_and(|redrive| redrive.dead_letter_queue == queue)
     });
     let (source, _) = source.ok_or(SqsError::ResourceNotFound)?;
-    let waiting = session.depth(queue)?.visible;
-    moves::start(session, &StartMessageMoveTask::everything(arn(queue), arn(source)))?;
+    let waiting = transaction.depth(queue)?.visible;
+    moves::start(transaction, &StartMessageMoveTask::all_messages(arn(queue), arn(source)))?;
     Ok(
-        json!({ "queue": queue, "destination": source, "moved": waiting - session.depth(queue)?.visible }),
+        json!({ "queue": queue, "destination": source, "moved": waiting - transaction.depth(queue)?.visible }),
     )
 }
 
@@ -108,31 +111,31 @@ mod tests {
 
     fn queues() -> Queues {
         let template = Template::parse(crate::stack::TEMPLATE).unwrap();
-        let clock = Clock::standing(Timestamp::from_second(1_800_000_000).unwrap());
+        let clock = Clock::stopped_at(Timestamp::from_second(1_800_000_000).unwrap());
         let base = "http://localhost:4000";
         Queues::start(None, base, &template, &Names::default(), clock, Random::seeded(1)).unwrap()
     }
 
     async fn call(queues: &Queues, request: Request<Body>) -> (StatusCode, Value) {
-        let answer = queues.router().oneshot(request).await.unwrap();
-        let status = answer.status();
-        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        let response = queues.router().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap())
     }
 
     #[tokio::test]
-    async fn a_dead_letter_is_shown_and_sent_back_to_where_it_failed() {
+    async fn dead_letter_is_listed_and_moved_back_to_its_source_queue() {
         let queues = queues();
         let outbox = queues.url("OutboxQueue");
         let dead = queues.url("OutboxDeadLetterQueue");
-        let message = json!({ "QueueUrl": dead, "MessageBody": "given up" }).to_string();
-        queues.answer("SendMessage", message.as_bytes(), None).await;
+        let message = json!({ "QueueUrl": dead, "MessageBody": "failed" }).to_string();
+        queues.handle("SendMessage", message.as_bytes(), None).await;
 
-        let shown = Request::get("/local/dead-letters").body(Body::empty()).unwrap();
-        let (_, shown) = call(&queues, shown).await;
-        let listed = shown["items"].as_array().unwrap();
-        let listed = listed.iter().find(|item| dead.ends_with(item["queue"].as_str().unwrap()));
-        assert_eq!(listed.unwrap()["messages"][0]["body"], "given up");
+        let request = Request::get("/local/dead-letters").body(Body::empty()).unwrap();
+        let (_, list) = call(&queues, request).await;
+        let items = list["items"].as_array().unwrap();
+        let listed = items.iter().find(|item| dead.ends_with(item["queue"].as_str().unwrap()));
+        assert_eq!(listed.unwrap()["messages"][0]["body"], "failed");
 
         let redrive = |queue: &str| {
             Request::post("/local/dead-letters/redrive")

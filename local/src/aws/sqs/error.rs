@@ -1,6 +1,6 @@
 //! SQS's errors: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
-//! and its siblings. Each has a name in the JSON protocol and, some of them, another in the older
-//! query protocol, which batches' failed entries and the SDKs go by.
+//! and the pages of the other operations. Some have a different name in the older query protocol.
+//! The SDKs and the failed entries of batches use that name.
 
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ pub(crate) enum SqsError {
     MessageNotInflight,
     #[error("There should be at least one entry in the batch request.")]
     EmptyBatchRequest,
-    #[error("Maximum number of entries per request are {max}. You have sent {0}.", max = limits::BATCH_ENTRIES)]
+    #[error("Maximum number of entries per request are {max}. You have sent {0}.", max = limits::MAX_BATCH_ENTRIES)]
     TooManyEntriesInBatchRequest(usize),
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
@@ -29,7 +29,7 @@ pub(crate) enum SqsError {
         "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long."
     )]
     InvalidBatchEntryId,
-    #[error("Batch requests cannot be longer than {max} bytes. You have sent {0} bytes.", max = limits::MESSAGE_BYTES)]
+    #[error("Batch requests cannot be longer than {max} bytes. You have sent {0} bytes.", max = limits::MAX_MESSAGE_BYTES)]
     BatchRequestTooLong(usize),
     #[error(
         "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
@@ -47,21 +47,21 @@ pub(crate) enum SqsError {
     PurgeQueueInProgress(String),
     #[error("The resource that you specified for the SourceArn parameter doesn't exist.")]
     ResourceNotFound,
-    #[error("{0} is not an operation that this SQS has.")]
+    #[error("The operation {0} is not supported.")]
     UnsupportedOperation(String),
     #[error("The request could not be read: {0}")]
     Malformed(String),
     /// A fault left this entry of a batch unprocessed.
     #[error("We encountered an internal error. Please try again.")]
     InternalError,
-    #[error("The queues' database failed.")]
+    #[error("Accessing the queue database failed.")]
     Database(#[from] rusqlite::Error),
-    #[error("The queues' database holds what cannot be read.")]
+    #[error("The queue database contains invalid JSON.")]
     Stored(#[from] serde_json::Error),
 }
 
 impl SqsError {
-    /// The name in the JSON protocol.
+    /// Returns the name in the JSON protocol.
     fn code(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "QueueDoesNotExist",
@@ -86,7 +86,7 @@ impl SqsError {
         }
     }
 
-    /// The name in the query protocol.
+    /// Returns the name in the query protocol.
     pub(super) fn query_code(&self) -> &'static str {
         match self {
             Self::QueueDoesNotExist => "AWS.SimpleQueueService.NonExistentQueue",
@@ -115,21 +115,21 @@ impl SqsError {
         }
     }
 
-    /// Whether the sender could have known better.
-    pub(super) fn is_senders(&self) -> bool {
+    /// Returns whether the sender caused the error.
+    pub(super) fn is_sender_fault(&self) -> bool {
         !matches!(self, Self::InternalError | Self::Database(_) | Self::Stored(_))
     }
 
-    /// Whether it is the one entry's fault, so that the rest of its batch goes on.
-    pub(super) fn is_entrys(&self) -> bool {
+    /// Returns whether the error concerns one entry only, so that the rest of its batch is processed.
+    pub(super) fn is_entry_error(&self) -> bool {
         !matches!(self, Self::Database(_) | Self::Stored(_))
     }
 
-    pub(super) fn refusal(&self) -> Refusal {
-        let status = if self.is_senders() {
+    pub(super) fn to_refusal(&self) -> Refusal {
+        let status = if self.is_sender_fault() {
             StatusCode::BAD_REQUEST
         } else {
-            tracing::error!(error = self as &dyn std::error::Error, "SQS failed");
+            tracing::error!(error = self as &dyn std::error::Error, "the SQS emulator failed");
             StatusCode::INTERNAL_SERVER_ERROR
         };
         Refusal::new(Service::Sqs, status, self.code(), self.to_string())

@@ -1,7 +1,6 @@
-//! What is done by receipt handle: `DeleteMessage`, `ChangeMessageVisibility` and their batches.
+//! Operations with a receipt handle: `DeleteMessage`, `ChangeMessageVisibility` and their batches.
 //!
-//! A handle is that of one receive. When the message is received again the older handle is spent:
-//! it deletes nothing and changes nothing.
+//! A handle belongs to one receive. It becomes invalid when the message is received again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,42 +9,42 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::SqsError;
-use super::{Session, limits, nothing};
+use super::{QueueTransaction, empty_response, limits};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct One {
+pub(super) struct SingleRequest {
     queue_url: String,
     #[serde(flatten)]
-    handle: Handle,
+    handle: HandleParameters,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Batch {
+pub(super) struct BatchRequest {
     queue_url: String,
     #[serde(default)]
-    entries: Vec<Entry>,
+    entries: Vec<HandleEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry {
+struct HandleEntry {
     id: String,
     #[serde(flatten)]
-    handle: Handle,
+    handle: HandleParameters,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Handle {
+struct HandleParameters {
     receipt_handle: Option<String>,
     visibility_timeout: Option<i64>,
 }
 
-impl Handle {
-    /// The handle, if it has the form of one of ours.
-    fn checked(&self) -> Result<&str, SqsError> {
+impl HandleParameters {
+    /// Returns the handle if it has the expected format.
+    fn validated_handle(&self) -> Result<&str, SqsError> {
         let handle = self.receipt_handle.as_deref();
         let handle = handle.ok_or(SqsError::MissingParameter("ReceiptHandle"))?;
         let decoded = URL_SAFE_NO_PAD.decode(handle).ok();
@@ -57,55 +56,78 @@ impl Handle {
     }
 }
 
-pub(super) fn delete(session: &Session<'_>, request: &One) -> Result<Value, SqsError> {
-    let (queue, _) = session.queue(&request.queue_url)?;
-    delete_one(session, &queue, &request.handle)
+pub(super) fn delete(
+    transaction: &QueueTransaction<'_>,
+    request: &SingleRequest,
+) -> Result<Value, SqsError> {
+    let (queue, _) = transaction.queue(&request.queue_url)?;
+    delete_one(transaction, &queue, &request.handle)
 }
 
-pub(super) fn delete_batch(session: &Session<'_>, request: &Batch) -> Result<Value, SqsError> {
-    request.each(session, |queue, handle| delete_one(session, queue, handle))
+pub(super) fn delete_batch(
+    transaction: &QueueTransaction<'_>,
+    request: &BatchRequest,
+) -> Result<Value, SqsError> {
+    request.process(transaction, |queue, handle| delete_one(transaction, queue, handle))
 }
 
-pub(super) fn change(session: &Session<'_>, request: &One) -> Result<Value, SqsError> {
-    let (queue, _) = session.queue(&request.queue_url)?;
-    change_one(session, &queue, &request.handle)
+pub(super) fn change_visibility(
+    transaction: &QueueTransaction<'_>,
+    request: &SingleRequest,
+) -> Result<Value, SqsError> {
+    let (queue, _) = transaction.queue(&request.queue_url)?;
+    change_one_visibility(transaction, &queue, &request.handle)
 }
 
-pub(super) fn change_batch(session: &Session<'_>, request: &Batch) -> Result<Value, SqsError> {
-    request.each(session, |queue, handle| change_one(session, queue, handle))
+pub(super) fn change_visibility_batch(
+    transaction: &QueueTransaction<'_>,
+    request: &BatchRequest,
+) -> Result<Value, SqsError> {
+    request.process(transaction, |queue, handle| change_one_visibility(transaction, queue, handle))
 }
 
-impl Batch {
-    fn each(
+impl BatchRequest {
+    fn process(
         &self,
-        session: &Session<'_>,
-        work: impl Fn(&str, &Handle) -> Result<Value, SqsError>,
+        transaction: &QueueTransaction<'_>,
+        work: impl Fn(&str, &HandleParameters) -> Result<Value, SqsError>,
     ) -> Result<Value, SqsError> {
-        let (queue, _) = session.queue(&self.queue_url)?;
-        limits::batch(self.entries.len(), self.entries.iter().map(|entry| entry.id.as_str()))?;
+        let (queue, _) = transaction.queue(&self.queue_url)?;
+        limits::check_batch(
+            self.entries.len(),
+            self.entries.iter().map(|entry| entry.id.as_str()),
+        )?;
         let entries = self.entries.iter().map(|entry| (entry.id.as_str(), &entry.handle));
-        session.each(entries, |handle| work(&queue, handle))
+        transaction.process_batch(entries, |handle| work(&queue, handle))
     }
 }
 
-/// Deletes the message, also after its visibility time, as long as it was not received again.
-/// A spent handle is no error: AWS answers as if the message had been deleted.
-fn delete_one(session: &Session<'_>, queue: &str, handle: &Handle) -> Result<Value, SqsError> {
-    session
+/// Deletes the message, even after its visibility timeout, unless it was received again.
+/// An outdated handle is not an error: AWS responds as if the message had been deleted.
+fn delete_one(
+    transaction: &QueueTransaction<'_>,
+    queue: &str,
+    handle: &HandleParameters,
+) -> Result<Value, SqsError> {
+    transaction
         .database
         .prepare_cached("DELETE FROM messages WHERE queue = ?1 AND receipt = ?2")?
-        .execute(params![queue, handle.checked()?])?;
-    Ok(nothing())
+        .execute(params![queue, handle.validated_handle()?])?;
+    Ok(empty_response())
 }
 
-fn change_one(session: &Session<'_>, queue: &str, handle: &Handle) -> Result<Value, SqsError> {
-    let receipt = handle.checked()?;
+fn change_one_visibility(
+    transaction: &QueueTransaction<'_>,
+    queue: &str,
+    handle: &HandleParameters,
+) -> Result<Value, SqsError> {
+    let receipt = handle.validated_handle()?;
     if handle.visibility_timeout.is_none() {
         return Err(SqsError::MissingParameter("VisibilityTimeout"));
     }
     let range = &limits::VISIBILITY_SECONDS;
-    let seconds = limits::within("VisibilityTimeout", handle.visibility_timeout, range, 0)?;
-    let visible_at: Option<i64> = session
+    let seconds = limits::in_range("VisibilityTimeout", handle.visibility_timeout, range, 0)?;
+    let visible_at: Option<i64> = transaction
         .database
         .prepare_cached("SELECT visible_at FROM messages WHERE queue = ?1 AND receipt = ?2")?
         .query_row(params![queue, receipt], |row| row.get(0))
@@ -115,13 +137,13 @@ fn change_one(session: &Session<'_>, queue: &str, handle: &Handle) -> Result<Val
             "Value {receipt} for parameter ReceiptHandle is invalid. Reason: Message does not exist \
              or is not available for visibility timeout change."
         ))),
-        Some(at) if at <= session.now => Err(SqsError::MessageNotInflight),
+        Some(at) if at <= transaction.now => Err(SqsError::MessageNotInflight),
         Some(_) => {
-            session
+            transaction
                 .database
                 .prepare_cached("UPDATE messages SET visible_at = ?2 WHERE receipt = ?1")?
-                .execute(params![receipt, session.now + i64::from(seconds) * 1000])?;
-            Ok(nothing())
+                .execute(params![receipt, transaction.now + i64::from(seconds) * 1000])?;
+            Ok(empty_response())
         }
     }
 }

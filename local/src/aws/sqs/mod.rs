@@ -1,8 +1,8 @@
 //! SQS: standard queues on SQLite, as strict as AWS's.
 //!
-//! The queue decides when a mail is tried again, so it is our own: it tells time by the stack's
-//! clock, keeps its messages over a restart, and has the limits that AWS documents. Every operation
-//! is one transaction. FIFO queues, tags, permissions and encryption are left out.
+//! The queue decides when a mail is retried. This emulator therefore uses the stack's clock, keeps
+//! its messages across restarts, and enforces the limits that AWS documents. Every operation is one
+//! transaction. FIFO queues, tags, permissions and encryption are not supported.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
 
 mod dead_letters;
@@ -33,16 +33,16 @@ use super::StartError;
 use super::names::Names;
 use super::refusal;
 use crate::calls::Service;
-use crate::faults::Within;
+use crate::faults::ServiceFault;
 use crate::template::Template;
 
 use error::SqsError;
 
-/// How long an empty receive waits at most, in the machine's time. AWS waits up to 20 s; here a
-/// sweep that found nothing should not hold up whoever asked for it.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
-/// How often a waiting receive looks again: the clock may have been moved.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The longest wait of an empty receive, in the machine's time. AWS waits up to 20 s, but here a
+/// sweep without work should not delay its caller.
+const MAX_WAIT: Duration = Duration::from_millis(250);
+/// How often a waiting receive checks again, because the clock may have been moved.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The queues of the stack.
 #[derive(Clone, Debug)]
@@ -50,35 +50,35 @@ pub struct Queues {
     database: Arc<Mutex<Connection>>,
     clock: Clock,
     random: Random,
-    /// What queue URLs begin with.
+    /// The prefix of queue URLs.
     base_url: Arc<str>,
-    /// Told of every message that may be there to receive.
-    arrived: Arc<Notify>,
+    /// Notified when a message may have become visible.
+    message_available: Arc<Notify>,
 }
 
-/// How many messages a queue holds.
+/// The number of messages in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// To be received now.
+    /// Messages that can be received now.
     pub visible: u64,
-    /// Received and not deleted, until their visibility time ends.
+    /// Messages that were received and not deleted, until their visibility timeout ends.
     pub in_flight: u64,
-    /// Sent with a delay that is not over.
+    /// Messages that were sent with a delay that has not ended.
     pub delayed: u64,
 }
 
-/// One operation's view of the queues.
-struct Session<'a> {
+/// The database transaction of one operation.
+struct QueueTransaction<'a> {
     database: Transaction<'a>,
-    /// Milliseconds since the epoch.
+    /// Time in milliseconds since the epoch.
     now: i64,
     random: &'a Random,
     base_url: &'a str,
-    partial: bool,
+    fail_last_entry: bool,
 }
 
 impl Queues {
-    /// Opens the queues and makes the template's.
+    /// Opens the database and creates the template's queues.
     pub(crate) fn start(
         file: Option<&Path>,
         base_url: &str,
@@ -92,33 +92,35 @@ impl Queues {
             clock,
             random,
             base_url: base_url.into(),
-            arrived: Arc::default(),
+            message_available: Arc::default(),
         };
-        queues.within(false, |session| queues::create_from(session, template, names))?;
+        queues.transaction(false, |transaction| {
+            queues::create_from_template(transaction, template, names)
+        })?;
         Ok(queues)
     }
 
-    /// The URL of a queue.
+    /// Returns the URL of a queue.
     pub fn url(&self, name: &str) -> String {
         queues::url(&self.base_url, name)
     }
 
-    /// How many messages a queue holds; none when there is no such queue.
+    /// Returns the number of messages in a queue. An unknown queue has none.
     pub fn depth(&self, name: &str) -> Depth {
-        self.within(false, |session| session.depth(name)).unwrap_or_default()
+        self.transaction(false, |transaction| transaction.depth(name)).unwrap_or_default()
     }
 
-    /// Answers one call.
-    pub(crate) async fn answer(
+    /// Handles one call.
+    pub(crate) async fn handle(
         &self,
         operation: &str,
         body: &[u8],
-        within: Option<Within>,
+        fault: Option<ServiceFault>,
     ) -> Response {
-        let partial = within == Some(Within::Partial);
-        let answered = match operation {
+        let partial = fault == Some(ServiceFault::Partial);
+        let result = match operation {
             "ReceiveMessage" => self.receive(body).await,
-            _ => self.within(partial, |session| session.run(operation, body)),
+            _ => self.transaction(partial, |transaction| transaction.dispatch(operation, body)),
         };
         if matches!(
             operation,
@@ -128,93 +130,97 @@ impl Queues {
                 | "ChangeMessageVisibilityBatch"
                 | "StartMessageMoveTask"
         ) {
-            self.arrived.notify_waiters();
+            self.message_available.notify_waiters();
         }
-        match answered {
-            Ok(answer) => refusal::answer(Service::Sqs, &answer),
-            Err(error) => error.refusal().into_response(),
+        match result {
+            Ok(body) => refusal::success(Service::Sqs, &body),
+            Err(error) => error.to_refusal().into_response(),
         }
     }
 
     async fn receive(&self, body: &[u8]) -> Result<Value, SqsError> {
-        let request: receive::ReceiveMessage = parsed(body)?;
-        let receive = || self.within(false, |session| receive::receive(session, &request));
+        let request: receive::ReceiveMessage = parse_request(body)?;
+        let receive =
+            || self.transaction(false, |transaction| receive::receive(transaction, &request));
         let found = receive()?;
-        let wait = found.wait.min(LONGEST_WAIT);
+        let wait = found.wait.min(MAX_WAIT);
         if found.count > 0 || wait.is_zero() {
-            return Ok(found.answer);
+            return Ok(found.response);
         }
         let later = async {
             loop {
-                let _either = tokio::time::timeout(LOOK_AGAIN, self.arrived.notified()).await;
+                let _either =
+                    tokio::time::timeout(POLL_INTERVAL, self.message_available.notified()).await;
                 let found = receive()?;
                 if found.count > 0 {
-                    return Ok(found.answer);
+                    return Ok(found.response);
                 }
             }
         };
-        tokio::time::timeout(wait, later).await.unwrap_or(Ok(found.answer))
+        tokio::time::timeout(wait, later).await.unwrap_or(Ok(found.response))
     }
 
     /// Runs `work` as one transaction.
-    fn within<T>(
+    fn transaction<T>(
         &self,
         partial: bool,
-        work: impl FnOnce(&Session<'_>) -> Result<T, SqsError>,
+        work: impl FnOnce(&QueueTransaction<'_>) -> Result<T, SqsError>,
     ) -> Result<T, SqsError> {
-        // An interrupted transaction was rolled back: the database is whole after a panic.
+        // SQLite rolls back an interrupted transaction, so the database is consistent after a panic.
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = Session {
+        let transaction = QueueTransaction {
             database: database.transaction_with_behavior(TransactionBehavior::Immediate)?,
             now: self.clock.now().as_millisecond(),
             random: &self.random,
             base_url: &self.base_url,
-            partial,
+            fail_last_entry: partial,
         };
-        let done = work(&session)?;
-        session.database.commit()?;
+        let done = work(&transaction)?;
+        transaction.database.commit()?;
         Ok(done)
     }
 }
 
-impl Session<'_> {
-    fn run(&self, operation: &str, body: &[u8]) -> Result<Value, SqsError> {
+impl QueueTransaction<'_> {
+    fn dispatch(&self, operation: &str, body: &[u8]) -> Result<Value, SqsError> {
         match operation {
-            "SendMessage" => send::send(self, &parsed(body)?),
-            "SendMessageBatch" => send::send_batch(self, &parsed(body)?),
-            "DeleteMessage" => handles::delete(self, &parsed(body)?),
-            "DeleteMessageBatch" => handles::delete_batch(self, &parsed(body)?),
-            "ChangeMessageVisibility" => handles::change(self, &parsed(body)?),
-            "ChangeMessageVisibilityBatch" => handles::change_batch(self, &parsed(body)?),
-            "CreateQueue" => queues::create(self, &parsed(body)?),
-            "GetQueueUrl" => queues::get_url(self, &parsed(body)?),
-            "ListQueues" => queues::list(self, &parsed(body)?),
-            "GetQueueAttributes" => queues::attributes(self, &parsed(body)?),
-            "SetQueueAttributes" => queues::set_attributes(self, &parsed(body)?),
-            "PurgeQueue" => queues::purge(self, &parsed(body)?),
-            "StartMessageMoveTask" => moves::start(self, &parsed(body)?),
-            "ListMessageMoveTasks" => moves::list(self, &parsed(body)?),
+            "SendMessage" => send::send(self, &parse_request(body)?),
+            "SendMessageBatch" => send::send_batch(self, &parse_request(body)?),
+            "DeleteMessage" => handles::delete(self, &parse_request(body)?),
+            "DeleteMessageBatch" => handles::delete_batch(self, &parse_request(body)?),
+            "ChangeMessageVisibility" => handles::change_visibility(self, &parse_request(body)?),
+            "ChangeMessageVisibilityBatch" => {
+                handles::change_visibility_batch(self, &parse_request(body)?)
+            }
+            "CreateQueue" => queues::create(self, &parse_request(body)?),
+            "GetQueueUrl" => queues::get_url(self, &parse_request(body)?),
+            "ListQueues" => queues::list(self, &parse_request(body)?),
+            "GetQueueAttributes" => queues::get_attributes(self, &parse_request(body)?),
+            "SetQueueAttributes" => queues::set_attributes(self, &parse_request(body)?),
+            "PurgeQueue" => queues::purge(self, &parse_request(body)?),
+            "StartMessageMoveTask" => moves::start(self, &parse_request(body)?),
+            "ListMessageMoveTasks" => moves::list(self, &parse_request(body)?),
             _ => Err(SqsError::UnsupportedOperation(operation.to_owned())),
         }
     }
 
-    /// `N` random bytes as hexadecimal digits.
+    /// Returns `N` random bytes as hexadecimal digits.
     fn random_hex<const N: usize>(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.random.bytes::<N>())
     }
 
-    /// An id in the form of a UUID, as AWS's message ids are.
+    /// Returns a random id in the format of a UUID, like AWS's message ids.
     fn random_id(&self) -> String {
         let hex = self.random_hex::<16>();
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, SqsError> {
+fn parse_request<T: DeserializeOwned>(body: &[u8]) -> Result<T, SqsError> {
     serde_json::from_slice(body).map_err(|error| SqsError::Malformed(error.to_string()))
 }
 
-/// What an operation answers that has nothing to say.
-fn nothing() -> Value {
+/// Returns the response of an operation without results.
+fn empty_response() -> Value {
     json!({})
 }

@@ -1,4 +1,4 @@
-//! The queues themselves: made, found, described, set and emptied.
+//! Operations on queues: create, find, describe, configure and purge.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::SqsError;
-use super::settings::{self, Settings, arn};
-use super::{Session, limits, nothing};
+use super::settings::{self, QueueSettings, arn};
+use super::{QueueTransaction, empty_response, limits};
 use crate::aws::names::{ACCOUNT_ID, Names};
 use crate::calls::AWS_PATH;
 use crate::template::{Resource, Template};
@@ -57,40 +57,40 @@ pub(super) struct PurgeQueue {
     queue_url: String,
 }
 
-/// A queue's URL, in AWS's form under this stack's address.
+/// Returns a queue's URL, in AWS's format under this stack's address.
 pub(super) fn url(base_url: &str, name: &str) -> String {
     format!("{}{AWS_PATH}/{ACCOUNT_ID}/{name}", base_url.trim_end_matches('/'))
 }
 
-/// Makes the template's queues, or sets those that are there as the template says now.
-pub(super) fn create_from(
-    session: &Session<'_>,
+/// Creates the template's queues, or updates existing ones to the template's settings.
+pub(super) fn create_from_template(
+    transaction: &QueueTransaction<'_>,
     template: &Template,
     names: &Names,
 ) -> Result<(), SqsError> {
-    for resource in template.of_type(QUEUE) {
-        let name = names.of(resource, "QueueName");
+    for resource in template.resources_of_type(QUEUE) {
+        let name = names.physical_name(resource, "QueueName");
         check_name(name)?;
-        let mut settings = Settings::default();
-        settings.apply(&attributes_of(resource, template, names))?;
-        session.write_settings(name, &settings)?;
+        let mut settings = QueueSettings::default();
+        settings.apply(&attributes_from_template(resource, template, names))?;
+        transaction.write_settings(name, &settings)?;
     }
     Ok(())
 }
 
-/// A template's properties in the form of attributes: as text, the redrive policy with an ARN.
-fn attributes_of(
+/// Converts a template's properties to attributes: text values, and a redrive policy with an ARN.
+fn attributes_from_template(
     resource: Resource<'_>,
     template: &Template,
     names: &Names,
 ) -> BTreeMap<String, String> {
     let mut attributes = BTreeMap::new();
-    for name in settings::names() {
+    for name in settings::attribute_names() {
         let mut value = resource.property(name).clone();
         if value.is_null() {
             continue;
         }
-        if let Some(queue) = names.queue_referred(template, &value["deadLetterTargetArn"]) {
+        if let Some(queue) = names.referenced_queue_name(template, &value["deadLetterTargetArn"]) {
             value["deadLetterTargetArn"] = json!(arn(queue));
         }
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -99,22 +99,25 @@ fn attributes_of(
     attributes
 }
 
-pub(super) fn create(session: &Session<'_>, request: &CreateQueue) -> Result<Value, SqsError> {
+pub(super) fn create(
+    transaction: &QueueTransaction<'_>,
+    request: &CreateQueue,
+) -> Result<Value, SqsError> {
     let name = &request.queue_name;
     check_name(name)?;
-    let mut settings = Settings::default();
+    let mut settings = QueueSettings::default();
     settings.apply(&request.attributes)?;
     if let Some(redrive) = &settings.redrive
-        && session.settings(&redrive.dead_letter_queue)?.is_none()
+        && transaction.settings(&redrive.dead_letter_queue)?.is_none()
     {
         return Err(SqsError::InvalidParameterValue(
             "Value for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist."
                 .to_owned(),
         ));
     }
-    match session.settings(name)? {
-        None => session.write_settings(name, &settings)?,
-        // Attributes that are not given are not compared.
+    match transaction.settings(name)? {
+        None => transaction.write_settings(name, &settings)?,
+        // Attributes that are missing in the request are not compared.
         Some(mut existing) => {
             let before = existing.clone();
             existing.apply(&request.attributes)?;
@@ -123,49 +126,55 @@ pub(super) fn create(session: &Session<'_>, request: &CreateQueue) -> Result<Val
             }
         }
     }
-    Ok(json!({ "QueueUrl": url(session.base_url, name) }))
+    Ok(json!({ "QueueUrl": url(transaction.base_url, name) }))
 }
 
 fn check_name(name: &str) -> Result<(), SqsError> {
-    let fits = !name.is_empty() && name.len() <= limits::QUEUE_NAME_LENGTH;
-    if fits && name.chars().all(limits::is_plain) {
+    let fits = !name.is_empty() && name.len() <= limits::MAX_QUEUE_NAME_LENGTH;
+    if fits && name.chars().all(limits::is_name_character) {
         return Ok(());
     }
     Err(SqsError::InvalidParameterValue(
-        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length; \
-         this stack has standard queues only."
+        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length. \
+         This stack supports standard queues only."
             .to_owned(),
     ))
 }
 
-pub(super) fn get_url(session: &Session<'_>, request: &GetQueueUrl) -> Result<Value, SqsError> {
-    session.settings(&request.queue_name)?.ok_or(SqsError::QueueDoesNotExist)?;
-    Ok(json!({ "QueueUrl": url(session.base_url, &request.queue_name) }))
+pub(super) fn get_url(
+    transaction: &QueueTransaction<'_>,
+    request: &GetQueueUrl,
+) -> Result<Value, SqsError> {
+    transaction.settings(&request.queue_name)?.ok_or(SqsError::QueueDoesNotExist)?;
+    Ok(json!({ "QueueUrl": url(transaction.base_url, &request.queue_name) }))
 }
 
-pub(super) fn list(session: &Session<'_>, request: &ListQueues) -> Result<Value, SqsError> {
-    let queues = session.queues()?;
+pub(super) fn list(
+    transaction: &QueueTransaction<'_>,
+    request: &ListQueues,
+) -> Result<Value, SqsError> {
+    let queues = transaction.queues()?;
     let names = queues.iter().map(|(name, _)| name);
     let urls: Vec<_> = names
         .filter(|name| name.starts_with(&request.queue_name_prefix))
-        .map(|name| url(session.base_url, name))
+        .map(|name| url(transaction.base_url, name))
         .collect();
     Ok(json!({ "QueueUrls": urls }))
 }
 
-pub(super) fn attributes(
-    session: &Session<'_>,
+pub(super) fn get_attributes(
+    transaction: &QueueTransaction<'_>,
     request: &GetQueueAttributes,
 ) -> Result<Value, SqsError> {
-    let (name, settings) = session.queue(&request.queue_url)?;
-    session.drop_expired(&name, &settings)?;
-    let depth = session.depth(&name)?;
-    let (created_at, changed_at): (i64, i64) = session.database.query_row(
+    let (name, settings) = transaction.queue(&request.queue_url)?;
+    transaction.delete_expired(&name, &settings)?;
+    let depth = transaction.depth(&name)?;
+    let (created_at, changed_at): (i64, i64) = transaction.database.query_row(
         "SELECT created_at, changed_at FROM queues WHERE name = ?1",
         [&name],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let mut all = settings.told();
+    let mut all = settings.to_attributes();
     all.extend([
         ("QueueArn", arn(&name)),
         ("ApproximateNumberOfMessages", depth.visible.to_string()),
@@ -174,40 +183,43 @@ pub(super) fn attributes(
         ("CreatedTimestamp", (created_at / 1000).to_string()),
         ("LastModifiedTimestamp", (changed_at / 1000).to_string()),
     ]);
-    let asked = &request.attribute_names;
-    if !asked.iter().any(|name| name == "All") {
-        if let Some(unknown) = asked.iter().find(|name| !is_known(name, &all)) {
+    let requested = &request.attribute_names;
+    if !requested.iter().any(|name| name == "All") {
+        if let Some(unknown) = requested.iter().find(|name| !is_known_attribute(name, &all)) {
             return Err(SqsError::InvalidAttributeName(unknown.clone()));
         }
-        all.retain(|name, _| asked.iter().any(|asked| asked == name));
+        all.retain(|name, _| requested.iter().any(|requested| requested == name));
     }
     Ok(json!({ "Attributes": all }))
 }
 
-/// A queue without a redrive policy has no such attribute, and may be asked for it.
-fn is_known(name: &str, all: &BTreeMap<&str, String>) -> bool {
+/// Requesting the redrive policy of a queue that has none is not an error.
+fn is_known_attribute(name: &str, all: &BTreeMap<&str, String>) -> bool {
     all.contains_key(name) || name == "RedrivePolicy"
 }
 
 pub(super) fn set_attributes(
-    session: &Session<'_>,
+    transaction: &QueueTransaction<'_>,
     request: &SetQueueAttributes,
 ) -> Result<Value, SqsError> {
-    let (name, mut settings) = session.queue(&request.queue_url)?;
+    let (name, mut settings) = transaction.queue(&request.queue_url)?;
     settings.apply(&request.attributes)?;
-    session.write_settings(&name, &settings)?;
-    Ok(nothing())
+    transaction.write_settings(&name, &settings)?;
+    Ok(empty_response())
 }
 
-pub(super) fn purge(session: &Session<'_>, request: &PurgeQueue) -> Result<Value, SqsError> {
-    let (name, _) = session.queue(&request.queue_url)?;
-    let purged = session.database.execute(
+pub(super) fn purge(
+    transaction: &QueueTransaction<'_>,
+    request: &PurgeQueue,
+) -> Result<Value, SqsError> {
+    let (name, _) = transaction.queue(&request.queue_url)?;
+    let purged = transaction.database.execute(
         "UPDATE queues SET purged_at = ?2 WHERE name = ?1 AND coalesce(purged_at + ?3 <= ?2, 1)",
-        params![name, session.now, limits::PURGE_PAUSE_MS],
+        params![name, transaction.now, limits::PURGE_PAUSE_MS],
     )?;
     if purged == 0 {
         return Err(SqsError::PurgeQueueInProgress(name));
     }
-    session.database.execute("DELETE FROM messages WHERE queue = ?1", [&name])?;
-    Ok(nothing())
+    transaction.database.execute("DELETE FROM messages WHERE queue = ?1", [&name])?;
+    Ok(empty_response())
 }

@@ -1,5 +1,5 @@
-//! `ReceiveMessage`: what is visible, oldest first; what was received too often goes to the
-//! dead-letter queue instead.
+//! `ReceiveMessage`: returns visible messages, oldest first. A message that was received too often
+//! moves to the dead-letter queue instead.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rusqlite::params;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::digest::{Attributes, of_attributes, of_body};
+use super::digest::{Attributes, md5_of_attributes, md5_of_body};
 use super::error::SqsError;
-use super::settings::{Settings, arn};
-use super::{Session, limits};
+use super::settings::{QueueSettings, arn};
+use super::{QueueTransaction, limits};
 use crate::aws::names::ACCOUNT_ID;
 
 #[derive(Debug, Deserialize)]
@@ -30,15 +30,15 @@ pub(super) struct ReceiveMessage {
     message_attribute_names: Vec<String>,
 }
 
-/// What a receive found.
-pub(super) struct Received {
-    pub(super) answer: Value,
+/// The result of a receive.
+pub(super) struct ReceiveResult {
+    pub(super) response: Value,
     pub(super) count: usize,
-    /// How long the caller is ready to wait for the first message.
+    /// How long the caller waits for the first message.
     pub(super) wait: Duration,
 }
 
-struct Row {
+struct MessageRow {
     number: i64,
     id: String,
     body: String,
@@ -51,55 +51,55 @@ struct Row {
 }
 
 pub(super) fn receive(
-    session: &Session<'_>,
+    transaction: &QueueTransaction<'_>,
     request: &ReceiveMessage,
-) -> Result<Received, SqsError> {
-    let (queue, settings) = session.queue(&request.queue_url)?;
-    let wanted = limits::within(
+) -> Result<ReceiveResult, SqsError> {
+    let (queue, settings) = transaction.queue(&request.queue_url)?;
+    let max_messages = limits::in_range(
         "MaxNumberOfMessages",
         request.max_number_of_messages,
         &limits::RECEIVED_MESSAGES,
         1,
     )?;
-    let visibility = limits::within(
+    let visibility = limits::in_range(
         "VisibilityTimeout",
         request.visibility_timeout,
         &limits::VISIBILITY_SECONDS,
         settings.visibility_seconds,
     )?;
-    let wait = limits::within(
+    let wait = limits::in_range(
         "WaitTimeSeconds",
         request.wait_time_seconds,
         &limits::WAIT_SECONDS,
         settings.wait_seconds,
     )?;
-    session.drop_expired(&queue, &settings)?;
+    transaction.delete_expired(&queue, &settings)?;
     let mut messages = Vec::new();
-    for row in visible(session, &queue, &settings, wanted as usize)? {
-        messages.push(hand_out(session, row, i64::from(visibility) * 1000, request)?);
+    for row in take_visible(transaction, &queue, &settings, max_messages as usize)? {
+        messages.push(mark_received(transaction, row, i64::from(visibility) * 1000, request)?);
     }
     let count = messages.len();
-    let answer = if count == 0 { json!({}) } else { json!({ "Messages": messages }) };
-    Ok(Received { answer, count, wait: Duration::from_secs(wait.into()) })
+    let response = if count == 0 { json!({}) } else { json!({ "Messages": messages }) };
+    Ok(ReceiveResult { response, count, wait: Duration::from_secs(wait.into()) })
 }
 
-/// Up to `wanted` messages that are visible. On the way, those that were received as often as the
-/// redrive policy allows are moved to the dead-letter queue.
-fn visible(
-    session: &Session<'_>,
+/// Returns up to `max_messages` visible messages. Messages that were received as often as the
+/// redrive policy allows move to the dead-letter queue.
+fn take_visible(
+    transaction: &QueueTransaction<'_>,
     queue: &str,
-    settings: &Settings,
-    wanted: usize,
-) -> Result<Vec<Row>, SqsError> {
-    let mut statement = session.database.prepare_cached(
+    settings: &QueueSettings,
+    max_messages: usize,
+) -> Result<Vec<MessageRow>, SqsError> {
+    let mut statement = transaction.database.prepare_cached(
         "SELECT number, id, body, attributes, sent_at, receives, first_received_at,
                 dead_letter_source, message_group
          FROM messages WHERE queue = ?1 AND visible_at <= ?2 ORDER BY visible_at, number",
     )?;
-    let mut rows = statement.query(params![queue, session.now])?;
-    let (mut found, mut dead) = (Vec::new(), Vec::new());
+    let mut rows = statement.query(params![queue, transaction.now])?;
+    let (mut found, mut exhausted) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
-        let row = Row {
+        let row = MessageRow {
             number: row.get(0)?,
             id: row.get(1)?,
             body: row.get(2)?,
@@ -112,36 +112,36 @@ fn visible(
         };
         match &settings.redrive {
             Some(redrive) if row.receives >= redrive.max_receive_count => {
-                dead.push((row.number, &redrive.dead_letter_queue));
+                exhausted.push((row.number, &redrive.dead_letter_queue));
             }
             _ => found.push(row),
         }
-        if found.len() == wanted {
+        if found.len() == max_messages {
             break;
         }
     }
-    for (number, dead_letter_queue) in dead {
-        // It keeps its id and the time it was sent, by which it expires in the other queue.
-        session.database.execute(
+    for (number, dead_letter_queue) in exhausted {
+        // The message keeps its id and its time of sending, which determines when it expires.
+        transaction.database.execute(
             "UPDATE messages
              SET queue = ?2, visible_at = ?3, receipt = NULL, dead_letter_source = ?4
              WHERE number = ?1",
-            params![number, dead_letter_queue, session.now, queue],
+            params![number, dead_letter_queue, transaction.now, queue],
         )?;
     }
     Ok(found)
 }
 
-fn hand_out(
-    session: &Session<'_>,
-    row: Row,
+fn mark_received(
+    transaction: &QueueTransaction<'_>,
+    row: MessageRow,
     visibility_ms: i64,
     request: &ReceiveMessage,
 ) -> Result<Value, SqsError> {
-    let receipt = URL_SAFE_NO_PAD.encode(format!("{}:{}", row.id, session.random_hex::<16>()));
-    let first_received_at = row.first_received_at.unwrap_or(session.now);
+    let receipt = URL_SAFE_NO_PAD.encode(format!("{}:{}", row.id, transaction.random_hex::<16>()));
+    let first_received_at = row.first_received_at.unwrap_or(transaction.now);
     let receives = row.receives + 1;
-    session
+    transaction
         .database
         .prepare_cached(
             "UPDATE messages
@@ -153,13 +153,13 @@ fn hand_out(
             receipt,
             receives,
             first_received_at,
-            session.now + visibility_ms
+            transaction.now + visibility_ms
         ])?;
 
     let mut message = json!({
         "MessageId": row.id,
         "ReceiptHandle": receipt,
-        "MD5OfBody": of_body(&row.body),
+        "MD5OfBody": md5_of_body(&row.body),
         "Body": row.body,
     });
     let mut system = vec![
@@ -176,39 +176,43 @@ fn hand_out(
     }
     let system: Map<_, _> = system
         .into_iter()
-        .filter(|(name, _)| request.wants_system(name))
+        .filter(|(name, _)| request.wants_system_attribute(name))
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
     if !system.is_empty() {
         message["Attributes"] = Value::Object(system);
     }
     let mut attributes: Attributes = serde_json::from_str(&row.attributes)?;
-    attributes.retain(|name, _| request.wants(name));
+    attributes.retain(|name, _| request.wants_attribute(name));
     if !attributes.is_empty() {
-        message["MD5OfMessageAttributes"] = json!(of_attributes(&attributes));
+        message["MD5OfMessageAttributes"] = json!(md5_of_attributes(&attributes));
         message["MessageAttributes"] = json!(attributes);
     }
     Ok(message)
 }
 
 impl ReceiveMessage {
-    fn wants_system(&self, name: &str) -> bool {
+    fn wants_system_attribute(&self, name: &str) -> bool {
         // `AttributeNames` is the older name of the parameter.
-        let asked = self.message_system_attribute_names.iter().chain(&self.attribute_names);
-        asked.into_iter().any(|asked| asked == "All" || asked == name)
+        let requested = self.message_system_attribute_names.iter().chain(&self.attribute_names);
+        requested.into_iter().any(|requested| requested == "All" || requested == name)
     }
 
-    fn wants(&self, name: &str) -> bool {
-        self.message_attribute_names.iter().any(|asked| match asked.strip_suffix(".*") {
+    fn wants_attribute(&self, name: &str) -> bool {
+        self.message_attribute_names.iter().any(|requested| match requested.strip_suffix(".*") {
             Some(prefix) => name.starts_with(prefix),
-            None => asked == "All" || asked == name,
+            None => requested == "All" || requested == name,
         })
     }
 }
 
-impl Session<'_> {
-    /// Drops what the queue has kept for as long as it keeps messages.
-    pub(super) fn drop_expired(&self, queue: &str, settings: &Settings) -> Result<(), SqsError> {
+impl QueueTransaction<'_> {
+    /// Deletes messages that are older than the queue's retention period.
+    pub(super) fn delete_expired(
+        &self,
+        queue: &str,
+        settings: &QueueSettings,
+    ) -> Result<(), SqsError> {
         let oldest = self.now - i64::from(settings.retention_seconds) * 1000;
         self.database
             .prepare_cached("DELETE FROM messages WHERE queue = ?1 AND sent_at <= ?2")?

@@ -1,13 +1,13 @@
-//! `SendMessage` and its batch.
+//! `SendMessage` and `SendMessageBatch`.
 
 use rusqlite::params;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::digest::{Attribute, Attributes, of_attributes, of_body};
+use super::digest::{Attribute, Attributes, md5_of_attributes, md5_of_body};
 use super::error::SqsError;
-use super::settings::Settings;
-use super::{Session, limits};
+use super::settings::QueueSettings;
+use super::{QueueTransaction, limits};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -22,12 +22,12 @@ pub(super) struct SendMessage {
 pub(super) struct SendMessageBatch {
     queue_url: String,
     #[serde(default)]
-    entries: Vec<Entry>,
+    entries: Vec<SendEntry>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry {
+struct SendEntry {
     id: String,
     #[serde(flatten)]
     message: Message,
@@ -40,20 +40,20 @@ struct Message {
     delay_seconds: Option<i64>,
     #[serde(default)]
     message_attributes: Attributes,
-    /// On a standard queue it makes for fair sharing and changes nothing else.
+    /// On a standard queue this only affects fair sharing between groups.
     message_group_id: Option<String>,
     message_deduplication_id: Option<String>,
 }
 
 impl Message {
-    /// The size that counts: the body and every attribute's name, type and value.
-    fn bytes(&self) -> usize {
+    /// Returns the size that counts towards the limit: the body and each attribute's name, type and value.
+    fn size_bytes(&self) -> usize {
         let attributes = self.message_attributes.iter();
         self.message_body.as_ref().map_or(0, String::len)
-            + attributes.map(|(name, value)| name.len() + value.bytes()).sum::<usize>()
+            + attributes.map(|(name, value)| name.len() + value.size_bytes()).sum::<usize>()
     }
 
-    fn checked(&self, settings: &Settings) -> Result<&str, SqsError> {
+    fn validated_body(&self, settings: &QueueSettings) -> Result<&str, SqsError> {
         let body = self.message_body.as_deref().filter(|body| !body.is_empty());
         let body = body.ok_or(SqsError::MissingParameter("MessageBody"))?;
         if self.message_deduplication_id.is_some() {
@@ -61,64 +61,71 @@ impl Message {
                 "The request include parameter that is not valid for this queue type.".to_owned(),
             ));
         }
-        if self.bytes() > settings.maximum_message_size as usize {
+        if self.size_bytes() > settings.maximum_message_size as usize {
             return Err(SqsError::InvalidParameterValue(format!(
                 "One or more parameters are invalid. Reason: Message must be shorter than {} bytes.",
                 settings.maximum_message_size
             )));
         }
-        if self.message_attributes.len() > limits::MESSAGE_ATTRIBUTES {
+        if self.message_attributes.len() > limits::MAX_MESSAGE_ATTRIBUTES {
             return Err(SqsError::InvalidParameterValue(format!(
                 "Number of message attributes [{}] exceeds the allowed maximum [{}].",
                 self.message_attributes.len(),
-                limits::MESSAGE_ATTRIBUTES
+                limits::MAX_MESSAGE_ATTRIBUTES
             )));
         }
         let attributes = self.message_attributes.values();
-        if let Some(problem) = attributes.filter_map(Attribute::problem).next() {
+        if let Some(problem) = attributes.filter_map(Attribute::validation_error).next() {
             return Err(SqsError::InvalidParameterValue(problem));
         }
-        if !body.chars().all(limits::is_sendable) {
+        if !body.chars().all(limits::is_message_character) {
             return Err(SqsError::InvalidMessageContents);
         }
         Ok(body)
     }
 }
 
-pub(super) fn send(session: &Session<'_>, request: &SendMessage) -> Result<Value, SqsError> {
-    let (queue, settings) = session.queue(&request.queue_url)?;
-    put(session, &queue, &settings, &request.message)
+pub(super) fn send(
+    transaction: &QueueTransaction<'_>,
+    request: &SendMessage,
+) -> Result<Value, SqsError> {
+    let (queue, settings) = transaction.queue(&request.queue_url)?;
+    insert_message(transaction, &queue, &settings, &request.message)
 }
 
 pub(super) fn send_batch(
-    session: &Session<'_>,
+    transaction: &QueueTransaction<'_>,
     request: &SendMessageBatch,
 ) -> Result<Value, SqsError> {
-    let (queue, settings) = session.queue(&request.queue_url)?;
-    limits::batch(request.entries.len(), request.entries.iter().map(|entry| entry.id.as_str()))?;
-    let bytes = request.entries.iter().map(|entry| entry.message.bytes()).sum();
-    if bytes > limits::MESSAGE_BYTES {
+    let (queue, settings) = transaction.queue(&request.queue_url)?;
+    limits::check_batch(
+        request.entries.len(),
+        request.entries.iter().map(|entry| entry.id.as_str()),
+    )?;
+    let bytes = request.entries.iter().map(|entry| entry.message.size_bytes()).sum();
+    if bytes > limits::MAX_MESSAGE_BYTES {
         return Err(SqsError::BatchRequestTooLong(bytes));
     }
     let entries = request.entries.iter().map(|entry| (entry.id.as_str(), &entry.message));
-    session.each(entries, |message| put(session, &queue, &settings, message))
+    transaction
+        .process_batch(entries, |message| insert_message(transaction, &queue, &settings, message))
 }
 
-fn put(
-    session: &Session<'_>,
+fn insert_message(
+    transaction: &QueueTransaction<'_>,
     queue: &str,
-    settings: &Settings,
+    settings: &QueueSettings,
     message: &Message,
 ) -> Result<Value, SqsError> {
-    let body = message.checked(settings)?;
-    let delay = limits::within(
+    let body = message.validated_body(settings)?;
+    let delay = limits::in_range(
         "DelaySeconds",
         message.delay_seconds,
         &limits::DELAY_SECONDS,
         settings.delay_seconds,
     )?;
-    let id = session.random_id();
-    session
+    let id = transaction.random_id();
+    transaction
         .database
         .prepare_cached(
             "INSERT INTO messages (queue, id, body, attributes, message_group, sent_at, visible_at)
@@ -130,19 +137,19 @@ fn put(
             body,
             serde_json::to_string(&message.message_attributes)?,
             message.message_group_id,
-            session.now,
-            session.now + i64::from(delay) * 1000,
+            transaction.now,
+            transaction.now + i64::from(delay) * 1000,
         ])?;
-    let mut sent = json!({ "MessageId": id, "MD5OfMessageBody": of_body(body) });
+    let mut sent = json!({ "MessageId": id, "MD5OfMessageBody": md5_of_body(body) });
     if !message.message_attributes.is_empty() {
-        sent["MD5OfMessageAttributes"] = json!(of_attributes(&message.message_attributes));
+        sent["MD5OfMessageAttributes"] = json!(md5_of_attributes(&message.message_attributes));
     }
     Ok(sent)
 }
 
-impl Session<'_> {
-    /// Does the same to every entry of a batch and tells which failed: the others go on.
-    pub(super) fn each<'a, T: 'a>(
+impl QueueTransaction<'_> {
+    /// Processes every entry of a batch and reports the failed ones. A failed entry does not stop the others.
+    pub(super) fn process_batch<'a, T: 'a>(
         &self,
         entries: impl ExactSizeIterator<Item = (&'a str, T)>,
         work: impl Fn(T) -> Result<Value, SqsError>,
@@ -150,16 +157,16 @@ impl Session<'_> {
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         let last = entries.len().saturating_sub(1);
         for (index, (id, entry)) in entries.enumerate() {
-            let kept_back = self.partial && index == last;
-            let done = if kept_back { Err(SqsError::InternalError) } else { work(entry) };
+            let unprocessed = self.fail_last_entry && index == last;
+            let done = if unprocessed { Err(SqsError::InternalError) } else { work(entry) };
             match done {
-                Ok(mut answer) => {
-                    answer["Id"] = json!(id);
-                    successful.push(answer);
+                Ok(mut result) => {
+                    result["Id"] = json!(id);
+                    successful.push(result);
                 }
-                Err(error) if error.is_entrys() => failed.push(json!({
+                Err(error) if error.is_entry_error() => failed.push(json!({
                     "Id": id,
-                    "SenderFault": error.is_senders(),
+                    "SenderFault": error.is_sender_fault(),
                     "Code": error.query_code(),
                     "Message": error.to_string(),
                 })),

@@ -1,4 +1,4 @@
-//! A queue's settings, which SQS calls attributes and carries as text.
+//! A queue's settings. SQS calls them attributes and transmits them as text.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
 
 use std::collections::BTreeMap;
@@ -11,25 +11,25 @@ use super::error::SqsError;
 use super::limits;
 use crate::aws::names::{ACCOUNT_ID, REGION};
 
-/// The settings, with SQS's own defaults.
+/// The settings of a queue. The defaults are SQS's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Settings {
+pub(super) struct QueueSettings {
     pub(super) delay_seconds: u32,
     pub(super) visibility_seconds: u32,
     pub(super) wait_seconds: u32,
     pub(super) retention_seconds: u32,
     pub(super) maximum_message_size: u32,
-    pub(super) redrive: Option<Redrive>,
+    pub(super) redrive: Option<RedrivePolicy>,
 }
 
-/// Where messages go that were received too often.
+/// The dead-letter queue, and the number of receives after which a message moves to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Redrive {
+pub(super) struct RedrivePolicy {
     pub(super) dead_letter_queue: String,
     pub(super) max_receive_count: u32,
 }
 
-impl Default for Settings {
+impl Default for QueueSettings {
     fn default() -> Self {
         Self {
             delay_seconds: 0,
@@ -42,10 +42,10 @@ impl Default for Settings {
     }
 }
 
-/// The settings that are a number: their name, their place and their range.
-type Numeric = (&'static str, fn(&mut Settings) -> &mut u32, RangeInclusive<u32>);
+/// A numeric attribute: its name, its field and its range.
+type NumericAttribute = (&'static str, fn(&mut QueueSettings) -> &mut u32, RangeInclusive<u32>);
 
-const NUMERIC: [Numeric; 5] = [
+const NUMERIC_ATTRIBUTES: [NumericAttribute; 5] = [
     ("DelaySeconds", |settings| &mut settings.delay_seconds, limits::DELAY_SECONDS),
     ("VisibilityTimeout", |settings| &mut settings.visibility_seconds, limits::VISIBILITY_SECONDS),
     ("ReceiveMessageWaitTimeSeconds", |settings| &mut settings.wait_seconds, limits::WAIT_SECONDS),
@@ -61,8 +61,8 @@ const NUMERIC: [Numeric; 5] = [
     ),
 ];
 
-/// Settings of a deployed queue that mean nothing on one machine.
-const IGNORED: [&str; 6] = [
+/// Attributes of a deployed queue that have no meaning on one machine.
+const IGNORED_ATTRIBUTES: [&str; 6] = [
     "KmsDataKeyReusePeriodSeconds",
     "KmsMasterKeyId",
     "Policy",
@@ -71,74 +71,76 @@ const IGNORED: [&str; 6] = [
     "Tags",
 ];
 
-/// The names of the settings that a template's queue may have beside its own name.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    NUMERIC.iter().map(|(name, ..)| *name).chain(["RedrivePolicy"])
+/// Returns the names of the attributes that a queue in the template may have.
+pub(super) fn attribute_names() -> impl Iterator<Item = &'static str> {
+    NUMERIC_ATTRIBUTES.iter().map(|(name, ..)| *name).chain(["RedrivePolicy"])
 }
 
-impl Settings {
-    /// Sets what is given and leaves the rest.
-    pub(super) fn apply(&mut self, given: &BTreeMap<String, String>) -> Result<(), SqsError> {
-        for (name, value) in given {
+impl QueueSettings {
+    /// Sets the attributes attributes and keeps the others.
+    pub(super) fn apply(&mut self, attributes: &BTreeMap<String, String>) -> Result<(), SqsError> {
+        for (name, value) in attributes {
             if name == "RedrivePolicy" {
-                self.redrive = redrive(value)?;
-            } else if let Some((_, place, range)) = NUMERIC.iter().find(|(known, ..)| known == name)
+                self.redrive = parse_redrive_policy(value)?;
+            } else if let Some((_, field, range)) =
+                NUMERIC_ATTRIBUTES.iter().find(|(known, ..)| known == name)
             {
                 let value = value.parse().ok().filter(|value| range.contains(value));
-                *place(self) =
+                *field(self) =
                     value.ok_or_else(|| SqsError::InvalidAttributeValue(name.clone()))?;
-            } else if !IGNORED.contains(&name.as_str()) {
+            } else if !IGNORED_ATTRIBUTES.contains(&name.as_str()) {
                 return Err(SqsError::InvalidAttributeName(name.clone()));
             }
         }
         Ok(())
     }
 
-    /// The settings as SQS tells them.
-    pub(super) fn told(&self) -> BTreeMap<&'static str, String> {
+    /// Returns the settings as SQS attributes.
+    pub(super) fn to_attributes(&self) -> BTreeMap<&'static str, String> {
         let mut settings = self.clone();
-        let mut told: BTreeMap<_, _> = NUMERIC
+        let mut attributes: BTreeMap<_, _> = NUMERIC_ATTRIBUTES
             .iter()
-            .map(|(name, place, _)| (*name, place(&mut settings).to_string()))
+            .map(|(name, field, _)| (*name, field(&mut settings).to_string()))
             .collect();
         if let Some(redrive) = &self.redrive {
             let policy = json!({
                 "deadLetterTargetArn": arn(&redrive.dead_letter_queue),
                 "maxReceiveCount": redrive.max_receive_count,
             });
-            told.insert("RedrivePolicy", policy.to_string());
+            attributes.insert("RedrivePolicy", policy.to_string());
         }
-        told
+        attributes
     }
 }
 
-/// A redrive policy; an empty one takes the policy away.
-fn redrive(text: &str) -> Result<Option<Redrive>, SqsError> {
+/// Parses a redrive policy. An empty text removes the policy.
+fn parse_redrive_policy(text: &str) -> Result<Option<RedrivePolicy>, SqsError> {
     if text.is_empty() {
         return Ok(None);
     }
     let invalid = || SqsError::InvalidAttributeValue("RedrivePolicy".to_owned());
     let policy: Value = serde_json::from_str(text).map_err(|_| invalid())?;
-    let queue = policy["deadLetterTargetArn"].as_str().and_then(queue_of).ok_or_else(invalid)?;
-    // The console and CloudFormation write a number, some tools its digits.
+    let queue =
+        policy["deadLetterTargetArn"].as_str().and_then(queue_name_from_arn).ok_or_else(invalid)?;
+    // The console and CloudFormation write a number. Some tools write a string.
     let count = match &policy["maxReceiveCount"] {
         Value::String(digits) => digits.parse().ok(),
         number => number.as_u64().and_then(|count| u32::try_from(count).ok()),
     };
     let count = count.filter(|count| limits::MAX_RECEIVE_COUNT.contains(count));
-    Ok(Some(Redrive {
+    Ok(Some(RedrivePolicy {
         dead_letter_queue: queue.to_owned(),
         max_receive_count: count.ok_or_else(invalid)?,
     }))
 }
 
-/// A queue's ARN.
+/// Returns a queue's ARN.
 pub(super) fn arn(queue: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{queue}")
 }
 
-/// The queue that an ARN names.
-pub(super) fn queue_of(arn: &str) -> Option<&str> {
+/// Returns the queue name in an ARN.
+pub(super) fn queue_name_from_arn(arn: &str) -> Option<&str> {
     arn.strip_prefix("arn:aws:sqs:")?.rsplit(':').next()
 }
 
@@ -146,24 +148,27 @@ pub(super) fn queue_of(arn: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn applied(name: &str, value: &str) -> Result<Settings, SqsError> {
-        let mut settings = Settings::default();
+    fn apply(name: &str, value: &str) -> Result<QueueSettings, SqsError> {
+        let mut settings = QueueSettings::default();
         settings.apply(&[(name.to_owned(), value.to_owned())].into())?;
         Ok(settings)
     }
 
     #[test]
-    fn settings_are_checked_and_told_again() {
+    fn settings_are_validated_and_returned_as_attributes() {
         let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":"5"}"#;
-        let settings = applied("RedrivePolicy", policy).unwrap();
+        let settings = apply("RedrivePolicy", policy).unwrap();
         assert_eq!(settings.redrive.as_ref().unwrap().max_receive_count, 5);
-        assert_eq!(settings.told()["RedrivePolicy"], policy.replace("\"5\"", "5"));
-        assert_eq!(applied("VisibilityTimeout", "90").unwrap().told()["VisibilityTimeout"], "90");
-        assert_eq!(applied("RedrivePolicy", "").unwrap(), Settings::default());
+        assert_eq!(settings.to_attributes()["RedrivePolicy"], policy.replace("\"5\"", "5"));
+        assert_eq!(
+            apply("VisibilityTimeout", "90").unwrap().to_attributes()["VisibilityTimeout"],
+            "90"
+        );
+        assert_eq!(apply("RedrivePolicy", "").unwrap(), QueueSettings::default());
     }
 
     #[test]
-    fn what_aws_refuses_is_refused() {
+    fn settings_outside_the_limits_of_aws_are_rejected() {
         for (name, value) in [
             ("VisibilityTimeout", "43201"),
             ("DelaySeconds", "901"),
@@ -172,9 +177,9 @@ mod tests {
             ("RedrivePolicy", "{}"),
             ("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:r:a:q","maxReceiveCount":0}"#),
         ] {
-            let error = applied(name, value).unwrap_err();
+            let error = apply(name, value).unwrap_err();
             assert!(matches!(error, SqsError::InvalidAttributeValue(_)), "{name} {value}");
         }
-        assert!(matches!(applied("Color", "red").unwrap_err(), SqsError::InvalidAttributeName(_)));
+        assert!(matches!(apply("Color", "red").unwrap_err(), SqsError::InvalidAttributeName(_)));
     }
 }

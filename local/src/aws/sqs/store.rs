@@ -1,15 +1,15 @@
-//! The queues' database.
+//! The SQLite database of the queues.
 
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::SqsError;
-use super::settings::Settings;
-use super::{Depth, Session};
+use super::settings::QueueSettings;
+use super::{Depth, QueueTransaction};
 
-/// Times are milliseconds since the epoch. `receipt` is the handle of the latest receive; without
-/// one, a message that is not visible yet is delayed.
+/// Times are milliseconds since the epoch. `receipt` is the handle of the latest receive. A message
+/// without one that is not visible yet is delayed.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS queues (
     name TEXT PRIMARY KEY,
@@ -40,28 +40,28 @@ CREATE TABLE IF NOT EXISTS moves (
 ) STRICT;
 ";
 
-/// Opens the database in a file, or in memory.
+/// Opens the database in a file or in memory.
 pub(super) fn open(file: Option<&Path>) -> Result<Connection, rusqlite::Error> {
     let database = match file {
         Some(file) => Connection::open(file)?,
         None => Connection::open_in_memory()?,
     };
-    // What is committed survives the end of the process, which is what a laptop needs.
+    // WAL with NORMAL keeps committed changes when the process ends, but not at a power failure.
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "NORMAL")?;
     database.execute_batch(SCHEMA)?;
     Ok(database)
 }
 
-impl Session<'_> {
-    /// The settings of the queue that a URL names.
-    pub(super) fn queue(&self, url: &str) -> Result<(String, Settings), SqsError> {
+impl QueueTransaction<'_> {
+    /// Returns the name and the settings of the queue with this URL.
+    pub(super) fn queue(&self, url: &str) -> Result<(String, QueueSettings), SqsError> {
         let name = url.rsplit('/').next().unwrap_or_default();
         let settings = self.settings(name)?.ok_or(SqsError::QueueDoesNotExist)?;
         Ok((name.to_owned(), settings))
     }
 
-    pub(super) fn settings(&self, name: &str) -> Result<Option<Settings>, SqsError> {
+    pub(super) fn settings(&self, name: &str) -> Result<Option<QueueSettings>, SqsError> {
         let settings: Option<String> = self
             .database
             .prepare_cached("SELECT settings FROM queues WHERE name = ?1")?
@@ -70,8 +70,8 @@ impl Session<'_> {
         Ok(settings.as_deref().map(serde_json::from_str).transpose()?)
     }
 
-    /// All queues with their settings, by name.
-    pub(super) fn queues(&self) -> Result<Vec<(String, Settings)>, SqsError> {
+    /// Returns all queues with their settings, sorted by name.
+    pub(super) fn queues(&self) -> Result<Vec<(String, QueueSettings)>, SqsError> {
         let mut statement =
             self.database.prepare_cached("SELECT name, settings FROM queues ORDER BY name")?;
         let rows = statement
@@ -82,7 +82,11 @@ impl Session<'_> {
             .collect()
     }
 
-    pub(super) fn write_settings(&self, name: &str, settings: &Settings) -> Result<(), SqsError> {
+    pub(super) fn write_settings(
+        &self,
+        name: &str,
+        settings: &QueueSettings,
+    ) -> Result<(), SqsError> {
         self.database.execute(
             "INSERT INTO queues (name, settings, created_at, changed_at) VALUES (?1, ?2, ?3, ?3)
              ON CONFLICT (name) DO UPDATE SET settings = ?2, changed_at = ?3",

@@ -1,9 +1,9 @@
-//! The simulated Zoom, driven as its callers drive it: through the router.
+//! Tests of the simulated Zoom through its router.
 
-mod connecting;
-mod holding;
+mod instances;
 mod limits;
 mod meetings;
+mod oauth;
 mod spec;
 mod webhooks;
 
@@ -40,25 +40,25 @@ const ALL_SCOPES: &[&str] = &[
 
 struct Bench {
     zoom: Zoom,
-    hands: ManualClock,
+    clock: ManualClock,
     router: Router,
 }
 
 #[derive(Debug)]
-struct Reply {
+struct TestResponse {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
     body: Value,
 }
 
-impl Reply {
-    /// `(status, code)` of a refusal.
-    fn refusal(&self) -> (u16, i64) {
+impl TestResponse {
+    /// Returns the status and the code of an error.
+    fn status_and_code(&self) -> (u16, i64) {
         (self.status.as_u16(), self.body["code"].as_i64().unwrap_or_default())
     }
 
-    fn fields(&self) -> Vec<&str> {
+    fn error_fields(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         errors.iter().filter_map(|error| error["field"].as_str()).collect()
     }
@@ -74,9 +74,9 @@ impl Bench {
     }
 
     fn with_webhooks_to(webhook_url: Option<String>) -> Self {
-        // Saturday, 2026-11-21, 09:00 in Greenwich.
-        let clock = Clock::standing(Timestamp::from_second(1_795_251_600).unwrap());
-        let Clock::Manual(hands) = clock.clone() else { unreachable!() };
+        // Saturday, 2026-11-21, 09:00 UTC.
+        let clock = Clock::stopped_at(Timestamp::from_second(1_795_251_600).unwrap());
+        let Clock::Manual(manual_clock) = clock.clone() else { unreachable!() };
         let config = ZoomConfig {
             client_id: "client".into(),
             client_secret: "client-secret".into(),
@@ -88,23 +88,23 @@ impl Bench {
             app_scopes: ALL_SCOPES.iter().map(|scope| (*scope).into()).collect(),
         };
         let zoom = Zoom::new(config, clock, Random::seeded(7));
-        Self { router: zoom.router(), zoom, hands }
+        Self { router: zoom.router(), zoom, clock: manual_clock }
     }
 
     fn wait(&self, seconds: i64) {
-        self.hands.advance(SignedDuration::from_secs(seconds));
+        self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
-    async fn send(&self, request: Request<Body>) -> Reply {
+    async fn send(&self, request: Request<Body>) -> TestResponse {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Reply { status, headers, text, body }
+        TestResponse { status, headers, text, body }
     }
 
-    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    async fn form(&self, path: &str, fields: &[(&str, &str)]) -> TestResponse {
         let form =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::post(path)
@@ -136,11 +136,11 @@ impl Bench {
         format!("/zoom/oauth/authorize?{query}")
     }
 
-    /// The parameters with which the consent page sends the user back.
+    /// Submits the consent page and returns the query parameters of the redirect.
     async fn consent(&self, form: &[(&str, &str)]) -> Vec<(String, String)> {
-        let reply = self.form(&Self::authorize_path(&[]), form).await;
-        assert_eq!(reply.status, StatusCode::FOUND, "{}", reply.text);
-        let target = Url::parse(reply.header("location")).unwrap();
+        let response = self.form(&Self::authorize_path(&[]), form).await;
+        assert_eq!(response.status, StatusCode::FOUND, "{}", response.text);
+        let target = Url::parse(response.header("location")).unwrap();
         assert!(target.as_str().starts_with(REDIRECT));
         target.query_pairs().into_owned().collect()
     }
@@ -148,12 +148,12 @@ impl Bench {
     async fn code(&self, form: &[(&str, &str)]) -> String {
         let mut fields = vec![("decision", "allow")];
         fields.extend_from_slice(form);
-        let back = self.consent(&fields).await;
-        assert_eq!(back[0].0, "code");
-        back[0].1.clone()
+        let parameters = self.consent(&fields).await;
+        assert_eq!(parameters[0].0, "code");
+        parameters[0].1.clone()
     }
 
-    async fn exchange(&self, code: &str) -> Reply {
+    async fn exchange(&self, code: &str) -> TestResponse {
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -163,24 +163,30 @@ impl Bench {
         self.form("/zoom/oauth/token", &fields).await
     }
 
-    async fn refresh(&self, refresh_token: &str) -> Reply {
+    async fn refresh(&self, refresh_token: &str) -> TestResponse {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         self.form("/zoom/oauth/token", &fields).await
     }
 
-    /// An access token of a user who allowed everything.
+    /// Returns an access token with all scopes, unless `form` selects others.
     async fn token(&self, form: &[(&str, &str)]) -> String {
-        let reply = self.exchange(&self.code(form).await).await;
-        reply.body["access_token"].as_str().unwrap().to_owned()
+        let response = self.exchange(&self.code(form).await).await;
+        response.body["access_token"].as_str().unwrap().to_owned()
     }
 
     async fn account_token(&self) -> String {
         let fields = [("grant_type", "account_credentials"), ("account_id", "app-account")];
-        let reply = self.form("/zoom/oauth/token", &fields).await;
-        reply.body["access_token"].as_str().unwrap().to_owned()
+        let response = self.form("/zoom/oauth/token", &fields).await;
+        response.body["access_token"].as_str().unwrap().to_owned()
     }
 
-    async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path);
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -194,52 +200,52 @@ impl Bench {
         self.send(request.unwrap()).await
     }
 
-    async fn get(&self, path: &str, token: &str) -> Reply {
+    async fn get(&self, path: &str, token: &str) -> TestResponse {
         self.call("GET", path, token, None).await
     }
 
-    async fn create(&self, token: &str, body: Value) -> Reply {
+    async fn create(&self, token: &str, body: Value) -> TestResponse {
         self.call("POST", "/zoom/v2/users/me/meetings", token, Some(body)).await
     }
 
-    /// A class of an hour from ten to eleven in Berlin, in ten days.
-    async fn class(&self, token: &str) -> i64 {
-        let reply = self.create(token, class()).await;
-        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text);
-        reply.body["id"].as_i64().unwrap()
+    /// Creates a meeting from 10:00 to 11:00 in Berlin in ten days.
+    async fn create_meeting(&self, token: &str) -> i64 {
+        let response = self.create(token, meeting_body()).await;
+        assert_eq!(response.status, StatusCode::CREATED, "{}", response.text);
+        response.body["id"].as_i64().unwrap()
     }
 
-    /// Acts as the people in the meeting; an answer other than 2xx is a failure.
+    /// Runs an action on a meeting and panics unless the status is 2xx.
     async fn act(&self, id: i64, action: &str, body: Value) -> Value {
-        let reply = self.try_act(id, action, body).await;
-        assert!(reply.status.is_success(), "{action}: {}", reply.text);
-        reply.body
+        let response = self.try_act(id, action, body).await;
+        assert!(response.status.is_success(), "{action}: {}", response.text);
+        response.body
     }
 
-    async fn try_act(&self, id: i64, action: &str, body: Value) -> Reply {
+    async fn try_act(&self, id: i64, action: &str, body: Value) -> TestResponse {
         self.call("POST", &format!("/zoom/sim/meetings/{id}/{action}"), "", Some(body)).await
     }
 
-    async fn knobs(&self, turn: Value) {
-        let reply = self.call("POST", "/zoom/sim/knobs", "", Some(turn)).await;
-        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+    async fn update_settings(&self, update: Value) {
+        let response = self.call("POST", "/zoom/sim/knobs", "", Some(update)).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.text);
     }
 
-    /// What was posted so far, by the name of its event.
+    /// Returns the event names of all webhooks so far.
     fn events(&self) -> Vec<String> {
-        let name = |letter: &Value| letter["event"].as_str().unwrap().to_owned();
+        let name = |webhook: &Value| webhook["event"].as_str().unwrap().to_owned();
         self.zoom.webhooks().iter().map(name).collect()
     }
 
-    /// The bodies of the events of that name.
+    /// Returns the bodies of all webhooks for an event.
     fn bodies(&self, event: &str) -> Vec<Value> {
-        let letters = self.zoom.webhooks();
-        let named = letters.into_iter().filter(|letter| letter["event"] == event);
-        named.map(|letter| letter["body"].clone()).collect()
+        let webhooks = self.zoom.webhooks();
+        let named = webhooks.into_iter().filter(|webhook| webhook["event"] == event);
+        named.map(|webhook| webhook["body"].clone()).collect()
     }
 }
 
-fn class() -> Value {
+fn meeting_body() -> Value {
     json!({
         "topic": "Algebra",
         "agenda": "Rings",

@@ -1,35 +1,35 @@
-//! The simulator against Zoom's own OpenAPI documents, where they lie beside the project. They are Zoom's text and
-//! are not part of it, so without them these tests say so and pass.
+//! Tests of the simulator against Zoom's OpenAPI documents. The documents are Zoom's and not part of the repository. If
+//! they are missing, these tests print a note and pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
-use crate::zoom::fields::{Field, In, Kind};
+use crate::zoom::fields::{AllowedIn, Field, Kind};
 use crate::zoom::meeting_fields::MEETING;
 use crate::zoom::scopes;
 
 fn specification(name: &str) -> Option<Value> {
-    let places = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let mut files = places.map(|place| place.join("shared/specs").join(name));
+    let ancestors = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut files = ancestors.map(|ancestor| ancestor.join("shared/specs").join(name));
     let Some(file) = files.find(|file| file.is_file()) else {
-        eprintln!("{name} is not beside the project; its rules were not checked");
+        eprintln!("{name} was not found, so its rules were not checked");
         return None;
     };
     Some(serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
 }
 
-/// Refuses what an object's schema does not name, except under `allOf`, whose parts would refuse each other's; and
-/// drops references, which lead nowhere in these documents.
-fn close(schema: &mut Value) {
+/// Forbids fields that an object's schema does not name, except under `allOf`, whose parts would forbid each other's
+/// fields. Removes references, which are unresolvable in these documents.
+fn forbid_unknown_fields(schema: &mut Value) {
     match schema {
-        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Array(items) => items.iter_mut().for_each(forbid_unknown_fields),
         Value::Object(object) if object.contains_key("allOf") => {}
         Value::Object(object) => {
             if object.remove("$ref").is_some() {
                 return;
             }
-            object.values_mut().for_each(close);
+            object.values_mut().for_each(forbid_unknown_fields);
             if object.get("properties").is_some_and(Value::is_object) {
                 object.entry("additionalProperties").or_insert(false.into());
             }
@@ -38,44 +38,44 @@ fn close(schema: &mut Value) {
     }
 }
 
-fn assert_valid(mut schema: Value, instance: &Value, what: &str) {
-    close(&mut schema);
-    // Zoom's own examples break its formats (an empty e-mail address, for one).
+fn assert_valid(mut schema: Value, instance: &Value, case: &str) {
+    forbid_unknown_fields(&mut schema);
+    // Zoom's own examples violate its formats, for example with an empty e-mail address.
     let options = jsonschema::options().should_validate_formats(false);
     let validator = options.build(&schema).unwrap();
     let errors: Vec<_> = validator
         .iter_errors(instance)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
-    assert!(errors.is_empty(), "{what}: {errors:#?}\n{instance:#}");
+    assert!(errors.is_empty(), "{case}: {errors:#?}\n{instance:#}");
 }
 
-/// Checks an answer against the operation at `template`.
-fn assert_answer(spec: &Value, method: &str, template: &str, reply: &Reply) {
+/// Validates a response against the operation at `template`.
+fn assert_response(spec: &Value, method: &str, template: &str, response: &TestResponse) {
     let operation = &spec["paths"][template][method];
     assert!(operation.is_object(), "{method} {template}");
-    let answer = &operation["responses"][reply.status.as_str()];
+    let documented = &operation["responses"][response.status.as_str()];
     assert!(
-        answer.is_object(),
-        "{method} {template} does not answer {}: {}",
-        reply.status,
-        reply.text
+        documented.is_object(),
+        "{method} {template} does not document status {}: {}",
+        response.status,
+        response.text
     );
-    match answer["content"]["application/json"].get("schema") {
+    match documented["content"]["application/json"].get("schema") {
         Some(schema) => {
-            let what = format!("{method} {template} {}", reply.status);
-            assert_valid(schema.clone(), &reply.body, &what);
+            let case = format!("{method} {template} {}", response.status);
+            assert_valid(schema.clone(), &response.body, &case);
         }
-        None => assert_eq!(reply.text, "", "{method} {template} {}", reply.status),
+        None => assert_eq!(response.text, "", "{method} {template} {}", response.status),
     }
 }
 
 #[tokio::test]
-async fn every_answer_fits_its_schema() {
+async fn responses_match_their_schemas() {
     let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
     let bench = Bench::new();
-    let check = |method: &str, template: &str, reply: &Reply| {
-        assert_answer(&spec, method, template, reply);
+    let check = |method: &str, template: &str, response: &TestResponse| {
+        assert_response(&spec, method, template, response);
     };
 
     let bad_code = bench.exchange("made-up").await;
@@ -89,11 +89,12 @@ async fn every_answer_fits_its_schema() {
     let account = account.body["access_token"].as_str().unwrap();
 
     let users = "/users/{userId}/meetings";
-    let created = bench.create(token, class()).await;
+    let created = bench.create(token, meeting_body()).await;
     check("post", users, &created);
     check("post", users, &bench.create(token, json!({ "topic": 1 })).await);
-    check("post", users, &bench.create("", class()).await);
-    let nobody = bench.call("POST", "/zoom/v2/users/nobody/meetings", account, Some(class())).await;
+    check("post", users, &bench.create("", meeting_body()).await);
+    let nobody =
+        bench.call("POST", "/zoom/v2/users/nobody/meetings", account, Some(meeting_body())).await;
     check("post", users, &nobody);
     check("get", users, &bench.get("/zoom/v2/users/me/meetings?page_size=1", token).await);
     check("get", users, &bench.get("/zoom/v2/users/me/meetings?type=x", token).await);
@@ -141,11 +142,11 @@ async fn every_answer_fits_its_schema() {
     let user = format!("/zoom/v2/users/{}", made.body["id"].as_str().unwrap());
     check("patch", "/users/{userId}", &bench.call("PATCH", &user, account, licence).await);
 
-    bench.knobs(json!({ "daily_limit": 0 })).await;
-    check("post", users, &bench.create(token, class()).await);
-    bench.knobs(json!({ "qps": { "light": 0 } })).await;
+    bench.update_settings(json!({ "daily_limit": 0 })).await;
+    check("post", users, &bench.create(token, meeting_body()).await);
+    bench.update_settings(json!({ "qps": { "light": 0 } })).await;
     check("get", template, &bench.get(&path, token).await);
-    bench.knobs(json!({ "qps": null })).await;
+    bench.update_settings(json!({ "qps": null })).await;
     check("delete", template, &bench.call("DELETE", &path, token, None).await);
     check("delete", template, &bench.call("DELETE", &path, token, None).await);
     let revoked = bench.form("/zoom/oauth/revoke", &[("token", token)]).await;
@@ -155,11 +156,11 @@ async fn every_answer_fits_its_schema() {
 }
 
 #[tokio::test]
-async fn every_event_fits_its_schema() {
+async fn events_match_their_schemas() {
     let Some(spec) = specification("zoom-webhooks.openapi.json") else { return };
     let bench = Bench::new();
     let token = bench.token(&[]).await;
-    let id = bench.class(&token).await;
+    let id = bench.create_meeting(&token).await;
     let path = format!("/zoom/v2/meetings/{id}");
     let change = json!({ "topic": "Geometry", "settings": { "mute_upon_entry": true } });
     bench.call("PATCH", &path, &token, Some(change)).await;
@@ -179,57 +180,64 @@ async fn every_event_fits_its_schema() {
     }
     bench.call("DELETE", &path, &token, None).await;
     let mut checked = BTreeSet::new();
-    for letter in bench.zoom.webhooks() {
-        let event = letter["event"].as_str().unwrap();
+    for webhook in bench.zoom.webhooks() {
+        let event = webhook["event"].as_str().unwrap();
         let body = &spec["webhooks"][event]["post"]["requestBody"]["content"]["application/json"];
-        assert_valid(body["schema"].clone(), &letter["body"], event);
+        assert_valid(body["schema"].clone(), &webhook["body"], event);
         checked.insert(event.to_owned());
     }
     assert_eq!(checked.len(), 17, "{checked:#?}");
 }
 
 #[test]
-fn the_fields_taken_are_those_of_the_specification() {
+fn accepted_fields_match_the_specification() {
     let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
-    for (template, method, stands) in [
-        ("/users/{userId}/meetings", "post", In::Create),
-        ("/meetings/{meetingId}", "patch", In::Update),
+    for (template, method, allowed_in) in [
+        ("/users/{userId}/meetings", "post", AllowedIn::Create),
+        ("/meetings/{meetingId}", "patch", AllowedIn::Update),
     ] {
         let content = &spec["paths"][template][method]["requestBody"]["content"];
         let schema = &content["application/json"]["schema"];
-        assert_eq!(ours(MEETING, stands), theirs(schema), "{method} {template}");
+        assert_eq!(
+            simulator_fields(MEETING, allowed_in),
+            schema_fields(schema),
+            "{method} {template}"
+        );
     }
 }
 
-/// A tree of names: the fields of ours that may stand there.
-fn ours(fields: &[Field], stands: In) -> BTreeMap<String, Value> {
-    let fields = fields.iter().filter(|field| [In::Both, stands].contains(&field.stands));
+/// Returns the tree of field names that the simulator accepts.
+fn simulator_fields(fields: &[Field], allowed_in: AllowedIn) -> BTreeMap<String, Value> {
+    let fields =
+        fields.iter().filter(|field| [AllowedIn::Both, allowed_in].contains(&field.allowed_in));
     fields
         .map(|field| {
-            let below = match field.kind {
-                Kind::Object(fields) | Kind::Objects(fields) => json!(ours(fields, stands)),
+            let nested = match field.kind {
+                Kind::Object(fields) | Kind::Objects(fields) => {
+                    json!(simulator_fields(fields, allowed_in))
+                }
                 _ => Value::Null,
             };
-            (field.name.to_owned(), below)
+            (field.name.to_owned(), nested)
         })
         .collect()
 }
 
-/// The same of a schema.
-fn theirs(schema: &Value) -> BTreeMap<String, Value> {
+/// Returns the tree of field names in a schema.
+fn schema_fields(schema: &Value) -> BTreeMap<String, Value> {
     let names = schema["properties"].as_object().unwrap();
     names
         .iter()
         .map(|(name, schema)| {
             let schema = schema.get("items").unwrap_or(schema);
-            let below = schema.get("properties").map(|_| json!(theirs(schema)));
-            (name.clone(), below.unwrap_or_default())
+            let nested = schema.get("properties").map(|_| json!(schema_fields(schema)));
+            (name.clone(), nested.unwrap_or_default())
         })
         .collect()
 }
 
 #[test]
-fn scopes_and_categories_are_those_of_the_specification() {
+fn scopes_and_categories_match_the_specification() {
     let Some(spec) = specification("zoom-api-subset.openapi.json") else { return };
     let methods = spec["paths"].as_object().unwrap().values().flat_map(|path| path.as_object());
     let operations: Vec<_> = methods.flat_map(serde_json::Map::values).collect();
@@ -240,8 +248,11 @@ fn scopes_and_categories_are_those_of_the_specification() {
         let named = theirs["x-granular-scopes"].as_array().unwrap();
         for scope in named.iter().filter_map(Value::as_str).filter(|it| !it.ends_with(":master")) {
             let own = !scope.ends_with(":admin");
-            assert!(operation.opened_by(own, |held| held == scope), "{name}: {scope}");
-            assert!(!operation.opened_by(own, |_| false), "{name} is open");
+            assert!(
+                operation.is_allowed_by(own, |candidate| candidate == scope),
+                "{name}: {scope}"
+            );
+            assert!(!operation.is_allowed_by(own, |_| false), "{name} requires no scope");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Webhooks over a real connection: signatures, retries, and what the knobs do to them.
+//! Tests of webhook delivery over real connections: signatures, retries and simulator settings.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,63 +12,65 @@ use super::*;
 use crate::zoom::sign_webhook;
 use crate::zoom::webhooks::hmac_hex;
 
-/// An endpoint that remembers what it got and answers as it was told, otherwise 200.
+/// An endpoint that records requests and responds with the configured statuses, or else with 200.
 #[derive(Clone, Default)]
 struct Endpoint {
-    got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    received: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    statuses: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Endpoint {
-    #[expect(clippy::disallowed_methods, reason = "the test's end is the endpoint's end")]
+    #[expect(clippy::disallowed_methods, reason = "the endpoint stops with the test's runtime")]
     async fn listen(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(take).with_state(self.clone());
+        let router = Router::new().fallback(receive).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         format!("http://{address}/webhook")
     }
 
-    fn answer(&self, statuses: &[u16]) {
-        self.answers.lock().unwrap().extend(statuses);
+    fn respond_with(&self, statuses: &[u16]) {
+        self.statuses.lock().unwrap().extend(statuses);
     }
 
     fn count(&self) -> usize {
-        self.got.lock().unwrap().len()
+        self.received.lock().unwrap().len()
     }
 
     fn events(&self) -> Vec<String> {
-        let got = self.got.lock().unwrap();
+        let received = self.received.lock().unwrap();
         let event = |body: &Bytes| serde_json::from_slice::<Value>(body).unwrap()["event"].clone();
-        got.iter().map(|(_, body)| event(body).as_str().unwrap().to_owned()).collect()
+        received.iter().map(|(_, body)| event(body).as_str().unwrap().to_owned()).collect()
     }
 }
 
-async fn take(
+async fn receive(
     State(endpoint): State<Endpoint>,
     headers: HeaderMap,
     body: Bytes,
 ) -> impl IntoResponse {
     let json: Value = serde_json::from_slice(&body).unwrap();
-    endpoint.got.lock().unwrap().push((headers, body));
-    let status = endpoint.answers.lock().unwrap().pop_front().unwrap_or(200);
-    let answer = match json["payload"]["plainToken"].as_str() {
+    endpoint.received.lock().unwrap().push((headers, body));
+    let status = endpoint.statuses.lock().unwrap().pop_front().unwrap_or(200);
+    let body = match json["payload"]["plainToken"].as_str() {
         Some(plain) => {
             let encrypted = hmac_hex("webhook-secret", plain.as_bytes());
             json!({ "plainToken": plain, "encryptedToken": encrypted })
         }
         None => Value::Null,
     };
-    (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")], axum::Json(answer))
+    (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")], axum::Json(body))
 }
 
-/// A bench whose webhooks arrive, with a class that nobody was told of yet.
+/// Returns a bench with an endpoint and a meeting without webhooks so far.
 async fn bench() -> (Bench, Endpoint, i64) {
     let endpoint = Endpoint::default();
     let bench = Bench::with_webhooks_to(Some(endpoint.listen().await));
-    bench.knobs(json!({ "webhooks": { "events": ["meeting.started", "meeting.ended"] } })).await;
+    bench
+        .update_settings(json!({ "webhooks": { "events": ["meeting.started", "meeting.ended"] } }))
+        .await;
     let token = bench.token(&[]).await;
-    let id = bench.class(&token).await;
+    let id = bench.create_meeting(&token).await;
     (bench, endpoint, id)
 }
 
@@ -77,18 +79,18 @@ fn state(bench: &Bench) -> Value {
 }
 
 #[tokio::test]
-async fn an_action_has_been_told_when_it_answers_and_the_signature_holds_for_the_bytes() {
+async fn webhooks_are_signed_and_sent_before_the_action_responds() {
     let endpoint = Endpoint::default();
     let bench = Bench::with_webhooks_to(Some(endpoint.listen().await));
     let token = bench.token(&[]).await;
-    let id = bench.class(&token).await;
-    assert_eq!(endpoint.count(), 0, "what the app did waits for the next round");
+    let id = bench.create_meeting(&token).await;
+    assert_eq!(endpoint.count(), 0, "events of the app's requests wait for the next delivery run");
     bench.act(id, "start", json!({ "name": "Zoë 😀" })).await;
     let events = ["meeting.created", "meeting.started", "meeting.participant_joined"];
     assert_eq!(endpoint.events(), events);
     bench.act(id, "join", json!({ "name": "Zoë 😀" })).await;
-    let got = endpoint.got.lock().unwrap().clone();
-    for (headers, body) in &got {
+    let received = endpoint.received.lock().unwrap().clone();
+    for (headers, body) in &received {
         let text = |name: &str| headers[name].to_str().unwrap().to_owned();
         assert_eq!(text("x-zm-request-timestamp"), "1795251600");
         let expected = sign_webhook("webhook-secret", 1_795_251_600, body);
@@ -96,46 +98,50 @@ async fn an_action_has_been_told_when_it_answers_and_the_signature_holds_for_the
         assert!(text("content-type").starts_with("application/json"));
     }
     let escaped = |body: &Bytes| body.is_ascii();
-    assert_eq!((escaped(&got[2].1), escaped(&got[3].1)), (false, true), "raw and escaped by turns");
-    for (_, body) in &got[2..] {
+    assert_eq!(
+        (escaped(&received[2].1), escaped(&received[3].1)),
+        (false, true),
+        "raw and escaped bodies alternate"
+    );
+    for (_, body) in &received[2..] {
         let json: Value = serde_json::from_slice(body).unwrap();
         assert_eq!(json["payload"]["object"]["participant"]["user_name"], "Zoë 😀");
     }
 }
 
 #[tokio::test]
-async fn only_server_errors_are_tried_again_after_5_20_and_60_minutes() {
+async fn server_errors_are_retried_after_5_20_and_60_minutes() {
     let (bench, endpoint, id) = bench().await;
-    endpoint.answer(&[500, 503, 500, 502]);
+    endpoint.respond_with(&[500, 503, 500, 502]);
     bench.act(id, "start", json!({})).await;
-    for (tried, minutes) in [(1, 5), (2, 20), (3, 60)] {
+    for (attempts, minutes) in [(1, 5), (2, 20), (3, 60)] {
         bench.wait(minutes * 60 - 1);
         bench.zoom.deliver_due().await;
-        assert_eq!(endpoint.count(), tried, "not before {minutes} minutes");
+        assert_eq!(endpoint.count(), attempts, "not before {minutes} minutes");
         bench.wait(1);
         bench.zoom.deliver_due().await;
-        assert_eq!(endpoint.count(), tried + 1);
+        assert_eq!(endpoint.count(), attempts + 1);
     }
     assert_eq!(state(&bench), "gave_up");
     bench.wait(24 * 3600);
     bench.zoom.deliver_due().await;
     assert_eq!(endpoint.count(), 4);
-    let got = endpoint.got.lock().unwrap().clone();
-    assert!(got.iter().all(|(headers, body)| (headers["x-zm-signature"].clone(), body)
-        == (got[0].0["x-zm-signature"].clone(), &got[0].1)));
+    let received = endpoint.received.lock().unwrap().clone();
+    assert!(received.iter().all(|(headers, body)| (headers["x-zm-signature"].clone(), body)
+        == (received[0].0["x-zm-signature"].clone(), &received[0].1)));
 }
 
 #[tokio::test]
-async fn a_retry_that_gets_through_is_the_last_and_may_be_signed_anew() {
+async fn successful_retry_is_the_last_and_may_have_a_new_signature() {
     let (bench, endpoint, id) = bench().await;
-    bench.knobs(json!({ "webhooks": { "fresh_timestamps": true } })).await;
-    endpoint.answer(&[500, 204]);
+    bench.update_settings(json!({ "webhooks": { "fresh_timestamps": true } })).await;
+    endpoint.respond_with(&[500, 204]);
     bench.act(id, "start", json!({})).await;
     bench.wait(300);
     bench.zoom.deliver_due().await;
     assert_eq!(state(&bench), "delivered");
-    let got = endpoint.got.lock().unwrap().clone();
-    assert_eq!(got[1].0["x-zm-request-timestamp"], "1795251900");
+    let received = endpoint.received.lock().unwrap().clone();
+    assert_eq!(received[1].0["x-zm-request-timestamp"], "1795251900");
     let log = &bench.zoom.webhooks()[0];
     assert_eq!(
         (&log["attempts"][0]["status"], &log["attempts"][1]["status"]),
@@ -144,10 +150,10 @@ async fn a_retry_that_gets_through_is_the_last_and_may_be_signed_anew() {
 }
 
 #[tokio::test]
-async fn redirects_and_refusals_are_final() {
+async fn redirects_and_client_errors_are_final() {
     for status in [302, 400, 401, 404, 429] {
         let (bench, endpoint, id) = bench().await;
-        endpoint.answer(&[status]);
+        endpoint.respond_with(&[status]);
         bench.act(id, "start", json!({})).await;
         bench.wait(2 * 3600);
         bench.zoom.deliver_due().await;
@@ -156,13 +162,13 @@ async fn redirects_and_refusals_are_final() {
 }
 
 #[tokio::test]
-async fn nobody_at_home_is_a_failure_to_be_tried_again() {
+async fn refused_connection_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let bench = Bench::with_webhooks_to(Some(url));
     let token = bench.token(&[]).await;
-    let id = bench.class(&token).await;
+    let id = bench.create_meeting(&token).await;
     bench.act(id, "start", json!({})).await;
     let log = &bench.zoom.webhooks()[0];
     assert_eq!(log["state"], "waiting");
@@ -171,16 +177,18 @@ async fn nobody_at_home_is_a_failure_to_be_tried_again() {
 }
 
 #[tokio::test]
-async fn events_are_doubled_lost_and_shuffled_on_request() {
+async fn events_are_duplicated_dropped_and_shuffled_on_request() {
     let (bench, endpoint, id) = bench().await;
-    bench.knobs(json!({ "webhooks": { "duplicate": 2, "drop": 1, "shuffle": true } })).await;
+    bench
+        .update_settings(json!({ "webhooks": { "duplicate": 2, "drop": 1, "shuffle": true } }))
+        .await;
     bench.act(id, "start", json!({})).await;
     bench.act(id, "end", json!({})).await;
-    assert_eq!(endpoint.count(), 0, "held back");
+    assert_eq!(endpoint.count(), 0, "shuffled events wait for the next delivery run");
     assert_eq!(bench.call("POST", "/zoom/sim/webhooks/deliver", "", None).await.status, 204);
-    assert_eq!(endpoint.events(), ["meeting.ended"; 3], "the first was lost");
+    assert_eq!(endpoint.events(), ["meeting.ended"; 3], "the first event was dropped");
     assert_eq!(state(&bench), "lost");
-    bench.knobs(json!({ "webhooks": { "duplicate": 0, "events": null } })).await;
+    bench.update_settings(json!({ "webhooks": { "duplicate": 0, "events": null } })).await;
     bench.act(id, "start", json!({})).await;
     for name in ["A", "B", "C", "D", "E", "F"] {
         bench.act(id, "join", json!({ "name": name })).await;
@@ -188,12 +196,12 @@ async fn events_are_doubled_lost_and_shuffled_on_request() {
     bench.zoom.deliver_due().await;
     assert_eq!(endpoint.count(), 3 + 8);
     let order: Vec<_> = {
-        let got = endpoint.got.lock().unwrap();
+        let received = endpoint.received.lock().unwrap();
         let name = |body: &Bytes| {
             let json: Value = serde_json::from_slice(body).unwrap();
             json["payload"]["object"]["participant"]["user_name"].clone()
         };
-        got[3..].iter().map(|(_, body)| name(body)).collect()
+        received[3..].iter().map(|(_, body)| name(body)).collect()
     };
     let mut sorted = order.clone();
     sorted.sort_by_key(ToString::to_string);
@@ -201,11 +209,13 @@ async fn events_are_doubled_lost_and_shuffled_on_request() {
 }
 
 #[tokio::test]
-async fn joins_can_stay_without_leaves_and_keys_can_stay_out() {
+async fn leave_events_and_customer_keys_can_be_omitted() {
     let bench = Bench::new();
-    bench.knobs(json!({ "webhooks": { "leaves_at_end": false, "customer_keys": false } })).await;
+    bench
+        .update_settings(json!({ "webhooks": { "leaves_at_end": false, "customer_keys": false } }))
+        .await;
     let token = bench.token(&[]).await;
-    let id = bench.class(&token).await;
+    let id = bench.create_meeting(&token).await;
     bench.act(id, "start", json!({ "customer_key": "key-1" })).await;
     bench.act(id, "end", json!({})).await;
     assert!(bench.bodies("meeting.participant_left").is_empty());
@@ -214,12 +224,12 @@ async fn joins_can_stay_without_leaves_and_keys_can_stay_out() {
 }
 
 #[tokio::test]
-async fn an_endpoint_proves_that_it_knows_the_secret() {
+async fn endpoint_validation_checks_the_secret() {
     let (bench, endpoint, _) = bench().await;
     let checked = bench.call("POST", "/zoom/sim/validate-url", "", None).await;
     assert_eq!(checked.body, json!({ "valid": true, "reason": null }));
     assert_eq!(endpoint.events(), ["endpoint.url_validation"]);
-    endpoint.answer(&[204]);
+    endpoint.respond_with(&[204]);
     let checked = bench.call("POST", "/zoom/sim/validate-url", "", None).await;
     assert_eq!(checked.body["valid"], false);
 }

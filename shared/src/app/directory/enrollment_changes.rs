@@ -1,188 +1,195 @@
-//! Places in courses that have classes to come: who gets one is invited to these, and who loses theirs is told so.
+//! Changes enrollments in courses with upcoming sessions: new students are invited, and students who lose access are
+//! notified.
 //!
-//! The change and its announcement are one transaction, which holds only if the places are as they were read. So a
-//! statement that is made twice is announced once, and one that changes nobody's access is not announced at all. In a
-//! course without classes there is nothing to tell, and its places are written like everything else.
+//! Each change is committed with its domain event, on the condition that the enrollments are as they were read. A
+//! repeated command therefore notifies once, and a command that changes nobody's access notifies nobody. In a course
+//! without upcoming sessions enrollments are plain writes.
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::AT_ONCE;
+use super::CONCURRENCY;
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::domain_event::{DomainEvent, ChangedStudent, EnrollmentChange, DomainEventKind};
-use crate::domain::directory::{Enrollment, DirectoryCommand};
+use crate::domain::directory::{DirectoryCommand, Enrollment};
+use crate::domain::domain_event::{ChangedStudent, DomainEvent, DomainEventKind, EnrollmentChange};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::time::whole_milli;
 use crate::store::directory as items;
+use crate::store::due_work;
 use crate::store::error::CommitError;
-use crate::store::outbox;
 use crate::store::tx::Action;
 
-/// Places that one transaction changes: each is two actions at most, and two announcements go with them.
-const TOGETHER: usize = 40;
-/// Tries against others who change the same places.
-const ROUNDS: u32 = 4;
+/// Enrollments per transaction. Each takes at most two actions, and there are up to two domain events.
+const CHANGES_PER_TRANSACTION: usize = 40;
+/// Attempts against concurrent changes of the same enrollments.
+const ATTEMPTS: u32 = 4;
 const WAIT_MS: u64 = 50;
 
-/// Which courses have classes to come, as far as it was asked: once for each course, however long an import is.
+/// A cache of the courses with upcoming sessions, so that an import queries each course once.
 #[derive(Debug, Default)]
 pub(super) struct UpcomingSessions(BTreeMap<CourseId, bool>);
 
 impl UpcomingSessions {
-    async fn has(&mut self, tools: &Services, course: &CourseId) -> Result<bool, Error> {
-        if let Some(known) = self.0.get(course) {
-            return Ok(*known);
+    async fn has(&mut self, services: &Services, course: &CourseId) -> Result<bool, Error> {
+        if let Some(has_upcoming) = self.0.get(course) {
+            return Ok(*has_upcoming);
         }
-        let has = tools.store.has_upcoming(course, tools.clock.now()).await?;
+        let has = services.store.has_upcoming_sessions(course, services.clock.now()).await?;
         self.0.insert(course.clone(), has);
         Ok(has)
     }
 }
 
-/// What becomes of one place.
+/// A write of one enrollment.
 #[derive(Clone, Debug)]
-enum Change {
+enum EnrollmentWrite {
     Put(Enrollment),
     Delete(UserId),
 }
 
-impl Change {
+impl EnrollmentWrite {
     fn user(&self) -> &UserId {
         match self {
-            Self::Put(place) => &place.user,
+            Self::Put(enrollment) => &enrollment.user,
             Self::Delete(user) => user,
         }
     }
 
     fn grants(&self) -> bool {
-        matches!(self, Self::Put(place) if place.access_granted)
+        matches!(self, Self::Put(enrollment) if enrollment.access_granted)
     }
 
-    /// As a transaction over places that are as they were read.
+    /// Returns the conditional actions, which require the enrollment to be as it was read.
     fn actions(&self, course: &CourseId, before: Option<bool>) -> Vec<Action> {
         match self {
-            Self::Put(place) => vec![items::put_enrollment_if(place, before)],
+            Self::Put(enrollment) => vec![items::put_enrollment_if(enrollment, before)],
             Self::Delete(user) => vec![
                 items::delete_enrollment_if(course, user, before),
-                items::put_left(course, user),
+                items::put_former_enrollment(course, user),
             ],
         }
     }
 }
 
-/// Carries out those of the statements that are about places in courses with classes to come; answers the others.
-pub(super) async fn change(
-    tools: &Services,
-    statements: Vec<DirectoryCommand>,
+/// Applies the commands about enrollments in courses with upcoming sessions, and returns the others.
+pub(super) async fn apply(
+    services: &Services,
+    commands: Vec<DirectoryCommand>,
     upcoming: &mut UpcomingSessions,
 ) -> Result<Vec<DirectoryCommand>, Error> {
     let mut others = Vec::new();
-    let mut by_course: BTreeMap<CourseId, Vec<Change>> = BTreeMap::new();
-    for statement in statements {
-        let course = match &statement {
-            DirectoryCommand::Enrollment(place) => &place.course,
-            DirectoryCommand::NoEnrollment { course, .. } => course,
+    let mut by_course: BTreeMap<CourseId, Vec<EnrollmentWrite>> = BTreeMap::new();
+    for command in commands {
+        let course = match &command {
+            DirectoryCommand::SaveEnrollment(enrollment) => &enrollment.course,
+            DirectoryCommand::DeleteEnrollment { course, .. } => course,
             _ => {
-                others.push(statement);
+                others.push(command);
                 continue;
             }
         };
-        if !upcoming.has(tools, course).await? {
-            others.push(statement);
+        if !upcoming.has(services, course).await? {
+            others.push(command);
             continue;
         }
         let changes = by_course.entry(course.clone()).or_default();
-        match statement {
-            DirectoryCommand::Enrollment(place) => changes.push(Change::Put(place)),
-            DirectoryCommand::NoEnrollment { user, .. } => changes.push(Change::Delete(user)),
+        match command {
+            DirectoryCommand::SaveEnrollment(enrollment) => {
+                changes.push(EnrollmentWrite::Put(enrollment))
+            }
+            DirectoryCommand::DeleteEnrollment { user, .. } => {
+                changes.push(EnrollmentWrite::Delete(user))
+            }
             _ => {}
         }
     }
-    let parts = by_course.into_iter().flat_map(|(course, changes)| {
-        let parts: Vec<_> = changes.chunks(TOGETHER).map(<[_]>::to_vec).collect();
-        parts.into_iter().map(move |part| (course.clone(), part))
+    let batches = by_course.into_iter().flat_map(|(course, changes)| {
+        let batches: Vec<_> = changes.chunks(CHANGES_PER_TRANSACTION).map(<[_]>::to_vec).collect();
+        batches.into_iter().map(move |batch| (course.clone(), batch))
     });
-    stream::iter(parts)
-        .map(|(course, part)| async move { change_together(tools, &course, &part).await })
-        .buffer_unordered(AT_ONCE)
+    stream::iter(batches)
+        .map(|(course, batch)| async move { apply_batch(services, &course, &batch).await })
+        .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(others)
 }
 
-async fn change_together(
-    tools: &Services,
+async fn apply_batch(
+    services: &Services,
     course: &CourseId,
-    changes: &[Change],
+    changes: &[EnrollmentWrite],
 ) -> Result<(), Error> {
     let users: Vec<_> = changes.iter().map(|change| change.user().clone()).collect();
-    for _ in 0..ROUNDS {
-        let before = tools.store.enrollments_in(course, &users).await?;
+    for _ in 0..ATTEMPTS {
+        let before = services.store.enrollments_of_users(course, &users).await?;
         let before: BTreeMap<_, _> =
-            before.into_iter().map(|place| (place.user.clone(), place)).collect();
-        let announcements = announcements(course, changes, &before, tools.clock.now());
+            before.into_iter().map(|enrollment| (enrollment.user.clone(), enrollment)).collect();
+        let domain_events = domain_events(course, changes, &before, services.clock.now());
         let mut actions: Vec<_> = changes
             .iter()
             .flat_map(|change| {
-                let before = before.get(change.user()).map(|place| place.access_granted);
+                let before = before.get(change.user()).map(|enrollment| enrollment.access_granted);
                 change.actions(course, before)
             })
             .collect();
-        if announcements.is_empty() {
-            // Nobody's access changes, and what else is said of them holds as the last word.
-            return Ok(tools.store.put_all(actions).await?);
+        if domain_events.is_empty() {
+            // Nobody's access changes, so unconditional writes are enough.
+            return Ok(services.store.write_directory(actions).await?);
         }
-        actions.extend(announcements.iter().map(outbox::announce));
-        match tools.store.commit(actions).await {
+        actions.extend(domain_events.iter().map(due_work::put_domain_event));
+        match services.store.commit(actions).await {
             Ok(()) => {
-                for announcement in &announcements {
-                    tools.send_wake_up(announcement).await;
+                for domain_event in &domain_events {
+                    services.send_wake_up(domain_event).await;
                 }
                 return Ok(());
             }
             Err(CommitError::Refused(_)) => {
-                let wait = WAIT_MS + tools.random.below(WAIT_MS);
+                let wait = WAIT_MS + services.random.below(WAIT_MS);
                 tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the places of the course keep changing"))
+    Err(Error::busy("too many concurrent changes of the enrollments"))
 }
 
-/// Who gets access by the changes, and who loses it.
-fn announcements(
+/// Returns the domain events for students who gain or lose access.
+fn domain_events(
     course: &CourseId,
-    changes: &[Change],
+    changes: &[EnrollmentWrite],
     before: &BTreeMap<UserId, Enrollment>,
     now: Timestamp,
 ) -> Vec<DomainEvent> {
     let at = whole_milli(now);
-    let (mut come, mut gone) = (Vec::new(), Vec::new());
+    let (mut granted_students, mut revoked_students) = (Vec::new(), Vec::new());
     for change in changes {
         let old = before.get(change.user());
-        let had = old.is_some_and(|place| place.access_granted);
-        let place = |place: &Enrollment| ChangedStudent {
-            user: place.user.clone(),
-            email: place.email.clone(),
-            name: place.name.clone(),
+        let had_access = old.is_some_and(|enrollment| enrollment.access_granted);
+        let enrollment = |enrollment: &Enrollment| ChangedStudent {
+            user: enrollment.user.clone(),
+            email: enrollment.email.clone(),
+            name: enrollment.name.clone(),
         };
         match change {
-            Change::Put(new) if new.access_granted && !had => come.push(place(new)),
-            // They are told where they were invited.
-            _ if had && !change.grants() => gone.extend(old.map(place)),
+            EnrollmentWrite::Put(new) if new.access_granted && !had_access => {
+                granted_students.push(enrollment(new))
+            }
+            // Students are notified at the address to which the invitation went.
+            _ if had_access && !change.grants() => revoked_students.extend(old.map(enrollment)),
             _ => {}
         }
     }
-    [(true, come), (false, gone)]
+    [(true, granted_students), (false, revoked_students)]
         .into_iter()
-        .filter(|(_, who)| !who.is_empty())
-        .map(|(granted, who)| {
-            let places = EnrollmentChange::new(course.clone(), granted, who, at);
-            DomainEvent { at, kind: DomainEventKind::CourseEnrollments(places) }
+        .filter(|(_, students)| !students.is_empty())
+        .map(|(granted, students)| {
+            let changes = EnrollmentChange::new(course.clone(), granted, students, at);
+            DomainEvent { at, kind: DomainEventKind::CourseEnrollments(changes) }
         })
         .collect()
 }

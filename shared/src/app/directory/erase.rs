@@ -1,22 +1,22 @@
-//! Forgetting a person.
+//! Erases a person.
 //!
-//! Found by what leads to it, since nothing is scanned: the courses they are or were in and the addresses that they are
-//! known by lead to classes, and a class to its clicks, its polls, what Zoom said of its meeting, and its archive. So what
-//! leads to the rest goes last, and an erasing that was cut off can be run again.
+//! There are no table scans. Courses and addresses of the person lead to sessions, and a session leads to its join
+//! attempts, polls, Zoom events and archive. Items that lead to others are deleted last, so an interrupted erasure can
+//! run again.
 //!
-//! Meanwhile the sweep may be putting a class into its archive, with what it read before. So nobody who is being erased has
-//! access to a course any more from the start, and an invitation goes in one transaction with a new revision of the
-//! archive, which whoever is writing it at that moment does not know.
+//! The sweep may archive a session concurrently, from data that it read before. Therefore the person loses access to
+//! all courses first, and each invitation is deleted together with a new revision of the archive, which makes a
+//! concurrent archive write fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::forget_email;
+use super::delete_email_pointer;
 use crate::app::error::Error;
 use crate::app::{Services, disconnect, join, poll, session_cancel};
-use crate::domain::attendance::people::KnownBy;
+use crate::domain::attendance::people::PersonDetails;
 use crate::domain::attendance::record;
 use crate::domain::directory::{ERASED_NAME, Enrollment};
 use crate::domain::id::{CourseId, SessionId, UserId};
@@ -26,116 +26,129 @@ use crate::domain::zoom_event::ParticipantEvent;
 use crate::store::directory as items;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
-use crate::store::sessions::{SessionFilter, SessionCursor};
+use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::tx::Action;
-use crate::store::{attendance as rulings, invitations, preferences};
+use crate::store::{attendance as attendance_items, invitations, preferences};
 
-/// Classes that are gone through at once: each is two queries.
-const CLASSES_AT_ONCE: usize = 16;
-/// Tries of one class against the sweep, which may be archiving it, and does so once.
-const ROUNDS: usize = 5;
-/// Classes read in one request.
+/// Sessions that are processed concurrently, with two queries each.
+const CONCURRENCY: usize = 16;
+/// Attempts against the sweep, which archives a session once.
+const ATTEMPTS: usize = 5;
+/// Sessions per page.
 const PAGE: usize = 100;
 
-/// Somebody to be forgotten.
-struct Person {
+/// A person to erase.
+struct ErasedPerson {
     id: UserId,
-    /// Every address that the platform knows them by.
+    /// Every address of the person in the directory.
     addresses: Vec<Email>,
-    /// What Zoom's events name them by. Unknown where the Meeting SDK is not set up.
+    /// The customer key in Zoom's events. `None` if the Meeting SDK is not configured.
     customer_key: Option<String>,
 }
 
-/// What one class knows a person by: besides what they are known by today, what they were when they clicked. The key
-/// changes with the Meeting SDK's secret, and an address as people move.
-struct KnownIn {
+/// The identifiers of a person in one session: the current ones and those of their join attempts. Customer keys change
+/// with the Meeting SDK's secret, and addresses change too.
+struct SessionIdentity {
     keys: BTreeSet<String>,
     addresses: BTreeSet<Email>,
     is_host: bool,
 }
 
-impl KnownIn {
-    fn today(person: &Person, class: &Session) -> Self {
+impl SessionIdentity {
+    fn current(person: &ErasedPerson, session: &Session) -> Self {
         Self {
             keys: person.customer_key.iter().cloned().collect(),
             addresses: person.addresses.iter().cloned().collect(),
-            is_host: class.trainer == person.id,
+            is_host: session.trainer == person.id,
         }
     }
 
-    /// Also by these.
-    fn by(&mut self, key: Option<String>, email: Option<Email>) {
+    /// Adds identifiers of a join attempt.
+    fn add(&mut self, key: Option<String>, email: Option<Email>) {
         self.keys.extend(key);
         self.addresses.extend(email);
     }
 
-    /// Whether it is them who came or went.
-    fn is(&self, presence: &ParticipantEvent) -> bool {
-        presence.customer_key.as_ref().is_some_and(|key| self.keys.contains(key))
-            || presence.email.as_ref().is_some_and(|email| self.addresses.contains(email))
-            || (presence.is_host && self.is_host)
+    /// Returns whether the participant is this person.
+    fn matches(&self, participant: &ParticipantEvent) -> bool {
+        participant.customer_key.as_ref().is_some_and(|key| self.keys.contains(key))
+            || participant.email.as_ref().is_some_and(|email| self.addresses.contains(email))
+            || (participant.is_host && self.is_host)
     }
 }
 
-/// Forgets a person: what they were to teach is cancelled, and its students are told; then go their Zoom grant, their
-/// clicks and what Zoom told of them in each class that they could be in, whose their votes were, their address wherever a
-/// class invited it, what they were told and wanted to be told, their places in courses, and their entry.
-pub(super) async fn erase(tools: &Services, id: &UserId) -> Result<(), Error> {
-    let user = tools.store.user(id).await?;
-    let enrollments = tools.store.enrollments(id).await?;
+/// Erases a person: cancels their upcoming sessions, disconnects Zoom, and erases join attempts, Zoom events, votes,
+/// invitations, notifications, preferences, enrollments and the user itself.
+pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error> {
+    let user = services.store.user(id).await?;
+    let enrollments = services.store.enrollments(id).await?;
     let closed = enrollments.iter().map(|e| Enrollment { access_granted: false, ..e.clone() });
-    tools.store.put_all(closed.map(|place| items::put_enrollment(&place)).collect()).await?;
+    services
+        .store
+        .write_directory(closed.map(|enrollment| items::put_enrollment(&enrollment)).collect())
+        .await?;
     let mut addresses: Vec<Email> =
         enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
     if let Some(user) = &user {
-        forget_email(tools, &user.email, id).await?;
+        delete_email_pointer(services, &user.email, id).await?;
         addresses.push(user.email.clone());
     }
-    if let Some(email) = tools.store.address_with_preferences(id).await? {
-        forget_email(tools, &email, id).await?;
+    if let Some(email) = services.store.email_of_preferences(id).await? {
+        delete_email_pointer(services, &email, id).await?;
         addresses.push(email);
     }
     addresses.sort();
     addresses.dedup();
-    let now = tools.clock.now();
-    // While the grant is there, so that their meetings can be deleted.
-    let cancelled = session_cancel::cancel_upcoming(tools, id, now).await?;
-    disconnect::disconnect(tools, id).await?;
-    let customer_key = join::customer_key(&*tools.secrets.get(now).await?, id).ok();
-    let person = Person { id: id.clone(), addresses, customer_key };
-    let mut erasing =
-        Erasing { tools, person: &person, now, done: BTreeSet::new(), sum: Sum::default() };
-    erasing.invitations().await?;
-    let classes = collect(tools, Of::Trainer(id)).await?;
-    erasing.forget_in_all(classes, &BTreeMap::new()).await?;
-    let left = tools.store.left_courses(id).await?;
-    let keep = bearing_addresses(&enrollments, user.as_ref().map(|user| &user.email));
-    let courses: BTreeSet<_> = enrollments.iter().map(|e| &e.course).chain(&left).collect();
+    let now = services.clock.now();
+    // Requires the grant, so that the meetings can be deleted at Zoom.
+    let cancelled = session_cancel::cancel_upcoming(services, id, now).await?;
+    disconnect::disconnect(services, id).await?;
+    let customer_key = join::customer_key(&*services.secrets.get(now).await?, id).ok();
+    let person = ErasedPerson { id: id.clone(), addresses, customer_key };
+    let mut erasure = Erasure {
+        services,
+        person: &person,
+        now,
+        finished: BTreeSet::new(),
+        counts: ErasureCounts::default(),
+    };
+    erasure.erase_invitations().await?;
+    let sessions = list_all_sessions(services, SessionsOf::Trainer(id)).await?;
+    erasure.erase_from_sessions(sessions, &BTreeMap::new()).await?;
+    let former_courses = services.store.former_courses(id).await?;
+    let last_courses = courses_to_finish_last(&enrollments, user.as_ref().map(|user| &user.email));
+    let courses: BTreeSet<_> =
+        enrollments.iter().map(|e| &e.course).chain(&former_courses).collect();
     let (last, first): (Vec<_>, Vec<_>) =
-        courses.into_iter().partition(|course| keep.contains(*course));
-    // Course by course, each finished before the next is begun: a run that is cut off leaves less to the next.
+        courses.into_iter().partition(|course| last_courses.contains(*course));
+    // One course after the other, so that an interrupted run leaves less for the next one.
     for course in first {
-        erasing.course(course).await?;
-        let gone = [items::delete_enrollment(course, id), items::delete_left(course, id)];
-        tools.store.put_all(gone.into()).await?;
+        erasure.erase_course(course).await?;
+        let deletions =
+            [items::delete_enrollment(course, id), items::delete_former_enrollment(course, id)];
+        services.store.write_directory(deletions.into()).await?;
     }
-    let mut gone = Vec::new();
+    let mut deletions = Vec::new();
     for course in last {
-        erasing.course(course).await?;
-        gone.extend([items::delete_enrollment(course, id), items::delete_left(course, id)]);
+        erasure.erase_course(course).await?;
+        deletions.extend([
+            items::delete_enrollment(course, id),
+            items::delete_former_enrollment(course, id),
+        ]);
     }
-    gone.push(preferences::delete(id));
-    gone.push(items::delete_user(id));
-    let notices = tools.store.erase_notices(id).await?;
-    tools.store.erase_mailing(id).await?;
-    tools.store.put_all(gone).await?;
-    let (classes, Sum { invitations, traces, votes }) = (erasing.done.len(), erasing.sum);
+    deletions.push(preferences::delete(id));
+    deletions.push(items::delete_user(id));
+    let notifications = services.store.erase_notifications(id).await?;
+    services.store.erase_mailing(id).await?;
+    services.store.write_directory(deletions).await?;
+    let (sessions, ErasureCounts { invitations, traces, votes }) =
+        (erasure.finished.len(), erasure.counts);
     tracing::info!(
         event = "directory.user_erased",
         enrollments = enrollments.len(),
         invitations,
-        notices,
-        classes,
+        notifications,
+        sessions,
         cancelled,
         traces,
         votes
@@ -143,187 +156,203 @@ pub(super) async fn erase(tools: &Services, id: &UserId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Of each address that stands in places in courses only, one course whose place has it. The address leads to what other
-/// courses' classes know, so that place goes last.
-fn bearing_addresses(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSet<CourseId> {
-    let mut bearing: BTreeMap<&Email, &CourseId> = BTreeMap::new();
+/// For each address that occurs only in enrollments, returns one course that has it. The address leads to sessions of
+/// other courses, so this course goes last.
+fn courses_to_finish_last(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSet<CourseId> {
+    let mut course_by_email: BTreeMap<&Email, &CourseId> = BTreeMap::new();
     for enrollment in enrollments.iter().filter(|enrollment| Some(&enrollment.email) != own) {
-        bearing.insert(&enrollment.email, &enrollment.course);
+        course_by_email.insert(&enrollment.email, &enrollment.course);
     }
-    bearing.into_values().cloned().collect()
+    course_by_email.into_values().cloned().collect()
 }
 
-/// An erasing under way.
-struct Erasing<'a> {
-    tools: &'a Services,
-    person: &'a Person,
+/// An erasure in progress.
+struct Erasure<'a> {
+    services: &'a Services,
+    person: &'a ErasedPerson,
     now: Timestamp,
-    /// Classes that this run is done with: more than one way may lead to one.
-    done: BTreeSet<SessionId>,
-    sum: Sum,
+    /// Sessions that are finished. A session can be found in several ways.
+    finished: BTreeSet<SessionId>,
+    counts: ErasureCounts,
 }
 
-/// What was found of them.
+/// The number of erased items.
 #[derive(Clone, Copy, Default)]
-struct Sum {
+struct ErasureCounts {
     invitations: usize,
     traces: usize,
     votes: usize,
 }
 
-impl Erasing<'_> {
-    /// The classes that invited one of their addresses, and the invitations.
-    async fn invitations(&mut self) -> Result<(), Error> {
-        let Self { tools, person, .. } = *self;
+impl Erasure<'_> {
+    /// Erases the invitations and the sessions to which they belong.
+    async fn erase_invitations(&mut self) -> Result<(), Error> {
+        let Self { services, person, .. } = *self;
         let mut invitations: BTreeMap<SessionId, Vec<Action>> = BTreeMap::new();
         for address in &person.addresses {
-            let all = tools.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
+            let all = services.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
             for invitation in all {
                 let delete = invitations::delete(&invitation.session, invitation.list, address);
                 invitations.entry(invitation.session).or_default().push(delete);
             }
         }
         let invited: Vec<_> = invitations.keys().cloned().collect();
-        let classes = tools.store.sessions(&invited).await?;
-        // Found by the same invitations, and therefore before them.
-        self.sum.votes +=
-            poll::forget(tools, &person.id, BTreeSet::new(), &person.addresses).await?;
-        self.forget_in_all(classes, &invitations).await?;
-        let mut left_over = 0;
+        let sessions = services.store.sessions(&invited).await?;
+        // Votes are found through the same invitations, so they are anonymized first.
+        self.counts.votes +=
+            poll::anonymize_votes(services, &person.id, BTreeSet::new(), &person.addresses).await?;
+        self.erase_from_sessions(sessions, &invitations).await?;
+        let mut unlinked = 0;
         for address in &person.addresses {
-            left_over += tools.store.erase_invitee(address).await?;
+            unlinked += services.store.erase_invitations(address).await?;
         }
-        self.sum.invitations += invitations.values().map(Vec::len).sum::<usize>().max(left_over);
+        self.counts.invitations += invitations.values().map(Vec::len).sum::<usize>().max(unlinked);
         Ok(())
     }
 
-    async fn course(&mut self, course: &CourseId) -> Result<(), Error> {
-        let Self { tools, person, .. } = *self;
-        let classes = collect(tools, Of::Course(course)).await?;
-        self.forget_in_all(classes, &BTreeMap::new()).await?;
+    async fn erase_course(&mut self, course: &CourseId) -> Result<(), Error> {
+        let Self { services, person, .. } = *self;
+        let sessions = list_all_sessions(services, SessionsOf::Course(course)).await?;
+        self.erase_from_sessions(sessions, &BTreeMap::new()).await?;
         let course = BTreeSet::from([course.clone()]);
-        self.sum.votes += poll::forget(tools, &person.id, course, &[]).await?;
+        self.counts.votes += poll::anonymize_votes(services, &person.id, course, &[]).await?;
         Ok(())
     }
 
-    async fn forget_in_all(
+    async fn erase_from_sessions(
         &mut self,
-        mut classes: Vec<Session>,
+        mut sessions: Vec<Session>,
         invitations: &BTreeMap<SessionId, Vec<Action>>,
     ) -> Result<(), Error> {
-        let Self { tools, person, now, .. } = *self;
-        classes.retain(|class| !self.done.contains(&class.id));
-        let mut forgetting = Vec::with_capacity(classes.len());
-        for class in &classes {
-            let invitations = invitations.get(&class.id).map(Vec::as_slice).unwrap_or_default();
-            forgetting.push(forget_in(tools, class, invitations, person, now));
+        let Self { services, person, now, .. } = *self;
+        sessions.retain(|session| !self.finished.contains(&session.id));
+        let mut erasures = Vec::with_capacity(sessions.len());
+        for session in &sessions {
+            let invitations = invitations.get(&session.id).map(Vec::as_slice).unwrap_or_default();
+            erasures.push(erase_from_session(services, session, invitations, person, now));
         }
         let traces: Vec<usize> =
-            stream::iter(forgetting).buffer_unordered(CLASSES_AT_ONCE).try_collect().await?;
-        self.sum.traces += traces.into_iter().sum::<usize>();
-        self.done.extend(classes.into_iter().map(|class| class.id));
+            stream::iter(erasures).buffer_unordered(CONCURRENCY).try_collect().await?;
+        self.counts.traces += traces.into_iter().sum::<usize>();
+        self.finished.extend(sessions.into_iter().map(|session| session.id));
         Ok(())
     }
 }
 
-/// Whether a class may have left clicks and events: until they have run out, after the last that was heard of it.
-fn is_remembered(class: &Session, now: Timestamp) -> bool {
-    let days = limit::EVENT_TTL_DAYS.max(limit::CLICK_TTL_DAYS) + limit::LATE_DELETION_DAYS;
+/// Returns whether join attempts and events of the session may still exist, given their expiry.
+fn may_have_traces(session: &Session, now: Timestamp) -> bool {
+    let days = limit::EVENT_TTL_DAYS.max(limit::JOIN_ATTEMPT_TTL_DAYS) + limit::LATE_DELETION_DAYS;
     let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
-    record::final_at(class) >= since
+    record::complete_at(session) >= since
 }
 
-/// Whose classes.
+/// Selects the sessions to list.
 #[derive(Clone, Copy)]
-enum Of<'a> {
+enum SessionsOf<'a> {
     Course(&'a CourseId),
     Trainer(&'a UserId),
 }
 
-async fn collect(tools: &Services, of: Of<'_>) -> Result<Vec<Session>, Error> {
-    let mut classes = Vec::new();
-    let narrow = SessionFilter::default();
+async fn list_all_sessions(services: &Services, of: SessionsOf<'_>) -> Result<Vec<Session>, Error> {
+    let mut sessions = Vec::new();
+    let filter = SessionFilter::default();
     let mut after: Option<SessionCursor> = None;
     loop {
-        let behind = after.as_ref();
+        let cursor = after.as_ref();
         let (page, next) = match of {
-            Of::Course(id) => {
-                tools.store.sessions_of_course(id, None, &narrow, behind, PAGE).await?
+            SessionsOf::Course(id) => {
+                services.store.sessions_of_course(id, None, &filter, cursor, PAGE).await?
             }
-            Of::Trainer(id) => tools.store.sessions_of_trainer(id, &narrow, behind, PAGE).await?,
+            SessionsOf::Trainer(id) => {
+                services.store.sessions_of_trainer(id, &filter, cursor, PAGE).await?
+            }
         };
-        classes.extend(page);
+        sessions.extend(page);
         match next {
-            Some(place) => after = Some(place),
-            None => return Ok(classes),
+            Some(cursor) => after = Some(cursor),
+            None => return Ok(sessions),
         }
     }
 }
 
-/// Takes a person's traces out of one class, and at last their invitations, which lead to it; answers how many there
-/// were. That somebody was there, and when, stays: it is part of what others were taught.
-async fn forget_in(
-    tools: &Services,
-    class: &Session,
+/// Erases a person from one session, and deletes their invitations last. Returns the number of erased items. The
+/// anonymous attendance stays, because it is part of the session's report.
+async fn erase_from_session(
+    services: &Services,
+    session: &Session,
     invitations: &[Action],
-    person: &Person,
+    person: &ErasedPerson,
     now: Timestamp,
 ) -> Result<usize, Error> {
-    let store = &tools.store;
+    let store = &services.store;
     let (id, addresses) = (&person.id, &person.addresses);
-    let mut known = KnownIn::today(person, class);
-    let mut traces = forget_decisions(tools, class, person).await?;
-    if is_remembered(class, now) {
-        let clicks = store.clicks_of(&class.id, id, addresses).await?;
-        let (clicks, gone): (Vec<_>, Vec<_>) = clicks.into_iter().unzip();
-        clicks.into_iter().for_each(|click| known.by(click.customer_key, click.email));
-        if let Some(meeting) = class.meeting.id {
-            let is_meant = |presence: &ParticipantEvent| known.is(presence);
-            traces += store.disguise(meeting, ERASED_NAME, is_meant).await?;
+    let mut identity = SessionIdentity::current(person, session);
+    let mut traces = anonymize_overrides(services, session, person).await?;
+    if may_have_traces(session, now) {
+        let attempts = store.join_attempts_of_person(&session.id, id, addresses).await?;
+        let (attempts, deletions): (Vec<_>, Vec<_>) = attempts.into_iter().unzip();
+        attempts.into_iter().for_each(|attempt| identity.add(attempt.customer_key, attempt.email));
+        if let Some(meeting) = session.meeting.id {
+            let is_person = |participant: &ParticipantEvent| identity.matches(participant);
+            traces += store.anonymize_participant(meeting, ERASED_NAME, is_person).await?;
         }
-        // Last, because they lead to the events.
-        traces += gone.len();
-        store.put_all(gone).await?;
+        // Deleted last, because they lead to the events.
+        traces += deletions.len();
+        store.write_directory(deletions).await?;
     }
-    if !record::may_be_kept(class, now) {
-        store.put_all(invitations.to_vec()).await?;
+    if !record::may_have_archive(session, now) {
+        store.write_directory(invitations.to_vec()).await?;
         return Ok(traces);
     }
-    for _ in 0..ROUNDS {
-        let archive = store.archive(&class.id).await?;
-        archive.clicks_of(id, addresses).for_each(|(key, email)| known.by(key, email));
-        let is_meant = |presence: &ParticipantEvent| known.is(presence);
-        let forgotten = store.forget_in_archive(&class.id, &archive, id, addresses, is_meant).await;
-        let done = match forgotten {
-            Ok(0) => store.unless_archived(&class.id, &archive, invitations.to_vec()).await,
+    for _ in 0..ATTEMPTS {
+        let archive = store.archive(&session.id).await?;
+        archive.join_attempts_of(id, addresses).for_each(|(key, email)| identity.add(key, email));
+        let is_person = |participant: &ParticipantEvent| identity.matches(participant);
+        let forgotten =
+            store.erase_from_archive(&session.id, &archive, id, addresses, is_person).await;
+        let finished = match forgotten {
+            Ok(0) => {
+                store
+                    .commit_unless_archive_changed(&session.id, &archive, invitations.to_vec())
+                    .await
+            }
             Ok(more) => {
                 traces += more;
                 continue;
             }
             Err(error) => Err(error),
         };
-        match done {
+        match finished {
             Ok(()) => return Ok(traces),
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("others are writing a class's archive"))
+    Err(Error::busy("too many concurrent writes of the session's archive"))
 }
 
-/// Takes a person's name from what was decided of them by hand. The decision stays, as nobody's.
-async fn forget_decisions(tools: &Services, class: &Session, person: &Person) -> Result<usize, Error> {
+/// Anonymizes the attendance overrides of a person.
+async fn anonymize_overrides(
+    services: &Services,
+    session: &Session,
+    person: &ErasedPerson,
+) -> Result<usize, Error> {
     let mut forgotten = 0;
-    for kept in tools.store.rulings(&class.id).await? {
-        let is_theirs = kept.whose.as_ref().is_some_and(|whose| {
-            whose.user.as_ref() == Some(&person.id)
-                || whose.email.as_ref().is_some_and(|email| person.addresses.contains(email))
+    for stored in services.store.attendance_overrides(&session.id).await? {
+        let is_theirs = stored.identity.as_ref().is_some_and(|identity| {
+            identity.user.as_ref() == Some(&person.id)
+                || identity.email.as_ref().is_some_and(|email| person.addresses.contains(email))
         });
         if is_theirs {
-            let nobody =
-                KnownBy { name: PersonName::parse(ERASED_NAME).ok(), ..KnownBy::default() };
-            // Whoever decides at this moment names them anew, so that the erasing has to be said again.
-            tools.store.commit_one(rulings::about(&class.id, &kept, nobody)).await?;
+            let nobody = PersonDetails {
+                name: PersonName::parse(ERASED_NAME).ok(),
+                ..PersonDetails::default()
+            };
+            // A concurrent override stores the name again, in which case the erasure has to be repeated.
+            services
+                .store
+                .commit_one(attendance_items::put_override_identity(&session.id, &stored, nobody))
+                .await?;
             forgotten += 1;
         }
     }

@@ -1,6 +1,7 @@
-//! A link that the trainer pasted: Meet, Teams, a room with a camera. We can neither make nor change what is behind it.
+//! A link that the trainer entered, such as Google Meet, Teams or a room with a camera. The service cannot create or
+//! change that meeting.
 
-use super::{MeetingError, MeetingProvider, NewMeeting, MeetingPlan};
+use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting};
 use crate::domain::id::MeetingId;
 use crate::secret::Secret;
 
@@ -10,7 +11,7 @@ pub struct ManualLink {
 }
 
 impl ManualLink {
-    /// The meeting that it leads to, which is there already.
+    /// Returns the existing meeting of the link.
     pub fn meeting(&self) -> NewMeeting {
         NewMeeting {
             account: None,
@@ -36,7 +37,11 @@ impl MeetingProvider for ManualLink {
         Ok(())
     }
 
-    async fn cancel(&mut self, _: Option<MeetingId>, _running: bool) -> Result<(), MeetingError> {
+    async fn cancel(
+        &mut self,
+        _: Option<MeetingId>,
+        _is_running: bool,
+    ) -> Result<(), MeetingError> {
         Ok(())
     }
 }

@@ -1,55 +1,51 @@
-//! Meetings at Zoom, under the trainer's own account.
+//! Meetings at Zoom, in the trainer's own account.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{MeetingError, MeetingProvider, NewMeeting, MeetingPlan};
+use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting};
 use crate::app::Services;
 use crate::app::zoom_access::{ZoomAccess, with_token};
 use crate::domain::id::{MeetingId, SessionId};
 use crate::random::Random;
-use crate::zoom::{AutoRecording, Created, MeetingBody, MeetingBodySettings, marked};
+use crate::zoom::{AutoRecording, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_with_mark};
 
 /// Zoom: a passcode has at most 10 characters.
 const PASSCODE_CHARS: usize = 10;
-/// Letters and digits that are not taken for one another when read out.
+/// Letters and digits without characters that are easily confused when read aloud.
 const PASSCODE_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
 
-/// Zoom with a token of the trainer.
+/// Zoom's meeting API with the trainer's token.
 #[derive(Debug)]
 pub struct ZoomMeetings<'a> {
-    tools: &'a Services,
-    ready: ZoomAccess,
+    services: &'a Services,
+    zoom_access: ZoomAccess,
 }
 
 impl<'a> ZoomMeetings<'a> {
-    pub fn new(tools: &'a Services, ready: ZoomAccess) -> Self {
-        Self { tools, ready }
+    pub fn new(services: &'a Services, zoom_access: ZoomAccess) -> Self {
+        Self { services, zoom_access }
     }
 
-    /// The meetings at Zoom that carry the mark of the class.
-    pub async fn marked(
+    /// Finds the meetings at Zoom that carry the session's mark.
+    pub async fn find_marked_meetings(
         &mut self,
         session: &SessionId,
         topic: &str,
         starts_at: Timestamp,
     ) -> Result<Vec<NewMeeting>, MeetingError> {
-        let Self { tools, ready } = self;
-        let found = with_token!(tools, *ready, |access| tools.zoom.meetings_marked(
-            access,
-            session,
-            topic,
-            starts_at,
-            tools.clock.now()
-        ))?;
-        Ok(found.into_iter().map(|created| of_account(ready, created)).collect())
+        let Self { services, zoom_access } = self;
+        let found = with_token!(services, *zoom_access, |access| services
+            .zoom
+            .find_marked_meetings(access, session, topic, starts_at, services.clock.now()))?;
+        Ok(found.into_iter().map(|created| new_meeting(zoom_access, created)).collect())
     }
 }
 
-/// A meeting of the account that the trainer connected.
-fn of_account(ready: &ZoomAccess, created: Created) -> NewMeeting {
+/// Converts a meeting that Zoom returned for the connected account.
+fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
     NewMeeting {
-        account: ready.connection.zoom_user.account().map(str::to_owned),
+        account: zoom_access.connection.zoom_user.account().map(str::to_owned),
         id: Some(created.id),
         is_recorded: is_recorded(&created),
         join_url: created.join_url,
@@ -57,18 +53,21 @@ fn of_account(ready: &ZoomAccess, created: Created) -> NewMeeting {
     }
 }
 
-/// Whether Zoom will record a meeting in the cloud: what an account forbids it drops without a word.
-fn is_recorded(created: &Created) -> Option<bool> {
+/// Returns whether Zoom will record the meeting. Zoom silently drops recording if the account forbids it.
+fn is_recorded(created: &ZoomMeeting) -> Option<bool> {
     let cloud = serde_json::to_value(AutoRecording::Cloud).ok()?;
-    created.settings.get("auto_recording").map(|kept| *kept == cloud)
+    created.settings.get("auto_recording").map(|actual| *actual == cloud)
 }
 
 impl ZoomMeetings<'_> {
-    /// Whether a meeting will be recorded, as Zoom has it; `None` when Zoom does not say.
+    /// Returns whether Zoom will record a meeting. `None` if Zoom did not report it.
     pub async fn is_recorded(&mut self, id: MeetingId) -> Option<bool> {
-        let Self { tools, ready } = self;
-        let read =
-            with_token!(tools, *ready, |access| tools.zoom.meeting(access, id, tools.clock.now()));
+        let Self { services, zoom_access } = self;
+        let read = with_token!(services, *zoom_access, |access| services.zoom.meeting(
+            access,
+            id,
+            services.clock.now()
+        ));
         match read {
             Ok(meeting) => is_recorded(&meeting),
             Err(error) => {
@@ -81,16 +80,17 @@ impl ZoomMeetings<'_> {
 
 impl MeetingProvider for ZoomMeetings<'_> {
     async fn create(&mut self, plan: &MeetingPlan) -> Result<NewMeeting, MeetingError> {
-        let Self { tools, ready } = self;
-        let wanted = MeetingBody { password: Some(passcode(&tools.random)), ..body(plan) };
-        let created = with_token!(tools, *ready, |access| tools.zoom.create_meeting(
+        let Self { services, zoom_access } = self;
+        let requested =
+            MeetingBody { password: Some(passcode(&services.random)), ..meeting_body(plan) };
+        let created = with_token!(services, *zoom_access, |access| services.zoom.create_meeting(
             access,
-            &wanted,
-            tools.clock.now()
+            &requested,
+            services.clock.now()
         ))?;
-        report_dropped(&wanted, &created);
+        log_dropped_settings(&requested, &created);
         tracing::info!(event = "zoom.meeting_created", session_id = %plan.session, meeting_id = %created.id);
-        Ok(of_account(ready, created))
+        Ok(new_meeting(zoom_access, created))
     }
 
     async fn update(
@@ -100,12 +100,12 @@ impl MeetingProvider for ZoomMeetings<'_> {
         new: &MeetingPlan,
     ) -> Result<(), MeetingError> {
         let (Some(id), Some(patch)) = (meeting, patch(old, new)) else { return Ok(()) };
-        let Self { tools, ready } = self;
-        with_token!(tools, *ready, |access| tools.zoom.update_meeting(
+        let Self { services, zoom_access } = self;
+        with_token!(services, *zoom_access, |access| services.zoom.update_meeting(
             access,
             id,
             &patch,
-            tools.clock.now()
+            services.clock.now()
         ))?;
         tracing::info!(event = "zoom.meeting_updated", session_id = %new.session, meeting_id = %id);
         Ok(())
@@ -114,35 +114,35 @@ impl MeetingProvider for ZoomMeetings<'_> {
     async fn cancel(
         &mut self,
         meeting: Option<MeetingId>,
-        running: bool,
+        is_running: bool,
     ) -> Result<(), MeetingError> {
         let Some(id) = meeting else { return Ok(()) };
-        let Self { tools, ready } = self;
-        if running {
+        let Self { services, zoom_access } = self;
+        if is_running {
             // Zoom does not delete a meeting while people are in it.
-            let ended = with_token!(tools, *ready, |access| tools.zoom.end_meeting(
+            let ended = with_token!(services, *zoom_access, |access| services.zoom.end_meeting(
                 access,
                 id,
-                tools.clock.now()
+                services.clock.now()
             ));
             if let Err(error) = ended {
                 tracing::warn!(event = "zoom.meeting_not_ended", meeting_id = %id, %error);
             }
         }
-        with_token!(tools, *ready, |access| tools.zoom.delete_meeting(
+        with_token!(services, *zoom_access, |access| services.zoom.delete_meeting(
             access,
             id,
-            tools.clock.now()
+            services.clock.now()
         ))?;
         tracing::info!(event = "zoom.meeting_deleted", meeting_id = %id);
         Ok(())
     }
 }
 
-/// A class in Zoom's words.
-fn body(plan: &MeetingPlan) -> MeetingBody {
-    // An hour that the clocks show twice cannot be told by a wall clock, and which of the two Zoom would take is not
-    // established; in UTC there is only one.
+/// Converts a session to Zoom's request body.
+fn meeting_body(plan: &MeetingPlan) -> MeetingBody {
+    // A local time that occurs twice when daylight saving ends is ambiguous, and Zoom does not document its choice. In
+    // UTC it is unique.
     let (wall_clock, timezone) = if plan.zone.is_ambiguous(plan.starts_at) {
         (crate::domain::time::Zone::utc().wall_clock(plan.starts_at), "UTC")
     } else {
@@ -157,7 +157,7 @@ fn body(plan: &MeetingPlan) -> MeetingBody {
         start_time: wall_clock.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
         timezone: timezone.to_owned(),
         duration: plan.duration_minutes,
-        agenda: marked(plan.description.as_str(), &plan.session),
+        agenda: agenda_with_mark(plan.description.as_str(), &plan.session),
         password: None,
         settings: MeetingBodySettings {
             auto_recording: if plan.record_session {
@@ -171,20 +171,23 @@ fn body(plan: &MeetingPlan) -> MeetingBody {
 }
 
 fn as_map(plan: &MeetingPlan) -> Map<String, Value> {
-    let Ok(Value::Object(mut map)) = serde_json::to_value(body(plan)) else { return Map::new() };
+    let Ok(Value::Object(mut map)) = serde_json::to_value(meeting_body(plan)) else {
+        return Map::new();
+    };
     if let Some(Value::Object(settings)) = map.get_mut("settings") {
-        for name in &plan.settings_told {
+        for name in &plan.settings_sent {
             settings.entry(name).or_insert(Value::Bool(false));
         }
     }
     map
 }
 
-/// The fields of `new` that differ from `old`, all of them when it is not known what Zoom has; `None` when there are none.
+/// Returns the fields of `new` that differ from `old`, or all fields if it is not known what Zoom has. `None` if there
+/// are none.
 pub(super) fn patch(old: Option<&MeetingPlan>, new: &MeetingPlan) -> Option<Value> {
     let old = old.map(as_map).unwrap_or_default();
     let mut patch = differences(&old, as_map(new));
-    // A start and its zone make sense only together.
+    // Zoom interprets the start in the time zone of the same request.
     if patch.contains_key("start_time") || patch.contains_key("timezone") {
         let whole = as_map(new);
         for field in ["start_time", "timezone"] {
@@ -205,7 +208,7 @@ fn differences(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String,
     changed.collect()
 }
 
-/// Draws a passcode with at least one letter and one digit, which accounts may demand.
+/// Generates a passcode with at least one letter and one digit, which accounts may require.
 fn passcode(random: &Random) -> String {
     let drawn: [u8; PASSCODE_CHARS] = random.bytes();
     let mut letters: Vec<u8> =
@@ -215,12 +218,12 @@ fn passcode(random: &Random) -> String {
     String::from_utf8_lossy(&letters).into_owned()
 }
 
-/// Says what the account took away from the settings that were asked for: it answers 201 all the same.
-fn report_dropped(wanted: &MeetingBody, created: &Created) {
-    let Ok(Value::Object(wanted)) = serde_json::to_value(&wanted.settings) else { return };
-    let dropped: Vec<_> = wanted
+/// Logs the requested settings that the account dropped. Zoom responds with 201 in that case too.
+fn log_dropped_settings(requested: &MeetingBody, created: &ZoomMeeting) {
+    let Ok(Value::Object(requested)) = serde_json::to_value(&requested.settings) else { return };
+    let dropped: Vec<_> = requested
         .iter()
-        .filter(|(name, value)| created.settings.get(*name).is_some_and(|kept| kept != *value))
+        .filter(|(name, value)| created.settings.get(*name).is_some_and(|actual| actual != *value))
         .map(|(name, _)| name.as_str())
         .collect();
     if !dropped.is_empty() {
@@ -247,12 +250,12 @@ mod tests {
             duration_minutes: 60,
             record_session: false,
             settings: MeetingSettings::default(),
-            settings_told: Default::default(),
+            settings_sent: Default::default(),
         }
     }
 
     #[test]
-    fn zoom_is_told_the_wall_clock_and_the_zone_but_utc_where_the_wall_clock_is_ambiguous() {
+    fn ambiguous_local_start_is_sent_in_utc_and_others_in_local_time() {
         for (at, zone, start_time, timezone) in [
             ("2026-12-01T09:00:00Z", "Europe/Berlin", "2026-12-01T10:00:00", "Europe/Berlin"),
             ("2027-10-31T00:30:00Z", "Europe/Berlin", "2027-10-31T00:30:00", "UTC"),
@@ -260,7 +263,7 @@ mod tests {
             ("2027-10-31T02:30:00Z", "Europe/Berlin", "2027-10-31T03:30:00", "Europe/Berlin"),
             ("2028-02-29T20:00:00Z", "Asia/Kolkata", "2028-03-01T01:30:00", "Asia/Kolkata"),
         ] {
-            let body = body(&plan(at, zone));
+            let body = meeting_body(&plan(at, zone));
             assert_eq!(
                 (body.start_time.as_str(), body.timezone.as_str()),
                 (start_time, timezone),
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_sent() {
+    fn patch_contains_only_changed_fields() {
         let old = plan("2026-12-01T09:00:00Z", "Europe/Berlin");
         assert_eq!(patch(Some(&old), &old), None);
         let cases = [
@@ -308,8 +311,8 @@ mod tests {
                 Value::Null,
             ),
             (
-                // It was told once, by an edit of which nobody knows the end.
-                MeetingPlan { settings_told: ["watermark".to_owned()].into(), ..old.clone() },
+                // An earlier edit with an unknown outcome may have sent it.
+                MeetingPlan { settings_sent: ["watermark".to_owned()].into(), ..old.clone() },
                 json!({"settings": {"watermark": false}}),
             ),
         ];
@@ -325,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn passcodes_have_a_letter_and_a_digit_and_fit_zoom() {
+    fn passcode_has_a_letter_and_a_digit_and_fits_zooms_limit() {
         let random = Random::seeded(5);
         for _ in 0..200 {
             let code = passcode(&random);

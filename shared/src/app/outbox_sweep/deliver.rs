@@ -1,4 +1,5 @@
-//! Sending: a round of messages is claimed, looked at again, sent, noted and taken off the queue.
+//! Delivers a batch of mails: claims them, checks their relevance, sends them, records the outcomes and deletes the
+//! messages.
 
 mod record;
 
@@ -19,108 +20,116 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
 use crate::domain::mailing::relevance::{depends_on_recipient_state, is_still_relevant};
 use crate::domain::mailing::{
-    MailSubject, MailClaim, MessageKey, DeliveryRecord, RecipientState, Mail, MailKind, DeliveryStatus, RecipientRef,
+    DeliveryRecord, DeliveryStatus, Mail, MailClaim, MailKind, MailSubject, MessageKey,
+    RecipientRef, RecipientState,
 };
 use crate::domain::session::Session;
 use crate::domain::time::plus;
-use crate::mail::{SessionDetails, MailContext, MailError, MailService, RetryAdvice, compose};
-use crate::queue::{MessageBody, ReceivedMail};
+use crate::mail::{MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose};
+use crate::queue::{MessageBody, ReceivedMessage};
 use crate::store::mailing::ClaimResult;
 
-/// How long a claim keeps others away: longer than the run that takes it may last, and shorter than its message stays
-/// hidden in the queue (`template.yaml`), so that whoever is handed it next may claim it.
-const CLAIM: Duration = Duration::from_secs(100);
-/// Receives whose messages make one round, at most: fifty mails. What a run that dies leaves in doubt is no more.
-const LANES: usize = 5;
-/// As many mails as leave in this time are taken in hand at once, so that none waits long between claim and sending.
-const ROUND: Duration = Duration::from_secs(3);
-/// Claims that are taken at once.
-const CLAIMS_AT_ONCE: usize = 25;
-/// When a mail comes again after the table could not be read.
-const AFTER_TROUBLE: Duration = Duration::from_secs(60);
-/// The longest pause that a run sits out. In a longer one it would go on being handed mails that it cannot send.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// When a mail comes again that this run did not get to.
-const SOON: Duration = Duration::from_secs(1);
+/// The duration of a claim. It is longer than a run may take and shorter than the visibility timeout of the queue
+/// (`template.yaml`), so a redelivered mail can be claimed again.
+const CLAIM_DURATION: Duration = Duration::from_secs(100);
+/// The maximum number of receive requests per batch, which limits a batch and the mails in doubt after a crash to 50.
+const MAX_RECEIVE_CONCURRENCY: usize = 5;
+/// The size of a batch as sending time at the current rate, so no mail waits long between claim and sending.
+const BATCH_DURATION: Duration = Duration::from_secs(3);
+/// The number of concurrent claim requests.
+const CLAIM_CONCURRENCY: usize = 25;
+/// The delay of a mail after a failed read of the table.
+const READ_ERROR_DELAY: Duration = Duration::from_secs(60);
+/// The longest pause during which a run continues. During a longer one it would only receive mails that it cannot send.
+const MAX_PAUSE_WITHIN_RUN: Duration = Duration::from_secs(5);
+/// The delay of a mail that this run has no time for.
+const SHORT_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Delivery<'a> {
     tools: &'a OutboxTools,
     mailer: &'a Mailer,
-    pace: RateLimiter,
-    /// Set when no mail will be taken for a while, with the service's code.
+    rate_limiter: RateLimiter,
+    /// The pause and the error code after the service stopped accepting mails.
     halt: Mutex<Option<(Duration, String)>>,
-    /// Mails that this run is done with. A message may come twice within one run.
-    over: HashSet<MessageKey>,
-    /// What people hold of classes, as far as this run had to know or has sent it.
-    holdings: HashMap<SessionId, Holdings>,
+    /// Mails that this run has finished. A message may be received twice within one run.
+    finished: HashSet<MessageKey>,
+    /// Recipient states that this run has loaded or updated.
+    recipient_states: HashMap<SessionId, SessionRecipientStates>,
 }
 
-/// What people hold of one class.
+/// The recipient states of one session.
 #[derive(Default)]
-struct Holdings {
-    /// Whether what was sent before this run is among it.
-    whole: bool,
-    of: HashMap<RecipientRef, RecipientState>,
+struct SessionRecipientStates {
+    /// Whether mails that were sent before this run are included.
+    complete: bool,
+    by_recipient: HashMap<RecipientRef, RecipientState>,
 }
 
 /// A mail that this run has claimed.
-struct InHand {
-    message: ReceivedMail,
+struct ClaimedMail {
+    message: ReceivedMessage,
     mail: Mail,
     claim: MailClaim,
-    /// It was claimed twice before and never heard of: it is set aside.
+    /// Whether two claims were lost. The mail moves to the dead-letter queue.
     given_up: bool,
-    /// The version of the class that it shows.
-    shows: Option<u64>,
+    /// The version of the session in the sent mail.
+    sent_version: Option<u64>,
 }
 
-impl InHand {
-    fn fate(&self, state: DeliveryStatus, note: Option<String>) -> DeliveryRecord {
-        let sent = state == DeliveryStatus::Sent;
-        let in_doubt =
-            state == DeliveryStatus::Dropped && (self.claim.attempts > 1 || self.claim.lost > 0);
-        let shows = self.shows.filter(|_| sent);
-        DeliveryRecord { shows, in_doubt, ..DeliveryRecord::of(&self.mail, state, note) }
+impl ClaimedMail {
+    fn delivery_record(&self, status: DeliveryStatus, detail: Option<String>) -> DeliveryRecord {
+        let in_doubt = status == DeliveryStatus::Dropped
+            && (self.claim.attempts > 1 || self.claim.lost_claims > 0);
+        let sent_version = self.sent_version.filter(|_| status == DeliveryStatus::Sent);
+        DeliveryRecord { sent_version, in_doubt, ..DeliveryRecord::new(&self.mail, status, detail) }
     }
 }
 
-/// What is to be done about a message.
-enum Step {
-    InHand(Box<InHand>),
-    Delete(ReceivedMail),
-    Delay(ReceivedMail, Duration),
+/// What to do with a received message.
+enum MessageAction {
+    Send(Box<ClaimedMail>),
+    Delete(ReceivedMessage),
+    Delay(ReceivedMessage, Duration),
 }
 
-/// What a mail is written from.
+/// The data that is needed to compose the mails of a batch.
 #[derive(Default)]
-struct Around {
+struct RelatedData {
     sessions: HashMap<SessionId, Session>,
     trainers: HashMap<UserId, User>,
+    /// The mails whose recipients are currently invited.
     invited: HashSet<MessageKey>,
 }
 
 impl<'a> Delivery<'a> {
-    pub(super) fn new(tools: &'a OutboxTools, mailer: &'a Mailer, pace: RateLimiter) -> Self {
+    pub(super) fn new(
+        tools: &'a OutboxTools,
+        mailer: &'a Mailer,
+        rate_limiter: RateLimiter,
+    ) -> Self {
         Self {
             tools,
             mailer,
-            pace,
+            rate_limiter,
             halt: Mutex::default(),
-            over: HashSet::new(),
-            holdings: HashMap::new(),
+            finished: HashSet::new(),
+            recipient_states: HashMap::new(),
         }
     }
 
-    /// How many receives make a round.
-    pub(super) fn lanes(&self) -> usize {
-        self.pace.within(ROUND).div_ceil(10).clamp(1, LANES)
+    /// Returns the number of receive requests per batch.
+    pub(super) fn receive_concurrency(&self) -> usize {
+        self.rate_limiter
+            .permits_within(BATCH_DURATION)
+            .div_ceil(10)
+            .clamp(1, MAX_RECEIVE_CONCURRENCY)
     }
 
     pub(super) fn is_halted(&self) -> bool {
         self.halt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Until when nothing is to be sent, and why, if the service said so.
+    /// Returns the end of the pause and the error code, if the service stopped accepting mails.
     pub(super) fn pause(&self, now: Timestamp) -> Option<(Timestamp, String)> {
         let halt = self.halt.lock().unwrap_or_else(PoisonError::into_inner).clone();
         halt.map(|(pause, code)| (plus(now, pause), code))
@@ -131,252 +140,271 @@ impl<'a> Delivery<'a> {
         halt.get_or_insert_with(|| (pause, code.to_owned()));
     }
 
-    /// One round. Whatever sets out does so by `latest`.
-    pub(super) async fn round(
+    /// Delivers one batch. No mail is sent after `latest`.
+    pub(super) async fn deliver_batch(
         &mut self,
-        messages: Vec<ReceivedMail>,
+        messages: Vec<ReceivedMessage>,
         latest: Instant,
         report: &mut OutboxReport,
     ) -> Result<(), Error> {
-        let steps = self.claims(messages).await;
-        let (mut in_hand, mut delete, mut delay) = (Vec::new(), Vec::new(), Vec::new());
-        for step in steps {
-            match step {
-                Ok(Step::InHand(one)) => in_hand.push(*one),
-                Ok(Step::Delete(message)) => delete.push(message),
-                Ok(Step::Delay(message, pause)) => delay.push((message, pause)),
-                // Its message comes again by itself.
-                Err(error) => tracing::warn!(event = "email.not_claimed", %error),
+        let actions = self.claim_all(messages).await;
+        let (mut claimed, mut delete, mut delay) = (Vec::new(), Vec::new(), Vec::new());
+        for action in actions {
+            match action {
+                Ok(MessageAction::Send(mail)) => claimed.push(*mail),
+                Ok(MessageAction::Delete(message)) => delete.push(message),
+                Ok(MessageAction::Delay(message, pause)) => delay.push((message, pause)),
+                // The message is redelivered after its visibility timeout.
+                Err(error) => tracing::warn!(event = "mail.claim_failed", %error),
             }
         }
-        report.claimed += in_hand.len();
-        let (outcomes, trouble) = match self.around(&in_hand).await {
-            Ok(around) => (self.outcomes(in_hand, &around, latest).await, None),
-            // A claim that is not given back counts as lost, and a mail has few of those.
+        report.claimed += claimed.len();
+        let (outcomes, read_error) = match self.load_related_data(&claimed).await {
+            Ok(related) => (self.send_all(claimed, &related, latest).await, None),
+            // Releases the claims, because an unreleased claim counts as lost.
             Err(error) => {
-                let not_now = |one| (one, SendOutcome::NotNow(AFTER_TROUBLE));
-                (in_hand.into_iter().map(not_now).collect(), Some(error))
+                let not_attempted = |mail| (mail, SendOutcome::NotAttempted(READ_ERROR_DELAY));
+                (claimed.into_iter().map(not_attempted).collect(), Some(error))
             }
         };
-        let ended = self.note(outcomes, report).await;
-        for (one, end) in ended.of {
-            match end {
+        let recorded = self.record(outcomes, report).await;
+        for (claimed, retry_after) in recorded.mails {
+            match retry_after {
                 None => {
-                    self.over.insert(one.mail.message_key);
-                    delete.push(one.message);
+                    self.finished.insert(claimed.mail.message_key);
+                    delete.push(claimed.message);
                 }
-                Some(pause) => delay.push((one.message, pause)),
+                Some(pause) => delay.push((claimed.message, pause)),
             }
         }
-        // A message that stays although its mail is done with finds that out when it comes again.
-        let gone: Vec<_> = delete.iter().collect();
-        let later: Vec<_> = delay.iter().map(|(message, pause)| (message, *pause)).collect();
+        // If this fails, the redelivered message of a finished mail is deleted then.
+        let deletions: Vec<_> = delete.iter().collect();
+        let delays: Vec<_> = delay.iter().map(|(message, pause)| (message, *pause)).collect();
         let (deleted, delayed) =
-            futures::join!(self.tools.outbox.delete(&gone), self.tools.outbox.delay(&later));
+            futures::join!(self.tools.outbox.delete(&deletions), self.tools.outbox.delay(&delays));
         for error in [deleted.err(), delayed.err()].into_iter().flatten() {
-            tracing::warn!(event = "outbox.message_left", %error);
+            tracing::warn!(event = "outbox.message_not_updated", %error);
         }
-        trouble.or(ended.trouble).map_or(Ok(()), Err)
+        read_error.or(recorded.error).map_or(Ok(()), Err)
     }
 
-    /// Sends them, people beside each other; to one person about one class one after the other, in the order of what
-    /// they tell, because each depends on what was sent before.
-    async fn outcomes(
+    /// Sends mails to different recipients concurrently. Mails to one recipient about one session are sent sequentially
+    /// by version, because their relevance depends on the mails before.
+    async fn send_all(
         &mut self,
-        in_hand: Vec<InHand>,
-        around: &Around,
+        mails: Vec<ClaimedMail>,
+        related: &RelatedData,
         latest: Instant,
-    ) -> Vec<(InHand, SendOutcome)> {
-        let mut people: BTreeMap<(MailSubject, RecipientRef), Vec<InHand>> = BTreeMap::new();
-        for one in in_hand {
-            let person = (one.mail.subject.clone(), one.mail.recipient());
-            people.entry(person).or_default().push(one);
+    ) -> Vec<(ClaimedMail, SendOutcome)> {
+        let mut by_recipient: BTreeMap<(MailSubject, RecipientRef), Vec<ClaimedMail>> =
+            BTreeMap::new();
+        for claimed in mails {
+            let key = (claimed.mail.subject.clone(), claimed.mail.recipient());
+            by_recipient.entry(key).or_default().push(claimed);
         }
         let now = self.tools.clock.now();
         let this = &*self;
-        let all: Vec<_> = stream::iter(people)
-            .map(|((about, recipient), mut mails)| async move {
-                mails.sort_by_key(|one| (one.mail.version, one.mail.kind));
-                let mut holding = this.holding(&about, &recipient);
-                let mut told = Vec::with_capacity(mails.len());
-                for mut one in mails {
-                    let outcome = this.outcome(&mut one, around, &holding, latest, now).await;
-                    if let Some(state) = outcome.state() {
-                        holding.follow(&one.fate(state, None).happened());
+        let results: Vec<_> = stream::iter(by_recipient)
+            .map(|((subject, recipient), mut mails)| async move {
+                mails.sort_by_key(|claimed| (claimed.mail.version, claimed.mail.kind));
+                let mut state = this.recipient_state(&subject, &recipient);
+                let mut outcomes = Vec::with_capacity(mails.len());
+                for mut claimed in mails {
+                    let outcome =
+                        this.send_if_relevant(&mut claimed, related, &state, latest, now).await;
+                    if let Some(status) = outcome.status() {
+                        state.apply(&claimed.delivery_record(status, None).as_past_delivery());
                     }
-                    told.push((one, outcome));
+                    outcomes.push((claimed, outcome));
                 }
-                (about, recipient, holding, told)
+                (subject, recipient, state, outcomes)
             })
-            .buffer_unordered(10 * LANES)
+            .buffer_unordered(10 * MAX_RECEIVE_CONCURRENCY)
             .collect()
             .await;
         let mut outcomes = Vec::new();
-        for (about, recipient, holding, told) in all {
-            if let MailSubject::Session(session) = about {
-                self.holdings.entry(session).or_default().of.insert(recipient, holding);
+        for (subject, recipient, state, sent) in results {
+            if let MailSubject::Session(session) = subject {
+                let states = self.recipient_states.entry(session).or_default();
+                states.by_recipient.insert(recipient, state);
             }
-            outcomes.extend(told);
+            outcomes.extend(sent);
         }
         outcomes
     }
 
-    fn holding(&self, about: &MailSubject, recipient: &RecipientRef) -> RecipientState {
-        let class = about.session().and_then(|session| self.holdings.get(session));
-        class.and_then(|class| class.of.get(recipient)).cloned().unwrap_or_default()
+    fn recipient_state(&self, subject: &MailSubject, recipient: &RecipientRef) -> RecipientState {
+        let states = subject.session().and_then(|session| self.recipient_states.get(session));
+        states.and_then(|states| states.by_recipient.get(recipient)).cloned().unwrap_or_default()
     }
 
-    /// Reads what people hold of the classes of which it matters, once in a run: nobody else sends meanwhile.
-    async fn look_up_holdings(&mut self, asked: &[(&Session, &Mail)]) -> Result<(), Error> {
-        for (session, mail) in asked {
-            let known = self.holdings.get(&session.id).is_some_and(|class| class.whole);
-            if !known && depends_on_recipient_state(mail, session) {
-                let of = self.tools.store.recipient_states(&session.id).await?;
-                self.holdings.insert(session.id.clone(), Holdings { whole: true, of });
+    /// Loads the recipient states of the sessions for which they are relevant. Once per run is sufficient, because the
+    /// outbox lease keeps other runs from sending.
+    async fn load_recipient_states(&mut self, mails: &[(&Session, &Mail)]) -> Result<(), Error> {
+        for (session, mail) in mails {
+            let states = self.recipient_states.get(&session.id);
+            let is_loaded = states.is_some_and(|states| states.complete);
+            if !is_loaded && depends_on_recipient_state(mail, session) {
+                let by_recipient = self.tools.store.recipient_states(&session.id).await?;
+                let states = SessionRecipientStates { complete: true, by_recipient };
+                self.recipient_states.insert(session.id.clone(), states);
             }
         }
         Ok(())
     }
 
-    async fn claims(&self, messages: Vec<ReceivedMail>) -> Vec<Result<Step, Error>> {
+    async fn claim_all(&self, messages: Vec<ReceivedMessage>) -> Vec<Result<MessageAction, Error>> {
         let now = self.tools.clock.now();
         let mut seen = HashSet::new();
         let claims = messages.into_iter().filter_map(|mut message| {
             let body = std::mem::replace(&mut message.body, MessageBody::Unreadable(String::new()));
             let MessageBody::Mail(mail) = body else { return None };
-            // The second of two messages about one mail waits for what comes of the first.
-            let twice = !seen.insert(mail.message_key.clone());
-            Some((message, *mail, twice))
+            // A duplicate message waits for the outcome of the first one.
+            let is_duplicate = !seen.insert(mail.message_key.clone());
+            Some((message, *mail, is_duplicate))
         });
         let claims: Vec<_> = claims.collect();
         stream::iter(claims)
-            .map(|(message, mail, twice)| async move {
-                if self.over.contains(&mail.message_key) {
-                    return Ok(Step::Delete(message));
+            .map(|(message, mail, is_duplicate)| async move {
+                if self.finished.contains(&mail.message_key) {
+                    return Ok(MessageAction::Delete(message));
                 }
-                if twice {
-                    return Ok(Step::Delay(message, SOON));
+                if is_duplicate {
+                    return Ok(MessageAction::Delay(message, SHORT_DELAY));
                 }
                 self.claim(message, mail, now).await
             })
-            .buffer_unordered(CLAIMS_AT_ONCE)
+            .buffer_unordered(CLAIM_CONCURRENCY)
             .collect()
             .await
     }
 
-    async fn claim(&self, message: ReceivedMail, mail: Mail, now: Timestamp) -> Result<Step, Error> {
+    async fn claim(
+        &self,
+        message: ReceivedMessage,
+        mail: Mail,
+        now: Timestamp,
+    ) -> Result<MessageAction, Error> {
         let store = &self.tools.store;
-        let until = plus(now, CLAIM);
-        let in_hand = |message, mail, claim, given_up| {
-            Ok(Step::InHand(Box::new(InHand { message, mail, claim, given_up, shows: None })))
+        let until = plus(now, CLAIM_DURATION);
+        let send = |message, mail, claim, given_up| {
+            let claimed = ClaimedMail { message, mail, claim, given_up, sent_version: None };
+            Ok(MessageAction::Send(Box::new(claimed)))
         };
-        let found = match store.claim(&mail, now, until).await? {
-            ClaimResult::Yes(claim) => return in_hand(message, mail, claim, false),
-            ClaimResult::No(found) => found,
+        let existing = match store.claim_mail(&mail, now, until).await? {
+            ClaimResult::Claimed(claim) => return send(message, mail, claim, false),
+            ClaimResult::NotClaimed(existing) => existing,
         };
-        let reason = found.again(mail.round, now);
-        match reason {
-            NextAttempt::Over => return Ok(Step::Delete(message)),
-            NextAttempt::InHand(until) => {
+        let next_attempt = existing.next_attempt(mail.redrives, now);
+        match next_attempt {
+            NextAttempt::Finished => return Ok(MessageAction::Delete(message)),
+            NextAttempt::InProgress(until) => {
                 let left = until.duration_since(now).max(SignedDuration::ZERO);
                 let left = Duration::try_from(left).unwrap_or_default();
-                return Ok(Step::Delay(message, left + SOON));
+                return Ok(MessageAction::Delay(message, left + SHORT_DELAY));
             }
-            NextAttempt::Free => return Ok(Step::Delay(message, SOON)),
+            NextAttempt::Available => return Ok(MessageAction::Delay(message, SHORT_DELAY)),
             NextAttempt::Lost | NextAttempt::GivenUp => {
-                if store.was_sent(&mail, found.since, now).await? {
-                    return Ok(Step::Delete(message));
+                if store.was_sent(&mail, existing.claimed_at, now).await? {
+                    return Ok(MessageAction::Delete(message));
                 }
-                tracing::warn!(event = "email.claim_lost", effect = %mail.message_key, lost = found.lost + 1);
+                tracing::warn!(
+                    event = "mail.claim_lost",
+                    message_key = %mail.message_key,
+                    lost_claims = existing.lost_claims + 1
+                );
             }
-            NextAttempt::BroughtBack => {}
+            NextAttempt::Redriven => {}
         }
-        match store.claim_again(&mail, &found, reason, now, until).await? {
-            ClaimResult::Yes(claim) => in_hand(message, mail, claim, reason == NextAttempt::GivenUp),
-            ClaimResult::No(_) => Ok(Step::Delay(message, SOON)),
+        match store.reclaim_mail(&mail, &existing, next_attempt, now, until).await? {
+            ClaimResult::Claimed(claim) => {
+                send(message, mail, claim, next_attempt == NextAttempt::GivenUp)
+            }
+            ClaimResult::NotClaimed(_) => Ok(MessageAction::Delay(message, SHORT_DELAY)),
         }
     }
 
-    /// The classes as they stand, now that the mails are claimed.
-    async fn around(&mut self, in_hand: &[InHand]) -> Result<Around, Error> {
-        let ids: HashSet<_> = in_hand.iter().filter_map(|one| one.mail.subject.session()).collect();
+    /// Reads the current sessions after the mails were claimed.
+    async fn load_related_data(&mut self, claimed: &[ClaimedMail]) -> Result<RelatedData, Error> {
+        let ids: HashSet<_> =
+            claimed.iter().filter_map(|claimed| claimed.mail.subject.session()).collect();
         let ids: Vec<_> = ids.into_iter().cloned().collect();
         if ids.is_empty() {
-            return Ok(Around::default());
+            return Ok(RelatedData::default());
         }
         let sessions = self.tools.store.sessions(&ids).await?;
         let sessions: HashMap<_, _> =
             sessions.into_iter().map(|session| (session.id.clone(), session)).collect();
-        let asked = in_hand.iter().filter_map(|one| {
-            let session = sessions.get(one.mail.subject.session()?)?;
-            Some((session, &one.mail))
+        let mails = claimed.iter().filter_map(|claimed| {
+            let session = sessions.get(claimed.mail.subject.session()?)?;
+            Some((session, &claimed.mail))
         });
-        let asked: Vec<_> = asked.collect();
-        self.look_up_holdings(&asked).await?;
-        let (trainers, invited) = self.tools.store.around_mails(&asked).await?;
-        Ok(Around { trainers, invited, sessions })
+        let mails: Vec<_> = mails.collect();
+        self.load_recipient_states(&mails).await?;
+        let (trainers, invited) = self.tools.store.trainers_and_invited_mails(&mails).await?;
+        Ok(RelatedData { trainers, invited, sessions })
     }
 
-    async fn outcome(
+    async fn send_if_relevant(
         &self,
-        one: &mut InHand,
-        around: &Around,
-        holding: &RecipientState,
+        claimed: &mut ClaimedMail,
+        related: &RelatedData,
+        recipient_state: &RecipientState,
         latest: Instant,
         now: Timestamp,
     ) -> SendOutcome {
-        if one.given_up {
+        if claimed.given_up {
             return SendOutcome::GivenUp;
         }
-        let mail = &one.mail;
-        let session = mail.subject.session().and_then(|id| around.sessions.get(id));
-        let invited = around.invited.contains(&mail.message_key);
-        if let Err(void) = is_still_relevant(mail, session, invited, holding, now) {
-            return SendOutcome::Dropped(void.as_str());
+        let mail = &claimed.mail;
+        let session = mail.subject.session().and_then(|id| related.sessions.get(id));
+        let invited = related.invited.contains(&mail.message_key);
+        if let Err(reason) = is_still_relevant(mail, session, invited, recipient_state, now) {
+            return SendOutcome::Dropped(reason.as_str());
         }
-        if self.is_halted() || !self.pace.turn(latest).await || self.is_halted() {
-            return SendOutcome::NotNow(SOON);
+        if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {
+            return SendOutcome::NotAttempted(SHORT_DELAY);
         }
-        let letter = self.letter(mail, session, around);
-        match self.mailer.service.send(&compose(&letter, &self.mailer.brand)).await {
+        let context = self.mail_context(mail, session, related);
+        match self.mailer.service.send(&compose(&context, &self.mailer.brand)).await {
             Ok(id) => {
-                one.shows = session.map(|session| session.version);
+                claimed.sent_version = session.map(|session| session.version);
                 SendOutcome::Sent(id)
             }
-            Err(error) => self.failure(&error),
+            Err(error) => self.outcome_of_error(&error),
         }
     }
 
-    fn failure(&self, error: &MailError) -> SendOutcome {
-        let code = code_of(error);
-        match (error.retry(), error) {
+    fn outcome_of_error(&self, error: &MailError) -> SendOutcome {
+        let code = error_code(error);
+        match (error.retry_advice(), error) {
             (RetryAdvice::Never, _) => SendOutcome::Failed(code),
             (RetryAdvice::Attempt, _) => SendOutcome::Retry(code),
             (RetryAdvice::Later(pause), MailError::Limited { .. }) => {
-                if pause > PATIENCE {
+                if pause > MAX_PAUSE_WITHIN_RUN {
                     self.halt(pause, &code);
                 } else {
-                    self.pace.slow_down(pause);
+                    self.rate_limiter.slow_down(pause);
                 }
-                SendOutcome::NotNow(pause)
+                SendOutcome::NotAttempted(pause)
             }
-            // Nothing will leave for a while, so nothing more is asked for meanwhile.
+            // The service accepts no mails for a while, so the run stops receiving.
             (RetryAdvice::Later(pause), _) => {
                 self.halt(pause, &code);
-                SendOutcome::Later(code, pause)
+                SendOutcome::RetryUncounted(code, pause)
             }
         }
     }
 
-    fn letter<'m>(
+    fn mail_context<'m>(
         &self,
         mail: &'m Mail,
         session: Option<&'m Session>,
-        around: &'m Around,
+        related: &'m RelatedData,
     ) -> MailContext<'m> {
         let app = &self.mailer.brand.app_url;
-        let trainer = session.and_then(|session| around.trainers.get(&session.trainer));
-        let class = session.map(|session| SessionDetails {
+        let trainer = session.and_then(|session| related.trainers.get(&session.trainer));
+        let details = session.map(|session| SessionDetails {
             id: &session.id,
             title: session.title.as_str(),
             description: session.description.as_str(),
@@ -392,7 +420,7 @@ impl<'a> Delivery<'a> {
             kind: mail.kind,
             to: &mail.to,
             to_name: mail.name.as_ref().map(|name| name.as_str()),
-            class: class.filter(|_| mail.kind != MailKind::ReauthRequired),
+            session: details.filter(|_| mail.kind != MailKind::ReauthRequired),
             link: session
                 .map_or_else(|| app.clone(), |session| format!("{app}/sessions/{}", session.id)),
             message_id: mail.message_id(),
@@ -403,14 +431,14 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// The code that stands in the timeline: the service's own where it gave one.
-fn code_of(error: &MailError) -> String {
+/// Returns the error code for the timeline, which is the service's own if available.
+fn error_code(error: &MailError) -> String {
     match error {
         MailError::Refused { code }
         | MailError::Paused { code }
         | MailError::Misconfigured { code } => code.clone(),
         MailError::Limited { .. } => "limited".to_owned(),
         MailError::DailyLimit => "daily_limit".to_owned(),
-        MailError::Busy { what } => what.clone(),
+        MailError::Unavailable { detail } => detail.clone(),
     }
 }

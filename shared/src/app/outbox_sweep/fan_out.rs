@@ -1,55 +1,59 @@
-//! Working an announcement out: whom it concerns, what each is told by which channel, and that they were told.
+//! The fan-out of a domain event to mails and in-app notifications.
 //!
-//! A hundred at a time: their notices are written, their mails queued, and then one transaction notes both that the
-//! mails are queued and how far the announcement is told. A run that dies before that queues these mails again, which
-//! are the same mails; one that another was quicker than stops.
+//! It processes 100 recipients at a time: writes their notifications, queues their mails, and then records the queued
+//! mails and the progress of the domain event in one transaction. A run that stops before that transaction queues the
+//! same mails again, with the same message keys. A run whose transaction is refused was overtaken by another one and
+//! stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Run, TELLING_TIME};
+use super::{FAN_OUT_TIME, Run};
 use crate::app::error::Error;
-use crate::domain::domain_event::{
-    DomainEvent, AudienceRef, ChangeKind, EnrollmentChange, ResendTo, SessionChange, DomainEventKind,
-};
 use crate::domain::directory::Enrollment;
+use crate::domain::domain_event::{
+    AudienceRef, ChangeKind, DomainEvent, DomainEventKind, EnrollmentChange, ResendTo,
+    SessionChange,
+};
 use crate::domain::id::UserId;
-use crate::domain::mailing::recipients::{Recipients, told_of_change};
-use crate::domain::mailing::{MailSubject, MessageKey, Mail, MailKind, Recipient, RecipientRef};
-use crate::domain::in_app::{self, InAppNotification, NotificationKind};
+use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
+use crate::domain::mailing::recipients::{Recipients, recipients_of_change};
+use crate::domain::mailing::{Mail, MailKind, MailSubject, MessageKey, Recipient, RecipientRef};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::store::domain_events::PendingEvent;
+use crate::store::due_work;
 use crate::store::error::CommitError;
-use crate::store::mailing::{begin_notifying, queued_deliveries};
-use crate::store::outbox;
+use crate::store::mailing::{mark_notified, record_queued};
 use crate::store::schema::limit;
 
-/// How many people are told between two notes of how far it is: as many as a batch of DynamoDB's reads.
-const CHUNK: usize = 100;
+/// The number of recipients between two records of the progress, equal to the size of a DynamoDB batch read.
+const CHUNK_SIZE: usize = 100;
 
-/// What one person is told.
-struct Told {
+/// The mail and the in-app notification for one recipient.
+struct PlannedNotification {
     recipient: Recipient,
     mail: Option<MailKind>,
-    notice: Option<NotificationKind>,
+    in_app: Option<NotificationKind>,
 }
 
-impl Told {
-    fn both((recipient, kind): (Recipient, MailKind)) -> Self {
-        Self { recipient, mail: Some(kind), notice: notice_of(kind) }
+impl PlannedNotification {
+    fn from_mail((recipient, kind): (Recipient, MailKind)) -> Self {
+        Self { recipient, mail: Some(kind), in_app: in_app_kind(kind) }
     }
 }
 
-/// What is told in-app beside a mail.
-fn notice_of(kind: MailKind) -> Option<NotificationKind> {
+/// Returns the kind of in-app notification that accompanies a mail.
+fn in_app_kind(kind: MailKind) -> Option<NotificationKind> {
     match kind {
         MailKind::Scheduled => Some(NotificationKind::Scheduled),
         MailKind::Updated => Some(NotificationKind::Updated),
         MailKind::Cancelled => Some(NotificationKind::Cancelled),
         MailKind::Removed => Some(NotificationKind::Removed),
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => Some(NotificationKind::Reminder),
-        // It is the mail that somebody could not find, not the class.
+        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => {
+            Some(NotificationKind::Reminder)
+        }
+        // Only the mail was missing. The in-app notification still exists.
         MailKind::Resent => None,
         MailKind::ReauthRequired => Some(NotificationKind::ReconnectZoom),
         MailKind::MeetingDeleted => Some(NotificationKind::MeetingDeleted),
@@ -57,13 +61,13 @@ fn notice_of(kind: MailKind) -> Option<NotificationKind> {
 }
 
 impl Run<'_> {
-    /// Tells an announcement to everybody who was not told yet, as far as time allows.
-    pub(super) async fn tell(&mut self, pending: &PendingEvent) -> Result<(), Error> {
-        let announcement = &pending.event;
-        let id = match &announcement.kind {
+    /// Notifies all remaining recipients of a domain event, as far as time allows.
+    pub(super) async fn fan_out(&mut self, pending: &PendingEvent) -> Result<(), Error> {
+        let event = &pending.event;
+        let id = match &event.kind {
             DomainEventKind::ReauthRequired { trainer, .. } => {
-                let about = MailSubject::Trainer(trainer.clone());
-                return self.tell_trainer(pending, &about, trainer, None).await;
+                let subject = MailSubject::Trainer(trainer.clone());
+                return self.notify_trainer(pending, &subject, trainer, None).await;
             }
             DomainEventKind::Session(SessionChange { session, .. })
             | DomainEventKind::Reminder { session, .. }
@@ -71,47 +75,56 @@ impl Run<'_> {
             | DomainEventKind::RecordingReady { session, .. }
             | DomainEventKind::SessionEnrollments { session, .. }
             | DomainEventKind::MeetingDeleted { session, .. } => session,
-            DomainEventKind::CourseEnrollments(places) => return self.spread(pending, places).await,
+            DomainEventKind::CourseEnrollments(change) => {
+                return self.fan_out_to_sessions(pending, change).await;
+            }
         };
-        let Some(held) = self.tools.store.session(id).await? else {
-            return self.finish(pending, &MailSubject::Session(id.clone()), &[]).await;
+        let Some(record) = self.tools.store.session(id).await? else {
+            return self.finish_event(pending, &MailSubject::Session(id.clone()), &[]).await;
         };
-        let session = held.session;
-        if let DomainEventKind::MeetingDeleted { trainer, .. } = &announcement.kind {
-            let about = MailSubject::Session(session.id.clone());
-            return self.tell_trainer(pending, &about, trainer, Some(&session)).await;
+        let session = record.session;
+        let subject = MailSubject::Session(session.id.clone());
+        if let DomainEventKind::MeetingDeleted { trainer, .. } = &event.kind {
+            return self.notify_trainer(pending, &subject, trainer, Some(&session)).await;
         }
-        let about = MailSubject::Session(session.id.clone());
         let cancelled = matches!(
-            &announcement.kind,
+            &event.kind,
             DomainEventKind::Session(SessionChange { kind: ChangeKind::Cancelled, .. })
         );
-        // Of a class that was cancelled before anybody was told of it, nobody needs to be told anything.
-        if cancelled && !self.tools.store.was_notified(&about).await? {
-            return self.finish(pending, &about, &[]).await;
+        // A session that was cancelled before the first notification needs no cancellation mails.
+        if cancelled && !self.tools.store.was_notified(&subject).await? {
+            return self.finish_event(pending, &subject, &[]).await;
         }
-        let told = self.worked_out(announcement, &session).await?;
-        if !cancelled && !told.is_empty() {
-            self.tools.store.commit_one(begin_notifying(&about)).await?;
+        let planned = self.plan_notifications(event, &session).await?;
+        if !cancelled && !planned.is_empty() {
+            self.tools.store.commit_one(mark_notified(&subject)).await?;
         }
-        self.tell_all(pending, &session, told).await
+        self.notify_all(pending, &session, planned).await
     }
 
-    /// Makes of what happened to a course what it is to each of its classes, and tells that. A class that was scheduled
-    /// later has an announcement of its own, which finds the course as it is by then.
-    async fn spread(&mut self, pending: &PendingEvent, places: &EnrollmentChange) -> Result<(), Error> {
+    /// Stores one domain event per upcoming session of the course and fans these out. Sessions that were scheduled
+    /// after the change are left out, because their own domain event uses the current enrollments.
+    async fn fan_out_to_sessions(
+        &mut self,
+        pending: &PendingEvent,
+        change: &EnrollmentChange,
+    ) -> Result<(), Error> {
         let at = pending.event.at;
-        let classes = self.tools.store.upcoming(&places.course, self.now()).await?;
-        let all = classes.into_iter().filter(|class| class.created_at <= at);
-        let all = all.map(|class| {
-            let (session, version) = (class.id, class.version);
+        let sessions = self.tools.store.upcoming_sessions(&change.course, self.now()).await?;
+        let events = sessions.into_iter().filter(|session| session.created_at <= at);
+        let events = events.map(|session| {
+            let (session, version) = (session.id, session.version);
             DomainEvent {
                 at,
-                kind: DomainEventKind::SessionEnrollments { session, version, places: places.clone() },
+                kind: DomainEventKind::SessionEnrollments {
+                    session,
+                    version,
+                    change: change.clone(),
+                },
             }
         });
-        let all: Vec<_> = all.collect();
-        let mut actions: Vec<_> = all.iter().map(outbox::announce).collect();
+        let events: Vec<_> = events.collect();
+        let mut actions: Vec<_> = events.iter().map(due_work::put_domain_event).collect();
         while actions.len() >= limit::TRANSACTION_ACTIONS {
             let rest = actions.split_off(limit::TRANSACTION_ACTIONS);
             self.tools.store.commit(std::mem::replace(&mut actions, rest)).await?;
@@ -120,114 +133,121 @@ impl Run<'_> {
         match self.tools.store.commit(actions).await {
             Ok(()) => {}
             Err(CommitError::Refused(_)) => {
-                outrun(pending);
+                log_overtaken(pending);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         }
-        self.told.insert(pending.place());
-        self.report.announced += 1;
-        for announcement in &all {
-            let (pk, sk) = outbox::address(announcement);
-            // What time is too short for lies in the table for the next run.
-            Box::pin(self.told_of(&pk, &sk)).await;
+        self.finished_events.insert(pending.sort_key());
+        self.report.finished_events += 1;
+        for event in &events {
+            let (pk, sk) = due_work::domain_event_key(event);
+            // If there is no time left, the next run finds the domain event in the table.
+            Box::pin(self.fan_out_stored_event(&pk, &sk)).await;
         }
         Ok(())
     }
 
-    /// Everybody whom an announcement about a class concerns, as the class stands.
-    async fn worked_out(
+    /// Returns the notifications for a domain event, based on the current session.
+    async fn plan_notifications(
         &self,
-        announcement: &DomainEvent,
+        event: &DomainEvent,
         session: &Session,
-    ) -> Result<Vec<Told>, Error> {
-        let current = AudienceRef::of(&session.audience);
-        let ahead = session.is_ahead(self.now());
-        let told = match &announcement.kind {
+    ) -> Result<Vec<PlannedNotification>, Error> {
+        let current = AudienceRef::from_audience(&session.audience);
+        let is_upcoming = session.is_upcoming_or_live(self.now());
+        let mails = match &event.kind {
             DomainEventKind::Session(change) => {
                 let audience = change.audience.as_ref().unwrap_or(&current);
-                let now = self.recipients(session, audience).await?;
+                let recipients = self.recipients(session, audience).await?;
                 match change.kind {
-                    ChangeKind::Scheduled if !ahead => Vec::new(),
-                    ChangeKind::Scheduled => now.all_told(MailKind::Scheduled),
-                    ChangeKind::Cancelled => now.all_told(MailKind::Cancelled),
+                    ChangeKind::Scheduled if !is_upcoming => Vec::new(),
+                    ChangeKind::Scheduled => recipients.with_kind(MailKind::Scheduled),
+                    ChangeKind::Cancelled => recipients.with_kind(MailKind::Cancelled),
                     ChangeKind::Updated => {
-                        let before = match &change.before {
-                            Some(before) => Some(self.recipients(session, before).await?),
+                        let previous = match &change.previous_audience {
+                            Some(previous) => Some(self.recipients(session, previous).await?),
                             None => None,
                         };
-                        let mut told = told_of_change(now, before, change.calendar_changed);
-                        told.retain(|(_, kind)| ahead || *kind == MailKind::Removed);
-                        told
+                        let mut mails =
+                            recipients_of_change(recipients, previous, change.calendar_changed);
+                        mails.retain(|(_, kind)| is_upcoming || *kind == MailKind::Removed);
+                        mails
                     }
                 }
             }
             DomainEventKind::Reminder { reminder, starts_at, .. } => {
-                if *starts_at != session.starts_at || !ahead {
+                if *starts_at != session.starts_at || !is_upcoming {
                     return Ok(Vec::new());
                 }
-                let everybody = self.recipients(session, &current).await?;
+                let recipients = self.recipients(session, &current).await?;
                 match reminder {
-                    Reminder::DayBefore => everybody.all_told(MailKind::ReminderDayBefore),
-                    Reminder::HourBefore => everybody.all_told(MailKind::ReminderHourBefore),
-                    Reminder::Start => return Ok(in_app(everybody, NotificationKind::Live)),
+                    Reminder::DayBefore => recipients.with_kind(MailKind::ReminderDayBefore),
+                    Reminder::HourBefore => recipients.with_kind(MailKind::ReminderHourBefore),
+                    Reminder::Start => return Ok(in_app_only(recipients, NotificationKind::Live)),
                 }
             }
             DomainEventKind::RecordingReady { .. } => {
-                let everybody = self.recipients(session, &current).await?;
-                return Ok(in_app(everybody, NotificationKind::RecordingReady));
+                let recipients = self.recipients(session, &current).await?;
+                return Ok(in_app_only(recipients, NotificationKind::RecordingReady));
             }
-            DomainEventKind::Resend { .. } if !ahead => Vec::new(),
+            DomainEventKind::Resend { .. } if !is_upcoming => Vec::new(),
             DomainEventKind::Resend { to, .. } => {
-                let mut everybody = self.recipients(session, &current).await?;
+                let mut recipients = self.recipients(session, &current).await?;
                 if let ResendTo::Named { users, emails } = to {
-                    everybody.retain(|one| {
-                        emails.contains(&one.email)
-                            || one.users.iter().any(|user| users.contains(user))
+                    recipients.retain(|recipient| {
+                        emails.contains(&recipient.email)
+                            || recipient.users.iter().any(|user| users.contains(user))
                     });
                 }
-                everybody.all_told(MailKind::Resent)
+                recipients.with_kind(MailKind::Resent)
             }
-            DomainEventKind::SessionEnrollments { .. } if !ahead => Vec::new(),
-            DomainEventKind::SessionEnrollments { places, .. } => self.newly_placed(session, places).await?,
-            DomainEventKind::MeetingDeleted { .. } | DomainEventKind::ReauthRequired { .. } | DomainEventKind::CourseEnrollments(_) => {
-                Vec::new()
+            DomainEventKind::SessionEnrollments { .. } if !is_upcoming => Vec::new(),
+            DomainEventKind::SessionEnrollments { change, .. } => {
+                self.recipients_of_enrollment_change(session, change).await?
             }
+            DomainEventKind::MeetingDeleted { .. }
+            | DomainEventKind::ReauthRequired { .. }
+            | DomainEventKind::CourseEnrollments(_) => Vec::new(),
         };
-        Ok(told.into_iter().map(Told::both).collect())
+        Ok(mails.into_iter().map(PlannedNotification::from_mail).collect())
     }
 
-    /// What a class is to those who came to its course or left it: as it is now, whatever came in between.
-    async fn newly_placed(
+    /// Returns the mails for students who gained or lost access, according to their current enrollments.
+    async fn recipients_of_enrollment_change(
         &self,
         session: &Session,
-        places: &EnrollmentChange,
+        change: &EnrollmentChange,
     ) -> Result<Vec<(Recipient, MailKind)>, Error> {
-        if session.audience.course() != Some(&places.course) {
+        if session.audience.course() != Some(&change.course) {
             return Ok(Vec::new());
         }
         let store = &self.tools.store;
-        let users: Vec<_> = places.who.iter().map(|place| place.user.clone()).collect();
-        let there = store.enrollments_in(&places.course, &users).await?;
-        if places.granted {
-            let students = there.into_iter().filter(|student| student.access_granted);
-            let students = students.map(recipient_of).collect::<Recipients>();
-            return Ok(students.all_told(MailKind::Scheduled));
+        let users: Vec<_> = change.students.iter().map(|student| student.user.clone()).collect();
+        let enrollments = store.enrollments_of_users(&change.course, &users).await?;
+        if change.granted {
+            let students = enrollments.into_iter().filter(|student| student.access_granted);
+            let students = students.map(recipient_from_enrollment).collect::<Recipients>();
+            return Ok(students.with_kind(MailKind::Scheduled));
         }
-        let access: BTreeSet<_> =
-            there.iter().filter(|student| student.access_granted).map(|one| &one.user).collect();
-        // Who was erased since has no place in the course and left no trace of one.
-        let mut known: BTreeSet<_> = there.iter().map(|student| &student.user).collect();
-        let left = store.who_left(&places.course, &users).await?;
-        known.extend(&left);
-        let gone = places.who.iter();
-        let gone = gone.filter(|one| known.contains(&one.user) && !access.contains(&one.user));
-        let gone = gone.map(|one| Recipient {
-            email: one.email.clone(),
-            name: Some(one.name.clone()),
-            users: vec![one.user.clone()],
+        let with_access: BTreeSet<_> = enrollments
+            .iter()
+            .filter(|student| student.access_granted)
+            .map(|student| &student.user)
+            .collect();
+        // Erased people have neither a current nor a former enrollment and are not notified.
+        let mut known: BTreeSet<_> = enrollments.iter().map(|student| &student.user).collect();
+        let former = store.former_students(&change.course, &users).await?;
+        known.extend(&former);
+        let removed = change.students.iter().filter(|student| {
+            known.contains(&student.user) && !with_access.contains(&student.user)
         });
-        Ok(gone.collect::<Recipients>().all_told(MailKind::Removed))
+        let removed = removed.map(|student| Recipient {
+            email: student.email.clone(),
+            name: Some(student.name.clone()),
+            users: vec![student.user.clone()],
+        });
+        Ok(removed.collect::<Recipients>().with_kind(MailKind::Removed))
     }
 
     async fn recipients(
@@ -239,7 +259,10 @@ impl Run<'_> {
             AudienceRef::Nobody => Recipients::default(),
             AudienceRef::Course(id) => {
                 let students = self.tools.store.students(id).await?.into_iter();
-                students.filter(|student| student.access_granted).map(recipient_of).collect()
+                students
+                    .filter(|student| student.access_granted)
+                    .map(recipient_from_enrollment)
+                    .collect()
             }
             AudienceRef::List(list) => {
                 let invitees = self.tools.store.invitees(&session.id, *list).await?.into_iter();
@@ -254,142 +277,151 @@ impl Run<'_> {
         })
     }
 
-    async fn tell_all(
+    async fn notify_all(
         &mut self,
         pending: &PendingEvent,
         session: &Session,
-        told: Vec<Told>,
+        planned: Vec<PlannedNotification>,
     ) -> Result<(), Error> {
-        let about = MailSubject::Session(session.id.clone());
-        // An order that holds however the list was read, and that an announcement can note its place in without
-        // holding anybody's address.
-        let mut rest: Vec<_> = told
+        let subject = MailSubject::Session(session.id.clone());
+        // Orders by recipient reference. The order is stable, and the cursor of the domain event contains no address.
+        let mut rest: Vec<_> = planned
             .into_iter()
-            .map(|told| (RecipientRef::of(&about, &told.recipient.email), told))
-            .filter(|(place, _)| pending.behind.as_ref().is_none_or(|behind| place > behind))
+            .map(|planned| (RecipientRef::new(&subject, &planned.recipient.email), planned))
+            .filter(|(recipient, _)| {
+                pending.cursor.as_ref().is_none_or(|cursor| recipient > cursor)
+            })
             .collect();
         rest.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut pending = pending.clone();
-        while rest.len() > CHUNK {
-            if !self.time.is_left(TELLING_TIME) {
+        while rest.len() > CHUNK_SIZE {
+            if !self.time.has_left(FAN_OUT_TIME) {
                 return Ok(());
             }
-            let later = rest.split_off(CHUNK);
-            let behind = rest.last().map(|(place, _)| place.clone());
-            let mails = self.tell_chunk(&pending.event, session, &about, rest).await?;
+            let later = rest.split_off(CHUNK_SIZE);
+            let cursor = rest.last().map(|(recipient, _)| recipient.clone());
+            let mails = self.notify_chunk(&pending.event, session, &subject, rest).await?;
             rest = later;
-            let Some(behind) = behind else { continue };
-            let mut actions = queued_deliveries(&about, &mails, self.now());
-            actions.push(pending.told_up_to(&behind));
+            let Some(cursor) = cursor else { continue };
+            let mut actions = record_queued(&subject, &mails, self.now());
+            actions.push(pending.advance_cursor(&cursor));
             match self.tools.store.commit(actions).await {
                 Ok(()) => {}
                 Err(CommitError::Refused(_)) => {
-                    outrun(&pending);
+                    log_overtaken(&pending);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             }
             self.report.queued += mails.len();
-            pending.behind = Some(behind);
+            pending.cursor = Some(cursor);
         }
-        let mails = self.tell_chunk(&pending.event, session, &about, rest).await?;
-        self.finish(&pending, &about, &mails).await
+        let mails = self.notify_chunk(&pending.event, session, &subject, rest).await?;
+        self.finish_event(&pending, &subject, &mails).await
     }
 
-    /// Writes the notices of a chunk and queues its mails; answers these.
-    async fn tell_chunk(
+    /// Writes the in-app notifications of a chunk, queues its mails and returns the mails.
+    async fn notify_chunk(
         &self,
-        announcement: &DomainEvent,
+        event: &DomainEvent,
         session: &Session,
-        about: &MailSubject,
-        chunk: Vec<(RecipientRef, Told)>,
+        subject: &MailSubject,
+        chunk: Vec<(RecipientRef, PlannedNotification)>,
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
-        let chunk = self.reached(chunk.into_iter().map(|(_, told)| told).collect()).await?;
-        let users = chunk.iter().flat_map(|told| told.recipient.users.iter().cloned());
+        let planned = chunk.into_iter().map(|(_, planned)| planned).collect();
+        let chunk = self.resolve_recipients(planned).await?;
+        let users = chunk.iter().flat_map(|planned| planned.recipient.users.iter().cloned());
         let users: Vec<_> = users.collect();
         let preferences =
             if users.is_empty() { Default::default() } else { store.preferences(&users).await? };
-        let wants = |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session;
-        let (mut notices, mut mails) = (Vec::new(), Vec::new());
-        for Told { recipient: Recipient { email, name, users }, mail, notice } in chunk {
-            if let Some(kind) = notice {
-                let about = in_app::NotificationSubject::of(session);
-                let told = users.iter().filter(|user| wants(user).in_app);
-                notices.extend(
-                    told.map(|user| {
-                        InAppNotification::of(announcement, kind, user.clone(), Some(about.clone()))
-                    }),
-                );
+        let channels =
+            |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session;
+        let (mut notifications, mut mails) = (Vec::new(), Vec::new());
+        for PlannedNotification { recipient: Recipient { email, name, users }, mail, in_app } in
+            chunk
+        {
+            if let Some(kind) = in_app {
+                let about = NotificationSubject::from_session(session);
+                let users = users.iter().filter(|user| channels(user).in_app);
+                notifications.extend(users.map(|user| {
+                    InAppNotification::new(event, kind, user.clone(), Some(about.clone()))
+                }));
             }
             if let Some(kind) = mail {
-                // Who is no user of the platform never said that they want none.
-                let reader = users.iter().find(|user| wants(user).email).cloned();
-                if reader.is_some() || users.is_empty() {
-                    mails.push(mail_of(announcement, kind, about, email, name, reader));
+                // People who are not users of the platform have no preferences and always get mails.
+                let user = users.iter().find(|user| channels(user).email).cloned();
+                if user.is_some() || users.is_empty() {
+                    mails.push(new_mail(event, kind, subject, email, name, user));
                 }
             }
         }
-        store.put_notices(&notices).await?;
+        store.put_notifications(&notifications).await?;
         self.tools.outbox.send(&mails).await?;
         Ok(mails)
     }
 
-    /// The same people as they are reached now: who stands in a list by their address alone is looked for among the
-    /// users, and a user has the address and the name of their own entry, whatever their place in a course says.
-    async fn reached(&self, chunk: Vec<Told>) -> Result<Vec<Told>, Error> {
+    /// Resolves the current addresses: finds the users of plain addresses, and uses the address and name of a user's
+    /// own entry instead of those in the enrollment.
+    async fn resolve_recipients(
+        &self,
+        chunk: Vec<PlannedNotification>,
+    ) -> Result<Vec<PlannedNotification>, Error> {
         let store = &self.tools.store;
-        let unknown = chunk.iter().map(|told| &told.recipient);
-        let unknown = unknown.filter(|one| one.users.is_empty()).map(|one| one.email.clone());
-        let unknown: Vec<_> = unknown.collect();
-        let mut known = match unknown.is_empty() {
+        let without_user = chunk.iter().map(|planned| &planned.recipient);
+        let without_user = without_user.filter(|recipient| recipient.users.is_empty());
+        let without_user: Vec<_> = without_user.map(|recipient| recipient.email.clone()).collect();
+        let mut users_by_email = match without_user.is_empty() {
             true => BTreeMap::new(),
-            false => store.users_by_email(&unknown).await?,
+            false => store.users_by_email(&without_user).await?,
         };
-        let users = chunk.iter().flat_map(|told| told.recipient.users.iter().cloned());
+        let users = chunk.iter().flat_map(|planned| planned.recipient.users.iter().cloned());
         let users: Vec<_> = users.collect();
         let entries = if users.is_empty() { BTreeMap::new() } else { store.users(&users).await? };
-        // An address that two of them have by now is told once.
-        let mut reached: BTreeMap<Email, Told> = BTreeMap::new();
-        let mut add = |told: Told| match reached.get_mut(&told.recipient.email) {
-            Some(before) => before.recipient.users.extend(told.recipient.users),
-            None => drop(reached.insert(told.recipient.email.clone(), told)),
-        };
-        for Told { recipient: Recipient { email, mut name, users }, mail, notice } in chunk {
-            let mut here = Vec::new();
+        // Merges users who share an address now.
+        let mut resolved: BTreeMap<Email, PlannedNotification> = BTreeMap::new();
+        let mut add =
+            |planned: PlannedNotification| match resolved.get_mut(&planned.recipient.email) {
+                Some(known) => known.recipient.users.extend(planned.recipient.users),
+                None => drop(resolved.insert(planned.recipient.email.clone(), planned)),
+            };
+        for PlannedNotification { recipient, mail, in_app } in chunk {
+            let Recipient { email, mut name, users } = recipient;
+            let mut users_here = Vec::new();
             for user in users {
                 match entries.get(&user) {
                     Some(entry) if entry.email != email => {
                         let (email, name) = (entry.email.clone(), Some(entry.name.clone()));
-                        add(Told {
+                        add(PlannedNotification {
                             recipient: Recipient { email, name, users: vec![user] },
                             mail,
-                            notice,
+                            in_app,
                         });
                     }
                     entry => {
                         name = entry.map(|entry| entry.name.clone()).or(name);
-                        here.push(user);
+                        users_here.push(user);
                     }
                 }
             }
-            let by_address = unknown.contains(&email);
-            if let Some(known) = known.remove(&email) {
+            let is_plain_address = without_user.contains(&email);
+            if let Some(known) = users_by_email.remove(&email) {
                 name = name.or(known.name);
-                here.push(known.user);
+                users_here.push(known.user);
             }
-            if by_address || !here.is_empty() {
-                add(Told { recipient: Recipient { email, name, users: here }, mail, notice });
+            if is_plain_address || !users_here.is_empty() {
+                let recipient = Recipient { email, name, users: users_here };
+                add(PlannedNotification { recipient, mail, in_app });
             }
         }
-        Ok(reached.into_values().collect())
+        Ok(resolved.into_values().collect())
     }
 
-    /// Tells a trainer what concerns them alone. Who is not in the directory has no address, and finds it in-app.
-    async fn tell_trainer(
+    /// Notifies the trainer only. Trainers who are not in the directory have no address and get an in-app notification.
+    async fn notify_trainer(
         &mut self,
         pending: &PendingEvent,
-        about: &MailSubject,
+        subject: &MailSubject,
         trainer: &UserId,
         session: Option<&Session>,
     ) -> Result<(), Error> {
@@ -398,92 +430,103 @@ impl Run<'_> {
             _ => MailKind::ReauthRequired,
         };
         if session.is_some_and(|session| session.status == Status::Cancelled) {
-            return self.finish(pending, about, &[]).await;
+            return self.finish_event(pending, subject, &[]).await;
         }
         let store = &self.tools.store;
-        let wants = store.preferences_of(trainer).await?.live_session;
-        if let Some(kind) = notice_of(kind).filter(|_| wants.in_app) {
-            let about = session.map(in_app::NotificationSubject::of);
-            let notice = InAppNotification::of(&pending.event, kind, trainer.clone(), about);
-            store.put_notices(&[notice]).await?;
+        let channels = store.preferences_of(trainer).await?.live_session;
+        if let Some(kind) = in_app_kind(kind).filter(|_| channels.in_app) {
+            let about = session.map(NotificationSubject::from_session);
+            let notification = InAppNotification::new(&pending.event, kind, trainer.clone(), about);
+            store.put_notifications(&[notification]).await?;
         }
-        let user = if wants.email { store.user(trainer).await? } else { None };
+        let user = if channels.email { store.user(trainer).await? } else { None };
         let mails: Vec<_> = user
             .map(|user| {
                 let (email, name) = (user.email, Some(user.name));
-                mail_of(&pending.event, kind, about, email, name, Some(user.id))
+                new_mail(&pending.event, kind, subject, email, name, Some(user.id))
             })
             .into_iter()
             .collect();
         self.tools.outbox.send(&mails).await?;
-        self.finish(pending, about, &mails).await
+        self.finish_event(pending, subject, &mails).await
     }
 
-    /// Notes that everybody was told, these last.
-    async fn finish(
+    /// Records the last queued mails and finishes the domain event.
+    async fn finish_event(
         &mut self,
         pending: &PendingEvent,
-        about: &MailSubject,
+        subject: &MailSubject,
         mails: &[Mail],
     ) -> Result<(), Error> {
-        let mut actions = queued_deliveries(about, mails, self.now());
+        let mut actions = record_queued(subject, mails, self.now());
         actions.push(pending.finish());
         let committed = match actions.len() {
-            // Alone, it costs half of what it costs in a transaction.
+            // A single write costs half as much outside of a transaction.
             1 => self.tools.store.commit_one(pending.finish()).await,
             _ => self.tools.store.commit(actions).await,
         };
         match committed {
             Ok(()) => {}
             Err(CommitError::Refused(_)) => {
-                outrun(pending);
+                log_overtaken(pending);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         }
         self.report.queued += mails.len();
-        self.report.announced += 1;
-        self.told.insert(pending.place());
+        self.report.finished_events += 1;
+        self.finished_events.insert(pending.sort_key());
         Ok(())
     }
 }
 
-fn recipient_of(student: Enrollment) -> Recipient {
+fn recipient_from_enrollment(student: Enrollment) -> Recipient {
     Recipient { email: student.email, name: Some(student.name), users: vec![student.user] }
 }
 
-fn outrun(pending: &PendingEvent) {
-    tracing::info!(event = "outbox.outrun", key = pending.event.key());
+fn log_overtaken(pending: &PendingEvent) {
+    tracing::info!(event = "domain_event.overtaken", key = pending.event.key());
 }
 
-fn in_app(everybody: Recipients, kind: NotificationKind) -> Vec<Told> {
-    // The mail's kind plays no part.
-    let all = everybody.all_told(MailKind::Scheduled).into_iter();
-    all.map(|(recipient, _)| Told { recipient, mail: None, notice: Some(kind) }).collect()
+fn in_app_only(recipients: Recipients, kind: NotificationKind) -> Vec<PlannedNotification> {
+    // The kind of mail is not used.
+    let all = recipients.with_kind(MailKind::Scheduled).into_iter();
+    all.map(|(recipient, _)| PlannedNotification { recipient, mail: None, in_app: Some(kind) })
+        .collect()
 }
 
-fn mail_of(
-    announcement: &DomainEvent,
+fn new_mail(
+    event: &DomainEvent,
     kind: MailKind,
-    about: &MailSubject,
+    subject: &MailSubject,
     to: Email,
     name: Option<PersonName>,
     user: Option<UserId>,
 ) -> Mail {
-    let (starts_at, reason) = match &announcement.kind {
+    let (starts_at, reason) = match &event.kind {
         DomainEventKind::Reminder { starts_at, .. } => (Some(*starts_at), None),
         DomainEventKind::Session(change) => (None, change.reason.clone()),
         _ => (None, None),
     };
-    let version = match &announcement.kind {
+    let version = match &event.kind {
         DomainEventKind::Session(SessionChange { version, .. })
         | DomainEventKind::Reminder { version, .. }
         | DomainEventKind::Resend { version, .. }
         | DomainEventKind::SessionEnrollments { version, .. } => Some(*version),
         _ => None,
     };
-    let to_newcomer = matches!(announcement.kind, DomainEventKind::SessionEnrollments { .. });
-    let effect = MessageKey::of(&announcement.key(), kind, &to);
-    let about = about.clone();
-    Mail { message_key: effect, kind, subject: about, to, name, user, starts_at, reason, version, to_newcomer, round: 0 }
+    let to_new_student = matches!(event.kind, DomainEventKind::SessionEnrollments { .. });
+    Mail {
+        message_key: MessageKey::new(&event.key(), kind, &to),
+        kind,
+        subject: subject.clone(),
+        to,
+        name,
+        user,
+        starts_at,
+        reason,
+        version,
+        to_new_student,
+        redrives: 0,
+    }
 }

@@ -1,5 +1,4 @@
-//! Attendance is kept: some days after a class, when all that will ever be told of it was told, what its report is made
-//! of is put into its archive.
+//! Archives the attendance sources of a session a few days after its end, when no more events are expected.
 
 use std::time::Duration;
 
@@ -7,20 +6,20 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ReminderReport;
 use crate::app::Services;
-use crate::app::attendance::record::gather;
+use crate::app::attendance::sources::load_attendance_sources;
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
 use crate::domain::attendance::record;
 use crate::store::archive::{self, DueArchive};
 use crate::store::error::CommitError;
 
-/// What must be left of a run's time for another class, which may be thousands of people. The next run goes on here.
+/// The remaining time required for another session, which may have thousands of participants.
 const ARCHIVE_TIME: Duration = Duration::from_secs(30);
-/// When one that failed is looked at again: those behind it come first until then.
-const AGAIN_MINUTES: i64 = 60;
+/// The delay after a failure, so that other sessions come first.
+const RETRY_MINUTES: i64 = 60;
 
-/// Keeps what is due, one class after the other: each may be thousands of people.
-pub(super) async fn archive(
+/// Archives due sessions sequentially, because each may have thousands of participants.
+pub(super) async fn archive_due_sessions(
     tools: &Services,
     now: Timestamp,
     time: RunTime,
@@ -28,57 +27,57 @@ pub(super) async fn archive(
 ) -> Result<(), Error> {
     for due in tools.store.due_archives(now).await? {
         report.due += 1;
-        if !time.is_left(ARCHIVE_TIME) {
-            report.left += 1;
+        if !time.has_left(ARCHIVE_TIME) {
+            report.postponed += 1;
             continue;
         }
-        match keep(tools, &due, now).await {
+        match archive_session(tools, &due, now).await {
             Ok(()) => report.archived += 1,
             Err(error) => {
                 tracing::error!(event = "attendance.archive_failed", session_id = %due.session, %error);
-                put_off(tools, &due, now).await?;
-                report.left += 1;
+                postpone(tools, &due, now).await?;
+                report.postponed += 1;
             }
         }
     }
     Ok(())
 }
 
-async fn put_off(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
-    let at = now.saturating_add(SignedDuration::from_mins(AGAIN_MINUTES)).unwrap_or(now);
-    move_to(tools, due, at).await
+async fn postpone(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
+    let at = now.saturating_add(SignedDuration::from_mins(RETRY_MINUTES)).unwrap_or(now);
+    reschedule(tools, due, at).await
 }
 
-async fn move_to(tools: &Services, due: &DueArchive, at: Timestamp) -> Result<(), Error> {
-    let later = archive::set_due(&DueArchive { at, ..due.clone() });
-    Ok(tools.store.commit(vec![archive::withdraw_due(due), later]).await?)
+async fn reschedule(tools: &Services, due: &DueArchive, at: Timestamp) -> Result<(), Error> {
+    let later = archive::put_due_archive(&DueArchive { due_at: at, ..due.clone() });
+    Ok(tools.store.commit(vec![archive::delete_due_archive(due), later]).await?)
 }
 
-async fn keep(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
+async fn archive_session(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
     let store = &tools.store;
-    if let Some(held) = store.session(&due.session).await? {
-        let session = held.session;
-        let all_there = record::final_at(&session);
-        // It was held later than planned, or again, or was not held and moved.
-        if all_there > now {
-            return move_to(tools, due, all_there).await;
+    if let Some(record) = store.session(&due.session).await? {
+        let session = record.session;
+        let complete_at = record::complete_at(&session);
+        // The session ran later than planned, was restarted or was moved.
+        if complete_at > now {
+            return reschedule(tools, due, complete_at).await;
         }
-        let gathered = gather(store, &session, now).await?;
-        let archive = gathered.archive.unwrap_or_default();
-        let kept = match store.keep_attendance(&session, &archive, &gathered.record).await {
-            Ok(kept) => kept,
+        let sources = load_attendance_sources(store, &session, now).await?;
+        let archive = sources.archive.unwrap_or_default();
+        let archived = match store.archive_attendance(&session, &archive, &sources.record).await {
+            Ok(archived) => archived,
             Err(CommitError::Refused(_)) => {
-                return Err(Error::busy("others are writing the class's archive"));
+                return Err(Error::busy("another request is writing the archive"));
             }
             Err(error) => return Err(error.into()),
         };
-        if kept {
+        if archived {
             tracing::info!(event = "attendance.archived", session_id = %session.id);
         }
-        // Each sees to the one before it, so that none is left out because nobody asked for it in time.
-        if let Some(before) = store.unkept_before(&session, now).await? {
-            store.commit_one(archive::set_due(&DueArchive::of(&before))).await?;
+        // Also schedules the previous session, whose own entry may be missing.
+        if let Some(previous) = store.previous_session_to_archive(&session, now).await? {
+            store.commit_one(archive::put_due_archive(&DueArchive::for_session(&previous))).await?;
         }
     }
-    Ok(store.commit_one(archive::withdraw_due(due)).await?)
+    Ok(store.commit_one(archive::delete_due_archive(due)).await?)
 }

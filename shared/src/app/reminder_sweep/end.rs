@@ -1,65 +1,67 @@
-//! Classes that are live past their time: Zoom's word that a meeting has ended may be lost, and nothing waits for ever.
+//! Ends sessions that are still live after their planned end, because Zoom's end event may be lost.
 
 use jiff::Timestamp;
 
 use super::ReminderReport;
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::webhook::is_of_account;
+use crate::app::webhook::is_from_host_account;
 use crate::domain::meeting_instance;
 use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::EventPayload;
-use crate::store::outbox::DueEnd;
+use crate::store::due_work::EndCheck;
 use crate::store::sessions::{self, SessionRecord};
 
-/// Ends what is over, one after the other: each is a class whose end was lost, and there are few. One that fails is left
-/// to the next run.
-pub(super) async fn end(
+/// Checks due sessions sequentially, because a lost end event is rare. A failed check is left to the next run.
+pub(super) async fn end_overdue_sessions(
     tools: &Services,
-    endings: &[DueEnd],
+    checks: &[EndCheck],
     now: Timestamp,
     report: &mut ReminderReport,
 ) -> Result<(), Error> {
-    for ending in endings {
-        match look(tools, ending, now).await {
+    for check in checks {
+        match end_if_inactive(tools, check, now).await {
             Ok(()) => report.repaired += 1,
             Err(error) => {
-                tracing::warn!(event = "session.not_ended", session_id = %ending.session, %error);
-                report.left += 1;
+                tracing::warn!(event = "session.end_failed", session_id = %check.session, %error);
+                report.postponed += 1;
             }
         }
     }
     Ok(())
 }
 
-/// Ends a class that nothing was heard of for as long as a class may overrun; looks again later at one that goes on.
-async fn look(tools: &Services, ending: &DueEnd, now: Timestamp) -> Result<(), Error> {
-    let held = tools.store.session(&ending.session).await?;
-    let live = held.filter(|held| held.session.status == Status::Live);
+/// Ends a session without recent events. Reschedules the check of a session that is still active.
+async fn end_if_inactive(tools: &Services, check: &EndCheck, now: Timestamp) -> Result<(), Error> {
+    let record = tools.store.session(&check.session).await?;
+    let live = record.filter(|record| record.session.status == Status::Live);
     let Some(SessionRecord { session, meeting_revision, .. }) = live else {
-        return Ok(tools.store.commit_one(ending.withdraw()).await?);
+        return Ok(tools.store.commit_one(check.delete()).await?);
     };
-    let heard = last_heard(tools, &session).await?.unwrap_or(session.ends_at());
-    let over_at = plus_minutes(heard.max(session.ends_at()), OVERRUN_MINUTES);
-    if over_at > now {
-        let later = DueEnd { at: over_at, ..ending.clone() };
-        return Ok(tools.store.commit(vec![ending.withdraw(), later.set()]).await?);
+    let last_event_at = last_event_at(tools, &session).await?.unwrap_or(session.ends_at());
+    let ends_at = plus_minutes(last_event_at.max(session.ends_at()), OVERRUN_MINUTES);
+    if ends_at > now {
+        let later = EndCheck { due_at: ends_at, ..check.clone() };
+        return Ok(tools.store.commit(vec![check.delete(), later.put()]).await?);
     }
-    let occurrences = meeting_instance::with_inferred_end(session.meeting_instances.clone(), heard.max(session.ends_at()));
-    let next = session.with_meeting_instances(occurrences);
-    let follow = sessions::follow_meeting(&next, meeting_revision);
-    tools.store.commit(vec![follow, ending.withdraw()]).await?;
+    let meeting_instances = meeting_instance::with_inferred_end(
+        session.meeting_instances.clone(),
+        last_event_at.max(session.ends_at()),
+    );
+    let next = session.with_meeting_instances(meeting_instances);
+    let update = sessions::apply_meeting_events(&next, meeting_revision);
+    tools.store.commit(vec![update, check.delete()]).await?;
     tracing::warn!(event = "session.end_inferred", session_id = %next.id);
     Ok(())
 }
 
-/// When anybody was last heard to come, to go or to start its meeting after the planned end.
-async fn last_heard(tools: &Services, session: &Session) -> Result<Option<Timestamp>, Error> {
+/// Returns the time of the last start, join or leave event after the planned end.
+async fn last_event_at(tools: &Services, session: &Session) -> Result<Option<Timestamp>, Error> {
     let Some(meeting) = session.meeting.id else { return Ok(None) };
     let events = tools.store.meeting_events_since(meeting, session.ends_at()).await?;
-    let signs = events.iter().filter(|kept| is_of_account(session, &kept.event));
-    let times = signs.filter_map(|kept| match &kept.event.payload {
+    let own = events.iter().filter(|stored| is_from_host_account(session, &stored.event));
+    let times = own.filter_map(|stored| match &stored.event.payload {
         EventPayload::Started { at } => Some(*at),
         EventPayload::Joined(presence) | EventPayload::Left(presence) => Some(presence.at),
         _ => None,

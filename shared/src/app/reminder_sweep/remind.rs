@@ -1,4 +1,4 @@
-//! Reminders whose time has come: each that is still true becomes an announcement, and is taken with it.
+//! Turns due reminders into domain events. Each reminder is deleted in the transaction that stores its domain event.
 
 use std::collections::BTreeMap;
 
@@ -14,53 +14,56 @@ use crate::domain::reminder::{Reminder, ReminderDecision};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::store::archive::{self, DueArchive};
+use crate::store::due_work::{self, DueReminder};
 use crate::store::error::{CommitError, StoreError};
-use crate::store::outbox::{self, DueReminder};
 use crate::store::schema::limit;
 
-/// Reminders that are told at once: a full hour begins many classes, and each takes two round trips.
-const AT_ONCE: usize = 16;
+/// The number of concurrent reminders. Many sessions start on the hour, and each reminder takes two round trips.
+const REMINDER_CONCURRENCY: usize = 16;
 
-/// What was done about a reminder.
-enum Done {
-    Told,
-    Void,
-    Left,
+/// The outcome of a due reminder.
+enum ReminderOutcome {
+    Sent,
+    Skipped,
+    Postponed,
 }
 
-/// Tells what is due. One that fails is left to the next run.
-pub(super) async fn remind(
+/// Sends due reminders. A failed one is left to the next run.
+pub(super) async fn send_due_reminders(
     tools: &Services,
     reminders: Vec<DueReminder>,
     now: Timestamp,
     report: &mut ReminderReport,
 ) -> Result<(), Error> {
     for chunk in reminders.chunks(limit::BATCH_GETS) {
-        let known = &sessions_of(tools, chunk).await?;
-        let mut done = stream::iter(chunk.to_vec())
+        let sessions = &load_sessions(tools, chunk).await?;
+        let mut outcomes = stream::iter(chunk.to_vec())
             .map(|due| async move {
-                settle(tools, &due, known.as_ref(), now).await.unwrap_or_else(|error| {
+                process_reminder(tools, &due, sessions.as_ref(), now).await.unwrap_or_else(|error| {
                     tracing::warn!(event = "reminder.failed", session_id = %due.session, %error);
-                    Done::Left
+                    ReminderOutcome::Postponed
                 })
             })
-            .buffer_unordered(AT_ONCE);
-        while let Some(done) = done.next().await {
-            match done {
-                Done::Told => report.reminded += 1,
-                Done::Void => report.void += 1,
-                Done::Left => report.left += 1,
+            .buffer_unordered(REMINDER_CONCURRENCY);
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                ReminderOutcome::Sent => report.reminded += 1,
+                ReminderOutcome::Skipped => report.skipped += 1,
+                ReminderOutcome::Postponed => report.postponed += 1,
             }
         }
     }
     Ok(())
 }
 
-type Classes = BTreeMap<SessionId, Session>;
+type SessionsById = BTreeMap<SessionId, Session>;
 
-/// The classes of reminders, as they stand, in one request. None where one of them makes no sense: then each is read by
-/// itself, so that it does not keep the others.
-async fn sessions_of(tools: &Services, chunk: &[DueReminder]) -> Result<Option<Classes>, StoreError> {
+/// Loads the sessions of a chunk in one request. Returns `None` if one of them is corrupt. Each session is then read
+/// separately, so that the corrupt one does not block the others.
+async fn load_sessions(
+    tools: &Services,
+    chunk: &[DueReminder],
+) -> Result<Option<SessionsById>, StoreError> {
     let mut ids: Vec<_> = chunk.iter().map(|due| due.session.clone()).collect();
     ids.sort();
     ids.dedup();
@@ -74,30 +77,29 @@ async fn sessions_of(tools: &Services, chunk: &[DueReminder]) -> Result<Option<C
     }
 }
 
-async fn settle(
+async fn process_reminder(
     tools: &Services,
     due: &DueReminder,
-    known: Option<&Classes>,
+    sessions: Option<&SessionsById>,
     now: Timestamp,
-) -> Result<Done, CommitError> {
-    let session = match known {
-        Some(classes) => classes.get(&due.session).cloned(),
-        None => tools.store.session(&due.session).await?.map(|held| held.session),
+) -> Result<ReminderOutcome, CommitError> {
+    let session = match sessions {
+        Some(sessions) => sessions.get(&due.session).cloned(),
+        None => tools.store.session(&due.session).await?.map(|record| record.session),
     };
-    let take = outbox::take_reminder(&due.session, due.reminder, due.starts_at);
-    // The start is every class's last reminder, held or not: whoever takes it sees to what comes after the class.
-    let then_keep = |session: &Session| match due.reminder {
-        Reminder::Start => Some(archive::set_due(&DueArchive::of(session))),
+    let delete_reminder = due_work::claim_reminder(&due.session, due.reminder, due.starts_at);
+    // Every session has a start reminder, so its processing also schedules the archiving.
+    let schedule_archive = |session: &Session| match due.reminder {
+        Reminder::Start => Some(archive::put_due_archive(&DueArchive::for_session(session))),
         Reminder::DayBefore | Reminder::HourBefore => None,
     };
-    let verdict = session
-        .as_ref()
-        .map(|session| (session, due.reminder.decide(session, due.starts_at, now)));
+    let decision =
+        session.as_ref().map(|session| (session, due.reminder.decide(session, due.starts_at, now)));
     let (reminder, session_id) = (due.reminder.as_str(), &due.session);
-    let (done, committed) = match verdict {
-        Some((_, ReminderDecision::Wait)) => return Ok(Done::Left),
-        Some((session, ReminderDecision::Tell)) => {
-            let announcement = DomainEvent {
+    let (outcome, committed) = match decision {
+        Some((_, ReminderDecision::Wait)) => return Ok(ReminderOutcome::Postponed),
+        Some((session, ReminderDecision::Send)) => {
+            let event = DomainEvent {
                 at: whole_milli(now),
                 kind: DomainEventKind::Reminder {
                     session: session.id.clone(),
@@ -106,32 +108,32 @@ async fn settle(
                     version: session.version,
                 },
             };
-            let mut actions = vec![take, outbox::announce(&announcement)];
-            actions.extend(then_keep(session));
-            let told = tools.store.commit(actions).await;
-            if told.is_ok() {
-                tracing::info!(event = "reminder.told", %session_id, reminder);
-                tools.send_wake_up(&announcement).await;
+            let mut actions = vec![delete_reminder, due_work::put_domain_event(&event)];
+            actions.extend(schedule_archive(session));
+            let committed = tools.store.commit(actions).await;
+            if committed.is_ok() {
+                tracing::info!(event = "reminder.sent", %session_id, reminder);
+                tools.send_wake_up(&event).await;
             }
-            (Done::Told, told)
+            (ReminderOutcome::Sent, committed)
         }
-        Some((session, ReminderDecision::Void(void))) => {
-            tracing::info!(event = "reminder.void", %session_id, reminder, why = void.as_str());
-            let committed = match then_keep(session) {
-                Some(keep) => tools.store.commit(vec![take, keep]).await,
-                None => tools.store.commit_one(take).await,
+        Some((session, ReminderDecision::Skip(reason))) => {
+            tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = reason.as_str());
+            let committed = match schedule_archive(session) {
+                Some(put_archive) => tools.store.commit(vec![delete_reminder, put_archive]).await,
+                None => tools.store.commit_one(delete_reminder).await,
             };
-            (Done::Void, committed)
+            (ReminderOutcome::Skipped, committed)
         }
         None => {
-            tracing::info!(event = "reminder.void", %session_id, reminder, why = "gone");
-            (Done::Void, tools.store.commit_one(take).await)
+            tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = "session_gone");
+            (ReminderOutcome::Skipped, tools.store.commit_one(delete_reminder).await)
         }
     };
     match committed {
-        Ok(()) => Ok(done),
-        // Another run, an edit or the start of the meeting was quicker, and has done what was to be done.
-        Err(CommitError::Refused(_)) => Ok(Done::Void),
+        Ok(()) => Ok(outcome),
+        // Another run, an edit or the start of the meeting has already processed the reminder.
+        Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Skipped),
         Err(error) => Err(error),
     }
 }

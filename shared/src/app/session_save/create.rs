@@ -1,94 +1,101 @@
-//! Scheduling a class: exactly one, with exactly one meeting, however often it is asked for.
+//! Schedules a session: exactly one session with exactly one meeting, however often the request is repeated.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{attempt_until, audience, forget_list, invitees, needs_scope, set_reminders};
+use super::{
+    delete_unused_invitees, drafted_invitees, lease_until, require_scope, resolve_audience,
+    set_reminders,
+};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{
-    self, ManualLink, MeetingError, MeetingProvider, NewMeeting, MeetingPlan, ZoomMeetings,
+    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, NewMeeting, ZoomMeetings,
 };
 use crate::domain::audience::AudienceDraft;
-use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
-use crate::domain::zoom_connection::{ZoomConnection, ZoomUser};
 use crate::domain::directory::Course;
+use crate::domain::domain_event::{
+    AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
+};
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::plan::Limits;
+use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, SessionWithInvitees, Source, Status};
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
+use crate::domain::zoom_connection::{ZoomConnection, ZoomUser};
+use crate::store::due_work::Repair;
 use crate::store::error::CommitError;
 use crate::store::intents::{self, Intent};
-use crate::store::outbox::Repair;
 use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::SessionRecord;
 use crate::store::tx::{Action, ConditionSubject};
-use crate::store::{counters, invitations as invitee_items, outbox, sessions};
+use crate::store::{counters, due_work, invitations as invitee_items, sessions};
 
-/// The pause between two looks at a class that another request is making, with half as much again of jitter.
+/// The pause between two reads of a session that another request is creating, plus up to half as much jitter.
 const WAIT_MS: u64 = 200;
-/// Looks at it: about 8 s, longer than making one takes when Zoom answers.
-const LOOKS: u32 = 32;
-/// How often a request starts over because the one it waited for failed.
-const ROUNDS: u32 = 3;
+/// Reads before giving up: about 8 s, longer than a creation takes while Zoom responds.
+const WAIT_ATTEMPTS: u32 = 32;
+/// How often a request starts over because the request that it waited for failed.
+const ATTEMPTS: u32 = 3;
 
-/// A request for a class.
+/// A request to schedule a session.
 #[derive(Debug)]
 pub struct CreateSession {
     pub trainer: UserId,
     pub source: Source,
     pub draft: Draft,
-    /// The caller's Idempotency-Key: one key, one class, for ever.
+    /// The caller's Idempotency-Key. A key always refers to the same session.
     pub key: Option<String>,
-    /// The hash of the body: the same key with another one is refused.
+    /// The hash of the body. The same key with another body is refused.
     pub body_hash: String,
 }
 
-/// Schedules a class, or answers the one that the same request made before.
+/// Schedules a session, or returns the one that the same request created before.
 pub async fn create(
-    tools: &Services,
+    services: &Services,
     request: &CreateSession,
     mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    let id = session_id(tools, request);
-    for _ in 0..ROUNDS {
-        match attempt(tools, request, &id, now).await? {
-            Outcome::Made(session) => {
-                let invitees = invitees(&request.draft).to_vec();
+    let id = session_id_for(services, request);
+    for _ in 0..ATTEMPTS {
+        match try_create(services, request, &id, now).await? {
+            CreateOutcome::Created(session) => {
+                let invitees = drafted_invitees(&request.draft).to_vec();
                 return Ok(SessionWithInvitees { session: *session, invitees });
             }
-            Outcome::There(held) => return existing(tools, request, *held).await,
-            Outcome::InOtherHands => match wait(tools, &id).await? {
-                Some(held) => return existing(tools, request, held).await,
-                // What was handed back meanwhile is free by now, and was not when the request began.
-                None => now = tools.clock.now(),
+            CreateOutcome::Exists(record) => {
+                return existing_session(services, request, *record).await;
+            }
+            CreateOutcome::InProgress => match wait_for_other_request(services, &id).await? {
+                Some(record) => return existing_session(services, request, record).await,
+                // Other requests may have released resources since this request began.
+                None => now = services.clock.now(),
             },
         }
     }
-    Err(Error::busy("the class is being made by another request that does not come to an end"))
+    Err(Error::busy("other requests keep failing to create the session"))
 }
 
-/// The class that the same request made before, if it did. For a request that would be refused today: what was right
-/// when it was asked for first, as a start that lay in the future, is still what its repeat means.
-pub async fn made_before(
-    tools: &Services,
+/// Returns the session that the same request created before, for a repeated request that would be refused today
+/// because, for example, its start is now in the past.
+pub async fn find_created_session(
+    services: &Services,
     request: &RepeatedCreate<'_>,
 ) -> Result<Option<SessionWithInvitees>, Error> {
     let id = derived_id(request.trainer, request.key);
-    match tools.store.session(&id).await? {
-        Some(held) if held.created_from.as_deref() == Some(request.body_hash) => {
-            Ok(Some(tools.store.with_invitees(held.session).await?))
+    match services.store.session(&id).await? {
+        Some(record) if record.created_from.as_deref() == Some(request.body_hash) => {
+            Ok(Some(services.store.with_invitees(record.session).await?))
         }
         _ => Ok(None),
     }
 }
 
-/// What tells a repeated request.
+/// The values that identify a repeated request.
 #[derive(Clone, Copy, Debug)]
 pub struct RepeatedCreate<'a> {
     pub trainer: &'a UserId,
@@ -96,17 +103,17 @@ pub struct RepeatedCreate<'a> {
     pub body_hash: &'a str,
 }
 
-enum Outcome {
-    Made(Box<Session>),
-    There(Box<SessionRecord>),
-    InOtherHands,
+enum CreateOutcome {
+    Created(Box<Session>),
+    Exists(Box<SessionRecord>),
+    InProgress,
 }
 
-/// Derived from the key, so that every retry means the same class; drawn where there is no key.
-fn session_id(tools: &Services, request: &CreateSession) -> SessionId {
+/// Derives the id from the key, so that every retry refers to the same session. Without a key the id is random.
+fn session_id_for(services: &Services, request: &CreateSession) -> SessionId {
     match &request.key {
         Some(key) => derived_id(&request.trainer, key),
-        None => SessionId::from_bytes(tools.random.bytes()),
+        None => SessionId::from_bytes(services.random.bytes()),
     }
 }
 
@@ -122,58 +129,64 @@ fn derived_id(trainer: &UserId, key: &str) -> SessionId {
     SessionId::from_bytes(bytes)
 }
 
-/// The class that the key stands for, if it was made from the same body.
-async fn existing(
-    tools: &Services,
+/// Returns the session of the key if it was created from the same body.
+async fn existing_session(
+    services: &Services,
     request: &CreateSession,
-    held: SessionRecord,
+    record: SessionRecord,
 ) -> Result<SessionWithInvitees, Error> {
-    if held.created_from.as_ref() != Some(&request.body_hash) {
+    if record.created_from.as_ref() != Some(&request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
     }
-    Ok(tools.store.with_invitees(held.session).await?)
+    Ok(services.store.with_invitees(record.session).await?)
 }
 
-/// Waits for the request that has the class in hand. `None` when that one failed, or died.
-async fn wait(tools: &Services, id: &SessionId) -> Result<Option<SessionRecord>, Error> {
-    for _ in 0..LOOKS {
-        tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS / 2))).await;
-        let mut found = tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Intent(id)]).await?;
-        if let Some(held) = found.session(id)? {
-            return Ok(Some(held));
+/// Waits for the request that is creating the session. Returns `None` if that request failed or died.
+async fn wait_for_other_request(
+    services: &Services,
+    id: &SessionId,
+) -> Result<Option<SessionRecord>, Error> {
+    for _ in 0..WAIT_ATTEMPTS {
+        tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS / 2)))
+            .await;
+        let mut found =
+            services.store.batch_get(&[ItemKey::Session(id), ItemKey::Intent(id)]).await?;
+        if let Some(record) = found.session(id)? {
+            return Ok(Some(record));
         }
         match found.intent(id)? {
-            Some(intent) if intent.attempt_until > tools.clock.now() => {}
+            Some(intent) if intent.attempt_until > services.clock.now() => {}
             _ => return Ok(None),
         }
     }
-    Err(Error::busy("the class is being made by another request"))
+    Err(Error::busy("another request is still creating the session"))
 }
 
-/// Everything that deciding takes, read at once.
-struct Read {
-    limits: Limits,
+/// The data for the decision, read in one batch.
+struct CreateInputs {
+    limits: PlanLimits,
     course: Option<Course>,
     connection: Option<ZoomConnection>,
     intent: Option<Intent>,
 }
 
-async fn attempt(
-    tools: &Services,
+async fn try_create(
+    services: &Services,
     request: &CreateSession,
     id: &SessionId,
     now: Timestamp,
-) -> Result<Outcome, Error> {
-    let read = match read(tools, request, id).await? {
-        Ok(read) => read,
-        Err(held) => return Ok(Outcome::There(held)),
+) -> Result<CreateOutcome, Error> {
+    let inputs = match load_inputs(services, request, id).await? {
+        Ok(inputs) => inputs,
+        Err(record) => return Ok(CreateOutcome::Exists(record)),
     };
-    read.limits.admit(&request.draft)?;
-    if read.intent.as_ref().is_some_and(|intent| intent.created_from != request.body_hash) {
+    inputs.limits.check_draft(&request.draft)?;
+    if inputs.intent.as_ref().is_some_and(|intent| intent.created_from != request.body_hash) {
         return Err(Refusal::IdempotencyKeyReused.into());
     }
-    let list = tools.new_list();
-    let audience = audience(&request.draft.audience, read.course, &request.trainer, list)?;
+    let list = services.new_invitee_list();
+    let audience =
+        resolve_audience(&request.draft.audience, inputs.course, &request.trainer, list)?;
     let build = |meeting: &NewMeeting, keyring: &crate::crypt::Keyring| Session {
         id: id.clone(),
         trainer: request.trainer.clone(),
@@ -186,132 +199,140 @@ async fn attempt(
         provider: request.draft.venue.provider(),
         record_session: request.draft.record_session,
         settings: request.draft.settings.clone(),
-        settings_told: request.draft.settings.given(),
+        settings_sent: request.draft.settings.names(),
         status: Status::Scheduled,
         source: request.source,
-        meeting: meeting::seal(meeting, id, keyring, &tools.random),
+        meeting: meeting::seal(meeting, id, keyring, &services.random),
         ics_sequence: 0,
         version: 1,
         created_at: whole_milli(now),
         updated_at: whole_milli(now),
-        zoom_told_at: whole_milli(now),
+        zoom_synced_at: whole_milli(now),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
         meeting_instances: Vec::new(),
-        // The account does not let it be recorded; its trainer must not learn that after the class.
+        // The account forbids recording. The trainer should see that before the session.
         drift: if request.draft.record_session && meeting.is_recorded == Some(false) {
             vec![drift::RECORDING.to_owned()]
         } else {
             Vec::new()
         },
     };
-    let secrets = tools.secrets.get(now).await?;
+    let secrets = services.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
-    let plan = MeetingPlan::drafted(id, &request.draft);
+    let plan = MeetingPlan::from_draft(id, &request.draft);
     match &request.draft.venue {
         Venue::Manual { join_url } => {
             let meeting = ManualLink { join_url: join_url.clone() }.create(&plan).await?;
             let session = build(&meeting, keyring);
-            let counted = counters::count_class(
+            let counted = counters::take_monthly_quota(
                 &request.trainer,
                 session.starts_at,
-                read.limits.sessions_per_month,
+                inputs.limits.sessions_per_month,
                 now,
             );
-            match store(tools, request, &session, vec![counted], now).await {
-                Ok(()) => Ok(Outcome::Made(Box::new(session))),
+            match store(services, request, &session, vec![counted], now).await {
+                Ok(()) => Ok(CreateOutcome::Created(Box::new(session))),
                 Err(error @ CommitError::Refused(_)) => {
-                    forget_list(tools, &session, invitees(&request.draft).len()).await;
+                    delete_unused_invitees(
+                        services,
+                        &session,
+                        drafted_invitees(&request.draft).len(),
+                    )
+                    .await;
                     if error.refused(ConditionSubject::Session) {
-                        Ok(Outcome::InOtherHands)
+                        Ok(CreateOutcome::InProgress)
                     } else {
-                        Err(read.limits.month_is_full().into())
+                        Err(inputs.limits.monthly_limit_refusal().into())
                     }
                 }
                 Err(error) => Err(error.into()),
             }
         }
         Venue::Zoom => {
-            if read.intent.as_ref().is_some_and(|intent| intent.attempt_until > now) {
-                return Ok(Outcome::InOtherHands);
+            if inputs.intent.as_ref().is_some_and(|intent| intent.attempt_until > now) {
+                return Ok(CreateOutcome::InProgress);
             }
-            let ready = tools.fresh(&request.trainer, read.connection).await?;
-            needs_scope(&ready.connection.scopes, "meeting:write:meeting")?;
-            let zoom_user = ready.connection.zoom_user.clone();
-            let Some(reserved) =
-                reserve(tools, request, id, read.intent, &zoom_user, &read.limits, now).await?
+            let zoom_access = services.usable_access(&request.trainer, inputs.connection).await?;
+            require_scope(&zoom_access.connection.scopes, "meeting:write:meeting")?;
+            let zoom_user = zoom_access.connection.zoom_user.clone();
+            let Some(reservation) =
+                reserve(services, request, id, inputs.intent, &zoom_user, &inputs.limits, now)
+                    .await?
             else {
-                return Ok(Outcome::InOtherHands);
+                return Ok(CreateOutcome::InProgress);
             };
-            let mut zoom = ZoomMeetings::new(tools, ready);
-            let meeting = reserved.meeting(tools, &mut zoom, &plan).await?;
+            let mut zoom = ZoomMeetings::new(services, zoom_access);
+            let meeting = reservation.meeting(services, &mut zoom, &plan).await?;
             let session = build(&meeting, keyring);
-            reserved.commit(tools, &mut zoom, request, session, now).await
+            reservation.commit(services, &mut zoom, request, session, now).await
         }
     }
 }
 
-/// Reads what deciding takes; a class that is there already ends it.
-async fn read(
-    tools: &Services,
+/// Loads the data for the decision, or returns the session if it exists already.
+async fn load_inputs(
+    services: &Services,
     request: &CreateSession,
     id: &SessionId,
-) -> Result<Result<Read, Box<SessionRecord>>, Error> {
+) -> Result<Result<CreateInputs, Box<SessionRecord>>, Error> {
     let trainer = &request.trainer;
-    let mut keys = vec![ItemKey::Settings, ItemKey::User(trainer), ItemKey::Session(id), ItemKey::Intent(id)];
+    let mut keys =
+        vec![ItemKey::Settings, ItemKey::User(trainer), ItemKey::Session(id), ItemKey::Intent(id)];
     let course = match &request.draft.audience {
         AudienceDraft::Course(course) => Some(course),
         _ => None,
     };
     keys.extend(course.map(ItemKey::Course));
     if request.draft.venue == Venue::Zoom {
-        keys.push(ItemKey::Connection(trainer));
+        keys.push(ItemKey::ZoomConnection(trainer));
     }
-    let mut found = tools.store.batch_get(&keys).await?;
-    if let Some(held) = found.session(id)? {
-        return Ok(Err(Box::new(held)));
+    let mut found = services.store.batch_get(&keys).await?;
+    if let Some(record) = found.session(id)? {
+        return Ok(Err(Box::new(record)));
     }
     let settings = found.settings()?;
-    settings.enabled_for(trainer)?;
+    settings.check_enabled(trainer)?;
     let user = found.user(trainer)?;
-    Ok(Ok(Read {
-        limits: settings.limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+    Ok(Ok(CreateInputs {
+        limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
         course: course.map(|course| found.course(course)).transpose()?.flatten(),
         connection: found.connection(trainer)?,
         intent: found.intent(id)?,
     }))
 }
 
-/// An attempt that has the class in hand.
-struct Reserved {
+/// An attempt that has reserved the creation of a session.
+struct Reservation {
     session: SessionId,
     trainer: UserId,
     starts_at: Timestamp,
     attempt: String,
     repair_at: Timestamp,
-    /// Whether an attempt before this one may have made a meeting.
+    /// Whether an earlier attempt may have created a meeting.
     taken_over: bool,
 }
 
-/// Stores what is about to be done, and counts it. `None` when another request was quicker.
+/// Stores the intent and counts the session for the month. Returns `None` if another request was faster.
 async fn reserve(
-    tools: &Services,
+    services: &Services,
     request: &CreateSession,
     id: &SessionId,
-    before: Option<Intent>,
+    earlier: Option<Intent>,
     zoom_user: &ZoomUser,
-    limits: &Limits,
+    limits: &PlanLimits,
     now: Timestamp,
-) -> Result<Option<Reserved>, Error> {
-    let attempt = tools.holder();
-    let until = attempt_until(now);
-    let starts_at = before.as_ref().map_or(request.draft.starts_at, |intent| intent.starts_at);
-    let count = counters::count_class(&request.trainer, starts_at, limits.sessions_per_month, now);
-    let mut actions = match &before {
+) -> Result<Option<Reservation>, Error> {
+    let attempt = services.new_lease_holder();
+    let until = lease_until(now);
+    let starts_at = earlier.as_ref().map_or(request.draft.starts_at, |intent| intent.starts_at);
+    let count =
+        counters::take_monthly_quota(&request.trainer, starts_at, limits.sessions_per_month, now);
+    let mut actions = match &earlier {
         Some(intent) => {
-            let mut actions = vec![intents::take_over(intent, &attempt, until, now)];
-            actions.extend(intent.uncounted.then_some(count));
+            let mut actions = vec![intents::take_over_to_create(intent, &attempt, until, now)];
+            actions.extend(intent.quota_released.then_some(count));
             actions
         }
         None => {
@@ -322,24 +343,26 @@ async fn reserve(
                 attempt: attempt.clone(),
                 attempt_until: until,
                 starts_at,
-                uncounted: false,
+                quota_released: false,
             };
             vec![intents::reserve(&intent), count]
         }
     };
-    actions.push(outbox::set_repair(&Repair {
+    actions.push(due_work::put_repair(&Repair {
         session: id.clone(),
         trainer: request.trainer.clone(),
-        at: until,
+        due_at: until,
         topic: request.draft.title.as_str().to_owned(),
         starts_at,
-        since: until,
+        first_due_at: until,
         account: zoom_user.account().map(str::to_owned),
     }));
-    match tools.store.commit_zoom_write(actions, &zoom_user.id, now).await {
+    match services.store.commit_zoom_write(actions, &zoom_user.id, now).await {
         Ok(()) => {}
         Err(error) if error.refused(ConditionSubject::Intent) => return Ok(None),
-        Err(error) if error.refused(ConditionSubject::Month) => return Err(limits.month_is_full().into()),
+        Err(error) if error.refused(ConditionSubject::Month) => {
+            return Err(limits.monthly_limit_refusal().into());
+        }
         Err(error) if error.refused(ConditionSubject::ZoomDay) => {
             return Err(Error::ZoomLimited {
                 after: Duration::from_secs(seconds_to_utc_midnight(now)),
@@ -347,21 +370,21 @@ async fn reserve(
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Some(Reserved {
+    Ok(Some(Reservation {
         session: id.clone(),
         trainer: request.trainer.clone(),
         starts_at,
         attempt,
         repair_at: until,
-        taken_over: before.is_some(),
+        taken_over: earlier.is_some(),
     }))
 }
 
-impl Reserved {
-    /// The class's meeting: one that an earlier attempt made, or a new one.
+impl Reservation {
+    /// Returns the session's meeting: one that an earlier attempt created, or a new one.
     async fn meeting(
         &self,
-        tools: &Services,
+        services: &Services,
         zoom: &mut ZoomMeetings<'_>,
         plan: &MeetingPlan,
     ) -> Result<NewMeeting, Error> {
@@ -372,45 +395,46 @@ impl Reserved {
         }
         match zoom.create(plan).await {
             Ok(meeting) => Ok(meeting),
-            Err(MeetingError::Unknown { what }) => {
-                tracing::warn!(event = "zoom.create_unknown", session_id = %self.session, what);
+            Err(MeetingError::Unknown { reason }) => {
+                tracing::warn!(event = "zoom.creation_unconfirmed", session_id = %self.session, reason);
                 match self.adopt(zoom, plan).await {
                     Ok(Some(found)) => Ok(found),
-                    // Not there, or not yet: the intent stays, and the next attempt or the sweep looks again. Should the
-                    // meeting come after the next attempt has made another, the repair finds it and deletes it.
+                    // The meeting is missing or not visible yet. The intent stays, so the next attempt or the sweep
+                    // looks again. If the meeting appears after another one was created, the repair deletes it.
                     Ok(None) | Err(_) => {
-                        self.give_back(tools).await;
-                        Err(Error::ZoomUnavailable { what })
+                        self.release(services).await;
+                        Err(Error::ZoomUnavailable { reason })
                     }
                 }
             }
             Err(MeetingError::Other(error)) => {
-                self.abandon(tools, true).await;
+                self.abandon(services, true).await;
                 Err(error)
             }
         }
     }
 
-    /// Lets the next attempt begin at once, and gives the month's place back meanwhile: who is told to try again may
-    /// schedule another class instead.
-    async fn give_back(&self, tools: &Services) {
+    /// Lets the next attempt begin at once and releases the monthly quota while the client retries.
+    async fn release(&self, services: &Services) {
         let actions = vec![
-            intents::give_back(&self.session, &self.attempt, tools.clock.now()),
-            counters::uncount_class(&self.trainer, self.starts_at),
+            intents::release(&self.session, &self.attempt, services.clock.now()),
+            counters::release_monthly_quota(&self.trainer, self.starts_at),
         ];
-        if let Err(error) = tools.store.commit(actions).await {
-            tracing::warn!(event = "session.intent_left", session_id = %self.session, %error);
+        if let Err(error) = services.store.commit(actions).await {
+            tracing::warn!(event = "session.intent_not_released", session_id = %self.session, %error);
         }
     }
 
-    /// Takes the first meeting that carries the class's mark, and deletes any others.
+    /// Adopts the first meeting with the session's mark and deletes any others.
     async fn adopt(
         &self,
         zoom: &mut ZoomMeetings<'_>,
         plan: &MeetingPlan,
     ) -> Result<Option<NewMeeting>, Error> {
-        let mut found =
-            zoom.marked(&plan.session, plan.title.as_str(), plan.starts_at).await?.into_iter();
+        let mut found = zoom
+            .find_marked_meetings(&plan.session, plan.title.as_str(), plan.starts_at)
+            .await?
+            .into_iter();
         let first = found.next();
         for other in found {
             zoom.cancel(other.id, false).await?;
@@ -421,85 +445,87 @@ impl Reserved {
         Ok(first)
     }
 
-    /// Stores the class. Where that fails for good, the meeting is taken away again.
+    /// Stores the session. If that fails permanently, the meeting is deleted again.
     async fn commit(
         &self,
-        tools: &Services,
+        services: &Services,
         zoom: &mut ZoomMeetings<'_>,
         request: &CreateSession,
         session: Session,
         now: Timestamp,
-    ) -> Result<Outcome, Error> {
-        let ends = vec![
+    ) -> Result<CreateOutcome, Error> {
+        let finishing_actions = vec![
             intents::finish(&self.session, &self.attempt),
-            outbox::withdraw_repair(&self.session, self.repair_at),
+            due_work::delete_repair(&self.session, self.repair_at),
         ];
-        let error = match store(tools, request, &session, ends, now).await {
-            Ok(()) => return Ok(Outcome::Made(Box::new(session))),
+        let error = match store(services, request, &session, finishing_actions, now).await {
+            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session))),
             Err(error) => error,
         };
         if error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session) {
-            forget_list(tools, &session, invitees(&request.draft).len()).await;
-            // Another attempt took over, and may have adopted this very meeting: only what it stored tells.
-            return match tools.store.session(&self.session).await? {
-                Some(held) => {
-                    if held.session.meeting.id != session.meeting.id {
+            delete_unused_invitees(services, &session, drafted_invitees(&request.draft).len())
+                .await;
+            // Another attempt took over and may have adopted this meeting, which only the stored session shows.
+            return match services.store.session(&self.session).await? {
+                Some(record) => {
+                    if record.session.meeting.id != session.meeting.id {
                         zoom.cancel(session.meeting.id, false).await?;
                     }
-                    Ok(Outcome::There(Box::new(held)))
+                    Ok(CreateOutcome::Exists(Box::new(record)))
                 }
-                None => Ok(Outcome::InOtherHands),
+                None => Ok(CreateOutcome::InProgress),
             };
         }
         tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
-        // Once the intent is gone no late write can store the class any more; only then may the meeting go.
-        if self.abandon(tools, false).await {
-            forget_list(tools, &session, invitees(&request.draft).len()).await;
+        // Without the intent, a late write can no longer store the session, so it is safe to delete the meeting.
+        if self.abandon(services, false).await {
+            delete_unused_invitees(services, &session, drafted_invitees(&request.draft).len())
+                .await;
             if let Err(error) = zoom.cancel(session.meeting.id, false).await {
                 tracing::error!(event = "zoom.meeting_orphaned", session_id = %self.session, %error);
             }
-        } else if let Ok(Some(held)) = tools.store.session(&self.session).await {
-            return Ok(Outcome::There(Box::new(held)));
+        } else if let Ok(Some(record)) = services.store.session(&self.session).await {
+            return Ok(CreateOutcome::Exists(Box::new(record)));
         }
         Err(error.into())
     }
 
-    /// Gives the class up and its month's place back; `false` when it is not this attempt's to give up.
-    /// With `clean`, nothing was made at Zoom, so there is nothing to repair either.
-    async fn abandon(&self, tools: &Services, clean: bool) -> bool {
+    /// Deletes the intent and releases the monthly quota. Returns `false` if the intent belongs to another attempt.
+    /// With `no_meeting`, nothing was created at Zoom, so the repair is withdrawn too.
+    async fn abandon(&self, services: &Services, no_meeting: bool) -> bool {
         let mut actions = vec![
             intents::finish(&self.session, &self.attempt),
-            counters::uncount_class(&self.trainer, self.starts_at),
+            counters::release_monthly_quota(&self.trainer, self.starts_at),
         ];
-        if clean {
-            actions.push(outbox::withdraw_repair(&self.session, self.repair_at));
+        if no_meeting {
+            actions.push(due_work::delete_repair(&self.session, self.repair_at));
         }
-        let done = tools.store.commit(actions).await;
+        let done = services.store.commit(actions).await;
         if let Err(error) = &done {
-            tracing::warn!(event = "session.intent_left", session_id = %self.session, %error);
+            tracing::warn!(event = "session.intent_not_released", session_id = %self.session, %error);
         }
         done.is_ok()
     }
 }
 
-/// The transaction that makes the class: itself, its invitees, its reminders, its announcement, and what `ends` with it.
+/// Commits the session with its invitees, reminders, domain event and the `finishing_actions`.
 async fn store(
-    tools: &Services,
+    services: &Services,
     request: &CreateSession,
     session: &Session,
-    ends: Vec<Action>,
+    finishing_actions: Vec<Action>,
     now: Timestamp,
 ) -> Result<(), CommitError> {
-    let mut actions = ends;
+    let mut actions = finishing_actions;
     actions.push(sessions::create(session, &request.body_hash));
     if let Some(meeting) = session.meeting.id {
-        actions.push(sessions::point_from_meeting(meeting, &session.id, &session.trainer));
+        actions.push(sessions::put_meeting_pointer(meeting, &session.id, &session.trainer));
     }
     actions.extend(set_reminders(session, now));
-    if let Some(list) = session.audience.list() {
-        let invitees = invitees(&request.draft);
+    if let Some(list) = session.audience.invitee_list() {
+        let invitees = drafted_invitees(&request.draft);
         if invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            tools.store.write_invitees(session, list, invitees).await?;
+            services.store.write_invitees(session, list, invitees).await?;
         } else {
             actions.extend(
                 invitees.iter().map(|invitee| {
@@ -508,22 +534,22 @@ async fn store(
             );
         }
     }
-    let announcement = DomainEvent {
+    let domain_event = DomainEvent {
         at: whole_milli(now),
         kind: DomainEventKind::Session(SessionChange {
             session: session.id.clone(),
             kind: ChangeKind::Scheduled,
             version: session.version,
             sequence: session.ics_sequence,
-            audience: Some(AudienceRef::of(&session.audience)),
+            audience: Some(AudienceRef::from_audience(&session.audience)),
             calendar_changed: true,
-            before: None,
+            previous_audience: None,
             reason: None,
         }),
     };
-    actions.push(outbox::announce(&announcement));
-    tools.store.commit(actions).await?;
+    actions.push(due_work::put_domain_event(&domain_event));
+    services.store.commit(actions).await?;
     tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.starts_at));
-    tools.send_wake_up(&announcement).await;
+    services.send_wake_up(&domain_event).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Changing a class, at Zoom and here. What Zoom does not know of is changed here alone.
+//! Edits a session here and at Zoom. Fields that Zoom does not have are changed here alone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,180 +6,192 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    attempt_until, audience, forget_list, invitees, needs_scope, repair_of, set_reminders,
+    delete_unused_invitees, drafted_invitees, lease_until, new_repair, require_scope,
+    resolve_audience, set_reminders,
 };
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::meeting::{self, ManualLink, MeetingError, MeetingProvider, MeetingPlan, ZoomMeetings};
+use crate::app::meeting::{
+    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, ZoomMeetings,
+};
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
-use crate::domain::domain_event::{DomainEvent, AudienceRef, ChangeKind, SessionChange, DomainEventKind};
-use crate::domain::zoom_connection::ZoomConnection;
 use crate::domain::directory::Course;
+use crate::domain::domain_event::{
+    AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
+};
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::SessionId;
-use crate::domain::plan::Limits;
+use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
+use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
 use crate::store::schema::{ItemKey, limit};
-use crate::store::sessions::{UpdateBasis, SessionRecord};
+use crate::store::sessions::{SessionRecord, UpdateBasis};
 use crate::store::tx::{Action, ConditionSubject};
-use crate::store::{counters, invitations as invitee_items, outbox, sessions};
+use crate::store::{counters, due_work, invitations as invitee_items, sessions};
 
-/// Tries of an edit that meets others. Three people at the same class in the same second are a mistake.
-const ROUNDS: u32 = 3;
-/// The pause between them, with as much again of jitter.
+/// Attempts against concurrent changes. More than three concurrent edits of one session are not expected.
+const ATTEMPTS: u32 = 3;
+/// The pause between two attempts, plus up to as much jitter.
 const WAIT_MS: u64 = 400;
 
-/// A request to change a class.
+/// A request to edit a session.
 #[derive(Debug)]
 pub struct EditSession {
     pub caller: Caller,
     pub session: SessionId,
     pub draft: Draft,
-    /// The version that the caller saw (`If-Match`); none means whichever there is.
-    pub seen: Option<u64>,
+    /// The version that the caller read (`If-Match`). `None` accepts any version.
+    pub expected_version: Option<u64>,
 }
 
-/// Changes a class. Asking for what it already is changes nothing and succeeds (RFC 9110, section 13.1.1, allows it
-/// even to someone who saw an earlier version: their change has been made).
+/// Edits a session. A request that changes nothing succeeds, even with an outdated version: RFC 9110, section 13.1.1,
+/// allows that because the requested state is already in place.
 pub async fn edit(
-    tools: &Services,
+    services: &Services,
     request: &EditSession,
     mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    for round in 0..ROUNDS {
-        if round > 0 {
-            tokio::time::sleep(Duration::from_millis(WAIT_MS + tools.random.below(WAIT_MS))).await;
-            // What was handed back meanwhile is free by now, and was not when the request began.
-            now = tools.clock.now();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS)))
+                .await;
+            // Other requests may have released resources since this request began.
+            now = services.clock.now();
         }
-        if let Some(edited) = attempt(tools, request, now).await? {
+        if let Some(edited) = try_edit(services, request, now).await? {
             return Ok(edited);
         }
     }
-    Err(Refusal::Conflict("the class is being changed by another request; try again").into())
+    Err(Refusal::Conflict("another request is changing the class, please try again").into())
 }
 
-/// Everything that deciding takes.
-struct Read {
-    held: SessionRecord,
+/// The data for the decision.
+struct EditInputs {
+    record: SessionRecord,
     invitees: Vec<Invitee>,
-    limits: Limits,
+    limits: PlanLimits,
     course: Option<Course>,
     connection: Option<ZoomConnection>,
 }
 
-async fn read(tools: &Services, request: &EditSession, now: Timestamp) -> Result<Read, Error> {
+async fn load_inputs(
+    services: &Services,
+    request: &EditSession,
+    now: Timestamp,
+) -> Result<EditInputs, Error> {
     let trainer = &request.caller.id;
-    let mut keys = vec![ItemKey::Session(&request.session), ItemKey::Settings, ItemKey::User(trainer)];
+    let mut keys =
+        vec![ItemKey::Session(&request.session), ItemKey::Settings, ItemKey::User(trainer)];
     let course = match &request.draft.audience {
         AudienceDraft::Course(course) => Some(course),
         _ => None,
     };
     keys.extend(course.map(ItemKey::Course));
     if request.draft.venue == Venue::Zoom {
-        keys.push(ItemKey::Connection(trainer));
+        keys.push(ItemKey::ZoomConnection(trainer));
     }
-    let mut found = tools.store.batch_get(&keys).await?;
-    let held = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
-    held.session.owned_by(&request.caller)?;
-    held.session.editable(now)?;
+    let mut found = services.store.batch_get(&keys).await?;
+    let record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
+    record.session.check_trainer(&request.caller)?;
+    record.session.check_editable(now)?;
     let settings = found.settings()?;
-    settings.enabled_for(trainer)?;
+    settings.check_enabled(trainer)?;
     let user = found.user(trainer)?;
-    Ok(Read {
-        invitees: tools.store.invitees_of(&held.session).await?,
-        limits: settings.limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+    Ok(EditInputs {
+        invitees: services.store.invitees_of_session(&record.session).await?,
+        limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
         course: course.map(|course| found.course(course)).transpose()?.flatten(),
         connection: found.connection(trainer)?,
-        held,
+        record,
     })
 }
 
-/// What an edit comes to.
-struct Decision {
+/// The outcome of an edit.
+struct EditDecision {
     next: Session,
     invitees: Vec<Invitee>,
-    /// Whether the list of invitees is written anew: it changed, or the class moved, by whose start it is found.
-    new_list: bool,
+    /// Whether the invitee list is rewritten: it changed, or the start by which it is indexed changed.
+    rewrites_invitees: bool,
     audience_changed: bool,
-    /// Whether those who stay invited are given a new entry.
+    /// Whether people who stay invited get an updated calendar entry.
     calendar_changed: bool,
 }
 
-impl Decision {
-    /// Whether the class itself becomes another: where Zoom only has to be told again what it is, it does not.
-    fn changes(&self, old: &Session) -> bool {
+impl EditDecision {
+    /// Whether the session itself changes. It does not if only the meeting has to be sent to Zoom again.
+    fn changes_session(&self, old: &Session) -> bool {
         self.next.version != old.version
     }
 }
 
-/// One try. `None` when the class changed between reading and writing, and the caller did not say which version they saw.
-async fn attempt(
-    tools: &Services,
+/// Makes one attempt. Returns `None` if the session changed between read and write.
+async fn try_edit(
+    services: &Services,
     request: &EditSession,
     now: Timestamp,
 ) -> Result<Option<SessionWithInvitees>, Error> {
-    let read = read(tools, request, now).await?;
-    let held = &read.held;
-    let secrets = tools.secrets.get(now).await?;
-    let decision = decide(tools, request, &read, secrets.keyring()?, now)?;
+    let inputs = load_inputs(services, request, now).await?;
+    let record = &inputs.record;
+    let secrets = services.secrets.get(now).await?;
+    let decision = decide(services, request, &inputs, secrets.keyring()?, now)?;
     let Some(mut decision) = decision else {
         return Ok(Some(SessionWithInvitees {
-            session: held.session.clone(),
-            invitees: read.invitees,
+            session: record.session.clone(),
+            invitees: inputs.invitees,
         }));
     };
-    if let Some(seen) = request.seen
-        && seen != held.session.version
-        && decision.changes(&held.session)
+    if let Some(expected) = request.expected_version
+        && expected != record.session.version
+        && decision.changes_session(&record.session)
     {
-        return Err(Refusal::PreconditionFailed { version: held.session.version }.into());
+        return Err(Refusal::PreconditionFailed { version: record.session.version }.into());
     }
-    read.limits.admit(&request.draft)?;
+    inputs.limits.check_draft(&request.draft)?;
 
-    let (old_plan, new_plan) = (MeetingPlan::of(&held.session), MeetingPlan::of(&decision.next));
-    // An edit died on its way to Zoom, or somebody changed the meeting there: it is told everything.
-    let unknown = held.claim.is_some() || !held.session.drift.is_empty();
-    if let Some(claim) = &held.claim
-        && claim.until > now
+    let (old_plan, new_plan) =
+        (MeetingPlan::from_session(&record.session), MeetingPlan::from_session(&decision.next));
+    // An earlier edit died during its call to Zoom, or somebody changed the meeting there: send all fields.
+    let must_send_all = record.edit_lease.is_some() || !record.session.drift.is_empty();
+    if let Some(lease) = &record.edit_lease
+        && lease.until > now
     {
         return Ok(None);
     }
-    if !unknown && !meeting::concerns(held.session.provider, &old_plan, &new_plan) {
-        let mut actions = month_moves(&held.session, &decision.next, &read.limits, now);
-        let basis = UpdateBasis { read: held, claim: None, sets_drift: false };
+    if !must_send_all && !meeting::requires_update(record.session.provider, &old_plan, &new_plan) {
+        let mut actions = month_count_actions(&record.session, &decision.next, &inputs.limits, now);
+        let basis = UpdateBasis { record, lease_holder: None, replaces_drift: false };
         actions.push(sessions::update(&decision.next, &basis));
-        return finish(tools, &read, decision, actions, now).await;
+        return commit_edit(services, &inputs, decision, actions, now).await;
     }
 
-    // Zoom is told before the month's count is committed, so what would be refused then is refused now. Whoever comes in
-    // between is met by the count itself.
-    if let Some(most) = read.limits.sessions_per_month
-        && utc_month(held.session.starts_at) != utc_month(decision.next.starts_at)
-        && tools.store.classes_in_month(&request.caller.id, decision.next.starts_at).await?
+    // Zoom is updated before the monthly count is committed, so a full month is refused here. The count itself
+    // protects against concurrent requests.
+    if let Some(most) = inputs.limits.sessions_per_month
+        && utc_month(record.session.starts_at) != utc_month(decision.next.starts_at)
+        && services.store.sessions_in_month(&request.caller.id, decision.next.starts_at).await?
             >= i64::from(most)
     {
-        return Err(read.limits.month_is_full().into());
+        return Err(inputs.limits.monthly_limit_refusal().into());
     }
-    let ready = tools.fresh(&request.caller.id, read.connection.clone()).await?;
-    held.session.hosted_by(&ready.connection.zoom_user.account_id)?;
-    needs_scope(&ready.connection.scopes, "meeting:update:meeting")?;
-    let holder = tools.holder();
-    let until = attempt_until(now);
-    let session = &held.session;
-    let claim = vec![
-        sessions::claim(session, &decision.next.settings_told, &holder, until, now),
-        outbox::set_repair(&repair_of(session, until)),
+    let zoom_access = services.usable_access(&request.caller.id, inputs.connection.clone()).await?;
+    record.session.check_host_account(&zoom_access.connection.zoom_user.account_id)?;
+    require_scope(&zoom_access.connection.scopes, "meeting:update:meeting")?;
+    let holder = services.new_lease_holder();
+    let until = lease_until(now);
+    let session = &record.session;
+    let lease_actions = vec![
+        sessions::take_edit_lease(session, &decision.next.settings_sent, &holder, until, now),
+        due_work::put_repair(&new_repair(session, until)),
     ];
-    let zoom_user = &ready.connection.zoom_user.id;
-    match tools.store.commit_zoom_write(claim, zoom_user, now).await {
+    let zoom_user = &zoom_access.connection.zoom_user.id;
+    match services.store.commit_zoom_write(lease_actions, zoom_user, now).await {
         Ok(()) => {}
         Err(error) if error.refused(ConditionSubject::Session) => return Ok(None),
         Err(error) if error.refused(ConditionSubject::ZoomDay) => {
@@ -189,54 +201,55 @@ async fn attempt(
         }
         Err(error) => return Err(error.into()),
     }
-    let mut zoom = ZoomMeetings::new(tools, ready);
+    let mut zoom = ZoomMeetings::new(services, zoom_access);
     if let Err(error) =
-        zoom.update(session.meeting.id, (!unknown).then_some(&old_plan), &new_plan).await
+        zoom.update(session.meeting.id, (!must_send_all).then_some(&old_plan), &new_plan).await
     {
-        give_back(tools, &session.id, &holder, until, &error, now).await;
+        release_lease(services, &session.id, &holder, until, &error, now).await;
         return Err(error.into());
     }
-    decision.next.zoom_told_at = whole_milli(now);
-    let flagged = if unknown { &[][..] } else { &session.drift[..] };
-    let flagged = flagged.iter().filter(|field| *field != drift::RECORDING).cloned();
+    decision.next.zoom_synced_at = whole_milli(now);
+    let remaining_drift = if must_send_all { &[][..] } else { &session.drift[..] };
+    let remaining_drift =
+        remaining_drift.iter().filter(|field| *field != drift::RECORDING).cloned();
     let recording = recording_drift(&mut zoom, session, &decision.next).await;
-    decision.next.drift = flagged.chain(recording).collect();
-    let mut actions = month_moves(session, &decision.next, &read.limits, now);
-    let sets_drift = unknown || decision.next.drift != session.drift;
-    let basis = UpdateBasis { read: held, claim: Some(&holder), sets_drift };
+    decision.next.drift = remaining_drift.chain(recording).collect();
+    let mut actions = month_count_actions(session, &decision.next, &inputs.limits, now);
+    let sets_drift = must_send_all || decision.next.drift != session.drift;
+    let basis = UpdateBasis { record, lease_holder: Some(&holder), replaces_drift: sets_drift };
     actions.push(sessions::update(&decision.next, &basis));
-    actions.push(outbox::withdraw_repair(&session.id, until));
+    actions.push(due_work::delete_repair(&session.id, until));
     let id = session.id.clone();
-    let finished = finish(tools, &read, decision, actions, now).await;
+    let finished = commit_edit(services, &inputs, decision, actions, now).await;
     if !matches!(finished, Ok(Some(_))) {
-        // Zoom has what the class is not: the claim stays as the sign of it, and the next edit or the repair sets Zoom right.
-        // It is let run out, so that neither waits. Where the edit was stored after all, there is no claim any more.
+        // Zoom has the new fields and the session does not. The expired lease makes the next edit or the repair
+        // correct Zoom without waiting. If the edit was stored after all, the lease no longer exists.
         let _ =
-            tools.store.commit_one(sessions::expire_claim(&id, &holder, now)).await.inspect_err(
-                |error| tracing::warn!(event = "session.claim_left", session_id = %id, %error),
+            services.store.commit_one(sessions::expire_edit_lease(&id, &holder, now)).await.inspect_err(
+                |error| tracing::warn!(event = "session.lease_not_released", session_id = %id, %error),
             );
     }
     finished
 }
 
-/// Whether the meeting is not recorded though the class is to be. Zoom answers a change that the account forbids as any
-/// other, so it is looked at again: where recording was just asked for, or had been asked for in vain.
+/// Returns the recording drift. Zoom accepts a recording setting that the account forbids, so the meeting is read
+/// again if recording was just requested or had been refused before.
 async fn recording_drift(
     zoom: &mut ZoomMeetings<'_>,
     old: &Session,
     next: &Session,
 ) -> Vec<String> {
-    let was_in_vain = old.drift.iter().any(|field| field == drift::RECORDING);
-    let is_asked = next.record_session && (was_in_vain || !old.record_session);
-    let Some(meeting) = next.meeting.id.filter(|_| is_asked) else { return Vec::new() };
-    let is_in_vain = zoom.is_recorded(meeting).await.map_or(was_in_vain, |recorded| !recorded);
-    if is_in_vain { vec![drift::RECORDING.to_owned()] } else { Vec::new() }
+    let was_refused = old.drift.iter().any(|field| field == drift::RECORDING);
+    let is_requested = next.record_session && (was_refused || !old.record_session);
+    let Some(meeting) = next.meeting.id.filter(|_| is_requested) else { return Vec::new() };
+    let is_refused = zoom.is_recorded(meeting).await.map_or(was_refused, |recorded| !recorded);
+    if is_refused { vec![drift::RECORDING.to_owned()] } else { Vec::new() }
 }
 
-/// After a failed call: where Zoom certainly did nothing, all is as before; otherwise the claim is left to run out at
-/// once, so that the next edit tells Zoom everything, or the repair sets it back.
-async fn give_back(
-    tools: &Services,
+/// Releases the lease after a failed call. If Zoom may have applied the change, the lease expires instead, so that the
+/// next edit sends all fields or the repair restores the meeting.
+async fn release_lease(
+    services: &Services,
     session: &SessionId,
     holder: &str,
     repair_at: Timestamp,
@@ -245,41 +258,45 @@ async fn give_back(
 ) {
     let actions = match error {
         MeetingError::Other(_) => {
-            vec![sessions::release(session, holder), outbox::withdraw_repair(session, repair_at)]
+            vec![
+                sessions::release_edit_lease(session, holder),
+                due_work::delete_repair(session, repair_at),
+            ]
         }
-        MeetingError::Unknown { .. } => vec![sessions::expire_claim(session, holder, now)],
+        MeetingError::Unknown { .. } => vec![sessions::expire_edit_lease(session, holder, now)],
     };
-    if let Err(error) = tools.store.commit(actions).await {
-        tracing::warn!(event = "session.claim_left", session_id = %session, %error);
+    if let Err(error) = services.store.commit(actions).await {
+        tracing::warn!(event = "session.lease_not_released", session_id = %session, %error);
     }
 }
 
-/// What the class becomes; `None` when it is that already, and no edit before this one left Zoom with something else.
+/// Decides the next state of the session. Returns `None` if nothing changes and Zoom is in sync.
 fn decide(
-    tools: &Services,
+    services: &Services,
     request: &EditSession,
-    read: &Read,
+    inputs: &EditInputs,
     keyring: &crate::crypt::Keyring,
     now: Timestamp,
-) -> Result<Option<Decision>, Error> {
-    let old = &read.held.session;
+) -> Result<Option<EditDecision>, Error> {
+    let old = &inputs.record.session;
     let draft = &request.draft;
     if draft.venue.provider() != old.provider {
         return Err(Refusal::field(
             "provider",
-            "cannot be changed; cancel the class and schedule another",
+            "cannot be changed: cancel the class and schedule a new one",
         )
         .into());
     }
-    let wanted: Vec<Invitee> = invitees(draft).to_vec();
-    let invitees_changed = wanted != read.invitees;
-    let moved = draft.starts_at != old.starts_at;
-    let new_list = !wanted.is_empty() && (invitees_changed || moved);
-    let list = match old.audience.list() {
-        Some(list) if !new_list => list,
-        _ => tools.new_list(),
+    let new_invitees: Vec<Invitee> = drafted_invitees(draft).to_vec();
+    let invitees_changed = new_invitees != inputs.invitees;
+    let start_changed = draft.starts_at != old.starts_at;
+    let rewrites_invitees = !new_invitees.is_empty() && (invitees_changed || start_changed);
+    let list = match old.audience.invitee_list() {
+        Some(list) if !rewrites_invitees => list,
+        _ => services.new_invitee_list(),
     };
-    let audience = audience(&draft.audience, read.course.clone(), &request.caller.id, list)?;
+    let audience =
+        resolve_audience(&draft.audience, inputs.course.clone(), &request.caller.id, list)?;
     let audience_changed = match (&old.audience, &audience) {
         (Audience::Course { id: before, .. }, Audience::Course { id: after, .. }) => {
             before != after
@@ -295,7 +312,7 @@ fn decide(
                 old.meeting.clone()
             } else {
                 let link = ManualLink { join_url: join_url.clone() };
-                meeting::seal(&link.meeting(), &old.id, keyring, &tools.random)
+                meeting::seal(&link.meeting(), &old.id, keyring, &services.random)
             }
         }
     };
@@ -308,18 +325,18 @@ fn decide(
         duration_minutes: draft.duration_minutes,
         record_session: draft.record_session,
         settings: draft.settings.clone(),
-        settings_told: &old.settings_told | &draft.settings.given(),
+        settings_sent: &old.settings_sent | &draft.settings.names(),
         meeting,
-        // Zoom is told all of it, so what was changed there past us is no more.
+        // Zoom gets all fields, which removes any drift.
         drift: Vec::new(),
         ..old.clone()
     };
     if next == *old {
-        let undoes = read.held.claim.as_ref().is_some_and(|claim| claim.until <= now);
-        return Ok(undoes.then_some(Decision {
+        let must_resend = inputs.record.edit_lease.as_ref().is_some_and(|lease| lease.until <= now);
+        return Ok(must_resend.then_some(EditDecision {
             next,
-            invitees: wanted,
-            new_list: false,
+            invitees: new_invitees,
+            rewrites_invitees: false,
             audience_changed: false,
             calendar_changed: false,
         }));
@@ -327,66 +344,77 @@ fn decide(
     next.version = old.version + 1;
     next.updated_at = whole_milli(now);
     let calendar_changed = old.calendar_differs(&next);
-    // An invitation that is taken back must outrank the one that was sent, and one that is given anew the taking back: of
-    // an equal sequence some calendars take only the first.
-    let others = match (&old.audience, &next.audience) {
+    // A withdrawn invitation needs a higher sequence than the invitation, and a renewed one a higher sequence than the
+    // withdrawal. Some calendars ignore the second of two entries with an equal sequence.
+    let invitations_change = match (&old.audience, &next.audience) {
         (Audience::Invitees { .. }, Audience::Invitees { .. }) => {
-            addresses(&read.invitees) != addresses(&wanted)
+            addresses(&inputs.invitees) != addresses(&new_invitees)
         }
         _ => audience_changed,
     };
-    if calendar_changed || others {
+    if calendar_changed || invitations_change {
         next.ics_sequence = old.ics_sequence + 1;
     }
-    Ok(Some(Decision { next, invitees: wanted, new_list, audience_changed, calendar_changed }))
+    Ok(Some(EditDecision {
+        next,
+        invitees: new_invitees,
+        rewrites_invitees,
+        audience_changed,
+        calendar_changed,
+    }))
 }
 
 fn addresses(invitees: &[Invitee]) -> BTreeSet<&Email> {
     invitees.iter().map(|invitee| &invitee.email).collect()
 }
 
-/// Moves the class from one month's count to another's.
-fn month_moves(old: &Session, next: &Session, limits: &Limits, now: Timestamp) -> Vec<Action> {
+/// Moves the session from one month's count to another's.
+fn month_count_actions(
+    old: &Session,
+    next: &Session,
+    limits: &PlanLimits,
+    now: Timestamp,
+) -> Vec<Action> {
     if utc_month(old.starts_at) == utc_month(next.starts_at) {
         return Vec::new();
     }
     vec![
-        counters::uncount_class(&old.trainer, old.starts_at),
-        counters::count_class(&next.trainer, next.starts_at, limits.sessions_per_month, now),
+        counters::release_monthly_quota(&old.trainer, old.starts_at),
+        counters::take_monthly_quota(&next.trainer, next.starts_at, limits.sessions_per_month, now),
     ]
 }
 
-/// Commits the edit with everything that follows from it.
-async fn finish(
-    tools: &Services,
-    read: &Read,
-    decision: Decision,
+/// Commits the edit with its reminders, invitees and domain event.
+async fn commit_edit(
+    services: &Services,
+    inputs: &EditInputs,
+    decision: EditDecision,
     mut actions: Vec<Action>,
     now: Timestamp,
 ) -> Result<Option<SessionWithInvitees>, Error> {
-    let (old, next) = (&read.held.session, &decision.next);
+    let (old, next) = (&inputs.record.session, &decision.next);
     if old.starts_at != next.starts_at {
-        // Their keys hold when they are due, so with another start none is withdrawn and set at once,
-        // which one transaction would not take.
+        // Reminder keys contain the due time. With another start, no key is both withdrawn and set, which one
+        // transaction would not accept.
         actions.extend(
-            Reminder::ALL.into_iter().map(|reminder| outbox::withdraw_reminder(old, reminder)),
+            Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)),
         );
         actions.extend(set_reminders(next, now));
     }
-    if decision.new_list
-        && let Some(list) = next.audience.list()
+    if decision.rewrites_invitees
+        && let Some(list) = next.audience.invitee_list()
     {
         if decision.invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            tools.store.write_invitees(next, list, &decision.invitees).await?;
+            services.store.write_invitees(next, list, &decision.invitees).await?;
         } else {
             let put = |invitee| invitee_items::put(&next.id, next.starts_at, list, invitee);
             actions.extend(decision.invitees.iter().map(put));
         }
     }
     let calendar_changed = decision.calendar_changed;
-    let list_replaced =
-        old.audience.list().is_some() && old.audience.list() != next.audience.list();
-    let announcement =
+    let list_replaced = old.audience.invitee_list().is_some()
+        && old.audience.invitee_list() != next.audience.invitee_list();
+    let domain_event =
         (calendar_changed || decision.audience_changed || list_replaced).then(|| DomainEvent {
             at: whole_milli(now),
             kind: DomainEventKind::Session(SessionChange {
@@ -394,44 +422,45 @@ async fn finish(
                 kind: ChangeKind::Updated,
                 version: next.version,
                 sequence: next.ics_sequence,
-                audience: Some(AudienceRef::of(&next.audience)),
+                audience: Some(AudienceRef::from_audience(&next.audience)),
                 calendar_changed,
-                before: before(old, next),
+                previous_audience: replaced_audience(old, next),
                 reason: None,
             }),
         });
-    actions.extend(announcement.as_ref().map(outbox::announce));
-    match tools.store.commit(actions).await {
+    actions.extend(domain_event.as_ref().map(due_work::put_domain_event));
+    match services.store.commit(actions).await {
         Ok(()) => {}
         Err(error @ CommitError::Refused(_)) => {
-            if decision.new_list {
-                forget_list(tools, next, decision.invitees.len()).await;
+            if decision.rewrites_invitees {
+                delete_unused_invitees(services, next, decision.invitees.len()).await;
             }
             return if error.refused(ConditionSubject::Month) {
-                Err(read.limits.month_is_full().into())
+                Err(inputs.limits.monthly_limit_refusal().into())
             } else {
-                // Somebody else was quicker; the next try sees what they made, and whether the caller had seen that.
+                // A concurrent change was faster. The next attempt reads it and checks the expected version again.
                 Ok(None)
             };
         }
         Err(error) => return Err(error.into()),
     }
-    if !decision.changes(old) {
-        tracing::info!(event = "session.set_right", session_id = %next.id);
+    if !decision.changes_session(old) {
+        tracing::info!(event = "session.resynced", session_id = %next.id);
         return Ok(Some(SessionWithInvitees {
             invitees: decision.invitees,
             session: decision.next,
         }));
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
-    if let Some(announcement) = &announcement {
-        tools.send_wake_up(announcement).await;
+    if let Some(domain_event) = &domain_event {
+        services.send_wake_up(domain_event).await;
     }
     Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
 }
 
-/// The audience that an edit replaced, for those who have to be told that they are no longer invited.
-fn before(old: &Session, next: &Session) -> Option<AudienceRef> {
-    let (before, after) = (AudienceRef::of(&old.audience), AudienceRef::of(&next.audience));
+/// Returns the audience that an edit replaced, so that people who are no longer invited can be notified.
+fn replaced_audience(old: &Session, next: &Session) -> Option<AudienceRef> {
+    let (before, after) =
+        (AudienceRef::from_audience(&old.audience), AudienceRef::from_audience(&next.audience));
     (before != after).then_some(before)
 }

@@ -1,33 +1,37 @@
-//! What Zoom says of the users whose grants we hold.
+//! Zoom's events about users who granted access.
 
-use super::{WebhookContext, ROUNDS};
+use super::{ATTEMPTS, WebhookContext};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
-use crate::domain::zoom_connection::{ZoomConnection, ConnectionHealth};
 use crate::domain::time::whole_milli;
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::domain::zoom_event::ZoomEvent;
 use crate::store::error::CommitError;
-use crate::store::{connections, outbox};
+use crate::store::{connections, due_work};
 
-/// Erases the grant of a Zoom user who took it back, and what names them. A refresh or a save under way finds nothing
-/// to write over: both are bound to the version that they read.
-pub(super) async fn forget(tools: &Services, user: &str, event: &ZoomEvent) -> Result<(), Error> {
-    for _ in 0..ROUNDS {
-        let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-        let pointer = connections::forget_zoom_user(user, &trainer);
-        let Some(connection) = tools.store.connection(&trainer).await? else {
-            match tools.store.commit_one(pointer).await {
+/// Deletes the grant of a Zoom user who revoked it, with all data that identifies the user. A concurrent refresh or
+/// save fails, because both require the version that they read.
+pub(super) async fn delete_grant(
+    services: &Services,
+    user: &str,
+    event: &ZoomEvent,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let Some(trainer) = services.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+        let pointer = connections::delete_zoom_user_pointer(user, &trainer);
+        let Some(connection) = services.store.connection(&trainer).await? else {
+            match services.store.commit_one(pointer).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::Refused(_)) => continue,
                 Err(error) => return Err(error.into()),
             }
         };
-        if !is_about(event, user, &connection) {
+        if !concerns_connection(event, user, &connection) {
             return Ok(());
         }
         let actions = vec![connections::delete(&connection), pointer];
-        match tools.store.commit(actions).await {
+        match services.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "zoom.deauthorized");
                 return Ok(());
@@ -36,45 +40,53 @@ pub(super) async fn forget(tools: &Services, user: &str, event: &ZoomEvent) -> R
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the connection keeps changing"))
+    Err(Error::busy("too many concurrent changes of the Zoom connection"))
 }
 
-/// Whether an event about a Zoom user is about this grant: one that was given after it happened is not meant, however
-/// late the event, or its repetition, comes.
-fn is_about(event: &ZoomEvent, user: &str, connection: &ZoomConnection) -> bool {
+/// Returns whether an event applies to this grant. A grant that was given after the event is not affected, however
+/// late the event arrives.
+fn concerns_connection(event: &ZoomEvent, user: &str, connection: &ZoomConnection) -> bool {
     connection.zoom_user.id == user
         && event.account.as_ref().is_none_or(|account| *account == connection.zoom_user.account_id)
         && event.at.is_none_or(|at| at >= connection.connected_at)
 }
 
-/// A Zoom user whom their account switched off: the trainer has to connect another, and is told so.
-pub(super) async fn deactivate(
-    desk: &WebhookContext<'_>,
+/// Marks the connection of a deactivated Zoom user and notifies the trainer, who has to connect another one.
+pub(super) async fn require_reauth(
+    context: &WebhookContext<'_>,
     user: &str,
     event: &ZoomEvent,
 ) -> Result<(), Error> {
-    let WebhookContext { tools, now, .. } = *desk;
-    for _ in 0..ROUNDS {
-        let Some(trainer) = tools.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-        let Some(connection) = tools.store.connection(&trainer).await? else { return Ok(()) };
-        if !is_about(event, user, &connection) || connection.health == ConnectionHealth::ReauthRequired {
+    let WebhookContext { services, now, .. } = *context;
+    for _ in 0..ATTEMPTS {
+        let Some(trainer) = services.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
+        let Some(connection) = services.store.connection(&trainer).await? else { return Ok(()) };
+        if !concerns_connection(event, user, &connection)
+            || connection.health == ConnectionHealth::ReauthRequired
+        {
             return Ok(());
         }
-        let notice = DomainEvent {
+        let domain_event = DomainEvent {
             at: whole_milli(now),
-            kind: DomainEventKind::ReauthRequired { trainer: trainer.clone(), version: connection.version },
+            kind: DomainEventKind::ReauthRequired {
+                trainer: trainer.clone(),
+                version: connection.version,
+            },
         };
-        let actions = vec![connections::switched_off(&connection), outbox::announce(&notice)];
-        match tools.store.commit(actions).await {
+        let actions = vec![
+            connections::mark_deactivated(&connection),
+            due_work::put_domain_event(&domain_event),
+        ];
+        match services.store.commit(actions).await {
             Ok(()) => {
                 tracing::warn!(event = "zoom.user_deactivated");
-                tools.send_wake_up(&notice).await;
+                services.send_wake_up(&domain_event).await;
                 return Ok(());
             }
-            // A newer grant, perhaps, which this event is not about; or the same one, refreshed meanwhile. A look tells.
+            // The grant is newer than the event, or it was refreshed meanwhile. Read it again.
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::busy("the connection keeps changing"))
+    Err(Error::busy("too many concurrent changes of the Zoom connection"))
 }

@@ -1,46 +1,46 @@
-//! How many were there, without asking who they are.
+//! The number of people in a meeting, without identifying them.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::instance_intervals::instance_intervals;
 use super::participation::{Participation, participations};
-use super::held::windows;
 use super::span::Span;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::ZoomEvent;
 
-/// How many people but the host were in the meeting at some time from `from` to `to`, as far as is known at `now`. Two
-/// connections are one person's if they bear the same key, or else the same address or Zoom user; others count by
-/// themselves.
+/// Counts the people other than the host in the meeting at some time from `from` to `to`, as of `now`.
+/// Participations with the same customer key count as one person. Without a key the email address decides, then the
+/// Zoom user. Any other participation counts as a person of its own.
 pub fn headcount(
     session: &Session,
     events: &[ZoomEvent],
     (from, to): (Timestamp, Timestamp),
     now: Timestamp,
 ) -> usize {
-    let asked = Span::between(from, to);
-    let connections = participations(events, &windows(session, events, now));
-    let was_in = |connection: &&Participation| {
-        connection.stays.spans.iter().any(|span| span.within(asked).is_some())
+    let interval = Span::between(from, to);
+    let participations = participations(events, &instance_intervals(session, events, now));
+    let was_present = |participation: &&Participation| {
+        participation.presence.spans.iter().any(|span| span.intersection(interval).is_some())
     };
-    let guests = connections.iter().filter(|connection| !connection.is_host).filter(was_in);
-    guests.map(person).collect::<BTreeSet<_>>().len()
+    let guests = participations.iter().filter(|participation| !participation.is_host);
+    guests.filter(was_present).map(person_key).collect::<BTreeSet<_>>().len()
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Person<'a> {
+enum PersonKey<'a> {
     Key(&'a str),
-    Address(&'a str),
+    Email(&'a str),
     ZoomUser(&'a str),
-    Connection(&'a str),
+    Participation(&'a str),
 }
 
-fn person(connection: &Participation) -> Person<'_> {
-    match (&connection.customer_key, &connection.email, &connection.zoom_user) {
-        (Some(key), _, _) => Person::Key(key),
-        (None, Some(email), _) => Person::Address(email.as_str()),
-        (None, None, Some(user)) => Person::ZoomUser(user),
-        (None, None, None) => Person::Connection(&connection.id),
+fn person_key(participation: &Participation) -> PersonKey<'_> {
+    match (&participation.customer_key, &participation.email, &participation.zoom_user) {
+        (Some(key), _, _) => PersonKey::Key(key),
+        (None, Some(email), _) => PersonKey::Email(email.as_str()),
+        (None, None, Some(user)) => PersonKey::ZoomUser(user),
+        (None, None, None) => PersonKey::Participation(&participation.id),
     }
 }

@@ -1,43 +1,43 @@
-//! What somebody decided by hand, over the rule: that a person was present or was not, or whose a row is that nobody
-//! was recognised in. A decision is never taken away, only followed by another one, and each is told with its reason.
+//! Attendance overrides: a trainer's corrections of a row's presence, or of the person behind an unidentified row.
+//! An override is never deleted, only replaced by a later one, and each is audited with its reason.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::AttendeeId;
-use super::report::{PresentBy, AttendanceReport, ReportRow};
+use super::report::{AttendanceReport, PresentBy, ReportRow};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 
-/// What is decided of a row as things stand.
+/// The override of a row that is in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttendanceOverride {
-    /// Whether the person was present; without it the rule says so.
+    /// Whether the person was present. Without it the threshold decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
-    /// Whose the row's connections are.
+    /// The person to whom the row's participations belong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<AttendeeId>,
 }
 
 pub type AttendanceOverrides = BTreeMap<AttendeeId, AttendanceOverride>;
 
-/// What a request asks for. Each part may be left as it is, set, or (by its inner `None`) given back to the rule.
+/// The requested change of an override. The outer `None` keeps a value, and the inner `None` clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OverrideRequest {
     pub present: Option<Option<bool>>,
     pub assign_to: Option<Option<Assignee>>,
 }
 
-/// Somebody the class is for, by either of their names.
+/// A person on the roster, named by user id or by attendee id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assignee {
     User(UserId),
     Attendee(AttendeeId),
 }
 
-/// A row's state in the audit trail.
+/// A row's state in an audit entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideState {
     pub present: bool,
@@ -46,66 +46,69 @@ pub struct OverrideState {
     pub assigned_to: Option<AttendeeId>,
 }
 
-/// The rulings that a wish makes of those in force, each of a row of its own, and the row to show for it.
+/// The overrides that a request changes, by row, and the row to return to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OverrideDecision {
-    pub changed: AttendanceOverrides,
-    pub shown: AttendeeId,
+    pub changed_overrides: AttendanceOverrides,
+    pub shown_row: AttendeeId,
 }
 
-/// What a wish about a row of `report` comes to.
+/// Decides which overrides a request about a row of `report` changes.
 pub fn decide(
     report: &AttendanceReport,
-    rulings: &AttendanceOverrides,
+    overrides: &AttendanceOverrides,
     attendee: &AttendeeId,
-    wish: &OverrideRequest,
+    request: &OverrideRequest,
 ) -> Result<OverrideDecision, Refusal> {
-    let ruling = rulings.get(attendee).cloned().unwrap_or_default();
+    let current = overrides.get(attendee).cloned().unwrap_or_default();
     let row = report.row(attendee);
-    // A row that was given to somebody is not in the report any more, but can still be taken back.
-    if row.is_none() && ruling.assigned_to.is_none() {
+    // An assigned row is no longer in the report, but its assignment can still be changed.
+    if row.is_none() && current.assigned_to.is_none() {
         return Err(Refusal::NotFound);
     }
-    let target = match &wish.assign_to {
-        None => ruling.assigned_to.clone(),
+    let target = match &request.assign_to {
+        None => current.assigned_to.clone(),
         Some(None) => None,
-        Some(Some(assignee)) => Some(assigned(report, row, assignee)?),
+        Some(Some(assignee)) => Some(resolve_assignee(report, row, assignee)?),
     };
     let mut changed = AttendanceOverrides::new();
-    let present = wish.present.unwrap_or(None);
+    let present = request.present.unwrap_or(None);
     let shown = match &target {
-        // What is said of presence is said of the person from now on.
+        // The presence of an assigned row is stored as the person's.
         Some(person) => {
-            if wish.assign_to.is_none() {
+            if request.assign_to.is_none() {
                 return Err(Refusal::Conflict(
-                    "the row is assigned to a person; say it of that person's row",
+                    "the row is assigned to a person; change that person's row instead",
                 ));
             }
-            if wish.present.is_some() {
-                let of_person = rulings.get(person).cloned().unwrap_or_default();
+            if request.present.is_some() {
+                let of_person = overrides.get(person).cloned().unwrap_or_default();
                 changed.insert(person.clone(), AttendanceOverride { present, ..of_person });
             }
-            changed.insert(attendee.clone(), AttendanceOverride { assigned_to: target.clone(), present: None });
+            changed.insert(
+                attendee.clone(),
+                AttendanceOverride { assigned_to: target.clone(), present: None },
+            );
             person.clone()
         }
         None => {
-            let present = if wish.present.is_some() { present } else { ruling.present };
+            let present = if request.present.is_some() { present } else { current.present };
             changed.insert(attendee.clone(), AttendanceOverride { present, assigned_to: None });
             attendee.clone()
         }
     };
-    Ok(OverrideDecision { changed, shown })
+    Ok(OverrideDecision { changed_overrides: changed, shown_row: shown })
 }
 
-fn assigned(
+fn resolve_assignee(
     report: &AttendanceReport,
     row: Option<&ReportRow>,
     assignee: &Assignee,
 ) -> Result<AttendeeId, Refusal> {
     if row.is_some_and(|row| row.is_expected) {
-        return Err(Refusal::Conflict("only a row that nobody was recognised in can be assigned"));
+        return Err(Refusal::Conflict("only an unidentified row can be assigned to a person"));
     }
-    let is_meant = |row: &&ReportRow| match assignee {
+    let is_assignee = |row: &&ReportRow| match assignee {
         Assignee::User(user) => row.user_id.as_ref() == Some(user),
         Assignee::Attendee(id) => row.attendee_id == *id,
     };
@@ -114,15 +117,19 @@ fn assigned(
         Assignee::Attendee(_) => "assign_to.attendee_id",
     };
     let mut expected = report.attendees.iter().filter(|row| row.is_expected);
-    let person = expected.find(is_meant);
+    let person = expected.find(is_assignee);
     person
         .map(|row| row.attendee_id.clone())
-        .ok_or_else(|| Refusal::field(field, "is nobody whom this class is for"))
+        .ok_or_else(|| Refusal::field(field, "is not expected in this class"))
 }
 
-/// How a row stands, itself or in the person's whose it is.
-pub fn state(report: &AttendanceReport, rulings: &AttendanceOverrides, attendee: &AttendeeId) -> OverrideState {
-    let assigned_to = rulings.get(attendee).and_then(|ruling| ruling.assigned_to.clone());
+/// Returns a row's state. For an assigned row it is the state of the person's row.
+pub fn override_state(
+    report: &AttendanceReport,
+    overrides: &AttendanceOverrides,
+    attendee: &AttendeeId,
+) -> OverrideState {
+    let assigned_to = overrides.get(attendee).and_then(|own| own.assigned_to.clone());
     let row = report.row(attendee).or_else(|| report.row(assigned_to.as_ref()?));
     OverrideState {
         present: row.is_some_and(|row| row.present),

@@ -1,20 +1,19 @@
-//! One client's connection to one running of the meeting: when it was in, and what Zoom tells of who it is.
+//! Participations: the connection of one client to one meeting instance, with its times and the identity that Zoom gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::held::{InstanceEnd, InstanceInterval};
+use super::instance_intervals::{InstanceEnd, InstanceInterval};
 use super::span::Span;
 use crate::domain::text::Email;
 use crate::domain::time::whole_second;
-use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
+use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
 
-/// A connection, from all of its events.
+/// A participant's connection to one meeting instance, combined from all of its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Participation {
-    /// The uuid of the running.
-    pub running: String,
+    pub instance_uuid: String,
     pub id: String,
     pub customer_key: Option<String>,
     pub registrant: Option<String>,
@@ -22,87 +21,99 @@ pub struct Participation {
     pub zoom_user: Option<String>,
     pub name: String,
     pub is_host: bool,
-    pub stays: Participations,
+    pub presence: Presence,
 }
 
-/// When a connection was in.
+/// The times at which a participation was connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Participations {
+pub struct Presence {
     pub spans: Vec<Span>,
-    /// It came, and nobody told that it left.
+    /// The leave event was lost.
     pub left_inferred: bool,
-    /// It left, and nobody told that it came.
+    /// The join event was lost.
     pub joined_inferred: bool,
-    /// It is in, as far as is known now.
-    pub still_in: bool,
+    /// The participant has not left an instance that is still running.
+    pub still_connected: bool,
 }
 
-/// Every connection of these runnings.
-pub fn participations(events: &[ZoomEvent], windows: &BTreeMap<String, InstanceInterval>) -> Vec<Participation> {
-    let mut heard: BTreeMap<(&str, &str), BTreeSet<Heard<'_>>> = BTreeMap::new();
+/// Returns every participation of the given meeting instances.
+pub fn participations(
+    events: &[ZoomEvent],
+    intervals: &BTreeMap<String, InstanceInterval>,
+) -> Vec<Participation> {
+    let mut events_by_participant: BTreeMap<(&str, &str), BTreeSet<JoinOrLeave<'_>>> =
+        BTreeMap::new();
     for event in events {
-        let (presence, way) = match &event.payload {
-            EventPayload::Joined(presence) => (presence, Way::In),
-            EventPayload::Left(presence) => (presence, Way::Out),
+        let (participant, direction) = match &event.payload {
+            EventPayload::Joined(participant) => (participant, Direction::Join),
+            EventPayload::Left(participant) => (participant, Direction::Leave),
             _ => continue,
         };
         let Some(uuid) = event.uuid.as_deref() else { continue };
-        let of_connection = heard.entry((uuid, &presence.connection)).or_default();
-        of_connection.insert(Heard::of(presence, way, &event.name));
+        let own_events =
+            events_by_participant.entry((uuid, &participant.participant_uuid)).or_default();
+        own_events.insert(JoinOrLeave::new(participant, direction, &event.name));
     }
-    let connection = |((uuid, id), heard): (_, BTreeSet<Heard<'_>>)| {
-        let window = windows.get(uuid)?;
-        // The set is ordered by time and then by everything else, so that what is taken from its first member
-        // that says anything does not depend on the order of arrival.
-        let first = |of: fn(&ParticipantEvent) -> Option<&String>| {
-            heard.iter().find_map(|heard| of(heard.presence)).cloned()
+    let participation = |((uuid, id), own_events): (_, BTreeSet<JoinOrLeave<'_>>)| {
+        let interval = intervals.get(uuid)?;
+        // The set is totally ordered, so the first known value does not depend on the order of arrival.
+        let first = |field: fn(&ParticipantEvent) -> Option<&String>| {
+            own_events.iter().find_map(|event| field(event.participant)).cloned()
         };
         Some(Participation {
-            running: str::to_owned(uuid),
+            instance_uuid: str::to_owned(uuid),
             id: str::to_owned(id),
-            customer_key: first(|presence| presence.customer_key.as_ref()),
-            registrant: first(|presence| presence.registrant.as_ref()),
-            email: heard.iter().find_map(|heard| heard.presence.email.clone()),
-            zoom_user: first(|presence| presence.zoom_user.as_ref()),
-            name: first(|presence| Some(&presence.name).filter(|name| !name.is_empty()))
+            customer_key: first(|participant| participant.customer_key.as_ref()),
+            registrant: first(|participant| participant.registrant.as_ref()),
+            email: own_events.iter().find_map(|event| event.participant.email.clone()),
+            zoom_user: first(|participant| participant.zoom_user.as_ref()),
+            name: first(|participant| Some(&participant.name).filter(|name| !name.is_empty()))
                 .unwrap_or_default(),
-            is_host: heard.iter().any(|heard| heard.presence.is_host),
-            stays: stays(&heard, window),
+            is_host: own_events.iter().any(|event| event.participant.is_host),
+            presence: presence(&own_events, interval),
         })
     };
-    heard.into_iter().filter_map(connection).collect()
+    events_by_participant.into_iter().filter_map(participation).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
-    In,
-    Out,
+enum Direction {
+    Join,
+    Leave,
 }
 
-/// A coming or going. What distinguishes two events distinguishes two of these, and a redelivery is the same again.
+/// A join or leave event. Two different events are unequal, and a redelivery is equal to the first delivery.
 #[derive(Clone, Debug)]
-struct Heard<'a> {
+struct JoinOrLeave<'a> {
     at: Timestamp,
-    way: Way,
-    /// Tells the main room's events from the breakout rooms'.
+    direction: Direction,
+    /// The name of the Zoom event, which differs between the main room and breakout rooms.
     event: &'a str,
-    presence: &'a ParticipantEvent,
+    participant: &'a ParticipantEvent,
 }
 
-impl<'a> Heard<'a> {
-    fn of(presence: &'a ParticipantEvent, way: Way, event: &'a str) -> Self {
-        Self { at: presence.at, way, event, presence }
+impl<'a> JoinOrLeave<'a> {
+    fn new(participant: &'a ParticipantEvent, direction: Direction, event: &'a str) -> Self {
+        Self { at: participant.at, direction, event, participant }
     }
 
-    /// A redelivery has the same; what else it says can only differ by what one of the two leaves out.
-    fn rank(&self) -> (Timestamp, Way, &str, &Option<String>, Completeness<'_>) {
-        let p = self.presence;
-        let says = (&p.customer_key, &p.registrant, &p.email, &p.zoom_user, &p.name, p.is_host);
-        (self.at, self.way, self.event, &p.seat, says)
+    /// Returns the key by which events are ordered and compared. The identity fields of a redelivery can differ from the
+    /// first delivery only where one of the two omits a field.
+    fn sort_key(&self) -> (Timestamp, Direction, &str, &Option<String>, IdentityFields<'_>) {
+        let participant = self.participant;
+        let identity = (
+            &participant.customer_key,
+            &participant.registrant,
+            &participant.email,
+            &participant.zoom_user,
+            &participant.name,
+            participant.is_host,
+        );
+        (self.at, self.direction, self.event, &participant.room_user_id, identity)
     }
 }
 
-type Completeness<'a> = (
+type IdentityFields<'a> = (
     &'a Option<String>,
     &'a Option<String>,
     &'a Option<Email>,
@@ -111,113 +122,114 @@ type Completeness<'a> = (
     bool,
 );
 
-impl PartialEq for Heard<'_> {
+impl PartialEq for JoinOrLeave<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
+        self.sort_key() == other.sort_key()
     }
 }
 
-impl Eq for Heard<'_> {}
+impl Eq for JoinOrLeave<'_> {}
 
-impl PartialOrd for Heard<'_> {
+impl PartialOrd for JoinOrLeave<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Heard<'_> {
+impl Ord for JoinOrLeave<'_> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
+        self.sort_key().cmp(&other.sort_key())
     }
 }
 
-/// What was heard within one second, which is as exact as Zoom is.
+/// The join and leave events of one second, which is the precision of Zoom's times.
 #[derive(Debug, Default)]
-struct Moment<'a> {
-    ins: BTreeSet<(&'a str, Option<&'a str>)>,
-    outs: BTreeSet<(&'a str, Option<&'a str>)>,
-    first_in: Option<Timestamp>,
-    last_out: Option<Timestamp>,
+struct EventsInSecond<'a> {
+    joins: BTreeSet<(&'a str, Option<&'a str>)>,
+    leaves: BTreeSet<(&'a str, Option<&'a str>)>,
+    first_join: Option<Timestamp>,
+    last_leave: Option<Timestamp>,
 }
 
-impl<'a> Moment<'a> {
-    fn all(heard: &BTreeSet<Heard<'a>>) -> BTreeMap<Timestamp, Self> {
-        let mut moments: BTreeMap<Timestamp, Self> = BTreeMap::new();
-        for heard in heard {
-            let moment = moments.entry(whole_second(heard.at)).or_default();
-            let what = (heard.event, heard.presence.seat.as_deref());
-            match heard.way {
-                Way::In => {
-                    moment.ins.insert(what);
-                    moment.first_in.get_or_insert(heard.at);
+impl<'a> EventsInSecond<'a> {
+    fn group_by_second(events: &BTreeSet<JoinOrLeave<'a>>) -> BTreeMap<Timestamp, Self> {
+        let mut seconds: BTreeMap<Timestamp, Self> = BTreeMap::new();
+        for event in events {
+            let second = seconds.entry(whole_second(event.at)).or_default();
+            let name_and_room = (event.event, event.participant.room_user_id.as_deref());
+            match event.direction {
+                Direction::Join => {
+                    second.joins.insert(name_and_room);
+                    second.first_join.get_or_insert(event.at);
                 }
-                Way::Out => {
-                    moment.outs.insert(what);
-                    moment.last_out = Some(heard.at);
+                Direction::Leave => {
+                    second.leaves.insert(name_and_room);
+                    second.last_leave = Some(event.at);
                 }
             }
         }
-        moments
+        seconds
     }
 
-    /// Whether whoever came is who left, rather than somebody who changed rooms and so had another seat.
+    /// Returns whether the same room ids joined and left. After a change of rooms they differ.
     fn is_short_visit(&self) -> bool {
-        let seats = |side: &BTreeSet<(_, Option<&'a str>)>| -> BTreeSet<_> {
-            side.iter().map(|(_, seat)| *seat).collect()
+        let room_ids = |side: &BTreeSet<(_, Option<&'a str>)>| -> BTreeSet<_> {
+            side.iter().map(|(_, room_id)| *room_id).collect()
         };
-        seats(&self.ins) == seats(&self.outs)
+        room_ids(&self.joins) == room_ids(&self.leaves)
     }
 }
 
-/// When a connection was in, from its comings and goings.
+/// Computes the times at which a participation was connected from its join and leave events.
 ///
-/// A move between rooms is a leave and a join within one second, told in either order: by the end of that second the
-/// connection is in if it came as often as it left. What was not told is filled in: a connection cannot come twice or
-/// leave twice in a row, so it was in all the while between two signs of the same kind; and what has no beginning or
-/// no end at all has the running's.
-fn stays(heard: &BTreeSet<Heard<'_>>, window: &InstanceInterval) -> Participations {
-    let mut stays = Participations::default();
+/// A move between rooms is a leave and a join within one second, in either order. At the end of that second the
+/// participant is connected if there are as many joins as leaves. Lost events are inferred. A participant cannot join
+/// twice or leave twice in a row, so they were connected between two events of the same kind. A missing first join or
+/// last leave is replaced by the start or end of the meeting instance.
+fn presence(events: &BTreeSet<JoinOrLeave<'_>>, interval: &InstanceInterval) -> Presence {
+    let mut presence = Presence::default();
     let mut spans = Vec::new();
-    let mut since: Option<Timestamp> = None;
-    let mut last_out: Option<Timestamp> = None;
-    for moment in Moment::all(heard).into_values() {
-        let (ins, outs) = (moment.ins.len(), moment.outs.len());
-        let in_after = match (since, moment.first_in, moment.last_out) {
-            // In before: it is still in unless it left more often than it came.
-            (Some(_), _, _) => 1 + ins > outs,
-            (None, Some(came), None) => {
-                since = Some(came);
+    let mut connected_since: Option<Timestamp> = None;
+    let mut previous_leave: Option<Timestamp> = None;
+    for second in EventsInSecond::group_by_second(events).into_values() {
+        let (joins, leaves) = (second.joins.len(), second.leaves.len());
+        let is_connected = match (connected_since, second.first_join, second.last_leave) {
+            // Already connected: still connected unless there are more leaves than joins.
+            (Some(_), _, _) => 1 + joins > leaves,
+            (None, Some(joined_at), None) => {
+                connected_since = Some(joined_at);
                 true
             }
-            (None, Some(came), Some(_)) if ins > outs => {
-                since = Some(came);
+            (None, Some(joined_at), Some(_)) if joins > leaves => {
+                connected_since = Some(joined_at);
                 true
             }
-            (None, Some(came), Some(_)) if ins == outs && moment.is_short_visit() => {
-                since = Some(came);
+            (None, Some(joined_at), Some(_)) if joins == leaves && second.is_short_visit() => {
+                connected_since = Some(joined_at);
                 false
             }
-            // Out before, and yet it left: that it came was not told.
+            // A leave while disconnected: the join was lost.
             (None, _, _) => {
-                since = Some(last_out.unwrap_or(window.span.from));
-                stays.joined_inferred = true;
-                ins > 0 && ins == outs
+                connected_since = Some(previous_leave.unwrap_or(interval.span.from));
+                presence.joined_inferred = true;
+                joins > 0 && joins == leaves
             }
         };
-        if !in_after {
-            if let (Some(from), Some(to)) = (since.take(), moment.last_out) {
+        if !is_connected {
+            if let (Some(from), Some(to)) = (connected_since.take(), second.last_leave) {
                 spans.push(Span::between(from, to));
             }
-            last_out = moment.last_out;
+            previous_leave = second.last_leave;
         }
     }
-    if let Some(from) = since {
-        stays.still_in = window.end == InstanceEnd::Running;
-        stays.left_inferred = !stays.still_in;
-        if from <= window.span.to {
-            spans.push(Span { from, to: window.span.to });
+    if let Some(from) = connected_since {
+        presence.still_connected = interval.end == InstanceEnd::Ongoing;
+        presence.left_inferred = !presence.still_connected;
+        if from <= interval.span.to {
+            spans.push(Span { from, to: interval.span.to });
         }
     }
-    stays.spans = spans.into_iter().filter_map(|span| span.within(window.span)).collect();
-    stays
+    presence.spans =
+        spans.into_iter().filter_map(|span| span.intersection(interval.span)).collect();
+    presence
 }

@@ -1,4 +1,4 @@
-//! Who may have been there, and whose a connection is.
+//! The roster of a session, and the matching of participations to its people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ use crate::domain::id::UserId;
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
 
-/// What a connection was recognised by, the surest first.
+/// The evidence by which a participation was matched to a person, strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityMatch {
-    /// The key that we gave out with the join, and that Zoom gave back.
+    /// The customer key that we issued with the join credentials and that Zoom returned.
     CustomerKey,
-    /// A registration at Zoom that we made. We make none today, so that this matches nobody yet.
+    /// A registration at Zoom that we made. We do not register people yet, so this matches nobody.
     Registrant,
-    /// An address that Zoom names and that is one person's here.
+    /// An email address from Zoom that belongs to exactly one person on the roster.
     Email,
-    /// Nothing: nobody is ever recognised by a name, which anyone can type.
+    /// No match. Names are never used, because anyone can type any name.
     None,
 }
 
@@ -37,19 +37,19 @@ impl IdentityMatch {
     }
 }
 
-/// Somebody who clicked start or join and for whom the class was.
+/// The identity from a join attempt of a person for whom the session is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JoinIdentity {
     pub user: UserId,
     pub email: Option<Email>,
     pub name: Option<PersonName>,
     pub host: bool,
-    /// Whether they were let in, and not told to come later or again.
+    /// Whether the attempt succeeded.
     pub admitted: bool,
     pub customer_key: Option<String>,
 }
 
-/// Somebody the class is for.
+/// A person on the roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     pub attendee: AttendeeId,
@@ -58,10 +58,9 @@ pub struct Person {
     pub name: Option<PersonName>,
 }
 
-/// What somebody is known by. It is kept with what is decided of them, because the class may be for them no longer when
-/// that is read.
+/// The identity of a person, stored with their override because they may no longer be on the roster when it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownBy {
+pub struct PersonDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,39 +69,39 @@ pub struct KnownBy {
     pub name: Option<PersonName>,
 }
 
-/// Whose something is.
+/// The owner of a customer key or email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOwner {
     Host,
-    /// By their place in [`People::expected`].
+    /// The index in [`People::expected`].
     Person(usize),
 }
 
-/// Everybody the class is for, and by what they are known.
+/// The people expected in a session, with indexes of their identities.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     expected: Vec<Person>,
     by_user: BTreeMap<UserId, usize>,
     by_key: BTreeMap<String, RowOwner>,
-    /// `None` for an address that two people share: it tells neither of them.
+    /// `None` for an address that two people share, because it identifies neither of them.
     by_email: BTreeMap<Email, Option<RowOwner>>,
 }
 
 impl People {
-    /// Those invited, those with access to the course, and those who were let in when they clicked, even if they have
-    /// lost their access since. Who clicked in vain is expected by nothing but that, and is known by what the click told
-    /// all the same, should they be expected or have been let in another time. An invitation's address stands for its person from the start, so that the row stays
-    /// the same when a click tells which user it is.
+    /// Builds the roster from the invitees, the students with access to the course, and the people admitted so
+    /// far, even if they have lost access since. A rejected join attempt does not add a person to the roster, but its
+    /// customer key and address identify the person if they are on it for another reason. An invitee's row is keyed by the
+    /// invited address, so it stays the same when a join attempt reveals the user.
     pub fn new(
         session: &Session,
         invitees: &[Invitee],
         enrollments: &[Enrollment],
-        clickers: &[JoinIdentity],
+        join_identities: &[JoinIdentity],
     ) -> Self {
         let mut people = Self::default();
         for invitee in invitees {
-            people.add(Person {
-                attendee: AttendeeId::of_address(&session.id, &invitee.email),
+            people.add_person(Person {
+                attendee: AttendeeId::for_email(&session.id, &invitee.email),
                 user: None,
                 email: Some(invitee.email.clone()),
                 name: invitee.name.clone(),
@@ -110,111 +109,110 @@ impl People {
         }
         let with_access = enrollments.iter().filter(|enrollment| enrollment.access_granted);
         for enrollment in with_access.filter(|enrollment| enrollment.user != session.trainer) {
-            people.add(Person {
-                attendee: AttendeeId::of_user(&session.id, &enrollment.user),
+            people.add_person(Person {
+                attendee: AttendeeId::for_user(&session.id, &enrollment.user),
                 user: Some(enrollment.user.clone()),
                 email: Some(enrollment.email.clone()),
                 name: Some(enrollment.name.clone()),
             });
         }
-        // Those who were let in go first, so that their clicks in vain find the place that they have by that.
-        let (admitted, in_vain): (Vec<_>, Vec<_>) =
-            clickers.iter().partition(|clicker| clicker.admitted);
-        for clicker in admitted.into_iter().chain(in_vain) {
-            let owner = if clicker.host || clicker.user == session.trainer {
+        // Admitted people come first, so that their rejected attempts find the person added for them.
+        let (admitted, rejected): (Vec<_>, Vec<_>) =
+            join_identities.iter().partition(|identity| identity.admitted);
+        for identity in admitted.into_iter().chain(rejected) {
+            let owner = if identity.host || identity.user == session.trainer {
                 RowOwner::Host
             } else {
-                match people.place_of(session, clicker) {
-                    Some(place) => RowOwner::Person(place),
+                match people.find_or_add(session, identity) {
+                    Some(index) => RowOwner::Person(index),
                     None => continue,
                 }
             };
-            if let Some(key) = &clicker.customer_key {
+            if let Some(key) = &identity.customer_key {
                 people.by_key.insert(key.clone(), owner);
             }
-            if let Some(email) = &clicker.email {
-                people.know_address(email, owner);
+            if let Some(email) = &identity.email {
+                people.index_email(email, owner);
             }
         }
         people
     }
 
-    /// With those of whom something was decided, though the class is for them no longer: a decision does not vanish with a
-    /// place in a course. What they are known by tells nobody else's connections from theirs.
-    pub fn and_decided<'a>(
+    /// Adds people with an override after they have left the roster, because an override outlives an enrollment. Their identities
+    /// never replace those of people on the roster.
+    pub fn with_overridden_people<'a>(
         mut self,
-        decided: impl IntoIterator<Item = (&'a AttendeeId, &'a KnownBy)>,
+        overridden: impl IntoIterator<Item = (&'a AttendeeId, &'a PersonDetails)>,
     ) -> Self {
-        let mut there: BTreeSet<_> =
+        let mut listed: BTreeSet<_> =
             self.expected.iter().map(|person| person.attendee.clone()).collect();
-        for (attendee, known) in decided {
-            if !there.insert(attendee.clone()) {
+        for (attendee, details) in overridden {
+            if !listed.insert(attendee.clone()) {
                 continue;
             }
-            let place = self.expected.len();
-            if let Some(user) = &known.user {
-                self.by_user.entry(user.clone()).or_insert(place);
+            let index = self.expected.len();
+            if let Some(user) = &details.user {
+                self.by_user.entry(user.clone()).or_insert(index);
             }
-            if let Some(email) = &known.email {
-                self.by_email.entry(email.clone()).or_insert(Some(RowOwner::Person(place)));
+            if let Some(email) = &details.email {
+                self.by_email.entry(email.clone()).or_insert(Some(RowOwner::Person(index)));
             }
             self.expected.push(Person {
                 attendee: attendee.clone(),
-                user: known.user.clone(),
-                email: known.email.clone(),
-                name: known.name.clone(),
+                user: details.user.clone(),
+                email: details.email.clone(),
+                name: details.name.clone(),
             });
         }
         self
     }
 
-    /// What somebody the class is for is known by.
-    pub fn known_by(&self, attendee: &AttendeeId) -> Option<KnownBy> {
+    /// Returns the identity of a person on the roster.
+    pub fn person_details(&self, attendee: &AttendeeId) -> Option<PersonDetails> {
         let person = self.expected.iter().find(|person| person.attendee == *attendee)?;
         let Person { user, email, name, .. } = person.clone();
-        Some(KnownBy { user, email, name })
+        Some(PersonDetails { user, email, name })
     }
 
-    fn add(&mut self, person: Person) -> usize {
-        let place = self.expected.len();
+    fn add_person(&mut self, person: Person) -> usize {
+        let index = self.expected.len();
         if let Some(email) = &person.email {
-            self.know_address(email, RowOwner::Person(place));
+            self.index_email(email, RowOwner::Person(index));
         }
         if let Some(user) = &person.user {
-            self.by_user.insert(user.clone(), place);
+            self.by_user.insert(user.clone(), index);
         }
         self.expected.push(person);
-        place
+        index
     }
 
-    fn know_address(&mut self, email: &Email, owner: RowOwner) {
-        let known = self.by_email.entry(email.clone()).or_insert(Some(owner));
-        if *known != Some(owner) {
-            *known = None;
+    fn index_email(&mut self, email: &Email, owner: RowOwner) {
+        let entry = self.by_email.entry(email.clone()).or_insert(Some(owner));
+        if *entry != Some(owner) {
+            *entry = None;
         }
     }
 
-    /// The place of somebody who clicked: as a user, or as the address that was invited, or else a new one if they were let
-    /// in.
-    fn place_of(&mut self, session: &Session, clicker: &JoinIdentity) -> Option<usize> {
-        let as_guest = || match self.by_email.get(clicker.email.as_ref()?)? {
-            Some(RowOwner::Person(place)) if self.expected[*place].user.is_none() => Some(*place),
+    /// Finds a person by user id or invited address, and returns their index. Adds an admitted person if none is found.
+    fn find_or_add(&mut self, session: &Session, identity: &JoinIdentity) -> Option<usize> {
+        let as_guest = || match self.by_email.get(identity.email.as_ref()?)? {
+            Some(RowOwner::Person(index)) if self.expected[*index].user.is_none() => Some(*index),
             _ => None,
         };
-        match self.by_user.get(&clicker.user).copied().or_else(as_guest) {
-            Some(place) => {
-                self.by_user.insert(clicker.user.clone(), place);
-                let person = &mut self.expected[place];
-                person.user = Some(clicker.user.clone());
-                person.name = person.name.take().or_else(|| clicker.name.clone());
-                Some(place)
+        match self.by_user.get(&identity.user).copied().or_else(as_guest) {
+            Some(index) => {
+                self.by_user.insert(identity.user.clone(), index);
+                let person = &mut self.expected[index];
+                person.user = Some(identity.user.clone());
+                person.name = person.name.take().or_else(|| identity.name.clone());
+                Some(index)
             }
-            None if !clicker.admitted => None,
-            None => Some(self.add(Person {
-                attendee: AttendeeId::of_user(&session.id, &clicker.user),
-                user: Some(clicker.user.clone()),
-                email: clicker.email.clone(),
-                name: clicker.name.clone(),
+            None if !identity.admitted => None,
+            None => Some(self.add_person(Person {
+                attendee: AttendeeId::for_user(&session.id, &identity.user),
+                user: Some(identity.user.clone()),
+                email: identity.email.clone(),
+                name: identity.name.clone(),
             })),
         }
     }
@@ -223,14 +221,14 @@ impl People {
         &self.expected
     }
 
-    /// Whose a connection is, and by what it is recognised. `email` is the address that Zoom names for the connection or, of a
-    /// signed-in Zoom user, for another of theirs.
-    pub(super) fn owner(
+    /// Returns the owner of a participation and the evidence for it. `email` is the address that Zoom gives for the
+    /// participation, or for another participation of the same signed-in Zoom user.
+    pub(super) fn identify(
         &self,
-        connection: &Participation,
+        participation: &Participation,
         email: Option<&Email>,
     ) -> Option<(RowOwner, IdentityMatch)> {
-        let by_key = || connection.customer_key.as_ref().and_then(|key| self.by_key.get(key));
+        let by_key = || participation.customer_key.as_ref().and_then(|key| self.by_key.get(key));
         let by_email = || email.and_then(|email| self.by_email.get(email)?.as_ref());
         by_key()
             .map(|owner| (*owner, IdentityMatch::CustomerKey))

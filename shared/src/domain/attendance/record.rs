@@ -1,7 +1,7 @@
-//! Everything that a report is made of but what is decided by hand, and when it is all there.
+//! The inputs of a report other than overrides, and the time at which they are complete.
 //!
-//! A record is kept of each class, because Zoom's events and the clicks are not. The report is a fold over sets, so
-//! that what is kept and what there still is may simply be put together: what is in both counts once.
+//! Zoom's events and join attempts expire, so a record of each session is archived. The report is a fold over sets, so an
+//! archived record and newer events can be merged, and duplicates count once.
 
 use std::collections::BTreeMap;
 
@@ -13,53 +13,52 @@ use crate::domain::directory::Enrollment;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::ZoomEvent;
 
-/// Days after the last that was heard of a class from which on nothing more is expected. A meeting runs for 30 hours at
-/// most, and Zoom sends an event for the last time 85 minutes after the first; the rest is for a webhook that was down.
-const FINAL_AFTER_DAYS: i64 = 3;
+/// Days after a session's last known event until its record counts as complete. A meeting lasts 30 hours at most, and Zoom
+/// retries an event for up to 85 minutes. The rest of the time covers an outage of the webhook.
+const GRACE_DAYS: i64 = 3;
 
-/// When everything that a class's report is made of is there, unless its meeting is started once more.
-pub fn final_at(session: &Session) -> Timestamp {
-    let runnings = session.meeting_instances.iter();
-    let heard = runnings.flat_map(|running| [Some(running.started_at), running.ended_at]);
-    later(heard.flatten().fold(session.ends_at(), Timestamp::max))
+/// Returns the time at which a session's record is complete, unless its meeting is started again.
+pub fn complete_at(session: &Session) -> Timestamp {
+    let instances = session.meeting_instances.iter();
+    let times = instances.flat_map(|instance| [Some(instance.started_at), instance.ended_at]);
+    plus_grace_period(times.flatten().fold(session.ends_at(), Timestamp::max))
 }
 
-/// Whether a record may have been kept of a class before `now`, be it that its meeting was started again since.
-pub fn may_be_kept(session: &Session, now: Timestamp) -> bool {
-    now >= later(session.ends_at())
+/// Returns whether a session's record may have been archived before `now`. A later restart of the meeting does not matter.
+pub fn may_have_archive(session: &Session, now: Timestamp) -> bool {
+    now >= plus_grace_period(session.ends_at())
 }
 
-fn later(at: Timestamp) -> Timestamp {
-    at.saturating_add(SignedDuration::from_hours(24 * FINAL_AFTER_DAYS)).unwrap_or(Timestamp::MAX)
+fn plus_grace_period(at: Timestamp) -> Timestamp {
+    at.saturating_add(SignedDuration::from_hours(24 * GRACE_DAYS)).unwrap_or(Timestamp::MAX)
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct AttendanceRecord {
-    /// Of the class's meeting, from the account that hosts it.
+    /// The events of the session's meeting from the account that hosts it.
     pub events: Vec<ZoomEvent>,
-    /// Who clicked, and when.
-    pub clicks: Vec<(Timestamp, JoinIdentity)>,
+    pub join_attempts: Vec<(Timestamp, JoinIdentity)>,
     pub invitees: Vec<Invitee>,
-    pub students: Vec<Enrollment>,
+    pub enrollments: Vec<Enrollment>,
 }
 
 impl AttendanceRecord {
-    /// Each who clicked in the same way once, by when they first did. Who clicks again changes nothing, and who is called
-    /// what follows from the first click.
-    pub fn first_clicks(&self) -> Vec<(Timestamp, &JoinIdentity)> {
+    /// Returns each distinct identity with the time of its first join attempt, in order of time. Repeated attempts change
+    /// nothing, and a person's name comes from the first one.
+    pub fn first_join_attempts(&self) -> Vec<(Timestamp, &JoinIdentity)> {
         let mut first: BTreeMap<&JoinIdentity, Timestamp> = BTreeMap::new();
-        for (at, clicker) in &self.clicks {
-            let known = first.entry(clicker).or_insert(*at);
-            *known = (*at).min(*known);
+        for (at, identity) in &self.join_attempts {
+            let earliest = first.entry(identity).or_insert(*at);
+            *earliest = (*at).min(*earliest);
         }
-        let mut by_time: Vec<_> = first.into_iter().map(|(clicker, at)| (at, clicker)).collect();
+        let mut by_time: Vec<_> = first.into_iter().map(|(identity, at)| (at, identity)).collect();
         by_time.sort();
         by_time
     }
 
     pub fn people(&self, session: &Session) -> People {
-        let clickers: Vec<_> =
-            self.first_clicks().into_iter().map(|(_, clicker)| clicker.clone()).collect();
-        People::new(session, &self.invitees, &self.students, &clickers)
+        let identities: Vec<_> =
+            self.first_join_attempts().into_iter().map(|(_, identity)| identity.clone()).collect();
+        People::new(session, &self.invitees, &self.enrollments, &identities)
     }
 }

@@ -1,14 +1,14 @@
-//! The report: a row for everybody the class is for, and one for everybody else who was there.
+//! The attendance report: one row per person on the roster, and one per unidentified participant.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::participation::{Participation, participations};
-use super::held::windows;
-use super::people::{IdentityMatch, RowOwner, People};
+use super::instance_intervals::instance_intervals;
 use super::overrides::AttendanceOverrides;
+use super::participation::{Participation, participations};
+use super::people::{IdentityMatch, People, RowOwner};
 use super::span::{Span, total_millis, union};
 use super::{AttendeeId, Percent, Threshold};
 use crate::domain::id::{SessionId, UserId};
@@ -18,14 +18,14 @@ use crate::domain::zoom_event::ZoomEvent;
 
 const MINUTE_MILLIS: u64 = 60_000;
 
-/// Everything that a report is made of.
+/// Everything from which a report is computed.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportInputs<'a> {
     pub session: &'a Session,
-    /// Of the class's meeting, from the account that hosts it; in any order, and as often as they came.
+    /// The events of the session's meeting from the account that hosts it, in any order and with duplicates.
     pub events: &'a [ZoomEvent],
     pub people: &'a People,
-    pub rulings: &'a AttendanceOverrides,
+    pub overrides: &'a AttendanceOverrides,
     pub threshold: Threshold,
     pub now: Timestamp,
 }
@@ -36,20 +36,20 @@ pub struct AttendanceReport {
     pub planned_minutes: u64,
     pub held_minutes: u64,
     pub attendees: Vec<ReportRow>,
-    /// How many people the class is for.
+    /// The number of people on the roster.
     pub expected: usize,
-    /// How many of them were present. Whoever was not recognised counts when they have been assigned.
+    /// The number of those people that were present. An unidentified row counts once it is assigned.
     pub present: usize,
     pub percent_present: Percent,
 }
 
-/// What is to be known of a row before it is believed.
+/// A reason to check a row before relying on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
-    /// Nobody was recognised in it, and nobody has decided anything of it yet.
+    /// The row is unidentified and has no override yet.
     NeedsReview,
-    /// Somebody gave connections to this person by hand.
+    /// A trainer assigned participations to this person.
     Assigned,
     JoinedInferred,
     LeftInferred,
@@ -93,7 +93,7 @@ pub struct ReportRow {
     #[serde(rename = "match")]
     pub matched: IdentityMatch,
     pub first_joined_at: Option<Timestamp>,
-    /// `None` for somebody who is still in, too.
+    /// `None` also while the person is still connected.
     pub last_left_at: Option<Timestamp>,
     pub minutes: u64,
     pub percent: Percent,
@@ -101,25 +101,26 @@ pub struct ReportRow {
     pub present: bool,
     pub present_by: PresentBy,
     pub flags: Vec<Flag>,
-    /// Whether it is about somebody the class is for.
+    /// Whether the row belongs to a person on the roster.
     #[serde(skip)]
     pub is_expected: bool,
 }
 
 impl AttendanceReport {
-    /// Works the report out. Equal sets of events give equal reports.
-    pub fn of(inputs: &ReportInputs<'_>) -> Self {
-        let windows = windows(inputs.session, inputs.events, inputs.now);
-        let held = total_millis(&union(windows.values().map(|window| window.span).collect()));
-        let connections = participations(inputs.events, &windows);
-        let (of_people, of_strangers) = sorted_out(inputs, &connections);
-        let attended = Attended { inputs, held };
-        let nothing = Vec::new();
-        let people = inputs.people.expected().iter().enumerate().map(|(place, person)| {
-            let own = of_people.get(&place).unwrap_or(&nothing);
+    /// Computes the report. Equal sets of events give equal reports.
+    pub fn compute(inputs: &ReportInputs<'_>) -> Self {
+        let intervals = instance_intervals(inputs.session, inputs.events, inputs.now);
+        let held_millis =
+            total_millis(&union(intervals.values().map(|interval| interval.span).collect()));
+        let participations = participations(inputs.events, &intervals);
+        let (by_person, unidentified) = assign_participations(inputs, &participations);
+        let row_builder = RowBuilder { inputs, held_millis };
+        let no_participations = Vec::new();
+        let people = inputs.people.expected().iter().enumerate().map(|(index, person)| {
+            let own = by_person.get(&index).unwrap_or(&no_participations);
             let name = person.name.as_ref().map(|name| name.as_str().to_owned());
             let address = || person.email.as_ref().map(|email| email.as_str().to_owned());
-            let row = attended.row(person.attendee.clone(), own, true);
+            let row = row_builder.row(person.attendee.clone(), own, true);
             let name = name.or_else(|| Some(row.name.clone()).filter(|name| !name.is_empty()));
             ReportRow {
                 user_id: person.user.clone(),
@@ -128,8 +129,9 @@ impl AttendanceReport {
                 ..row
             }
         });
-        let strangers = of_strangers.iter().map(|(id, own)| attended.row(id.clone(), own, false));
-        let mut attendees: Vec<ReportRow> = people.chain(strangers).collect();
+        let unidentified_rows =
+            unidentified.iter().map(|(id, own)| row_builder.row(id.clone(), own, false));
+        let mut attendees: Vec<ReportRow> = people.chain(unidentified_rows).collect();
         attendees.sort_by_cached_key(|row| {
             (!row.is_expected, row.name.to_lowercase(), row.attendee_id.clone())
         });
@@ -138,11 +140,11 @@ impl AttendanceReport {
         Self {
             session_id: inputs.session.id.clone(),
             planned_minutes: inputs.session.duration_minutes.into(),
-            held_minutes: whole_minutes(held),
+            held_minutes: whole_minutes(held_millis),
             attendees,
             expected,
             present,
-            percent_present: Percent::of(present as u64, expected as u64),
+            percent_present: Percent::ratio(present as u64, expected as u64),
         }
     }
 
@@ -151,83 +153,100 @@ impl AttendanceReport {
     }
 }
 
-/// A connection of a row, and what it was recognised by.
-type Recognised<'a> = (&'a Participation, IdentityMatch);
-type Strangers<'a> = BTreeMap<AttendeeId, Vec<Recognised<'a>>>;
+/// A participation of a row, and the evidence by which it was matched.
+type IdentifiedParticipation<'a> = (&'a Participation, IdentityMatch);
+type UnidentifiedRows<'a> = BTreeMap<AttendeeId, Vec<IdentifiedParticipation<'a>>>;
 
-/// Whose each connection is: of the people expected, by their place, or a stranger's. The host's are nobody's.
-fn sorted_out<'a>(
+/// Assigns each participation to a person on the roster, by index, or to an unidentified row. The host's are left out.
+fn assign_participations<'a>(
     inputs: &ReportInputs<'_>,
-    connections: &'a [Participation],
-) -> (BTreeMap<usize, Vec<Recognised<'a>>>, Strangers<'a>) {
+    participations: &'a [Participation],
+) -> (BTreeMap<usize, Vec<IdentifiedParticipation<'a>>>, UnidentifiedRows<'a>) {
     let session = &inputs.session.id;
-    // Zoom names a user's address in one event and leaves it out in the next.
+    // Zoom may give a user's address in one event and omit it in the next.
     let mut addresses: BTreeMap<&str, &Email> = BTreeMap::new();
-    for connection in connections {
-        if let (Some(user), Some(email)) = (&connection.zoom_user, &connection.email) {
+    for participation in participations {
+        if let (Some(user), Some(email)) = (&participation.zoom_user, &participation.email) {
             addresses.entry(user).or_insert(email);
         }
     }
-    let places: BTreeMap<&AttendeeId, usize> = inputs
+    let indexes: BTreeMap<&AttendeeId, usize> = inputs
         .people
         .expected()
         .iter()
         .enumerate()
-        .map(|(place, person)| (&person.attendee, place))
+        .map(|(index, person)| (&person.attendee, index))
         .collect();
-    let mut of_people: BTreeMap<usize, Vec<Recognised<'_>>> = BTreeMap::new();
-    let mut of_strangers = Strangers::new();
-    for connection in connections.iter().filter(|connection| !connection.is_host) {
-        let of_user = || addresses.get(connection.zoom_user.as_deref()?).copied();
-        let email = connection.email.as_ref().or_else(of_user);
-        match inputs.people.owner(connection, email) {
+    let mut by_person: BTreeMap<usize, Vec<IdentifiedParticipation<'_>>> = BTreeMap::new();
+    let mut unidentified = UnidentifiedRows::new();
+    for participation in participations.iter().filter(|participation| !participation.is_host) {
+        let email_of_user = || addresses.get(participation.zoom_user.as_deref()?).copied();
+        let email = participation.email.as_ref().or_else(email_of_user);
+        match inputs.people.identify(participation, email) {
             Some((RowOwner::Host, _)) => {}
-            Some((RowOwner::Person(place), by)) => {
-                of_people.entry(place).or_default().push((connection, by));
+            Some((RowOwner::Person(index), matched)) => {
+                by_person.entry(index).or_default().push((participation, matched));
             }
             None => {
-                let id = match &connection.zoom_user {
-                    Some(user) => AttendeeId::of_zoom_user(session, user),
-                    None => AttendeeId::of_connection(session, &connection.running, &connection.id),
+                let id = match &participation.zoom_user {
+                    Some(user) => AttendeeId::for_zoom_user(session, user),
+                    None => AttendeeId::for_participation(
+                        session,
+                        &participation.instance_uuid,
+                        &participation.id,
+                    ),
                 };
-                let assigned = inputs.rulings.get(&id).and_then(|r| r.assigned_to.as_ref());
-                match assigned.and_then(|person| places.get(person)) {
-                    Some(place) => {
-                        of_people.entry(*place).or_default().push((connection, IdentityMatch::None));
+                let assigned = inputs.overrides.get(&id).and_then(|row| row.assigned_to.as_ref());
+                match assigned.and_then(|person| indexes.get(person)) {
+                    Some(index) => {
+                        by_person
+                            .entry(*index)
+                            .or_default()
+                            .push((participation, IdentityMatch::None));
                     }
-                    None => of_strangers.entry(id).or_default().push((connection, IdentityMatch::None)),
+                    None => unidentified
+                        .entry(id)
+                        .or_default()
+                        .push((participation, IdentityMatch::None)),
                 }
             }
         }
     }
-    (of_people, of_strangers)
+    (by_person, unidentified)
 }
 
-/// What makes rows of connections.
-struct Attended<'a> {
+/// Builds rows from participations.
+struct RowBuilder<'a> {
     inputs: &'a ReportInputs<'a>,
-    /// How long the class was held, in milliseconds.
-    held: u64,
+    /// The time for which the session was held.
+    held_millis: u64,
 }
 
-impl Attended<'_> {
-    fn row(&self, id: AttendeeId, own: &[Recognised<'_>], is_expected: bool) -> ReportRow {
-        let spans = own.iter().flat_map(|(connection, _)| connection.stays.spans.iter().copied());
+impl RowBuilder<'_> {
+    fn row(
+        &self,
+        id: AttendeeId,
+        own: &[IdentifiedParticipation<'_>],
+        is_expected: bool,
+    ) -> ReportRow {
+        let spans =
+            own.iter().flat_map(|(participation, _)| participation.presence.spans.iter().copied());
         let spans: Vec<Span> = union(spans.collect());
-        let time = total_millis(&spans);
-        let percent = Percent::of(time, self.held);
-        let ruled = self.inputs.rulings.get(&id).and_then(|ruling| ruling.present);
-        let any = |is: fn(&Participation) -> bool| own.iter().any(|(connection, _)| is(connection));
+        let millis = total_millis(&spans);
+        let percent = Percent::ratio(millis, self.held_millis);
+        let overridden = self.inputs.overrides.get(&id).and_then(|row| row.present);
+        let any =
+            |is: fn(&Participation) -> bool| own.iter().any(|(participation, _)| is(participation));
         let is_assigned = is_expected && own.iter().any(|(_, by)| *by == IdentityMatch::None);
         let flags = [
-            (Flag::NeedsReview, !is_expected && ruled.is_none()),
+            (Flag::NeedsReview, !is_expected && overridden.is_none()),
             (Flag::Assigned, is_assigned),
-            (Flag::JoinedInferred, any(|connection| connection.stays.joined_inferred)),
-            (Flag::LeftInferred, any(|connection| connection.stays.left_inferred)),
+            (Flag::JoinedInferred, any(|participation| participation.presence.joined_inferred)),
+            (Flag::LeftInferred, any(|participation| participation.presence.left_inferred)),
         ];
-        let still_in = any(|connection| connection.stays.still_in);
-        let name = own.iter().map(|(connection, _)| connection.name.as_str());
-        let email = own.iter().find_map(|(connection, _)| connection.email.clone());
+        let still_connected = any(|participation| participation.presence.still_connected);
+        let name = own.iter().map(|(participation, _)| participation.name.as_str());
+        let email = own.iter().find_map(|(participation, _)| participation.email.clone());
         ReportRow {
             attendee_id: id,
             user_id: None,
@@ -235,12 +254,12 @@ impl Attended<'_> {
             email,
             matched: own.iter().map(|(_, by)| *by).min().unwrap_or(IdentityMatch::None),
             first_joined_at: spans.first().map(|span| span.from),
-            last_left_at: spans.last().map(|span| span.to).filter(|_| !still_in),
-            minutes: whole_minutes(time),
+            last_left_at: spans.last().map(|span| span.to).filter(|_| !still_connected),
+            minutes: whole_minutes(millis),
             percent,
             connections: own.len(),
-            present: ruled.unwrap_or_else(|| self.inputs.threshold.is_reached_by(percent)),
-            present_by: if ruled.is_some() { PresentBy::Override } else { PresentBy::Rule },
+            present: overridden.unwrap_or_else(|| self.inputs.threshold.is_reached_by(percent)),
+            present_by: if overridden.is_some() { PresentBy::Override } else { PresentBy::Rule },
             flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag).collect(),
             is_expected,
         }

@@ -1,8 +1,8 @@
-//! Stretches of time.
+//! Spans of time, and their union.
 
 use jiff::Timestamp;
 
-/// From one instant to another that is not before it; the same one, for somebody who came and was gone at once.
+/// A span of time, with equal ends for a join and leave at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     pub from: Timestamp,
@@ -10,13 +10,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// From the earlier of two instants to the later.
+    /// Returns the span between two instants, given in either order.
     pub fn between(a: Timestamp, b: Timestamp) -> Self {
         Self { from: a.min(b), to: a.max(b) }
     }
 
-    /// What of it lies within `limits`.
-    pub fn within(self, limits: Self) -> Option<Self> {
+    /// Returns the part that lies within `limits`, if any.
+    pub fn intersection(self, limits: Self) -> Option<Self> {
         let (from, to) = (self.from.max(limits.from), self.to.min(limits.to));
         (from <= to).then_some(Self { from, to })
     }
@@ -26,7 +26,7 @@ impl Span {
     }
 }
 
-/// The same time in the fewest spans, which neither overlap nor touch, by start.
+/// Merges spans that overlap or touch, and sorts them by start.
 pub(super) fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
@@ -39,7 +39,7 @@ pub(super) fn union(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
-/// How long a [`union`] is, in milliseconds.
+/// Returns the total length of a [`union`] in milliseconds.
 pub(super) fn total_millis(merged: &[Span]) -> u64 {
     merged.iter().map(|span| span.millis()).sum()
 }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_counts_no_second_twice() {
+    fn union_counts_overlapping_time_once() {
         let cases = [
             (vec![], vec![], 0),
             (vec![span(0, 10), span(5, 7)], vec![span(0, 10)], 10),
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_cut_off() {
-        assert_eq!(span(0, 10).within(span(5, 20)), Some(span(5, 10)));
-        assert_eq!(span(0, 30).within(span(5, 20)), Some(span(5, 20)));
-        assert_eq!(span(0, 4).within(span(5, 20)), None);
+    fn intersection_is_clipped_to_the_limits() {
+        assert_eq!(span(0, 10).intersection(span(5, 20)), Some(span(5, 10)));
+        assert_eq!(span(0, 30).intersection(span(5, 20)), Some(span(5, 20)));
+        assert_eq!(span(0, 4).intersection(span(5, 20)), None);
     }
 }

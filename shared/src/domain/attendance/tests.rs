@@ -1,17 +1,17 @@
-//! A class for Ada and Bob, told by Zoom's events, and the tables and properties of its report.
+//! Builders of a session for Ada and Bob and of its Zoom events, for the tests of its report.
 
 mod counting;
 mod matching;
+mod overrides;
 mod presence;
 mod properties;
-mod rulings;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::people::JoinIdentity;
-use super::report::{ReportInputs, AttendanceReport, ReportRow};
 use super::overrides::AttendanceOverrides;
+use super::people::JoinIdentity;
+use super::report::{AttendanceReport, ReportInputs, ReportRow};
 use super::{AttendeeId, People, Threshold};
 use crate::crypt::Sealed;
 use crate::domain::audience::Audience;
@@ -24,7 +24,7 @@ use crate::domain::text::{Description, Email, PersonName, Title};
 use crate::domain::time::Zone;
 use crate::domain::zoom_event::ZoomEvent;
 
-/// The planned start; the class is planned for 60 minutes.
+/// The planned start of the session, which lasts 60 minutes.
 fn start() -> Timestamp {
     "2026-11-22T11:00:00Z".parse().unwrap()
 }
@@ -42,7 +42,7 @@ fn event(name: &str, at: Timestamp, object: Value) -> ZoomEvent {
         "event": name, "event_ts": at.as_millisecond(),
         "payload": { "account_id": "acc", "object": object },
     });
-    ZoomEvent::read(&body).unwrap()
+    ZoomEvent::parse(&body).unwrap()
 }
 
 fn started(uuid: &str, at: i64) -> ZoomEvent {
@@ -55,30 +55,38 @@ fn ended(uuid: &str, at: i64) -> ZoomEvent {
     event("meeting.ended", minute(at), object)
 }
 
-/// A passage of the connection `c`, in its `seat`; rooms are told by an `_breakout_room` in `way`.
-fn passage_at(uuid: &str, way: &str, c: &str, seat: &str, at: Timestamp, who: Value) -> ZoomEvent {
-    let mut person = json!({ "participant_uuid": c, "user_id": seat, "user_name": "Somebody" });
-    person[if way.starts_with("joined") { "join_time" } else { "leave_time" }] = json!(at);
-    for (name, value) in who.as_object().into_iter().flatten() {
+/// A join or leave of the participant `c` with the room id `room`. The suffix `_breakout_room` of `kind` names a breakout
+/// room.
+fn participant_event_at(
+    uuid: &str,
+    kind: &str,
+    c: &str,
+    room: &str,
+    at: Timestamp,
+    identity: Value,
+) -> ZoomEvent {
+    let mut person = json!({ "participant_uuid": c, "user_id": room, "user_name": "Somebody" });
+    person[if kind.starts_with("joined") { "join_time" } else { "leave_time" }] = json!(at);
+    for (name, value) in identity.as_object().into_iter().flatten() {
         person[name] = value.clone();
     }
     let object = json!({ "id": "1", "uuid": uuid, "host_id": "zoom-host", "participant": person });
-    event(&format!("meeting.participant_{way}"), at, object)
+    event(&format!("meeting.participant_{kind}"), at, object)
 }
 
-fn passage(way: &str, c: &str, seat: &str, at: i64) -> ZoomEvent {
-    passage_at("u", way, c, seat, minute(at), json!({ "customer_key": "key-ada" }))
+fn participant_event(kind: &str, c: &str, room: &str, at: i64) -> ZoomEvent {
+    participant_event_at("u", kind, c, room, minute(at), json!({ "customer_key": "key-ada" }))
 }
 
 fn joined(c: &str, at: i64) -> ZoomEvent {
-    passage("joined", c, "main", at)
+    participant_event("joined", c, "main", at)
 }
 
 fn left(c: &str, at: i64) -> ZoomEvent {
-    passage("left", c, "main", at)
+    participant_event("left", c, "main", at)
 }
 
-fn class(audience: Audience, status: Status, occurrences: Vec<MeetingInstance>) -> Session {
+fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingInstance>) -> Session {
     Session {
         id: SessionId::from_bytes([1; 16]),
         trainer: UserId::parse("trainer-1").unwrap(),
@@ -91,7 +99,7 @@ fn class(audience: Audience, status: Status, occurrences: Vec<MeetingInstance>) 
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),
-        settings_told: Default::default(),
+        settings_sent: Default::default(),
         status,
         source: Source::Manual,
         meeting: Meeting {
@@ -99,17 +107,17 @@ fn class(audience: Audience, status: Status, occurrences: Vec<MeetingInstance>) 
             id: Some(MeetingId(1)),
             join_url: Sealed::from_stored(""),
             passcode: None,
-            told: Default::default(),
+            credentials_reported_at: Default::default(),
         },
         ics_sequence: 0,
         version: 1,
         created_at: start(),
         updated_at: start(),
-        zoom_told_at: start(),
+        zoom_synced_at: start(),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
-        meeting_instances: occurrences,
+        meeting_instances: meeting_instances,
         drift: Vec::new(),
     }
 }
@@ -131,7 +139,7 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
     }
 }
 
-fn clicked(user: &str, key: &str) -> JoinIdentity {
+fn join_identity(user: &str, key: &str) -> JoinIdentity {
     JoinIdentity {
         admitted: true,
         user: UserId::parse(user).unwrap(),
@@ -142,38 +150,38 @@ fn clicked(user: &str, key: &str) -> JoinIdentity {
     }
 }
 
-/// A class for Ada and Bob, both of whom clicked.
+/// A session for Ada and Bob, with join attempts of Ada and the host.
 struct Case {
     session: Session,
     people: People,
-    rulings: AttendanceOverrides,
+    overrides: AttendanceOverrides,
 }
 
 impl Case {
     fn new() -> Self {
-        let session = class(course(), Status::Scheduled, Vec::new());
+        let session = session(course(), Status::Scheduled, Vec::new());
         let people = People::new(
             &session,
             &[],
             &[enrolled("ada", "Ada"), enrolled("bob", "Bob")],
-            &[clicked("trainer-1", "key-host"), clicked("ada", "key-ada")],
+            &[join_identity("trainer-1", "key-host"), join_identity("ada", "key-ada")],
         );
-        Self { session, people, rulings: AttendanceOverrides::new() }
+        Self { session, people, overrides: AttendanceOverrides::new() }
     }
 
     fn report(&self, events: &[ZoomEvent], now: Timestamp) -> AttendanceReport {
-        AttendanceReport::of(&ReportInputs {
+        AttendanceReport::compute(&ReportInputs {
             session: &self.session,
             events,
             people: &self.people,
-            rulings: &self.rulings,
+            overrides: &self.overrides,
             threshold: Threshold::default(),
             now,
         })
     }
 
-    fn id(&self, user: &str) -> AttendeeId {
-        AttendeeId::of_user(&self.session.id, &UserId::parse(user).unwrap())
+    fn attendee_id(&self, user: &str) -> AttendeeId {
+        AttendeeId::for_user(&self.session.id, &UserId::parse(user).unwrap())
     }
 }
 

@@ -1,9 +1,9 @@
-//! Who may send a mail, and how often it is tried.
+//! Claims on mails and the number of attempts.
 //!
-//! A mail is claimed before it is sent, so that a second message about it sends nothing. A claim ends by what came of
-//! it. One that nobody ended is a run that died between taking the claim and noting what came of it, and nobody knows
-//! whether the mail has left. It may be claimed **once** more, and that is counted: one mail twice is better than a class
-//! that somebody never heard of. The second time it is not sent a third time but set aside in the dead-letter queue.
+//! A mail is claimed before it is sent, so a redelivered message does not send it again. Recording the outcome ends the
+//! claim. If a claim expires instead, the run died and it is unknown whether the mail was sent. Such a mail may be
+//! claimed **once** more, because a duplicate mail is better than a missing one. After a second lost claim it moves to
+//! the dead-letter queue.
 
 use std::time::Duration;
 
@@ -11,78 +11,85 @@ use jiff::Timestamp;
 
 use super::DeliveryStatus;
 
-/// How often a mail is tried in all; a limit of the service's and a pause of ours count as no try.
-pub const ATTEMPTS: u32 = 5;
+/// The maximum number of attempts. Rate limits and pauses do not count.
+pub const MAX_ATTEMPTS: u32 = 5;
 
-/// What follows the first try, the second and so on: soon enough for a reminder an hour ahead, late enough to outlast
-/// a service's bad afternoon.
-const PAUSES: [Duration; 4] = [
+/// The delays after each attempt: short enough for a reminder one hour ahead, long enough for an outage of two hours.
+const RETRY_DELAYS: [Duration; 4] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
     Duration::from_secs(2 * 60 * 60),
 ];
 
-/// How often a claim may end without a word and the mail be sent all the same.
-const LOST_CLAIMS: u32 = 1;
+/// The number of lost claims after which a mail is still sent.
+const MAX_LOST_CLAIMS: u32 = 1;
 
-/// How long to wait after so many tries; `None` when there is to be no other.
-pub fn pause_after(attempts: u32) -> Option<Duration> {
-    PAUSES.get(usize::try_from(attempts.saturating_sub(1)).ok()?).copied()
+/// Returns the delay before the next attempt, or `None` after the last one.
+pub fn retry_delay_after(attempts: u32) -> Option<Duration> {
+    RETRY_DELAYS.get(usize::try_from(attempts.saturating_sub(1)).ok()?).copied()
 }
 
-/// A mail as its claim tells of it.
+/// The exclusive right to send one mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailClaim {
     pub phase: ClaimPhase,
-    /// Tries so far, one under way included.
+    /// Attempts so far, including the current one.
     pub attempts: u32,
-    /// Claims that ended without a word.
-    pub lost: u32,
-    /// How often it had come back from the dead-letter queue.
-    pub round: u32,
-    /// When it was taken last.
-    pub since: Timestamp,
-    /// What its class was told last of it.
-    pub told: DeliveryStatus,
+    /// Claims that expired without a recorded outcome.
+    pub lost_claims: u32,
+    /// The redrive count of the mail when it was claimed.
+    pub redrives: u32,
+    /// The time of the last claim.
+    pub claimed_at: Timestamp,
+    /// The delivery status in the latest delivery record.
+    pub recorded_status: DeliveryStatus,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimPhase {
-    /// Somebody is sending it, until then at the latest.
+    /// A run is sending the mail. The claim expires at `until`.
     Sending { until: Timestamp },
-    /// To be tried again.
+    /// Another attempt follows.
     Waiting,
-    /// Nothing more happens to it, unless somebody brings it back from the dead-letter queue.
-    Over,
+    /// Finished, unless an operator moves the mail back from the dead-letter queue.
+    Finished,
 }
 
-/// What a message about a mail that was claimed before comes to.
+/// What to do with a message whose mail has been claimed before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAttempt {
-    /// There is nothing left to do.
-    Over,
-    /// Another has it in hand until then.
-    InHand(Timestamp),
-    /// It waits for this.
-    Free,
-    /// Nobody ended the last claim: unless its fate was noted after all, it is sent once more.
+    /// The mail is finished.
+    Finished,
+    /// Another run holds the claim until this time.
+    InProgress(Timestamp),
+    /// The mail waits for another attempt.
+    Available,
+    /// The claim expired. The mail is sent once more unless a delivery record shows that it was sent.
     Lost,
-    /// Nobody ended the claim after that one either.
+    /// A second claim expired.
     GivenUp,
-    /// It was brought back from the dead-letter queue and begins anew.
-    BroughtBack,
+    /// The mail was moved back from the dead-letter queue and starts again.
+    Redriven,
 }
 
 impl MailClaim {
-    /// For a message of the `round`th return.
-    pub fn again(&self, round: u32, now: Timestamp) -> NextAttempt {
+    /// Decides about a message with the given redrive count.
+    pub fn next_attempt(&self, redrives: u32, now: Timestamp) -> NextAttempt {
         match self.phase {
-            ClaimPhase::Waiting => NextAttempt::Free,
-            ClaimPhase::Over if self.told == DeliveryStatus::Dead && round > self.round => NextAttempt::BroughtBack,
-            ClaimPhase::Over => NextAttempt::Over,
-            ClaimPhase::Sending { until } if until > now => NextAttempt::InHand(until),
-            ClaimPhase::Sending { .. } if self.lost < LOST_CLAIMS || round > self.round => NextAttempt::Lost,
+            ClaimPhase::Waiting => NextAttempt::Available,
+            ClaimPhase::Finished
+                if self.recorded_status == DeliveryStatus::Dead && redrives > self.redrives =>
+            {
+                NextAttempt::Redriven
+            }
+            ClaimPhase::Finished => NextAttempt::Finished,
+            ClaimPhase::Sending { until } if until > now => NextAttempt::InProgress(until),
+            ClaimPhase::Sending { .. }
+                if self.lost_claims < MAX_LOST_CLAIMS || redrives > self.redrives =>
+            {
+                NextAttempt::Lost
+            }
             ClaimPhase::Sending { .. } => NextAttempt::GivenUp,
         }
     }
@@ -93,34 +100,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_tries_with_longer_and_longer_pauses() {
-        let minutes: Vec<_> = (1..=ATTEMPTS)
-            .map(|attempts| pause_after(attempts).map(|pause| pause.as_secs() / 60))
+    fn five_attempts_have_increasing_delays() {
+        let minutes: Vec<_> = (1..=MAX_ATTEMPTS)
+            .map(|attempts| retry_delay_after(attempts).map(|pause| pause.as_secs() / 60))
             .collect();
         assert_eq!(minutes, [Some(1), Some(5), Some(30), Some(120), None]);
     }
 
     #[test]
-    fn a_second_message_sends_only_what_waits_what_was_lost_once_and_what_was_brought_back() {
+    fn next_attempt_depends_on_phase_lost_claims_and_redrives() {
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let (past, future) =
             (now - jiff::SignedDuration::from_secs(1), now + jiff::SignedDuration::from_secs(1));
-        let claim =
-            |phase, lost, told| MailClaim { phase, attempts: 1, lost, round: 0, since: past, told };
+        let claim = |phase, lost_claims, recorded_status| MailClaim {
+            phase,
+            attempts: 1,
+            lost_claims,
+            redrives: 0,
+            claimed_at: past,
+            recorded_status,
+        };
         let sending = |until| ClaimPhase::Sending { until };
         let cases = [
-            (claim(ClaimPhase::Waiting, 0, DeliveryStatus::Retrying), 0, NextAttempt::Free),
-            (claim(sending(future), 0, DeliveryStatus::Queued), 0, NextAttempt::InHand(future)),
+            (claim(ClaimPhase::Waiting, 0, DeliveryStatus::Retrying), 0, NextAttempt::Available),
+            (claim(sending(future), 0, DeliveryStatus::Queued), 0, NextAttempt::InProgress(future)),
             (claim(sending(now), 0, DeliveryStatus::Queued), 0, NextAttempt::Lost),
             (claim(sending(past), 1, DeliveryStatus::Queued), 0, NextAttempt::GivenUp),
             (claim(sending(past), 1, DeliveryStatus::Queued), 1, NextAttempt::Lost),
-            (claim(ClaimPhase::Over, 0, DeliveryStatus::Failed), 1, NextAttempt::Over),
-            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dropped), 1, NextAttempt::Over),
-            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dead), 0, NextAttempt::Over),
-            (claim(ClaimPhase::Over, 0, DeliveryStatus::Dead), 1, NextAttempt::BroughtBack),
+            (claim(ClaimPhase::Finished, 0, DeliveryStatus::Failed), 1, NextAttempt::Finished),
+            (claim(ClaimPhase::Finished, 0, DeliveryStatus::Dropped), 1, NextAttempt::Finished),
+            (claim(ClaimPhase::Finished, 0, DeliveryStatus::Dead), 0, NextAttempt::Finished),
+            (claim(ClaimPhase::Finished, 0, DeliveryStatus::Dead), 1, NextAttempt::Redriven),
         ];
-        for (claim, round, expected) in cases {
-            assert_eq!(claim.again(round, now), expected, "{claim:?}, round {round}");
+        for (claim, redrives, expected) in cases {
+            assert_eq!(
+                claim.next_attempt(redrives, now),
+                expected,
+                "{claim:?}, redrives {redrives}"
+            );
         }
     }
 }

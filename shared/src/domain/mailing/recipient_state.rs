@@ -1,104 +1,113 @@
-//! What somebody holds of a class: what the mails that were sent to them come to, one after the other.
+//! What a recipient has been sent about a session, computed from their delivery records.
 //!
-//! A mail shows the class as it stands when it is sent. So who was sent an invitation after an edit has seen what the
-//! edit made of the class, and needs no mail about it; and who was never sent one needs none about its end.
+//! A mail shows the session's version at the time of sending. A recipient whose invitation was sent after an edit needs
+//! no mail about that edit, and a recipient who was never sent an invitation needs no cancellation.
 
 use std::collections::BTreeMap;
 
-use super::{MailKind, DeliveryStatus};
+use super::{DeliveryStatus, MailKind};
 
-/// What became of one mail, as far as it matters here.
+/// The part of a delivery record that determines the recipient state.
 #[derive(Clone, Copy, Debug)]
 pub struct PastDelivery<'a> {
-    /// What the mail is known by among those of its class.
-    pub mail: &'a str,
+    /// The short message key of the mail.
+    pub short_key: &'a str,
     pub kind: MailKind,
-    pub state: DeliveryStatus,
-    /// The version of the class that it showed, where it was sent.
-    pub shows: Option<u64>,
-    /// Whether nobody knows if it left before.
+    pub status: DeliveryStatus,
+    /// The version of the session in a sent mail.
+    pub sent_version: Option<u64>,
+    /// Whether an earlier attempt had an unknown outcome.
     pub in_doubt: bool,
 }
 
-/// What one person holds of one class.
+/// What one recipient has been sent about one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecipientState {
-    /// The version of the class that their newest calendar entry shows.
-    entry: Option<u64>,
-    /// Whether they have an entry, or nobody can tell.
-    may_have: bool,
-    /// Whether an invitation was dropped before it left.
-    unsent: bool,
-    /// Mails with an entry that are still to be sent, or were when it was last heard of them.
-    pending: BTreeMap<String, MailKind>,
+    /// The version of the session in their latest calendar entry.
+    sent_version: Option<u64>,
+    /// Whether they have, or may have, a calendar entry.
+    may_have_entry: bool,
+    /// Whether an invitation was dropped before it was sent.
+    has_dropped_invitation: bool,
+    /// Mails with a calendar entry that are still to be sent, by short message key.
+    pending_invitations: BTreeMap<String, MailKind>,
 }
 
 impl RecipientState {
-    pub fn follow(&mut self, what: &PastDelivery<'_>) {
-        match what.kind {
-            MailKind::Scheduled | MailKind::Updated | MailKind::Resent => self.invited(what),
-            MailKind::Cancelled | MailKind::Removed if what.state == DeliveryStatus::Sent => {
-                let pending = std::mem::take(&mut self.pending);
-                *self = Self { pending, ..Self::default() };
+    pub fn apply(&mut self, delivery: &PastDelivery<'_>) {
+        match delivery.kind {
+            MailKind::Scheduled | MailKind::Updated | MailKind::Resent => {
+                self.apply_invitation(delivery)
+            }
+            MailKind::Cancelled | MailKind::Removed if delivery.status == DeliveryStatus::Sent => {
+                let pending = std::mem::take(&mut self.pending_invitations);
+                *self = Self { pending_invitations: pending, ..Self::default() };
             }
             _ => {}
         }
     }
 
-    fn invited(&mut self, what: &PastDelivery<'_>) {
-        if matches!(what.state, DeliveryStatus::Queued | DeliveryStatus::Retrying) {
-            self.pending.insert(what.mail.to_owned(), what.kind);
+    fn apply_invitation(&mut self, delivery: &PastDelivery<'_>) {
+        if matches!(delivery.status, DeliveryStatus::Queued | DeliveryStatus::Retrying) {
+            self.pending_invitations.insert(delivery.short_key.to_owned(), delivery.kind);
             return;
         }
-        self.pending.remove(what.mail);
-        match what.state {
+        self.pending_invitations.remove(delivery.short_key);
+        match delivery.status {
             DeliveryStatus::Sent => {
-                self.may_have = true;
-                // An earlier version did not say what was shown.
-                self.entry = self.entry.max(Some(what.shows.unwrap_or(0)));
+                self.may_have_entry = true;
+                // Older delivery records have no version.
+                self.sent_version = self.sent_version.max(Some(delivery.sent_version.unwrap_or(0)));
             }
-            DeliveryStatus::Dropped if !what.in_doubt => self.unsent = true,
-            _ => self.may_have = true,
+            DeliveryStatus::Dropped if !delivery.in_doubt => self.has_dropped_invitation = true,
+            _ => self.may_have_entry = true,
         }
     }
 
-    /// Whether what was sent to them shows the class as of that version, or of a later one.
-    pub fn shows(&self, version: u64) -> bool {
-        self.entry.is_some_and(|entry| entry >= version)
+    /// Whether they were sent this version of the session or a later one.
+    pub fn has_version(&self, version: u64) -> bool {
+        self.sent_version.is_some_and(|entry| entry >= version)
     }
 
-    /// Whether their first mail about the class is still to be sent. It will show the class as it stands then.
+    /// Whether their invitation is still to be sent. It will show the current version.
     pub fn awaits_invitation(&self) -> bool {
-        self.entry.is_none() && self.pending.values().any(|kind| *kind == MailKind::Scheduled)
+        self.sent_version.is_none()
+            && self.pending_invitations.values().any(|kind| *kind == MailKind::Scheduled)
     }
 
-    /// Whether it is certain that every invitation to them was dropped before it left. Of whom nothing is known it is
-    /// not: they may have wanted no mails then, or have had another address.
-    pub fn was_never_sent_any(&self) -> bool {
-        self.unsent && !self.may_have && self.pending.is_empty()
+    /// Whether every invitation to them was certainly dropped before it was sent. False without any delivery record,
+    /// because they may have disabled mails or had another address.
+    pub fn was_never_invited(&self) -> bool {
+        self.has_dropped_invitation && !self.may_have_entry && self.pending_invitations.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::MailKind::*;
     use super::DeliveryStatus::*;
+    use super::MailKind::*;
     use super::*;
 
-    /// After these: which version they were shown, and whether it is certain that they were sent nothing.
-    fn after(all: &[(MailKind, DeliveryStatus, u64)]) -> (Option<u64>, bool) {
-        let mut holding = RecipientState::default();
-        for (kind, state, version) in all {
-            // A mail is here known by its version; one in doubt is a hundred more.
-            let (mail, in_doubt) = (format!("{}", version % 100), *version > 100);
-            let shows = (*state == Sent).then_some(*version);
-            holding.follow(&PastDelivery { mail: &mail, kind: *kind, state: *state, shows, in_doubt });
+    /// Returns the latest sent version, and whether the recipient was never invited.
+    fn state_after(all: &[(MailKind, DeliveryStatus, u64)]) -> (Option<u64>, bool) {
+        let mut state = RecipientState::default();
+        for (kind, status, version) in all {
+            // The version serves as the message key. A version above 100 means in doubt.
+            let (short_key, in_doubt) = (format!("{}", version % 100), *version > 100);
+            let sent_version = (*status == Sent).then_some(*version);
+            state.apply(&PastDelivery {
+                short_key: &short_key,
+                kind: *kind,
+                status: *status,
+                sent_version,
+                in_doubt,
+            });
         }
-        ((0..100).rev().find(|version| holding.shows(*version)), holding.was_never_sent_any())
+        ((0..100).rev().find(|version| state.has_version(*version)), state.was_never_invited())
     }
 
     #[test]
-    fn an_invitation_is_awaited_until_one_was_sent() {
+    fn invitation_is_awaited_until_one_was_sent() {
         let cases: [(&[(MailKind, DeliveryStatus)], bool); 5] = [
             (&[], false),
             (&[(Scheduled, Queued), (Updated, Queued)], true),
@@ -107,24 +116,22 @@ mod tests {
             (&[(Scheduled, Dead), (Updated, Queued)], false),
         ];
         for (all, awaits) in cases {
-            let mut holding = RecipientState::default();
-            for (kind, state) in all {
-                let shows = (*state == Sent).then_some(1);
-                let mail = kind.as_str();
-                holding.follow(&PastDelivery {
-                    mail,
+            let mut state = RecipientState::default();
+            for (kind, status) in all {
+                state.apply(&PastDelivery {
+                    short_key: kind.as_str(),
                     kind: *kind,
-                    state: *state,
-                    shows,
+                    status: *status,
+                    sent_version: (*status == Sent).then_some(1),
                     in_doubt: false,
                 });
             }
-            assert_eq!(holding.awaits_invitation(), awaits, "{all:?}");
+            assert_eq!(state.awaits_invitation(), awaits, "{all:?}");
         }
     }
 
     #[test]
-    fn what_was_sent_last_is_what_they_hold() {
+    fn state_follows_from_the_sent_mails() {
         type Case = (&'static [(MailKind, DeliveryStatus, u64)], Option<u64>, bool);
         let cases: [Case; 15] = [
             (&[], None, false),
@@ -135,18 +142,18 @@ mod tests {
             (&[(Scheduled, Sent, 1), (ReminderHourBefore, Sent, 9)], Some(1), false),
             (&[(Scheduled, Sent, 1), (Removed, Sent, 2)], None, false),
             (&[(Scheduled, Sent, 1), (Removed, Dropped, 2)], Some(1), false),
-            // Only what certainly never left counts as not sent.
+            // Only mails that were certainly not sent count as not sent.
             (&[(Scheduled, Queued, 1), (Scheduled, Dropped, 1)], None, true),
             (&[(Scheduled, Dropped, 101)], None, false),
             (&[(Scheduled, Retrying, 1)], None, false),
             (&[(Scheduled, Retrying, 1), (Scheduled, Dropped, 101)], None, false),
             (&[(Scheduled, Dead, 1)], None, false),
             (&[(Scheduled, Dropped, 1), (Scheduled, Queued, 3)], None, false),
-            // Who was told that it is over and is invited anew begins anew.
+            // A new invitation after a removal starts from the beginning.
             (&[(Scheduled, Sent, 1), (Removed, Sent, 2), (Scheduled, Dropped, 3)], None, true),
         ];
-        for (all, shown, never) in cases {
-            assert_eq!(after(all), (shown, never), "{all:?}");
+        for (all, sent_version, never_invited) in cases {
+            assert_eq!(state_after(all), (sent_version, never_invited), "{all:?}");
         }
     }
 }

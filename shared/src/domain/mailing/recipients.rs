@@ -1,4 +1,4 @@
-//! Whom an announcement is told, and what each of them.
+//! The recipients of a domain event and the kind of mail for each.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::MailKind;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
 
-/// An address, and who of the platform's users is reached by it.
+/// An address with the platform users that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     pub email: Email,
@@ -14,20 +14,20 @@ pub struct Recipient {
     pub users: Vec<UserId>,
 }
 
-/// Recipients by address: an address that stands in a list twice is one recipient, with all its users.
+/// Recipients by address. A duplicate address is one recipient with all its users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recipients(BTreeMap<Email, Recipient>);
 
 impl Recipients {
     pub fn add(&mut self, recipient: Recipient) {
         match self.0.get_mut(&recipient.email) {
-            Some(known) => {
+            Some(existing) => {
                 for user in recipient.users {
-                    if !known.users.contains(&user) {
-                        known.users.push(user);
+                    if !existing.users.contains(&user) {
+                        existing.users.push(user);
                     }
                 }
-                known.name = known.name.take().or(recipient.name);
+                existing.name = existing.name.take().or(recipient.name);
             }
             None => {
                 self.0.insert(recipient.email.clone(), recipient);
@@ -35,7 +35,7 @@ impl Recipients {
         }
     }
 
-    pub fn has(&self, email: &Email) -> bool {
+    pub fn contains(&self, email: &Email) -> bool {
         self.0.contains_key(email)
     }
 
@@ -47,7 +47,7 @@ impl Recipients {
         self.0.is_empty()
     }
 
-    /// Only those whom `keep` keeps.
+    /// Retains the recipients for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&Recipient) -> bool) {
         self.0.retain(|_, recipient| keep(recipient));
     }
@@ -56,8 +56,8 @@ impl Recipients {
         self.0.into_values()
     }
 
-    /// Everybody, all of them told the same.
-    pub fn all_told(self, kind: MailKind) -> Vec<(Recipient, MailKind)> {
+    /// Returns all recipients with the same kind of mail.
+    pub fn with_kind(self, kind: MailKind) -> Vec<(Recipient, MailKind)> {
         self.into_values().map(|recipient| (recipient, kind)).collect()
     }
 }
@@ -70,19 +70,20 @@ impl FromIterator<Recipient> for Recipients {
     }
 }
 
-/// What a change of a class is to each: news to who stayed, if it concerns their calendar; an invitation to who is new;
-/// and to who is no longer invited that they are not.
-pub fn told_of_change(
-    now: Recipients,
-    before: Option<Recipients>,
+/// Returns the mail for each recipient of a change: an update for those who were invited before (if their calendar
+/// entry changes), an invitation for new ones, and a removal for those who are no longer invited.
+pub fn recipients_of_change(
+    current: Recipients,
+    previous: Option<Recipients>,
     calendar_changed: bool,
 ) -> Vec<(Recipient, MailKind)> {
-    let Some(before) = before else {
-        return if calendar_changed { now.all_told(MailKind::Updated) } else { Vec::new() };
+    let Some(previous) = previous else {
+        return if calendar_changed { current.with_kind(MailKind::Updated) } else { Vec::new() };
     };
-    let gone: Vec<_> = before.0.values().filter(|old| !now.has(&old.email)).cloned().collect();
-    let told = now.into_values().filter_map(|recipient| {
-        let kind = if !before.has(&recipient.email) {
+    let removed: Vec<_> =
+        previous.0.values().filter(|old| !current.contains(&old.email)).cloned().collect();
+    let remaining = current.into_values().filter_map(|recipient| {
+        let kind = if !previous.contains(&recipient.email) {
             MailKind::Scheduled
         } else if calendar_changed {
             MailKind::Updated
@@ -91,8 +92,7 @@ pub fn told_of_change(
         };
         Some((recipient, kind))
     });
-    let told: Vec<_> = told.collect();
-    told.into_iter().chain(gone.into_iter().map(|old| (old, MailKind::Removed))).collect()
+    remaining.chain(removed.into_iter().map(|old| (old, MailKind::Removed))).collect()
 }
 
 #[cfg(test)]
@@ -108,15 +108,19 @@ mod tests {
         names.iter().map(one).collect()
     }
 
-    fn told(now: &[&str], before: Option<&[&str]>, changed: bool) -> Vec<(String, MailKind)> {
-        let all = told_of_change(list(now), before.map(list), changed);
+    fn kinds(
+        current: &[&str],
+        previous: Option<&[&str]>,
+        changed: bool,
+    ) -> Vec<(String, MailKind)> {
+        let all = recipients_of_change(list(current), previous.map(list), changed);
         let name = |email: &Email| email.as_str().split('@').next().unwrap().to_owned();
         all.iter().map(|(recipient, kind)| (name(&recipient.email), *kind)).collect()
     }
 
     #[test]
-    fn a_change_is_told_to_each_as_it_concerns_them() {
-        use MailKind::{Scheduled, Removed, Updated};
+    fn change_has_a_kind_of_mail_for_each_recipient() {
+        use MailKind::{Removed, Scheduled, Updated};
         type Case = (
             &'static [&'static str],
             Option<&'static [&'static str]>,
@@ -136,15 +140,19 @@ mod tests {
             (&["a"], Some(&["a"]), true, vec![("a", Updated)]),
             (&[], Some(&["a"]), false, vec![("a", Removed)]),
         ];
-        for (now, before, changed, expected) in cases {
+        for (current, previous, changed, expected) in cases {
             let expected: Vec<_> =
                 expected.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
-            assert_eq!(told(now, before, changed), expected, "{now:?} {before:?} {changed}");
+            assert_eq!(
+                kinds(current, previous, changed),
+                expected,
+                "{current:?} {previous:?} {changed}"
+            );
         }
     }
 
     #[test]
-    fn an_address_that_two_users_share_is_told_once() {
+    fn address_of_two_users_is_one_recipient() {
         let one = |user: &str| Recipient {
             email: Email::parse("shared@example.test").unwrap(),
             name: None,
@@ -152,7 +160,7 @@ mod tests {
         };
         let all: Recipients = [one("u1"), one("u2"), one("u1")].into_iter().collect();
         assert_eq!(all.len(), 1);
-        let told = all.all_told(MailKind::Scheduled);
-        assert_eq!(told[0].0.users.len(), 2);
+        let mails = all.with_kind(MailKind::Scheduled);
+        assert_eq!(mails[0].0.users.len(), 2);
     }
 }

@@ -1,26 +1,26 @@
-//! Whether a mail is still worth sending: asked at the last moment, of the class as it stands.
+//! Decides immediately before sending whether a mail is still relevant.
 
 use jiff::Timestamp;
 
-use super::{RecipientState, Mail, MailKind};
+use super::{Mail, MailKind, RecipientState};
 use crate::domain::session::{Session, Status};
 
-/// Why a mail was dropped. The words stand in the timeline.
+/// The reason for dropping a mail, shown in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// There is no such class.
+    /// The session does not exist.
     Gone,
     Cancelled,
-    /// It has begun, or is over.
-    Over,
-    /// It no longer starts when the reminder says.
+    /// The session has ended or, for a reminder, has started.
+    Ended,
+    /// The session no longer starts at the time in the reminder.
     Moved,
     NotInvited,
-    /// They are invited again, and must not be told otherwise.
+    /// The recipient of a removal is invited again.
     InvitedAgain,
-    /// What they were sent since, or their invitation that is still to come, shows all that it has to say.
+    /// A mail that was sent since, or an invitation that is still to be sent, shows the same version.
     Superseded,
-    /// They were never sent the invitation that it takes back.
+    /// The recipient was never sent an invitation.
     NeverInvited,
 }
 
@@ -29,7 +29,7 @@ impl SkipReason {
         match self {
             Self::Gone => "class_gone",
             Self::Cancelled => "class_cancelled",
-            Self::Over => "class_over",
+            Self::Ended => "class_over",
             Self::Moved => "class_moved",
             Self::NotInvited => "not_invited",
             Self::InvitedAgain => "invited_again",
@@ -39,25 +39,25 @@ impl SkipReason {
     }
 }
 
-/// Whether it depends on what its recipient holds of the class. For the common mail it does not: the first that is sent
-/// of a class that nobody changed since.
+/// Whether the relevance depends on the recipient state. It does not for the most common case, an invitation to a
+/// session without later changes.
 pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
     match mail.kind {
         MailKind::Updated | MailKind::Cancelled | MailKind::Removed => true,
         MailKind::Scheduled => {
-            mail.to_newcomer || mail.version.is_some_and(|version| version < session.version)
+            mail.to_new_student || mail.version.is_some_and(|version| version < session.version)
         }
         _ => false,
     }
 }
 
-/// `invited` is whether the class now invites the recipient, and `holding` what they hold of it. A cancellation goes
-/// whatever happened to the list since: whoever may hold the entry must be told.
+/// Decides whether a mail is still relevant. `invited` is whether the recipient is currently invited. A cancellation
+/// ignores it, because everyone who may have the calendar entry must get it.
 pub fn is_still_relevant(
     mail: &Mail,
     session: Option<&Session>,
     invited: bool,
-    holding: &RecipientState,
+    recipient_state: &RecipientState,
     now: Timestamp,
 ) -> Result<(), SkipReason> {
     if mail.kind == MailKind::ReauthRequired {
@@ -67,14 +67,14 @@ pub fn is_still_relevant(
     let cancelled = session.status == Status::Cancelled;
     let over = session.status == Status::Ended || session.ends_at() <= now;
     match mail.kind {
-        // The cancellation, which goes to everybody who is on the list, says as much to whoever is not.
+        // The session invites the recipient again, so a removal would be wrong.
         MailKind::Removed if invited => Err(SkipReason::InvitedAgain),
-        MailKind::Cancelled | MailKind::Removed if holding.was_never_sent_any() => {
+        MailKind::Cancelled | MailKind::Removed if recipient_state.was_never_invited() => {
             Err(SkipReason::NeverInvited)
         }
         MailKind::Cancelled | MailKind::Removed | MailKind::ReauthRequired => Ok(()),
         _ if cancelled => Err(SkipReason::Cancelled),
-        MailKind::MeetingDeleted if over => Err(SkipReason::Over),
+        MailKind::MeetingDeleted if over => Err(SkipReason::Ended),
         MailKind::MeetingDeleted => Ok(()),
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
             if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
@@ -84,14 +84,14 @@ pub fn is_still_relevant(
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
             if over || session.starts_at <= now =>
         {
-            Err(SkipReason::Over)
+            Err(SkipReason::Ended)
         }
-        _ if over => Err(SkipReason::Over),
+        _ if over => Err(SkipReason::Ended),
         _ if !invited => Err(SkipReason::NotInvited),
-        // That of which they never heard cannot have changed for them; their invitation will show it.
-        MailKind::Updated if holding.awaits_invitation() => Err(SkipReason::Superseded),
+        // The invitation, which is still to be sent, will show the change.
+        MailKind::Updated if recipient_state.awaits_invitation() => Err(SkipReason::Superseded),
         MailKind::Scheduled | MailKind::Updated
-            if mail.version.is_some_and(|version| holding.shows(version)) =>
+            if mail.version.is_some_and(|version| recipient_state.has_version(version)) =>
         {
             Err(SkipReason::Superseded)
         }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::domain::audience::Audience;
     use crate::domain::id::{SessionId, UserId};
-    use crate::domain::mailing::{MailSubject, MessageKey, PastDelivery, DeliveryStatus};
+    use crate::domain::mailing::{DeliveryStatus, MailSubject, MessageKey, PastDelivery};
     use crate::domain::sealed::Sealed;
     use crate::domain::session::{Meeting, Provider, Source};
     use crate::domain::settings::MeetingSettings;
@@ -128,7 +128,7 @@ mod tests {
             provider: Provider::Manual,
             record_session: false,
             settings: MeetingSettings::default(),
-            settings_told: Default::default(),
+            settings_sent: Default::default(),
             status,
             source: Source::Manual,
             meeting: Meeting {
@@ -136,13 +136,13 @@ mod tests {
                 id: None,
                 join_url: Sealed::from_stored("x"),
                 passcode: None,
-                told: Default::default(),
+                credentials_reported_at: Default::default(),
             },
             ics_sequence: 0,
             version: 1,
             created_at: starts_at,
             updated_at: starts_at,
-            zoom_told_at: starts_at,
+            zoom_synced_at: starts_at,
             cancelled_at: None,
             actual_started_at: None,
             actual_ended_at: None,
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_still_so_is_told() {
+    fn only_relevant_mails_are_sent() {
         use MailKind::*;
         let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         let at = |minutes| plus_minutes(now, minutes);
         let mail = |kind, starts_at| Mail {
-            message_key: MessageKey::of("x", kind, &Email::parse("a@b.cd").unwrap()),
+            message_key: MessageKey::new("x", kind, &Email::parse("a@b.cd").unwrap()),
             kind,
             subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
             to: Email::parse("a@b.cd").unwrap(),
@@ -166,24 +166,24 @@ mod tests {
             starts_at,
             reason: None,
             version: Some(2),
-            to_newcomer: false,
-            round: 0,
+            to_new_student: false,
+            redrives: 0,
         };
-        let holding = RecipientState::default();
-        // What is asked about, when the class starts from now, its status, whether it invites them.
+        let recipient_state = RecipientState::default();
+        // Kind, minutes until the start, session status, whether the recipient is invited.
         let cases = [
             (Scheduled, 60, Status::Scheduled, true, Ok(())),
             (Scheduled, 60, Status::Scheduled, false, Err(SkipReason::NotInvited)),
             (Scheduled, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Scheduled, -30, Status::Live, true, Ok(())),
-            (Scheduled, -60, Status::Scheduled, true, Err(SkipReason::Over)),
+            (Scheduled, -60, Status::Scheduled, true, Err(SkipReason::Ended)),
             (Updated, 60, Status::Scheduled, true, Ok(())),
-            (Updated, -90, Status::Ended, true, Err(SkipReason::Over)),
+            (Updated, -90, Status::Ended, true, Err(SkipReason::Ended)),
             (Resent, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (ReminderHourBefore, 60, Status::Scheduled, true, Ok(())),
             (ReminderHourBefore, 60, Status::Scheduled, false, Err(SkipReason::NotInvited)),
-            (ReminderHourBefore, 0, Status::Scheduled, true, Err(SkipReason::Over)),
-            (ReminderDayBefore, -30, Status::Live, true, Err(SkipReason::Over)),
+            (ReminderHourBefore, 0, Status::Scheduled, true, Err(SkipReason::Ended)),
+            (ReminderDayBefore, -30, Status::Live, true, Err(SkipReason::Ended)),
             (ReminderDayBefore, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Cancelled, 60, Status::Cancelled, false, Ok(())),
             (Cancelled, -6000, Status::Cancelled, true, Ok(())),
@@ -192,32 +192,35 @@ mod tests {
             (Removed, 60, Status::Cancelled, false, Ok(())),
             (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
-            (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Over)),
+            (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
         ];
         for (kind, minutes, status, invited, expected) in cases {
             let session = session(at(minutes), status);
-            let asked = is_still_relevant(
+            let result = is_still_relevant(
                 &mail(kind, Some(at(minutes))),
                 Some(&session),
                 invited,
-                &holding,
+                &recipient_state,
                 now,
             );
-            assert_eq!(asked, expected, "{kind:?} {minutes} {status:?} {invited}");
+            assert_eq!(result, expected, "{kind:?} {minutes} {status:?} {invited}");
         }
         let moved = session(at(120), Status::Scheduled);
         let reminder = mail(ReminderHourBefore, Some(at(60)));
-        assert_eq!(is_still_relevant(&reminder, Some(&moved), true, &holding, now), Err(SkipReason::Moved));
         assert_eq!(
-            is_still_relevant(&mail(Cancelled, None), None, true, &holding, now),
+            is_still_relevant(&reminder, Some(&moved), true, &recipient_state, now),
+            Err(SkipReason::Moved)
+        );
+        assert_eq!(
+            is_still_relevant(&mail(Cancelled, None), None, true, &recipient_state, now),
             Err(SkipReason::Gone)
         );
-        // What tells of version 2, after what its recipient was sent before.
-        let sent = |kind, shows| (kind, DeliveryStatus::Sent, Some(shows));
+        // A mail about version 2 after an earlier mail.
+        let sent = |kind, version| (kind, DeliveryStatus::Sent, Some(version));
         let dropped = (Scheduled, DeliveryStatus::Dropped, None);
         let upcoming = session(at(60), Status::Scheduled);
         let cancelled = session(at(60), Status::Cancelled);
-        for (kind, before, session, invited, expected) in [
+        for (kind, earlier, session, invited, expected) in [
             (Updated, sent(Scheduled, 1), &upcoming, true, Ok(())),
             (Updated, sent(Scheduled, 2), &upcoming, true, Err(SkipReason::Superseded)),
             (Updated, sent(Updated, 3), &upcoming, true, Err(SkipReason::Superseded)),
@@ -230,14 +233,27 @@ mod tests {
             (Removed, dropped, &upcoming, false, Err(SkipReason::NeverInvited)),
             (Updated, dropped, &upcoming, true, Ok(())),
         ] {
-            let mut holding = RecipientState::default();
-            let (of, state, shows) = before;
-            let mail_before = PastDelivery { mail: "x", kind: of, state, shows, in_doubt: false };
-            holding.follow(&mail_before);
-            let asked =
-                is_still_relevant(&mail(kind, Some(at(60))), Some(session), invited, &holding, now);
-            assert_eq!(asked, expected, "{kind:?} after {before:?}");
+            let mut recipient_state = RecipientState::default();
+            let (earlier_kind, status, sent_version) = earlier;
+            recipient_state.apply(&PastDelivery {
+                short_key: "x",
+                kind: earlier_kind,
+                status,
+                sent_version,
+                in_doubt: false,
+            });
+            let result = is_still_relevant(
+                &mail(kind, Some(at(60))),
+                Some(session),
+                invited,
+                &recipient_state,
+                now,
+            );
+            assert_eq!(result, expected, "{kind:?} after {earlier:?}");
         }
-        assert_eq!(is_still_relevant(&mail(ReauthRequired, None), None, false, &holding, now), Ok(()));
+        assert_eq!(
+            is_still_relevant(&mail(ReauthRequired, None), None, false, &recipient_state, now),
+            Ok(())
+        );
     }
 }

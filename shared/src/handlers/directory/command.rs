@@ -1,14 +1,14 @@
-//! The host platform's words, checked: one shape for HTTP bodies, import lines and events.
+//! Validates the host platform's data. HTTP bodies, import lines and events have the same shape.
 
 use serde::Deserialize;
 
-use crate::domain::directory::{Course, Enrollment, DirectoryCommand, User};
+use crate::domain::directory::{Course, DirectoryCommand, Enrollment, User};
 use crate::domain::id::{CourseId, UserId};
-use crate::domain::plan::Settings;
+use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName, Title};
 
-/// Role and plan names are words, and so are language tags: long enough for any, too short for an essay.
+/// The length limit of role names, plan names and language tags.
 const WORD_LIMIT_CHARS: usize = 64;
 
 #[derive(Debug, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct UserBody {
     locale: Option<String>,
 }
 
-/// Settings are one item, of which DynamoDB takes 400 KB: this many ids of 128 bytes and plans with long names are
+/// Settings are one item, which DynamoDB limits to 400 KB. This many ids of 128 bytes and plans with long names take
 /// two thirds of that.
 const PILOT_LIMIT: usize = 2_000;
 const PLANS_LIMIT: usize = 100;
@@ -60,8 +60,8 @@ fn word(name: &str, text: String) -> Result<String, Refusal> {
     }
 }
 
-/// A language tag in the shape of BCP 47 (RFC 5646, section 2.1): a language of 2 to 8 letters, then subtags of up to 8
-/// letters and digits, as in `de`, `de-CH` or `zh-Hant-TW`. Whether its subtags are registered is nobody's concern here.
+/// Checks the shape of a language tag (BCP 47, RFC 5646, section 2.1): a language of 2 to 8 letters, then subtags of
+/// up to 8 letters and digits, as in `de`, `de-CH` or `zh-Hant-TW`. Whether the subtags are registered is not checked.
 fn locale(tag: String) -> Result<String, Refusal> {
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
@@ -87,15 +87,15 @@ fn user_id(id: &str) -> Result<UserId, Refusal> {
 }
 
 pub(super) fn course(id: &str, body: CourseBody) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::Course(Course {
+    Ok(DirectoryCommand::SaveCourse(Course {
         id: course_id(id)?,
         title: field("title", Title::parse(&body.title))?,
         trainer: field("trainer_id", UserId::parse(&body.trainer_id))?,
     }))
 }
 
-pub(super) fn no_course(id: &str) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::NoCourse(course_id(id)?))
+pub(super) fn delete_course(id: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::DeleteCourse(course_id(id)?))
 }
 
 pub(super) fn enrollment(
@@ -103,7 +103,7 @@ pub(super) fn enrollment(
     user: &str,
     body: EnrollmentBody,
 ) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::Enrollment(Enrollment {
+    Ok(DirectoryCommand::SaveEnrollment(Enrollment {
         course: course_id(course)?,
         user: user_id(user)?,
         email: field("email", Email::parse(&body.email))?,
@@ -112,12 +112,12 @@ pub(super) fn enrollment(
     }))
 }
 
-pub(super) fn no_enrollment(course: &str, user: &str) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::NoEnrollment { course: course_id(course)?, user: user_id(user)? })
+pub(super) fn delete_enrollment(course: &str, user: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::DeleteEnrollment { course: course_id(course)?, user: user_id(user)? })
 }
 
 pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::User(User {
+    Ok(DirectoryCommand::SaveUser(User {
         id: user_id(id)?,
         email: field("email", Email::parse(&body.email))?,
         name: field("name", PersonName::parse(&body.name))?,
@@ -127,19 +127,22 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal
     }))
 }
 
-pub(super) fn settings(settings: Settings) -> Result<DirectoryCommand, Refusal> {
+pub(super) fn settings(settings: PlatformSettings) -> Result<DirectoryCommand, Refusal> {
     if settings.plans.len() > PLANS_LIMIT {
-        return Err(Refusal::field("plans", format!("must be at most {PLANS_LIMIT}")));
+        return Err(Refusal::field("plans", format!("must have at most {PLANS_LIMIT} entries")));
     }
     for name in settings.plans.keys() {
         word("plans", name.clone())?;
     }
     if settings.pilot_trainer_ids.as_ref().is_some_and(|pilot| pilot.len() > PILOT_LIMIT) {
-        return Err(Refusal::field("pilot_trainer_ids", format!("must be at most {PILOT_LIMIT}")));
+        return Err(Refusal::field(
+            "pilot_trainer_ids",
+            format!("must have at most {PILOT_LIMIT} entries"),
+        ));
     }
-    Ok(DirectoryCommand::Settings(settings))
+    Ok(DirectoryCommand::SaveSettings(settings))
 }
 
-pub(super) fn no_user(id: &str) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::NoUser(user_id(id)?))
+pub(super) fn delete_user(id: &str) -> Result<DirectoryCommand, Refusal> {
+    Ok(DirectoryCommand::EraseUser(user_id(id)?))
 }

@@ -1,67 +1,70 @@
-//! The same statements as events of the host platform on an EventBridge bus.
+//! Directory commands as events of the host platform on an EventBridge bus.
 //!
-//! EventBridge delivers at least once and in no order. Saying a thing twice is saying it once; the platform that says
-//! different things of the same item within moments should use HTTP, which is in order.
+//! EventBridge delivers at least once and without order. Commands are idempotent. If the platform changes one item
+//! several times within moments, it should use HTTP, which preserves the order.
 
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Error, LambdaEvent, Service, service_fn};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::import::{body, text};
+use super::import::{body, take_text};
 use super::{Deps, command};
 use crate::app::directory;
 use crate::app::error::Error as AppError;
 use crate::domain::directory::DirectoryCommand;
-use crate::domain::plan::Settings;
+use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
 use crate::handlers::function::Function;
-use crate::telemetry::causes;
+use crate::telemetry::error_chain;
 
 #[derive(Debug, Deserialize)]
-struct Event {
+struct PlatformEvent {
     id: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
     detail: Map<String, Value>,
 }
 
-/// An event that was not taken in: EventBridge sends it again, and then to the function's dead-letter queue.
+/// An event that was not applied. EventBridge retries it and then sends it to the function's dead-letter queue.
 #[derive(Debug, thiserror::Error)]
-#[error("the event was not taken in")]
+#[error("the event was not applied")]
 pub struct EventFailed(#[source] AppError);
 
-/// Answers whichever of the two has called: EventBridge, whose events have a detail-type, or the HTTP API.
-pub async fn either(function: &Function<Deps>, event: LambdaEvent<Value>) -> Result<Value, Error> {
+/// Handles an EventBridge event, which has a detail type, or a request of the HTTP API.
+pub async fn handle_event_or_request(
+    function: &Function<Deps>,
+    event: LambdaEvent<Value>,
+) -> Result<Value, Error> {
     if event.payload.get("detail-type").is_some() {
-        take(function, event.payload).await?;
+        handle_event(function, event.payload).await?;
         return Ok(Value::Null);
     }
     let request: LambdaRequest = serde_json::from_value(event.payload)?;
     let http =
         service_fn(|request| async { Ok::<_, Error>(super::handle(function, request).await) });
-    let answer = Adapter::from(http).call(LambdaEvent::new(request, event.context)).await?;
-    Ok(serde_json::to_value(answer)?)
+    let response = Adapter::from(http).call(LambdaEvent::new(request, event.context)).await?;
+    Ok(serde_json::to_value(response)?)
 }
 
-/// Takes an event in.
-async fn take(function: &Function<Deps>, event: Value) -> Result<(), EventFailed> {
+/// Applies an event.
+async fn handle_event(function: &Function<Deps>, event: Value) -> Result<(), EventFailed> {
     let work = async {
         let deps = function.deps()?;
-        let event: Event =
+        let event: PlatformEvent =
             serde_json::from_value(event).map_err(|error| Refusal::field("event", error))?;
-        match said(&event.detail_type, event.detail)? {
-            Some(statement) => {
-                directory::tell(&deps.tools, statement).await?;
+        match parse_event(&event.detail_type, event.detail)? {
+            Some(parsed) => {
+                directory::apply(&deps.services, parsed).await?;
                 tracing::info!(
-                    event = "directory.event_taken",
+                    event = "directory.event_applied",
                     id = event.id,
                     kind = event.detail_type
                 );
             }
-            // A newer platform may say more than we know of; what we do know must not wait for that.
+            // A newer platform may send detail types that this version does not know.
             None => tracing::warn!(
-                event = "directory.event_unknown",
+                event = "directory.event_ignored",
                 id = event.id,
                 kind = event.detail_type
             ),
@@ -69,29 +72,33 @@ async fn take(function: &Function<Deps>, event: Value) -> Result<(), EventFailed
         Ok(())
     };
     work.await.map_err(|error: AppError| {
-        tracing::error!(event = "directory.event_failed", error = causes(&error));
+        tracing::error!(event = "directory.event_failed", error = error_chain(&error));
         EventFailed(error)
     })
 }
 
-/// What an event says; `None` when its kind is not known.
-fn said(kind: &str, mut detail: Map<String, Value>) -> Result<Option<DirectoryCommand>, Refusal> {
-    let statement = match kind {
-        "CourseUpserted" => command::course(&text(&mut detail, "id")?, body(detail)?)?,
+/// Parses an event. Returns `None` for an unknown detail type.
+fn parse_event(
+    kind: &str,
+    mut detail: Map<String, Value>,
+) -> Result<Option<DirectoryCommand>, Refusal> {
+    let parsed = match kind {
+        "CourseUpserted" => command::course(&take_text(&mut detail, "id")?, body(detail)?)?,
         "EnrollmentGranted" => {
-            let (course, user) = (text(&mut detail, "course_id")?, text(&mut detail, "user_id")?);
+            let (course, user) =
+                (take_text(&mut detail, "course_id")?, take_text(&mut detail, "user_id")?);
             command::enrollment(&course, &user, body(detail)?)?
         }
-        "EnrollmentRevoked" => command::no_enrollment(
-            &text(&mut detail, "course_id")?,
-            &text(&mut detail, "user_id")?,
+        "EnrollmentRevoked" => command::delete_enrollment(
+            &take_text(&mut detail, "course_id")?,
+            &take_text(&mut detail, "user_id")?,
         )?,
-        "UserUpserted" => command::user(&text(&mut detail, "id")?, body(detail)?)?,
-        "UserDeleted" => command::no_user(&text(&mut detail, "id")?)?,
-        "SettingsUpdated" => command::settings(body::<Settings>(detail)?)?,
+        "UserUpserted" => command::user(&take_text(&mut detail, "id")?, body(detail)?)?,
+        "UserDeleted" => command::delete_user(&take_text(&mut detail, "id")?)?,
+        "SettingsUpdated" => command::settings(body::<PlatformSettings>(detail)?)?,
         _ => return Ok(None),
     };
-    Ok(Some(statement))
+    Ok(Some(parsed))
 }
 
 #[cfg(test)]
@@ -100,11 +107,11 @@ mod tests {
     use crate::handlers::DETAIL_TYPES;
 
     #[test]
-    fn every_kind_that_the_rule_sends_is_known_and_others_are_left_alone() {
+    fn every_routed_detail_type_is_parsed_and_others_are_ignored() {
         for kind in DETAIL_TYPES {
-            // Without a detail most are refused; what matters is that they are not passed over.
-            assert!(!matches!(said(kind, Map::new()), Ok(None)), "{kind}");
+            // Without a detail most events are refused. They must not be ignored.
+            assert!(!matches!(parse_event(kind, Map::new()), Ok(None)), "{kind}");
         }
-        assert!(matches!(said("CourseDeleted", Map::new()), Ok(None)));
+        assert!(matches!(parse_event("CourseDeleted", Map::new()), Ok(None)));
     }
 }

@@ -1,6 +1,6 @@
-//! The import: a file of statements, one JSON object a line (NDJSON).
+//! The import: a file of directory commands, one JSON object per line (NDJSON).
 //!
-//! A line is the body of the PUT with its ids and a `type` beside it, or with `"deleted": true` the DELETE:
+//! A line is the body of the PUT together with its ids and a `type`, or the DELETE with `"deleted": true`:
 //! `{"type":"course","id":"c-1","title":"Algebra","trainer_id":"t-1"}`,
 //! `{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"…","name":"…","access_granted":true}`,
 //! `{"type":"user","id":"s-1","email":"…","name":"…","role":"student"}`, `{"type":"settings",…}`.
@@ -11,40 +11,40 @@ use serde_json::{Map, Value};
 
 use super::command;
 use crate::domain::directory::DirectoryCommand;
-use crate::domain::plan::Settings;
+use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
 
-/// Lines that were not understood are named, and the others taken.
+/// The parsed commands, and the lines that were rejected.
 #[derive(Debug)]
-pub(super) struct ParsedLine {
-    pub(super) statements: Vec<DirectoryCommand>,
+pub(super) struct ParsedImport {
+    pub(super) commands: Vec<DirectoryCommand>,
     pub(super) outcome: ImportOutcome,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ImportOutcome {
     accepted: usize,
-    rejected: Vec<Rejected>,
+    rejected: Vec<RejectedLine>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Rejected {
-    /// Counted from 1, empty lines included.
+struct RejectedLine {
+    /// Counted from 1, including empty lines.
     line: usize,
     code: &'static str,
     field: String,
     message: String,
 }
 
-pub(super) fn read(bytes: &[u8]) -> ParsedLine {
-    let mut statements = Vec::new();
+pub(super) fn parse_lines(bytes: &[u8]) -> ParsedImport {
+    let mut commands = Vec::new();
     let mut outcome = ImportOutcome::default();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        match crate::http::parse_json::<Map<String, Value>>(line).and_then(one) {
-            Ok(statement) => statements.push(statement),
+        match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
+            Ok(command) => commands.push(command),
             Err(refusal) => {
                 let (field, message) = match refusal {
                     Refusal::Invalid(mut errors) if !errors.is_empty() => {
@@ -53,7 +53,7 @@ pub(super) fn read(bytes: &[u8]) -> ParsedLine {
                     }
                     other => ("line".to_owned(), other.to_string()),
                 };
-                outcome.rejected.push(Rejected {
+                outcome.rejected.push(RejectedLine {
                     line: index + 1,
                     code: "validation_failed",
                     field,
@@ -62,38 +62,40 @@ pub(super) fn read(bytes: &[u8]) -> ParsedLine {
             }
         }
     }
-    outcome.accepted = statements.len();
-    ParsedLine { statements, outcome }
+    outcome.accepted = commands.len();
+    ParsedImport { commands: commands, outcome }
 }
 
-fn one(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
-    let kind = text(&mut line, "type")?;
+fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
+    let kind = take_text(&mut line, "type")?;
     let deleted = match line.remove("deleted") {
         None => false,
         Some(Value::Bool(deleted)) => deleted,
         Some(_) => return Err(Refusal::field("deleted", "must be true or false")),
     };
     match (kind.as_str(), deleted) {
-        ("course", false) => command::course(&text(&mut line, "id")?, body(line)?),
-        ("course", true) => command::no_course(&text(&mut line, "id")?),
+        ("course", false) => command::course(&take_text(&mut line, "id")?, body(line)?),
+        ("course", true) => command::delete_course(&take_text(&mut line, "id")?),
         ("enrollment", false) => {
-            let (course, user) = (text(&mut line, "course_id")?, text(&mut line, "user_id")?);
+            let (course, user) =
+                (take_text(&mut line, "course_id")?, take_text(&mut line, "user_id")?);
             command::enrollment(&course, &user, body(line)?)
         }
-        ("enrollment", true) => {
-            command::no_enrollment(&text(&mut line, "course_id")?, &text(&mut line, "user_id")?)
-        }
-        ("user", false) => command::user(&text(&mut line, "id")?, body(line)?),
-        ("user", true) => command::no_user(&text(&mut line, "id")?),
-        ("settings", false) => command::settings(body::<Settings>(line)?),
+        ("enrollment", true) => command::delete_enrollment(
+            &take_text(&mut line, "course_id")?,
+            &take_text(&mut line, "user_id")?,
+        ),
+        ("user", false) => command::user(&take_text(&mut line, "id")?, body(line)?),
+        ("user", true) => command::delete_user(&take_text(&mut line, "id")?),
+        ("settings", false) => command::settings(body::<PlatformSettings>(line)?),
         _ => Err(Refusal::field("type", "must be course, enrollment, user or settings")),
     }
 }
 
-pub(super) fn text(line: &mut Map<String, Value>, name: &str) -> Result<String, Refusal> {
+pub(super) fn take_text(line: &mut Map<String, Value>, name: &str) -> Result<String, Refusal> {
     match line.remove(name) {
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(Refusal::field(name, "must be a text")),
+        Some(_) => Err(Refusal::field(name, "must be a string")),
         None => Err(Refusal::field(name, "is required")),
     }
 }
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_lines_are_taken_and_bad_ones_named() {
+    fn valid_lines_are_accepted_and_invalid_ones_reported() {
         let lines = concat!(
             r#"{"type":"course","id":"c-1","title":"Algebra","trainer_id":"t-1"}"#,
             "\n\n",
@@ -124,7 +126,7 @@ mod tests {
             "\n",
             r#"{"type":"user","id":"s-1","deleted":true}"#,
         );
-        let read = read(lines.as_bytes());
+        let read = parse_lines(lines.as_bytes());
         assert_eq!(read.outcome.accepted, 4);
         let named: Vec<_> =
             read.outcome.rejected.iter().map(|r| (r.line, r.field.as_str())).collect();

@@ -1,12 +1,12 @@
-//! Calendar entries, read by the parser of `icalendar`.
+//! Calendar entries, read with the parser of the `icalendar` crate.
 
 use icalendar::parser::{Component, Property, read_calendar, unfold};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Case, all, at, brand, zone};
+use super::{Case, all_cases, at, brand, zone};
 use crate::mail::calendar::calendar;
-use crate::mail::{Kind, CalendarMethod};
+use crate::mail::{CalendarMethod, MailKind};
 
 const ZONES: [&str; 9] = [
     "Europe/Berlin",
@@ -20,14 +20,14 @@ const ZONES: [&str; 9] = [
     "Etc/GMT+5",
 ];
 
-/// Unfolded; the parser borrows from it.
+/// Returns the unfolded calendar. The parser borrows from it.
 fn unfolded(case: &Case) -> String {
-    let letter = case.letter();
-    let calendar = calendar(&letter, &letter.class.unwrap(), &brand()).unwrap();
+    let context = case.context();
+    let calendar = calendar(&context, &context.session.unwrap(), &brand()).unwrap();
     unfold(&calendar.text)
 }
 
-/// The time zones and the one entry of a calendar.
+/// Returns the time zones and the only entry of a calendar.
 fn parts(text: &str) -> (Vec<Component<'_>>, Component<'_>) {
     let mut components = read_calendar(text).unwrap().components;
     let entry = components.pop().unwrap();
@@ -47,7 +47,7 @@ fn parameter(property: &Property<'_>, key: &str) -> Option<String> {
     Some(found.val.as_ref()?.as_str().to_owned())
 }
 
-/// The instant that a reader of the calendar takes from `name`, by the rules of the calendar alone.
+/// Returns the time of the property according to the rules in the calendar.
 fn instant(zones: &[Component<'_>], entry: &Component<'_>, name: &str) -> Timestamp {
     let property = entry.find_prop(name).unwrap();
     let text = property.val.as_str();
@@ -79,25 +79,26 @@ fn seconds(offset: &str) -> i64 {
 }
 
 #[test]
-fn readers_take_the_same_instants_from_it_as_we_do() {
-    // Two years in steps that drift through the week and the day.
+fn calendar_rules_yield_the_session_times() {
+    // Two years in steps that vary the day of the week and the time of day.
     let starts =
         (0..60).map(|step| at("2026-06-01T00:30:00Z") + SignedDuration::from_mins(step * 17_275));
-    // And every quarter of an hour around four changes of clocks.
+    // Every quarter of an hour around four clock changes.
     let changes = [
         "2027-03-28T01:00:00Z",
         "2026-10-25T01:00:00Z",
         "2027-03-14T07:00:00Z",
         "2026-11-01T06:00:00Z",
     ];
-    let around = changes.iter().flat_map(|change| {
+    let near_changes = changes.iter().flat_map(|change| {
         (-8..8).map(|quarters| at(change) + SignedDuration::from_mins(quarters * 15))
     });
-    let starts: Vec<_> = starts.chain(around).collect();
+    let starts: Vec<_> = starts.chain(near_changes).collect();
     for name in ZONES {
         for starts_at in &starts {
-            let class_zone = zone(name);
-            let case = Case { class_zone, starts_at: *starts_at, ..Case::new(Kind::Scheduled) };
+            let session_zone = zone(name);
+            let case =
+                Case { session_zone, starts_at: *starts_at, ..Case::new(MailKind::Scheduled) };
             let text = unfolded(&case);
             let (zones, entry) = parts(&text);
             assert_eq!(instant(&zones, &entry, "DTSTART"), *starts_at, "{name} {starts_at}");
@@ -108,19 +109,22 @@ fn readers_take_the_same_instants_from_it_as_we_do() {
 }
 
 #[test]
-fn times_are_local_with_their_zone_unless_that_would_be_ambiguous() {
+fn times_are_local_unless_that_would_be_ambiguous() {
     let cases = [
         ("Europe/Berlin", "2026-11-21T09:00:00Z", ";TZID=Europe/Berlin:20261121T100000"),
         ("Asia/Kathmandu", "2026-11-21T09:00:00Z", ";TZID=Asia/Kathmandu:20261121T144500"),
         ("UTC", "2026-11-21T09:00:00Z", ":20261121T090000Z"),
         ("Etc/UTC", "2026-11-21T09:00:00Z", ":20261121T090000Z"),
-        // The night in which 02:00 to 03:00 comes twice: it begins in the first, and in the second.
+        // The night with a repeated hour from 02:00 to 03:00, before and during the repetition.
         ("Europe/Berlin", "2027-10-30T23:30:00Z", ";TZID=Europe/Berlin:20271031T013000"),
         ("Europe/Berlin", "2027-10-31T01:30:00Z", ":20271031T013000Z"),
     ];
     for (name, start, expected) in cases {
-        let case =
-            Case { class_zone: zone(name), starts_at: at(start), ..Case::new(Kind::Scheduled) };
+        let case = Case {
+            session_zone: zone(name),
+            starts_at: at(start),
+            ..Case::new(MailKind::Scheduled)
+        };
         let text = case.compose().calendar.unwrap().text;
         assert!(text.contains(&format!("\r\nDTSTART{expected}\r\n")), "{text}");
         let zones = usize::from(expected.starts_with(';'));
@@ -129,15 +133,21 @@ fn times_are_local_with_their_zone_unless_that_would_be_ambiguous() {
 }
 
 #[test]
-fn an_entry_says_which_class_it_is_and_for_whom() {
-    for kind in [Kind::Scheduled, Kind::Updated, Kind::Resent, Kind::Cancelled, Kind::Removed] {
+fn entry_identifies_session_and_recipient() {
+    for kind in [
+        MailKind::Scheduled,
+        MailKind::Updated,
+        MailKind::Resent,
+        MailKind::Cancelled,
+        MailKind::Removed,
+    ] {
         let case = Case {
             to: crate::domain::text::Email::parse("a+b%c@example.test").unwrap(),
             ..Case::new(kind)
         };
         let text = unfolded(&case);
         let (_, entry) = parts(&text);
-        let cancel = kind.method() == Some(CalendarMethod::Cancel);
+        let cancel = kind.calendar_method() == Some(CalendarMethod::Cancel);
         for (name, expected) in [
             ("UID", format!("{}@live-classes", case.id)),
             ("SEQUENCE", "3".to_owned()),
@@ -162,14 +172,14 @@ fn an_entry_says_which_class_it_is_and_for_whom() {
         }
         let organizer = entry.find_prop("ORGANIZER").unwrap();
         assert_eq!(parameter(organizer, "CN").as_deref(), Some("Akademie Größe & Söhne"));
-        let joins = value(&entry, "DESCRIPTION").contains("https://learn.example.test/");
-        assert_eq!(joins, !cancel);
+        let has_link = value(&entry, "DESCRIPTION").contains("https://learn.example.test/");
+        assert_eq!(has_link, !cancel);
     }
 }
 
 #[test]
-fn nobody_can_add_a_property() {
-    for case in all().filter(|case| case.kind.method().is_some()) {
+fn text_cannot_add_a_property() {
+    for case in all_cases().filter(|case| case.kind.calendar_method().is_some()) {
         let (text, plain) = (unfolded(&case), unfolded(&Case::new(case.kind)));
         let names = |text: &str| {
             let (_, entry) = parts(text);
@@ -182,8 +192,8 @@ fn nobody_can_add_a_property() {
 }
 
 #[test]
-fn titles_read_back() {
-    for case in all().filter(|case| case.kind.method().is_some()) {
+fn title_is_parsed_unchanged() {
+    for case in all_cases().filter(|case| case.kind.calendar_method().is_some()) {
         let text = unfolded(&case);
         let parsed: icalendar::Calendar = text.parse().unwrap();
         let entry = parsed.components.iter().find_map(|it| it.as_event()).unwrap();
@@ -193,9 +203,9 @@ fn titles_read_back() {
 }
 
 #[test]
-fn lines_are_folded_and_ended_as_the_format_asks() {
+fn lines_are_folded_and_end_with_crlf() {
     let long = "Ⅷ. 👩‍🏫 Größenordnungen; ".repeat(8);
-    for case in all().chain([Case::saying(Kind::Scheduled, &long)]) {
+    for case in all_cases().chain([Case::with_text(MailKind::Scheduled, &long)]) {
         let Some(calendar) = case.compose().calendar else { continue };
         let text = calendar.text;
         assert!(text.starts_with("BEGIN:VCALENDAR\r\n") && text.ends_with("END:VCALENDAR\r\n"));

@@ -1,15 +1,15 @@
-//! Messages, read by `mail-parser`.
+//! Messages, read with `mail-parser`.
 
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 
-use super::{Case, ODD, all, at, brand, zone};
-use crate::mail::{ComposedMail, Kind, CalendarMethod, compose};
+use super::{Case, ODD, all_cases, at, brand, zone};
+use crate::mail::{CalendarMethod, ComposedMail, MailKind, compose};
 
 fn parse(mail: &ComposedMail) -> Message<'_> {
     MessageParser::new().parse(&mail.raw).unwrap()
 }
 
-/// The types of the parts, in the order in which they stand, a multipart as what it holds.
+/// Returns the content types of a part and its children, in order.
 fn tree(message: &Message<'_>, part: usize) -> String {
     let part = &message.parts[part];
     let kind = part.content_type().unwrap();
@@ -24,8 +24,8 @@ fn tree(message: &Message<'_>, part: usize) -> String {
 }
 
 #[test]
-fn an_invitation_is_the_last_alternative_and_a_file() {
-    for mail in all().map(|case| case.compose()) {
+fn invitation_is_last_alternative_and_attachment() {
+    for mail in all_cases().map(|case| case.compose()) {
         let message = parse(&mail);
         let Some(calendar) = &mail.calendar else {
             assert_eq!(tree(&message, 0), "multipart/alternative(text/plain text/html)");
@@ -52,26 +52,26 @@ fn an_invitation_is_the_last_alternative_and_a_file() {
 }
 
 #[test]
-fn which_kinds_touch_the_calendar() {
+fn calendar_method_of_each_kind() {
     let method = |kind| Case::new(kind).compose().calendar.map(|calendar| calendar.method);
     for (kind, expected) in [
-        (Kind::Scheduled, Some(CalendarMethod::Request)),
-        (Kind::Updated, Some(CalendarMethod::Request)),
-        (Kind::Resent, Some(CalendarMethod::Request)),
-        (Kind::Cancelled, Some(CalendarMethod::Cancel)),
-        (Kind::Removed, Some(CalendarMethod::Cancel)),
-        (Kind::ReminderDayBefore, None),
-        (Kind::ReminderHourBefore, None),
-        (Kind::ReauthRequired, None),
-        (Kind::MeetingDeleted, None),
+        (MailKind::Scheduled, Some(CalendarMethod::Request)),
+        (MailKind::Updated, Some(CalendarMethod::Request)),
+        (MailKind::Resent, Some(CalendarMethod::Request)),
+        (MailKind::Cancelled, Some(CalendarMethod::Cancel)),
+        (MailKind::Removed, Some(CalendarMethod::Cancel)),
+        (MailKind::ReminderDayBefore, None),
+        (MailKind::ReminderHourBefore, None),
+        (MailKind::ReauthRequired, None),
+        (MailKind::MeetingDeleted, None),
     ] {
         assert_eq!(method(kind), expected, "{kind:?}");
     }
 }
 
 #[test]
-fn the_parts_read_back_as_they_were_written() {
-    for mail in all().map(|case| case.compose()) {
+fn parts_are_parsed_unchanged() {
+    for mail in all_cases().map(|case| case.compose()) {
         let message = parse(&mail);
         assert_eq!(message.body_text(0).unwrap(), mail.text.replace('\n', "\r\n"));
         assert_eq!(message.body_html(0).unwrap(), mail.html.replace('\n', "\r\n"));
@@ -80,8 +80,8 @@ fn the_parts_read_back_as_they_were_written() {
 }
 
 #[test]
-fn headers_say_who_to_whom_when_and_what() {
-    for case in all() {
+fn headers_have_sender_recipient_date_and_kind() {
+    for case in all_cases() {
         let mail = case.compose();
         let message = parse(&mail);
         let from = message.from().unwrap().first().unwrap();
@@ -106,7 +106,7 @@ fn headers_say_who_to_whom_when_and_what() {
 }
 
 #[test]
-fn nobody_can_add_a_header_or_a_part() {
+fn text_cannot_add_a_header_or_a_part() {
     let plain = |kind| Case::new(kind).compose().raw;
     let names = |raw: &[u8]| {
         let message = MessageParser::new().parse(raw).unwrap();
@@ -115,15 +115,15 @@ fn nobody_can_add_a_header_or_a_part() {
         names.sort();
         (names, message.parts.len())
     };
-    for case in all() {
+    for case in all_cases() {
         let mail = case.compose();
         assert_eq!(names(&mail.raw), names(&plain(case.kind)), "{:?}", case.title);
     }
 }
 
 #[test]
-fn lines_are_short_and_end_as_they_must() {
-    for mail in all().map(|case| case.compose()) {
+fn lines_are_short_ascii_and_end_with_crlf() {
+    for mail in all_cases().map(|case| case.compose()) {
         let raw = &mail.raw;
         for (index, byte) in raw.iter().enumerate() {
             match byte {
@@ -139,24 +139,24 @@ fn lines_are_short_and_end_as_they_must() {
 }
 
 #[test]
-fn equal_letters_make_equal_bytes_and_others_other_boundaries() {
-    for case in all() {
+fn equal_mails_have_equal_bytes_and_others_new_boundaries() {
+    for case in all_cases() {
         assert_eq!(case.compose(), case.compose());
     }
     let boundary = |title: &str| {
-        let mail = Case { title: title.to_owned(), ..Case::new(Kind::Scheduled) }.compose();
+        let mail = Case { title: title.to_owned(), ..Case::new(MailKind::Scheduled) }.compose();
         parse(&mail).content_type().unwrap().attribute("boundary").unwrap().to_owned()
     };
     assert_ne!(boundary("a"), boundary("b"));
 }
 
 #[test]
-fn the_page_holds_words_and_no_markup_of_strangers() {
+fn text_cannot_add_markup_to_the_html() {
     for odd in ODD {
-        for kind in Kind::ALL {
-            let html = Case::saying(kind, odd).compose().html;
-            let plain = Case::saying(kind, "x").compose().html;
-            // As many tags as with a harmless text, but for line breaks.
+        for kind in MailKind::ALL {
+            let html = Case::with_text(kind, odd).compose().html;
+            let plain = Case::with_text(kind, "x").compose().html;
+            // As many tags as with a harmless text, except for line breaks.
             let tags = |html: &str| html.replace("<br>", "").matches('<').count();
             assert_eq!(tags(&html), tags(&plain), "{kind:?} {odd:?}");
             assert!(!html.contains("<script") && !html.contains("<!--"));
@@ -165,22 +165,22 @@ fn the_page_holds_words_and_no_markup_of_strangers() {
 }
 
 #[test]
-fn every_page_is_a_page() {
-    for mail in all().map(|case| case.compose()) {
+fn html_has_one_heading_and_no_external_content() {
+    for mail in all_cases().map(|case| case.compose()) {
         let html = &mail.html;
         assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
         assert_eq!(html.matches("<h1 ").count(), 1);
-        let links = usize::from(mail.kind != Kind::Removed);
+        let links = usize::from(mail.kind != MailKind::Removed);
         assert_eq!(html.matches("<a href=").count(), links);
-        assert!(!html.contains("<img") && !html.contains("url("), "nothing is fetched");
+        assert!(!html.contains("<img") && !html.contains("url("), "must not load external content");
         assert!(html.contains("Akademie Größe &amp; Söhne") && html.contains("may be recorded"));
         assert!(mail.text.contains("Akademie Größe & Söhne\nClasses may be recorded.\n"));
     }
 }
 
 #[test]
-fn an_invitation_in_plain_text() {
-    let case = Case { zone: Some(zone("Asia/Kolkata")), ..Case::new(Kind::Scheduled) };
+fn plain_text_of_an_invitation() {
+    let case = Case { zone: Some(zone("Asia/Kolkata")), ..Case::new(MailKind::Scheduled) };
     let mail = case.compose();
     assert_eq!(mail.subject, "Invitation: Algebra I, Sat 21 Nov 2026, 14:30 (Asia/Kolkata)");
     let expected = "\
@@ -209,42 +209,48 @@ Classes may be recorded.
 }
 
 #[test]
-fn what_each_kind_is_called() {
+fn subject_of_each_kind() {
     let subject = |kind| Case::new(kind).compose().subject;
     for (kind, expected) in [
-        (Kind::Scheduled, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::Updated, "Changed: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::Cancelled, "Cancelled: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::ReminderDayBefore, "Reminder: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (MailKind::Scheduled, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (MailKind::Updated, "Changed: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (MailKind::Cancelled, "Cancelled: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (
-            Kind::ReminderHourBefore,
+            MailKind::ReminderDayBefore,
+            "Reminder: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
+        ),
+        (
+            MailKind::ReminderHourBefore,
             "Starting soon: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
         ),
-        (Kind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (Kind::ReauthRequired, "Action needed: connect your Zoom account again"),
-        (Kind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
+        (MailKind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (MailKind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
+        (MailKind::ReauthRequired, "Action needed: connect your Zoom account again"),
+        (MailKind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
     ] {
         assert_eq!(subject(kind), expected);
     }
 }
 
 #[test]
-fn the_reason_is_told_to_those_who_were_to_come() {
-    for (kind, told) in [(Kind::Cancelled, true), (Kind::Updated, true), (Kind::Removed, false)] {
+fn reason_is_shown_unless_recipient_was_removed() {
+    for (kind, shown) in
+        [(MailKind::Cancelled, true), (MailKind::Updated, true), (MailKind::Removed, false)]
+    {
         let case = Case { reason: Some("I am ill.\nSorry".to_owned()), ..Case::new(kind) };
         let mail = case.compose();
-        assert_eq!(mail.text.contains("Reason: I am ill.\nSorry\n"), told, "{kind:?}");
+        assert_eq!(mail.text.contains("Reason: I am ill.\nSorry\n"), shown, "{kind:?}");
     }
 }
 
 #[test]
-fn a_letter_without_its_class_is_still_a_letter() {
-    for kind in Kind::ALL {
+fn mail_without_session_is_complete() {
+    for kind in MailKind::ALL {
         let case = Case::new(kind);
-        let mut letter = case.letter();
-        (letter.class, letter.to_name, letter.now) = (None, None, at("2026-11-20T08:00:00.9Z"));
-        let mail = compose(&letter, &brand());
+        let mut context = case.context();
+        (context.session, context.to_name, context.now) =
+            (None, None, at("2026-11-20T08:00:00.9Z"));
+        let mail = compose(&context, &brand());
         assert!(mail.calendar.is_none() && mail.text.contains("Hello,\n"));
         assert!(MessageParser::new().parse(&mail.raw).unwrap().subject().is_some());
     }

@@ -1,17 +1,17 @@
-//! Whole mails, read by parsers that are not the builders'.
+//! Tests of complete mails, read with independent parsers.
 
 mod calendars;
 mod messages;
 
 use jiff::Timestamp;
 
-use super::{Brand, SessionDetails, ComposedMail, Kind, MailContext, compose};
+use super::{Brand, ComposedMail, MailContext, MailKind, SessionDetails, compose};
 use crate::config::{Env, names};
 use crate::domain::id::SessionId;
 use crate::domain::text::Email;
 use crate::domain::time::Zone;
 
-/// Names and texts that have broken somebody's mail before.
+/// Names and texts that are known to break mails.
 const ODD: [&str; 10] = [
     "Ada Lovelace",
     "O'Brien, \"Bob\" (Maths); <b@c.test>",
@@ -25,17 +25,17 @@ const ODD: [&str; 10] = [
     "x",
 ];
 
-/// A letter with what it borrows.
+/// The owned values of a [`MailContext`].
 #[derive(Clone)]
 pub(super) struct Case {
-    pub(super) kind: Kind,
+    pub(super) kind: MailKind,
     pub(super) to: Email,
     pub(super) to_name: Option<String>,
     pub(super) text: String,
     pub(super) reason: Option<String>,
     pub(super) starts_at: Timestamp,
     pub(super) minutes: u16,
-    pub(super) class_zone: Zone,
+    pub(super) session_zone: Zone,
     pub(super) zone: Option<Zone>,
     pub(super) now: Timestamp,
     pub(super) id: SessionId,
@@ -43,7 +43,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: MailKind) -> Self {
         Self {
             kind,
             to: Email::parse("ada@example.test").unwrap(),
@@ -52,7 +52,7 @@ impl Case {
             reason: None,
             starts_at: at("2026-11-21T09:00:00Z"),
             minutes: 60,
-            class_zone: zone("Europe/Berlin"),
+            session_zone: zone("Europe/Berlin"),
             zone: None,
             now: at("2026-11-20T08:00:00Z"),
             id: SessionId::from_bytes([7; 16]),
@@ -60,25 +60,25 @@ impl Case {
         }
     }
 
-    /// Every text that a stranger may write.
-    pub(super) fn saying(kind: Kind, odd: &str) -> Self {
+    /// A mail with the given text in every user-supplied field.
+    pub(super) fn with_text(kind: MailKind, odd: &str) -> Self {
         let some = Some(odd.to_owned());
         let (text, title) = (odd.to_owned(), odd.to_owned());
         Self { to_name: some.clone(), reason: some, text, title, ..Self::new(kind) }
     }
 
     pub(super) fn compose(&self) -> ComposedMail {
-        compose(&self.letter(), &brand())
+        compose(&self.context(), &brand())
     }
 
-    fn letter(&self) -> MailContext<'_> {
-        let class = SessionDetails {
+    fn context(&self) -> MailContext<'_> {
+        let session = SessionDetails {
             id: &self.id,
             title: &self.title,
             description: &self.text,
             starts_at: self.starts_at,
             duration_minutes: self.minutes,
-            zone: &self.class_zone,
+            zone: &self.session_zone,
             sequence: 3,
             reason: self.reason.as_deref(),
             course_title: Some("Mathematics, first year"),
@@ -88,7 +88,7 @@ impl Case {
             kind: self.kind,
             to: &self.to,
             to_name: self.to_name.as_deref(),
-            class: (self.kind != Kind::ReauthRequired).then_some(class),
+            session: (self.kind != MailKind::ReauthRequired).then_some(session),
             link: "https://learn.example.test/classes/ses_1?a=1&b=2".to_owned(),
             message_id: "0123abcd@live-classes".to_owned(),
             locale: None,
@@ -116,21 +116,21 @@ pub(super) fn zone(name: &str) -> Zone {
     Zone::parse(name).unwrap()
 }
 
-/// Every kind, with plain and with odd texts.
-fn all() -> impl Iterator<Item = Case> {
-    let odd = |kind| ODD.iter().map(move |odd| Case::saying(kind, odd));
-    Kind::ALL.into_iter().flat_map(move |kind| odd(kind).chain([Case::new(kind)]))
+/// Every kind with plain and odd texts.
+fn all_cases() -> impl Iterator<Item = Case> {
+    let odd = |kind| ODD.iter().map(move |odd| Case::with_text(kind, odd));
+    MailKind::ALL.into_iter().flat_map(move |kind| odd(kind).chain([Case::new(kind)]))
 }
 
 #[test]
-fn a_kind_has_one_name() {
-    for kind in Kind::ALL {
+fn serialized_kind_equals_its_name() {
+    for kind in MailKind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
 }
 
 #[test]
-fn the_brand_names_what_it_lacks() {
+fn missing_brand_setting_is_named() {
     assert_eq!(brand().app_url, "https://learn.example.test");
     let env = Env::from_pairs([(names::BRAND_NAME, "B"), (names::MAIL_FROM, "nobody")]);
     assert_eq!(Brand::read(&env).unwrap_err().name(), names::MAIL_FROM);

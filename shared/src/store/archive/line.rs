@@ -1,4 +1,4 @@
-//! A line of an archive, as it is stored.
+//! The stored format of an archive line.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use crate::domain::attendance::JoinIdentity;
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
-use crate::domain::zoom_event::{ParticipantEvent, EventPayload, ZoomEvent};
+use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
 
-/// Short names: there are two lines for every time that somebody came in.
+/// One line of an archive. Names are short, because every participation adds two lines.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ArchiveLine {
@@ -23,7 +23,7 @@ pub(super) enum ArchiveLine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<PersonName>,
     },
-    Click {
+    JoinAttempt {
         at: Timestamp,
         user: UserId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,37 +33,37 @@ pub(super) enum ArchiveLine {
         #[serde(default, skip_serializing_if = "is_false")]
         host: bool,
         #[serde(default, skip_serializing_if = "is_false")]
-        in_vain: bool,
+        rejected: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
+        customer_key: Option<String>,
     },
     Started {
-        of: String,
+        instance: String,
         at: Timestamp,
     },
     Ended {
-        of: String,
+        instance: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<Timestamp>,
+        started_at: Option<Timestamp>,
         at: Timestamp,
     },
-    In(ArchivedEvent),
-    Out(ArchivedEvent),
+    Joined(ArchivedEvent),
+    Left(ArchivedEvent),
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct ArchivedEvent {
-    /// The uuid of the running.
-    pub(super) of: String,
-    /// The event's name, without what all of them have in common.
+    /// The uuid of the meeting instance.
+    pub(super) instance: String,
+    /// The event's name without [`PARTICIPANT`].
     event: String,
     at: Timestamp,
     #[serde(rename = "c")]
-    connection: String,
+    participant_uuid: String,
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    seat: Option<String>,
+    room_user_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    customer_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     registrant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,32 +81,32 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// What every event of a participant begins with.
+/// The prefix of every participant event.
 const PARTICIPANT: &str = "meeting.participant_";
 
 impl ArchivedEvent {
-    fn of(running: &str, event: &str, presence: &ParticipantEvent) -> Self {
+    fn new(instance: &str, name: &str, event: &ParticipantEvent) -> Self {
         Self {
-            of: running.to_owned(),
-            event: event.strip_prefix(PARTICIPANT).unwrap_or(event).to_owned(),
-            at: presence.at,
-            connection: presence.connection.clone(),
-            seat: presence.seat.clone(),
-            key: presence.customer_key.clone(),
-            registrant: presence.registrant.clone(),
-            email: presence.email.clone(),
-            name: presence.name.clone(),
-            zoom_user: presence.zoom_user.clone(),
-            host: presence.is_host,
+            instance: instance.to_owned(),
+            event: name.strip_prefix(PARTICIPANT).unwrap_or(name).to_owned(),
+            at: event.at,
+            participant_uuid: event.participant_uuid.clone(),
+            room_user_id: event.room_user_id.clone(),
+            customer_key: event.customer_key.clone(),
+            registrant: event.registrant.clone(),
+            email: event.email.clone(),
+            name: event.name.clone(),
+            zoom_user: event.zoom_user.clone(),
+            host: event.is_host,
         }
     }
 
-    pub(super) fn presence(&self) -> ParticipantEvent {
+    pub(super) fn to_participant_event(&self) -> ParticipantEvent {
         ParticipantEvent {
             at: self.at,
-            connection: self.connection.clone(),
-            seat: self.seat.clone(),
-            customer_key: self.key.clone(),
+            participant_uuid: self.participant_uuid.clone(),
+            room_user_id: self.room_user_id.clone(),
+            customer_key: self.customer_key.clone(),
             registrant: self.registrant.clone(),
             email: self.email.clone(),
             name: self.name.clone(),
@@ -115,15 +115,15 @@ impl ArchivedEvent {
         }
     }
 
-    /// The event's whole name.
-    pub(super) fn name(&self) -> String {
+    /// The full name of the event.
+    pub(super) fn event_name(&self) -> String {
         format!("{PARTICIPANT}{}", self.event)
     }
 
-    /// What stays of somebody who is forgotten: which connection came or went, and when.
-    fn forgotten(self) -> Self {
+    /// Removes the identity of an erased person. The connection and the time remain.
+    fn anonymized(self) -> Self {
         Self {
-            key: None,
+            customer_key: None,
             registrant: None,
             email: None,
             name: ERASED_NAME.to_owned(),
@@ -135,56 +135,65 @@ impl ArchivedEvent {
 }
 
 impl ArchiveLine {
-    pub(super) fn of_event(event: &ZoomEvent) -> Option<Self> {
-        let of = event.uuid.clone()?;
+    pub(super) fn from_event(event: &ZoomEvent) -> Option<Self> {
+        let instance = event.uuid.clone()?;
         Some(match &event.payload {
-            EventPayload::Started { at } => Self::Started { of, at: *at },
-            EventPayload::Ended { started_at, at } => Self::Ended { of, from: *started_at, at: *at },
-            EventPayload::Joined(presence) => Self::In(ArchivedEvent::of(&of, &event.name, presence)),
-            EventPayload::Left(presence) => Self::Out(ArchivedEvent::of(&of, &event.name, presence)),
+            EventPayload::Started { at } => Self::Started { instance, at: *at },
+            EventPayload::Ended { started_at, at } => {
+                Self::Ended { instance, started_at: *started_at, at: *at }
+            }
+            EventPayload::Joined(payload) => {
+                Self::Joined(ArchivedEvent::new(&instance, &event.name, payload))
+            }
+            EventPayload::Left(payload) => {
+                Self::Left(ArchivedEvent::new(&instance, &event.name, payload))
+            }
             _ => return None,
         })
     }
 
-    pub(super) fn of_click(at: Timestamp, clicker: &JoinIdentity) -> Self {
-        Self::Click {
+    pub(super) fn from_join_attempt(at: Timestamp, identity: &JoinIdentity) -> Self {
+        Self::JoinAttempt {
             at,
-            user: clicker.user.clone(),
-            email: clicker.email.clone(),
-            name: clicker.name.clone(),
-            host: clicker.host,
-            in_vain: !clicker.admitted,
-            key: clicker.customer_key.clone(),
+            user: identity.user.clone(),
+            email: identity.email.clone(),
+            name: identity.name.clone(),
+            host: identity.host,
+            rejected: !identity.admitted,
+            customer_key: identity.customer_key.clone(),
         }
     }
 
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
     pub(super) fn is_audience(text: &str) -> bool {
-        matches!(Self::read(text), Some(Self::Student { .. } | Self::Invitee { .. }))
+        matches!(Self::parse(text), Some(Self::Student { .. } | Self::Invitee { .. }))
     }
 
-    /// The line without somebody: a user, or their addresses, or what they came and went as. `None` when nothing of it
-    /// stays.
-    pub(super) fn without(
+    /// Removes a person, matched by user id, address or participant event. Returns `None` if nothing of the line remains.
+    pub(super) fn without_person(
         self,
         person: &UserId,
         addresses: &[Email],
-        is_meant: &impl Fn(&ParticipantEvent) -> bool,
+        is_match: &impl Fn(&ParticipantEvent) -> bool,
     ) -> Option<Self> {
-        let is_theirs = |email: &Email| addresses.contains(email);
+        let is_their_address = |email: &Email| addresses.contains(email);
         match self {
             Self::Student { ref user, .. } if user == person => None,
-            Self::Invitee { ref email, .. } if is_theirs(email) => None,
-            Self::Click { ref user, ref email, .. }
-                if user == person || email.as_ref().is_some_and(is_theirs) =>
+            Self::Invitee { ref email, .. } if is_their_address(email) => None,
+            Self::JoinAttempt { ref user, ref email, .. }
+                if user == person || email.as_ref().is_some_and(is_their_address) =>
             {
                 None
             }
-            Self::In(heard) if is_meant(&heard.presence()) => Some(Self::In(heard.forgotten())),
-            Self::Out(heard) if is_meant(&heard.presence()) => Some(Self::Out(heard.forgotten())),
+            Self::Joined(archived) if is_match(&archived.to_participant_event()) => {
+                Some(Self::Joined(archived.anonymized()))
+            }
+            Self::Left(archived) if is_match(&archived.to_participant_event()) => {
+                Some(Self::Left(archived.anonymized()))
+            }
             other => Some(other),
         }
     }

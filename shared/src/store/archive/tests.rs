@@ -16,7 +16,7 @@ fn start() -> Timestamp {
     "2026-11-22T11:00:00Z".parse().unwrap()
 }
 
-fn class() -> Session {
+fn session() -> Session {
     let course = CourseId::parse("course-1").unwrap();
     Session {
         id: SessionId::from_bytes([1; 16]),
@@ -30,7 +30,7 @@ fn class() -> Session {
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),
-        settings_told: Default::default(),
+        settings_sent: Default::default(),
         status: Status::Ended,
         source: Source::Manual,
         meeting: Meeting {
@@ -38,13 +38,13 @@ fn class() -> Session {
             id: None,
             join_url: Sealed::from_stored(""),
             passcode: None,
-            told: Default::default(),
+            credentials_reported_at: Default::default(),
         },
         ics_sequence: 0,
         version: 1,
         created_at: start(),
         updated_at: start(),
-        zoom_told_at: start(),
+        zoom_synced_at: start(),
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
@@ -53,16 +53,16 @@ fn class() -> Session {
     }
 }
 
-fn heard(name: &str, object: &Value) -> ZoomEvent {
+fn zoom_event(name: &str, object: &Value) -> ZoomEvent {
     let payload = json!({ "account_id": "acc", "object": object });
-    ZoomEvent::read(
+    ZoomEvent::parse(
         &json!({ "event": name, "event_ts": 1_795_345_200_000_i64, "payload": payload }),
     )
     .unwrap()
 }
 
-/// Somebody with everything that Zoom and the platform may tell of them.
-fn somebody(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
+/// A participant with every field that Zoom and the platform may send.
+fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
     let user = UserId::parse(&format!("5f7c1c9e-0d5b-4c57-9f43-0000000{n:05}")).unwrap();
     let email = Email::parse(&format!("ada.lovelace.{n}@students.example.test")).unwrap();
     let name =
@@ -75,7 +75,7 @@ fn somebody(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
             "user_name": "Ada\nLovelace", time: "2026-11-22T11:00:07.123Z",
         });
         let object = json!({"id": "1", "uuid": "4444AAAiAAAAAiAiAiiAii==", "host_id": "zoom-host", "participant": person});
-        heard(&format!("meeting.participant_{name}{room}"), &object)
+        zoom_event(&format!("meeting.participant_{name}{room}"), &object)
     };
     let events = [event("joined", "join_time", ""), event("left", "leave_time", "_breakout_room")];
     let enrollment = Enrollment {
@@ -85,7 +85,7 @@ fn somebody(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         name: name.clone(),
         access_granted: true,
     };
-    let clicker = JoinIdentity {
+    let identity = JoinIdentity {
         user,
         email: Some(email),
         name: Some(name),
@@ -93,34 +93,34 @@ fn somebody(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         admitted: n.is_multiple_of(2),
         customer_key: Some(key),
     };
-    (enrollment, clicker, events)
+    (enrollment, identity, events)
 }
 
-fn record_of(people: usize) -> AttendanceRecord {
+fn record_with(people: usize) -> AttendanceRecord {
     let mut record = AttendanceRecord::default();
-    for (student, clicker, events) in (0..people).map(somebody) {
-        record.students.push(student);
-        record.clicks.push((start(), clicker.clone()));
-        record.clicks.push((start() + SignedDuration::from_mins(1), clicker));
+    for (student, identity, events) in (0..people).map(participant) {
+        record.enrollments.push(student);
+        record.join_attempts.push((start(), identity.clone()));
+        record.join_attempts.push((start() + SignedDuration::from_mins(1), identity));
         record.events.extend(events);
     }
     record
 }
 
 fn archived(record: &AttendanceRecord) -> Archive {
-    let session = class();
-    let lines = Archive::default().with(record, &session);
+    let session = session();
+    let lines = Archive::default().lines_with(record, &session);
     Archive { revision: 1, starts_at: Some(session.starts_at), lines, ..Archive::default() }
 }
 
 #[test]
-fn what_was_kept_reads_back_as_it_was() {
-    let mut record = record_of(3);
+fn archived_attendance_reads_back_unchanged() {
+    let mut record = record_with(3);
     let frame = json!({"id": "1", "uuid": "u", "start_time": start(), "end_time": start()});
-    record.events.push(heard("meeting.started", &frame));
-    record.events.push(heard("meeting.ended", &frame));
-    let session = class();
-    let back = archived(&record).and(AttendanceRecord::default(), &session);
+    record.events.push(zoom_event("meeting.started", &frame));
+    record.events.push(zoom_event("meeting.ended", &frame));
+    let session = session();
+    let back = archived(&record).merged_with(AttendanceRecord::default(), &session);
     let said = |record: &AttendanceRecord| {
         let mut all: Vec<_> = record
             .events
@@ -131,47 +131,48 @@ fn what_was_kept_reads_back_as_it_was() {
         all
     };
     assert_eq!(said(&back), said(&record));
-    assert_eq!(back.first_clicks(), record.first_clicks());
-    assert_eq!(back.students, record.students);
+    assert_eq!(back.first_join_attempts(), record.first_join_attempts());
+    assert_eq!(back.enrollments, record.enrollments);
 }
 
 #[test]
-fn keeping_again_what_is_kept_changes_nothing_whatever_has_run_out_since() {
-    let (record, session) = (record_of(4), class());
+fn archiving_again_after_sources_expired_changes_nothing() {
+    let (record, session) = (record_with(4), session());
     let archive = archived(&record);
-    for gone in 0..4 {
+    for expired in 0..4 {
         let mut live = record.clone();
-        live.events.drain(..gone * 2);
-        live.clicks.drain(..gone * 2);
-        let gathered = archive.and(live, &session);
-        assert_eq!(archive.with(&gathered, &session), archive.lines);
+        live.events.drain(..expired * 2);
+        live.join_attempts.drain(..expired * 2);
+        let gathered = archive.merged_with(live, &session);
+        assert_eq!(archive.lines_with(&gathered, &session), archive.lines);
     }
 }
 
 #[test]
-fn a_class_that_moved_has_another_audience_and_keeps_what_was_told_of_it() {
-    let archive = archived(&record_of(2));
-    let moved = Session { starts_at: start() + SignedDuration::from_hours(24), ..class() };
-    let live = AttendanceRecord { students: vec![somebody(7).0], ..AttendanceRecord::default() };
-    let now = archive.and(live, &moved);
-    assert_eq!(now.students, [somebody(7).0]);
-    assert_eq!((now.events.len(), now.clicks.len()), (4, 2));
-    let kept = archive.with(&now, &moved);
-    assert_eq!(kept.iter().filter(|line| ArchiveLine::is_audience(line)).count(), 1);
+fn moved_session_gets_a_new_audience_and_keeps_its_events() {
+    let archive = archived(&record_with(2));
+    let moved = Session { starts_at: start() + SignedDuration::from_hours(24), ..session() };
+    let live =
+        AttendanceRecord { enrollments: vec![participant(7).0], ..AttendanceRecord::default() };
+    let now = archive.merged_with(live, &moved);
+    assert_eq!(now.enrollments, [participant(7).0]);
+    assert_eq!((now.events.len(), now.join_attempts.len()), (4, 2));
+    let lines = archive.lines_with(&now, &moved);
+    assert_eq!(lines.iter().filter(|line| ArchiveLine::is_audience(line)).count(), 1);
 }
 
 #[test]
-fn lines_of_a_later_version_are_kept() {
-    let mut archive = archived(&record_of(1));
+fn archive_lines_of_a_later_version_are_preserved() {
+    let mut archive = archived(&record_with(1));
     archive.lines.insert(r#"{"seen":{"by":"a later version"}}"#.to_owned());
-    let gathered = archive.and(AttendanceRecord::default(), &class());
-    assert_eq!(archive.with(&gathered, &class()), archive.lines);
+    let gathered = archive.merged_with(AttendanceRecord::default(), &session());
+    assert_eq!(archive.lines_with(&gathered, &session()), archive.lines);
 }
 
 #[test]
-fn ten_thousand_people_are_some_parts_that_each_fit_an_item() {
-    let archive = archived(&record_of(10_000));
-    let parts = in_parts(&archive.lines);
+fn archive_of_ten_thousand_people_fits_item_limits() {
+    let archive = archived(&record_with(10_000));
+    let parts = split_into_parts(&archive.lines);
     let bytes: usize = parts.iter().map(String::len).sum();
     println!("{} lines, {bytes} bytes, {} parts", archive.lines.len(), parts.len());
     assert!(parts.iter().all(|part| part.len() < ITEM_LIMIT_BYTES / 2 + 4096));

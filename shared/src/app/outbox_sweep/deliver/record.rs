@@ -1,167 +1,199 @@
-//! Noting what came of the mails of a round.
+//! Records the outcomes of a batch of mails.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 
-use super::{CLAIMS_AT_ONCE, Delivery, InHand, OutboxReport};
+use super::{CLAIM_CONCURRENCY, ClaimedMail, Delivery, OutboxReport};
 use crate::app::error::Error;
 use crate::domain::id::SessionId;
-use crate::domain::mailing::claim::pause_after;
-use crate::domain::mailing::{MailSubject, DeliveryStatus};
-use crate::store::mailing::{ClaimEnd, DeliveryUpdate, give_back};
+use crate::domain::mailing::claim::retry_delay_after;
+use crate::domain::mailing::{DeliveryStatus, MailSubject};
+use crate::store::mailing::{ClaimOutcome, DeliveryUpdate, give_back};
 
-/// How often noting is tried: what is not noted is sent twice, so it is worth a wait.
-const NOTE_ATTEMPTS: u32 = 3;
+/// The number of attempts to record outcomes. A mail without a recorded outcome is sent twice, so retries are
+/// worthwhile.
+const RECORD_ATTEMPTS: u32 = 3;
 
-/// What came of a mail in hand.
+/// The outcome of a claimed mail.
 pub(super) enum SendOutcome {
     Sent(String),
     Failed(String),
     Dropped(&'static str),
-    /// It counts as a try.
+    /// The attempt failed and counts.
     Retry(String),
-    /// It counts as none, and is told.
-    Later(String, Duration),
-    /// It counts as none, and is not worth a word.
-    NotNow(Duration),
+    /// The attempt failed and does not count. The status is recorded.
+    RetryUncounted(String, Duration),
+    /// The mail was not attempted. Nothing is recorded.
+    NotAttempted(Duration),
+    /// Two claims were lost.
     GivenUp,
 }
 
-/// What is noted of a mail, and when its message comes again, if it does.
-struct Word {
-    state: DeliveryStatus,
-    note: String,
-    claim: ClaimEnd,
-    pause: Option<Duration>,
+/// The recorded outcome of a mail, and the delay of the next attempt, if any.
+struct OutcomeRecord {
+    status: DeliveryStatus,
+    detail: String,
+    claim_outcome: ClaimOutcome,
+    retry_after: Option<Duration>,
 }
 
 impl SendOutcome {
-    /// What it says of whether its recipient has the mail; nothing where it was not tried.
-    pub(super) fn state(&self) -> Option<DeliveryStatus> {
+    /// Returns the resulting status, or `None` if the mail was not attempted.
+    pub(super) fn status(&self) -> Option<DeliveryStatus> {
         match self {
             Self::Sent(_) => Some(DeliveryStatus::Sent),
             Self::Failed(_) => Some(DeliveryStatus::Failed),
             Self::Dropped(_) => Some(DeliveryStatus::Dropped),
-            Self::Retry(_) | Self::Later(..) => Some(DeliveryStatus::Retrying),
+            Self::Retry(_) | Self::RetryUncounted(..) => Some(DeliveryStatus::Retrying),
             Self::GivenUp => Some(DeliveryStatus::Dead),
-            Self::NotNow(_) => None,
+            Self::NotAttempted(_) => None,
         }
     }
 
-    /// What is noted after so many tries; of what is not worth a word, when it comes again.
-    fn word(self, attempts: u32) -> Result<Word, Duration> {
-        let word = |state, note, claim, pause| Ok(Word { state, note, claim, pause });
+    /// Returns what to record after this number of attempts, or the delay if nothing is recorded.
+    fn into_record(self, attempts: u32) -> Result<OutcomeRecord, Duration> {
+        let record = |status, detail, claim_outcome, retry_after| {
+            Ok(OutcomeRecord { status, detail, claim_outcome, retry_after })
+        };
         match self {
-            Self::NotNow(pause) => Err(pause),
-            Self::Sent(id) => word(DeliveryStatus::Sent, id, ClaimEnd::AsItIs, None),
-            Self::Failed(code) => word(DeliveryStatus::Failed, code, ClaimEnd::Over, None),
-            Self::Dropped(why) => word(DeliveryStatus::Dropped, why.to_owned(), ClaimEnd::Over, None),
-            Self::Later(code, pause) => {
-                word(DeliveryStatus::Retrying, code, ClaimEnd::Uncounted, Some(pause))
+            Self::NotAttempted(pause) => Err(pause),
+            Self::Sent(id) => record(DeliveryStatus::Sent, id, ClaimOutcome::Unchanged, None),
+            Self::Failed(code) => {
+                record(DeliveryStatus::Failed, code, ClaimOutcome::Finished, None)
             }
-            Self::GivenUp => {
-                word(DeliveryStatus::Dead, "outcome_unknown".to_owned(), ClaimEnd::Over, None)
+            Self::Dropped(reason) => {
+                record(DeliveryStatus::Dropped, reason.to_owned(), ClaimOutcome::Finished, None)
             }
-            Self::Retry(code) => match pause_after(attempts) {
-                Some(pause) => word(DeliveryStatus::Retrying, code, ClaimEnd::Again, Some(pause)),
-                None => word(DeliveryStatus::Dead, code, ClaimEnd::Over, None),
+            Self::RetryUncounted(code, pause) => {
+                record(DeliveryStatus::Retrying, code, ClaimOutcome::RetryUncounted, Some(pause))
+            }
+            Self::GivenUp => record(
+                DeliveryStatus::Dead,
+                "outcome_unknown".to_owned(),
+                ClaimOutcome::Finished,
+                None,
+            ),
+            Self::Retry(code) => match retry_delay_after(attempts) {
+                Some(pause) => {
+                    record(DeliveryStatus::Retrying, code, ClaimOutcome::Retry, Some(pause))
+                }
+                None => record(DeliveryStatus::Dead, code, ClaimOutcome::Finished, None),
             },
         }
     }
 }
 
-/// The mails of a round that are answered for: `None` is done with, a time is when to come again.
+/// The mails with a recorded outcome.
 #[derive(Default)]
-pub(super) struct FinishedMail {
-    pub(super) of: Vec<(InHand, Option<Duration>)>,
-    pub(super) trouble: Option<Error>,
+pub(super) struct RecordedMails {
+    /// Each mail with the delay of its next attempt, or `None` if it is finished.
+    pub(super) mails: Vec<(ClaimedMail, Option<Duration>)>,
+    pub(super) error: Option<Error>,
 }
 
 impl Delivery<'_> {
-    /// Notes what came of each. What has left goes first: if the run ended here, that would leave again, and the rest
-    /// would only wait.
-    pub(super) async fn note(
+    /// Records the outcomes, sent mails first. If the run stopped in between, unrecorded sent mails would be sent
+    /// again, while the others would only be delayed.
+    pub(super) async fn record(
         &self,
-        outcomes: Vec<(InHand, SendOutcome)>,
+        outcomes: Vec<(ClaimedMail, SendOutcome)>,
         report: &mut OutboxReport,
-    ) -> FinishedMail {
-        let (mut told, mut dead, mut back) = (Vec::new(), Vec::new(), Vec::new());
-        for (one, outcome) in outcomes {
-            match outcome.word(one.claim.attempts) {
-                Err(pause) => back.push((one, pause)),
-                Ok(word) if word.state == DeliveryStatus::Dead => dead.push((one, word)),
-                Ok(word) => told.push((one, word)),
+    ) -> RecordedMails {
+        let (mut recorded, mut dead, mut released) = (Vec::new(), Vec::new(), Vec::new());
+        for (claimed, outcome) in outcomes {
+            match outcome.into_record(claimed.claim.attempts) {
+                Err(pause) => released.push((claimed, pause)),
+                Ok(record) if record.status == DeliveryStatus::Dead => dead.push((claimed, record)),
+                Ok(record) => recorded.push((claimed, record)),
             }
         }
-        let mut ended = FinishedMail::default();
-        self.note_all(told, &mut ended, report).await;
-        let back = back.into_iter().map(|(one, pause)| async move {
-            self.give_back(&one).await;
-            (one, Some(pause))
+        let mut finished = RecordedMails::default();
+        self.record_all(recorded, &mut finished, report).await;
+        let released = released.into_iter().map(|(claimed, pause)| async move {
+            self.release_claim(&claimed).await;
+            (claimed, Some(pause))
         });
-        let dead = dead.into_iter().map(|(one, word)| async move {
-            // It is not dead before it lies among the dead; until then its message comes again.
-            let buried = self.tools.outbox.bury(&one.mail, &word.note).await;
-            buried.map(|()| (one, word))
+        let dead = dead.into_iter().map(|(claimed, record)| async move {
+            // Mark the mail dead only after the DLQ send succeeds. Otherwise its message is redelivered.
+            let sent = self.tools.outbox.send_to_dead_letter_queue(&claimed.mail, &record.detail);
+            sent.await.map(|()| (claimed, record))
         });
-        let (back, dead) = futures::join!(
-            stream::iter(back).buffer_unordered(CLAIMS_AT_ONCE).collect::<Vec<_>>(),
-            stream::iter(dead).buffer_unordered(CLAIMS_AT_ONCE).collect::<Vec<_>>(),
+        let (released, dead) = futures::join!(
+            stream::iter(released).buffer_unordered(CLAIM_CONCURRENCY).collect::<Vec<_>>(),
+            stream::iter(dead).buffer_unordered(CLAIM_CONCURRENCY).collect::<Vec<_>>(),
         );
-        ended.of.extend(back);
-        let mut buried = Vec::with_capacity(dead.len());
-        for one in dead {
-            match one {
-                Ok(one) => buried.push(one),
-                Err(error) => tracing::error!(event = "email.not_buried", %error),
-            }
-        }
-        self.note_all(buried, &mut ended, report).await;
-        ended
-    }
-
-    /// Frees a claim as if it had not been taken.
-    async fn give_back(&self, one: &InHand) {
-        let back = give_back(&one.mail.subject, &one.mail.message_key);
-        if let Err(error) = self.tools.store.commit_one(back).await {
-            // It runs out, and then counts as lost; the mail is sent all the same.
-            tracing::warn!(event = "email.claim_left", %error);
-        }
-    }
-
-    /// Those about one class together, classes beside each other.
-    async fn note_all(&self, all: Vec<(InHand, Word)>, ended: &mut FinishedMail, report: &mut OutboxReport) {
-        let mut by_class: BTreeMap<MailSubject, Vec<(InHand, DeliveryUpdate, Option<Duration>)>> = BTreeMap::new();
-        for (one, Word { state, note, claim, pause }) in all {
-            tell_log(&one, state, &note, report);
-            let fate = one.fate(state, Some(note));
-            let noted = DeliveryUpdate { fate, before: one.claim.told, claim };
-            by_class.entry(one.mail.subject.clone()).or_default().push((one, noted, pause));
-        }
-        let noting = by_class.into_iter().map(|(about, all)| async move {
-            let noted: Vec<_> = all.iter().map(|(_, noted, _)| noted.clone()).collect();
-            (self.note_fates(&about, &noted).await, all)
-        });
-        let noted: Vec<_> = stream::iter(noting).buffer_unordered(CLAIMS_AT_ONCE).collect().await;
-        for (result, all) in noted {
+        finished.mails.extend(released);
+        let mut dead_lettered = Vec::with_capacity(dead.len());
+        for result in dead {
             match result {
-                Ok(()) => ended.of.extend(all.into_iter().map(|(one, _, pause)| (one, pause))),
-                Err(error) => ended.trouble = Some(error),
+                Ok(mail) => dead_lettered.push(mail),
+                Err(error) => tracing::error!(event = "mail.dead_letter_failed", %error),
+            }
+        }
+        self.record_all(dead_lettered, &mut finished, report).await;
+        finished
+    }
+
+    /// Releases a claim without counting an attempt.
+    async fn release_claim(&self, claimed: &ClaimedMail) {
+        let back = give_back(&claimed.mail.subject, &claimed.mail.message_key);
+        if let Err(error) = self.tools.store.commit_one(back).await {
+            // The claim expires and counts as lost. The mail is still sent.
+            tracing::warn!(event = "mail.claim_not_released", %error);
+        }
+    }
+
+    /// Records the mails about one session together and different sessions concurrently.
+    async fn record_all(
+        &self,
+        mails: Vec<(ClaimedMail, OutcomeRecord)>,
+        finished: &mut RecordedMails,
+        report: &mut OutboxReport,
+    ) {
+        let mut by_subject: BTreeMap<
+            MailSubject,
+            Vec<(ClaimedMail, DeliveryUpdate, Option<Duration>)>,
+        > = BTreeMap::new();
+        for (claimed, OutcomeRecord { status, detail, claim_outcome, retry_after }) in mails {
+            log_outcome(&claimed, status, &detail, report);
+            let record = claimed.delivery_record(status, Some(detail));
+            let previous_status = claimed.claim.recorded_status;
+            let update = DeliveryUpdate { record, previous_status, claim_outcome };
+            let subject = claimed.mail.subject.clone();
+            by_subject.entry(subject).or_default().push((claimed, update, retry_after));
+        }
+        let recording = by_subject.into_iter().map(|(subject, mails)| async move {
+            let updates: Vec<_> = mails.iter().map(|(_, update, _)| update.clone()).collect();
+            (self.record_deliveries(&subject, &updates).await, mails)
+        });
+        let results: Vec<_> =
+            stream::iter(recording).buffer_unordered(CLAIM_CONCURRENCY).collect().await;
+        for (result, mails) in results {
+            match result {
+                Ok(()) => finished.mails.extend(
+                    mails.into_iter().map(|(claimed, _, retry_after)| (claimed, retry_after)),
+                ),
+                Err(error) => finished.error = Some(error),
             }
         }
     }
 
-    /// What is not noted is in doubt: messages of it stay, and each mail may leave once more.
-    async fn note_fates(&self, about: &MailSubject, noted: &[DeliveryUpdate]) -> Result<(), Error> {
+    /// Records delivery updates with retries. If all attempts fail, the messages stay in the queue and each mail may be
+    /// sent once more.
+    async fn record_deliveries(
+        &self,
+        subject: &MailSubject,
+        updates: &[DeliveryUpdate],
+    ) -> Result<(), Error> {
         let at = self.tools.clock.now();
         let mut attempt = 1;
         loop {
-            match self.tools.store.record_deliveries(about, noted, at).await {
+            match self.tools.store.record_deliveries(subject, updates, at).await {
                 Ok(()) => return Ok(()),
-                Err(error) if attempt < NOTE_ATTEMPTS => {
-                    tracing::warn!(event = "email.not_noted", %error, attempt);
+                Err(error) if attempt < RECORD_ATTEMPTS => {
+                    tracing::warn!(event = "mail.delivery_not_recorded", %error, attempt);
                     attempt += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -170,30 +202,43 @@ impl Delivery<'_> {
     }
 }
 
-fn tell_log(one: &InHand, state: DeliveryStatus, note: &str, report: &mut OutboxReport) {
-    let mail = &one.mail;
+fn log_outcome(
+    claimed: &ClaimedMail,
+    status: DeliveryStatus,
+    detail: &str,
+    report: &mut OutboxReport,
+) {
+    let mail = &claimed.mail;
     let session = mail.subject.session().map(SessionId::as_str);
-    let (effect, kind, attempt) = (&mail.message_key, mail.kind.as_str(), one.claim.attempts);
-    match state {
+    let (message_key, kind, attempt) =
+        (&mail.message_key, mail.kind.as_str(), claimed.claim.attempts);
+    match status {
         DeliveryStatus::Sent => {
             report.sent += 1;
-            tracing::info!(event = "email.sent", session_id = session, %effect, kind, message_id = note);
+            tracing::info!(event = "mail.sent", session_id = session, %message_key, kind, message_id = detail);
         }
         DeliveryStatus::Dropped => {
             report.dropped += 1;
-            tracing::info!(event = "email.dropped", session_id = session, %effect, kind, why = note);
+            tracing::info!(event = "mail.dropped", session_id = session, %message_key, kind, reason = detail);
         }
         DeliveryStatus::Retrying => {
             report.retried += 1;
-            tracing::warn!(event = "email.retrying", session_id = session, %effect, kind, code = note, attempt);
+            tracing::warn!(event = "mail.retried", session_id = session, %message_key, kind, code = detail, attempt);
         }
         DeliveryStatus::Failed => {
             report.failed += 1;
-            tracing::warn!(event = "email.failed", session_id = session, %effect, kind, code = note);
+            tracing::warn!(event = "mail.failed", session_id = session, %message_key, kind, code = detail);
         }
         DeliveryStatus::Dead => {
             report.dead += 1;
-            tracing::error!(event = "email.dead", session_id = session, %effect, kind, code = note, attempt);
+            tracing::error!(
+                event = "mail.dead_lettered",
+                session_id = session,
+                %message_key,
+                kind,
+                code = detail,
+                attempt
+            );
         }
         DeliveryStatus::Queued => {}
     }

@@ -1,32 +1,32 @@
-//! How many were in the meeting at a time.
+//! The headcount of a meeting over a time span.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::attendance::headcount;
 
-fn came(connection: &str, at: i64, who: Value) -> ZoomEvent {
-    passage_at("u", "joined", connection, "main", minute(at), who)
+fn joined_as(connection: &str, at: i64, identity: Value) -> ZoomEvent {
+    participant_event_at("u", "joined", connection, "main", minute(at), identity)
 }
 
-fn went(connection: &str, at: i64) -> ZoomEvent {
-    passage_at("u", "left", connection, "main", minute(at), json!({}))
+fn left_as(connection: &str, at: i64) -> ZoomEvent {
+    participant_event_at("u", "left", connection, "main", minute(at), json!({}))
 }
 
 #[test]
-fn people_are_counted_once_each_and_only_while_they_are_in() {
+fn headcount_counts_each_connected_person_once() {
     let events = [
         started("u", 0),
-        came("host", 0, json!({"id": "zoom-host"})),
-        came("a", 1, json!({"customer_key": "ada"})),
-        // Her second device.
-        came("a2", 2, json!({"customer_key": "ada"})),
-        came("b", 2, json!({"email": "bob@example.test"})),
-        went("b", 10),
-        came("c", 20, json!({})),
-        came("d", 20, json!({})),
+        joined_as("host", 0, json!({"id": "zoom-host"})),
+        joined_as("a", 1, json!({"customer_key": "ada"})),
+        // Ada's second device.
+        joined_as("a2", 2, json!({"customer_key": "ada"})),
+        joined_as("b", 2, json!({"email": "bob@example.test"})),
+        left_as("b", 10),
+        joined_as("c", 20, json!({})),
+        joined_as("d", 20, json!({})),
     ];
-    let session = class(course(), Status::Live, Vec::new());
+    let session = session(course(), Status::Live, Vec::new());
     let count =
         |from, to, now| headcount(&session, &events, (minute(from), minute(to)), minute(now));
     for (from, to, now, people) in

@@ -1,19 +1,19 @@
-//! When people were there, and for how long.
+//! Attendance times and the threshold.
 
 use serde_json::json;
 
 use super::{
-    Case, class, clicked, course, ended, enrolled, joined, left, minute, passage, passage_at, row,
-    second, started,
+    Case, course, ended, enrolled, join_identity, joined, left, minute, participant_event,
+    participant_event_at, row, second, session, started,
 };
-use crate::domain::attendance::report::{Flag, PresentBy};
 use crate::domain::attendance::overrides::AttendanceOverrides;
+use crate::domain::attendance::report::{Flag, PresentBy};
 use crate::domain::attendance::{People, Percent, Threshold};
 use crate::domain::session::Status;
 use crate::domain::zoom_event::ZoomEvent;
 
-/// Ada's minutes and flags in a class that was held from minute 0 to 60.
-fn adas(events: Vec<ZoomEvent>) -> (u64, Vec<Flag>) {
+/// Returns Ada's minutes and flags in a session that was held from minute 0 to 60.
+fn ada_minutes_and_flags(events: Vec<ZoomEvent>) -> (u64, Vec<Flag>) {
     let mut events = events;
     events.extend([started("u", 0), ended("u", 60)]);
     let report = Case::new().report(&events, minute(600));
@@ -23,15 +23,15 @@ fn adas(events: Vec<ZoomEvent>) -> (u64, Vec<Flag>) {
 }
 
 #[test]
-fn a_connection_is_in_from_its_coming_to_its_going() {
+fn participation_counts_from_join_to_leave() {
     use Flag::{JoinedInferred, LeftInferred};
-    let into_room = |c, at| passage("joined_breakout_room", c, "room", at);
-    let out_of_room = |c, at| passage("left_breakout_room", c, "room", at);
-    let back = |c, at| passage("joined", c, "main again", at);
-    let left_again = |c, at| passage("left", c, "main again", at);
+    let into_room = |c, at| participant_event("joined_breakout_room", c, "room", at);
+    let out_of_room = |c, at| participant_event("left_breakout_room", c, "room", at);
+    let rejoined_main = |c, at| participant_event("joined", c, "main again", at);
+    let left_main = |c, at| participant_event("left", c, "main again", at);
     let cases: [(&str, Vec<ZoomEvent>, u64, Vec<Flag>); 19] = [
-        ("came and went", vec![joined("c", 5), left("c", 35)], 30, vec![]),
-        ("told in reverse", vec![left("c", 35), joined("c", 5)], 30, vec![]),
+        ("join and leave", vec![joined("c", 5), left("c", 35)], 30, vec![]),
+        ("leave delivered first", vec![left("c", 35), joined("c", 5)], 30, vec![]),
         (
             "two devices",
             vec![joined("c", 0), left("c", 40), joined("d", 20), left("d", 60)],
@@ -52,99 +52,102 @@ fn a_connection_is_in_from_its_coming_to_its_going() {
                 left("c", 20),
                 into_room("c", 20),
                 out_of_room("c", 40),
-                back("c", 40),
-                left_again("c", 55),
+                rejoined_main("c", 40),
+                left_main("c", 55),
             ],
             55,
             vec![],
         ),
         (
-            "the same with the joins first, and a duplicate",
+            "the same with joins first and a duplicate",
             vec![
                 into_room("c", 20),
                 left("c", 20),
-                back("c", 40),
+                rejoined_main("c", 40),
                 out_of_room("c", 40),
-                back("c", 40),
+                rejoined_main("c", 40),
                 joined("c", 0),
-                left_again("c", 55),
+                left_main("c", 55),
             ],
             55,
             vec![],
         ),
         (
-            "out of the room and out of the meeting at once",
+            "left the room and the meeting in the same second",
             vec![
                 joined("c", 0),
                 left("c", 20),
                 into_room("c", 20),
                 out_of_room("c", 40),
-                back("c", 40),
-                left_again("c", 40),
+                rejoined_main("c", 40),
+                left_main("c", 40),
             ],
             40,
             vec![],
         ),
         (
-            "sent on to a room on arrival",
+            "moved to a breakout room on arrival",
             vec![joined("c", 10), left("c", 10), into_room("c", 10), out_of_room("c", 40)],
             30,
             vec![],
         ),
-        ("came and was gone within a second", vec![joined("c", 10), left("c", 10)], 0, vec![]),
-        ("no leave", vec![joined("c", 20)], 40, vec![LeftInferred]),
-        ("no join", vec![left("c", 20)], 20, vec![JoinedInferred]),
+        ("joined and left within a second", vec![joined("c", 10), left("c", 10)], 0, vec![]),
+        ("leave lost", vec![joined("c", 20)], 40, vec![LeftInferred]),
+        ("join lost", vec![left("c", 20)], 20, vec![JoinedInferred]),
         (
-            "no join before a move, after an outage",
+            "join before a move lost",
             vec![left("c", 20), into_room("c", 20), out_of_room("c", 40)],
             40,
             vec![JoinedInferred],
         ),
         (
-            "a move, and nothing else was told",
+            "only the move into a room delivered",
             vec![left("c", 20), into_room("c", 20)],
             60,
             vec![JoinedInferred, LeftInferred],
         ),
         (
-            "the join into the room was lost",
+            "join into the room lost",
             vec![joined("c", 0), left("c", 20), out_of_room("c", 40)],
             40,
             vec![JoinedInferred],
         ),
         (
-            "the leave into the room was lost",
+            "leave into the room lost",
             vec![joined("c", 0), into_room("c", 20), out_of_room("c", 40)],
             40,
             vec![],
         ),
         ("left after the end", vec![joined("c", 50), left("c", 61)], 10, vec![]),
-        ("came after the end", vec![joined("c", 61), left("c", 62)], 0, vec![]),
+        ("joined after the end", vec![joined("c", 61), left("c", 62)], 0, vec![]),
         (
-            "under a minute is rounded",
-            vec![joined("c", 0), passage_at("u", "left", "c", "main", second(90), json!({}))],
+            "minutes are rounded",
+            vec![
+                joined("c", 0),
+                participant_event_at("u", "left", "c", "main", second(90), json!({})),
+            ],
             2,
             vec![],
         ),
     ];
     for (name, events, minutes, flags) in cases {
-        assert_eq!(adas(events), (minutes, flags), "{name}");
+        assert_eq!(ada_minutes_and_flags(events), (minutes, flags), "{name}");
     }
 }
 
 #[test]
-fn the_time_held_is_known_even_when_an_end_is_not_told() {
+fn held_time_is_inferred_when_start_or_end_is_lost() {
     let live = [started("u", 0), joined("c", 10)];
-    // Events, the minute it is now, minutes held, Ada's minutes and flags.
-    type Told = (&'static str, Vec<ZoomEvent>, i64, u64, u64, Vec<Flag>);
-    let cases: [Told; 9] = [
+    // Name, events, current minute, held minutes, Ada's minutes and flags.
+    type HeldTimeCase = (&'static str, Vec<ZoomEvent>, i64, u64, u64, Vec<Flag>);
+    let cases: [HeldTimeCase; 9] = [
         ("not held", vec![], 600, 0, 0, vec![]),
-        ("running", live.to_vec(), 30, 30, 20, vec![]),
-        ("running over", live.to_vec(), 100, 100, 90, vec![]),
+        ("live", live.to_vec(), 30, 30, 20, vec![]),
+        ("overrunning", live.to_vec(), 100, 100, 90, vec![]),
         ("end lost", live.to_vec(), 200, 60, 50, vec![Flag::LeftInferred]),
         (
-            "end lost, and heard of after it was planned",
-            [&live[..], &[passage("left", "z", "main", 70)]].concat(),
+            "end lost, last event after the planned end",
+            [&live[..], &[participant_event("left", "z", "main", 70)]].concat(),
             200,
             70,
             70,
@@ -158,7 +161,7 @@ fn the_time_held_is_known_even_when_an_end_is_not_told() {
             50,
             vec![Flag::LeftInferred],
         ),
-        ("nothing but a leave", vec![left("c", 40)], 45, 45, 40, vec![Flag::JoinedInferred]),
+        ("only a leave delivered", vec![left("c", 40)], 45, 45, 40, vec![Flag::JoinedInferred]),
         (
             "held twice",
             vec![
@@ -167,7 +170,7 @@ fn the_time_held_is_known_even_when_an_end_is_not_told() {
                 left("c", 20),
                 ended("u", 20),
                 started("v", 30),
-                passage_at(
+                participant_event_at(
                     "v",
                     "joined",
                     "d",
@@ -175,7 +178,7 @@ fn the_time_held_is_known_even_when_an_end_is_not_told() {
                     minute(40),
                     json!({"customer_key": "key-ada"}),
                 ),
-                passage_at("v", "left", "d", "main", minute(50), json!({})),
+                participant_event_at("v", "left", "d", "main", minute(50), json!({})),
                 ended("v", 50),
             ],
             600,
@@ -184,7 +187,7 @@ fn the_time_held_is_known_even_when_an_end_is_not_told() {
             vec![],
         ),
         (
-            "started again, the first end lost",
+            "started again, first end lost",
             vec![started("u", 0), joined("c", 0), started("v", 30), ended("v", 60)],
             600,
             60,
@@ -192,19 +195,19 @@ fn the_time_held_is_known_even_when_an_end_is_not_told() {
             vec![Flag::LeftInferred],
         ),
     ];
-    for (name, events, now, held, minutes, flags) in cases {
+    for (name, events, now, held_minutes, minutes, flags) in cases {
         let report = Case::new().report(&events, minute(now));
         let row = row(&report, "Ada");
         assert_eq!(
             (report.held_minutes, row.minutes, row.flags.clone()),
-            (held, minutes, flags),
+            (held_minutes, minutes, flags),
             "{name}"
         );
     }
 }
 
 #[test]
-fn somebody_who_is_still_in_has_not_left() {
+fn connected_person_has_no_leave_time() {
     let report = Case::new().report(&[started("u", 0), joined("c", 10)], minute(30));
     let ada = row(&report, "Ada");
     assert_eq!((ada.first_joined_at, ada.last_left_at), (Some(minute(10)), None));
@@ -213,7 +216,7 @@ fn somebody_who_is_still_in_has_not_left() {
 }
 
 #[test]
-fn presence_is_decided_by_the_share_that_is_shown() {
+fn presence_follows_from_the_rounded_share() {
     let cases = [(29, false), (30, true), (60, true), (0, false)];
     for (minutes, present) in cases {
         let events = [started("u", 0), joined("c", 0), left("c", minutes), ended("u", 60)];
@@ -221,29 +224,36 @@ fn presence_is_decided_by_the_share_that_is_shown() {
         let ada = row(&report, "Ada");
         assert_eq!((ada.present, ada.present_by), (present, PresentBy::Rule), "{minutes}");
     }
-    assert_eq!(Percent::of(1, 3).to_string(), "33.3");
-    assert_eq!(serde_json::to_value(Percent::of(2, 3)).unwrap(), json!(66.7));
-    assert_eq!(Percent::of(5, 0), Percent::default());
+    assert_eq!(Percent::ratio(1, 3).to_string(), "33.3");
+    assert_eq!(serde_json::to_value(Percent::ratio(2, 3)).unwrap(), json!(66.7));
+    assert_eq!(Percent::ratio(5, 0), Percent::default());
     assert_eq!((Threshold::new(0), Threshold::new(101)), (None, None));
 }
 
-/// Work that grew with the square of a class would take minutes here.
+/// Quadratic work would take minutes here.
 #[test]
-fn a_class_of_ten_thousand_is_worked_through() {
+fn report_of_ten_thousand_people_is_computed_in_linear_time() {
     const PEOPLE: usize = 10_000;
-    let session = class(course(), Status::Scheduled, Vec::new());
+    let session = session(course(), Status::Scheduled, Vec::new());
     let user = |n: usize| format!("user-{n}");
     let enrolled: Vec<_> = (0..PEOPLE).map(|n| enrolled(&user(n), &user(n))).collect();
-    let clicked: Vec<_> = (0..PEOPLE).map(|n| clicked(&user(n), &user(n))).collect();
-    let people = People::new(&session, &[], &enrolled, &clicked);
+    let join_identities: Vec<_> = (0..PEOPLE).map(|n| join_identity(&user(n), &user(n))).collect();
+    let people = People::new(&session, &[], &enrolled, &join_identities);
     let mut events = vec![started("u", 0), ended("u", 60)];
     for n in 0..PEOPLE {
         let (connection, key) = (format!("c{n}"), json!({ "customer_key": user(n) }));
-        for (way, at) in [("joined", 0), ("left", 60)] {
-            events.push(passage_at("u", way, &connection, "main", minute(at), key.clone()));
+        for (kind, at) in [("joined", 0), ("left", 60)] {
+            events.push(participant_event_at(
+                "u",
+                kind,
+                &connection,
+                "main",
+                minute(at),
+                key.clone(),
+            ));
         }
     }
-    let case = Case { session, people, rulings: AttendanceOverrides::new() };
+    let case = Case { session, people, overrides: AttendanceOverrides::new() };
     let report = case.report(&events, minute(600));
     assert_eq!((report.attendees.len(), report.present), (PEOPLE, PEOPLE));
 }

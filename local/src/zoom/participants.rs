@@ -1,0 +1,249 @@
+//! Actions of participants in a meeting: start, join, leave, move to a room, lose the connection.
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::events::PresenceChange;
+use super::ids;
+use super::sim::SimError;
+use super::state::{Meeting, MeetingInstance, Participant, Recording, RecordingState};
+
+/// Zoom removes a killed client only after 60 to 90 seconds, when the person has often rejoined.
+const KILLED_CLIENT_SECONDS: i64 = 75;
+
+const LEAVE_REASON: &str = "Left the meeting.";
+const END_REASON: &str = "Host ended the meeting.";
+
+/// The details of a joining participant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NewParticipant {
+    pub(super) name: String,
+    pub(super) email: String,
+    pub(super) customer_key: Option<String>,
+}
+
+impl Context<'_> {
+    /// Starts a meeting with its host as the first participant.
+    pub(super) fn start_meeting(
+        &mut self,
+        id: i64,
+        name: Option<String>,
+        customer_key: Option<String>,
+    ) -> Result<(), SimError> {
+        let meeting = self.existing_meeting(id)?;
+        if meeting.active_instance().is_some() {
+            return Err(SimError::conflict("The meeting is in progress."));
+        }
+        let host = self.meeting_host(meeting).ok_or_else(|| SimError::not_found("No host."))?;
+        let name = name.unwrap_or_else(|| host.display_name());
+        let host = NewParticipant { name, email: host.email.clone(), customer_key };
+        self.start_instance(id);
+        self.add_participant(id, host);
+        Ok(())
+    }
+
+    pub(super) fn join_meeting(
+        &mut self,
+        id: i64,
+        new_participant: NewParticipant,
+    ) -> Result<Participant, SimError> {
+        let meeting = self.existing_meeting(id)?;
+        if meeting.active_instance().is_none() {
+            if !meeting.setting_is("join_before_host", true) {
+                return Err(SimError::conflict("The host has not started the meeting."));
+            }
+            self.start_instance(id);
+        }
+        Ok(self.add_participant(id, new_participant))
+    }
+
+    pub(super) fn leave_meeting(&mut self, id: i64, uuid: &str) -> Result<Participant, SimError> {
+        self.present_participant(id, uuid)?;
+        self.remove_participant(id, uuid, self.now, LEAVE_REASON, true)
+            .ok_or_else(|| SimError::not_found("The participant is not in the meeting."))
+    }
+
+    /// Disconnects a client without a leave. It is counted as present until Zoom removes it.
+    pub(super) fn kill_client(&mut self, id: i64, uuid: &str) -> Result<Participant, SimError> {
+        let removed_at = self.after(KILLED_CLIENT_SECONDS);
+        let participant = self.present_participant(id, uuid)?.clone();
+        self.state.killed.insert((removed_at, id, uuid.to_owned()));
+        Ok(participant)
+    }
+
+    /// Zoom: a move emits a leave and a join in the same second and in either order. The connection keeps its
+    /// `participant_uuid` and gets a new `user_id`.
+    pub(super) fn move_to_room(
+        &mut self,
+        id: i64,
+        uuid: &str,
+        room: Option<&str>,
+    ) -> Result<Participant, SimError> {
+        let (number, new_room) = (ids::room_number(self.random), ids::meeting_uuid(self.random));
+        let leave_first = self.random.below(2) == 0;
+        self.present_participant(id, uuid)?;
+        let room = room.and_then(|name| {
+            let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
+            Some(instance.rooms.entry(name.to_owned()).or_insert(new_room).clone())
+        });
+        let participant = self.present_participant(id, uuid)?;
+        if participant.room == room {
+            return Err(SimError::conflict("The participant is in that room."));
+        }
+        let before = participant.clone();
+        participant.parent_user_id = match (&before.room, &room) {
+            (None, Some(_)) => Some(before.user_id.clone()),
+            (Some(_), Some(_)) => before.parent_user_id.clone(),
+            (_, None) => None,
+        };
+        participant.user_id = number;
+        participant.room = room;
+        let after = participant.clone();
+        let now = self.now;
+        if leave_first {
+            self.emit_presence_change(id, &before, PresenceChange::Left(now), LEAVE_REASON);
+            self.emit_presence_change(id, &after, PresenceChange::Joined(now), "");
+        } else {
+            self.emit_presence_change(id, &after, PresenceChange::Joined(now), "");
+            self.emit_presence_change(id, &before, PresenceChange::Left(now), LEAVE_REASON);
+        }
+        Ok(after)
+    }
+
+    /// Removes all participants and ends the instance. Does nothing if the meeting is not in progress.
+    pub(super) fn end_meeting(&mut self, id: i64) {
+        let now = self.now;
+        let instance = self.state.meetings.get(&id).and_then(Meeting::active_instance);
+        let Some(instance) = instance else { return };
+        let present: Vec<_> = instance
+            .participants
+            .iter()
+            .filter(|participant| participant.leave_time.is_none())
+            .map(|participant| participant.participant_uuid.clone())
+            .collect();
+        let recording = instance.recording.as_ref().map(|recording| recording.state);
+        if matches!(recording, Some(RecordingState::Running | RecordingState::Paused)) {
+            self.stop_recording(id);
+        }
+        let emit_leaves = self.state.settings.webhooks.leaves_at_end;
+        for uuid in present {
+            self.remove_participant(id, &uuid, now, END_REASON, emit_leaves);
+        }
+        let instance = self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut);
+        if let Some(instance) = instance {
+            instance.ended_at = Some(now);
+        }
+        self.emit_ended(id, now);
+    }
+
+    /// Removes the killed clients that are due, unless their meeting has ended.
+    pub(super) fn remove_killed_clients(&mut self) {
+        while let Some(killed) = self.state.killed.first()
+            && killed.0 <= self.now
+            && let Some((removed_at, id, uuid)) = self.state.killed.pop_first()
+        {
+            if self.present_participant(id, &uuid).is_ok() {
+                self.remove_participant(id, &uuid, removed_at, LEAVE_REASON, true);
+            }
+        }
+    }
+
+    fn start_instance(&mut self, id: i64) {
+        let (fresh, now) = (ids::meeting_uuid(self.random), self.now);
+        let Some(meeting) = self.state.meetings.get_mut(&id) else { return };
+        // Zoom: the first instance has the UUID from the create response. A restart gets a new one.
+        if !meeting.instances.is_empty() {
+            meeting.uuid = fresh;
+        }
+        meeting.instances.push(MeetingInstance {
+            uuid: meeting.uuid.clone(),
+            started_at: now,
+            ended_at: None,
+            participants: Vec::new(),
+            rooms: Default::default(),
+            recording: None,
+        });
+        let auto_record = meeting.setting_is("auto_recording", "cloud");
+        self.emit_started(id);
+        if auto_record {
+            self.start_recording(id);
+        }
+    }
+
+    fn add_participant(&mut self, id: i64, new_participant: NewParticipant) -> Participant {
+        let signed_in = self
+            .state
+            .users
+            .values()
+            .find(|user| {
+                !new_participant.email.is_empty()
+                    && user.email.eq_ignore_ascii_case(&new_participant.email)
+            })
+            .map(|user| user.id.clone());
+        let host_id = self.state.meetings.get(&id).map(|meeting| meeting.host_id.clone());
+        let participant = Participant {
+            participant_uuid: ids::user_id(self.random),
+            user_id: ids::room_number(self.random),
+            parent_user_id: None,
+            name: new_participant.name,
+            email: new_participant.email,
+            customer_key: new_participant.customer_key,
+            host: signed_in.is_some() && signed_in == host_id,
+            zoom_user_id: signed_in,
+            room: None,
+            join_time: self.now,
+            leave_time: None,
+        };
+        if let Some(instance) =
+            self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut)
+        {
+            instance.participants.push(participant.clone());
+        }
+        self.emit_presence_change(id, &participant, PresenceChange::Joined(self.now), "");
+        participant
+    }
+
+    fn remove_participant(
+        &mut self,
+        id: i64,
+        uuid: &str,
+        at: Timestamp,
+        reason: &str,
+        emit: bool,
+    ) -> Option<Participant> {
+        let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
+        let mut participants = instance.participants.iter_mut();
+        let participant = participants.find(|participant| participant.participant_uuid == uuid)?;
+        participant.leave_time = Some(at);
+        let participant = participant.clone();
+        if emit {
+            self.emit_presence_change(id, &participant, PresenceChange::Left(at), reason);
+        }
+        Some(participant)
+    }
+
+    fn present_participant(&mut self, id: i64, uuid: &str) -> Result<&mut Participant, SimError> {
+        self.existing_meeting(id)?;
+        let instance = self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut);
+        let mut participants = instance.into_iter().flat_map(|instance| &mut instance.participants);
+        participants
+            .find(|participant| {
+                participant.participant_uuid == uuid && participant.leave_time.is_none()
+            })
+            .ok_or_else(|| SimError::not_found("The participant is not in the meeting."))
+    }
+
+    /// Returns the meeting unless it was deleted.
+    pub(super) fn existing_meeting(&self, id: i64) -> Result<&Meeting, SimError> {
+        self.state
+            .meetings
+            .get(&id)
+            .filter(|meeting| !meeting.deleted)
+            .ok_or_else(|| SimError::new(StatusCode::NOT_FOUND, "The meeting does not exist."))
+    }
+
+    pub(super) fn recording_mut(&mut self, id: i64) -> Option<&mut Recording> {
+        self.state.meetings.get_mut(&id)?.instances.last_mut()?.recording.as_mut()
+    }
+}

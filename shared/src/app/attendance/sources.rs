@@ -1,0 +1,93 @@
+//! Loads the attendance sources: Zoom's events, join attempts and audience as they are stored now and, once the
+//! session is archived, the archive merged with newer data.
+
+use futures::try_join;
+use jiff::Timestamp;
+
+use crate::app::webhook::is_from_host_account;
+use crate::domain::attendance::{AttendanceRecord, JoinIdentity, record};
+use crate::domain::audience::{Audience, Invitee};
+use crate::domain::directory::Enrollment;
+use crate::domain::session::Session;
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::store::Store;
+use crate::store::archive::Archive;
+use crate::store::error::StoreError;
+use crate::store::join_attempts::JoinAttempt;
+
+/// The attendance sources of a session, with the archive that was read for them.
+#[derive(Debug)]
+pub struct AttendanceSources {
+    pub record: AttendanceRecord,
+    /// `None` while no archive can exist, which saves one read per report around the time of the session.
+    pub archive: Option<Archive>,
+}
+
+pub async fn load_attendance_sources(
+    store: &Store,
+    session: &Session,
+    now: Timestamp,
+) -> Result<AttendanceSources, StoreError> {
+    if !record::may_have_archive(session, now) {
+        let (events, join_attempts, (invitees, enrollments)) = try_join!(
+            events(store, session),
+            join_attempts(store, session),
+            audience(store, session)
+        )?;
+        let record = AttendanceRecord { events, join_attempts, invitees, enrollments };
+        return Ok(AttendanceSources { record, archive: None });
+    }
+    let (events, join_attempts, archive) = try_join!(
+        events(store, session),
+        join_attempts(store, session),
+        store.archive(&session.id)
+    )?;
+    let (invitees, enrollments) = if archive.is_archive_of(session) {
+        (Vec::new(), Vec::new())
+    } else {
+        audience(store, session).await?
+    };
+    let current = AttendanceRecord { events, join_attempts, invitees, enrollments };
+    let record = archive.merged_with(current, session);
+    Ok(AttendanceSources { record, archive: Some(archive) })
+}
+
+async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, StoreError> {
+    let Some(meeting) = session.meeting.id else { return Ok(Vec::new()) };
+    let stored = store.meeting_events(meeting).await?;
+    let events = stored.into_iter().map(|stored| stored.event);
+    Ok(events
+        .filter(|event| {
+            event.payload != EventPayload::Ignored && is_from_host_account(session, event)
+        })
+        .collect())
+}
+
+async fn join_attempts(
+    store: &Store,
+    session: &Session,
+) -> Result<Vec<(Timestamp, JoinIdentity)>, StoreError> {
+    Ok(store.join_attempts(&session.id).await?.into_iter().map(join_identity).collect())
+}
+
+type StoredAudience = (Vec<Invitee>, Vec<Enrollment>);
+
+async fn audience(store: &Store, session: &Session) -> Result<StoredAudience, StoreError> {
+    Ok(match &session.audience {
+        Audience::Standalone => (Vec::new(), Vec::new()),
+        Audience::Course { id, .. } => (Vec::new(), store.students(id).await?),
+        Audience::Invitees { list, .. } => (store.invitees(&session.id, *list).await?, Vec::new()),
+    })
+}
+
+fn join_identity(attempt: JoinAttempt) -> (Timestamp, JoinIdentity) {
+    let identity = JoinIdentity {
+        admitted: attempt.is_admitted(),
+        user: attempt.user_id,
+        email: attempt.email,
+        name: attempt.name,
+        host: attempt.host,
+        customer_key: attempt.customer_key,
+    };
+    (attempt.at, identity)
+}

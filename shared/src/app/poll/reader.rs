@@ -1,0 +1,261 @@
+//! Reads a session's polls in one request.
+//!
+//! A vote needs the session, its poll list, the caller's enrollment or invitation, and the vote shards. The session
+//! names the course, and the poll list names the shards. To avoid sequential reads, a function instance caches both
+//! and uses them only to decide which items to read. All data for a decision or response is read anew. Items that the
+//! cache did not name are read in a second request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::{PollContext, voter_in};
+use crate::app::error::Error;
+use crate::domain::audience::{Audience, InviteeList};
+use crate::domain::caller::Caller;
+use crate::domain::id::{CourseId, PollId, SessionId};
+use crate::domain::poll::Poll;
+use crate::domain::refusal::Refusal;
+use crate::domain::session::Session;
+use crate::domain::text::Email;
+use crate::domain::vote::VoteShard;
+use crate::store::BatchItems;
+use crate::store::error::StoreError;
+use crate::store::polls::PollList;
+use crate::store::schema::ItemKey;
+
+/// Sessions in the cache. Few are live at a time, and each takes a few kilobytes.
+const CACHE_LIMIT: usize = 64;
+/// From this many shards on, reads are eventually consistent, at half the price. In such a session hundreds of people
+/// poll repeatedly, and data may be some milliseconds old. Smaller sessions use consistent reads.
+const EVENTUAL_READ_SHARDS: usize = 9;
+/// The maximum number of voters in one response. At about 80 bytes each they take a third of Lambda's response limit
+/// of 6 MB.
+const VOTERS_LIMIT: u32 = 20_000;
+
+/// The sessions and poll lists that a function instance read last.
+#[derive(Debug, Default)]
+pub struct PollCache(Mutex<BTreeMap<SessionId, (Session, PollList)>>);
+
+impl PollCache {
+    fn recall(&self, id: &SessionId) -> Option<(Session, PollList)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(super) fn remember(&self, session: &Session, poll_list: &PollList) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= CACHE_LIMIT && !sessions.contains_key(&session.id) {
+            sessions.clear();
+        }
+        sessions.insert(session.id.clone(), (session.clone(), poll_list.clone()));
+    }
+}
+
+/// The polls whose votes are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PollQuery<'a> {
+    All,
+    One(&'a PollId),
+    NoVotes,
+}
+
+/// A session's polls and the caller's relation to the session.
+#[derive(Debug)]
+pub(super) struct PollsRead {
+    pub(super) session: Session,
+    pub(super) poll_list: PollList,
+    pub(super) is_owner: bool,
+    is_invited: bool,
+    /// The requested shards. A missing one is empty or was not requested.
+    pub(super) shards: BTreeMap<(PollId, u16), VoteShard>,
+    /// Polls whose voters do not fit into one response.
+    pub(super) truncated_polls: BTreeSet<PollId>,
+    /// Whether all data was read consistently.
+    pub(super) is_fresh: bool,
+}
+
+impl PollsRead {
+    /// Refuses with "not found" if the caller neither owns the session nor is invited.
+    pub(super) fn require_visible(&self) -> Result<(), Refusal> {
+        if self.is_owner || self.is_invited { Ok(()) } else { Err(Refusal::NotFound) }
+    }
+
+    pub(super) fn shard(&self, poll: &PollId, number: u16) -> &VoteShard {
+        static EMPTY: VoteShard = VoteShard { is_closed: false, votes: BTreeMap::new() };
+        self.shards.get(&(poll.clone(), number)).unwrap_or(&EMPTY)
+    }
+}
+
+/// Reads the polls and decides. A refusal that may be due to stale data is checked again with consistent reads.
+pub(super) async fn read_and_decide<T>(
+    context: &PollContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    query: PollQuery<'_>,
+    decide: impl Fn(&PollsRead) -> Result<T, Error>,
+) -> Result<(PollsRead, T), Error> {
+    for is_consistent in [false, true] {
+        let outcome = match read_polls(context, caller, id, query, is_consistent).await? {
+            Some(loaded) => {
+                decide(&loaded).map_err(|error| (error, loaded.is_fresh)).map(|t| (loaded, t))
+            }
+            None => Err((Refusal::NotFound.into(), is_consistent)),
+        };
+        match outcome {
+            Ok(decision) => return Ok(decision),
+            Err((Error::Refused(_), false)) => {}
+            Err((error, _)) => return Err(error),
+        }
+    }
+    Err(Refusal::NotFound.into())
+}
+
+async fn read_polls(
+    context: &PollContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    query: PollQuery<'_>,
+    is_consistent: bool,
+) -> Result<Option<PollsRead>, Error> {
+    let cached_plan = match context.cache.recall(id) {
+        Some((session, poll_list)) => ReadPlan::new(context, caller, &session, &poll_list, query)?,
+        None => ReadPlan::default(),
+    };
+    let mut keys = vec![ItemKey::Session(id), ItemKey::Polls(id)];
+    keys.extend(cached_plan.keys(id, caller));
+    let reads_consistently = |shards: usize| is_consistent || shards < EVENTUAL_READ_SHARDS;
+    let mut is_fresh = reads_consistently(cached_plan.shards.len());
+    let mut found = batch_get(context, &keys, is_fresh).await?;
+    let Some(record) = found.session(id)? else { return Ok(None) };
+    let (session, poll_list) = (record.session, found.poll_list(id)?);
+    let plan = ReadPlan::new(context, caller, &session, &poll_list, query)?;
+    let missing = plan.difference(&cached_plan);
+    let keys = missing.keys(id, caller);
+    if !keys.is_empty() {
+        let reads_consistently = reads_consistently(missing.shards.len());
+        is_fresh &= reads_consistently;
+        found = found.merge(batch_get(context, &keys, reads_consistently).await?);
+    }
+    context.cache.remember(&session, &poll_list);
+    let is_invited = match &plan.access {
+        None => false,
+        Some(VisibilitySource::Course(course)) => found
+            .enrollment(&caller.id, course)?
+            .is_some_and(|enrollment| enrollment.access_granted),
+        Some(VisibilitySource::List(list, email)) => {
+            found.take(ItemKey::Invitee { session: id, list: *list, email }).is_some()
+        }
+    };
+    let shards = plan.shards.iter().map(|(poll, number)| {
+        let shard = found.vote_shard(poll, *number);
+        ((poll.clone(), *number), shard)
+    });
+    Ok(Some(PollsRead {
+        is_owner: session.is_taught_by(caller),
+        is_invited,
+        shards: shards.collect(),
+        truncated_polls: plan.truncated_polls,
+        is_fresh,
+        session,
+        poll_list,
+    }))
+}
+
+async fn batch_get(
+    context: &PollContext<'_>,
+    keys: &[ItemKey<'_>],
+    is_consistent: bool,
+) -> Result<BatchItems, StoreError> {
+    if is_consistent {
+        context.store.batch_get(keys).await
+    } else {
+        context.store.batch_get_eventually_consistent(keys).await
+    }
+}
+
+/// The item that proves that the caller is invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum VisibilitySource {
+    Course(CourseId),
+    List(InviteeList, Email),
+}
+
+/// The items to read in addition to the session and its poll list.
+#[derive(Debug, Default)]
+struct ReadPlan {
+    access: Option<VisibilitySource>,
+    shards: BTreeSet<(PollId, u16)>,
+    truncated_polls: BTreeSet<PollId>,
+}
+
+impl ReadPlan {
+    /// Returns the items that `caller` needs, given the current or the cached session.
+    fn new(
+        context: &PollContext<'_>,
+        caller: &Caller,
+        session: &Session,
+        poll_list: &PollList,
+        query: PollQuery<'_>,
+    ) -> Result<Self, Error> {
+        let is_owner = session.is_taught_by(caller);
+        let mut plan = Self::default();
+        if !is_owner {
+            plan.access = match &session.audience {
+                Audience::Standalone => None,
+                Audience::Course { id, .. } => Some(VisibilitySource::Course(id.clone())),
+                Audience::Invitees { list, .. } => {
+                    caller.verified_email.clone().map(|email| VisibilitySource::List(*list, email))
+                }
+            };
+        }
+        let is_requested = |poll: &&Poll| match query {
+            PollQuery::All => true,
+            PollQuery::One(id) => poll.id == *id,
+            PollQuery::NoVotes => false,
+        };
+        let mut voters = 0;
+        for poll in poll_list.polls.iter().filter(is_requested) {
+            if let Some(closed) = poll.outcome.as_ref().filter(|_| !poll.anonymous) {
+                voters += closed.tally.responses;
+            }
+            let too_many = voters > VOTERS_LIMIT && matches!(query, PollQuery::All);
+            let all = match (poll.is_open(), is_owner) {
+                (true, _) => true,
+                // A closed poll has its tally already. Its shards are needed only to list voters.
+                (false, true) if poll.anonymous => continue,
+                (false, true) if too_many => {
+                    plan.truncated_polls.insert(poll.id.clone());
+                    continue;
+                }
+                (false, true) => true,
+                (false, false) => false,
+            };
+            if all {
+                plan.shards.extend((0..poll.shard_count).map(|number| (poll.id.clone(), number)));
+            } else {
+                let own =
+                    voter_in(context.secrets, poll, &caller.id)?.shard_number(poll.shard_count);
+                plan.shards.insert((poll.id.clone(), own));
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Returns the part of this plan that is not in the other plan.
+    fn difference(&self, other: &Self) -> Self {
+        Self {
+            access: self.access.clone().filter(|access| other.access.as_ref() != Some(access)),
+            shards: self.shards.difference(&other.shards).cloned().collect(),
+            truncated_polls: BTreeSet::new(),
+        }
+    }
+
+    fn keys<'a>(&'a self, session: &'a SessionId, caller: &'a Caller) -> Vec<ItemKey<'a>> {
+        let access = self.access.as_ref().map(|access| match access {
+            VisibilitySource::Course(course) => ItemKey::Enrollment { user: &caller.id, course },
+            VisibilitySource::List(list, email) => ItemKey::Invitee { session, list: *list, email },
+        });
+        let shards =
+            self.shards.iter().map(|(poll, number)| ItemKey::VoteShard { poll, number: *number });
+        access.into_iter().chain(shards).collect()
+    }
+}

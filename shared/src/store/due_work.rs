@@ -1,0 +1,254 @@
+//! Due work: reminders, repairs and end checks, sorted by due time, so that a sweep reads only due items.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use super::domain_events::{domain_event_key, put_domain_event};
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{DueQueue, ItemKey, due_partition, limit};
+use super::tx::{Action, Condition};
+use super::{KeyRange, Store};
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::reminder::Reminder;
+use crate::domain::session::Session;
+use crate::domain::time::sortable_text;
+
+/// Due work as stored.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+enum StoredWork {
+    Reminder(StoredReminder),
+    Repair(StoredRepair),
+    EndCheck(StoredEndCheck),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReminder {
+    session_id: SessionId,
+    reminder: Reminder,
+    /// The start for which the reminder was set. A rescheduled session has new reminders.
+    starts_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+fn due_ttl(at: Timestamp) -> i64 {
+    at.saturating_add(SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS))
+        .unwrap_or(at)
+        .as_second()
+}
+
+fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
+    format!("{session}#{}", reminder.as_str())
+}
+
+pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
+    let at = reminder.due_at(session.starts_at);
+    let stored = StoredWork::Reminder(StoredReminder {
+        session_id: session.id.clone(),
+        reminder,
+        starts_at: session.starts_at,
+        ttl: due_ttl(at),
+    });
+    let key = reminder_key(&session.id, reminder);
+    Action::put(
+        ItemKey::Due { queue: DueQueue::Work, at, key: &key },
+        encode(&stored),
+        Condition::new(),
+    )
+}
+
+pub fn delete_reminder(session: &Session, reminder: Reminder) -> Action {
+    delete_reminder_if(&session.id, reminder, session.starts_at, Condition::new())
+}
+
+/// Deletes a reminder in the transaction that sends it. Refused if it is gone, so that each reminder is sent once.
+pub fn claim_reminder(session: &SessionId, reminder: Reminder, starts_at: Timestamp) -> Action {
+    delete_reminder_if(session, reminder, starts_at, Condition::item_exists())
+}
+
+fn delete_reminder_if(
+    session: &SessionId,
+    reminder: Reminder,
+    starts_at: Timestamp,
+    condition: Condition,
+) -> Action {
+    let (at, key) = (reminder.due_at(starts_at), reminder_key(session, reminder));
+    Action::delete(ItemKey::Due { queue: DueQueue::Work, at, key: &key }, condition)
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRepair {
+    session_id: SessionId,
+    trainer_id: UserId,
+    due_at: Timestamp,
+    topic: String,
+    starts_at: Timestamp,
+    first_due_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A check that compares a session with its meeting and corrects differences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    pub session: SessionId,
+    pub trainer: UserId,
+    pub due_at: Timestamp,
+    /// The topic by which the meeting is searched at Zoom, besides its tracking mark.
+    pub topic: String,
+    pub starts_at: Timestamp,
+    /// The first due time. A failed repair is postponed.
+    pub first_due_at: Timestamp,
+    /// The Zoom account in which the meeting was requested.
+    pub account: Option<String>,
+}
+
+/// Schedules a repair before Zoom is called. It is deleted after the call has succeeded.
+pub fn put_repair(repair: &Repair) -> Action {
+    let stored = StoredWork::Repair(StoredRepair {
+        session_id: repair.session.clone(),
+        trainer_id: repair.trainer.clone(),
+        due_at: repair.due_at,
+        topic: repair.topic.clone(),
+        starts_at: repair.starts_at,
+        first_due_at: repair.first_due_at,
+        account: repair.account.clone(),
+        ttl: due_ttl(repair.due_at),
+    });
+    Action::put(
+        ItemKey::Due { queue: DueQueue::Work, at: repair.due_at, key: repair.session.as_str() },
+        encode(&stored),
+        Condition::new(),
+    )
+}
+
+pub fn delete_repair(session: &SessionId, at: Timestamp) -> Action {
+    Action::delete(
+        ItemKey::Due { queue: DueQueue::Work, at, key: session.as_str() },
+        Condition::new(),
+    )
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEndCheck {
+    session_id: SessionId,
+    due_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A check whether a live session has ended, in case the end event is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndCheck {
+    pub session: SessionId,
+    pub due_at: Timestamp,
+}
+
+impl EndCheck {
+    /// Schedules the check.
+    pub fn put(&self) -> Action {
+        let stored = StoredWork::EndCheck(StoredEndCheck {
+            session_id: self.session.clone(),
+            due_at: self.due_at,
+            ttl: due_ttl(self.due_at),
+        });
+        Action::put(
+            ItemKey::Due {
+                queue: DueQueue::Work,
+                at: self.due_at,
+                key: &end_check_key(&self.session),
+            },
+            encode(&stored),
+            Condition::new(),
+        )
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = end_check_key(&self.session);
+        Action::delete(
+            ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key },
+            Condition::new(),
+        )
+    }
+}
+
+fn end_check_key(session: &SessionId) -> String {
+    format!("{session}#end_check")
+}
+
+/// A due reminder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueReminder {
+    pub session: SessionId,
+    pub reminder: Reminder,
+    /// The start for which it was set.
+    pub starts_at: Timestamp,
+}
+
+/// The due work of one sweep run, each list oldest first.
+#[derive(Debug, Default)]
+pub struct DueWork {
+    pub reminders: Vec<DueReminder>,
+    pub repairs: Vec<Repair>,
+    pub end_checks: Vec<EndCheck>,
+}
+
+impl DueWork {
+    pub fn len(&self) -> usize {
+        self.reminders.len() + self.repairs.len() + self.end_checks.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Store {
+    /// Returns the work due at `now`, oldest first, as far as one request reads.
+    pub async fn due_work(&self, now: Timestamp) -> Result<DueWork, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Work),
+            // '~' sorts after the '#' that follows the time, so that work due at exactly `now` is included.
+            to: Some(format!("{}~", sortable_text(now))),
+            limit: Some(DUE_WORK_LIMIT),
+            ..KeyRange::default()
+        };
+        let mut work = DueWork::default();
+        for item in self.query(range).await?.items {
+            match skip_corrupt(decode(item)) {
+                Some(StoredWork::Reminder(stored)) => work.reminders.push(DueReminder {
+                    session: stored.session_id,
+                    reminder: stored.reminder,
+                    starts_at: stored.starts_at,
+                }),
+                Some(StoredWork::Repair(stored)) => work.repairs.push(Repair {
+                    session: stored.session_id,
+                    trainer: stored.trainer_id,
+                    due_at: stored.due_at,
+                    topic: stored.topic,
+                    starts_at: stored.starts_at,
+                    first_due_at: stored.first_due_at,
+                    account: stored.account,
+                }),
+                Some(StoredWork::EndCheck(stored)) => {
+                    work.end_checks
+                        .push(EndCheck { session: stored.session_id, due_at: stored.due_at });
+                }
+                None => {}
+            }
+        }
+        Ok(work)
+    }
+}
+
+/// The most work that one run takes, which is about ten seconds of mail. The next run continues with the rest.
+const DUE_WORK_LIMIT: i32 = 2000;
+
+/// Logs and skips a corrupt item, so that it does not block the sweep.
+fn skip_corrupt<T>(decoded: Result<T, StoreError>) -> Option<T> {
+    decoded.inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error)).ok()
+}

@@ -1,0 +1,207 @@
+//! Erasure of a person: how each item with personal data is found.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
+use local::calls::Service::Dynamodb;
+use local::faults::{Fault, FaultKind};
+use serde_json::{Value, json};
+
+use crate::functions::{DirectFunctions, MAIN_TABLE, dynamodb, items_with_prefix, string_attr};
+use crate::support::patched;
+use crate::world::{World, course_session_body, session_body};
+use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
+
+const ZELDA_PATH: &str = "/v1/directory/users/zelda";
+const ENROLLMENT_PATH: &str = "/v1/directory/courses/course-1/enrollments/zelda";
+
+/// Returns the stored items that contain Zelda's name or address.
+async fn items_with_personal_data(world: &World) -> Vec<Value> {
+    let contains_name = |item: &Value| {
+        let text = item.to_string().to_lowercase();
+        text.contains("zelda") || text.contains("zwingli")
+    };
+    world.dump().await.into_iter().filter(contains_name).collect()
+}
+
+/// Starts a stack with `trainer-1` connected, a session of `course-1`, and Zelda enrolled in the course.
+async fn world_and_session() -> (World, String, ScheduledSession) {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    world.connect_zoom(&trainer, "app").await;
+    let enrollment = json!({"email": "zelda@example.test", "name": "Zelda Zwingli"});
+    world.put(&service, ENROLLMENT_PATH, enrollment).await.expect(200);
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    (world, trainer, session)
+}
+
+async fn zelda_token(world: &World) -> String {
+    world
+        .token(json!({"sub": "zelda", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"}))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn person_on_two_invitee_lists_of_one_session_is_erased() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let user = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
+    world.put(&service, ZELDA_PATH, user).await.expect(200);
+    let invites = |hours: i64| {
+        let list = json!([{"email": "zelda@example.test", "name": "Zelda Zwingli"}]);
+        patched(
+            session_body(hours),
+            json!({"audience_type": "invitees", "invitees": list, "provider": "manual", "join_url": "https://meet.example.test/a"}),
+        )
+    };
+    let session = world.create(&trainer, &invites(26)).await.expect(201);
+    world.edit(&trainer, &session, &invites(30)).await.expect(200);
+    world.delete(&service, ZELDA_PATH).await.expect(204);
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+}
+
+/// Returns Zoom events that the webhook does not handle and that contain personal data in different fields.
+fn unhandled_events(session: &ScheduledSession) -> Vec<Value> {
+    let person = json!({"user_id": "16778240", "user_name": "Zelda Zwingli", "participant_uuid": "c1",
+        "email": "zelda@example.test", "phone_number": "+41 44 555 01 01"});
+    let registrant = json!({"first_name": "Zelda", "last_name": "Zwingli", "email": "zelda@example.test", "city": "Zwinglistadt"});
+    let chat = json!({"sender_name": "Zelda Zwingli", "message_content": "It is me, Zelda.", "file_ids": []});
+    let objects = [
+        ("meeting.participant_put_in_waiting_room", json!({"participant": person})),
+        ("meeting.participant_jbh_waiting", json!({"participant": person})),
+        ("meeting.registration_created", json!({"registrant": registrant})),
+        ("meeting.chat_message_sent", json!({"chat_message": chat})),
+        ("meeting.event_of_tomorrow", json!({"people": [person]})),
+    ];
+    objects
+        .into_iter()
+        .map(|(name, object)| {
+            session.event(name, session.at(1), &patched(object, json!({"uuid": "u1"})))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unhandled_zoom_events_are_stored_without_personal_data() {
+    let (world, trainer, session) = world_and_session().await;
+    let before = items_with_personal_data(&world).await;
+    let events = unhandled_events(&session);
+    for event in events.iter().chain(&events) {
+        session.post_event(&world, event).await;
+    }
+    assert_eq!(
+        items_with_personal_data(&world).await,
+        before,
+        "the stored events should contain no personal data"
+    );
+    let timeline = world.list_items(&trainer, &format!("{}/timeline", session.path)).await;
+    let mut kinds: Vec<_> = timeline.iter().filter_map(|entry| entry["kind"].as_str()).collect();
+    kinds.sort_unstable();
+    let mut expected: Vec<_> = events
+        .iter()
+        .map(|event| format!("zoom.{}", event["event"].as_str().expect("a name")))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(kinds, expected, "each event should be listed once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn raw_zoom_events_of_older_versions_are_erased() {
+    let (world, _, session) = world_and_session().await;
+    for (n, event) in unhandled_events(&session).into_iter().enumerate() {
+        let item = [
+            ("pk", format!("MEETING#{}", session.meeting)),
+            ("sk", format!("EVENT#{}.000Z#{n:016x}", session.at(1).strftime("%Y-%m-%dT%H:%M:%S"))),
+            ("at", session.at(1).to_string()),
+            ("raw", event.to_string()),
+        ];
+        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let put = dynamodb(&world).put_item().table_name(MAIN_TABLE).set_item(Some(item.into()));
+        put.send().await.expect("a stored item");
+    }
+    assert!(items_with_personal_data(&world).await.len() > 5);
+    world.delete(&world.service().await, ZELDA_PATH).await.expect(204);
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erasure_finds_participations_after_sdk_secret_rotation() {
+    let (world, _, session) = world_and_session().await;
+    world.advance(SignedDuration::from_hours(HOURS_AHEAD));
+    let token = zelda_token(&world).await;
+    let credentials =
+        world.post(&token, &format!("{}/join", session.path), json!({})).await.expect(200);
+    session.simulate(&world, "start", json!({})).await;
+    let by_key = json!({"name": "Zelda Zwingli", "customer_key": credentials["customer_key"]});
+    session.simulate(&world, "join", by_key).await;
+    world.advance(SignedDuration::from_mins(30));
+    session.simulate(&world, "end", json!({})).await;
+    let replaced = json!({"zoom_sdk_secret": "another-sdk-secret"});
+    let replaced = patched(local::settings::secrets(), replaced).to_string();
+    world.stack.aws.set_secret(local::settings::SECRET_ID, &replaced).await.expect("set");
+    world.advance(SignedDuration::from_mins(10));
+    let service = world.service().await;
+    // The first attempt is interrupted after the join attempts would be deleted, if they were deleted before the events
+    // that are found through them.
+    world.inject_fault(
+        Fault::new(Dynamodb, "BatchWriteItem", FaultKind::Error)
+            .for_function("directory")
+            .after(1)
+            .times(9),
+    );
+    world.delete(&service, ZELDA_PATH).await;
+    world.stack.faults.clear();
+    world.delete(&service, ZELDA_PATH).await.expect(204);
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupted_erasure_makes_progress_with_every_retry() {
+    const COURSES: usize = 6;
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let user = json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"});
+    world.put(&service, ZELDA_PATH, user).await.expect(200);
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    for n in 0..COURSES {
+        let course = format!("/v1/directory/courses/zc-{n}");
+        let body = json!({"title": "Course", "trainer_id": "trainer-1"});
+        world.put(&service, &course, body).await.expect(200);
+        // One enrollment has an address that no other item contains.
+        let email = if n == 0 { "zelda.work@example.test" } else { "zelda@example.test" };
+        let enrollment = json!({"email": email, "name": "Zelda Zwingli"});
+        world.put(&service, &format!("{course}/enrollments/zelda"), enrollment).await.expect(200);
+        let of_course = patched(course_session_body(26), json!({"course_id": format!("zc-{n}")}));
+        world.create(&trainer, &patched(of_course, link.clone())).await.expect(201);
+    }
+    let list = json!([{"email": "zelda.work@example.test", "name": "Zelda Zwingli"}]);
+    let invited = json!({"audience_type": "invitees", "invitees": list});
+    world.create(&trainer, &patched(patched(session_body(26), link), invited)).await.expect(201);
+
+    let remaining_enrollments = async || {
+        let all = items_with_prefix(&world, MAIN_TABLE, "USER#zelda").await;
+        all.iter().filter(|item| string_attr(item, "sk").starts_with("ENROLLMENT#")).count()
+    };
+    let mut attempts = 0;
+    let mut before = remaining_enrollments().await;
+    assert_eq!(before, COURSES);
+    loop {
+        // Each attempt fails after 20 queries.
+        let fault = Fault::new(Dynamodb, "Query", FaultKind::Error)
+            .for_function("directory")
+            .after(20)
+            .times(9);
+        world.inject_fault(fault);
+        let functions = DirectFunctions::new(&world, &[]);
+        let response = functions.call("directory", "DELETE", ZELDA_PATH, &service, None).await;
+        world.stack.faults.clear();
+        attempts += 1;
+        if response.status == 204 {
+            break;
+        }
+        let now = remaining_enrollments().await;
+        assert!(now < before, "attempt {attempts} finished no course: {now} of {before} are left");
+        before = now;
+    }
+    assert!(attempts > 1, "the erasure should be interrupted");
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+}

@@ -1,0 +1,175 @@
+//! If any call of a request fails, a repeated request and the sweep lead to the same state as a successful request.
+
+use futures::stream::{self, StreamExt};
+use jiff::SignedDuration;
+use local::calls::Service;
+use local::faults::{Fault, FaultKind};
+use serde_json::{Value, json};
+
+use crate::support::{self, patched, session_path};
+use crate::world::{Response, World, course_session_body, session_body};
+
+const WORLDS_AT_ONCE: usize = 4;
+
+/// The failures of a call. Three failures exceed the attempts of the AWS SDK, and two exceed those of a repeatable Zoom
+/// call.
+const FAILURES: [(Service, FaultKind, u32); 8] = [
+    (Service::Dynamodb, FaultKind::Error, 3),
+    (Service::Dynamodb, FaultKind::Lost, 1),
+    (Service::Dynamodb, FaultKind::Lost, 3),
+    (Service::Dynamodb, FaultKind::Conflict, 1),
+    (Service::Zoom, FaultKind::Error, 1),
+    (Service::Zoom, FaultKind::Error, 2),
+    (Service::Zoom, FaultKind::Lost, 1),
+    (Service::Zoom, FaultKind::Lost, 2),
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Create,
+    Edit,
+    Cancel,
+}
+
+impl Request {
+    fn function(self) -> &'static str {
+        match self {
+            Self::Create | Self::Edit => "session-save",
+            Self::Cancel => "session-cancel",
+        }
+    }
+
+    async fn send(self, world: &World, trainer: &str, session: &Value) -> Response {
+        match self {
+            Self::Create => {
+                world.create_with_idempotency_key(trainer, "k", &course_session_body(50)).await
+            }
+            Self::Edit => world.edit_if_match(trainer, session, "\"1\"", &moved()).await,
+            Self::Cancel => world.cancel(trainer, session).await,
+        }
+    }
+}
+
+fn moved() -> Value {
+    patched(
+        course_session_body(50),
+        json!({"title": "Geometry", "starts_at": "2026-12-10T09:00:00Z"}),
+    )
+}
+
+/// The state after a request, without values that depend on the meeting or the time.
+async fn state(world: &World, trainer: &str) -> Value {
+    let sessions = world.list_items(trainer, "/v1/sessions").await;
+    let sessions = sessions.iter().map(|session| {
+        let session_fields = ["title", "status", "version", "ics_sequence", "starts_at", "audience_type"];
+        let session_fields = session_fields.map(|field| (field.to_owned(), session[field].clone()));
+        let meeting = world.meeting_of(session);
+        let fields = ["topic", "start_time", "timezone", "duration", "status", "settings"];
+        let meeting = fields.map(|field| (field.to_owned(), meeting[field].clone()));
+        json!({"session": serde_json::Map::from_iter(session_fields), "meeting": serde_json::Map::from_iter(meeting)})
+    });
+    let dump = world.dump().await;
+    let session_items = support::items(&dump, "SESSION#");
+    json!({
+        "sessions": sessions.collect::<Vec<_>>(),
+        "meetings": world.meetings().len(),
+        "items": session_items.iter().map(|item| &item["sk"]).collect::<Vec<_>>(),
+        "announced": support::session_events(&dump),
+        "reminders": support::reminders(&dump),
+        "november": support::monthly_session_count(&dump, "trainer-1", "2026-11"),
+        "december": support::monthly_session_count(&dump, "trainer-1", "2026-12"),
+        "repairs": support::due_work(&dump, "REPAIR"),
+    })
+}
+
+/// Prepares a world with Zoom connected, and a session if the request needs one.
+async fn prepare(request: Request) -> (World, String, Value) {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let session = match request {
+        Request::Create => Value::Null,
+        Request::Edit | Request::Cancel => world
+            .create_with_idempotency_key(&trainer, "k", &course_session_body(50))
+            .await
+            .expect(201),
+    };
+    // Loads the secret first, so that the failing calls are those of the request.
+    let _ = world
+        .edit(&trainer, &json!({"id": "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"}), &session_body(50))
+        .await;
+    (world, trainer, session)
+}
+
+async fn state_after_sweeps(world: &World, trainer: &str) -> Value {
+    world.advance_and_sweep().await;
+    world.advance(SignedDuration::from_mins(10));
+    let report = world.sweep().await;
+    assert_eq!(report["postponed"], 0);
+    state(world, trainer).await
+}
+
+async fn every_call_fails_once(request: Request) {
+    let (world, trainer, session) = prepare(request).await;
+    request.send(&world, &trainer, &session).await;
+    let expected = state_after_sweeps(&world, &trainer).await;
+    // The worlds run concurrently, because they mostly wait.
+    let checks = stream::iter(FAILURES).map(|failure| {
+        let expected = &expected;
+        async move {
+            let mut calls = 0;
+            while fails_at_call(request, failure, calls, expected).await {
+                calls += 1;
+            }
+            assert!(calls > 0, "{request:?} does not call {}", failure.0);
+        }
+    });
+    checks.buffer_unordered(WORLDS_AT_ONCE).collect::<()>().await;
+}
+
+/// Lets the `nth` call of a request fail. Returns `false` if the request makes fewer calls.
+async fn fails_at_call(
+    request: Request,
+    (service, kind, times): (Service, FaultKind, u32),
+    nth: u32,
+    expected: &Value,
+) -> bool {
+    let (world, trainer, session) = prepare(request).await;
+    let fault =
+        Fault::new(service, "*", kind).for_function(request.function()).after(nth).times(times);
+    world.inject_fault(fault);
+    let first = request.send(&world, &trainer, &session).await;
+    let context = format!(
+        "{request:?}: {kind:?} × {times} from call {nth} to {service}, first {}",
+        first.status
+    );
+    if world.stack.faults.list().iter().any(|fault| fault.times == times) {
+        assert!(first.status.is_success(), "{context}");
+        return false;
+    }
+    assert!(first.status.is_success() || first.status.as_u16() >= 500, "{context}: {}", first.text);
+    world.stack.faults.clear();
+    world.advance(SignedDuration::from_secs(31));
+    let second = request.send(&world, &trainer, &session).await;
+    assert!(second.status.is_success(), "{context}: {}", second.text);
+    assert_eq!(state_after_sweeps(&world, &trainer).await, *expected, "{context}");
+    let listed = world.list_items(&trainer, "/v1/sessions").await;
+    let shown = world.get(&trainer, &session_path(&listed[0])).await.expect(200);
+    assert_eq!(shown, second.json(), "{context}");
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_repeated_after_any_failure_makes_one_session() {
+    every_call_fails_once(Request::Create).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edit_repeated_after_any_failure_is_applied_once() {
+    every_call_fails_once(Request::Edit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancellation_repeated_after_any_failure_is_applied_once() {
+    every_call_fails_once(Request::Cancel).await;
+}

@@ -1,0 +1,177 @@
+//! The alarms against the code and the runbooks: every alarm watches an existing function or metric, each of these has
+//! an alarm, and each alarm links to its runbook section.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use local::template::{Resource, Template, referenced_id};
+use serde_json::Value;
+use shared::handlers::SCHEDULES;
+use shared::telemetry::metrics;
+
+use super::assert_no_problems;
+use super::documents::{anchor, anchors};
+use super::layers::functions;
+use super::source::root;
+
+/// CloudWatch's limit of metrics in an alarm's expression.
+const METRICS_LIMIT: usize = 10;
+
+fn read(name: &str) -> Template {
+    let text = fs::read_to_string(root().join(name)).expect("a template");
+    Template::parse(&text).expect("a template")
+}
+
+fn alarms(watching: &Template) -> impl Iterator<Item = Resource<'_>> {
+    watching.resources_of_type("AWS::CloudWatch::Alarm")
+}
+
+/// A literal value, or the reference it comes from.
+fn reference_text(value: &Value) -> &str {
+    let text = value.as_str().or_else(|| value["Fn::Sub"].as_str());
+    text.or_else(|| referenced_id(value)).expect("a text, or where it comes from")
+}
+
+/// The dimensions of a metric by name, with the unevaluated text of a `Sub`.
+fn dimensions(metric: &Value) -> BTreeMap<&str, &str> {
+    let list = metric["Dimensions"].as_array().expect("dimensions").iter();
+    list.map(|one| (one["Name"].as_str().expect("a name"), reference_text(&one["Value"]))).collect()
+}
+
+#[test]
+fn every_alarm_links_to_its_runbook_section() {
+    let watching = read("infra/watching.yaml");
+    let mut problems = Vec::new();
+    let mut sections = BTreeSet::new();
+    for alarm in alarms(&watching) {
+        let text = alarm.property("AlarmDescription").as_str().expect("a description");
+        let Some((page, section)) = text.rsplit(' ').next().and_then(|link| link.split_once('#'))
+        else {
+            problems.push(format!("{} links to no section", alarm.id));
+            continue;
+        };
+        sections.insert((page.to_owned(), section.to_owned()));
+        let page_text = fs::read_to_string(root().join(page)).unwrap_or_default();
+        if !anchors(&page_text).iter().any(|anchor| anchor == section) {
+            problems.push(format!("{}: {page} has no section {section}", alarm.id));
+        }
+        // Operators also search for the alarm's name.
+        let name = alarm.property("AlarmName")["Fn::Sub"].as_str().expect("a name");
+        let name = name.strip_prefix("${Deployment}-").expect("the deployment first");
+        let is_named = page_text.split("\n#").any(|text| {
+            let heading = text.lines().next().unwrap_or_default();
+            anchor(heading.trim_start_matches('#')) == section
+                && text.contains(&format!("`{name}`"))
+        });
+        if !is_named {
+            problems.push(format!("{}: {page}#{section} does not name it", alarm.id));
+        }
+        for property in ["AlarmActions", "OKActions"] {
+            if !alarm.property(property).to_string().contains("AlarmTopicArn") {
+                problems.push(format!("{} has no topic: {property}", alarm.id));
+            }
+        }
+    }
+    assert!(sections.len() > 10, "{sections:?}");
+    assert_no_problems(&problems);
+}
+
+#[test]
+fn every_function_has_error_and_throttle_alarms() {
+    let watching = read("infra/watching.yaml");
+    let all: BTreeSet<String> =
+        functions().iter().map(|name| format!("${{Deployment}}-{name}")).collect();
+    for metric in ["Errors", "Throttles"] {
+        let mut watched = Vec::new();
+        for alarm in alarms(&watching) {
+            if alarm.property("MetricName") == metric {
+                let own_dimensions = dimensions(alarm.properties());
+                watched.extend(own_dimensions.get("FunctionName").map(|name| (*name).to_owned()));
+            }
+            let parts = alarm.property("Metrics").as_array().into_iter().flatten();
+            let stats: Vec<_> =
+                parts.map(|part| &part["MetricStat"]["Metric"]).filter(|m| m.is_object()).collect();
+            assert!(stats.len() <= METRICS_LIMIT, "{} has too many metrics", alarm.id);
+            for stat in stats.iter().filter(|stat| stat["MetricName"] == metric) {
+                watched.extend(dimensions(stat).get("FunctionName").map(|name| (*name).to_owned()));
+            }
+        }
+        let once: BTreeSet<String> = watched.iter().cloned().collect();
+        assert_eq!(once.len(), watched.len(), "{metric} of a function has two alarms");
+        assert_eq!(
+            once, all,
+            "functions with an alarm on {metric} in infra/watching.yaml, and all functions"
+        );
+    }
+}
+
+#[test]
+fn every_metric_has_an_alarm_with_its_dimensions() {
+    let watching = read("infra/watching.yaml");
+    let mut watched = BTreeSet::new();
+    let mut sweeps = BTreeSet::new();
+    for alarm in alarms(&watching).filter(|alarm| alarm.property("Namespace") == metrics::NAMESPACE)
+    {
+        let name = alarm.property("MetricName").as_str().expect("a name");
+        let metric = metrics::ALL.iter().find(|metric| metric.name == name);
+        let metric =
+            metric.unwrap_or_else(|| panic!("{}: the code does not count {name}", alarm.id));
+        let own_dimensions = dimensions(alarm.properties());
+        let expected: BTreeSet<_> =
+            [Some(metrics::DEPLOYMENT), metric.by].into_iter().flatten().collect();
+        assert_eq!(
+            own_dimensions.keys().copied().collect::<BTreeSet<_>>(),
+            expected,
+            "{}",
+            alarm.id
+        );
+        assert_eq!(own_dimensions[metrics::DEPLOYMENT], "LogGroup", "{}", alarm.id);
+        if *metric == metrics::SWEPT {
+            sweeps.insert(own_dimensions[metrics::SWEPT.by.expect("a dimension")].to_owned());
+        }
+        watched.insert(name.to_owned());
+    }
+    assert_eq!(watched, metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect());
+    assert_eq!(sweeps, SCHEDULES.iter().map(|schedule| schedule.function.to_owned()).collect());
+    // The functions must write to the log group whose name is the metrics' dimension.
+    let template = read("template.yaml");
+    let nested = template.resource("Watching").expect("the alarms");
+    assert_eq!(nested.property("TemplateURL"), "infra/watching.yaml");
+    let given = nested.property("Parameters");
+    let logs = &template.root()["Globals"]["Function"]["LoggingConfig"]["LogGroup"];
+    assert_eq!(&given["LogGroup"], logs);
+    let asked: BTreeSet<_> =
+        watching.root()["Parameters"].as_object().expect("parameters").keys().collect();
+    assert_eq!(given.as_object().expect("parameters").keys().collect::<BTreeSet<_>>(), asked);
+}
+
+#[test]
+fn dashboard_is_valid_json_and_shows_every_metric() {
+    let watching = read("infra/watching.yaml");
+    let body = watching.resource("Dashboard").expect("a dashboard").property("DashboardBody");
+    let body: Value =
+        serde_json::from_str(body["Fn::Sub"].as_str().expect("a text")).expect("JSON");
+    let names: BTreeSet<&str> = metrics::ALL.iter().map(|metric| metric.name).collect();
+    let mut shown = BTreeSet::new();
+    for widget in body["widgets"].as_array().expect("widgets") {
+        let mut ours = false;
+        for metric in widget["properties"]["metrics"].as_array().into_iter().flatten() {
+            // A dot repeats the value of the row above.
+            match metric[0].as_str() {
+                Some(".") => {}
+                namespace => ours = namespace == Some(metrics::NAMESPACE),
+            }
+            if ours {
+                shown.insert(metric[1].as_str().expect("a name"));
+            }
+        }
+    }
+    assert_eq!(shown, names);
+    let text = body.to_string();
+    for name in functions() {
+        assert!(
+            text.contains(&format!("${{Deployment}}-{name}\"")),
+            "{name} is not on the dashboard"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+"""docs/integration.md: the directory commands, after the first two parts of the tour."""
+
+import tour
+
+PAGE = "docs/integration.md"
+NOT_TRIED = {
+    "Tokens": "each claim has tests in shared/src/auth",
+    "Your pages": "docs/tour.md makes the same requests",
+}
+COVERED_BY_TESTS = {}
+
+
+def run(t):
+    with t.section_of(tour.PAGE, "A tour"):
+        t.paste()
+    with t.section_of(tour.PAGE, "Who is calling"):
+        t.paste()
+    with t.section_of(tour.PAGE, "Connect Zoom"):
+        t.paste()
+    with t.section("The directory"):
+        t.paste_and_compare(0)
+        t.paste_and_compare(1)
+        created = t.stack.schedule("Angles", course_id="course-2")["id"]
+        listed = [item["id"] for item in t.stack.request("GET", "/v1/me/sessions", "student-9")["items"]]
+        t.check("a student of the new course sees its class", created in listed)
+        t.check("an imported course can have classes", t.stack.schedule("Means", course_id="course-3").status == 201)
