@@ -213,7 +213,7 @@ async fn load_report_data(
     let decided =
         stored.iter().filter_map(|stored| Some((stored.subject()?, stored.identity.as_ref()?)));
     let people = gathered.record.people(&session).with_overridden_people(decided);
-    Ok(ReportData { events: gathered.record.events, people, stored: stored, session })
+    Ok(ReportData { events: gathered.record.events, people, stored, session })
 }
 
 /// Requests the archive of a session that ended before archives were introduced. A failure does not fail the report.

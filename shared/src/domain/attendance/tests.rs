@@ -117,7 +117,7 @@ fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingIns
         cancelled_at: None,
         actual_started_at: None,
         actual_ended_at: None,
-        meeting_instances: meeting_instances,
+        meeting_instances,
         drift: Vec::new(),
     }
 }

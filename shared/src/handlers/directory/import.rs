@@ -63,7 +63,7 @@ pub(super) fn parse_lines(bytes: &[u8]) -> ParsedImport {
         }
     }
     outcome.accepted = commands.len();
-    ParsedImport { commands: commands, outcome }
+    ParsedImport { commands, outcome }
 }
 
 fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
