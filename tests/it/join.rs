@@ -269,47 +269,57 @@ async fn join_window_is_exact_to_the_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn join_windows_are_configurable() {
+async fn session_keeps_the_window_in_force_when_it_was_saved() {
     let scenario = JoinScenario::start("app").await;
+    scenario.move_to(-24 * 60);
     let settings = [
         (names::JOIN_OWNER_BEFORE_MINUTES, "60"),
         (names::JOIN_INVITED_BEFORE_MINUTES, "30"),
         (names::JOIN_AFTER_END_MINUTES, "0"),
     ];
+    let opening = async || {
+        let early = scenario.request_join(&scenario.trainer).await;
+        early.expect_problem(409, "too_early")["opens_at"].clone()
+    };
+    let save = async |body: Value| {
+        let functions = DirectFunctions::new(&scenario.world, &settings);
+        let (path, trainer) = (&scenario.session.path, &scenario.trainer);
+        functions.call("session-save", "PUT", path, trainer, Some(&body)).await.expect(200);
+    };
+    let starts_at = json!(scenario.session.starts_at);
+    let body = patched(course_session_body(HOURS_AHEAD), json!({"starts_at": starts_at}));
+    save(body.clone()).await;
+    assert_eq!(opening().await, json!(scenario.session.at(-15)), "nothing was changed");
+    save(patched(body, json!({"description": "Bring a pen."}))).await;
+
     scenario.move_to(-61);
-    let early = scenario
-        .request_join_with(&settings, &scenario.trainer)
-        .await
-        .expect_problem(409, "too_early");
-    assert_eq!(early["opens_at"], json!(scenario.session.at(-60)));
+    assert_eq!(opening().await, json!(scenario.session.at(-60)));
     scenario.move_to(-60);
-    scenario.request_join_with(&settings, &scenario.trainer).await.expect(200);
-    let early = scenario
-        .request_join_with(&settings, &scenario.student)
-        .await
-        .expect_problem(409, "too_early");
+    scenario.request_join(&scenario.trainer).await.expect(200);
+    let early = scenario.request_join(&scenario.student).await.expect_problem(409, "too_early");
     assert_eq!(early["opens_at"], json!(scenario.session.at(-30)));
-    let functions = DirectFunctions::new(&scenario.world, &settings);
-    let listed =
-        functions.call("sessions", "GET", "/v1/me/sessions", &scenario.student, None).await;
+    let listed = scenario.world.get(&scenario.student, "/v1/me/sessions").await;
     assert_eq!(
         listed.expect(200)["items"][0]["join"],
         json!({"state": "too_early", "opens_at": scenario.session.at(-30), "closes_at": scenario.session.at(60)})
     );
     scenario.move_to(59);
-    scenario.request_join_with(&settings, &scenario.student).await.expect(200);
+    scenario.request_join(&scenario.student).await.expect(200);
     scenario.move_to(60);
-    scenario
-        .request_join_with(&settings, &scenario.student)
-        .await
-        .expect_problem(409, "session_ended");
+    scenario.request_join(&scenario.student).await.expect_problem(409, "session_ended");
+
+    let response = scenario.request_join_with(&[(names::JOIN_MODE, "open")], &scenario.student);
+    response.await.expect_problem(503, "unavailable");
     for (name, value) in [
-        (names::JOIN_MODE, "open"),
         (names::JOIN_OWNER_BEFORE_MINUTES, "soon"),
         (names::JOIN_INVITED_BEFORE_MINUTES, "-1"),
         (names::JOIN_AFTER_END_MINUTES, "100000"),
     ] {
-        let response = scenario.request_join_with(&[(name, value)], &scenario.student).await;
+        let functions = DirectFunctions::new(&scenario.world, &[(name, value)]);
+        let body = course_session_body(HOURS_AHEAD);
+        let response = functions
+            .call("session-save", "POST", "/v1/sessions", &scenario.trainer, Some(&body))
+            .await;
         response.expect_problem(503, "unavailable");
     }
 }

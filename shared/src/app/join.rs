@@ -14,10 +14,9 @@ use crate::crypt::hmac_sha256;
 use crate::domain::admission::{JoinMethod, JoinMode, check_admission};
 use crate::domain::caller::Caller;
 use crate::domain::id::{MeetingId, SessionId, UserId};
-use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session};
-use crate::domain::time::{plus_minutes, whole_milli};
+use crate::domain::time::whole_milli;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::join_attempts::{self, JoinAttempt};
@@ -32,7 +31,6 @@ pub struct JoinSettings {
     pub mode: JoinMode,
     /// The Zoom account that owns the app.
     pub app_account: Option<String>,
-    pub join_window: JoinWindowSettings,
 }
 
 /// The result of a successful join request.
@@ -80,10 +78,8 @@ pub async fn join(
     let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
     let method = settings.mode.join_method(&session, settings.app_account.as_deref());
-    let outcome = match check_admission(&session, is_owner, settings.join_window, method, now) {
-        Ok(()) => {
-            issue_credentials(services, &secrets, settings, &session, is_owner, method, now).await
-        }
+    let outcome = match check_admission(&session, is_owner, method, now) {
+        Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
         Err(refusal) => Err(refusal.into()),
     };
     record_attempt(services, caller, &session, is_owner, customer_key.as_deref(), &outcome, now)
@@ -103,14 +99,13 @@ pub fn customer_key(secrets: &SecretSet, user: &UserId) -> Result<String, Error>
 async fn issue_credentials(
     services: &Services,
     secrets: &SecretSet,
-    settings: &JoinSettings,
     session: &Session,
     is_owner: bool,
     method: JoinMethod,
     now: Timestamp,
 ) -> Result<(JoinCredentials, Timestamp), Error> {
     let data = meeting::join_data(session, secrets.keyring()?)?;
-    let until = plus_minutes(session.ends_at(), settings.join_window.closing_minutes);
+    let until = session.window_closes_at();
     let by_link = || {
         let link = JoinCredentials::Link {
             join_url: data.join_url.clone(),

@@ -22,10 +22,10 @@ use crate::domain::audience::Audience;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
-use crate::domain::join_window::{self, JoinState, JoinWindowSettings};
+use crate::domain::join_window::{self, JoinState};
 use crate::domain::meeting_instance::{self, InstanceEvent};
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
+use crate::domain::session::{Session, Status};
 use crate::domain::time::{plus_minutes, whole_milli};
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
@@ -79,8 +79,6 @@ fn instance_key(event: &ZoomEvent) -> Option<String> {
 pub struct WebhookContext<'a> {
     pub services: &'a Services,
     pub live_instances: &'a LiveInstanceCache,
-    /// The join window. Before it opens, nobody is notified that a session is live.
-    pub join_window: JoinWindowSettings,
     pub now: Timestamp,
 }
 
@@ -200,13 +198,12 @@ async fn apply_instance_event(
         }
         let begins = next.status == Status::Live && session.status != Status::Live;
         // A rehearsal sends no notification. If it is still running at the planned start, the sweep sends one.
-        let is_open = join_window::join_window(&next, context.join_window, false, context.now).state == JoinState::Open;
+        let is_open = join_window::join_window(&next, false, context.now).state == JoinState::Open;
         let notification = (begins && is_open && next.audience != Audience::Standalone).then_some(WebhookNotification::Live);
         // If no end event arrives, the sweep ends the session.
         let due_end = begins.then(|| {
-            let join_closes_at = plus_minutes(next.ends_at(), context.join_window.closing_minutes);
-            let at = next.overrun_ends_at().max(join_closes_at).max(plus_minutes(event_time(instance_event), OVERRUN_MINUTES));
-            EndCheck { session: next.id.clone(), due_at: at }
+            let after_event = plus_minutes(event_time(instance_event), next.window.closing_minutes);
+            EndCheck { session: next.id.clone(), due_at: next.window_closes_at().max(after_event) }
         });
         (next != *session).then_some(SessionUpdate { next, notification, due_end })
     })
@@ -227,7 +224,7 @@ async fn apply_instance_event(
         });
         // Without a session, later joins of the meeting have no consequences either.
         let since = instance.map_or(at, |instance| instance.started_at);
-        let until = record.as_ref().map_or(Timestamp::MAX, Session::overrun_ends_at);
+        let until = record.as_ref().map_or(Timestamp::MAX, Session::window_closes_at);
         context.live_instances.remember(event, since..until);
     }
     Ok(())

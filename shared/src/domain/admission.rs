@@ -4,10 +4,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use super::join_window::JoinWindowSettings;
 use super::refusal::Refusal;
 use super::session::{Provider, Session, Status};
-use super::time::plus_minutes;
 
 /// The deployment's setting for admitting attendees. Zoom may stop accepting OBF tokens for learners, so operators can
 /// choose the method and fall back to the next one.
@@ -73,14 +71,11 @@ impl JoinMethod {
 pub fn check_admission(
     session: &Session,
     is_trainer: bool,
-    windows: JoinWindowSettings,
     method: JoinMethod,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let lead_minutes =
-        if is_trainer { windows.trainer_lead_minutes } else { windows.student_lead_minutes };
-    let opens_at = plus_minutes(session.starts_at, -lead_minutes);
-    let closes_at = plus_minutes(session.ends_at(), windows.closing_minutes);
+    let opens_at =
+        if is_trainer { session.window_opens_at() } else { session.student_window_opens_at() };
     match session.status {
         Status::Cancelled => return Err(Refusal::SessionCancelled),
         Status::Ended if !is_trainer => return Err(Refusal::SessionEnded),
@@ -89,7 +84,7 @@ pub fn check_admission(
     if now < opens_at {
         return Err(Refusal::TooEarly { opens_at });
     }
-    if now >= closes_at {
+    if now >= session.window_closes_at() {
         return Err(Refusal::SessionEnded);
     }
     if session.is_meeting_deleted() {

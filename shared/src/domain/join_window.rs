@@ -1,12 +1,15 @@
-//! The join window of a session and its state.
+//! The window of a session: when people may join, and which meeting instances belong to the session.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::meeting_instance::MeetingInstance;
 use super::session::{Provider, Session, Status};
-use super::time::plus_minutes;
 
-/// The limits of the join window relative to the planned start and end, in minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The limits of the join window relative to the planned start and end, in minutes. They are stored with each session, so
+/// that a changed setting does not change old reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[i64; 3]", into = "[i64; 3]")]
 pub struct JoinWindowSettings {
     pub trainer_lead_minutes: i64,
     pub student_lead_minutes: i64,
@@ -19,7 +22,37 @@ impl Default for JoinWindowSettings {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// The stored form: three numbers, because each kilobyte of a session costs a write unit per index.
+impl From<JoinWindowSettings> for [i64; 3] {
+    fn from(settings: JoinWindowSettings) -> Self {
+        [settings.trainer_lead_minutes, settings.student_lead_minutes, settings.closing_minutes]
+    }
+}
+
+impl From<[i64; 3]> for JoinWindowSettings {
+    fn from(minutes: [i64; 3]) -> Self {
+        let [trainer_lead_minutes, student_lead_minutes, closing_minutes] = minutes;
+        Self { trainer_lead_minutes, student_lead_minutes, closing_minutes }
+    }
+}
+
+/// The time in which a session takes place, from the opening to the closing of the trainer's join window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionWindow {
+    pub opens_at: Timestamp,
+    pub closes_at: Timestamp,
+}
+
+impl SessionWindow {
+    /// Returns whether a meeting instance belongs to the session. An instance that lasts into the window belongs to it,
+    /// however early it started.
+    pub fn contains_instance(&self, instance: &MeetingInstance) -> bool {
+        instance.started_at < self.closes_at
+            && instance.end().is_none_or(|ended_at| ended_at > self.opens_at)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JoinState {
     TooEarly,
@@ -39,14 +72,9 @@ pub struct JoinWindow {
 
 /// Returns the join window of attendees at `now`. `needs_host` means that in this deployment attendees cannot join before
 /// the trainer.
-pub fn join_window(
-    session: &Session,
-    settings: JoinWindowSettings,
-    needs_host: bool,
-    now: Timestamp,
-) -> JoinWindow {
-    let opens_at = plus_minutes(session.starts_at, -settings.student_lead_minutes);
-    let closes_at = plus_minutes(session.ends_at(), settings.closing_minutes);
+pub fn join_window(session: &Session, needs_host: bool, now: Timestamp) -> JoinWindow {
+    let opens_at = session.student_window_opens_at();
+    let closes_at = session.window_closes_at();
     let waits_for_host =
         needs_host && session.provider == Provider::Zoom && session.status != Status::Live;
     let state = match session.status {

@@ -7,11 +7,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::session::Status;
-use super::time::plus_minutes;
-
-/// An instance that ended at least this many minutes before the planned start is a rehearsal. By default the trainer's join
-/// window opens at the same time.
-const WINDOW_LEAD_MINUTES: i64 = 15;
 
 /// One run of a meeting with its own uuid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,16 +28,11 @@ impl MeetingInstance {
         self.ended_at.or(self.inferred_end)
     }
 
-    /// Returns whether this was a rehearsal of a session planned for `starts_at`. An instance that lasts into the session's
-    /// time is part of the session, however early it started.
-    pub fn is_rehearsal(&self, starts_at: Timestamp) -> bool {
-        self.ended_at.is_some_and(|ended_at| ended_at <= session_window_start(starts_at))
+    /// Returns whether this was a rehearsal of a session whose window opens at `opens_at`. An instance that lasts into the
+    /// window is part of the session, however early it started.
+    pub fn is_rehearsal(&self, opens_at: Timestamp) -> bool {
+        self.ended_at.is_some_and(|ended_at| ended_at <= opens_at)
     }
-}
-
-/// Returns the time from which a running meeting counts as the session.
-pub fn session_window_start(starts_at: Timestamp) -> Timestamp {
-    plus_minutes(starts_at, -WINDOW_LEAD_MINUTES)
 }
 
 /// The information that one Zoom event adds to a meeting instance.
@@ -104,20 +94,19 @@ pub struct SessionLifecycle {
 /// `scheduled`, and a cancelled session stays cancelled.
 pub fn lifecycle(
     before: Status,
-    starts_at: Timestamp,
+    opens_at: Timestamp,
     known: &[MeetingInstance],
 ) -> SessionLifecycle {
-    let window_start = session_window_start(starts_at);
     let last = known.last();
     // An early instance without an end that was followed by another was most likely a rehearsal. It is less likely that it
     // lasted for days.
     let is_stale = |instance: &MeetingInstance| {
         instance.end().is_none()
-            && instance.started_at < window_start
+            && instance.started_at < opens_at
             && last.is_some_and(|last| last != instance)
     };
     let session_instances =
-        || known.iter().filter(|instance| !instance.is_rehearsal(starts_at) && !is_stale(instance));
+        || known.iter().filter(|instance| !instance.is_rehearsal(opens_at) && !is_stale(instance));
     let status = match (before, last, session_instances().next_back()) {
         (Status::Cancelled, ..) => Status::Cancelled,
         (_, None, _) => before,
@@ -184,17 +173,17 @@ mod tests {
         ];
         for (name, events, expected) in cases {
             assert_eq!(
-                lifecycle(Status::Scheduled, at(0), &fold(&events)).status,
+                lifecycle(Status::Scheduled, at(-15), &fold(&events)).status,
                 expected,
                 "{name}"
             );
             assert_eq!(
-                lifecycle(Status::Cancelled, at(0), &fold(&events)).status,
+                lifecycle(Status::Cancelled, at(-15), &fold(&events)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
         }
-        assert_eq!(lifecycle(Status::Scheduled, at(0), &[]).status, Status::Scheduled);
+        assert_eq!(lifecycle(Status::Scheduled, at(-15), &[]).status, Status::Scheduled);
     }
 
     #[test]
@@ -251,9 +240,9 @@ mod tests {
         for ((name, events, status), since) in cases {
             let mut status_before = Status::Scheduled;
             for length in 1..=events.len() {
-                status_before = lifecycle(status_before, at(0), &fold(&events[..length])).status;
+                status_before = lifecycle(status_before, at(-15), &fold(&events[..length])).status;
             }
-            let lifecycle_after = lifecycle(status_before, at(0), &fold(&events));
+            let lifecycle_after = lifecycle(status_before, at(-15), &fold(&events));
             assert_eq!(
                 (lifecycle_after.status, lifecycle_after.started_at),
                 (status, since.map(at)),
@@ -267,7 +256,7 @@ mod tests {
         let with_lost_end =
             || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), at(60));
         let ended = |known: &[MeetingInstance]| {
-            let SessionLifecycle { status, ended_at, .. } = lifecycle(Status::Live, at(0), known);
+            let SessionLifecycle { status, ended_at, .. } = lifecycle(Status::Live, at(-15), known);
             (status, ended_at)
         };
         assert_eq!(ended(&with_lost_end()), (Status::Ended, Some(at(60))));
@@ -304,7 +293,10 @@ mod tests {
         }
         let reported = fold(&[("a", InstanceEvent::Ended { started_at: None, at: at(50) })]);
         assert_eq!(with_inferred_end(reported.clone(), at(60)), reported, "a reported end is kept");
-        assert_eq!(lifecycle(Status::Cancelled, at(0), &with_lost_end()).status, Status::Cancelled);
+        assert_eq!(
+            lifecycle(Status::Cancelled, at(-15), &with_lost_end()).status,
+            Status::Cancelled
+        );
     }
 
     proptest! {

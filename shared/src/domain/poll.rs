@@ -185,7 +185,7 @@ impl Poll {
 /// Checks that polls can be launched and answered at `now`. A session with a manual link sends no events, so it counts as
 /// live from its planned start.
 pub fn check_session_live(session: &Session, now: Timestamp) -> Result<(), Refusal> {
-    let is_over = now >= session.overrun_ends_at();
+    let is_over = now >= session.window_closes_at();
     match session.status {
         Status::Cancelled => Err(Refusal::SessionCancelled),
         Status::Ended => Err(Refusal::SessionEnded),

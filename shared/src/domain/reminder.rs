@@ -160,6 +160,7 @@ mod tests {
             starts_at,
             zone: Zone::utc(),
             duration_minutes: 60,
+            window: Default::default(),
             provider: Provider::Zoom,
             record_session: false,
             settings: MeetingSettings::default(),

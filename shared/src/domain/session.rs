@@ -8,16 +8,13 @@ use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
+use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::meeting_instance::{self, MeetingInstance};
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
-
-/// How long a session may overrun its planned end, in minutes, before it counts as over without an end event. By default
-/// the join window closes at the same time.
-pub const OVERRUN_MINUTES: i64 = 90;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -115,6 +112,8 @@ pub struct Session {
     pub starts_at: Timestamp,
     pub zone: Zone,
     pub duration_minutes: u16,
+    /// The join window settings in force when the session was last saved.
+    pub window: JoinWindowSettings,
     pub provider: Provider,
     pub record_session: bool,
     pub settings: MeetingSettings,
@@ -145,6 +144,26 @@ impl Session {
         plus_minutes(self.starts_at, self.duration_minutes.into())
     }
 
+    /// Returns the time from which the trainer may join and a running meeting belongs to the session.
+    pub fn window_opens_at(&self) -> Timestamp {
+        plus_minutes(self.starts_at, -self.window.trainer_lead_minutes)
+    }
+
+    /// Returns the time from which students may join.
+    pub fn student_window_opens_at(&self) -> Timestamp {
+        plus_minutes(self.starts_at, -self.window.student_lead_minutes)
+    }
+
+    /// Returns the time from which nobody may join and the session is over, whether it was held or not.
+    pub fn window_closes_at(&self) -> Timestamp {
+        plus_minutes(self.ends_at(), self.window.closing_minutes)
+    }
+
+    /// Returns the time in which the session takes place.
+    pub fn session_window(&self) -> SessionWindow {
+        SessionWindow { opens_at: self.window_opens_at(), closes_at: self.window_closes_at() }
+    }
+
     /// Returns whether the meeting was deleted at Zoom. The meeting of a live session exists, whatever earlier events
     /// reported.
     pub fn is_meeting_deleted(&self) -> bool {
@@ -154,7 +173,7 @@ impl Session {
     /// Replaces the meeting instances, and updates the status and actual times.
     pub fn with_meeting_instances(self, meeting_instances: Vec<MeetingInstance>) -> Self {
         let lifecycle =
-            meeting_instance::lifecycle(self.status, self.starts_at, &meeting_instances);
+            meeting_instance::lifecycle(self.status, self.window_opens_at(), &meeting_instances);
         Self {
             status: lifecycle.status,
             actual_started_at: lifecycle.started_at,
@@ -191,15 +210,10 @@ impl Session {
         if self.is_taught_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
     }
 
-    /// Returns the time from which the session counts as over, whether it was held or not.
-    pub fn overrun_ends_at(&self) -> Timestamp {
-        plus_minutes(self.ends_at(), OVERRUN_MINUTES)
-    }
-
     /// Checks that the session may be edited at `now`.
     pub fn check_editable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.status {
-            Status::Scheduled if now >= self.overrun_ends_at() => Err(Refusal::SessionEnded),
+            Status::Scheduled if now >= self.window_closes_at() => Err(Refusal::SessionEnded),
             Status::Scheduled => Ok(()),
             Status::Live => Err(Refusal::Conflict("the class is live and cannot be edited")),
             Status::Ended => Err(Refusal::SessionEnded),
@@ -212,7 +226,7 @@ impl Session {
     pub fn cancel(&self, now: Timestamp) -> Result<Option<Self>, Refusal> {
         match self.status {
             Status::Cancelled => Ok(None),
-            Status::Scheduled | Status::Live if now >= self.overrun_ends_at() => {
+            Status::Scheduled | Status::Live if now >= self.window_closes_at() => {
                 Err(Refusal::SessionEnded)
             }
             Status::Ended => Err(Refusal::SessionEnded),

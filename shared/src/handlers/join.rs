@@ -39,7 +39,6 @@ impl function::Deps for Deps {
             settings: JoinSettings {
                 mode: deps::join_mode(env)?,
                 app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
-                join_window: deps::join_window_settings(env)?,
             },
             app_url: env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned(),
             secrets,

@@ -20,6 +20,7 @@ use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
 use crate::domain::draft::{Draft, SaveBody};
 use crate::domain::id::{SessionId, UserId};
+use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{SessionWithInvitees, Source};
 use crate::domain::time::Zone;
@@ -33,6 +34,7 @@ pub struct Deps {
     services: Services,
     secrets: Arc<Secrets>,
     default_zone: Zone,
+    join_window: JoinWindowSettings,
 }
 
 impl function::Deps for Deps {
@@ -45,6 +47,7 @@ impl function::Deps for Deps {
             services: base.services(&secrets, clock)?,
             default_zone: Zone::parse(&zone)
                 .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
+            join_window: deps::join_window_settings(env)?,
             secrets,
         })
     }
@@ -92,7 +95,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 };
             }
         };
-        let request = CreateSession { trainer, source, draft, key, body_hash };
+        let request =
+            CreateSession { trainer, source, draft, window: deps.join_window, key, body_hash };
         let session = create(&deps.services, &request, now).await?;
         return created_response(deps, &session).await;
     }
@@ -103,9 +107,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let body: SaveBody = http::json(&request)?;
     let expected_version = http::if_match(&request)?;
     let draft = Draft::check(body, &deps.default_zone, now)?;
-    let edited =
-        edit(&deps.services, &EditSession { caller, session, draft, expected_version }, now)
-            .await?;
+    let window = deps.join_window;
+    let request = EditSession { caller, session, draft, window, expected_version };
+    let edited = edit(&deps.services, &request, now).await?;
     saved_response(deps, StatusCode::OK, &edited).await
 }
 

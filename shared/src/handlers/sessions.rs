@@ -18,7 +18,7 @@ use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::caller::Role;
 use crate::domain::id::{CourseId, SessionId};
-use crate::domain::join_window::{self, JoinWindowSettings};
+use crate::domain::join_window;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Status};
 use crate::http;
@@ -34,7 +34,6 @@ pub struct Deps {
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
-    join_window: JoinWindowSettings,
     mode: JoinMode,
     app_account: Option<String>,
 }
@@ -55,7 +54,6 @@ impl function::Deps for Deps {
             store: base.store()?,
             secrets,
             clock: clock.clone(),
-            join_window: super::deps::join_window_settings(env)?,
             mode: super::deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         })
@@ -114,12 +112,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }
                 SessionView::Invited(session) => {
-                    let window = join_window::join_window(
-                        &session,
-                        deps.join_window,
-                        deps.needs_host(&session),
-                        now,
-                    );
+                    let window = join_window::join_window(&session, deps.needs_host(&session), now);
                     Ok(ResponseBody::ok(&session_view::invited_view(&session, window))?
                         .with_etag(session.version))
                 }
@@ -156,12 +149,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let view = |session| {
                 session_view::invited_view(
                     session,
-                    join_window::join_window(
-                        session,
-                        deps.join_window,
-                        deps.needs_host(session),
-                        now,
-                    ),
+                    join_window::join_window(session, deps.needs_host(session), now),
                 )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();

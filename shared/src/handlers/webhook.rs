@@ -16,7 +16,6 @@ use crate::app::Services;
 use crate::app::webhook::{self, LiveInstanceCache, WebhookContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::http;
 use crate::random::Random;
@@ -34,7 +33,6 @@ pub struct Deps {
     secrets: Arc<Secrets>,
     window: SignedDuration,
     live_instances: LiveInstanceCache,
-    join_window: JoinWindowSettings,
 }
 
 impl function::Deps for Deps {
@@ -53,7 +51,6 @@ impl function::Deps for Deps {
             secrets,
             window: SignedDuration::from_mins(minutes),
             live_instances: LiveInstanceCache::default(),
-            join_window: deps::join_window_settings(env)?,
         })
     }
 
@@ -91,8 +88,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         let response = challenge_response(secret, plain_token);
         return ResponseBody::ok(&json!({"plainToken": plain_token, "encryptedToken": response}));
     }
-    let Deps { services, live_instances, join_window, .. } = deps;
-    let context = WebhookContext { services, live_instances, join_window: *join_window, now };
+    let Deps { services, live_instances, .. } = deps;
+    let context = WebhookContext { services, live_instances, now };
     webhook::process_event(&context, &event, &body).await?;
     ResponseBody::ok(&json!({}))
 }

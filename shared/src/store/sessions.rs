@@ -14,6 +14,7 @@ use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::meeting_instance::MeetingInstance;
 use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
@@ -45,6 +46,9 @@ struct StoredSession {
     starts_at: Timestamp,
     timezone: Zone,
     duration_minutes: u16,
+    /// Absent in items that are older than the attribute.
+    #[serde(default)]
+    window: JoinWindowSettings,
     provider: Provider,
     record_session: bool,
     #[serde(default)]
@@ -165,6 +169,7 @@ impl From<Session> for StoredSession {
             starts_at: s.starts_at,
             timezone: s.zone,
             duration_minutes: s.duration_minutes,
+            window: s.window,
             provider: s.provider,
             record_session: s.record_session,
             settings_sent: &s.settings_sent - &s.settings.names(),
@@ -207,6 +212,7 @@ impl From<StoredSession> for Session {
             starts_at: s.starts_at,
             zone: s.timezone,
             duration_minutes: s.duration_minutes,
+            window: s.window,
             provider: s.provider,
             record_session: s.record_session,
             settings_sent: &s.settings_sent | &s.settings.names(),

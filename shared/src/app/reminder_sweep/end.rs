@@ -7,7 +7,7 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::webhook::is_from_host_account;
 use crate::domain::meeting_instance;
-use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
+use crate::domain::session::{Session, Status};
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::EventPayload;
 use crate::store::due_work::EndCheck;
@@ -40,7 +40,8 @@ async fn end_if_inactive(tools: &Services, check: &EndCheck, now: Timestamp) -> 
         return Ok(tools.store.commit_one(check.delete()).await?);
     };
     let last_event_at = last_event_at(tools, &session).await?.unwrap_or(session.ends_at());
-    let ends_at = plus_minutes(last_event_at.max(session.ends_at()), OVERRUN_MINUTES);
+    let ends_at =
+        plus_minutes(last_event_at.max(session.ends_at()), session.window.closing_minutes);
     if ends_at > now {
         let later = EndCheck { due_at: ends_at, ..check.clone() };
         return Ok(tools.store.commit(vec![check.delete(), later.put()]).await?);

@@ -22,6 +22,7 @@ use crate::domain::domain_event::{
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::{SessionId, UserId};
+use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, SessionWithInvitees, Source, Status};
@@ -48,6 +49,8 @@ pub struct CreateSession {
     pub trainer: UserId,
     pub source: Source,
     pub draft: Draft,
+    /// The join window settings in force.
+    pub window: JoinWindowSettings,
     /// The caller's Idempotency-Key. A key always refers to the same session.
     pub key: Option<String>,
     /// The hash of the body. The same key with another body is refused.
@@ -196,6 +199,7 @@ async fn try_create(
         starts_at: request.draft.starts_at,
         zone: request.draft.zone.clone(),
         duration_minutes: request.draft.duration_minutes,
+        window: request.window,
         provider: request.draft.venue.provider(),
         record_session: request.draft.record_session,
         settings: request.draft.settings.clone(),

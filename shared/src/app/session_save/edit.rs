@@ -23,6 +23,7 @@ use crate::domain::domain_event::{
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
 use crate::domain::id::SessionId;
+use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
@@ -47,6 +48,8 @@ pub struct EditSession {
     pub caller: Caller,
     pub session: SessionId,
     pub draft: Draft,
+    /// The join window settings in force.
+    pub window: JoinWindowSettings,
     /// The version that the caller read (`If-Match`). `None` accepts any version.
     pub expected_version: Option<u64>,
 }
@@ -341,6 +344,8 @@ fn decide(
             calendar_changed: false,
         }));
     }
+    // A changed setting alone is no reason to change the session.
+    next.window = request.window;
     next.version = old.version + 1;
     next.updated_at = whole_milli(now);
     let calendar_changed = old.calendar_differs(&next);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::span::Span;
 use crate::domain::meeting_instance::{self, InstanceEvent, MeetingInstance};
-use crate::domain::session::{OVERRUN_MINUTES, Session, Status};
+use crate::domain::session::{Session, Status};
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 
@@ -36,15 +36,18 @@ pub fn instance_intervals(
 ) -> BTreeMap<String, InstanceInterval> {
     let known = known_instances(session, events);
     let last_events = last_participant_events(events);
-    let live = meeting_instance::lifecycle(session.status, session.starts_at, &known).status
-        == Status::Live;
-    let window_start = meeting_instance::session_window_start(session.starts_at);
+    let window_start = session.window_opens_at();
+    let live =
+        meeting_instance::lifecycle(session.status, window_start, &known).status == Status::Live;
     let close = |(n, instance): (usize, &MeetingInstance)| {
         let next = known.get(n + 1);
         let planned_end = session.ends_at().max(instance.started_at);
         let (to, end) = match instance.ended_at {
             Some(ended_at) => (ended_at, InstanceEnd::Reported),
-            None if live && next.is_none() && now < plus_minutes(planned_end, OVERRUN_MINUTES) => {
+            None if live
+                && next.is_none()
+                && now < plus_minutes(planned_end, session.window.closing_minutes) =>
+            {
                 (now, InstanceEnd::Ongoing)
             }
             None => {

@@ -96,6 +96,7 @@ fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingIns
         starts_at: start(),
         zone: Zone::utc(),
         duration_minutes: 60,
+        window: Default::default(),
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),

@@ -125,6 +125,7 @@ mod tests {
             starts_at,
             zone: Zone::utc(),
             duration_minutes: 60,
+            window: Default::default(),
             provider: Provider::Manual,
             record_session: false,
             settings: MeetingSettings::default(),

@@ -27,6 +27,7 @@ fn session() -> Session {
         starts_at: start(),
         zone: Zone::utc(),
         duration_minutes: 60,
+        window: Default::default(),
         provider: Provider::Zoom,
         record_session: false,
         settings: MeetingSettings::default(),
