@@ -16,7 +16,7 @@ export function before(world) {
     await note(page, '2 invitations queued');
   });
 
-  test('a student's notification preferences are stored', async () => {
+  test('notification preferences of a student are stored', async () => {
     await as(page, 'Sam');
     await page.locator('.pane-nav').getByRole('link', { name: 'Preferences' }).click();
     const mail = page.getByRole('switch', { name: 'E-mail' });
