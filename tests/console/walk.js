@@ -31,7 +31,7 @@ export async function walk(browser, base) {
 
   test('scheduling without Zoom shows an error with its code and keeps the form', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
-    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await page.getByRole('radio', { name: /Anyone with the link/ }).check();
     await field('Title').fill(TITLES.link);
     await page.getByRole('button', { name: 'Schedule class' }).click();
     await page.locator('form .note.bad', { hasText: 'zoom_not_connected' }).waitFor();
@@ -118,7 +118,7 @@ export async function walk(browser, base) {
 
   test('a standalone class can use the trainer’s own link', async () => {
     await page.getByRole('link', { name: 'Schedule a class' }).click();
-    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await page.getByRole('radio', { name: /Anyone with the link/ }).check();
     await field('Title').fill(TITLES.link);
     await field('Time').fill('17:00');
     await page.getByLabel('Where it meets').selectOption('manual');
@@ -164,7 +164,7 @@ export async function walk(browser, base) {
     await as(page, 'Tara');
     await page.locator('.back').click();
     await page.getByRole('link', { name: 'Schedule a class' }).click();
-    await page.getByRole('radio', { name: /Whoever has the link/ }).check();
+    await page.getByRole('radio', { name: /Anyone with the link/ }).check();
     await field('Title').fill('Against the wind');
     await page.getByRole('button', { name: 'Schedule class' }).click();
     await page.locator('form .note.bad', { hasText: 'zoom_unavailable' }).waitFor();
@@ -289,7 +289,7 @@ export async function walk(browser, base) {
       await note(page, 'It is ');
       const tara = world.rooms.tara;
       await tara.getByRole('button', { name: 'End for everyone' }).click();
-      await tara.getByRole('dialog', { name: 'End the class for everybody?' }).waitFor();
+      await tara.getByRole('dialog', { name: 'End the class for everyone?' }).waitFor();
       await answer(tara, 'End for everyone');
       await tara.getByText('The class has ended').waitFor();
       await world.rooms.sam.getByText('The class has ended').waitFor();
@@ -331,7 +331,7 @@ export async function walk(browser, base) {
       await scene(page, 'In the meeting');
       await page.locator('.mails a', { hasText: TITLES.course }).click();
       await page.getByRole('button', { name: 'Recording is ready' }).click();
-      await note(page, 'the recording is ready');
+      await note(page, 'Zoom reported the recording');
       await as(page, 'Tara');
       await page.getByRole('link', { name: 'Recordings' }).click();
       await page.getByRole('link', { name: 'Watch recording' }).first().waitFor();
