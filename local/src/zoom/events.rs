@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::ids;
 use super::responses::instant;
+use super::settings::TimeSpelling;
 use super::state::{Meeting, MeetingInstance, Participant, User};
 
 /// Whether a participant joined or left.
@@ -15,6 +16,28 @@ use super::state::{Meeting, MeetingInstance, Participant, User};
 pub(super) enum PresenceChange {
     Joined(Timestamp),
     Left(Timestamp),
+}
+
+/// A change of the waiting room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitingRoomChange {
+    /// A person joined the waiting room from outside.
+    Joined,
+    /// The host moved a participant from the meeting to the waiting room.
+    PutIn,
+    Admitted,
+    Left,
+}
+
+impl WaitingRoomChange {
+    fn event(self) -> &'static str {
+        match self {
+            Self::Joined => "meeting.participant_joined_waiting_room",
+            Self::PutIn => "meeting.participant_put_in_waiting_room",
+            Self::Admitted => "meeting.participant_admitted",
+            Self::Left => "meeting.participant_left_waiting_room",
+        }
+    }
 }
 
 impl Context<'_> {
@@ -155,20 +178,72 @@ impl Context<'_> {
         self.emit_event(&format!("meeting.participant_{verb}{suffix}"), id, at, payload);
     }
 
-    /// Zoom: `app_deauthorized` has no `event_ts` at the top level, and the one in the payload is a string.
-    pub(super) fn emit_deauthorized(&mut self, user: &User) {
+    pub(super) fn emit_waiting_room_change(
+        &mut self,
+        id: i64,
+        participant: &Participant,
+        change: WaitingRoomChange,
+    ) {
+        let mut fields = self.participant_fields(participant);
+        fields.insert("date_time".into(), instant(self.now).into());
+        self.emit_participant_event(change.event(), id, fields);
+    }
+
+    /// Emits that a telephone belongs to a participant.
+    pub(super) fn emit_bound(
+        &mut self,
+        id: i64,
+        participant: &Participant,
+        telephone: &Participant,
+    ) {
+        let mut fields = self.participant_fields(participant);
+        fields.remove("customer_key");
+        let phone_number = telephone.phone_number.clone().unwrap_or_default();
+        fields.insert("bind_user_id".into(), telephone.user_id.clone().into());
+        fields.insert("bind_participant_uuid".into(), telephone.participant_uuid.clone().into());
+        fields.insert("phone_number".into(), phone_number.into());
+        fields.insert("date_time".into(), instant(self.now).into());
+        fields.insert("join_time".into(), instant(participant.join_time).into());
+        self.emit_participant_event("meeting.participant_bind", id, fields);
+    }
+
+    fn emit_participant_event(&mut self, event: &str, id: i64, fields: Map<String, Value>) {
+        let Some((meeting, host)) = self.meeting_and_host(id) else { return };
+        let Some(instance) = meeting.instances.last() else { return };
+        let mut object = instance_fields(meeting, instance);
+        object.insert("participant".into(), fields.into());
+        let payload = json!({ "account_id": host.account_id, "object": object });
+        self.emit_event(event, id, self.now, payload);
+    }
+
+    /// Emits that a user removed the app with this client id at the given time.
+    ///
+    /// Zoom: the event has no `event_ts` at the top level, and the one in the payload has several spellings.
+    pub(super) fn emit_deauthorized(&mut self, user: &User, client_id: &str, at: Timestamp) {
         let event = "app_deauthorized";
-        let body = json!({
+        let spelling = self.state.settings.webhooks.deauthorized_time.unwrap_or_else(|| {
+            let index = self.random.bytes::<1>()[0];
+            TimeSpelling::ALL[usize::from(index) % TimeSpelling::ALL.len()]
+        });
+        let mut body = json!({
             "event": event,
             "payload": {
                 "account_id": user.account_id,
                 "user_id": user.id,
-                "client_id": self.config.client_id,
+                "client_id": client_id,
                 "signature": ids::token(self.random),
-                "deauthorization_time": instant(self.now),
-                "event_ts": self.now.as_millisecond().to_string(),
+                "deauthorization_time": instant(at),
             },
         });
+        let event_ts = match spelling {
+            TimeSpelling::Number => Value::from(at.as_millisecond()),
+            TimeSpelling::Text => at.as_millisecond().to_string().into(),
+            TimeSpelling::DateTime => at.strftime("%Y-%m-%d %H:%M:%S").to_string().into(),
+            TimeSpelling::Missing => Value::Null,
+        };
+        if !event_ts.is_null() {
+            body["payload"]["event_ts"] = event_ts;
+        }
         self.enqueue_webhook(event, None, &body);
     }
 
@@ -211,7 +286,10 @@ impl Context<'_> {
         fields.insert("participant_uuid".into(), participant.participant_uuid.clone().into());
         fields.insert("participant_user_id".into(), zoom_user.into());
         fields.insert("email".into(), participant.email.clone().into());
-        if let Some(key) = &participant.customer_key
+        // Zoom: a telephone has neither an address nor a key.
+        if let Some(phone_number) = &participant.phone_number {
+            fields.insert("phone_number".into(), phone_number.clone().into());
+        } else if let Some(key) = &participant.customer_key
             && self.state.settings.webhooks.customer_keys
         {
             fields.insert("customer_key".into(), key.clone().into());

@@ -10,6 +10,7 @@ const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 const USER_ID_LENGTH: usize = 22;
 const TOKEN_LENGTH: usize = 60;
 const PASSCODE_LENGTH: usize = 6;
+const PLAY_PASSCODE_LENGTH: usize = 32;
 
 /// Returns `length` random letters and digits.
 pub(super) fn text(random: &Random, length: usize) -> String {
@@ -28,6 +29,11 @@ pub(super) fn token(random: &Random) -> String {
 
 pub(super) fn passcode(random: &Random) -> String {
     text(random, PASSCODE_LENGTH)
+}
+
+/// Returns the token with which a recording's URL opens without a password.
+pub(super) fn play_passcode(random: &Random) -> String {
+    text(random, PLAY_PASSCODE_LENGTH)
 }
 
 /// Returns a meeting id with eleven digits, which does not fit into 32 bits. Zoom: ids are int64 and can exceed ten

@@ -53,7 +53,8 @@ use shared::random::Random;
 use self::context::Context;
 use self::responses::ApiError;
 pub use self::settings::{
-    AccountSettingsUpdate, Qps, Settings, SettingsUpdate, WebhookSettings, WebhookSettingsUpdate,
+    AccountSettingsUpdate, Qps, Settings, SettingsUpdate, TimeSpelling, WebhookSettings,
+    WebhookSettingsUpdate,
 };
 use self::state::ZoomState;
 pub use self::state::{Counts, Plan};
@@ -161,6 +162,10 @@ impl Zoom {
             .route("/zoom/sim/meetings/{id}/leave", post(sim::leave))
             .route("/zoom/sim/meetings/{id}/kill", post(sim::kill))
             .route("/zoom/sim/meetings/{id}/room-move", post(sim::room_move))
+            .route("/zoom/sim/meetings/{id}/wait", post(sim::wait))
+            .route("/zoom/sim/meetings/{id}/admit", post(sim::admit))
+            .route("/zoom/sim/meetings/{id}/put-in-waiting-room", post(sim::put_in_waiting_room))
+            .route("/zoom/sim/meetings/{id}/bind", post(sim::bind))
             .route("/zoom/sim/meetings/{id}/recording", post(sim::recording))
             .route("/zoom/sim/deauthorize", post(sim::deauthorize))
             .route("/zoom/sim/deactivate", post(sim::deactivate))

@@ -1,10 +1,10 @@
-//! Actions of participants in a meeting: start, join, leave, move to a room, lose the connection.
+//! Actions of participants in a meeting: start, join, leave, move to a room, wait, call in, lose the connection.
 
 use http::StatusCode;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::events::PresenceChange;
+use super::events::{PresenceChange, WaitingRoomChange};
 use super::ids;
 use super::sim::SimError;
 use super::state::{Meeting, MeetingInstance, Participant, Recording, RecordingState};
@@ -21,6 +21,7 @@ pub(super) struct NewParticipant {
     pub(super) name: String,
     pub(super) email: String,
     pub(super) customer_key: Option<String>,
+    pub(super) phone_number: Option<String>,
 }
 
 impl Context<'_> {
@@ -37,9 +38,11 @@ impl Context<'_> {
         }
         let host = self.meeting_host(meeting).ok_or_else(|| SimError::not_found("No host."))?;
         let name = name.unwrap_or_else(|| host.display_name());
-        let host = NewParticipant { name, email: host.email.clone(), customer_key };
+        let host =
+            NewParticipant { name, email: host.email.clone(), customer_key, phone_number: None };
         self.start_instance(id);
-        self.add_participant(id, host);
+        let host = self.new_participant(id, host);
+        self.add_participant(id, host, true);
         Ok(())
     }
 
@@ -55,10 +58,97 @@ impl Context<'_> {
             }
             self.start_instance(id);
         }
-        Ok(self.add_participant(id, new_participant))
+        let waiting_room = self.existing_meeting(id)?.setting_is("waiting_room", true);
+        let participant = self.new_participant(id, new_participant);
+        if waiting_room && !participant.host {
+            // The host admits everyone at once. `enter_waiting_room` leaves this to the caller.
+            let uuid = participant.participant_uuid.clone();
+            self.add_waiting(id, participant, WaitingRoomChange::Joined);
+            return self.admit(id, &uuid);
+        }
+        Ok(self.add_participant(id, participant, true))
+    }
+
+    /// Lets a person wait until the host admits them.
+    pub(super) fn enter_waiting_room(
+        &mut self,
+        id: i64,
+        new_participant: NewParticipant,
+    ) -> Result<Participant, SimError> {
+        if self.existing_meeting(id)?.active_instance().is_none() {
+            return Err(SimError::conflict("The host has not started the meeting."));
+        }
+        let participant = self.new_participant(id, new_participant);
+        self.add_waiting(id, participant.clone(), WaitingRoomChange::Joined);
+        Ok(participant)
+    }
+
+    /// Moves a person from the waiting room to the meeting.
+    pub(super) fn admit(&mut self, id: i64, uuid: &str) -> Result<Participant, SimError> {
+        let mut participant = self
+            .remove_waiting(id, uuid)
+            .ok_or_else(|| SimError::not_found("The participant is not in the waiting room."))?;
+        self.emit_waiting_room_change(id, &participant, WaitingRoomChange::Admitted);
+        self.emit_waiting_room_change(id, &participant, WaitingRoomChange::Left);
+        participant.join_time = self.now;
+        let emit = self.draw_waiting_room_presence();
+        Ok(self.add_participant(id, participant, emit))
+    }
+
+    /// Moves a participant from the meeting to the waiting room. The connection stays the same.
+    pub(super) fn put_in_waiting_room(
+        &mut self,
+        id: i64,
+        uuid: &str,
+    ) -> Result<Participant, SimError> {
+        let participant = self.present_participant(id, uuid)?.clone();
+        let emit = self.draw_waiting_room_presence();
+        self.add_waiting(id, participant.clone(), WaitingRoomChange::PutIn);
+        self.remove_participant(id, uuid, self.now, LEAVE_REASON, emit);
+        Ok(participant)
+    }
+
+    fn draw_waiting_room_presence(&self) -> bool {
+        let setting = self.state.settings.webhooks.waiting_room_presence;
+        setting.unwrap_or_else(|| self.random.below(2) == 0)
+    }
+
+    fn add_waiting(&mut self, id: i64, participant: Participant, change: WaitingRoomChange) {
+        let instance = self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut);
+        if let Some(instance) = instance {
+            instance.waiting.push(participant.clone());
+        }
+        self.emit_waiting_room_change(id, &participant, change);
+    }
+
+    fn remove_waiting(&mut self, id: i64, uuid: &str) -> Option<Participant> {
+        let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
+        let mut waiting = instance.waiting.iter();
+        let index = waiting.position(|participant| participant.participant_uuid == uuid)?;
+        Some(instance.waiting.remove(index))
+    }
+
+    /// Zoom: a telephone is a participant of its own until it is bound to the participant who uses it.
+    pub(super) fn bind_telephone(
+        &mut self,
+        id: i64,
+        uuid: &str,
+        telephone_uuid: &str,
+    ) -> Result<Participant, SimError> {
+        let participant = self.present_participant(id, uuid)?.clone();
+        let telephone = self.present_participant(id, telephone_uuid)?.clone();
+        if telephone.phone_number.is_none() {
+            return Err(SimError::conflict("The second participant is not a telephone."));
+        }
+        self.emit_bound(id, &participant, &telephone);
+        Ok(participant)
     }
 
     pub(super) fn leave_meeting(&mut self, id: i64, uuid: &str) -> Result<Participant, SimError> {
+        if let Some(waiting) = self.remove_waiting(id, uuid) {
+            self.emit_waiting_room_change(id, &waiting, WaitingRoomChange::Left);
+            return Ok(waiting);
+        }
         self.present_participant(id, uuid)?;
         self.remove_participant(id, uuid, self.now, LEAVE_REASON, true)
             .ok_or_else(|| SimError::not_found("The participant is not in the meeting."))
@@ -122,7 +212,14 @@ impl Context<'_> {
             .filter(|participant| participant.leave_time.is_none())
             .map(|participant| participant.participant_uuid.clone())
             .collect();
+        let waiting: Vec<_> =
+            instance.waiting.iter().map(|waiting| waiting.participant_uuid.clone()).collect();
         let recording = instance.recording.as_ref().map(|recording| recording.state);
+        for uuid in waiting {
+            if let Some(waiting) = self.remove_waiting(id, &uuid) {
+                self.emit_waiting_room_change(id, &waiting, WaitingRoomChange::Left);
+            }
+        }
         if matches!(recording, Some(RecordingState::Running | RecordingState::Paused)) {
             self.stop_recording(id);
         }
@@ -161,6 +258,7 @@ impl Context<'_> {
             started_at: now,
             ended_at: None,
             participants: Vec::new(),
+            waiting: Vec::new(),
             rooms: Default::default(),
             recording: None,
         });
@@ -171,7 +269,7 @@ impl Context<'_> {
         }
     }
 
-    fn add_participant(&mut self, id: i64, new_participant: NewParticipant) -> Participant {
+    fn new_participant(&self, id: i64, new_participant: NewParticipant) -> Participant {
         let signed_in = self
             .state
             .users
@@ -182,25 +280,31 @@ impl Context<'_> {
             })
             .map(|user| user.id.clone());
         let host_id = self.state.meetings.get(&id).map(|meeting| meeting.host_id.clone());
-        let participant = Participant {
+        Participant {
             participant_uuid: ids::user_id(self.random),
             user_id: ids::room_number(self.random),
             parent_user_id: None,
             name: new_participant.name,
             email: new_participant.email,
             customer_key: new_participant.customer_key,
+            phone_number: new_participant.phone_number,
             host: signed_in.is_some() && signed_in == host_id,
             zoom_user_id: signed_in,
             room: None,
             join_time: self.now,
             leave_time: None,
-        };
+        }
+    }
+
+    fn add_participant(&mut self, id: i64, participant: Participant, emit: bool) -> Participant {
         if let Some(instance) =
             self.state.meetings.get_mut(&id).and_then(Meeting::active_instance_mut)
         {
             instance.participants.push(participant.clone());
         }
-        self.emit_presence_change(id, &participant, PresenceChange::Joined(self.now), "");
+        if emit {
+            self.emit_presence_change(id, &participant, PresenceChange::Joined(self.now), "");
+        }
         participant
     }
 
@@ -214,7 +318,10 @@ impl Context<'_> {
     ) -> Option<Participant> {
         let instance = self.state.meetings.get_mut(&id)?.active_instance_mut()?;
         let mut participants = instance.participants.iter_mut();
-        let participant = participants.find(|participant| participant.participant_uuid == uuid)?;
+        // A participant who was in the waiting room has an earlier entry with the same UUID.
+        let participant = participants.find(|participant| {
+            participant.participant_uuid == uuid && participant.leave_time.is_none()
+        })?;
         participant.leave_time = Some(at);
         let participant = participant.clone();
         if emit {

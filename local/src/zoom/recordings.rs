@@ -13,6 +13,10 @@ use super::state::{Meeting, MeetingInstance, Recording, RecordingFile, Recording
 /// Invented but constant sizes per recorded second.
 const VIDEO_BYTES_PER_SECOND: u64 = 60_000;
 const AUDIO_BYTES_PER_SECOND: u64 = 8_000;
+const TRANSCRIPT_BYTES: u64 = 4_000;
+
+/// The type of a transcript's file.
+const TRANSCRIPT: &str = "TRANSCRIPT";
 
 impl Context<'_> {
     /// Applies an action that a participant takes in the meeting or the host on Zoom's recordings page.
@@ -45,9 +49,17 @@ impl Context<'_> {
             ("recover", Some(S::Trashed)) => {
                 self.set_file_state(id, S::Completed, "recording.recovered");
             }
-            ("start" | "pause" | "resume" | "stop" | "trash" | "delete" | "recover", _) => {
-                return wrong_state();
-            }
+            ("transcript", Some(S::Completed)) => self.complete_transcript(id),
+            ("batch_trash", _) if self.change_batch(id, &[S::Completed], S::Trashed) => {}
+            ("batch_delete", _)
+                if self.change_batch(id, &[S::Completed, S::Trashed], S::Deleted) => {}
+            ("batch_recover", _) if self.change_batch(id, &[S::Trashed], S::Completed) => {}
+            (
+                "start" | "pause" | "resume" | "stop" | "trash" | "delete" | "recover"
+                | "transcript",
+                _,
+            )
+            | ("batch_trash" | "batch_delete" | "batch_recover", _) => return wrong_state(),
             _ => return Err(SimError::unprocessable("Unknown action.")),
         }
         Ok(())
@@ -55,6 +67,7 @@ impl Context<'_> {
 
     pub(super) fn start_recording(&mut self, id: i64) {
         let (now, password) = (self.now, ids::passcode(self.random));
+        let play_passcode = ids::play_passcode(self.random);
         let share_url = format!("{ZOOM_WEB}/rec/share/{}", ids::token(self.random));
         let instance = self.state.meetings.get_mut(&id).and_then(|m| m.instances.last_mut());
         let Some(instance) = instance else { return };
@@ -63,6 +76,7 @@ impl Context<'_> {
             started_at: now,
             stopped_at: None,
             password,
+            play_passcode,
             share_url,
             files: Vec::new(),
         });
@@ -99,6 +113,7 @@ impl Context<'_> {
                 started_at,
                 stopped_at: Some(ended_at.unwrap_or(now)),
                 password: ids::passcode(self.random),
+                play_passcode: ids::play_passcode(self.random),
                 share_url: format!("{ZOOM_WEB}/rec/share/{}", ids::token(self.random)),
                 files: Vec::new(),
             };
@@ -130,11 +145,14 @@ impl Context<'_> {
         for file in &mut recording.files {
             file.link = ids::token(&random);
         }
-        let Some((host, mut object)) = self.recording_object(id) else { return };
+        let Some((host, mut object)) = self.recording_object(id, |file| !file.is_transcript())
+        else {
+            return;
+        };
         object.insert("host_email".into(), host.email.clone().into());
         if let Some(recording) = self.recording_mut(id) {
             object.insert("password".into(), recording.password.clone().into());
-            object.insert("recording_play_passcode".into(), recording.password.clone().into());
+            object.insert("recording_play_passcode".into(), recording.play_passcode.clone().into());
         }
         object.insert("on_prem".into(), false.into());
         let body = json!({
@@ -146,11 +164,89 @@ impl Context<'_> {
         self.enqueue_webhook("recording.completed", Some(id), &body);
     }
 
+    /// Adds the transcript, which Zoom completes after the other files.
+    fn complete_transcript(&mut self, id: i64) {
+        let random = self.random.clone();
+        let Some(recording) = self.recording_mut(id) else { return };
+        if !recording.files.iter().any(RecordingFile::is_transcript) {
+            recording.files.push(RecordingFile {
+                id: ids::file_id(&random),
+                file_type: TRANSCRIPT.to_owned(),
+                recording_type: "audio_transcript".to_owned(),
+                size_bytes: TRANSCRIPT_BYTES,
+                link: ids::token(&random),
+            });
+        }
+        let password = recording.password.clone();
+        let Some((host, mut object)) = self.recording_object(id, RecordingFile::is_transcript)
+        else {
+            return;
+        };
+        object.insert("host_email".into(), host.email.clone().into());
+        object.insert("password".into(), password.into());
+        let event = "recording.transcript_completed";
+        let body = json!({
+            "event": event,
+            "event_ts": self.now.as_millisecond(),
+            "download_token": ids::token(self.random),
+            "payload": { "account_id": host.account_id, "object": object },
+        });
+        self.enqueue_webhook(event, Some(id), &body);
+    }
+
+    /// Changes the recordings of all instances that are in one of the states `from`. Returns whether there were any.
+    ///
+    /// Zoom: the event names no meeting id, but the UUIDs of instances, and for two of the three events the files.
+    fn change_batch(&mut self, id: i64, from: &[RecordingState], to: RecordingState) -> bool {
+        let Some(meeting) = self.state.meetings.get_mut(&id) else { return false };
+        let mut changed = Vec::new();
+        for instance in &mut meeting.instances {
+            if let Some(recording) = &mut instance.recording
+                && from.contains(&recording.state)
+            {
+                recording.state = to;
+                let files: Vec<_> = recording.files.iter().map(|file| file.id.clone()).collect();
+                changed.push((instance.uuid.clone(), files));
+            }
+        }
+        let Some((_, host)) = self.meeting_and_host(id) else { return false };
+        let mut payload = json!({
+            "account_id": host.account_id,
+            "operator": host.email,
+            "operator_id": host.id,
+        });
+        let event = match to {
+            RecordingState::Trashed => {
+                let uuids: Vec<_> = changed.iter().map(|(uuid, _)| uuid).collect();
+                payload["operation"] = "trash_user_recordings".into();
+                payload["object"] = json!({ "meeting_uuids": uuids });
+                "recording.batch_trashed"
+            }
+            _ => {
+                let meetings: Vec<_> = changed
+                    .iter()
+                    .map(|(uuid, files)| {
+                        json!({ "meeting_uuid": uuid, "recording_file_ids": files })
+                    })
+                    .collect();
+                payload["object"] = json!({ "meetings": meetings });
+                match to {
+                    RecordingState::Deleted => "recording.batch_deleted",
+                    _ => "recording.batch_recovered",
+                }
+            }
+        };
+        if !changed.is_empty() {
+            self.emit_event(event, id, self.now, payload);
+        }
+        !changed.is_empty()
+    }
+
     fn set_file_state(&mut self, id: i64, state: RecordingState, event: &str) {
         if let Some(recording) = self.recording_mut(id) {
             recording.state = state;
         }
-        let Some((host, object)) = self.recording_object(id) else { return };
+        let Some((host, object)) = self.recording_object(id, |_| true) else { return };
         let payload = json!({
             "account_id": host.account_id,
             "operator": host.email,
@@ -173,15 +269,26 @@ impl Context<'_> {
         self.emit_event(event, id, self.now, payload);
     }
 
-    /// Returns the host and the recording with its files.
-    fn recording_object(&self, id: i64) -> Option<(User, Map<String, Value>)> {
+    /// Returns the host and the recording with the files that `include` selects.
+    fn recording_object(
+        &self,
+        id: i64,
+        include: impl Fn(&RecordingFile) -> bool,
+    ) -> Option<(User, Map<String, Value>)> {
         let (meeting, host) = self.meeting_and_host(id)?;
         let instance = meeting.instances.last()?;
-        let recording = instance.recording.as_ref()?;
+        let mut recording = instance.recording.clone()?;
+        recording.files.retain(include);
         let mut object = recording_header(meeting, instance);
         object.insert("account_id".into(), host.account_id.clone().into());
-        object.extend(recording_contents(instance, recording));
+        object.extend(recording_contents(instance, &recording));
         Some((host.clone(), object))
+    }
+}
+
+impl RecordingFile {
+    fn is_transcript(&self) -> bool {
+        self.file_type == TRANSCRIPT
     }
 }
 
@@ -200,7 +307,7 @@ pub(super) fn recording_body(
     // Zoom: a string here, but a number in the event.
     body.insert("type".into(), meeting.kind.to_string().into());
     body.insert("password".into(), recording.password.clone().into());
-    body.insert("recording_play_passcode".into(), recording.password.clone().into());
+    body.insert("recording_play_passcode".into(), recording.play_passcode.clone().into());
     body.extend(recording_contents(instance, recording));
     Some(body.into())
 }
@@ -232,7 +339,7 @@ fn recording_contents(instance: &MeetingInstance, recording: &Recording) -> Map<
                 "recording_start": instant(recording.started_at),
                 "recording_end": instant(end),
                 "file_type": file.file_type,
-                "file_extension": file.file_type,
+                "file_extension": if file.is_transcript() { "VTT" } else { &file.file_type },
                 "file_size": file.size_bytes,
                 "play_url": format!("{ZOOM_WEB}/rec/play/{}", file.link),
                 "download_url": format!("{ZOOM_WEB}/rec/download/{}", file.link),

@@ -36,11 +36,14 @@ pub struct Qps {
 
 /// Settings of webhook delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WebhookSettings {
     /// Number of additional copies of each event.
     pub duplicate: u32,
     /// Whether events wait for the next delivery run and are then sent in random order.
     pub shuffle: bool,
+    /// Whether the events of one delivery run are sent in random order, without waiting.
+    pub reorder: bool,
     /// Number of next events that are lost.
     pub drop: u32,
     /// Number of concurrent deliveries. With 1, events arrive in order unless a delivery fails.
@@ -52,8 +55,31 @@ pub struct WebhookSettings {
     pub leaves_at_end: bool,
     /// Whether events have the `customer_key`. Zoom documents it, but no recorded event has it.
     pub customer_keys: bool,
+    /// The spelling of the time in `app_deauthorized`. Each event draws one if this is absent.
+    pub deauthorized_time: Option<TimeSpelling>,
+    /// Whether a move between the waiting room and the meeting also has `participant_joined` and `participant_left`
+    /// events. Zoom does not document it. Each move draws one if this is absent.
+    pub waiting_room_presence: Option<bool>,
     /// If set, the app is subscribed only to these events.
     pub events: Option<BTreeSet<String>>,
+}
+
+/// The spellings of `event_ts` in `app_deauthorized`. Zoom uses all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSpelling {
+    /// Milliseconds as a number.
+    Number,
+    /// Milliseconds as a string of digits.
+    Text,
+    /// Such as `2024-09-08 15:58:40`, in UTC.
+    DateTime,
+    /// There is no `event_ts`.
+    Missing,
+}
+
+impl TimeSpelling {
+    pub const ALL: [Self; 4] = [Self::Number, Self::Text, Self::DateTime, Self::Missing];
 }
 
 impl Default for Settings {
@@ -73,11 +99,14 @@ impl Default for WebhookSettings {
         Self {
             duplicate: 0,
             shuffle: false,
+            reorder: false,
             drop: 0,
             concurrency: 1,
             fresh_timestamps: false,
             leaves_at_end: true,
             customer_keys: true,
+            deauthorized_time: Some(TimeSpelling::Text),
+            waiting_room_presence: None,
             events: None,
         }
     }
@@ -105,11 +134,16 @@ pub struct SettingsUpdate {
 pub struct WebhookSettingsUpdate {
     pub duplicate: Option<u32>,
     pub shuffle: Option<bool>,
+    pub reorder: Option<bool>,
     pub drop: Option<u32>,
     pub concurrency: Option<usize>,
     pub fresh_timestamps: Option<bool>,
     pub leaves_at_end: Option<bool>,
     pub customer_keys: Option<bool>,
+    #[serde(deserialize_with = "present")]
+    pub deauthorized_time: Option<Option<TimeSpelling>>,
+    #[serde(deserialize_with = "present")]
+    pub waiting_room_presence: Option<Option<bool>>,
     #[serde(deserialize_with = "present")]
     pub events: Option<Option<BTreeSet<String>>>,
 }
@@ -134,11 +168,14 @@ impl Settings {
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);
         set(&mut webhooks.duplicate, update.duplicate);
         set(&mut webhooks.shuffle, update.shuffle);
+        set(&mut webhooks.reorder, update.reorder);
         set(&mut webhooks.drop, update.drop);
         set(&mut webhooks.concurrency, update.concurrency);
         set(&mut webhooks.fresh_timestamps, update.fresh_timestamps);
         set(&mut webhooks.leaves_at_end, update.leaves_at_end);
         set(&mut webhooks.customer_keys, update.customer_keys);
+        set(&mut webhooks.deauthorized_time, update.deauthorized_time);
+        set(&mut webhooks.waiting_room_presence, update.waiting_room_presence);
         set(&mut webhooks.events, update.events);
     }
 }

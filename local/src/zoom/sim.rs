@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes as Body;
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -128,14 +129,79 @@ struct Join {
     name: String,
     email: Option<String>,
     customer_key: Option<String>,
+    /// The participant dials in. A telephone has neither an address nor a key.
+    phone_number: Option<String>,
+}
+
+impl Join {
+    fn parse(body: &[u8]) -> Result<NewParticipant, SimError> {
+        let Self { name, email, customer_key, phone_number } = parse_body(body)?;
+        if phone_number.is_some() && (email.is_some() || customer_key.is_some()) {
+            return Err(SimError::unprocessable(
+                "A telephone has neither an email nor a customer_key.",
+            ));
+        }
+        Ok(NewParticipant { name, email: email.unwrap_or_default(), customer_key, phone_number })
+    }
 }
 
 pub(super) async fn join(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
-    let Join { name, email, customer_key } = parse_body(&body)?;
-    let new_participant = NewParticipant { name, email: email.unwrap_or_default(), customer_key };
+    let new_participant = Join::parse(&body)?;
     zoom.act(|context| {
         context
             .join_meeting(id, new_participant)
+            .map(|participant| Json(participant_view(&participant)))
+    })
+    .await
+}
+
+/// Joins the waiting room, until `admit`.
+pub(super) async fn wait(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let new_participant = Join::parse(&body)?;
+    zoom.act(|context| {
+        context
+            .enter_waiting_room(id, new_participant)
+            .map(|participant| Json(participant_view(&participant)))
+    })
+    .await
+}
+
+pub(super) async fn admit(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let ParticipantRef { participant_uuid } = parse_body(&body)?;
+    zoom.act(|context| {
+        context.admit(id, &participant_uuid).map(|participant| Json(participant_view(&participant)))
+    })
+    .await
+}
+
+pub(super) async fn put_in_waiting_room(
+    State(zoom): State<Zoom>,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> SimResult {
+    let ParticipantRef { participant_uuid } = parse_body(&body)?;
+    zoom.act(|context| {
+        context
+            .put_in_waiting_room(id, &participant_uuid)
+            .map(|participant| Json(participant_view(&participant)))
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Binding {
+    participant_uuid: String,
+    /// The telephone.
+    bind_participant_uuid: String,
+}
+
+/// Reports that a telephone belongs to a participant.
+pub(super) async fn bind(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
+    let Binding { participant_uuid, bind_participant_uuid } = parse_body(&body)?;
+    zoom.act(|context| {
+        context
+            .bind_telephone(id, &participant_uuid, &bind_participant_uuid)
             .map(|participant| Json(participant_view(&participant)))
     })
     .await
@@ -251,15 +317,28 @@ impl Context<'_> {
     }
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deauthorization {
+    user: Option<String>,
+    /// Another app of the same developer. Our grant stays valid.
+    client_id: Option<String>,
+    /// The time of an earlier removal, which Zoom reports only now. A grant since then stays valid.
+    at: Option<Timestamp>,
+}
+
 /// The user removes the app from their account, which invalidates all tokens and sends an event.
 pub(super) async fn deauthorize(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
-    let UserRef { user } = parse_body(&body)?;
+    let Deauthorization { user, client_id, at } = parse_body(&body)?;
     zoom.act(|context| {
         let id = context.find_user_id(user.as_deref())?;
-        context.end_grant(&id);
+        if client_id.is_none() && at.is_none() {
+            context.end_grant(&id);
+        }
         let user = context.state.users.get(&id).cloned();
         let user = user.ok_or_else(|| SimError::not_found("The Zoom user does not exist."))?;
-        context.emit_deauthorized(&user);
+        let client_id = client_id.unwrap_or_else(|| context.config.client_id.clone());
+        context.emit_deauthorized(&user, &client_id, at.unwrap_or(context.now));
         Ok(Json(json!({ "user_id": user.id, "account_id": user.account_id, "email": user.email })))
     })
     .await

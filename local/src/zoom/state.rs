@@ -171,6 +171,9 @@ pub(super) struct MeetingInstance {
     pub(super) started_at: Timestamp,
     pub(super) ended_at: Option<Timestamp>,
     pub(super) participants: Vec<Participant>,
+    /// The people in the waiting room.
+    #[serde(default)]
+    pub(super) waiting: Vec<Participant>,
     /// UUIDs of breakout rooms by name.
     pub(super) rooms: BTreeMap<String, String>,
     pub(super) recording: Option<Recording>,
@@ -189,6 +192,9 @@ pub(super) struct Participant {
     /// Zoom: almost always empty.
     pub(super) email: String,
     pub(super) customer_key: Option<String>,
+    /// The number of a participant who dialed in.
+    #[serde(default)]
+    pub(super) phone_number: Option<String>,
     /// The Zoom user, if the participant is signed in.
     pub(super) zoom_user_id: Option<String>,
     pub(super) host: bool,
@@ -203,7 +209,11 @@ pub(super) struct Recording {
     pub(super) state: RecordingState,
     pub(super) started_at: Timestamp,
     pub(super) stopped_at: Option<Timestamp>,
+    /// Zoom: what a person types on the recording's page.
     pub(super) password: String,
+    /// Zoom: a token for the recording's URL, as `?pwd=`. It is not the password.
+    #[serde(default)]
+    pub(super) play_passcode: String,
     pub(super) share_url: String,
     pub(super) files: Vec<RecordingFile>,
 }

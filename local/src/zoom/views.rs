@@ -28,6 +28,9 @@ impl Context<'_> {
             instance.participants.iter().map(participant_view).collect()
         };
         let participants: Vec<Value> = last.map(participant_views).unwrap_or_default();
+        let waiting: Vec<Value> = last
+            .map(|instance| instance.waiting.iter().map(participant_view).collect())
+            .unwrap_or_default();
         let instances: Vec<_> = meeting
             .instances
             .iter()
@@ -60,6 +63,7 @@ impl Context<'_> {
             "join_url": meeting.join_url(),
             "requests": meeting.requests,
             "participants": participants,
+            "waiting": waiting,
             "instances": instances,
             "recording": last.and_then(|instance| instance.recording.as_ref()).map(|it| it.state),
         })
@@ -73,6 +77,7 @@ pub(super) fn participant_view(participant: &Participant) -> Value {
         "name": participant.name,
         "email": participant.email,
         "customer_key": participant.customer_key,
+        "phone_number": participant.phone_number,
         "host": participant.host,
         "room": participant.room,
         "join_time": instant(participant.join_time),

@@ -17,6 +17,7 @@ use sha2::Sha256;
 
 use super::Zoom;
 use super::context::Context;
+use super::settings::WebhookSettings;
 
 /// Zoom waits 3 seconds for a response.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -141,7 +142,8 @@ impl Context<'_> {
                 Delivery { webhook_id: webhook.id, timestamp, body }
             })
             .collect();
-        if self.state.settings.webhooks.shuffle {
+        let WebhookSettings { shuffle, reorder, .. } = self.state.settings.webhooks;
+        if shuffle || reorder {
             for index in (1..deliveries.len()).rev() {
                 let bound = u64::try_from(index + 1).unwrap_or(u64::MAX);
                 let other = usize::try_from(self.random.below(bound)).unwrap_or(0);

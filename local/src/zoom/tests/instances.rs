@@ -361,3 +361,151 @@ async fn update_event_has_the_old_values() {
     assert_eq!(event["object"]["settings"], json!({ "waiting_room": true }));
     assert_eq!(event["object"].get("duration"), None);
 }
+
+fn participants(bench: &Bench, event: &str) -> Vec<Value> {
+    let bodies = bench.bodies(event).into_iter();
+    bodies.map(|body| body["payload"]["object"]["participant"].clone()).collect()
+}
+
+#[tokio::test]
+async fn waiting_room_events_come_with_or_without_presence_events() {
+    for presence in [true, false] {
+        let (bench, _, id) = started().await;
+        let presence_setting = json!({ "webhooks": { "waiting_room_presence": presence } });
+        bench.update_settings(presence_setting).await;
+        let max = bench.act(id, "wait", json!({ "name": "Max", "customer_key": "key-1" })).await;
+        let max = json!({ "participant_uuid": max["participant_uuid"] });
+        assert_eq!(bench.zoom.meeting(id).unwrap()["waiting"].as_array().unwrap().len(), 1);
+        let before = bench.events().len();
+        bench.wait(60);
+        bench.act(id, "admit", max.clone()).await;
+        bench.act(id, "put-in-waiting-room", max.clone()).await;
+        bench.act(id, "admit", max.clone()).await;
+        let names = |verbs: &[&str]| {
+            verbs.iter().map(|verb| format!("meeting.participant_{verb}")).collect::<Vec<_>>()
+        };
+        let expected = match presence {
+            true => names(&[
+                "admitted",
+                "left_waiting_room",
+                "joined",
+                "put_in_waiting_room",
+                "left",
+                "admitted",
+                "left_waiting_room",
+                "joined",
+            ]),
+            false => names(&[
+                "admitted",
+                "left_waiting_room",
+                "put_in_waiting_room",
+                "admitted",
+                "left_waiting_room",
+            ]),
+        };
+        assert_eq!(bench.events()[before..], expected);
+        let admitted = &participants(&bench, "meeting.participant_admitted")[0];
+        assert_eq!(admitted["participant_uuid"], max["participant_uuid"]);
+        assert_eq!(admitted["date_time"], "2026-11-21T09:01:00Z");
+        assert_eq!(admitted["customer_key"], "key-1");
+        let inside = bench.zoom.meeting(id).unwrap()["participants"].clone();
+        assert_eq!(inside.as_array().unwrap().len(), 3, "the host, and Max twice");
+        let leaves = if presence { 2 } else { 1 };
+        bench.act(id, "leave", max.clone()).await;
+        assert_eq!(participants(&bench, "meeting.participant_left").len(), leaves);
+        assert_eq!(bench.try_act(id, "admit", max).await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn meeting_with_waiting_room_admits_everyone_but_the_host() {
+    let bench = Bench::new();
+    bench.update_settings(json!({ "webhooks": { "waiting_room_presence": true } })).await;
+    let token = bench.token(&[]).await;
+    let mut body = meeting_body();
+    body["settings"] = json!({ "waiting_room": true });
+    let id = bench.create(&token, body).await.body["id"].as_i64().unwrap();
+    bench.act(id, "start", json!({})).await;
+    join(&bench, id, "Max").await;
+    let verbs = ["joined_waiting_room", "admitted", "left_waiting_room", "joined"];
+    let expected: Vec<_> = verbs.iter().map(|verb| format!("meeting.participant_{verb}")).collect();
+    assert_eq!(bench.events()[3..], expected);
+}
+
+#[tokio::test]
+async fn telephone_has_a_number_and_may_be_bound_to_a_participant() {
+    let (bench, _, id) = started().await;
+    let zoe = join(&bench, id, "Zoë").await;
+    let number = "8615250064084";
+    let telephone = json!({ "name": "8615*****84", "phone_number": number });
+    let telephone = bench.act(id, "join", telephone).await["participant_uuid"].clone();
+    let joined = participants(&bench, "meeting.participant_joined").pop().unwrap();
+    assert_eq!((&joined["phone_number"], &joined["email"]), (&json!(number), &json!("")));
+    assert!(joined.get("customer_key").is_none());
+    let bound = json!({ "participant_uuid": zoe, "bind_participant_uuid": telephone });
+    bench.act(id, "bind", bound).await;
+    let bound = &participants(&bench, "meeting.participant_bind")[0];
+    assert_eq!(bound["participant_uuid"], zoe);
+    assert_eq!(bound["bind_participant_uuid"], telephone);
+    assert_eq!(bound["phone_number"], number);
+    let reversed = json!({ "participant_uuid": telephone, "bind_participant_uuid": zoe });
+    assert_eq!(bench.try_act(id, "bind", reversed).await.status, StatusCode::CONFLICT);
+    let keyed = json!({ "name": "x", "phone_number": number, "customer_key": "k" });
+    assert_eq!(bench.try_act(id, "join", keyed).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn recording_has_two_different_secrets() {
+    let (bench, token, id) = started().await;
+    bench.act(id, "end", json!({})).await;
+    bench.act(id, "recording", json!({})).await;
+    let event = bench.bodies("recording.completed").pop().unwrap();
+    let path = format!("/zoom/v2/meetings/{id}/recordings");
+    let listed = bench.get(&path, &token).await.body;
+    for object in [&event["payload"]["object"], &listed] {
+        assert_eq!(object["password"].as_str().unwrap().len(), 6);
+        assert_eq!(object["recording_play_passcode"].as_str().unwrap().len(), 32);
+    }
+    assert_eq!(
+        listed["recording_play_passcode"],
+        event["payload"]["object"]["recording_play_passcode"]
+    );
+}
+
+#[tokio::test]
+async fn transcript_is_completed_after_the_recording() {
+    let (bench, _, id) = started().await;
+    bench.act(id, "end", json!({})).await;
+    let early = bench.try_act(id, "recording", json!({ "action": "transcript" })).await;
+    assert_eq!(early.status, StatusCode::CONFLICT);
+    bench.act(id, "recording", json!({})).await;
+    bench.act(id, "recording", json!({ "action": "transcript" })).await;
+    let object = &bench.bodies("recording.transcript_completed")[0]["payload"]["object"];
+    assert_eq!(object["recording_files"].as_array().unwrap().len(), 1);
+    assert_eq!(object["recording_files"][0]["file_type"], "TRANSCRIPT");
+}
+
+#[tokio::test]
+async fn batch_events_name_instances_and_files_without_a_meeting_id() {
+    let (bench, _, id) = started().await;
+    bench.act(id, "end", json!({})).await;
+    bench.act(id, "recording", json!({})).await;
+    bench.act(id, "start", json!({})).await;
+    bench.act(id, "end", json!({})).await;
+    bench.act(id, "recording", json!({})).await;
+    let completed = bench.bodies("recording.completed");
+    let uuid = |n: usize| completed[n]["payload"]["object"]["uuid"].clone();
+    for action in ["batch_trash", "batch_recover", "batch_delete"] {
+        bench.act(id, "recording", json!({ "action": action })).await;
+    }
+    let object = |event: &str| bench.bodies(event)[0]["payload"]["object"].clone();
+    assert_eq!(object("recording.batch_trashed"), json!({ "meeting_uuids": [uuid(0), uuid(1)] }));
+    for event in ["recording.batch_recovered", "recording.batch_deleted"] {
+        let meetings = object(event)["meetings"].clone();
+        assert_eq!(meetings[1]["meeting_uuid"], uuid(1));
+        assert_eq!(meetings[0]["recording_file_ids"].as_array().unwrap().len(), 2);
+        assert!(object(event).get("id").is_none());
+    }
+    let again = bench.try_act(id, "recording", json!({ "action": "batch_trash" })).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+}

@@ -233,3 +233,66 @@ async fn endpoint_validation_checks_the_secret() {
     let checked = bench.call("POST", "/zoom/sim/validate-url", "", None).await;
     assert_eq!(checked.body["valid"], false);
 }
+
+#[tokio::test]
+async fn deauthorization_has_each_spelling_of_its_time() {
+    let bench = Bench::new();
+    bench.token(&[]).await;
+    for (spelling, expected) in [
+        ("number", json!(1_795_251_600_000_i64)),
+        ("text", json!("1795251600000")),
+        ("date_time", json!("2026-11-21 09:00:00")),
+        ("missing", Value::Null),
+    ] {
+        let setting = json!({ "webhooks": { "deauthorized_time": spelling } });
+        bench.update_settings(setting).await;
+        bench.call("POST", "/zoom/sim/deauthorize", "", None).await;
+        let body = bench.bodies("app_deauthorized").pop().unwrap();
+        assert_eq!(body["payload"]["event_ts"], expected);
+        assert_eq!(body["payload"].get("event_ts").is_some(), spelling != "missing");
+        assert!(body.get("event_ts").is_none());
+        assert_eq!(body["payload"]["deauthorization_time"], "2026-11-21T09:00:00Z");
+        assert_eq!(body["payload"]["client_id"], "client");
+    }
+    bench.update_settings(json!({ "webhooks": { "deauthorized_time": null } })).await;
+    for _ in 0..40 {
+        bench.call("POST", "/zoom/sim/deauthorize", "", None).await;
+    }
+    let bodies = bench.bodies("app_deauthorized");
+    let drawn: std::collections::BTreeSet<_> =
+        bodies[4..].iter().map(|body| body["payload"]["event_ts"].to_string()).collect();
+    assert_eq!(drawn.len(), 4, "every spelling is drawn");
+}
+
+#[tokio::test]
+async fn late_or_foreign_deauthorization_keeps_the_grant() {
+    let bench = Bench::new();
+    let token = bench.token(&[]).await;
+    for body in [json!({ "client_id": "another-app" }), json!({ "at": "2026-11-20T08:00:00Z" })] {
+        let response = bench.call("POST", "/zoom/sim/deauthorize", "", Some(body)).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+    }
+    assert_eq!(bench.get("/zoom/v2/users/me", &token).await.status, 200);
+    let bodies = bench.bodies("app_deauthorized");
+    assert_eq!(bodies[0]["payload"]["client_id"], "another-app");
+    assert_eq!(bodies[1]["payload"]["deauthorization_time"], "2026-11-20T08:00:00Z");
+    bench.call("POST", "/zoom/sim/deauthorize", "", None).await;
+    assert_eq!(bench.get("/zoom/v2/users/me", &token).await.status, 401);
+}
+
+#[tokio::test]
+async fn reordered_events_are_sent_at_once_in_random_order() {
+    let (bench, endpoint, id) = bench().await;
+    bench.update_settings(json!({ "webhooks": { "reorder": true, "events": null } })).await;
+    let mut ended_last = 0;
+    for _ in 0..8 {
+        bench.act(id, "start", json!({})).await;
+        bench.act(id, "join", json!({ "name": "Max" })).await;
+        let before = endpoint.count();
+        bench.act(id, "end", json!({})).await;
+        let events = endpoint.events()[before..].to_vec();
+        assert_eq!(events.len(), 3, "the action waits for its events");
+        ended_last += usize::from(events[2] == "meeting.ended");
+    }
+    assert!((1..8).contains(&ended_last), "{ended_last} of 8");
+}
