@@ -186,7 +186,7 @@ export async function walk(browser, base) {
     equal((await find('Against the wind')).status, 'scheduled', 'status');
     await menu().click();
     await page.getByRole('menuitem', { name: 'Cancel class…' }).click();
-    await page.getByLabel(/A reason/).fill('The fire alarm.');
+    await page.getByLabel(/Reason/).fill('The fire alarm.');
     await answer(page, 'Cancel the class');
     await note(page, 'The class is cancelled');
     await card(page, 'Against the wind').waitFor({ state: 'detached' });
