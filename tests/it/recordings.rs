@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::world::World;
 use crate::zoom_session::ScheduledSession;
 
-const PASSCODE: &str = "yNYIS408EJygs7rE5vVsJwXIz4-VW7MH";
+/// What a person types at Zoom.
+const PASSCODE: &str = "132456";
+/// What replaces typing it, in the play URL.
+const PLAY_PASSCODE: &str = "yNYIS408EJygs7rE5vVsJwXIz4-VW7MH";
 const DOWNLOAD_TOKEN: &str = "abJhbGciOiJIUzUxMiJ9.eyJpc3MiOiJodHRwczovL2V2ZW50";
 
 struct RecordedSession {
@@ -35,13 +38,60 @@ impl RecordedSession {
         self.world.list_items(&self.student, &self.path()).await
     }
 
+    async fn listed_by_trainer(&self) -> Vec<Value> {
+        self.world.list_items(&self.trainer, &self.path()).await
+    }
+
+    /// `has_recording` for the trainer and for the student, which is the same in a single class and in the lists.
+    async fn has_recording(&self) -> (bool, bool) {
+        let mut found = Vec::new();
+        for (reader, list) in [(&self.trainer, "/v1/sessions"), (&self.student, "/v1/me/sessions")]
+        {
+            let one = self.world.get(reader, &self.session.path).await.expect(200);
+            let items = self.world.list_items(reader, list).await;
+            let listed = items.iter().find(|item| item["id"] == one["id"]).expect("it is listed");
+            assert_eq!(one["has_recording"], listed["has_recording"]);
+            found.push(one["has_recording"].as_bool().expect("true or false"));
+        }
+        (found[0], found[1])
+    }
+
+    async fn notification_count(&self) -> usize {
+        let pending = self.world.pending_notifications().await;
+        pending.iter().filter(|(event, _)| event == "recording_ready").count()
+    }
+
+    /// A `recording.completed` event of a meeting instance with one file, recorded between these minutes.
+    fn recorded(&self, uuid: &str, id: &str, from: i64, to: i64) -> Value {
+        let mut file = file(id, &format!("https://zoom.us/rec/play/{id}"));
+        file["recording_start"] = json!(self.session.at(from));
+        file["recording_end"] = json!(self.session.at(to));
+        let mut event = self.completed(to + 10, &[file]);
+        event["payload"]["object"]["uuid"] = json!(uuid);
+        event
+    }
+
+    /// An event about several recordings, which contains no meeting number.
+    fn batch(&self, name: &str, minute: i64, object: &Value) -> Value {
+        json!({
+            "event": name,
+            "event_ts": self.session.at(minute).as_millisecond(),
+            "payload": {
+                "account_id": self.session.account,
+                "operator": "admin@example.test",
+                "operator_id": "I7zp-pYbTl22Z29H796Ixg",
+                "object": object,
+            },
+        })
+    }
+
     /// A `recording.completed` event with these files.
     fn completed(&self, minute: i64, files: &[Value]) -> Value {
         let object = json!({
             "uuid": "u1",
             "account_id": self.session.account,
-            "password": "132456",
-            "recording_play_passcode": PASSCODE,
+            "password": PASSCODE,
+            "recording_play_passcode": PLAY_PASSCODE,
             "share_url": "https://zoom.us/rec/share/abc",
             "total_size": 3_328_371,
             "recording_files": files,
@@ -54,7 +104,7 @@ impl RecordedSession {
     /// A later event about these files.
     fn step(&self, name: &str, minute: i64, ids: &[&str]) -> Value {
         let files: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
-        let object = json!({"uuid": "u1", "password": "132456", "recording_files": files});
+        let object = json!({"uuid": "u1", "password": PASSCODE, "recording_files": files});
         let mut event = self.session.event(name, self.session.at(minute), &object);
         event["download_token"] = json!(DOWNLOAD_TOKEN);
         event
@@ -80,6 +130,10 @@ fn file(id: &str, play_url: &str) -> Value {
     })
 }
 
+fn with_pwd(play_url: &str) -> String {
+    format!("{play_url}?pwd={PLAY_PASSCODE}")
+}
+
 fn ids(items: &[Value]) -> Vec<&str> {
     items.iter().map(|item| item["id"].as_str().expect("an id")).collect()
 }
@@ -97,8 +151,9 @@ async fn repeated_and_split_deliveries_are_merged_by_file() {
     assert_eq!(
         listed[0],
         json!({
-            "id": "a", "file_type": "MP4", "play_url": "https://us02web.zoom.us/rec/play/a", "passcode": PASSCODE,
+            "id": "a", "file_type": "MP4", "play_url": with_pwd("https://us02web.zoom.us/rec/play/a"), "passcode": PASSCODE,
             "duration_seconds": 3630, "size_bytes": 282_825, "recorded_at": "2026-11-22T11:00:00Z", "state": "available",
+            "visibility": "invited",
         })
     );
     // All files at once with other URLs: the later URLs apply.
@@ -110,7 +165,7 @@ async fn repeated_and_split_deliveries_are_merged_by_file() {
     recorded.post_event(&recorded.completed(80, &again)).await;
     let listed = recorded.listed().await;
     assert_eq!(ids(&listed), ["a", "b", "c"]);
-    assert_eq!(listed[0]["play_url"], "https://zoom.us/rec/play/a2");
+    assert_eq!(listed[0]["play_url"], with_pwd("https://zoom.us/rec/play/a2"));
     // A file without an id is ignored. A file without a URL or size is shown once a later event contains them.
     recorded
         .post_event(&recorded.completed(
@@ -188,7 +243,8 @@ async fn latest_event_decides_the_play_url_in_any_delivery_order() {
     );
     for event in [&late, &early, &late, &early] {
         recorded.post_event(event).await;
-        assert_eq!(recorded.listed().await[0]["play_url"], "https://zoom.us/rec/play/late");
+        let latest = with_pwd("https://zoom.us/rec/play/late");
+        assert_eq!(recorded.listed().await[0]["play_url"], latest);
     }
 }
 
@@ -266,7 +322,7 @@ async fn recording_passcode_is_encrypted_and_shown_only_to_the_audience() {
     recorded.post_event(&recorded.step("recording.recovered", 72, &["a"])).await;
     for item in recorded.world.dump().await {
         let text = item.to_string();
-        for secret in [PASSCODE, "132456", DOWNLOAD_TOKEN, "download_token"] {
+        for secret in [PASSCODE, PLAY_PASSCODE, DOWNLOAD_TOKEN, "download_token"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
@@ -329,4 +385,203 @@ async fn recordings_are_not_fetched_and_survive_cancellation() {
     ] {
         assert!(kinds.contains(&format!("zoom.{name}").as_str()), "{name}: {kinds:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recordings_outside_the_window_are_shown_only_to_the_trainer() {
+    let recorded = RecordedSession::start().await;
+    let session = &recorded.session;
+    let day = 24 * 60;
+    // A rehearsal on the day before.
+    recorded.post_event(&session.started("u0", -day)).await;
+    recorded.post_event(&session.ended("u0", -day, -day + 20)).await;
+    recorded.post_event(&recorded.recorded("u0", "rehearsal", -day, -day + 20)).await;
+    assert_eq!(recorded.listed().await, [] as [Value; 0]);
+    let listed = recorded.listed_by_trainer().await;
+    assert_eq!(ids(&listed), ["rehearsal"]);
+    assert_eq!(listed[0]["visibility"], "trainer");
+    assert_eq!(listed[0]["passcode"], PASSCODE);
+    assert_eq!(recorded.has_recording().await, (true, false));
+    assert_eq!(recorded.notification_count().await, 0);
+    // The class itself.
+    recorded.world.advance_to(session.at(0));
+    recorded.post_event(&session.started("u1", -5)).await;
+    recorded.world.advance_to(session.at(60));
+    recorded.post_event(&session.ended("u1", -5, 60)).await;
+    recorded.post_event(&recorded.recorded("u1", "class", 0, 60)).await;
+    assert_eq!(ids(&recorded.listed().await), ["class"]);
+    assert_eq!(recorded.has_recording().await, (true, true));
+    assert_eq!(recorded.notification_count().await, 1);
+    // Another use of the meeting in the evening, and one whose start and end were lost.
+    recorded.world.advance_to(session.at(400));
+    recorded.post_event(&session.started("u2", 300)).await;
+    recorded.post_event(&session.ended("u2", 300, 330)).await;
+    recorded.post_event(&recorded.recorded("u2", "later", 300, 330)).await;
+    recorded.post_event(&recorded.recorded("u3", "lost", 340, 350)).await;
+    let listed = recorded.listed().await;
+    assert_eq!(ids(&listed), ["class"]);
+    assert_eq!(listed[0]["visibility"], "invited");
+    let listed = recorded.listed_by_trainer().await;
+    assert_eq!(ids(&listed), ["rehearsal", "class", "later", "lost"]);
+    let visibilities: Vec<_> = listed.iter().map(|item| &item["visibility"]).collect();
+    assert_eq!(visibilities, ["trainer", "invited", "trainer", "trainer"]);
+    assert_eq!(recorded.notification_count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn has_recording_follows_the_files_that_can_be_watched() {
+    let recorded = RecordedSession::start().await;
+    assert_eq!(recorded.has_recording().await, (false, false));
+    let files = |ids: &[&str]| -> Vec<Value> {
+        ids.iter().map(|id| file(id, &format!("https://zoom.us/rec/play/{id}"))).collect()
+    };
+    // A file without a play URL cannot be watched.
+    recorded.post_event(&recorded.completed(69, &[json!({"id": "chat"})])).await;
+    assert_eq!(recorded.has_recording().await, (false, false));
+    for (event, expected) in [
+        (recorded.completed(70, &files(&["a", "b"])), true),
+        (recorded.step("recording.trashed", 71, &["a"]), true),
+        (recorded.step("recording.trashed", 72, &["b"]), false),
+        (recorded.step("recording.recovered", 73, &["b"]), true),
+        (recorded.step("recording.deleted", 74, &[]), false),
+    ] {
+        recorded.post_event(&event).await;
+        assert_eq!(recorded.has_recording().await, (expected, expected), "{event}");
+        let listed = recorded.listed().await;
+        let available = listed.iter().any(|item| item["state"] == "available");
+        assert_eq!(available, expected, "{event}");
+    }
+    assert_eq!(recorded.notification_count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edit_keeps_recordings_that_it_has_not_read() {
+    let recorded = RecordedSession::start().await;
+    let day = 24 * 60;
+    recorded.post_event(&recorded.recorded("u0", "rehearsal", -day, -day + 20)).await;
+    let edited = crate::support::patched(
+        crate::world::course_session_body(crate::zoom_session::HOURS_AHEAD),
+        json!({"title": "Algebra II", "duration_minutes": 45}),
+    );
+    recorded.world.put(&recorded.trainer, &recorded.session.path, edited).await.expect(200);
+    assert_eq!(recorded.has_recording().await, (true, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_recording_secret_is_used_where_it_belongs() {
+    let play_url = "https://zoom.us/rec/play/a";
+    for (password, play_passcode) in [(true, true), (true, false), (false, true), (false, false)] {
+        let recorded = RecordedSession::start().await;
+        let mut event = recorded.completed(70, &[file("a", play_url)]);
+        let object = event["payload"]["object"].as_object_mut().expect("an object");
+        if !password {
+            object.remove("password");
+        }
+        if !play_passcode {
+            object.remove("recording_play_passcode");
+        }
+        recorded.post_event(&event).await;
+        let listed = recorded.listed().await;
+        let expected = if play_passcode { with_pwd(play_url) } else { play_url.to_owned() };
+        assert_eq!(listed[0]["play_url"], json!(expected));
+        assert_eq!(listed[0]["passcode"], json!(password.then_some(PASSCODE)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transcript_joins_its_recording_without_a_second_notification() {
+    for order in [[0, 1], [1, 0]] {
+        let recorded = RecordedSession::start().await;
+        let mut transcript = file("t", "https://zoom.us/rec/play/t");
+        transcript["file_type"] = json!("TRANSCRIPT");
+        let mut completed = recorded.completed(95, &[transcript]);
+        completed["event"] = json!("recording.transcript_completed");
+        let object = completed["payload"]["object"].as_object_mut().expect("an object");
+        object.remove("recording_play_passcode");
+        let events =
+            [recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")]), completed];
+        for n in order {
+            recorded.post_event(&events[n]).await;
+        }
+        let listed = recorded.listed().await;
+        assert_eq!(ids(&listed), ["a", "t"], "{order:?}");
+        assert_eq!(listed[1]["play_url"], with_pwd("https://zoom.us/rec/play/t"), "{order:?}");
+        assert_eq!(recorded.notification_count().await, 1, "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_events_change_recordings_by_uuid_in_any_order() {
+    let by_uuid = json!({"meeting_uuids": ["u1", "foreign"]});
+    let whole = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": null}]});
+    let one = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": ["a"]}]});
+    let none = json!({"meetings": [{"meeting_uuid": "foreign", "recording_file_ids": ["a"]}]});
+    let unreadable = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": [{}]}]});
+    for (name, object, expected) in [
+        ("recording.batch_trashed", &by_uuid, ["trashed", "trashed"]),
+        ("recording.batch_trashed", &one, ["trashed", "available"]),
+        ("recording.batch_deleted", &one, ["deleted", "available"]),
+        ("recording.batch_deleted", &whole, ["deleted", "deleted"]),
+        ("recording.batch_deleted", &none, ["available", "available"]),
+        ("recording.batch_deleted", &unreadable, ["available", "available"]),
+        ("recording.batch_recovered", &by_uuid, ["available", "available"]),
+    ] {
+        for completed_first in [true, false] {
+            let recorded = RecordedSession::start().await;
+            recorded.post_event(&recorded.session.started("u1", 0)).await;
+            let files = ["a", "b"].map(|id| file(id, &format!("https://zoom.us/rec/play/{id}")));
+            let completed = recorded.completed(70, &files);
+            let batch = recorded.batch(name, 80, object);
+            let mut events = [&completed, &batch];
+            if !completed_first {
+                events.reverse();
+            }
+            for event in events {
+                recorded.post_event(event).await;
+                recorded.post_event(event).await;
+            }
+            let listed = recorded.listed().await;
+            let states: Vec<_> = listed.iter().map(|item| &item["state"]).collect();
+            assert_eq!(states, expected, "{name} {object}, {completed_first}");
+            let is_available = expected.contains(&"available");
+            assert_eq!(recorded.has_recording().await, (is_available, is_available), "{name}");
+            let timeline = format!("{}/timeline", recorded.session.path);
+            let kinds = recorded.world.list_items(&recorded.trainer, &timeline).await;
+            let shown = kinds.iter().filter(|entry| entry["kind"] == format!("zoom.{name}"));
+            assert_eq!(shown.count(), usize::from(*object != none), "{name} {object}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batch_event_finds_a_recording_whose_instance_events_were_lost() {
+    let recorded = RecordedSession::start().await;
+    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
+    let trashed = recorded.batch("recording.batch_trashed", 80, &json!({"meeting_uuids": ["u1"]}));
+    recorded.post_event(&trashed).await;
+    assert_eq!(recorded.listed().await[0]["state"], "trashed");
+    // Another account cannot change it.
+    let deleted = json!({"meetings": [{"meeting_uuid": "u1"}]});
+    let mut deleted = recorded.batch("recording.batch_deleted", 90, &deleted);
+    deleted["payload"]["account_id"] = json!("another-account");
+    recorded.post_event(&deleted).await;
+    assert_eq!(recorded.listed().await[0]["state"], "trashed");
+    let recovered = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": ["a"]}]});
+    let recovered = recorded.batch("recording.batch_recovered", 95, &recovered);
+    recorded.post_event(&recovered).await;
+    assert_eq!(recorded.listed().await[0]["state"], "available");
+    for item in recorded.world.dump().await {
+        let text = item.to_string();
+        assert!(!text.contains("admin@example.test"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_event_without_a_readable_file_id_changes_nothing() {
+    let recorded = RecordedSession::start().await;
+    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
+    let object = json!({"uuid": "u1", "recording_files": [{"file_type": "TIMELINE"}]});
+    let at = recorded.session.at(71);
+    recorded.post_event(&recorded.session.event("recording.trashed", at, &object)).await;
+    assert_eq!(recorded.listed().await[0]["state"], "available");
 }

@@ -23,14 +23,14 @@ fn manual_session(hours: i64) -> Value {
 
 impl World {
     /// The pending domain events that are not about a change of a session: `(event, reminder)` in order.
-    async fn pending_notifications(&self) -> Vec<(String, String)> {
+    pub(crate) async fn pending_notifications(&self) -> Vec<(String, String)> {
         let word = |item: &Value, name: &str| item[name].as_str().unwrap_or_default().to_owned();
         let due = self.due_work("OUTBOX").await;
         let pending = due.iter().filter(|item| item["event"] != "session");
         pending.map(|item| (word(item, "event"), word(item, "reminder"))).collect()
     }
 
-    fn advance_to(&self, at: Timestamp) {
+    pub(crate) fn advance_to(&self, at: Timestamp) {
         self.advance(at.duration_since(self.now()));
     }
 

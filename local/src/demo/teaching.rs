@@ -77,10 +77,17 @@ impl LiveSession<'_> {
         let subpath = |part: &str| format!("{}/{part}", self.path);
         let recordings = client.get(self.student, &subpath("recordings")).await?.expect(200)?;
         let first = &recordings["items"][0];
+        let plays_at_once = first["play_url"].as_str().is_some_and(|url| url.contains("?pwd="));
         client.check(
-            "a student can watch the recording at Zoom",
-            first["play_url"].is_string(),
+            "a student can watch the recording at Zoom without typing its passcode",
+            plays_at_once && first["visibility"] == "invited",
             &first["play_url"],
+        )?;
+        let class = client.get(self.student, self.path).await?.expect(200)?;
+        client.check(
+            "the class shows that it has a recording",
+            class["has_recording"] == true,
+            &class["has_recording"],
         )?;
         let timeline = client.get(self.trainer, &subpath("timeline")).await?.expect(200)?;
         let kinds: Vec<_> = timeline["items"]

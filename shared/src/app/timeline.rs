@@ -13,7 +13,7 @@ use crate::domain::mailing::{DeliveryStatus, MailSubject, RecipientRef};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
+use crate::domain::zoom_event::{ChangedFiles, EventPayload, ParticipantEvent, ZoomEvent};
 use crate::store::Store;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
@@ -167,7 +167,16 @@ fn zoom_event_entry(session: &Session, at: Timestamp, event: &ZoomEvent) -> Opti
             "duration_minutes": changed.duration_minutes,
         }),
         EventPayload::RecordingCompleted { files, .. } => json!({"files": files.len()}),
-        EventPayload::RecordingStateChanged { files, .. } => json!({"files": files.len()}),
+        EventPayload::RecordingStateChanged { files: ChangedFiles::Listed(files), .. } => {
+            json!({"files": files.len()})
+        }
+        EventPayload::RecordingBatchChanged { instances, .. } => {
+            let listed = instances.iter().map(|changed| match &changed.files {
+                ChangedFiles::Listed(files) => Some(files.len()),
+                ChangedFiles::All => None,
+            });
+            json!({"files": listed.sum::<Option<usize>>()})
+        }
         _ => json!({"meeting_id": session.meeting.id.map(|id| id.to_string())}),
     };
     Some(TimelineEntry { at, kind: format!("zoom.{}", event.name), actor: None, detail })

@@ -150,11 +150,14 @@ async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<
         EventPayload::Deleted | EventPayload::Recovered | EventPayload::Updated(_) => {
             update_drift(context, event).await
         }
-        EventPayload::RecordingCompleted { passcode, files } => {
-            recordings::save_recordings(context, event, passcode.as_deref(), files).await
+        EventPayload::RecordingCompleted { secrets, files } => {
+            recordings::save_recordings(context, event, secrets, files).await
         }
         EventPayload::RecordingStateChanged { state, files } => {
             recordings::save_recording_states(context, event, *state, files).await
+        }
+        EventPayload::RecordingBatchChanged { state, instances } => {
+            recordings::save_batch_states(context, event, *state, instances).await
         }
         EventPayload::Deauthorized { user } => grants::delete_grant(services, user, event).await,
         EventPayload::UserDeactivated { user } => {
@@ -254,6 +257,14 @@ enum WebhookNotification {
 }
 
 impl SessionUpdate {
+    /// Returns the pointers from the meeting instances that the update adds.
+    fn new_instance_pointers(&self, before: &Session) -> Vec<Action> {
+        let is_known = |uuid: &str| before.meeting_instances.iter().any(|known| known.uuid == uuid);
+        let added = self.next.meeting_instances.iter().filter(|instance| !is_known(&instance.uuid));
+        let Session { id, trainer, .. } = &self.next;
+        added.map(|instance| sessions::put_instance_pointer(&instance.uuid, id, trainer)).collect()
+    }
+
     /// Returns the domain event and the actions that belong to it. The start reminder is consumed so that it is sent
     /// once, and its work for after the session is scheduled, as the sweep would do. `revision` distinguishes repeated
     /// events of one meeting.
@@ -292,24 +303,25 @@ async fn update_session(
     for _ in 0..ATTEMPTS {
         let Some(record) = session_of_event(services, event).await? else { return Ok(None) };
         let Some(update) = decide(&record) else { return Ok(Some(record.session)) };
-        let action = sessions::apply_meeting_events(&update.next, record.meeting_revision);
-        let committed =
-            match update.domain_event(record.meeting_revision, now).filter(|_| !reminder_taken) {
-                None => match &update.due_end {
-                    None => services.store.commit_one(action).await,
-                    Some(due_end) => services.store.commit(vec![action, due_end.put()]).await,
-                },
-                Some((domain_event, extra_actions)) => {
-                    let mut actions = vec![action, due_work::put_domain_event(&domain_event)];
-                    actions.extend(update.due_end.as_ref().map(EndCheck::put));
-                    actions.extend(extra_actions);
-                    let committed = services.store.commit(actions).await;
-                    if committed.is_ok() {
-                        services.send_wake_up(&domain_event).await;
-                    }
-                    committed
-                }
-            };
+        let mut actions =
+            vec![sessions::apply_meeting_events(&update.next, record.meeting_revision)];
+        actions.extend(update.new_instance_pointers(&record.session));
+        actions.extend(update.due_end.as_ref().map(EndCheck::put));
+        let notification =
+            update.domain_event(record.meeting_revision, now).filter(|_| !reminder_taken);
+        let domain_event = notification.map(|(domain_event, extra_actions)| {
+            actions.push(due_work::put_domain_event(&domain_event));
+            actions.extend(extra_actions);
+            domain_event
+        });
+        // A single write costs half as much outside of a transaction.
+        let committed = match actions.len() {
+            1 => services.store.commit_one(actions.remove(0)).await,
+            _ => services.store.commit(actions).await,
+        };
+        if let (Ok(()), Some(domain_event)) = (&committed, &domain_event) {
+            services.send_wake_up(domain_event).await;
+        }
         match committed {
             Ok(()) => return Ok(Some(update.next)),
             Err(CommitError::Refused(subjects)) if subjects == [ConditionSubject::Due] => {

@@ -17,6 +17,7 @@ pub mod meeting_instance;
 pub mod plan;
 pub mod poll;
 pub mod preferences;
+pub mod recording;
 pub mod refusal;
 pub mod reminder;
 pub mod resend;

@@ -119,7 +119,7 @@ impl Reminder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::id::{CourseId, SessionId, UserId};
     use crate::domain::sealed::Sealed;
@@ -146,7 +146,8 @@ mod tests {
         }
     }
 
-    fn session(starts_at: Timestamp, status: Status) -> Session {
+    /// A session of a course that lasts 60 minutes.
+    pub(in crate::domain) fn session(starts_at: Timestamp, status: Status) -> Session {
         let course = Audience::Course {
             id: CourseId::parse("c").unwrap(),
             title: Title::parse("Algebra").unwrap(),
@@ -183,6 +184,7 @@ mod tests {
             actual_started_at: None,
             actual_ended_at: None,
             meeting_instances: Vec::new(),
+            recordings: Vec::new(),
             drift: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
 use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::meeting_instance::{self, MeetingInstance};
+use super::recording::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::settings::MeetingSettings;
@@ -135,6 +136,8 @@ pub struct Session {
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
     pub meeting_instances: Vec<MeetingInstance>,
+    /// The spans of the recordings that Zoom reported.
+    pub recordings: Vec<RecordedSpan>,
     /// The fields that somebody changed at Zoom, or `deleted`.
     pub drift: Vec<String>,
 }

@@ -46,13 +46,19 @@ pub enum EventPayload {
     Recovered,
     /// Somebody changed the meeting at Zoom. The payload has the new values.
     Updated(MeetingChange),
+    /// Files of a meeting instance were recorded.
     RecordingCompleted {
-        passcode: Option<String>,
+        secrets: RecordingSecrets,
         files: Vec<RecordingFile>,
     },
     RecordingStateChanged {
         state: RecordingState,
-        files: Vec<String>,
+        files: ChangedFiles,
+    },
+    /// Recordings of several meetings changed at once. The event contains no meeting number.
+    RecordingBatchChanged {
+        state: RecordingState,
+        instances: Vec<ChangedRecording>,
     },
     /// The user removed the app, so we must delete their data.
     Deauthorized {
@@ -111,6 +117,38 @@ impl fmt::Debug for JoinCredentialsChange {
             "JoinCredentialsChange([redacted])"
         })
     }
+}
+
+/// The two secrets of a meeting instance's recordings. They are never stored with the event, and the `Debug` output is
+/// redacted.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RecordingSecrets {
+    /// The passcode that a person types at Zoom.
+    pub passcode: Option<String>,
+    /// The value of `pwd` in the play URL, which replaces typing the passcode.
+    pub play_passcode: Option<String>,
+}
+
+impl fmt::Debug for RecordingSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordingSecrets([redacted])")
+    }
+}
+
+/// The files of a meeting instance to which a change applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedFiles {
+    /// All files, including those that are not known yet.
+    All,
+    Listed(Vec<String>),
+}
+
+/// A changed recording in an event about several meetings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedRecording {
+    /// The uuid of the recorded meeting instance.
+    pub uuid: String,
+    pub files: ChangedFiles,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +227,7 @@ impl ZoomEvent {
 }
 
 /// The subscribed events. Those about the recording being started, paused, resumed or stopped are only shown in the timeline.
-pub const HANDLED_EVENTS: [&str; 21] = [
+pub const HANDLED_EVENTS: [&str; 25] = [
     "app_deauthorized",
     "endpoint.url_validation",
     "meeting.deleted",
@@ -202,6 +240,9 @@ pub const HANDLED_EVENTS: [&str; 21] = [
     "meeting.recovered",
     "meeting.started",
     "meeting.updated",
+    "recording.batch_deleted",
+    "recording.batch_recovered",
+    "recording.batch_trashed",
     "recording.completed",
     "recording.deleted",
     "recording.paused",
@@ -209,6 +250,7 @@ pub const HANDLED_EVENTS: [&str; 21] = [
     "recording.resumed",
     "recording.started",
     "recording.stopped",
+    "recording.transcript_completed",
     "recording.trashed",
     "user.deactivated",
 ];
@@ -243,17 +285,28 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
             // passcode even if the meeting does not require one.
             join_credentials: JoinCredentialsChange {
                 passcode: text(&object["password"]),
-                join_url: text(&object["join_url"]).filter(|url| zoom_link::is_zoom_link(url)),
+                join_url: text(&object["join_url"])
+                    .and_then(|url| zoom_link::parse_zoom_link(&url))
+                    .map(String::from),
             },
         })),
-        "recording.completed" => Some(EventPayload::RecordingCompleted {
-            passcode: text(&object["recording_play_passcode"])
-                .or_else(|| text(&object["password"])),
-            files: files(object),
-        }),
+        "recording.completed" | "recording.transcript_completed" => {
+            Some(EventPayload::RecordingCompleted {
+                secrets: RecordingSecrets {
+                    passcode: text(&object["password"]),
+                    play_passcode: text(&object["recording_play_passcode"]),
+                },
+                files: files(object),
+            })
+        }
         "recording.trashed" => Some(recording_state_changed(RecordingState::Trashed, object)),
         "recording.deleted" => Some(recording_state_changed(RecordingState::Deleted, object)),
         "recording.recovered" => Some(recording_state_changed(RecordingState::Available, object)),
+        "recording.batch_trashed" => Some(recording_batch_changed(RecordingState::Trashed, object)),
+        "recording.batch_deleted" => Some(recording_batch_changed(RecordingState::Deleted, object)),
+        "recording.batch_recovered" => {
+            Some(recording_batch_changed(RecordingState::Available, object))
+        }
         "app_deauthorized" => {
             text(&payload["user_id"]).map(|user| EventPayload::Deauthorized { user })
         }
@@ -290,7 +343,33 @@ fn parse_participant_event(
 fn recording_state_changed(state: RecordingState, object: &Value) -> EventPayload {
     EventPayload::RecordingStateChanged {
         state,
-        files: files(object).into_iter().map(|file| file.id).collect(),
+        files: changed_files(&object["recording_files"], |file| text(&file["id"])),
+    }
+}
+
+/// Parses either form: a list of uuids, or a list of meetings with their files.
+fn recording_batch_changed(state: RecordingState, object: &Value) -> EventPayload {
+    let list = |name: &str| object[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let whole = list("meeting_uuids")
+        .iter()
+        .filter_map(text)
+        .map(|uuid| ChangedRecording { uuid, files: ChangedFiles::All });
+    let listed = list("meetings").iter().filter_map(|meeting| {
+        let uuid = text(&meeting["meeting_uuid"])?;
+        Some(ChangedRecording { uuid, files: changed_files(&meeting["recording_file_ids"], text) })
+    });
+    EventPayload::RecordingBatchChanged { state, instances: whole.chain(listed).collect() }
+}
+
+/// Parses a list of files. Zoom sends no list or an empty one for all files. A list without a readable id means no file.
+fn changed_files(list: &Value, id: impl Fn(&Value) -> Option<String>) -> ChangedFiles {
+    match list {
+        Value::Null => ChangedFiles::All,
+        Value::Array(files) if files.is_empty() => ChangedFiles::All,
+        list => {
+            let files = list.as_array().map(Vec::as_slice).unwrap_or_default();
+            ChangedFiles::Listed(files.iter().filter_map(id).collect())
+        }
     }
 }
 
@@ -302,7 +381,7 @@ fn files(object: &Value) -> Vec<RecordingFile> {
             id: text(&file["id"])?,
             play_url: text(&file["play_url"]),
             file_type: text(&file["file_type"]).unwrap_or_default(),
-            starts_at: time(&file["recording_start"]),
+            starts_at: time(&file["recording_start"]).or_else(|| time(&object["start_time"])),
             ends_at: time(&file["recording_end"]),
             size_bytes: integer(&file["file_size"])
                 .and_then(|size| u64::try_from(size).ok())

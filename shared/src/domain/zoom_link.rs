@@ -5,9 +5,18 @@ use url::Url;
 /// Zoom's domains, including their subdomains.
 const DOMAINS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
 
-/// Returns whether a text is an https link to Zoom.
-pub fn is_zoom_link(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && is_zoom_url(&url))
+/// Parses an https link to Zoom. Callers must use the result instead of the text, because browsers may read a text
+/// differently from this parser.
+pub fn parse_zoom_link(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| url.scheme() == "https" && is_zoom_url(url))
+}
+
+/// Returns a play URL with the secret that replaces typing the passcode.
+pub fn with_play_passcode(mut play_url: Url, play_passcode: &str) -> Url {
+    if !play_url.query_pairs().any(|(name, _)| name == "pwd") {
+        play_url.query_pairs_mut().append_pair("pwd", play_passcode);
+    }
+    play_url
 }
 
 /// Returns whether a link starts a meeting or signs in as its host, like Zoom's `start_url` with the path `/s/` and the
@@ -45,8 +54,37 @@ mod tests {
             ("zoommtg://zoom.us/join?confno=1", false),
             ("", false),
         ] {
-            assert_eq!(is_zoom_link(link), expected, "{link}");
+            assert_eq!(parse_zoom_link(link).is_some(), expected, "{link}");
         }
+    }
+
+    #[test]
+    fn zoom_link_is_returned_as_it_was_checked() {
+        for (text, link) in [
+            ("https://zo\tom.us/rec/play/x", "https://zoom.us/rec/play/x"),
+            (" https:\\\\zoom.us\\rec", "https://zoom.us/rec"),
+            ("HTTPS://ZOOM.US/rec/play/x", "https://zoom.us/rec/play/x"),
+        ] {
+            assert_eq!(parse_zoom_link(text).unwrap().as_str(), link);
+        }
+    }
+
+    #[test]
+    fn play_passcode_is_added_once() {
+        let with = |link| with_play_passcode(Url::parse(link).unwrap(), "a+b-_/=").to_string();
+        let added = "pwd=a%2Bb-_%2F%3D";
+        assert_eq!(
+            with("https://zoom.us/rec/play/x"),
+            format!("https://zoom.us/rec/play/x?{added}")
+        );
+        assert_eq!(
+            with("https://zoom.us/rec/play/x?a=1"),
+            format!("https://zoom.us/rec/play/x?a=1&{added}")
+        );
+        assert_eq!(
+            with("https://zoom.us/rec/play/x?pwd=own"),
+            "https://zoom.us/rec/play/x?pwd=own"
+        );
     }
 
     #[test]

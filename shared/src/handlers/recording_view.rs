@@ -1,13 +1,18 @@
 //! A session's recordings as JSON: where to watch each, while it exists.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::error::Error;
 use crate::crypt::{Binding, Keyring};
+use crate::domain::recording::RecordingVisibility;
+use crate::domain::sealed::Sealed;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::RecordingState;
-use crate::store::recordings::StoredRecording;
+use crate::domain::zoom_link;
+use crate::store::recordings::{PASSCODE_FIELD, PLAY_PASSCODE_FIELD, StoredRecording};
 
 #[derive(Debug, Serialize)]
 pub struct RecordingsView {
@@ -24,39 +29,62 @@ pub struct RecordingView {
     size_bytes: u64,
     recorded_at: Option<Timestamp>,
     state: RecordingState,
+    visibility: RecordingVisibility,
 }
 
 /// Renders the files that can be watched, or could be before. A file in the trash or deleted is shown without its
-/// link.
+/// link. Invited people get only what was recorded in the session.
 pub fn recordings_view(
     session: &Session,
     recordings: &[StoredRecording],
+    reader: RecordingVisibility,
     keyring: &Keyring,
 ) -> Result<Vec<RecordingView>, Error> {
-    let binding = Binding { owner: session.id.as_str(), field: "recording_passcode" };
+    let open = |sealed: Option<&Sealed>, field| {
+        let binding = Binding { owner: session.id.as_str(), field };
+        sealed.map(|sealed| keyring.open(sealed, &binding)).transpose()
+    };
+    // The event about a transcript does not contain the secret that it shares with the other files.
+    let play_passcodes: HashMap<_, _> = recordings
+        .iter()
+        .filter_map(|stored| {
+            let recording = &stored.recording;
+            Some((recording.instance.as_deref()?, recording.play_passcode.as_ref()?))
+        })
+        .collect();
     let view = |stored: &StoredRecording| {
         let recording = &stored.recording;
+        let visibility = session.recording_visibility(&stored.span());
+        let play_url = recording.play_url.as_deref().and_then(zoom_link::parse_zoom_link);
+        let Some(play_url) = play_url.filter(|_| {
+            reader == RecordingVisibility::Trainer || visibility == RecordingVisibility::Invited
+        }) else {
+            return Ok(None);
+        };
         let is_available = stored.state == RecordingState::Available;
-        let passcode = recording
-            .passcode
-            .as_ref()
-            .filter(|_| is_available)
-            .map(|sealed| keyring.open(sealed, &binding))
-            .transpose()?;
+        let passcode = recording.passcode.as_ref().filter(|_| is_available);
+        let of_instance =
+            || recording.instance.as_deref().and_then(|instance| play_passcodes.get(instance));
+        let play_passcode = recording.play_passcode.as_ref().or_else(|| of_instance().copied());
+        let play_url = match open(play_passcode.filter(|_| is_available), PLAY_PASSCODE_FIELD)? {
+            Some(secret) => zoom_link::with_play_passcode(play_url, secret.expose()),
+            None => play_url,
+        };
         let length = recording
             .starts_at
             .zip(recording.ends_at)
             .map(|(from, to)| to.as_second() - from.as_second());
-        Ok(RecordingView {
+        Ok(Some(RecordingView {
             id: recording.file_id.clone(),
             file_type: recording.file_type.clone(),
-            play_url: recording.play_url.clone().filter(|_| is_available),
-            passcode: passcode.map(|passcode| passcode.expose().to_owned()),
+            play_url: is_available.then(|| play_url.into()),
+            passcode: open(passcode, PASSCODE_FIELD)?.map(|secret| secret.expose().to_owned()),
             duration_seconds: length.filter(|seconds| *seconds >= 0),
             size_bytes: recording.size_bytes,
             recorded_at: recording.starts_at,
             state: stored.state,
-        })
+            visibility,
+        }))
     };
-    recordings.iter().filter(|stored| stored.recording.play_url.is_some()).map(view).collect()
+    recordings.iter().filter_map(|stored| view(stored).transpose()).collect()
 }

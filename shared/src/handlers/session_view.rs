@@ -49,6 +49,8 @@ pub struct OwnerView {
     meeting: MeetingView,
     /// The differences that somebody made at Zoom: names of fields, or `deleted`.
     drift: Vec<String>,
+    /// Whether the trainer can watch a recording.
+    has_recording: bool,
 }
 
 /// One session for its owner, outside of lists.
@@ -79,6 +81,8 @@ pub struct InvitedView {
     #[serde(flatten)]
     common: SessionFields,
     join: JoinView,
+    /// Whether the audience can watch a recording.
+    has_recording: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,6 +152,7 @@ pub fn owner_view(
             passcode: join.passcode.map(|passcode| passcode.expose().to_owned()),
         },
         drift: session.drift.clone(),
+        has_recording: session.has_recording_for_trainer(),
     })
 }
 
@@ -160,5 +165,6 @@ pub fn invited_view(session: &Session, window: JoinWindow) -> InvitedView {
             opens_at: window.opens_at,
             closes_at: window.closes_at,
         },
+        has_recording: session.has_recording_for_audience(),
     }
 }

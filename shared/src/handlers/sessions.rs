@@ -19,6 +19,7 @@ use crate::domain::admission::JoinMode;
 use crate::domain::caller::Role;
 use crate::domain::id::{CourseId, SessionId};
 use crate::domain::join_window;
+use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Status};
 use crate::http;
@@ -124,7 +125,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let session = sessions::load_visible_session(&deps.store, &caller, &id).await?;
             let recordings = deps.store.recordings(&session.id).await.map_err(Error::from)?;
             let secrets = deps.secrets.get(now).await?;
-            let items = recording_view::recordings_view(&session, &recordings, secrets.keyring()?)?;
+            let reader = if session.is_taught_by(&caller) {
+                RecordingVisibility::Trainer
+            } else {
+                RecordingVisibility::Invited
+            };
+            let items =
+                recording_view::recordings_view(&session, &recordings, reader, secrets.keyring()?)?;
             ResponseBody::ok(&recording_view::RecordingsView { items })
         }
         "/v1/sessions/{id}/timeline" => {

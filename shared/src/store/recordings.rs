@@ -12,8 +12,13 @@ use super::tx::{Action, Condition, ItemChanges, text};
 use super::{KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::id::SessionId;
+use crate::domain::recording::RecordedSpan;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::RecordingState;
+
+/// The fields to which the secrets of a recording are bound.
+pub const PASSCODE_FIELD: &str = "recording_passcode";
+pub const PLAY_PASSCODE_FIELD: &str = "recording_play_passcode";
 
 /// The metadata of one recording file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +27,12 @@ pub struct Recording {
     pub file_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub play_url: Option<String>,
+    /// The passcode that a person types at Zoom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passcode: Option<Sealed>,
+    /// The value of `pwd` in the play URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub play_passcode: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +65,23 @@ struct RecordingItem {
     whole_instance: Option<String>,
 }
 
+/// Returns the span of a file that can be watched, or could be before.
+pub fn span_of_playable(stored: &StoredRecording) -> Option<RecordedSpan> {
+    stored.recording.play_url.is_some().then(|| stored.span())
+}
+
+impl StoredRecording {
+    pub fn span(&self) -> RecordedSpan {
+        RecordedSpan {
+            starts_at: self.recording.starts_at,
+            ends_at: self.recording.ends_at,
+            instance: self.recording.instance.clone(),
+            is_available: self.state == RecordingState::Available,
+            is_notified: false,
+        }
+    }
+}
+
 fn available() -> RecordingState {
     RecordingState::Available
 }
@@ -64,20 +90,6 @@ fn available() -> RecordingState {
 /// different URLs. The state comes from other events, which may arrive earlier.
 pub fn put_metadata(session: &SessionId, recording: &Recording, at: Timestamp) -> Action {
     let condition = Condition::new().absent_or_below(attr::DESCRIBED_AT, text(sortable_text(at)));
-    put_metadata_if(session, recording, at, condition)
-}
-
-/// Like [`put_metadata`], but refused if any metadata is stored.
-pub fn put_metadata_if_new(session: &SessionId, recording: &Recording, at: Timestamp) -> Action {
-    put_metadata_if(session, recording, at, Condition::new().absent(attr::DESCRIBED_AT))
-}
-
-fn put_metadata_if(
-    session: &SessionId,
-    recording: &Recording,
-    at: Timestamp,
-    condition: Condition,
-) -> Action {
     let changes = ItemChanges::replace(encode(recording), &[])
         .set(attr::DESCRIBED_AT, text(sortable_text(at)))
         .set_once(attr::STATE, text("available"));
@@ -123,7 +135,7 @@ fn update_state(
 }
 
 impl Store {
-    /// Returns the recording files of a session that have metadata, oldest first.
+    /// Returns the recording files of a session that have metadata, oldest first, with strong consistency.
     pub async fn recordings(
         &self,
         session: &SessionId,
@@ -131,6 +143,7 @@ impl Store {
         let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(RECORDING_PREFIX.to_owned()),
+            consistent: true,
             ..KeyRange::default()
         };
         let items = self.query_all(range).await?.into_iter().map(decode::<RecordingItem>);

@@ -10,6 +10,7 @@
 //! | invitees of a session | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | trainer's view, delivery |
 //! | one invitee of a session | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
 //! | session of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | webhook |
+//! | session of a meeting instance | main | `pk = INSTANCE#hash`, `sk = MEETING` | webhook |
 //! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
 //! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
@@ -85,6 +86,7 @@ pub mod attr {
 
     pub const MEETING_REVISION: &str = "meeting_revision";
     pub const MEETING_INSTANCES: &str = "instances";
+    pub const RECORDINGS: &str = "recordings";
     pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
     pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
     pub const DRIFT: &str = "drift";
@@ -247,6 +249,8 @@ pub enum ItemKey<'a> {
         email: &'a Email,
     },
     Meeting(MeetingId),
+    /// A pointer from the uuid of a meeting instance to its session.
+    MeetingInstance(&'a str),
     /// A Zoom event, with or without a meeting.
     Event {
         meeting: Option<MeetingId>,
@@ -346,6 +350,7 @@ impl ItemKey<'_> {
             Self::Session(id) | Self::Intent(id) => session_partition(id),
             Self::Invitee { session, .. } => session_partition(session),
             Self::Meeting(id) => meeting_partition(Some(*id)),
+            Self::MeetingInstance(uuid) => format!("INSTANCE#{}", sha256_hex(uuid)),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
             Self::JoinAttempt { session, .. }
             | Self::Recording { session, .. }
@@ -383,7 +388,7 @@ impl ItemKey<'_> {
             Self::Invitee { list, email, .. } => {
                 format!("{}{}", invitee_prefix(*list), email_hash(email))
             }
-            Self::Meeting(_) => "MEETING".to_owned(),
+            Self::Meeting(_) | Self::MeetingInstance(_) => "MEETING".to_owned(),
             Self::Event { at, digest, .. } => {
                 format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
             }
@@ -530,6 +535,7 @@ mod tests {
             ItemKey::Invitee { session: &session, list: InviteeList(1), email: &email },
             ItemKey::Invitee { session: &session, list: InviteeList(11), email: &email },
             ItemKey::Meeting(MeetingId(1)),
+            ItemKey::MeetingInstance("x"),
             ItemKey::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
             ItemKey::Event { meeting: None, at, digest: "x" },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },

@@ -1,6 +1,6 @@
 //! Sessions: the stored format, the writes, and the lists.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::meeting_instance::MeetingInstance;
+use crate::domain::recording::RecordedSpan;
 use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
@@ -85,6 +86,8 @@ struct StoredSession {
     /// [`attr::MEETING_INSTANCES`].
     #[serde(default, rename = "instances")]
     meeting_instances: Vec<MeetingInstance>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recordings: Vec<RecordedSpan>,
     #[serde(default)]
     drift: Vec<String>,
 }
@@ -102,9 +105,10 @@ const OPTIONAL_ATTRIBUTES: [&str; 8] = [
 ];
 
 /// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).
-const EVENT_ATTRIBUTES: [&str; 5] = [
+const EVENT_ATTRIBUTES: [&str; 6] = [
     attr::STATUS,
     attr::MEETING_INSTANCES,
+    attr::RECORDINGS,
     attr::DRIFT,
     attr::ACTUAL_STARTED_AT,
     attr::ACTUAL_ENDED_AT,
@@ -191,6 +195,7 @@ impl From<Session> for StoredSession {
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
             meeting_instances: s.meeting_instances,
+            recordings: s.recordings,
             drift: s.drift,
         }
     }
@@ -238,6 +243,7 @@ impl From<StoredSession> for Session {
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             meeting_instances: s.meeting_instances,
+            recordings: s.recordings,
             drift: s.drift,
         }
     }
@@ -394,6 +400,12 @@ pub fn put_meeting_pointer(meeting: MeetingId, session: &SessionId, trainer: &Us
     Action::put(ItemKey::Meeting(meeting), item, Condition::new())
 }
 
+/// Stores the pointer from a meeting instance to its session. Some of Zoom's events contain only the uuid.
+pub fn put_instance_pointer(uuid: &str, session: &SessionId, trainer: &UserId) -> Action {
+    let item = encode(&StoredMeetingPointer { session_id: session, trainer_id: trainer });
+    Action::put(ItemKey::MeetingInstance(uuid), item, Condition::new())
+}
+
 /// Stores the session lifecycle that follows from Zoom's events. Refused if other events have changed it since it was read.
 pub fn apply_meeting_events(next: &Session, read_revision: u64) -> Action {
     let time = |changes: ItemChanges, name: &'static str, at: Option<Timestamp>| match at {
@@ -414,6 +426,19 @@ pub fn apply_meeting_events(next: &Session, read_revision: u64) -> Action {
         read_revision,
     );
     Action::update(ItemKey::Session(&next.id), changes, condition)
+}
+
+/// Stores the spans of the session's recordings. Refused if other events have changed the session since it was read.
+pub fn set_recordings(
+    session: &SessionId,
+    recordings: &[RecordedSpan],
+    read_revision: u64,
+) -> Action {
+    let changes = ItemChanges::new()
+        .set(attr::RECORDINGS, encode_value(&recordings))
+        .set(attr::MEETING_REVISION, number(read_revision + 1));
+    let condition = at_meeting_revision(Condition::item_exists(), read_revision);
+    Action::update(ItemKey::Session(session), changes, condition)
 }
 
 /// Sets the join credentials that Zoom's events have changed.
@@ -484,6 +509,33 @@ impl Store {
     ) -> Result<Option<SessionRecord>, StoreError> {
         let Some(pointer) = self.get(ItemKey::Meeting(meeting)).await? else { return Ok(None) };
         self.session(&decode::<MeetingPointer>(pointer)?.session_id).await
+    }
+
+    /// Returns the sessions of meeting instances by uuid. Unknown instances are missing.
+    pub async fn sessions_of_instances(
+        &self,
+        uuids: &[&str],
+    ) -> Result<HashMap<String, SessionRecord>, StoreError> {
+        let keys: Vec<_> = uuids.iter().map(|uuid| ItemKey::MeetingInstance(uuid)).collect();
+        let mut pointers = self.batch_get(&keys).await?;
+        let mut known = Vec::new();
+        for uuid in uuids {
+            if let Some(pointer) = pointers.take(ItemKey::MeetingInstance(uuid)) {
+                known.push((*uuid, decode::<MeetingPointer>(pointer)?.session_id));
+            }
+        }
+        let keys: Vec<_> = known.iter().map(|(_, session)| ItemKey::Session(session)).collect();
+        let mut found =
+            if keys.is_empty() { BatchItems::default() } else { self.batch_get(&keys).await? };
+        let mut records = HashMap::new();
+        for (_, id) in &known {
+            if let Some(record) = found.session(id)? {
+                records.insert(id.clone(), record);
+            }
+        }
+        let of_instance =
+            |(uuid, id): (&str, SessionId)| Some((uuid.to_owned(), records.get(&id)?.clone()));
+        Ok(known.into_iter().filter_map(of_instance).collect())
     }
 
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError> {

@@ -68,7 +68,7 @@ function Class({ as, session }) {
         ${session.course_title ? html`<${Badge} icon="people">${session.course_title}<//>` : html`<${Badge} icon="mail">By invitation<//>`}
         ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}</p></div>
     <div class="class-acts"><${Door} as=${as} session=${session} at=${at} />
-      ${session.status === 'ended' && session.record_session && html`<${Go} as=${as} to=${`classes/${session.id}/recordings`} class="button"><${Icon} name="play" /><span>Watch recording</span><//>`}</div></li>`;
+      ${session.has_recording && html`<${Go} as=${as} to=${`classes/${session.id}/recordings`} class="button"><${Icon} name="play" /><span>Watch recording</span><//>`}</div></li>`;
 }
 
 const PARTS = [['overview', 'Overview'], ['recordings', 'Recordings'], ['polls', 'Polls']];

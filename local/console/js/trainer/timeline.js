@@ -14,6 +14,7 @@ const ZOOM = {
   'meeting.started': 'Meeting started', 'meeting.ended': 'Meeting ended', 'meeting.participant_joined': 'joined', 'meeting.participant_left': 'left',
   'recording.started': 'Recording started', 'recording.stopped': 'Recording stopped', 'recording.completed': 'Recording ready', 'recording.transcript_completed': 'Transcript ready',
   'recording.trashed': 'Recording moved to the trash', 'recording.recovered': 'Recording restored', 'recording.deleted': 'Recording deleted',
+  'recording.batch_trashed': 'Recording moved to the trash', 'recording.batch_recovered': 'Recording restored', 'recording.batch_deleted': 'Recording deleted',
 };
 const MAIL = { queued: ['info', 'waiting'], sent: ['good', 'sent'], retrying: ['warn', 'tried again'], failed: ['bad', 'failed'], dead: ['bad', 'given up'], dropped: ['quiet', 'not needed'] };
 

@@ -1,89 +1,84 @@
 //! Stores the recordings of a session: where to watch them, and whether they still exist. The files stay at Zoom.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{WebhookContext, session_of_event};
+use futures::stream::{self, TryStreamExt};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{ATTEMPTS, WAIT_MS, WebhookContext, is_from_host_account, session_of_event};
 use crate::app::error::Error;
 use crate::crypt::Binding;
 use crate::domain::audience::Audience;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
-use crate::domain::session::Session;
+use crate::domain::id::SessionId;
+use crate::domain::recording::distinct_spans;
 use crate::domain::time::whole_milli;
-use crate::domain::zoom_event::{RecordingFile, RecordingState, ZoomEvent};
-use crate::domain::zoom_link::is_zoom_link;
+use crate::domain::zoom_event::{
+    ChangedFiles, ChangedRecording, RecordingFile, RecordingSecrets, RecordingState, ZoomEvent,
+};
+use crate::domain::zoom_link;
 use crate::store::due_work;
 use crate::store::error::CommitError;
-use crate::store::recordings::{self, Recording};
+use crate::store::recordings::{self, PASSCODE_FIELD, PLAY_PASSCODE_FIELD, Recording};
+use crate::store::sessions::{self, SessionRecord};
 
-/// Stores recorded files, and notifies people about the first one that can be watched. The play URL must be an https
+/// Meeting instances of one batch event that are processed. Zoom's pages list 30, and an account's whole trash may hold
+/// more than fits into the time in which Zoom waits for a response.
+const BATCH_LIMIT: usize = 2000;
+/// Sessions of a batch event that are updated concurrently.
+const SESSIONS_AT_ONCE: usize = 8;
+
+/// Stores recorded files, and notifies the audience about the first one that it can watch. The play URL must be an https
 /// URL of Zoom's.
 pub(super) async fn save_recordings(
     context: &WebhookContext<'_>,
     event: &ZoomEvent,
-    passcode: Option<&str>,
+    recording_secrets: &RecordingSecrets,
     files: &[RecordingFile],
 ) -> Result<(), Error> {
     let WebhookContext { services, now, .. } = *context;
     let Some(record) = session_of_event(services, event).await? else { return Ok(()) };
-    let (id, at) = (&record.session.id, event.at.unwrap_or(now));
+    let session = &record.session;
+    let (id, at) = (&session.id, event.at.unwrap_or(now));
     let secrets = services.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
-    let recording = |file: &RecordingFile| {
-        let binding = Binding { owner: id.as_str(), field: "recording_passcode" };
-        Recording {
+    let seal = |secret: &Option<String>, field| {
+        let binding = Binding { owner: id.as_str(), field };
+        secret.as_ref().map(|secret| keyring.seal(secret, &binding, &services.random))
+    };
+    for file in files {
+        let recording = Recording {
             file_id: file.id.clone(),
             file_type: file.file_type.clone(),
-            play_url: file.play_url.clone().filter(|url| is_zoom_link(url)),
-            passcode: passcode.map(|passcode| keyring.seal(passcode, &binding, &services.random)),
+            play_url: file
+                .play_url
+                .as_deref()
+                .and_then(zoom_link::parse_zoom_link)
+                .map(String::from),
+            passcode: seal(&recording_secrets.passcode, PASSCODE_FIELD),
+            play_passcode: seal(&recording_secrets.play_passcode, PLAY_PASSCODE_FIELD),
             starts_at: file.starts_at,
             ends_at: file.ends_at,
             size_bytes: file.size_bytes,
             instance: event.uuid.clone(),
-        }
-    };
-    let recordings: Vec<_> = files.iter().map(recording).collect();
-    let playable = recordings.iter().find(|recording| recording.play_url.is_some());
-    let first = playable.filter(|_| record.session.audience != Audience::Standalone);
-    if let Some(first) = first {
-        save_first_recording(context, event, &record.session, first, at).await?;
-    }
-    for recording in recordings {
+        };
         ignore_outdated(
             services.store.commit_one(recordings::put_metadata(id, &recording, at)).await,
         )?;
     }
-    tracing::info!(event = "recording.saved", session_id = %id, files = files.len());
-    Ok(())
-}
-
-/// Stores a recording together with its domain event, unless the recording is known already.
-async fn save_first_recording(
-    context: &WebhookContext<'_>,
-    event: &ZoomEvent,
-    session: &Session,
-    recording: &Recording,
-    at: Timestamp,
-) -> Result<(), Error> {
-    let cause = event.uuid.as_deref().unwrap_or(&recording.file_id);
-    let domain_event = DomainEvent {
-        at: whole_milli(context.now),
-        kind: DomainEventKind::RecordingReady {
-            session: session.id.clone(),
-            nonce: EventNonce::derive(cause),
-        },
-    };
-    let actions = vec![
-        recordings::put_metadata_if_new(&session.id, recording, at),
-        due_work::put_domain_event(&domain_event),
-    ];
-    match context.services.store.commit(actions).await {
-        Ok(()) => {
-            context.services.send_wake_up(&domain_event).await;
-            Ok(())
-        }
-        Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+    // The events that would have stored the pointer may have been lost.
+    if let Some(uuid) = &event.uuid
+        && !session.meeting_instances.iter().any(|instance| instance.uuid == *uuid)
+    {
+        let pointer = sessions::put_instance_pointer(uuid, id, &session.trainer);
+        services.store.commit_one(pointer).await?;
     }
+    tracing::info!(event = "recording.saved", session_id = %id, files = files.len());
+    // A transcript follows a recording about which everybody was notified.
+    let notifies = event.name == "recording.completed";
+    update_recorded_spans(context, record, event.uuid.as_deref(), notifies).await
 }
 
 /// Stores the state of recorded files: available, in the trash, or deleted.
@@ -91,21 +86,153 @@ pub(super) async fn save_recording_states(
     context: &WebhookContext<'_>,
     event: &ZoomEvent,
     state: RecordingState,
-    files: &[String],
+    files: &ChangedFiles,
+) -> Result<(), Error> {
+    let Some(record) = session_of_event(context.services, event).await? else { return Ok(()) };
+    let at = event.at.unwrap_or(context.now);
+    save_states(context, record, event.uuid.as_deref(), state, files, at).await
+}
+
+/// Stores the states of an event about recordings of several meetings. The event is also stored with each of its sessions,
+/// so that their timelines show it.
+pub(super) async fn save_batch_states(
+    context: &WebhookContext<'_>,
+    event: &ZoomEvent,
+    state: RecordingState,
+    instances: &[ChangedRecording],
 ) -> Result<(), Error> {
     let WebhookContext { services, now, .. } = *context;
-    let Some(record) = session_of_event(services, event).await? else { return Ok(()) };
-    let (id, at) = (&record.session.id, event.at.unwrap_or(now));
-    let mut actions: Vec<_> =
-        files.iter().map(|file| recordings::set_state(id, file, state, at)).collect();
-    // Without a list, the event applies to all files of the meeting instance, including files that are not known yet.
-    if let (true, Some(instance)) = (files.is_empty(), &event.uuid) {
-        actions.push(recordings::set_state_of_instance(id, instance, state, at));
+    if instances.len() > BATCH_LIMIT {
+        let left_out = instances.len() - BATCH_LIMIT;
+        tracing::warn!(event = "recording.batch_shortened", left_out);
     }
+    let instances = &instances[..instances.len().min(BATCH_LIMIT)];
+    let uuids: BTreeSet<_> = instances.iter().map(|changed| changed.uuid.as_str()).collect();
+    let uuids: Vec<_> = uuids.into_iter().collect();
+    let records = services.store.sessions_of_instances(&uuids).await?;
+    let at = event.at.unwrap_or(now);
+    let changes = instances.iter().filter_map(|changed| {
+        let record = records.get(&changed.uuid)?;
+        is_from_host_account(&record.session, event).then(|| (changed, record.clone()))
+    });
+    stream::iter(changes.map(Ok))
+        .try_for_each_concurrent(SESSIONS_AT_ONCE, |(changed, record)| async move {
+            let (part, body) = part_of_batch(event, &record, changed);
+            services.store.store_event(&part, &body, now).await?;
+            save_states(context, record, Some(&changed.uuid), state, &changed.files, at).await
+        })
+        .await
+}
+
+/// Returns the part of a batch event about one meeting instance, with the meeting's number.
+fn part_of_batch(
+    event: &ZoomEvent,
+    record: &SessionRecord,
+    changed: &ChangedRecording,
+) -> (ZoomEvent, Value) {
+    let meeting = record.session.meeting.id;
+    let files = match &changed.files {
+        ChangedFiles::All => Value::Null,
+        ChangedFiles::Listed(files) => json!(files),
+    };
+    let body = json!({
+        "event": event.name,
+        "event_ts": event.at.map(Timestamp::as_millisecond),
+        "payload": {
+            "account_id": event.account,
+            "object": {
+                "id": meeting.map(|id| id.0),
+                "uuid": changed.uuid,
+                "meetings": [{"meeting_uuid": changed.uuid, "recording_file_ids": files}],
+            },
+        },
+    });
+    let part = ZoomEvent { meeting, uuid: Some(changed.uuid.clone()), ..event.clone() };
+    (part, body)
+}
+
+async fn save_states(
+    context: &WebhookContext<'_>,
+    record: SessionRecord,
+    instance: Option<&str>,
+    state: RecordingState,
+    files: &ChangedFiles,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let id = &record.session.id;
+    let actions: Vec<_> = match (files, instance) {
+        (ChangedFiles::Listed(files), _) => {
+            files.iter().map(|file| recordings::set_state(id, file, state, at)).collect()
+        }
+        (ChangedFiles::All, Some(instance)) => {
+            vec![recordings::set_state_of_instance(id, instance, state, at)]
+        }
+        (ChangedFiles::All, None) => Vec::new(),
+    };
     for action in actions {
-        ignore_outdated(services.store.commit_one(action).await)?;
+        ignore_outdated(context.services.store.commit_one(action).await)?;
     }
-    Ok(())
+    update_recorded_spans(context, record, instance, false).await
+}
+
+/// Stores the spans of the session's recordings with the session. If `notifies`, the same transaction stores the domain
+/// event about the first recording of `instance`. `record` must have been read before the recordings are, so that its
+/// revision detects concurrent changes.
+async fn update_recorded_spans(
+    context: &WebhookContext<'_>,
+    mut record: SessionRecord,
+    instance: Option<&str>,
+    notifies: bool,
+) -> Result<(), Error> {
+    let WebhookContext { services, now, .. } = *context;
+    let store = &services.store;
+    for _ in 0..ATTEMPTS {
+        let session = &record.session;
+        let stored = store.recordings(&session.id).await?;
+        let playable = stored.iter().filter_map(recordings::span_of_playable);
+        let mut spans = distinct_spans(playable, &session.recordings);
+        let is_due = notifies
+            && session.audience != Audience::Standalone
+            && session.take_recording_notification(instance, &mut spans);
+        if spans == session.recordings {
+            return Ok(());
+        }
+        let domain_event =
+            is_due.then(|| recording_ready(&session.id, instance.unwrap_or_default(), now));
+        let mut actions =
+            vec![sessions::set_recordings(&session.id, &spans, record.meeting_revision)];
+        actions.extend(domain_event.as_ref().map(due_work::put_domain_event));
+        let committed = match actions.len() {
+            1 => store.commit_one(actions.remove(0)).await,
+            _ => store.commit(actions).await,
+        };
+        match committed {
+            Ok(()) => {
+                if let Some(domain_event) = &domain_event {
+                    services.send_wake_up(domain_event).await;
+                }
+                return Ok(());
+            }
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(Duration::from_millis(WAIT_MS + services.random.below(WAIT_MS))).await;
+        match store.session(&session.id).await? {
+            Some(current) => record = current,
+            None => return Ok(()),
+        }
+    }
+    Err(Error::busy("too many concurrent changes of the recordings"))
+}
+
+fn recording_ready(session: &SessionId, cause: &str, now: Timestamp) -> DomainEvent {
+    DomainEvent {
+        at: whole_milli(now),
+        kind: DomainEventKind::RecordingReady {
+            session: session.clone(),
+            nonce: EventNonce::derive(cause),
+        },
+    }
 }
 
 /// A write that is refused because newer data is stored counts as done.

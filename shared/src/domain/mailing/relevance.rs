@@ -148,6 +148,7 @@ mod tests {
             actual_started_at: None,
             actual_ended_at: None,
             meeting_instances: Vec::new(),
+            recordings: Vec::new(),
             drift: Vec::new(),
         }
     }

@@ -50,6 +50,7 @@ fn session() -> Session {
         actual_started_at: None,
         actual_ended_at: None,
         meeting_instances: Vec::new(),
+        recordings: Vec::new(),
         drift: Vec::new(),
     }
 }

@@ -1,0 +1,260 @@
+//! Recordings of a session, and the rule for which of them its audience sees.
+//!
+//! A meeting can be used outside of its session, for a rehearsal or another call. The audience sees only what was recorded
+//! in the session. The trainer sees everything.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::meeting_instance::MeetingInstance;
+use super::session::Session;
+
+/// Spans that are stored with a session. Zoom records a handful of files per meeting instance, all with the same times.
+const SPAN_LIMIT: usize = 40;
+
+/// Who sees a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingVisibility {
+    /// The trainer and the audience.
+    Invited,
+    /// Only the trainer.
+    Trainer,
+}
+
+/// The meeting instance and the time of recorded files. Sessions store the spans of their recordings, so that lists need
+/// no further request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RecordedSpan {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// The uuid of the recorded meeting instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Whether a file of this span can be watched.
+    #[serde(default)]
+    pub is_available: bool,
+    /// Whether the audience was notified of a recording of this meeting instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_notified: bool,
+}
+
+impl RecordedSpan {
+    /// Returns the time of the recording as a meeting instance of its own. `None` without a readable start. A missing or
+    /// earlier end is treated as the start.
+    fn as_instance(&self) -> Option<MeetingInstance> {
+        let started_at = self.starts_at?;
+        let ended_at = self.ends_at.map_or(started_at, |ends_at| ends_at.max(started_at));
+        Some(MeetingInstance {
+            uuid: String::new(),
+            started_at,
+            ended_at: Some(ended_at),
+            inferred_end: None,
+        })
+    }
+}
+
+/// Returns the distinct spans, oldest first. A span is available if one of its files is. Notifications are taken over from
+/// the known spans.
+pub fn distinct_spans(
+    files: impl IntoIterator<Item = RecordedSpan>,
+    known: &[RecordedSpan],
+) -> Vec<RecordedSpan> {
+    let mut spans: Vec<RecordedSpan> = files.into_iter().collect();
+    // Available spans sort last, and of equal times the last one stays.
+    spans.sort();
+    spans.reverse();
+    spans.dedup_by(|a, b| {
+        (a.starts_at, a.ends_at, &a.instance) == (b.starts_at, b.ends_at, &b.instance)
+    });
+    spans.reverse();
+    let excess = spans.len().saturating_sub(SPAN_LIMIT);
+    spans.drain(..excess);
+    for span in &mut spans {
+        span.is_notified =
+            known.iter().any(|known| known.instance == span.instance && known.is_notified);
+    }
+    spans
+}
+
+impl Session {
+    /// Returns who sees a recording of this span. The audience sees it if its meeting instance and its own time overlap the
+    /// session's window. Zoom's times of a file count only if they lie within its meeting instance.
+    pub fn recording_visibility(&self, span: &RecordedSpan) -> RecordingVisibility {
+        let own = span.as_instance();
+        let is_in_window =
+            |instance: &MeetingInstance| self.session_window().contains_instance(instance);
+        let instance = self
+            .meeting_instances
+            .iter()
+            .find(|instance| Some(instance.uuid.as_str()) == span.instance.as_deref());
+        let belongs = match (instance, own) {
+            (Some(instance), _) if !is_in_window(instance) => false,
+            (Some(instance), Some(own)) if overlaps(instance, &own) => is_in_window(&own),
+            (Some(_), _) => true,
+            // The events of the instance were lost.
+            (None, Some(own)) => is_in_window(&own),
+            (None, None) => false,
+        };
+        if belongs { RecordingVisibility::Invited } else { RecordingVisibility::Trainer }
+    }
+
+    /// Returns whether the audience can watch a recording.
+    pub fn has_recording_for_audience(&self) -> bool {
+        self.recordings.iter().any(|span| span.is_available && self.is_for_audience(span))
+    }
+
+    /// Returns whether the trainer can watch a recording.
+    pub fn has_recording_for_trainer(&self) -> bool {
+        self.recordings.iter().any(|span| span.is_available)
+    }
+
+    /// Marks the audience as notified of the recordings of a meeting instance. Returns whether it has to be notified: it was
+    /// not yet, and can watch one of them.
+    pub fn take_recording_notification(
+        &self,
+        instance: Option<&str>,
+        spans: &mut [RecordedSpan],
+    ) -> bool {
+        let is_of_instance = |span: &RecordedSpan| span.instance.as_deref() == instance;
+        let is_due = !spans.iter().any(|span| is_of_instance(span) && span.is_notified)
+            && spans.iter().any(|span| {
+                is_of_instance(span) && span.is_available && self.is_for_audience(span)
+            });
+        for span in spans.iter_mut().filter(|span| is_due && is_of_instance(span)) {
+            span.is_notified = true;
+        }
+        is_due
+    }
+
+    fn is_for_audience(&self, span: &RecordedSpan) -> bool {
+        self.recording_visibility(span) == RecordingVisibility::Invited
+    }
+}
+
+fn overlaps(instance: &MeetingInstance, own: &MeetingInstance) -> bool {
+    own.end().is_none_or(|end| end >= instance.started_at)
+        && instance.end().is_none_or(|end| own.started_at <= end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::reminder;
+    use crate::domain::session::Status;
+    use crate::domain::time::plus_minutes;
+
+    const START: &str = "2026-12-01T09:00:00Z";
+
+    fn at(minute: i64) -> Timestamp {
+        plus_minutes(START.parse().unwrap(), minute)
+    }
+
+    /// A session of 60 minutes, whose window is from minute -15 to minute 150.
+    fn session(instances: &[(&str, i64, Option<i64>)]) -> Session {
+        let instance = |(uuid, from, to): &(&str, i64, Option<i64>)| MeetingInstance {
+            uuid: (*uuid).to_owned(),
+            started_at: at(*from),
+            ended_at: to.map(at),
+            inferred_end: None,
+        };
+        let meeting_instances = instances.iter().map(instance).collect();
+        Session { meeting_instances, ..reminder::tests::session(at(0), Status::Ended) }
+    }
+
+    fn span(instance: &str, from: Option<i64>, to: Option<i64>) -> RecordedSpan {
+        RecordedSpan {
+            starts_at: from.map(at),
+            ends_at: to.map(at),
+            instance: Some(instance.to_owned()),
+            is_available: true,
+            is_notified: false,
+        }
+    }
+
+    #[test]
+    fn audience_sees_what_was_recorded_within_the_window() {
+        let day = 24 * 60;
+        let instances = [
+            ("rehearsal", -day, Some(-day + 30)),
+            ("session", -10, Some(70)),
+            ("later", 300, Some(360)),
+            ("running", -day, None),
+        ];
+        for (name, instance, from, to, expected) in [
+            ("session", "session", Some(0), Some(60), true),
+            ("file without times", "session", None, None, true),
+            ("file without an end", "session", Some(0), None, true),
+            (
+                "file with times of another year",
+                "session",
+                Some(-400 * day),
+                Some(-399 * day),
+                true,
+            ),
+            ("rehearsal", "rehearsal", Some(-day), Some(-day + 30), false),
+            ("rehearsal with wrong times", "rehearsal", Some(0), Some(60), false),
+            ("rehearsal without times", "rehearsal", None, None, false),
+            ("later use of the meeting", "later", Some(300), Some(360), false),
+            (
+                "rehearsal in an instance that never ended",
+                "running",
+                Some(-day),
+                Some(-day + 30),
+                false,
+            ),
+            ("session in an instance that never ended", "running", Some(0), Some(60), true),
+            ("unknown instance within the window", "unknown", Some(0), Some(60), true),
+            ("unknown instance at both edges", "unknown", Some(-60), Some(-14), true),
+            (
+                "unknown instance that ends as the window opens",
+                "unknown",
+                Some(-60),
+                Some(-15),
+                false,
+            ),
+            (
+                "unknown instance that starts as the window closes",
+                "unknown",
+                Some(150),
+                Some(200),
+                false,
+            ),
+            ("unknown instance without an end", "unknown", Some(-60), None, false),
+            ("unknown instance that ends before it starts", "unknown", Some(10), Some(-60), true),
+            ("unknown instance without times", "unknown", None, None, false),
+        ] {
+            let visibility = session(&instances).recording_visibility(&span(instance, from, to));
+            assert_eq!(visibility == RecordingVisibility::Invited, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn spans_are_distinct_and_bounded() {
+        let trashed = RecordedSpan { is_available: false, ..span("a", Some(0), Some(60)) };
+        let files = [span("a", Some(0), Some(60)), trashed.clone(), span("b", Some(0), Some(60))];
+        let spans = distinct_spans(files, &[]);
+        assert_eq!(spans, [span("a", Some(0), Some(60)), span("b", Some(0), Some(60))]);
+        let notified = RecordedSpan { is_notified: true, ..trashed.clone() };
+        assert_eq!(distinct_spans([trashed], std::slice::from_ref(&notified)), [notified]);
+        let many = (0..1000).map(|minute| span("a", Some(minute), Some(minute + 1)));
+        assert_eq!(distinct_spans(many, &[]).len(), SPAN_LIMIT);
+    }
+
+    #[test]
+    fn audience_is_notified_once_per_instance() {
+        let take = |session: &Session, instance: &str, spans: &mut [RecordedSpan]| {
+            session.take_recording_notification(Some(instance), spans)
+        };
+        let session = session(&[("a", 0, Some(60)), ("later", 300, Some(360))]);
+        let trashed = RecordedSpan { is_available: false, ..span("a", Some(0), Some(60)) };
+        assert!(!take(&session, "a", &mut [trashed]), "a recording in the trash");
+        assert!(!take(&session, "later", &mut [span("later", Some(300), Some(360))]));
+        let mut spans = [span("a", Some(0), Some(30)), span("a", Some(30), Some(60))];
+        assert!(take(&session, "a", &mut spans));
+        assert!(!take(&session, "a", &mut spans), "the second time");
+        assert!(!take(&session, "a", &mut distinct_spans([span("a", Some(5), Some(9))], &spans)));
+    }
+}
