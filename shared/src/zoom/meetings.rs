@@ -56,6 +56,14 @@ pub struct ZoomMeeting {
     pub settings: Map<String, Value>,
 }
 
+/// A meeting with the mark of a session.
+#[derive(Clone, Debug)]
+pub struct MarkedMeeting {
+    pub id: MeetingId,
+    /// `None` if the grant lacks the optional scope `meeting:read:meeting`.
+    pub details: Option<ZoomMeeting>,
+}
+
 /// The fields that we read from a meeting in a response.
 #[derive(Deserialize)]
 struct MeetingResponse {
@@ -182,7 +190,8 @@ impl Zoom {
     }
 
     /// Returns the user's meetings with the mark of `session`. Zoom truncates agendas in lists after 250 characters,
-    /// so each meeting with the session's topic and start is fetched.
+    /// so each meeting with the session's topic and start is fetched. Without the scope to fetch it, a mark is found
+    /// only in a shorter agenda.
     pub async fn find_marked_meetings(
         &self,
         access: &Access,
@@ -190,12 +199,14 @@ impl Zoom {
         topic: &str,
         starts_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Vec<ZoomMeeting>, ZoomError> {
+    ) -> Result<Vec<MarkedMeeting>, ZoomError> {
         #[derive(Deserialize)]
         struct ListEntry {
             id: MeetingId,
             #[serde(default)]
             topic: String,
+            #[serde(default)]
+            agenda: String,
             #[serde(default)]
             start_time: Option<Timestamp>,
         }
@@ -227,7 +238,15 @@ impl Zoom {
                     Ok(response) => {
                         let meeting: MeetingResponse = response.json()?;
                         if meeting.agenda.ends_with(&mark) {
-                            found.push(ZoomMeeting::from(meeting));
+                            found.push(MarkedMeeting {
+                                id: meeting.id,
+                                details: Some(meeting.into()),
+                            });
+                        }
+                    }
+                    Err(ZoomError::MissingScopes(_)) => {
+                        if entry.agenda.ends_with(&mark) {
+                            found.push(MarkedMeeting { id: entry.id, details: None });
                         }
                     }
                     Err(ZoomError::MeetingNotFound) => {}

@@ -13,6 +13,7 @@ pub mod webhook;
 pub use client::{Access, ClientCredentials, Zoom};
 pub use error::ZoomError;
 pub use meetings::{
-    AutoRecording, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_mark, agenda_with_mark,
+    AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_mark,
+    agenda_with_mark,
 };
 pub use oauth::Grant;

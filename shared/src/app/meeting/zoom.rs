@@ -5,10 +5,14 @@ use serde_json::{Map, Value};
 
 use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting};
 use crate::app::Services;
+use crate::app::error::Error;
 use crate::app::zoom_access::{ZoomAccess, with_token};
 use crate::domain::id::{MeetingId, SessionId};
+use crate::domain::refusal::Refusal;
 use crate::random::Random;
-use crate::zoom::{AutoRecording, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_with_mark};
+use crate::zoom::{
+    AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_with_mark,
+};
 
 /// Zoom: a passcode has at most 10 characters.
 const PASSCODE_CHARS: usize = 10;
@@ -33,12 +37,33 @@ impl<'a> ZoomMeetings<'a> {
         session: &SessionId,
         topic: &str,
         starts_at: Timestamp,
-    ) -> Result<Vec<NewMeeting>, MeetingError> {
+    ) -> Result<Vec<MarkedMeeting>, MeetingError> {
         let Self { services, zoom_access } = self;
-        let found = with_token!(services, *zoom_access, |access| services
-            .zoom
-            .find_marked_meetings(access, session, topic, starts_at, services.clock.now()))?;
-        Ok(found.into_iter().map(|created| new_meeting(zoom_access, created)).collect())
+        with_token!(services, *zoom_access, |access| services.zoom.find_marked_meetings(
+            access,
+            session,
+            topic,
+            starts_at,
+            services.clock.now()
+        ))
+    }
+
+    /// Adopts the first meeting that carries the session's mark, and deletes any others. A meeting that the grant does
+    /// not allow to read is deleted too, because its passcode is unknown.
+    pub async fn adopt(&mut self, plan: &MeetingPlan) -> Result<Option<NewMeeting>, MeetingError> {
+        let mut adopted = None;
+        let marked =
+            self.find_marked_meetings(&plan.session, plan.title.as_str(), plan.starts_at).await?;
+        for MarkedMeeting { id, details } in marked {
+            match details.filter(|_| adopted.is_none()) {
+                Some(details) => adopted = Some(new_meeting(&self.zoom_access, details)),
+                None => self.cancel(Some(id), false).await?,
+            }
+        }
+        if adopted.is_some() {
+            tracing::info!(event = "zoom.meeting_adopted", session_id = %plan.session);
+        }
+        Ok(adopted)
     }
 }
 
@@ -71,7 +96,7 @@ impl ZoomMeetings<'_> {
         match read {
             Ok(meeting) => is_recorded(&meeting),
             Err(error) => {
-                tracing::warn!(event = "zoom.meeting_not_read", meeting_id = %id, %error);
+                log_optional_failure("zoom.meeting_not_read", id, &error);
                 None
             }
         }
@@ -126,7 +151,7 @@ impl MeetingProvider for ZoomMeetings<'_> {
                 services.clock.now()
             ));
             if let Err(error) = ended {
-                tracing::warn!(event = "zoom.meeting_not_ended", meeting_id = %id, %error);
+                log_optional_failure("zoom.meeting_not_ended", id, &error);
             }
         }
         with_token!(services, *zoom_access, |access| services.zoom.delete_meeting(
@@ -136,6 +161,15 @@ impl MeetingProvider for ZoomMeetings<'_> {
         ))?;
         tracing::info!(event = "zoom.meeting_deleted", meeting_id = %id);
         Ok(())
+    }
+}
+
+/// Logs a failed call that is not essential. A scope that the app does not have to request is not worth a warning.
+fn log_optional_failure(event: &str, meeting_id: MeetingId, error: &MeetingError) {
+    if matches!(error, MeetingError::Other(Error::Refused(Refusal::MissingScopes(_)))) {
+        tracing::info!(event, %meeting_id, %error);
+    } else {
+        tracing::warn!(event, %meeting_id, %error);
     }
 }
 

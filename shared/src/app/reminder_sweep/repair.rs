@@ -240,9 +240,9 @@ async fn delete_stray_meetings(
         return Err(Error::busy("a request for the session is in progress"));
     }
     let own = found.session(id)?.and_then(|record| record.session.meeting.id);
-    for stray in marked.iter().filter(|meeting| meeting.id != own) {
+    for stray in marked.iter().filter(|meeting| Some(meeting.id) != own) {
         tracing::warn!(event = "zoom.stray_meeting_deleted", session_id = %id);
-        zoom.cancel(stray.id, false).await?;
+        zoom.cancel(Some(stray.id), false).await?;
     }
     Ok(())
 }

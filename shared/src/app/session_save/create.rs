@@ -394,7 +394,7 @@ impl Reservation {
         plan: &MeetingPlan,
     ) -> Result<NewMeeting, Error> {
         if self.taken_over
-            && let Some(found) = self.adopt(zoom, plan).await?
+            && let Some(found) = zoom.adopt(plan).await?
         {
             return Ok(found);
         }
@@ -402,7 +402,7 @@ impl Reservation {
             Ok(meeting) => Ok(meeting),
             Err(MeetingError::Unknown { reason }) => {
                 tracing::warn!(event = "zoom.creation_unconfirmed", session_id = %self.session, reason);
-                match self.adopt(zoom, plan).await {
+                match zoom.adopt(plan).await {
                     Ok(Some(found)) => Ok(found),
                     // The meeting is missing or not visible yet. The intent stays, so the next attempt or the sweep
                     // looks again. If the meeting appears after another one was created, the repair deletes it.
@@ -428,26 +428,6 @@ impl Reservation {
         if let Err(error) = services.store.commit(actions).await {
             tracing::warn!(event = "session.intent_not_released", session_id = %self.session, %error);
         }
-    }
-
-    /// Adopts the first meeting with the session's mark and deletes any others.
-    async fn adopt(
-        &self,
-        zoom: &mut ZoomMeetings<'_>,
-        plan: &MeetingPlan,
-    ) -> Result<Option<NewMeeting>, Error> {
-        let mut found = zoom
-            .find_marked_meetings(&plan.session, plan.title.as_str(), plan.starts_at)
-            .await?
-            .into_iter();
-        let first = found.next();
-        for other in found {
-            zoom.cancel(other.id, false).await?;
-        }
-        if first.is_some() {
-            tracing::info!(event = "zoom.meeting_adopted", session_id = %self.session);
-        }
-        Ok(first)
     }
 
     /// Stores the session. If that fails permanently, the meeting is deleted again.
