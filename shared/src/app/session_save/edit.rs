@@ -299,7 +299,11 @@ fn decide(
         _ => services.new_invitee_list(),
     };
     let audience =
-        resolve_audience(&draft.audience, inputs.course.clone(), &request.caller.id, list)?;
+        resolve_audience(&draft.audience, inputs.course.clone(), &request.caller.id, list)
+            .map_err(|refusal| {
+                lost_course_refusal(&old.audience, &draft.audience, inputs.course.as_ref())
+                    .unwrap_or(refusal)
+            })?;
     let audience_changed = match (&old.audience, &audience) {
         (Audience::Course { id: before, .. }, Audience::Course { id: after, .. }) => {
             before != after
@@ -367,6 +371,25 @@ fn decide(
         audience_changed,
         calendar_changed,
     }))
+}
+
+/// Returns the reason why a session cannot keep its course. The trainer knows the course, so there is nothing to hide.
+fn lost_course_refusal(
+    old: &Audience,
+    draft: &AudienceDraft,
+    course: Option<&Course>,
+) -> Option<Refusal> {
+    match (old, draft) {
+        (Audience::Course { id, .. }, AudienceDraft::Course(kept)) if id == kept => {
+            Some(Refusal::Conflict(match course {
+                Some(_) => {
+                    "the course belongs to another trainer now: choose another audience, or cancel the class"
+                }
+                None => "the course no longer exists: choose another audience, or cancel the class",
+            }))
+        }
+        _ => None,
+    }
 }
 
 fn addresses(invitees: &[Invitee]) -> BTreeSet<&Email> {
