@@ -81,7 +81,7 @@ async fn run_steps(stack: &Stack) -> Result<u32, DemoError> {
         &authorization["expires_at"],
     )?;
     let (code, state) = client
-        .consent(text(&authorization["authorize_url"])?, "account=other&decision=allow")
+        .consent(text(&authorization["authorize_url"])?, "account=app&decision=allow")
         .await?;
     let rejected = client
         .post(&stranger, "/v1/zoom/connect", json!({"code": code, "state": state}))

@@ -15,6 +15,8 @@ use crate::world::{Response, World, course_session_body, session_body};
 use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+/// Students join on the trainer's behalf.
+const ON_BEHALF: [(&str, &str); 1] = [(names::JOIN_MODE, "signature_obf")];
 
 /// A session of `course-1` five minutes before its start. The trainer has connected Zoom.
 struct JoinScenario {
@@ -51,6 +53,14 @@ impl JoinScenario {
         DirectFunctions::new(&self.world, settings)
             .call("join", "POST", &self.join, token, None)
             .await
+    }
+
+    /// Returns the state of the student's join window in a deployment with these settings.
+    async fn join_state_with(&self, settings: &[(&'static str, &str)]) -> Value {
+        let functions = DirectFunctions::new(&self.world, settings);
+        let response =
+            functions.call("sessions", "GET", "/v1/me/sessions", &self.student, None).await;
+        response.expect(200)["items"][0]["join"]["state"].clone()
     }
 
     /// Returns the join attempts in the trainer's timeline, newest first, as `(kind, actor, outcome)`.
@@ -91,10 +101,7 @@ async fn sdk_signature_has_meeting_role_and_bounded_lifetime() {
         (149, &scenario.student, 0, false),
     ] {
         scenario.move_to(minute);
-        // The request body cannot change the role, meeting or mode.
-        let body =
-            json!({"role": 1 - role, "meeting_number": "1", "mode": "link", "user_name": "Root"});
-        let credentials = scenario.world.post(token, &scenario.join, body).await.expect(200);
+        let credentials = scenario.request_join(token).await.expect(200);
         let claims = claims(&credentials);
         let number = |name: &str| claims[name].as_i64().expect("a number");
         let meeting = scenario.session.meeting.to_string();
@@ -133,7 +140,7 @@ async fn sdk_signature_has_meeting_role_and_bounded_lifetime() {
 async fn join_method_follows_configured_mode_and_account() {
     for (account, mode, before_host, with_host) in [
         ("app", "auto", "signature", "signature"),
-        ("other", "auto", "waiting_for_host", "signature_obf"),
+        ("other", "auto", "link", "link"),
         ("app", "signature", "signature", "signature"),
         ("other", "signature", "signature", "signature"),
         ("app", "signature_obf", "waiting_for_host", "signature_obf"),
@@ -144,12 +151,7 @@ async fn join_method_follows_configured_mode_and_account() {
         let scenario = JoinScenario::start(account).await;
         let case = format!("{mode} in account {account}");
         let settings = [(names::JOIN_MODE, mode)];
-        let join_state = async || {
-            let functions = DirectFunctions::new(&scenario.world, &settings);
-            let response =
-                functions.call("sessions", "GET", "/v1/me/sessions", &scenario.student, None).await;
-            response.expect(200)["items"][0]["join"]["state"].clone()
-        };
+        let join_state = async || scenario.join_state_with(&settings).await;
         let response = scenario.request_join_with(&settings, &scenario.student).await;
         if before_host == "waiting_for_host" {
             response.expect_problem(409, "waiting_for_host");
@@ -160,7 +162,7 @@ async fn join_method_follows_configured_mode_and_account() {
         }
         let host = scenario.request_join_with(&settings, &scenario.trainer).await.expect(200);
         assert_eq!(host["role"], 1, "{case}");
-        if mode == "link" {
+        if with_host == "link" {
             assert_eq!(host["mode"], "link");
             assert!(host["join_url"].is_string() && host.get("zak").is_none(), "{case}: {host}");
         } else {
@@ -208,39 +210,105 @@ async fn join_method_follows_configured_mode_and_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn missing_obf_token_falls_back_to_link_or_waits_for_host() {
+async fn obf_token_is_requested_only_after_the_trainers_own_join() {
     let scenario = JoinScenario::start("other").await;
-    let shown = scenario.session.simulate(&scenario.world, "start", json!({})).await;
+    let world = &scenario.world;
+    let refused = async |case: &str| {
+        let response = scenario.request_join_with(&ON_BEHALF, &scenario.student).await;
+        response.expect_problem(409, "waiting_for_host");
+        assert_eq!(scenario.join_state_with(&ON_BEHALF).await, "waiting_for_host", "{case}");
+    };
+    refused("before the meeting").await;
+    // The meeting begins with somebody else, as Zoom allows with `join_before_host`.
+    scenario.session.post_event(world, &scenario.session.started("u", -5)).await;
+    let participant = |person: Value| {
+        let object = json!({"uuid": "u", "participant": person});
+        scenario.session.event("meeting.participant_joined", scenario.session.at(-4), &object)
+    };
+    let somebody = json!({"participant_uuid": "p1", "user_name": "Somebody", "join_time": scenario.session.at(-4)});
+    scenario.session.post_event(world, &participant(somebody)).await;
+    assert_eq!(scenario.session.fetch(world, &scenario.trainer).await["status"], "live");
+    refused("before the trainer").await;
+    assert_eq!(world.zoom_calls("join", "obf"), 0);
+
+    world.advance(MINUTE);
+    let shown = scenario.session.simulate(world, "start", json!({})).await;
+    let credentials = scenario.request_join_with(&ON_BEHALF, &scenario.student).await.expect(200);
+    assert_eq!(credentials["mode"], "signature_obf");
+    assert_eq!(scenario.join_state_with(&ON_BEHALF).await, "open");
+
+    // The meeting continues without its host, for whom Zoom issues no more tokens.
     let host = shown["participants"][0]["participant_uuid"].clone();
-    scenario.session.simulate(&scenario.world, "join", json!({"name": "Somebody"})).await;
-    // The meeting continues without its host.
-    scenario.session.simulate(&scenario.world, "leave", json!({"participant_uuid": host})).await;
-    let credentials = scenario.request_join(&scenario.student).await.expect(200);
-    assert_eq!(credentials["mode"], "link");
-    assert!(
-        credentials["join_url"].is_string() && credentials.get("obf_token").is_none(),
-        "{credentials}"
-    );
-    let obf_only = [(names::JOIN_MODE, "signature_obf")];
+    scenario.session.simulate(world, "join", json!({"name": "Somebody"})).await;
+    scenario.session.simulate(world, "leave", json!({"participant_uuid": host})).await;
     scenario
-        .request_join_with(&obf_only, &scenario.student)
+        .request_join_with(&ON_BEHALF, &scenario.student)
         .await
         .expect_problem(409, "waiting_for_host");
-
-    // If Zoom is down or the trainer is disconnected, mode `auto` falls back to the link.
-    scenario.world.inject_fault(Fault::new(Zoom, "*", FaultKind::Error).times(20));
-    assert_eq!(scenario.request_join(&scenario.student).await.expect(200)["mode"], "link");
+    world.inject_fault(Fault::new(Zoom, "*", FaultKind::Error).times(20));
     scenario
-        .request_join_with(&obf_only, &scenario.student)
+        .request_join_with(&ON_BEHALF, &scenario.student)
         .await
         .expect_problem(502, "zoom_unavailable");
-    scenario.world.stack.faults.clear();
-    scenario.world.delete(&scenario.trainer, "/v1/zoom/connection").await.expect(204);
-    assert_eq!(scenario.request_join(&scenario.student).await.expect(200)["mode"], "link");
-    scenario
-        .request_join_with(&obf_only, &scenario.student)
-        .await
-        .expect_problem(409, "zoom_not_connected");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn preferred_link_needs_neither_sdk_nor_zoom() {
+    let scenario = JoinScenario::start("app").await;
+    let world = &scenario.world;
+    let link = json!({"prefer": "link"});
+    world.inject_fault(Fault::new(Zoom, "*", FaultKind::Error).times(20));
+    for (token, role) in [(&scenario.trainer, 1), (&scenario.student, 0)] {
+        let credentials = world.post(token, &scenario.join, link.clone()).await.expect(200);
+        assert_eq!(
+            (&credentials["mode"], &credentials["role"]),
+            (&json!("link"), &json!(role)),
+            "{credentials}"
+        );
+        assert!(
+            credentials["join_url"].as_str().is_some_and(|url| url.contains("/j/")),
+            "{credentials}"
+        );
+        for field in ["signature", "sdk_key"] {
+            assert_eq!(credentials[field], Value::Null, "{credentials}");
+        }
+        for field in ["zak", "obf_token", "start_url"] {
+            assert!(credentials.get(field).is_none(), "{credentials}");
+        }
+    }
+    world.stack.faults.clear();
+    // A link does not wait for the trainer, because Zoom's own client does.
+    let functions = DirectFunctions::new(world, &ON_BEHALF);
+    let response =
+        functions.call("join", "POST", &scenario.join, &scenario.student, Some(&link)).await;
+    assert_eq!(response.expect(200)["mode"], "link");
+    // Only people who are admitted get the link.
+    let stranger = world.student(9).await;
+    world.post(&stranger, &scenario.join, link.clone()).await.expect_problem(404, "not_found");
+    scenario.move_to(-11);
+    world.post(&scenario.student, &scenario.join, link).await.expect_problem(409, "too_early");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn join_body_has_no_other_members_than_prefer() {
+    let scenario = JoinScenario::start("app").await;
+    for (body, field) in [
+        (json!({"role": 1}), "role"),
+        (json!({"prefer": "link", "meeting_number": "1"}), "meeting_number"),
+        (json!({"mode": "link"}), "mode"),
+        (json!({"prefer": "signature"}), "prefer"),
+        (json!({"prefer": true}), "prefer"),
+        (json!([]), "body"),
+    ] {
+        let response = scenario.world.post(&scenario.student, &scenario.join, body.clone()).await;
+        let problem = response.expect_problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
+    }
+    for body in [json!({}), json!({"prefer": null})] {
+        let response = scenario.world.post(&scenario.student, &scenario.join, body).await;
+        assert_eq!(response.expect(200)["mode"], "signature");
+    }
+    assert_eq!(scenario.join_attempts().await.len(), 2, "an invalid request is not an attempt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -330,10 +398,8 @@ async fn only_trainer_and_enrolled_students_may_join() {
     let world = &scenario.world;
     let refused = async |claims: Value| {
         let token = world.token(claims.clone()).await;
-        let problem = world
-            .post(&token, &scenario.join, json!({"role": 1}))
-            .await
-            .expect_problem(404, "not_found");
+        let problem =
+            world.post(&token, &scenario.join, json!({})).await.expect_problem(404, "not_found");
         assert!(problem.get("opens_at").is_none(), "{claims}: {problem}");
     };
     refused(json!({"sub": "trainer-2", "role": "trainer"})).await;
@@ -412,8 +478,11 @@ async fn invitee_is_matched_by_verified_email_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trainer_may_restart_ended_but_not_cancelled_session() {
-    let scenario = JoinScenario::start("other").await;
-    scenario.request_join(&scenario.student).await.expect_problem(409, "waiting_for_host");
+    let scenario = JoinScenario::start("app").await;
+    scenario
+        .request_join_with(&ON_BEHALF, &scenario.student)
+        .await
+        .expect_problem(409, "waiting_for_host");
     scenario.session.simulate(&scenario.world, "start", json!({})).await;
     scenario.request_join(&scenario.student).await.expect(200);
     scenario.move_to(10);
@@ -474,9 +543,9 @@ async fn join_credentials_are_not_stored_and_start_url_is_never_returned() {
     // The token of the start URL, which expires at Zoom.
     let mut secrets: HashSet<String> = join_tokens().into_iter().collect();
     let mut responses = Vec::new();
-    responses.push(scenario.request_join(&scenario.trainer).await.expect(200));
+    responses.push(scenario.request_join_with(&ON_BEHALF, &scenario.trainer).await.expect(200));
     scenario.session.simulate(world, "start", json!({})).await;
-    responses.push(scenario.request_join(&scenario.student).await.expect(200));
+    responses.push(scenario.request_join_with(&ON_BEHALF, &scenario.student).await.expect(200));
     responses.push(
         scenario
             .request_join_with(&[(names::JOIN_MODE, "link")], &scenario.student)

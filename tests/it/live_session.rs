@@ -75,20 +75,20 @@ async fn join_window_opens_in_time_and_only_for_the_audience() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn students_outside_the_app_account_wait_for_host_and_join_on_behalf() {
+async fn people_outside_the_app_account_join_by_link() {
     let world = World::start().await;
     let (trainer, student) = (world.trainer().await, world.student(1).await);
     let (path, meeting) = schedule_course_session(&world, &trainer, "other").await;
     let join = format!("{path}/join");
     world.advance(SignedDuration::from_mins(26 * 60 - 5));
-    world.post(&student, &join, json!({})).await.expect_problem(409, "waiting_for_host");
-    let listed = world.get(&student, "/v1/me/sessions").await.expect(200);
-    assert_eq!(listed["items"][0]["join"]["state"], "waiting_for_host");
-
+    for token in [&student, &trainer] {
+        let credentials = world.post(token, &join, json!({})).await.expect(200);
+        assert_eq!(credentials["mode"], "link");
+        assert!(credentials["join_url"].is_string() && credentials.get("obf_token").is_none());
+    }
     simulate(&world, &meeting, "start", json!({})).await;
     let credentials = world.post(&student, &join, json!({})).await.expect(200);
-    assert_eq!(credentials["mode"], "signature_obf");
-    assert!(credentials["obf_token"].is_string());
+    assert_eq!(credentials["mode"], "link");
     let listed = world.get(&student, "/v1/me/sessions").await.expect(200);
     assert_eq!(
         (&listed["items"][0]["status"], &listed["items"][0]["join"]["state"]),

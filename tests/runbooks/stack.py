@@ -178,8 +178,8 @@ class Stack:
         body = {name: value for name, value in body.items() if value is not None}
         return self.request("POST", "/v1/sessions", person, body, headers=headers)
 
-    def join(self, session_id, person):
-        return self.request("POST", f"/v1/sessions/{session_id}/join", person, {})
+    def join(self, session_id, person, **body):
+        return self.request("POST", f"/v1/sessions/{session_id}/join", person, body)
 
     def timeline(self, session_id, person="trainer-1"):
         return self.request("GET", f"/v1/sessions/{session_id}/timeline", person)["items"]

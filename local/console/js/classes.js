@@ -5,17 +5,16 @@ import { day, hour, zoneName, minutes, dayOfMonth, month, HERE } from './time.js
 export const starts = (session) => new Date(session.starts_at).getTime();
 export const ends = (session) => starts(session) + session.duration_minutes * 60_000;
 
-/** Default time before the start from which the trainer may join. */
-const OWNER_BEFORE_MS = 15 * 60_000;
-/** Default time after the planned end at which the join window closes. */
-const AFTER_END_MS = 90 * 60_000;
+const opensAt = (session) => new Date(session.join.opens_at).getTime();
+const closesAt = (session) => new Date(session.join.closes_at).getTime();
 
-export const canStart = (session, now) => session.status !== 'cancelled'
-  && now >= starts(session) - OWNER_BEFORE_MS && now < ends(session) + AFTER_END_MS;
+/** Returns whether the trainer may start the class, by the join window of the owner. */
+export const canStart = (session, now) => session.status !== 'cancelled' && session.join.state !== 'no_meeting_yet'
+  && now >= opensAt(session) && now < closesAt(session);
 
 /** Returns whether the class is over, by its status or by the clock. */
 export const isPast = (session, now) => session.status === 'cancelled' || session.status === 'ended'
-  || (session.status === 'scheduled' && now >= ends(session) + AFTER_END_MS);
+  || (session.status === 'scheduled' && now >= closesAt(session));
 
 export function audience(session) {
   if (session.audience_type === 'course') return session.course_title || 'A course';

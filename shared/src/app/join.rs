@@ -11,11 +11,11 @@ use super::meeting;
 use super::sessions::is_invited;
 use super::zoom_access::with_token;
 use crate::crypt::hmac_sha256;
-use crate::domain::admission::{JoinMethod, JoinMode, check_admission};
+use crate::domain::admission::{JoinMethod, JoinMode, JoinPreference, check_admission};
 use crate::domain::caller::Caller;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{Provider, Session};
+use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
@@ -67,6 +67,7 @@ pub async fn join(
     settings: &JoinSettings,
     caller: &Caller,
     id: &SessionId,
+    preference: Option<JoinPreference>,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
     let session =
@@ -77,7 +78,12 @@ pub async fn join(
     }
     let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
-    let method = settings.mode.join_method(&session, settings.app_account.as_deref());
+    let method = settings.mode.join_method(
+        session.provider,
+        session.meeting.account.as_deref(),
+        settings.app_account.as_deref(),
+        preference,
+    );
     let outcome = match check_admission(&session, is_owner, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
         Err(refusal) => Err(refusal.into()),
@@ -106,34 +112,23 @@ async fn issue_credentials(
 ) -> Result<(JoinCredentials, Timestamp), Error> {
     let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = session.window_closes_at();
-    let by_link = || {
+    let (Some(number), false) = (data.meeting_number, method == JoinMethod::Link) else {
         let link = JoinCredentials::Link {
-            join_url: data.join_url.clone(),
+            join_url: data.join_url,
             meeting: data.meeting_number,
-            passcode: data.passcode.clone(),
+            passcode: data.passcode,
         };
-        (link, until)
-    };
-    let (Some(number), true) = (data.meeting_number, session.provider == Provider::Zoom) else {
-        return Ok(by_link());
+        return Ok((link, until));
     };
     let (zak, obf_token) = match (is_owner, method) {
-        (_, JoinMethod::Link) => return Ok(by_link()),
         (true, _) => (Some(host_token(services, session, None).await?), None),
-        (false, JoinMethod::Signature) => (None, None),
-        (false, JoinMethod::OnBehalf { link_fallback }) => {
-            match host_token(services, session, Some(number)).await {
-                Ok(token) => (None, Some(token)),
-                Err(error) if link_fallback && !matches!(error, Error::Busy(_)) => {
-                    tracing::warn!(event = "join.obf_refused", session_id = %session.id, %error);
-                    return Ok(by_link());
-                }
-                // Zoom issues no token while the host is not in the meeting. The error code for that case is not
-                // published.
-                Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
-                Err(error) => return Err(error),
-            }
-        }
+        (false, JoinMethod::OnBehalf) => match host_token(services, session, Some(number)).await {
+            Ok(token) => (None, Some(token)),
+            // Zoom issues no token after the host has left the meeting. The error code for that case is not published.
+            Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
+            Err(error) => return Err(error),
+        },
+        (false, _) => (None, None),
     };
     let (sdk_key, sdk_secret) = secrets.zoom_sdk()?;
     let role = if is_owner { SdkRole::Host } else { SdkRole::Attendee };
@@ -194,6 +189,7 @@ async fn record_attempt<T>(
             Ok(_) => join_attempts::ADMITTED,
             Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
             Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
+            Err(Error::Refused(Refusal::NoMeetingYet(_))) => "no_meeting_yet",
             Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
             Err(Error::Refused(Refusal::SessionEnded)) => "session_ended",
             Err(Error::Refused(_)) => "refused",

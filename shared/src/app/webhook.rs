@@ -105,11 +105,14 @@ pub async fn process_event(
 }
 
 /// Returns whether the consequences of a repeated event are applied again, because the first delivery may have been
-/// interrupted after it was stored. A join has consequences only until the session is known to be live, and a leave
-/// has none.
+/// interrupted after it was stored. The host's join always has consequences. Other joins have consequences only until
+/// the session is known to be live, and a leave has none.
 fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent) -> bool {
     match event.payload {
-        EventPayload::Joined(_) => instance_key(event).is_some() && !live_instances.contains(event),
+        EventPayload::Joined(ref participant) => {
+            instance_key(event).is_some()
+                && (participant.is_host || !live_instances.contains(event))
+        }
         EventPayload::Left(_) | EventPayload::Ignored | EventPayload::Challenge { .. } => false,
         _ => true,
     }
@@ -127,16 +130,14 @@ async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<
             None => Ok(()),
         },
         EventPayload::Joined(participant) => match instance() {
-            // A join replaces a start event that was lost.
-            Some((uuid, meeting)) if !live_instances.contains(event) => {
-                apply_instance_event(
-                    context,
-                    event,
-                    meeting,
-                    uuid,
-                    InstanceEvent::Running(participant.at),
-                )
-                .await
+            // A join replaces a start event that was lost. Attendees may wait for the host's join.
+            Some((uuid, meeting)) if participant.is_host || !live_instances.contains(event) => {
+                let instance_event = if participant.is_host {
+                    InstanceEvent::HostJoined(participant.at)
+                } else {
+                    InstanceEvent::Running(participant.at)
+                };
+                apply_instance_event(context, event, meeting, uuid, instance_event).await
             }
             _ => Ok(()),
         },
@@ -201,7 +202,7 @@ async fn apply_instance_event(
         }
         let begins = next.status == Status::Live && session.status != Status::Live;
         // A rehearsal sends no notification. If it is still running at the planned start, the sweep sends one.
-        let is_open = join_window::join_window(&next, false, context.now).state == JoinState::Open;
+        let is_open = join_window::join_window(&next, false, false, context.now).state == JoinState::Open;
         let notification = (begins && is_open && next.audience != Audience::Standalone).then_some(WebhookNotification::Live);
         // If no end event arrives, the sweep ends the session.
         let due_end = begins.then(|| {
@@ -221,7 +222,7 @@ async fn apply_instance_event(
             .commit_one(archive::put_due_archive(&DueArchive::for_session(session)))
             .await?;
     }
-    if let InstanceEvent::Running(at) = instance_event {
+    if let InstanceEvent::Running(at) | InstanceEvent::HostJoined(at) = instance_event {
         let instance = record.as_ref().and_then(|session| {
             session.meeting_instances.iter().find(|instance| instance.uuid == uuid)
         });
@@ -236,7 +237,9 @@ async fn apply_instance_event(
 /// Returns the time of an instance event.
 fn event_time(instance_event: InstanceEvent) -> Timestamp {
     match instance_event {
-        InstanceEvent::Running(at) | InstanceEvent::Ended { at, .. } => at,
+        InstanceEvent::Running(at)
+        | InstanceEvent::HostJoined(at)
+        | InstanceEvent::Ended { at, .. } => at,
     }
 }
 

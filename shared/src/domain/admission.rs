@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::join_window::{JoinState, JoinWindow, join_window};
 use super::refusal::Refusal;
-use super::session::{Provider, Session, Status};
+use super::session::{Provider, Session};
 
-/// The deployment's setting for admitting attendees. Zoom may stop accepting OBF tokens for learners, so operators can
-/// choose the method and fall back to the next one.
+/// The deployment's setting for joining. Zoom may stop accepting OBF tokens for learners, so operators choose the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMode {
     /// A Meeting SDK signature only, for meetings in the app's own Zoom account.
@@ -17,7 +17,8 @@ pub enum JoinMode {
     SignatureObf,
     /// Zoom's own client, opened by the meeting's link.
     Link,
-    /// The first that works: a signature in the app's own account, else OBF, else the link.
+    /// A signature in the app's own account, else the link. Zoom admits learners to another account's meeting only in its
+    /// own client.
     Auto,
 }
 
@@ -34,28 +35,41 @@ impl FromStr for JoinMode {
     }
 }
 
-/// The join method that is tried first for attendees.
+/// The method by which one person joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMethod {
     Signature,
-    OnBehalf { link_fallback: bool },
+    /// The trainer starts with a signature. Others join on the trainer's behalf.
+    OnBehalf,
+    Link,
+}
+
+/// A person's own choice of the join method. A link works in browsers in which the Meeting SDK fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JoinPreference {
     Link,
 }
 
 impl JoinMode {
-    /// Returns the method for `session` in a deployment whose app belongs to the Zoom account `app_account`.
-    pub fn join_method(self, session: &Session, app_account: Option<&str>) -> JoinMethod {
-        if session.provider == Provider::Manual {
+    /// Returns the method for a meeting in the Zoom account `account`, in a deployment whose app belongs to `app_account`.
+    pub fn join_method(
+        self,
+        provider: Provider,
+        account: Option<&str>,
+        app_account: Option<&str>,
+        preference: Option<JoinPreference>,
+    ) -> JoinMethod {
+        if provider == Provider::Manual || preference == Some(JoinPreference::Link) {
             return JoinMethod::Link;
         }
-        let is_own_account =
-            app_account.is_some() && session.meeting.account.as_deref() == app_account;
+        let is_own_account = app_account.is_some() && account == app_account;
         match self {
             Self::Signature => JoinMethod::Signature,
-            Self::SignatureObf => JoinMethod::OnBehalf { link_fallback: false },
+            Self::SignatureObf => JoinMethod::OnBehalf,
             Self::Link => JoinMethod::Link,
             Self::Auto if is_own_account => JoinMethod::Signature,
-            Self::Auto => JoinMethod::OnBehalf { link_fallback: true },
+            Self::Auto => JoinMethod::Link,
         }
     }
 }
@@ -63,39 +77,67 @@ impl JoinMode {
 impl JoinMethod {
     /// Returns whether attendees cannot join before the host.
     pub fn needs_host(self) -> bool {
-        matches!(self, Self::OnBehalf { .. })
+        self == Self::OnBehalf
     }
 }
 
-/// Checks that a person may join the session at `now`. The trainer may restart a session that ended early.
+/// Checks that a person may join the session at `now`, by the join window that the person is shown.
 pub fn check_admission(
     session: &Session,
     is_trainer: bool,
     method: JoinMethod,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let opens_at =
-        if is_trainer { session.window_opens_at() } else { session.student_window_opens_at() };
-    match session.status {
-        Status::Cancelled => return Err(Refusal::SessionCancelled),
-        Status::Ended if !is_trainer => return Err(Refusal::SessionEnded),
-        _ => {}
-    }
-    if now < opens_at {
-        return Err(Refusal::TooEarly { opens_at });
-    }
-    if now >= session.window_closes_at() {
-        return Err(Refusal::SessionEnded);
-    }
-    if session.is_meeting_deleted() {
-        return Err(Refusal::Conflict(if is_trainer {
+    let JoinWindow { state, opens_at, .. } =
+        join_window(session, is_trainer, method.needs_host(), now);
+    match state {
+        JoinState::Open => Ok(()),
+        JoinState::TooEarly => Err(Refusal::TooEarly { opens_at }),
+        JoinState::WaitingForHost => Err(Refusal::WaitingForHost),
+        JoinState::NoMeetingYet => Err(Refusal::NoMeetingYet(if is_trainer {
             "the meeting was deleted at Zoom: restore it there, or cancel the class and schedule a new one"
         } else {
             "the meeting was deleted at Zoom, and the trainer has been notified"
-        }));
+        })),
+        JoinState::Closed => Err(Refusal::SessionEnded),
+        JoinState::Cancelled => Err(Refusal::SessionCancelled),
     }
-    if !is_trainer && method.needs_host() && session.status != Status::Live {
-        return Err(Refusal::WaitingForHost);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: Option<&str> = Some("app");
+
+    #[test]
+    fn join_method_follows_mode_account_and_preference() {
+        use JoinMethod::{Link, OnBehalf, Signature};
+        let prefers_link = Some(JoinPreference::Link);
+        // Mode, provider, account of the meeting, account of the app, preference, method.
+        let cases = [
+            ("auto", Provider::Zoom, APP, APP, None, Signature),
+            ("auto", Provider::Zoom, Some("other"), APP, None, Link),
+            ("auto", Provider::Zoom, None, APP, None, Link),
+            ("auto", Provider::Zoom, APP, None, None, Link),
+            ("auto", Provider::Zoom, None, None, None, Link),
+            ("signature", Provider::Zoom, Some("other"), APP, None, Signature),
+            ("signature_obf", Provider::Zoom, APP, APP, None, OnBehalf),
+            ("link", Provider::Zoom, APP, APP, None, Link),
+            ("auto", Provider::Zoom, APP, APP, prefers_link, Link),
+            ("signature", Provider::Zoom, APP, APP, prefers_link, Link),
+            ("signature_obf", Provider::Zoom, APP, APP, prefers_link, Link),
+            ("signature_obf", Provider::Manual, None, APP, None, Link),
+        ];
+        for (mode, provider, account, app_account, preference, expected) in cases {
+            let method = mode.parse::<JoinMode>().unwrap().join_method(
+                provider,
+                account,
+                app_account,
+                preference,
+            );
+            assert_eq!(method, expected, "{mode} {provider:?} {account:?} {app_account:?}");
+            assert_eq!(method.needs_host(), expected == OnBehalf);
+        }
     }
-    Ok(())
 }

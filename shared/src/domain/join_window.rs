@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::meeting_instance::MeetingInstance;
-use super::session::{Provider, Session, Status};
+use super::session::{Session, Status};
 
 /// The limits of the join window relative to the planned start and end, in minutes. They are stored with each session, so
 /// that a changed setting does not change old reports.
@@ -58,11 +58,13 @@ pub enum JoinState {
     TooEarly,
     Open,
     WaitingForHost,
+    /// The meeting was deleted at Zoom, and the trainer has not restored it.
+    NoMeetingYet,
     Closed,
     Cancelled,
 }
 
-/// The join window of an attendee.
+/// The join window of one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinWindow {
     pub state: JoinState,
@@ -70,23 +72,27 @@ pub struct JoinWindow {
     pub closes_at: Timestamp,
 }
 
-/// Returns the join window of attendees at `now`. `needs_host` means that in this deployment attendees cannot join before
-/// the trainer.
-pub fn join_window(session: &Session, needs_host: bool, now: Timestamp) -> JoinWindow {
-    let opens_at = session.student_window_opens_at();
+/// Returns the join window of the trainer or of an attendee at `now`. `needs_host` means that attendees cannot join
+/// before the trainer.
+pub fn join_window(
+    session: &Session,
+    is_trainer: bool,
+    needs_host: bool,
+    now: Timestamp,
+) -> JoinWindow {
+    let opens_at =
+        if is_trainer { session.window_opens_at() } else { session.student_window_opens_at() };
     let closes_at = session.window_closes_at();
-    let waits_for_host =
-        needs_host && session.provider == Provider::Zoom && session.status != Status::Live;
+    let waits_for_host = needs_host && !is_trainer && !session.is_host_in_meeting();
     let state = match session.status {
         Status::Cancelled => JoinState::Cancelled,
         // The trainer may restart an ended meeting, but until then attendees have nothing to wait for.
-        Status::Ended => JoinState::Closed,
-        Status::Scheduled | Status::Live if now < opens_at => JoinState::TooEarly,
-        Status::Scheduled | Status::Live if now >= closes_at => JoinState::Closed,
-        // Nobody can join until the trainer has restored the deleted meeting.
-        Status::Scheduled | Status::Live if session.is_meeting_deleted() => JoinState::Closed,
-        Status::Scheduled | Status::Live if waits_for_host => JoinState::WaitingForHost,
-        Status::Scheduled | Status::Live => JoinState::Open,
+        Status::Ended if !is_trainer => JoinState::Closed,
+        _ if now < opens_at => JoinState::TooEarly,
+        _ if now >= closes_at => JoinState::Closed,
+        _ if session.is_meeting_deleted() => JoinState::NoMeetingYet,
+        _ if waits_for_host => JoinState::WaitingForHost,
+        _ => JoinState::Open,
     };
     JoinWindow { state, opens_at, closes_at }
 }

@@ -20,6 +20,9 @@ pub struct MeetingInstance {
     /// instance clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred_end: Option<Timestamp>,
+    /// When Zoom first reported that the host joined. Others may have joined earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_joined_at: Option<Timestamp>,
 }
 
 impl MeetingInstance {
@@ -40,6 +43,8 @@ impl MeetingInstance {
 pub enum InstanceEvent {
     /// The instance was running at this time, because it was started or somebody joined.
     Running(Timestamp),
+    /// The host joined at this time.
+    HostJoined(Timestamp),
     Ended {
         started_at: Option<Timestamp>,
         at: Timestamp,
@@ -52,21 +57,27 @@ pub fn with_event(
     uuid: &str,
     event: InstanceEvent,
 ) -> Vec<MeetingInstance> {
-    let (since, until) = match event {
-        InstanceEvent::Running(at) => (at, None),
-        InstanceEvent::Ended { started_at, at } => (started_at.unwrap_or(at).min(at), Some(at)),
+    let (since, until, host_joined_at) = match event {
+        InstanceEvent::Running(at) => (at, None, None),
+        InstanceEvent::HostJoined(at) => (at, None, Some(at)),
+        InstanceEvent::Ended { started_at, at } => {
+            (started_at.unwrap_or(at).min(at), Some(at), None)
+        }
     };
     match known.iter_mut().find(|instance| instance.uuid == uuid) {
         Some(instance) => {
             instance.started_at = instance.started_at.min(since);
             instance.ended_at = instance.ended_at.max(until);
             instance.inferred_end = instance.inferred_end.filter(|end| *end >= since);
+            instance.host_joined_at =
+                instance.host_joined_at.into_iter().chain(host_joined_at).min();
         }
         None => known.push(MeetingInstance {
             uuid: uuid.to_owned(),
             started_at: since,
             ended_at: until,
             inferred_end: None,
+            host_joined_at,
         }),
     }
     known.sort_by(|a, b| (a.started_at, &a.uuid).cmp(&(b.started_at, &b.uuid)));
@@ -302,14 +313,15 @@ mod tests {
     proptest! {
         #[test]
         fn instances_ignore_order_and_repetition_of_events(
-            events in proptest::collection::vec((0..3usize, 0..200i64, proptest::option::of(0..200i64)), 1..12),
+            events in proptest::collection::vec((0..3usize, 0..200i64, proptest::option::of(0..200i64), any::<bool>()), 1..12),
             order in any::<u64>(),
         ) {
             let uuids = ["a", "b", "c"];
             let events: Vec<_> = events
                 .into_iter()
-                .map(|(uuid, start, end)| {
+                .map(|(uuid, start, end, is_host)| {
                     let event = match end {
+                        None if is_host => InstanceEvent::HostJoined(at(start)),
                         None => InstanceEvent::Running(at(start)),
                         Some(end) => InstanceEvent::Ended { started_at: Some(at(start)), at: at(start.max(end)) },
                     };

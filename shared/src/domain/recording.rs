@@ -52,6 +52,7 @@ impl RecordedSpan {
             started_at,
             ended_at: Some(ended_at),
             inferred_end: None,
+            host_joined_at: None,
         })
     }
 }
@@ -159,6 +160,7 @@ mod tests {
             started_at: at(*from),
             ended_at: to.map(at),
             inferred_end: None,
+            host_joined_at: None,
         };
         let meeting_instances = instances.iter().map(instance).collect();
         Session { meeting_instances, ..reminder::tests::session(at(0), Status::Ended) }

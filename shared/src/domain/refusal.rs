@@ -52,6 +52,9 @@ pub enum Refusal {
     PollClosed,
     #[error("the host has not joined yet")]
     WaitingForHost,
+    /// The text states what the caller can do.
+    #[error("{0}")]
+    NoMeetingYet(&'static str),
     #[error("{0}")]
     Conflict(&'static str),
     #[error("the class was changed in the meantime and is now at version {version}")]

@@ -167,6 +167,15 @@ impl Session {
         SessionWindow { opens_at: self.window_opens_at(), closes_at: self.window_closes_at() }
     }
 
+    /// Returns whether Zoom has reported that the host joined the running meeting.
+    pub fn is_host_in_meeting(&self) -> bool {
+        self.meeting_instances.last().is_some_and(|latest| {
+            latest.end().is_none()
+                && latest.host_joined_at.is_some()
+                && self.session_window().contains_instance(latest)
+        })
+    }
+
     /// Returns whether the meeting was deleted at Zoom. The meeting of a live session exists, whatever earlier events
     /// reported.
     pub fn is_meeting_deleted(&self) -> bool {

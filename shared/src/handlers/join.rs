@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lambda_http::Request;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
@@ -12,11 +12,12 @@ use crate::app::Services;
 use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinSettings};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-
+use crate::domain::admission::JoinPreference;
 use crate::domain::caller::Caller;
 use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Provider;
+use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 
@@ -56,6 +57,12 @@ impl function::Deps for Deps {
     }
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinBody {
+    prefer: Option<JoinPreference>,
+}
+
 #[derive(Serialize)]
 struct CredentialsView {
     provider: Provider,
@@ -86,7 +93,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let (_, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let join = join::join(&deps.services, &deps.settings, &caller, &id, now).await?;
+    let body: JoinBody = http::optional_json(&request)?;
+    let join = join::join(&deps.services, &deps.settings, &caller, &id, body.prefer, now).await?;
     ResponseBody::ok(&view(deps, &caller, join))
 }
 

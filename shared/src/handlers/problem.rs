@@ -169,6 +169,9 @@ impl From<&Refusal> for Problem {
                 "Waiting for the host",
                 "The trainer has not joined the class yet.",
             ),
+            Refusal::NoMeetingYet(why) => {
+                conflict("no_meeting_yet", "No meeting yet", &sentence(why))
+            }
             Refusal::Conflict(why) => conflict("conflict", "Conflict", &sentence(why)),
             Refusal::PreconditionFailed { version } => Self::new(
                 412,
@@ -245,6 +248,7 @@ mod tests {
             (refused(Refusal::NotStarted { starts_at: at }), 409, "too_early"),
             (refused(Refusal::PollClosed), 409, "poll_closed"),
             (refused(Refusal::WaitingForHost), 409, "waiting_for_host"),
+            (refused(Refusal::NoMeetingYet("the meeting is gone")), 409, "no_meeting_yet"),
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
             (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),
             (refused(Refusal::IdempotencyKeyReused), 422, "idempotency_key_reused"),

@@ -73,6 +73,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         &cancelled.session,
         Some(&cancelled.invitees),
         secrets.keyring()?,
+        now,
     )?;
     Ok(ResponseBody::ok(&view)?.with_etag(cancelled.session.version))
 }

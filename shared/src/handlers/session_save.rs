@@ -136,8 +136,10 @@ async fn saved_response(
     status: StatusCode,
     saved: &SessionWithInvitees,
 ) -> Result<ResponseBody, RequestError> {
-    let secrets = deps.secrets.get(deps.services.clock.now()).await?;
-    let view = session_view::owner_view(&saved.session, Some(&saved.invitees), secrets.keyring()?)?;
+    let now = deps.services.clock.now();
+    let secrets = deps.secrets.get(now).await?;
+    let keyring = secrets.keyring()?;
+    let view = session_view::owner_view(&saved.session, Some(&saved.invitees), keyring, now)?;
     Ok(ResponseBody::json(status, &view)?.with_etag(saved.session.version))
 }
 

@@ -7,7 +7,7 @@ use crate::app::error::Error;
 use crate::app::meeting;
 use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
-use crate::domain::join_window::{JoinState, JoinWindow};
+use crate::domain::join_window::{JoinState, JoinWindow, join_window};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::store::mailing::MailCounts;
@@ -35,6 +35,7 @@ struct SessionFields {
     cancelled_at: Option<Timestamp>,
     actual_started_at: Option<Timestamp>,
     actual_ended_at: Option<Timestamp>,
+    join: JoinView,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,11 +81,11 @@ struct MeetingView {
 pub struct InvitedView {
     #[serde(flatten)]
     common: SessionFields,
-    join: JoinView,
     /// Whether the audience can watch a recording.
     has_recording: bool,
 }
 
+/// The reader's own join window.
 #[derive(Debug, Serialize)]
 struct JoinView {
     state: JoinState,
@@ -92,8 +93,14 @@ struct JoinView {
     closes_at: Timestamp,
 }
 
-impl From<&Session> for SessionFields {
-    fn from(s: &Session) -> Self {
+impl From<JoinWindow> for JoinView {
+    fn from(window: JoinWindow) -> Self {
+        Self { state: window.state, opens_at: window.opens_at, closes_at: window.closes_at }
+    }
+}
+
+impl SessionFields {
+    fn new(s: &Session, window: JoinWindow) -> Self {
         let (course_id, course_title) = match &s.audience {
             Audience::Course { id, title } => (Some(id.to_string()), Some(title.to_string())),
             _ => (None, None),
@@ -119,6 +126,7 @@ impl From<&Session> for SessionFields {
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
+            join: window.into(),
         }
     }
 }
@@ -128,6 +136,7 @@ pub fn owner_view(
     session: &Session,
     invitees: Option<&[Invitee]>,
     keyring: &Keyring,
+    now: Timestamp,
 ) -> Result<OwnerView, Error> {
     let join = meeting::join_data(session, keyring)?;
     let invitee = |invitee: &Invitee| InviteeView {
@@ -135,7 +144,7 @@ pub fn owner_view(
         name: invitee.name.as_ref().map(|name| name.as_str().to_owned()),
     };
     Ok(OwnerView {
-        common: session.into(),
+        common: SessionFields::new(session, join_window(session, true, false, now)),
         settings: session.settings.clone(),
         invitee_count: match session.audience {
             Audience::Invitees { count, .. } => count,
@@ -159,12 +168,7 @@ pub fn owner_view(
 /// Renders a session for an invited person.
 pub fn invited_view(session: &Session, window: JoinWindow) -> InvitedView {
     InvitedView {
-        common: session.into(),
-        join: JoinView {
-            state: window.state,
-            opens_at: window.opens_at,
-            closes_at: window.closes_at,
-        },
+        common: SessionFields::new(session, window),
         has_recording: session.has_recording_for_audience(),
     }
 }

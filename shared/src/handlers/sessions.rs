@@ -42,7 +42,9 @@ pub struct Deps {
 impl Deps {
     /// Returns whether invited people can join only while the host is in the meeting.
     fn needs_host(&self, session: &Session) -> bool {
-        self.mode.join_method(session, self.app_account.as_deref()).needs_host()
+        let account = session.meeting.account.as_deref();
+        let app_account = self.app_account.as_deref();
+        self.mode.join_method(session.provider, account, app_account, None).needs_host()
     }
 }
 
@@ -97,7 +99,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let keyring = secrets.keyring()?;
             let items = sessions
                 .iter()
-                .map(|session| session_view::owner_view(session, None, keyring))
+                .map(|session| session_view::owner_view(session, None, keyring, now))
                 .collect::<Result<_, _>>()?;
             ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
@@ -107,13 +109,14 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             match sessions::load_session_view(&deps.store, &caller, &id).await? {
                 SessionView::Owner { session, invitees, mails } => {
                     let secrets = deps.secrets.get(now).await?;
-                    let view =
-                        session_view::owner_view(&session, Some(&invitees), secrets.keyring()?)?;
+                    let keyring = secrets.keyring()?;
+                    let view = session_view::owner_view(&session, Some(&invitees), keyring, now)?;
                     let view = session_view::SessionDetailView { view, mail: mails };
                     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }
                 SessionView::Invited(session) => {
-                    let window = join_window::join_window(&session, deps.needs_host(&session), now);
+                    let window =
+                        join_window::join_window(&session, false, deps.needs_host(&session), now);
                     Ok(ResponseBody::ok(&session_view::invited_view(&session, window))?
                         .with_etag(session.version))
                 }
@@ -156,7 +159,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let view = |session| {
                 session_view::invited_view(
                     session,
-                    join_window::join_window(session, deps.needs_host(session), now),
+                    join_window::join_window(session, false, deps.needs_host(session), now),
                 )
             };
             let items: Vec<_> = sessions.iter().map(view).collect();

@@ -7,10 +7,12 @@ use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
+use shared::config::names;
 use shared::handlers::{ROUTES, Route};
 
 use super::Spec;
 use super::responses::CheckedApi;
+use crate::functions::DirectFunctions;
 use crate::support::patched;
 use crate::world::{Response, World, course_session_body, session_body};
 
@@ -340,17 +342,26 @@ async fn check_joining(api: &mut CheckedApi, people: &People) {
     api.post(trainer, &join, json!({})).await.expect_problem(409, "zoom_not_connected");
     api.connect_zoom_as(trainer, "decision=allow&account=other").await.expect(200);
     api.post(trainer, &join, json!({})).await.expect_problem(409, "conflict");
-    // A session in the other account: students wait for the trainer.
-    let elsewhere = api.create_session(people, 3).await;
-    api.world.advance(SignedDuration::from_mins(60));
-    let response = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
+    // In some deployments students wait for the trainer.
+    let settings = [(names::JOIN_MODE, "signature_obf")];
+    let functions = DirectFunctions::new(&api.world, &settings);
+    let response = functions.call("join", "POST", &join, &people.student, None).await;
+    api.check(&Method::POST, &join, &response);
     response.expect_problem(409, "waiting_for_host");
-    api.world.deauthorize_without_event("trainer@other.zoom.test").await;
+    api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
+    api.world.deauthorize_without_event("trainer@app.zoom.test").await;
     api.world.advance(SignedDuration::from_mins(5));
-    let response = api.post(trainer, &format!("{elsewhere}/join"), json!({})).await;
-    response.expect_problem(409, "reauth_required");
-    api.post(trainer, &format!("{elsewhere}/cancel"), json!({})).await.expect(200);
-    let response = api.post(&people.student, &format!("{elsewhere}/join"), json!({})).await;
+    api.post(trainer, &join, json!({})).await.expect_problem(409, "reauth_required");
+    let session = api.world.get(trainer, &session_path).await.expect(200);
+    let number = session["meeting"]["id"].as_str().expect("a number");
+    let meeting = format!("/zoom/sim/meetings/{number}");
+    api.world.call(Method::DELETE, &meeting, "", None, &[]).await.expect(204);
+    api.world.stack.zoom.deliver_due().await;
+    api.post(&people.student, &join, json!({})).await.expect_problem(409, "no_meeting_yet");
+    api.connect_zoom_as(trainer, "decision=allow&account=app").await.expect(200);
+    let later = api.create_session(people, 3).await;
+    api.post(trainer, &format!("{later}/cancel"), json!({})).await.expect(200);
+    let response = api.post(&people.student, &format!("{later}/join"), json!({})).await;
     response.expect_problem(409, "session_cancelled");
     api.world.advance(SignedDuration::from_hours(4));
     api.post(&people.student, &join, json!({})).await.expect_problem(409, "session_ended");

@@ -68,13 +68,15 @@ async fn deleted_meeting_cannot_be_joined() {
     };
     assert_eq!(join_state().await, "too_early");
     world.advance(session.at(-5).duration_since(world.now()));
-    assert_eq!(join_state().await, "closed");
+    assert_eq!(join_state().await, "no_meeting_yet");
+    assert_eq!(session.fetch(&world, &trainer).await["join"]["state"], "no_meeting_yet");
     let join = format!("{}/join", session.path);
     let zak_requests = world.zoom_calls("join", "zak");
     for (token, advice) in
         [(&trainer, "schedule a new one"), (&student, "the trainer has been notified")]
     {
-        let problem = world.post(token, &join, json!({})).await.expect_problem(409, "conflict");
+        let response = world.post(token, &join, json!({})).await;
+        let problem = response.expect_problem(409, "no_meeting_yet");
         let detail = problem["detail"].as_str().expect("a sentence");
         assert!(detail.contains("deleted at Zoom") && detail.contains(advice), "{detail}");
     }

@@ -52,10 +52,11 @@ function Room() {
     return () => document.removeEventListener('fullscreenchange', turned);
   }, []);
 
-  const join = async () => {
+  const join = async (prefer) => {
     setState({ at: 'joining' });
     try {
-      const [pass, config] = await Promise.all([api(as).post(`/v1/sessions/${id}/join`), stack.get('/local/config')]);
+      const body = prefer === 'link' ? { prefer } : {};
+      const [pass, config] = await Promise.all([api(as).post(`/v1/sessions/${id}/join`, body), stack.get('/local/config')]);
       if (pass.mode === 'link') setState({ at: 'link', pass });
       else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, PEOPLE[as].claims.email) });
       else { setState({ at: 'zoom', pass }); await openZoom(pass, language); }
@@ -72,6 +73,9 @@ function Room() {
   }, [state]);
 
   const turnFull = () => (document.fullscreenElement ? document.exitFullscreen() : page.current.requestFullscreen()).catch(() => {});
+  // The way in for browsers and networks in which Zoom's client for the web fails.
+  const byLink = session.data?.provider === 'zoom'
+    && html`<${Button} kind="quiet" icon="link" busy=${state.at === 'joining'} onClick=${() => join('link')}>${word('byLink')}<//>`;
   const over = session.data && (session.data.status === 'cancelled' || (session.data.status === 'ended' && !owner));
   return html`<div class=${`room at-${state.at}${polls ? ' with-polls' : ''}`} ref=${page}>
     <header class="room-bar"><img src="/console/icon.svg" alt="" width="26" height="26" /><h1>${session.data?.title || ' '}</h1>
@@ -84,8 +88,8 @@ function Room() {
       ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${session.problem.title} text=${session.problem.message} code=${session.problem.code} word=${word} />`}
       ${session.data && (state.at === 'lobby' || state.at === 'joining') && html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
         text=${over ? word('endedMore') : word('joinAs', { name: PEOPLE[as].claims.name })} problem=${state.problem} word=${word}>
-        ${!over && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>`}<//>`}
-      ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span><//>`}
+        ${!over && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`}
+      ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${byLink}<//>`}
       ${state.at === 'link' && html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
         <a class="button primary" href=${state.pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" /><span>${word('openLink')}</span></a>
         ${state.pass.passcode && html`<p>${word('passcode')} <${Passcode} code=${state.pass.passcode} /></p>`}<//>`}
@@ -93,7 +97,7 @@ function Room() {
         onLeft=${(ended) => { setState({ at: 'left', ended }); announce(); }} />`}
       ${state.at === 'zoom' && html`<div id="zoom-is-here"></div>`}
       ${state.at === 'left' && html`<${Lobby} icon=${state.ended ? 'check' : 'leave'} title=${word(state.ended ? 'ended' : 'left')} text=${word(state.ended ? 'endedMore' : 'leftMore')} word=${word}>
-        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>`}<//>`}
+        ${!state.ended && html`<${Button} kind="primary" icon="video" onClick=${join}>${word('rejoin')}<//>${byLink}`}<//>`}
     </main>
     ${polls && session.data && html`<${PollPanel} as=${as} session=${session.data} owner=${owner} word=${word} />`}
     <${Notes} /><${Question} /></div>`;

@@ -53,6 +53,7 @@ function Door({ as, session, at }) {
     return html`<a class="button primary" href=${room(session, as)} target="_blank" rel="noopener" aria-label=${`Join: ${session.title}`}><${Icon} name="video" /><span>Join</span></a>`;
   }
   if (state === 'waiting_for_host') return html`<span class="door"><${Badge} tone="info" icon="clock">Waiting for the trainer<//></span>`;
+  if (state === 'no_meeting_yet') return html`<span class="door"><${Badge} tone="warn" icon="warn">No meeting yet<//></span>`;
   if (state === 'too_early') {
     return html`<span class="door"><button type="button" class="button primary" aria-disabled="true" disabled><${Icon} name="video" /><span>Join</span></button>
       <span class="fine" role="timer">opens in ${span(new Date(opens).getTime() - at)}</span></span>`;

@@ -6,7 +6,7 @@ import { stamp } from '../time.js';
 import { Badge, Button, Empty, Icon, Loaded } from '../parts/basic.js';
 
 const CLICKS = {
-  admitted: 'let in', too_early: 'too early', waiting_for_host: 'waiting for the trainer', session_cancelled: 'the class is cancelled',
+  admitted: 'let in', too_early: 'too early', waiting_for_host: 'waiting for the trainer', no_meeting_yet: 'no meeting at Zoom', session_cancelled: 'the class is cancelled',
   session_ended: 'the class is over', refused: 'refused', failed: 'it failed',
 };
 const ZOOM = {
