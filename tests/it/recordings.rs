@@ -1,6 +1,8 @@
 //! Recordings: the system stores and merges Zoom's events and shows the files to the audience. It never fetches a
 //! recording.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Zoom};
 use serde_json::{Value, json};
@@ -584,4 +586,54 @@ async fn state_event_without_a_readable_file_id_changes_nothing() {
     let at = recorded.session.at(71);
     recorded.post_event(&recorded.session.event("recording.trashed", at, &object)).await;
     assert_eq!(recorded.listed().await[0]["state"], "available");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn students_see_only_the_recording_of_the_session_at_simulated_zoom() {
+    let recorded = RecordedSession::start().await;
+    let RecordedSession { world, session, .. } = &recorded;
+    let simulate = async |verb: &str, body: Value| {
+        session.simulate(world, verb, body).await;
+        world.stack.zoom.deliver_due().await;
+    };
+    let record = async |minutes| {
+        simulate("start", json!({})).await;
+        world.advance(SignedDuration::from_mins(minutes));
+        simulate("end", json!({})).await;
+        simulate("recording", json!({"action": "complete"})).await;
+    };
+    // The rehearsal.
+    record(20).await;
+    assert_eq!(recorded.listed().await, [] as [Value; 0]);
+    let rehearsal = recorded.listed_by_trainer().await;
+    assert!(rehearsal.iter().all(|item| item["visibility"] == "trainer"), "{rehearsal:?}");
+    assert_eq!(recorded.has_recording().await, (true, false));
+    assert_eq!(recorded.notification_count().await, 0);
+
+    world.advance_to(session.at(-5));
+    record(65).await;
+    simulate("recording", json!({"action": "transcript"})).await;
+    let listed = recorded.listed().await;
+    let types: BTreeSet<_> = listed.iter().map(|item| item["file_type"].as_str()).collect();
+    assert_eq!(types, ["MP4", "M4A", "TRANSCRIPT"].map(Some).into());
+    for item in &listed {
+        let play_url = item["play_url"].as_str().expect("a link");
+        let (_, secret) = play_url.split_once("?pwd=").expect("the secret of the link");
+        assert_ne!(Some(secret), item["passcode"].as_str());
+    }
+    assert_eq!(recorded.listed_by_trainer().await.len(), rehearsal.len() + listed.len());
+    assert_eq!(recorded.notification_count().await, 1);
+
+    // Every recording of the meeting at once.
+    for (action, state) in
+        [("batch_trash", "trashed"), ("batch_recover", "available"), ("batch_delete", "deleted")]
+    {
+        world.advance(SignedDuration::from_mins(1));
+        simulate("recording", json!({"action": action})).await;
+        let all = recorded.listed_by_trainer().await;
+        assert!(all.iter().all(|item| item["state"] == state), "{action}: {all:?}");
+        let is_available = state == "available";
+        assert_eq!(recorded.has_recording().await, (is_available, is_available), "{action}");
+    }
+    assert_eq!(recorded.notification_count().await, 1);
 }

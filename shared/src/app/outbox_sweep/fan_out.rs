@@ -187,6 +187,10 @@ impl Run<'_> {
                     Reminder::Start => return Ok(in_app_only(recipients, NotificationKind::Live)),
                 }
             }
+            // The trainer may have deleted it since.
+            DomainEventKind::RecordingReady { .. } if !session.has_recording_for_audience() => {
+                Vec::new()
+            }
             DomainEventKind::RecordingReady { .. } => {
                 let recipients = self.recipients(session, &current).await?;
                 return Ok(in_app_only(recipients, NotificationKind::RecordingReady));
