@@ -66,6 +66,7 @@ async fn mail(world: &World, kind: MailKind) -> ComposedMail {
         to: &Email::parse("student1@example.test").expect("an address"),
         to_name: Some("Študent 1"),
         session: Some(session),
+        address_changed: false,
         link: format!("{}/classes/{id}", brand.app_url),
         message_id: "0123abcd@live-classes".to_owned(),
         locale: None,

@@ -11,6 +11,7 @@ mod zoom_session;
 
 mod attendance;
 mod authentication;
+mod calendar_addresses;
 mod cancel;
 mod config;
 mod connect;

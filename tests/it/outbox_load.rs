@@ -80,6 +80,7 @@ async fn fan_out_to_ten_thousand_students_is_split_over_runs() {
             email: Email::parse(&format!("many{n}@example.test")).expect("an address"),
             name: PersonName::parse(&format!("Student {n}")).expect("a name"),
             access_granted: true,
+            former_emails: Vec::new(),
         })
     };
     // Written like the import does, but without HTTP.

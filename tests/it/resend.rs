@@ -211,8 +211,8 @@ async fn resend_is_limited_to_three_per_hour_and_session() {
     let of = |service| world.stack.usage.service_totals("resend-invite", service).calls;
     assert_eq!(
         (of(Service::Dynamodb), of(Service::Sqs)),
-        (3, 1),
-        "one read, one count and one write"
+        (5, 1),
+        "one read, the students with their entries and preferences, and one write"
     );
     assert_eq!(world.pending_resends().await.len(), 5);
 }

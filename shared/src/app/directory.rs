@@ -10,7 +10,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use self::enrollment_changes::UpcomingSessions;
 use super::Services;
 use super::error::Error;
-use crate::domain::directory::{DirectoryCommand, User};
+use crate::domain::directory::{DirectoryCommand, User, former_emails};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
 use crate::store::directory as items;
@@ -63,19 +63,20 @@ async fn put(
     plain: Vec<DirectoryCommand>,
     upcoming: &mut UpcomingSessions,
 ) -> Result<(), Error> {
-    let plain = enrollment_changes::apply(services, plain, upcoming).await?;
+    let mut plain = enrollment_changes::apply(services, plain, upcoming).await?;
     let users: Vec<_> = plain
-        .iter()
+        .iter_mut()
         .filter_map(|command| match command {
             DirectoryCommand::SaveUser(user) => Some(user),
             _ => None,
         })
         .collect();
-    delete_old_email_pointers(services, &users).await?;
+    let users = replace_addresses(services, users).await?;
     // If two users have the same address, its pointer refers to the later one.
     let pointers: BTreeMap<_, _> = users.into_iter().map(|user| (&user.email, user)).collect();
+    let pointers: Vec<_> = pointers.into_values().map(items::put_email_pointer).collect();
     let mut actions: Vec<_> = plain.iter().flat_map(actions).collect();
-    actions.extend(pointers.into_values().map(items::put_email_pointer));
+    actions.extend(pointers);
     let chunks: Vec<_> =
         actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
     stream::iter(chunks)
@@ -86,20 +87,25 @@ async fn put(
     Ok(())
 }
 
-/// Deletes the pointers of addresses that users no longer have, before the users are written: after an interruption,
-/// the next run still finds the old address.
-async fn delete_old_email_pointers(services: &Services, users: &[&User]) -> Result<(), Error> {
+/// Adds the former addresses to the users, and deletes the pointers of addresses that they no longer have. The users are
+/// written afterwards, so after an interruption the next run still finds the old address.
+async fn replace_addresses<'a>(
+    services: &Services,
+    users: Vec<&'a mut User>,
+) -> Result<Vec<&'a User>, Error> {
     let ids: Vec<_> = users.iter().map(|user| user.id.clone()).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let before = services.store.users(&ids).await?;
+    let before = if ids.is_empty() { BTreeMap::new() } else { services.store.users(&ids).await? };
+    let mut saved = Vec::with_capacity(users.len());
     for user in users {
-        if let Some(old) = before.get(&user.id).filter(|old| old.email != user.email) {
-            delete_email_pointer(services, &old.email, &user.id).await?;
+        if let Some(old) = before.get(&user.id) {
+            user.former_emails = former_emails(&old.email, &old.former_emails, &user.email);
+            if old.email != user.email {
+                delete_email_pointer(services, &old.email, &user.id).await?;
+            }
         }
+        saved.push(&*user);
     }
-    Ok(())
+    Ok(saved)
 }
 
 async fn delete_email_pointer(

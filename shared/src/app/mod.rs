@@ -14,6 +14,7 @@ pub mod meeting;
 pub mod notifications;
 pub mod outbox_sweep;
 pub mod poll;
+mod recipients;
 pub mod reminder_sweep;
 pub mod resend_invite;
 pub mod run_time;

@@ -10,10 +10,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::Error;
-use crate::domain::audience::Audience;
+use super::recipients::{
+    AddressBook, audience_recipients, plain_recipient, recipients_with_access,
+};
+use crate::domain::audience::{Audience, Invitee};
 use crate::domain::caller::Caller;
-use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce, ResendTo};
+use crate::domain::domain_event::{
+    AudienceRef, DomainEvent, DomainEventKind, EventNonce, ResendTo,
+};
 use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::mailing::recipients::Recipients;
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::resend;
 use crate::domain::session::Session;
@@ -38,7 +44,7 @@ pub struct ResendContext<'a> {
     pub now: Timestamp,
 }
 
-/// Resends the invitation and returns the number of recipients. `named` has user ids and addresses, and `None` means
+/// Resends the invitation and returns the number of mails. `named` has user ids and addresses, and `None` means
 /// all recipients.
 pub async fn resend(
     context: &ResendContext<'_>,
@@ -54,10 +60,11 @@ pub async fn resend(
         found.settings()?.check_enabled(&caller.id)?;
         resend::ensure_resendable(&session, context.now)?;
         let stored = found.resends(id)?;
-        let (to, queued) = match named {
+        let to = match named {
             Some(named) => named_recipients(context.store, &session, named).await?,
-            None => (ResendTo::All, count_recipients(context.store, &session).await?),
+            None => ResendTo::All,
         };
+        let queued = count_mails(context.store, &session, &to).await?;
         if queued == 0 {
             return Ok(0);
         }
@@ -92,12 +99,32 @@ pub async fn resend(
     Err(Error::busy("other requests are resending the invitation"))
 }
 
-async fn count_recipients(store: &Store, session: &Session) -> Result<usize, Error> {
-    Ok(match &session.audience {
-        Audience::Standalone => 0,
-        Audience::Course { id, .. } => store.count_students(id).await?,
-        Audience::Invitees { count, .. } => *count,
-    })
+/// Returns the number of mails that the fan-out will queue: one per address, except where everyone turned mails off.
+async fn count_mails(store: &Store, session: &Session, to: &ResendTo) -> Result<usize, Error> {
+    let recipients = match (to, &session.audience) {
+        (ResendTo::Named { users, .. }, Audience::Course { id, .. }) => {
+            recipients_with_access(store.enrollments_of_users(id, users).await?)
+        }
+        (ResendTo::Named { emails, .. }, _) => {
+            let invitees = emails.iter().map(|email| Invitee { email: email.clone(), name: None });
+            invitees.map(plain_recipient).collect()
+        }
+        (ResendTo::All, audience) => {
+            audience_recipients(store, &session.id, &AudienceRef::from_audience(audience)).await?
+        }
+    };
+    let book = AddressBook::load(store, recipients.iter()).await?;
+    let resolved = recipients.into_values().flat_map(|one| book.resolve(one).into_values());
+    let resolved: Recipients = resolved.collect();
+    let users: Vec<_> = resolved.iter().flat_map(|recipient| recipient.users.clone()).collect();
+    let preferences =
+        if users.is_empty() { Default::default() } else { store.preferences(&users).await? };
+    let wants_mail =
+        |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session.email;
+    let reached = resolved
+        .iter()
+        .filter(|recipient| recipient.users.is_empty() || recipient.users.iter().any(wants_mail));
+    Ok(reached.count())
 }
 
 /// Returns the named recipients without duplicates. Refuses people who are not invited, by their index in the list.
@@ -105,7 +132,7 @@ async fn named_recipients(
     store: &Store,
     session: &Session,
     named: &[String],
-) -> Result<(ResendTo, usize), Error> {
+) -> Result<ResendTo, Error> {
     let invited = match &session.audience {
         Audience::Standalone => InvitedByName::default(),
         Audience::Course { id, .. } => students(store, id, named).await?,
@@ -127,12 +154,7 @@ async fn named_recipients(
     if !errors.is_empty() {
         return Err(Refusal::Invalid(errors).into());
     }
-    let queued = users.len() + emails.len();
-    let named = ResendTo::Named {
-        users: users.into_iter().collect(),
-        emails: emails.into_iter().collect(),
-    };
-    Ok((named, queued))
+    Ok(ResendTo::Named { users: users.into_iter().collect(), emails: emails.into_iter().collect() })
 }
 
 enum RecipientId {

@@ -19,6 +19,18 @@ pub struct Enrollment {
     pub email: Email,
     pub name: PersonName,
     pub access_granted: bool,
+    /// Earlier addresses, which may still hold calendar entries.
+    pub former_emails: Vec<Email>,
+}
+
+impl Enrollment {
+    /// Adds the addresses of the enrollment that this one replaces to the former ones.
+    pub fn replacing(mut self, old: Option<&Self>) -> Self {
+        if let Some(old) = old {
+            self.former_emails = former_emails(&old.email, &old.former_emails, &self.email);
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +42,21 @@ pub struct User {
     pub plan: Option<String>,
     /// A BCP 47 tag. It is not used yet, because every mail is in English.
     pub locale: Option<String>,
+    /// Earlier addresses, which may still hold calendar entries.
+    pub former_emails: Vec<Email>,
+}
+
+/// The maximum number of earlier addresses of a person. Nobody changes the address more often while a session is
+/// planned.
+const FORMER_EMAILS_LIMIT: usize = 10;
+
+/// Returns the former addresses after the address `old` with these former ones was replaced by `new`.
+pub fn former_emails(old: &Email, former: &[Email], new: &Email) -> Vec<Email> {
+    let earlier = former.iter().filter(|email| *email != old);
+    let mut all: Vec<_> = earlier.chain([old]).filter(|email| *email != new).cloned().collect();
+    let excess = all.len().saturating_sub(FORMER_EMAILS_LIMIT);
+    all.drain(..excess);
+    all
 }
 
 /// A change of the directory that the host platform sends by HTTP, import file or event.

@@ -55,6 +55,9 @@ pub struct ChangedStudent {
     pub user: UserId,
     pub email: Email,
     pub name: PersonName,
+    /// Earlier addresses, which may still hold calendar entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_emails: Vec<Email>,
 }
 
 impl EnrollmentChange {

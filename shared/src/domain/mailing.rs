@@ -4,6 +4,7 @@
 //! and address, so a repeated fan-out or a redelivered message refers to the same mail. A mail is sent only under a
 //! [`MailClaim`], and the outcome is stored as a [`DeliveryRecord`].
 
+pub mod calendar_entry;
 pub mod claim;
 pub mod recipient_state;
 pub mod recipients;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use calendar_entry::{EntryDigest, SentEntry};
 pub use claim::MailClaim;
 pub use recipient_state::{PastDelivery, RecipientState};
 pub use recipients::Recipient;
@@ -191,6 +193,9 @@ pub struct Mail {
     /// The platform user with this address, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// Further users with this address. The mail is relevant as long as one of all users is invited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_users: Vec<UserId>,
     /// The start of the session for which a reminder was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<Timestamp>,
@@ -203,6 +208,9 @@ pub struct Mail {
     /// Whether it goes to a newly enrolled student, who may get another mail about the same version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_new_student: bool,
+    /// Whether it withdraws an entry because the recipient's mails go to another address now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub address_changed: bool,
     /// How often the mail was moved back from the dead-letter queue.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redrives: u32,
@@ -213,6 +221,11 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Mail {
+    /// Returns the users with the address of the mail.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.user.iter().chain(&self.other_users)
+    }
+
     pub fn recipient(&self) -> RecipientRef {
         RecipientRef::new(&self.subject, &self.to)
     }
@@ -234,6 +247,8 @@ pub struct DeliveryRecord {
     pub detail: Option<String>,
     /// The version of the session in a sent mail.
     pub sent_version: Option<u64>,
+    /// The calendar entry in a mail that was sent, or that may have been.
+    pub entry: Option<SentEntry>,
     /// Whether the mail was dropped after an attempt with an unknown outcome.
     pub in_doubt: bool,
 }
@@ -247,6 +262,7 @@ impl DeliveryRecord {
             status,
             detail,
             sent_version: None,
+            entry: None,
             in_doubt: false,
         }
     }
@@ -257,6 +273,7 @@ impl DeliveryRecord {
             kind: self.kind,
             status: self.status,
             sent_version: self.sent_version,
+            entry: self.entry.clone(),
             in_doubt: self.in_doubt,
         }
     }

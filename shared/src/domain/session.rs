@@ -9,6 +9,7 @@ use super::caller::{Caller, Role};
 use super::drift::DELETED;
 use super::id::{MeetingId, SessionId, UserId};
 use super::join_window::{JoinWindowSettings, SessionWindow};
+use super::mailing::EntryDigest;
 use super::meeting_instance::{self, MeetingInstance};
 use super::recording::RecordedSpan;
 use super::refusal::Refusal;
@@ -256,11 +257,7 @@ impl Session {
     /// Returns whether attendees need a new calendar entry after the change to `next` (RFC 5546, section 2.1.4: the sequence
     /// rises with every change that matters to an attendee).
     pub fn calendar_differs(&self, next: &Self) -> bool {
-        self.title != next.title
-            || self.description != next.description
-            || self.starts_at != next.starts_at
-            || self.zone != next.zone
-            || self.duration_minutes != next.duration_minutes
+        EntryDigest::from_session(self) != EntryDigest::from_session(next)
     }
 }
 

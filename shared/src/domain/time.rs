@@ -6,6 +6,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Unit, civil};
 use serde::{Deserialize, Serialize};
 
+/// The year 2100 as seconds since 1970. No session is planned after it.
+const LAST_RULE_SECOND: i64 = 4_102_444_800;
+
 /// An IANA time zone of the built-in database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -58,6 +61,26 @@ impl Zone {
 
     pub fn time_zone(&self) -> &TimeZone {
         &self.0
+    }
+
+    /// Returns whether both names mean the same zone, as `Asia/Calcutta` and `Asia/Kolkata` do.
+    pub fn is_alias_of(&self, other: &Self) -> bool {
+        self.0 == other.0 || self.rules() == other.rules()
+    }
+
+    /// Returns the zone's offsets since 1970 as text, which is equal for all names of one zone.
+    pub fn rules(&self) -> String {
+        let until = Timestamp::from_second(LAST_RULE_SECOND).unwrap_or(Timestamp::MAX);
+        let mut rules = String::new();
+        for transition in self.0.preceding(until) {
+            if transition.timestamp() < Timestamp::UNIX_EPOCH {
+                break;
+            }
+            let (at, offset) = (transition.timestamp().as_second(), transition.offset().seconds());
+            rules.push_str(&format!("{at} {offset} {}\n", transition.abbreviation()));
+        }
+        let first = self.0.to_offset_info(Timestamp::UNIX_EPOCH);
+        rules + &format!("{} {}", first.offset().seconds(), first.abbreviation())
     }
 }
 
@@ -210,6 +233,22 @@ mod tests {
             ["", "Mars/Olympus", "+02:00", "CET-1CEST", "Europe/Berlin\n", "../../etc/passwd"]
         {
             assert_eq!(Zone::parse(bad), Err(InvalidZone), "{bad}");
+        }
+    }
+
+    #[test]
+    fn aliases_of_a_zone_are_recognized() {
+        for (zone, other, expected) in [
+            ("Asia/Calcutta", "Asia/Kolkata", true),
+            ("US/Eastern", "America/New_York", true),
+            ("UTC", "Etc/UTC", true),
+            ("Europe/Berlin", "Europe/Berlin", true),
+            ("Europe/Berlin", "Europe/Paris", false),
+            ("Asia/Kolkata", "Asia/Colombo", false),
+            ("UTC", "Europe/London", false),
+        ] {
+            let (zone, other) = (Zone::parse(zone).unwrap(), Zone::parse(other).unwrap());
+            assert_eq!(zone.is_alias_of(&other), expected, "{zone} {other}");
         }
     }
 

@@ -121,7 +121,11 @@ fn phrases(kind: MailKind) -> Phrases {
 
 /// Returns the content of a mail.
 pub(super) fn mail_content(context: &MailContext<'_>, brand: &Brand) -> MailContent {
-    let phrases = phrases(context.kind);
+    let mut phrases = phrases(context.kind);
+    if context.address_changed {
+        phrases.subject = "Address changed";
+        phrases.lead = "Mails about this live class go to your new address from now on.";
+    }
     let (heading, subject) = titles(context, &phrases);
     let name = context.to_name.map(clean::one_line).filter(|name| !name.is_empty());
     let link = clean::link(&context.link);

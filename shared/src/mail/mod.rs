@@ -99,6 +99,8 @@ pub struct MailContext<'a> {
     pub to_name: Option<&'a str>,
     /// `None` for [`MailKind::ReauthRequired`], which is about no session.
     pub session: Option<SessionDetails<'a>>,
+    /// Whether a removal is for an address that the recipient no longer uses.
+    pub address_changed: bool,
     /// The platform's page for the session. Never a Zoom link: anyone with one can join without signing in.
     pub link: String,
     /// Derived from message and recipient, so a retry has the same id. Without angle brackets.

@@ -315,10 +315,12 @@ mod tests {
             to,
             name: None,
             user: None,
+            other_users: Vec::new(),
             starts_at: None,
             reason: Some("Snow.".to_owned()),
             version: None,
             to_new_student: false,
+            address_changed: false,
             redrives: 0,
         }
     }

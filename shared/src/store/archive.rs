@@ -110,6 +110,7 @@ impl Archive {
                         email,
                         name,
                         access_granted,
+                        former_emails: Vec::new(),
                     });
                 }
                 (ArchiveLine::Invitee { email, name }, _) if is_audience_archived => {

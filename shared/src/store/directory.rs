@@ -41,6 +41,8 @@ struct StoredEnrollment {
     email: Email,
     name: PersonName,
     access_granted: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_emails: Vec<Email>,
 }
 
 impl From<StoredEnrollment> for Enrollment {
@@ -51,6 +53,7 @@ impl From<StoredEnrollment> for Enrollment {
             email: s.email,
             name: s.name,
             access_granted: s.access_granted,
+            former_emails: s.former_emails,
         }
     }
 }
@@ -70,6 +73,8 @@ struct StoredUser {
     plan: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     locale: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_emails: Vec<Email>,
 }
 
 impl From<StoredUser> for User {
@@ -81,6 +86,7 @@ impl From<StoredUser> for User {
             role: s.role,
             plan: s.plan,
             locale: s.locale,
+            former_emails: s.former_emails,
         }
     }
 }
@@ -128,6 +134,7 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
         email: enrollment.email.clone(),
         name: enrollment.name.clone(),
         access_granted: enrollment.access_granted,
+        former_emails: enrollment.former_emails.clone(),
     });
     item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
     item.insert(attr::G1SK.to_owned(), text(student_sort_key(&enrollment.user)));
@@ -160,6 +167,7 @@ pub fn put_user(user: &User) -> Action {
         role: user.role.clone(),
         plan: user.plan.clone(),
         locale: user.locale.clone(),
+        former_emails: user.former_emails.clone(),
     };
     Action::put(ItemKey::User(&user.id), encode(&stored), Condition::new())
 }

@@ -375,6 +375,7 @@ mod tests {
             user: trainer.clone(),
             email: emails[0].clone(),
             name: PersonName::parse("Ada").unwrap(),
+            former_emails: Vec::new(),
         }];
         let change = EnrollmentChange::new(CourseId::parse("c").unwrap(), true, students, at);
         let all = [

@@ -22,8 +22,8 @@ use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::{ClaimPhase, NextAttempt};
 use crate::domain::mailing::{
-    DeliveryRecord, DeliveryStatus, Mail, MailClaim, MailKind, MailSubject, MessageKey,
-    PastDelivery, RecipientRef, RecipientState,
+    DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
+    MessageKey, PastDelivery, RecipientRef, RecipientState, SentEntry,
 };
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
@@ -164,6 +164,12 @@ struct StoredDeliveryRecord {
     /// The version of the session that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     v: Option<u64>,
+    /// The sequence of the calendar entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    q: Option<u32>,
+    /// The content of the calendar entry. Absent if the mail withdraws it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    c: Option<EntryDigest>,
     /// In doubt: the mail may have been sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     d: bool,
@@ -176,6 +182,7 @@ impl StoredDeliveryRecord {
             kind: self.k,
             status: self.s,
             sent_version: self.v,
+            entry: self.q.map(|sequence| SentEntry { sequence, content: self.c.clone() }),
             in_doubt: self.d,
         }
     }
@@ -202,6 +209,8 @@ fn put_deliveries<'a>(
         s: record.status,
         n: record.detail.clone(),
         v: record.sent_version,
+        q: record.entry.as_ref().map(|entry| entry.sequence),
+        c: record.entry.as_ref().and_then(|entry| entry.content.clone()),
         d: record.in_doubt,
     });
     let item = encode(&StoredDeliveries { mails: mails.collect(), ttl });
@@ -438,7 +447,7 @@ impl Store {
         for (session, mail) in mails {
             let trainer = ItemKey::User(&session.trainer);
             keys.insert((trainer.pk(), trainer.sk()), trainer);
-            if let Some(key) = invitation_key(session, mail) {
+            for key in invitation_keys(session, mail) {
                 keys.insert((key.pk(), key.sk()), key);
             }
         }
@@ -457,8 +466,9 @@ impl Store {
             }
         }
         let invited = mails.iter().filter(|(session, mail)| {
-            invitation_key(session, mail)
-                .is_some_and(|key| in_audience.contains(&(key.pk(), key.sk())))
+            invitation_keys(session, mail)
+                .iter()
+                .any(|key| in_audience.contains(&(key.pk(), key.sk())))
         });
         Ok((trainers, invited.map(|(_, mail)| mail.message_key.clone()).collect()))
     }
@@ -578,15 +588,15 @@ impl Store {
     }
 }
 
-/// The key of the item by which a session invites the recipient of a mail, if there is one.
-fn invitation_key<'a>(session: &'a Session, mail: &'a Mail) -> Option<ItemKey<'a>> {
+/// The keys of the items by which a session may invite the address of a mail.
+fn invitation_keys<'a>(session: &'a Session, mail: &'a Mail) -> Vec<ItemKey<'a>> {
     match &session.audience {
-        Audience::Standalone => None,
+        Audience::Standalone => Vec::new(),
         Audience::Course { id, .. } => {
-            mail.user.as_ref().map(|user| ItemKey::Enrollment { user, course: id })
+            mail.users().map(|user| ItemKey::Enrollment { user, course: id }).collect()
         }
         Audience::Invitees { list, .. } => {
-            Some(ItemKey::Invitee { session: &session.id, list: *list, email: &mail.to })
+            vec![ItemKey::Invitee { session: &session.id, list: *list, email: &mail.to }]
         }
     }
 }

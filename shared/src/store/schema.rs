@@ -204,8 +204,8 @@ pub mod limit {
     /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
     /// again after a redrive.
     pub const CLAIM_TTL_DAYS: i64 = 60;
-    /// Days that delivery records are kept: longer than the year that a session may be planned ahead.
-    pub const DELIVERY_TTL_DAYS: i64 = 400;
+    /// Days that delivery records are kept. A session may be planned two years ahead, and its cancellation needs them.
+    pub const DELIVERY_TTL_DAYS: i64 = 800;
 }
 
 /// The queues of due work. Each is one partition sorted by time, so that one query returns everything that is due, even

@@ -63,11 +63,14 @@ impl EnrollmentWrite {
     }
 
     /// Returns the conditional actions, which require the enrollment to be as it was read.
-    fn actions(&self, course: &CourseId, before: Option<bool>) -> Vec<Action> {
+    fn actions(&self, course: &CourseId, before: Option<&Enrollment>) -> Vec<Action> {
+        let access = before.map(|before| before.access_granted);
         match self {
-            Self::Put(enrollment) => vec![items::put_enrollment_if(enrollment, before)],
+            Self::Put(enrollment) => {
+                vec![items::put_enrollment_if(&enrollment.clone().replacing(before), access)]
+            }
             Self::Delete(user) => vec![
-                items::delete_enrollment_if(course, user, before),
+                items::delete_enrollment_if(course, user, access),
                 items::put_former_enrollment(course, user),
             ],
         }
@@ -131,10 +134,7 @@ async fn apply_batch(
         let domain_events = domain_events(course, changes, &before, services.clock.now());
         let mut actions: Vec<_> = changes
             .iter()
-            .flat_map(|change| {
-                let before = before.get(change.user()).map(|enrollment| enrollment.access_granted);
-                change.actions(course, before)
-            })
+            .flat_map(|change| change.actions(course, before.get(change.user())))
             .collect();
         if domain_events.is_empty() {
             // Nobody's access changes, so unconditional writes are enough.
@@ -174,6 +174,7 @@ fn domain_events(
             user: enrollment.user.clone(),
             email: enrollment.email.clone(),
             name: enrollment.name.clone(),
+            former_emails: enrollment.former_emails.clone(),
         };
         match change {
             EnrollmentWrite::Put(new) if new.access_granted && !had_access => {

@@ -20,12 +20,14 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
 use crate::domain::mailing::relevance::{depends_on_recipient_state, is_still_relevant};
 use crate::domain::mailing::{
-    DeliveryRecord, DeliveryStatus, Mail, MailClaim, MailKind, MailSubject, MessageKey,
-    RecipientRef, RecipientState,
+    DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
+    MessageKey, RecipientRef, RecipientState, SentEntry,
 };
 use crate::domain::session::Session;
 use crate::domain::time::plus;
-use crate::mail::{MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose};
+use crate::mail::{
+    CalendarMethod, MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose,
+};
 use crate::queue::{MessageBody, ReceivedMessage};
 use crate::store::mailing::ClaimResult;
 
@@ -74,6 +76,8 @@ struct ClaimedMail {
     given_up: bool,
     /// The version of the session in the sent mail.
     sent_version: Option<u64>,
+    /// The calendar entry in the mail, if it was attempted.
+    entry: Option<SentEntry>,
 }
 
 impl ClaimedMail {
@@ -81,7 +85,13 @@ impl ClaimedMail {
         let in_doubt = status == DeliveryStatus::Dropped
             && (self.claim.attempts > 1 || self.claim.lost_claims > 0);
         let sent_version = self.sent_version.filter(|_| status == DeliveryStatus::Sent);
-        DeliveryRecord { sent_version, in_doubt, ..DeliveryRecord::new(&self.mail, status, detail) }
+        let entry = self.entry.clone();
+        DeliveryRecord {
+            sent_version,
+            entry,
+            in_doubt,
+            ..DeliveryRecord::new(&self.mail, status, detail)
+        }
     }
 }
 
@@ -238,7 +248,7 @@ impl<'a> Delivery<'a> {
         states.and_then(|states| states.by_recipient.get(recipient)).cloned().unwrap_or_default()
     }
 
-    /// Loads the recipient states of the sessions for which they are relevant. Once per run is sufficient, because the
+    /// Loads the recipient states of the sessions for which they matter. Once per run is sufficient, because the
     /// outbox lease keeps other runs from sending.
     async fn load_recipient_states(&mut self, mails: &[(&Session, &Mail)]) -> Result<(), Error> {
         for (session, mail) in mails {
@@ -288,7 +298,8 @@ impl<'a> Delivery<'a> {
         let store = &self.tools.store;
         let until = plus(now, CLAIM_DURATION);
         let send = |message, mail, claim, given_up| {
-            let claimed = ClaimedMail { message, mail, claim, given_up, sent_version: None };
+            let claimed =
+                ClaimedMail { message, mail, claim, given_up, sent_version: None, entry: None };
             Ok(MessageAction::Send(Box::new(claimed)))
         };
         let existing = match store.claim_mail(&mail, now, until).await? {
@@ -365,13 +376,21 @@ impl<'a> Delivery<'a> {
         if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {
             return SendOutcome::NotAttempted(SHORT_DELAY);
         }
-        let context = self.mail_context(mail, session, related);
+        let entry = session.and_then(|session| next_entry(mail.kind, session, recipient_state));
+        let context = self.mail_context(mail, session, entry.as_ref(), related);
         match self.mailer.service.send(&compose(&context, &self.mailer.brand)).await {
             Ok(id) => {
                 claimed.sent_version = session.map(|session| session.version);
+                claimed.entry = entry;
                 SendOutcome::Sent(id)
             }
-            Err(error) => self.outcome_of_error(&error),
+            Err(error) => {
+                // A mail of an unknown outcome may have reached the calendar.
+                if matches!(error, MailError::Unavailable { .. }) {
+                    claimed.entry = entry;
+                }
+                self.outcome_of_error(&error)
+            }
         }
     }
 
@@ -400,6 +419,7 @@ impl<'a> Delivery<'a> {
         &self,
         mail: &'m Mail,
         session: Option<&'m Session>,
+        entry: Option<&SentEntry>,
         related: &'m RelatedData,
     ) -> MailContext<'m> {
         let app = &self.mailer.brand.app_url;
@@ -411,7 +431,7 @@ impl<'a> Delivery<'a> {
             starts_at: session.starts_at,
             duration_minutes: session.duration_minutes,
             zone: &session.zone,
-            sequence: session.ics_sequence,
+            sequence: entry.map_or(session.ics_sequence, |entry| entry.sequence),
             reason: mail.reason.as_deref(),
             course_title: session.audience.course_title().map(|title| title.as_str()),
             trainer_name: trainer.map(|trainer| trainer.name.as_str()),
@@ -420,6 +440,7 @@ impl<'a> Delivery<'a> {
             kind: mail.kind,
             to: &mail.to,
             to_name: mail.name.as_ref().map(|name| name.as_str()),
+            address_changed: mail.address_changed,
             session: details.filter(|_| mail.kind != MailKind::ReauthRequired),
             link: session
                 .map_or_else(|| app.clone(), |session| format!("{app}/sessions/{}", session.id)),
@@ -429,6 +450,15 @@ impl<'a> Delivery<'a> {
             now: self.tools.clock.now(),
         }
     }
+}
+
+/// Returns the calendar entry in a mail of this kind.
+fn next_entry(kind: MailKind, session: &Session, state: &RecipientState) -> Option<SentEntry> {
+    let content = match kind.calendar_method()? {
+        CalendarMethod::Request => Some(EntryDigest::from_session(session)),
+        CalendarMethod::Cancel => None,
+    };
+    Some(state.next_entry(session.ics_sequence, content))
 }
 
 /// Returns the error code for the timeline, which is the service's own if available.

@@ -5,22 +5,27 @@
 //! same mails again, with the same message keys. A run whose transaction is refused was overtaken by another one and
 //! stops.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{FAN_OUT_TIME, Run};
 use crate::app::error::Error;
-use crate::domain::directory::Enrollment;
+use crate::app::recipients::{
+    AddressBook, audience_recipients, recipients_with_access, students_at,
+};
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, EnrollmentChange, ResendTo,
     SessionChange,
 };
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use crate::domain::mailing::recipients::{Recipients, recipients_of_change};
-use crate::domain::mailing::{Mail, MailKind, MailSubject, MessageKey, Recipient, RecipientRef};
+use crate::domain::mailing::{
+    Mail, MailKind, MailSubject, MessageKey, Recipient, RecipientRef, RecipientState,
+};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
+use crate::mail::CalendarMethod;
 use crate::store::domain_events::PendingEvent;
 use crate::store::due_work;
 use crate::store::error::CommitError;
@@ -30,11 +35,53 @@ use crate::store::schema::limit;
 /// The number of recipients between two records of the progress, equal to the size of a DynamoDB batch read.
 const CHUNK_SIZE: usize = 100;
 
-/// The mail and the in-app notification for one recipient.
+/// The mail and the in-app notification for one recipient, at the address of the enrollment or the invitation.
 struct PlannedNotification {
     recipient: Recipient,
     mail: Option<MailKind>,
     in_app: Option<NotificationKind>,
+}
+
+/// The notifications of a chunk at the current addresses.
+#[derive(Default)]
+struct ResolvedChunk {
+    in_app: Vec<(UserId, NotificationKind)>,
+    mails: BTreeMap<Email, AddressedMail>,
+    /// Addresses that the recipients had before, with the kind of mail to the current address.
+    former_addresses: BTreeMap<Email, MailKind>,
+}
+
+/// The mail to an address, with the users for whom it is.
+struct AddressedMail {
+    kind: MailKind,
+    name: Option<PersonName>,
+    users: Vec<UserId>,
+    address_changed: bool,
+}
+
+impl ResolvedChunk {
+    /// Merges mails to one address. Whoever is still invited there keeps the invitation.
+    fn add_mail(&mut self, email: Email, mail: AddressedMail) {
+        let Some(known) = self.mails.get_mut(&email) else {
+            self.mails.insert(email, mail);
+            return;
+        };
+        match (known.kind == MailKind::Removed, mail.kind == MailKind::Removed) {
+            (false, true) => {}
+            (true, false) => *known = mail,
+            _ => {
+                let new = mail.users.into_iter().filter(|user| !known.users.contains(user));
+                let new: Vec<_> = new.collect();
+                known.users.extend(new);
+                known.name = known.name.take().or(mail.name);
+            }
+        }
+    }
+}
+
+/// Returns whether the mail removes the calendar entry.
+fn is_withdrawal(kind: MailKind) -> bool {
+    kind.calendar_method() == Some(CalendarMethod::Cancel)
 }
 
 impl PlannedNotification {
@@ -199,10 +246,7 @@ impl Run<'_> {
             DomainEventKind::Resend { to, .. } => {
                 let mut recipients = self.recipients(session, &current).await?;
                 if let ResendTo::Named { users, emails } = to {
-                    recipients.retain(|recipient| {
-                        emails.contains(&recipient.email)
-                            || recipient.users.iter().any(|user| users.contains(user))
-                    });
+                    recipients.retain_named(users, emails);
                 }
                 recipients.with_kind(MailKind::Resent)
             }
@@ -230,9 +274,7 @@ impl Run<'_> {
         let users: Vec<_> = change.students.iter().map(|student| student.user.clone()).collect();
         let enrollments = store.enrollments_of_users(&change.course, &users).await?;
         if change.granted {
-            let students = enrollments.into_iter().filter(|student| student.access_granted);
-            let students = students.map(recipient_from_enrollment).collect::<Recipients>();
-            return Ok(students.with_kind(MailKind::Scheduled));
+            return Ok(recipients_with_access(enrollments).with_kind(MailKind::Scheduled));
         }
         let with_access: BTreeSet<_> = enrollments
             .iter()
@@ -250,6 +292,7 @@ impl Run<'_> {
             email: student.email.clone(),
             name: Some(student.name.clone()),
             users: vec![student.user.clone()],
+            former_emails: student.former_emails.clone(),
         });
         Ok(removed.collect::<Recipients>().with_kind(MailKind::Removed))
     }
@@ -259,26 +302,7 @@ impl Run<'_> {
         session: &Session,
         audience: &AudienceRef,
     ) -> Result<Recipients, Error> {
-        Ok(match audience {
-            AudienceRef::Nobody => Recipients::default(),
-            AudienceRef::Course(id) => {
-                let students = self.tools.store.students(id).await?.into_iter();
-                students
-                    .filter(|student| student.access_granted)
-                    .map(recipient_from_enrollment)
-                    .collect()
-            }
-            AudienceRef::List(list) => {
-                let invitees = self.tools.store.invitees(&session.id, *list).await?.into_iter();
-                invitees
-                    .map(|invitee| Recipient {
-                        email: invitee.email,
-                        name: invitee.name,
-                        users: Vec::new(),
-                    })
-                    .collect()
-            }
-        })
+        audience_recipients(&self.tools.store, &session.id, audience).await
     }
 
     async fn notify_all(
@@ -334,91 +358,114 @@ impl Run<'_> {
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
         let planned = chunk.into_iter().map(|(_, planned)| planned).collect();
-        let chunk = self.resolve_recipients(planned).await?;
-        let users = chunk.iter().flat_map(|planned| planned.recipient.users.iter().cloned());
-        let users: Vec<_> = users.collect();
+        let ResolvedChunk { in_app, mut mails, former_addresses } =
+            self.resolve_chunk(planned).await?;
+        let mut states = None;
+        for (email, kind) in former_addresses {
+            // A withdrawal for each former address that may hold a calendar entry.
+            if self.may_hold_entry(&mut states, &session.id, subject, &email).await? {
+                let address_changed = !is_withdrawal(kind);
+                let kind = if address_changed { MailKind::Removed } else { kind };
+                let (name, users) = (None, Vec::new());
+                mails.insert(email, AddressedMail { kind, name, users, address_changed });
+            }
+        }
+        self.retain_withdrawals(session, &mut mails).await?;
+        let mailed = mails.values().flat_map(|mail| &mail.users);
+        let users: BTreeSet<_> = in_app.iter().map(|(user, _)| user).chain(mailed).collect();
+        let users: Vec<_> = users.into_iter().cloned().collect();
         let preferences =
             if users.is_empty() { Default::default() } else { store.preferences(&users).await? };
         let channels =
             |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session;
-        let (mut notifications, mut mails) = (Vec::new(), Vec::new());
-        for PlannedNotification { recipient: Recipient { email, name, users }, mail, in_app } in
-            chunk
-        {
-            if let Some(kind) = in_app {
-                let about = NotificationSubject::from_session(session);
-                let users = users.iter().filter(|user| channels(user).in_app);
-                notifications.extend(users.map(|user| {
-                    InAppNotification::new(event, kind, user.clone(), Some(about.clone()))
-                }));
+        let about = NotificationSubject::from_session(session);
+        let notifications = in_app.into_iter().filter(|(user, _)| channels(user).in_app);
+        let notifications: Vec<_> = notifications
+            .map(|(user, kind)| InAppNotification::new(event, kind, user, Some(about.clone())))
+            .collect();
+        let mut queued = Vec::with_capacity(mails.len());
+        for (email, AddressedMail { kind, name, mut users, address_changed }) in mails {
+            // People who are not users of the platform have no preferences and always get mails.
+            let reader = users.iter().position(|user| channels(user).email);
+            let is_muted = reader.is_none() && !users.is_empty();
+            // An entry that was sent before the person turned mails off must not stay in the calendar.
+            if is_muted
+                && !(is_withdrawal(kind)
+                    && self.may_hold_entry(&mut states, &session.id, subject, &email).await?)
+            {
+                continue;
             }
-            if let Some(kind) = mail {
-                // People who are not users of the platform have no preferences and always get mails.
-                let user = users.iter().find(|user| channels(user).email).cloned();
-                if user.is_some() || users.is_empty() {
-                    mails.push(new_mail(event, kind, subject, email, name, user));
-                }
-            }
+            let user = (!users.is_empty()).then(|| users.swap_remove(reader.unwrap_or(0)));
+            let mut mail = new_mail(event, kind, subject, email, name, user);
+            mail.other_users = users;
+            mail.address_changed = address_changed;
+            queued.push(mail);
         }
         store.put_notifications(&notifications).await?;
-        self.tools.outbox.send(&mails).await?;
-        Ok(mails)
+        self.tools.outbox.send(&queued).await?;
+        Ok(queued)
     }
 
-    /// Resolves the current addresses: finds the users of plain addresses, and uses the address and name of a user's
-    /// own entry instead of those in the enrollment.
-    async fn resolve_recipients(
+    /// Resolves the current addresses of a chunk. Users who share an address get one mail together.
+    async fn resolve_chunk(
         &self,
-        chunk: Vec<PlannedNotification>,
-    ) -> Result<Vec<PlannedNotification>, Error> {
-        let store = &self.tools.store;
-        let without_user = chunk.iter().map(|planned| &planned.recipient);
-        let without_user = without_user.filter(|recipient| recipient.users.is_empty());
-        let without_user: Vec<_> = without_user.map(|recipient| recipient.email.clone()).collect();
-        let mut users_by_email = match without_user.is_empty() {
-            true => BTreeMap::new(),
-            false => store.users_by_email(&without_user).await?,
-        };
-        let users = chunk.iter().flat_map(|planned| planned.recipient.users.iter().cloned());
-        let users: Vec<_> = users.collect();
-        let entries = if users.is_empty() { BTreeMap::new() } else { store.users(&users).await? };
-        // Merges users who share an address now.
-        let mut resolved: BTreeMap<Email, PlannedNotification> = BTreeMap::new();
-        let mut add =
-            |planned: PlannedNotification| match resolved.get_mut(&planned.recipient.email) {
-                Some(known) => known.recipient.users.extend(planned.recipient.users),
-                None => drop(resolved.insert(planned.recipient.email.clone(), planned)),
-            };
-        for PlannedNotification { recipient, mail, in_app } in chunk {
-            let Recipient { email, mut name, users } = recipient;
-            let mut users_here = Vec::new();
-            for user in users {
-                match entries.get(&user) {
-                    Some(entry) if entry.email != email => {
-                        let (email, name) = (entry.email.clone(), Some(entry.name.clone()));
-                        add(PlannedNotification {
-                            recipient: Recipient { email, name, users: vec![user] },
-                            mail,
-                            in_app,
-                        });
-                    }
-                    entry => {
-                        name = entry.map(|entry| entry.name.clone()).or(name);
-                        users_here.push(user);
-                    }
+        planned: Vec<PlannedNotification>,
+    ) -> Result<ResolvedChunk, Error> {
+        let recipients = planned.iter().map(|planned| &planned.recipient);
+        let book = AddressBook::load(&self.tools.store, recipients).await?;
+        let mut chunk = ResolvedChunk::default();
+        for PlannedNotification { recipient, mail, in_app } in planned {
+            for recipient in book.resolve(recipient).into_values() {
+                let Recipient { email, name, users, former_emails } = recipient;
+                chunk.in_app.extend(
+                    in_app
+                        .into_iter()
+                        .flat_map(|kind| users.iter().map(move |user| (user.clone(), kind))),
+                );
+                let Some(kind) = mail else { continue };
+                if kind.calendar_method().is_some() && kind != MailKind::Resent {
+                    chunk.former_addresses.extend(former_emails.into_iter().map(|it| (it, kind)));
                 }
-            }
-            let is_plain_address = without_user.contains(&email);
-            if let Some(known) = users_by_email.remove(&email) {
-                name = name.or(known.name);
-                users_here.push(known.user);
-            }
-            if is_plain_address || !users_here.is_empty() {
-                let recipient = Recipient { email, name, users: users_here };
-                add(PlannedNotification { recipient, mail, in_app });
+                chunk.add_mail(email, AddressedMail { kind, name, users, address_changed: false });
             }
         }
-        Ok(resolved.into_values().collect())
+        let mails = &chunk.mails;
+        chunk.former_addresses.retain(|email, _| !mails.contains_key(email));
+        Ok(chunk)
+    }
+
+    /// Leaves out removals of addresses that a student of the course has.
+    async fn retain_withdrawals(
+        &self,
+        session: &Session,
+        mails: &mut BTreeMap<Email, AddressedMail>,
+    ) -> Result<(), Error> {
+        let removals = mails.iter().filter(|(_, mail)| mail.kind == MailKind::Removed);
+        let removals: BTreeSet<_> = removals.map(|(email, _)| email.clone()).collect();
+        let Some(course) = session.audience.course().filter(|_| !removals.is_empty()) else {
+            return Ok(());
+        };
+        let store = &self.tools.store;
+        let students = store.students(course).await?;
+        let invited = students_at(store, &students, &removals).await?;
+        mails.retain(|email, mail| mail.kind != MailKind::Removed || !invited.contains_key(email));
+        Ok(())
+    }
+
+    /// Returns whether the calendar of an address may have the entry of a session. Loads the states once per chunk.
+    async fn may_hold_entry(
+        &self,
+        states: &mut Option<HashMap<RecipientRef, RecipientState>>,
+        session: &SessionId,
+        subject: &MailSubject,
+        email: &Email,
+    ) -> Result<bool, Error> {
+        let states = match states {
+            Some(states) => states,
+            None => states.insert(self.tools.store.recipient_states(session).await?),
+        };
+        let state = states.get(&RecipientRef::new(subject, email));
+        Ok(state.is_some_and(RecipientState::may_hold_entry))
     }
 
     /// Notifies the trainer only. Trainers who are not in the directory have no address and get an in-app notification.
@@ -484,10 +531,6 @@ impl Run<'_> {
     }
 }
 
-fn recipient_from_enrollment(student: Enrollment) -> Recipient {
-    Recipient { email: student.email, name: Some(student.name), users: vec![student.user] }
-}
-
 fn log_overtaken(pending: &PendingEvent) {
     tracing::info!(event = "domain_event.overtaken", key = pending.event.key());
 }
@@ -527,10 +570,12 @@ fn new_mail(
         to,
         name,
         user,
+        other_users: Vec::new(),
         starts_at,
         reason,
         version,
         to_new_student,
+        address_changed: false,
         redrives: 0,
     }
 }

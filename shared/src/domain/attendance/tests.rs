@@ -138,6 +138,7 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
         email: Email::parse(&format!("{user}@example.test")).unwrap(),
         name: PersonName::parse(name).unwrap(),
         access_granted: true,
+        former_emails: Vec::new(),
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{DeliveryStatus, MailKind};
+use super::{DeliveryStatus, EntryDigest, MailKind, SentEntry};
 
 /// The part of a delivery record that determines the recipient state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PastDelivery<'a> {
     /// The short message key of the mail.
     pub short_key: &'a str,
@@ -16,6 +16,8 @@ pub struct PastDelivery<'a> {
     pub status: DeliveryStatus,
     /// The version of the session in a sent mail.
     pub sent_version: Option<u64>,
+    /// The calendar entry in a mail that was sent, or that may have been.
+    pub entry: Option<SentEntry>,
     /// Whether an earlier attempt had an unknown outcome.
     pub in_doubt: bool,
 }
@@ -27,6 +29,11 @@ pub struct RecipientState {
     sent_version: Option<u64>,
     /// Whether they have, or may have, a calendar entry.
     may_have_entry: bool,
+    /// Whether they were sent a mail without a calendar entry, such as a reminder.
+    was_mailed: bool,
+    /// The latest entry that was sent or may have been, and whether it certainly was. It outlives a withdrawal, because
+    /// the next entry needs a higher sequence.
+    last_entry: Option<(SentEntry, bool)>,
     /// Whether an invitation was dropped before it was sent.
     has_dropped_invitation: bool,
     /// Mails with a calendar entry that are still to be sent, by short message key.
@@ -35,15 +42,23 @@ pub struct RecipientState {
 
 impl RecipientState {
     pub fn apply(&mut self, delivery: &PastDelivery<'_>) {
+        let is_sent = delivery.status == DeliveryStatus::Sent;
+        if let Some(entry) = &delivery.entry
+            && self.last_entry.as_ref().is_none_or(|(last, _)| last.sequence <= entry.sequence)
+        {
+            self.last_entry = Some((entry.clone(), is_sent));
+        }
         match delivery.kind {
             MailKind::Scheduled | MailKind::Updated | MailKind::Resent => {
                 self.apply_invitation(delivery)
             }
-            MailKind::Cancelled | MailKind::Removed if delivery.status == DeliveryStatus::Sent => {
-                let pending = std::mem::take(&mut self.pending_invitations);
-                *self = Self { pending_invitations: pending, ..Self::default() };
+            MailKind::Cancelled | MailKind::Removed if is_sent => {
+                let previous = std::mem::take(self);
+                self.pending_invitations = previous.pending_invitations;
+                self.last_entry = previous.last_entry;
             }
-            _ => {}
+            MailKind::Cancelled | MailKind::Removed => {}
+            _ => self.was_mailed |= is_sent,
         }
     }
 
@@ -67,6 +82,28 @@ impl RecipientState {
     /// Whether they were sent this version of the session or a later one.
     pub fn has_version(&self, version: u64) -> bool {
         self.sent_version.is_some_and(|entry| entry >= version)
+    }
+
+    /// Whether their calendar certainly has exactly this entry.
+    pub fn has_entry(&self, content: &EntryDigest) -> bool {
+        let last = self.last_entry.as_ref().filter(|(_, is_sent)| *is_sent);
+        last.is_some_and(|(entry, _)| entry.content.as_ref() == Some(content))
+    }
+
+    /// Returns the entry that is sent to them next. `content` is `None` if it withdraws their entry.
+    pub fn next_entry(&self, session_sequence: u32, content: Option<EntryDigest>) -> SentEntry {
+        let last = self.last_entry.as_ref().map(|(entry, _)| entry);
+        SentEntry::after(last, session_sequence, content)
+    }
+
+    /// Whether their calendar has an entry, may have one, or may get one from a mail that is still to be sent.
+    pub fn may_hold_entry(&self) -> bool {
+        self.may_have_entry || !self.pending_invitations.is_empty()
+    }
+
+    /// Whether a mail has informed them of the session, or may have.
+    pub fn may_know_session(&self) -> bool {
+        self.may_hold_entry() || self.was_mailed
     }
 
     /// Whether their invitation is still to be sent. It will show the current version.
@@ -100,6 +137,7 @@ mod tests {
                 kind: *kind,
                 status: *status,
                 sent_version,
+                entry: None,
                 in_doubt,
             });
         }
@@ -123,6 +161,7 @@ mod tests {
                     kind: *kind,
                     status: *status,
                     sent_version: (*status == Sent).then_some(1),
+                    entry: None,
                     in_doubt: false,
                 });
             }

@@ -1,6 +1,6 @@
 //! The recipients of a domain event and the kind of mail for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MailKind;
 use crate::domain::id::UserId;
@@ -12,6 +12,8 @@ pub struct Recipient {
     pub email: Email,
     pub name: Option<PersonName>,
     pub users: Vec<UserId>,
+    /// Earlier addresses of the users, which may still hold a calendar entry.
+    pub former_emails: Vec<Email>,
 }
 
 /// Recipients by address. A duplicate address is one recipient with all its users.
@@ -28,6 +30,7 @@ impl Recipients {
                     }
                 }
                 existing.name = existing.name.take().or(recipient.name);
+                existing.former_emails.extend(recipient.former_emails);
             }
             None => {
                 self.0.insert(recipient.email.clone(), recipient);
@@ -47,12 +50,27 @@ impl Recipients {
         self.0.is_empty()
     }
 
-    /// Retains the recipients for which `keep` returns true.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Recipient) -> bool) {
-        self.0.retain(|_, recipient| keep(recipient));
+    /// Retains the named people. Of the users who share an address, only the named ones are recipients.
+    pub fn retain_named(&mut self, users: &[UserId], emails: &[Email]) {
+        self.0.retain(|email, recipient| {
+            if emails.contains(email) {
+                return true;
+            }
+            recipient.users.retain(|user| users.contains(user));
+            !recipient.users.is_empty()
+        });
     }
 
-    fn into_values(self) -> impl Iterator<Item = Recipient> {
+    pub fn iter(&self) -> impl Iterator<Item = &Recipient> + Clone {
+        self.0.values()
+    }
+
+    /// Returns the recipients who are users.
+    fn users(&self) -> BTreeSet<UserId> {
+        self.0.values().flat_map(|recipient| recipient.users.iter().cloned()).collect()
+    }
+
+    pub fn into_values(self) -> impl Iterator<Item = Recipient> {
         self.0.into_values()
     }
 
@@ -71,7 +89,8 @@ impl FromIterator<Recipient> for Recipients {
 }
 
 /// Returns the mail for each recipient of a change: an update for those who were invited before (if their calendar
-/// entry changes), an invitation for new ones, and a removal for those who are no longer invited.
+/// entry changes), an invitation for new ones, and a removal for those who are no longer invited. A user who was and is
+/// invited stays invited, even if the two audiences have different addresses of that user.
 pub fn recipients_of_change(
     current: Recipients,
     previous: Option<Recipients>,
@@ -80,10 +99,19 @@ pub fn recipients_of_change(
     let Some(previous) = previous else {
         return if calendar_changed { current.with_kind(MailKind::Updated) } else { Vec::new() };
     };
-    let removed: Vec<_> =
-        previous.0.values().filter(|old| !current.contains(&old.email)).cloned().collect();
+    let (users, previous_users) = (current.users(), previous.users());
+    let removed = previous.0.values().filter(|old| !current.contains(&old.email));
+    let removed = removed.filter_map(|old| {
+        let mut old = old.clone();
+        let is_plain_address = old.users.is_empty();
+        old.users.retain(|user| !users.contains(user));
+        (is_plain_address || !old.users.is_empty()).then_some(old)
+    });
+    let removed: Vec<_> = removed.collect();
     let remaining = current.into_values().filter_map(|recipient| {
-        let kind = if !previous.contains(&recipient.email) {
+        let was_invited = previous.contains(&recipient.email)
+            || recipient.users.iter().any(|user| previous_users.contains(user));
+        let kind = if !was_invited {
             MailKind::Scheduled
         } else if calendar_changed {
             MailKind::Updated
@@ -104,6 +132,7 @@ mod tests {
             email: Email::parse(&format!("{name}@example.test")).unwrap(),
             name: None,
             users: Vec::new(),
+            former_emails: Vec::new(),
         };
         names.iter().map(one).collect()
     }
@@ -152,11 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn user_with_two_addresses_stays_invited() {
+        let one = |user: &str, address: &str| Recipient {
+            email: Email::parse(address).unwrap(),
+            name: None,
+            users: vec![UserId::parse(user).unwrap()],
+            former_emails: Vec::new(),
+        };
+        let current = || [one("u1", "new@example.test")].into_iter().collect::<Recipients>();
+        let previous = [one("u1", "old@example.test"), one("u2", "old@example.test")];
+        let mails = recipients_of_change(current(), Some(previous.into_iter().collect()), true);
+        let kinds: Vec<_> =
+            mails.iter().map(|(recipient, kind)| (recipient.users.clone(), *kind)).collect();
+        let user = |id: &str| vec![UserId::parse(id).unwrap()];
+        assert_eq!(kinds, [(user("u1"), MailKind::Updated), (user("u2"), MailKind::Removed)]);
+    }
+
+    #[test]
     fn address_of_two_users_is_one_recipient() {
         let one = |user: &str| Recipient {
             email: Email::parse("shared@example.test").unwrap(),
             name: None,
             users: vec![UserId::parse(user).unwrap()],
+            former_emails: Vec::new(),
         };
         let all: Recipients = [one("u1"), one("u2"), one("u1")].into_iter().collect();
         assert_eq!(all.len(), 1);

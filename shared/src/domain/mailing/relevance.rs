@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Mail, MailKind, RecipientState};
+use super::{EntryDigest, Mail, MailKind, RecipientState};
 use crate::domain::session::{Session, Status};
+
+/// The version of a session that was not changed since its creation.
+const FIRST_VERSION: u64 = 1;
 
 /// The reason for dropping a mail, shown in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub enum SkipReason {
     InvitedAgain,
     /// A mail that was sent since, or an invitation that is still to be sent, shows the same version.
     Superseded,
+    /// The recipient's calendar entry is up to date, because the change was undone.
+    Unchanged,
     /// The recipient was never sent an invitation.
     NeverInvited,
 }
@@ -34,20 +39,22 @@ impl SkipReason {
             Self::NotInvited => "not_invited",
             Self::InvitedAgain => "invited_again",
             Self::Superseded => "superseded",
+            Self::Unchanged => "unchanged",
             Self::NeverInvited => "never_invited",
         }
     }
 }
 
-/// Whether the relevance depends on the recipient state. It does not for the most common case, an invitation to a
-/// session without later changes.
+/// Whether the relevance of the mail or its calendar entry depends on the recipient state. It does not for the most
+/// common case, the first invitation to a new session.
 pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
     match mail.kind {
-        MailKind::Updated | MailKind::Cancelled | MailKind::Removed => true,
-        MailKind::Scheduled => {
-            mail.to_new_student || mail.version.is_some_and(|version| version < session.version)
-        }
-        _ => false,
+        MailKind::Updated | MailKind::Cancelled | MailKind::Removed | MailKind::Resent => true,
+        MailKind::Scheduled => mail.to_new_student || session.version > FIRST_VERSION,
+        MailKind::ReminderDayBefore
+        | MailKind::ReminderHourBefore
+        | MailKind::ReauthRequired
+        | MailKind::MeetingDeleted => false,
     }
 }
 
@@ -69,9 +76,8 @@ pub fn is_still_relevant(
     match mail.kind {
         // The session invites the recipient again, so a removal would be wrong.
         MailKind::Removed if invited => Err(SkipReason::InvitedAgain),
-        MailKind::Cancelled | MailKind::Removed if recipient_state.was_never_invited() => {
-            Err(SkipReason::NeverInvited)
-        }
+        MailKind::Cancelled if recipient_state.was_never_invited() => Err(SkipReason::NeverInvited),
+        MailKind::Removed if !recipient_state.may_know_session() => Err(SkipReason::NeverInvited),
         MailKind::Cancelled | MailKind::Removed | MailKind::ReauthRequired => Ok(()),
         _ if cancelled => Err(SkipReason::Cancelled),
         MailKind::MeetingDeleted if over => Err(SkipReason::Ended),
@@ -95,6 +101,11 @@ pub fn is_still_relevant(
         {
             Err(SkipReason::Superseded)
         }
+        MailKind::Scheduled | MailKind::Updated
+            if recipient_state.has_entry(&EntryDigest::from_session(session)) =>
+        {
+            Err(SkipReason::Unchanged)
+        }
         MailKind::Scheduled
         | MailKind::Updated
         | MailKind::Resent
@@ -108,7 +119,9 @@ mod tests {
     use super::*;
     use crate::domain::audience::Audience;
     use crate::domain::id::{SessionId, UserId};
-    use crate::domain::mailing::{DeliveryStatus, MailSubject, MessageKey, PastDelivery};
+    use crate::domain::mailing::{
+        DeliveryStatus, MailSubject, MessageKey, PastDelivery, SentEntry,
+    };
     use crate::domain::sealed::Sealed;
     use crate::domain::session::{Meeting, Provider, Source};
     use crate::domain::settings::MeetingSettings;
@@ -165,10 +178,12 @@ mod tests {
             to: Email::parse("a@b.cd").unwrap(),
             name: None,
             user: None,
+            other_users: Vec::new(),
             starts_at,
             reason: None,
             version: Some(2),
             to_new_student: false,
+            address_changed: false,
             redrives: 0,
         };
         let recipient_state = RecipientState::default();
@@ -189,9 +204,9 @@ mod tests {
             (ReminderDayBefore, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Cancelled, 60, Status::Cancelled, false, Ok(())),
             (Cancelled, -6000, Status::Cancelled, true, Ok(())),
-            (Removed, 60, Status::Scheduled, false, Ok(())),
+            (Removed, 60, Status::Scheduled, false, Err(SkipReason::NeverInvited)),
             (Removed, 60, Status::Scheduled, true, Err(SkipReason::InvitedAgain)),
-            (Removed, 60, Status::Cancelled, false, Ok(())),
+            (Removed, 60, Status::Cancelled, false, Err(SkipReason::NeverInvited)),
             (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
             (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
@@ -234,6 +249,9 @@ mod tests {
             (Cancelled, dropped, &cancelled, true, Err(SkipReason::NeverInvited)),
             (Removed, dropped, &upcoming, false, Err(SkipReason::NeverInvited)),
             (Updated, dropped, &upcoming, true, Ok(())),
+            (Removed, sent(Scheduled, 1), &upcoming, false, Ok(())),
+            (Removed, sent(ReminderHourBefore, 1), &upcoming, false, Ok(())),
+            (Removed, sent(Removed, 1), &upcoming, false, Err(SkipReason::NeverInvited)),
         ] {
             let mut recipient_state = RecipientState::default();
             let (earlier_kind, status, sent_version) = earlier;
@@ -242,6 +260,7 @@ mod tests {
                 kind: earlier_kind,
                 status,
                 sent_version,
+                entry: None,
                 in_doubt: false,
             });
             let result = is_still_relevant(
@@ -252,6 +271,26 @@ mod tests {
                 now,
             );
             assert_eq!(result, expected, "{kind:?} after {earlier:?}");
+        }
+        // The recipient has the current entry, or an attempt to send another one had an unknown outcome.
+        for (status, version, expected) in [
+            (DeliveryStatus::Sent, 1, Err(SkipReason::Unchanged)),
+            (DeliveryStatus::Sent, 2, Err(SkipReason::Superseded)),
+            (DeliveryStatus::Retrying, 1, Ok(())),
+        ] {
+            let mut recipient_state = RecipientState::default();
+            let content = Some(EntryDigest::from_session(&upcoming));
+            recipient_state.apply(&PastDelivery {
+                short_key: "x",
+                kind: Updated,
+                status,
+                sent_version: (status == DeliveryStatus::Sent).then_some(version),
+                entry: Some(SentEntry { sequence: 0, content }),
+                in_doubt: false,
+            });
+            let updated = mail(Updated, None);
+            let result = is_still_relevant(&updated, Some(&upcoming), true, &recipient_state, now);
+            assert_eq!(result, expected, "{status:?} {version}");
         }
         assert_eq!(
             is_still_relevant(&mail(ReauthRequired, None), None, false, &recipient_state, now),

@@ -109,6 +109,7 @@ pub(super) fn enrollment(
         email: field("email", Email::parse(&body.email))?,
         name: field("name", PersonName::parse(&body.name))?,
         access_granted: body.access_granted,
+        former_emails: Vec::new(),
     }))
 }
 
@@ -124,6 +125,7 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal
         role: word("role", body.role)?,
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
         locale: body.locale.map(locale).transpose()?,
+        former_emails: Vec::new(),
     }))
 }
 

@@ -88,6 +88,7 @@ impl Case {
             kind: self.kind,
             to: &self.to,
             to_name: self.to_name.as_deref(),
+            address_changed: false,
             session: (self.kind != MailKind::ReauthRequired).then_some(session),
             link: "https://learn.example.test/classes/ses_1?a=1&b=2".to_owned(),
             message_id: "0123abcd@live-classes".to_owned(),

@@ -86,6 +86,7 @@ fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         email: email.clone(),
         name: name.clone(),
         access_granted: true,
+        former_emails: Vec::new(),
     };
     let identity = JoinIdentity {
         user,
