@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Zoom};
 use serde_json::{Value, json};
 
+use crate::usage::{check_budgets, take_cost};
 use crate::world::World;
 use crate::zoom_session::ScheduledSession;
 
@@ -636,4 +637,41 @@ async fn students_see_only_the_recording_of_the_session_at_simulated_zoom() {
         assert_eq!(recorded.has_recording().await, (is_available, is_available), "{action}");
     }
     assert_eq!(recorded.notification_count().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recording_events_and_lists_stay_within_budget() {
+    let recorded = RecordedSession::start().await;
+    let RecordedSession { world, session, trainer, student } = &recorded;
+    recorded.post_event(&session.started("u1", 0)).await;
+    recorded.listed().await;
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    let mut measure = |action, function| costs.push(take_cost(world, action, function));
+    let files = ["a", "b"].map(|id| file(id, &format!("https://zoom.us/rec/play/{id}")));
+    recorded.post_event(&recorded.completed(70, &files)).await;
+    measure("webhook, a recording of two files", "webhook");
+    recorded.post_event(&recorded.completed(70, &files)).await;
+    measure("webhook, the same again", "webhook");
+    recorded.post_event(&recorded.step("recording.trashed", 80, &["a"])).await;
+    measure("webhook, a file in the trash", "webhook");
+    let object = json!({"meeting_uuids": ["u1", "foreign"]});
+    recorded.post_event(&recorded.batch("recording.batch_trashed", 90, &object)).await;
+    measure("webhook, two recordings in the trash", "webhook");
+    recorded.listed().await;
+    measure("recordings of a session", "sessions");
+    world.list_items(trainer, "/v1/sessions").await;
+    measure("trainer's list", "sessions");
+    world.list_items(student, "/v1/me/sessions").await;
+    measure("student's list, one course", "sessions");
+    let budgets = [
+        (7, 3.0, 14.0, 1, 0),
+        (6, 3.0, 4.0, 0, 0),
+        (5, 3.0, 2.0, 0, 0),
+        (7, 4.0, 9.0, 0, 0),
+        (3, 3.0, 0.0, 0, 0),
+        (1, 0.5, 0.0, 0, 0),
+        (3, 2.0, 0.0, 0, 0),
+    ];
+    check_budgets(&costs, &budgets);
 }
