@@ -47,8 +47,12 @@ impl SessionWindow {
     /// Returns whether a meeting instance belongs to the session. An instance that lasts into the window belongs to it,
     /// however early it started.
     pub fn contains_instance(&self, instance: &MeetingInstance) -> bool {
-        instance.started_at < self.closes_at
-            && instance.end().is_none_or(|ended_at| ended_at > self.opens_at)
+        self.overlaps(instance.started_at, instance.end())
+    }
+
+    /// Returns whether a period lies at least partly within the window. Without an end it is still running.
+    pub fn overlaps(&self, started_at: Timestamp, ended_at: Option<Timestamp>) -> bool {
+        started_at < self.closes_at && ended_at.is_none_or(|ended_at| ended_at > self.opens_at)
     }
 }
 

@@ -42,18 +42,11 @@ pub struct RecordedSpan {
 }
 
 impl RecordedSpan {
-    /// Returns the time of the recording as a meeting instance of its own. `None` without a readable start. A missing or
-    /// earlier end is treated as the start.
-    fn as_instance(&self) -> Option<MeetingInstance> {
-        let started_at = self.starts_at?;
-        let ended_at = self.ends_at.map_or(started_at, |ends_at| ends_at.max(started_at));
-        Some(MeetingInstance {
-            uuid: String::new(),
-            started_at,
-            ended_at: Some(ended_at),
-            inferred_end: None,
-            host_joined_at: None,
-        })
+    /// Returns the start and the end of the recording. `None` without a readable start. A missing or earlier end is
+    /// treated as the start.
+    fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        let starts_at = self.starts_at?;
+        Some((starts_at, self.ends_at.map_or(starts_at, |ends_at| ends_at.max(starts_at))))
     }
 }
 
@@ -84,19 +77,18 @@ impl Session {
     /// Returns who sees a recording of this span. The audience sees it if its meeting instance and its own time overlap the
     /// session's window. Zoom's times of a file count only if they lie within its meeting instance.
     pub fn recording_visibility(&self, span: &RecordedSpan) -> RecordingVisibility {
-        let own = span.as_instance();
-        let is_in_window =
-            |instance: &MeetingInstance| self.session_window().contains_instance(instance);
+        let window = self.session_window();
+        let is_in_window = |(from, to)| window.overlaps(from, Some(to));
         let instance = self
             .meeting_instances
             .iter()
             .find(|instance| Some(instance.uuid.as_str()) == span.instance.as_deref());
-        let belongs = match (instance, own) {
-            (Some(instance), _) if !is_in_window(instance) => false,
-            (Some(instance), Some(own)) if overlaps(instance, &own) => is_in_window(&own),
+        let belongs = match (instance, span.times()) {
+            (Some(instance), _) if !window.contains_instance(instance) => false,
+            (Some(instance), Some(times)) if overlaps(instance, times) => is_in_window(times),
             (Some(_), _) => true,
             // The events of the instance were lost.
-            (None, Some(own)) => is_in_window(&own),
+            (None, Some(times)) => is_in_window(times),
             (None, None) => false,
         };
         if belongs { RecordingVisibility::Invited } else { RecordingVisibility::Trainer }
@@ -135,9 +127,9 @@ impl Session {
     }
 }
 
-fn overlaps(instance: &MeetingInstance, own: &MeetingInstance) -> bool {
-    own.end().is_none_or(|end| end >= instance.started_at)
-        && instance.end().is_none_or(|end| own.started_at <= end)
+/// Returns whether a recording's times lie at least partly within its meeting instance.
+fn overlaps(instance: &MeetingInstance, (from, to): (Timestamp, Timestamp)) -> bool {
+    to >= instance.started_at && instance.end().is_none_or(|end| from <= end)
 }
 
 #[cfg(test)]
