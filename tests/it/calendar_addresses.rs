@@ -74,6 +74,17 @@ impl World {
         self.put(&student, "/v1/me/notification-preferences", preferences).await.expect(200);
     }
 
+    /// Checks that the timeline names the student of every mail, also at a former address.
+    async fn check_timeline_recipients(&self, session: &Value) {
+        let path = format!("{}/timeline?limit=100", session_path(session));
+        let entries = self.list_items(&self.trainer().await, &path).await;
+        let sent = entries.iter().filter(|entry| entry["kind"] == "mail.sent");
+        let recipients: Vec<_> = sent.map(|entry| entry["detail"]["recipient"].clone()).collect();
+        let of = |user: &str| recipients.iter().filter(|recipient| **recipient == user).count();
+        assert_eq!((of("student-1"), of("student-3"), of("student-20")), (3, 3, 3));
+        assert!(!recipients.contains(&Value::Null), "{recipients:?}");
+    }
+
     #[track_caller]
     fn check_entries(&self, address: &str, expected: &[(&str, u32)]) {
         let expected: Vec<_> =
@@ -166,6 +177,9 @@ async fn former_address_loses_its_entry_with_the_next_change() {
             world.check_entries(&format!("{new}@example.test"), &at_new_address);
         }
         world.check_entries("new3@example.test", &[]);
+        if change == "moved" {
+            world.check_timeline_recipients(&session).await;
+        }
         // The former addresses have no entry left, so they get nothing more.
         if change == "moved" {
             world.cancel_and_mail(&session).await;
@@ -176,6 +190,17 @@ async fn former_address_loses_its_entry_with_the_next_change() {
             world.check_entries("new1@example.test", &expected);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn student_who_returns_with_another_address_loses_the_former_entry() {
+    let world = World::start().await;
+    world.enroll(20, &address(20)).await;
+    world.create_and_invite(&with_manual_link(course_session_body(50))).await;
+    world.unenroll(20).await;
+    world.enroll_and_mail(20, "new20@example.test").await;
+    world.check_entries(&address(20), &[("scheduled", 0), ("uninvited", 1)]);
+    world.check_entries("new20@example.test", &[("scheduled", 0)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,14 +31,16 @@ pub(super) async fn audience_recipients(
 /// Returns the students who have access.
 pub(super) fn recipients_with_access(students: Vec<Enrollment>) -> Recipients {
     let students = students.into_iter().filter(|student| student.access_granted);
-    students
-        .map(|student| Recipient {
-            email: student.email,
-            name: Some(student.name),
-            users: vec![student.user],
-            former_emails: student.former_emails,
-        })
-        .collect()
+    students.map(recipient_from_student).collect()
+}
+
+pub(super) fn recipient_from_student(student: Enrollment) -> Recipient {
+    Recipient {
+        email: student.email,
+        name: Some(student.name),
+        users: vec![student.user],
+        former_emails: student.former_emails,
+    }
 }
 
 /// Returns an invitee as a recipient. Their user is found by the address.

@@ -77,10 +77,11 @@ pub async fn load_timeline(
     let more = all.len() > limit;
     all.truncate(limit);
     let next = if more { all.last().map(|(cursor, _)| cursor.clone()) } else { None };
-    let names = if all.iter().any(|(_, source)| matches!(source, TimelineSource::Mail(_))) {
-        recipient_names(store, &session).await?
-    } else {
+    let recipients: Vec<_> = all.iter().filter_map(|(_, source)| source.recipient()).collect();
+    let names = if recipients.is_empty() {
         HashMap::new()
+    } else {
+        recipient_names(store, &session, &recipients).await?
     };
     let entry = |(cursor, source): (TimelineCursor, TimelineSource)| match source {
         TimelineSource::OtherAccount => None,
@@ -98,11 +99,22 @@ enum TimelineSource {
     Mail(StoredDelivery),
 }
 
+impl TimelineSource {
+    fn recipient(&self) -> Option<&RecipientRef> {
+        match self {
+            Self::Mail(delivery) => Some(&delivery.recipient),
+            Self::OtherAccount | Self::Entry(_) => None,
+        }
+    }
+}
+
 /// Maps the recipient references of deliveries to names: user ids for students and the trainer, addresses for
-/// invitees, also of earlier lists. People who left the course or were erased are missing.
+/// invitees, also of earlier lists, and both at former addresses too. People who left the course or were erased are
+/// missing.
 async fn recipient_names(
     store: &Store,
     session: &Session,
+    recipients: &[&RecipientRef],
 ) -> Result<HashMap<RecipientRef, String>, Error> {
     let subject = MailSubject::Session(session.id.clone());
     let students = async {
@@ -118,9 +130,21 @@ async fn recipient_names(
     )?;
     let named = |email: &Email, name: String| (RecipientRef::new(&subject, email), name);
     let invitees = invitees.iter().map(|email| named(email, email.as_str().to_owned()));
-    let students = students.iter().map(|one| named(&one.email, one.user.to_string()));
+    let students_with_emails = students.iter().flat_map(|one| {
+        let emails = std::iter::once(&one.email).chain(&one.former_emails);
+        emails.map(|email| named(email, one.user.to_string()))
+    });
     let trainer = trainer.iter().map(|user| named(&user.email, user.id.to_string()));
-    Ok(invitees.chain(trainer).chain(students).collect())
+    let mut names: HashMap<_, _> = invitees.chain(trainer).chain(students_with_emails).collect();
+    // Mails go to the address of the user's own entry. It is read only if it differs from that of the enrollment.
+    if recipients.iter().any(|recipient| !names.contains_key(*recipient)) && !students.is_empty() {
+        let ids: Vec<_> = students.iter().map(|student| student.user.clone()).collect();
+        for user in store.users(&ids).await?.into_values() {
+            let emails = std::iter::once(&user.email).chain(&user.former_emails);
+            names.extend(emails.map(|email| named(email, user.id.to_string())));
+        }
+    }
+    Ok(names)
 }
 
 fn mail_entry(

@@ -25,10 +25,16 @@ pub struct Enrollment {
 
 impl Enrollment {
     /// Adds the addresses of the enrollment that this one replaces to the former ones.
-    pub fn replacing(mut self, old: Option<&Self>) -> Self {
-        if let Some(old) = old {
-            self.former_emails = former_emails(&old.email, &old.former_emails, &self.email);
+    pub fn replacing(self, old: Option<&Self>) -> Self {
+        match old {
+            Some(old) => self.replacing_address(&old.email, &old.former_emails),
+            None => self,
         }
+    }
+
+    /// Adds an address and the former ones before it to the former addresses.
+    pub fn replacing_address(mut self, old: &Email, former: &[Email]) -> Self {
+        self.former_emails = former_emails(old, former, &self.email);
         self
     }
 }

@@ -609,3 +609,18 @@ pub struct StoredDelivery {
     pub state: DeliveryStatus,
     pub note: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::draft::MAX_AHEAD_MINUTES;
+
+    #[test]
+    fn delivery_records_outlive_every_planned_session() {
+        let longest = Timestamp::UNIX_EPOCH
+            .saturating_add(SignedDuration::from_mins(MAX_AHEAD_MINUTES))
+            .unwrap();
+        let kept = days_after(Timestamp::UNIX_EPOCH, limit::DELIVERY_TTL_DAYS);
+        assert!(kept.as_n().unwrap().parse::<i64>().unwrap() > longest.as_second());
+    }
+}

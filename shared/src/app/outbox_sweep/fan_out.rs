@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{FAN_OUT_TIME, Run};
 use crate::app::error::Error;
 use crate::app::recipients::{
-    AddressBook, audience_recipients, recipients_with_access, students_at,
+    AddressBook, audience_recipients, recipient_from_student, recipients_with_access, students_at,
 };
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, EnrollmentChange, ResendTo,
@@ -252,7 +252,7 @@ impl Run<'_> {
             }
             DomainEventKind::SessionEnrollments { .. } if !is_upcoming => Vec::new(),
             DomainEventKind::SessionEnrollments { change, .. } => {
-                self.recipients_of_enrollment_change(session, change).await?
+                return self.recipients_of_enrollment_change(session, change).await;
             }
             DomainEventKind::MeetingDeleted { .. }
             | DomainEventKind::ReauthRequired { .. }
@@ -266,7 +266,8 @@ impl Run<'_> {
         &self,
         session: &Session,
         change: &EnrollmentChange,
-    ) -> Result<Vec<(Recipient, MailKind)>, Error> {
+    ) -> Result<Vec<PlannedNotification>, Error> {
+        let planned = |mails: Vec<_>| mails.into_iter().map(PlannedNotification::from_mail);
         if session.audience.course() != Some(&change.course) {
             return Ok(Vec::new());
         }
@@ -274,7 +275,8 @@ impl Run<'_> {
         let users: Vec<_> = change.students.iter().map(|student| student.user.clone()).collect();
         let enrollments = store.enrollments_of_users(&change.course, &users).await?;
         if change.granted {
-            return Ok(recipients_with_access(enrollments).with_kind(MailKind::Scheduled));
+            let recipients = recipients_with_access(enrollments);
+            return Ok(planned(recipients.with_kind(MailKind::Scheduled)).collect());
         }
         let with_access: BTreeSet<_> = enrollments
             .iter()
@@ -294,7 +296,22 @@ impl Run<'_> {
             users: vec![student.user.clone()],
             former_emails: student.former_emails.clone(),
         });
-        Ok(removed.collect::<Recipients>().with_kind(MailKind::Removed))
+        let removed = removed.collect::<Recipients>().with_kind(MailKind::Removed);
+        // A student with access again keeps the entry, but not at an earlier address.
+        let returned = enrollments.into_iter().filter_map(|student| {
+            let old = change.students.iter().find(|old| old.user == student.user)?;
+            let moved = student.access_granted && old.email != student.email;
+            let student = student.replacing_address(&old.email, &old.former_emails);
+            moved.then(|| PlannedNotification {
+                in_app: None,
+                ..PlannedNotification::from_mail((
+                    recipient_from_student(student),
+                    MailKind::Scheduled,
+                ))
+            })
+        });
+        let returned: Vec<_> = returned.collect();
+        Ok(planned(removed).chain(returned).collect())
     }
 
     async fn recipients(
