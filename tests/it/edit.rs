@@ -320,6 +320,34 @@ async fn edit_of_session_with_deleted_meeting_returns_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edit_names_the_reason_if_the_course_was_lost() {
+    let body = course_session_body(50);
+    let (world, trainer, session) = scheduled(&body).await;
+    let service = world.service().await;
+    let renamed = patched(body.clone(), json!({"title": "Geometry"}));
+    let refused = async |reason: &str| {
+        let response = world.edit(&trainer, &session, &renamed).await;
+        let detail = response.expect_problem(409, "conflict")["detail"].to_string();
+        assert!(detail.contains(reason), "{detail}");
+    };
+    let course = "/v1/directory/courses/course-1";
+    let of_other = json!({"title": "Algebra I", "trainer_id": "trainer-2"});
+    world.put(&service, course, of_other).await.expect(200);
+    refused("another trainer").await;
+    // A course that the session never had is not revealed.
+    let of_other = json!({"title": "Logic", "trainer_id": "trainer-2"});
+    world.put(&service, "/v1/directory/courses/course-3", of_other).await.expect(200);
+    let foreign = patched(body.clone(), json!({"course_id": "course-3"}));
+    world.edit(&trainer, &session, &foreign).await.expect_problem(404, "not_found");
+    world.delete(&service, course).await.expect(204);
+    refused("no longer exists").await;
+    // The trainer can still choose another audience.
+    let alone = patched(body, json!({"audience_type": "standalone", "course_id": null}));
+    let edited = world.edit(&trainer, &session, &alone).await.expect(200);
+    assert_eq!(edited["audience_type"], "standalone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edit_after_unknown_zoom_outcome_sends_all_fields() {
     for kind in [FaultKind::Lost, FaultKind::Error] {
         let (world, trainer, session) = scheduled(&session_body(50)).await;

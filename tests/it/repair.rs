@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
+use shared::domain::scope;
 
 use crate::functions::{DirectFunctions, wait_until};
 use crate::support::{patched, session_path};
@@ -56,6 +57,42 @@ async fn late_second_meeting_of_a_session_is_deleted() {
     assert_eq!(world.meetings().len(), 1);
     assert_eq!(world.meeting_of(&made)["status"], "waiting", "the session keeps its own meeting");
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_optional_scopes_block_nothing() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let required: Vec<_> = scope::REQUIRED.iter().map(|names| names[0]).collect();
+    let decision = format!("decision=allow&account=app&scopes={}", required.join("+"));
+    let (code, state) = world.consent(&trainer, &decision).await;
+    let grant = json!({"code": code, "state": state});
+    let connection = world.post(&trainer, "/v1/zoom/connect", grant).await.expect(200);
+    assert_eq!(connection["missing_scopes"], json!([]));
+
+    // The meeting of the first attempt cannot be read, so the retry replaces it.
+    create_with_lost_response(&world, &trainer).await;
+    world.advance(SignedDuration::from_secs(31));
+    let session =
+        world.create_with_idempotency_key(&trainer, "k", &session_body(50)).await.expect(201);
+    assert_eq!(world.meetings().len(), 1);
+    assert_eq!(world.meeting_of(&session)["status"], "waiting");
+    // The same for an attempt that nobody repeats.
+    world.inject_zoom_fault("create_meeting", FaultKind::Lost);
+    world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
+    let other = patched(session_body(50), json!({"title": "Geometry"}));
+    world
+        .create_with_idempotency_key(&trainer, "l", &other)
+        .await
+        .expect_problem(502, "zoom_unavailable");
+    world.advance_and_sweep().await;
+    assert_eq!(world.meetings().len(), 1);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
+
+    let recorded = patched(session_body(50), json!({"record_session": true}));
+    world.edit(&trainer, &session, &recorded).await.expect(200);
+    world.cancel(&trainer, &session).await.expect(200);
+    assert_eq!(world.meetings().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
