@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use self::enrollment_changes::UpcomingSessions;
+use self::enrollment_changes::SessionsByCourse;
 use super::Services;
 use super::error::Error;
 use crate::domain::directory::{DirectoryCommand, User, former_emails};
@@ -27,14 +27,14 @@ pub async fn apply(services: &Services, command: DirectoryCommand) -> Result<(),
     match command {
         DirectoryCommand::DeleteCourse(id) => remove_course(services, &id).await,
         DirectoryCommand::EraseUser(id) => erase::erase(services, &id).await,
-        plain => put(services, vec![plain], &mut UpcomingSessions::default()).await,
+        plain => put(services, vec![plain], &mut SessionsByCourse::default()).await,
     }
 }
 
 /// Applies many commands. Commands about the same item are applied in their order.
 pub async fn apply_all(services: &Services, commands: Vec<DirectoryCommand>) -> Result<(), Error> {
     let mut plain: Vec<DirectoryCommand> = Vec::new();
-    let mut upcoming = UpcomingSessions::default();
+    let mut sessions = SessionsByCourse::default();
     for command in commands {
         let is_removal =
             matches!(command, DirectoryCommand::DeleteCourse(_) | DirectoryCommand::EraseUser(_));
@@ -42,28 +42,28 @@ pub async fn apply_all(services: &Services, commands: Vec<DirectoryCommand>) -> 
             || plain.len() == BATCH
             || plain.iter().any(|other| affect_same_item(other, &command))
         {
-            flush(services, &mut plain, &mut upcoming).await?;
+            flush(services, &mut plain, &mut sessions).await?;
         }
         if is_removal { apply(services, command).await? } else { plain.push(command) }
     }
-    flush(services, &mut plain, &mut upcoming).await
+    flush(services, &mut plain, &mut sessions).await
 }
 
 async fn flush(
     services: &Services,
     plain: &mut Vec<DirectoryCommand>,
-    upcoming: &mut UpcomingSessions,
+    sessions: &mut SessionsByCourse,
 ) -> Result<(), Error> {
-    put(services, std::mem::take(plain), upcoming).await
+    put(services, std::mem::take(plain), sessions).await
 }
 
 /// Applies puts and deletes, at most one per item.
 async fn put(
     services: &Services,
     plain: Vec<DirectoryCommand>,
-    upcoming: &mut UpcomingSessions,
+    sessions: &mut SessionsByCourse,
 ) -> Result<(), Error> {
-    let mut plain = enrollment_changes::apply(services, plain, upcoming).await?;
+    let mut plain = enrollment_changes::apply(services, plain, sessions).await?;
     let users: Vec<_> = plain
         .iter_mut()
         .filter_map(|command| match command {
@@ -162,7 +162,7 @@ async fn remove_course(services: &Services, id: &CourseId) -> Result<(), Error> 
         course: id.clone(),
         user: student.user.clone(),
     });
-    put(services, removals.collect(), &mut UpcomingSessions::default()).await?;
+    put(services, removals.collect(), &mut SessionsByCourse::default()).await?;
     services.store.write_directory(vec![items::delete_course(id)]).await?;
     tracing::info!(event = "directory.course_deleted", students = students.len());
     Ok(())

@@ -4,6 +4,7 @@
 
 mod archive;
 mod end;
+mod late_events;
 mod remind;
 mod repair;
 
@@ -22,7 +23,7 @@ pub struct ReminderReport {
     pub reminded: usize,
     /// Reminders that are no longer relevant.
     pub skipped: usize,
-    /// Completed repairs and ended sessions.
+    /// Completed repairs, ended sessions, and checks after erasures.
     pub repaired: usize,
     /// Sessions whose attendance was archived or rescheduled.
     pub archived: usize,
@@ -41,6 +42,7 @@ pub async fn sweep(
     let mut report = ReminderReport { due: work.len(), ..ReminderReport::default() };
     remind::send_due_reminders(tools, work.reminders, now, &mut report).await?;
     end::end_overdue_sessions(tools, &work.end_checks, now, &mut report).await?;
+    late_events::check_erasures(tools, &work.erasure_checks, now, &mut report).await?;
     repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
     archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::webhook::is_from_host_account;
+use crate::domain::attendance::erased;
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
 use crate::domain::mailing::{DeliveryStatus, MailSubject, RecipientRef};
@@ -57,9 +58,30 @@ pub async fn load_timeline(
         }
     };
     let mails = async { store.deliveries_before(id, before, read_limit).await };
-    let (attempts, events, mails) = futures::try_join!(attempts, events, mails)?;
+    let markers = async {
+        match session.meeting.id {
+            Some(meeting) => store.erasure_markers(meeting).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (attempts, mut events, mails, mut markers) =
+        futures::try_join!(attempts, events, mails, markers)?;
+    for marker in &mut markers {
+        marker
+            .learn_from(erased::participant_events(events.iter().map(|(_, stored)| &stored.event)));
+    }
+    for (_, stored) in &mut events {
+        erased::anonymize_event(&mut stored.event, &markers);
+    }
+    let is_erased = |attempt: &JoinAttempt| {
+        markers.iter().any(|marker| {
+            !marker.is_after_erasure(attempt.at)
+                && marker.is_join_attempt(&attempt.user_id, attempt.email.as_ref())
+        })
+    };
     let attempts = attempts
         .into_iter()
+        .filter(|(_, attempt)| !is_erased(attempt))
         .map(|(cursor, attempt)| (cursor, TimelineSource::Entry(join_attempt_entry(&attempt))));
     // Shown at the stored time, because an event without a time of its own is sorted by when it arrived.
     let events = events.into_iter().map(|(cursor, stored)| {
@@ -109,8 +131,8 @@ impl TimelineSource {
 }
 
 /// Maps the recipient references of deliveries to names: user ids for students and the trainer, addresses for
-/// invitees, also of earlier lists, and both at former addresses too. People who left the course or were erased are
-/// missing.
+/// invitees, also of earlier lists, and both at former addresses too. People who were erased or left the course long ago
+/// are missing.
 async fn recipient_names(
     store: &Store,
     session: &Session,
@@ -119,7 +141,8 @@ async fn recipient_names(
     let subject = MailSubject::Session(session.id.clone());
     let students = async {
         match session.audience.course() {
-            Some(course) => store.students(course).await,
+            // Also students who left the course after the session was scheduled.
+            Some(course) => store.enrollments_since(course, session.created_at).await,
             None => Ok(Vec::new()),
         }
     };
@@ -130,10 +153,10 @@ async fn recipient_names(
     )?;
     let named = |email: &Email, name: String| (RecipientRef::new(&subject, email), name);
     let invitees = invitees.iter().map(|email| named(email, email.as_str().to_owned()));
-    let students_with_emails = students.iter().flat_map(|one| {
-        let emails = std::iter::once(&one.email).chain(&one.former_emails);
-        emails.map(|email| named(email, one.user.to_string()))
-    });
+    let students: Vec<_> = students.into_iter().map(|period| period.enrollment).collect();
+    let students_with_emails = students
+        .iter()
+        .flat_map(|one| one.emails().map(|email| named(email, one.user.to_string())));
     let trainer = trainer.iter().map(|user| named(&user.email, user.id.to_string()));
     let mut names: HashMap<_, _> = invitees.chain(trainer).chain(students_with_emails).collect();
     // Mails go to the address of the user's own entry. It is read only if it differs from that of the enrollment.

@@ -9,6 +9,7 @@
 //! participations to [`people`], applies [`overrides`], and builds the rows of the [`report`]. [`headcount()`] uses the
 //! first steps only.
 
+pub mod erased;
 pub mod headcount;
 pub mod instance_intervals;
 pub mod overrides;
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 use super::id::{InvalidId, SessionId, UserId};
 use super::text::Email;
 
+pub use erased::ErasureMarker;
 pub use headcount::headcount;
 pub use overrides::AttendanceOverride;
 pub use people::{JoinIdentity, People};
@@ -58,6 +60,11 @@ impl AttendeeId {
     /// Returns the id of a person of whom we have only the Zoom user.
     pub fn for_zoom_user(session: &SessionId, zoom_user: &str) -> Self {
         Self::derive(session, &["zoom", zoom_user])
+    }
+
+    /// Returns a digest of a customer key, by which an erased person is recognised. It is no id of a row.
+    pub fn for_customer_key(session: &SessionId, key: &str) -> Self {
+        Self::derive(session, &["customer_key", key])
     }
 
     /// Returns the id of a person of whom we have only one participation.

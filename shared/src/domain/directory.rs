@@ -1,5 +1,7 @@
 //! The host platform's courses, enrollments and users.
 
+use jiff::Timestamp;
+
 use super::id::{CourseId, UserId};
 use super::text::{Email, PersonName, Title};
 use super::time::Zone;
@@ -24,6 +26,11 @@ pub struct Enrollment {
 }
 
 impl Enrollment {
+    /// Returns the present and the former addresses.
+    pub fn emails(&self) -> impl Iterator<Item = &Email> {
+        std::iter::once(&self.email).chain(&self.former_emails)
+    }
+
     /// Adds the addresses of the enrollment that this one replaces to the former ones.
     pub fn replacing(self, old: Option<&Self>) -> Self {
         match old {
@@ -36,6 +43,47 @@ impl Enrollment {
     pub fn replacing_address(mut self, old: &Email, former: &[Email]) -> Self {
         self.former_emails = former_emails(old, former, &self.email);
         self
+    }
+}
+
+/// An enrollment with the time for which it was in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrollmentPeriod {
+    pub enrollment: Enrollment,
+    /// The time of the change that began it. `None` if it began before any session that the period matters for.
+    pub since: Option<Timestamp>,
+    /// The time of the change that ended it.
+    pub until: Option<Timestamp>,
+}
+
+impl EnrollmentPeriod {
+    /// Returns whether the student had access at some time from `from` to `to`.
+    pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.enrollment.access_granted
+            && self.since.is_none_or(|since| since <= to)
+            && self.until.is_none_or(|until| until > from)
+    }
+
+    /// Returns the period as it is stored once `change` replaces it at `at`. `None` if it continues or is empty, or if the
+    /// student had no access. Another address ends a period, because the person took part under the earlier one.
+    pub fn ended_by(&self, change: Option<&Enrollment>, at: Timestamp) -> Option<Self> {
+        let continues =
+            change.is_some_and(|next| next.access_granted && next.email == self.enrollment.email);
+        let ends = self.enrollment.access_granted && !continues && self.since != Some(at);
+        ends.then(|| Self { until: Some(at), ..self.clone() })
+    }
+
+    /// Returns since when `next` is in force if it replaces `before` at `at`.
+    pub fn since_of(next: &Enrollment, before: Option<&Self>, at: Timestamp) -> Option<Timestamp> {
+        match before {
+            _ if !next.access_granted => None,
+            Some(before)
+                if before.enrollment.access_granted && before.enrollment.email == next.email =>
+            {
+                before.since
+            }
+            _ => Some(at),
+        }
     }
 }
 
@@ -87,3 +135,78 @@ pub const ERASED_NAME: &str = "(erased)";
 /// The time zone of a session if the trainer gives none.
 #[derive(Clone, Debug)]
 pub struct DefaultZone(pub Zone);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enrollment(email: &str, access_granted: bool) -> Enrollment {
+        Enrollment {
+            course: CourseId::parse("c").unwrap(),
+            user: UserId::parse("u").unwrap(),
+            email: Email::parse(email).unwrap(),
+            name: PersonName::parse("Ada").unwrap(),
+            access_granted,
+            former_emails: Vec::new(),
+        }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(60 * minute).unwrap()
+    }
+
+    fn period(access: bool, since: Option<i64>, until: Option<i64>) -> EnrollmentPeriod {
+        EnrollmentPeriod {
+            enrollment: enrollment("a@example.test", access),
+            since: since.map(at),
+            until: until.map(at),
+        }
+    }
+
+    #[test]
+    fn period_overlaps_the_time_in_which_the_student_had_access() {
+        // Access, since, until, and whether it overlaps minutes 10 to 20.
+        let cases = [
+            (true, None, None, true),
+            (true, Some(20), None, true),
+            (true, Some(21), None, false),
+            (true, None, Some(10), false),
+            (true, None, Some(11), true),
+            (true, Some(12), Some(13), true),
+            (false, None, None, false),
+        ];
+        for (access, since, until, expected) in cases {
+            let period = period(access, since, until);
+            assert_eq!(period.overlaps(at(10), at(20)), expected, "{period:?}");
+        }
+    }
+
+    #[test]
+    fn period_ends_with_the_access_or_the_address() {
+        let (same, other) =
+            (enrollment("a@example.test", true), enrollment("b@example.test", true));
+        let revoked = enrollment("a@example.test", false);
+        let before = period(true, Some(1), None);
+        // The change, whether it ends the period, and since when the new enrollment is in force.
+        let cases = [
+            (Some(&same), false, Some(1)),
+            (Some(&other), true, Some(5)),
+            (Some(&revoked), true, None),
+            (None, true, None),
+        ];
+        for (change, ends, since) in cases {
+            let ended = before.ended_by(change, at(5));
+            assert_eq!(ended.map(|ended| ended.until), ends.then_some(Some(at(5))), "{change:?}");
+            if let Some(change) = change {
+                let next = EnrollmentPeriod::since_of(change, Some(&before), at(5));
+                assert_eq!(next, since.map(at), "{change:?}");
+            }
+        }
+        assert_eq!(period(true, Some(5), None).ended_by(None, at(5)), None, "an empty period");
+        let without_access = period(false, None, None);
+        assert_eq!(without_access.ended_by(None, at(5)), None);
+        for before in [None, Some(&without_access)] {
+            assert_eq!(EnrollmentPeriod::since_of(&same, before, at(5)), Some(at(5)));
+        }
+    }
+}

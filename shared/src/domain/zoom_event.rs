@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::directory::ERASED_NAME;
 use super::id::MeetingId;
 use super::text::Email;
 use super::zoom_link;
@@ -86,6 +87,19 @@ pub struct ParticipantEvent {
     /// The Zoom user, if the person is signed in.
     pub zoom_user: Option<String>,
     pub is_host: bool,
+}
+
+impl ParticipantEvent {
+    /// Removes the identity of an erased person. The connection and the time remain.
+    pub fn anonymize(&mut self) {
+        *self = Self {
+            at: self.at,
+            participant_uuid: std::mem::take(&mut self.participant_uuid),
+            room_user_id: self.room_user_id.take(),
+            name: ERASED_NAME.to_owned(),
+            ..Self::default()
+        };
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -423,8 +437,15 @@ const SECRET_FIELDS: [&str; 10] = [
     "meeting_url",
 ];
 /// Fields with personal data that we do not need.
-const PERSONAL_FIELDS: [&str; 4] =
-    ["operator", "operator_id", "alternative_hosts", "meeting_invitees"];
+const PERSONAL_FIELDS: [&str; 7] = [
+    "operator",
+    "operator_id",
+    "alternative_hosts",
+    "meeting_invitees",
+    "phone_number",
+    "public_ip",
+    "private_ip",
+];
 /// Fields with a Zoom user id that is compared with other ids.
 const PSEUDONYMIZED_FIELDS: [&str; 4] =
     ["host_id", "meeting_host_id", "file_owner_id", "participant_user_id"];

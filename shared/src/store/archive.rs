@@ -23,10 +23,10 @@ use super::schema::{
 use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
-use crate::domain::attendance::{AttendanceRecord, JoinIdentity, record};
+use crate::domain::attendance::{AttendanceRecord, ErasureMarker, JoinIdentity, record};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::SessionId;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
@@ -73,21 +73,29 @@ impl Archive {
         self.starts_at == Some(session.starts_at)
     }
 
-    /// Returns the customer keys and addresses in a person's archived join attempts, matched by user id or address.
-    pub fn join_attempts_of(
-        &self,
-        person: &UserId,
-        addresses: &[Email],
-    ) -> impl Iterator<Item = (Option<String>, Option<Email>)> {
-        self.lines.iter().filter_map(move |line| match ArchiveLine::parse(line)? {
+    /// Returns the customer keys and addresses in the archived join attempts of an erased person.
+    pub fn join_attempts_of(&self, person: &ErasureMarker) -> Vec<(Option<String>, Option<Email>)> {
+        let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
             ArchiveLine::JoinAttempt { user, email, customer_key, .. }
-                if user == *person
-                    || email.as_ref().is_some_and(|email| addresses.contains(email)) =>
+                if person.is_join_attempt(&user, email.as_ref()) =>
             {
                 Some((customer_key, email))
             }
             _ => None,
-        })
+        });
+        lines.collect()
+    }
+
+    /// Returns the archived participant events with the uuids of their meeting instances.
+    pub fn participant_events(&self) -> Vec<(String, ParticipantEvent)> {
+        let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
+            ArchiveLine::Joined(archived) | ArchiveLine::Left(archived) => {
+                let participant = archived.to_participant_event();
+                Some((archived.instance, participant))
+            }
+            _ => None,
+        });
+        lines.collect()
     }
 
     /// Merges the archive with the live attendance sources. The archived audience replaces the live one.
@@ -379,14 +387,12 @@ impl Store {
         &self,
         session: &SessionId,
         current: &Archive,
-        user: &UserId,
-        addresses: &[Email],
-        is_match: impl Fn(&ParticipantEvent) -> bool,
+        person: &ErasureMarker,
     ) -> Result<usize, CommitError> {
         let mut traces = usize::from(current.has_unused_parts);
         let without = |line: &String| {
             let Some(parsed) = ArchiveLine::parse(line) else { return Some(line.clone()) };
-            let rest = parsed.without_person(user, addresses, &is_match);
+            let rest = parsed.without_person(person);
             let rest = rest.and_then(|line| serde_json::to_string(&line).ok());
             traces += usize::from(rest.as_ref() != Some(line));
             rest

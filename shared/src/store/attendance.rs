@@ -1,5 +1,7 @@
 //! Attendance overrides and their append-only audit. Both are kept as long as the session.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -68,14 +70,17 @@ pub fn put_override(
     )
 }
 
-/// Stores an override with another identity of its person. Refused if another change was faster.
-pub fn put_override_identity(
+/// Stores an override without the identity of its erased person and with `text` as its reason. Refused if another change
+/// was faster.
+pub fn put_anonymous_override(
     session: &SessionId,
     stored: &StoredOverride,
     identity: PersonDetails,
+    text: &str,
 ) -> Action {
     let condition = Condition::new().equals(attr::REVISION, number(stored.revision));
-    let stored = StoredOverride { identity: Some(identity), ..stored.clone() };
+    let stored =
+        StoredOverride { identity: Some(identity), reason: text.to_owned(), ..stored.clone() };
     Action::put(
         ItemKey::AttendanceOverride { session, attendee: &stored.attendee },
         encode(&stored),
@@ -113,6 +118,40 @@ impl Store {
             ..KeyRange::default()
         };
         self.query_all(range).await?.into_iter().map(decode).collect()
+    }
+
+    /// Replaces the reasons in the audit entries of the given rows, which may name the person. Returns their number.
+    pub async fn erase_audit_reasons(
+        &self,
+        session: &SessionId,
+        rows: &BTreeSet<AttendeeId>,
+        text: &str,
+    ) -> Result<usize, StoreError> {
+        let range = KeyRange {
+            pk: session_partition(session),
+            prefix: Some(AUDIT_PREFIX.to_owned()),
+            consistent: true,
+            ..KeyRange::default()
+        };
+        let mut erased = Vec::new();
+        for item in self.query_all(range).await? {
+            let entry: AuditEntry = decode(item.clone())?;
+            let Some(nonce) = item
+                .get(attr::SK)
+                .and_then(|sk| sk.as_s().ok()?.strip_prefix(AUDIT_PREFIX)?.split_once('#'))
+                .map(|(_, nonce)| nonce)
+            else {
+                continue;
+            };
+            if rows.contains(&entry.attendee) && entry.reason != text {
+                let key = ItemKey::Audit { session, at: entry.at, nonce };
+                let entry = AuditEntry { reason: text.to_owned(), ..entry };
+                erased.push(Action::put(key, encode(&entry), Condition::new()));
+            }
+        }
+        let count = erased.len();
+        self.write_all(erased).await?;
+        Ok(count)
     }
 
     /// Returns a page of the audit, newest first, with the cursor of the next page.

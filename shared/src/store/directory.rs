@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{
-    ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX, ItemKey, STUDENT_PREFIX, attr, course_partition,
-    index, student_sort_key, user_partition,
+    AFTER_STUDENTS, ENROLLMENT_PERIOD_PREFIX, ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX,
+    FORMER_STUDENT_PREFIX, ItemKey, STUDENT_PREFIX, attr, course_partition,
+    former_student_sort_key, index, limit, student_sort_key, user_partition,
 };
-use super::tx::{Action, Condition, text};
+use super::tx::{Action, Condition, number, text};
 use super::{BatchItems, KeyRange, Store};
-use crate::domain::directory::{Course, Enrollment, User};
+use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::PlatformSettings;
 use crate::domain::text::{Email, PersonName, Title};
+use crate::domain::time::sortable_text;
 
 /// Students per request: about a quarter of the one megabyte that DynamoDB returns at most.
 const STUDENTS_PAGE: i32 = 1000;
@@ -43,6 +46,33 @@ struct StoredEnrollment {
     access_granted: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// The end of a former enrollment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+impl StoredEnrollment {
+    fn new(period: &EnrollmentPeriod) -> Self {
+        let EnrollmentPeriod { enrollment, since, until } = period;
+        Self {
+            course_id: enrollment.course.clone(),
+            user_id: enrollment.user.clone(),
+            email: enrollment.email.clone(),
+            name: enrollment.name.clone(),
+            access_granted: enrollment.access_granted,
+            former_emails: enrollment.former_emails.clone(),
+            since: *since,
+            until: *until,
+        }
+    }
+}
+
+impl From<StoredEnrollment> for EnrollmentPeriod {
+    fn from(s: StoredEnrollment) -> Self {
+        Self { since: s.since, until: s.until, enrollment: s.into() }
+    }
 }
 
 impl From<StoredEnrollment> for Enrollment {
@@ -117,9 +147,14 @@ fn access_unchanged(access: Option<bool>) -> Condition {
     }
 }
 
-/// Like [`put_enrollment`], but refused if the enrollment has changed since the read.
-pub fn put_enrollment_if(enrollment: &Enrollment, access: Option<bool>) -> Action {
-    Action { condition: access_unchanged(access), ..put_enrollment(enrollment) }
+/// Stores an enrollment that is in force since a time. Refused if the enrollment has changed since the read.
+pub fn put_enrollment_if(
+    enrollment: &Enrollment,
+    since: Option<Timestamp>,
+    access: Option<bool>,
+) -> Action {
+    let current = EnrollmentPeriod { enrollment: enrollment.clone(), since, until: None };
+    Action { condition: access_unchanged(access), ..put_current_enrollment(&current) }
 }
 
 /// Like [`delete_enrollment`], but refused if the enrollment has changed since the read.
@@ -127,15 +162,15 @@ pub fn delete_enrollment_if(course: &CourseId, user: &UserId, access: Option<boo
     Action { condition: access_unchanged(access), ..delete_enrollment(course, user) }
 }
 
+/// Stores an enrollment in a course without sessions that may still be archived, so that its beginning does not matter.
 pub fn put_enrollment(enrollment: &Enrollment) -> Action {
-    let mut item = encode(&StoredEnrollment {
-        course_id: enrollment.course.clone(),
-        user_id: enrollment.user.clone(),
-        email: enrollment.email.clone(),
-        name: enrollment.name.clone(),
-        access_granted: enrollment.access_granted,
-        former_emails: enrollment.former_emails.clone(),
-    });
+    let enrollment = enrollment.clone();
+    put_current_enrollment(&EnrollmentPeriod { enrollment, since: None, until: None })
+}
+
+fn put_current_enrollment(period: &EnrollmentPeriod) -> Action {
+    let enrollment = &period.enrollment;
+    let mut item = encode(&StoredEnrollment::new(period));
     item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
     item.insert(attr::G1SK.to_owned(), text(student_sort_key(&enrollment.user)));
     Action::put(
@@ -147,6 +182,23 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
 
 pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
     Action::delete(ItemKey::Enrollment { user, course }, Condition::new())
+}
+
+/// Stores a former enrollment for the rosters of the sessions that were held before its end.
+pub fn put_enrollment_period(period: &EnrollmentPeriod, until: Timestamp) -> Action {
+    let Enrollment { course, user, .. } = &period.enrollment;
+    let mut item =
+        encode(&StoredEnrollment { until: Some(until), ..StoredEnrollment::new(period) });
+    item.insert(attr::G1PK.to_owned(), text(course_partition(course)));
+    item.insert(attr::G1SK.to_owned(), text(former_student_sort_key(until, user)));
+    let life = SignedDuration::from_hours(24 * limit::ENROLLMENT_PERIOD_TTL_DAYS);
+    let ttl = until.saturating_add(life).unwrap_or(until);
+    item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
+    Action::put(ItemKey::EnrollmentPeriod { user, course, until }, item, Condition::new())
+}
+
+pub fn delete_enrollment_period(course: &CourseId, user: &UserId, until: Timestamp) -> Action {
+    Action::delete(ItemKey::EnrollmentPeriod { user, course, until }, Condition::new())
 }
 
 /// Records that a student was in a course, so that an erasure finds their data there.
@@ -269,6 +321,39 @@ impl Store {
         stored.map(|stored| stored.map(Enrollment::from)).collect()
     }
 
+    /// Returns the enrollments in a course that are in force or ended after `from`. Eventually consistent.
+    pub async fn enrollments_since(
+        &self,
+        course: &CourseId,
+        from: Timestamp,
+    ) -> Result<Vec<EnrollmentPeriod>, StoreError> {
+        let range = KeyRange {
+            index: Some(index::BY_OWNER),
+            pk: course_partition(course),
+            from: Some(format!("{FORMER_STUDENT_PREFIX}{}", sortable_text(from))),
+            to: Some(AFTER_STUDENTS.to_owned()),
+            limit: Some(STUDENTS_PAGE),
+            ..KeyRange::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
+        stored.map(|stored| stored.map(EnrollmentPeriod::from)).collect()
+    }
+
+    /// Returns the former enrollments of a student that are still stored.
+    pub async fn enrollment_periods(
+        &self,
+        user: &UserId,
+    ) -> Result<Vec<EnrollmentPeriod>, StoreError> {
+        let range = KeyRange {
+            pk: user_partition(user),
+            prefix: Some(ENROLLMENT_PERIOD_PREFIX.to_owned()),
+            consistent: true,
+            ..KeyRange::default()
+        };
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
+        stored.map(|stored| stored.map(EnrollmentPeriod::from)).collect()
+    }
+
     /// Returns the number of students with access to a course. Eventually consistent.
     pub async fn count_students(&self, course: &CourseId) -> Result<usize, StoreError> {
         self.count_all(KeyRange {
@@ -287,12 +372,22 @@ impl Store {
         course: &CourseId,
         users: &[UserId],
     ) -> Result<Vec<Enrollment>, StoreError> {
+        let current = self.current_enrollments(course, users).await?;
+        Ok(current.into_iter().map(|period| period.enrollment).collect())
+    }
+
+    /// Returns the enrollments of `users` in a course with their beginnings, a hundred per request.
+    pub async fn current_enrollments(
+        &self,
+        course: &CourseId,
+        users: &[UserId],
+    ) -> Result<Vec<EnrollmentPeriod>, StoreError> {
         let users: BTreeSet<_> = users.iter().collect();
         let key = |user| ItemKey::Enrollment { user, course };
         let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
         let mut found = self.batch_get(&keys).await?;
         let items = users.into_iter().filter_map(|user| found.take(key(user)));
-        items.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).collect()
+        items.map(|item| decode::<StoredEnrollment>(item).map(EnrollmentPeriod::from)).collect()
     }
 
     pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {

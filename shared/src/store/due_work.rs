@@ -1,4 +1,4 @@
-//! Due work: reminders, repairs and end checks, sorted by due time, so that a sweep reads only due items.
+//! Due work: reminders, repairs, end checks and erasure checks, sorted by due time, so that a sweep reads only due items.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ enum StoredWork {
     Reminder(StoredReminder),
     Repair(StoredRepair),
     EndCheck(StoredEndCheck),
+    ErasureCheck(StoredErasureCheck),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,6 +181,41 @@ fn end_check_key(session: &SessionId) -> String {
     format!("{session}#end_check")
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredErasureCheck {
+    session_id: SessionId,
+    due_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A search for late events of people who were erased from a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureCheck {
+    pub session: SessionId,
+    pub due_at: Timestamp,
+}
+
+impl ErasureCheck {
+    /// Schedules the check.
+    pub fn put(&self) -> Action {
+        let stored = StoredWork::ErasureCheck(StoredErasureCheck {
+            session_id: self.session.clone(),
+            due_at: self.due_at,
+            ttl: due_ttl(self.due_at),
+        });
+        let key = format!("{}#erasure_check", self.session);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::put(key, encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = format!("{}#erasure_check", self.session);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::delete(key, Condition::new())
+    }
+}
+
 /// A due reminder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -195,11 +231,15 @@ pub struct DueWork {
     pub reminders: Vec<DueReminder>,
     pub repairs: Vec<Repair>,
     pub end_checks: Vec<EndCheck>,
+    pub erasure_checks: Vec<ErasureCheck>,
 }
 
 impl DueWork {
     pub fn len(&self) -> usize {
-        self.reminders.len() + self.repairs.len() + self.end_checks.len()
+        self.reminders.len()
+            + self.repairs.len()
+            + self.end_checks.len()
+            + self.erasure_checks.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -237,6 +277,10 @@ impl Store {
                 Some(StoredWork::EndCheck(stored)) => {
                     work.end_checks
                         .push(EndCheck { session: stored.session_id, due_at: stored.due_at });
+                }
+                Some(StoredWork::ErasureCheck(stored)) => {
+                    work.erasure_checks
+                        .push(ErasureCheck { session: stored.session_id, due_at: stored.due_at });
                 }
                 None => {}
             }

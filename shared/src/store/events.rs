@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::schema::{EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
+use super::schema::{ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
 use super::tx::{Action, Condition, Item, number};
 use super::{KeyRange, Store};
 use crate::crypt::sha256_hex;
+use crate::domain::attendance::ErasureMarker;
 use crate::domain::id::MeetingId;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent, header_only, redact};
@@ -39,6 +40,41 @@ struct StoredZoomEvent {
 pub struct StoredEvent {
     pub at: Timestamp,
     pub event: ZoomEvent,
+}
+
+/// The items of a meeting: its events, and the markers of people who were erased from it.
+#[derive(Debug)]
+pub struct MeetingItems(Vec<Item>);
+
+impl MeetingItems {
+    fn is_marker(item: &Item) -> bool {
+        let key = item.get(attr::SK).and_then(|sk| sk.as_s().ok());
+        key.is_some_and(|key| key.starts_with(ERASURE_MARKER_PREFIX))
+    }
+
+    /// Returns the stored events, oldest first.
+    pub fn events(&self) -> Vec<StoredEvent> {
+        let events = self.0.iter().filter(|item| !Self::is_marker(item));
+        events.cloned().filter_map(decode_event).collect()
+    }
+
+    pub fn markers(&self) -> Result<Vec<ErasureMarker>, StoreError> {
+        self.0.iter().filter(|item| Self::is_marker(item)).cloned().map(decode).collect()
+    }
+}
+
+/// Stores the marker of an erased person until the events of the meeting have expired. `complete_at` is the time at which
+/// no more events are expected.
+pub fn put_erasure_marker(
+    meeting: MeetingId,
+    marker: &ErasureMarker,
+    complete_at: Timestamp,
+) -> Action {
+    let mut item = encode(marker);
+    let life = SignedDuration::from_hours(24 * limit::ERASURE_MARKER_TTL_DAYS);
+    let ttl = complete_at.max(marker.erased_at).saturating_add(life).unwrap_or(complete_at);
+    item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
+    Action::put(ItemKey::ErasureMarker { meeting, person: &marker.person }, item, Condition::new())
 }
 
 /// Stores an event. Refused if it is a duplicate.
@@ -97,23 +133,20 @@ impl Store {
         Ok(self.query_all(range).await?.into_iter().filter_map(decode_event).collect())
     }
 
-    /// Replaces the identity of matching participants by `name` in every event of a meeting. It also shortens events without
-    /// effect that earlier versions stored in full. Returns the number of changed events.
-    pub async fn anonymize_participant(
+    /// Replaces the identity of matching participants by `name` in every event of a meeting. `is_match` gets the uuid of the
+    /// meeting instance and the participant. It also shortens events without effect that earlier versions stored in full.
+    /// Returns the number of changed events.
+    pub async fn anonymize_participants(
         &self,
         meeting: MeetingId,
+        items: &MeetingItems,
         name: &str,
-        is_match: impl Fn(&ParticipantEvent) -> bool,
+        is_match: impl Fn(&str, &ParticipantEvent) -> bool,
     ) -> Result<usize, StoreError> {
-        let range = KeyRange {
-            pk: meeting_partition(Some(meeting)),
-            prefix: Some(EVENT_PREFIX.to_owned()),
-            ..KeyRange::default()
-        };
-        let rewritten: Vec<_> = self
-            .query_all(range)
-            .await?
+        let rewritten: Vec<_> = items
+            .0
             .iter()
+            .filter(|item| !MeetingItems::is_marker(item))
             .filter_map(|item| {
                 let rewritten = anonymized(item, name, &is_match)?;
                 let (at, digest) =
@@ -129,12 +162,30 @@ impl Store {
 
     /// Returns the stored events of a meeting, oldest first.
     pub async fn meeting_events(&self, meeting: MeetingId) -> Result<Vec<StoredEvent>, StoreError> {
+        Ok(self.meeting_items(meeting).await?.events())
+    }
+
+    /// Returns the events of a meeting and the markers of erased people, in one query.
+    pub async fn meeting_items(&self, meeting: MeetingId) -> Result<MeetingItems, StoreError> {
         let range = KeyRange {
             pk: meeting_partition(Some(meeting)),
             prefix: Some(EVENT_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        Ok(self.query_all(range).await?.into_iter().filter_map(decode_event).collect())
+        Ok(MeetingItems(self.query_all(range).await?))
+    }
+
+    /// Returns the markers of the people who were erased from a meeting.
+    pub async fn erasure_markers(
+        &self,
+        meeting: MeetingId,
+    ) -> Result<Vec<ErasureMarker>, StoreError> {
+        let range = KeyRange {
+            pk: meeting_partition(Some(meeting)),
+            prefix: Some(ERASURE_MARKER_PREFIX.to_owned()),
+            ..KeyRange::default()
+        };
+        self.query_all(range).await?.into_iter().map(decode).collect()
     }
 }
 
@@ -142,12 +193,16 @@ impl Store {
 fn anonymized(
     item: &Item,
     name: &str,
-    is_match: &impl Fn(&ParticipantEvent) -> bool,
+    is_match: &impl Fn(&str, &ParticipantEvent) -> bool,
 ) -> Option<Item> {
     let stored: StoredZoomEvent = decode(item.clone()).ok()?;
     let mut body: Value = serde_json::from_str(&stored.raw).ok()?;
-    match ZoomEvent::parse(&body)?.payload {
-        EventPayload::Joined(presence) | EventPayload::Left(presence) if is_match(&presence) => {
+    let event = ZoomEvent::parse(&body)?;
+    let instance = event.uuid.unwrap_or_default();
+    match event.payload {
+        EventPayload::Joined(presence) | EventPayload::Left(presence)
+            if is_match(&instance, &presence) =>
+        {
             let participant = body["payload"]["object"]["participant"].as_object_mut()?;
             participant.retain(|field, _| ANONYMOUS_FIELDS.contains(&field.as_str()));
             participant.insert("user_name".to_owned(), Value::from(name));
@@ -161,7 +216,11 @@ fn anonymized(
         }
         _ => return None,
     }
-    let mut rewritten = encode(&StoredZoomEvent { raw: body.to_string(), ..stored });
+    let raw = body.to_string();
+    if raw == stored.raw {
+        return None;
+    }
+    let mut rewritten = encode(&StoredZoomEvent { raw, ..stored });
     let copied = [attr::PK, attr::SK, attr::TTL].into_iter();
     rewritten.extend(copied.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))));
     Some(rewritten)

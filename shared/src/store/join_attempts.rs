@@ -8,6 +8,7 @@ use super::item::{decode, encode};
 use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, limit, session_partition};
 use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
+use crate::domain::attendance::ErasureMarker;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::text::{Email, PersonName};
 
@@ -62,12 +63,11 @@ impl Store {
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
 
-    /// Returns the join attempts of a person, matched by user id or address, each with its deletion.
+    /// Returns the join attempts of an erased person, each with its deletion.
     pub async fn join_attempts_of_person(
         &self,
         session: &SessionId,
-        user: &UserId,
-        addresses: &[Email],
+        person: &ErasureMarker,
     ) -> Result<Vec<(JoinAttempt, Action)>, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
@@ -78,9 +78,9 @@ impl Store {
         for item in self.query_all(range).await? {
             let Some(delete) = Action::delete_item(&item) else { continue };
             let join_attempt: JoinAttempt = decode(item)?;
-            let is_match = join_attempt.user_id == *user
-                || join_attempt.email.as_ref().is_some_and(|email| addresses.contains(email));
-            if is_match {
+            if person.is_join_attempt(&join_attempt.user_id, join_attempt.email.as_ref())
+                && !person.is_after_erasure(join_attempt.at)
+            {
                 matching.push((join_attempt, delete));
             }
         }

@@ -13,6 +13,7 @@
 //! | session of a meeting instance | main | `pk = INSTANCE#hash`, `sk = MEETING` | webhook |
 //! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
 //! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
+//! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
@@ -27,6 +28,7 @@
 //! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
 //! | courses of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
 //! | enrollment of a student in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
+//! | former enrollment periods of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT_PERIOD#` | erasure |
 //! | former courses of a student | main | `pk = USER#id`, `sk` begins with `FORMER_ENROLLMENT#` | erasure |
 //! | course | main | `pk = COURSE#id`, `sk = COURSE` | save |
 //! | settings of the deployment | main | `pk = SETTINGS`, `sk = SETTINGS` | save |
@@ -40,6 +42,7 @@
 //! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep |
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
+//! | students of a course since a time | `by_owner` | `g1pk = COURSE#id`, `g1sk` from `FORMER_STUDENT#time` to `STUDENT#` | attendance |
 //! | sessions of a course by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
 //! | polls of a course's sessions | `by_audience` | `g2pk = COURSEPOLLS#id` | erasure |
 //! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
@@ -187,6 +190,8 @@ pub mod limit {
     pub const MONTH_TTL_DAYS: i64 = 800;
     /// Days that received Zoom events are kept.
     pub const EVENT_TTL_DAYS: i64 = 90;
+    /// Days that the marker of an erased person is kept after the session, until no event of it is stored any more.
+    pub const ERASURE_MARKER_TTL_DAYS: i64 = EVENT_TTL_DAYS + 10;
     /// Days that join attempts are kept: as long as the Zoom events that they explain.
     pub const JOIN_ATTEMPT_TTL_DAYS: i64 = 90;
     /// Days that an in-app notification is shown: about the length of a term.
@@ -204,6 +209,8 @@ pub mod limit {
     /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
     /// again after a redrive.
     pub const CLAIM_TTL_DAYS: i64 = 60;
+    /// Days that the end of an enrollment is kept: until the sessions that were held before it are archived.
+    pub const ENROLLMENT_PERIOD_TTL_DAYS: i64 = ARCHIVE_DUE_TTL_DAYS + 30;
     /// Days that delivery records are kept. A session may be planned two years ahead, and its cancellation needs them.
     pub const DELIVERY_TTL_DAYS: i64 = 800;
 }
@@ -257,6 +264,11 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         digest: &'a str,
     },
+    /// A marker of an erased person. It sorts after the events of the meeting and is read with them.
+    ErasureMarker {
+        meeting: MeetingId,
+        person: &'a AttendeeId,
+    },
     JoinAttempt {
         session: &'a SessionId,
         at: Timestamp,
@@ -308,6 +320,12 @@ pub enum ItemKey<'a> {
         user: &'a UserId,
         course: &'a CourseId,
     },
+    /// A time for which a student was enrolled. It is identified by its end.
+    EnrollmentPeriod {
+        user: &'a UserId,
+        course: &'a CourseId,
+        until: Timestamp,
+    },
     Course(&'a CourseId),
     Settings,
     ZoomDay {
@@ -352,6 +370,7 @@ impl ItemKey<'_> {
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::MeetingInstance(uuid) => format!("INSTANCE#{}", sha256_hex(uuid)),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
+            Self::ErasureMarker { meeting, .. } => meeting_partition(Some(*meeting)),
             Self::JoinAttempt { session, .. }
             | Self::Recording { session, .. }
             | Self::AttendanceOverride { session, .. }
@@ -365,6 +384,7 @@ impl ItemKey<'_> {
             Self::Notification { user, .. } => user_partition(user),
             Self::Month { user, .. }
             | Self::Enrollment { user, .. }
+            | Self::EnrollmentPeriod { user, .. }
             | Self::FormerEnrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
@@ -392,6 +412,7 @@ impl ItemKey<'_> {
             Self::Event { at, digest, .. } => {
                 format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
             }
+            Self::ErasureMarker { person, .. } => format!("{ERASURE_MARKER_PREFIX}{person}"),
             Self::JoinAttempt { at, nonce, .. } => {
                 format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
             }
@@ -410,6 +431,9 @@ impl ItemKey<'_> {
             Self::FormerEnrollment { course, .. } => format!("{FORMER_ENROLLMENT_PREFIX}{course}"),
             Self::Month { month, .. } => format!("MONTH#{month}"),
             Self::Enrollment { course, .. } => format!("{ENROLLMENT_PREFIX}{course}"),
+            Self::EnrollmentPeriod { course, until, .. } => {
+                format!("{ENROLLMENT_PERIOD_PREFIX}{course}#{}", sortable_text(*until))
+            }
             Self::Course(_) => "COURSE".to_owned(),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
@@ -432,8 +456,15 @@ pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
 pub const NOTIFICATION_PREFIX: &str = "NOTIFICATION#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const FORMER_ENROLLMENT_PREFIX: &str = "FORMER_ENROLLMENT#";
+pub const ENROLLMENT_PERIOD_PREFIX: &str = "ENROLLMENT_PERIOD#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
+/// Sorts before [`STUDENT_PREFIX`], so that one range has former and current students.
+pub const FORMER_STUDENT_PREFIX: &str = "FORMER_STUDENT#";
+/// Sorts after every key with [`STUDENT_PREFIX`].
+pub const AFTER_STUDENTS: &str = "STUDENT$";
 pub const EVENT_PREFIX: &str = "EVENT#";
+/// '~' sorts after every time, so that the markers follow the events.
+pub const ERASURE_MARKER_PREFIX: &str = "EVENT#~ERASED#";
 pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
 pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
@@ -501,6 +532,11 @@ pub fn student_sort_key(user: &UserId) -> String {
     format!("{STUDENT_PREFIX}{user}")
 }
 
+/// The sort key of a former student, by the end of their enrollment.
+pub fn former_student_sort_key(until: Timestamp, user: &UserId) -> String {
+    format!("{FORMER_STUDENT_PREFIX}{}#{user}", sortable_text(until))
+}
+
 /// The sort key of an in-app notification, by time.
 pub fn notification_sort_key(id: &NotificationId) -> String {
     format!("{NOTIFICATION_PREFIX}{}#{}", sortable_text(id.at), id.digest())
@@ -538,6 +574,7 @@ mod tests {
             ItemKey::MeetingInstance("x"),
             ItemKey::Event { meeting: Some(MeetingId(1)), at, digest: "x" },
             ItemKey::Event { meeting: None, at, digest: "x" },
+            ItemKey::ErasureMarker { meeting: MeetingId(1), person: &attendee },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
             ItemKey::Recording { session: &session, file: "x" },
             ItemKey::AttendanceOverride { session: &session, attendee: &attendee },
@@ -554,6 +591,7 @@ mod tests {
             ItemKey::FormerEnrollment { user: &user, course: &course },
             ItemKey::Month { user: &user, month: "2026-11" },
             ItemKey::Enrollment { user: &user, course: &course },
+            ItemKey::EnrollmentPeriod { user: &user, course: &course, until: at },
             ItemKey::Course(&course),
             ItemKey::Settings,
             ItemKey::ZoomDay { zoom_user: "x", day: "2026-11-21" },

@@ -22,6 +22,15 @@ use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::{Zone, sortable_text};
 
+/// The sessions of a course for which a change of its enrollments matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CourseSessions {
+    Upcoming,
+    /// Only sessions that are over, whose rosters may not be archived yet.
+    Recent,
+    None,
+}
+
 /// Items that a filtered list reads per request. Sparse matches then take few requests.
 const FILTERED_PAGE: i32 = 200;
 /// Sessions per request when one upcoming session is enough.
@@ -589,24 +598,33 @@ impl Store {
         Ok(sessions.into_iter().filter(|session| session.is_upcoming_or_live(now)).collect())
     }
 
-    /// Returns whether a course has live or upcoming sessions.
-    pub async fn has_upcoming_sessions(
+    /// Returns which sessions of a course a change of its enrollments concerns. `recent` is the start of the oldest.
+    pub async fn sessions_of_enrollments(
         &self,
         course: &CourseId,
+        recent: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut range =
-            KeyRange { limit: Some(UPCOMING_PAGE), ..live_or_upcoming_range(course, now) };
+    ) -> Result<CourseSessions, StoreError> {
+        let live_since = live_or_upcoming_since(now);
+        let filter = SessionFilter { from: Some(recent), ..SessionFilter::default() };
+        let range = list_range(index::BY_AUDIENCE, course_partition(course), &filter, None);
+        let mut range = KeyRange { limit: Some(UPCOMING_PAGE), descending: true, ..range };
+        let mut found = CourseSessions::None;
         loop {
             let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
             for item in items {
-                if decode_session(item)?.is_upcoming_or_live(now) {
-                    return Ok(true);
+                let session = decode_session(item)?;
+                if session.is_upcoming_or_live(now) {
+                    return Ok(CourseSessions::Upcoming);
+                }
+                found = CourseSessions::Recent;
+                if session.starts_at < live_since {
+                    return Ok(found);
                 }
             }
             match last {
                 Some(last) => range.after = Some(last),
-                None => return Ok(false),
+                None => return Ok(found),
             }
         }
     }
@@ -646,10 +664,15 @@ impl Store {
 
 /// The range of a course's sessions that may not have ended, given the longest duration.
 fn live_or_upcoming_range(course: &CourseId, now: Timestamp) -> KeyRange {
-    let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
-    let from = now.saturating_sub(longest).unwrap_or(now);
+    let from = live_or_upcoming_since(now);
     let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
     list_range(index::BY_AUDIENCE, course_partition(course), &filter, None)
+}
+
+/// Returns the earliest planned start of a session that is not over at `now`, unless it overruns.
+fn live_or_upcoming_since(now: Timestamp) -> Timestamp {
+    let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
+    now.saturating_sub(longest).unwrap_or(now)
 }
 
 fn list_range(

@@ -154,6 +154,148 @@ async fn erasure_finds_participations_after_sdk_secret_rotation() {
     assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
 }
 
+/// Returns an event about a participant of the meeting instance `u1`.
+fn participant_event(session: &ScheduledSession, name: &str, minute: i64, person: Value) -> Value {
+    let at = session.at(minute);
+    let time = if name == "participant_left" { "leave_time" } else { "join_time" };
+    let person = patched(json!({"user_id": "16778240", time: at}), person);
+    let object = json!({"uuid": "u1", "participant": person});
+    session.event(&format!("meeting.{name}"), at, &object)
+}
+
+/// Holds the session for an hour, in which Zelda takes part with her key and calls by telephone. Returns her key.
+async fn hold_with_zelda(world: &World, session: &ScheduledSession) -> Value {
+    world.advance(SignedDuration::from_hours(HOURS_AHEAD));
+    let token = zelda_token(world).await;
+    let credentials =
+        world.post(&token, &format!("{}/join", session.path), json!({})).await.expect(200);
+    let key = credentials["customer_key"].clone();
+    let by_key = json!({"participant_uuid": "c1", "user_name": "Zelda Zwingli", "customer_key": key,
+        "id": "zelda-at-zoom", "participant_user_id": "zelda-at-zoom"});
+    // A dial-in has no key and no address.
+    let by_phone = json!({"participant_uuid": "c2", "user_name": "Zwingli 5550101", "phone_number": "+41445550101"});
+    for event in [
+        session.started("u1", 0),
+        participant_event(session, "participant_joined", 1, by_key),
+        participant_event(session, "participant_joined", 2, by_phone),
+        session.ended("u1", 0, 60),
+    ] {
+        session.post_event(world, &event).await;
+    }
+    world.advance(SignedDuration::from_mins(61));
+    key
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telephone_numbers_are_not_stored() {
+    let (world, _, session) = world_and_session().await;
+    hold_with_zelda(&world, &session).await;
+    let stored = json!(world.dump().await).to_string();
+    assert!(stored.contains("Zwingli 5550101"), "the row's name should be stored");
+    assert!(!stored.contains("+4144"), "{stored}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_were_assigned_to_the_person_are_erased() {
+    let (world, trainer, session) = world_and_session().await;
+    hold_with_zelda(&world, &session).await;
+    let path = format!("{}/attendance", session.path);
+    let report = world.get(&trainer, &path).await.expect(200);
+    let rows = report["attendees"].as_array().expect("rows");
+    let phone = rows.iter().find(|row| row["name"] == "Zwingli 5550101").expect("the call");
+    let assign = json!({"assign_to": {"user_id": "zelda"}, "reason": "Zelda's telephone."});
+    let row = format!("{path}/{}", phone["attendee_id"].as_str().expect("an id"));
+    world.put(&trainer, &row, assign).await.expect(200);
+    world.delete(&world.service().await, ZELDA_PATH).await.expect(204);
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+    let audit = world.list_items(&trainer, &format!("{path}/audit")).await;
+    assert_eq!(audit[0]["reason"], "(erased)");
+    let report = world.get(&trainer, &path).await.expect(200).to_string();
+    assert!(!report.contains("5550101") && report.contains("(erased)"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_arrive_after_the_erasure_are_disguised() {
+    let (world, trainer, session) = world_and_session().await;
+    let key = hold_with_zelda(&world, &session).await;
+    let service = world.service().await;
+    for _ in 0..2 {
+        world.delete(&service, ZELDA_PATH).await.expect(204);
+    }
+    let before = items_with_personal_data(&world).await;
+    let name = "Zelda Zwingli";
+    let account = json!({"participant_uuid": "c4", "user_name": name, "id": "zelda-at-zoom"});
+    for (event, minute, person) in [
+        // By key, by address, by participation, by Zoom user, and a later event of a participation found by key.
+        (
+            "participant_joined",
+            3,
+            json!({"participant_uuid": "c3", "user_name": name, "customer_key": key}),
+        ),
+        (
+            "participant_joined",
+            4,
+            json!({"participant_uuid": "c5", "user_name": name, "email": "zelda@example.test"}),
+        ),
+        ("participant_left", 50, json!({"participant_uuid": "c1", "user_name": name})),
+        ("participant_joined", 5, account),
+        ("participant_left", 51, json!({"participant_uuid": "c3", "user_name": name})),
+    ] {
+        session.post_event(&world, &participant_event(&session, event, minute, person)).await;
+    }
+    assert_eq!(items_with_personal_data(&world).await.len(), before.len() + 5);
+    for path in ["attendance", "timeline"] {
+        let shown = world.get(&trainer, &format!("{}/{path}", session.path)).await.expect(200);
+        assert!(!shown.to_string().contains("Zelda"), "{path}: {shown}");
+        assert!(shown.to_string().contains("(erased)"), "{path}: {shown}");
+    }
+    assert_eq!(world.sweep().await["repaired"], 1);
+    assert_eq!(items_with_personal_data(&world).await, before);
+    // An event of a participation that an earlier check has disguised.
+    let last = json!({"participant_uuid": "c5", "user_name": name});
+    session.post_event(&world, &participant_event(&session, "participant_left", 52, last)).await;
+    world.advance(SignedDuration::from_mins(30));
+    world.sweep().await;
+    assert_eq!(items_with_personal_data(&world).await, before);
+    // The last check is done when no more events are expected.
+    for _ in 0..20 {
+        world.advance(SignedDuration::from_hours(6));
+        world.sweep().await;
+    }
+    assert_eq!(world.due_work("WORK").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn person_who_comes_back_after_the_erasure_is_named_again() {
+    let (world, trainer, session) = world_and_session().await;
+    let service = world.service().await;
+    world.delete(&service, ZELDA_PATH).await.expect(204);
+    let enrollment = json!({"email": "zelda@example.test", "name": "Zelda Zwingli"});
+    world.put(&service, ENROLLMENT_PATH, enrollment).await.expect(200);
+    hold_with_zelda(&world, &session).await;
+    world.sweep().await;
+    let report = world.get(&trainer, &format!("{}/attendance", session.path)).await.expect(200);
+    let rows = report["attendees"].as_array().expect("rows");
+    let zelda = rows.iter().find(|row| row["name"] == "Zelda Zwingli").expect("a row");
+    assert_eq!((&zelda["match"], &zelda["minutes"]), (&json!("customer_key"), &json!(59)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn former_enrollments_are_erased() {
+    let (world, _, session) = world_and_session().await;
+    hold_with_zelda(&world, &session).await;
+    let service = world.service().await;
+    let renamed = json!({"email": "zwingli@example.test", "name": "Zelda Zwingli"});
+    world.put(&service, ENROLLMENT_PATH, renamed).await.expect(200);
+    world.advance(SignedDuration::from_mins(1));
+    world.delete(&service, ENROLLMENT_PATH).await.expect(204);
+    assert!(items_with_prefix(&world, MAIN_TABLE, "USER#zelda").await.len() > 2);
+    world.delete(&service, ZELDA_PATH).await.expect(204);
+    let left = items_with_personal_data(&world).await;
+    assert!(left.iter().all(|item| item.to_string().contains("Zwingli 5550101")), "{left:?}");
+    assert_eq!(items_with_prefix(&world, MAIN_TABLE, "USER#zelda").await.len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_erasure_makes_progress_with_every_retry() {
     const COURSES: usize = 6;

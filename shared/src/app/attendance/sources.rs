@@ -5,9 +5,10 @@ use futures::try_join;
 use jiff::Timestamp;
 
 use crate::app::webhook::is_from_host_account;
-use crate::domain::attendance::{AttendanceRecord, JoinIdentity, record};
+use crate::domain::attendance::{AttendanceRecord, ErasureMarker, JoinIdentity, erased, record};
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::directory::Enrollment;
+use crate::domain::id::CourseId;
 use crate::domain::session::Session;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::Store;
@@ -21,23 +22,37 @@ pub struct AttendanceSources {
     pub record: AttendanceRecord,
     /// `None` while no archive can exist, which saves one read per report around the time of the session.
     pub archive: Option<Archive>,
+    /// The people who were erased from the session.
+    pub markers: Vec<ErasureMarker>,
 }
 
+/// Loads the attendance sources without the people who were erased, whose events may have arrived later.
 pub async fn load_attendance_sources(
     store: &Store,
     session: &Session,
     now: Timestamp,
 ) -> Result<AttendanceSources, StoreError> {
+    let sources = load_stored_sources(store, session, now).await?;
+    let record = erased::without_erased_people(sources.record, &sources.markers);
+    Ok(AttendanceSources { record, ..sources })
+}
+
+/// Loads the attendance sources as they are stored.
+pub async fn load_stored_sources(
+    store: &Store,
+    session: &Session,
+    now: Timestamp,
+) -> Result<AttendanceSources, StoreError> {
     if !record::may_have_archive(session, now) {
-        let (events, join_attempts, (invitees, enrollments)) = try_join!(
+        let ((events, markers), join_attempts, (invitees, enrollments)) = try_join!(
             events(store, session),
             join_attempts(store, session),
             audience(store, session)
         )?;
         let record = AttendanceRecord { events, join_attempts, invitees, enrollments };
-        return Ok(AttendanceSources { record, archive: None });
+        return Ok(AttendanceSources { record, archive: None, markers });
     }
-    let (events, join_attempts, archive) = try_join!(
+    let ((events, markers), join_attempts, archive) = try_join!(
         events(store, session),
         join_attempts(store, session),
         store.archive(&session.id)
@@ -49,18 +64,20 @@ pub async fn load_attendance_sources(
     };
     let current = AttendanceRecord { events, join_attempts, invitees, enrollments };
     let record = archive.merged_with(current, session);
-    Ok(AttendanceSources { record, archive: Some(archive) })
+    Ok(AttendanceSources { record, archive: Some(archive), markers })
 }
 
-async fn events(store: &Store, session: &Session) -> Result<Vec<ZoomEvent>, StoreError> {
-    let Some(meeting) = session.meeting.id else { return Ok(Vec::new()) };
-    let stored = store.meeting_events(meeting).await?;
-    let events = stored.into_iter().map(|stored| stored.event);
-    Ok(events
-        .filter(|event| {
-            event.payload != EventPayload::Ignored && is_from_host_account(session, event)
-        })
-        .collect())
+async fn events(
+    store: &Store,
+    session: &Session,
+) -> Result<(Vec<ZoomEvent>, Vec<ErasureMarker>), StoreError> {
+    let Some(meeting) = session.meeting.id else { return Ok((Vec::new(), Vec::new())) };
+    let items = store.meeting_items(meeting).await?;
+    let events = items.events().into_iter().map(|stored| stored.event);
+    let own_events = events.filter(|event| {
+        event.payload != EventPayload::Ignored && is_from_host_account(session, event)
+    });
+    Ok((own_events.collect(), items.markers()?))
 }
 
 async fn join_attempts(
@@ -75,9 +92,20 @@ type StoredAudience = (Vec<Invitee>, Vec<Enrollment>);
 async fn audience(store: &Store, session: &Session) -> Result<StoredAudience, StoreError> {
     Ok(match &session.audience {
         Audience::Standalone => (Vec::new(), Vec::new()),
-        Audience::Course { id, .. } => (Vec::new(), store.students(id).await?),
+        Audience::Course { id, .. } => (Vec::new(), enrolled_students(store, session, id).await?),
         Audience::Invitees { list, .. } => (store.invitees(&session.id, *list).await?, Vec::new()),
     })
+}
+
+/// Returns the students who were enrolled at some time of the session. A student has an entry per address that they had.
+async fn enrolled_students(
+    store: &Store,
+    session: &Session,
+    course: &CourseId,
+) -> Result<Vec<Enrollment>, StoreError> {
+    let (from, to) = record::roster_times(session);
+    let periods = store.enrollments_since(course, from).await?.into_iter();
+    Ok(periods.filter(|period| period.overlaps(from, to)).map(|period| period.enrollment).collect())
 }
 
 fn join_identity(attempt: JoinAttempt) -> (Timestamp, JoinIdentity) {

@@ -1,45 +1,54 @@
-//! Changes enrollments in courses with upcoming sessions: new students are invited, and students who lose access are
-//! notified.
+//! Changes enrollments in courses with sessions: new students are invited to upcoming ones, and students who lose access
+//! are notified. The end of an enrollment is stored for the rosters of sessions that were held before it.
 //!
 //! Each change is committed with its domain event, on the condition that the enrollments are as they were read. A
 //! repeated command therefore notifies once, and a command that changes nobody's access notifies nobody. In a course
-//! without upcoming sessions enrollments are plain writes.
+//! without upcoming or recent sessions enrollments are plain writes.
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::CONCURRENCY;
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::directory::{DirectoryCommand, Enrollment};
+use crate::domain::directory::{DirectoryCommand, Enrollment, EnrollmentPeriod};
 use crate::domain::domain_event::{ChangedStudent, DomainEvent, DomainEventKind, EnrollmentChange};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::time::whole_milli;
 use crate::store::directory as items;
 use crate::store::due_work;
 use crate::store::error::CommitError;
+use crate::store::schema::limit;
+use crate::store::sessions::CourseSessions;
 use crate::store::tx::Action;
 
-/// Enrollments per transaction. Each takes at most two actions, and there are up to two domain events.
-const CHANGES_PER_TRANSACTION: usize = 40;
+/// Enrollments per transaction. Each takes at most three actions, and there are up to two domain events.
+const CHANGES_PER_TRANSACTION: usize = 32;
 /// Attempts against concurrent changes of the same enrollments.
 const ATTEMPTS: u32 = 4;
 const WAIT_MS: u64 = 50;
 
-/// A cache of the courses with upcoming sessions, so that an import queries each course once.
+/// A cache of the sessions of courses, so that an import queries each course once.
 #[derive(Debug, Default)]
-pub(super) struct UpcomingSessions(BTreeMap<CourseId, bool>);
+pub(super) struct SessionsByCourse(BTreeMap<CourseId, CourseSessions>);
 
-impl UpcomingSessions {
-    async fn has(&mut self, services: &Services, course: &CourseId) -> Result<bool, Error> {
-        if let Some(has_upcoming) = self.0.get(course) {
-            return Ok(*has_upcoming);
+impl SessionsByCourse {
+    async fn of(
+        &mut self,
+        services: &Services,
+        course: &CourseId,
+    ) -> Result<CourseSessions, Error> {
+        if let Some(sessions) = self.0.get(course) {
+            return Ok(*sessions);
         }
-        let has = services.store.has_upcoming_sessions(course, services.clock.now()).await?;
-        self.0.insert(course.clone(), has);
-        Ok(has)
+        let now = services.clock.now();
+        let recent = SignedDuration::from_hours(24 * limit::ENROLLMENT_PERIOD_TTL_DAYS);
+        let recent = now.saturating_sub(recent).unwrap_or(now);
+        let sessions = services.store.sessions_of_enrollments(course, recent, now).await?;
+        self.0.insert(course.clone(), sessions);
+        Ok(sessions)
     }
 }
 
@@ -63,25 +72,35 @@ impl EnrollmentWrite {
     }
 
     /// Returns the conditional actions, which require the enrollment to be as it was read.
-    fn actions(&self, course: &CourseId, before: Option<&Enrollment>) -> Vec<Action> {
-        let access = before.map(|before| before.access_granted);
-        match self {
+    fn actions(
+        &self,
+        course: &CourseId,
+        before: Option<&EnrollmentPeriod>,
+        at: Timestamp,
+    ) -> Vec<Action> {
+        let access = before.map(|before| before.enrollment.access_granted);
+        let (mut actions, change) = match self {
             Self::Put(enrollment) => {
-                vec![items::put_enrollment_if(&enrollment.clone().replacing(before), access)]
+                let since = EnrollmentPeriod::since_of(enrollment, before, at);
+                let next = enrollment.clone().replacing(before.map(|before| &before.enrollment));
+                (vec![items::put_enrollment_if(&next, since, access)], Some(enrollment))
             }
-            Self::Delete(user) => vec![
-                items::delete_enrollment_if(course, user, access),
-                items::put_former_enrollment(course, user),
-            ],
-        }
+            Self::Delete(user) => {
+                let delete = items::delete_enrollment_if(course, user, access);
+                (vec![delete, items::put_former_enrollment(course, user)], None)
+            }
+        };
+        let ended = before.and_then(|before| before.ended_by(change, at));
+        actions.extend(ended.map(|ended| items::put_enrollment_period(&ended, at)));
+        actions
     }
 }
 
-/// Applies the commands about enrollments in courses with upcoming sessions, and returns the others.
+/// Applies the commands about enrollments in courses with upcoming or recent sessions, and returns the others.
 pub(super) async fn apply(
     services: &Services,
     commands: Vec<DirectoryCommand>,
-    upcoming: &mut UpcomingSessions,
+    sessions: &mut SessionsByCourse,
 ) -> Result<Vec<DirectoryCommand>, Error> {
     let mut others = Vec::new();
     let mut by_course: BTreeMap<CourseId, Vec<EnrollmentWrite>> = BTreeMap::new();
@@ -94,7 +113,7 @@ pub(super) async fn apply(
                 continue;
             }
         };
-        if !upcoming.has(services, course).await? {
+        if sessions.of(services, course).await? == CourseSessions::None {
             others.push(command);
             continue;
         }
@@ -109,12 +128,16 @@ pub(super) async fn apply(
             _ => {}
         }
     }
-    let batches = by_course.into_iter().flat_map(|(course, changes)| {
-        let batches: Vec<_> = changes.chunks(CHANGES_PER_TRANSACTION).map(<[_]>::to_vec).collect();
-        batches.into_iter().map(move |batch| (course.clone(), batch))
-    });
+    let mut batches = Vec::new();
+    for (course, changes) in by_course {
+        let notifies = sessions.of(services, &course).await? == CourseSessions::Upcoming;
+        let chunks = changes.chunks(CHANGES_PER_TRANSACTION);
+        batches.extend(chunks.map(|batch| (course.clone(), batch.to_vec(), notifies)));
+    }
     stream::iter(batches)
-        .map(|(course, batch)| async move { apply_batch(services, &course, &batch).await })
+        .map(|(course, batch, notifies)| async move {
+            apply_batch(services, &course, &batch, notifies).await
+        })
         .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
@@ -125,21 +148,24 @@ async fn apply_batch(
     services: &Services,
     course: &CourseId,
     changes: &[EnrollmentWrite],
+    notifies: bool,
 ) -> Result<(), Error> {
     let users: Vec<_> = changes.iter().map(|change| change.user().clone()).collect();
     for _ in 0..ATTEMPTS {
-        let before = services.store.enrollments_of_users(course, &users).await?;
+        let before = services.store.current_enrollments(course, &users).await?;
         let before: BTreeMap<_, _> =
-            before.into_iter().map(|enrollment| (enrollment.user.clone(), enrollment)).collect();
-        let domain_events = domain_events(course, changes, &before, services.clock.now());
+            before.into_iter().map(|period| (period.enrollment.user.clone(), period)).collect();
+        let now = whole_milli(services.clock.now());
+        let mut domain_events = domain_events(course, changes, &before, now);
         let mut actions: Vec<_> = changes
             .iter()
-            .flat_map(|change| change.actions(course, before.get(change.user())))
+            .flat_map(|change| change.actions(course, before.get(change.user()), now))
             .collect();
         if domain_events.is_empty() {
             // Nobody's access changes, so unconditional writes are enough.
             return Ok(services.store.write_directory(actions).await?);
         }
+        domain_events.retain(|_| notifies);
         actions.extend(domain_events.iter().map(due_work::put_domain_event));
         match services.store.commit(actions).await {
             Ok(()) => {
@@ -162,13 +188,12 @@ async fn apply_batch(
 fn domain_events(
     course: &CourseId,
     changes: &[EnrollmentWrite],
-    before: &BTreeMap<UserId, Enrollment>,
-    now: Timestamp,
+    before: &BTreeMap<UserId, EnrollmentPeriod>,
+    at: Timestamp,
 ) -> Vec<DomainEvent> {
-    let at = whole_milli(now);
     let (mut granted_students, mut revoked_students) = (Vec::new(), Vec::new());
     for change in changes {
-        let old = before.get(change.user());
+        let old = before.get(change.user()).map(|period| &period.enrollment);
         let had_access = old.is_some_and(|enrollment| enrollment.access_granted);
         let enrollment = |enrollment: &Enrollment| ChangedStudent {
             user: enrollment.user.clone(),

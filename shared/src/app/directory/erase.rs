@@ -16,15 +16,19 @@ use jiff::{SignedDuration, Timestamp};
 use super::delete_email_pointer;
 use crate::app::error::Error;
 use crate::app::{Services, disconnect, join, poll, session_cancel};
+use crate::domain::attendance::erased::participant_events;
 use crate::domain::attendance::people::PersonDetails;
-use crate::domain::attendance::record;
-use crate::domain::directory::{ERASED_NAME, Enrollment};
+use crate::domain::attendance::{ErasureMarker, record};
+use crate::domain::directory::{ERASED_NAME, Enrollment, EnrollmentPeriod};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
-use crate::domain::zoom_event::ParticipantEvent;
+use crate::store::archive::Archive;
+use crate::store::attendance::StoredOverride;
 use crate::store::directory as items;
+use crate::store::due_work::ErasureCheck;
 use crate::store::error::CommitError;
+use crate::store::events::{self, MeetingItems};
 use crate::store::schema::limit;
 use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::tx::Action;
@@ -46,34 +50,14 @@ struct ErasedPerson {
     customer_key: Option<String>,
 }
 
-/// The identifiers of a person in one session: the current ones and those of their join attempts. Customer keys change
-/// with the Meeting SDK's secret, and addresses change too.
-struct SessionIdentity {
-    keys: BTreeSet<String>,
-    addresses: BTreeSet<Email>,
-    is_host: bool,
-}
-
-impl SessionIdentity {
-    fn current(person: &ErasedPerson, session: &Session) -> Self {
-        Self {
-            keys: person.customer_key.iter().cloned().collect(),
-            addresses: person.addresses.iter().cloned().collect(),
-            is_host: session.trainer == person.id,
-        }
-    }
-
-    /// Adds identifiers of a join attempt.
-    fn add(&mut self, key: Option<String>, email: Option<Email>) {
-        self.keys.extend(key);
-        self.addresses.extend(email);
-    }
-
-    /// Returns whether the participant is this person.
-    fn matches(&self, participant: &ParticipantEvent) -> bool {
-        participant.customer_key.as_ref().is_some_and(|key| self.keys.contains(key))
-            || participant.email.as_ref().is_some_and(|email| self.addresses.contains(email))
-            || (participant.is_host && self.is_host)
+impl ErasedPerson {
+    /// Returns the marker of the person in a session, with their current identifiers.
+    fn marker(&self, session: &Session, now: Timestamp) -> ErasureMarker {
+        let is_host = session.trainer == self.id;
+        let mut marker = ErasureMarker::new(&session.id, &self.id, is_host, now);
+        self.addresses.iter().for_each(|email| marker.add_email(email));
+        self.customer_key.iter().for_each(|key| marker.add_customer_key(key));
+        marker
     }
 }
 
@@ -82,16 +66,23 @@ impl SessionIdentity {
 pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error> {
     let user = services.store.user(id).await?;
     let enrollments = services.store.enrollments(id).await?;
-    let closed = enrollments.iter().map(|e| Enrollment { access_granted: false, ..e.clone() });
-    services
-        .store
-        .write_directory(closed.map(|enrollment| items::put_enrollment(&enrollment)).collect())
-        .await?;
+    let periods = services.store.enrollment_periods(id).await?;
+    let without_access = |e: &Enrollment| Enrollment { access_granted: false, ..e.clone() };
+    // A former enrollment without access is on no roster, but still leads to its address and its course.
+    let former = periods.iter().filter_map(|period| {
+        let enrollment = without_access(&period.enrollment);
+        let closed = EnrollmentPeriod { enrollment, ..period.clone() };
+        Some(items::put_enrollment_period(&closed, period.until?))
+    });
+    let closed = enrollments.iter().map(|e| items::put_enrollment(&without_access(e)));
+    services.store.write_directory(closed.chain(former).collect()).await?;
+    let former = periods.iter().map(|period| &period.enrollment);
     let mut addresses: Vec<Email> =
-        enrollments.iter().map(|enrollment| enrollment.email.clone()).collect();
+        enrollments.iter().chain(former).flat_map(Enrollment::emails).cloned().collect();
     if let Some(user) = &user {
         delete_email_pointer(services, &user.email, id).await?;
         addresses.push(user.email.clone());
+        addresses.extend(user.former_emails.iter().cloned());
     }
     if let Some(email) = services.store.email_of_preferences(id).await? {
         delete_email_pointer(services, &email, id).await?;
@@ -128,7 +119,13 @@ pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error>
             [items::delete_enrollment(course, id), items::delete_former_enrollment(course, id)];
         services.store.write_directory(deletions.into()).await?;
     }
-    let mut deletions = Vec::new();
+    let mut deletions: Vec<_> = periods
+        .iter()
+        .filter_map(|period| {
+            let course = &period.enrollment.course;
+            Some(items::delete_enrollment_period(course, id, period.until?))
+        })
+        .collect();
     for course in last {
         erasure.erase_course(course).await?;
         deletions.extend([
@@ -160,8 +157,10 @@ pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error>
 /// other courses, so this course goes last.
 fn courses_to_finish_last(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSet<CourseId> {
     let mut course_by_email: BTreeMap<&Email, &CourseId> = BTreeMap::new();
-    for enrollment in enrollments.iter().filter(|enrollment| Some(&enrollment.email) != own) {
-        course_by_email.insert(&enrollment.email, &enrollment.course);
+    for enrollment in enrollments {
+        for email in enrollment.emails().filter(|email| Some(*email) != own) {
+            course_by_email.insert(email, &enrollment.course);
+        }
     }
     course_by_email.into_values().cloned().collect()
 }
@@ -285,31 +284,64 @@ async fn erase_from_session(
     now: Timestamp,
 ) -> Result<usize, Error> {
     let store = &services.store;
-    let (id, addresses) = (&person.id, &person.addresses);
-    let mut identity = SessionIdentity::current(person, session);
-    let mut traces = anonymize_overrides(services, session, person).await?;
-    if may_have_traces(session, now) {
-        let attempts = store.join_attempts_of_person(&session.id, id, addresses).await?;
-        let (attempts, deletions): (Vec<_>, Vec<_>) = attempts.into_iter().unzip();
-        attempts.into_iter().for_each(|attempt| identity.add(attempt.customer_key, attempt.email));
-        if let Some(meeting) = session.meeting.id {
-            let is_person = |participant: &ParticipantEvent| identity.matches(participant);
-            traces += store.anonymize_participant(meeting, ERASED_NAME, is_person).await?;
-        }
-        // Deleted last, because they lead to the events.
-        traces += deletions.len();
-        store.write_directory(deletions).await?;
+    let mut marker = person.marker(session, now);
+    let may_have_traces = may_have_traces(session, now);
+    let meeting = session.meeting.id.filter(|_| may_have_traces);
+    let items = match meeting {
+        Some(meeting) => Some(store.meeting_items(meeting).await?),
+        None => None,
+    };
+    let attempts = match may_have_traces {
+        true => store.join_attempts_of_person(&session.id, &marker).await?,
+        false => Vec::new(),
+    };
+    let mut archive = match record::may_have_archive(session, now) {
+        true => Some(store.archive(&session.id).await?),
+        false => None,
+    };
+    // Customer keys change with the Meeting SDK's secret, and addresses change too.
+    let archived = archive.iter().flat_map(|archive| archive.join_attempts_of(&marker));
+    let identifiers: Vec<_> = attempts
+        .iter()
+        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
+        .chain(archived)
+        .collect();
+    for (key, email) in identifiers {
+        key.iter().for_each(|key| marker.add_customer_key(key));
+        email.iter().for_each(|email| marker.add_email(email));
     }
-    if !record::may_have_archive(session, now) {
+    let overrides = store.attendance_overrides(&session.id).await?;
+    add_assigned_rows(&mut marker, &overrides);
+    let events = items.as_ref().map(MeetingItems::events).unwrap_or_default();
+    let archived = archive.as_ref().map(Archive::participant_events).unwrap_or_default();
+    let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
+    let stored = participant_events(events.iter().map(|stored| &stored.event));
+    marker.learn_from(stored.chain(archived));
+    let mut traces = anonymize_overrides(services, session, person, &marker, &overrides).await?;
+    if let (Some(meeting), Some(items)) = (meeting, &items) {
+        let earlier = items.markers()?.into_iter().find(|other| other.person == marker.person);
+        marker.identities.extend(earlier.into_iter().flat_map(|earlier| earlier.identities));
+        // Stored first, so that an event that arrives from now on is recognised.
+        let put = events::put_erasure_marker(meeting, &marker, record::complete_at(session));
+        let due_at = record::first_erasure_check(session, now);
+        let check = ErasureCheck { session: session.id.clone(), due_at }.put();
+        store.write_directory(vec![put, check]).await?;
+        let is_person = |instance: &str, event: &_| marker.is_participant(instance, event);
+        traces += store.anonymize_participants(meeting, items, ERASED_NAME, is_person).await?;
+    }
+    // Deleted last, because they lead to the events.
+    traces += attempts.len();
+    store.write_directory(attempts.into_iter().map(|(_, delete)| delete).collect()).await?;
+    if archive.is_none() {
         store.write_directory(invitations.to_vec()).await?;
         return Ok(traces);
     }
     for _ in 0..ATTEMPTS {
-        let archive = store.archive(&session.id).await?;
-        archive.join_attempts_of(id, addresses).for_each(|(key, email)| identity.add(key, email));
-        let is_person = |participant: &ParticipantEvent| identity.matches(participant);
-        let forgotten =
-            store.erase_from_archive(&session.id, &archive, id, addresses, is_person).await;
+        let archive = match archive.take() {
+            Some(archive) => archive,
+            None => store.archive(&session.id).await?,
+        };
+        let forgotten = store.erase_from_archive(&session.id, &archive, &marker).await;
         let finished = match forgotten {
             Ok(0) => {
                 store
@@ -331,30 +363,46 @@ async fn erase_from_session(
     Err(Error::busy("too many concurrent writes of the session's archive"))
 }
 
-/// Anonymizes the attendance overrides of a person.
+/// Adds the rows that a trainer assigned to the person. Their names and telephone numbers are the person's.
+fn add_assigned_rows(marker: &mut ErasureMarker, overrides: &[StoredOverride]) {
+    for stored in overrides {
+        let assigned_to = &stored.attendance_override.assigned_to;
+        if assigned_to.as_ref().is_some_and(|person| marker.identities.contains(person)) {
+            marker.identities.insert(stored.attendee.clone());
+        }
+    }
+}
+
+/// Anonymizes the attendance overrides of a person and their audit, whose reasons may name the person.
 async fn anonymize_overrides(
     services: &Services,
     session: &Session,
     person: &ErasedPerson,
+    marker: &ErasureMarker,
+    overrides: &[StoredOverride],
 ) -> Result<usize, Error> {
     let mut forgotten = 0;
-    for stored in services.store.attendance_overrides(&session.id).await? {
-        let is_theirs = stored.identity.as_ref().is_some_and(|identity| {
-            identity.user.as_ref() == Some(&person.id)
-                || identity.email.as_ref().is_some_and(|email| person.addresses.contains(email))
-        });
+    for stored in overrides {
+        let is_theirs = marker.identities.contains(&stored.attendee)
+            || stored.identity.as_ref().is_some_and(|identity| {
+                identity.user.as_ref() == Some(&person.id)
+                    || identity.email.as_ref().is_some_and(|email| person.addresses.contains(email))
+            });
         if is_theirs {
             let nobody = PersonDetails {
                 name: PersonName::parse(ERASED_NAME).ok(),
                 ..PersonDetails::default()
             };
             // A concurrent override stores the name again, in which case the erasure has to be repeated.
-            services
-                .store
-                .commit_one(attendance_items::put_override_identity(&session.id, &stored, nobody))
-                .await?;
+            let put =
+                attendance_items::put_anonymous_override(&session.id, stored, nobody, ERASED_NAME);
+            services.store.commit_one(put).await?;
             forgotten += 1;
         }
+    }
+    if !overrides.is_empty() {
+        let rows = &marker.identities;
+        forgotten += services.store.erase_audit_reasons(&session.id, rows, ERASED_NAME).await?;
     }
     Ok(forgotten)
 }

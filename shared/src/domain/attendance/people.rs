@@ -88,7 +88,7 @@ pub struct People {
 }
 
 impl People {
-    /// Builds the roster from the invitees, the students with access to the course, and the people admitted so
+    /// Builds the roster from the invitees, the students who had access to the course, and the people admitted so
     /// far, even if they have lost access since. A rejected join attempt does not add a person to the roster, but its
     /// customer key and address identify the person if they are on it for another reason. An invitee's row is keyed by the
     /// invited address, so it stays the same when a join attempt reveals the user.
@@ -107,8 +107,17 @@ impl People {
                 name: invitee.name.clone(),
             });
         }
-        let with_access = enrollments.iter().filter(|enrollment| enrollment.access_granted);
-        for enrollment in with_access.filter(|enrollment| enrollment.user != session.trainer) {
+        let mut students: Vec<_> = enrollments
+            .iter()
+            .filter(|enrollment| enrollment.access_granted && enrollment.user != session.trainer)
+            .collect();
+        // A student with several addresses is one person. The order makes the shown address the same in every report.
+        students.sort_by_key(|student| (&student.user, &student.email, &student.name));
+        for enrollment in students {
+            if let Some(index) = people.by_user.get(&enrollment.user) {
+                people.index_email(&enrollment.email, RowOwner::Person(*index));
+                continue;
+            }
             people.add_person(Person {
                 attendee: AttendeeId::for_user(&session.id, &enrollment.user),
                 user: Some(enrollment.user.clone()),

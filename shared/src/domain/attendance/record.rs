@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::people::{JoinIdentity, People};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Status};
+use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::ZoomEvent;
 
 /// Days after a session's last known event until its record counts as complete. A meeting lasts 30 hours at most, and Zoom
@@ -27,6 +28,40 @@ pub fn complete_at(session: &Session) -> Timestamp {
 /// Returns whether a session's record may have been archived before `now`. A later restart of the meeting does not matter.
 pub fn may_have_archive(session: &Session, now: Timestamp) -> bool {
     now >= plus_grace_period(session.ends_at())
+}
+
+/// Returns the time in which a person must be enrolled or invited to be on the roster: from the earlier of planned and
+/// actual start to the later of planned and actual end.
+pub fn roster_times(session: &Session) -> (Timestamp, Timestamp) {
+    let planned = session.starts_at;
+    let from = session.actual_started_at.map_or(planned, |actual| actual.min(planned));
+    let to = match session.status {
+        Status::Live => Timestamp::MAX,
+        _ => session.actual_ended_at.into_iter().fold(session.ends_at(), Timestamp::max),
+    };
+    (from, to)
+}
+
+/// Minutes between two searches for late events while Zoom still sends them.
+const ERASURE_CHECK_MINUTES: i64 = 30;
+/// Minutes after the session's window in which Zoom still sends events. Its last retry comes after 85 minutes.
+const LATE_EVENT_MINUTES: i64 = 120;
+
+/// Returns when late events of a person who is erased at `now` are searched for the first time.
+pub fn first_erasure_check(session: &Session, now: Timestamp) -> Timestamp {
+    now.max(session.starts_at)
+}
+
+/// Returns when late events of erased people are searched after a search at `now`. `None` if no more events are expected.
+pub fn next_erasure_check(session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let complete_at = complete_at(session);
+    if now < session.starts_at {
+        Some(first_erasure_check(session, now))
+    } else if now < plus_minutes(session.window_closes_at(), LATE_EVENT_MINUTES) {
+        Some(plus_minutes(now, ERASURE_CHECK_MINUTES))
+    } else {
+        (now < complete_at).then_some(complete_at)
+    }
 }
 
 fn plus_grace_period(at: Timestamp) -> Timestamp {

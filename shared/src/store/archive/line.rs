@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attendance::JoinIdentity;
+use crate::domain::attendance::{ErasureMarker, JoinIdentity};
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::id::UserId;
 use crate::domain::text::{Email, PersonName};
@@ -172,26 +172,23 @@ impl ArchiveLine {
         matches!(Self::parse(text), Some(Self::Student { .. } | Self::Invitee { .. }))
     }
 
-    /// Removes a person, matched by user id, address or participant event. Returns `None` if nothing of the line remains.
-    pub(super) fn without_person(
-        self,
-        person: &UserId,
-        addresses: &[Email],
-        is_match: &impl Fn(&ParticipantEvent) -> bool,
-    ) -> Option<Self> {
-        let is_their_address = |email: &Email| addresses.contains(email);
+    /// Removes an erased person. Returns `None` if nothing of the line remains.
+    pub(super) fn without_person(self, person: &ErasureMarker) -> Option<Self> {
+        let is_their_event = |archived: &ArchivedEvent| {
+            person.is_participant(&archived.instance, &archived.to_participant_event())
+        };
         match self {
-            Self::Student { ref user, .. } if user == person => None,
-            Self::Invitee { ref email, .. } if is_their_address(email) => None,
-            Self::JoinAttempt { ref user, ref email, .. }
-                if user == person || email.as_ref().is_some_and(is_their_address) =>
+            Self::Student { ref user, .. } if person.is_user(user) => None,
+            Self::Invitee { ref email, .. } if person.is_email(email) => None,
+            Self::JoinAttempt { at, ref user, ref email, .. }
+                if person.is_join_attempt(user, email.as_ref()) && !person.is_after_erasure(at) =>
             {
                 None
             }
-            Self::Joined(archived) if is_match(&archived.to_participant_event()) => {
+            Self::Joined(archived) if is_their_event(&archived) => {
                 Some(Self::Joined(archived.anonymized()))
             }
-            Self::Left(archived) if is_match(&archived.to_participant_event()) => {
+            Self::Left(archived) if is_their_event(&archived) => {
                 Some(Self::Left(archived.anonymized()))
             }
             other => Some(other),

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::audience::Audience;
-use crate::domain::id::CourseId;
+use crate::domain::id::{CourseId, UserId};
 use crate::domain::sealed::Sealed;
 use crate::domain::session::{Meeting, Provider, Source, Status};
 use crate::domain::settings::MeetingSettings;
