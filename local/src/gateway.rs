@@ -278,7 +278,9 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
         );
         headers.insert(
             "access-control-expose-headers",
-            HeaderValue::from_static("content-disposition,etag,location,retry-after"),
+            HeaderValue::from_static(
+                "affected-sessions,content-disposition,etag,location,retry-after",
+            ),
         );
     }
     response

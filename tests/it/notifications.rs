@@ -3,7 +3,7 @@
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::domain::domain_event::{DomainEvent, DomainEventKind};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use shared::domain::text::Title;
@@ -27,7 +27,7 @@ fn user(id: &str) -> UserId {
 fn notification(world: &World, to: &str, n: u64, minutes: i64) -> InAppNotification {
     let event = DomainEvent {
         at: world.now() + SignedDuration::from_mins(minutes),
-        kind: DomainEventKind::ReauthRequired { trainer: user("trainer-1"), version: n },
+        kind: DomainEventKind::ReauthRequired { trainer: user("trainer-1"), nonce: EventNonce(n) },
     };
     let subject = NotificationSubject {
         session: session(),

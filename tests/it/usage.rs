@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use local::calls::Service;
 use serde_json::json;
-use shared::domain::domain_event::{DomainEvent, DomainEventKind};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use shared::domain::text::Title;
@@ -72,7 +72,10 @@ async fn store_notifications(world: &World, count: u64) {
     let notification = |n: u64| {
         let event = DomainEvent {
             at: world.now() - SignedDuration::from_mins(i64::try_from(n).expect("a few")),
-            kind: DomainEventKind::ReauthRequired { trainer: id("trainer-1"), version: n },
+            kind: DomainEventKind::ReauthRequired {
+                trainer: id("trainer-1"),
+                nonce: EventNonce(n),
+            },
         };
         let subject = NotificationSubject {
             session: SessionId::from_bytes([1; 16]),

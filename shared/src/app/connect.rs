@@ -5,19 +5,23 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Services;
+use super::disconnect::keep_host_address;
 use super::error::Error;
+use super::sessions::{AffectedSessions, affected_sessions};
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
 use crate::crypt::{constant_time_eq, hmac_sha256, sha256_hex};
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
+use crate::domain::in_app::NotificationKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::{self, OauthAttempt};
-use crate::store::due_work;
 use crate::store::error::CommitError;
+use crate::store::{due_work, host_status};
 use crate::zoom::{Access, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
@@ -137,6 +141,14 @@ pub async fn authorize(
     Ok(Authorization { authorize_url, state, expires_at })
 }
 
+/// A new connection.
+#[derive(Debug)]
+pub struct FinishedConnection {
+    pub connection: ZoomConnection,
+    /// The number of upcoming sessions that another Zoom user hosts. They cannot be started with this connection.
+    pub affected_sessions: usize,
+}
+
 /// Finishes the OAuth flow: consumes the attempt, exchanges the code, and replaces any earlier grant.
 pub async fn finish(
     services: &Services,
@@ -144,7 +156,7 @@ pub async fn finish(
     code: &str,
     state: &str,
     now: Timestamp,
-) -> Result<ZoomConnection, Error> {
+) -> Result<FinishedConnection, Error> {
     let secrets = services.secrets.get(now).await?;
     let state = OauthState::verify(state, &secrets)?;
     if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
@@ -203,7 +215,9 @@ pub async fn finish(
         lease: None,
         zoom_user,
     };
-    match store_connection(services, &mut connection, &state.n).await {
+    let host = HostStatus::from_connection(&connection);
+    let affected = affected_sessions(&services.store, trainer, &host, now).await?;
+    match store_connection(services, &mut connection, &state.n, affected).await {
         Ok(replaced) => {
             revoke_replaced_grant(services, &secrets, replaced.as_ref(), &connection).await
         }
@@ -216,8 +230,23 @@ pub async fn finish(
             }
         }
     }
-    tracing::info!(event = "zoom.connected", missing_scopes = connection.missing_scopes().len());
-    Ok(connection)
+    tracing::info!(
+        event = "zoom.connected",
+        missing_scopes = connection.missing_scopes().len(),
+        affected_sessions = affected.count
+    );
+    if affected.count == 0 {
+        clear_notifications(services, trainer, now).await;
+    }
+    Ok(FinishedConnection { connection, affected_sessions: affected.count })
+}
+
+/// Hides the notifications that ask the trainer to connect Zoom. The connection is stored, so a failure is only logged.
+async fn clear_notifications(services: &Services, trainer: &UserId, now: Timestamp) {
+    let kinds = NotificationKind::CLEARED_BY_CONNECTING;
+    if let Err(error) = services.store.dismiss_notifications(trainer, &kinds, now).await {
+        tracing::warn!(event = "notification.not_cleared", %error);
+    }
 }
 
 /// Attempts against concurrent changes of the connection, such as a refresh of the earlier grant.
@@ -228,6 +257,7 @@ async fn store_connection(
     services: &Services,
     connection: &mut ZoomConnection,
     nonce: &str,
+    affected: AffectedSessions,
 ) -> Result<Option<ZoomConnection>, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
@@ -237,13 +267,29 @@ async fn store_connection(
             connections::put(connection, before.as_ref().map(|before| before.version)),
             connections::put_zoom_user_pointer(&zoom_user, &connection.trainer),
             connections::delete_oauth_attempt(nonce),
+            host_status::put(connection, ConnectionHealth::Connected),
         ];
+        actions.extend(
+            connection.zoom_user.pseudonym().map(|host| host_status::delete_host_address(&host)),
+        );
         if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
             actions.extend(services.store.zoom_user_pointer_deletion(before).await?);
+            if let Some(last_end) = affected.last_end {
+                actions.extend(keep_host_address(before, last_end));
+            }
+        }
+        let mut domain_events = Vec::new();
+        if affected.count > 0 {
+            domain_events.push(DomainEvent {
+                at: connection.connected_at,
+                kind: DomainEventKind::ReauthRequired {
+                    trainer: connection.trainer.clone(),
+                    nonce: connection.replacement_nonce(),
+                },
+            });
         }
         // Zoom keeps one grant per user and app. If another trainer had connected this Zoom user, their grant no
         // longer works, and they are notified before their next session.
-        let mut domain_event = None;
         if let Some(other) = services
             .store
             .trainer_of_zoom_user(&zoom_user)
@@ -256,23 +302,23 @@ async fn store_connection(
                 .filter(|superseded| superseded.zoom_user.id == zoom_user)
         {
             actions.push(connections::mark_superseded(&superseded));
+            actions.push(host_status::put(&superseded, ConnectionHealth::ReauthRequired));
             // The trainer has been notified already if the grant had failed before.
             if superseded.health == ConnectionHealth::Connected {
-                let event = DomainEvent {
+                domain_events.push(DomainEvent {
                     at: connection.connected_at,
                     kind: DomainEventKind::ReauthRequired {
                         trainer: other,
-                        version: superseded.version,
+                        nonce: superseded.loss_nonce(),
                     },
-                };
-                actions.push(due_work::put_domain_event(&event));
-                domain_event = Some(event);
+                });
             }
         }
+        actions.extend(domain_events.iter().map(due_work::put_domain_event));
         match services.store.commit(actions).await {
             Ok(()) => {
-                if let Some(domain_event) = domain_event {
-                    services.send_wake_up(&domain_event).await;
+                for domain_event in &domain_events {
+                    services.send_wake_up(domain_event).await;
                 }
                 return Ok(before);
             }

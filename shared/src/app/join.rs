@@ -17,6 +17,7 @@ use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
+use crate::domain::zoom_connection::ConnectionHealth;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::join_attempts::{self, JoinAttempt};
@@ -113,6 +114,9 @@ async fn issue_credentials(
     let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = session.window_closes_at();
     let (Some(number), false) = (data.meeting_number, method == JoinMethod::Link) else {
+        if is_owner && data.meeting_number.is_some() {
+            check_connected_host(services, session).await?;
+        }
         let link = JoinCredentials::Link {
             join_url: data.join_url,
             meeting: data.meeting_number,
@@ -126,6 +130,10 @@ async fn issue_credentials(
             Ok(token) => (None, Some(token)),
             // Zoom issues no token after the host has left the meeting. The error code for that case is not published.
             Err(Error::ZoomRejected { .. }) => return Err(Refusal::WaitingForHost.into()),
+            // The trainer's address is not for invited people.
+            Err(Error::Refused(Refusal::OtherZoomUser { .. })) => {
+                return Err(Refusal::OtherZoomUser { address: None }.into());
+            }
             Err(error) => return Err(error),
         },
         (false, _) => (None, None),
@@ -145,6 +153,17 @@ async fn issue_credentials(
     Ok((credentials, signed.expires_at))
 }
 
+/// Refuses a link to the trainer who has connected another Zoom user than the host, and would join as a participant.
+/// Without a connection, the trainer may still sign in at Zoom as the host.
+async fn check_connected_host(services: &Services, session: &Session) -> Result<(), Error> {
+    match services.store.connection(&session.trainer).await? {
+        Some(connection) if connection.health == ConnectionHealth::Connected => {
+            services.check_host(session.meeting.host_user.as_deref(), &connection).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the trainer's ZAK, or a token on their behalf for one meeting.
 async fn host_token(
     services: &Services,
@@ -153,7 +172,8 @@ async fn host_token(
 ) -> Result<Secret, Error> {
     let connection = services.store.connection(&session.trainer).await?;
     let mut zoom_access = services.usable_access(&session.trainer, connection).await?;
-    session.check_host_account(&zoom_access.connection.zoom_user.account_id)?;
+    let host_user = session.meeting.host_user.as_deref();
+    services.check_host(host_user, &zoom_access.connection).await?;
     let token = match on_behalf {
         None => with_token!(services, zoom_access, |access| services
             .zoom

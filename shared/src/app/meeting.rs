@@ -73,6 +73,8 @@ impl MeetingPlan {
 #[derive(Clone, Debug)]
 pub struct NewMeeting {
     pub account: Option<String>,
+    /// The pseudonym of the Zoom user that hosts the meeting.
+    pub host_user: Option<String>,
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
@@ -160,6 +162,7 @@ pub fn seal(
     };
     Meeting {
         account: meeting.account.clone(),
+        host_user: meeting.host_user.clone(),
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),

@@ -13,20 +13,20 @@ use super::Services;
 use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
 use super::session_save::new_repair;
+use super::sessions::upcoming_sessions;
 use crate::domain::caller::Caller;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
-use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{Session, SessionWithInvitees, Status};
-use crate::domain::time::{plus_minutes, whole_milli};
+use crate::domain::session::{Session, SessionWithInvitees};
+use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
-use crate::store::sessions::SessionFilter;
+use crate::store::sessions::MeetingDeletion;
 use crate::store::{counters, due_work, sessions};
 
 /// Attempts against concurrent changes of the same session.
@@ -34,8 +34,6 @@ const ATTEMPTS: u32 = 4;
 const WAIT_MS: u64 = 100;
 /// Delay of the repair, which runs well after this request has ended.
 const REPAIR_SECONDS: i64 = 60;
-/// Sessions of a trainer per page.
-const PAGE: usize = 100;
 /// Sessions that are cancelled concurrently, with one call to Zoom each.
 const CONCURRENCY: usize = 8;
 
@@ -60,23 +58,8 @@ pub async fn cancel_upcoming(
     trainer: &UserId,
     now: Timestamp,
 ) -> Result<usize, Error> {
-    let longest = *DURATION_MINUTES.end();
-    let filter =
-        SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
-    let mut upcoming = Vec::new();
-    let mut after = None;
-    loop {
-        let (page, next) =
-            services.store.sessions_of_trainer(trainer, &filter, after.as_ref(), PAGE).await?;
-        let is_ahead = |session: &Session| {
-            matches!(session.status, Status::Scheduled | Status::Live) && session.ends_at() > now
-        };
-        upcoming.extend(page.into_iter().filter(is_ahead).map(|session| session.id));
-        match next {
-            Some(cursor) => after = Some(cursor),
-            None => break,
-        }
-    }
+    let upcoming = upcoming_sessions(&services.store, trainer, now).await?;
+    let upcoming: Vec<_> = upcoming.into_iter().map(|session| session.id).collect();
     let check_trainer = |session: &Session| {
         if session.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }
     };
@@ -181,15 +164,16 @@ async fn delete_meeting(
     }
     let deleted = match services.usable_access(&session.trainer, connection).await {
         Ok(zoom_access) => {
-            match session.check_host_account(&zoom_access.connection.zoom_user.account_id) {
+            let host_user = session.meeting.host_user.as_deref();
+            match services.check_host(host_user, &zoom_access.connection).await {
                 Ok(()) => {
                     let mut zoom = ZoomMeetings::new(services, zoom_access);
                     zoom.cancel(session.meeting.id, session.is_meeting_running())
                         .await
                         .map_err(Error::from)
                 }
-                // Zoom would report the meeting as missing. The repair waits until the hosting account is connected.
-                Err(refusal) => Err(refusal.into()),
+                // Zoom would report the meeting as missing. The repair waits until the hosting user is connected.
+                Err(error) => Err(error),
             }
         }
         Err(error) => Err(error),
@@ -203,7 +187,43 @@ async fn delete_meeting(
             }
         }
         Err(error) => {
-            tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error)
+            tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, %error);
+            let deletion = MeetingDeletion {
+                waiting_since: whole_milli(services.clock.now()),
+                reason: failure_reason(&error).to_owned(),
+                ended_at: None,
+                is_given_up: false,
+            };
+            record_meeting_deletion(services, &session.id, &deletion).await;
         }
+    }
+}
+
+/// Records the state of a late deletion for the timeline. The deletion does not depend on it, so a failure is only
+/// logged.
+pub(super) async fn record_meeting_deletion(
+    services: &Services,
+    session: &SessionId,
+    deletion: &MeetingDeletion,
+) {
+    let action = sessions::put_meeting_deletion(session, deletion);
+    if let Err(error) = services.store.commit_one(action).await {
+        tracing::warn!(event = "session.deletion_not_recorded", session_id = %session, %error);
+    }
+}
+
+/// Returns the reason that the timeline shows for a meeting that could not be deleted.
+pub(super) fn failure_reason(error: &Error) -> &'static str {
+    match error {
+        Error::Refused(Refusal::ZoomNotConnected) => "zoom_not_connected",
+        Error::Refused(Refusal::ReauthRequired) => "reauth_required",
+        Error::Refused(Refusal::OtherZoomUser { .. }) => "other_zoom_user",
+        Error::Refused(Refusal::MissingScopes(_)) => "missing_scopes",
+        Error::Refused(_) | Error::ZoomRejected { .. } => "zoom_rejected",
+        Error::ZoomLimited { .. } => "zoom_rate_limited",
+        Error::ZoomUnavailable { .. }
+        | Error::Busy(_)
+        | Error::NotConfigured(_)
+        | Error::Internal(_) => "unavailable",
     }
 }

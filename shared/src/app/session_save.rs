@@ -77,7 +77,7 @@ pub(super) fn new_repair(session: &Session, at: Timestamp) -> Repair {
         topic: session.title.as_str().to_owned(),
         starts_at: session.starts_at,
         first_due_at: at,
-        account: session.meeting.account.clone(),
+        host_user: session.meeting.host_user.clone(),
     }
 }
 

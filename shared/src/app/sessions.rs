@@ -9,9 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::Error;
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::caller::{Caller, Role};
+use crate::domain::draft::DURATION_MINUTES;
+use crate::domain::host_status::HostStatus;
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::Session;
+use crate::domain::session::{Provider, Session, Status};
+use crate::domain::time::plus_minutes;
 use crate::store::Store;
 use crate::store::mailing::MailCounts;
 use crate::store::sessions::{SessionCursor, SessionFilter};
@@ -24,7 +27,7 @@ const BACK_HOURS: i64 = 12;
 /// A session as the caller may see it.
 #[derive(Debug)]
 pub enum SessionView {
-    Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts> },
+    Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts>, host: HostStatus },
     Invited(Session),
 }
 
@@ -47,13 +50,21 @@ pub async fn load_session_view(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
+    now: Timestamp,
 ) -> Result<SessionView, Error> {
     let session = load_visible_session(store, caller, id).await?;
     if !session.is_taught_by(caller) {
         return Ok(SessionView::Invited(session));
     }
-    let (invitees, mails) = try_join!(store.invitees_of_session(&session), store.mail_counts(id))?;
-    Ok(SessionView::Owner { session, invitees, mails })
+    let host = async {
+        match has_host(&session, now) {
+            true => store.host_status(&session.trainer).await,
+            false => Ok(HostStatus::default()),
+        }
+    };
+    let (invitees, mails, host) =
+        try_join!(store.invitees_of_session(&session), store.mail_counts(id), host)?;
+    Ok(SessionView::Owner { session, invitees, mails, host })
 }
 
 /// Returns whether the caller is invited: through access to the course, or through an address that the platform
@@ -88,12 +99,25 @@ pub struct SessionPage {
     pub next: Option<SessionCursor>,
 }
 
+/// One page of a trainer's own sessions.
+#[derive(Debug)]
+pub struct OwnSessionPage {
+    pub page: SessionPage,
+    pub host: HostStatus,
+}
+
+/// Returns whether a session's warnings depend on the host status of its trainer.
+fn has_host(session: &Session, now: Timestamp) -> bool {
+    session.provider == Provider::Zoom && session.is_upcoming_or_live(now)
+}
+
 /// Lists a trainer's own sessions by start time.
 pub async fn list_own(
     store: &Store,
     trainer: &UserId,
     request: &ListRequest,
-) -> Result<SessionPage, Error> {
+    now: Timestamp,
+) -> Result<OwnSessionPage, Error> {
     let after = request.after.as_ref();
     let (sessions, next) = match &request.course {
         Some(course) => {
@@ -103,7 +127,63 @@ pub async fn list_own(
         }
         None => store.sessions_of_trainer(trainer, &request.filter, after, request.limit).await?,
     };
-    Ok(SessionPage { sessions, next })
+    let host = match sessions.iter().any(|session| has_host(session, now)) {
+        true => store.host_status(trainer).await?,
+        false => HostStatus::default(),
+    };
+    Ok(OwnSessionPage { page: SessionPage { sessions, next }, host })
+}
+
+/// Sessions of a trainer per request.
+const TRAINER_PAGE: usize = 100;
+
+/// Returns a trainer's sessions that are not over or cancelled.
+pub async fn upcoming_sessions(
+    store: &Store,
+    trainer: &UserId,
+    now: Timestamp,
+) -> Result<Vec<Session>, Error> {
+    let longest = *DURATION_MINUTES.end();
+    let filter =
+        SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
+    let mut upcoming = Vec::new();
+    let mut after = None;
+    loop {
+        let (page, next) =
+            store.sessions_of_trainer(trainer, &filter, after.as_ref(), TRAINER_PAGE).await?;
+        let is_ahead = |session: &Session| {
+            matches!(session.status, Status::Scheduled | Status::Live) && session.ends_at() > now
+        };
+        upcoming.extend(page.into_iter().filter(is_ahead));
+        match next {
+            Some(cursor) => after = Some(cursor),
+            None => return Ok(upcoming),
+        }
+    }
+}
+
+/// A trainer's upcoming sessions that cannot be started with a host status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AffectedSessions {
+    pub count: usize,
+    /// The end of the last one.
+    pub last_end: Option<Timestamp>,
+}
+
+/// Counts the trainer's upcoming sessions that cannot be started while the trainer has the given host status.
+pub async fn affected_sessions(
+    store: &Store,
+    trainer: &UserId,
+    host: &HostStatus,
+    now: Timestamp,
+) -> Result<AffectedSessions, Error> {
+    let upcoming = upcoming_sessions(store, trainer, now).await?;
+    let affected: Vec<_> =
+        upcoming.iter().filter(|session| host.problem(session).is_some()).collect();
+    Ok(AffectedSessions {
+        count: affected.len(),
+        last_end: affected.iter().map(|session| session.ends_at()).max(),
+    })
 }
 
 /// Lists a student's sessions by start time: those of courses that they have access to, and those that invite their

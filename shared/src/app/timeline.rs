@@ -19,6 +19,7 @@ use crate::store::Store;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
 use crate::store::schema::limit;
+use crate::store::sessions::{MeetingDeletion, SessionRecord};
 use crate::store::timeline::TimelineCursor;
 
 #[derive(Debug, serde::Serialize)]
@@ -44,7 +45,8 @@ pub async fn load_timeline(
     before: Option<&TimelineCursor>,
     limit: usize,
 ) -> Result<(Vec<TimelineEntry>, Option<TimelineCursor>), Error> {
-    let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
+    let SessionRecord { session, meeting_deletion, .. } =
+        store.session(id).await?.ok_or(Refusal::NotFound)?;
     if !session.is_taught_by(caller) && !caller.has_role(Role::Admin) {
         return Err(Refusal::NotFound.into());
     }
@@ -94,7 +96,11 @@ pub async fn load_timeline(
     });
     let mails =
         mails.into_iter().map(|(cursor, delivery)| (cursor, TimelineSource::Mail(delivery)));
-    let mut all: Vec<_> = attempts.chain(events).chain(mails).collect();
+    let deletion = deletion_entries(&session, meeting_deletion.as_ref())
+        .into_iter()
+        .filter(|(cursor, _)| before.is_none_or(|before| cursor < before))
+        .map(|(cursor, entry)| (cursor, TimelineSource::Entry(entry)));
+    let mut all: Vec<_> = attempts.chain(events).chain(mails).chain(deletion).collect();
     all.sort_by(|(a, _), (b, _)| b.cmp(a));
     let more = all.len() > limit;
     all.truncate(limit);
@@ -111,6 +117,35 @@ pub async fn load_timeline(
         TimelineSource::Mail(delivery) => Some(mail_entry(cursor.at, &delivery, &names)),
     };
     Ok((all.into_iter().filter_map(entry).collect(), next))
+}
+
+/// Returns the entries about a meeting that was not deleted at once when its session was cancelled.
+fn deletion_entries(
+    session: &Session,
+    deletion: Option<&MeetingDeletion>,
+) -> Vec<(TimelineCursor, TimelineEntry)> {
+    let Some(deletion) = deletion else { return Vec::new() };
+    let meeting = session.meeting.id.map(|id| id.to_string());
+    let entry = |at: Timestamp, kind: &str, detail: Value| {
+        let tail = kind.chars().filter(char::is_ascii_alphanumeric).collect();
+        let cursor = TimelineCursor { at, tail };
+        (cursor, TimelineEntry { at, kind: kind.to_owned(), actor: None, detail })
+    };
+    let waits_for_days = SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS);
+    let mut entries = vec![entry(
+        deletion.waiting_since,
+        "repair.waiting",
+        json!({
+            "meeting_id": meeting,
+            "reason": deletion.reason,
+            "until": deletion.waiting_since.saturating_add(waits_for_days).ok(),
+        }),
+    )];
+    if let Some(ended_at) = deletion.ended_at {
+        let kind = if deletion.is_given_up { "repair.given_up" } else { "repair.finished" };
+        entries.push(entry(ended_at, kind, json!({"meeting_id": meeting})));
+    }
+    entries
 }
 
 /// One item of the timeline before names are resolved.

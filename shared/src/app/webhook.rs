@@ -119,7 +119,7 @@ fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent) -> bool {
 }
 
 async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let WebhookContext { services, live_instances, .. } = *context;
+    let WebhookContext { live_instances, .. } = *context;
     let instance = || event.uuid.as_deref().zip(event.meeting);
     match &event.payload {
         EventPayload::Started { at } => match instance() {
@@ -160,7 +160,9 @@ async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<
         EventPayload::RecordingBatchChanged { state, instances } => {
             recordings::save_batch_states(context, event, *state, instances).await
         }
-        EventPayload::Deauthorized { user } => grants::delete_grant(services, user, event).await,
+        EventPayload::Deauthorized { user, client } => {
+            grants::delete_grant(context, user, client.as_deref(), event).await
+        }
         EventPayload::UserDeactivated { user } => {
             grants::require_reauth(context, user, event).await
         }
@@ -380,7 +382,8 @@ async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result
         if let (Some(credentials), Some(keyring)) = (credentials, keyring)
             && session.status != Status::Cancelled
         {
-            let at = event.at.unwrap_or(now);
+            // A change without a readable time may be outdated, so it never replaces a dated one.
+            let at = event.at.unwrap_or(session.zoom_synced_at);
             next.meeting =
                 meeting::with_join_credentials(session, credentials, at, keyring, &services.random);
         }

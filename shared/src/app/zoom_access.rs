@@ -29,7 +29,7 @@ use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::error::CommitError;
-use crate::store::{connections, due_work};
+use crate::store::{connections, due_work, host_status};
 use crate::telemetry::metrics;
 use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
 
@@ -85,7 +85,31 @@ impl Services {
     pub async fn renewed_access(&self, refused: &ZoomAccess) -> Result<ZoomAccess, Error> {
         let trainer = &refused.connection.trainer;
         let connection = self.store.connection(trainer).await?;
-        self.refreshed_access(trainer, connection, Some(&refused.connection.access_token)).await
+        let renewed = self
+            .refreshed_access(trainer, connection, Some(&refused.connection.access_token))
+            .await?;
+        // The trainer may have connected another Zoom user since, in whose account the call must not be repeated.
+        let zoom_user = &refused.connection.zoom_user;
+        if renewed.connection.zoom_user.id != zoom_user.id {
+            return Err(Refusal::OtherZoomUser { address: zoom_user.email.clone() }.into());
+        }
+        Ok(renewed)
+    }
+
+    /// Checks that the connected Zoom user hosts a meeting, given the pseudonym of its host. For a meeting of another
+    /// user, even in the same account, Zoom would report that the meeting does not exist. The refusal names the
+    /// address to connect, if it is known.
+    pub(super) async fn check_host(
+        &self,
+        host_user: Option<&str>,
+        connection: &ZoomConnection,
+    ) -> Result<(), Error> {
+        let Some(host_user) = host_user else { return Ok(()) };
+        if connection.zoom_user.pseudonym().as_deref() == Some(host_user) {
+            return Ok(());
+        }
+        let address = self.store.host_address(host_user).await?;
+        Err(Refusal::OtherZoomUser { address }.into())
     }
 
     async fn refreshed_access(
@@ -287,11 +311,12 @@ impl Services {
             at: whole_milli(now),
             kind: DomainEventKind::ReauthRequired {
                 trainer: connection.trainer.clone(),
-                version: connection.version,
+                nonce: connection.loss_nonce(),
             },
         };
         let actions = vec![
             connections::mark_reauth_required(connection, holder),
+            host_status::put(connection, ConnectionHealth::ReauthRequired),
             due_work::put_domain_event(&domain_event),
         ];
         match self.store.commit(actions).await {

@@ -19,11 +19,16 @@ pub struct DomainEvent {
 pub enum DomainEventKind {
     /// A session was scheduled, changed or cancelled.
     Session(SessionChange),
-    /// Zoom rejected a trainer's grant, so the trainer must connect again.
-    ReauthRequired {
+    /// A trainer must connect Zoom again: the grant was rejected, the app was removed at Zoom, or classes ahead need
+    /// another Zoom user than the connected one. Skipped if the trainer has connected since.
+    ReauthRequired { trainer: UserId, nonce: EventNonce },
+    /// A reminder is due for a session that its trainer cannot start, because the Zoom user that hosts it is not
+    /// connected. Only the trainer is notified.
+    HostNotConnected {
+        session: SessionId,
         trainer: UserId,
-        /// The rejected version of the connection. Each version causes one notification.
-        version: u64,
+        reminder: Reminder,
+        starts_at: Timestamp,
     },
     /// A session starts soon. Skipped if it no longer starts at `starts_at`.
     Reminder { session: SessionId, reminder: Reminder, starts_at: Timestamp, version: u64 },
@@ -160,8 +165,12 @@ impl DomainEvent {
             DomainEventKind::Session(change) => {
                 format!("{}#{:010}#{}", change.session, change.version, change.kind.as_str())
             }
-            DomainEventKind::ReauthRequired { trainer, version } => {
-                format!("{trainer}#{version:010}#reauth_required")
+            DomainEventKind::ReauthRequired { trainer, nonce } => {
+                format!("{trainer}#{:020}#reauth_required", nonce.0)
+            }
+            DomainEventKind::HostNotConnected { session, reminder, starts_at, .. } => {
+                let start = starts_at.as_second();
+                format!("{session}#{start:020}#{}#host_not_connected", reminder.as_str())
             }
             DomainEventKind::Reminder { session, reminder, version, .. } => {
                 format!("{session}#{version:010}#{}", reminder.as_str())

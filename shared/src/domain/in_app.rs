@@ -26,11 +26,16 @@ pub enum NotificationKind {
     RecordingReady,
     /// To a trainer whose Zoom account must be connected again.
     ReconnectZoom,
+    /// To a trainer who cannot start a session, because the Zoom user that hosts it is not connected.
+    HostNotConnected,
     /// To a trainer whose meeting was deleted at Zoom.
     MeetingDeleted,
 }
 
 impl NotificationKind {
+    /// The kinds whose reason is gone when the trainer has connected the Zoom user that hosts the sessions.
+    pub const CLEARED_BY_CONNECTING: [Self; 2] = [Self::ReconnectZoom, Self::HostNotConnected];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
@@ -41,6 +46,7 @@ impl NotificationKind {
             Self::Live => "live",
             Self::RecordingReady => "recording_ready",
             Self::ReconnectZoom => "reconnect_zoom",
+            Self::HostNotConnected => "host_not_connected",
             Self::MeetingDeleted => "meeting_deleted",
         }
     }
@@ -134,14 +140,14 @@ impl fmt::Display for NotificationId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::domain_event::DomainEventKind;
+    use crate::domain::domain_event::{DomainEventKind, EventNonce};
 
     fn event(version: u64) -> DomainEvent {
         DomainEvent {
             at: "2026-11-21T09:00:00.1234567Z".parse().unwrap(),
             kind: DomainEventKind::ReauthRequired {
                 trainer: UserId::parse("ada").unwrap(),
-                version,
+                nonce: EventNonce(version),
             },
         }
     }

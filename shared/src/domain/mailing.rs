@@ -40,12 +40,14 @@ pub enum MailKind {
     Removed,
     /// To a trainer whose Zoom account must be connected again.
     ReauthRequired,
+    /// To a trainer who cannot start a session, because the Zoom user that hosts it is not connected.
+    HostNotConnected,
     /// To a trainer whose meeting was deleted at Zoom.
     MeetingDeleted,
 }
 
 impl MailKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Scheduled,
         Self::Updated,
         Self::Cancelled,
@@ -54,6 +56,7 @@ impl MailKind {
         Self::Resent,
         Self::Removed,
         Self::ReauthRequired,
+        Self::HostNotConnected,
         Self::MeetingDeleted,
     ];
 
@@ -67,6 +70,7 @@ impl MailKind {
             Self::Resent => "resent",
             Self::Removed => "uninvited",
             Self::ReauthRequired => "reauth_required",
+            Self::HostNotConnected => "host_not_connected",
             Self::MeetingDeleted => "meeting_deleted",
         }
     }

@@ -9,6 +9,7 @@ pub mod directory;
 pub mod domain_event;
 pub mod draft;
 pub mod drift;
+pub mod host_status;
 pub mod id;
 pub mod in_app;
 pub mod join_window;

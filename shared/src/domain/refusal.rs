@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::text::Email;
+
 /// The longest field name that is logged. No field of the API has a longer path.
 const FIELD_NAME_LIMIT_BYTES: usize = 64;
 
@@ -57,6 +59,9 @@ pub enum Refusal {
     NoMeetingYet(&'static str),
     #[error("{0}")]
     Conflict(&'static str),
+    /// The meeting is hosted by another Zoom user than the connected one. The address is only for the trainer.
+    #[error("the meeting is hosted by another Zoom user")]
+    OtherZoomUser { address: Option<Email> },
     #[error("the class was changed in the meantime and is now at version {version}")]
     PreconditionFailed { version: u64 },
     #[error("the Idempotency-Key was used with a different body")]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::audience::Audience;
+use super::host_status::HostStatus;
 use super::session::{Session, Status};
 use super::time::plus_minutes;
 
@@ -68,6 +69,9 @@ pub enum ReminderDecision {
     Send,
     /// The meeting ended shortly before the planned start and may be started again.
     Wait,
+    /// The trainer cannot start the session. The reminder waits until the trainer has connected Zoom, as long as it is
+    /// not too late, and the trainer is notified.
+    Hold,
     Skip(ReminderSkipReason),
 }
 
@@ -96,10 +100,12 @@ impl ReminderSkipReason {
 }
 
 impl Reminder {
-    /// Decides at `now` about a reminder that was created for a start at `starts_at`.
+    /// Decides at `now` about a reminder that was created for a start at `starts_at`. `host` is the host status of the
+    /// session's trainer.
     pub fn decide(
         self,
         session: &Session,
+        host: &HostStatus,
         starts_at: Timestamp,
         now: Timestamp,
     ) -> ReminderDecision {
@@ -112,6 +118,7 @@ impl Reminder {
             }
             Status::Ended if self == Self::Start => return ReminderDecision::Wait,
             Status::Ended => ReminderSkipReason::Ended,
+            Status::Scheduled if host.problem(session).is_some() => return ReminderDecision::Hold,
             Status::Scheduled | Status::Live => return ReminderDecision::Send,
         };
         ReminderDecision::Skip(reason)
@@ -127,6 +134,7 @@ pub(super) mod tests {
     use crate::domain::settings::MeetingSettings;
     use crate::domain::text::{Description, Title};
     use crate::domain::time::Zone;
+    use crate::domain::zoom_connection::ConnectionHealth;
 
     #[test]
     fn session_gets_only_upcoming_reminders() {
@@ -170,6 +178,7 @@ pub(super) mod tests {
             source: Source::Manual,
             meeting: Meeting {
                 account: None,
+                host_user: None,
                 id: None,
                 join_url: Sealed::from_stored("x"),
                 passcode: None,
@@ -186,6 +195,41 @@ pub(super) mod tests {
             meeting_instances: Vec::new(),
             recordings: Vec::new(),
             drift: Vec::new(),
+        }
+    }
+
+    fn connected() -> HostStatus {
+        HostStatus {
+            health: Some(ConnectionHealth::Connected),
+            host_user: Some("host".to_owned()),
+            connected_at: None,
+        }
+    }
+
+    #[test]
+    fn reminder_is_held_while_the_host_is_not_connected() {
+        use Status::{Cancelled, Ended, Live, Scheduled};
+        let start: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let due = Reminder::HourBefore.due_at(start);
+        let lost = HostStatus { health: Some(ConnectionHealth::ReauthRequired), ..connected() };
+        let other = HostStatus { host_user: Some("other".to_owned()), ..connected() };
+        let late = ReminderDecision::Skip(ReminderSkipReason::Late);
+        for host in [HostStatus::default(), lost, other] {
+            let decide = |status, at| {
+                let mut session = session(start, status);
+                session.meeting.host_user = Some("host".to_owned());
+                Reminder::HourBefore.decide(&session, &host, start, at)
+            };
+            assert_eq!(decide(Scheduled, due), ReminderDecision::Hold, "{host:?}");
+            assert_eq!(decide(Scheduled, start), late, "{host:?}");
+            // The trainer has started the meeting in Zoom's own client.
+            assert_eq!(decide(Live, due), ReminderDecision::Send, "{host:?}");
+            for status in [Cancelled, Ended] {
+                assert!(matches!(decide(status, due), ReminderDecision::Skip(_)), "{host:?}");
+            }
+            let manual = Session { provider: Provider::Manual, ..session(start, Scheduled) };
+            let decision = Reminder::HourBefore.decide(&manual, &host, start, due);
+            assert_eq!(decision, ReminderDecision::Send, "{host:?}");
         }
     }
 
@@ -220,7 +264,7 @@ pub(super) mod tests {
         ];
         for (reminder, status, minutes, expected) in cases {
             let now = plus_minutes(start, minutes);
-            let decision = reminder.decide(&session(start, status), start, now);
+            let decision = reminder.decide(&session(start, status), &connected(), start, now);
             assert_eq!(decision, expected, "{reminder:?} {status:?} {minutes} minutes");
         }
     }
@@ -235,17 +279,17 @@ pub(super) mod tests {
         for reminder in Reminder::ALL {
             let due = reminder.due_at(start);
             assert_eq!(
-                reminder.decide(&moved, start, due),
+                reminder.decide(&moved, &connected(), start, due),
                 ReminderDecision::Skip(ReminderSkipReason::Moved)
             );
             assert_eq!(
-                reminder.decide(&standalone, start, due),
+                reminder.decide(&standalone, &connected(), start, due),
                 ReminderDecision::Skip(ReminderSkipReason::NoAudience)
             );
         }
         let end = plus_minutes(start, 15);
         assert_eq!(
-            Reminder::Start.decide(&short, start, end),
+            Reminder::Start.decide(&short, &connected(), start, end),
             ReminderDecision::Skip(ReminderSkipReason::Late)
         );
     }

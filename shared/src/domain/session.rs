@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
 use super::drift::DELETED;
+use super::host_status::HostStatus;
 use super::id::{MeetingId, SessionId, UserId};
 use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::mailing::EntryDigest;
@@ -76,6 +77,9 @@ pub enum Source {
 pub struct Meeting {
     /// The Zoom account that hosts the meeting. Events from other accounts with the same number are ignored.
     pub account: Option<String>,
+    /// The pseudonym of the Zoom user that hosts the meeting. Two users of one account cannot start or change each
+    /// other's meetings.
+    pub host_user: Option<String>,
     /// Zoom's meeting number. `None` for a manual link.
     pub id: Option<MeetingId>,
     pub join_url: Sealed,
@@ -92,15 +96,10 @@ pub struct JoinCredentialsTimes {
 }
 
 impl Meeting {
-    /// Checks that the meeting is in the connected account. For another account's meeting Zoom would return "not found".
-    pub fn check_account(hosting_account: Option<&str>, account: &str) -> Result<(), Refusal> {
-        match hosting_account {
-            Some(hosting_account) if hosting_account != account => Err(Refusal::Conflict(
-                "the meeting belongs to a Zoom account that is no longer connected: reconnect that account, or cancel \
-                 the class and schedule a new one",
-            )),
-            _ => Ok(()),
-        }
+    /// Returns whether the Zoom user with this pseudonym hosts the meeting. The host of a meeting without a recorded
+    /// host is not known, so any user is accepted.
+    pub fn is_hosted_by(&self, user: Option<&str>) -> bool {
+        self.host_user.is_none() || self.host_user.as_deref() == user
     }
 }
 
@@ -208,11 +207,6 @@ impl Session {
         caller.has_role(Role::Trainer) && caller.id == self.trainer
     }
 
-    /// Checks that the trainer's connected account still hosts the meeting.
-    pub fn check_host_account(&self, account: &str) -> Result<(), Refusal> {
-        Meeting::check_account(self.meeting.account.as_deref(), account)
-    }
-
     /// Returns whether the latest meeting instance has not ended.
     pub fn is_meeting_running(&self) -> bool {
         self.meeting_instances.last().is_some_and(|instance| instance.ended_at.is_none())
@@ -266,4 +260,6 @@ impl Session {
 pub struct SessionWithInvitees {
     pub session: Session,
     pub invitees: Vec<Invitee>,
+    /// The host status of its trainer.
+    pub host: HostStatus,
 }

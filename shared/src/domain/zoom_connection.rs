@@ -1,7 +1,9 @@
 //! Zoom connections: the OAuth grants of trainers.
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
+use super::domain_event::EventNonce;
 use super::id::UserId;
 use super::scope;
 use super::sealed::Sealed;
@@ -18,6 +20,16 @@ pub enum ConnectionHealth {
     ReauthRequired,
 }
 
+/// Hex digits of a Zoom user's pseudonym: enough to distinguish the people of a meeting and the users of a trainer.
+const PSEUDONYM_DIGITS: usize = 20;
+
+/// Returns the name under which stored events and sessions refer to a Zoom user.
+pub fn zoom_user_pseudonym(id: &str) -> String {
+    let mut digits = data_encoding::HEXLOWER.encode(&Sha256::digest(id));
+    digits.truncate(PSEUDONYM_DIGITS);
+    digits
+}
+
 /// The Zoom user of the grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoomUser {
@@ -27,6 +39,12 @@ pub struct ZoomUser {
 }
 
 impl ZoomUser {
+    /// Returns the pseudonym of the user, if Zoom gave an id. Sessions store it instead of the id, because the id must
+    /// be erased when the user removes the app.
+    pub fn pseudonym(&self) -> Option<String> {
+        (!self.id.is_empty()).then(|| zoom_user_pseudonym(&self.id))
+    }
+
     /// Returns the account id, if Zoom gave one.
     pub fn account(&self) -> Option<&str> {
         Some(self.account_id.as_str()).filter(|account| !account.is_empty())
@@ -52,6 +70,20 @@ pub struct ZoomConnection {
     pub lease: Option<RefreshLease>,
 }
 
+/// The largest difference between our clock and Zoom's, with the precision of the times in events.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// What an event about a Zoom user means for a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantEffect {
+    /// The event is about another user, or about an earlier grant.
+    None,
+    /// Zoom has ended the grant.
+    Ends,
+    /// The event may be about this grant or an earlier one.
+    Unclear,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshLease {
     pub holder: String,
@@ -61,6 +93,42 @@ pub struct RefreshLease {
 impl ZoomConnection {
     pub fn missing_scopes(&self) -> Vec<String> {
         scope::missing(&self.scopes)
+    }
+
+    /// Decides what an event about a Zoom user means for this grant. A grant that was given after the event is not
+    /// affected, however late the event arrives. Zoom's clock may differ from ours, and an event may have no readable
+    /// time, so the time alone does not always decide.
+    pub fn effect_of_event(
+        &self,
+        user: &str,
+        account: Option<&str>,
+        at: Option<Timestamp>,
+    ) -> GrantEffect {
+        let is_other_account = account
+            .zip(self.zoom_user.account())
+            .is_some_and(|(account, connected)| account != connected);
+        if self.zoom_user.id != user || is_other_account {
+            return GrantEffect::None;
+        }
+        let Some(at) = at else { return GrantEffect::Unclear };
+        let seconds_later = at.as_second() - self.connected_at.as_second();
+        if seconds_later.abs() <= CLOCK_TOLERANCE_SECONDS {
+            GrantEffect::Unclear
+        } else if seconds_later > 0 {
+            GrantEffect::Ends
+        } else {
+            GrantEffect::None
+        }
+    }
+
+    /// Returns the nonce of the domain event of losing this grant. It does not repeat after the trainer connects again.
+    pub fn loss_nonce(&self) -> EventNonce {
+        EventNonce::derive(&format!("lost\n{}\n{}", self.connected_at, self.version))
+    }
+
+    /// Returns the nonce of the domain event of replacing another Zoom user by this one.
+    pub fn replacement_nonce(&self) -> EventNonce {
+        EventNonce::derive(&format!("replacement\n{}\n{}", self.connected_at, self.version))
     }
 
     /// Returns whether the access token remains valid for at least the margin.
@@ -74,5 +142,49 @@ impl ZoomConnection {
 
     pub fn is_leased_by(&self, holder: &str) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.holder == holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_ends_only_grants_that_were_given_before_it() {
+        let connected_at: Timestamp = "2026-11-21T09:00:00.5Z".parse().unwrap();
+        let connection = |account_id: &str| ZoomConnection {
+            trainer: UserId::parse("t").unwrap(),
+            health: ConnectionHealth::Connected,
+            zoom_user: ZoomUser { id: "u".into(), account_id: account_id.into(), email: None },
+            scopes: Vec::new(),
+            access_token: Sealed::from_stored("x"),
+            refresh_token: Sealed::from_stored("x"),
+            access_expires_at: connected_at,
+            api_url: None,
+            connected_at,
+            version: 1,
+            lease: None,
+        };
+        let at = |seconds| Timestamp::from_second(connected_at.as_second() + seconds).ok();
+        use GrantEffect::{Ends, None as Nothing, Unclear};
+        for (user, account, time, stored_account, expected) in [
+            ("u", Some("a"), at(3600), "a", Ends),
+            ("u", Some("a"), at(61), "a", Ends),
+            ("u", Some("a"), at(60), "a", Unclear),
+            ("u", Some("a"), at(0), "a", Unclear),
+            ("u", Some("a"), at(-60), "a", Unclear),
+            ("u", Some("a"), at(-61), "a", Nothing),
+            ("u", Some("a"), None, "a", Unclear),
+            // An unknown account on either side does not matter, because Zoom's user ids are unique.
+            ("u", None, at(3600), "a", Ends),
+            ("u", Some("a"), at(3600), "", Ends),
+            ("u", Some("b"), at(3600), "a", Nothing),
+            ("u", Some("b"), None, "a", Nothing),
+            ("v", Some("a"), at(3600), "a", Nothing),
+            ("v", Some("a"), None, "a", Nothing),
+        ] {
+            let effect = connection(stored_account).effect_of_event(user, account, time);
+            assert_eq!(effect, expected, "{user} {account:?} {time:?}");
+        }
     }
 }

@@ -64,6 +64,8 @@ pub enum EventPayload {
     /// The user removed the app, so we must delete their data.
     Deauthorized {
         user: String,
+        /// The client id of the app. `None` if the event has none, and empty if it cannot be read.
+        client: Option<String>,
     },
     UserDeactivated {
         user: String,
@@ -189,7 +191,10 @@ impl ZoomEvent {
         let name = body.get("event")?.as_str()?.to_owned();
         let payload = &body["payload"];
         let object = &payload["object"];
-        let at = millis(&body["event_ts"]).or_else(|| millis(&payload["event_ts"]));
+        // Zoom's own field for the time of a deauthorization is always complete. Its `event_ts` is not.
+        let at = [&payload["deauthorization_time"], &body["event_ts"], &payload["event_ts"]]
+            .into_iter()
+            .find_map(event_time);
         let event_payload = parse_payload(&name, payload, at);
         Some(Self {
             at,
@@ -271,7 +276,7 @@ pub const HANDLED_EVENTS: [&str; 25] = [
 
 fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> EventPayload {
     let object = &payload["object"];
-    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let time = event_time;
     let parsed = match name {
         "endpoint.url_validation" => {
             text(&payload["plainToken"]).map(|plain_token| EventPayload::Challenge { plain_token })
@@ -321,9 +326,13 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         "recording.batch_recovered" => {
             Some(recording_batch_changed(RecordingState::Available, object))
         }
-        "app_deauthorized" => {
-            text(&payload["user_id"]).map(|user| EventPayload::Deauthorized { user })
-        }
+        "app_deauthorized" => text(&payload["user_id"]).map(|user| EventPayload::Deauthorized {
+            user,
+            client: match &payload["client_id"] {
+                Value::Null => None,
+                client => Some(text(client).unwrap_or_default()),
+            },
+        }),
         "user.deactivated" => {
             text(&object["id"]).map(|user| EventPayload::UserDeactivated { user })
         }
@@ -338,7 +347,7 @@ fn parse_participant_event(
     event_at: Option<Timestamp>,
 ) -> Option<ParticipantEvent> {
     let person = &object["participant"];
-    let own_time = times.iter().find_map(|name| person[*name].as_str()?.parse().ok());
+    let own_time = times.iter().find_map(|name| event_time(&person[*name]));
     let zoom_user = text(&person["id"]).or_else(|| text(&person["participant_user_id"]));
     let host = text(&object["host_id"]);
     Some(ParticipantEvent {
@@ -389,7 +398,7 @@ fn changed_files(list: &Value, id: impl Fn(&Value) -> Option<String>) -> Changed
 
 fn files(object: &Value) -> Vec<RecordingFile> {
     let all = object["recording_files"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let time = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+    let time = event_time;
     let file = |file: &Value| {
         Some(RecordingFile {
             id: text(&file["id"])?,
@@ -418,9 +427,26 @@ fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Parses milliseconds since the epoch, given as a number or a string.
-fn millis(value: &Value) -> Option<Timestamp> {
-    Timestamp::from_millisecond(integer(value)?).ok()
+/// Parses a time in any spelling that Zoom uses: milliseconds since the epoch as a number or as text, RFC 3339, and a
+/// date and time in UTC without an offset, such as `2024-09-08 15:58:40`.
+fn event_time(value: &Value) -> Option<Timestamp> {
+    if let Some(millis) = integer(value) {
+        return Timestamp::from_millisecond(millis).ok();
+    }
+    let text = value.as_str()?.trim();
+    let is_plausible = text.len() <= 40
+        && text.bytes().all(|byte| {
+            byte.is_ascii_digit()
+                || matches!(byte, b'-' | b'+' | b':' | b'.' | b' ' | b'T' | b'Z' | b't' | b'z')
+        })
+        && text.contains(':');
+    if !is_plausible {
+        return None;
+    }
+    text.parse().ok().or_else(|| {
+        let local: jiff::civil::DateTime = text.parse().ok()?;
+        Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })
 }
 
 /// Fields with credentials.
@@ -547,7 +573,60 @@ mod tests {
             json!({"event": "app_deauthorized", "payload": {"account_id": "a", "user_id": "u", "event_ts": "1800000000000"}}),
         );
         assert_eq!(event.at, Timestamp::from_second(1_800_000_000).ok());
-        assert_eq!(event.payload, EventPayload::Deauthorized { user: "u".into() });
+        assert_eq!(event.payload, EventPayload::Deauthorized { user: "u".into(), client: None });
+    }
+
+    #[test]
+    fn event_time_is_parsed_in_every_spelling_of_zoom() {
+        let expected = "2024-09-08T15:58:40Z".parse().ok();
+        for spelling in [
+            json!(1_725_811_120_000_i64),
+            json!("1725811120000"),
+            json!("2024-09-08 15:58:40"),
+            json!("2024-09-08T15:58:40"),
+            json!("2024-09-08T15:58:40Z"),
+            json!("2024-09-08T17:58:40+02:00"),
+            json!(" 2024-09-08T15:58:40.000Z "),
+        ] {
+            let timeless = json!({"account_id": "a", "user_id": "u"});
+            let event = |payload| parse(json!({"event": "app_deauthorized", "payload": payload}));
+            for field in ["deauthorization_time", "event_ts"] {
+                let mut payload = timeless.clone();
+                payload[field] = spelling.clone();
+                assert_eq!(event(payload).at, expected, "{field} {spelling}");
+            }
+            let mut both = timeless.clone();
+            both["deauthorization_time"] = spelling.clone();
+            both["event_ts"] = json!("1");
+            assert_eq!(event(both).at, expected, "{spelling} beside event_ts");
+            let top = parse(json!({"event": "user.deactivated", "event_ts": spelling}));
+            assert_eq!(top.at, expected, "top level {spelling}");
+        }
+        for unreadable in [
+            json!(""),
+            json!("yesterday"),
+            json!("2024-09-08T15:58:40Z[Europe/Berlin]"),
+            json!(1.5),
+            json!("15:58"),
+            json!({}),
+        ] {
+            let event = json!({"event": "app_deauthorized", "payload": {"user_id": "u", "event_ts": unreadable}});
+            assert_eq!(parse(event).at, None, "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn unreadable_client_of_a_deauthorization_is_no_missing_client() {
+        for (client, expected) in [
+            (Value::Null, None),
+            (json!("abc"), Some("abc")),
+            (json!(""), Some("")),
+            (json!(["abc"]), Some("")),
+        ] {
+            let event = json!({"event": "app_deauthorized", "payload": {"user_id": "u", "client_id": client}});
+            let EventPayload::Deauthorized { client, .. } = parse(event).payload else { panic!() };
+            assert_eq!(client.as_deref(), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, route};
 use super::function::{self, Function};
+use crate::app::connect::FinishedConnection;
 use crate::app::{Services, connect};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
@@ -73,6 +74,9 @@ struct ConnectionView {
     scopes: Vec<String>,
     missing_scopes: Vec<String>,
     connected_at: Option<jiff::Timestamp>,
+    /// The number of upcoming classes that another Zoom user hosts. Only after connecting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affected_sessions: Option<usize>,
 }
 
 impl From<Option<ZoomConnection>> for ConnectionView {
@@ -85,6 +89,7 @@ impl From<Option<ZoomConnection>> for ConnectionView {
                 scopes: Vec::new(),
                 missing_scopes: Vec::new(),
                 connected_at: None,
+                affected_sessions: None,
             };
         };
         Self {
@@ -97,6 +102,7 @@ impl From<Option<ZoomConnection>> for ConnectionView {
             account_id: Some(c.zoom_user.account_id),
             scopes: c.scopes,
             connected_at: Some(c.connected_at),
+            affected_sessions: None,
         }
     }
 }
@@ -154,9 +160,12 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             if body.code.is_empty() || body.code.len() > connect::CODE_LIMIT_BYTES {
                 return Err(Refusal::field("code", "is not a valid Zoom authorization code").into());
             }
-            let connection =
+            let FinishedConnection { connection, affected_sessions } =
                 connect::finish(&deps.services, &caller.id, &body.code, &body.state, now).await?;
-            ResponseBody::ok(&ConnectionView::from(Some(connection)))
+            ResponseBody::ok(&ConnectionView {
+                affected_sessions: Some(affected_sessions),
+                ..ConnectionView::from(Some(connection))
+            })
         }
         _ => Err(RequestError::UnknownRoute),
     }

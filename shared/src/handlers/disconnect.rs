@@ -48,6 +48,6 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.services.clock.now();
     route(&request)?;
     let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
-    disconnect::disconnect(&deps.services, &caller.id).await?;
-    Ok(ResponseBody::no_content())
+    let affected = disconnect::disconnect(&deps.services, &caller.id, now).await?;
+    Ok(ResponseBody::no_content().with_affected_sessions(affected))
 }

@@ -144,6 +144,12 @@ impl ResponseBody {
         self
     }
 
+    /// Adds the number of upcoming classes that a request without a response body affects.
+    pub fn with_affected_sessions(mut self, count: usize) -> Self {
+        self.headers.push((HeaderName::from_static("affected-sessions"), HeaderValue::from(count)));
+        self
+    }
+
     /// Sets the download file name, which may contain only ASCII letters, digits and `-_.`.
     pub fn with_file_name(mut self, name: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {

@@ -172,6 +172,20 @@ impl From<&Refusal> for Problem {
             Refusal::NoMeetingYet(why) => {
                 conflict("no_meeting_yet", "No meeting yet", &sentence(why))
             }
+            Refusal::OtherZoomUser { address } => {
+                let user = address.as_ref().map_or_else(
+                    || "a Zoom user".to_owned(),
+                    |address| format!("the Zoom user {}", address.as_str()),
+                );
+                conflict(
+                    "conflict",
+                    "Conflict",
+                    &format!(
+                        "The meeting belongs to {user} who is no longer connected. Please connect that Zoom user \
+                         again, or cancel the class and schedule a new one."
+                    ),
+                )
+            }
             Refusal::Conflict(why) => conflict("conflict", "Conflict", &sentence(why)),
             Refusal::PreconditionFailed { version } => Self::new(
                 412,

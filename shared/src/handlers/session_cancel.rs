@@ -72,6 +72,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let view = session_view::owner_view(
         &cancelled.session,
         Some(&cancelled.invitees),
+        &cancelled.host,
         secrets.keyring()?,
         now,
     )?;

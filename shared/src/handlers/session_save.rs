@@ -138,8 +138,13 @@ async fn saved_response(
 ) -> Result<ResponseBody, RequestError> {
     let now = deps.services.clock.now();
     let secrets = deps.secrets.get(now).await?;
-    let keyring = secrets.keyring()?;
-    let view = session_view::owner_view(&saved.session, Some(&saved.invitees), keyring, now)?;
+    let view = session_view::owner_view(
+        &saved.session,
+        Some(&saved.invitees),
+        &saved.host,
+        secrets.keyring()?,
+        now,
+    )?;
     Ok(ResponseBody::json(status, &view)?.with_etag(saved.session.version))
 }
 

@@ -7,6 +7,7 @@ use crate::app::error::Error;
 use crate::app::meeting;
 use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
+use crate::domain::host_status::{HostStatus, SessionWarning, session_warnings};
 use crate::domain::join_window::{JoinState, JoinWindow, join_window};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
@@ -52,6 +53,8 @@ pub struct OwnerView {
     drift: Vec<String>,
     /// Whether the trainer can watch a recording.
     has_recording: bool,
+    /// The reasons why an upcoming class may not take place as planned.
+    warnings: Vec<SessionWarning>,
 }
 
 /// One session for its owner, outside of lists.
@@ -135,6 +138,7 @@ impl SessionFields {
 pub fn owner_view(
     session: &Session,
     invitees: Option<&[Invitee]>,
+    host: &HostStatus,
     keyring: &Keyring,
     now: Timestamp,
 ) -> Result<OwnerView, Error> {
@@ -162,6 +166,7 @@ pub fn owner_view(
         },
         drift: session.drift.clone(),
         has_recording: session.has_recording_for_trainer(),
+        warnings: session_warnings(session, host, now),
     })
 }
 

@@ -11,7 +11,7 @@ use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_
 use super::function::{self, Function};
 use super::{recording_view, session_view};
 use crate::app::error::Error;
-use crate::app::sessions::{self, ListRequest, SessionPage, SessionView};
+use crate::app::sessions::{self, ListRequest, OwnSessionPage, SessionPage, SessionView};
 use crate::app::timeline;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
@@ -93,24 +93,29 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             if !caller.has_role(Role::Trainer) {
                 return Err(Refusal::Forbidden.into());
             }
-            let SessionPage { sessions, next } =
-                sessions::list_own(&deps.store, &caller.id, &list_request(&request)?).await?;
+            let OwnSessionPage { page: SessionPage { sessions, next }, host } =
+                sessions::list_own(&deps.store, &caller.id, &list_request(&request)?, now).await?;
             let secrets = deps.secrets.get(now).await?;
             let keyring = secrets.keyring()?;
             let items = sessions
                 .iter()
-                .map(|session| session_view::owner_view(session, None, keyring, now))
+                .map(|session| session_view::owner_view(session, None, &host, keyring, now))
                 .collect::<Result<_, _>>()?;
             ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
         "/v1/sessions/{id}" => {
             let id =
                 SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
-            match sessions::load_session_view(&deps.store, &caller, &id).await? {
-                SessionView::Owner { session, invitees, mails } => {
+            match sessions::load_session_view(&deps.store, &caller, &id, now).await? {
+                SessionView::Owner { session, invitees, mails, host } => {
                     let secrets = deps.secrets.get(now).await?;
-                    let keyring = secrets.keyring()?;
-                    let view = session_view::owner_view(&session, Some(&invitees), keyring, now)?;
+                    let view = session_view::owner_view(
+                        &session,
+                        Some(&invitees),
+                        &host,
+                        secrets.keyring()?,
+                        now,
+                    )?;
                     let view = session_view::SessionDetailView { view, mail: mails };
                     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }

@@ -107,10 +107,19 @@ fn phrases(kind: MailKind) -> Phrases {
             Some("Open the class"),
             None,
         ),
+        MailKind::HostNotConnected => (
+            "Action needed",
+            "This live class cannot be started, because the Zoom account that hosts it is not connected. The people \
+             invited are reminded when you have connected it again. If the class does not take place, please cancel it.",
+            "Scheduled for",
+            Some("Open the class"),
+            None,
+        ),
         MailKind::ReauthRequired => (
             "Action needed",
-            "The connection to your Zoom account has expired. Please connect it again. Until then, your live classes \
-             cannot be scheduled, changed or started.",
+            "The Zoom account of your live classes is not connected: the connection expired, the app was removed in \
+             Zoom, or another account was connected. Please connect the account again. Until then, these classes \
+             cannot be changed or started.",
             "When",
             Some("Connect Zoom"),
             None,
@@ -153,6 +162,10 @@ fn titles(context: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
             let heading = "Connect your Zoom account again".to_owned();
             let subject = format!("{}: connect your Zoom account again", phrases.subject);
             (heading, subject)
+        }
+        (MailKind::HostNotConnected, Some(title)) => {
+            let subject = format!("{}: connect Zoom to start {title}", phrases.subject);
+            (title, subject)
         }
         (MailKind::MeetingDeleted, Some(title)) => {
             let subject = format!("{}: the Zoom meeting of {title} was deleted", phrases.subject);
@@ -207,6 +220,7 @@ fn description(context: &MailContext<'_>) -> String {
         MailKind::Cancelled
         | MailKind::Removed
         | MailKind::ReauthRequired
+        | MailKind::HostNotConnected
         | MailKind::MeetingDeleted => String::new(),
     }
 }

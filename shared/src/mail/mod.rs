@@ -45,6 +45,7 @@ impl MailKind {
             Self::ReminderDayBefore
             | Self::ReminderHourBefore
             | Self::ReauthRequired
+            | Self::HostNotConnected
             | Self::MeetingDeleted => None,
         }
     }

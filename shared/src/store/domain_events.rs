@@ -39,7 +39,13 @@ enum StoredDomainEvent {
     },
     ReauthRequired {
         trainer_id: UserId,
-        version: u64,
+        nonce: EventNonce,
+    },
+    HostNotConnected {
+        session_id: SessionId,
+        trainer_id: UserId,
+        reminder: Reminder,
+        starts_at: Timestamp,
     },
     Reminder {
         session_id: SessionId,
@@ -102,8 +108,16 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                 previous_audience: change.previous_audience.clone(),
                 reason: change.reason.clone(),
             },
-            DomainEventKind::ReauthRequired { trainer, version } => {
-                Self::ReauthRequired { trainer_id: trainer.clone(), version: *version }
+            DomainEventKind::ReauthRequired { trainer, nonce } => {
+                Self::ReauthRequired { trainer_id: trainer.clone(), nonce: *nonce }
+            }
+            DomainEventKind::HostNotConnected { session, trainer, reminder, starts_at } => {
+                Self::HostNotConnected {
+                    session_id: session.clone(),
+                    trainer_id: trainer.clone(),
+                    reminder: *reminder,
+                    starts_at: *starts_at,
+                }
             }
             DomainEventKind::Reminder { session, reminder, starts_at, version } => Self::Reminder {
                 session_id: session.clone(),
@@ -173,8 +187,16 @@ impl From<StoredDomainEvent> for DomainEventKind {
                 previous_audience: before,
                 reason,
             }),
-            StoredDomainEvent::ReauthRequired { trainer_id, version } => {
-                Self::ReauthRequired { trainer: trainer_id, version }
+            StoredDomainEvent::ReauthRequired { trainer_id, nonce } => {
+                Self::ReauthRequired { trainer: trainer_id, nonce }
+            }
+            StoredDomainEvent::HostNotConnected { session_id, trainer_id, reminder, starts_at } => {
+                Self::HostNotConnected {
+                    session: session_id,
+                    trainer: trainer_id,
+                    reminder,
+                    starts_at,
+                }
             }
             StoredDomainEvent::Reminder { session_id, reminder, starts_at, version } => {
                 Self::Reminder { session: session_id, reminder, starts_at, version }
@@ -399,7 +421,13 @@ mod tests {
                 previous_audience: None,
                 reason: None,
             }),
-            DomainEventKind::ReauthRequired { trainer: trainer.clone(), version: 2 },
+            DomainEventKind::ReauthRequired { trainer: trainer.clone(), nonce },
+            DomainEventKind::HostNotConnected {
+                session: session.clone(),
+                trainer: trainer.clone(),
+                reminder: Reminder::HourBefore,
+                starts_at: at,
+            },
             DomainEventKind::Reminder {
                 session: session.clone(),
                 reminder: Reminder::DayBefore,

@@ -1,13 +1,14 @@
 //! Due work: reminders, repairs, end checks and erasure checks, sorted by due time, so that a sweep reads only due items.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use super::domain_events::{domain_event_key, put_domain_event};
 use super::error::StoreError;
 use super::item::{decode, encode};
-use super::schema::{DueQueue, ItemKey, due_partition, limit};
-use super::tx::{Action, Condition};
+use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
+use super::tx::{Action, Condition, ItemChanges};
 use super::{KeyRange, Store};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::reminder::Reminder;
@@ -30,6 +31,9 @@ struct StoredReminder {
     reminder: Reminder,
     /// The start for which the reminder was set. A rescheduled session has new reminders.
     starts_at: Timestamp,
+    /// Whether the trainer was notified that the reminder is held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    held: bool,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -50,6 +54,7 @@ pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
         session_id: session.id.clone(),
         reminder,
         starts_at: session.starts_at,
+        held: false,
         ttl: due_ttl(at),
     });
     let key = reminder_key(&session.id, reminder);
@@ -67,6 +72,16 @@ pub fn delete_reminder(session: &Session, reminder: Reminder) -> Action {
 /// Deletes a reminder in the transaction that sends it. Refused if it is gone, so that each reminder is sent once.
 pub fn claim_reminder(session: &SessionId, reminder: Reminder, starts_at: Timestamp) -> Action {
     delete_reminder_if(session, reminder, starts_at, Condition::item_exists())
+}
+
+/// Marks a reminder as held, in the transaction that notifies the trainer. Refused if it is gone or was marked before.
+pub fn hold_reminder(due: &DueReminder) -> Action {
+    let (at, key) = (due.reminder.due_at(due.starts_at), reminder_key(&due.session, due.reminder));
+    Action::update(
+        ItemKey::Due { queue: DueQueue::Work, at, key: &key },
+        ItemChanges::new().set(attr::HELD, AttributeValue::Bool(true)),
+        Condition::item_exists().absent(attr::HELD),
+    )
 }
 
 fn delete_reminder_if(
@@ -88,7 +103,7 @@ struct StoredRepair {
     starts_at: Timestamp,
     first_due_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
+    zoom_host: Option<String>,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -104,8 +119,8 @@ pub struct Repair {
     pub starts_at: Timestamp,
     /// The first due time. A failed repair is postponed.
     pub first_due_at: Timestamp,
-    /// The Zoom account in which the meeting was requested.
-    pub account: Option<String>,
+    /// The pseudonym of the Zoom user for whom the meeting was requested.
+    pub host_user: Option<String>,
 }
 
 /// Schedules a repair before Zoom is called. It is deleted after the call has succeeded.
@@ -117,7 +132,7 @@ pub fn put_repair(repair: &Repair) -> Action {
         topic: repair.topic.clone(),
         starts_at: repair.starts_at,
         first_due_at: repair.first_due_at,
-        account: repair.account.clone(),
+        zoom_host: repair.host_user.clone(),
         ttl: due_ttl(repair.due_at),
     });
     Action::put(
@@ -223,6 +238,8 @@ pub struct DueReminder {
     pub reminder: Reminder,
     /// The start for which it was set.
     pub starts_at: Timestamp,
+    /// Whether the trainer was notified that it is held.
+    pub is_held: bool,
 }
 
 /// The due work of one sweep run, each list oldest first.
@@ -264,6 +281,7 @@ impl Store {
                     session: stored.session_id,
                     reminder: stored.reminder,
                     starts_at: stored.starts_at,
+                    is_held: stored.held,
                 }),
                 Some(StoredWork::Repair(stored)) => work.repairs.push(Repair {
                     session: stored.session_id,
@@ -272,7 +290,7 @@ impl Store {
                     topic: stored.topic,
                     starts_at: stored.starts_at,
                     first_due_at: stored.first_due_at,
-                    account: stored.account,
+                    host_user: stored.zoom_host,
                 }),
                 Some(StoredWork::EndCheck(stored)) => {
                     work.end_checks

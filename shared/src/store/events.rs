@@ -14,12 +14,11 @@ use crate::crypt::sha256_hex;
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::id::MeetingId;
 use crate::domain::time::sortable_text;
+use crate::domain::zoom_connection::zoom_user_pseudonym;
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent, header_only, redact};
 
 /// Hex digits of the hash that distinguishes events of the same time: 64 bits.
 const DIGEST_DIGITS: usize = 16;
-/// Hex digits of a Zoom user's pseudonym in stored events: enough to distinguish the people of a meeting.
-const PSEUDONYM_DIGITS: usize = 20;
 /// The fields of an erased participant that are kept: the connection and the time. Other fields may identify the person,
 /// even the leave reason.
 const ANONYMOUS_FIELDS: [&str; 5] =
@@ -79,7 +78,7 @@ pub fn put_erasure_marker(
 
 /// Stores an event. Refused if it is a duplicate.
 fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
-    let redacted = redact(body, |id| sha256_hex(id)[..PSEUDONYM_DIGITS].to_owned());
+    let redacted = redact(body, zoom_user_pseudonym);
     let digest = sha256_hex(event.deduplication_key(&redacted));
     // Without its own time an event gets a constant one, because a redelivery arrives later but needs the same key.
     let at = event.occurred_at().unwrap_or(Timestamp::UNIX_EPOCH);

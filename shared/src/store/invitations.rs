@@ -12,8 +12,9 @@ use super::schema::{
 use super::tx::{Action, Condition, text};
 use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
+use crate::domain::host_status::HostStatus;
 use crate::domain::id::SessionId;
-use crate::domain::session::{Session, SessionWithInvitees};
+use crate::domain::session::{Session, SessionWithInvitees, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::domain::time::sortable_text;
 
@@ -89,10 +90,16 @@ impl Store {
         }
     }
 
-    /// Returns a session with its invitees.
+    /// Returns a session with its invitees and the host status of its trainer.
     pub async fn with_invitees(&self, session: Session) -> Result<SessionWithInvitees, StoreError> {
-        let invitees = self.invitees_of_session(&session).await?;
-        Ok(SessionWithInvitees { session, invitees })
+        let host = async {
+            match session.status {
+                Status::Cancelled | Status::Ended => Ok(HostStatus::default()),
+                Status::Scheduled | Status::Live => self.host_status(&session.trainer).await,
+            }
+        };
+        let (invitees, host) = futures::try_join!(self.invitees_of_session(&session), host)?;
+        Ok(SessionWithInvitees { session, invitees, host })
     }
 
     /// Returns every address on any list of a session, including former lists.

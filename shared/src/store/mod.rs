@@ -12,6 +12,7 @@ pub mod domain_events;
 pub mod due_work;
 pub mod error;
 pub mod events;
+pub mod host_status;
 pub mod intents;
 pub mod invitations;
 pub mod join_attempts;

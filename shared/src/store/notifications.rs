@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
+use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
 use super::schema::{
     ItemKey, NOTIFICATION_PREFIX, attr, limit, notification_sort_key, user_partition,
@@ -198,6 +198,31 @@ impl Store {
             ..shown_range(user, None, now)
         })
         .await
+    }
+
+    /// Dismisses the shown notifications of these kinds.
+    pub async fn dismiss_notifications(
+        &self,
+        user: &UserId,
+        kinds: &[NotificationKind],
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let range = KeyRange {
+            absent_attributes: vec![attr::DISMISSED_AT],
+            ..shown_range(user, None, now)
+        };
+        for item in self.query_all(range).await? {
+            // A corrupt item must not keep the others.
+            let decoded = decode_notification(user, item)
+                .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error));
+            let Some(StoredNotification { notification, .. }) = decoded.ok().flatten() else {
+                continue;
+            };
+            if kinds.contains(&notification.kind) {
+                self.commit_one(dismiss(user, &notification.id, now)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a user's notifications. Returns their number.

@@ -24,6 +24,7 @@
 //! | user | main | `pk = USER#id`, `sk = USER` | save |
 //! | quota that a user has used in a month | main | `pk = USER#id`, `sk = MONTH#2026-11` | save |
 //! | user with an email address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
+//! | host status of a trainer | main | `pk = USER#id`, `sk = HOST` | both lists, reminder sweep, outbox sweep |
 //! | notification preferences of a user | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
 //! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
 //! | courses of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
@@ -47,6 +48,7 @@
 //! | polls of a course's sessions | `by_audience` | `g2pk = COURSEPOLLS#id` | erasure |
 //! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
 //! | Zoom connection of a trainer | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | every caller of Zoom |
+//! | address of a Zoom user that hosts sessions and is not connected | tokens | `pk = ZOOMHOST#pseudonym`, `sk = ZOOMHOST` | save, join |
 //! | trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
 //! | OAuth attempt in progress | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
 //!
@@ -86,6 +88,7 @@ pub mod attr {
     pub const EDIT_LEASE_HOLDER: &str = "edit_lease_holder";
     pub const EDIT_LEASE_UNTIL: &str = "edit_lease_until";
     pub const SETTINGS_SENT: &str = "settings_sent";
+    pub const MEETING_DELETION: &str = "meeting_deletion";
 
     pub const MEETING_REVISION: &str = "meeting_revision";
     pub const MEETING_INSTANCES: &str = "instances";
@@ -123,6 +126,9 @@ pub mod attr {
 
     // Vote shard. Each ballot is an attribute named after its voter.
     pub const VOTING_CLOSED: &str = "voting_closed";
+
+    // Due reminder.
+    pub const HELD: &str = "held";
 
     // Creation intent.
     pub const ATTEMPT: &str = "attempt";
@@ -302,6 +308,8 @@ pub enum ItemKey<'a> {
     User(&'a UserId),
     /// A pointer from an address to its user.
     UserOfEmail(&'a Email),
+    /// The state of a trainer's Zoom connection without its tokens.
+    HostStatus(&'a UserId),
     Preferences(&'a UserId),
     Notification {
         user: &'a UserId,
@@ -352,13 +360,18 @@ pub enum ItemKey<'a> {
     MailCount(&'a MailSubject),
     ZoomConnection(&'a UserId),
     ZoomUser(&'a str),
+    /// The address of a Zoom user by its pseudonym.
+    ZoomHost(&'a str),
     OauthState(&'a str),
 }
 
 impl ItemKey<'_> {
     pub fn table(&self) -> Table {
         match self {
-            Self::ZoomConnection(_) | Self::ZoomUser(_) | Self::OauthState(_) => Table::Tokens,
+            Self::ZoomConnection(_)
+            | Self::ZoomUser(_)
+            | Self::ZoomHost(_)
+            | Self::OauthState(_) => Table::Tokens,
             _ => Table::Main,
         }
     }
@@ -379,7 +392,7 @@ impl ItemKey<'_> {
             | Self::ArchivePart { session, .. }
             | Self::Polls(session) => session_partition(session),
             Self::VoteShard { poll, number } => format!("POLL#{poll}#{number}"),
-            Self::User(id) | Self::Preferences(id) => user_partition(id),
+            Self::User(id) | Self::HostStatus(id) | Self::Preferences(id) => user_partition(id),
             Self::UserOfEmail(email) => email_partition(email),
             Self::Notification { user, .. } => user_partition(user),
             Self::Month { user, .. }
@@ -397,6 +410,7 @@ impl ItemKey<'_> {
             | Self::MailCount(subject) => subject_partition(subject),
             Self::ZoomConnection(trainer) => trainer_partition(trainer),
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
+            Self::ZoomHost(pseudonym) => format!("ZOOMHOST#{pseudonym}"),
             Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
         }
     }
@@ -424,6 +438,7 @@ impl ItemKey<'_> {
             Self::Archive(_) => ARCHIVE.to_owned(),
             Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
+            Self::HostStatus(_) => "HOST".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
             Self::Notification { id, .. } => notification_sort_key(id),
             Self::Polls(_) => "POLLS".to_owned(),
@@ -447,6 +462,7 @@ impl ItemKey<'_> {
             Self::MailCount(_) => "MAILCOUNT".to_owned(),
             Self::ZoomConnection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
+            Self::ZoomHost(_) => "ZOOMHOST".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
         }
     }

@@ -92,6 +92,8 @@ struct StoredSession {
     actual_ended_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_host: Option<String>,
     /// [`attr::MEETING_INSTANCES`].
     #[serde(default, rename = "instances")]
     meeting_instances: Vec<MeetingInstance>,
@@ -142,6 +144,21 @@ pub struct SessionRecord {
     pub created_from: Option<String>,
     /// The lease of an edit that is in progress or was interrupted.
     pub edit_lease: Option<EditLease>,
+    /// The deletion of the meeting of a cancelled session, if it did not succeed at once.
+    pub meeting_deletion: Option<MeetingDeletion>,
+}
+
+/// The late deletion of a cancelled session's meeting at Zoom, shown in the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeetingDeletion {
+    pub waiting_since: Timestamp,
+    /// The reason of the first failure.
+    pub reason: String,
+    /// When the repair deleted the meeting or was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub is_given_up: bool,
 }
 
 /// The exclusive right to change a session at Zoom for a short time.
@@ -161,6 +178,8 @@ struct StoredBookkeeping {
     edit_lease_holder: Option<String>,
     #[serde(default)]
     edit_lease_until: Option<Timestamp>,
+    #[serde(default)]
+    meeting_deletion: Option<MeetingDeletion>,
 }
 
 impl From<Session> for StoredSession {
@@ -203,6 +222,7 @@ impl From<Session> for StoredSession {
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
+            zoom_host: s.meeting.host_user,
             meeting_instances: s.meeting_instances,
             recordings: s.recordings,
             drift: s.drift,
@@ -235,6 +255,7 @@ impl From<StoredSession> for Session {
             source: s.source,
             meeting: Meeting {
                 account: s.zoom_account,
+                host_user: s.zoom_host,
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,
@@ -285,6 +306,7 @@ fn decode_record(item: Item) -> Result<SessionRecord, StoreError> {
         meeting_revision: bookkeeping.meeting_revision,
         created_from: bookkeeping.created_from,
         edit_lease,
+        meeting_deletion: bookkeeping.meeting_deletion,
     })
 }
 
@@ -394,6 +416,15 @@ pub fn cancel(next: &Session, read_version: u64) -> Action {
         ItemKey::Session(&next.id),
         changes,
         Condition::new().equals(attr::VERSION, number(read_version)),
+    )
+}
+
+/// Stores the state of the meeting's deletion of a cancelled session. Refused if the session does not exist.
+pub fn put_meeting_deletion(session: &SessionId, deletion: &MeetingDeletion) -> Action {
+    Action::update(
+        ItemKey::Session(session),
+        ItemChanges::new().set(attr::MEETING_DELETION, encode_value(deletion)),
+        Condition::item_exists(),
     )
 }
 

@@ -46,6 +46,8 @@ pub enum ConditionSubject {
     MailCount,
     ZoomConnection,
     ZoomUser,
+    ZoomHost,
+    HostStatus,
     OauthState,
     /// An item that was identified by its key only.
     UnknownItem,
@@ -87,6 +89,8 @@ impl ConditionSubject {
             ItemKey::MailCount(_) => Self::MailCount,
             ItemKey::ZoomConnection(_) => Self::ZoomConnection,
             ItemKey::ZoomUser(_) => Self::ZoomUser,
+            ItemKey::ZoomHost(_) => Self::ZoomHost,
+            ItemKey::HostStatus(_) => Self::HostStatus,
             ItemKey::OauthState(_) => Self::OauthState,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::domain::domain_event::{DomainEvent, DomainEventKind};
+use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use shared::domain::text::Title;
@@ -268,7 +268,7 @@ async fn running_system_matches_the_api_description() {
             at: api.world.now(),
             kind: DomainEventKind::ReauthRequired {
                 trainer: UserId::parse("t").expect("an id"),
-                version: 1,
+                nonce: EventNonce(1),
             },
         };
         let about = NotificationSubject {

@@ -32,7 +32,7 @@ use crate::store::events::{self, MeetingItems};
 use crate::store::schema::limit;
 use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::tx::Action;
-use crate::store::{attendance as attendance_items, invitations, preferences};
+use crate::store::{attendance as attendance_items, host_status, invitations, preferences};
 
 /// Sessions that are processed concurrently, with two queries each.
 const CONCURRENCY: usize = 16;
@@ -93,7 +93,7 @@ pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error>
     let now = services.clock.now();
     // Requires the grant, so that the meetings can be deleted at Zoom.
     let cancelled = session_cancel::cancel_upcoming(services, id, now).await?;
-    disconnect::disconnect(services, id).await?;
+    disconnect::erase_connection(services, id).await?;
     let customer_key = join::customer_key(&*services.secrets.get(now).await?, id).ok();
     let person = ErasedPerson { id: id.clone(), addresses, customer_key };
     let mut erasure = Erasure {
@@ -105,6 +105,11 @@ pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error>
     };
     erasure.erase_invitations().await?;
     let sessions = list_all_sessions(services, SessionsOf::Trainer(id)).await?;
+    let hosts: BTreeSet<_> =
+        sessions.iter().filter_map(|session| session.meeting.host_user.as_deref()).collect();
+    for host in hosts {
+        services.store.commit_one(host_status::delete_host_address(host)).await?;
+    }
     erasure.erase_from_sessions(sessions, &BTreeMap::new()).await?;
     let former_courses = services.store.former_courses(id).await?;
     let last_courses = courses_to_finish_last(&enrollments, user.as_ref().map(|user| &user.email));

@@ -15,6 +15,7 @@ impl ManualLink {
     pub fn meeting(&self) -> NewMeeting {
         NewMeeting {
             account: None,
+            host_user: None,
             id: None,
             join_url: Secret::new(&self.join_url),
             passcode: None,

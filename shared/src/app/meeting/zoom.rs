@@ -71,6 +71,7 @@ impl<'a> ZoomMeetings<'a> {
 fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
     NewMeeting {
         account: zoom_access.connection.zoom_user.account().map(str::to_owned),
+        host_user: zoom_access.connection.zoom_user.pseudonym(),
         id: Some(created.id),
         is_recorded: is_recorded(&created),
         join_url: created.join_url,

@@ -103,6 +103,7 @@ fn in_app_kind(kind: MailKind) -> Option<NotificationKind> {
         // Only the mail was missing. The in-app notification still exists.
         MailKind::Resent => None,
         MailKind::ReauthRequired => Some(NotificationKind::ReconnectZoom),
+        MailKind::HostNotConnected => Some(NotificationKind::HostNotConnected),
         MailKind::MeetingDeleted => Some(NotificationKind::MeetingDeleted),
     }
 }
@@ -114,6 +115,10 @@ impl Run<'_> {
         let id = match &event.kind {
             DomainEventKind::ReauthRequired { trainer, .. } => {
                 let subject = MailSubject::Trainer(trainer.clone());
+                // The trainer has solved the problem already.
+                if self.tools.store.host_status(trainer).await?.was_connected_after(event.at) {
+                    return self.finish_event(pending, &subject, &[]).await;
+                }
                 return self.notify_trainer(pending, &subject, trainer, None).await;
             }
             DomainEventKind::Session(SessionChange { session, .. })
@@ -121,6 +126,7 @@ impl Run<'_> {
             | DomainEventKind::Resend { session, .. }
             | DomainEventKind::RecordingReady { session, .. }
             | DomainEventKind::SessionEnrollments { session, .. }
+            | DomainEventKind::HostNotConnected { session, .. }
             | DomainEventKind::MeetingDeleted { session, .. } => session,
             DomainEventKind::CourseEnrollments(change) => {
                 return self.fan_out_to_sessions(pending, change).await;
@@ -132,6 +138,13 @@ impl Run<'_> {
         let session = record.session;
         let subject = MailSubject::Session(session.id.clone());
         if let DomainEventKind::MeetingDeleted { trainer, .. } = &event.kind {
+            return self.notify_trainer(pending, &subject, trainer, Some(&session)).await;
+        }
+        if let DomainEventKind::HostNotConnected { trainer, starts_at, .. } = &event.kind {
+            let host = self.tools.store.host_status(trainer).await?;
+            if session.starts_at != *starts_at || host.problem(&session).is_none() {
+                return self.finish_event(pending, &subject, &[]).await;
+            }
             return self.notify_trainer(pending, &subject, trainer, Some(&session)).await;
         }
         let cancelled = matches!(
@@ -255,6 +268,7 @@ impl Run<'_> {
                 return self.recipients_of_enrollment_change(session, change).await;
             }
             DomainEventKind::MeetingDeleted { .. }
+            | DomainEventKind::HostNotConnected { .. }
             | DomainEventKind::ReauthRequired { .. }
             | DomainEventKind::CourseEnrollments(_) => Vec::new(),
         };
@@ -495,6 +509,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let kind = match pending.event.kind {
             DomainEventKind::MeetingDeleted { .. } => MailKind::MeetingDeleted,
+            DomainEventKind::HostNotConnected { .. } => MailKind::HostNotConnected,
             _ => MailKind::ReauthRequired,
         };
         if session.is_some_and(|session| session.status == Status::Cancelled) {
@@ -568,7 +583,8 @@ fn new_mail(
     user: Option<UserId>,
 ) -> Mail {
     let (starts_at, reason) = match &event.kind {
-        DomainEventKind::Reminder { starts_at, .. } => (Some(*starts_at), None),
+        DomainEventKind::Reminder { starts_at, .. }
+        | DomainEventKind::HostNotConnected { starts_at, .. } => (Some(*starts_at), None),
         DomainEventKind::Session(change) => (None, change.reason.clone()),
         _ => (None, None),
     };

@@ -1,6 +1,6 @@
 //! Turns due reminders into domain events. Each reminder is deleted in the transaction that stores its domain event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -9,9 +9,10 @@ use super::ReminderReport;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::host_status::{HostStatus, HostStatuses};
 use crate::domain::id::SessionId;
 use crate::domain::reminder::{Reminder, ReminderDecision};
-use crate::domain::session::Session;
+use crate::domain::session::{Provider, Session};
 use crate::domain::time::whole_milli;
 use crate::store::archive::{self, DueArchive};
 use crate::store::due_work::{self, DueReminder};
@@ -37,9 +38,10 @@ pub(super) async fn send_due_reminders(
 ) -> Result<(), Error> {
     for chunk in reminders.chunks(limit::BATCH_GETS) {
         let sessions = &load_sessions(tools, chunk).await?;
+        let hosts = &load_host_statuses(tools, sessions.as_ref()).await?;
         let mut outcomes = stream::iter(chunk.to_vec())
             .map(|due| async move {
-                process_reminder(tools, &due, sessions.as_ref(), now).await.unwrap_or_else(|error| {
+                process_reminder(tools, &due, sessions.as_ref(), hosts, now).await.unwrap_or_else(|error| {
                     tracing::warn!(event = "reminder.failed", session_id = %due.session, %error);
                     ReminderOutcome::Postponed
                 })
@@ -77,10 +79,25 @@ async fn load_sessions(
     }
 }
 
+/// Loads the host statuses of the sessions' trainers in one request.
+async fn load_host_statuses(
+    tools: &Services,
+    sessions: Option<&SessionsById>,
+) -> Result<HostStatuses, StoreError> {
+    let zoom_sessions = sessions.into_iter().flat_map(BTreeMap::values);
+    let zoom_sessions = zoom_sessions.filter(|session| session.provider == Provider::Zoom);
+    let trainers: BTreeSet<_> = zoom_sessions.map(|session| session.trainer.clone()).collect();
+    match trainers.is_empty() {
+        true => Ok(HostStatuses::default()),
+        false => tools.store.host_statuses(&trainers.into_iter().collect::<Vec<_>>()).await,
+    }
+}
+
 async fn process_reminder(
     tools: &Services,
     due: &DueReminder,
     sessions: Option<&SessionsById>,
+    hosts: &HostStatuses,
     now: Timestamp,
 ) -> Result<ReminderOutcome, CommitError> {
     let session = match sessions {
@@ -93,11 +110,22 @@ async fn process_reminder(
         Reminder::Start => Some(archive::put_due_archive(&DueArchive::for_session(session))),
         Reminder::DayBefore | Reminder::HourBefore => None,
     };
-    let decision =
-        session.as_ref().map(|session| (session, due.reminder.decide(session, due.starts_at, now)));
+    let host = match &session {
+        None => HostStatus::default(),
+        Some(session) => match hosts.get(&session.trainer) {
+            Some(host) => host.clone(),
+            None => tools.store.host_status(&session.trainer).await?,
+        },
+    };
+    let decision = session
+        .as_ref()
+        .map(|session| (session, due.reminder.decide(session, &host, due.starts_at, now)));
     let (reminder, session_id) = (due.reminder.as_str(), &due.session);
     let (outcome, committed) = match decision {
         Some((_, ReminderDecision::Wait)) => return Ok(ReminderOutcome::Postponed),
+        Some((session, ReminderDecision::Hold)) => {
+            return hold_reminder(tools, due, session, now).await;
+        }
         Some((session, ReminderDecision::Send)) => {
             let event = DomainEvent {
                 at: whole_milli(now),
@@ -134,6 +162,39 @@ async fn process_reminder(
         Ok(()) => Ok(outcome),
         // Another run, an edit or the start of the meeting has already processed the reminder.
         Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Skipped),
+        Err(error) => Err(error),
+    }
+}
+
+/// Leaves the reminder for a later run, and notifies the trainer once that the session cannot be started. The reminder
+/// at the start is for students only, because the earlier ones have notified the trainer.
+async fn hold_reminder(
+    tools: &Services,
+    due: &DueReminder,
+    session: &Session,
+    now: Timestamp,
+) -> Result<ReminderOutcome, CommitError> {
+    if due.is_held || due.reminder == Reminder::Start {
+        return Ok(ReminderOutcome::Postponed);
+    }
+    let event = DomainEvent {
+        at: whole_milli(now),
+        kind: DomainEventKind::HostNotConnected {
+            session: session.id.clone(),
+            trainer: session.trainer.clone(),
+            reminder: due.reminder,
+            starts_at: due.starts_at,
+        },
+    };
+    let actions = vec![due_work::hold_reminder(due), due_work::put_domain_event(&event)];
+    match tools.store.commit(actions).await {
+        Ok(()) => {
+            let (session_id, reminder) = (&due.session, due.reminder.as_str());
+            tracing::warn!(event = "reminder.held", %session_id, reminder);
+            tools.send_wake_up(&event).await;
+            Ok(ReminderOutcome::Postponed)
+        }
+        Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Postponed),
         Err(error) => Err(error),
     }
 }

@@ -9,14 +9,15 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingError, MeetingPlan, MeetingProvider, ZoomMeetings};
 use crate::app::run_time::RunTime;
-use crate::domain::id::{SessionId, UserId};
+use crate::app::session_cancel::{failure_reason, record_meeting_deletion};
+use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{Meeting, Provider, Session, Status};
+use crate::domain::session::{Provider, Session, Status};
 use crate::domain::time::whole_milli;
 use crate::store::due_work::Repair;
 use crate::store::error::CommitError;
 use crate::store::schema::{ItemKey, limit};
-use crate::store::sessions::EditLease;
+use crate::store::sessions::{EditLease, MeetingDeletion};
 use crate::store::{counters, due_work, intents, sessions};
 use crate::telemetry::metrics;
 
@@ -66,7 +67,7 @@ pub(super) async fn run_due_repairs(
 async fn postpone(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
     let waited = now.duration_since(repair.first_due_at);
     let mut actions = vec![due_work::delete_repair(&repair.session, repair.due_at)];
-    if waited < SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS) {
+    if !is_last_attempt(repair, now) {
         let pause = waited.clamp(
             SignedDuration::from_mins(MIN_RETRY_MINUTES),
             SignedDuration::from_mins(MAX_RETRY_MINUTES),
@@ -84,7 +85,11 @@ async fn repair_session(tools: &Services, repair: &Repair, now: Timestamp) -> Re
     if let Some(record) = tools.store.session(&repair.session).await? {
         let session = record.session;
         return match (session.status, record.edit_lease) {
-            (Status::Cancelled, _) => delete_meeting(tools, &session).await,
+            (Status::Cancelled, _) => {
+                let deleted = delete_meeting(tools, &session).await;
+                record_deletion(tools, repair, record.meeting_deletion, &deleted, now).await;
+                deleted
+            }
             (_, Some(lease)) => restore_meeting(tools, &session, &lease, now).await,
             // A later attempt created the session. The meeting of the earlier attempt may still exist.
             (_, None) => delete_stray_meetings(tools, repair, None).await,
@@ -98,37 +103,57 @@ fn lease_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)
 }
 
-/// Returns Zoom access for a meeting in `account`. Fails if the trainer has connected another account, for which Zoom
-/// would report that the meeting does not exist. The repair then waits until the previous account is connected again.
+/// Returns Zoom access for a meeting of `host_user`. Fails if the trainer has connected another Zoom user, for whom Zoom
+/// would report that the meeting does not exist. The repair then waits until the previous user is connected again.
 async fn zoom_meetings<'a>(
     tools: &'a Services,
     trainer: &UserId,
-    session: &SessionId,
-    account: Option<&str>,
+    host_user: Option<&str>,
 ) -> Result<ZoomMeetings<'a>, Error> {
     let connection = tools.store.connection(trainer).await?;
     let ready = tools.usable_access(trainer, connection).await?;
-    if let Err(foreign) = Meeting::check_account(account, &ready.connection.zoom_user.account_id) {
-        tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session, reason = "another_account");
-        return Err(foreign.into());
-    }
+    tools.check_host(host_user, &ready.connection).await?;
     Ok(ZoomMeetings::new(tools, ready))
 }
 
 /// Deletes the meeting of a cancelled session and ends it if it is running.
 async fn delete_meeting(tools: &Services, session: &Session) -> Result<(), Error> {
-    let account = session.meeting.account.as_deref();
-    let mut zoom = match zoom_meetings(tools, &session.trainer, &session.id, account).await {
-        Ok(zoom) => zoom,
-        // The trainer revoked the grant, so only the trainer can delete the meeting at Zoom.
-        Err(Error::Refused(Refusal::ZoomNotConnected)) => {
-            tracing::warn!(event = "zoom.meeting_not_deleted", session_id = %session.id, reason = "no_grant");
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
+    let host_user = session.meeting.host_user.as_deref();
+    let mut zoom = zoom_meetings(tools, &session.trainer, host_user).await?;
     zoom.cancel(session.meeting.id, session.is_meeting_running()).await?;
     Ok(())
+}
+
+/// Records in the timeline that a meeting is still to be deleted, or that a late deletion has ended.
+async fn record_deletion(
+    tools: &Services,
+    repair: &Repair,
+    recorded: Option<MeetingDeletion>,
+    deleted: &Result<(), Error>,
+    now: Timestamp,
+) {
+    let deletion = match (recorded, deleted) {
+        (None, Ok(())) => return,
+        (None, Err(error)) => MeetingDeletion {
+            waiting_since: whole_milli(now),
+            reason: failure_reason(error).to_owned(),
+            ended_at: None,
+            is_given_up: false,
+        },
+        (Some(recorded), Ok(())) => {
+            MeetingDeletion { ended_at: Some(whole_milli(now)), ..recorded }
+        }
+        (Some(recorded), Err(_)) if is_last_attempt(repair, now) => {
+            MeetingDeletion { ended_at: Some(whole_milli(now)), is_given_up: true, ..recorded }
+        }
+        (Some(_), Err(_)) => return,
+    };
+    record_meeting_deletion(tools, &repair.session, &deletion).await;
+}
+
+/// Returns whether a repair that fails at `now` is given up.
+fn is_last_attempt(repair: &Repair, now: Timestamp) -> bool {
+    now.duration_since(repair.first_due_at) >= SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS)
 }
 
 /// Sends the stored session to Zoom after an edit died between Zoom and the table. Takes the edit lease on the version
@@ -144,8 +169,8 @@ async fn restore_meeting(
     }
     let mut zoom = match session.provider {
         Provider::Zoom => {
-            let account = session.meeting.account.as_deref();
-            Some(zoom_meetings(tools, &session.trainer, &session.id, account).await?)
+            let host_user = session.meeting.host_user.as_deref();
+            Some(zoom_meetings(tools, &session.trainer, host_user).await?)
         }
         Provider::Manual => None,
     };
@@ -200,7 +225,7 @@ async fn clean_up_intent(tools: &Services, repair: &Repair, now: Timestamp) -> R
         Ok(())
         // Without a grant the cleanup may take long. The monthly quota is released now and the repair is retried.
         | Err(Error::Refused(
-            Refusal::ZoomNotConnected | Refusal::ReauthRequired | Refusal::Conflict(_),
+            Refusal::ZoomNotConnected | Refusal::ReauthRequired | Refusal::OtherZoomUser { .. },
         )) => {}
         Err(_) => {
             let release = intents::release(&repair.session, &attempt, tools.clock.now());
@@ -227,8 +252,8 @@ async fn delete_stray_meetings(
     repair: &Repair,
     attempt: Option<&str>,
 ) -> Result<(), Error> {
-    let account = repair.account.as_deref();
-    let mut zoom = zoom_meetings(tools, &repair.trainer, &repair.session, account).await?;
+    let host_user = repair.host_user.as_deref();
+    let mut zoom = zoom_meetings(tools, &repair.trainer, host_user).await?;
     let marked =
         zoom.find_marked_meetings(&repair.session, &repair.topic, repair.starts_at).await?;
     if marked.is_empty() {

@@ -21,6 +21,7 @@ use crate::domain::domain_event::{
 };
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
+use crate::domain::host_status::HostStatus;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::plan::PlanLimits;
@@ -66,9 +67,9 @@ pub async fn create(
     let id = session_id_for(services, request);
     for _ in 0..ATTEMPTS {
         match try_create(services, request, &id, now).await? {
-            CreateOutcome::Created(session) => {
+            CreateOutcome::Created(session, host) => {
                 let invitees = drafted_invitees(&request.draft).to_vec();
-                return Ok(SessionWithInvitees { session: *session, invitees });
+                return Ok(SessionWithInvitees { session: *session, invitees, host });
             }
             CreateOutcome::Exists(record) => {
                 return existing_session(services, request, *record).await;
@@ -107,7 +108,7 @@ pub struct RepeatedCreate<'a> {
 }
 
 enum CreateOutcome {
-    Created(Box<Session>),
+    Created(Box<Session>, HostStatus),
     Exists(Box<SessionRecord>),
     InProgress,
 }
@@ -238,7 +239,7 @@ async fn try_create(
                 now,
             );
             match store(services, request, &session, vec![counted], now).await {
-                Ok(()) => Ok(CreateOutcome::Created(Box::new(session))),
+                Ok(()) => Ok(CreateOutcome::Created(Box::new(session), HostStatus::default())),
                 Err(error @ CommitError::Refused(_)) => {
                     delete_unused_invitees(
                         services,
@@ -262,6 +263,7 @@ async fn try_create(
             let zoom_access = services.usable_access(&request.trainer, inputs.connection).await?;
             require_scope(&zoom_access.connection.scopes, "meeting:write:meeting")?;
             let zoom_user = zoom_access.connection.zoom_user.clone();
+            let host = HostStatus::from_connection(&zoom_access.connection);
             let Some(reservation) =
                 reserve(services, request, id, inputs.intent, &zoom_user, &inputs.limits, now)
                     .await?
@@ -271,7 +273,7 @@ async fn try_create(
             let mut zoom = ZoomMeetings::new(services, zoom_access);
             let meeting = reservation.meeting(services, &mut zoom, &plan).await?;
             let session = build(&meeting, keyring);
-            reservation.commit(services, &mut zoom, request, session, now).await
+            reservation.commit(services, &mut zoom, request, session, host, now).await
         }
     }
 }
@@ -360,7 +362,7 @@ async fn reserve(
         topic: request.draft.title.as_str().to_owned(),
         starts_at,
         first_due_at: until,
-        account: zoom_user.account().map(str::to_owned),
+        host_user: zoom_user.pseudonym(),
     }));
     match services.store.commit_zoom_write(actions, &zoom_user.id, now).await {
         Ok(()) => {}
@@ -437,6 +439,7 @@ impl Reservation {
         zoom: &mut ZoomMeetings<'_>,
         request: &CreateSession,
         session: Session,
+        host: HostStatus,
         now: Timestamp,
     ) -> Result<CreateOutcome, Error> {
         let finishing_actions = vec![
@@ -444,7 +447,7 @@ impl Reservation {
             due_work::delete_repair(&self.session, self.repair_at),
         ];
         let error = match store(services, request, &session, finishing_actions, now).await {
-            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session))),
+            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), host)),
             Err(error) => error,
         };
         if error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session) {

@@ -22,6 +22,7 @@ use crate::domain::domain_event::{
 };
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::drift;
+use crate::domain::host_status::HostStatus;
 use crate::domain::id::SessionId;
 use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::plan::PlanLimits;
@@ -82,6 +83,12 @@ struct EditInputs {
     limits: PlanLimits,
     course: Option<Course>,
     connection: Option<ZoomConnection>,
+}
+
+impl EditInputs {
+    fn host_status(&self) -> HostStatus {
+        self.connection.as_ref().map(HostStatus::from_connection).unwrap_or_default()
+    }
 }
 
 async fn load_inputs(
@@ -147,6 +154,7 @@ async fn try_edit(
     let Some(mut decision) = decision else {
         return Ok(Some(SessionWithInvitees {
             session: record.session.clone(),
+            host: inputs.host_status(),
             invitees: inputs.invitees,
         }));
     };
@@ -184,7 +192,8 @@ async fn try_edit(
         return Err(inputs.limits.monthly_limit_refusal().into());
     }
     let zoom_access = services.usable_access(&request.caller.id, inputs.connection.clone()).await?;
-    record.session.check_host_account(&zoom_access.connection.zoom_user.account_id)?;
+    let host_user = record.session.meeting.host_user.as_deref();
+    services.check_host(host_user, &zoom_access.connection).await?;
     require_scope(&zoom_access.connection.scopes, "meeting:update:meeting")?;
     let holder = services.new_lease_holder();
     let until = lease_until(now);
@@ -477,13 +486,18 @@ async fn commit_edit(
         return Ok(Some(SessionWithInvitees {
             invitees: decision.invitees,
             session: decision.next,
+            host: inputs.host_status(),
         }));
     }
     tracing::info!(event = "session.updated", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
     if let Some(domain_event) = &domain_event {
         services.send_wake_up(domain_event).await;
     }
-    Ok(Some(SessionWithInvitees { invitees: decision.invitees, session: decision.next }))
+    Ok(Some(SessionWithInvitees {
+        invitees: decision.invitees,
+        session: decision.next,
+        host: inputs.host_status(),
+    }))
 }
 
 /// Returns the audience that an edit replaced, so that people who are no longer invited can be notified.

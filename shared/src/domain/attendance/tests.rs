@@ -105,6 +105,7 @@ fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingIns
         source: Source::Manual,
         meeting: Meeting {
             account: Some("acc".into()),
+            host_user: None,
             id: Some(MeetingId(1)),
             join_url: Sealed::from_stored(""),
             passcode: None,

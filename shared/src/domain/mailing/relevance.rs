@@ -82,6 +82,13 @@ pub fn is_still_relevant(
         _ if cancelled => Err(SkipReason::Cancelled),
         MailKind::MeetingDeleted if over => Err(SkipReason::Ended),
         MailKind::MeetingDeleted => Ok(()),
+        MailKind::HostNotConnected
+            if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
+        {
+            Err(SkipReason::Moved)
+        }
+        MailKind::HostNotConnected if over => Err(SkipReason::Ended),
+        MailKind::HostNotConnected => Ok(()),
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
             if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
         {
@@ -147,6 +154,7 @@ mod tests {
             source: Source::Manual,
             meeting: Meeting {
                 account: None,
+                host_user: None,
                 id: None,
                 join_url: Sealed::from_stored("x"),
                 passcode: None,

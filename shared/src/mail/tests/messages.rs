@@ -63,6 +63,7 @@ fn calendar_method_of_each_kind() {
         (MailKind::ReminderDayBefore, None),
         (MailKind::ReminderHourBefore, None),
         (MailKind::ReauthRequired, None),
+        (MailKind::HostNotConnected, None),
         (MailKind::MeetingDeleted, None),
     ] {
         assert_eq!(method(kind), expected, "{kind:?}");
@@ -226,6 +227,7 @@ fn subject_of_each_kind() {
         (MailKind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (MailKind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (MailKind::ReauthRequired, "Action needed: connect your Zoom account again"),
+        (MailKind::HostNotConnected, "Action needed: connect Zoom to start Algebra I"),
         (MailKind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
     ] {
         assert_eq!(subject(kind), expected);

@@ -36,6 +36,7 @@ fn session() -> Session {
         source: Source::Manual,
         meeting: Meeting {
             account: None,
+            host_user: None,
             id: None,
             join_url: Sealed::from_stored(""),
             passcode: None,

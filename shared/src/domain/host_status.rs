@@ -1,0 +1,78 @@
+//! Whether a trainer's Zoom user can start the meetings of the trainer's sessions.
+
+use super::id::UserId;
+use super::session::{Provider, Session};
+use super::zoom_connection::{ConnectionHealth, ZoomConnection};
+use jiff::Timestamp;
+
+/// The state of a trainer's Zoom connection without its tokens. It is stored beside the connection, for functions that
+/// must not read tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostStatus {
+    /// `None` if there is no connection.
+    pub health: Option<ConnectionHealth>,
+    /// The pseudonym of the connected Zoom user.
+    pub host_user: Option<String>,
+    /// When the trainer connected this Zoom user.
+    pub connected_at: Option<Timestamp>,
+}
+
+impl HostStatus {
+    pub fn from_connection(connection: &ZoomConnection) -> Self {
+        Self {
+            health: Some(connection.health),
+            host_user: connection.zoom_user.pseudonym(),
+            connected_at: Some(connection.connected_at),
+        }
+    }
+
+    /// Returns whether the trainer has connected a Zoom user after `at` and the grant still works.
+    pub fn was_connected_after(&self, at: Timestamp) -> bool {
+        self.health == Some(ConnectionHealth::Connected)
+            && self.connected_at.is_some_and(|connected_at| connected_at > at)
+    }
+
+    /// Returns the reason why the trainer cannot start the session's meeting. `None` for other providers.
+    pub fn problem(&self, session: &Session) -> Option<SessionWarning> {
+        if session.provider != Provider::Zoom {
+            return None;
+        }
+        match self.health {
+            None => Some(SessionWarning::ZoomNotConnected),
+            Some(ConnectionHealth::ReauthRequired) => Some(SessionWarning::ReauthRequired),
+            Some(ConnectionHealth::Connected)
+                if !session.meeting.is_hosted_by(self.host_user.as_deref()) =>
+            {
+                Some(SessionWarning::OtherZoomUser)
+            }
+            Some(ConnectionHealth::Connected) => None,
+        }
+    }
+}
+
+/// A reason why an upcoming or live session may not take place as planned, shown to its trainer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionWarning {
+    /// The trainer has no Zoom connection, for example because the app was removed at Zoom.
+    ZoomNotConnected,
+    /// Zoom no longer accepts the trainer's grant.
+    ReauthRequired,
+    /// The trainer has connected another Zoom user than the one that hosts the meeting.
+    OtherZoomUser,
+}
+
+/// Returns the warnings about a session. A session that is over or cancelled has none.
+pub fn session_warnings(
+    session: &Session,
+    host: &HostStatus,
+    now: Timestamp,
+) -> Vec<SessionWarning> {
+    if !session.is_upcoming_or_live(now) {
+        return Vec::new();
+    }
+    host.problem(session).into_iter().collect()
+}
+
+/// A trainer with the host status.
+pub type HostStatuses = std::collections::BTreeMap<UserId, HostStatus>;

@@ -1,0 +1,89 @@
+//! Host statuses of trainers, and the addresses of Zoom users that host sessions and are not connected.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::item::{decode, encode};
+use super::schema::{ItemKey, attr};
+use super::tx::{Action, Condition, Item, number};
+use super::{BatchItems, Store};
+use crate::domain::host_status::{HostStatus, HostStatuses};
+use crate::domain::id::UserId;
+use crate::domain::text::Email;
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
+
+#[derive(Serialize, Deserialize)]
+struct StoredHostStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<ConnectionHealth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connected_at: Option<Timestamp>,
+}
+
+/// Stores the host status that follows from a connection. Belongs into the transaction that changes the connection.
+pub fn put(connection: &ZoomConnection, health: ConnectionHealth) -> Action {
+    let stored = StoredHostStatus {
+        health: Some(health),
+        zoom_host: connection.zoom_user.pseudonym(),
+        connected_at: Some(connection.connected_at),
+    };
+    Action::put(ItemKey::HostStatus(&connection.trainer), encode(&stored), Condition::new())
+}
+
+/// Deletes the host status of a trainer whose connection is deleted in the same transaction.
+pub fn delete(trainer: &UserId) -> Action {
+    Action::delete(ItemKey::HostStatus(trainer), Condition::new())
+}
+
+fn decode_host_status(item: Option<Item>) -> Result<HostStatus, StoreError> {
+    let Some(item) = item else { return Ok(HostStatus::default()) };
+    let StoredHostStatus { health, zoom_host, connected_at } = decode(item)?;
+    Ok(HostStatus { health, host_user: zoom_host, connected_at })
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHostAddress {
+    zoom_email: Email,
+}
+
+/// Stores the address of a Zoom user that is disconnected while sessions need it, until the last of them is over.
+pub fn put_host_address(pseudonym: &str, email: &Email, until: Timestamp) -> Action {
+    let mut item = encode(&StoredHostAddress { zoom_email: email.clone() });
+    item.insert(attr::TTL.to_owned(), number(until.as_second()));
+    Action::put(ItemKey::ZoomHost(pseudonym), item, Condition::new())
+}
+
+pub fn delete_host_address(pseudonym: &str) -> Action {
+    Action::delete(ItemKey::ZoomHost(pseudonym), Condition::new())
+}
+
+impl Store {
+    /// Returns a trainer's host status. The read is eventually consistent.
+    pub async fn host_status(&self, trainer: &UserId) -> Result<HostStatus, StoreError> {
+        decode_host_status(self.get_eventually_consistent(ItemKey::HostStatus(trainer)).await?)
+    }
+
+    /// Returns the host status of each of `trainers`, a hundred per request.
+    pub async fn host_statuses(&self, trainers: &[UserId]) -> Result<HostStatuses, StoreError> {
+        let keys: Vec<_> = trainers.iter().map(ItemKey::HostStatus).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let status = |trainer: &UserId| Ok((trainer.clone(), found.host_status(trainer)?));
+        trainers.iter().map(status).collect()
+    }
+
+    /// Returns the address of a Zoom user that was disconnected while sessions needed it.
+    pub async fn host_address(&self, pseudonym: &str) -> Result<Option<Email>, StoreError> {
+        let item = self.get(ItemKey::ZoomHost(pseudonym)).await?;
+        let stored = item.map(decode::<StoredHostAddress>).transpose()?;
+        Ok(stored.map(|stored| stored.zoom_email))
+    }
+}
+
+impl BatchItems {
+    pub(crate) fn host_status(&mut self, trainer: &UserId) -> Result<HostStatus, StoreError> {
+        decode_host_status(self.take(ItemKey::HostStatus(trainer)))
+    }
+}
