@@ -19,6 +19,7 @@ mod directory;
 mod edit;
 mod ending;
 mod enrollments;
+mod hosts;
 mod idempotency;
 mod join;
 mod large_meeting;

@@ -20,8 +20,9 @@ pub enum ConnectionHealth {
     ReauthRequired,
 }
 
-/// Hex digits of a Zoom user's pseudonym: enough to distinguish the people of a meeting and the users of a trainer.
-const PSEUDONYM_DIGITS: usize = 20;
+/// Hex digits of a Zoom user's pseudonym: enough to distinguish the people of a meeting and the users of a trainer. Each
+/// session has one, and each kilobyte of a session costs a write unit per index.
+const PSEUDONYM_DIGITS: usize = 16;
 
 /// Returns the name under which stored events and sessions refer to a Zoom user.
 pub fn zoom_user_pseudonym(id: &str) -> String {
@@ -111,7 +112,7 @@ impl ZoomConnection {
             return GrantEffect::None;
         }
         let Some(at) = at else { return GrantEffect::Unclear };
-        let seconds_later = at.as_second() - self.connected_at.as_second();
+        let seconds_later = self.seconds_until(at);
         if seconds_later.abs() <= CLOCK_TOLERANCE_SECONDS {
             GrantEffect::Unclear
         } else if seconds_later > 0 {
@@ -119,6 +120,11 @@ impl ZoomConnection {
         } else {
             GrantEffect::None
         }
+    }
+
+    /// Returns the whole seconds from the connection to `at`, which may have no fraction of a second.
+    pub fn seconds_until(&self, at: Timestamp) -> i64 {
+        at.as_second() - self.connected_at.as_second()
     }
 
     /// Returns the nonce of the domain event of losing this grant. It does not repeat after the trainer connects again.

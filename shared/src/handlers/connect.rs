@@ -74,9 +74,6 @@ struct ConnectionView {
     scopes: Vec<String>,
     missing_scopes: Vec<String>,
     connected_at: Option<jiff::Timestamp>,
-    /// The number of upcoming classes that another Zoom user hosts. Only after connecting.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    affected_sessions: Option<usize>,
 }
 
 impl From<Option<ZoomConnection>> for ConnectionView {
@@ -89,7 +86,6 @@ impl From<Option<ZoomConnection>> for ConnectionView {
                 scopes: Vec::new(),
                 missing_scopes: Vec::new(),
                 connected_at: None,
-                affected_sessions: None,
             };
         };
         Self {
@@ -102,7 +98,6 @@ impl From<Option<ZoomConnection>> for ConnectionView {
             account_id: Some(c.zoom_user.account_id),
             scopes: c.scopes,
             connected_at: Some(c.connected_at),
-            affected_sessions: None,
         }
     }
 }
@@ -162,10 +157,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             }
             let FinishedConnection { connection, affected_sessions } =
                 connect::finish(&deps.services, &caller.id, &body.code, &body.state, now).await?;
-            ResponseBody::ok(&ConnectionView {
-                affected_sessions: Some(affected_sessions),
-                ..ConnectionView::from(Some(connection))
-            })
+            let view = ConnectionView::from(Some(connection));
+            Ok(ResponseBody::ok(&view)?.with_affected_sessions(affected_sessions))
         }
         _ => Err(RequestError::UnknownRoute),
     }

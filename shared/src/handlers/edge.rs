@@ -144,7 +144,7 @@ impl ResponseBody {
         self
     }
 
-    /// Adds the number of upcoming classes that a request without a response body affects.
+    /// Adds the number of upcoming classes that cannot be started after the request.
     pub fn with_affected_sessions(mut self, count: usize) -> Self {
         self.headers.push((HeaderName::from_static("affected-sessions"), HeaderValue::from(count)));
         self

@@ -164,7 +164,7 @@ fn titles(context: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
             (heading, subject)
         }
         (MailKind::HostNotConnected, Some(title)) => {
-            let subject = format!("{}: connect Zoom to start {title}", phrases.subject);
+            let subject = format!("{}: the Zoom account of {title} is not connected", phrases.subject);
             (title, subject)
         }
         (MailKind::MeetingDeleted, Some(title)) => {

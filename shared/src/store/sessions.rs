@@ -93,7 +93,7 @@ struct StoredSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_account: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    zoom_host: Option<String>,
+    host: Option<String>,
     /// [`attr::MEETING_INSTANCES`].
     #[serde(default, rename = "instances")]
     meeting_instances: Vec<MeetingInstance>,
@@ -222,7 +222,7 @@ impl From<Session> for StoredSession {
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
-            zoom_host: s.meeting.host_user,
+            host: s.meeting.host_user,
             meeting_instances: s.meeting_instances,
             recordings: s.recordings,
             drift: s.drift,
@@ -255,7 +255,7 @@ impl From<StoredSession> for Session {
             source: s.source,
             meeting: Meeting {
                 account: s.zoom_account,
-                host_user: s.zoom_host,
+                host_user: s.host,
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,

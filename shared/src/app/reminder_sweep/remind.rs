@@ -111,11 +111,11 @@ async fn process_reminder(
         Reminder::DayBefore | Reminder::HourBefore => None,
     };
     let host = match &session {
-        None => HostStatus::default(),
-        Some(session) => match hosts.get(&session.trainer) {
+        Some(session) if session.provider == Provider::Zoom => match hosts.get(&session.trainer) {
             Some(host) => host.clone(),
             None => tools.store.host_status(&session.trainer).await?,
         },
+        _ => HostStatus::default(),
     };
     let decision = session
         .as_ref()

@@ -95,6 +95,23 @@ async fn concerns_grant(
     }
 }
 
+/// Returns whether a deactivation is later than the grant. Zoom may accept the grant of a deactivated user for some time,
+/// so Zoom is only asked if the event has no readable time.
+async fn was_deactivated(
+    services: &Services,
+    event: &ZoomEvent,
+    user: &str,
+    connection: &ZoomConnection,
+) -> Result<bool, Error> {
+    match event.at {
+        None => concerns_grant(services, event, user, connection).await,
+        Some(at) => {
+            let effect = connection.effect_of_event(user, event.account.as_deref(), event.at);
+            Ok(effect != GrantEffect::None && connection.seconds_until(at) >= 0)
+        }
+    }
+}
+
 /// Returns whether Zoom still accepts a grant.
 async fn is_accepted(services: &Services, connection: &ZoomConnection) -> Result<bool, Error> {
     let access = services.usable_access(&connection.trainer, Some(connection.clone())).await;
@@ -123,7 +140,7 @@ pub(super) async fn require_reauth(
         let Some(trainer) = services.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
         let Some(connection) = services.store.connection(&trainer).await? else { return Ok(()) };
         if connection.health == ConnectionHealth::ReauthRequired
-            || !concerns_grant(services, event, user, &connection).await?
+            || !was_deactivated(services, event, user, &connection).await?
         {
             return Ok(());
         }

@@ -227,7 +227,10 @@ fn subject_of_each_kind() {
         (MailKind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (MailKind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
         (MailKind::ReauthRequired, "Action needed: connect your Zoom account again"),
-        (MailKind::HostNotConnected, "Action needed: connect Zoom to start Algebra I"),
+        (
+            MailKind::HostNotConnected,
+            "Action needed: the Zoom account of Algebra I is not connected",
+        ),
         (MailKind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
     ] {
         assert_eq!(subject(kind), expected);
