@@ -164,7 +164,8 @@ fn titles(context: &MailContext<'_>, phrases: &Phrases) -> (String, String) {
             (heading, subject)
         }
         (MailKind::HostNotConnected, Some(title)) => {
-            let subject = format!("{}: the Zoom account of {title} is not connected", phrases.subject);
+            let subject =
+                format!("{}: the Zoom account of {title} is not connected", phrases.subject);
             (title, subject)
         }
         (MailKind::MeetingDeleted, Some(title)) => {
