@@ -95,11 +95,11 @@ struct StoredSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     /// [`attr::MEETING_INSTANCES`].
-    #[serde(default, rename = "instances")]
+    #[serde(default, rename = "instances", skip_serializing_if = "Vec::is_empty")]
     meeting_instances: Vec<MeetingInstance>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recordings: Vec<RecordedSpan>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     drift: Vec<String>,
 }
 
