@@ -57,6 +57,7 @@ const KINDS = {
   live: ['video', 'Live now'],
   recording_ready: ['play', 'Recording ready'],
   reconnect_zoom: ['warn', 'Connect Zoom again'],
+  host_not_connected: ['warn', 'Connect Zoom for this class'],
   meeting_deleted: ['warn', 'Deleted at Zoom'],
 };
 

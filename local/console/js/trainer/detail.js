@@ -43,9 +43,16 @@ function Head({ as, of }) {
 const DRIFT = { title: 'its title', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'its existence' };
 const MAIL = [['sent', 'sent'], ['queued', 'waiting'], ['retrying', 'retrying'], ['failed', 'failed'], ['dead', 'failed five times'], ['dropped', 'no longer relevant']];
 
+const WARNINGS = {
+  zoom_not_connected: ['Zoom is not connected', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
+  reauth_required: ['Zoom must be connected again', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
+  other_zoom_user: ['Another Zoom user hosts this class', 'You cannot start or change it, and nobody is reminded of it, until you connect that Zoom user again.'],
+};
+
 function Overview({ as, of }) {
   const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
   return html`
+    ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Note} key=${warning} tone="warn" title=${WARNINGS[warning][0]}><p>${WARNINGS[warning][1]}</p><//>`)}
     ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
       : of.drift.includes('record_session') ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
       : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Save the class to correct the meeting at Zoom.</p>

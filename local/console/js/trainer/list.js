@@ -55,6 +55,7 @@ function Class({ as, session }) {
       <p class="class-facts"><${Status} of=${session.status} /><${Provider} of=${session.provider} />
         <${Badge} icon=${session.audience_type === 'standalone' ? 'link' : 'people'}>${audience(session)}<//>
         ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}
+        ${session.warnings.some((warning) => ['zoom_not_connected', 'reauth_required', 'other_zoom_user'].includes(warning)) && html`<${Badge} tone="warn" icon="warn">Connect Zoom<//>`}
         ${session.drift.length > 0 && html`<${Badge} tone="warn" icon="warn">Changed at Zoom<//>`}
         ${session.status === 'scheduled' && until > 0 && html`<span class="fine">in ${span(until)}</span>`}</p></div>
     <div class="class-acts">

@@ -18,6 +18,9 @@ const ZOOM = {
 };
 const MAIL = { queued: ['info', 'waiting'], sent: ['good', 'sent'], retrying: ['warn', 'tried again'], failed: ['bad', 'failed'], dead: ['bad', 'given up'], dropped: ['quiet', 'not needed'] };
 
+const REPAIR = { waiting: ['warn', 'waiting'], finished: ['good', 'deleted'], given_up: ['bad', 'given up'] };
+const WAITS = { zoom_not_connected: 'Zoom is not connected', reauth_required: 'Zoom must be connected again', other_zoom_user: 'another Zoom user is connected' };
+
 function told({ kind, actor, detail = {} }) {
   if (kind === 'clicked_start' || kind === 'clicked_join') {
     const tone = detail.outcome === 'admitted' ? 'good' : 'warn';
@@ -29,6 +32,10 @@ function told({ kind, actor, detail = {} }) {
     const who = detail.participant?.name || detail.participant?.user_name || detail.name || detail.user_name;
     const icon = event.startsWith('recording') ? 'record' : event.includes('participant') ? 'people' : 'video';
     return { icon, text: event.includes('participant') ? `${who || 'A participant'} ${word}` : word };
+  }
+  if (kind.startsWith('repair.')) {
+    const reason = detail.reason && `: ${WAITS[detail.reason] || detail.reason.replaceAll('_', ' ')}`;
+    return { icon: 'video', text: `Delete the meeting at Zoom${reason || ''}`, badge: REPAIR[kind.slice(7)] };
   }
   if (kind.startsWith('mail')) {
     const state = detail.state || kind.split('.')[1];
