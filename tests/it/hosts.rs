@@ -283,7 +283,7 @@ async fn cancelled_meeting_of_another_zoom_user_is_deleted_later() {
             .collect::<Vec<_>>()
     };
     let waiting = ("repair.waiting".to_owned(), "other_zoom_user".to_owned());
-    assert_eq!(repairs(&world).await, [waiting.clone()]);
+    assert_eq!(repairs(&world).await, vec![waiting.clone()]);
     for _ in 0..20 {
         world.advance(SignedDuration::from_hours(8));
         assert_eq!(world.sweep().await["postponed"], 1);

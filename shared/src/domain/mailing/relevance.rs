@@ -54,6 +54,7 @@ pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
         MailKind::ReminderDayBefore
         | MailKind::ReminderHourBefore
         | MailKind::ReauthRequired
+        | MailKind::HostNotConnected
         | MailKind::MeetingDeleted => false,
     }
 }
@@ -215,6 +216,9 @@ mod tests {
             (Removed, 60, Status::Scheduled, false, Err(SkipReason::NeverInvited)),
             (Removed, 60, Status::Scheduled, true, Err(SkipReason::InvitedAgain)),
             (Removed, 60, Status::Cancelled, false, Err(SkipReason::NeverInvited)),
+            (HostNotConnected, 60, Status::Scheduled, false, Ok(())),
+            (HostNotConnected, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
+            (HostNotConnected, -600, Status::Scheduled, false, Err(SkipReason::Ended)),
             (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
             (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
