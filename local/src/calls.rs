@@ -25,7 +25,7 @@ const AWS_AGENT_PREFIX: &str = "app/";
 /// The prefix of the function's name in the User-Agent of our own HTTP client.
 const OUR_AGENT_PREFIX: &str = "live-classes/";
 
-/// The services that the local stack emulates.
+/// The services that the local stack emulates, and Zoom's deliveries to the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
@@ -35,6 +35,8 @@ pub enum Service {
     Ses,
     Zeptomail,
     Zoom,
+    /// Zoom's deliveries of events. They are not calls of a function, so only faults know them.
+    Webhook,
 }
 
 impl Service {
@@ -46,6 +48,7 @@ impl Service {
             Self::Ses => "ses",
             Self::Zeptomail => "zeptomail",
             Self::Zoom => "zoom",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -55,7 +58,7 @@ impl Service {
             Self::Dynamodb => Some("DynamoDB_20120810."),
             Self::Sqs => Some("AmazonSQS."),
             Self::Secretsmanager => Some("secretsmanager."),
-            Self::Ses | Self::Zeptomail | Self::Zoom => None,
+            Self::Ses | Self::Zeptomail | Self::Zoom | Self::Webhook => None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Service {
             Self::Secretsmanager => SECRETSMANAGER.to_vec(),
             Self::Ses | Self::Zeptomail => vec![SEND_EMAIL],
             Self::Zoom => zoom_calls::call_names().collect(),
+            Self::Webhook => crate::zoom::EVENTS.to_vec(),
         }
     }
 }
@@ -135,6 +139,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Returns the delivery of an event by Zoom.
+    pub(crate) fn delivery(event: &str) -> Self {
+        let operation = event.to_owned();
+        Self { service: Service::Webhook, operation, function: Service::Webhook.name().to_owned() }
+    }
+
     /// Identifies the call of a request. Returns `None` if the request is not a call to a service. The
     /// simulated Zoom's consent page and `/zoom/sim` are for people and not metered.
     pub fn from_request(

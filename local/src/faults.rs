@@ -64,6 +64,14 @@ pub enum FaultKind {
     Paused,
     /// SES and ZeptoMail: the mail is rejected permanently.
     Rejected,
+    /// Webhook: Zoom never delivers the event.
+    Drop,
+    /// Webhook: Zoom delivers the event twice.
+    Duplicate,
+    /// Webhook: Zoom delivers the event after `delay_ms` of the stack's clock, by default after ten minutes.
+    Delay,
+    /// Webhook: Zoom delivers the event after the next one, or after a minute if there is none.
+    Reorder,
 }
 
 impl FaultKind {
@@ -79,7 +87,7 @@ impl FaultKind {
 
     /// Returns whether the service can fail in this way.
     fn is_supported_by(self, service: Service) -> bool {
-        use Service::{Dynamodb, Ses, Sqs, Zeptomail, Zoom};
+        use Service::{Dynamodb, Ses, Sqs, Webhook, Zeptomail, Zoom};
         match self {
             Self::ThrottleIso | Self::InvalidGrant => service == Zoom,
             Self::ThrottleSeconds => matches!(service, Zeptomail | Zoom),
@@ -88,6 +96,7 @@ impl FaultKind {
             Self::Partial => matches!(service, Dynamodb | Sqs),
             Self::Paused => service == Ses,
             Self::Rejected => matches!(service, Ses | Zeptomail),
+            Self::Drop | Self::Duplicate | Self::Delay | Self::Reorder => service == Webhook,
             Self::Error
             | Self::Throttle
             | Self::Timeout
@@ -95,7 +104,7 @@ impl FaultKind {
             | Self::Lost
             | Self::Half
             | Self::Html
-            | Self::Unauthorized => true,
+            | Self::Unauthorized => service != Webhook,
         }
     }
 }
@@ -105,7 +114,7 @@ impl FaultKind {
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     pub service: Service,
-    /// The operation's name, `METHOD /path-template` for Zoom, or `*`.
+    /// The operation's name, `METHOD /path-template` for Zoom, the event for `webhook`, or `*`.
     pub operation: String,
     pub kind: FaultKind,
     /// How many more calls fail.
@@ -117,7 +126,7 @@ pub struct Fault {
     /// Restricts the fault to calls by this function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// For `late`: the delay of the response.
+    /// For `late`: the delay of the response. For `delay`: that of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// For `throttle_iso` and `throttle_seconds`: the time in `Retry-After`.
@@ -363,6 +372,18 @@ mod tests {
         assert_eq!(
             add(Fault::new(Service::Sqs, "SendMessage", FaultKind::Partial)),
             "`Partial` is not possible for SendMessage"
+        );
+        assert_eq!(
+            add(Fault::new(Service::Webhook, "*", FaultKind::Error)),
+            "`Error` is not possible for webhook"
+        );
+        assert_eq!(
+            add(Fault::new(Service::Zoom, "*", FaultKind::Reorder)),
+            "`Reorder` is not possible for zoom"
+        );
+        assert!(
+            add(Fault::new(Service::Webhook, "meeting.begun", FaultKind::Drop))
+                .starts_with("webhook has no operation `meeting.begun`: use `*` or one of ")
         );
         assert!(
             add(Fault::new(Service::Secretsmanager, "GetSecret", FaultKind::Error)).starts_with(

@@ -136,7 +136,7 @@ impl Stack {
             aws.set_secret(settings::SECRET_ID, &settings::secrets().to_string()).await?;
         }
         let issuer = Issuer::new(&base_url)?;
-        let zoom = Zoom::new(zoom_config(&base_url), clock.clone(), random.clone());
+        let zoom = Zoom::new(zoom_config(&base_url), clock.clone(), random.clone(), faults.clone());
         let disk = match data_dir {
             Some(dir) => {
                 restore(&dir, &zoom, &clock)?;

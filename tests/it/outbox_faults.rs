@@ -33,7 +33,7 @@ impl World {
     /// The bodies of the messages in a queue, which stay visible.
     pub(crate) async fn messages(&self, queue: &str) -> Vec<String> {
         let url = self.stack.aws.queues().url(queue);
-        let receive = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0});
+        let receive = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0, "WaitTimeSeconds": 1});
         let response = self.sqs("ReceiveMessage", receive).await;
         let messages = response["Messages"].as_array().cloned().unwrap_or_default();
         messages.iter().map(|one| one["Body"].as_str().expect("a body").to_owned()).collect()

@@ -94,7 +94,7 @@ pub(crate) fn content_type(service: Service) -> &'static str {
     match service {
         Service::Dynamodb | Service::Sqs => "application/x-amz-json-1.0",
         Service::Secretsmanager => "application/x-amz-json-1.1",
-        Service::Ses | Service::Zeptomail | Service::Zoom => "application/json",
+        Service::Ses | Service::Zeptomail | Service::Zoom | Service::Webhook => "application/json",
     }
 }
 

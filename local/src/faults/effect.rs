@@ -49,7 +49,11 @@ impl Fault {
             FaultKind::Half => FaultEffect::TruncateResponse,
             FaultKind::Partial => FaultEffect::InService(ServiceFault::Partial),
             FaultKind::Stale => FaultEffect::InService(ServiceFault::Stale),
-            FaultKind::Error
+            FaultKind::Drop
+            | FaultKind::Duplicate
+            | FaultKind::Delay
+            | FaultKind::Reorder
+            | FaultKind::Error
             | FaultKind::Throttle
             | FaultKind::ThrottleIso
             | FaultKind::ThrottleSeconds

@@ -24,6 +24,8 @@ pub(super) fn error_response(fault: &Fault, call: &Call, body: &[u8], now: Times
         Service::Ses => ses(fault.kind).into_response(),
         Service::Zeptomail => zeptomail(fault),
         Service::Zoom => zoom(fault, &call.operation, now),
+        // Zoom applies faults of its deliveries itself.
+        Service::Webhook => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

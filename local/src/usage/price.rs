@@ -64,7 +64,7 @@ impl Price {
             Service::Secretsmanager => (&mut self.secretsmanager, requests * SECRETS_CALL_USD),
             Service::Ses => (&mut self.ses, requests * SES_MAIL_USD),
             // Only AWS services have a price here.
-            Service::Zeptomail | Service::Zoom => return 0.0,
+            Service::Zeptomail | Service::Zoom | Service::Webhook => return 0.0,
         };
         *account += price;
         price
@@ -79,7 +79,7 @@ pub(super) fn billed_requests(service: Service, measured: CallMeasurement) -> u6
             super::to_u64(payload.div_ceil(SQS_CHUNK_BYTES).max(1))
         }
         Service::Ses | Service::Zeptomail => (!measured.failed).into(),
-        Service::Dynamodb | Service::Secretsmanager | Service::Zoom => 1,
+        Service::Dynamodb | Service::Secretsmanager | Service::Zoom | Service::Webhook => 1,
     }
 }
 

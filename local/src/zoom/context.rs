@@ -12,6 +12,7 @@ use super::ids;
 use super::responses::{ApiError, instant};
 use super::scopes::{Category, Operation};
 use super::state::{Account, Holder, Meeting, Page, Plan, User, ZoomState};
+use crate::faults::Faults;
 
 /// Zoom: a `next_page_token` expires after 15 minutes.
 const PAGE_TOKEN_SECONDS: i64 = 15 * 60;
@@ -20,6 +21,7 @@ pub(super) struct Context<'a> {
     pub(super) state: &'a mut ZoomState,
     pub(super) config: &'a ZoomConfig,
     pub(super) random: &'a Random,
+    pub(super) faults: &'a Faults,
     pub(super) now: Timestamp,
 }
 

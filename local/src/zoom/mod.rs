@@ -59,7 +59,8 @@ pub use self::settings::{
 use self::state::ZoomState;
 pub use self::state::{Counts, Plan};
 pub use self::users::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
-pub use self::webhooks::sign_webhook;
+pub use self::webhooks::{EVENTS, sign_webhook};
+use crate::faults::Faults;
 
 /// The app's registration at Zoom.
 #[derive(Clone)]
@@ -97,6 +98,7 @@ struct Inner {
     config: ZoomConfig,
     clock: Clock,
     random: Random,
+    faults: Faults,
     state: Mutex<ZoomState>,
     /// Held during a delivery run.
     delivery_lock: tokio::sync::Mutex<()>,
@@ -110,11 +112,12 @@ impl fmt::Debug for Zoom {
 }
 
 impl Zoom {
-    pub fn new(config: ZoomConfig, clock: Clock, random: Random) -> Self {
+    pub fn new(config: ZoomConfig, clock: Clock, random: Random, faults: Faults) -> Self {
         let inner = Inner {
             config,
             clock,
             random,
+            faults,
             state: Mutex::default(),
             delivery_lock: tokio::sync::Mutex::default(),
             http: http_client(),
@@ -244,8 +247,9 @@ impl Zoom {
     fn with_context<T>(&self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let inner = &*self.inner;
         let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, random) = (&inner.config, &inner.random);
-        let mut context = Context { state: &mut state, config, random, now: inner.clock.now() };
+        let Inner { config, random, faults, .. } = inner;
+        let mut context =
+            Context { state: &mut state, config, random, faults, now: inner.clock.now() };
         context.remove_killed_clients();
         act(&mut context)
     }

@@ -18,12 +18,52 @@ use sha2::Sha256;
 use super::Zoom;
 use super::context::Context;
 use super::settings::WebhookSettings;
+use crate::calls::Call;
+use crate::faults::FaultKind;
 
 /// Zoom waits 3 seconds for a response.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Delays between attempts.
 const RETRY_SECONDS: [i64; 3] = [5 * 60, 20 * 60, 60 * 60];
+
+/// The delay of a delivery if the fault does not set one. Zoom's own delays are in minutes.
+const DEFAULT_DELAY: Duration = Duration::from_secs(10 * 60);
+/// How long a reordered event waits for another one.
+const REORDERED_DELAY: Duration = Duration::from_secs(60);
+
+/// The events that are simulated.
+pub const EVENTS: &[&str] = &[
+    "app_deauthorized",
+    "meeting.created",
+    "meeting.deleted",
+    "meeting.ended",
+    "meeting.participant_admitted",
+    "meeting.participant_bind",
+    "meeting.participant_joined",
+    "meeting.participant_joined_breakout_room",
+    "meeting.participant_joined_waiting_room",
+    "meeting.participant_left",
+    "meeting.participant_left_breakout_room",
+    "meeting.participant_left_waiting_room",
+    "meeting.participant_put_in_waiting_room",
+    "meeting.started",
+    "meeting.updated",
+    "recording.batch_deleted",
+    "recording.batch_recovered",
+    "recording.batch_trashed",
+    "recording.completed",
+    "recording.deleted",
+    "recording.paused",
+    "recording.recovered",
+    "recording.resumed",
+    "recording.started",
+    "recording.stopped",
+    "recording.transcript_completed",
+    "recording.trashed",
+    "user.activated",
+    "user.deactivated",
+];
 
 /// Above this number, the oldest finished webhooks are removed.
 const MAX_STORED: usize = 50_000;
@@ -49,7 +89,14 @@ pub(super) fn hmac_hex(secret: &str, message: &[u8]) -> String {
 pub(super) struct WebhookQueue {
     next_id: u64,
     webhooks: BTreeMap<u64, QueuedWebhook>,
-    due: BTreeSet<(Timestamp, u64)>,
+    /// Time, position among the webhooks of that time, id.
+    due: BTreeSet<(Timestamp, u64, u64)>,
+    /// The position of the next webhook in `due`.
+    #[serde(default)]
+    next_position: u64,
+    /// Webhooks that are sent after the next one.
+    #[serde(default)]
+    reordered: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,6 +107,8 @@ struct QueuedWebhook {
     body: String,
     state: DeliveryState,
     next_attempt_at: Option<Timestamp>,
+    #[serde(default)]
+    position: u64,
     attempts: Vec<Attempt>,
 }
 
@@ -71,7 +120,7 @@ enum DeliveryState {
     /// The status was below 500 but not 2xx. Zoom does not retry.
     Refused,
     GaveUp,
-    /// Dropped by the setting `drop`.
+    /// Dropped by the setting or the fault `drop`.
     Lost,
     /// No endpoint is configured.
     Unaddressed,
@@ -96,13 +145,28 @@ struct Delivery {
 impl Context<'_> {
     /// Enqueues an event zero, one or several times, as the settings require.
     pub(super) fn enqueue_webhook(&mut self, event: &str, meeting_id: Option<i64>, body: &Value) {
+        debug_assert!(EVENTS.contains(&event), "{event} is not listed");
         let settings = &mut self.state.settings.webhooks;
         if settings.events.as_ref().is_some_and(|events| !events.contains(event)) {
             return;
         }
-        let lost = settings.drop > 0;
-        let copies = if lost { 1 } else { settings.duplicate.saturating_add(1) };
+        let fault = self.faults.take(&Call::delivery(event));
+        let fault_kind = fault.as_ref().map(|fault| fault.kind);
+        let lost = settings.drop > 0 || fault_kind == Some(FaultKind::Drop);
+        let duplicates =
+            settings.duplicate.saturating_add((fault_kind == Some(FaultKind::Duplicate)).into());
+        let copies = if lost { 1 } else { duplicates.saturating_add(1) };
         settings.drop = settings.drop.saturating_sub(1);
+        let delay = match fault_kind {
+            Some(FaultKind::Delay) => {
+                let delay = fault.as_ref().and_then(|fault| fault.delay_ms);
+                delay.map_or(DEFAULT_DELAY, Duration::from_millis)
+            }
+            Some(FaultKind::Reorder) => REORDERED_DELAY,
+            _ => Duration::ZERO,
+        };
+        let first_attempt_at = self.now.checked_add(delay).unwrap_or(self.now);
+        let overtaken = std::mem::take(&mut self.state.webhook_queue.reordered);
         let state = match self.config.webhook_url {
             _ if lost => DeliveryState::Lost,
             None => DeliveryState::Unaddressed,
@@ -112,7 +176,7 @@ impl Context<'_> {
             let id = self.state.webhook_queue.next_id;
             // Zoom sends both escaped and raw text, so every second webhook is escaped.
             let body = if id % 2 == 1 { escape_json(&body.to_string()) } else { body.to_string() };
-            let next_attempt_at = (state == DeliveryState::Waiting).then_some(self.now);
+            let next_attempt_at = (state == DeliveryState::Waiting).then_some(first_attempt_at);
             let webhook = QueuedWebhook {
                 id,
                 event: event.to_owned(),
@@ -120,9 +184,16 @@ impl Context<'_> {
                 body,
                 state,
                 next_attempt_at,
+                position: 0,
                 attempts: Vec::new(),
             };
             self.state.webhook_queue.insert(webhook);
+            if fault_kind == Some(FaultKind::Reorder) {
+                self.state.webhook_queue.reordered.insert(id);
+            }
+        }
+        for id in overtaken {
+            self.state.webhook_queue.schedule(id, self.now);
         }
     }
 
@@ -130,7 +201,8 @@ impl Context<'_> {
     fn due_deliveries(&mut self) -> Vec<Delivery> {
         let now = self.now;
         let queue = &self.state.webhook_queue;
-        let due = queue.due.range(..=(now, u64::MAX)).filter_map(|(_, id)| queue.webhooks.get(id));
+        let due = queue.due.range(..=(now, u64::MAX, u64::MAX));
+        let due = due.filter_map(|(_, _, id)| queue.webhooks.get(id));
         let mut deliveries: Vec<_> = due
             .map(|webhook| {
                 let first_timestamp = webhook.attempts.first().map(|first| first.timestamp);
@@ -163,7 +235,8 @@ impl Context<'_> {
         let retry_at =
             retry_after.and_then(|seconds| Timestamp::from_second(now.as_second() + seconds).ok());
         if let Some(due) = webhook.next_attempt_at.take() {
-            self.state.webhook_queue.due.remove(&(due, webhook.id));
+            self.state.webhook_queue.due.remove(&(due, webhook.position, webhook.id));
+            self.state.webhook_queue.reordered.remove(&delivery.webhook_id);
         }
         let (state, next) = match (&outcome, retry_at) {
             (Ok(200..=299), _) => (DeliveryState::Delivered, None),
@@ -171,14 +244,14 @@ impl Context<'_> {
             (_, Some(at)) => (DeliveryState::Waiting, Some(at)),
             (_, None) => (DeliveryState::GaveUp, None),
         };
-        (webhook.state, webhook.next_attempt_at) = (state, next);
+        webhook.state = state;
         let (status, error) = match outcome {
             Ok(status) => (Some(status), None),
             Err(error) => (None, Some(error)),
         };
         webhook.attempts.push(Attempt { at: now, timestamp, status, error });
         if let Some(at) = next {
-            self.state.webhook_queue.due.insert((at, webhook.id));
+            self.state.webhook_queue.schedule(delivery.webhook_id, at);
         }
     }
 }
@@ -186,16 +259,28 @@ impl Context<'_> {
 impl WebhookQueue {
     fn insert(&mut self, webhook: QueuedWebhook) {
         self.next_id += 1;
-        if let Some(at) = webhook.next_attempt_at {
-            self.due.insert((at, webhook.id));
+        let (id, next_attempt_at) = (webhook.id, webhook.next_attempt_at);
+        self.webhooks.insert(id, webhook);
+        if let Some(at) = next_attempt_at {
+            self.schedule(id, at);
         }
-        self.webhooks.insert(webhook.id, webhook);
         if self.webhooks.len() > MAX_STORED
             && let Some(oldest) = self.webhooks.first_entry()
             && oldest.get().state != DeliveryState::Waiting
         {
             oldest.remove();
         }
+    }
+
+    /// Schedules the next attempt, after all others of that time.
+    fn schedule(&mut self, id: u64, at: Timestamp) {
+        let Some(webhook) = self.webhooks.get_mut(&id) else { return };
+        if let Some(due) = webhook.next_attempt_at {
+            self.due.remove(&(due, webhook.position, id));
+        }
+        (webhook.next_attempt_at, webhook.position) = (Some(at), self.next_position);
+        self.due.insert((at, self.next_position, id));
+        self.next_position += 1;
     }
 
     /// Returns all webhooks, oldest first, with the body as JSON.

@@ -17,6 +17,7 @@ async fn receive(client: &Client, url: &str) -> Vec<Message> {
         .receive_message()
         .queue_url(url)
         .max_number_of_messages(10)
+        .wait_time_seconds(1)
         .message_system_attribute_names(MessageSystemAttributeName::All)
         .message_attribute_names("All");
     receive.send().await.unwrap().messages.unwrap_or_default()
@@ -338,4 +339,23 @@ async fn queue_deletes_messages_after_its_retention_period() {
     stack.advance(SignedDuration::from_hours(14 * 24));
     assert_eq!(receive(&client, &url).await, []);
     assert_eq!(stack.aws.queues().depth("outbox"), Depth::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_poll_can_miss_messages_and_long_poll_finds_all() {
+    let stack = Stack::start().await;
+    let client = stack.sqs();
+    let created = client.create_queue().queue_name("polled").send().await.unwrap();
+    let url = created.queue_url.unwrap();
+    send(&client, &url, "hello").await;
+    let short_poll = || async {
+        let receive = client.receive_message().queue_url(&url).visibility_timeout(0);
+        receive.send().await.unwrap().messages.unwrap_or_default().len()
+    };
+    let mut found = 0;
+    for _ in 0..40 {
+        found += short_poll().await;
+    }
+    assert!((20..40).contains(&found), "{found} of 40");
+    assert_eq!(receive(&client, &url).await.len(), 1);
 }

@@ -161,19 +161,15 @@ impl Run<'_> {
         let mut delivery =
             Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
         let mut has_lease = false;
-        // Waits for the mails that this run has just queued, which would otherwise be left to the next run.
-        let mut wait = self.report.queued > 0;
         let mut result = Ok(());
         while result.is_ok() && self.time.has_left(BATCH_TIME) && !delivery.is_halted() {
-            let messages =
-                match self.receive(delivery.receive_concurrency(), std::mem::take(&mut wait)).await
-                {
-                    Ok(messages) => messages,
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
-                };
+            let messages = match self.receive(delivery.receive_concurrency()).await {
+                Ok(messages) => messages,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            };
             if messages.is_empty() {
                 break;
             }
@@ -212,9 +208,11 @@ impl Run<'_> {
     }
 
     /// Receives messages. Starts concurrent requests only if the first one returns a full batch.
-    async fn receive(&self, concurrency: usize, wait: bool) -> Result<Vec<ReceivedMessage>, Error> {
+    ///
+    /// The first request waits, because an empty response without waiting does not mean that the queue is empty.
+    async fn receive(&self, concurrency: usize) -> Result<Vec<ReceivedMessage>, Error> {
         const FULL_BATCH: usize = 10;
-        let mut messages = self.tools.outbox.receive(wait).await?;
+        let mut messages = self.tools.outbox.receive(true).await?;
         if messages.len() == FULL_BATCH {
             let more = (1..concurrency).map(|_| self.tools.outbox.receive(false));
             for received in futures::future::join_all(more).await {

@@ -6,29 +6,32 @@ import { useLoad } from '../load.js';
 import { Badge, Button, Empty, Loaded } from '../parts/basic.js';
 import { Select, Text } from '../parts/form.js';
 
-// The services with their operations and kinds of faults. The stack refuses other combinations.
+// The services with their operations and kinds of faults. `webhook` means Zoom's deliveries of events. The stack refuses other combinations.
 const OPERATIONS = {
   zoom: ['*', 'token', 'revoke', 'create_meeting', 'update_meeting', 'delete_meeting', 'get_meeting', 'list_meetings', 'get_user', 'zak', 'obf', 'recordings', 'past_participants'],
   dynamodb: ['*', 'GetItem', 'Query', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems', 'TransactGetItems'],
   sqs: ['*', 'SendMessage', 'SendMessageBatch', 'ReceiveMessage', 'DeleteMessage', 'DeleteMessageBatch', 'ChangeMessageVisibility'],
   ses: ['SendEmail'],
   secretsmanager: ['GetSecretValue'],
+  webhook: ['*', 'meeting.started', 'meeting.ended', 'meeting.participant_joined', 'meeting.participant_left', 'meeting.updated', 'meeting.deleted', 'recording.completed', 'app_deauthorized'],
 };
 const KINDS = [
   ['error', 'Answers 500, nothing done'], ['throttle', 'Throttles'], ['timeout', 'No answer, nothing done'], ['late', 'Done, answered late'], ['lost', 'Done, the answer is lost'],
   ['half', 'Done, the answer is cut'], ['html', 'A proxy answers with HTML'], ['unauthorized', 'Credentials refused'], ['daily', 'Daily limit used up'], ['invalid_grant', 'Refresh token is dead'],
   ['conflict', 'Another transaction'], ['stale', 'An index that is behind'], ['partial', 'The last of a batch fails'], ['paused', 'Sending paused'], ['rejected', 'This mail refused for good'],
+  ['drop', 'Never delivered'], ['duplicate', 'Delivered twice'], ['delay', 'Delivered ten minutes late'], ['reorder', 'Delivered after the next event'],
 ];
 const ONLY = {
+  drop: ['webhook'], duplicate: ['webhook'], delay: ['webhook'], reorder: ['webhook'],
   invalid_grant: ['zoom'], daily: ['zoom', 'ses'], conflict: ['dynamodb'], stale: ['dynamodb'], partial: ['dynamodb', 'sqs'], paused: ['ses'], rejected: ['ses'],
 };
 
 export function Faults() {
   const list = useLoad('faults', () => stack.get('/local/faults'), { every: 4000 });
   const [fault, setFault] = useState({ service: 'zoom', operation: 'create_meeting', kind: 'error', times: 1 });
-  const kinds = KINDS.filter(([kind]) => !ONLY[kind] || ONLY[kind].includes(fault.service));
+  const kinds = KINDS.filter(([kind]) => (ONLY[kind] ? ONLY[kind].includes(fault.service) : fault.service !== 'webhook'));
   const set = (field) => (value) => setFault((held) => ({
-    ...held, [field]: value, ...(field === 'service' && { operation: OPERATIONS[value][0], kind: 'error' }),
+    ...held, [field]: value, ...(field === 'service' && { operation: OPERATIONS[value][0], kind: value === 'webhook' ? 'drop' : 'error' }),
   }));
   const inject = (event) => {
     event.preventDefault();

@@ -40,7 +40,7 @@ use error::SqsError;
 
 /// The longest wait of an empty receive, in the machine's time. AWS waits up to 20 s, but here a
 /// sweep without work should not delay its caller.
-const MAX_WAIT: Duration = Duration::from_millis(250);
+const MAX_WAIT: Duration = Duration::from_millis(60);
 /// How often a waiting receive checks again, because the clock may have been moved.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 

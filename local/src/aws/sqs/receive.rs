@@ -75,7 +75,9 @@ pub(super) fn receive(
     )?;
     transaction.delete_expired(&queue, &settings)?;
     let mut messages = Vec::new();
-    for row in take_visible(transaction, &queue, &settings, max_messages as usize)? {
+    let skipped_server = (wait == 0).then(|| transaction.draw_server());
+    let rows = take_visible(transaction, &queue, &settings, max_messages as usize, skipped_server)?;
+    for row in rows {
         messages.push(mark_received(transaction, row, i64::from(visibility) * 1000, request)?);
     }
     let count = messages.len();
@@ -83,13 +85,18 @@ pub(super) fn receive(
     Ok(ReceiveResult { response, count, wait: Duration::from_secs(wait.into()) })
 }
 
-/// Returns up to `max_messages` visible messages. Messages that were received as often as the
+/// The number of servers on which the messages are stored.
+const SERVERS: i64 = 4;
+
+/// Returns up to `max_messages` visible messages. A receive that does not wait is a short poll, which skips a server, so
+/// it can be empty although there are messages. Messages that were received as often as the
 /// redrive policy allows move to the dead-letter queue.
 fn take_visible(
     transaction: &QueueTransaction<'_>,
     queue: &str,
     settings: &QueueSettings,
     max_messages: usize,
+    skipped_server: Option<i64>,
 ) -> Result<Vec<MessageRow>, SqsError> {
     let mut statement = transaction.database.prepare_cached(
         "SELECT number, id, body, attributes, sent_at, receives, first_received_at,
@@ -110,6 +117,9 @@ fn take_visible(
             dead_letter_source: row.get(7)?,
             group: row.get(8)?,
         };
+        if skipped_server == Some(row.number % SERVERS) {
+            continue;
+        }
         match &settings.redrive {
             Some(redrive) if row.receives >= redrive.max_receive_count => {
                 exhausted.push((row.number, &redrive.dead_letter_queue));
@@ -207,6 +217,11 @@ impl ReceiveMessage {
 }
 
 impl QueueTransaction<'_> {
+    fn draw_server(&self) -> i64 {
+        let [draw] = self.random.bytes::<1>();
+        i64::from(draw) % SERVERS
+    }
+
     /// Deletes messages that are older than the queue's retention period.
     pub(super) fn delete_expired(
         &self,

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use super::{Zoom, ZoomConfig};
+use crate::faults::Faults;
 
 const REDIRECT: &str = "http://localhost:4000/callback";
 
@@ -40,6 +41,7 @@ const ALL_SCOPES: &[&str] = &[
 
 struct Bench {
     zoom: Zoom,
+    faults: Faults,
     clock: ManualClock,
     router: Router,
 }
@@ -87,8 +89,9 @@ impl Bench {
             webhook_url,
             app_scopes: ALL_SCOPES.iter().map(|scope| (*scope).into()).collect(),
         };
-        let zoom = Zoom::new(config, clock, Random::seeded(7));
-        Self { router: zoom.router(), zoom, clock: manual_clock }
+        let faults = Faults::default();
+        let zoom = Zoom::new(config, clock, Random::seeded(7), faults.clone());
+        Self { router: zoom.router(), zoom, faults, clock: manual_clock }
     }
 
     fn wait(&self, seconds: i64) {

@@ -9,6 +9,8 @@ use axum::response::IntoResponse;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::calls::Service;
+use crate::faults::{Fault, FaultKind};
 use crate::zoom::sign_webhook;
 use crate::zoom::webhooks::hmac_hex;
 
@@ -295,4 +297,57 @@ async fn reordered_events_are_sent_at_once_in_random_order() {
         ended_last += usize::from(events[2] == "meeting.ended");
     }
     assert!((1..8).contains(&ended_last), "{ended_last} of 8");
+}
+
+fn inject(bench: &Bench, event: &str, kind: FaultKind) {
+    bench.faults.add(Fault::new(Service::Webhook, event, kind)).unwrap();
+}
+
+#[tokio::test]
+async fn fault_drops_or_duplicates_one_event() {
+    let (bench, endpoint, id) = bench().await;
+    inject(&bench, "meeting.started", FaultKind::Drop);
+    inject(&bench, "*", FaultKind::Duplicate);
+    bench.act(id, "start", json!({})).await;
+    assert_eq!(state(&bench), "lost");
+    bench.act(id, "end", json!({})).await;
+    assert_eq!(endpoint.events(), ["meeting.ended", "meeting.ended"]);
+    assert!(bench.faults.list().is_empty());
+}
+
+#[tokio::test]
+async fn fault_delays_an_event_by_the_stacks_clock() {
+    let (bench, endpoint, id) = bench().await;
+    inject(&bench, "meeting.started", FaultKind::Delay);
+    let mut short = Fault::new(Service::Webhook, "meeting.ended", FaultKind::Delay);
+    short.delay_ms = Some(90_000);
+    bench.faults.add(short).unwrap();
+    bench.act(id, "start", json!({})).await;
+    bench.act(id, "end", json!({})).await;
+    assert_eq!(endpoint.count(), 0);
+    bench.wait(90);
+    bench.zoom.deliver_due().await;
+    assert_eq!(endpoint.events(), ["meeting.ended"]);
+    bench.wait(510);
+    bench.zoom.deliver_due().await;
+    assert_eq!(endpoint.events(), ["meeting.ended", "meeting.started"]);
+    let received = endpoint.received.lock().unwrap().clone();
+    assert_eq!(received[1].0["x-zm-request-timestamp"], "1795252200", "signed when it is sent");
+}
+
+#[tokio::test]
+async fn fault_sends_an_event_after_the_next_one() {
+    let (bench, endpoint, id) = bench().await;
+    inject(&bench, "*", FaultKind::Reorder);
+    bench.act(id, "start", json!({})).await;
+    assert_eq!(endpoint.count(), 0);
+    bench.act(id, "end", json!({})).await;
+    assert_eq!(endpoint.events(), ["meeting.ended", "meeting.started"]);
+    inject(&bench, "*", FaultKind::Reorder);
+    bench.act(id, "start", json!({})).await;
+    bench.wait(60);
+    bench.zoom.deliver_due().await;
+    assert_eq!(endpoint.count(), 3, "without a next event, it waits for a minute");
+    bench.act(id, "end", json!({})).await;
+    assert_eq!(endpoint.events()[2..], ["meeting.started", "meeting.ended"]);
 }
