@@ -216,10 +216,17 @@ impl<'a> Delivery<'a> {
         let this = &*self;
         let results: Vec<_> = stream::iter(by_recipient)
             .map(|((subject, recipient), mut mails)| async move {
-                mails.sort_by_key(|claimed| (claimed.mail.version, claimed.mail.kind));
+                // A mail that may have been sent before comes first, because the others depend on it.
+                mails.sort_by_key(|claimed| {
+                    let is_first_attempt = claimed.claim.lost_claims == 0;
+                    (is_first_attempt, claimed.mail.version, claimed.mail.kind)
+                });
                 let mut state = this.recipient_state(&subject, &recipient);
                 let mut outcomes = Vec::with_capacity(mails.len());
                 for mut claimed in mails {
+                    if claimed.claim.lost_claims > 0 {
+                        state.doubt_entry();
+                    }
                     let outcome =
                         this.send_if_relevant(&mut claimed, related, &state, latest, now).await;
                     if let Some(status) = outcome.status() {

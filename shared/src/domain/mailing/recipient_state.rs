@@ -57,6 +57,7 @@ impl RecipientState {
                 self.pending_invitations = previous.pending_invitations;
                 self.last_entry = previous.last_entry;
             }
+            MailKind::Cancelled | MailKind::Removed if delivery.in_doubt => self.doubt_withdrawal(),
             MailKind::Cancelled | MailKind::Removed => {}
             _ => self.was_mailed |= is_sent,
         }
@@ -76,6 +77,23 @@ impl RecipientState {
             }
             DeliveryStatus::Dropped if !delivery.in_doubt => self.has_dropped_invitation = true,
             _ => self.may_have_entry = true,
+        }
+    }
+
+    /// Takes into account that an attempt with an unknown outcome may have sent another entry.
+    pub fn doubt_entry(&mut self) {
+        if let Some((_, is_sent)) = &mut self.last_entry {
+            *is_sent = false;
+        }
+    }
+
+    /// Takes into account that an entry may have been withdrawn, so that the next one has a higher sequence.
+    fn doubt_withdrawal(&mut self) {
+        if let Some((entry, is_sent)) = &mut self.last_entry
+            && entry.content.take().is_some()
+        {
+            entry.sequence += 1;
+            *is_sent = false;
         }
     }
 
@@ -142,6 +160,36 @@ mod tests {
             });
         }
         ((0..100).rev().find(|version| state.has_version(*version)), state.was_never_invited())
+    }
+
+    #[test]
+    fn doubtful_attempt_makes_the_entry_uncertain() {
+        let content: EntryDigest = serde_json::from_str("\"0123\"").unwrap();
+        let delivery = |kind, status, sequence: Option<u32>, in_doubt| PastDelivery {
+            short_key: "x",
+            kind,
+            status,
+            sent_version: None,
+            entry: sequence.map(|sequence| SentEntry { sequence, content: Some(content.clone()) }),
+            in_doubt,
+        };
+        let mut state = RecipientState::default();
+        state.apply(&delivery(Scheduled, Sent, Some(0), false));
+        assert!(state.has_entry(&content));
+        // A removal that was certainly not sent changes nothing.
+        state.apply(&delivery(Removed, Dropped, None, false));
+        assert!(state.has_entry(&content));
+        // A removal that may have been sent had the next sequence.
+        for _ in 0..2 {
+            state.apply(&delivery(Removed, Dropped, None, true));
+            assert!(!state.has_entry(&content));
+            assert_eq!(state.next_entry(0, Some(content.clone())).sequence, 2);
+        }
+        state.apply(&delivery(Scheduled, Sent, Some(2), false));
+        assert!(state.has_entry(&content));
+        state.doubt_entry();
+        assert!(!state.has_entry(&content));
+        assert_eq!(state.next_entry(0, Some(content.clone())).sequence, 2);
     }
 
     #[test]
