@@ -346,3 +346,29 @@ async fn deauthorization_also_erases_a_former_zoom_user() {
     assert_eq!(world.connection_status(&trainer).await, "connected");
     assert!(!world.dump().await.iter().any(|item| item.to_string().contains(ZOOM_USER)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn classes_over_forty_minutes_of_a_basic_zoom_user_are_flagged() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let connect = async |licence: &str| {
+        let decision = format!("decision=allow&account=app&licence={licence}");
+        let (code, state) = world.consent(&trainer, &decision).await;
+        let body = json!({"code": code, "state": state});
+        world.post(&trainer, "/v1/zoom/connect", body).await.expect(200);
+    };
+    connect("basic").await;
+    let lasting = |minutes: u32, hours: i64| {
+        patched(course_session_body(hours), json!({"duration_minutes": minutes}))
+    };
+    let long = world.create(&trainer, &lasting(41, 50)).await.expect(201);
+    let short = world.create(&trainer, &lasting(40, 60)).await.expect(201);
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    let manual = world.create(&trainer, &patched(lasting(60, 70), link)).await.expect(201);
+    assert_eq!(long["warnings"], json!(["forty_minutes"]));
+    assert_eq!(world.warnings(&trainer, &long).await, json!(["forty_minutes"]));
+    assert_eq!(world.warnings(&trainer, &short).await, json!([]));
+    assert_eq!(world.warnings(&trainer, &manual).await, json!([]));
+    connect("licensed").await;
+    assert_eq!(world.warnings(&trainer, &long).await, json!([]));
+}

@@ -1,7 +1,8 @@
 //! `/zoom/oauth/authorize`: the consent page.
 //!
 //! The form selects the Zoom user who signs in: `account=app` (the app's own Zoom account, the default) or
-//! `account=other` with its default user, or `user` with an e-mail address. An unknown address creates a user.
+//! `account=other` with its default user, or `user` with an e-mail address. An unknown address creates a user. A script
+//! may add `licence=basic` or `licence=licensed`, which changes the user's licence.
 
 use std::collections::BTreeSet;
 
@@ -102,6 +103,9 @@ impl Context<'_> {
                 let browser_user =
                     request.state.as_ref().and_then(|state| self.state.browsers.remove(state));
                 let user_id = self.sign_in(choice, get("user").as_deref(), browser_user.as_deref());
+                if let Some(licence) = get("licence") {
+                    self.set_licence(&user_id, licence != "basic");
+                }
                 let code = ids::token(self.random);
                 let code_grant = Code {
                     user_id,

@@ -23,6 +23,7 @@ pub const OTHER_ACCOUNT: &str = "other-zoom-account";
 const JOIN_TOKEN_SECONDS: i64 = 7200;
 const MAX_JOIN_TOKEN_SECONDS: i64 = 365 * 24 * 3600;
 
+const BASIC: i64 = 1;
 const LICENSED: i64 = 2;
 
 /// The Zoom account on the consent page: the app's own or another.
@@ -239,6 +240,12 @@ impl Context<'_> {
         };
         self.state.users.insert(id.clone(), user);
         id
+    }
+
+    pub(super) fn set_licence(&mut self, user_id: &str, is_licensed: bool) {
+        if let Some(user) = self.state.users.get_mut(user_id) {
+            user.licence = if is_licensed { LICENSED } else { BASIC };
+        }
     }
 
     /// Zoom: 400 with code 2034 if all paid licences of the account are in use.

@@ -15,7 +15,12 @@ pub struct HostStatus {
     pub host_user: Option<String>,
     /// When the trainer connected this Zoom user.
     pub connected_at: Option<Timestamp>,
+    /// Whether the connected Zoom user has no licence.
+    pub is_basic: bool,
 }
+
+/// The duration after which Zoom ends a meeting of a host without a licence.
+const BASIC_LIMIT_MINUTES: u16 = 40;
 
 impl HostStatus {
     pub fn from_connection(connection: &ZoomConnection) -> Self {
@@ -23,6 +28,7 @@ impl HostStatus {
             health: Some(connection.health),
             host_user: connection.zoom_user.pseudonym(),
             connected_at: Some(connection.connected_at),
+            is_basic: connection.zoom_user.is_basic,
         }
     }
 
@@ -60,6 +66,8 @@ pub enum SessionWarning {
     ReauthRequired,
     /// The trainer has connected another Zoom user than the one that hosts the meeting.
     OtherZoomUser,
+    /// The session is longer than the meetings that Zoom allows the host, who has no licence.
+    FortyMinutes,
 }
 
 /// Returns the warnings about a session. A session that is over or cancelled has none.
@@ -71,7 +79,12 @@ pub fn session_warnings(
     if !session.is_upcoming_or_live(now) {
         return Vec::new();
     }
-    host.problem(session).into_iter().collect()
+    let is_cut_short = host.is_basic
+        && session.provider == Provider::Zoom
+        && session.meeting.is_hosted_by(host.host_user.as_deref())
+        && session.duration_minutes > BASIC_LIMIT_MINUTES;
+    let cut_short = is_cut_short.then_some(SessionWarning::FortyMinutes);
+    host.problem(session).into_iter().chain(cut_short).collect()
 }
 
 /// A trainer with the host status.

@@ -203,6 +203,7 @@ pub(super) mod tests {
             health: Some(ConnectionHealth::Connected),
             host_user: Some("host".to_owned()),
             connected_at: None,
+            is_basic: false,
         }
     }
 

@@ -37,6 +37,8 @@ pub struct ZoomUser {
     pub id: String,
     pub account_id: String,
     pub email: Option<Email>,
+    /// Whether the user has no licence, as of connecting. Zoom ends such a host's meetings after 40 minutes.
+    pub is_basic: bool,
 }
 
 impl ZoomUser {
@@ -161,7 +163,12 @@ mod tests {
         let connection = |account_id: &str| ZoomConnection {
             trainer: UserId::parse("t").unwrap(),
             health: ConnectionHealth::Connected,
-            zoom_user: ZoomUser { id: "u".into(), account_id: account_id.into(), email: None },
+            zoom_user: ZoomUser {
+                id: "u".into(),
+                account_id: account_id.into(),
+                email: None,
+                is_basic: false,
+            },
             scopes: Vec::new(),
             access_token: Sealed::from_stored("x"),
             refresh_token: Sealed::from_stored("x"),

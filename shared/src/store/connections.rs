@@ -22,6 +22,8 @@ struct StoredZoomConnection {
     zoom_account_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_email: Option<Email>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    zoom_basic: bool,
     scopes: Vec<String>,
     access_token: Sealed,
     refresh_token: Sealed,
@@ -44,6 +46,7 @@ impl From<&ZoomConnection> for StoredZoomConnection {
             zoom_user_id: c.zoom_user.id.clone(),
             zoom_account_id: c.zoom_user.account_id.clone(),
             zoom_email: c.zoom_user.email.clone(),
+            zoom_basic: c.zoom_user.is_basic,
             scopes: c.scopes.clone(),
             access_token: c.access_token.clone(),
             refresh_token: c.refresh_token.clone(),
@@ -66,6 +69,7 @@ impl From<StoredZoomConnection> for ZoomConnection {
                 id: s.zoom_user_id,
                 account_id: s.zoom_account_id,
                 email: s.zoom_email,
+                is_basic: s.zoom_basic,
             },
             scopes: s.scopes,
             access_token: s.access_token,

@@ -21,6 +21,8 @@ struct StoredHostStatus {
     zoom_host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connected_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    zoom_basic: bool,
 }
 
 /// Stores the host status that follows from a connection. Belongs into the transaction that changes the connection.
@@ -29,6 +31,7 @@ pub fn put(connection: &ZoomConnection, health: ConnectionHealth) -> Action {
         health: Some(health),
         zoom_host: connection.zoom_user.pseudonym(),
         connected_at: Some(connection.connected_at),
+        zoom_basic: connection.zoom_user.is_basic,
     };
     Action::put(ItemKey::HostStatus(&connection.trainer), encode(&stored), Condition::new())
 }
@@ -40,8 +43,8 @@ pub fn delete(trainer: &UserId) -> Action {
 
 fn decode_host_status(item: Option<Item>) -> Result<HostStatus, StoreError> {
     let Some(item) = item else { return Ok(HostStatus::default()) };
-    let StoredHostStatus { health, zoom_host, connected_at } = decode(item)?;
-    Ok(HostStatus { health, host_user: zoom_host, connected_at })
+    let StoredHostStatus { health, zoom_host, connected_at, zoom_basic } = decode(item)?;
+    Ok(HostStatus { health, host_user: zoom_host, connected_at, is_basic: zoom_basic })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -11,6 +11,9 @@ use crate::domain::text::Email;
 use crate::domain::zoom_connection::ZoomUser;
 use crate::secret::Secret;
 
+/// Zoom's number for a user without a licence.
+const BASIC_USER: i64 = 1;
+
 /// The tokens that Zoom issues for a code or a refresh token.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -93,6 +96,7 @@ impl Zoom {
             account_id: String,
             #[serde(default)]
             email: String,
+            r#type: Option<i64>,
         }
         let response =
             self.send_with_retry(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
@@ -101,6 +105,7 @@ impl Zoom {
             id: body.id,
             account_id: body.account_id,
             email: Email::parse(&body.email).ok(),
+            is_basic: body.r#type == Some(BASIC_USER),
         })
     }
 
