@@ -6,6 +6,7 @@
 mod functions;
 mod log;
 mod support;
+mod variation;
 mod world;
 mod zoom_session;
 

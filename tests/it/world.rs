@@ -8,7 +8,8 @@ use local::stack::{Options, Stack};
 use local::zoom::{SettingsUpdate, WebhookSettingsUpdate};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::random::Random;
+
+use crate::variation::Variation;
 
 /// The initial time of every test: a Saturday morning, far from midnight, the end of a month and daylight saving changes.
 pub(crate) const START: &str = "2026-11-21T09:00:00Z";
@@ -17,6 +18,8 @@ pub(crate) const START: &str = "2026-11-21T09:00:00Z";
 pub(crate) struct World {
     pub(crate) stack: Stack,
     http: reqwest::Client,
+    /// Prints its seed if the test fails.
+    _variation: Variation,
 }
 
 /// A response with its complete body.
@@ -79,6 +82,7 @@ impl World {
     }
 
     async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
+        let variation = Variation::draw();
         let options = Options {
             port,
             data_dir,
@@ -86,10 +90,13 @@ impl World {
             cloud_only: false,
             console_dir: None,
             clock,
-            random: Random::seeded(1),
+            random: variation.random(),
         };
-        let stack = Stack::start(options).await.expect("the stack should start");
+        // On the heap, because a test's thread has a small stack.
+        let stack = Box::pin(Stack::start(options)).await.expect("the stack should start");
+        stack.zoom.update_settings(variation.settings());
         Self {
+            _variation: variation,
             stack,
             http: shared::net::http_client("live-classes/tests").expect("an HTTP client"),
         }
