@@ -28,7 +28,7 @@ impl Variation {
         // The stack draws from another stream, so that its draws do not follow from these.
         let random = Random::seeded(seed.wrapping_add(SEEDS));
         let flip = || random.below(2) == 0;
-        let spelling = if flip() { TimeSpelling::Text } else { TimeSpelling::Number };
+        let spelling = TimeSpelling::ALL[usize::from(random.bytes::<1>()[0]) % 4];
         let settings = WebhookSettingsUpdate {
             duplicate: Some(flip().into()),
             reorder: Some(flip()),

@@ -105,7 +105,7 @@ impl Default for WebhookSettings {
             fresh_timestamps: false,
             leaves_at_end: true,
             customer_keys: true,
-            deauthorized_time: Some(TimeSpelling::Text),
+            deauthorized_time: None,
             waiting_room_presence: None,
             events: None,
         }
