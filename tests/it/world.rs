@@ -19,7 +19,7 @@ pub(crate) struct World {
     pub(crate) stack: Stack,
     http: reqwest::Client,
     /// Prints its seed if the test fails.
-    _variation: Variation,
+    _variation: Box<Variation>,
 }
 
 /// A response with its complete body.
@@ -73,7 +73,8 @@ impl World {
 
     pub(crate) async fn start_on_port(port: u16) -> Self {
         let clock = Clock::stopped_at(START.parse().expect("START is a timestamp"));
-        Self::start_with(port, None, clock).await
+        // On the heap, because a test's thread has a small stack.
+        Box::pin(Self::start_with(port, None, clock)).await
     }
 
     /// Starts a stack with a running clock that stores its state and time in a directory.
@@ -82,7 +83,7 @@ impl World {
     }
 
     async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
-        let variation = Variation::draw();
+        let variation = Box::new(Variation::draw());
         let options = Options {
             port,
             data_dir,
@@ -92,8 +93,7 @@ impl World {
             clock,
             random: variation.random(),
         };
-        // On the heap, because a test's thread has a small stack.
-        let stack = Box::pin(Stack::start(options)).await.expect("the stack should start");
+        let stack = Stack::start(options).await.expect("the stack should start");
         stack.zoom.update_settings(variation.settings());
         Self {
             _variation: variation,
