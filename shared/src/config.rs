@@ -42,6 +42,7 @@ pub mod names {
     pub const JOIN_AFTER_END_MINUTES: &str = "JOIN_AFTER_END_MINUTES";
     // Optional: the share of a session from which a person counts as present, in percent.
     pub const ATTENDANCE_PRESENT_PERCENT: &str = "ATTENDANCE_PRESENT_PERCENT";
+    pub const ATTENDANCE_LATE_MINUTES: &str = "ATTENDANCE_LATE_MINUTES";
 
     // Variables of the AWS SDKs. Lambda sets all of them except the endpoints, so the template does not contain them.
     pub const AWS_REGION: &str = "AWS_REGION";

@@ -12,7 +12,7 @@ use crate::domain::attendance::overrides::{
     self, AttendanceOverride, AttendanceOverrides, OverrideRequest,
 };
 use crate::domain::attendance::{
-    AttendanceReport, AttendeeId, People, ReportInputs, ReportRow, Threshold,
+    AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs, ReportRow,
 };
 use crate::domain::caller::{Caller, Role};
 use crate::domain::id::SessionId;
@@ -37,16 +37,16 @@ const TIME_PRECISION: Duration = Duration::from_millis(1);
 pub struct AttendanceContext<'a> {
     pub store: &'a Store,
     pub random: &'a Random,
-    pub threshold: Threshold,
+    pub rules: AttendanceRules,
     pub now: Timestamp,
 }
 
-/// A request to override one row, with its reason.
+/// A request to override one row.
 #[derive(Clone, Debug)]
 pub struct OverrideCall {
     pub attendee: AttendeeId,
     pub change: OverrideRequest,
-    pub reason: String,
+    pub reason: Option<String>,
 }
 
 /// The data from which the report of a session is computed.
@@ -75,13 +75,13 @@ impl ReportData {
             events: &self.events,
             people: &self.people,
             overrides,
-            threshold: context.threshold,
+            rules: context.rules,
             now: context.now,
         })
     }
 }
 
-/// Computes the report of a session, for its owner and for administrators.
+/// Computes the report of a session.
 pub async fn report(
     context: &AttendanceContext<'_>,
     caller: &Caller,
@@ -187,14 +187,15 @@ pub async fn list_audit_entries(
     Ok(store.audit_page(id, after, limit).await?)
 }
 
-/// Loads the session if the caller may see its attendance. Everybody else gets "not found".
+/// Loads the session if the caller may see and correct its attendance: its trainer, the host platform's service, which acts
+/// for every trainer, and administrators. Everybody else gets "not found".
 async fn load_readable_session(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
 ) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !caller.has_role(Role::Admin) {
+    if !caller.has_role(Role::Admin) && !caller.has_role(Role::Service) {
         session.check_trainer(caller)?;
     }
     Ok(session)

@@ -7,7 +7,6 @@ mod grants;
 mod recordings;
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -23,10 +22,10 @@ use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::join_window::{self, JoinState};
-use crate::domain::meeting_instance::{self, InstanceEvent};
+use crate::domain::meeting_instance::InstanceEvent;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
-use crate::domain::time::{plus_minutes, whole_milli};
+use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
 use crate::store::due_work::{self, EndCheck};
@@ -40,22 +39,36 @@ const WAIT_MS: u64 = 40;
 /// Meeting instances in the cache of a sandbox. A trainer has a handful per day.
 const CACHE_LIMIT: usize = 4096;
 
-/// A sandbox's cache of live meeting instances, each with the period in which its session is known to be live. Later,
-/// the sweep may have ended the session. A join within that period changes nothing and needs only its own write.
+/// A sandbox's cache of meeting instances that are known to run. A join in one of them changes nothing and needs only its
+/// own write.
 #[derive(Debug, Default)]
-pub struct LiveInstanceCache(Mutex<HashMap<String, Range<Timestamp>>>);
+pub struct LiveInstanceCache(Mutex<HashMap<String, LiveInstance>>);
+
+#[derive(Clone, Copy, Debug)]
+struct LiveInstance {
+    since: Timestamp,
+    window_closes_at: Timestamp,
+}
+
+impl LiveInstance {
+    /// Returns whether a join at `at` has no consequences. Once the window has closed, the sweep may have ended the session,
+    /// so that an earlier join has consequences again. A join after the window has none.
+    fn covers(self, at: Timestamp, now: Timestamp) -> bool {
+        at >= self.since && (now < self.window_closes_at || at >= self.window_closes_at)
+    }
+}
 
 impl LiveInstanceCache {
-    fn contains(&self, event: &ZoomEvent) -> bool {
+    fn contains(&self, event: &ZoomEvent, now: Timestamp) -> bool {
         let (Some(instance), Some(at)) = (instance_key(event), event.occurred_at()) else {
             return false;
         };
-        self.0
-            .lock()
-            .is_ok_and(|instances| instances.get(&instance).is_some_and(|live| live.contains(&at)))
+        self.0.lock().is_ok_and(|instances| {
+            instances.get(&instance).is_some_and(|live| live.covers(at, now))
+        })
     }
 
-    fn remember(&self, event: &ZoomEvent, live: Range<Timestamp>) {
+    fn remember(&self, event: &ZoomEvent, live: LiveInstance) {
         if let Some(instance) = instance_key(event)
             && let Ok(mut instances) = self.0.lock()
         {
@@ -95,7 +108,7 @@ pub async fn process_event(
         EventPayload::Deauthorized { .. } => true,
         _ => services.store.store_event(event, body, now).await?,
     };
-    if !new && !must_reapply(live_instances, event) {
+    if !new && !must_reapply(live_instances, event, now) {
         tracing::info!(event = "zoom.event_repeated", name = event.name);
         return Ok(());
     }
@@ -107,11 +120,11 @@ pub async fn process_event(
 /// Returns whether the consequences of a repeated event are applied again, because the first delivery may have been
 /// interrupted after it was stored. The host's join always has consequences. Other joins have consequences only until
 /// the session is known to be live, and a leave has none.
-fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent) -> bool {
+fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent, now: Timestamp) -> bool {
     match event.payload {
         EventPayload::Joined(ref participant) => {
             instance_key(event).is_some()
-                && (participant.is_host || !live_instances.contains(event))
+                && (participant.is_host || !live_instances.contains(event, now))
         }
         EventPayload::Left(_) | EventPayload::Ignored | EventPayload::Challenge { .. } => false,
         _ => true,
@@ -119,7 +132,7 @@ fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent) -> bool {
 }
 
 async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<(), Error> {
-    let WebhookContext { live_instances, .. } = *context;
+    let WebhookContext { live_instances, now, .. } = *context;
     let instance = || event.uuid.as_deref().zip(event.meeting);
     match &event.payload {
         EventPayload::Started { at } => match instance() {
@@ -131,7 +144,9 @@ async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<
         },
         EventPayload::Joined(participant) => match instance() {
             // A join replaces a start event that was lost. Attendees may wait for the host's join.
-            Some((uuid, meeting)) if participant.is_host || !live_instances.contains(event) => {
+            Some((uuid, meeting))
+                if participant.is_host || !live_instances.contains(event, now) =>
+            {
                 let instance_event = if participant.is_host {
                     InstanceEvent::HostJoined(participant.at)
                 } else {
@@ -197,8 +212,7 @@ async fn apply_instance_event(
 ) -> Result<(), Error> {
     let record = update_session(context, event, |record| {
         let session = &record.session;
-        let instances = meeting_instance::with_event(session.meeting_instances.clone(), uuid, instance_event);
-        let next = session.clone().with_meeting_instances(instances);
+        let next = session.clone().with_instance_event(uuid, instance_event);
         if next.status != session.status {
             tracing::info!(event = "session.status_changed", session_id = %session.id, meeting_id = %meeting, status = next.status.as_str());
         }
@@ -207,15 +221,22 @@ async fn apply_instance_event(
         let is_open = join_window::join_window(&next, false, false, context.now).state == JoinState::Open;
         let notification = (begins && is_open && next.audience != Audience::Standalone).then_some(WebhookNotification::Live);
         // If no end event arrives, the sweep ends the session.
-        let due_end = begins.then(|| {
-            let after_event = plus_minutes(event_time(instance_event), next.window.closing_minutes);
-            EndCheck { session: next.id.clone(), due_at: next.window_closes_at().max(after_event) }
-        });
+        let due_end = begins
+            .then(|| EndCheck { session: next.id.clone(), due_at: next.window_closes_at() });
         (next != *session).then_some(SessionUpdate { next, notification, due_end })
     })
     .await?;
-    if let Some(session) =
-        record.as_ref().filter(|session| record::may_have_archive(session, context.now))
+    let instance_of = |session: &Session| {
+        session.meeting_instances.iter().find(|instance| instance.uuid == uuid).cloned()
+    };
+    let is_own = |session: &&Session| {
+        let window = session.session_window();
+        instance_of(session).is_some_and(|instance| window.contains_instance(&instance))
+    };
+    if let Some(session) = record
+        .as_ref()
+        .filter(|session| record::may_have_archive(session, context.now))
+        .filter(is_own)
     {
         // The archive may have been written without this event.
         context
@@ -225,24 +246,13 @@ async fn apply_instance_event(
             .await?;
     }
     if let InstanceEvent::Running(at) | InstanceEvent::HostJoined(at) = instance_event {
-        let instance = record.as_ref().and_then(|session| {
-            session.meeting_instances.iter().find(|instance| instance.uuid == uuid)
-        });
         // Without a session, later joins of the meeting have no consequences either.
-        let since = instance.map_or(at, |instance| instance.started_at);
-        let until = record.as_ref().map_or(Timestamp::MAX, Session::window_closes_at);
-        context.live_instances.remember(event, since..until);
+        let since =
+            record.as_ref().and_then(instance_of).map_or(at, |instance| instance.started_at);
+        let window_closes_at = record.as_ref().map_or(Timestamp::MAX, Session::window_closes_at);
+        context.live_instances.remember(event, LiveInstance { since, window_closes_at });
     }
     Ok(())
-}
-
-/// Returns the time of an instance event.
-fn event_time(instance_event: InstanceEvent) -> Timestamp {
-    match instance_event {
-        InstanceEvent::Running(at)
-        | InstanceEvent::HostJoined(at)
-        | InstanceEvent::Ended { at, .. } => at,
-    }
 }
 
 /// A change of a session that follows from an event.

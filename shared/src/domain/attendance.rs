@@ -35,7 +35,7 @@ pub use headcount::headcount;
 pub use overrides::AttendanceOverride;
 pub use people::{JoinIdentity, People};
 pub use record::AttendanceRecord;
-pub use report::{AttendanceReport, ReportInputs, ReportRow};
+pub use report::{AttendanceReport, AttendanceStatus, ReportInputs, ReportRow};
 
 /// The id of one row of a session's report: `att_` and 26 letters and digits. It is a hash of the person's identity, so
 /// it is stable across reports and reveals nothing about the person.
@@ -113,7 +113,21 @@ impl fmt::Display for AttendeeId {
     }
 }
 
-/// The share of the held time, in percent, from which a person counts as present.
+/// The settings by which a report judges a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttendanceRules {
+    pub threshold: Threshold,
+    /// The minutes by which a present person may join late or leave early without being listed so.
+    pub late_minutes: i64,
+}
+
+impl Default for AttendanceRules {
+    fn default() -> Self {
+        Self { threshold: Threshold::default(), late_minutes: 10 }
+    }
+}
+
+/// The share of the counted time, in percent, from which a person counts as present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold(u8);
 

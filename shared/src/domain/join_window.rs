@@ -40,6 +40,8 @@ impl From<[i64; 3]> for JoinWindowSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionWindow {
     pub opens_at: Timestamp,
+    /// The planned start.
+    pub starts_at: Timestamp,
     pub closes_at: Timestamp,
 }
 
@@ -53,6 +55,22 @@ impl SessionWindow {
     /// Returns whether a period lies at least partly within the window. Without an end it is still running.
     pub fn overlaps(&self, started_at: Timestamp, ended_at: Option<Timestamp>) -> bool {
         started_at < self.closes_at && ended_at.is_none_or(|ended_at| ended_at > self.opens_at)
+    }
+
+    /// Returns the known instances that belong to the session. An instance from before the window whose end is unknown and
+    /// that was followed by another one was most likely a rehearsal. It is less likely that it lasted for days.
+    pub fn own_instances<'a>(
+        &self,
+        known: &'a [MeetingInstance],
+    ) -> impl DoubleEndedIterator<Item = &'a MeetingInstance> + use<'a> {
+        let window = *self;
+        let last = known.last();
+        known.iter().filter(move |instance| {
+            let is_stale = instance.end().is_none()
+                && instance.started_at < window.opens_at
+                && last.is_some_and(|last| last != *instance);
+            window.contains_instance(instance) && !is_stale
+        })
     }
 }
 

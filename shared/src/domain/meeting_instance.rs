@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::join_window::SessionWindow;
 use super::session::Status;
 
 /// One run of a meeting with its own uuid.
@@ -29,12 +30,6 @@ impl MeetingInstance {
     /// Returns the reported or inferred end.
     pub fn end(&self) -> Option<Timestamp> {
         self.ended_at.or(self.inferred_end)
-    }
-
-    /// Returns whether this was a rehearsal of a session whose window opens at `opens_at`. An instance that lasts into the
-    /// window is part of the session, however early it started.
-    pub fn is_rehearsal(&self, opens_at: Timestamp) -> bool {
-        self.ended_at.is_some_and(|ended_at| ended_at <= opens_at)
     }
 }
 
@@ -84,9 +79,14 @@ pub fn with_event(
     known
 }
 
-/// Sets an inferred end of `at` on the latest instance if its end is unknown.
-pub fn with_inferred_end(mut known: Vec<MeetingInstance>, at: Timestamp) -> Vec<MeetingInstance> {
-    if let Some(last) = known.last_mut().filter(|last| last.end().is_none()) {
+/// Sets an inferred end of `at` on the session's latest instance if its end is unknown.
+pub fn with_inferred_end(
+    mut known: Vec<MeetingInstance>,
+    window: &SessionWindow,
+    at: Timestamp,
+) -> Vec<MeetingInstance> {
+    let last = known.iter_mut().rfind(|instance| window.contains_instance(instance));
+    if let Some(last) = last.filter(|last| last.end().is_none()) {
         last.inferred_end = Some(at.max(last.started_at));
     }
     known
@@ -100,38 +100,33 @@ pub struct SessionLifecycle {
     pub ended_at: Option<Timestamp>,
 }
 
-/// Computes the lifecycle. The session is live while the latest instance runs and ended once it has ended. A meeting has
-/// one instance at a time, so an earlier instance whose end was lost has ended too. A rehearsal leaves the session
-/// `scheduled`, and a cancelled session stays cancelled.
+/// Computes the lifecycle from the instances that belong to the session. The session is live while the latest of them runs
+/// and ended once it has ended. A meeting has one instance at a time, so an earlier instance whose end was lost has ended
+/// too. A test start that ended before the planned start leaves the session `scheduled`, and a cancelled session stays
+/// cancelled.
 pub fn lifecycle(
     before: Status,
-    opens_at: Timestamp,
+    window: &SessionWindow,
     known: &[MeetingInstance],
 ) -> SessionLifecycle {
-    let last = known.last();
-    // An early instance without an end that was followed by another was most likely a rehearsal. It is less likely that it
-    // lasted for days.
-    let is_stale = |instance: &MeetingInstance| {
-        instance.end().is_none()
-            && instance.started_at < opens_at
-            && last.is_some_and(|last| last != instance)
+    let is_test_start = |instance: &&MeetingInstance| {
+        instance.end().is_some_and(|ended_at| ended_at <= window.starts_at)
     };
-    let session_instances =
-        || known.iter().filter(|instance| !instance.is_rehearsal(opens_at) && !is_stale(instance));
-    let status = match (before, last, session_instances().next_back()) {
-        (Status::Cancelled, ..) => Status::Cancelled,
-        (_, None, _) => before,
-        (_, Some(_), None) => Status::Scheduled,
-        (.., Some(last)) if last.end().is_some() => Status::Ended,
-        (.., Some(_)) => Status::Live,
+    let instances = || window.own_instances(known).filter(|instance| !is_test_start(instance));
+    let status = match (before, instances().next_back()) {
+        (Status::Cancelled, _) => Status::Cancelled,
+        (_, None) if known.is_empty() => before,
+        (_, None) => Status::Scheduled,
+        (_, Some(last)) if last.end().is_some() => Status::Ended,
+        (_, Some(_)) => Status::Live,
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => session_instances().filter_map(MeetingInstance::end).max(),
+        _ => instances().filter_map(MeetingInstance::end).max(),
     };
     SessionLifecycle {
         status,
-        started_at: session_instances().map(|first| first.started_at).next(),
+        started_at: instances().map(|first| first.started_at).next(),
         ended_at,
     }
 }
@@ -143,6 +138,11 @@ mod tests {
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    /// The window of a session planned from minute 0 to 60.
+    fn window() -> SessionWindow {
+        SessionWindow { opens_at: at(-15), starts_at: at(0), closes_at: at(150) }
     }
 
     type Case<'a> = (&'a str, Vec<(&'a str, InstanceEvent)>, Status);
@@ -184,17 +184,17 @@ mod tests {
         ];
         for (name, events, expected) in cases {
             assert_eq!(
-                lifecycle(Status::Scheduled, at(-15), &fold(&events)).status,
+                lifecycle(Status::Scheduled, &window(), &fold(&events)).status,
                 expected,
                 "{name}"
             );
             assert_eq!(
-                lifecycle(Status::Cancelled, at(-15), &fold(&events)).status,
+                lifecycle(Status::Cancelled, &window(), &fold(&events)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
         }
-        assert_eq!(lifecycle(Status::Scheduled, at(-15), &[]).status, Status::Scheduled);
+        assert_eq!(lifecycle(Status::Scheduled, &window(), &[]).status, Status::Scheduled);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         };
         let day = 24 * 60;
         // Name, events, status and actual start of a session planned for minute 0.
-        let cases: [(Case<'_>, Option<i64>); 10] = [
+        let cases: [(Case<'_>, Option<i64>); 15] = [
             (("running, days ahead", vec![started("a", -3 * day)], Status::Live), Some(-3 * day)),
             (
                 ("ended, days ahead", vec![ended("a", -3 * day, -3 * day + 5)], Status::Scheduled),
@@ -213,7 +213,22 @@ mod tests {
             ),
             (("ended an hour ahead", vec![ended("a", -60, -50)], Status::Scheduled), None),
             (("ended at the window's start", vec![ended("a", -20, -15)], Status::Scheduled), None),
-            (("ended inside the window", vec![ended("a", -60, -14)], Status::Ended), Some(-60)),
+            (("ended before the start", vec![ended("a", -60, -14)], Status::Scheduled), None),
+            (("test start in the window", vec![ended("a", -10, -6)], Status::Scheduled), None),
+            (("ended at the planned start", vec![ended("a", -10, 0)], Status::Scheduled), None),
+            (("ended in the session's time", vec![ended("a", -60, 1)], Status::Ended), Some(-60)),
+            (
+                (
+                    "test start, then the session",
+                    vec![ended("a", -10, -6), started("b", -2)],
+                    Status::Live,
+                ),
+                Some(-2),
+            ),
+            (
+                ("started before the window closes", vec![started("a", 149)], Status::Live),
+                Some(149),
+            ),
             (("started early, still running", vec![started("a", -60)], Status::Live), Some(-60)),
             (
                 (
@@ -251,9 +266,10 @@ mod tests {
         for ((name, events, status), since) in cases {
             let mut status_before = Status::Scheduled;
             for length in 1..=events.len() {
-                status_before = lifecycle(status_before, at(-15), &fold(&events[..length])).status;
+                status_before =
+                    lifecycle(status_before, &window(), &fold(&events[..length])).status;
             }
-            let lifecycle_after = lifecycle(status_before, at(-15), &fold(&events));
+            let lifecycle_after = lifecycle(status_before, &window(), &fold(&events));
             assert_eq!(
                 (lifecycle_after.status, lifecycle_after.started_at),
                 (status, since.map(at)),
@@ -263,11 +279,39 @@ mod tests {
     }
 
     #[test]
+    fn instance_after_the_window_leaves_the_session_unchanged() {
+        let ended = |uuid, from, to| {
+            (uuid, InstanceEvent::Ended { started_at: Some(at(from)), at: at(to) })
+        };
+        let held = [ended("a", -5, 45)];
+        for (later, belongs) in [
+            (vec![("b", InstanceEvent::Running(at(150)))], false),
+            (vec![ended("b", 150, 200)], false),
+            (vec![ended("b", 3 * 24 * 60, 3 * 24 * 60 + 60)], false),
+            (vec![ended("b", 149, 200)], true),
+        ] {
+            let known = fold(&[&held[..], &later[..]].concat());
+            let SessionLifecycle { status, started_at, ended_at } =
+                lifecycle(Status::Ended, &window(), &known);
+            let end = if belongs { 200 } else { 45 };
+            assert_eq!(
+                (status, started_at, ended_at),
+                (Status::Ended, Some(at(-5)), Some(at(end))),
+                "{later:?}"
+            );
+            let alone = lifecycle(Status::Scheduled, &window(), &fold(&later)).status;
+            let expected = if belongs { Status::Ended } else { Status::Scheduled };
+            assert_eq!(alone, expected, "{later:?}");
+        }
+    }
+
+    #[test]
     fn inferred_end_is_replaced_by_later_events() {
         let with_lost_end =
-            || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), at(60));
+            || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), &window(), at(60));
         let ended = |known: &[MeetingInstance]| {
-            let SessionLifecycle { status, ended_at, .. } = lifecycle(Status::Live, at(-15), known);
+            let SessionLifecycle { status, ended_at, .. } =
+                lifecycle(Status::Live, &window(), known);
             (status, ended_at)
         };
         assert_eq!(ended(&with_lost_end()), (Status::Ended, Some(at(60))));
@@ -303,9 +347,13 @@ mod tests {
             );
         }
         let reported = fold(&[("a", InstanceEvent::Ended { started_at: None, at: at(50) })]);
-        assert_eq!(with_inferred_end(reported.clone(), at(60)), reported, "a reported end is kept");
         assert_eq!(
-            lifecycle(Status::Cancelled, at(-15), &with_lost_end()).status,
+            with_inferred_end(reported.clone(), &window(), at(60)),
+            reported,
+            "a reported end is kept"
+        );
+        assert_eq!(
+            lifecycle(Status::Cancelled, &window(), &with_lost_end()).status,
             Status::Cancelled
         );
     }

@@ -182,19 +182,22 @@ impl Poll {
     }
 }
 
-/// Checks that polls can be launched and answered at `now`. A session with a manual link sends no events, so it counts as
+/// Checks that polls can be launched and answered at `now`, which is while the session is live in its window. A session with a manual link sends no events, so it counts as
 /// live from its planned start.
 pub fn check_session_live(session: &Session, now: Timestamp) -> Result<(), Refusal> {
     let is_over = now >= session.window_closes_at();
+    let is_rehearsal = now < session.window_opens_at();
     match session.status {
         Status::Cancelled => Err(Refusal::SessionCancelled),
         Status::Ended => Err(Refusal::SessionEnded),
-        Status::Live => Ok(()),
-        Status::Scheduled if is_over => Err(Refusal::SessionEnded),
+        Status::Scheduled | Status::Live if is_over => Err(Refusal::SessionEnded),
+        Status::Live if !is_rehearsal => Ok(()),
         Status::Scheduled if session.provider == Provider::Manual && now >= session.starts_at => {
             Ok(())
         }
-        Status::Scheduled => Err(Refusal::NotStarted { starts_at: session.starts_at }),
+        Status::Scheduled | Status::Live => {
+            Err(Refusal::NotStarted { starts_at: session.starts_at })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::host_status::HostStatus;
 use super::id::{MeetingId, SessionId, UserId};
 use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::mailing::EntryDigest;
-use super::meeting_instance::{self, MeetingInstance};
+use super::meeting_instance::{self, InstanceEvent, MeetingInstance};
 use super::recording::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
@@ -164,7 +164,11 @@ impl Session {
 
     /// Returns the time in which the session takes place.
     pub fn session_window(&self) -> SessionWindow {
-        SessionWindow { opens_at: self.window_opens_at(), closes_at: self.window_closes_at() }
+        SessionWindow {
+            opens_at: self.window_opens_at(),
+            starts_at: self.starts_at,
+            closes_at: self.window_closes_at(),
+        }
     }
 
     /// Returns whether Zoom has reported that the host joined the running meeting.
@@ -182,10 +186,38 @@ impl Session {
         self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
     }
 
-    /// Replaces the meeting instances, and updates the status and actual times.
-    pub fn with_meeting_instances(self, meeting_instances: Vec<MeetingInstance>) -> Self {
-        let lifecycle =
-            meeting_instance::lifecycle(self.status, self.window_opens_at(), &meeting_instances);
+    /// Adds an event of the instance `uuid`, and updates the status and actual times. A sign of life from after the window
+    /// does not bring back a session whose end was inferred.
+    pub fn with_instance_event(self, uuid: &str, event: InstanceEvent) -> Self {
+        let is_late = match event {
+            InstanceEvent::Running(at) | InstanceEvent::HostJoined(at) => {
+                at >= self.window_closes_at()
+            }
+            InstanceEvent::Ended { .. } => false,
+        };
+        if is_late && self.meeting_instances.iter().any(|instance| instance.uuid == uuid) {
+            return self;
+        }
+        let known = meeting_instance::with_event(self.meeting_instances.clone(), uuid, event);
+        self.with_meeting_instances(known)
+    }
+
+    /// Ends the session at `at` because Zoom reported no end.
+    pub fn with_inferred_end(self, at: Timestamp) -> Self {
+        let window = self.session_window();
+        let known =
+            meeting_instance::with_inferred_end(self.meeting_instances.clone(), &window, at);
+        self.with_meeting_instances(known)
+    }
+
+    /// Replaces the meeting instances, and updates the status and actual times. Of the instances after the window only the
+    /// last is stored, because a meeting can be used again for years.
+    fn with_meeting_instances(self, mut meeting_instances: Vec<MeetingInstance>) -> Self {
+        let window = self.session_window();
+        let later =
+            meeting_instances.partition_point(|instance| instance.started_at < window.closes_at);
+        meeting_instances.drain(later..meeting_instances.len().saturating_sub(1).max(later));
+        let lifecycle = meeting_instance::lifecycle(self.status, &window, &meeting_instances);
         Self {
             status: lifecycle.status,
             actual_started_at: lifecycle.started_at,

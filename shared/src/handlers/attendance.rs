@@ -15,7 +15,7 @@ use crate::app::attendance::{self, AttendanceContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::attendance::overrides::{Assignee, OverrideRequest};
-use crate::domain::attendance::{AttendeeId, Threshold};
+use crate::domain::attendance::{AttendanceRules, AttendeeId};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text::Description;
@@ -37,7 +37,7 @@ pub struct Deps {
     secrets: Arc<Secrets>,
     clock: Clock,
     random: Random,
-    threshold: Threshold,
+    rules: AttendanceRules,
 }
 
 impl function::Deps for Deps {
@@ -50,7 +50,7 @@ impl function::Deps for Deps {
             secrets,
             clock: clock.clone(),
             random: random.clone(),
-            threshold: deps::attendance_threshold(env)?,
+            rules: deps::attendance_rules(env)?,
         })
     }
 
@@ -74,12 +74,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
-    let context = AttendanceContext {
-        store: &deps.store,
-        random: &deps.random,
-        threshold: deps.threshold,
-        now,
-    };
+    let context =
+        AttendanceContext { store: &deps.store, random: &deps.random, rules: deps.rules, now };
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
             let format = requested_format(&request)?;
@@ -115,9 +111,18 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
 struct OverrideBody {
     #[serde(default, deserialize_with = "present_or_null")]
     present: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "present_or_null")]
+    status: Option<Option<OverrideStatus>>,
     reason: Option<String>,
     #[serde(default, deserialize_with = "present_or_null")]
     assign_to: Option<Option<AssigneeBody>>,
+}
+
+/// The only status that is set by hand. The others follow from the times and from `present`.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OverrideStatus {
+    Excused,
 }
 
 #[derive(Deserialize)]
@@ -137,12 +142,19 @@ where
 }
 
 impl OverrideBody {
-    fn parse(self) -> Result<(OverrideRequest, String), Refusal> {
+    fn parse(self) -> Result<(OverrideRequest, Option<String>), Refusal> {
         let mut errors = Vec::new();
         let reason = reason(self.reason.as_deref().unwrap_or_default());
         let reason = reason.map_err(|error| errors.push(error)).unwrap_or_default();
-        if self.present.is_none() && self.assign_to.is_none() {
+        if reason.is_none() && self.assign_to.is_some() && errors.is_empty() {
+            errors.push(FieldError::new("reason", "is required"));
+        }
+        if self.present.is_none() && self.status.is_none() && self.assign_to.is_none() {
             errors.push(FieldError::new("present", "is required"));
+        }
+        let excused = self.status.map(|status| matches!(status, Some(OverrideStatus::Excused)));
+        if excused == Some(true) && matches!(self.present, Some(Some(_))) {
+            errors.push(FieldError::new("status", "cannot be combined with present"));
         }
         let assignee = |body: AssigneeBody| match (body.user_id, body.attendee_id) {
             (Some(user), None) => Some(Assignee::User(user)),
@@ -164,16 +176,17 @@ impl OverrideBody {
         if !errors.is_empty() {
             return Err(Refusal::Invalid(errors));
         }
-        Ok((OverrideRequest { present: self.present, assign_to }, reason))
+        Ok((OverrideRequest { present: self.present, excused, assign_to }, reason))
     }
 }
 
-fn reason(text: &str) -> Result<String, FieldError> {
+/// Returns the reason, or `None` for a blank text.
+fn reason(text: &str) -> Result<Option<String>, FieldError> {
     let field_error = |message: &dyn ToString| FieldError::new("reason", message.to_string());
     let text = Description::parse(text.trim()).map_err(|error| field_error(&error))?;
     match text.as_str().chars().count() {
-        0 => Err(field_error(&"is required")),
-        1..=REASON_LIMIT_CHARS => Ok(text.into()),
+        0 => Ok(None),
+        1..=REASON_LIMIT_CHARS => Ok(Some(text.into())),
         _ => Err(field_error(&format!("must have at most {REASON_LIMIT_CHARS} characters"))),
     }
 }
@@ -203,41 +216,63 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parsed(body: serde_json::Value) -> Result<(OverrideRequest, String), Refusal> {
+    fn parsed(body: serde_json::Value) -> Result<(OverrideRequest, Option<String>), Refusal> {
         http::parse_json::<OverrideBody>(body.to_string().as_bytes())?.parse()
     }
 
     #[test]
-    fn override_requires_a_change_and_a_reason() {
+    fn override_requires_a_change_and_assignment_a_reason() {
         let student = UserId::parse("student-1").unwrap();
         let to_student = Some(Some(Assignee::User(student)));
+        let nothing = OverrideRequest::default();
         let cases = [
             (
-                json!({"present": true, "reason": " was there "}),
-                OverrideRequest { present: Some(Some(true)), assign_to: None },
+                json!({"present": true}),
+                OverrideRequest { present: Some(Some(true)), ..nothing.clone() },
+                None,
             ),
             (
-                json!({"present": null, "reason": "was there"}),
-                OverrideRequest { present: Some(None), assign_to: None },
+                json!({"present": null, "reason": " was there "}),
+                OverrideRequest { present: Some(None), ..nothing.clone() },
+                Some("was there"),
+            ),
+            (
+                json!({"status": "excused", "reason": " "}),
+                OverrideRequest { excused: Some(true), ..nothing.clone() },
+                None,
+            ),
+            (
+                json!({"status": null, "present": true}),
+                OverrideRequest {
+                    present: Some(Some(true)),
+                    excused: Some(false),
+                    ..nothing.clone()
+                },
+                None,
             ),
             (
                 json!({"assign_to": {"user_id": "student-1"}, "reason": "was there"}),
-                OverrideRequest { present: None, assign_to: to_student },
+                OverrideRequest { assign_to: to_student, ..nothing.clone() },
+                Some("was there"),
             ),
             (
                 json!({"assign_to": null, "reason": "was there"}),
-                OverrideRequest { present: None, assign_to: Some(None) },
+                OverrideRequest { assign_to: Some(None), ..nothing },
+                Some("was there"),
             ),
         ];
-        for (body, change) in cases {
-            assert_eq!(parsed(body.clone()), Ok((change, "was there".to_owned())), "{body}");
+        for (body, change, reason) in cases {
+            assert_eq!(parsed(body.clone()), Ok((change, reason.map(str::to_owned))), "{body}");
         }
         for (body, field) in [
-            (json!({"present": true}), "reason"),
-            (json!({"present": true, "reason": " "}), "reason"),
             (json!({"present": true, "reason": "é".repeat(501)}), "reason"),
             (json!({"reason": "because"}), "present"),
             (json!({"present": "yes", "reason": "because"}), "present"),
+            (json!({"status": "late"}), "status"),
+            (json!({"status": "excused", "present": true}), "status"),
+            (json!({"assign_to": {"user_id": "student-1"}}), "reason"),
+            (json!({"assign_to": {"user_id": "student-1"}, "reason": " "}), "reason"),
+            (json!({"assign_to": null}), "reason"),
             (json!({"assign_to": {}, "reason": "because"}), "assign_to"),
         ] {
             let Err(Refusal::Invalid(errors)) = parsed(body.clone()) else { panic!("{body}") };

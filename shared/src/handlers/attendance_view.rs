@@ -11,7 +11,7 @@ use crate::domain::id::UserId;
 use crate::store::attendance::AuditEntry;
 
 /// The columns of the CSV, in the order of a row's fields.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "attendee_id",
     "user_id",
     "name",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 13] = [
     "connections",
     "present",
     "present_by",
+    "status",
     "flags",
 ];
 
@@ -53,6 +54,7 @@ fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
         row.connections.to_string(),
         row.present.to_string(),
         row.present_by.as_str().to_owned(),
+        row.status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
         // Separated by spaces, because spreadsheets in half of Europe treat a semicolon as a cell separator.
         flags.join(" "),
     ]
@@ -66,7 +68,7 @@ pub(super) struct EntryView<'a> {
     attendee_id: &'a AttendeeId,
     old: &'a OverrideState,
     new: &'a OverrideState,
-    reason: &'a str,
+    reason: Option<&'a str>,
 }
 
 pub(super) fn entry(entry: &AuditEntry) -> EntryView<'_> {
@@ -76,16 +78,16 @@ pub(super) fn entry(entry: &AuditEntry) -> EntryView<'_> {
         attendee_id: &entry.attendee,
         old: &entry.old,
         new: &entry.new,
-        reason: &entry.reason,
+        reason: entry.reason.as_deref(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::attendance::Percent;
     use crate::domain::attendance::people::IdentityMatch;
     use crate::domain::attendance::report::{Flag, PresentBy};
+    use crate::domain::attendance::{AttendanceStatus, Percent};
     use crate::domain::id::SessionId;
     use crate::domain::text::Email;
 
@@ -111,6 +113,7 @@ mod tests {
                 connections: 2,
                 present: true,
                 present_by: PresentBy::Rule,
+                status: Some(AttendanceStatus::LeftEarly),
                 flags: vec![Flag::LeftInferred],
                 is_expected: true,
             }
@@ -119,6 +122,7 @@ mod tests {
             session_id: session_id.clone(),
             planned_minutes: 60,
             held_minutes: 60,
+            counted_minutes: 60,
             attendees: (0..10_000).map(row).collect(),
             expected: 10_000,
             present: 10_000,

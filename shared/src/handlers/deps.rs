@@ -12,7 +12,7 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
-use crate::domain::attendance::Threshold;
+use crate::domain::attendance::{AttendanceRules, Threshold};
 use crate::domain::join_window::JoinWindowSettings;
 use crate::mail::{Brand, Ses};
 use crate::queue::{OutboxQueue, SqsQueue};
@@ -167,10 +167,26 @@ pub(super) fn join_mode(env: &Env) -> Result<JoinMode, ConfigError> {
     env.parsed(names::JOIN_MODE, JoinMode::Auto)
 }
 
-/// Reads the share of the session's duration from which a person counts as present.
-pub(super) fn attendance_threshold(env: &Env) -> Result<Threshold, ConfigError> {
-    const NAME: &str = names::ATTENDANCE_PRESENT_PERCENT;
-    let Some(text) = env.optional(NAME) else { return Ok(Threshold::default()) };
-    let percent = text.trim().parse().ok().and_then(Threshold::new);
-    percent.ok_or_else(|| ConfigError::invalid(NAME, "must be a whole number from 1 to 100"))
+/// The longest delay that an operator may tolerate: one day.
+const LATE_LIMIT_MINUTES: i64 = 24 * 60;
+
+/// Reads the share of a session from which a person counts as present, and the minutes from which they are late.
+pub(super) fn attendance_rules(env: &Env) -> Result<AttendanceRules, ConfigError> {
+    const PERCENT: &str = names::ATTENDANCE_PRESENT_PERCENT;
+    const LATE: &str = names::ATTENDANCE_LATE_MINUTES;
+    let default = AttendanceRules::default();
+    let threshold = match env.optional(PERCENT) {
+        None => default.threshold,
+        Some(text) => {
+            let percent = text.trim().parse().ok().and_then(Threshold::new);
+            percent.ok_or_else(|| {
+                ConfigError::invalid(PERCENT, "must be a whole number from 1 to 100")
+            })?
+        }
+    };
+    let late_minutes = env.parsed(LATE, default.late_minutes)?;
+    if !(0..=LATE_LIMIT_MINUTES).contains(&late_minutes) {
+        return Err(ConfigError::invalid(LATE, "must be from 0 to 1440"));
+    }
+    Ok(AttendanceRules { threshold, late_minutes })
 }

@@ -29,7 +29,8 @@ pub struct StoredOverride {
     pub at: Option<Timestamp>,
     /// The author of the last change. With `reason` it identifies a repeated request.
     pub by: UserId,
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Increases with every change.
     pub revision: u64,
 }
@@ -42,7 +43,8 @@ pub struct AuditEntry {
     pub attendee: AttendeeId,
     pub old: OverrideState,
     pub new: OverrideState,
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The position in an audit at which a page ended. It contains no session, so that a cursor cannot open another session's
@@ -79,8 +81,11 @@ pub fn put_anonymous_override(
     text: &str,
 ) -> Action {
     let condition = Condition::new().equals(attr::REVISION, number(stored.revision));
-    let stored =
-        StoredOverride { identity: Some(identity), reason: text.to_owned(), ..stored.clone() };
+    let stored = StoredOverride {
+        identity: Some(identity),
+        reason: stored.reason.as_ref().map(|_| text.to_owned()),
+        ..stored.clone()
+    };
     Action::put(
         ItemKey::AttendanceOverride { session, attendee: &stored.attendee },
         encode(&stored),
@@ -91,8 +96,9 @@ pub fn put_anonymous_override(
 impl StoredOverride {
     /// Returns the attendee that the override concerns: the one assigned, or the one of the row. `None` if it was withdrawn.
     pub fn subject(&self) -> Option<&AttendeeId> {
-        let AttendanceOverride { present, assigned_to } = &self.attendance_override;
-        assigned_to.as_ref().or_else(|| present.map(|_| &self.attendee))
+        let attendance_override = &self.attendance_override;
+        let assigned_to = attendance_override.assigned_to.as_ref();
+        assigned_to.or_else(|| attendance_override.status().map(|_| &self.attendee))
     }
 }
 
@@ -143,9 +149,11 @@ impl Store {
             else {
                 continue;
             };
-            if rows.contains(&entry.attendee) && entry.reason != text {
+            if rows.contains(&entry.attendee)
+                && entry.reason.as_deref().is_some_and(|reason| reason != text)
+            {
                 let key = ItemKey::Audit { session, at: entry.at, nonce };
-                let entry = AuditEntry { reason: text.to_owned(), ..entry };
+                let entry = AuditEntry { reason: Some(text.to_owned()), ..entry };
                 erased.push(Action::put(key, encode(&entry), Condition::new()));
             }
         }

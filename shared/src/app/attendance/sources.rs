@@ -5,7 +5,9 @@ use futures::try_join;
 use jiff::Timestamp;
 
 use crate::app::webhook::is_from_host_account;
-use crate::domain::attendance::{AttendanceRecord, ErasureMarker, JoinIdentity, erased, record};
+use crate::domain::attendance::{
+    AttendanceRecord, ErasureMarker, JoinIdentity, erased, instance_intervals, record,
+};
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::directory::Enrollment;
 use crate::domain::id::CourseId;
@@ -77,7 +79,8 @@ async fn events(
     let own_events = events.filter(|event| {
         event.payload != EventPayload::Ignored && is_from_host_account(session, event)
     });
-    Ok((own_events.collect(), items.markers()?))
+    let own_events = instance_intervals::events_of_session(session, own_events.collect());
+    Ok((own_events, items.markers()?))
 }
 
 async fn join_attempts(

@@ -247,7 +247,7 @@ impl Erasure<'_> {
 fn may_have_traces(session: &Session, now: Timestamp) -> bool {
     let days = limit::EVENT_TTL_DAYS.max(limit::JOIN_ATTEMPT_TTL_DAYS) + limit::LATE_DELETION_DAYS;
     let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
-    record::complete_at(session) >= since
+    record::last_trace_at(session) >= since
 }
 
 /// Selects the sessions to list.

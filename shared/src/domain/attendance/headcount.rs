@@ -20,7 +20,8 @@ pub fn headcount(
     now: Timestamp,
 ) -> usize {
     let interval = Span::between(from, to);
-    let participations = participations(events, &instance_intervals(session, events, now));
+    let participations =
+        participations(events, &instance_intervals(session, events, now), Span::of_window(session));
     let was_present = |participation: &&Participation| {
         participation.presence.spans.iter().any(|span| span.intersection(interval).is_some())
     };

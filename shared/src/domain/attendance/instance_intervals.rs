@@ -1,13 +1,12 @@
 //! The times at which a session was held. Each meeting instance gets a start and an end, even if Zoom reported neither.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::span::Span;
 use crate::domain::meeting_instance::{self, InstanceEvent, MeetingInstance};
 use crate::domain::session::{Session, Status};
-use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 
 /// The source of a meeting instance's end.
@@ -17,57 +16,74 @@ pub enum InstanceEnd {
     Reported,
     /// The instance has not ended. Its interval ends at the time of the report.
     Ongoing,
-    /// The end was lost and is inferred from the planned end and the last participant event.
+    /// Zoom has not reported the end, and it is inferred.
     Inferred,
 }
 
-/// The start and end of one meeting instance.
+/// The part of a meeting instance that lies in the session's window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceInterval {
     pub span: Span,
     pub end: InstanceEnd,
 }
 
-/// Returns the intervals of the meeting instances by uuid. Rehearsals are left out, so attending one does not count.
+/// Returns the intervals of the session's meeting instances by uuid. Instances outside the window are left out, so
+/// attending a rehearsal or a later call does not count.
 pub fn instance_intervals(
     session: &Session,
     events: &[ZoomEvent],
     now: Timestamp,
 ) -> BTreeMap<String, InstanceInterval> {
     let known = known_instances(session, events);
-    let last_events = last_participant_events(events);
-    let window_start = session.window_opens_at();
-    let live =
-        meeting_instance::lifecycle(session.status, window_start, &known).status == Status::Live;
-    let close = |(n, instance): (usize, &MeetingInstance)| {
+    let participants = participants_of_instances(events);
+    let window = session.session_window();
+    let limits = Span::of_window(session);
+    let interval = |(n, instance): (usize, &MeetingInstance)| {
         let next = known.get(n + 1);
-        let planned_end = session.ends_at().max(instance.started_at);
+        let is_open = now < window.closes_at && session.status != Status::Cancelled;
         let (to, end) = match instance.ended_at {
             Some(ended_at) => (ended_at, InstanceEnd::Reported),
-            None if live
-                && next.is_none()
-                && now < plus_minutes(planned_end, session.window.closing_minutes) =>
-            {
-                (now, InstanceEnd::Ongoing)
-            }
+            None if is_open && next.is_none() => (now, InstanceEnd::Ongoing),
             None => {
-                let last_event = last_events.get(instance.uuid.as_str()).copied();
-                let is_early = instance.started_at < window_start && next.is_some();
-                // An early instance that was followed by another need not have lasted until the planned end.
-                let planned_end = if is_early { instance.started_at } else { planned_end };
-                let to = last_event.map_or(planned_end, |at| at.max(planned_end)).min(now);
+                let participants = participants.get(instance.uuid.as_str());
+                let is_early = instance.started_at < window.opens_at && next.is_some();
+                let planned_end = session.ends_at().max(instance.started_at);
+                let to = match participants {
+                    // Zoom repeats an event for 85 minutes. If the end is still unknown when the window closes, the meeting
+                    // most likely still runs.
+                    Some(participants) if participants.is_anybody_connected && !is_early => {
+                        window.closes_at
+                    }
+                    // An early instance that was followed by another need not have lasted until the planned end.
+                    Some(participants) if is_early => participants.last_event_at,
+                    Some(participants) => participants.last_event_at.max(planned_end),
+                    None if is_early => instance.started_at,
+                    None => planned_end,
+                };
                 // A meeting has one instance at a time, so the next start ends this one.
-                (next.map_or(to, |next| to.min(next.started_at)), InstanceEnd::Inferred)
+                (next.map_or(to, |next| to.min(next.started_at)).min(now), InstanceEnd::Inferred)
             }
         };
-        let span = Span { from: instance.started_at, to: to.max(instance.started_at) };
-        (instance.uuid.clone(), InstanceInterval { span, end })
+        let whole = Span { from: instance.started_at, to: to.max(instance.started_at) };
+        let is_own = whole.from < limits.to && whole.to > limits.from;
+        let span = whole.intersection(limits).filter(|_| is_own)?;
+        Some((instance.uuid.clone(), InstanceInterval { span, end }))
     };
-    let closed = known.iter().enumerate().map(close);
-    let is_rehearsal = |interval: &InstanceInterval| {
-        interval.end != InstanceEnd::Ongoing && interval.span.to <= window_start
-    };
-    closed.filter(|(_, interval)| !is_rehearsal(interval)).collect()
+    known.iter().enumerate().filter_map(interval).collect()
+}
+
+/// Returns the time at which the session ended, as far as the events show. `None` if it was not held.
+pub fn inferred_end(session: &Session, events: &[ZoomEvent], now: Timestamp) -> Option<Timestamp> {
+    instance_intervals(session, events, now).into_values().map(|interval| interval.span.to).max()
+}
+
+/// Returns the events of the meeting instances that belong to the session.
+pub fn events_of_session(session: &Session, events: Vec<ZoomEvent>) -> Vec<ZoomEvent> {
+    let known = known_instances(session, &events);
+    let own: BTreeSet<_> =
+        session.session_window().own_instances(&known).map(|own| own.uuid.as_str()).collect();
+    let is_own = |event: &ZoomEvent| event.uuid.as_deref().is_none_or(|uuid| own.contains(uuid));
+    events.into_iter().filter(is_own).collect()
 }
 
 /// Merges the session's stored meeting instances with the events. The session stores only the events that its status
@@ -119,16 +135,34 @@ fn add_instances_from_leaves(
     known
 }
 
-/// Returns the time of the last join or leave by meeting instance.
-fn last_participant_events(events: &[ZoomEvent]) -> BTreeMap<&str, Timestamp> {
-    let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
+/// What the joins and leaves of a meeting instance reveal about its end.
+struct InstanceParticipants {
+    last_event_at: Timestamp,
+    is_anybody_connected: bool,
+}
+
+fn participants_of_instances(events: &[ZoomEvent]) -> BTreeMap<&str, InstanceParticipants> {
+    // The latest event of each participant. A leave and a join in one second are a move between rooms.
+    let mut latest: BTreeMap<(&str, &str), (Timestamp, bool)> = BTreeMap::new();
     for event in events {
-        if let (Some(uuid), EventPayload::Joined(presence) | EventPayload::Left(presence)) =
-            (event.uuid.as_deref(), &event.payload)
-        {
-            let at = last.entry(uuid).or_insert(presence.at);
-            *at = presence.at.max(*at);
-        }
+        let (presence, is_join) = match &event.payload {
+            EventPayload::Joined(presence) => (presence, true),
+            EventPayload::Left(presence) => (presence, false),
+            _ => continue,
+        };
+        let Some(uuid) = event.uuid.as_deref() else { continue };
+        let last =
+            latest.entry((uuid, &presence.participant_uuid)).or_insert((presence.at, is_join));
+        *last = (presence.at, is_join).max(*last);
     }
-    last
+    let mut instances: BTreeMap<&str, InstanceParticipants> = BTreeMap::new();
+    for ((uuid, _), (at, is_connected)) in latest {
+        let instance = instances.entry(uuid).or_insert(InstanceParticipants {
+            last_event_at: at,
+            is_anybody_connected: is_connected,
+        });
+        instance.last_event_at = instance.last_event_at.max(at);
+        instance.is_anybody_connected |= is_connected;
+    }
+    instances
 }

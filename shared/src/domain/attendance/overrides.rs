@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::AttendeeId;
-use super::report::{AttendanceReport, PresentBy, ReportRow};
+use super::report::{AttendanceReport, AttendanceStatus, PresentBy, ReportRow};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 
@@ -16,9 +16,41 @@ pub struct AttendanceOverride {
     /// Whether the person was present. Without it the threshold decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
+    /// Whether the person is excused, which takes precedence over `present`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excused: bool,
     /// The person to whom the row's participations belong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<AttendeeId>,
+}
+
+impl AttendanceOverride {
+    /// Returns the status that the override sets. The trainer's word replaces the measured times, so a person who was marked
+    /// as present is neither late nor early.
+    pub fn status(&self) -> Option<AttendanceStatus> {
+        match self.present {
+            _ if self.excused => Some(AttendanceStatus::Excused),
+            Some(true) => Some(AttendanceStatus::Present),
+            Some(false) => Some(AttendanceStatus::Absent),
+            None => None,
+        }
+    }
+
+    /// Applies the presence and excuse of a request. A presence replaces an excuse, and the other way round.
+    fn with(&self, request: &OverrideRequest) -> Self {
+        let mut next = self.clone();
+        if let Some(present) = request.present {
+            next.present = present;
+            next.excused &= present.is_none();
+        }
+        if let Some(excused) = request.excused {
+            next.excused = excused;
+            if excused {
+                next.present = None;
+            }
+        }
+        next
+    }
 }
 
 pub type AttendanceOverrides = BTreeMap<AttendeeId, AttendanceOverride>;
@@ -27,6 +59,8 @@ pub type AttendanceOverrides = BTreeMap<AttendeeId, AttendanceOverride>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OverrideRequest {
     pub present: Option<Option<bool>>,
+    /// Sets or clears the excuse.
+    pub excused: Option<bool>,
     pub assign_to: Option<Option<Assignee>>,
 }
 
@@ -42,6 +76,8 @@ pub enum Assignee {
 pub struct OverrideState {
     pub present: bool,
     pub present_by: PresentBy,
+    #[serde(default)]
+    pub status: Option<AttendanceStatus>,
     #[serde(default)]
     pub assigned_to: Option<AttendeeId>,
 }
@@ -72,7 +108,6 @@ pub fn decide(
         Some(Some(assignee)) => Some(resolve_assignee(report, row, assignee)?),
     };
     let mut changed = AttendanceOverrides::new();
-    let present = request.present.unwrap_or(None);
     let shown = match &target {
         // The presence of an assigned row is stored as the person's.
         Some(person) => {
@@ -81,19 +116,19 @@ pub fn decide(
                     "the row is assigned to a person; change that person's row instead",
                 ));
             }
-            if request.present.is_some() {
+            if request.present.is_some() || request.excused.is_some() {
                 let of_person = overrides.get(person).cloned().unwrap_or_default();
-                changed.insert(person.clone(), AttendanceOverride { present, ..of_person });
+                changed.insert(person.clone(), of_person.with(request));
             }
             changed.insert(
                 attendee.clone(),
-                AttendanceOverride { assigned_to: target.clone(), present: None },
+                AttendanceOverride { assigned_to: target.clone(), ..Default::default() },
             );
             person.clone()
         }
         None => {
-            let present = if request.present.is_some() { present } else { current.present };
-            changed.insert(attendee.clone(), AttendanceOverride { present, assigned_to: None });
+            let unassigned = AttendanceOverride { assigned_to: None, ..current };
+            changed.insert(attendee.clone(), unassigned.with(request));
             attendee.clone()
         }
     };
@@ -134,6 +169,7 @@ pub fn override_state(
     OverrideState {
         present: row.is_some_and(|row| row.present),
         present_by: row.map_or(PresentBy::Rule, |row| row.present_by),
+        status: row.and_then(|row| row.status),
         assigned_to,
     }
 }

@@ -36,10 +36,11 @@ pub struct Presence {
     pub still_connected: bool,
 }
 
-/// Returns every participation of the given meeting instances.
+/// Returns every participation of the given meeting instances in the session's window.
 pub fn participations(
     events: &[ZoomEvent],
     intervals: &BTreeMap<String, InstanceInterval>,
+    window: Span,
 ) -> Vec<Participation> {
     let mut events_by_participant: BTreeMap<(&str, &str), BTreeSet<JoinOrLeave<'_>>> =
         BTreeMap::new();
@@ -57,6 +58,12 @@ pub fn participations(
     let participation = |((uuid, id), own_events): (_, BTreeSet<JoinOrLeave<'_>>)| {
         let interval = intervals.get(uuid)?;
         // The set is totally ordered, so the first known value does not depend on the order of arrival.
+        let presence = presence(&own_events, interval);
+        // Somebody who only came before or after the session's window did not attend the session.
+        let in_window = |event: &JoinOrLeave<'_>| window.from <= event.at && event.at < window.to;
+        if presence.spans.is_empty() && !own_events.iter().any(in_window) {
+            return None;
+        }
         let first = |field: fn(&ParticipantEvent) -> Option<&String>| {
             own_events.iter().find_map(|event| field(event.participant)).cloned()
         };
@@ -70,7 +77,7 @@ pub fn participations(
             name: first(|participant| Some(&participant.name).filter(|name| !name.is_empty()))
                 .unwrap_or_default(),
             is_host: own_events.iter().any(|event| event.participant.is_host),
-            presence: presence(&own_events, interval),
+            presence,
         })
     };
     events_by_participant.into_iter().filter_map(participation).collect()

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::people::{JoinIdentity, People};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
+use crate::domain::meeting_instance::MeetingInstance;
 use crate::domain::session::{Session, Status};
 use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::ZoomEvent;
@@ -18,14 +19,27 @@ use crate::domain::zoom_event::ZoomEvent;
 /// retries an event for up to 85 minutes. The rest of the time covers an outage of the webhook.
 const GRACE_DAYS: i64 = 3;
 
-/// Returns the time at which a session's record is complete, unless its meeting is started again.
+/// Returns the time at which a session's record is complete. Only the instances that belong to the session extend it, and
+/// not beyond the window.
 pub fn complete_at(session: &Session) -> Timestamp {
-    let instances = session.meeting_instances.iter();
-    let times = instances.flat_map(|instance| [Some(instance.started_at), instance.ended_at]);
-    plus_grace_period(times.flatten().fold(session.ends_at(), Timestamp::max))
+    let window = session.session_window();
+    let own = window.own_instances(&session.meeting_instances);
+    let last = latest_time(own).unwrap_or(window.starts_at).min(window.closes_at);
+    plus_grace_period(last.max(session.ends_at()))
 }
 
-/// Returns whether a session's record may have been archived before `now`. A later restart of the meeting does not matter.
+/// Returns the time after which no more events of the session's meeting are expected, whether they belong to the session
+/// or not.
+pub fn last_trace_at(session: &Session) -> Timestamp {
+    let last = latest_time(session.meeting_instances.iter()).unwrap_or(session.starts_at);
+    plus_grace_period(last.max(session.ends_at()))
+}
+
+fn latest_time<'a>(instances: impl Iterator<Item = &'a MeetingInstance>) -> Option<Timestamp> {
+    instances.flat_map(|instance| [Some(instance.started_at), instance.ended_at]).flatten().max()
+}
+
+/// Returns whether a session's record may have been archived before `now`.
 pub fn may_have_archive(session: &Session, now: Timestamp) -> bool {
     now >= plus_grace_period(session.ends_at())
 }
@@ -54,13 +68,13 @@ pub fn first_erasure_check(session: &Session, now: Timestamp) -> Timestamp {
 
 /// Returns when late events of erased people are searched after a search at `now`. `None` if no more events are expected.
 pub fn next_erasure_check(session: &Session, now: Timestamp) -> Option<Timestamp> {
-    let complete_at = complete_at(session);
+    let last_trace_at = last_trace_at(session);
     if now < session.starts_at {
         Some(first_erasure_check(session, now))
     } else if now < plus_minutes(session.window_closes_at(), LATE_EVENT_MINUTES) {
         Some(plus_minutes(now, ERASURE_CHECK_MINUTES))
     } else {
-        (now < complete_at).then_some(complete_at)
+        (now < last_trace_at).then_some(last_trace_at)
     }
 }
 

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::instance_intervals::instance_intervals;
-use super::overrides::AttendanceOverrides;
+use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_intervals};
+use super::overrides::{AttendanceOverride, AttendanceOverrides};
 use super::participation::{Participation, participations};
 use super::people::{IdentityMatch, People, RowOwner};
 use super::span::{Span, total_millis, union};
-use super::{AttendeeId, Percent, Threshold};
+use super::{AttendanceRules, AttendeeId, Percent};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
+use crate::domain::time::plus_minutes;
 use crate::domain::zoom_event::ZoomEvent;
 
 const MINUTE_MILLIS: u64 = 60_000;
@@ -26,7 +27,7 @@ pub struct ReportInputs<'a> {
     pub events: &'a [ZoomEvent],
     pub people: &'a People,
     pub overrides: &'a AttendanceOverrides,
-    pub threshold: Threshold,
+    pub rules: AttendanceRules,
     pub now: Timestamp,
 }
 
@@ -34,7 +35,11 @@ pub struct ReportInputs<'a> {
 pub struct AttendanceReport {
     pub session_id: SessionId,
     pub planned_minutes: u64,
+    /// The time for which the meeting ran in the session's window.
     pub held_minutes: u64,
+    /// The smaller of the planned and the held time. A share of the held time alone would shrink when the trainer opens early
+    /// or forgets to end the meeting.
+    pub counted_minutes: u64,
     pub attendees: Vec<ReportRow>,
     /// The number of people on the roster.
     pub expected: usize,
@@ -82,6 +87,32 @@ impl PresentBy {
     }
 }
 
+/// A person's attendance in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttendanceStatus {
+    Present,
+    /// Present, but joined late.
+    Late,
+    /// Present and on time, but left early.
+    LeftEarly,
+    Absent,
+    /// Excused by hand.
+    Excused,
+}
+
+impl AttendanceStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Late => "late",
+            Self::LeftEarly => "left_early",
+            Self::Absent => "absent",
+            Self::Excused => "excused",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReportRow {
     pub attendee_id: AttendeeId,
@@ -100,6 +131,8 @@ pub struct ReportRow {
     pub connections: usize,
     pub present: bool,
     pub present_by: PresentBy,
+    /// `None` if the session was not held, and for a person who is not present yet while it is live.
+    pub status: Option<AttendanceStatus>,
     pub flags: Vec<Flag>,
     /// Whether the row belongs to a person on the roster.
     #[serde(skip)]
@@ -112,9 +145,12 @@ impl AttendanceReport {
         let intervals = instance_intervals(inputs.session, inputs.events, inputs.now);
         let held_millis =
             total_millis(&union(intervals.values().map(|interval| interval.span).collect()));
-        let participations = participations(inputs.events, &intervals);
+        let participations =
+            participations(inputs.events, &intervals, Span::of_window(inputs.session));
         let (by_person, unidentified) = assign_participations(inputs, &participations);
-        let row_builder = RowBuilder { inputs, held_millis };
+        let counted_millis = held_millis.min(planned_millis(inputs.session));
+        let progress = SessionProgress::from_intervals(inputs.session, &intervals);
+        let row_builder = RowBuilder { inputs, counted_millis, progress };
         let no_participations = Vec::new();
         let people = inputs.people.expected().iter().enumerate().map(|(index, person)| {
             let own = by_person.get(&index).unwrap_or(&no_participations);
@@ -141,6 +177,7 @@ impl AttendanceReport {
             session_id: inputs.session.id.clone(),
             planned_minutes: inputs.session.duration_minutes.into(),
             held_minutes: whole_minutes(held_millis),
+            counted_minutes: whole_minutes(counted_millis),
             attendees,
             expected,
             present,
@@ -215,14 +252,78 @@ fn assign_participations<'a>(
     (by_person, unidentified)
 }
 
+/// How far the session has come, with the times by which people are late or leave early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SessionProgress {
+    NotHeld,
+    Live {
+        /// The later of planned and actual start.
+        began_at: Timestamp,
+    },
+    Over {
+        began_at: Timestamp,
+        /// The earlier of planned and actual end.
+        ended_at: Timestamp,
+    },
+}
+
+impl SessionProgress {
+    /// A test start that ended before the planned start does not count as holding the session.
+    fn from_intervals(session: &Session, intervals: &BTreeMap<String, InstanceInterval>) -> Self {
+        let held = || {
+            intervals.values().filter(|interval| {
+                interval.end == InstanceEnd::Ongoing || interval.span.to > session.starts_at
+            })
+        };
+        let Some(started_at) = held().map(|interval| interval.span.from).min() else {
+            return Self::NotHeld;
+        };
+        let began_at = started_at.max(session.starts_at);
+        if held().any(|interval| interval.end == InstanceEnd::Ongoing) {
+            return Self::Live { began_at };
+        }
+        let ended_at = held().map(|interval| interval.span.to).max();
+        Self::Over {
+            began_at,
+            ended_at: ended_at.map_or(session.ends_at(), |at| at.min(session.ends_at())),
+        }
+    }
+}
+
 /// Builds rows from participations.
 struct RowBuilder<'a> {
     inputs: &'a ReportInputs<'a>,
-    /// The time for which the session was held.
-    held_millis: u64,
+    /// The time that a person could attend.
+    counted_millis: u64,
+    progress: SessionProgress,
 }
 
 impl RowBuilder<'_> {
+    /// Returns the status that follows from a person's time, without overrides.
+    fn status(&self, is_present: bool, spans: &[Span]) -> Option<AttendanceStatus> {
+        let late_minutes = self.inputs.rules.late_minutes;
+        let is_late = |began_at| {
+            spans.first().is_some_and(|first| first.from > plus_minutes(began_at, late_minutes))
+        };
+        let is_early = |ended_at| {
+            spans.last().is_some_and(|last| last.to < plus_minutes(ended_at, -late_minutes))
+        };
+        match self.progress {
+            SessionProgress::NotHeld => None,
+            SessionProgress::Live { began_at } => is_present.then(|| {
+                if is_late(began_at) { AttendanceStatus::Late } else { AttendanceStatus::Present }
+            }),
+            SessionProgress::Over { .. } if !is_present => Some(AttendanceStatus::Absent),
+            SessionProgress::Over { began_at, .. } if is_late(began_at) => {
+                Some(AttendanceStatus::Late)
+            }
+            SessionProgress::Over { ended_at, .. } if is_early(ended_at) => {
+                Some(AttendanceStatus::LeftEarly)
+            }
+            SessionProgress::Over { .. } => Some(AttendanceStatus::Present),
+        }
+    }
+
     fn row(
         &self,
         id: AttendeeId,
@@ -233,8 +334,11 @@ impl RowBuilder<'_> {
             own.iter().flat_map(|(participation, _)| participation.presence.spans.iter().copied());
         let spans: Vec<Span> = union(spans.collect());
         let millis = total_millis(&spans);
-        let percent = Percent::ratio(millis, self.held_millis);
-        let overridden = self.inputs.overrides.get(&id).and_then(|row| row.present);
+        let percent = Percent::ratio(millis.min(self.counted_millis), self.counted_millis);
+        let overridden = self.inputs.overrides.get(&id).and_then(AttendanceOverride::status);
+        let is_present = self.progress != SessionProgress::NotHeld
+            && self.inputs.rules.threshold.is_reached_by(percent);
+        let status = overridden.or_else(|| self.status(is_present, &spans));
         let any =
             |is: fn(&Participation) -> bool| own.iter().any(|(participation, _)| is(participation));
         let is_assigned = is_expected && own.iter().any(|(_, by)| *by == IdentityMatch::None);
@@ -258,12 +362,17 @@ impl RowBuilder<'_> {
             minutes: whole_minutes(millis),
             percent,
             connections: own.len(),
-            present: overridden.unwrap_or_else(|| self.inputs.threshold.is_reached_by(percent)),
+            present: overridden.map_or(is_present, |status| status == AttendanceStatus::Present),
             present_by: if overridden.is_some() { PresentBy::Override } else { PresentBy::Rule },
+            status,
             flags: flags.into_iter().filter(|(_, set)| *set).map(|(flag, _)| flag).collect(),
             is_expected,
         }
     }
+}
+
+fn planned_millis(session: &Session) -> u64 {
+    u64::from(session.duration_minutes) * MINUTE_MILLIS
 }
 
 fn whole_minutes(millis: u64) -> u64 {

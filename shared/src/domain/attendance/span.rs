@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::domain::session::Session;
+
 /// A span of time, with equal ends for a join and leave at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -10,6 +12,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Returns the window of a session.
+    pub fn of_window(session: &Session) -> Self {
+        Self { from: session.window_opens_at(), to: session.window_closes_at() }
+    }
+
     /// Returns the span between two instants, given in either order.
     pub fn between(a: Timestamp, b: Timestamp) -> Self {
         Self { from: a.min(b), to: a.max(b) }

@@ -1,5 +1,6 @@
 //! Builders of a session for Ada and Bob and of its Zoom events, for the tests of its report.
 
+mod class_time;
 mod counting;
 mod matching;
 mod overrides;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::overrides::AttendanceOverrides;
 use super::people::JoinIdentity;
 use super::report::{AttendanceReport, ReportInputs, ReportRow};
-use super::{AttendeeId, People, Threshold};
+use super::{AttendanceRules, AttendeeId, People};
 use crate::crypt::Sealed;
 use crate::domain::audience::Audience;
 use crate::domain::directory::Enrollment;
@@ -179,7 +180,7 @@ impl Case {
             events,
             people: &self.people,
             overrides: &self.overrides,
-            threshold: Threshold::default(),
+            rules: AttendanceRules::default(),
             now,
         })
     }

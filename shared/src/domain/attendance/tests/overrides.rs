@@ -42,7 +42,7 @@ fn override_replaces_the_rule_until_it_is_cleared() {
         (None, (false, PresentBy::Rule)),
     ] {
         let before = case.report(&events, minute(600));
-        let request = OverrideRequest { present: Some(present), assign_to: None };
+        let request = OverrideRequest { present: Some(present), ..Default::default() };
         let decision = decide(&before, &case.overrides, &ada, &request).unwrap();
         case.overrides.extend(decision.changed_overrides);
         let after = case.report(&events, minute(600));
@@ -52,12 +52,35 @@ fn override_replaces_the_rule_until_it_is_cleared() {
 }
 
 #[test]
+fn presence_and_excuse_replace_each_other() {
+    let (mut case, events, _) = session_with_unidentified_eve();
+    let ada = case.attendee_id("ada");
+    let set = |present, excused| OverrideRequest { present, excused, assign_to: None };
+    for (request, present, excused) in [
+        (set(Some(Some(true)), None), Some(true), false),
+        (set(None, Some(true)), None, true),
+        (set(Some(Some(false)), None), Some(false), false),
+        (set(None, Some(true)), None, true),
+        (set(Some(None), None), None, true),
+        (set(None, Some(false)), None, false),
+        (set(Some(Some(true)), Some(false)), Some(true), false),
+        (set(None, Some(false)), Some(true), false),
+    ] {
+        let report = case.report(&events, minute(600));
+        let decision = decide(&report, &case.overrides, &ada, &request).unwrap();
+        case.overrides.extend(decision.changed_overrides);
+        let stored = &case.overrides[&ada];
+        assert_eq!((stored.present, stored.excused), (present, excused), "{request:?}");
+    }
+}
+
+#[test]
 fn assigned_row_counts_for_the_person_until_unassigned() {
     let (mut case, events, eve) = session_with_unidentified_eve();
     let before = case.report(&events, minute(600));
     assert_eq!(before.row(&eve).unwrap().flags, [Flag::NeedsReview]);
 
-    let request = OverrideRequest { present: None, assign_to: Some(Some(bob())) };
+    let request = OverrideRequest { assign_to: Some(Some(bob())), ..Default::default() };
     let decision = decide(&before, &case.overrides, &eve, &request).unwrap();
     assert_eq!(decision.shown_row, case.attendee_id("bob"));
     case.overrides.extend(decision.changed_overrides);
@@ -75,11 +98,11 @@ fn assigned_row_counts_for_the_person_until_unassigned() {
         (true, Some(case.attendee_id("bob")))
     );
 
-    let presence_request = OverrideRequest { present: Some(Some(false)), assign_to: None };
+    let presence_request = OverrideRequest { present: Some(Some(false)), ..Default::default() };
     let result = decide(&after, &case.overrides, &eve, &presence_request);
     assert!(matches!(result, Err(Refusal::Conflict(_))), "{result:?}");
 
-    let unassign_request = OverrideRequest { present: None, assign_to: Some(None) };
+    let unassign_request = OverrideRequest { assign_to: Some(None), ..Default::default() };
     let decision = decide(&after, &case.overrides, &eve, &unassign_request).unwrap();
     case.overrides.extend(decision.changed_overrides);
     assert_eq!(case.report(&events, minute(600)), before);
@@ -90,7 +113,7 @@ fn only_unidentified_rows_are_assigned_to_expected_people() {
     let (case, events, eve) = session_with_unidentified_eve();
     let report = case.report(&events, minute(600));
     let assign = |attendee: &AttendeeId, assignee: Assignee| {
-        let request = OverrideRequest { present: None, assign_to: Some(Some(assignee)) };
+        let request = OverrideRequest { assign_to: Some(Some(assignee)), ..Default::default() };
         decide(&report, &case.overrides, attendee, &request)
     };
     assert!(matches!(assign(&case.attendee_id("ada"), bob()), Err(Refusal::Conflict(_))));
@@ -105,9 +128,14 @@ fn only_unidentified_rows_are_assigned_to_expected_people() {
 fn presence_set_with_an_assignment_belongs_to_the_person() {
     let (case, events, eve) = session_with_unidentified_eve();
     let report = case.report(&events, minute(600));
-    let request = OverrideRequest { present: Some(Some(true)), assign_to: Some(Some(bob())) };
+    let request = OverrideRequest {
+        present: Some(Some(true)),
+        assign_to: Some(Some(bob())),
+        ..Default::default()
+    };
     let decision = decide(&report, &case.overrides, &eve, &request).unwrap();
-    let attendance_override = |present, assigned_to| AttendanceOverride { present, assigned_to };
+    let attendance_override =
+        |present, assigned_to| AttendanceOverride { present, assigned_to, excused: false };
     let expected = BTreeMap::from([
         (case.attendee_id("bob"), attendance_override(Some(true), None)),
         (eve, attendance_override(None, Some(case.attendee_id("bob")))),

@@ -140,18 +140,26 @@ fn held_time_is_inferred_when_start_or_end_is_lost() {
     let live = [started("u", 0), joined("c", 10)];
     // Name, events, current minute, held minutes, Ada's minutes and flags.
     type HeldTimeCase = (&'static str, Vec<ZoomEvent>, i64, u64, u64, Vec<Flag>);
-    let cases: [HeldTimeCase; 9] = [
+    let cases: [HeldTimeCase; 10] = [
         ("not held", vec![], 600, 0, 0, vec![]),
         ("live", live.to_vec(), 30, 30, 20, vec![]),
         ("overrunning", live.to_vec(), 100, 100, 90, vec![]),
-        ("end lost", live.to_vec(), 200, 60, 50, vec![Flag::LeftInferred]),
+        ("end unknown, somebody connected", live.to_vec(), 200, 150, 140, vec![Flag::LeftInferred]),
         (
-            "end lost, last event after the planned end",
-            [&live[..], &[participant_event("left", "z", "main", 70)]].concat(),
+            "end unknown, everybody left",
+            [&live[..], &[left("c", 40)]].concat(),
+            200,
+            60,
+            30,
+            vec![],
+        ),
+        (
+            "end unknown, last leave after the planned end",
+            [&live[..], &[left("c", 40), participant_event("left", "z", "main", 70)]].concat(),
             200,
             70,
             70,
-            vec![Flag::JoinedInferred, Flag::LeftInferred],
+            vec![Flag::JoinedInferred],
         ),
         (
             "start lost",
@@ -212,7 +220,7 @@ fn connected_person_has_no_leave_time() {
     let ada = row(&report, "Ada");
     assert_eq!((ada.first_joined_at, ada.last_left_at), (Some(minute(10)), None));
     let report = Case::new().report(&[started("u", 0), joined("c", 10)], minute(300));
-    assert_eq!(row(&report, "Ada").last_left_at, Some(minute(60)));
+    assert_eq!(row(&report, "Ada").last_left_at, Some(minute(150)));
 }
 
 #[test]
