@@ -304,14 +304,14 @@ export async function walk(browser, base) {
       await row('Student 2').getByText('Absent').waitFor();
       await row('iPhone').getByText('Needs review').waitFor();
       await page.getByRole('button', { name: 'Edit attendance of Student 2' }).click();
-      await answer(page, 'Save');
-      await page.getByText('Enter a reason').waitFor();
       await page.getByRole('dialog').getByLabel('Reason').fill('Took part by telephone.');
       await answer(page, 'Save');
       await row('Student 2').getByText('Present').waitFor();
       await row('Student 2').getByText('by hand').waitFor();
       await page.getByRole('button', { name: 'Edit attendance of iPhone' }).click();
       await page.getByRole('dialog').getByLabel('Assign to').selectOption({ label: 'Student 3' });
+      await answer(page, 'Save');
+      await page.getByText('Enter a reason').waitFor();
       await page.getByRole('dialog').getByLabel('Reason').fill('On her brother’s phone.');
       await answer(page, 'Save');
       await row('iPhone').waitFor({ state: 'detached' });

@@ -192,30 +192,40 @@ async fn lost_end_event_is_inferred_and_restart_adds_minutes() {
     assert_row(
         &running,
         "Student 1",
-        json!({"minutes": 20, "percent": 100.0, "last_left_at": null, "flags": []}),
+        json!({"minutes": 20, "percent": 100.0, "last_left_at": null, "flags": [], "status": "present"}),
     );
+    assert_row(&running, "Student 2", json!({"present": false, "status": null}));
 
+    scenario.configure_webhooks(json!({"drop": 1000})).await;
+    scenario.simulate("end", json!({})).await;
+    scenario.configure_webhooks(json!({"drop": 0})).await;
+    scenario.wait(20);
+    // A restart implies that the first meeting instance ended. Zoom may also omit the leave events at the end.
+    scenario.configure_webhooks(json!({"leaves_at_end": false})).await;
+    scenario.simulate("start", json!({})).await;
+    let restarted = scenario.report().await;
+    assert_row(&restarted, "Student 1", json!({"minutes": 40, "flags": ["left_inferred"]}));
+    scenario.join(participant.clone()).await;
+    scenario.wait(30);
     scenario.configure_webhooks(json!({"drop": 1000})).await;
     scenario.simulate("end", json!({})).await;
     scenario.configure_webhooks(json!({"drop": 0})).await;
     scenario.wait(200);
     let lost = scenario.report().await;
-    assert_eq!(lost["held_minutes"], 60, "the session should end at its planned end");
-    assert_row(&lost, "Student 1", json!({"minutes": 60, "flags": ["left_inferred"]}));
+    assert_eq!(lost["held_minutes"], 150, "somebody was connected until the window closed");
+    assert_row(
+        &lost,
+        "Student 1",
+        json!({"minutes": 150, "percent": 100.0, "connections": 2, "flags": ["left_inferred"]}),
+    );
+    assert_row(&lost, "Student 2", json!({"present": false, "status": "absent"}));
 
-    // A restart implies that the first meeting instance ended. Zoom may also omit the leave events at the end.
-    scenario.configure_webhooks(json!({"leaves_at_end": false})).await;
+    // A later use of the meeting does not belong to the class.
     scenario.simulate("start", json!({})).await;
     scenario.join(participant).await;
     scenario.wait(30);
     scenario.simulate("end", json!({})).await;
-    let again = scenario.report().await;
-    assert_eq!(again["held_minutes"], 90);
-    assert_row(
-        &again,
-        "Student 1",
-        json!({"minutes": 90, "connections": 2, "flags": ["left_inferred"]}),
-    );
+    assert_eq!(scenario.report().await, lost);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -315,6 +325,33 @@ async fn override_takes_precedence_and_is_audited() {
     }
     assert_eq!(&paged, entries);
 
+    // The host platform's service excuses a person, without a reason.
+    let service = scenario.world.service().await;
+    let excused = json!({"status": "excused"});
+    let shown = scenario.world.put(&service, &path, excused).await.expect(200);
+    assert_eq!(
+        (&shown["status"], &shown["present"], &shown["present_by"]),
+        (&json!("excused"), &json!(false), &json!("override"))
+    );
+    let cleared = json!({"status": null});
+    let shown = scenario.world.put(&service, &path, cleared).await.expect(200);
+    assert_eq!((&shown["status"], &shown["present_by"]), (&json!("absent"), &json!("rule")));
+    let page = scenario.world.get(&scenario.trainer, &audit).await.expect(200);
+    let by_service: Vec<_> = page["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["actor"] == "host-platform")
+        .map(|entry| (&entry["new"]["status"], &entry["reason"]))
+        .collect();
+    assert_eq!(
+        by_service,
+        [(&json!("absent"), &Value::Null), (&json!("excused"), &Value::Null)],
+        "{page}"
+    );
+    let unexplained = json!({"assign_to": null});
+    scenario.override_row(&phone, unexplained).await.expect_problem(422, "validation_failed");
+
     let back = json!({"assign_to": null, "reason": "It was not Bob."});
     let shown = scenario.override_row(&phone, back).await.expect(200);
     assert_eq!((&shown["name"], &shown["flags"]), (&json!("iPhone"), &json!(["needs_review"])));
@@ -407,7 +444,7 @@ async fn override_survives_removal_from_course() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_trainer_and_admins_read_and_override_attendance() {
+async fn attendance_is_readable_and_correctable_by_few() {
     let scenario = AttendanceScenario::for_course().await;
     let world = &scenario.world;
     let report = scenario.report().await;
@@ -418,6 +455,8 @@ async fn only_trainer_and_admins_read_and_override_attendance() {
         for path in &paths {
             world.get(&token, path).await.expect_problem(404, "not_found");
         }
+    }
+    for token in [world.other_trainer().await, world.student(1).await] {
         let path = format!("{}/{first}", scenario.report_path());
         world.put(&token, &path, override_body.clone()).await.expect_problem(404, "not_found");
     }
@@ -434,7 +473,8 @@ async fn only_trainer_and_admins_read_and_override_attendance() {
             .expect_problem(404, "not_found");
     }
     for (body, field) in [
-        (json!({"present": true}), "reason"),
+        (json!({"assign_to": {"user_id": "student-1"}}), "reason"),
+        (json!({"status": "late"}), "status"),
         (json!({"present": true, "reason": "x".repeat(501)}), "reason"),
         (json!({"reason": "because"}), "present"),
     ] {
@@ -482,7 +522,7 @@ async fn csv_has_same_rows_as_report_and_no_formulas() {
         by_query.text.trim_start_matches('\u{feff}').split_terminator("\r\n").collect();
     assert_eq!(
         lines[0],
-        "attendee_id,user_id,name,email,match,first_joined_at,last_left_at,minutes,percent,connections,present,present_by,flags"
+        "attendee_id,user_id,name,email,match,first_joined_at,last_left_at,minutes,percent,connections,present,present_by,status,flags"
     );
     let rows = report["attendees"].as_array().expect("rows");
     assert_eq!(lines.len(), rows.len() + 1);
@@ -491,7 +531,7 @@ async fn csv_has_same_rows_as_report_and_no_formulas() {
     }
     assert!(
         lines[6].contains(",\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\"), 💥\",,none,")
-            && lines[6].ends_with(",30,100.0,1,true,rule,needs_review"),
+            && lines[6].ends_with(",30,100.0,1,true,rule,present,needs_review"),
         "{}",
         lines[6]
     );

@@ -114,6 +114,12 @@ impl LiveSession<'_> {
             first["connections"] == 2 && first["minutes"] == 50 && second["minutes"] == 55,
             &json!({"student-1": first["minutes"], "student-2": second["minutes"], "class": report["held_minutes"]}),
         )?;
+        let absent = row("student-4");
+        client.check(
+            "the report gives each person a status",
+            first["status"].is_string() && absent["status"] == "absent",
+            &json!({"student-1": first["status"], "student-4": absent["status"], "counted": report["counted_minutes"]}),
+        )?;
         let unknown =
             rows.iter().find(|row| row["flags"].to_string().contains("needs_review")).cloned();
         let unknown = unknown.ok_or_else(|| DemoError::missing(&report))?;

@@ -101,7 +101,8 @@ pub async fn apply_override(
     request: &OverrideCall,
 ) -> Result<ReportRow, Error> {
     for _ in 0..ATTEMPTS {
-        let session = load_readable_session(context.store, caller, id).await?;
+        let roles = [Role::Admin, Role::Service];
+        let session = load_session_for(context.store, caller, id, &roles).await?;
         let data = load_report_data(context, session).await?;
         let before = data.overrides();
         let report_before = data.report(&before, context);
@@ -187,15 +188,24 @@ pub async fn list_audit_entries(
     Ok(store.audit_page(id, after, limit).await?)
 }
 
-/// Loads the session if the caller may see and correct its attendance: its trainer, the host platform's service, which acts
-/// for every trainer, and administrators. Everybody else gets "not found".
+/// Loads the session if the caller may see its attendance. Everybody else gets "not found".
 async fn load_readable_session(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
 ) -> Result<Session, Error> {
+    load_session_for(store, caller, id, &[Role::Admin]).await
+}
+
+/// Loads the session of its trainer or of a caller with one of the roles.
+async fn load_session_for(
+    store: &Store,
+    caller: &Caller,
+    id: &SessionId,
+    roles: &[Role],
+) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !caller.has_role(Role::Admin) && !caller.has_role(Role::Service) {
+    if !roles.iter().any(|role| caller.has_role(*role)) {
         session.check_trainer(caller)?;
     }
     Ok(session)

@@ -14,6 +14,7 @@ const FLAGS = {
   left_inferred: ['quiet', 'Leave time inferred'],
   joined_inferred: ['quiet', 'Join time inferred'],
 };
+const STATUSES = { late: 'late', left_early: 'left early' };
 const MATCHES = { customer_key: 'by join', registrant: 'by registration', email: 'by e-mail address', none: '' };
 
 export function Attendance({ as, session }) {
@@ -29,7 +30,7 @@ export function Attendance({ as, session }) {
   return html`<${Loaded} of=${report} lines=${4} height=${52}>${(of) => html`
     <div class="tiles"><div class="tile"><strong>${of.present}<span> of ${of.expected}</span></strong>present</div>
       <div class="tile"><strong>${of.percent_present}<span> %</span></strong>of expected people</div>
-      <div class="tile"><strong>${of.held_minutes}<span> of ${of.planned_minutes} min</span></strong>held</div>
+      <div class="tile"><strong>${of.held_minutes}<span> of ${of.planned_minutes} min</span></strong>held, ${of.counted_minutes} counted</div>
       <${Button} icon="download" onClick=${download}>CSV<//></div>
     ${of.attendees.length === 0 ? html`<${Empty} icon="people" title="Nobody is expected and nobody joined">Participants appear here with their minutes.<//>`
       : html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Attendance by person"><table class="attendance"><thead><tr><th scope="col">Person</th><th scope="col">Time</th><th scope="col" class="num">Minutes</th><th scope="col">Share</th><th scope="col">Present</th><th><span class="hidden">Edit</span></th></tr></thead>
@@ -40,7 +41,10 @@ export function Attendance({ as, session }) {
           <span class="fine">${who.connections > 1 ? `${who.connections} times, ` : ''}${MATCHES[who.match]}</span>` : html`<span class="fine">Did not join</span>`}</td>
         <td class="num">${who.minutes}</td>
         <td><${Share} percent=${who.percent} label=${`${who.percent} percent`} /><span class="fine" aria-hidden="true">${who.percent} %</span></td>
-        <td>${who.present ? html`<${Badge} tone="good" icon="check">Present<//>` : html`<${Badge}>Absent<//>`}
+        <td>${who.present ? html`<${Badge} tone="good" icon="check">Present<//>`
+          : who.status === 'excused' ? html`<${Badge} tone="info">Excused<//>`
+          : who.status === 'absent' ? html`<${Badge}>Absent<//>` : html`<span class="fine">Not yet</span>`}
+          ${STATUSES[who.status] && html`<span class="fine">${STATUSES[who.status]}</span>`}
           ${who.present_by === 'override' && html`<span class="fine">by hand</span>`}</td>
         <td><${Button} small kind="quiet" icon="edit" label=${`Edit attendance of ${who.name}`} onClick=${() => setRow(who)} /></td></tr>`)}</tbody></table></div>`}
     ${row && html`<${Decide} as=${as} base=${base} row=${row} all=${of.attendees} onClose=${() => setRow(null)} />`}
@@ -55,10 +59,12 @@ function Decide({ as, base, row, all, onClose }) {
   const [problem, setProblem] = useState(null);
   const save = async (event) => {
     event.preventDefault();
-    if (!reason.trim()) { setProblem('Enter a reason. It is stored with the change.'); return; }
-    const body = { reason: reason.trim() };
+    if (whose && !reason.trim()) { setProblem('Enter a reason. It is stored with the change.'); return; }
+    const body = reason.trim() ? { reason: reason.trim() } : {};
     if (whose) body.assign_to = { attendee_id: whose };
-    else body.present = choice === 'rule' ? null : choice === 'present';
+    else if (choice === 'excused') body.status = 'excused';
+    else if (choice === 'rule') Object.assign(body, { present: null, status: null });
+    else body.present = choice === 'present';
     const done = await click('Change attendance', () => api(as).put(`${base}/${row.attendee_id}`, body), { done: 'Saved.' });
     if (done) onClose();
   };
@@ -67,7 +73,7 @@ function Decide({ as, base, row, all, onClose }) {
     ${unknown && html`<${Select} label="Assign to" value=${whose} onChange=${setWhose} hint="The time then counts for that person."
       options=${[['', 'Nobody'], ...people.map((who) => [who.attendee_id, who.name])]} />`}
     ${!whose && html`<div class="field"><span class="label">Presence of ${row.name}</span><${Segments} label="Presence" value=${choice} onChange=${setChoice}
-      of=${[['present', 'Present'], ['absent', 'Absent'], ['rule', 'By the rule']]} /></div>`}
+      of=${[['present', 'Present'], ['absent', 'Absent'], ['excused', 'Excused'], ['rule', 'By the rule']]} /></div>`}
     <${Text} label="Reason" lines=${2} maxlength=${500} value=${reason} error=${problem} onInput=${(text) => { setReason(text); setProblem(null); }} />
     <footer><${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="primary">Save<//></footer></form><//>`;
 }
@@ -78,9 +84,10 @@ function Audit({ of, zone, all }) {
   const name = (id) => all.find((who) => who.attendee_id === id)?.name || 'An assigned row';
   const word = (state) => {
     if (state.assigned_to) return `assigned to ${name(state.assigned_to)}`;
-    return `${state.present ? 'present' : 'absent'}${state.present_by === 'rule' ? ' by the rule' : ''}`;
+    const status = (state.status || (state.present ? 'present' : 'absent')).replace('_', ' ');
+    return `${status}${state.present_by === 'rule' ? ' by the rule' : ''}`;
   };
   return html`<details class="more"><summary>Changes (${items.length})</summary><ul class="audit">${items.map((item) => html`<li key=${item.at + item.attendee_id}>
     <time class="fine" datetime=${item.at}>${stamp(item.at, zone)}</time> <strong>${name(item.attendee_id)}</strong>: ${word(item.old)} → ${word(item.new)}
-    <p class="fine">“${item.reason}”, ${item.actor}</p></li>`)}</ul></details>`;
+    <p class="fine">${item.reason && `“${item.reason}”, `}${item.actor}</p></li>`)}</ul></details>`;
 }
