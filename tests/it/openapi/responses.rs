@@ -325,9 +325,9 @@ async fn running_system_matches_the_api_description() {
     let report = api.get(&trainer, &attendance).await.expect(200);
     let row =
         format!("{attendance}/{}", report["attendees"][0]["attendee_id"].as_str().expect("an id"));
-    api.put(&trainer, &row, json!({"present": true}))
-        .await
-        .expect_problem(422, "validation_failed");
+    let unexplained = json!({"assign_to": {"user_id": "student-2"}});
+    api.put(&trainer, &row, unexplained).await.expect_problem(422, "validation_failed");
+    api.put(&trainer, &row, json!({"status": "excused"})).await.expect(200);
     let decided = json!({"present": true, "reason": "Was in the room."});
     api.put(&trainer, &row, decided).await.expect(200);
     let assign = json!({"reason": "That is Ada.", "assign_to": {"user_id": "student-2"}});
