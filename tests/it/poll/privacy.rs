@@ -49,11 +49,14 @@ async fn erased_voter_stays_counted_without_identity() {
         setup.vote(token, &closed, &[choice]).await.expect(200);
     }
     setup.close(&closed).await.expect(200);
+    // The list is sorted by time.
+    world.advance(jiff::SignedDuration::from_secs(1));
     let mut body = question();
     body["anonymous"] = json!(true);
     let secret = setup.launch(body).await.expect(201);
     setup.vote(&ada, &secret, &[0]).await.expect(200);
     setup.close(&secret).await.expect(200);
+    world.advance(jiff::SignedDuration::from_secs(1));
     let open = setup.launch_question().await;
     for token in [&ada, &bob, &eve] {
         setup.vote(token, &open, &[1]).await.expect(200);

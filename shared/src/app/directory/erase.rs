@@ -327,7 +327,7 @@ async fn erase_from_session(
         let earlier = items.markers()?.into_iter().find(|other| other.person == marker.person);
         marker.identities.extend(earlier.into_iter().flat_map(|earlier| earlier.identities));
         // Stored first, so that an event that arrives from now on is recognised.
-        let put = events::put_erasure_marker(meeting, &marker, record::complete_at(session));
+        let put = events::put_erasure_marker(meeting, &marker, record::last_trace_at(session));
         let due_at = record::first_erasure_check(session, now);
         let check = ErasureCheck { session: session.id.clone(), due_at }.put();
         store.write_directory(vec![put, check]).await?;
