@@ -73,7 +73,7 @@ async fn disguise_late_events(
             let mut next = marker;
             next.identities.extend(effective.identities.iter().cloned());
             // Stored first, because the events that led to the new identities are about to be anonymized.
-            let put = events::put_erasure_marker(meeting, &next, record::complete_at(session));
+            let put = events::put_erasure_marker(meeting, &next, record::last_trace_at(session));
             store.commit_one(put).await?;
         }
         let is_match = |instance: &str, event: &_| effective.is_participant(instance, event);
