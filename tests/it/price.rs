@@ -88,7 +88,7 @@ async fn join_attempts_and_zoom_events_stay_within_budget() {
             (3, 1.5, 1.0, 0, 0),
             (3, 1.5, 1.0, 0, 1),
             // Two units are the pointer by which events that contain only a uuid find the session.
-            (4, 2.0, 15.0, 1, 0),
+            (4, 2.0, 19.0, 1, 0),
             (1, 0.0, 1.0, 0, 0),
             (1, 0.0, 1.0, 0, 0),
             (1, 0.0, 1.0, 0, 0),

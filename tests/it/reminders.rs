@@ -248,29 +248,25 @@ async fn live_notification_is_sent_once_at_actual_or_planned_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_notification_follows_restart_of_a_session_ended_early() {
+async fn live_notification_is_sent_once_after_a_test_start() {
     let (world, session) = world_with_session().await;
     world.advance_to(session.at(-12));
     session.post_event(&world, &session.started("u1", -12)).await;
     session.post_event(&world, &session.ended("u1", -12, -5)).await;
-    for minute in [0, 5] {
-        assert_eq!(world.sweep_at(session.starts_at, minute).await["postponed"], 1);
-    }
-    world.advance(SignedDuration::from_mins(1));
+    let live = async || {
+        let pending = world.pending_notifications().await;
+        pending.iter().filter(|(_, reminder)| reminder == "start").count()
+    };
+    assert_eq!(live().await, 0, "a test start before students may join");
+    world.sweep_at(session.starts_at, 0).await;
+    assert_eq!(live().await, 1, "the planned start of a session that is still scheduled");
+    // The start and a restart do not notify again.
+    world.advance(SignedDuration::from_mins(6));
     session.post_event(&world, &session.started("u2", 6)).await;
-    assert!(
-        world.pending_notifications().await.contains(&("reminder".to_owned(), "start".to_owned()))
-    );
-    // Another restart does not notify again.
     session.post_event(&world, &session.ended("u2", 6, 20)).await;
     session.post_event(&world, &session.started("u3", 21)).await;
     world.sweep_at(session.starts_at, 25).await;
-    let pending = world.pending_notifications().await;
-    assert_eq!(
-        pending.iter().filter(|(_, reminder)| reminder == "start").count(),
-        1,
-        "{pending:?}"
-    );
+    assert_eq!(live().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,9 @@
-//! The variations of the local stack: what the real Zoom and SQS do in one way or another. Each test draws a seed, and
-//! prints it if it fails.
+//! The variations of the local stack: what the real Zoom and SQS do in one way or another. Each test has a seed of its own,
+//! derived from its name, so that a run can be repeated. `VARIATION_SEED` sets another one, or `random` for a new one each
+//! time. A failing test prints its seed.
 
 use local::zoom::{SettingsUpdate, TimeSpelling, WebhookSettingsUpdate};
+use sha2::{Digest, Sha256};
 use shared::random::Random;
 
 /// The variable that repeats the variation of a failed test.
@@ -16,12 +18,15 @@ pub(crate) struct Variation {
 }
 
 impl Variation {
-    /// Draws a variation, or takes the one of `VARIATION_SEED`.
+    /// Returns the variation of this test, or the one of `VARIATION_SEED`.
     #[expect(clippy::disallowed_methods, reason = "the variable is for tests and not a setting")]
     pub(crate) fn draw() -> Self {
-        let given = std::env::var(SEED_VARIABLE).ok();
-        let given = given.map(|text| text.parse().expect("VARIATION_SEED is a number"));
-        Self::from_seed(given.unwrap_or_else(|| Random::System.below(SEEDS)))
+        let seed = match std::env::var(SEED_VARIABLE).ok().as_deref() {
+            None => seed_of_test(std::thread::current().name().unwrap_or_default()),
+            Some("random") => Random::System.below(SEEDS),
+            Some(text) => text.parse().expect("VARIATION_SEED is a number or `random`"),
+        };
+        Self::from_seed(seed)
     }
 
     fn from_seed(seed: u64) -> Self {
@@ -48,6 +53,13 @@ impl Variation {
     pub(crate) fn settings(&self) -> SettingsUpdate {
         SettingsUpdate { webhooks: self.settings.clone(), ..SettingsUpdate::default() }
     }
+}
+
+/// The test's thread has its name.
+fn seed_of_test(name: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(name).into();
+    let [a, b, c, d, ..] = digest;
+    u64::from(u32::from_be_bytes([a, b, c, d])) % SEEDS
 }
 
 impl Drop for Variation {
