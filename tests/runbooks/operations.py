@@ -168,6 +168,8 @@ def session_problems(t):
         elsewhere = stack.schedule("Elsewhere", minutes=5)
         t.check_response(stack.join(elsewhere["id"], "student-1"), "409 waiting_for_host")
         stack.meeting(elsewhere, "start")
+        # A meeting that ends before the planned start leaves the session scheduled.
+        stack.advance("10m")
         stack.meeting(elsewhere, "end")
         t.check_response(stack.join(elsewhere["id"], "student-1"), "409 session_ended")
         refused = [line["code"] for line in t.find_log_lines("request.refused", since)]

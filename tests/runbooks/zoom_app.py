@@ -81,6 +81,8 @@ def errors_of_our_api(t):
         t.check_equal(stack.join(session_id, "student-1", prefer="link")["mode"], "link")
         stack.connect(form="decision=allow&account=other&user=licensed@other.zoom.test")
     with t.row("502 `zoom_rejected`"):
+        # The class of the user who is connected now.
+        session_id = stack.schedule("Refused", minutes=5)["id"]
         stack.fault("zoom", "zak", "error", times=5, status=400)
         since = stack.count_log_lines()
         t.check_response(stack.join(session_id, "trainer-1"), "502 zoom_rejected")
