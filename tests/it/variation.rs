@@ -1,4 +1,4 @@
-//! The variations of the local stack: what the real Zoom and SQS do in one way or another. Each test has a seed of its own,
+//! The variations of the local stack, as seen at the real Zoom and SQS. Each test has a seed of its own,
 //! derived from its name, so that a run can be repeated. `VARIATION_SEED` sets another one, or `random` for a new one each
 //! time. A failing test prints its seed.
 
@@ -46,7 +46,7 @@ impl Variation {
         Self { seed, settings }
     }
 
-    /// Returns the randomness of the stack: its ids, the order of events, and what short polls miss.
+    /// Returns the randomness of the stack: its ids, the order of events, and missed short polls.
     pub(crate) fn random(&self) -> Random {
         Random::seeded(self.seed)
     }

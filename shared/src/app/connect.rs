@@ -64,7 +64,7 @@ impl OauthState {
         Ok(format!("{}.{}", encode(&payload), encode(&signature)))
     }
 
-    /// Verifies a state. The refusal does not reveal what was wrong.
+    /// Verifies a state. The refusal does not reveal the reason.
     fn verify(text: &str, secrets: &SecretSet) -> Result<Self, Error> {
         let key = secrets.oauth_state_secret()?;
         let refused = || Error::from(invalid_state());

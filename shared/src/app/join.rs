@@ -1,7 +1,7 @@
 //! Admits a person to a session and issues the join credentials.
 //!
 //! The role and the meeting come from stored data, never from the request. A join attempt of somebody who is invited
-//! is recorded whatever its outcome, unless the function times out or cannot read its secret.
+//! is recorded with any outcome, unless the function times out or cannot read its secret.
 
 use jiff::Timestamp;
 

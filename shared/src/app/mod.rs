@@ -1,6 +1,6 @@
 //! The use cases, one file per function: load, decide, commit.
 //!
-//! Nothing in `app` names an AWS, HTTP or Lambda type. A use case loads what it needs, lets `domain` decide, and
+//! Nothing in `app` names an AWS, HTTP or Lambda type. A use case loads its data, lets `domain` decide, and
 //! commits the result. A side effect happens before the commit only if its result is part of the commit (a meeting at
 //! Zoom), and only after an intent was stored.
 

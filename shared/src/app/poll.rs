@@ -281,7 +281,7 @@ async fn store_vote(
     mut shard: VoteShard,
     mut is_fresh: bool,
 ) -> Result<VoteShard, Error> {
-    // An attempt whose response was lost may have succeeded. The stored vote counts, whichever attempt wrote it.
+    // An attempt whose response was lost may have succeeded. The stored vote counts.
     for _ in 0..=ATTEMPTS {
         match shard.outcome(voter, choice, is_fresh) {
             VoteOutcome::AlreadyCounted => return Ok(shard),

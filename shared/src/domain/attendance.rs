@@ -57,7 +57,7 @@ impl AttendeeId {
         Self::derive(session, &["email", email.as_str()])
     }
 
-    /// Returns the id of a person of whom we have only the Zoom user.
+    /// Returns the id of a person known only by the Zoom user.
     pub fn for_zoom_user(session: &SessionId, zoom_user: &str) -> Self {
         Self::derive(session, &["zoom", zoom_user])
     }
@@ -67,7 +67,7 @@ impl AttendeeId {
         Self::derive(session, &["customer_key", key])
     }
 
-    /// Returns the id of a person of whom we have only one participation.
+    /// Returns the id of a person known only by one participation.
     pub fn for_participation(session: &SessionId, instance: &str, participant: &str) -> Self {
         Self::derive(session, &["connection", instance, participant])
     }

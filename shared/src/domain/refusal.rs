@@ -54,7 +54,7 @@ pub enum Refusal {
     PollClosed,
     #[error("the host has not joined yet")]
     WaitingForHost,
-    /// The text states what the caller can do.
+    /// The text states the caller's next action.
     #[error("{0}")]
     NoMeetingYet(&'static str),
     #[error("{0}")]

@@ -98,7 +98,7 @@ impl ZoomConnection {
         scope::missing(&self.scopes)
     }
 
-    /// Decides what an event about a Zoom user means for this grant. A grant that was given after the event is not
+    /// Decides the effect of an event about a Zoom user on this grant. A grant that was given after the event is not
     /// affected, however late the event arrives. Zoom's clock may differ from ours, and an event may have no readable
     /// time, so the time alone does not always decide.
     pub fn effect_of_event(

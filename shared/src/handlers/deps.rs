@@ -1,4 +1,4 @@
-//! The building blocks of handlers. Each handler lists exactly what it needs in its own `Deps`.
+//! The building blocks of handlers. Each handler lists exactly its dependencies in its own `Deps`.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl CommonDeps {
 }
 
 /// Warms up a function while its sandbox starts, when Lambda provides a full CPU whatever the memory size: loads the
-/// secret and the issuer's keys, and reads one item to open the connection. The first event loads whatever fails here.
+/// secret and the issuer's keys, and reads one item to open the connection. The first event loads the rest.
 pub(super) async fn warm(
     store: &Store,
     secrets: &Secrets,

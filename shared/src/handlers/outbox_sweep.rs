@@ -76,7 +76,7 @@ impl Deps {
     }
 }
 
-/// Runs once, whatever the event contains, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
+/// Runs once for any event, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
 /// 0.
 pub async fn handle(
     function: &Function<Deps>,

@@ -33,7 +33,7 @@ pub struct RecordingView {
 }
 
 /// Renders the files that can be watched, or could be before. A file in the trash or deleted is shown without its
-/// link. Invited people get only what was recorded in the session.
+/// link. Invited people get only recordings of the session.
 pub fn recordings_view(
     session: &Session,
     recordings: &[StoredRecording],

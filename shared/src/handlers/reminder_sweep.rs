@@ -54,7 +54,7 @@ impl From<SweepFailed> for lambda_runtime::Diagnostic {
     }
 }
 
-/// Runs once, whatever the event contains, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
+/// Runs once for any event, and ends before `deadline_ms`: Lambda's deadline in Unix milliseconds, or
 /// 0.
 pub async fn handle(
     function: &Function<Deps>,

@@ -119,7 +119,7 @@ pub struct Repair {
     pub starts_at: Timestamp,
     /// The first due time. A failed repair is postponed.
     pub first_due_at: Timestamp,
-    /// The pseudonym of the Zoom user for whom the meeting was requested.
+    /// The pseudonym of the requested host.
     pub host_user: Option<String>,
 }
 

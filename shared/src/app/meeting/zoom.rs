@@ -217,7 +217,7 @@ fn as_map(plan: &MeetingPlan) -> Map<String, Value> {
     map
 }
 
-/// Returns the fields of `new` that differ from `old`, or all fields if it is not known what Zoom has. `None` if there
+/// Returns the fields of `new` that differ from `old`, or all fields if Zoom's state is unknown. `None` if there
 /// are none.
 pub(super) fn patch(old: Option<&MeetingPlan>, new: &MeetingPlan) -> Option<Value> {
     let old = old.map(as_map).unwrap_or_default();

@@ -51,7 +51,7 @@ struct ResolvedChunk {
     former_addresses: BTreeMap<Email, MailKind>,
 }
 
-/// The mail to an address, with the users for whom it is.
+/// The mail to an address, with its users.
 struct AddressedMail {
     kind: MailKind,
     name: Option<PersonName>,

@@ -1,5 +1,5 @@
 //! Disguises events of erased people that arrived after the erasure. Reports disguise them as soon as they are read, and
-//! this check also rewrites what is stored.
+//! this check also rewrites stored events.
 
 use jiff::Timestamp;
 
@@ -53,7 +53,7 @@ async fn check_session(
     Ok(tools.store.commit(actions).await?)
 }
 
-/// Anonymizes what was stored about erased people since their erasure. Returns the number of traces.
+/// Anonymizes the data stored about erased people since their erasure. Returns the number of traces.
 async fn disguise_late_events(
     tools: &Services,
     session: &Session,

@@ -19,7 +19,7 @@ pub struct AttendanceOverride {
     /// Whether the person is excused, which takes precedence over `present`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub excused: bool,
-    /// The person to whom the row's participations belong.
+    /// The person of the row's participations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<AttendeeId>,
 }

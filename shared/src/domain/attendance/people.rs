@@ -37,7 +37,7 @@ impl IdentityMatch {
     }
 }
 
-/// The identity from a join attempt of a person for whom the session is.
+/// The identity from a join attempt of a person in the audience.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JoinIdentity {
     pub user: UserId,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::digest;
 use crate::domain::session::Session;
 
-/// A digest of what attendees see of a session in their calendars.
+/// A digest of the fields of a session in calendars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EntryDigest(String);

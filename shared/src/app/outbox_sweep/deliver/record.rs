@@ -52,7 +52,7 @@ impl SendOutcome {
         }
     }
 
-    /// Returns what to record after this number of attempts, or the delay if nothing is recorded.
+    /// Returns the outcome to record after this number of attempts, or the delay if nothing is recorded.
     fn into_record(self, attempts: u32) -> Result<OutcomeRecord, Duration> {
         let record = |status, detail, claim_outcome, retry_after| {
             Ok(OutcomeRecord { status, detail, claim_outcome, retry_after })
