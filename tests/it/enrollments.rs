@@ -3,6 +3,7 @@
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::mail_relevance::calendar_entries;
@@ -72,6 +73,63 @@ async fn enrollment_sends_invitation_and_its_end_sends_removal() {
     assert_eq!(world.notification_kinds_about(9, &session).await, expected);
     assert_eq!(world.sent_mails().await.len(), mailed + 4, "nobody else is notified");
     assert_eq!(world.due_work("OUTBOX").await, [] as [Value; 0]);
+}
+
+/// Renames `student-9` and lets `meanwhile` happen after the request has read the enrollment.
+async fn rename_slowly(world: &World, meanwhile: impl Future<Output = ()>) {
+    let service = world.service().await;
+    let mut late = Fault::new(Service::Dynamodb, "BatchGetItem", FaultKind::Late);
+    late.delay_ms = Some(600);
+    world.inject_fault(late.for_function("directory"));
+    let body = json!({"email": EMAIL, "name": "Nina", "access_granted": true});
+    let rename = async { world.put(&service, ENROLLMENT, body).await.expect(200) };
+    let meanwhile = async {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        meanwhile.await;
+    };
+    tokio::join!(rename, meanwhile);
+    assert!(world.stack.faults.list().is_empty(), "the rename should have been slow");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_rename_does_not_grant_a_revoked_place() {
+    let world = World::start().await;
+    let service = world.service().await;
+    create_course_session(&world, 50).await;
+    for revoke in [None, enrollment(false)] {
+        world.change_directory(Method::PUT, ENROLLMENT, enrollment(true)).await;
+        rename_slowly(&world, async {
+            let response = match &revoke {
+                None => world.delete(&service, ENROLLMENT).await,
+                Some(body) => world.put(&service, ENROLLMENT, body.clone()).await,
+            };
+            assert!(response.status.is_success(), "{}", response.text);
+        })
+        .await;
+        let listed = world.list_items(&world.student(9).await, "/v1/me/sessions").await;
+        assert_eq!(listed, [] as [Value; 0], "revoked by {revoke:?}");
+        world.run_outbox_sweep().await;
+        assert_eq!(world.mail_kinds_to(EMAIL).last().map(String::as_str), Some("uninvited"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_rename_is_kept_if_the_place_was_not_revoked() {
+    let world = World::start().await;
+    let service = world.service().await;
+    create_course_session(&world, 50).await;
+    world.change_directory(Method::PUT, ENROLLMENT, enrollment(true)).await;
+    rename_slowly(&world, async {
+        world.put(&service, ENROLLMENT, enrollment(true).expect("a body")).await.expect(200);
+    })
+    .await;
+    let stored = json!(world.items("USER#student-9").await).to_string();
+    assert!(stored.contains("Nina"), "{stored}");
+    world.stack.usage.reset();
+    let same = json!({"email": EMAIL, "name": "Nina", "access_granted": true});
+    world.put(&service, ENROLLMENT, same).await.expect(200);
+    let writes = world.stack.usage.service_totals("directory", Service::Dynamodb).write_units;
+    assert!(writes == 0.0, "an unchanged enrollment is not written");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

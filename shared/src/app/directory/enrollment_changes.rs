@@ -71,7 +71,19 @@ impl EnrollmentWrite {
         matches!(self, Self::Put(enrollment) if enrollment.access_granted)
     }
 
-    /// Returns the conditional actions, which require the enrollment to be as it was read.
+    /// Returns whether a concurrent command has taken the place that this one found at its first read. The revocation is the
+    /// later of the two, so this command must not grant the place again.
+    fn is_overtaken(
+        &self,
+        first: Option<&EnrollmentPeriod>,
+        current: Option<&EnrollmentPeriod>,
+    ) -> bool {
+        let has_access = |period: &EnrollmentPeriod| period.enrollment.access_granted;
+        let is_revoked = first.is_some_and(has_access) && !current.is_some_and(has_access);
+        self.grants() && (is_revoked || (first.is_some() && current.is_none()))
+    }
+
+    /// Returns the conditional actions, which require the enrollment to be as it was read. None if nothing changes.
     fn actions(
         &self,
         course: &CourseId,
@@ -83,7 +95,14 @@ impl EnrollmentWrite {
             Self::Put(enrollment) => {
                 let since = EnrollmentPeriod::since_of(enrollment, before, at);
                 let next = enrollment.clone().replacing(before.map(|before| &before.enrollment));
+                if before.is_some_and(|old| old.enrollment == next && old.since == since) {
+                    return Vec::new();
+                }
                 (vec![items::put_enrollment_if(&next, since, access)], Some(enrollment))
+            }
+            // Repeats the second half of a removal that was interrupted.
+            Self::Delete(user) if before.is_none() => {
+                return vec![items::put_former_enrollment(course, user)];
             }
             Self::Delete(user) => {
                 let delete = items::delete_enrollment_if(course, user, access);
@@ -151,23 +170,33 @@ async fn apply_batch(
     notifies: bool,
 ) -> Result<(), Error> {
     let users: Vec<_> = changes.iter().map(|change| change.user().clone()).collect();
+    let mut changes = changes.to_vec();
+    let mut first: Option<BTreeMap<UserId, EnrollmentPeriod>> = None;
     for _ in 0..ATTEMPTS {
         let before = services.store.current_enrollments(course, &users).await?;
         let before: BTreeMap<_, _> =
             before.into_iter().map(|period| (period.enrollment.user.clone(), period)).collect();
+        let first = first.get_or_insert_with(|| before.clone());
+        changes.retain(|change| {
+            let user = change.user();
+            !change.is_overtaken(first.get(user), before.get(user))
+        });
         let now = whole_milli(services.clock.now());
-        let mut domain_events = domain_events(course, changes, &before, now);
+        let mut domain_events = domain_events(course, &changes, &before, now);
+        domain_events.retain(|_| notifies);
         let mut actions: Vec<_> = changes
             .iter()
             .flat_map(|change| change.actions(course, before.get(change.user()), now))
             .collect();
-        if domain_events.is_empty() {
-            // Nobody's access changes, so unconditional writes are enough.
-            return Ok(services.store.write_directory(actions).await?);
-        }
-        domain_events.retain(|_| notifies);
         actions.extend(domain_events.iter().map(due_work::put_domain_event));
-        match services.store.commit(actions).await {
+        // Conditional even if nobody's access changes, because a place may be revoked meanwhile.
+        let committed = match actions.len() {
+            0 => return Ok(()),
+            // A single write costs half as much outside of a transaction.
+            1 => services.store.commit_one(actions.remove(0)).await,
+            _ => services.store.commit(actions).await,
+        };
+        match committed {
             Ok(()) => {
                 for domain_event in &domain_events {
                     services.send_wake_up(domain_event).await;
