@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-pub use self::smithy::SmithyClient;
+pub use self::smithy::{SmithyClient, never_connected};
 use crate::config::{ConfigError, Env, names};
 
 /// Limit on TCP and TLS connect together: two round trips around the world, and one lost first packet, which is sent

@@ -48,6 +48,7 @@ mod smoke;
 mod tidy;
 mod timeline;
 mod token;
+mod unknown_outcome;
 mod usage;
 mod webhook;
 mod zoom_examples;

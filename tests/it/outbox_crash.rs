@@ -107,14 +107,14 @@ async fn check_notifications(
     let items = world.items(&partition).await;
     let claims = items.iter().filter_map(|item| {
         let key = item["sk"].as_str()?.strip_prefix("MAIL#")?;
-        Some((key.to_owned(), item["lost_claims"].as_u64().unwrap_or(0)))
+        Some((key.to_owned(), item["unknown_outcomes"].as_u64().unwrap_or(0)))
     });
     let claims: BTreeMap<_, _> = claims.collect();
     for (key, times) in &send_counts {
-        let lost = claims.get(key).copied();
-        let most = 1 + usize::try_from(lost.unwrap_or(0)).expect("a number");
-        if lost.is_none() || *times > most {
-            return Err(format!("{key} was sent {times} times with {lost:?} lost claims"));
+        let unknown = claims.get(key).copied();
+        let most = 1 + usize::try_from(unknown.unwrap_or(0)).expect("a number");
+        if unknown.is_none() || *times > most {
+            return Err(format!("{key} was sent {times} times with {unknown:?} unknown outcomes"));
         }
     }
     if let Some(moves) = moves {

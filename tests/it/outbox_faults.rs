@@ -40,7 +40,7 @@ impl World {
     }
 
     /// Redrives dead mails as `docs/operations.md` describes.
-    async fn redrive(&self) {
+    pub(crate) async fn redrive(&self) {
         let arn = async |queue: &str| {
             let url = self.stack.aws.queues().url(queue);
             let asked = json!({"QueueUrl": url, "AttributeNames": ["QueueArn"]});
@@ -81,7 +81,11 @@ impl World {
     }
 
     /// The delivery statuses in the timeline, oldest first, each with its error or reason.
-    async fn delivery_statuses(&self, trainer: &str, session: &Value) -> Vec<(String, Value)> {
+    pub(crate) async fn delivery_statuses(
+        &self,
+        trainer: &str,
+        session: &Value,
+    ) -> Vec<(String, Value)> {
         let entries =
             self.list_items(trainer, &format!("{}/timeline", session_path(session))).await;
         let mails = entries.iter().rev().filter_map(|entry| {

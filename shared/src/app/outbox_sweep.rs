@@ -85,6 +85,11 @@ struct Run<'a> {
     finished_events: HashSet<String>,
 }
 
+/// Returns the delay of a message that was unreadable this many times, or `None` if it moves to the dead-letter queue.
+fn delay_of_unreadable(receive_count: u32) -> Option<Duration> {
+    retry_delay_after(receive_count).filter(|_| receive_count < MAX_UNREADABLE_RECEIVES)
+}
+
 /// Runs the sweep for at most `time`. Without a mailer, mails stay in the queue and in-app notifications are still
 /// written.
 pub async fn sweep(
@@ -256,11 +261,9 @@ impl Run<'_> {
                         reason,
                         receive_count = message.receive_count
                     );
-                    match retry_delay_after(message.receive_count) {
-                        Some(pause) if message.receive_count < MAX_UNREADABLE_RECEIVES => {
-                            delayed.push((message, pause));
-                        }
-                        _ => {
+                    match delay_of_unreadable(message.receive_count) {
+                        Some(pause) => delayed.push((message, pause)),
+                        None => {
                             self.tools.outbox.send_unreadable_to_dead_letter_queue(message).await?;
                             self.report.dead += 1;
                             done.push(message);

@@ -28,9 +28,12 @@ pub enum MailError {
     /// The service suspended the account until its owner contacts support.
     #[error("account suspended: {code}")]
     Paused { code: String },
-    /// The service failed or sent no usable response, so the mail may or may not have been accepted.
+    /// The service responded with a server error, or could not be reached. It has not accepted the mail.
     #[error("service unavailable: {detail}")]
     Unavailable { detail: String },
+    /// The service sent no usable response, so it may have accepted the mail.
+    #[error("outcome unknown: {detail}")]
+    Unknown { detail: String },
     /// The service rejected our configuration: the sender's domain, a token or an address.
     #[error("configuration rejected: {code}")]
     Misconfigured { code: String },
@@ -41,6 +44,8 @@ pub enum MailError {
 pub enum RetryAdvice {
     /// After the usual delay. Counts as an attempt.
     Attempt,
+    /// Once more, because the mail may have been sent.
+    Once,
     /// After this time. Does not count as an attempt, because nothing was wrong with the mail.
     Later(Duration),
     Never,
@@ -54,6 +59,7 @@ impl MailError {
             Self::DailyLimit => RetryAdvice::Later(QUOTA_PAUSE),
             Self::Paused { .. } | Self::Misconfigured { .. } => RetryAdvice::Later(OPERATOR_PAUSE),
             Self::Unavailable { .. } => RetryAdvice::Attempt,
+            Self::Unknown { .. } => RetryAdvice::Once,
         }
     }
 }
@@ -74,7 +80,8 @@ mod tests {
             (MailError::DailyLimit, RetryAdvice::Later(QUOTA_PAUSE)),
             (MailError::Paused { code: code.clone() }, RetryAdvice::Later(OPERATOR_PAUSE)),
             (MailError::Misconfigured { code }, RetryAdvice::Later(OPERATOR_PAUSE)),
-            (MailError::Unavailable { detail: String::from("timed out") }, RetryAdvice::Attempt),
+            (MailError::Unavailable { detail: String::from("503") }, RetryAdvice::Attempt),
+            (MailError::Unknown { detail: String::from("timed out") }, RetryAdvice::Once),
         ];
         for (error, advice) in cases {
             assert_eq!(error.retry_advice(), advice, "{error}");

@@ -51,6 +51,9 @@ impl MailKind {
     }
 }
 
+/// The detail of an error without a connection to the mail service.
+const NEVER_CONNECTED: &str = "no connection";
+
 /// The sender and the texts that are the same in every mail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Brand {

@@ -7,7 +7,8 @@ use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 
 use super::error::DEFAULT_LIMIT_PAUSE;
-use super::{ComposedMail, MailError, MailService, Mailbox};
+use super::{ComposedMail, MailError, MailService, Mailbox, NEVER_CONNECTED};
+use crate::net::never_connected;
 
 const INVALID_RESPONSE: &str = "not an SES response";
 
@@ -47,21 +48,28 @@ impl MailService for Ses {
 }
 
 fn to_mail_error(error: &SdkError<SendEmailError>, from: &str) -> MailError {
-    let unavailable = |detail: &str| MailError::Unavailable { detail: detail.to_owned() };
+    let unknown = |detail: &str| MailError::Unknown { detail: detail.to_owned() };
     match error {
         SdkError::ServiceError(response) => {
             let (code, message) = (response.err().code(), response.err().message());
             let status = response.raw().status().as_u16();
             classify(status, code.unwrap_or_default(), message.unwrap_or_default(), from)
         }
-        SdkError::TimeoutError(_) => unavailable("timed out"),
-        SdkError::DispatchFailure(_) => unavailable("connection failed"),
-        SdkError::ResponseError(_) => unavailable(INVALID_RESPONSE),
+        SdkError::TimeoutError(_) => unknown("timed out"),
+        SdkError::DispatchFailure(failure)
+            if failure.as_connector_error().is_some_and(|error| never_connected(error)) =>
+        {
+            MailError::Unavailable { detail: NEVER_CONNECTED.to_owned() }
+        }
+        SdkError::DispatchFailure(_) => unknown("connection failed"),
+        SdkError::ResponseError(response) => {
+            classify(response.raw().status().as_u16(), "", "", from)
+        }
         // Usually invalid credentials or an invalid endpoint.
         SdkError::ConstructionFailure(_) => {
             MailError::Misconfigured { code: "ConstructionFailure".to_owned() }
         }
-        _ => unavailable("unknown"),
+        _ => unknown("unknown"),
     }
 }
 
@@ -92,11 +100,13 @@ fn classify(status: u16, code: &str, message: &str, from: &str) -> MailError {
             // Credentials and permissions, with many different codes.
             401 | 403 => MailError::Misconfigured { code: code_or_status() },
             // A success status with an unreadable body.
-            ..300 => MailError::Unavailable { detail: INVALID_RESPONSE.to_owned() },
+            ..300 => MailError::Unknown { detail: INVALID_RESPONSE.to_owned() },
+            // A proxy may have given up waiting for SES.
+            408 => MailError::Unknown { detail: code_or_status() },
             400..=499 if is_credentials(code) => {
                 MailError::Misconfigured { code: code_or_status() }
             }
-            400..=499 if status != 408 => MailError::Refused { code: code_or_status() },
+            400..=499 => MailError::Refused { code: code_or_status() },
             _ => MailError::Unavailable { detail: code_or_status() },
         },
     }
@@ -172,6 +182,10 @@ mod tests {
         MailError::Unavailable { detail: detail.to_owned() }
     }
 
+    fn unknown(detail: &str) -> MailError {
+        MailError::Unknown { detail: detail.to_owned() }
+    }
+
     #[tokio::test]
     async fn errors_are_classified_without_a_retry() {
         let limited = MailError::Limited { after: DEFAULT_LIMIT_PAUSE };
@@ -211,7 +225,7 @@ mod tests {
                 unavailable("InternalServiceErrorException"),
             ),
             (503, "", "", unavailable("503")),
-            (408, "RequestTimeoutException", "", unavailable("RequestTimeoutException")),
+            (408, "RequestTimeoutException", "", unknown("RequestTimeoutException")),
         ];
         for (status, code, message, expected) in cases {
             let body = serde_json::json!({ "message": message }).to_string();
@@ -229,13 +243,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn missing_response_means_unavailable() {
-        assert_eq!(send_with(unreachable_url()).await, Err(unavailable("connection failed")));
+    async fn missing_response_is_unknown_unless_there_was_no_connection() {
+        assert_eq!(send_with(unreachable_url()).await, Err(unavailable(NEVER_CONNECTED)));
         let server = Loopback::start(|_| LoopbackResponse::ok(r#"{"MessageId":"1"}"#).truncated());
-        assert_eq!(send_with(server.url("/")).await, Err(unavailable("connection failed")));
+        assert_eq!(send_with(server.url("/")).await, Err(unknown("connection failed")));
         assert_eq!(server.requests().len(), 1);
         let server = Loopback::start(|_| LoopbackResponse::ok("<html>"));
-        assert_eq!(send_with(server.url("/")).await, Err(unavailable(INVALID_RESPONSE)));
+        assert_eq!(send_with(server.url("/")).await, Err(unknown(INVALID_RESPONSE)));
 
         let server =
             Loopback::start(|_| LoopbackResponse::ok("{}").delayed(Duration::from_secs(2)));
@@ -245,7 +259,7 @@ mod tests {
         let config = ses.client.config().to_builder().timeout_config(soon).build();
         ses.client = aws_sdk_sesv2::Client::from_conf(config);
         let late = ses.send(&Case::new(MailKind::Scheduled).compose()).await;
-        assert_eq!(late, Err(unavailable("timed out")));
+        assert_eq!(late, Err(unknown("timed out")));
         assert_eq!(server.requests().len(), 1);
     }
 

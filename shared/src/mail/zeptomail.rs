@@ -13,7 +13,7 @@ use url::Url;
 
 use super::compose::FILE_NAME;
 use super::error::DEFAULT_LIMIT_PAUSE;
-use super::{ComposedMail, MailError, MailService, Mailbox};
+use super::{ComposedMail, MailError, MailService, Mailbox, NEVER_CONNECTED};
 use crate::aws::SEND_TIMEOUT;
 use crate::secret::Secret;
 
@@ -89,16 +89,23 @@ impl MailService for ZeptoMail {
             .json(&self.request(mail))
             .send()
             .await
-            .map_err(|error| to_unavailable(&error))?;
+            .map_err(|error| without_response(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| to_unavailable(&error))?;
-        parse_response(status, &headers, &body)
+        match response.bytes().await {
+            Ok(body) => parse_response(status, &headers, &body),
+            Err(error) if status.is_success() => Err(without_response(&error)),
+            // The status alone shows that the mail was not accepted.
+            Err(_) => Err(classify(status, retry_after(&headers), None)),
+        }
     }
 }
 
-fn to_unavailable(error: &reqwest::Error) -> MailError {
+fn without_response(error: &reqwest::Error) -> MailError {
+    if error.is_connect() {
+        return MailError::Unavailable { detail: NEVER_CONNECTED.to_owned() };
+    }
     let detail = if error.is_timeout() { "timed out" } else { "connection failed" };
-    MailError::Unavailable { detail: detail.to_owned() }
+    MailError::Unknown { detail: detail.to_owned() }
 }
 
 #[derive(Deserialize)]
@@ -136,7 +143,7 @@ fn parse_response(
     if status.is_success() {
         return match serde_json::from_slice::<Accepted>(body) {
             Ok(accepted) if !accepted.data.is_empty() => Ok(accepted.request_id),
-            _ => Err(MailError::Unavailable { detail: INVALID_RESPONSE.to_owned() }),
+            _ => Err(MailError::Unknown { detail: INVALID_RESPONSE.to_owned() }),
         };
     }
     let failure = serde_json::from_slice::<Failed>(body).ok().map(|failed| failed.error);
@@ -166,7 +173,8 @@ fn classify(status: StatusCode, after: Duration, failure: Option<&Failure>) -> M
     }
     match status.as_u16() {
         429 => MailError::Limited { after },
-        408 => MailError::Unavailable { detail: code },
+        // A proxy may have given up waiting for ZeptoMail.
+        408 => MailError::Unknown { detail: code },
         // A wrong URL or an invalid token.
         300..=399 | 401 | 403 | 404 | 405 => MailError::Misconfigured { code },
         // Other client errors without ZeptoMail's error body come from a proxy.
@@ -201,6 +209,10 @@ mod tests {
 
     fn unavailable(detail: &str) -> MailError {
         MailError::Unavailable { detail: detail.to_owned() }
+    }
+
+    fn unknown(detail: &str) -> MailError {
+        MailError::Unknown { detail: detail.to_owned() }
     }
 
     #[tokio::test]
@@ -250,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn responses_of_proxies_are_recognized() {
         let html = "<html>Bad Gateway</html>";
-        let invalid = || Err(unavailable(INVALID_RESPONSE));
+        let invalid = || Err(unknown(INVALID_RESPONSE));
         let misconfigured = |code: &str| Err(MailError::Misconfigured { code: code.to_owned() });
         let cases = [
             (200, html, invalid()),
@@ -262,7 +274,7 @@ mod tests {
             (400, r#"{"error":{"code":"TM_1"}}"#, Err(MailError::Refused { code: "TM_1".into() })),
             (401, html, misconfigured("401")),
             (404, html, misconfigured("404")),
-            (408, "", Err(unavailable("408"))),
+            (408, "", Err(unknown("408"))),
             (413, html, Err(MailError::Refused { code: "413".into() })),
             (502, html, Err(unavailable("502"))),
         ];
@@ -285,16 +297,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn missing_response_means_unavailable() {
-        assert_eq!(send_with(&unreachable_url()).await, Err(unavailable("connection failed")));
+    async fn missing_response_is_unknown_unless_there_was_no_connection() {
+        assert_eq!(send_with(&unreachable_url()).await, Err(unavailable(NEVER_CONNECTED)));
         let server = Loopback::start(|_| LoopbackResponse::ok("{\"data\":[1]}").truncated());
-        assert_eq!(send_with(&server.url("/")).await, Err(unavailable("connection failed")));
+        assert_eq!(send_with(&server.url("/")).await, Err(unknown("connection failed")));
+        let server = Loopback::start(|_| LoopbackResponse::with(503, "<html>").truncated());
+        assert_eq!(send_with(&server.url("/")).await, Err(unavailable("503")));
         let server =
             Loopback::start(|_| LoopbackResponse::ok("{}").delayed(Duration::from_secs(2)));
         let soon = Duration::from_millis(100);
         let service = ZeptoMail { timeout: soon, ..zeptomail(&server.url("/"), "hunter2") };
         let late = service.send(&Case::new(MailKind::Scheduled).compose()).await;
-        assert_eq!(late, Err(unavailable("timed out")));
+        assert_eq!(late, Err(unknown("timed out")));
         assert_eq!(server.requests().len(), 1);
     }
 

@@ -106,6 +106,14 @@ fn classify(error: reqwest::Error) -> ConnectorError {
     if connect { failure.never_connected() } else { failure }
 }
 
+/// Returns whether a request failed before there was a connection, so that the service cannot have carried it out. The SDK
+/// has no public field for it.
+pub fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(<dyn Error + 'static>::downcast_ref::<reqwest::Error>)
+        .any(|error| error.is_connect() || error.is_dns())
+}
+
 fn has_io_source(error: &reqwest::Error) -> bool {
     std::iter::successors(error.source(), |&error| error.source())
         .any(<dyn Error + 'static>::is::<io::Error>)

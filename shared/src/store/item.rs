@@ -2,8 +2,8 @@
 //! structs.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1 as dynamo;
 
 use super::error::StoreError;
@@ -35,6 +35,12 @@ pub(crate) fn encode_value(part: &impl Serialize) -> AttributeValue {
 pub(crate) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     let key = key_for_log(&item);
     dynamo::from_item(item).map_err(|error| StoreError::Corrupt { key, reason: error.to_string() })
+}
+
+/// Reads a counter. A negative or too large number is clamped, so that a wrong counter does not make its item unreadable.
+pub(crate) fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(deserializer)?;
+    Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
 }
 
 /// Formats an item's key for the log. Keys contain only ids and hashes.

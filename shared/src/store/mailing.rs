@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
-use super::item::{decode, encode};
+use super::item::{decode, encode, not_negative};
 use super::schema::{DELIVERY_PREFIX, DueQueue, ItemKey, attr, limit, subject_partition};
 use super::timeline::TimelineCursor;
 use super::tx::{Action, Condition, ConditionSubject, Item, ItemChanges, number, text};
@@ -39,10 +39,12 @@ const DELIVERIES_PAGE: i32 = 5;
 struct StoredClaim {
     phase: String,
     #[serde(default)]
+    holder: String,
+    #[serde(default, deserialize_with = "not_negative")]
     attempts: u32,
-    #[serde(default)]
-    lost_claims: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "not_negative")]
+    unknown_outcomes: u32,
+    #[serde(default, deserialize_with = "not_negative")]
     redrives: u32,
     claimed_at: Timestamp,
     claimed_until: Timestamp,
@@ -59,10 +61,20 @@ fn decode_claim(item: Item) -> Result<MailClaim, StoreError> {
     let phase = match stored.phase.as_str() {
         SENDING => ClaimPhase::Sending { until: stored.claimed_until },
         WAITING => ClaimPhase::Waiting,
-        _ => ClaimPhase::Finished,
+        FINISHED => ClaimPhase::Finished,
+        _ => ClaimPhase::Unknown,
     };
-    let StoredClaim { attempts, lost_claims, redrives, claimed_at, recorded_status, .. } = stored;
-    Ok(MailClaim { phase, attempts, lost_claims, redrives, claimed_at, recorded_status })
+    let StoredClaim { holder, attempts, unknown_outcomes, redrives, claimed_at, .. } = stored;
+    let recorded_status = stored.recorded_status;
+    Ok(MailClaim {
+        phase,
+        holder,
+        attempts,
+        unknown_outcomes,
+        redrives,
+        claimed_at,
+        recorded_status,
+    })
 }
 
 /// The result of claiming a mail.
@@ -105,7 +117,11 @@ pub enum ClaimOutcome {
     Retry,
     /// Will be retried. The attempt does not count.
     RetryUncounted,
+    /// Will be retried once. The mail may have been sent.
+    RetryUnknown,
     Finished,
+    /// Finished. The mail may have been sent.
+    FinishedUnknown,
 }
 
 /// The number of mails per delivery status.
@@ -260,7 +276,13 @@ fn end_claim(subject: &MailSubject, update: &DeliveryUpdate) -> Option<Action> {
         ClaimOutcome::RetryUncounted => {
             ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1)
         }
+        ClaimOutcome::RetryUnknown => {
+            ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::UNKNOWN_OUTCOMES, 1)
+        }
         ClaimOutcome::Finished => ItemChanges::new().set(attr::PHASE, text(FINISHED)),
+        ClaimOutcome::FinishedUnknown => {
+            ItemChanges::new().set(attr::PHASE, text(FINISHED)).add(attr::UNKNOWN_OUTCOMES, 1)
+        }
     };
     let changes = changes.set(attr::RECORDED_STATUS, status);
     Some(Action::update(
@@ -270,14 +292,13 @@ fn end_claim(subject: &MailSubject, update: &DeliveryUpdate) -> Option<Action> {
     ))
 }
 
-/// Releases a claim without counting the attempt or recording a delivery.
-pub fn give_back(subject: &MailSubject, effect: &MessageKey) -> Action {
+/// Releases the claim of `holder` without counting the attempt or recording a delivery. Refused if the claim was released
+/// already, so that a repeated write does not subtract another attempt.
+pub fn release_claim(subject: &MailSubject, message_key: &MessageKey, holder: &str) -> Action {
     let changes = ItemChanges::new().set(attr::PHASE, text(WAITING)).add(attr::ATTEMPTS, -1);
-    Action::update(
-        ItemKey::Mail { subject, message_key: effect },
-        changes,
-        Condition::item_exists(),
-    )
+    let condition =
+        Condition::new().equals(attr::HOLDER, text(holder)).equals(attr::PHASE, text(SENDING));
+    Action::update(ItemKey::Mail { subject, message_key }, changes, condition)
 }
 
 /// The state of the outbox.
@@ -300,7 +321,13 @@ pub fn take_outbox_lease(holder: &str, now: Timestamp, until: Timestamp) -> Acti
     Action::update(
         ItemKey::Sweep(DueQueue::Outbox),
         changes,
-        Condition::new().absent_or_expired(attr::LEASE_UNTIL, now),
+        // Recognizes its own lease when the SDK repeats the write after a lost response.
+        Condition::new().absent_or_expired_or_held(
+            attr::LEASE_UNTIL,
+            now,
+            attr::LEASE_HOLDER,
+            holder,
+        ),
     )
 }
 
@@ -350,19 +377,21 @@ impl Store {
         let token = self.new_claim_token();
         let changes = claim_changes(now, until, &token);
         let changes = if reason == NextAttempt::Redriven || mail.redrives > found.redrives {
-            changes
-                .set(attr::ATTEMPTS, number(1))
-                .set(attr::LOST_CLAIMS, number(0))
-                .set(attr::REDRIVES, number(mail.redrives))
+            changes.set(attr::ATTEMPTS, number(1)).set(attr::REDRIVES, number(mail.redrives))
         } else {
-            changes.add(attr::ATTEMPTS, 1).add(attr::LOST_CLAIMS, 1)
+            changes.add(attr::ATTEMPTS, 1)
+        };
+        // A redrive keeps the number of attempts that may have sent the mail.
+        let changes = match reason {
+            NextAttempt::Lost | NextAttempt::GivenUp => changes.add(attr::UNKNOWN_OUTCOMES, 1),
+            _ => changes,
         };
         let condition =
             Condition::new().equals(attr::CLAIMED_AT, text(sortable_text(found.claimed_at)));
         let phase = match found.phase {
             ClaimPhase::Sending { .. } => SENDING,
             ClaimPhase::Waiting => WAITING,
-            ClaimPhase::Finished => FINISHED,
+            ClaimPhase::Finished | ClaimPhase::Unknown => FINISHED,
         };
         self.claim_if(mail, changes, condition.equals(attr::PHASE, text(phase)), &token).await
     }

@@ -158,7 +158,7 @@ pub mod attr {
     pub const PHASE: &str = "phase";
     pub const HOLDER: &str = "holder";
     pub const ATTEMPTS: &str = "attempts";
-    pub const LOST_CLAIMS: &str = "lost_claims";
+    pub const UNKNOWN_OUTCOMES: &str = "unknown_outcomes";
     pub const REDRIVES: &str = "redrives";
     pub const CLAIMED_AT: &str = "claimed_at";
     pub const CLAIMED_UNTIL: &str = "claimed_until";

@@ -156,6 +156,23 @@ impl Condition {
         )
     }
 
+    /// Requires that a lease was never taken, has expired at `now`, or is held by `holder`.
+    pub(crate) fn absent_or_expired_or_held(
+        self,
+        until: &'static str,
+        now: Timestamp,
+        holder_name: &'static str,
+        holder: &str,
+    ) -> Self {
+        let mut condition = self.absent_or_expired(until, now);
+        condition.names.insert("#h".to_owned(), holder_name.to_owned());
+        condition.values.insert(":h".to_owned(), text(holder));
+        if let Some(clause) = condition.clauses.last_mut() {
+            *clause = format!("({clause} OR #h = :h)");
+        }
+        condition
+    }
+
     /// Placeholders are numbered, because not every attribute name is a valid placeholder.
     fn clause(
         mut self,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use self::record::SendOutcome;
 use super::rate_limiter::RateLimiter;
-use super::{Mailer, OutboxReport, OutboxTools};
+use super::{Mailer, OutboxReport, OutboxTools, delay_of_unreadable};
 use crate::app::error::Error;
 use crate::domain::directory::User;
 use crate::domain::id::{SessionId, UserId};
@@ -29,6 +29,7 @@ use crate::mail::{
     CalendarMethod, MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose,
 };
 use crate::queue::{MessageBody, ReceivedMessage};
+use crate::store::error::StoreError;
 use crate::store::mailing::ClaimResult;
 
 /// The duration of a claim. It is longer than a run may take and shorter than the visibility timeout of the queue
@@ -72,7 +73,7 @@ struct ClaimedMail {
     message: ReceivedMessage,
     mail: Mail,
     claim: MailClaim,
-    /// Whether two claims were lost. The mail moves to the dead-letter queue.
+    /// Whether two attempts had an unknown outcome. The mail moves to the dead-letter queue.
     given_up: bool,
     /// The version of the session in the sent mail.
     sent_version: Option<u64>,
@@ -83,7 +84,7 @@ struct ClaimedMail {
 impl ClaimedMail {
     fn delivery_record(&self, status: DeliveryStatus, detail: Option<String>) -> DeliveryRecord {
         let in_doubt = status == DeliveryStatus::Dropped
-            && (self.claim.attempts > 1 || self.claim.lost_claims > 0);
+            && (self.claim.attempts > 1 || self.claim.unknown_outcomes > 0);
         let sent_version = self.sent_version.filter(|_| status == DeliveryStatus::Sent);
         let entry = self.entry.clone();
         DeliveryRecord {
@@ -100,6 +101,18 @@ enum MessageAction {
     Send(Box<ClaimedMail>),
     Delete(ReceivedMessage),
     Delay(ReceivedMessage, Duration),
+    /// Move it unchanged to the dead-letter queue.
+    DeadLetter(ReceivedMessage),
+}
+
+impl MessageAction {
+    /// Returns the action for a mail whose claim this version cannot read.
+    fn for_unreadable_claim(message: ReceivedMessage) -> Self {
+        match delay_of_unreadable(message.receive_count) {
+            Some(pause) => Self::Delay(message, pause),
+            None => Self::DeadLetter(message),
+        }
+    }
 }
 
 /// The data that is needed to compose the mails of a batch.
@@ -164,6 +177,16 @@ impl<'a> Delivery<'a> {
                 Ok(MessageAction::Send(mail)) => claimed.push(*mail),
                 Ok(MessageAction::Delete(message)) => delete.push(message),
                 Ok(MessageAction::Delay(message, pause)) => delay.push((message, pause)),
+                Ok(MessageAction::DeadLetter(message)) => {
+                    match self.tools.outbox.send_unreadable_to_dead_letter_queue(&message).await {
+                        Ok(()) => {
+                            report.dead += 1;
+                            delete.push(message);
+                        }
+                        // The message is redelivered.
+                        Err(error) => tracing::error!(event = "mail.dead_letter_failed", %error),
+                    }
+                }
                 // The message is redelivered after its visibility timeout.
                 Err(error) => tracing::warn!(event = "mail.claim_failed", %error),
             }
@@ -218,13 +241,13 @@ impl<'a> Delivery<'a> {
             .map(|((subject, recipient), mut mails)| async move {
                 // A mail that may have been sent before comes first, because the others depend on it.
                 mails.sort_by_key(|claimed| {
-                    let is_first_attempt = claimed.claim.lost_claims == 0;
+                    let is_first_attempt = claimed.claim.unknown_outcomes == 0;
                     (is_first_attempt, claimed.mail.version, claimed.mail.kind)
                 });
                 let mut state = this.recipient_state(&subject, &recipient);
                 let mut outcomes = Vec::with_capacity(mails.len());
                 for mut claimed in mails {
-                    if claimed.claim.lost_claims > 0 {
+                    if claimed.claim.unknown_outcomes > 0 {
                         state.doubt_entry();
                     }
                     let outcome =
@@ -309,9 +332,13 @@ impl<'a> Delivery<'a> {
                 ClaimedMail { message, mail, claim, given_up, sent_version: None, entry: None };
             Ok(MessageAction::Send(Box::new(claimed)))
         };
-        let existing = match store.claim_mail(&mail, now, until).await? {
-            ClaimResult::Claimed(claim) => return send(message, mail, claim, false),
-            ClaimResult::NotClaimed(existing) => existing,
+        let existing = match store.claim_mail(&mail, now, until).await {
+            Ok(ClaimResult::Claimed(claim)) => return send(message, mail, claim, false),
+            Ok(ClaimResult::NotClaimed(existing)) => existing,
+            Err(StoreError::Corrupt { .. }) => {
+                return Ok(MessageAction::for_unreadable_claim(message));
+            }
+            Err(error) => return Err(error.into()),
         };
         let next_attempt = existing.next_attempt(mail.redrives, now);
         match next_attempt {
@@ -329,10 +356,11 @@ impl<'a> Delivery<'a> {
                 tracing::warn!(
                     event = "mail.claim_lost",
                     message_key = %mail.message_key,
-                    lost_claims = existing.lost_claims + 1
+                    unknown_outcomes = existing.unknown_outcomes + 1
                 );
             }
             NextAttempt::Redriven => {}
+            NextAttempt::Unknown => return Ok(MessageAction::for_unreadable_claim(message)),
         }
         match store.reclaim_mail(&mail, &existing, next_attempt, now, until).await? {
             ClaimResult::Claimed(claim) => {
@@ -392,8 +420,8 @@ impl<'a> Delivery<'a> {
                 SendOutcome::Sent(id)
             }
             Err(error) => {
-                // A mail of an unknown outcome may have reached the calendar.
-                if matches!(error, MailError::Unavailable { .. }) {
+                // The mail may have reached the calendar.
+                if matches!(error, MailError::Unavailable { .. } | MailError::Unknown { .. }) {
                     claimed.entry = entry;
                 }
                 self.outcome_of_error(&error)
@@ -406,6 +434,7 @@ impl<'a> Delivery<'a> {
         match (error.retry_advice(), error) {
             (RetryAdvice::Never, _) => SendOutcome::Failed(code),
             (RetryAdvice::Attempt, _) => SendOutcome::Retry(code),
+            (RetryAdvice::Once, _) => SendOutcome::Unknown(code),
             (RetryAdvice::Later(pause), MailError::Limited { .. }) => {
                 if pause > MAX_PAUSE_WITHIN_RUN {
                     self.halt(pause, &code);
@@ -476,6 +505,6 @@ fn error_code(error: &MailError) -> String {
         | MailError::Misconfigured { code } => code.clone(),
         MailError::Limited { .. } => "limited".to_owned(),
         MailError::DailyLimit => "daily_limit".to_owned(),
-        MailError::Unavailable { detail } => detail.clone(),
+        MailError::Unavailable { detail } | MailError::Unknown { detail } => detail.clone(),
     }
 }

@@ -8,13 +8,16 @@ use futures::stream::{self, StreamExt};
 use super::{CLAIM_CONCURRENCY, ClaimedMail, Delivery, OutboxReport};
 use crate::app::error::Error;
 use crate::domain::id::SessionId;
-use crate::domain::mailing::claim::retry_delay_after;
-use crate::domain::mailing::{DeliveryStatus, MailSubject};
-use crate::store::mailing::{ClaimOutcome, DeliveryUpdate, give_back};
+use crate::domain::mailing::claim::{retry_delay_after, retry_delay_after_unknown_outcome};
+use crate::domain::mailing::{DeliveryStatus, MailClaim, MailSubject};
+use crate::store::error::CommitError;
+use crate::store::mailing::{ClaimOutcome, DeliveryUpdate, release_claim};
 
 /// The number of attempts to record outcomes. A mail without a recorded outcome is sent twice, so retries are
 /// worthwhile.
 const RECORD_ATTEMPTS: u32 = 3;
+/// The error of a mail that was sent twice at most, without a response.
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
 /// The outcome of a claimed mail.
 pub(super) enum SendOutcome {
@@ -23,11 +26,13 @@ pub(super) enum SendOutcome {
     Dropped(&'static str),
     /// The attempt failed and counts.
     Retry(String),
+    /// The attempt may have sent the mail.
+    Unknown(String),
     /// The attempt failed and does not count. The status is recorded.
     RetryUncounted(String, Duration),
     /// The mail was not attempted. Nothing is recorded.
     NotAttempted(Duration),
-    /// Two claims were lost.
+    /// Two attempts may have sent the mail.
     GivenUp,
 }
 
@@ -46,14 +51,16 @@ impl SendOutcome {
             Self::Sent(_) => Some(DeliveryStatus::Sent),
             Self::Failed(_) => Some(DeliveryStatus::Failed),
             Self::Dropped(_) => Some(DeliveryStatus::Dropped),
-            Self::Retry(_) | Self::RetryUncounted(..) => Some(DeliveryStatus::Retrying),
+            Self::Retry(_) | Self::Unknown(_) | Self::RetryUncounted(..) => {
+                Some(DeliveryStatus::Retrying)
+            }
             Self::GivenUp => Some(DeliveryStatus::Dead),
             Self::NotAttempted(_) => None,
         }
     }
 
-    /// Returns the outcome to record after this number of attempts, or the delay if nothing is recorded.
-    fn into_record(self, attempts: u32) -> Result<OutcomeRecord, Duration> {
+    /// Returns the outcome to record, or the delay if nothing is recorded.
+    fn into_record(self, claim: &MailClaim) -> Result<OutcomeRecord, Duration> {
         let record = |status, detail, claim_outcome, retry_after| {
             Ok(OutcomeRecord { status, detail, claim_outcome, retry_after })
         };
@@ -71,11 +78,22 @@ impl SendOutcome {
             }
             Self::GivenUp => record(
                 DeliveryStatus::Dead,
-                "outcome_unknown".to_owned(),
+                OUTCOME_UNKNOWN.to_owned(),
                 ClaimOutcome::Finished,
                 None,
             ),
-            Self::Retry(code) => match retry_delay_after(attempts) {
+            Self::Unknown(code) => match retry_delay_after_unknown_outcome(claim) {
+                Some(pause) => {
+                    record(DeliveryStatus::Retrying, code, ClaimOutcome::RetryUnknown, Some(pause))
+                }
+                None => record(
+                    DeliveryStatus::Dead,
+                    OUTCOME_UNKNOWN.to_owned(),
+                    ClaimOutcome::FinishedUnknown,
+                    None,
+                ),
+            },
+            Self::Retry(code) => match retry_delay_after(claim.attempts) {
                 Some(pause) => {
                     record(DeliveryStatus::Retrying, code, ClaimOutcome::Retry, Some(pause))
                 }
@@ -103,7 +121,7 @@ impl Delivery<'_> {
     ) -> RecordedMails {
         let (mut recorded, mut dead, mut released) = (Vec::new(), Vec::new(), Vec::new());
         for (claimed, outcome) in outcomes {
-            match outcome.into_record(claimed.claim.attempts) {
+            match outcome.into_record(&claimed.claim) {
                 Err(pause) => released.push((claimed, pause)),
                 Ok(record) if record.status == DeliveryStatus::Dead => dead.push((claimed, record)),
                 Ok(record) => recorded.push((claimed, record)),
@@ -138,10 +156,13 @@ impl Delivery<'_> {
 
     /// Releases a claim without counting an attempt.
     async fn release_claim(&self, claimed: &ClaimedMail) {
-        let back = give_back(&claimed.mail.subject, &claimed.mail.message_key);
-        if let Err(error) = self.tools.store.commit_one(back).await {
-            // The claim expires and counts as lost. The mail is still sent.
-            tracing::warn!(event = "mail.claim_not_released", %error);
+        let mail = &claimed.mail;
+        let release = release_claim(&mail.subject, &mail.message_key, &claimed.claim.holder);
+        match self.tools.store.commit_one(release).await {
+            // Refused if the SDK repeated the write after a lost response.
+            Ok(()) | Err(CommitError::Refused(_)) => {}
+            // The claim expires and counts as an unknown outcome. The mail is still sent.
+            Err(error) => tracing::warn!(event = "mail.claim_not_released", %error),
         }
     }
 
