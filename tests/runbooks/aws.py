@@ -1,6 +1,6 @@
 """`ministack`: emulates CloudFormation, Lambda and SES's settings, which the runbooks need and `cargo local` does not have.
 
-The CloudFormation stack has the outputs of the local stack, and the sweeps are the real programs with the local stack's
+The CloudFormation stack has the outputs of the local stack, and the functions are the real programs with the local stack's
 environment. A shell that gets the queue from CloudFormation therefore uses the queue of the local stack.
 """
 
@@ -114,12 +114,12 @@ class Aws:
         self.call_or_none("cloudformation", "delete-stack", "--stack-name", STACK_NAME)
         self.call("cloudformation", "create-stack", "--stack-name", STACK_NAME, "--template-body", json.dumps(template))
 
-    def deploy_sweeps(self, stack):
-        """Deploys the sweeps that `cargo build` built."""
+    def deploy_functions(self, stack, *functions):
+        """Deploys functions that `cargo build` built."""
         variables = {name: value for name, value in stack.config["environment"].items() if value}
-        for sweep in SWEEPS:
-            archive = zip_program(ROOT / "target/debug" / sweep)
-            name = f"{STACK_NAME}-{sweep}"
+        for function in functions:
+            archive = zip_program(ROOT / "target/debug" / function)
+            name = f"{STACK_NAME}-{function}"
             self.call_or_none("lambda", "delete-function", "--function-name", name)
             self.call("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
                       "bootstrap", "--role", "arn:aws:iam::000000000000:role/any", "--timeout", 60, "--zip-file",

@@ -1,6 +1,6 @@
 """docs/going-live.md: a pilot, all trainers, the kill switch, and rolling back."""
 
-from aws import STACK_NAME
+from aws import STACK_NAME, SWEEPS
 from operations import prepare_shell
 
 PAGE = "docs/going-live.md"
@@ -42,7 +42,7 @@ def kill_switch(t):
     stack.sweep()
     t.check("scheduling and editing are blocked, but joins, reports, cancellations and mails work",
             [mail for mail in stack.mails("student1@example.test") if "ancelled" in mail["subject"]])
-    t.aws.deploy_sweeps(stack)
+    t.aws.deploy_functions(stack, *SWEEPS)
     t.paste(1)
     sweep = f"{STACK_NAME}-outbox-sweep"
     t.check("mail is stopped", "TooManyRequests" in t.aws.call_failing("lambda", "invoke", "--function-name", sweep, "/dev/null"))

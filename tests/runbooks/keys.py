@@ -14,7 +14,7 @@ COVERED_BY_TESTS = {}
 
 
 def read_and_write_secret(t):
-    t.aws.deploy_sweeps(t.stack)
+    t.aws.deploy_functions(t.stack, *SWEEPS)
     t.paste(0)
     t.check_equal(json.loads(t.shell.run("cat secret.json")), t.stack.secrets())
     t.paste(1)

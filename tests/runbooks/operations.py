@@ -3,9 +3,12 @@
 import json
 import re
 
+from aws import SWEEPS
 from stack import wait_until
 
 PAGE = "docs/operations.md"
+# More than SQS returns at once (10).
+MESSAGES = 12
 NOT_TRIED = {
     "Webhook is slow": "time and memory depend on Lambda, and tests/bench.sh measures the cost of a call",
     "Webhook is throttled": "only Lambda limits concurrency",
@@ -47,35 +50,58 @@ def find_log_of_session_and_request(t):
 
 
 def dead_letters(t):
-    """A mail that fails five times is dead-lettered, and is sent once after it was moved back."""
+    """Mails that fail five times are dead-lettered, and are sent once after they were moved back."""
+    guests = [f"guest-{number}@example.test" for number in range(MESSAGES)]
     session = t.stack.schedule(minutes=3 * 24 * 60, audience_type="invitees", course_id=None,
-                              invitees=[{"email": "guest@example.test"}])
-    t.stack.fault("ses", "SendEmail", "error", times=50)
+                              invitees=[{"email": guest} for guest in guests])
+    t.stack.fault("ses", "SendEmail", "error", times=50 * MESSAGES)
     for _ in range(8):
         t.stack.advance("2h10m")
     t.stack.clear_faults()
-    before = len(t.stack.mails("guest@example.test"))
-    messages = json.loads(t.paste(0))["Messages"]
-    mail = json.loads(messages[0]["Body"])
-    t.check_equal((mail["subject"]["session"], mail["kind"], mail["to"]), (session["id"], "scheduled", "guest@example.test"))
-    t.check_equal(t.find_log_lines("mail.dead_lettered")[0]["code"], mail["error"])
+
+    def sent():
+        return [len(t.stack.mails(guest)) for guest in guests]
+
+    t.check_equal(sent(), [0] * MESSAGES)
+    output = t.paste(0).splitlines()
+    t.check_equal(output[0].split(), [str(MESSAGES), "0"])
+    count, kind, error = output[1].split("\t")[0].split() + [output[1].split("\t")[1]]
+    t.check_equal((len(output), int(count), kind), (2, MESSAGES, "scheduled"))
+    t.check_equal(t.find_log_lines("mail.dead_lettered")[0]["code"], error)
     t.check("message, log and timeline contain the error of the mail service",
-            mail["error"] in json.dumps(t.stack.timeline(session["id"])))
-    # Messages that were shown become visible again after 30 s.
-    t.stack.advance("31s")
+            error in json.dumps(t.stack.timeline(session["id"])))
+    # Counted messages become visible again after 60 s.
+    t.stack.advance("61s")
     t.paste(1)
-    wait_until("the mail is sent", lambda: t.stack.sweep() and t.stack.mails("guest@example.test"))
+    wait_until("the mails are sent", lambda: t.stack.sweep() and all(sent()))
     t.stack.sweep()
-    t.check_equal((before, len(t.stack.mails("guest@example.test"))), (0, 1))
+    t.check_equal(sent(), [1] * MESSAGES)
 
 
 def failed_platform_events(t):
-    """Invalid events of the platform are in a dead-letter queue of their own."""
+    """Invalid events of the platform have a dead-letter queue of their own. Each is sent again and then deleted."""
+    t.aws.deploy_functions(t.stack, "directory")
     queue = t.shell.variable("DIRECTORY_DEAD")
-    t.shell.run(f"aws sqs send-message --queue-url '{queue}' --message-body '{{\"detail-type\":\"CourseUpserted\"}}'")
-    t.check("the event is shown as it was sent, and deleted after it was sent again", "CourseUpserted" in t.paste())
-    t.stack.advance("31s")
-    t.check_equal(json.loads(t.shell.run(f"aws sqs receive-message --queue-url '{queue}'") or "{}"), {})
+    events = [{"id": f"event-{number}", "detail-type": "CourseUpserted", "time": f"2026-11-21T09:{59 - number:02}:00Z",
+               "detail": {"id": "redriven" if number < 2 else f"redriven-{number}", "title": f"Version {number}",
+                          "trainer_id": "trainer-1"}} for number in range(MESSAGES)]
+    refused = {**events[0], "detail": {**events[0]["detail"], "title": ""}}
+    for number, event in enumerate([*events, refused]):
+        (t.shell.pasted.parent / f"dead-{number}.json").write_text(json.dumps(event))
+        t.shell.run(f"aws sqs send-message --queue-url '{queue}' --message-body file://dead-{number}.json")
+    listed = t.paste(0).splitlines()
+    t.check_equal((listed[0].split(), int(listed[1])), ([str(MESSAGES + 1), "0"], MESSAGES + 1))
+    times = [json.loads(line)["time"] for line in listed[2:]]
+    t.check("the events are listed, oldest first", len(times) == MESSAGES + 1 and times == sorted(times))
+    output = t.paste(1)
+    t.check("the refused event is shown with its reason", '"title":""' in output and "errorMessage" in output)
+    t.check_equal([line.split() for line in output.splitlines()[-2:]],
+                  [["sent", str(MESSAGES), "of", str(MESSAGES + 1)], ["0", "1"]])
+    tables = t.tables()
+    t.check("every accepted event is in the directory",
+            all(f"Version {number}" in tables for number in range(MESSAGES) if number != 1))
+    # Both events of this course were sent in the order of their times.
+    t.check("the newer event of a course wins", "Version 1\"" not in tables)
 
 
 def mail_waits(t):
@@ -104,7 +130,7 @@ def mail_waits(t):
 
 def sweep_did_not_run(t):
     """Runs the sweeps on the emulated Lambda, with queued work of the local stack."""
-    t.aws.deploy_sweeps(t.stack)
+    t.aws.deploy_functions(t.stack, *SWEEPS)
     t.stack.schedule("Waiting", minutes=3 * 24 * 60)
     before = len(t.stack.mails())
     output = t.paste()
