@@ -38,6 +38,13 @@ pub async fn play() -> ExitCode {
     };
     match run_steps(&stack).await {
         Ok(steps) => {
+            let denied = stack.aws.take_denied_calls();
+            for call in &denied {
+                println!("  ✗ {call}");
+            }
+            if !denied.is_empty() {
+                return ExitCode::FAILURE;
+            }
             println!("\nAll {steps} steps passed.");
             ExitCode::SUCCESS
         }

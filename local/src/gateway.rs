@@ -1,7 +1,7 @@
 //! A minimal API Gateway HTTP API: converts requests to payload 2.0 events and invokes the functions with them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -10,25 +10,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
-use jiff::SignedDuration;
-use lambda_http::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::handlers::match_route;
 
-use crate::functions::Functions;
+use crate::lambda::{Lambda, LambdaError};
+use crate::origin::is_local_origin;
 use crate::usage::Usage;
 use crate::zoom::Zoom;
 
-/// Lambda's limit for the payload of a synchronous invocation, which contains the body.
-const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
+/// The limit of an HTTP API for a request's body. Lambda's limit for the event is lower.
+const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
 /// How long an HTTP API waits for a function.
-const INTEGRATION_TIMEOUT: SignedDuration = SignedDuration::from_secs(30);
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub struct Gateway {
-    pub functions: Arc<Functions>,
+    pub lambda: Lambda,
     pub clock: Clock,
     pub usage: Usage,
     pub zoom: Zoom,
@@ -38,6 +37,13 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").finish_non_exhaustive()
     }
+}
+
+/// Where a request arrived. An HTTP API and a function URL have the same events, but different errors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryPoint {
+    HttpApi,
+    FunctionUrl,
 }
 
 /// The response of a function to an HTTP API.
@@ -66,7 +72,9 @@ pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response
 pub async fn function_url(State(gateway): State<Gateway>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.uri = http::Uri::from_static("/");
-    gateway.invoke("webhook", "$default", &BTreeMap::new(), &parts, body).await
+    let no_parameters = BTreeMap::new();
+    let entry_point = EntryPoint::FunctionUrl;
+    gateway.invoke(entry_point, "webhook", "$default", &no_parameters, &parts, body).await
 }
 
 impl Gateway {
@@ -80,36 +88,40 @@ impl Gateway {
             raw_parameters.into_iter().map(|(name, raw)| (name, percent_decode(raw))).collect();
         let route_key = format!("{} {}", route.method, route.path);
         self.usage.http_request(route.function);
-        self.invoke(route.function, &route_key, &path_parameters, &parts, body).await
+        let entry_point = EntryPoint::HttpApi;
+        let response =
+            self.invoke(entry_point, route.function, &route_key, &path_parameters, &parts, body);
+        // The timeouts of the functions are shorter, and a test compares them.
+        let response = tokio::time::timeout(INTEGRATION_TIMEOUT, response).await;
+        response.unwrap_or_else(|_| {
+            gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        })
     }
 
     /// Invokes a function with a request, and returns its response.
     async fn invoke(
         &self,
+        entry_point: EntryPoint,
         function: &str,
         route_key: &str,
         path_parameters: &BTreeMap<&'static str, String>,
         parts: &http::request::Parts,
         body: Body,
     ) -> Response {
-        let Ok(body) = to_bytes(body, PAYLOAD_LIMIT_BYTES).await else {
-            return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        let Ok(body) = to_bytes(body, BODY_LIMIT_BYTES).await else {
+            return entry_point.error_response(&LambdaError::EventTooLarge);
         };
-        let started = self.clock.now();
         let request_id = request_id(&parts.headers, &self.clock);
-        let event = event(parts, &body, route_key, path_parameters, &request_id, started);
-        let mut context = Context::default();
-        context.request_id.clone_from(&request_id);
-        context.deadline =
-            u64::try_from((started + INTEGRATION_TIMEOUT).as_millisecond()).unwrap_or(0);
-        let invoked_at = tokio::time::Instant::now();
-        let outcome = self.functions.invoke(function, event, context).await;
-        let duration_ms = u64::try_from(invoked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.usage.invocation(function, duration_ms);
-        let response = outcome.map_err(|error| error.to_string()).and_then(|value| {
-            serde_json::from_value::<FunctionResponse>(value).map_err(|error| error.to_string())
-        });
-        match response {
+        let now = self.clock.now();
+        let event = event(parts, &body, route_key, path_parameters, &request_id, now);
+        let response = match self.lambda.invoke(function, request_id, event).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::error!(event = "gateway.function_failed", function, %error);
+                return entry_point.error_response(&error);
+            }
+        };
+        match serde_json::from_value::<FunctionResponse>(response) {
             Ok(response) => {
                 if route_key == "POST /v1/zoom/authorize" && response.status_code == 200 {
                     self.remember_browser(&parts.headers, response.body.as_deref());
@@ -117,7 +129,7 @@ impl Gateway {
                 render(response)
             }
             Err(error) => {
-                tracing::error!(event = "gateway.function_failed", function, error);
+                tracing::error!(event = "gateway.function_failed", function, %error);
                 gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
             }
         }
@@ -139,6 +151,23 @@ impl Gateway {
             (state, email.and_then(|email| email.split('@').next()))
         {
             self.zoom.set_browser_user(state, person);
+        }
+    }
+}
+
+impl EntryPoint {
+    /// Returns the response to the caller if there is none of the function.
+    fn error_response(self, error: &LambdaError) -> Response {
+        match (error, self) {
+            (LambdaError::EventTooLarge, _) => {
+                gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+            }
+            (_, Self::HttpApi) => {
+                gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+            (_, Self::FunctionUrl) => {
+                (StatusCode::BAD_GATEWAY, "Internal Server Error").into_response()
+            }
         }
     }
 }
@@ -260,9 +289,9 @@ fn render(function_response: FunctionResponse) -> Response {
     response
 }
 
-/// Adds CORS headers that allow every origin. In the template, the allowed origins are a parameter.
+/// Adds CORS headers for pages of this machine. In the template, the allowed origins are a parameter.
 fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
-    if let Some(origin) = origin {
+    if let Some(origin) = origin.filter(is_local_origin) {
         let headers = response.headers_mut();
         headers.insert("access-control-allow-origin", origin);
         headers.insert("vary", HeaderValue::from_static("origin"));

@@ -1,6 +1,6 @@
 //! The local stack: the whole system on one machine, in one process.
 //!
-//! `stack` assembles it. `functions`, `gateway` and `schedules` replace Lambda, API Gateway and EventBridge. `aws` and
+//! `stack` assembles it. `lambda`, `gateway` and `schedules` replace Lambda, API Gateway and EventBridge. `aws` and
 //! `zoom` replace the services that the functions call, and `faults` and `usage` act on the calls in between. `console`
 //! is the web interface, `demo` plays one session, and `sign` signs a Zoom event for tools that invoke a function.
 
@@ -11,6 +11,8 @@ pub mod stack;
 pub mod functions;
 pub mod gateway;
 pub mod issuer;
+pub mod lambda;
+mod origin;
 pub mod schedules;
 pub mod seed;
 pub mod settings;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use local::stack::{Options, Stack};
 use local::{demo, sign};
 use shared::clock::Clock;
-use shared::config::Env;
+use shared::config::{Env, names};
 use shared::random::Random;
 
 const USAGE: &str = "\
@@ -105,7 +105,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(arguments: ServeArguments) -> ExitCode {
-    shared::telemetry::start(&Env::process());
+    shared::telemetry::start(&log_environment(&arguments.settings));
     let started_at = tokio::time::Instant::now();
     let options = Options {
         port: arguments.port,
@@ -136,6 +136,12 @@ async fn serve(arguments: ServeArguments) -> ExitCode {
     }
 }
 
+/// Returns the environment for the log. `--set` takes precedence over the variable of this process.
+fn log_environment(settings: &[(String, String)]) -> Env {
+    let changed = settings.iter().rfind(|(name, _)| name == names::LOG_LEVEL);
+    changed.map_or_else(Env::process, |(name, level)| Env::from_pairs([(name, level)]))
+}
+
 /// Waits for Ctrl-C or for the SIGTERM of a supervisor.
 async fn wait_for_shutdown() {
     #[cfg(unix)]
@@ -149,4 +155,16 @@ async fn wait_for_shutdown() {
         return;
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_log_level_of_the_command_line_is_used() {
+        let set = |level: &str| (names::LOG_LEVEL.to_owned(), level.to_owned());
+        let env = log_environment(&[set("info"), set("shared=debug")]);
+        assert_eq!(env.optional(names::LOG_LEVEL).as_deref(), Some("shared=debug"));
+    }
 }

@@ -4,22 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_http::Context;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::handlers::SCHEDULES;
 
-use crate::functions::{Functions, InvokeError};
-use crate::usage::Usage;
-
-/// The timeout of a scheduled function.
-const TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
+use crate::functions::InvokeError;
+use crate::lambda::{Lambda, LambdaError};
 
 #[derive(Clone, Debug)]
 pub struct Schedules {
-    functions: Arc<Functions>,
+    lambda: Lambda,
     clock: Clock,
-    usage: Usage,
     /// The time of each function's last run.
     last_runs: Arc<Mutex<BTreeMap<&'static str, Timestamp>>>,
     /// Held while due functions run, so that moving the clock also waits for runs that the tick started.
@@ -27,22 +22,16 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    pub fn new(functions: Arc<Functions>, clock: Clock, usage: Usage) -> Self {
+    pub fn new(lambda: Lambda, clock: Clock) -> Self {
         let now = clock.now();
         let ran = SCHEDULES.iter().map(|schedule| (schedule.function, now)).collect();
-        Self {
-            functions,
-            clock,
-            usage,
-            last_runs: Arc::new(Mutex::new(ran)),
-            run_lock: Arc::default(),
-        }
+        Self { lambda, clock, last_runs: Arc::new(Mutex::new(ran)), run_lock: Arc::default() }
     }
 
     /// Runs a function now, like its schedule.
-    pub async fn run(&self, function: &str) -> Result<Value, InvokeError> {
+    pub async fn run(&self, function: &str) -> Result<Value, LambdaError> {
         let Some(schedule) = SCHEDULES.iter().find(|schedule| schedule.function == function) else {
-            return Err(InvokeError::UnknownFunction(function.to_owned()));
+            return Err(InvokeError::UnknownFunction(function.to_owned()).into());
         };
         let now = self.clock.now();
         self.last_runs
@@ -60,14 +49,8 @@ impl Schedules {
             "resources": [],
             "detail": {},
         });
-        let mut context = Context::default();
-        context.request_id = format!("schedule-{}", now.as_millisecond());
-        context.deadline = u64::try_from((now + TIMEOUT).as_millisecond()).unwrap_or(0);
-        let started_at = tokio::time::Instant::now();
-        let result = self.functions.invoke(function, event, context).await;
-        let duration_ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.usage.invocation(schedule.function, duration_ms);
-        result
+        let request_id = format!("schedule-{}", now.as_millisecond());
+        self.lambda.invoke(function, request_id, event).await
     }
 
     /// Runs each due function once, even if the clock has moved over several intervals.

@@ -1,7 +1,7 @@
 //! Configuration of the functions in the local stack. The values are fixed so that anyone can sign a webhook or verify
 //! a signature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::config::names;
@@ -15,8 +15,16 @@ pub const ZOOM_CLIENT_ID: &str = "local-zoom-client";
 pub const ZOOM_CLIENT_SECRET: &str = "local-zoom-client-secret";
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret-token";
 pub const ZEPTOMAIL_TOKEN: &str = "local-zeptomail-token";
+const MAIL_FROM: &str = "Live Classes <classes@example.test>";
 /// The Zoom account that owns the app.
 pub const APP_ACCOUNT_ID: &str = "local-app-account";
+
+/// Returns the domain of the mail sender, which is verified in the emulated SES.
+pub fn mail_domain(changes: &[(String, String)]) -> &str {
+    let changed = changes.iter().rfind(|(name, _)| name == names::MAIL_FROM);
+    let sender = changed.map_or(MAIL_FROM, |(_, sender)| sender);
+    sender.rsplit('@').next().unwrap_or_default().trim_end_matches('>')
+}
 
 /// Returns the environment of every function. The URLs depend on the user's port.
 pub fn environment(
@@ -36,7 +44,7 @@ pub fn environment(
         (names::ZOOM_REDIRECT_URIS, format!("{base_url}/callback")),
         fixed(names::MAIL_PROVIDER, "ses"),
         fixed(names::MAIL_RATE_PER_SECOND, "500"),
-        fixed(names::MAIL_FROM, "Live Classes <classes@example.test>"),
+        fixed(names::MAIL_FROM, MAIL_FROM),
         (names::ZEPTOMAIL_API_URL, format!("{base_url}{}", crate::calls::ZEPTOMAIL_SEND_PATH)),
         fixed(names::AUTH_ISSUER, base_url),
         fixed(names::AUTH_AUDIENCE, AUDIENCE),
@@ -70,10 +78,11 @@ pub fn with_overrides(
     changes: Vec<(String, String)>,
 ) -> Result<Vec<(String, String)>, SettingError> {
     let template = Template::parse(crate::stack::TEMPLATE)?;
+    let known: BTreeSet<_> = template.function_variables().flat_map(|(_, names)| names).collect();
     let mut changed: BTreeMap<String, String> =
         environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     for (name, value) in changes {
-        if !changed.contains_key(&name) && !template.variable_names().any(|known| known == name) {
+        if !changed.contains_key(&name) && !known.contains(name.as_str()) {
             return Err(SettingError::UnknownVariable(name));
         }
         changed.insert(name, value);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
@@ -28,13 +28,19 @@ use crate::faults::Faults;
 use crate::functions::{Functions, InvokeError};
 use crate::gateway::{self, Gateway};
 use crate::issuer::{Issuer, Person};
+use crate::lambda::{self, Lambda, LambdaError};
+use crate::origin;
 use crate::schedules::Schedules;
+use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
 use crate::zoom::{Zoom, ZoomConfig};
 use crate::{seed, settings};
 
 /// The deployed template, from which the stack creates its tables and queues.
 pub const TEMPLATE: &str = include_str!("../../template.yaml");
+/// The latest time to which the clock can be moved, the year 9000. The calendar ends a thousand years later, because the
+/// functions compute later times from the current one.
+const LATEST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 /// How often the stack checks for due work.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -68,6 +74,10 @@ pub enum StackError {
     Secret(#[from] crate::aws::SecretError),
     #[error(transparent)]
     Issuer(#[from] crate::issuer::IssuerError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Environment(#[from] lambda::EnvironmentTooLarge),
     #[error(transparent)]
     Seed(#[from] InvokeError),
     #[error("the saved state cannot be read: {0}")]
@@ -116,7 +126,8 @@ impl Stack {
             data_dir: data_dir.clone(),
             template: TEMPLATE,
             base_url: base_url.clone(),
-            names: Names::default(),
+            names: Names::new([("ConfigSecret", settings::SECRET_ID)]),
+            parameters: vec![("MailIdentity", settings::mail_domain(&changes).to_owned())],
             zeptomail_token: Secret::new(settings::ZEPTOMAIL_TOKEN),
         };
         let aws =
@@ -128,7 +139,10 @@ impl Stack {
             &queue("OutboxQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
+        let seed_environment = environment.clone();
         let environment = settings::with_overrides(environment, changes)?;
+        let template = Template::parse(TEMPLATE)?;
+        lambda::check_environment(&template, &environment)?;
 
         let seeded_marker = data_dir.as_ref().map(|dir| dir.join("seeded"));
         let fresh = seeded_marker.as_ref().is_none_or(|file| !file.exists());
@@ -150,7 +164,8 @@ impl Stack {
             None => None,
         };
         let functions = Functions::new(&environment, &clock, &random);
-        let schedules = Schedules::new(functions.clone(), clock.clone(), usage.clone());
+        let lambda = Lambda::new(functions.clone(), &template, clock.clone(), usage.clone());
+        let schedules = Schedules::new(lambda.clone(), clock.clone());
         let local = LocalState {
             environment,
             issuer: issuer.clone(),
@@ -160,12 +175,8 @@ impl Stack {
             disk: disk.clone(),
             cloud_only,
         };
-        let gateway = Gateway {
-            functions: functions.clone(),
-            clock: clock.clone(),
-            usage: usage.clone(),
-            zoom: zoom.clone(),
-        };
+        let gateway =
+            Gateway { lambda, clock: clock.clone(), usage: usage.clone(), zoom: zoom.clone() };
         let mut zoom_router = zoom.router();
         if let Some(disk) = &disk {
             zoom_router = zoom_router.layer(from_fn_with_state(disk.clone(), save_before_response));
@@ -185,7 +196,9 @@ impl Stack {
             );
         }
         let (seeded_sender, seeded_receiver) = watch::channel(!fresh);
-        let router = router.layer(from_fn_with_state(seeded_receiver, wait_until_seeded));
+        let router = router
+            .layer(from_fn_with_state(seeded_receiver, wait_until_seeded))
+            .layer(from_fn(origin::only_this_machine));
         let mut stack = Self {
             base_url,
             clock,
@@ -204,8 +217,10 @@ impl Stack {
             }
         });
         if fresh {
-            // Seeding invokes the functions, so the usage meter is reset afterwards.
-            seed::load(&stack.functions, &issuer, &stack.clock).await?;
+            // The settings may name another issuer, whose tokens this stack cannot sign.
+            let functions = Functions::new(&seed_environment, &stack.clock, &random);
+            seed::load(&functions, &issuer, &stack.clock).await?;
+            // Seeding invokes a function, so the usage meter is reset afterwards.
             stack.usage.reset();
             if let Some(file) = seeded_marker {
                 std::fs::write(file, "")?;
@@ -410,13 +425,20 @@ async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
     let Clock::Manual(manual_clock) = &local.clock else {
         return error_response(StatusCode::CONFLICT, "this stack uses the system's clock");
     };
-    match (change.advance, change.now) {
+    let target = match (change.advance, change.now) {
         (Some(by), None) => match by.parse::<SignedDuration>() {
-            Ok(by) => manual_clock.advance(by),
+            Ok(by) => manual_clock.now().checked_add(by).ok(),
             Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
         },
-        (None, Some(now)) => manual_clock.set(now),
+        (None, Some(now)) => Some(now),
         _ => return error_response(StatusCode::UNPROCESSABLE_ENTITY, "give either advance or now"),
+    };
+    match target.filter(|target| (Timestamp::UNIX_EPOCH..=LATEST).contains(target)) {
+        Some(target) => manual_clock.set(target),
+        None => {
+            let range = format!("the clock goes from {} to {LATEST}", Timestamp::UNIX_EPOCH);
+            return error_response(StatusCode::UNPROCESSABLE_ENTITY, range);
+        }
     }
     local.zoom.deliver_due().await;
     if !local.cloud_only {
@@ -440,7 +462,7 @@ async fn config(State(local): State<LocalState>) -> Json<Value> {
 async fn run_schedule(State(local): State<LocalState>, Path(function): Path<String>) -> Response {
     match local.schedules.run(&function).await {
         Ok(report) => Json(report).into_response(),
-        Err(error @ InvokeError::UnknownFunction(_)) => {
+        Err(error @ LambdaError::Invoke(InvokeError::UnknownFunction(_))) => {
             error_response(StatusCode::NOT_FOUND, error)
         }
         Err(error) => error_response(StatusCode::BAD_GATEWAY, error),

@@ -1,8 +1,12 @@
 //! `template.yaml` as data: its resources, with CloudFormation's short tags in their long form.
 //!
 //! The local stack creates its tables and queues from the template, and tests compare the code with
-//! it, so that the deployment and the local stack cannot diverge. This module does not resolve
-//! references: `{"Ref": …}` stays as it is.
+//! it, so that the deployment and the local stack cannot diverge. A parsed template keeps references:
+//! `{"Ref": …}` stays as it is. `values` resolves them.
+
+pub mod values;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +21,10 @@ pub enum TemplateError {
     Number(String),
     #[error("the template has no `Resources`")]
     NoResources,
+    #[error("the template's {0} has no value in the local stack")]
+    Unresolved(String),
+    #[error("the local stack does not support this policy of {function}: {policy}")]
+    Policy { function: String, policy: String },
 }
 
 /// A parsed template.
@@ -78,18 +86,22 @@ impl Template {
         self.resources().filter(move |resource| resource.kind == kind)
     }
 
-    /// Returns the names of all environment variables of the functions.
-    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+    /// Returns the functions by the folders of their code, which are their names in the local stack.
+    pub fn functions(&self) -> BTreeMap<&str, Resource<'_>> {
+        self.resources_of_type("AWS::Serverless::Function")
+            .filter_map(|function| {
+                let folder = function.property("CodeUri").as_str()?.trim_end_matches('/');
+                Some((folder.rsplit('/').next()?, function))
+            })
+            .collect()
+    }
+
+    /// Returns the names of each function's environment variables.
+    pub fn function_variables(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         let all = &self.root["Globals"]["Function"];
-        let own = self
-            .resources_of_type("AWS::Serverless::Function")
-            .map(|function| function.properties());
-        [all].into_iter().chain(own).flat_map(|function| {
-            function["Environment"]["Variables"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name.as_str())
+        self.functions().into_iter().map(move |(name, function)| {
+            let own = function.properties();
+            (name, [all, own].into_iter().flat_map(variable_names).collect())
         })
     }
 
@@ -97,6 +109,12 @@ impl Template {
     pub fn resource(&self, id: &str) -> Option<Resource<'_>> {
         self.resources().find(|resource| resource.id == id)
     }
+}
+
+/// Returns the names of the variables that a function's properties set.
+fn variable_names(function: &Value) -> impl Iterator<Item = &str> {
+    let variables = function["Environment"]["Variables"].as_object().into_iter().flatten();
+    variables.map(|(name, _)| name.as_str())
 }
 
 /// Returns the logical id in a `Ref` or a `Fn::GetAtt`.

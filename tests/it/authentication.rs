@@ -8,7 +8,7 @@ use local::issuer::{Issuer, JWKS_PATH};
 use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 
-use crate::functions::{DirectFunctions, REQUEST_ID, gateway_event};
+use crate::functions::{DirectFunctions, REQUEST_ID, gateway_event, set_secret};
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
 
@@ -437,18 +437,16 @@ async fn malformed_json_is_rejected_without_quoting_it() {
     );
 }
 
-async fn with_hs256(world: &World, id: &str, secret: Value) {
-    let mut secrets = local::settings::secrets();
-    secrets["auth_hs256_secret"] = secret;
-    world.stack.aws.set_secret(id, &secrets.to_string()).await.expect("set");
+async fn set_hs256_secret(world: &World, secret: Value) {
+    let secrets = patched(local::settings::secrets(), json!({"auth_hs256_secret": secret}));
+    set_secret(world, &secrets.to_string()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shared_secret_accepts_only_hs256() {
     let world = World::start().await;
-    with_hs256(&world, "shared", json!(HS256_SECRET)).await;
-    let functions =
-        DirectFunctions::new(&world, &[("AUTH_JWKS_URL", ""), ("CONFIG_SECRET_ID", "shared")]);
+    set_hs256_secret(&world, json!(HS256_SECRET)).await;
+    let functions = DirectFunctions::new(&world, &[("AUTH_JWKS_URL", "")]);
     let own_claims = claims(&world, &json!({}));
     let header = |alg: &str| json!({"alg": alg, "typ": "JWT"});
     let get = async |token: &str| functions.call("connect", "GET", CONNECTION, token, None).await;
@@ -484,9 +482,9 @@ async fn shared_secret_accepts_only_hs256() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_key_configuration_rejects_every_token() {
     let world = World::start().await;
-    with_hs256(&world, "both", json!(HS256_SECRET)).await;
-    with_hs256(&world, "weak", json!("31-bytes-are-not-enough-for-sha")).await;
-    with_hs256(&world, "no-text", json!(7)).await;
+    let (valid, weak, no_text) =
+        (json!(HS256_SECRET), json!("31-bytes-are-not-enough-for-sha"), json!(7));
+    let no_keys = ("AUTH_JWKS_URL", "");
     let own_claims = claims(&world, &json!({}));
     let header = json!({"alg": "HS256", "typ": "JWT"});
     let tokens = [
@@ -495,17 +493,18 @@ async fn invalid_key_configuration_rejects_every_token() {
         hmac(&header, &own_claims, b"31-bytes-are-not-enough-for-sha"),
         hmac(&header, &own_claims, b""),
     ];
-    for changes in [
-        vec![("CONFIG_SECRET_ID", "both")],
-        vec![("CONFIG_SECRET_ID", "weak"), ("AUTH_JWKS_URL", "")],
-        vec![("CONFIG_SECRET_ID", "no-text"), ("AUTH_JWKS_URL", "")],
-        vec![("CONFIG_SECRET_ID", "no-text")],
-        vec![("AUTH_JWKS_URL", "")],
+    for (secret, changes) in [
+        (valid, vec![]),
+        (weak, vec![no_keys]),
+        (no_text.clone(), vec![no_keys]),
+        (no_text, vec![]),
+        (Value::Null, vec![no_keys]),
     ] {
+        set_hs256_secret(&world, secret.clone()).await;
         let functions = DirectFunctions::new(&world, &changes);
         for token in &tokens {
             let response = functions.call("connect", "GET", CONNECTION, token, None).await;
-            assert_eq!(response.status, 503, "{changes:?}");
+            assert_eq!(response.status, 503, "{secret} {changes:?}");
             assert_problem(response, 503, "unavailable");
         }
     }

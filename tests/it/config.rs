@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 use shared::handlers::edge::{self, RequestError, ResponseBody};
 
-use crate::functions::{DirectFunctions, REQUEST_ID, environment, gateway_event};
+use crate::functions::{DirectFunctions, REQUEST_ID, environment, gateway_event, set_secret};
 use crate::log::CapturedLog;
 use crate::world::{World, session_body};
 
@@ -146,7 +146,7 @@ async fn invalid_secret_makes_function_unavailable_and_is_not_logged() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let authorize = json!({"redirect_uri": format!("{}/callback", world.stack.base_url)});
-    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "broken")]);
+    let functions = DirectFunctions::new(&world, &[]);
     let invalid_field = |name| (secret_with(name, json!({"hunter2": 1})), name);
     for (secret, name) in [
         (String::new(), "oauth_state_secret"),
@@ -178,7 +178,7 @@ async fn invalid_secret_makes_function_unavailable_and_is_not_logged() {
         let log = CapturedLog::start();
         // Secrets Manager rejects an empty secret. The function treats a space in the same way.
         let text = if secret.is_empty() { " " } else { &secret };
-        world.stack.aws.set_secret("broken", text).await.expect("set");
+        set_secret(&world, text).await;
         let response = functions
             .call("connect", "POST", "/v1/zoom/authorize", &trainer, Some(&authorize))
             .await;
@@ -196,9 +196,11 @@ async fn invalid_secret_makes_function_unavailable_and_is_not_logged() {
             );
         }
     }
-    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "no-such-secret")]);
+    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "secret-of-others")]);
     let response = functions.call("connect", "GET", CONNECTION, &trainer, None).await;
     response.expect_problem(503, "unavailable");
+    assert!(!world.stack.aws.take_denied_calls().is_empty());
+    set_secret(&world, &local::settings::secrets().to_string()).await;
     fault(&world, Fault::new(Secretsmanager, "*", FaultKind::Unauthorized));
     let functions = DirectFunctions::new(&world, &[]);
     functions
@@ -213,8 +215,8 @@ async fn function_works_without_secret_fields_it_does_not_need() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     let partial_secret = json!({"oauth_state_secret": "s", "zeptomail_token": 7});
-    world.stack.aws.set_secret("few", &partial_secret.to_string()).await.expect("set");
-    let functions = DirectFunctions::new(&world, &[("CONFIG_SECRET_ID", "few")]);
+    set_secret(&world, &partial_secret.to_string()).await;
+    let functions = DirectFunctions::new(&world, &[]);
     functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
     functions.call("disconnect", "DELETE", CONNECTION, &trainer, None).await.expect(204);
 }
@@ -225,7 +227,7 @@ async fn changed_secret_is_used_within_five_minutes() {
     let trainer = world.trainer().await;
     let (code, state) = world.consent(&trainer, "decision=allow").await;
     let changed = secret_with("oauth_state_secret", json!("another-state-secret-of-32-bytes"));
-    world.stack.aws.set_secret(local::settings::SECRET_ID, &changed).await.expect("set");
+    set_secret(&world, &changed).await;
     world.stack.usage.reset();
     // A state signed with the previous secret is rejected after five minutes at the latest.
     world.advance(SignedDuration::from_mins(5));
@@ -239,7 +241,7 @@ async fn changed_secret_is_used_within_five_minutes() {
     assert_eq!(world.stack.usage.calls("connect", Secretsmanager, "GetSecretValue"), 1);
 
     // A running function keeps using the last valid secret for a while.
-    world.stack.aws.set_secret(local::settings::SECRET_ID, "{nonsense").await.expect("set");
+    set_secret(&world, "{nonsense").await;
     world.advance(SignedDuration::from_mins(10));
     world.get(&trainer, CONNECTION).await.expect(200);
     world.advance(SignedDuration::from_mins(60));

@@ -126,6 +126,11 @@ impl DirectFunctions {
     }
 }
 
+/// Replaces the configuration secret. Functions that have read it keep their copy for five minutes.
+pub(crate) async fn set_secret(world: &World, text: &str) {
+    world.stack.aws.set_secret(local::settings::SECRET_ID, text).await.expect("set");
+}
+
 /// Returns an API Gateway event in payload format 2.0.
 pub(crate) fn gateway_event(method: &str, path: &str, token: &str, body: Option<&str>) -> Value {
     let mut headers = json!({"content-type": "application/json"});

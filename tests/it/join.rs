@@ -9,7 +9,7 @@ use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::config::names;
 
-use crate::functions::DirectFunctions;
+use crate::functions::{DirectFunctions, set_secret};
 use crate::support::patched;
 use crate::world::{Response, World, course_session_body, session_body};
 use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
@@ -684,8 +684,8 @@ async fn link_mode_works_without_meeting_sdk_secret() {
     let scenario = JoinScenario::start("app").await;
     let partial_secret = json!({"zoom_sdk_key": null, "zoom_sdk_secret": null});
     let partial_secret = patched(local::settings::secrets(), partial_secret).to_string();
-    scenario.world.stack.aws.set_secret("few", &partial_secret).await.expect("set");
-    let settings = [(names::CONFIG_SECRET_ID, "few"), (names::JOIN_MODE, "link")];
+    set_secret(&scenario.world, &partial_secret).await;
+    let settings = [(names::JOIN_MODE, "link")];
     for token in [&scenario.student, &scenario.trainer] {
         let credentials = scenario.request_join_with(&settings, token).await.expect(200);
         assert_eq!(
@@ -699,13 +699,12 @@ async fn link_mode_works_without_meeting_sdk_secret() {
     let starts_soon = patched(body, json!({"starts_at": scenario.world.now() + MINUTE * 5}));
     let session = scenario.world.create(&scenario.trainer, &starts_soon).await.expect(201);
     let join = format!("{}/join", crate::support::session_path(&session));
-    let functions = DirectFunctions::new(&scenario.world, &settings[..1]);
+    let functions = DirectFunctions::new(&scenario.world, &[]);
     let credentials =
         functions.call("join", "POST", &join, &scenario.student, None).await.expect(200);
     assert_eq!(credentials["join_url"], "https://meet.example.test/a");
     // The embedded client needs the SDK secret. The failed join attempt is recorded.
-    let response =
-        scenario.request_join_with(&[(names::CONFIG_SECRET_ID, "few")], &scenario.student).await;
+    let response = scenario.request_join_with(&[], &scenario.student).await;
     response.expect_problem(503, "unavailable");
     let join_attempts = scenario.join_attempts().await;
     let mut outcomes: Vec<_> =

@@ -25,6 +25,7 @@ mod idempotency;
 mod join;
 mod large_meeting;
 mod live_session;
+mod local_stack;
 mod mail;
 mod mail_relevance;
 mod metrics;

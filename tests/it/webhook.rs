@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::config::names;
 
 use self::event_order::events_of_two_instances;
-use crate::functions::{DirectFunctions, gateway_event};
+use crate::functions::{DirectFunctions, gateway_event, set_secret};
 use crate::support::patched;
 use crate::world::{World, course_session_body};
 use crate::zoom_session::{
@@ -145,11 +145,10 @@ async fn invalid_request_is_rejected_before_any_lookup() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_webhook_secret_rejects_every_event() {
     let world = World::start().await;
-    for (n, secret) in [Value::Null, json!("")].into_iter().enumerate() {
-        let id = format!("secret-{n}");
+    for secret in [Value::Null, json!("")] {
         let set = patched(local::settings::secrets(), json!({"zoom_webhook_secret_token": secret}));
-        world.stack.aws.set_secret(&id, &set.to_string()).await.expect("set");
-        let direct = DirectFunctions::new(&world, &[(names::CONFIG_SECRET_ID, &id)]);
+        set_secret(&world, &set.to_string()).await;
+        let direct = DirectFunctions::new(&world, &[]);
         let body = json!({"event": "meeting.started"}).to_string();
         let mut signed_without_secret = gateway_event("POST", "/", "", Some(&body));
         for (name, value) in WebhookSignature::sign_with("", world.now(), body.as_bytes()).headers()

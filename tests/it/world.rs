@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use local::aws::Aws;
 use local::stack::{Options, Stack};
 use local::zoom::{SettingsUpdate, WebhookSettingsUpdate};
 use serde_json::{Value, json};
@@ -18,8 +19,23 @@ pub(crate) const START: &str = "2026-11-21T09:00:00Z";
 pub(crate) struct World {
     pub(crate) stack: Stack,
     http: reqwest::Client,
+    _permissions: PermissionCheck,
     /// Prints its seed if the test fails.
     _variation: Box<Variation>,
+}
+
+/// Fails a test in which a function made a call that `template.yaml` does not grant to it, even if the function continued
+/// without it. A test of denied calls takes them with `Aws::take_denied_calls`.
+struct PermissionCheck(Aws);
+
+impl Drop for PermissionCheck {
+    fn drop(&mut self) {
+        let denied = self.0.take_denied_calls();
+        for call in &denied {
+            eprintln!("{call}");
+        }
+        assert!(denied.is_empty() || std::thread::panicking(), "denied calls: {denied:?}");
+    }
 }
 
 /// A response with its complete body.
@@ -96,6 +112,7 @@ impl World {
         let stack = Stack::start(options).await.expect("the stack should start");
         stack.zoom.update_settings(variation.settings());
         Self {
+            _permissions: PermissionCheck(stack.aws.clone()),
             _variation: variation,
             stack,
             http: shared::net::http_client("live-classes/tests").expect("an HTTP client"),

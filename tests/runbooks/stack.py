@@ -88,9 +88,14 @@ class Stack:
             return None
 
     def stop(self):
-        if self.process:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait()
+        if not self.process or self.process.poll() is not None:
+            return
+        # Many functions continue without an optional call, so nothing else shows a missing permission.
+        denied = self.request("GET", "/local/denied-calls").body["items"]
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        if denied:
+            raise CheckFailed(f"template.yaml does not grant {denied}")
 
     def secrets(self):
         return dict(self.config["secrets"])

@@ -7,6 +7,8 @@ mod dynamodb;
 mod mail_message;
 pub mod mailbox;
 pub mod names;
+pub mod permissions;
+mod policies;
 pub(crate) mod refusal;
 mod secrets;
 mod ses;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -35,6 +38,8 @@ use crate::wire::Wire;
 use dynamodb::Dynamo;
 use mailbox::Mailbox;
 use names::Names;
+use permissions::{DeniedCall, Permissions};
+use policies::Policies;
 use refusal::Refusal;
 use secrets::Secrets;
 use sqs::Queues;
@@ -50,6 +55,8 @@ pub struct AwsConfig<'a> {
     pub base_url: String,
     /// Names of tables and queues by the template's logical ids.
     pub names: Names,
+    /// Values of the template's parameters that have no default.
+    pub parameters: Vec<(&'static str, String)>,
     /// The token that ZeptoMail accepts.
     pub zeptomail_token: Secret,
 }
@@ -97,6 +104,7 @@ pub struct Aws {
     secrets: Arc<Secrets>,
     mailbox: Mailbox,
     zeptomail_token: Secret,
+    permissions: Permissions,
     wire: Wire,
 }
 
@@ -132,6 +140,11 @@ impl Aws {
             secrets: Arc::new(Secrets::start(file("secrets.json")).await?),
             mailbox: Mailbox::start(file("mail.sqlite").as_deref(), clock.clone(), random)?,
             zeptomail_token: config.zeptomail_token,
+            permissions: Permissions::new(Policies::from_template(
+                &template,
+                names,
+                config.parameters,
+            )?),
             wire: Wire { faults, usage, clock },
         })
     }
@@ -153,8 +166,18 @@ impl Aws {
             )
             // Each service has its own limit, and the wire has already read the body.
             .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(self.permissions.clone(), permissions::authorize))
             .with_state(self.clone());
-        self.wire.wrap(services).merge(self.mailbox.router()).merge(self.queues.router())
+        self.wire
+            .wrap(services)
+            .merge(self.mailbox.router())
+            .merge(self.queues.router())
+            .merge(self.permissions.router())
+    }
+
+    /// Returns the calls that were denied for lack of permission since the last call of this method.
+    pub fn take_denied_calls(&self) -> Vec<DeniedCall> {
+        self.permissions.take_denied_calls()
     }
 
     /// The wire in front of these services, for use in front of the simulated Zoom as well.

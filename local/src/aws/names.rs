@@ -11,6 +11,26 @@ pub const ACCOUNT_ID: &str = "000000000000";
 /// The region in all ARNs. The prices are for this region, too.
 pub const REGION: &str = "us-east-1";
 
+/// Returns the ARN of a table.
+pub(crate) fn table_arn(name: &str) -> String {
+    format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}")
+}
+
+/// Returns the ARN of a queue.
+pub(crate) fn queue_arn(name: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
+}
+
+/// Returns the ARN of a secret, without the random suffix that AWS adds.
+pub(crate) fn secret_arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:{name}")
+}
+
+/// Returns the ARN of a mail identity, which is a domain or an address.
+pub(crate) fn identity_arn(name: &str) -> String {
+    format!("arn:aws:ses:{REGION}:{ACCOUNT_ID}:identity/{name}")
+}
+
 /// Physical names by logical id. A resource that is not listed has the literal name from the
 /// template, or else its logical id.
 #[derive(Clone, Debug, Default)]

@@ -17,6 +17,7 @@ pub(crate) struct Refusal {
     code: Cow<'static, str>,
     /// The error's name in the older query protocol of SQS, if it differs. The SDKs use this name.
     query_code: Option<&'static str>,
+    namespace: &'static str,
     message: String,
     extra_members: Map<String, Value>,
 }
@@ -33,6 +34,11 @@ impl Refusal {
             status,
             code: code.into(),
             query_code: None,
+            namespace: match service {
+                Service::Dynamodb => "com.amazonaws.dynamodb.v20120810#",
+                Service::Sqs => "com.amazonaws.sqs#",
+                _ => "",
+            },
             message: message.into(),
             extra_members: Map::new(),
         }
@@ -49,23 +55,20 @@ impl Refusal {
         Self { query_code: Some(code), ..self }
     }
 
+    /// Sets the namespace of the error's name.
+    pub(crate) fn namespace(self, namespace: &'static str) -> Self {
+        Self { namespace, ..self }
+    }
+
     #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
-    }
-
-    fn namespace(&self) -> &'static str {
-        match self.service {
-            Service::Dynamodb => "com.amazonaws.dynamodb.v20120810#",
-            Service::Sqs => "com.amazonaws.sqs#",
-            _ => "",
-        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let typed = format!("{}{}", self.namespace(), self.code);
+        let typed = format!("{}{}", self.namespace, self.code);
         let mut body = self.extra_members;
         body.insert("__type".to_owned(), json!(typed));
         // DynamoDB writes "Message" for cancelled transactions. Every SDK reads both spellings.

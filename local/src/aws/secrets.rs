@@ -17,6 +17,10 @@ use crate::calls::Service;
 /// Operations after which the state is not saved.
 const READ_OPERATIONS: [&str; 3] = ["GetSecretValue", "DescribeSecret", "ListSecrets"];
 
+/// The limit for a secret's value.
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
+const MAX_SECRET_BYTES: usize = 65_536;
+
 /// The secrets of the stack.
 pub(crate) struct Secrets {
     service: SecretsManagerService,
@@ -48,6 +52,15 @@ impl Secrets {
         headers: HeaderMap,
         body: Bytes,
     ) -> Response {
+        if is_too_long(&body) {
+            return axum::response::IntoResponse::into_response(Refusal::new(
+                Service::Secretsmanager,
+                StatusCode::BAD_REQUEST,
+                "ValidationException",
+                "1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member \
+                 must have length less than or equal to 65536",
+            ));
+        }
         let request = MockRequest { method: "POST".to_owned(), uri: "/".to_owned(), headers, body };
         let result = self.service.handle(request).await;
         if !READ_OPERATIONS.contains(&operation)
@@ -95,4 +108,13 @@ impl Secrets {
         std::fs::write(&new, text)?;
         std::fs::rename(new, file)
     }
+}
+
+/// Returns whether a request contains a value above the limit.
+fn is_too_long(body: &[u8]) -> bool {
+    // Most requests are smaller than the limit and need no parsing.
+    body.len() > MAX_SECRET_BYTES
+        && serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|request| {
+            request["SecretString"].as_str().is_some_and(|text| text.len() > MAX_SECRET_BYTES)
+        })
 }

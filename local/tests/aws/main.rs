@@ -4,7 +4,9 @@
 
 mod dynamodb;
 mod faults;
+mod limits;
 mod mail;
+mod permissions;
 mod restart;
 mod secrets;
 mod sqs;

@@ -43,6 +43,7 @@ impl Stack {
             template,
             base_url: base_url.clone(),
             names: Names::new([("Classes", "classes"), ("Outbox", "outbox")]),
+            parameters: vec![("MailIdentity", "example.test".to_owned())],
             zeptomail_token: Secret::new(ZEPTOMAIL_TOKEN),
         };
         let random = Random::seeded(1);

@@ -20,13 +20,13 @@ use super::assert_no_problems;
 use super::layers::functions;
 use super::source::root;
 
-fn template() -> Template {
+pub(super) fn template() -> Template {
     let text = fs::read_to_string(root().join("template.yaml")).expect("template.yaml");
     Template::parse(&text).expect("a template")
 }
 
 /// The functions of the template by their folders.
-fn deployed(template: &Template) -> BTreeMap<String, Resource<'_>> {
+pub(super) fn deployed(template: &Template) -> BTreeMap<String, Resource<'_>> {
     let code = |function: &Resource<'_>| {
         let folder = function.property("CodeUri").as_str().expect("a folder");
         let folder =
@@ -40,13 +40,16 @@ fn deployed(template: &Template) -> BTreeMap<String, Resource<'_>> {
 }
 
 /// The function's triggers of one type.
-fn triggers<'a>(function: &Resource<'a>, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn triggers<'a>(
+    function: &Resource<'a>,
+    kind: &'a str,
+) -> impl Iterator<Item = &'a Value> {
     let all = function.property("Events").as_object().into_iter().flatten();
     all.filter(move |(_, event)| event["Type"] == kind).map(|(_, event)| &event["Properties"])
 }
 
 /// The function's variables, including the global ones.
-fn environment(template: &Template, function: &Resource<'_>) -> BTreeMap<String, Value> {
+pub(super) fn environment(template: &Template, function: &Resource<'_>) -> BTreeMap<String, Value> {
     let all = &template.root()["Globals"]["Function"]["Environment"]["Variables"];
     let own = &function.property("Environment")["Variables"];
     let pairs = [all, own].into_iter().filter_map(Value::as_object).flatten();
@@ -354,7 +357,7 @@ fn collect_references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
     }
 }
 
-fn list(value: &Value) -> Vec<&Value> {
+pub(super) fn list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |values| values.iter().collect())
 }
 

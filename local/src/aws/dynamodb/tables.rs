@@ -18,10 +18,12 @@ const SHARED_PROPERTIES: [&str; 4] =
 /// The tables by physical name.
 pub(crate) type Tables = BTreeMap<String, Table>;
 
-/// A table's key attributes and its time-to-live attribute.
+/// A table's key attributes, those of its indexes, and its time-to-live attribute.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(super) keys: Vec<String>,
+    /// The partition and sort key of each index.
+    pub(super) index_keys: Vec<Vec<String>>,
     pub(super) ttl: Option<String>,
 }
 
@@ -49,6 +51,10 @@ pub(super) fn create(
         }
         let table = Table {
             keys: attribute_names(resource.property("KeySchema")),
+            index_keys: key_schemas(resource.properties())
+                .into_iter()
+                .filter_map(|(index, keys)| (!index.is_empty()).then_some(keys))
+                .collect(),
             ttl: ttl["AttributeName"]
                 .as_str()
                 .filter(|_| ttl["Enabled"] == true)

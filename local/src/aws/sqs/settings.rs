@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::SqsError;
 use super::limits;
-use crate::aws::names::{ACCOUNT_ID, REGION};
+pub(super) use crate::aws::names::queue_arn as arn;
 
 /// The settings of a queue. The defaults are SQS's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,11 +132,6 @@ fn parse_redrive_policy(text: &str) -> Result<Option<RedrivePolicy>, SqsError> {
         dead_letter_queue: queue.to_owned(),
         max_receive_count: count.ok_or_else(invalid)?,
     }))
-}
-
-/// Returns a queue's ARN.
-pub(super) fn arn(queue: &str) -> String {
-    format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{queue}")
 }
 
 /// Returns the queue name in an ARN.

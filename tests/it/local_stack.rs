@@ -1,0 +1,133 @@
+//! The local stack refuses the same as AWS, and serves this machine only.
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use http::{Method, StatusCode};
+use local::calls::AWS_PATH;
+use local::stack::{Options, Stack, StackError};
+use serde_json::json;
+use shared::aws::Aws;
+use shared::clock::Clock;
+use shared::config::{Env, names};
+use shared::random::Random;
+
+use crate::world::{START, World};
+
+async fn start_with(settings: &[(&str, &str)]) -> Result<Stack, StackError> {
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let options = Options {
+        port: 0,
+        data_dir: None,
+        settings: settings.collect(),
+        cloud_only: false,
+        console_dir: None,
+        clock: Clock::stopped_at(START.parse().expect("START is a timestamp")),
+        random: Random::seeded(1),
+    };
+    Box::pin(Stack::start(options)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn call_without_permission_is_refused_and_listed() {
+    let world = World::start().await;
+    let env = Env::from_pairs([
+        (names::AWS_ENDPOINT_URL, format!("{}{AWS_PATH}", world.stack.base_url)),
+        (names::AWS_REGION, "us-east-1".to_owned()),
+        (names::AWS_ACCESS_KEY_ID, "local".to_owned()),
+        (names::AWS_SECRET_ACCESS_KEY, "local".to_owned()),
+        (names::AWS_LAMBDA_FUNCTION_NAME, "notifications".to_owned()),
+    ]);
+    let http = shared::net::http_client("live-classes/notifications").expect("an HTTP client");
+    let client = Aws::new(&env, &http).expect("complete AWS settings").dynamodb();
+    let error = client.scan().table_name("TokensTable").send().await.expect_err("a refused scan");
+    assert_eq!(error.code(), Some("AccessDeniedException"));
+    let call = json!({
+        "function": "notifications",
+        "action": "dynamodb:Scan",
+        "resource": "arn:aws:dynamodb:us-east-1:000000000000:table/TokensTable",
+    });
+    let list = world.get("", "/local/denied-calls").await.expect(200);
+    assert_eq!(list, json!({ "items": [call] }));
+    // Otherwise, the end of the test would fail.
+    assert_eq!(world.stack.aws.take_denied_calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_whose_event_exceeds_the_limit_is_refused() {
+    let world = World::start().await;
+    let token = world.service().await;
+    // API Gateway encodes this type in base64, so 5 MiB become 6.7.
+    let body = vec![b'\n'; 5 * 1024 * 1024];
+    let response = world.send_raw(Method::POST, "/v1/directory/import", &token, body).await;
+    assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", response.text);
+    assert_eq!(response.json(), json!({ "message": "Request Entity Too Large" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environment_above_four_kilobytes_does_not_start() {
+    let text = "x".repeat(4000);
+    let error =
+        start_with(&[(names::DISCLAIMER, text.as_str())]).await.expect_err("too many bytes");
+    assert!(matches!(error, StackError::Environment(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_stays_within_the_calendar() {
+    let world = World::start().await;
+    let set = |body| world.call(Method::POST, "/local/clock", "", Some(body), &[]);
+    for change in [
+        json!({ "advance": "80000000h" }),
+        json!({ "advance": "2562047788015215h" }),
+        json!({ "advance": "-1000000h" }),
+        json!({ "now": "9999-12-30T00:00:00Z" }),
+        json!({ "now": "1969-12-31T00:00:00Z" }),
+    ] {
+        assert_eq!(set(change.clone()).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{change}");
+    }
+    let moved = set(json!({ "advance": "1h" })).await.expect(200);
+    assert_eq!(moved["now"], "2026-11-21T10:00:00Z");
+    let moved = set(json!({ "now": "8999-12-31T00:00:00Z" })).await.expect(200);
+    assert_eq!(moved["now"], "8999-12-31T00:00:00Z");
+    assert_eq!(set(json!({ "now": START })).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stack_starts_with_the_keys_of_another_issuer() {
+    for settings in [
+        &[(names::AUTH_JWKS_URL, "http://localhost:1/keys")][..],
+        &[(names::AUTH_JWKS_URL, "")],
+        &[(names::AUTH_ISSUER, "https://issuer.example.com"), (names::AUTH_AUDIENCE, "classes")],
+    ] {
+        // Starting fails if the starting data is refused.
+        start_with(settings).await.expect("a started stack");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_of_another_machine_is_refused() {
+    let world = World::start().await;
+    for (host, status) in [("localhost", 200), ("127.0.0.1:80", 200), ("rebound.example", 403)] {
+        let headers = [("host", host)];
+        for path in ["/", "/local/clock", "/zoom/sim/meetings"] {
+            let response = world.send(Method::GET, path, &headers, Vec::new()).await;
+            assert_eq!(response.status.as_u16(), status, "{host}{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_machines_cannot_use_the_stack() {
+    let world = World::start().await;
+    let allowed = "access-control-allow-origin";
+    for (origin, local) in [("http://localhost:5173", true), ("https://example.com", false)] {
+        let headers = [("origin", origin)];
+        for method in [Method::GET, Method::OPTIONS] {
+            let response = world.send(method, "/v1/sessions", &headers, Vec::new()).await;
+            let header = response.headers.get(allowed).and_then(|value| value.to_str().ok());
+            assert_eq!(header, local.then_some(origin));
+        }
+        // Browsers send this body without asking first.
+        let body = br#"{"advance": "1h"}"#.to_vec();
+        let response = world.send(Method::POST, "/local/clock", &headers, body).await;
+        assert_eq!(response.status.as_u16(), if local { 200 } else { 403 });
+    }
+}
