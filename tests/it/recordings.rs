@@ -1,6 +1,8 @@
 //! Recordings: the system stores and merges Zoom's events and shows the files to the audience. It never fetches a
 //! recording.
 
+mod undated;
+
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;

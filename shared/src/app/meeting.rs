@@ -18,7 +18,7 @@ use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::Zone;
-use crate::domain::zoom_event::JoinCredentialsChange;
+use crate::domain::zoom_event::{JoinCredentialsChange, ReportedAt};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::zoom::ZoomError;
@@ -175,26 +175,26 @@ pub fn seal(
 pub fn with_join_credentials(
     session: &Session,
     change: &JoinCredentialsChange,
-    at: Timestamp,
+    at: ReportedAt,
     keyring: &Keyring,
     random: &Random,
 ) -> Meeting {
     let seal = |text: &str, field| {
         keyring.seal(text, &Binding { owner: session.id.as_str(), field }, random)
     };
-    let is_new = |last: Option<Timestamp>| last.is_none_or(|last| last < at);
+    let is_new = |last: Option<Timestamp>| last.is_none_or(|last| last < at.replaces_before());
     let mut meeting = session.meeting.clone();
     if let Some(join_url) =
         change.join_url.as_ref().filter(|_| is_new(meeting.credentials_reported_at.join_url))
     {
         meeting.join_url = seal(join_url, JOIN_URL_FIELD);
-        meeting.credentials_reported_at.join_url = Some(at);
+        meeting.credentials_reported_at.join_url = Some(at.stored());
     }
     if let Some(passcode) =
         change.passcode.as_ref().filter(|_| is_new(meeting.credentials_reported_at.passcode))
     {
         meeting.passcode = Some(seal(passcode, PASSCODE_FIELD));
-        meeting.credentials_reported_at.passcode = Some(at);
+        meeting.credentials_reported_at.passcode = Some(at.stored());
     }
     meeting
 }

@@ -392,8 +392,7 @@ async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result
         if let (Some(credentials), Some(keyring)) = (credentials, keyring)
             && session.status != Status::Cancelled
         {
-            // A change without a readable time may be outdated, so it never replaces a dated one.
-            let at = event.at.unwrap_or(session.zoom_synced_at);
+            let at = event.reported_at();
             next.meeting =
                 meeting::with_join_credentials(session, credentials, at, keyring, &services.random);
         }

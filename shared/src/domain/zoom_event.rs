@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::directory::ERASED_NAME;
@@ -72,6 +72,23 @@ pub enum EventPayload {
     },
     /// The event is stored but has no effect.
     Ignored,
+}
+
+/// The time of a reported value, for comparison with the value that is stored. A report without a readable time may be
+/// outdated, so it never replaces a dated value. It replaces another undated one, because it arrived later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedAt(Option<Timestamp>);
+
+impl ReportedAt {
+    /// Returns the time to store. The epoch stands for an unknown time.
+    pub fn stored(self) -> Timestamp {
+        self.0.unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Returns the time before which a stored value was reported if this one replaces it.
+    pub fn replaces_before(self) -> Timestamp {
+        self.0.unwrap_or_else(|| Timestamp::UNIX_EPOCH + SignedDuration::from_millis(1))
+    }
 }
 
 /// A participant's join or leave.
@@ -220,6 +237,10 @@ impl ZoomEvent {
 
     /// Returns the most precise time of the event.
     pub fn occurred_at(&self) -> Option<Timestamp> {
+    pub fn reported_at(&self) -> ReportedAt {
+        ReportedAt(self.at)
+    }
+
         match &self.payload {
             EventPayload::Joined(participant) | EventPayload::Left(participant) => {
                 Some(participant.at)

@@ -14,7 +14,7 @@ use crate::crypt::Sealed;
 use crate::domain::id::SessionId;
 use crate::domain::recording::RecordedSpan;
 use crate::domain::time::sortable_text;
-use crate::domain::zoom_event::RecordingState;
+use crate::domain::zoom_event::{RecordingState, ReportedAt};
 
 /// The fields to which the secrets of a recording are bound.
 pub const PASSCODE_FIELD: &str = "recording_passcode";
@@ -88,16 +88,17 @@ fn available() -> RecordingState {
 
 /// Stores the metadata of a file from an event at `at`. Refused if newer metadata is stored. Zoom may send it twice with
 /// different URLs. The state comes from other events, which may arrive earlier.
-pub fn put_metadata(session: &SessionId, recording: &Recording, at: Timestamp) -> Action {
-    let condition = Condition::new().absent_or_below(attr::DESCRIBED_AT, text(sortable_text(at)));
+pub fn put_metadata(session: &SessionId, recording: &Recording, at: ReportedAt) -> Action {
+    let condition = Condition::new()
+        .absent_or_below(attr::DESCRIBED_AT, text(sortable_text(at.replaces_before())));
     let changes = ItemChanges::replace(encode(recording), &[])
-        .set(attr::DESCRIBED_AT, text(sortable_text(at)))
+        .set(attr::DESCRIBED_AT, text(sortable_text(at.stored())))
         .set_once(attr::STATE, text("available"));
     Action::update(ItemKey::Recording { session, file: &recording.file_id }, changes, condition)
 }
 
 /// Stores the state of a file since `at`. Refused if a newer state is stored.
-pub fn set_state(session: &SessionId, file: &str, state: RecordingState, at: Timestamp) -> Action {
+pub fn set_state(session: &SessionId, file: &str, state: RecordingState, at: ReportedAt) -> Action {
     update_state(ItemKey::Recording { session, file }, ItemChanges::new(), state, at)
 }
 
@@ -107,7 +108,7 @@ pub fn set_state_of_instance(
     session: &SessionId,
     instance: &str,
     state: RecordingState,
-    at: Timestamp,
+    at: ReportedAt,
 ) -> Action {
     let changes = ItemChanges::new().set(attr::WHOLE_INSTANCE, text(instance));
     // A file id contains no line break, so this key is unique.
@@ -119,19 +120,17 @@ fn update_state(
     key: ItemKey<'_>,
     changes: ItemChanges,
     state: RecordingState,
-    at: Timestamp,
+    at: ReportedAt,
 ) -> Action {
     let word = match state {
         RecordingState::Available => "available",
         RecordingState::Trashed => "trashed",
         RecordingState::Deleted => "deleted",
     };
-    let changes = changes.set(attr::STATE, text(word)).set(attr::STATE_AT, text(sortable_text(at)));
-    Action::update(
-        key,
-        changes,
-        Condition::new().absent_or_below(attr::STATE_AT, text(sortable_text(at))),
-    )
+    let changes =
+        changes.set(attr::STATE, text(word)).set(attr::STATE_AT, text(sortable_text(at.stored())));
+    let replaced = text(sortable_text(at.replaces_before()));
+    Action::update(key, changes, Condition::new().absent_or_below(attr::STATE_AT, replaced))
 }
 
 impl Store {

@@ -56,6 +56,30 @@ async fn passcode_and_link_changed_at_zoom_are_given_to_participants() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn undated_change_never_replaces_dated_credentials() {
+    let (world, trainer, session) = world_with_session().await;
+    let passcode = async || session.fetch(&world, &trainer).await["meeting"]["passcode"].clone();
+    let changed =
+        |passcode: &str, at| session.event("meeting.updated", at, &json!({"password": passcode}));
+    let undated = |passcode: &str| {
+        let mut event = changed(passcode, world.now());
+        event["event_ts"] = json!("soon");
+        event
+    };
+    for first in ["undated", "later"] {
+        session.post_event(&world, &undated(first)).await;
+        assert_eq!(passcode().await, first, "no dated change is known");
+    }
+    session.post_event(&world, &changed("dated", world.now())).await;
+    world.advance(SignedDuration::from_mins(1));
+    // An edit syncs the meeting, but not the passcode.
+    let renamed = patched(course_session_body(26), json!({"title": "Geometry"}));
+    world.put(&trainer, &session.path, renamed).await.expect(200);
+    session.post_event(&world, &undated("outdated")).await;
+    assert_eq!(passcode().await, "dated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleted_meeting_cannot_be_joined() {
     let (world, trainer, session) = world_with_session().await;
     let student = world.student(1).await;

@@ -16,7 +16,8 @@ use crate::domain::id::SessionId;
 use crate::domain::recording::distinct_spans;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{
-    ChangedFiles, ChangedRecording, RecordingFile, RecordingSecrets, RecordingState, ZoomEvent,
+    ChangedFiles, ChangedRecording, RecordingFile, RecordingSecrets, RecordingState, ReportedAt,
+    ZoomEvent,
 };
 use crate::domain::zoom_link;
 use crate::store::due_work;
@@ -41,7 +42,7 @@ pub(super) async fn save_recordings(
     let WebhookContext { services, now, .. } = *context;
     let Some(record) = session_of_event(services, event).await? else { return Ok(()) };
     let session = &record.session;
-    let (id, at) = (&session.id, event.at.unwrap_or(now));
+    let (id, at) = (&session.id, event.reported_at());
     let secrets = services.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
     let seal = |secret: &Option<String>, field| {
@@ -89,7 +90,7 @@ pub(super) async fn save_recording_states(
     files: &ChangedFiles,
 ) -> Result<(), Error> {
     let Some(record) = session_of_event(context.services, event).await? else { return Ok(()) };
-    let at = event.at.unwrap_or(context.now);
+    let at = event.reported_at();
     save_states(context, record, event.uuid.as_deref(), state, files, at).await
 }
 
@@ -110,7 +111,7 @@ pub(super) async fn save_batch_states(
     let uuids: BTreeSet<_> = instances.iter().map(|changed| changed.uuid.as_str()).collect();
     let uuids: Vec<_> = uuids.into_iter().collect();
     let records = services.store.sessions_of_instances(&uuids).await?;
-    let at = event.at.unwrap_or(now);
+    let at = event.reported_at();
     let changes = instances.iter().filter_map(|changed| {
         let record = records.get(&changed.uuid)?;
         is_from_host_account(&record.session, event).then(|| (changed, record.clone()))
@@ -157,7 +158,7 @@ async fn save_states(
     instance: Option<&str>,
     state: RecordingState,
     files: &ChangedFiles,
-    at: Timestamp,
+    at: ReportedAt,
 ) -> Result<(), Error> {
     let id = &record.session.id;
     let actions: Vec<_> = match (files, instance) {
