@@ -2,6 +2,7 @@
 
 mod archive;
 mod roster;
+mod waiting_room;
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};

@@ -41,6 +41,7 @@ impl Variation {
             fresh_timestamps: Some(flip()),
             deauthorized_time: Some(Some(spelling)),
             waiting_room_presence: Some(Some(flip())),
+            companion_numbers: Some(Some(flip())),
             ..WebhookSettingsUpdate::default()
         };
         Self { seed, settings }

@@ -5,6 +5,7 @@ mod drift;
 mod event_order;
 mod grants;
 mod join_credentials;
+mod other_numbers;
 
 use futures::future::join_all;
 use http::Method;

@@ -207,6 +207,53 @@ impl Context<'_> {
         self.emit_participant_event("meeting.participant_bind", id, fields);
     }
 
+    /// Emits that the AI companion was started. Zoom: the event's fields have other names than those of most events.
+    pub(super) fn emit_companion_started(&mut self, id: i64) {
+        let Some((meeting, host)) = self.meeting_and_host(id) else { return };
+        let Some(instance) = meeting.instances.last() else { return };
+        let mut object = Map::new();
+        object.insert("meeting_uuid".into(), instance.uuid.clone().into());
+        object.insert("host_id".into(), meeting.host_id.clone().into());
+        object.insert("ai_companion".into(), json!({ "questions": true }));
+        if self.draw_companion_number() {
+            object.insert("meeting_number".into(), meeting.id.into());
+        }
+        let payload = json!({ "account_id": host.account_id, "object": object });
+        self.emit_event("meeting.ai_companion_started", id, self.now, payload);
+    }
+
+    /// Emits the companion's summary of the latest meeting instance. Zoom: its fields have names of their own, too.
+    pub(super) fn emit_summary_completed(&mut self, id: i64) {
+        let Some((meeting, host)) = self.meeting_and_host(id) else { return };
+        let Some(instance) = meeting.instances.last() else { return };
+        let ended_at = instance.ended_at.unwrap_or(self.now);
+        let object = json!({
+            "meeting_host_id": host.id,
+            "meeting_host_email": host.email,
+            "meeting_uuid": instance.uuid,
+            "meeting_topic": meeting.topic,
+            "meeting_start_time": instant(instance.started_at),
+            "meeting_end_time": instant(ended_at),
+            "summary_start_time": instant(instance.started_at),
+            "summary_end_time": instant(ended_at),
+            "summary_created_time": instant(self.now),
+            "summary_last_modified_time": instant(self.now),
+            "summary_title": format!("Meeting summary for {}", meeting.topic),
+            "summary_details": [{ "label": "Overview", "summary": "Ada asked a question." }],
+            "next_steps": ["Ada repeats the exercise."],
+        });
+        let mut payload = json!({ "account_id": host.account_id, "object": object });
+        if self.draw_companion_number() {
+            payload["object"]["meeting_id"] = meeting.id.into();
+        }
+        self.emit_event("meeting.summary_completed", id, self.now, payload);
+    }
+
+    fn draw_companion_number(&self) -> bool {
+        let setting = self.state.settings.webhooks.companion_numbers;
+        setting.unwrap_or_else(|| self.random.below(2) == 0)
+    }
+
     fn emit_participant_event(&mut self, event: &str, id: i64, fields: Map<String, Value>) {
         let Some((meeting, host)) = self.meeting_and_host(id) else { return };
         let Some(instance) = meeting.instances.last() else { return };

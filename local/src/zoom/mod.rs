@@ -170,6 +170,7 @@ impl Zoom {
             .route("/zoom/sim/meetings/{id}/put-in-waiting-room", post(sim::put_in_waiting_room))
             .route("/zoom/sim/meetings/{id}/bind", post(sim::bind))
             .route("/zoom/sim/meetings/{id}/recording", post(sim::recording))
+            .route("/zoom/sim/meetings/{id}/companion", post(sim::companion))
             .route("/zoom/sim/deauthorize", post(sim::deauthorize))
             .route("/zoom/sim/deactivate", post(sim::deactivate))
             .route("/zoom/sim/expire-tokens", post(sim::expire_tokens))

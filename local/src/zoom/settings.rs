@@ -60,6 +60,9 @@ pub struct WebhookSettings {
     /// Whether a move between the waiting room and the meeting also has `participant_joined` and `participant_left`
     /// events. Zoom does not document it. Each move draws one if this is absent.
     pub waiting_room_presence: Option<bool>,
+    /// Whether events about the AI companion contain the meeting's number beside its uuid. Other events of Zoom contain only
+    /// the uuid. Each event draws one if this is absent.
+    pub companion_numbers: Option<bool>,
     /// If set, the app is subscribed only to these events.
     pub events: Option<BTreeSet<String>>,
 }
@@ -107,6 +110,7 @@ impl Default for WebhookSettings {
             customer_keys: true,
             deauthorized_time: None,
             waiting_room_presence: None,
+            companion_numbers: None,
             events: None,
         }
     }
@@ -145,6 +149,8 @@ pub struct WebhookSettingsUpdate {
     #[serde(deserialize_with = "present")]
     pub waiting_room_presence: Option<Option<bool>>,
     #[serde(deserialize_with = "present")]
+    pub companion_numbers: Option<Option<bool>>,
+    #[serde(deserialize_with = "present")]
     pub events: Option<Option<BTreeSet<String>>>,
 }
 
@@ -176,6 +182,7 @@ impl Settings {
         set(&mut webhooks.customer_keys, update.customer_keys);
         set(&mut webhooks.deauthorized_time, update.deauthorized_time);
         set(&mut webhooks.waiting_room_presence, update.waiting_room_presence);
+        set(&mut webhooks.companion_numbers, update.companion_numbers);
         set(&mut webhooks.events, update.events);
     }
 }

@@ -276,6 +276,39 @@ pub(super) async fn recording(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Companion {
+    action: CompanionAction,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CompanionAction {
+    Start,
+    /// Summarises the latest meeting instance.
+    Summarize,
+}
+
+pub(super) async fn companion(
+    State(zoom): State<Zoom>,
+    Path(id): Path<i64>,
+    body: Bytes,
+) -> SimResult {
+    let Companion { action } = parse_body(&body)?;
+    zoom.act(|context| {
+        if context.existing_meeting(id)?.instances.is_empty() {
+            return Err(SimError::conflict("The meeting was never started."));
+        }
+        match action {
+            CompanionAction::Start => context.emit_companion_started(id),
+            CompanionAction::Summarize => context.emit_summary_completed(id),
+        }
+        context.meeting_response(id)
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UserRef {
     /// An id or an e-mail address. Defaults to the only user with a grant, or else to the app account's user.
     user: Option<String>,

@@ -35,6 +35,7 @@ const REORDERED_DELAY: Duration = Duration::from_secs(60);
 /// The events that are simulated.
 pub const EVENTS: &[&str] = &[
     "app_deauthorized",
+    "meeting.ai_companion_started",
     "meeting.created",
     "meeting.deleted",
     "meeting.ended",
@@ -48,6 +49,7 @@ pub const EVENTS: &[&str] = &[
     "meeting.participant_left_waiting_room",
     "meeting.participant_put_in_waiting_room",
     "meeting.started",
+    "meeting.summary_completed",
     "meeting.updated",
     "recording.batch_deleted",
     "recording.batch_recovered",

@@ -103,6 +103,8 @@ pub async fn process_event(
     body: &Value,
 ) -> Result<(), Error> {
     let WebhookContext { services, live_instances, now, .. } = *context;
+    let located = locate_event(services, event).await?;
+    let event = located.as_ref().unwrap_or(event);
     let new = match &event.payload {
         // The event would itself contain data about the user who revoked access.
         EventPayload::Deauthorized { .. } => true,
@@ -115,6 +117,18 @@ pub async fn process_event(
     apply_event(context, event).await?;
     tracing::info!(event = "zoom.event_processed", name = event.name, new);
     Ok(())
+}
+
+/// Returns an event that contains only the uuid of a meeting instance with the number of its meeting, so that it is stored
+/// with the session's other events. `None` for other events, which are not looked up, and for an unknown instance.
+async fn locate_event(services: &Services, event: &ZoomEvent) -> Result<Option<ZoomEvent>, Error> {
+    let (None, Some(uuid)) = (event.meeting, event.uuid.as_deref()) else { return Ok(None) };
+    let records = services.store.sessions_of_instances(&[uuid]).await?;
+    let session = records.get(uuid).map(|record| &record.session);
+    let meeting = session.filter(|session| is_from_host_account(session, event));
+    Ok(meeting
+        .and_then(|session| session.meeting.id)
+        .map(|meeting| ZoomEvent { meeting: Some(meeting), ..event.clone() }))
 }
 
 /// Returns whether the consequences of a repeated event are applied again, because the first delivery may have been

@@ -216,8 +216,10 @@ impl ZoomEvent {
         Some(Self {
             at,
             account: text(&payload["account_id"]).or_else(|| text(&object["account_id"])),
-            meeting: integer(&object["id"]).map(MeetingId).filter(|_| !name.starts_with("user.")),
-            uuid: text(&object["uuid"]),
+            meeting: integer(meeting_number(object))
+                .map(MeetingId)
+                .filter(|_| !name.starts_with("user.")),
+            uuid: meeting_uuid(object),
             payload: event_payload,
             name,
         })
@@ -235,12 +237,12 @@ impl ZoomEvent {
         }
     }
 
-    /// Returns the most precise time of the event.
-    pub fn occurred_at(&self) -> Option<Timestamp> {
     pub fn reported_at(&self) -> ReportedAt {
         ReportedAt(self.at)
     }
 
+    /// Returns the most precise time of the event.
+    pub fn occurred_at(&self) -> Option<Timestamp> {
         match &self.payload {
             EventPayload::Joined(participant) | EventPayload::Left(participant) => {
                 Some(participant.at)
@@ -266,16 +268,41 @@ impl ZoomEvent {
     }
 }
 
-/// The subscribed events. Those about the recording being started, paused, resumed or stopped are only shown in the timeline.
-pub const HANDLED_EVENTS: [&str; 25] = [
+/// The fields in which events contain the meeting's number.
+const NUMBER_FIELDS: [&str; 3] = ["id", "meeting_id", "meeting_number"];
+
+fn meeting_number(object: &Value) -> &Value {
+    let mut fields = NUMBER_FIELDS.iter().map(|field| &object[*field]);
+    fields.find(|value| integer(value).is_some()).unwrap_or(&Value::Null)
+}
+
+/// Returns the uuid of the meeting instance. Some events contain it in the field of the number.
+fn meeting_uuid(object: &Value) -> Option<String> {
+    let named = ["uuid", "meeting_uuid"].iter().find_map(|field| text(&object[*field]));
+    let is_uuid = |value: &&Value| value.is_string() && integer(value).is_none();
+    named.or_else(|| text(Some(&object["meeting_id"]).filter(is_uuid)?))
+}
+
+/// A participant moved from the waiting room to the meeting.
+pub const ADMITTED: &str = "meeting.participant_admitted";
+/// A participant moved from the meeting to the waiting room.
+pub const PUT_IN_WAITING_ROOM: &str = "meeting.participant_put_in_waiting_room";
+
+/// The subscribed events. Only shown in the timeline: the recording was started, paused, resumed or stopped, and a person
+/// came to the waiting room or left it.
+pub const HANDLED_EVENTS: [&str; 29] = [
     "app_deauthorized",
     "endpoint.url_validation",
     "meeting.deleted",
     "meeting.ended",
+    ADMITTED,
     "meeting.participant_joined",
     "meeting.participant_joined_breakout_room",
+    "meeting.participant_joined_waiting_room",
     "meeting.participant_left",
     "meeting.participant_left_breakout_room",
+    "meeting.participant_left_waiting_room",
+    PUT_IN_WAITING_ROOM,
     "meeting.permanently_deleted",
     "meeting.recovered",
     "meeting.started",
@@ -308,12 +335,16 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         "meeting.ended" => time(&object["end_time"])
             .or(event_at)
             .map(|at| EventPayload::Ended { started_at: time(&object["start_time"]), at }),
-        "meeting.participant_joined" | "meeting.participant_joined_breakout_room" => {
+        // An admission may come without a join, and a move to the waiting room without a leave.
+        "meeting.participant_joined" | "meeting.participant_joined_breakout_room" | ADMITTED => {
             parse_participant_event(object, &["join_time", "date_time"], event_at)
                 .map(EventPayload::Joined)
         }
-        "meeting.participant_left" | "meeting.participant_left_breakout_room" => {
-            parse_participant_event(object, &["leave_time"], event_at).map(EventPayload::Left)
+        "meeting.participant_left"
+        | "meeting.participant_left_breakout_room"
+        | PUT_IN_WAITING_ROOM => {
+            parse_participant_event(object, &["leave_time", "date_time"], event_at)
+                .map(EventPayload::Left)
         }
         "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
         "meeting.recovered" => Some(EventPayload::Recovered),
@@ -562,7 +593,7 @@ pub fn header_only(body: &Value) -> Value {
         "event_ts": either(&body["event_ts"], &payload["event_ts"]),
         "payload": {
             "account_id": either(&payload["account_id"], &object["account_id"]),
-            "object": {"id": object["id"], "uuid": object["uuid"]},
+            "object": {"id": meeting_number(object), "uuid": meeting_uuid(object)},
         },
         "header_only": true,
     })

@@ -455,6 +455,25 @@ async fn telephone_has_a_number_and_may_be_bound_to_a_participant() {
 }
 
 #[tokio::test]
+async fn companion_events_have_the_uuid_and_perhaps_a_number() {
+    for has_number in [true, false] {
+        let (bench, _, id) = started().await;
+        bench.update_settings(json!({ "webhooks": { "companion_numbers": has_number } })).await;
+        let uuid = bench.zoom.meeting(id).unwrap()["uuid"].clone();
+        for (action, event, field) in [
+            ("start", "meeting.ai_companion_started", "meeting_number"),
+            ("summarize", "meeting.summary_completed", "meeting_id"),
+        ] {
+            bench.act(id, "companion", json!({ "action": action })).await;
+            let object = &bench.bodies(event)[0]["payload"]["object"];
+            assert_eq!(object["meeting_uuid"], uuid);
+            assert_eq!(object.get(field), has_number.then(|| json!(id)).as_ref(), "{event}");
+            assert!(object.get("id").is_none() && object.get("uuid").is_none(), "{event}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn recording_has_two_different_secrets() {
     let (bench, token, id) = started().await;
     bench.act(id, "end", json!({})).await;

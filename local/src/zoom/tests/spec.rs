@@ -173,7 +173,9 @@ async fn events_match_their_schemas() {
     for action in ["start", "pause", "resume", "stop"] {
         bench.act(id, "recording", json!({ "action": action })).await;
     }
-    bench.update_settings(json!({ "webhooks": { "waiting_room_presence": true } })).await;
+    let events = json!({ "waiting_room_presence": true, "companion_numbers": true });
+    bench.update_settings(json!({ "webhooks": events })).await;
+    bench.act(id, "companion", json!({ "action": "start" })).await;
     let telephone = json!({ "name": "8615*****84", "phone_number": "8615250064084" });
     let telephone = bench.act(id, "join", telephone).await;
     let telephone = &telephone["participant_uuid"];
@@ -187,6 +189,7 @@ async fn events_match_their_schemas() {
     bench.act(id, "leave", json!({ "participant_uuid": waiting["participant_uuid"] })).await;
     bench.act(id, "leave", json!({ "participant_uuid": zoe })).await;
     bench.act(id, "end", json!({})).await;
+    bench.act(id, "companion", json!({ "action": "summarize" })).await;
     let actions = [
         "complete",
         "transcript",
@@ -216,7 +219,7 @@ async fn events_match_their_schemas() {
         assert_valid(schema, &webhook["body"], event);
         checked.insert(event.to_owned());
     }
-    assert_eq!(checked.len(), 26, "{checked:#?}");
+    assert_eq!(checked.len(), 28, "{checked:#?}");
 }
 
 #[test]

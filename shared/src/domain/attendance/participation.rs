@@ -1,14 +1,20 @@
 //! Participations: the connection of one client to one meeting instance, with its times and the identity that Zoom gives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval};
 use super::span::Span;
 use crate::domain::text::Email;
-use crate::domain::time::whole_second;
-use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
+use crate::domain::time::{plus, whole_second};
+use crate::domain::zoom_event::{
+    ADMITTED, EventPayload, PUT_IN_WAITING_ROOM, ParticipantEvent, ZoomEvent,
+};
+
+/// Zoom reports a move to or from the waiting room by one event or by two, whose times may differ by a few seconds.
+const SAME_MOVE: Duration = Duration::from_secs(5);
 
 /// A participant's connection to one meeting instance, combined from all of its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,6 +164,13 @@ struct EventsInSecond<'a> {
     last_leave: Option<Timestamp>,
 }
 
+/// Counts the joins or leaves of one second. A move from or to the waiting room may be reported twice.
+fn count_moves(events: &BTreeSet<(&str, Option<&str>)>) -> usize {
+    let is_waiting_room = |(name, _): &&(&str, _)| [ADMITTED, PUT_IN_WAITING_ROOM].contains(name);
+    let of_waiting_room = events.iter().filter(is_waiting_room).count();
+    of_waiting_room.max(events.len() - of_waiting_room)
+}
+
 impl<'a> EventsInSecond<'a> {
     fn group_by_second(events: &BTreeSet<JoinOrLeave<'a>>) -> BTreeMap<Timestamp, Self> {
         let mut seconds: BTreeMap<Timestamp, Self> = BTreeMap::new();
@@ -178,6 +191,10 @@ impl<'a> EventsInSecond<'a> {
         seconds
     }
 
+    fn is_put_in_waiting_room(&self) -> bool {
+        self.leaves.iter().any(|(name, _)| *name == PUT_IN_WAITING_ROOM)
+    }
+
     /// Returns whether the same room ids joined and left. After a change of rooms they differ.
     fn is_short_visit(&self) -> bool {
         let room_ids = |side: &BTreeSet<(_, Option<&'a str>)>| -> BTreeSet<_> {
@@ -192,14 +209,26 @@ impl<'a> EventsInSecond<'a> {
 /// A move between rooms is a leave and a join within one second, in either order. At the end of that second the
 /// participant is connected if there are as many joins as leaves. Lost events are inferred. A participant cannot join
 /// twice or leave twice in a row, so they were connected between two events of the same kind. A missing first join or
-/// last leave is replaced by the start or end of the meeting instance.
+/// last leave is replaced by the start or end of the meeting instance. A person in the waiting room is not connected, so a
+/// leave from there means no lost join.
 fn presence(events: &BTreeSet<JoinOrLeave<'_>>, interval: &InstanceInterval) -> Presence {
     let mut presence = Presence::default();
     let mut spans = Vec::new();
     let mut connected_since: Option<Timestamp> = None;
     let mut previous_leave: Option<Timestamp> = None;
+    let mut in_waiting_room = false;
     for second in EventsInSecond::group_by_second(events).into_values() {
-        let (joins, leaves) = (second.joins.len(), second.leaves.len());
+        let (joins, leaves) = (count_moves(&second.joins), count_moves(&second.leaves));
+        let is_put_in_waiting_room = second.is_put_in_waiting_room();
+        if let (None, None, Some(left_at)) = (connected_since, second.first_join, second.last_leave)
+        {
+            let is_same_move = is_put_in_waiting_room
+                && previous_leave.is_some_and(|at| left_at <= plus(at, SAME_MOVE));
+            if in_waiting_room || is_same_move {
+                in_waiting_room = true;
+                continue;
+            }
+        }
         let is_connected = match (connected_since, second.first_join, second.last_leave) {
             // Already connected: still connected unless there are more leaves than joins.
             (Some(_), _, _) => 1 + joins > leaves,
@@ -210,6 +239,10 @@ fn presence(events: &BTreeSet<JoinOrLeave<'_>>, interval: &InstanceInterval) -> 
             (None, Some(joined_at), Some(_)) if joins > leaves => {
                 connected_since = Some(joined_at);
                 true
+            }
+            (None, Some(joined_at), Some(_)) if in_waiting_room => {
+                connected_since = Some(joined_at);
+                joins == leaves
             }
             (None, Some(joined_at), Some(_)) if joins == leaves && second.is_short_visit() => {
                 connected_since = Some(joined_at);
@@ -228,6 +261,7 @@ fn presence(events: &BTreeSet<JoinOrLeave<'_>>, interval: &InstanceInterval) -> 
             }
             previous_leave = second.last_leave;
         }
+        in_waiting_room = !is_connected && is_put_in_waiting_room;
     }
     if let Some(from) = connected_since {
         presence.still_connected = interval.end == InstanceEnd::Ongoing;

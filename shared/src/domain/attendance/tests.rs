@@ -56,8 +56,8 @@ fn ended(uuid: &str, at: i64) -> ZoomEvent {
     event("meeting.ended", minute(at), object)
 }
 
-/// A join or leave of the participant `c` with the room id `room`. The suffix `_breakout_room` of `kind` names a breakout
-/// room.
+/// A move of the participant `c` with the room id `room`. `kind` is the end of the event's name, such as
+/// `joined_breakout_room`.
 fn participant_event_at(
     uuid: &str,
     kind: &str,
@@ -67,7 +67,12 @@ fn participant_event_at(
     identity: Value,
 ) -> ZoomEvent {
     let mut person = json!({ "participant_uuid": c, "user_id": room, "user_name": "Somebody" });
-    person[if kind.starts_with("joined") { "join_time" } else { "leave_time" }] = json!(at);
+    let time = match kind.split('_').next() {
+        Some("joined") => "join_time",
+        Some("left") => "leave_time",
+        _ => "date_time",
+    };
+    person[time] = json!(at);
     for (name, value) in identity.as_object().into_iter().flatten() {
         person[name] = value.clone();
     }

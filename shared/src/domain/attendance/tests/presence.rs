@@ -135,6 +135,84 @@ fn participation_counts_from_join_to_leave() {
     }
 }
 
+/// Zoom reports a move to or from the waiting room with or without a join or leave beside it.
+#[test]
+fn waiting_room_does_not_count() {
+    let at = |kind: &str, second_of_session| {
+        let key = json!({"customer_key": "key-ada"});
+        participant_event_at("u", kind, "c", "main", second(second_of_session), key)
+    };
+    let admitted = |minute: i64| at("admitted", minute * 60);
+    let put_in = |minute: i64| at("put_in_waiting_room", minute * 60);
+    let cases: [(&str, Vec<ZoomEvent>, u64, Vec<Flag>); 14] = [
+        ("admitted", vec![admitted(10), left("c", 40)], 30, vec![]),
+        ("admitted and joined", vec![admitted(10), joined("c", 10), left("c", 40)], 30, vec![]),
+        (
+            "joined a few seconds after the admission",
+            vec![admitted(10), at("joined", 603), left("c", 40)],
+            30,
+            vec![],
+        ),
+        ("put back", vec![admitted(10), put_in(30)], 20, vec![]),
+        ("put back and left", vec![joined("c", 10), put_in(30), left("c", 30)], 20, vec![]),
+        (
+            "left a few seconds after being put back",
+            vec![joined("c", 10), put_in(30), at("left", 1803)],
+            20,
+            vec![],
+        ),
+        (
+            "put back a few seconds after leaving",
+            vec![joined("c", 10), left("c", 30), at("put_in_waiting_room", 1803)],
+            20,
+            vec![],
+        ),
+        (
+            "left the waiting room at the end",
+            vec![admitted(10), put_in(30), left("c", 55)],
+            20,
+            vec![],
+        ),
+        (
+            "put back and admitted again",
+            vec![admitted(10), put_in(20), admitted(40), left("c", 60)],
+            30,
+            vec![],
+        ),
+        (
+            "the same with joins and leaves",
+            vec![
+                admitted(10),
+                joined("c", 10),
+                put_in(20),
+                left("c", 20),
+                admitted(40),
+                joined("c", 40),
+                left("c", 60),
+            ],
+            30,
+            vec![],
+        ),
+        (
+            "admitted again in the second of being put back",
+            vec![joined("c", 10), put_in(20), left("c", 20), joined("c", 20), left("c", 50)],
+            40,
+            vec![],
+        ),
+        (
+            "left the waiting room in the second of the admission",
+            vec![admitted(10), put_in(20), left("c", 40), admitted(40), left("c", 50)],
+            20,
+            vec![],
+        ),
+        ("never left", vec![admitted(20)], 40, vec![Flag::LeftInferred]),
+        ("admission lost", vec![put_in(20)], 20, vec![Flag::JoinedInferred]),
+    ];
+    for (name, events, minutes, flags) in cases {
+        assert_eq!(ada_minutes_and_flags(events), (minutes, flags), "{name}");
+    }
+}
+
 #[test]
 fn held_time_is_inferred_when_start_or_end_is_lost() {
     let live = [started("u", 0), joined("c", 10)];

@@ -10,7 +10,14 @@ use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 
 /// Any event of two meeting instances, with four participants in three rooms and six identities.
 fn any_event() -> impl Strategy<Value = ZoomEvent> {
-    let kinds = ["joined", "left", "joined_breakout_room", "left_breakout_room"];
+    let kinds = [
+        "joined",
+        "left",
+        "joined_breakout_room",
+        "left_breakout_room",
+        "admitted",
+        "put_in_waiting_room",
+    ];
     let identities = [
         json!({"customer_key": "key-ada"}),
         json!({"email": "bob@example.test"}),
