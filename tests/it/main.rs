@@ -36,6 +36,7 @@ mod outbox;
 mod outbox_crash;
 mod outbox_faults;
 mod outbox_load;
+mod outbox_order;
 mod persistence;
 mod poll;
 mod price;

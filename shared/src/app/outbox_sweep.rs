@@ -20,13 +20,16 @@ use super::error::Error;
 use super::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::ConfigError;
+use crate::domain::id::SessionId;
 use crate::domain::mailing::claim::retry_delay_after;
-use crate::domain::time::plus;
+use crate::domain::time::{plus, plus_minutes};
 use crate::mail::{Brand, Service};
 use crate::queue::{MessageBody, OutboxQueue, ReceivedMessage};
 use crate::random::Random;
 use crate::store::Store;
+use crate::store::domain_events::PendingEvent;
 use crate::store::mailing::{release_outbox_lease, take_outbox_lease};
+use crate::store::schema::{DueQueue, due_partition};
 use crate::telemetry::metrics;
 
 /// The default number of mails per second, equal to the initial rate of Amazon SES after the sandbox.
@@ -40,6 +43,8 @@ const MAX_UNREADABLE_RECEIVES: u32 = 5;
 const BATCH_TIME: Duration = Duration::from_secs(16);
 /// The latest time to send a mail of a batch, before the end of the run.
 const LAST_SEND_BEFORE_END: Duration = Duration::from_secs(10);
+/// Minutes for which a failing domain event keeps back the later ones of its session. Then it may fail for good.
+const FAILURE_WAIT_MINUTES: i64 = 10;
 /// The remaining time required for another domain event or another chunk of one. Many domain events therefore cannot
 /// keep queued mails from being sent.
 const FAN_OUT_TIME: Duration = Duration::from_secs(28);
@@ -83,6 +88,9 @@ struct Run<'a> {
     report: OutboxReport,
     /// The sort keys of the domain events that this run has finished.
     finished_events: HashSet<String>,
+    /// Sessions with a recent domain event that failed in this run. Their later ones wait for the next run, so that a change is
+    /// not announced before its session is.
+    failed_sessions: HashSet<SessionId>,
 }
 
 /// Returns the delay of a message that was unreadable this many times, or `None` if it moves to the dead-letter queue.
@@ -97,8 +105,13 @@ pub async fn sweep(
     mailer: Result<Mailer, ConfigError>,
     time: RunTime,
 ) -> Result<OutboxReport, Error> {
-    let mut run =
-        Run { tools, time, report: OutboxReport::default(), finished_events: HashSet::new() };
+    let mut run = Run {
+        tools,
+        time,
+        report: OutboxReport::default(),
+        finished_events: HashSet::new(),
+        failed_sessions: HashSet::new(),
+    };
     // Queued mails are sent even if the fan-out of some domain events fails.
     let fanned_out = run.fan_out_due_events().await;
     let drained = match mailer {
@@ -133,17 +146,35 @@ impl Run<'_> {
 
     /// Fans out all due domain events, oldest first, as far as time allows.
     async fn fan_out_due_events(&mut self) -> Result<(), Error> {
+        self.fan_out_pending_events(None).await
+    }
+
+    /// Fans out the domain events up to the one with the sort key `through`, or all that are due, oldest first, as far as
+    /// time allows.
+    async fn fan_out_pending_events(&mut self, through: Option<&str>) -> Result<(), Error> {
         let mut page = None;
         let mut last_error = None;
         loop {
-            let next = self.tools.store.pending_events(self.now(), page).await?;
+            let store = &self.tools.store;
+            let next = match through {
+                Some(sk) => store.pending_events_through(sk, page).await?,
+                None => store.pending_events(self.now(), page).await?,
+            };
             for pending in &next.events {
                 if !self.time.has_left(FAN_OUT_TIME) {
                     return last_error.map_or(Ok(()), Err);
                 }
-                // The next run retries a failed domain event. The others continue.
+                if self.is_after_failure(pending)
+                    || self.finished_events.contains(&pending.sort_key())
+                {
+                    continue;
+                }
+                // The next run retries a failed domain event. Those of other sessions continue.
                 if let Err(error) = self.fan_out(pending).await {
                     tracing::error!(event = "domain_event.failed", key = pending.event.key(), %error);
+                    if pending.event.at > plus_minutes(self.now(), -FAILURE_WAIT_MINUTES) {
+                        self.failed_sessions.extend(pending.event.kind.session().cloned());
+                    }
                     last_error = Some(error);
                 }
             }
@@ -247,14 +278,12 @@ impl Run<'_> {
     async fn handle_other_messages(&mut self, messages: &[ReceivedMessage]) -> Result<(), Error> {
         let mut done = Vec::new();
         let mut delayed = Vec::new();
+        self.fan_out_woken_events(messages).await;
         for message in messages {
             match &message.body {
                 MessageBody::Mail(_) => {}
-                MessageBody::WakeUp { pk, sk } => {
-                    // If there is no time left, the next run finds the domain event in the table.
-                    self.fan_out_stored_event(pk, sk).await;
-                    done.push(message);
-                }
+                // If there was no time left, the next run finds the domain event in the table.
+                MessageBody::WakeUp { .. } => done.push(message),
                 MessageBody::Unreadable(reason) => {
                     tracing::error!(
                         event = "outbox.message_unreadable",
@@ -277,11 +306,34 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Fans out the domain events of wake-ups, and the pending ones before them. Wake-ups arrive in any order, so each is only
+    /// a sign that there is something to do.
+    async fn fan_out_woken_events(&mut self, messages: &[ReceivedMessage]) {
+        let pending = due_partition(DueQueue::Outbox);
+        let woken = messages.iter().filter_map(|message| match &message.body {
+            MessageBody::WakeUp { pk, sk } if *pk == pending => Some(sk.as_str()),
+            _ => None,
+        });
+        let last = woken.filter(|sk| !self.finished_events.contains(*sk)).max();
+        if let Some(last) = last
+            && self.time.has_left(FAN_OUT_TIME)
+            && let Err(error) = self.fan_out_pending_events(Some(last)).await
+        {
+            tracing::error!(event = "domain_event.failed", %error);
+        }
+    }
+
+    fn is_after_failure(&self, pending: &PendingEvent) -> bool {
+        let session = pending.event.kind.session();
+        session.is_some_and(|session| self.failed_sessions.contains(session))
+    }
+
     async fn fan_out_stored_event(&mut self, pk: &str, sk: &str) {
         if self.finished_events.contains(sk) || !self.time.has_left(FAN_OUT_TIME) {
             return;
         }
         let result = match self.tools.store.pending_event(pk, sk).await {
+            Ok(Some(pending)) if self.is_after_failure(&pending) => Ok(()),
             Ok(Some(pending)) => self.fan_out(&pending).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error.into()),

@@ -126,7 +126,8 @@ async fn commit(
     now: Timestamp,
 ) -> Result<(), CommitError> {
     let domain_event = DomainEvent {
-        at: whole_milli(now),
+        // Another function's clock may be ahead of this one.
+        at: whole_milli(now).max(old.updated_at),
         kind: DomainEventKind::Session(SessionChange {
             session: next.id.clone(),
             kind: ChangeKind::Cancelled,

@@ -158,8 +158,26 @@ impl AudienceRef {
     }
 }
 
+impl DomainEventKind {
+    /// Returns the session whose recipients are notified. `None` for events about a trainer or a course.
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Session(SessionChange { session, .. })
+            | Self::Reminder { session, .. }
+            | Self::Resend { session, .. }
+            | Self::RecordingReady { session, .. }
+            | Self::SessionEnrollments { session, .. }
+            | Self::HostNotConnected { session, .. }
+            | Self::MeetingDeleted { session, .. } => Some(session),
+            Self::ReauthRequired { .. } | Self::CourseEnrollments(_) => None,
+        }
+    }
+}
+
 impl DomainEvent {
-    /// Returns the unique key of the event. A repeated change has the same key.
+    /// Returns the unique key of the event. A repeated change has the same key. Events of one instant are fanned out in the
+    /// order of their keys: the changes of a session by version, each followed by the other events of that version. `~` sorts
+    /// after letters and digits.
     pub fn key(&self) -> String {
         match &self.kind {
             DomainEventKind::Session(change) => {
@@ -170,19 +188,19 @@ impl DomainEvent {
             }
             DomainEventKind::HostNotConnected { session, reminder, starts_at, .. } => {
                 let start = starts_at.as_second();
-                format!("{session}#{start:020}#{}#host_not_connected", reminder.as_str())
+                format!("{session}#~#{start:020}#{}#host_not_connected", reminder.as_str())
             }
             DomainEventKind::Reminder { session, reminder, version, .. } => {
-                format!("{session}#{version:010}#{}", reminder.as_str())
+                format!("{session}#{version:010}#~{}", reminder.as_str())
             }
-            DomainEventKind::Resend { session, nonce: turn, .. } => {
-                format!("{session}#{:020}#resend", turn.0)
+            DomainEventKind::Resend { session, version, nonce: turn, .. } => {
+                format!("{session}#{version:010}#~{:020}#resend", turn.0)
             }
             DomainEventKind::RecordingReady { session, nonce: turn } => {
-                format!("{session}#{:020}#recording_ready", turn.0)
+                format!("{session}#~#{:020}#recording_ready", turn.0)
             }
             DomainEventKind::MeetingDeleted { session, nonce: turn, .. } => {
-                format!("{session}#{:020}#meeting_deleted", turn.0)
+                format!("{session}#~#{:020}#meeting_deleted", turn.0)
             }
             DomainEventKind::CourseEnrollments(EnrollmentChange {
                 course, nonce: turn, ..
@@ -190,7 +208,7 @@ impl DomainEvent {
                 format!("{course}#{:020}#enrollments", turn.0)
             }
             DomainEventKind::SessionEnrollments { session, change, .. } => {
-                format!("{session}#{:020}#enrollments", change.nonce.0)
+                format!("{session}#~#{:020}#enrollments", change.nonce.0)
             }
         }
     }

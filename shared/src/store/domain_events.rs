@@ -343,11 +343,30 @@ impl Store {
         now: Timestamp,
         after: Option<PendingEventPage>,
     ) -> Result<PendingEventPage, StoreError> {
+        self.pending_event_page(format!("{}~", sortable_text(now)), after, false).await
+    }
+
+    /// Returns the pending domain events up to the one with this sort key, oldest first, with strong consistency.
+    pub async fn pending_events_through(
+        &self,
+        sk: &str,
+        after: Option<PendingEventPage>,
+    ) -> Result<PendingEventPage, StoreError> {
+        self.pending_event_page(sk.to_owned(), after, true).await
+    }
+
+    async fn pending_event_page(
+        &self,
+        to: String,
+        after: Option<PendingEventPage>,
+        consistent: bool,
+    ) -> Result<PendingEventPage, StoreError> {
         let range = KeyRange {
             pk: due_partition(DueQueue::Outbox),
-            to: Some(format!("{}~", sortable_text(now))),
+            to: Some(to),
             after: after.and_then(|page| page.last_key),
             limit: Some(PAGE),
+            consistent,
             ..KeyRange::default()
         };
         let ItemPage { items, last_key: last } = self.query(range).await?;

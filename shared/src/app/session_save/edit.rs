@@ -453,7 +453,8 @@ async fn commit_edit(
         && old.audience.invitee_list() != next.audience.invitee_list();
     let domain_event =
         (calendar_changed || decision.audience_changed || list_replaced).then(|| DomainEvent {
-            at: whole_milli(now),
+            // Another function's clock may be ahead of this one.
+            at: whole_milli(now).max(old.updated_at),
             kind: DomainEventKind::Session(SessionChange {
                 session: next.id.clone(),
                 kind: ChangeKind::Updated,
