@@ -1,5 +1,7 @@
 //! Invitees: one item per list and address, found by session or by address.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,26 @@ struct StoredInvitee {
     email: Email,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<PersonName>,
+    /// Set on the first invitee of a list that replaced another one.
+    #[serde(flatten)]
+    replacement: Option<ListReplacement>,
+}
+
+/// The time at which an invitee list replaced another one. It is stored with one invitee, because a list has no item of its
+/// own, and each byte counts in a list of a thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListReplacement {
+    pub since: Timestamp,
+    pub replaces: InviteeList,
+}
+
+/// Lists that a report reads. More edits than this do not happen while a class is held.
+const ROSTER_LISTS: usize = 20;
+
+impl StoredInvitee {
+    fn into_invitee(self) -> Invitee {
+        Invitee { email: self.email, name: self.name }
+    }
 }
 
 /// An invitation found by address. It is valid only if the session still refers to its list.
@@ -34,10 +56,25 @@ pub struct Invitation {
     pub list: InviteeList,
 }
 
-pub fn put(
+/// Stores a list that the session refers to, or will refer to.
+pub fn put_list(
+    session: &Session,
+    list: InviteeList,
+    replacement: Option<ListReplacement>,
+    invitees: &[Invitee],
+) -> Vec<Action> {
+    let put = |(n, invitee)| {
+        let replacement = replacement.filter(|_| n == 0);
+        put(&session.id, session.starts_at, list, replacement, invitee)
+    };
+    invitees.iter().enumerate().map(put).collect()
+}
+
+fn put(
     session: &SessionId,
     starts_at: Timestamp,
     list: InviteeList,
+    replacement: Option<ListReplacement>,
     invitee: &Invitee,
 ) -> Action {
     let stored = StoredInvitee {
@@ -45,6 +82,7 @@ pub fn put(
         list,
         email: invitee.email.clone(),
         name: invitee.name.clone(),
+        replacement,
     };
     let mut item = encode(&stored);
     item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
@@ -63,23 +101,46 @@ impl Store {
         session: &SessionId,
         list: InviteeList,
     ) -> Result<Vec<Invitee>, StoreError> {
+        let stored = self.invitee_items(session, list).await?.into_iter();
+        let mut invitees: Vec<_> = stored.map(StoredInvitee::into_invitee).collect();
+        invitees.sort_by(|a, b| a.email.cmp(&b.email));
+        Ok(invitees)
+    }
+
+    async fn invitee_items(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+    ) -> Result<Vec<StoredInvitee>, StoreError> {
         let range = KeyRange {
             pk: session_partition(session),
             prefix: Some(invitee_prefix(list)),
             consistent: true,
             ..KeyRange::default()
         };
-        let mut invitees = self
-            .query_all(range)
-            .await?
-            .into_iter()
-            .map(|item| {
-                decode::<StoredInvitee>(item)
-                    .map(|stored| Invitee { email: stored.email, name: stored.name })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        invitees.sort_by(|a, b| a.email.cmp(&b.email));
-        Ok(invitees)
+        self.query_all(range).await?.into_iter().map(decode).collect()
+    }
+
+    /// Returns everybody who was invited at some time since `from`, in the order of their addresses. `list` is the list in
+    /// force. The lists before it are read only if it came into force later.
+    pub async fn invitees_since(
+        &self,
+        session: &SessionId,
+        list: InviteeList,
+        from: Timestamp,
+    ) -> Result<Vec<Invitee>, StoreError> {
+        let mut by_email = BTreeMap::new();
+        let mut next = Some(list);
+        for _ in 0..ROSTER_LISTS {
+            let Some(list) = next.take() else { break };
+            for stored in self.invitee_items(session, list).await? {
+                let replacement = stored.replacement.filter(|it| it.since > from);
+                next = next.or(replacement.map(|replacement| replacement.replaces));
+                let invitee = stored.into_invitee();
+                by_email.entry(invitee.email.clone()).or_insert(invitee);
+            }
+        }
+        Ok(by_email.into_values().collect())
     }
 
     /// Returns the invitees of a session. Empty for other audience types.
@@ -128,15 +189,10 @@ impl Store {
         &self,
         session: &Session,
         list: InviteeList,
+        replacement: Option<ListReplacement>,
         invitees: &[Invitee],
     ) -> Result<(), StoreError> {
-        self.write_all(
-            invitees
-                .iter()
-                .map(|invitee| put(&session.id, session.starts_at, list, invitee))
-                .collect(),
-        )
-        .await
+        self.write_all(put_list(session, list, replacement, invitees)).await
     }
 
     /// Deletes a list to which the session no longer refers.

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{AttendanceScenario, assert_row, row};
+use crate::support::patched;
+use crate::world::session_body;
 
 const ENROLLMENTS: &str = "/v1/directory/courses/course-1/enrollments";
 
@@ -109,6 +111,45 @@ async fn changed_address_does_not_make_a_student_a_stranger() {
     scenario.archive().await;
     assert_eq!(scenario.report_after_days().await, before, "after archiving");
     assert_eq!(row(&before, "Student 3")["email"], "student3@example.test");
+}
+
+/// Zoom's events are delayed, so the trainer can still edit the session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invitee_who_is_removed_during_the_session_stays_on_the_roster() {
+    let invited = |names: &[&str], starts_at: &Value| {
+        let one = |name: &&str| json!({"email": format!("{name}@example.test"), "name": name});
+        let invitees: Vec<_> = names.iter().map(one).collect();
+        let fields =
+            json!({"audience_type": "invitees", "invitees": invitees, "starts_at": starts_at});
+        patched(session_body(26), fields)
+    };
+    let starts_at = json!("2026-11-22T11:10:00Z");
+    let scenario =
+        AttendanceScenario::start(invited(&["ada", "ben", "dan", "eve"], &starts_at)).await;
+    let edit = async |names: &[&str]| {
+        let body = invited(names, &starts_at);
+        scenario.world.put(&scenario.trainer, &scenario.path, body).await.expect(200);
+    };
+    // Before the session began.
+    edit(&["ada", "ben", "dan"]).await;
+    scenario.wait(1);
+    scenario.configure_webhooks(json!({"shuffle": true})).await;
+    scenario.simulate("start", json!({})).await;
+    let ada = json!({"name": "A", "email": "ada@example.test"});
+    let ada = scenario.join(ada).await;
+    scenario.wait(5);
+    // Twice, because each edit replaces the list.
+    edit(&["ben", "cy", "dan"]).await;
+    edit(&["ben", "cy"]).await;
+    scenario.wait(54);
+    scenario.leave(&ada).await;
+    scenario.simulate("end", json!({})).await;
+    scenario.world.post("", "/zoom/sim/webhooks/deliver", json!({})).await;
+    let report = scenario.report().await;
+    assert_eq!(names(&report), ["ada", "ben", "cy", "dan"]);
+    assert_row(&report, "ada", json!({"match": "email", "present": true, "flags": []}));
+    scenario.archive().await;
+    assert_eq!(scenario.report_after_days().await, report, "after archiving");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,10 @@ async fn audience(store: &Store, session: &Session) -> Result<StoredAudience, St
     Ok(match &session.audience {
         Audience::Standalone => (Vec::new(), Vec::new()),
         Audience::Course { id, .. } => (Vec::new(), enrolled_students(store, session, id).await?),
-        Audience::Invitees { list, .. } => (store.invitees(&session.id, *list).await?, Vec::new()),
+        Audience::Invitees { list, .. } => {
+            let (from, _) = record::roster_times(session);
+            (store.invitees_since(&session.id, *list, from).await?, Vec::new())
+        }
     })
 }
 

@@ -513,13 +513,9 @@ async fn store(
     if let Some(list) = session.audience.invitee_list() {
         let invitees = drafted_invitees(&request.draft);
         if invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            services.store.write_invitees(session, list, invitees).await?;
+            services.store.write_invitees(session, list, None, invitees).await?;
         } else {
-            actions.extend(
-                invitees.iter().map(|invitee| {
-                    invitee_items::put(&session.id, session.starts_at, list, invitee)
-                }),
-            );
+            actions.extend(invitee_items::put_list(session, list, None, invitees));
         }
     }
     let domain_event = DomainEvent {

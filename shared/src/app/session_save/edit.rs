@@ -33,6 +33,7 @@ use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
+use crate::store::invitations::ListReplacement;
 use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::{SessionRecord, UpdateBasis};
 use crate::store::tx::{Action, ConditionSubject};
@@ -441,11 +442,14 @@ async fn commit_edit(
     if decision.rewrites_invitees
         && let Some(list) = next.audience.invitee_list()
     {
+        let replacement = old
+            .audience
+            .invitee_list()
+            .map(|replaces| ListReplacement { since: whole_milli(now), replaces });
         if decision.invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            services.store.write_invitees(next, list, &decision.invitees).await?;
+            services.store.write_invitees(next, list, replacement, &decision.invitees).await?;
         } else {
-            let put = |invitee| invitee_items::put(&next.id, next.starts_at, list, invitee);
-            actions.extend(decision.invitees.iter().map(put));
+            actions.extend(invitee_items::put_list(next, list, replacement, &decision.invitees));
         }
     }
     let calendar_changed = decision.calendar_changed;
