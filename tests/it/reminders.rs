@@ -1,6 +1,8 @@
 //! Reminders are sent once and in time, and never for a session that was moved or cancelled or has ended. An idle sweep
 //! costs little. Also covers the notifications that follow from Zoom events.
 
+mod held;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};

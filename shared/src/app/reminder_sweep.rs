@@ -32,7 +32,8 @@ pub struct ReminderReport {
 }
 
 /// Does the work that is due at `now`, as far as `time` allows: first reminders, which need no other service, then
-/// repairs, which call Zoom, and finally archiving, which has days of time. Failed work does not block the rest.
+/// repairs, which call Zoom, and finally archiving, which has days of time. Reminders that were held before come after new
+/// work, because most of them stay held. Failed work does not block the rest.
 pub async fn sweep(
     tools: &Services,
     now: Timestamp,
@@ -40,9 +41,10 @@ pub async fn sweep(
 ) -> Result<ReminderReport, Error> {
     let work = tools.store.due_work(now).await?;
     let mut report = ReminderReport { due: work.len(), ..ReminderReport::default() };
-    remind::send_due_reminders(tools, work.reminders, now, &mut report).await?;
+    remind::send_due_reminders(tools, &work.reminders, now, &mut report).await?;
     end::end_overdue_sessions(tools, &work.end_checks, now, &mut report).await?;
     late_events::check_erasures(tools, &work.erasure_checks, now, &mut report).await?;
+    remind::recheck_held_reminders(tools, &work.held_reminders, now, time, &mut report).await?;
     repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
     archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(

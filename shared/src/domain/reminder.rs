@@ -21,7 +21,8 @@ pub enum Reminder {
 
 /// The maximum delay of the day-before reminder. After half a day the hour-before reminder is near.
 const DAY_BEFORE_LATE_MINUTES: i64 = 12 * 60;
-/// The maximum delay of the start reminder. After that, students have joined or know that they are late.
+/// The maximum delay of the start reminder of a session that has not started. After that it would announce a session that is
+/// not live, so it waits for the start.
 const START_LATE_MINUTES: i64 = 30;
 
 impl Reminder {
@@ -48,11 +49,12 @@ impl Reminder {
     }
 
     /// Returns the time from which a late sweep skips the reminder.
-    fn too_late_at(self, starts_at: Timestamp) -> Timestamp {
+    fn too_late_at(self, session: &Session) -> Timestamp {
+        let starts_at = session.starts_at;
         match self {
             Self::DayBefore => plus_minutes(self.due_at(starts_at), DAY_BEFORE_LATE_MINUTES),
             Self::HourBefore => starts_at,
-            Self::Start => plus_minutes(starts_at, START_LATE_MINUTES),
+            Self::Start => session.window_closes_at(),
         }
     }
 }
@@ -67,7 +69,7 @@ pub fn upcoming_reminders(starts_at: Timestamp, now: Timestamp) -> impl Iterator
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReminderDecision {
     Send,
-    /// The meeting ended shortly before the planned start and may be started again.
+    /// The meeting ended shortly before the planned start or was not started yet, and may still be started.
     Wait,
     /// The trainer cannot start the session. The reminder waits until the trainer has connected Zoom, as long as it is
     /// not too late, and the trainer is notified.
@@ -113,12 +115,15 @@ impl Reminder {
             Status::Cancelled => ReminderSkipReason::Cancelled,
             _ if session.starts_at != starts_at => ReminderSkipReason::Moved,
             _ if session.audience == Audience::Standalone => ReminderSkipReason::NoAudience,
-            _ if now >= self.too_late_at(starts_at) || now >= session.ends_at() => {
-                ReminderSkipReason::Late
-            }
+            _ if now >= self.too_late_at(session) => ReminderSkipReason::Late,
             Status::Ended if self == Self::Start => return ReminderDecision::Wait,
             Status::Ended => ReminderSkipReason::Ended,
             Status::Scheduled if host.problem(session).is_some() => return ReminderDecision::Hold,
+            Status::Scheduled
+                if self == Self::Start && now >= plus_minutes(starts_at, START_LATE_MINUTES) =>
+            {
+                return ReminderDecision::Wait;
+            }
             Status::Scheduled | Status::Live => return ReminderDecision::Send,
         };
         ReminderDecision::Skip(reason)
@@ -258,9 +263,15 @@ pub(super) mod tests {
             (Start, Scheduled, 0, Send),
             (Start, Live, 5, Send),
             (Start, Live, 29, Send),
-            (Start, Live, 30, ReminderDecision::Skip(ReminderSkipReason::Late)),
+            (Start, Scheduled, 29, Send),
+            // Students are notified of a late start until the window closes.
+            (Start, Scheduled, 30, Wait),
+            (Start, Scheduled, 149, Wait),
+            (Start, Live, 149, Send),
+            (Start, Live, 150, ReminderDecision::Skip(ReminderSkipReason::Late)),
             (Start, Ended, 5, Wait),
-            (Start, Ended, 30, ReminderDecision::Skip(ReminderSkipReason::Late)),
+            (Start, Ended, 149, Wait),
+            (Start, Ended, 150, ReminderDecision::Skip(ReminderSkipReason::Late)),
             (Start, Cancelled, 5, ReminderDecision::Skip(ReminderSkipReason::Cancelled)),
         ];
         for (reminder, status, minutes, expected) in cases {
@@ -288,10 +299,12 @@ pub(super) mod tests {
                 ReminderDecision::Skip(ReminderSkipReason::NoAudience)
             );
         }
-        let end = plus_minutes(start, 15);
-        assert_eq!(
-            Reminder::Start.decide(&short, &connected(), start, end),
-            ReminderDecision::Skip(ReminderSkipReason::Late)
-        );
+        for (minutes, expected) in
+            [(15, ReminderDecision::Send), (105, ReminderDecision::Skip(ReminderSkipReason::Late))]
+        {
+            let decision =
+                Reminder::Start.decide(&short, &connected(), start, plus_minutes(start, minutes));
+            assert_eq!(decision, expected, "{minutes} minutes, of a session of 15 minutes");
+        }
     }
 }

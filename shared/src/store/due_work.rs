@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::item::{decode, encode};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
 use super::tx::{Action, Condition, ItemChanges};
-use super::{KeyRange, Store};
+use super::{ItemPage, KeyRange, Store};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
@@ -31,7 +31,7 @@ struct StoredReminder {
     reminder: Reminder,
     /// The start for which the reminder was set. A rescheduled session has new reminders.
     starts_at: Timestamp,
-    /// Whether the trainer was notified that the reminder is held.
+    /// Whether the reminder waits for its trainer, who was notified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held: bool,
     #[serde(rename = "expires_at")]
@@ -74,7 +74,8 @@ pub fn claim_reminder(session: &SessionId, reminder: Reminder, starts_at: Timest
     delete_reminder_if(session, reminder, starts_at, Condition::item_exists())
 }
 
-/// Marks a reminder as held, in the transaction that notifies the trainer. Refused if it is gone or was marked before.
+/// Marks a reminder as held, in the transaction that notifies the trainer if the trainer is notified. Refused if it is gone
+/// or was marked before.
 pub fn hold_reminder(due: &DueReminder) -> Action {
     let (at, key) = (due.reminder.due_at(due.starts_at), reminder_key(&due.session, due.reminder));
     Action::update(
@@ -238,7 +239,7 @@ pub struct DueReminder {
     pub reminder: Reminder,
     /// The start for which it was set.
     pub starts_at: Timestamp,
-    /// Whether the trainer was notified that it is held.
+    /// Whether it waits for its trainer, who was notified.
     pub is_held: bool,
 }
 
@@ -246,6 +247,8 @@ pub struct DueReminder {
 #[derive(Debug, Default)]
 pub struct DueWork {
     pub reminders: Vec<DueReminder>,
+    /// Reminders that wait for their trainer. They must not delay the others.
+    pub held_reminders: Vec<DueReminder>,
     pub repairs: Vec<Repair>,
     pub end_checks: Vec<EndCheck>,
     pub erasure_checks: Vec<ErasureCheck>,
@@ -253,6 +256,11 @@ pub struct DueWork {
 
 impl DueWork {
     pub fn len(&self) -> usize {
+        self.held_reminders.len() + self.other_len()
+    }
+
+    /// Returns the number of items other than held reminders.
+    fn other_len(&self) -> usize {
         self.reminders.len()
             + self.repairs.len()
             + self.end_checks.len()
@@ -264,51 +272,71 @@ impl DueWork {
     }
 }
 
-impl Store {
-    /// Returns the work due at `now`, oldest first, as far as one request reads.
-    pub async fn due_work(&self, now: Timestamp) -> Result<DueWork, StoreError> {
-        let range = KeyRange {
-            pk: due_partition(DueQueue::Work),
-            // '~' sorts after the '#' that follows the time, so that work due at exactly `now` is included.
-            to: Some(format!("{}~", sortable_text(now))),
-            limit: Some(DUE_WORK_LIMIT),
-            ..KeyRange::default()
-        };
-        let mut work = DueWork::default();
-        for item in self.query(range).await?.items {
-            match skip_corrupt(decode(item)) {
-                Some(StoredWork::Reminder(stored)) => work.reminders.push(DueReminder {
+impl DueWork {
+    fn add(&mut self, stored: StoredWork) {
+        match stored {
+            StoredWork::Reminder(stored) => {
+                let list = if stored.held { &mut self.held_reminders } else { &mut self.reminders };
+                list.push(DueReminder {
                     session: stored.session_id,
                     reminder: stored.reminder,
                     starts_at: stored.starts_at,
                     is_held: stored.held,
-                }),
-                Some(StoredWork::Repair(stored)) => work.repairs.push(Repair {
-                    session: stored.session_id,
-                    trainer: stored.trainer_id,
-                    due_at: stored.due_at,
-                    topic: stored.topic,
-                    starts_at: stored.starts_at,
-                    first_due_at: stored.first_due_at,
-                    host_user: stored.zoom_host,
-                }),
-                Some(StoredWork::EndCheck(stored)) => {
-                    work.end_checks
-                        .push(EndCheck { session: stored.session_id, due_at: stored.due_at });
-                }
-                Some(StoredWork::ErasureCheck(stored)) => {
-                    work.erasure_checks
-                        .push(ErasureCheck { session: stored.session_id, due_at: stored.due_at });
-                }
-                None => {}
+                });
+            }
+            StoredWork::Repair(stored) => self.repairs.push(Repair {
+                session: stored.session_id,
+                trainer: stored.trainer_id,
+                due_at: stored.due_at,
+                topic: stored.topic,
+                starts_at: stored.starts_at,
+                first_due_at: stored.first_due_at,
+                host_user: stored.zoom_host,
+            }),
+            StoredWork::EndCheck(stored) => {
+                self.end_checks.push(EndCheck { session: stored.session_id, due_at: stored.due_at })
+            }
+            StoredWork::ErasureCheck(stored) => self
+                .erasure_checks
+                .push(ErasureCheck { session: stored.session_id, due_at: stored.due_at }),
+        }
+    }
+}
+
+impl Store {
+    /// Returns the work due at `now`, oldest first, as much as one run takes. Held reminders stay in the queue, so further
+    /// requests read past them.
+    pub async fn due_work(&self, now: Timestamp) -> Result<DueWork, StoreError> {
+        let mut range = KeyRange {
+            pk: due_partition(DueQueue::Work),
+            // '~' sorts after the '#' that follows the time, so that work due at exactly `now` is included.
+            to: Some(format!("{}~", sortable_text(now))),
+            limit: Some(DUE_WORK_PAGE),
+            ..KeyRange::default()
+        };
+        let mut work = DueWork::default();
+        for _ in 0..DUE_WORK_PAGES {
+            let ItemPage { items, last_key } = self.query(range.clone()).await?;
+            items
+                .into_iter()
+                .filter_map(|item| skip_corrupt(decode(item)))
+                .for_each(|stored| work.add(stored));
+            match last_key {
+                Some(last_key) if work.other_len() < DUE_WORK_LIMIT => range.after = Some(last_key),
+                _ => break,
             }
         }
         Ok(work)
     }
 }
 
-/// The most work that one run takes, which is about ten seconds of mail. The next run continues with the rest.
-const DUE_WORK_LIMIT: i32 = 2000;
+/// The most work that one run takes, which is about ten seconds of mail, without held reminders. The next run continues with
+/// the rest.
+const DUE_WORK_LIMIT: usize = 2000;
+/// Items per request, which returns 1 MB at most.
+const DUE_WORK_PAGE: i32 = 2000;
+/// Requests per run. They read past about 40,000 held reminders.
+const DUE_WORK_PAGES: usize = 20;
 
 /// Logs and skips a corrupt item, so that it does not block the sweep.
 fn skip_corrupt<T>(decoded: Result<T, StoreError>) -> Option<T> {

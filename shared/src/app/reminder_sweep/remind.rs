@@ -1,6 +1,7 @@
 //! Turns due reminders into domain events. Each reminder is deleted in the transaction that stores its domain event.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use super::ReminderReport;
 use crate::app::Services;
 use crate::app::error::Error;
+use crate::app::run_time::RunTime;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::host_status::{HostStatus, HostStatuses};
 use crate::domain::id::SessionId;
@@ -29,10 +31,32 @@ enum ReminderOutcome {
     Postponed,
 }
 
+/// The remaining time required for another chunk of held reminders, which takes a few reads. The rest is for repairs.
+const RECHECK_TIME: Duration = Duration::from_secs(30);
+
+/// Sends held reminders whose trainers can start the sessions now, oldest first, as far as time allows.
+pub(super) async fn recheck_held_reminders(
+    tools: &Services,
+    reminders: &[DueReminder],
+    now: Timestamp,
+    time: RunTime,
+    report: &mut ReminderReport,
+) -> Result<(), Error> {
+    let mut chunks = reminders.chunks(limit::BATCH_GETS);
+    while let Some(chunk) = chunks.next() {
+        if !time.has_left(RECHECK_TIME) {
+            report.postponed += chunk.len() + chunks.map(<[_]>::len).sum::<usize>();
+            return Ok(());
+        }
+        send_due_reminders(tools, chunk, now, report).await?;
+    }
+    Ok(())
+}
+
 /// Sends due reminders. A failed one is left to the next run.
 pub(super) async fn send_due_reminders(
     tools: &Services,
-    reminders: Vec<DueReminder>,
+    reminders: &[DueReminder],
     now: Timestamp,
     report: &mut ReminderReport,
 ) -> Result<(), Error> {
@@ -122,7 +146,7 @@ async fn process_reminder(
         .map(|session| (session, due.reminder.decide(session, &host, due.starts_at, now)));
     let (reminder, session_id) = (due.reminder.as_str(), &due.session);
     let (outcome, committed) = match decision {
-        Some((_, ReminderDecision::Wait)) => return Ok(ReminderOutcome::Postponed),
+        Some((_, ReminderDecision::Wait)) => return set_aside(tools, due).await,
         Some((session, ReminderDecision::Hold)) => {
             return hold_reminder(tools, due, session, now).await;
         }
@@ -166,6 +190,18 @@ async fn process_reminder(
     }
 }
 
+/// Leaves the reminder for a later run, behind new work.
+async fn set_aside(tools: &Services, due: &DueReminder) -> Result<ReminderOutcome, CommitError> {
+    if due.is_held {
+        return Ok(ReminderOutcome::Postponed);
+    }
+    match tools.store.commit_one(due_work::hold_reminder(due)).await {
+        // A refusal means that an edit or the start of the meeting has processed it.
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Postponed),
+        Err(error) => Err(error),
+    }
+}
+
 /// Leaves the reminder for a later run, and notifies the trainer once that the session cannot be started. The reminder
 /// at the start is for students only, because the earlier ones have notified the trainer.
 async fn hold_reminder(
@@ -175,7 +211,7 @@ async fn hold_reminder(
     now: Timestamp,
 ) -> Result<ReminderOutcome, CommitError> {
     if due.is_held || due.reminder == Reminder::Start {
-        return Ok(ReminderOutcome::Postponed);
+        return set_aside(tools, due).await;
     }
     let event = DomainEvent {
         at: whole_milli(now),
