@@ -174,8 +174,8 @@ async fn resend_is_for_the_trainer_of_an_upcoming_session() {
         world.create(&trainer, &with_manual_link(course_session_body(50))).await.expect(201);
     world.cancel(&trainer, &cancelled).await.expect(200);
     world.resend(&trainer, &cancelled, json!({})).await.expect_problem(409, "session_cancelled");
-    // A manual session ends at its planned end.
-    world.advance(SignedDuration::from_mins(50 * 60 + 59));
+    // A session that nobody reports as started is over when its window closes.
+    world.advance(SignedDuration::from_mins(50 * 60 + 60 + 89));
     let trainer = world.trainer().await;
     world.resend(&trainer, &made, json!({})).await.expect(202);
     world.advance(SignedDuration::from_mins(1));

@@ -9,15 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::Error;
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::caller::{Caller, Role};
-use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{Provider, Session, Status};
-use crate::domain::time::plus_minutes;
+use crate::domain::session::{Provider, Session};
 use crate::store::Store;
 use crate::store::mailing::MailCounts;
-use crate::store::sessions::{SessionCursor, SessionFilter};
+use crate::store::sessions::{SessionCursor, SessionFilter, live_or_upcoming_since};
 
 /// How many courses of a student are queried concurrently.
 const COURSES_AT_ONCE: usize = 16;
@@ -143,18 +141,14 @@ pub async fn upcoming_sessions(
     trainer: &UserId,
     now: Timestamp,
 ) -> Result<Vec<Session>, Error> {
-    let longest = *DURATION_MINUTES.end();
-    let filter =
-        SessionFilter { from: Some(plus_minutes(now, -longest)), ..SessionFilter::default() };
+    let from = live_or_upcoming_since(now);
+    let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
     let mut upcoming = Vec::new();
     let mut after = None;
     loop {
         let (page, next) =
             store.sessions_of_trainer(trainer, &filter, after.as_ref(), TRAINER_PAGE).await?;
-        let is_ahead = |session: &Session| {
-            matches!(session.status, Status::Scheduled | Status::Live) && session.ends_at() > now
-        };
-        upcoming.extend(page.into_iter().filter(is_ahead));
+        upcoming.extend(page.into_iter().filter(|session| session.is_upcoming_or_live(now)));
         match next {
             Some(cursor) => after = Some(cursor),
             None => return Ok(upcoming),
@@ -166,7 +160,7 @@ pub async fn upcoming_sessions(
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AffectedSessions {
     pub count: usize,
-    /// The end of the last one.
+    /// When the last one is over.
     pub last_end: Option<Timestamp>,
 }
 
@@ -182,7 +176,7 @@ pub async fn affected_sessions(
         upcoming.iter().filter(|session| host.problem(session).is_some()).collect();
     Ok(AffectedSessions {
         count: affected.len(),
-        last_end: affected.iter().map(|session| session.ends_at()).max(),
+        last_end: affected.iter().map(|session| session.window_closes_at()).max(),
     })
 }
 

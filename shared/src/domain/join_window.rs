@@ -16,6 +16,11 @@ pub struct JoinWindowSettings {
     pub closing_minutes: i64,
 }
 
+impl JoinWindowSettings {
+    /// The highest accepted setting, one day. Lists of upcoming sessions look back so far.
+    pub const LIMIT_MINUTES: i64 = 24 * 60;
+}
+
 impl Default for JoinWindowSettings {
     fn default() -> Self {
         Self { trainer_lead_minutes: 15, student_lead_minutes: 10, closing_minutes: 90 }

@@ -10,12 +10,12 @@ pub const MAX_PER_HOUR: usize = 3;
 /// The maximum number of recipients in one request, equal to the maximum number of invitees.
 pub const RECIPIENT_LIMIT: usize = super::audience::INVITEE_LIMIT;
 
-/// Refuses cancelled and ended sessions. A session with a manual link ends at its planned end.
+/// Refuses cancelled and ended sessions. A session that was not started ends when its window closes.
 pub fn ensure_resendable(session: &Session, now: Timestamp) -> Result<(), Refusal> {
     match session.status {
         Status::Cancelled => Err(Refusal::SessionCancelled),
         Status::Ended => Err(Refusal::SessionEnded),
-        Status::Scheduled if session.ends_at() <= now => Err(Refusal::SessionEnded),
+        Status::Scheduled if session.window_closes_at() <= now => Err(Refusal::SessionEnded),
         Status::Scheduled | Status::Live => Ok(()),
     }
 }

@@ -143,7 +143,8 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn ends_at(&self) -> Timestamp {
+    /// Returns the planned end. Whether the session is over does not depend on it, but on [`Self::window_closes_at`].
+    pub fn planned_end(&self) -> Timestamp {
         plus_minutes(self.starts_at, self.duration_minutes.into())
     }
 
@@ -159,7 +160,7 @@ impl Session {
 
     /// Returns the time from which nobody may join and the session is over, whether it was held or not.
     pub fn window_closes_at(&self) -> Timestamp {
-        plus_minutes(self.ends_at(), self.window.closing_minutes)
+        plus_minutes(self.planned_end(), self.window.closing_minutes)
     }
 
     /// Returns the time in which the session takes place.
@@ -227,9 +228,10 @@ impl Session {
         }
     }
 
+    /// Returns whether the session may still take place. A session that was not started may start until its window closes.
     pub fn is_upcoming_or_live(&self, now: Timestamp) -> bool {
         match self.status {
-            Status::Scheduled => now < self.ends_at(),
+            Status::Scheduled => now < self.window_closes_at(),
             Status::Live => true,
             Status::Ended | Status::Cancelled => false,
         }

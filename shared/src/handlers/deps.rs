@@ -135,15 +135,12 @@ impl MailSettings {
     }
 }
 
-/// The longest join window before or after a session: one day.
-const WINDOW_LIMIT_MINUTES: i64 = 24 * 60;
-
 /// Reads the join window settings. The defaults are published in the API.
 pub(super) fn join_window_settings(env: &Env) -> Result<JoinWindowSettings, ConfigError> {
     let default = JoinWindowSettings::default();
     let minutes = |name, default| {
         let minutes = env.parsed(name, default)?;
-        if (0..=WINDOW_LIMIT_MINUTES).contains(&minutes) {
+        if (0..=JoinWindowSettings::LIMIT_MINUTES).contains(&minutes) {
             Ok(minutes)
         } else {
             Err(ConfigError::invalid(name, "must be from 0 to 1440"))

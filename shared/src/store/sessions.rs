@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
@@ -20,7 +20,7 @@ use crate::domain::recording::RecordedSpan;
 use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
-use crate::domain::time::{Zone, sortable_text};
+use crate::domain::time::{Zone, plus_minutes, sortable_text};
 
 /// The sessions of a course for which a change of its enrollments matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -693,17 +693,16 @@ impl Store {
     }
 }
 
-/// The range of a course's sessions that may not have ended, given the longest duration.
+/// The range of a course's sessions that may not be over, given the longest duration and window.
 fn live_or_upcoming_range(course: &CourseId, now: Timestamp) -> KeyRange {
     let from = live_or_upcoming_since(now);
     let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
     list_range(index::BY_AUDIENCE, course_partition(course), &filter, None)
 }
 
-/// Returns the earliest planned start of a session that is not over at `now`, unless it overruns.
-fn live_or_upcoming_since(now: Timestamp) -> Timestamp {
-    let longest = SignedDuration::from_mins(*DURATION_MINUTES.end());
-    now.saturating_sub(longest).unwrap_or(now)
+/// Returns the earliest planned start of a session whose window may be open at `now`.
+pub fn live_or_upcoming_since(now: Timestamp) -> Timestamp {
+    plus_minutes(now, -(DURATION_MINUTES.end() + JoinWindowSettings::LIMIT_MINUTES))
 }
 
 fn list_range(

@@ -47,7 +47,7 @@ pub fn instance_intervals(
             None => {
                 let participants = participants.get(instance.uuid.as_str());
                 let is_early = instance.started_at < window.opens_at && next.is_some();
-                let planned_end = session.ends_at().max(instance.started_at);
+                let planned_end = session.planned_end().max(instance.started_at);
                 let to = match participants {
                     // Zoom repeats an event for 85 minutes. If the end is still unknown when the window closes, the meeting
                     // most likely still runs.

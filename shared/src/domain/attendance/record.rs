@@ -25,14 +25,14 @@ pub fn complete_at(session: &Session) -> Timestamp {
     let window = session.session_window();
     let own = window.own_instances(&session.meeting_instances);
     let last = latest_time(own).unwrap_or(window.starts_at).min(window.closes_at);
-    plus_grace_period(last.max(session.ends_at()))
+    plus_grace_period(last.max(session.planned_end()))
 }
 
 /// Returns the time after which no more events of the session's meeting are expected, whether they belong to the session
 /// or not.
 pub fn last_trace_at(session: &Session) -> Timestamp {
     let last = latest_time(session.meeting_instances.iter()).unwrap_or(session.starts_at);
-    plus_grace_period(last.max(session.ends_at()))
+    plus_grace_period(last.max(session.planned_end()))
 }
 
 fn latest_time<'a>(instances: impl Iterator<Item = &'a MeetingInstance>) -> Option<Timestamp> {
@@ -41,7 +41,7 @@ fn latest_time<'a>(instances: impl Iterator<Item = &'a MeetingInstance>) -> Opti
 
 /// Returns whether a session's record may have been archived before `now`.
 pub fn may_have_archive(session: &Session, now: Timestamp) -> bool {
-    now >= plus_grace_period(session.ends_at())
+    now >= plus_grace_period(session.planned_end())
 }
 
 /// Returns the time in which a person must be enrolled or invited to be on the roster: from the earlier of planned and
@@ -51,7 +51,7 @@ pub fn roster_times(session: &Session) -> (Timestamp, Timestamp) {
     let from = session.actual_started_at.map_or(planned, |actual| actual.min(planned));
     let to = match session.status {
         Status::Live => Timestamp::MAX,
-        _ => session.actual_ended_at.into_iter().fold(session.ends_at(), Timestamp::max),
+        _ => session.actual_ended_at.into_iter().fold(session.planned_end(), Timestamp::max),
     };
     (from, to)
 }

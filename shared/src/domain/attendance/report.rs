@@ -285,7 +285,7 @@ impl SessionProgress {
         let ended_at = held().map(|interval| interval.span.to).max();
         Self::Over {
             began_at,
-            ended_at: ended_at.map_or(session.ends_at(), |at| at.min(session.ends_at())),
+            ended_at: ended_at.map_or(session.planned_end(), |at| at.min(session.planned_end())),
         }
     }
 }

@@ -73,7 +73,7 @@ pub fn is_still_relevant(
     }
     let session = session.ok_or(SkipReason::Gone)?;
     let cancelled = session.status == Status::Cancelled;
-    let over = session.status == Status::Ended || session.ends_at() <= now;
+    let over = session.status == Status::Ended || session.window_closes_at() <= now;
     match mail.kind {
         // The session invites the recipient again, so a removal would be wrong.
         MailKind::Removed if invited => Err(SkipReason::InvitedAgain),
@@ -202,7 +202,11 @@ mod tests {
             (Scheduled, 60, Status::Scheduled, false, Err(SkipReason::NotInvited)),
             (Scheduled, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
             (Scheduled, -30, Status::Live, true, Ok(())),
-            (Scheduled, -60, Status::Scheduled, true, Err(SkipReason::Ended)),
+            (Scheduled, -149, Status::Scheduled, true, Ok(())),
+            (Scheduled, -150, Status::Scheduled, true, Err(SkipReason::Ended)),
+            (Updated, -149, Status::Scheduled, true, Ok(())),
+            (Resent, -149, Status::Scheduled, true, Ok(())),
+            (Resent, -150, Status::Scheduled, true, Err(SkipReason::Ended)),
             (Updated, 60, Status::Scheduled, true, Ok(())),
             (Updated, -90, Status::Ended, true, Err(SkipReason::Ended)),
             (Resent, 60, Status::Cancelled, true, Err(SkipReason::Cancelled)),
@@ -218,8 +222,10 @@ mod tests {
             (Removed, 60, Status::Cancelled, false, Err(SkipReason::NeverInvited)),
             (HostNotConnected, 60, Status::Scheduled, false, Ok(())),
             (HostNotConnected, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
-            (HostNotConnected, -600, Status::Scheduled, false, Err(SkipReason::Ended)),
+            (HostNotConnected, -149, Status::Scheduled, false, Ok(())),
+            (HostNotConnected, -150, Status::Scheduled, false, Err(SkipReason::Ended)),
             (MeetingDeleted, 60, Status::Scheduled, false, Ok(())),
+            (MeetingDeleted, -149, Status::Scheduled, false, Ok(())),
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
             (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
         ];
