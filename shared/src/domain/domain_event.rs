@@ -159,7 +159,7 @@ impl AudienceRef {
 }
 
 impl DomainEventKind {
-    /// Returns the session whose recipients are notified. `None` for events about a trainer or a course.
+    /// Returns the session of the recipients. `None` for events about a trainer or a course.
     pub fn session(&self) -> Option<&SessionId> {
         match self {
             Self::Session(SessionChange { session, .. })

@@ -31,7 +31,7 @@ struct StoredReminder {
     reminder: Reminder,
     /// The start for which the reminder was set. A rescheduled session has new reminders.
     starts_at: Timestamp,
-    /// Whether the reminder waits for its trainer, who was notified.
+    /// Whether the reminder waits for its trainer after a notification.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held: bool,
     #[serde(rename = "expires_at")]
@@ -239,7 +239,7 @@ pub struct DueReminder {
     pub reminder: Reminder,
     /// The start for which it was set.
     pub starts_at: Timestamp,
-    /// Whether it waits for its trainer, who was notified.
+    /// Whether it waits for its trainer after a notification.
     pub is_held: bool,
 }
 

@@ -121,7 +121,7 @@ impl Store {
         self.query_all(range).await?.into_iter().map(decode).collect()
     }
 
-    /// Returns everybody who was invited at some time since `from`, in the order of their addresses. `list` is the list in
+    /// Returns the people invited at some time since `from`, in the order of their addresses. `list` is the list in
     /// force. The lists before it are read only if it came into force later.
     pub async fn invitees_since(
         &self,

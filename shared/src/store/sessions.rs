@@ -700,7 +700,7 @@ fn live_or_upcoming_range(course: &CourseId, now: Timestamp) -> KeyRange {
     list_range(index::BY_AUDIENCE, course_partition(course), &filter, None)
 }
 
-/// Returns the earliest planned start of a session whose window may be open at `now`.
+/// Returns the earliest planned start of a session with a window that may be open at `now`.
 pub fn live_or_upcoming_since(now: Timestamp) -> Timestamp {
     plus_minutes(now, -(DURATION_MINUTES.end() + JoinWindowSettings::LIMIT_MINUTES))
 }

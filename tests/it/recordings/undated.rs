@@ -1,4 +1,4 @@
-//! Recording events whose time is missing or unreadable.
+//! Recording events with a missing or unreadable time.
 
 use serde_json::{Value, json};
 

@@ -34,7 +34,7 @@ enum ReminderOutcome {
 /// The remaining time required for another chunk of held reminders, which takes a few reads. The rest is for repairs.
 const RECHECK_TIME: Duration = Duration::from_secs(30);
 
-/// Sends held reminders whose trainers can start the sessions now, oldest first, as far as time allows.
+/// Sends the held reminders of sessions that can be started now, oldest first, as far as time allows.
 pub(super) async fn recheck_held_reminders(
     tools: &Services,
     reminders: &[DueReminder],

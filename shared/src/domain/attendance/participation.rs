@@ -13,7 +13,7 @@ use crate::domain::zoom_event::{
     ADMITTED, EventPayload, PUT_IN_WAITING_ROOM, ParticipantEvent, ZoomEvent,
 };
 
-/// Zoom reports a move to or from the waiting room by one event or by two, whose times may differ by a few seconds.
+/// Zoom reports a move to or from the waiting room by one event or by two, a few seconds apart.
 const SAME_MOVE: Duration = Duration::from_secs(5);
 
 /// A participant's connection to one meeting instance, combined from all of its events.
