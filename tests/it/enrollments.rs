@@ -169,7 +169,7 @@ async fn fan_out_uses_the_current_enrollment() {
 async fn enrollment_and_course_removal_notify_about_upcoming_sessions() {
     let world = World::start().await;
     let ended = create_course_session(&world, 1).await;
-    world.advance(SignedDuration::from_hours(3));
+    world.advance(SignedDuration::from_hours(4));
     let sessions =
         [create_course_session(&world, 50).await, create_course_session(&world, 60).await];
     world.change_directory(Method::PUT, ENROLLMENT, enrollment(true)).await;

@@ -396,7 +396,7 @@ async fn missing_mail_configuration_delays_only_mails() {
         .run_outbox_sweep(RUN_TIME)
         .await
         .expect("the run succeeds");
-    world.advance(SignedDuration::from_hours(3));
+    world.advance(SignedDuration::from_hours(4));
     let trainer = world.trainer().await;
     assert_eq!(world.run_outbox_sweep().await["dropped"], 1);
     assert_eq!(world.mail_counts(&trainer, &soon).await, json!({"dropped": 1}));

@@ -66,7 +66,7 @@ fn unhandled_events(session: &ScheduledSession) -> Vec<Value> {
     let registrant = json!({"first_name": "Zelda", "last_name": "Zwingli", "email": "zelda@example.test", "city": "Zwinglistadt"});
     let chat = json!({"sender_name": "Zelda Zwingli", "message_content": "It is me, Zelda.", "file_ids": []});
     let objects = [
-        ("meeting.participant_put_in_waiting_room", json!({"participant": person})),
+        ("meeting.participant_joined_waiting_room", json!({"participant": person})),
         ("meeting.participant_jbh_waiting", json!({"participant": person})),
         ("meeting.registration_created", json!({"registrant": registrant})),
         ("meeting.chat_message_sent", json!({"chat_message": chat})),
