@@ -46,6 +46,9 @@ pub enum FaultKind {
     Late,
     /// The call is processed and the connection breaks before the response: the outcome is unknown.
     Lost,
+    /// Zoom: the connection breaks, and the call is processed after `delay_ms` of the stack's clock, by default after five
+    /// minutes.
+    Deferred,
     /// The call is processed and the response's JSON is truncated.
     Half,
     /// A proxy responds with HTML, and with 502 unless `status` is set.
@@ -89,7 +92,7 @@ impl FaultKind {
     fn is_supported_by(self, service: Service) -> bool {
         use Service::{Dynamodb, Ses, Sqs, Webhook, Zeptomail, Zoom};
         match self {
-            Self::ThrottleIso | Self::InvalidGrant => service == Zoom,
+            Self::ThrottleIso | Self::InvalidGrant | Self::Deferred => service == Zoom,
             Self::ThrottleSeconds => matches!(service, Zeptomail | Zoom),
             Self::Daily => matches!(service, Ses | Zeptomail | Zoom),
             Self::Conflict | Self::Stale => service == Dynamodb,
@@ -126,7 +129,7 @@ pub struct Fault {
     /// Restricts the fault to calls by this function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
-    /// For `late`: the delay of the response. For `delay`: that of the delivery.
+    /// For `late`: the delay of the response. For `deferred` and `delay`: that of the processing and of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// For `throttle_iso` and `throttle_seconds`: the time in `Retry-After`.

@@ -22,6 +22,7 @@ pub mod aws;
 pub mod zoom;
 
 pub mod calls;
+pub mod deferred;
 pub mod faults;
 pub mod template;
 pub mod usage;

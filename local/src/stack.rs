@@ -33,6 +33,7 @@ use crate::origin;
 use crate::schedules::Schedules;
 use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
+use crate::wire::Wire;
 use crate::zoom::{Zoom, ZoomConfig};
 use crate::{seed, settings};
 
@@ -172,6 +173,7 @@ impl Stack {
             clock: clock.clone(),
             schedules: schedules.clone(),
             zoom: zoom.clone(),
+            wire: aws.wire().clone(),
             disk: disk.clone(),
             cloud_only,
         };
@@ -238,6 +240,7 @@ impl Stack {
             let mut interval = tokio::time::interval(TICK_INTERVAL);
             loop {
                 interval.tick().await;
+                aws.wire().run_deferred_calls().await;
                 zoom.deliver_due().await;
                 if !cloud_only {
                     schedules.run_due().await;
@@ -365,6 +368,7 @@ struct LocalState {
     clock: Clock,
     schedules: Schedules,
     zoom: Zoom,
+    wire: Wire,
     disk: Option<StateFiles>,
     cloud_only: bool,
 }
@@ -440,6 +444,7 @@ async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
             return error_response(StatusCode::UNPROCESSABLE_ENTITY, range);
         }
     }
+    local.wire.run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
         local.schedules.run_due().await;

@@ -15,7 +15,8 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use shared::clock::Clock;
 
-use crate::calls::Call;
+use crate::calls::{Call, Service};
+use crate::deferred::DeferredCalls;
 use crate::faults::{FaultEffect, Faults};
 use crate::usage::{CallMeasurement, Units, Usage};
 
@@ -30,12 +31,18 @@ pub struct Wire {
     pub faults: Faults,
     pub usage: Usage,
     pub clock: Clock,
+    pub deferred: DeferredCalls,
 }
 
 impl Wire {
     /// Wraps a router with this wire. The wire needs whole paths, so wrap after nesting.
     pub fn wrap(&self, router: Router) -> Router {
         router.layer(from_fn_with_state(self.clone(), intercept))
+    }
+
+    /// Processes the deferred calls that are due.
+    pub async fn run_deferred_calls(&self) {
+        self.deferred.run_due(self.clock.now()).await;
     }
 }
 
@@ -50,6 +57,9 @@ async fn intercept(State(wire): State<Wire>, request: Request, next: Next) -> Re
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
+    if call.service == Service::Zoom {
+        wire.run_deferred_calls().await;
+    }
     let mut effect =
         wire.faults.take(&call).map(|fault| fault.effect(&call, &body, wire.clock.now()));
     let bytes_in = body.len();
@@ -60,6 +70,10 @@ async fn intercept(State(wire): State<Wire>, request: Request, next: Next) -> Re
     let response = match &mut effect {
         Some(FaultEffect::Respond(substitute)) => read_response(std::mem::take(substitute)).await,
         Some(FaultEffect::Hang) => None,
+        Some(FaultEffect::Defer(at)) => {
+            wire.deferred.add(*at, request, next);
+            None
+        }
         _ => read_response(next.run(request).await).await,
     };
     // The call is recorded before a delay, because the caller may disconnect meanwhile.

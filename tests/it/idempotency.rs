@@ -1,4 +1,5 @@
-//! If any call of a request fails, a repeated request and the sweep lead to the same state as a successful request.
+//! If any call of a request fails, a repeated request and the sweep lead to the same state as a successful request. Without a
+//! repetition, or with another request, Zoom's meetings, the stored sessions and the counters agree after the sweep.
 
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
@@ -6,6 +7,7 @@ use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
+use crate::late_answers::{check_agreement, finish_repairs};
 use crate::support::{self, patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
 
@@ -13,7 +15,7 @@ const WORLDS_AT_ONCE: usize = 4;
 
 /// The failures of a call. Three failures exceed the attempts of the AWS SDK, and two exceed those of a repeatable Zoom
 /// call.
-const FAILURES: [(Service, FaultKind, u32); 8] = [
+const FAILURES: [(Service, FaultKind, u32); 10] = [
     (Service::Dynamodb, FaultKind::Error, 3),
     (Service::Dynamodb, FaultKind::Lost, 1),
     (Service::Dynamodb, FaultKind::Lost, 3),
@@ -22,7 +24,22 @@ const FAILURES: [(Service, FaultKind, u32); 8] = [
     (Service::Zoom, FaultKind::Error, 2),
     (Service::Zoom, FaultKind::Lost, 1),
     (Service::Zoom, FaultKind::Lost, 2),
+    (Service::Zoom, FaultKind::Deferred, 1),
+    (Service::Zoom, FaultKind::Deferred, 2),
 ];
+
+/// The failures of a call to Zoom that nobody repeats: before, after, late and twice.
+const ZOOM_FAILURES: [(FaultKind, u32); 6] = [
+    (FaultKind::Throttle, 1),
+    (FaultKind::Error, 2),
+    (FaultKind::Lost, 1),
+    (FaultKind::Lost, 2),
+    (FaultKind::Deferred, 1),
+    (FaultKind::Deferred, 2),
+];
+
+/// The request after a failed one.
+const NEXT: [Option<Request>; 3] = [None, Some(Request::Edit), Some(Request::Cancel)];
 
 #[derive(Clone, Copy, Debug)]
 enum Request {
@@ -102,10 +119,8 @@ async fn prepare(request: Request) -> (World, String, Value) {
 }
 
 async fn state_after_sweeps(world: &World, trainer: &str) -> Value {
-    world.advance_and_sweep().await;
-    world.advance(SignedDuration::from_mins(10));
-    let report = world.sweep().await;
-    assert_eq!(report["postponed"], 0);
+    finish_repairs(world).await;
+    check_agreement(world, trainer, "after the sweeps").await;
     state(world, trainer).await
 }
 
@@ -157,6 +172,71 @@ async fn fails_at_call(
     let shown = world.get(&trainer, &session_path(&listed[0])).await.expect(200);
     assert_eq!(shown, second.json(), "{context}");
     true
+}
+
+async fn every_zoom_call_fails_without_repetition(request: Request) {
+    let checks = ZOOM_FAILURES.iter().flat_map(|failure| NEXT.map(|next| (*failure, next)));
+    let checks = stream::iter(checks).map(|(failure, next)| async move {
+        let mut calls = 0;
+        while agrees_after_failure(request, failure, calls, next).await {
+            calls += 1;
+        }
+        assert!(calls > 0, "{request:?} does not call Zoom");
+    });
+    checks.buffer_unordered(WORLDS_AT_ONCE).collect::<()>().await;
+}
+
+/// Lets the `nth` call of a request to Zoom fail, and sends the next request. Returns `false` if the request makes fewer calls.
+async fn agrees_after_failure(
+    request: Request,
+    (kind, times): (FaultKind, u32),
+    nth: u32,
+    next: Option<Request>,
+) -> bool {
+    let (world, trainer, _) = prepare(request).await;
+    let listed = async || world.list_items(&trainer, "/v1/sessions").await;
+    let session = listed().await.pop().unwrap_or_default();
+    let fault = Fault::new(Service::Zoom, "*", kind).for_function(request.function());
+    world.inject_fault(fault.after(nth).times(times));
+    let first = request.send(&world, &trainer, &session).await;
+    if world.stack.faults.list().iter().any(|fault| fault.times == times) {
+        return false;
+    }
+    world.stack.faults.clear();
+    if let Some(next) = next {
+        world.advance(SignedDuration::from_secs(31));
+        if matches!(request, Request::Create) {
+            request.send(&world, &trainer, &session).await.expect(201);
+        }
+        let session = listed().await.pop().expect("a session");
+        let newer = patched(course_session_body(50), json!({"title": "Stereometry"}));
+        match next {
+            Request::Edit => drop(world.edit(&trainer, &session, &newer).await),
+            _ => drop(world.cancel(&trainer, &session).await.expect(200)),
+        }
+    }
+    finish_repairs(&world).await;
+    let context = format!(
+        "{request:?}: {kind:?} × {times} from call {nth}, first {}, then {next:?}",
+        first.status
+    );
+    check_agreement(&world, &trainer, &context).await;
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn systems_agree_after_any_failure_of_a_create_at_zoom() {
+    every_zoom_call_fails_without_repetition(Request::Create).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn systems_agree_after_any_failure_of_an_edit_at_zoom() {
+    every_zoom_call_fails_without_repetition(Request::Edit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn systems_agree_after_any_failure_of_a_cancellation_at_zoom() {
+    every_zoom_call_fails_without_repetition(Request::Cancel).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,7 @@ mod hosts;
 mod idempotency;
 mod join;
 mod large_meeting;
+mod late_answers;
 mod live_session;
 mod local_stack;
 mod mail;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::domain::scope;
 
 use crate::functions::{DirectFunctions, wait_until};
+use crate::late_answers::finish_repairs;
 use crate::support::{patched, session_path};
 use crate::world::{START, World, session_body};
 
@@ -87,6 +88,7 @@ async fn missing_optional_scopes_block_nothing() {
         .expect_problem(502, "zoom_unavailable");
     world.advance_and_sweep().await;
     assert_eq!(world.meetings().len(), 1);
+    finish_repairs(&world).await;
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 
     let recorded = patched(session_body(50), json!({"record_session": true}));
@@ -158,6 +160,7 @@ async fn concurrent_and_interrupted_sweeps_repair_once() {
     assert_eq!(world.meetings(), Vec::<Value>::new());
     assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0, "released once");
     assert_eq!(world.items("SESSION#").await, Vec::<Value>::new());
+    finish_repairs(&world).await;
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
@@ -309,6 +312,7 @@ async fn repair_does_not_overwrite_a_newer_edit() {
         assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
         world.advance(SignedDuration::from_mins(10));
         assert_eq!(world.sweep().await["postponed"], 0);
+        finish_repairs(&world).await;
         assert_eq!(world.meeting_of(&made)["topic"], "Stereometry", "{operation}");
         assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }

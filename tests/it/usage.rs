@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use local::calls::Service;
+use local::faults::{Fault, FaultKind};
 use serde_json::json;
 use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
@@ -211,6 +212,47 @@ async fn session_requests_stay_within_budget() {
         (2, 2.0, 0.0, 0, 0),
         (2, 1.0, 0.0, 0, 0),
         (2, 1.0, 0.0, 0, 0),
+    ];
+    check_budgets(&costs, &budgets);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repairs_stay_within_budget() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let session = world.create(&trainer, &session_body(50)).await.expect(201);
+    world.sweep().await;
+    let lost = || Fault::new(Service::Zoom, "update_meeting", FaultKind::Lost).times(2);
+    let renamed = patched(session_body(50), json!({"title": "Geometry"}));
+    world.inject_fault(lost());
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    world.edit(&trainer, &session, &renamed).await.expect_problem(502, "zoom_unavailable");
+    costs.push(take_cost(&world, "edit, not answered twice", "session-save"));
+    world.advance_and_sweep().await;
+    costs.push(take_cost(&world, "sweep, a repair that restores", "reminder-sweep"));
+    world.advance(SignedDuration::from_mins(10));
+    world.sweep().await;
+    costs.push(take_cost(&world, "sweep, a repair that finds nothing", "reminder-sweep"));
+    world.advance(SignedDuration::from_mins(60));
+    world.sweep().await;
+    costs.push(take_cost(&world, "sweep, the last check", "reminder-sweep"));
+
+    world.inject_zoom_fault("create_meeting", FaultKind::Lost);
+    world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
+    let other = world.create_with_idempotency_key(&trainer, "k", &session_body(60)).await;
+    other.expect_problem(502, "zoom_unavailable");
+    costs.push(take_cost(&world, "create, not answered", "session-save"));
+    world.advance_and_sweep().await;
+    costs.push(take_cost(&world, "sweep, a repair of a create", "reminder-sweep"));
+    let budgets = [
+        (5, 6.0, 24.0, 0, 2),
+        (8, 8.0, 30.0, 0, 2),
+        (5, 6.0, 4.0, 0, 1),
+        (5, 6.0, 4.0, 0, 1),
+        (4, 6.0, 24.0, 0, 3),
+        (9, 8.0, 20.0, 0, 3),
     ];
     check_budgets(&costs, &budgets);
 }

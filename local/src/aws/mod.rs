@@ -30,6 +30,7 @@ use shared::random::Random;
 use shared::secret::Secret;
 
 use crate::calls::{AWS_PATH, SES_SEND_PATH, Service, ZEPTOMAIL_SEND_PATH, aws_target};
+use crate::deferred::DeferredCalls;
 use crate::faults::{Faults, ServiceFault};
 use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
@@ -145,7 +146,7 @@ impl Aws {
                 names,
                 config.parameters,
             )?),
-            wire: Wire { faults, usage, clock },
+            wire: Wire { faults, usage, clock, deferred: DeferredCalls::default() },
         })
     }
 

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Fault, FaultKind, responses};
 use crate::calls::Call;
 
 /// The default delay of a response. It exceeds every function's timeout.
 const DEFAULT_DELAY: Duration = Duration::from_secs(30);
+
+/// The default delay of a deferred call. The first sweep after it has run by then.
+const DEFAULT_DEFERMENT: SignedDuration = SignedDuration::from_mins(5);
 
 /// The effect of a fault on one call.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) enum FaultEffect {
     Delay(Duration),
     /// The call is processed and the connection breaks.
     DropResponse,
+    /// The connection breaks and the call is processed at this time.
+    Defer(Timestamp),
     /// The call is processed and half of the response is sent.
     TruncateResponse,
     /// The service itself applies the fault, which is an extension of the request.
@@ -46,6 +51,11 @@ impl Fault {
                 FaultEffect::Delay(self.delay_ms.map_or(DEFAULT_DELAY, Duration::from_millis))
             }
             FaultKind::Lost => FaultEffect::DropResponse,
+            FaultKind::Deferred => {
+                let delay = self.delay_ms.and_then(|delay| i64::try_from(delay).ok());
+                let delay = delay.map_or(DEFAULT_DEFERMENT, SignedDuration::from_millis);
+                FaultEffect::Defer(now.saturating_add(delay).unwrap_or(now))
+            }
             FaultKind::Half => FaultEffect::TruncateResponse,
             FaultKind::Partial => FaultEffect::InService(ServiceFault::Partial),
             FaultKind::Stale => FaultEffect::InService(ServiceFault::Stale),

@@ -128,6 +128,7 @@ impl Context<'_> {
             return Err(ApiError::invalid_field("page_size", "Invalid field."));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let size = size.min(self.state.settings.list_page_size.unwrap_or(usize::MAX));
         let token = query.get("next_page_token").map_or("", String::as_str);
         let offset = self.page_offset(list_key, token)?;
         let total = rows.len();

@@ -22,6 +22,9 @@ pub struct Settings {
     pub qps_retry_after_seconds: Option<u32>,
     /// If set, access tokens lose all other scopes.
     pub scopes: Option<BTreeSet<String>>,
+    /// The longest page of a list, if it is shorter than requested.
+    #[serde(default)]
+    pub list_page_size: Option<usize>,
     pub webhooks: WebhookSettings,
 }
 
@@ -92,6 +95,7 @@ impl Default for Settings {
             qps: None,
             qps_retry_after_seconds: None,
             scopes: None,
+            list_page_size: None,
             webhooks: WebhookSettings::default(),
         }
     }
@@ -127,6 +131,8 @@ pub struct SettingsUpdate {
     pub qps_retry_after_seconds: Option<Option<u32>>,
     #[serde(deserialize_with = "present")]
     pub scopes: Option<Option<BTreeSet<String>>>,
+    #[serde(deserialize_with = "present")]
+    pub list_page_size: Option<Option<usize>>,
     pub webhooks: WebhookSettingsUpdate,
     /// By `app`, `other` or an account id.
     pub accounts: BTreeMap<String, AccountSettingsUpdate>,
@@ -171,6 +177,7 @@ impl Settings {
         set(&mut self.qps, update.qps);
         set(&mut self.qps_retry_after_seconds, update.qps_retry_after_seconds);
         set(&mut self.scopes, update.scopes);
+        set(&mut self.list_page_size, update.list_page_size);
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);
         set(&mut webhooks.duplicate, update.duplicate);
         set(&mut webhooks.shuffle, update.shuffle);

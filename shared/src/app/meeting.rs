@@ -119,6 +119,14 @@ impl From<MeetingError> for Error {
     }
 }
 
+/// Whether the provider has answered every attempt of a change that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateAttempts {
+    AllAnswered,
+    /// The provider may still carry out an earlier attempt, after later changes.
+    SomeUnanswered,
+}
+
 /// A service that hosts meetings.
 #[expect(async_fn_in_trait, reason = "used through its implementations, whose futures are Send")]
 pub trait MeetingProvider {
@@ -130,7 +138,7 @@ pub trait MeetingProvider {
         meeting: Option<MeetingId>,
         old: Option<&MeetingPlan>,
         new: &MeetingPlan,
-    ) -> Result<(), MeetingError>;
+    ) -> Result<UpdateAttempts, MeetingError>;
     /// Deletes the meeting. Succeeds if it no longer exists.
     async fn cancel(
         &mut self,

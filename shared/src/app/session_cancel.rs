@@ -25,6 +25,7 @@ use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
+use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::ItemKey;
 use crate::store::sessions::MeetingDeletion;
 use crate::store::{counters, due_work, sessions};
@@ -102,9 +103,10 @@ async fn cancel_if_allowed(
         let repair_at = whole_milli(now)
             .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
             .unwrap_or(now);
-        match commit(services, &old, &next, reason.clone(), repair_at, now).await {
+        let repair = new_repair(&old, repair_at, RepairTask::DeleteMeeting);
+        match commit(services, &old, &next, reason.clone(), &repair, now).await {
             Ok(()) => {
-                delete_meeting(services, &old, connection, repair_at).await;
+                delete_meeting(services, &old, connection, &repair).await;
                 return Ok(next);
             }
             Err(CommitError::Refused(_)) => {
@@ -122,7 +124,7 @@ async fn commit(
     old: &Session,
     next: &Session,
     reason: Option<String>,
-    repair_at: Timestamp,
+    repair: &Repair,
     now: Timestamp,
 ) -> Result<(), CommitError> {
     let domain_event = DomainEvent {
@@ -145,7 +147,7 @@ async fn commit(
         .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
     actions.push(counters::release_monthly_quota(&old.trainer, old.starts_at));
     if old.meeting.id.is_some() {
-        actions.push(due_work::put_repair(&new_repair(old, repair_at)));
+        actions.push(repair.put());
     }
     services.store.commit(actions).await?;
     tracing::info!(event = "session.cancelled", session_id = %next.id, version = next.version, sequence = next.ics_sequence);
@@ -158,7 +160,7 @@ async fn delete_meeting(
     services: &Services,
     session: &Session,
     connection: Option<ZoomConnection>,
-    repair_at: Timestamp,
+    repair: &Repair,
 ) {
     if session.meeting.id.is_none() {
         return;
@@ -181,9 +183,7 @@ async fn delete_meeting(
     };
     match deleted {
         Ok(()) => {
-            if let Err(error) =
-                services.store.commit_one(due_work::delete_repair(&session.id, repair_at)).await
-            {
+            if let Err(error) = services.store.commit_one(repair.delete()).await {
                 tracing::warn!(event = "session.repair_not_withdrawn", session_id = %session.id, %error);
             }
         }

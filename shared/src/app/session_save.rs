@@ -22,7 +22,8 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::{draft::Draft, scope};
-use crate::store::due_work::{self, Repair};
+use crate::store::due_work;
+use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
@@ -69,14 +70,14 @@ fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {
 }
 
 /// Builds the repair of an existing session, due at `at`.
-pub(super) fn new_repair(session: &Session, at: Timestamp) -> Repair {
+pub(super) fn new_repair(session: &Session, at: Timestamp, task: RepairTask) -> Repair {
     Repair {
         session: session.id.clone(),
         trainer: session.trainer.clone(),
         due_at: at,
-        topic: session.title.as_str().to_owned(),
-        starts_at: session.starts_at,
         first_due_at: at,
+        task,
+        is_checked: false,
         host_user: session.meeting.host_user.clone(),
     }
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod in_app;
 pub mod join_window;
 pub mod mailing;
+pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod plan;
 pub mod poll;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::directory::ERASED_NAME;
 use super::id::MeetingId;
@@ -121,12 +121,32 @@ impl ParticipantEvent {
     }
 }
 
+/// The fields of a meeting in an event or a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MeetingChange {
     pub topic: Option<String>,
+    pub agenda: Option<String>,
     pub starts_at: Option<Timestamp>,
+    pub timezone: Option<String>,
     pub duration_minutes: Option<i64>,
+    /// By Zoom's names.
+    pub settings: Map<String, Value>,
     pub join_credentials: JoinCredentialsChange,
+}
+
+impl MeetingChange {
+    /// Parses the fields that a meeting shares with its session, as far as they are present and readable.
+    pub fn parse(meeting: &Value) -> Self {
+        Self {
+            topic: text(&meeting["topic"]),
+            agenda: text(&meeting["agenda"]),
+            starts_at: event_time(&meeting["start_time"]),
+            timezone: text(&meeting["timezone"]),
+            duration_minutes: integer(&meeting["duration"]),
+            settings: meeting["settings"].as_object().cloned().unwrap_or_default(),
+            join_credentials: JoinCredentialsChange::default(),
+        }
+    }
 }
 
 /// The changed join URL or passcode of a meeting. It is never stored with the event, and its `Debug` output is redacted.
@@ -349,9 +369,6 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
         "meeting.recovered" => Some(EventPayload::Recovered),
         "meeting.updated" => Some(EventPayload::Updated(MeetingChange {
-            topic: text(&object["topic"]),
-            starts_at: time(&object["start_time"]),
-            duration_minutes: integer(&object["duration"]),
             // An empty passcode is treated like a missing one. Zoom sends empty fields for missing ones, and it accepts a
             // passcode even if the meeting does not require one.
             join_credentials: JoinCredentialsChange {
@@ -360,6 +377,7 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
                     .and_then(|url| zoom_link::parse_zoom_link(&url))
                     .map(String::from),
             },
+            ..MeetingChange::parse(object)
         })),
         "recording.completed" | "recording.transcript_completed" => {
             Some(EventPayload::RecordingCompleted {

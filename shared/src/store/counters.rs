@@ -94,6 +94,43 @@ impl Store {
     }
 }
 
+/// A create or edit that was counted in a Zoom user's day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedZoomWrite {
+    pub zoom_user: String,
+    /// When it was counted.
+    pub at: Timestamp,
+}
+
+impl CountedZoomWrite {
+    /// Takes the write out of the count, because Zoom has certainly not carried it out.
+    pub fn give_back(&self) -> Action {
+        let changes = ItemChanges::new()
+            .add(attr::COUNT, -1)
+            .set(attr::TTL, ttl(self.at, limit::ZOOM_DAY_TTL_DAYS));
+        let key = ItemKey::ZoomDay { zoom_user: &self.zoom_user, day: &utc_day(self.at) };
+        Action::update(key, changes, Condition::new())
+    }
+}
+
+/// The quotas that a create holds: a session of its trainer's month, and a write of its Zoom user's day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateQuotas {
+    /// The trainer and the start of the session. `None` if the monthly quota was given back before.
+    pub month: Option<(UserId, Timestamp)>,
+    /// `None` if Zoom may have carried out the call, or if it was not counted.
+    pub zoom_write: Option<CountedZoomWrite>,
+}
+
+impl CreateQuotas {
+    /// Gives both quotas back. Used only together with the intent that holds them, so that neither is given back twice.
+    pub(super) fn give_back(&self) -> Vec<Action> {
+        let month = self.month.as_ref();
+        let month = month.map(|(trainer, starts_at)| release_monthly_quota(trainer, *starts_at));
+        month.into_iter().chain(self.zoom_write.as_ref().map(CountedZoomWrite::give_back)).collect()
+    }
+}
+
 /// Releases one session of the monthly quota.
 pub fn release_monthly_quota(trainer: &UserId, starts_at: Timestamp) -> Action {
     let changes = ItemChanges::new().add(attr::COUNT, -1);

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 pub use super::domain_events::{domain_event_key, put_domain_event};
 use super::error::StoreError;
 use super::item::{decode, encode};
+use super::repairs::{Repair, StoredRepair};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
-use super::tx::{Action, Condition, ItemChanges};
+use super::tx::{Action, Condition, Item, ItemChanges};
 use super::{ItemPage, KeyRange, Store};
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::SessionId;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
@@ -38,7 +39,7 @@ struct StoredReminder {
     ttl: i64,
 }
 
-fn due_ttl(at: Timestamp) -> i64 {
+pub(super) fn due_ttl(at: Timestamp) -> i64 {
     at.saturating_add(SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS))
         .unwrap_or(at)
         .as_second()
@@ -95,59 +96,8 @@ fn delete_reminder_if(
     Action::delete(ItemKey::Due { queue: DueQueue::Work, at, key: &key }, condition)
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredRepair {
-    session_id: SessionId,
-    trainer_id: UserId,
-    due_at: Timestamp,
-    topic: String,
-    starts_at: Timestamp,
-    first_due_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    zoom_host: Option<String>,
-    #[serde(rename = "expires_at")]
-    ttl: i64,
-}
-
-/// A check that compares a session with its meeting and corrects differences.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repair {
-    pub session: SessionId,
-    pub trainer: UserId,
-    pub due_at: Timestamp,
-    /// The topic by which the meeting is searched at Zoom, besides its tracking mark.
-    pub topic: String,
-    pub starts_at: Timestamp,
-    /// The first due time. A failed repair is postponed.
-    pub first_due_at: Timestamp,
-    /// The pseudonym of the requested host.
-    pub host_user: Option<String>,
-}
-
-/// Schedules a repair before Zoom is called. It is deleted after the call has succeeded.
-pub fn put_repair(repair: &Repair) -> Action {
-    let stored = StoredWork::Repair(StoredRepair {
-        session_id: repair.session.clone(),
-        trainer_id: repair.trainer.clone(),
-        due_at: repair.due_at,
-        topic: repair.topic.clone(),
-        starts_at: repair.starts_at,
-        first_due_at: repair.first_due_at,
-        zoom_host: repair.host_user.clone(),
-        ttl: due_ttl(repair.due_at),
-    });
-    Action::put(
-        ItemKey::Due { queue: DueQueue::Work, at: repair.due_at, key: repair.session.as_str() },
-        encode(&stored),
-        Condition::new(),
-    )
-}
-
-pub fn delete_repair(session: &SessionId, at: Timestamp) -> Action {
-    Action::delete(
-        ItemKey::Due { queue: DueQueue::Work, at, key: session.as_str() },
-        Condition::new(),
-    )
+pub(super) fn encode_repair(stored: StoredRepair) -> Item {
+    encode(&StoredWork::Repair(stored))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -284,15 +234,7 @@ impl DueWork {
                     is_held: stored.held,
                 });
             }
-            StoredWork::Repair(stored) => self.repairs.push(Repair {
-                session: stored.session_id,
-                trainer: stored.trainer_id,
-                due_at: stored.due_at,
-                topic: stored.topic,
-                starts_at: stored.starts_at,
-                first_due_at: stored.first_due_at,
-                host_user: stored.zoom_host,
-            }),
+            StoredWork::Repair(stored) => self.repairs.push(stored.into()),
             StoredWork::EndCheck(stored) => {
                 self.end_checks.push(EndCheck { session: stored.session_id, due_at: stored.due_at })
             }

@@ -12,6 +12,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::counters::CreateQuotas;
 use super::error::StoreError;
 use super::item::{decode, encode, encode_value};
 use super::schema::{ItemKey, attr};
@@ -32,7 +33,7 @@ pub struct Intent {
     pub attempt_until: Timestamp,
     /// Determines the month whose quota was taken.
     pub starts_at: Timestamp,
-    /// Whether the monthly quota was released because Zoom gave no usable response. The next attempt takes it again.
+    /// Whether the monthly quota was given back because Zoom gave no usable response. The next attempt takes it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quota_released: bool,
 }
@@ -105,22 +106,42 @@ fn take_over(
     Action::update(ItemKey::Intent(&intent.session_id), change(changes), condition)
 }
 
-/// Expires an attempt at once that got no usable response from Zoom, so that the next attempt need not wait. The caller
-/// releases the monthly quota in the same transaction, because there may be no next attempt.
-pub fn release(session: &SessionId, attempt: &str, now: Timestamp) -> Action {
+/// Expires an attempt at once that got no usable response from Zoom, so that the next attempt need not wait, and gives its
+/// quotas back, because there may be no next attempt.
+pub fn release(
+    session: &SessionId,
+    attempt: &str,
+    quotas: &CreateQuotas,
+    now: Timestamp,
+) -> Vec<Action> {
     let changes = ItemChanges::new()
         .set(attr::ATTEMPT_UNTIL, text(sortable_text(now)))
         .set(attr::QUOTA_RELEASED, encode_value(&true));
-    Action::update(
+    let release = Action::update(
         ItemKey::Intent(session),
         changes,
         Condition::new().equals(attr::ATTEMPT, text(attempt)),
-    )
+    );
+    std::iter::once(release).chain(quotas.give_back()).collect()
 }
 
-/// Deletes the intent after the session was stored or abandoned. Refused if another attempt holds it.
+/// Deletes the intent of a session that will not be stored, and gives its quotas back. Refused if another attempt holds the
+/// intent.
+pub fn abandon(session: &SessionId, attempt: &str, quotas: &CreateQuotas) -> Vec<Action> {
+    std::iter::once(finish(session, attempt)).chain(quotas.give_back()).collect()
+}
+
+/// Deletes the intent in the transaction that stores the session. Refused if another attempt holds it.
 pub fn finish(session: &SessionId, attempt: &str) -> Action {
     Action::delete(ItemKey::Intent(session), Condition::new().equals(attr::ATTEMPT, text(attempt)))
+}
+
+impl Intent {
+    /// Returns the quotas that the intent holds. Whether Zoom carried out a call of an attempt that died is unknown.
+    pub fn quotas(&self) -> CreateQuotas {
+        let month = (!self.quota_released).then(|| (self.trainer_id.clone(), self.starts_at));
+        CreateQuotas { month, zoom_write: None }
+    }
 }
 
 impl Store {

@@ -21,6 +21,7 @@ pub mod notifications;
 pub mod polls;
 pub mod preferences;
 pub mod recordings;
+pub mod repairs;
 pub mod resends;
 pub mod schema;
 pub mod sessions;

@@ -87,6 +87,7 @@ pub mod attr {
     pub const ICS_SEQUENCE: &str = "ics_sequence";
     pub const EDIT_LEASE_HOLDER: &str = "edit_lease_holder";
     pub const EDIT_LEASE_UNTIL: &str = "edit_lease_until";
+    pub const ZOOM_SYNCED_AT: &str = "zoom_synced_at";
     pub const SETTINGS_SENT: &str = "settings_sent";
     pub const MEETING_DELETION: &str = "meeting_deletion";
 

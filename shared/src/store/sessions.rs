@@ -112,7 +112,7 @@ const OPTIONAL_ATTRIBUTES: [&str; 8] = [
     attr::G2PK,
     attr::G2SK,
     attr::SETTINGS_SENT,
-    "zoom_synced_at",
+    attr::ZOOM_SYNCED_AT,
 ];
 
 /// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).
@@ -401,6 +401,29 @@ pub fn expire_edit_lease(session: &SessionId, holder: &str, now: Timestamp) -> A
     )
 }
 
+/// Stores the drift that a comparison with the meeting at `now` has found, and removes the edit lease of `holder`. Refused if
+/// the session, its events or its lease have changed since it was read.
+pub fn store_comparison(
+    record: &SessionRecord,
+    holder: Option<&str>,
+    drift: &[String],
+    now: Timestamp,
+) -> Action {
+    let changes = ItemChanges::new()
+        .remove(attr::EDIT_LEASE_HOLDER)
+        .remove(attr::EDIT_LEASE_UNTIL)
+        .set(attr::DRIFT, encode_value(&drift))
+        .set(attr::ZOOM_SYNCED_AT, text(now.to_string()))
+        .set(attr::MEETING_REVISION, number(record.meeting_revision + 1));
+    let condition = Condition::new().equals(attr::VERSION, number(record.session.version));
+    let condition = match holder {
+        Some(holder) => condition.equals(attr::EDIT_LEASE_HOLDER, text(holder)),
+        None => condition.absent(attr::EDIT_LEASE_HOLDER),
+    };
+    let condition = at_meeting_revision(condition, record.meeting_revision);
+    Action::update(ItemKey::Session(&record.session.id), changes, condition)
+}
+
 /// Stores a cancellation. Refused if the session has changed since it was read.
 pub fn cancel(next: &Session, read_version: u64) -> Action {
     let cancelled_at = next.cancelled_at.unwrap_or(next.updated_at);
@@ -549,6 +572,22 @@ impl Store {
     ) -> Result<Option<SessionRecord>, StoreError> {
         let Some(pointer) = self.get(ItemKey::Meeting(meeting)).await? else { return Ok(None) };
         self.session(&decode::<MeetingPointer>(pointer)?.session_id).await
+    }
+
+    /// Returns the ids of the sessions to which meetings belong. Unknown meetings are missing.
+    pub async fn owners_of_meetings(
+        &self,
+        meetings: &[MeetingId],
+    ) -> Result<HashMap<MeetingId, SessionId>, StoreError> {
+        let keys: Vec<_> = meetings.iter().map(|meeting| ItemKey::Meeting(*meeting)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let mut owners = HashMap::new();
+        for meeting in meetings {
+            if let Some(pointer) = found.take(ItemKey::Meeting(*meeting)) {
+                owners.insert(*meeting, decode::<MeetingPointer>(pointer)?.session_id);
+            }
+        }
+        Ok(owners)
     }
 
     /// Returns the sessions of meeting instances by uuid. Unknown instances are missing.

@@ -19,7 +19,7 @@ use crate::telemetry::metrics;
 /// Zoom usually responds in well under a second. A save sends at most three requests within its function's
 /// timeout of 30 seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
-/// Attempts of an idempotent request: a read, a delete, or an edit that sets a value.
+/// Attempts of a request that can be repeated freely: a read, a delete, or an end.
 const MAX_ATTEMPTS: u32 = 2;
 /// Delay before the second attempt. Jitter adds up to the same amount.
 const RETRY_DELAY_MS: u64 = 150;

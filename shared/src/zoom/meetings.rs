@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::client::{Access, Zoom};
 use super::error::ZoomError;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::text::DESCRIPTION_LIMIT_CHARS;
+use crate::domain::meeting_fields::marked_session;
+use crate::domain::zoom_event::MeetingChange;
 use crate::secret::Secret;
 
 /// Pages of a user's meetings that are searched for a mark. A page has 300 meetings, and a user creates at most
@@ -52,8 +53,8 @@ pub struct ZoomMeeting {
     pub id: MeetingId,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
-    /// The settings in force. Zoom silently drops settings that the account forbids.
-    pub settings: Map<String, Value>,
+    /// The fields in force. Zoom silently drops settings that the account forbids.
+    pub fields: MeetingChange,
 }
 
 /// A meeting with the mark of a session.
@@ -64,7 +65,7 @@ pub struct MarkedMeeting {
     pub details: Option<ZoomMeeting>,
 }
 
-/// The fields that we read from a meeting in a response.
+/// The fields that we need from a meeting in a response.
 #[derive(Deserialize)]
 struct MeetingResponse {
     id: MeetingId,
@@ -73,37 +74,44 @@ struct MeetingResponse {
     #[serde(default)]
     password: String,
     #[serde(default)]
-    agenda: String,
-    #[serde(default)]
-    settings: Map<String, Value>,
+    agenda: Option<String>,
+    /// Fields that are only compared, so that an unusual one does not make the response unreadable.
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 impl From<MeetingResponse> for ZoomMeeting {
     fn from(meeting: MeetingResponse) -> Self {
         let passcode = (!meeting.password.is_empty()).then(|| Secret::new(meeting.password));
+        let fields = MeetingChange::parse(&Value::Object(meeting.others));
         Self {
             id: meeting.id,
             join_url: Secret::new(meeting.join_url),
             passcode,
-            settings: meeting.settings,
+            fields: MeetingChange { agenda: meeting.agenda, ..fields },
         }
     }
 }
 
-/// Returns the line in a meeting's agenda that identifies its session if our own record of the meeting is lost.
-pub fn agenda_mark(session: &SessionId) -> String {
-    format!("[live class {session}]")
+/// The fields that we need from a meeting in a list.
+#[derive(Deserialize)]
+struct ListEntry {
+    id: MeetingId,
+    #[serde(default)]
+    topic: String,
+    #[serde(default)]
+    agenda: String,
+    #[serde(default)]
+    start_time: Value,
 }
 
-/// Returns the agenda of a meeting: the description, truncated to Zoom's limit, and the mark.
-pub fn agenda_with_mark(description: &str, session: &SessionId) -> String {
-    let mark = agenda_mark(session);
-    if description.is_empty() {
-        return mark;
+impl ListEntry {
+    /// Returns whether the meeting may have the mark. Zoom truncates agendas in lists after 250 characters.
+    fn may_have_mark(&self, session: &SessionId, topic: &str, starts_at: Timestamp) -> bool {
+        let start = || self.start_time.as_str().and_then(|text| text.parse().ok());
+        marked_session(&self.agenda).as_ref() == Some(session)
+            || (self.topic == topic && start() == Some(starts_at))
     }
-    let room = DESCRIPTION_LIMIT_CHARS - mark.chars().count() - 2;
-    let description: String = description.chars().take(room).collect();
-    format!("{}\n\n{mark}", description.trim_end())
 }
 
 impl Zoom {
@@ -133,7 +141,8 @@ impl Zoom {
         response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
 
-    /// Sets the fields in `patch`. The request is idempotent.
+    /// Sets the fields in `patch`, without a retry. The request is idempotent, but each attempt counts towards Zoom's daily
+    /// limit. After [`ZoomError::Unavailable`] Zoom may set the fields much later.
     pub async fn update_meeting(
         &self,
         access: &Access,
@@ -141,16 +150,8 @@ impl Zoom {
         patch: &Value,
         now: Timestamp,
     ) -> Result<(), ZoomError> {
-        self.send_with_retry(
-            access,
-            Method::PATCH,
-            &format!("/meetings/{id}"),
-            &[],
-            Some(patch),
-            now,
-        )
-        .await
-        .map(drop)
+        let path = format!("/meetings/{id}");
+        self.send_once(access, Method::PATCH, &path, &[], Some(patch), now).await.map(drop)
     }
 
     /// Deletes a meeting. Succeeds if the meeting does not exist.
@@ -189,9 +190,8 @@ impl Zoom {
         .map(drop)
     }
 
-    /// Returns the user's meetings with the mark of `session`. Zoom truncates agendas in lists after 250 characters,
-    /// so each meeting with the session's topic and start is fetched. Without the scope to fetch it, a mark is found
-    /// only in a shorter agenda.
+    /// Returns the user's meetings with the mark of `session`. Meetings whose mark is not visible in the list are fetched if
+    /// they have the session's topic and start. Without the scope to fetch them, only visible marks are found.
     pub async fn find_marked_meetings(
         &self,
         access: &Access,
@@ -201,23 +201,13 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<Vec<MarkedMeeting>, ZoomError> {
         #[derive(Deserialize)]
-        struct ListEntry {
-            id: MeetingId,
-            #[serde(default)]
-            topic: String,
-            #[serde(default)]
-            agenda: String,
-            #[serde(default)]
-            start_time: Option<Timestamp>,
-        }
-        #[derive(Deserialize)]
         struct Page {
             #[serde(default)]
-            meetings: Vec<ListEntry>,
+            meetings: Vec<Value>,
             #[serde(default)]
             next_page_token: String,
         }
-        let mark = agenda_mark(session);
+        let is_marked = |agenda: &str| marked_session(agenda).as_ref() == Some(session);
         let mut found = Vec::new();
         let mut token = String::new();
         for _ in 0..MAX_PAGES {
@@ -229,15 +219,15 @@ impl Zoom {
                 .send_with_retry(access, Method::GET, "/users/me/meetings", &query, None, now)
                 .await?
                 .json()?;
-            for entry in page.meetings {
-                if entry.topic != topic || entry.start_time != Some(starts_at) {
-                    continue;
-                }
+            // An unreadable entry does not hide the others.
+            let entries =
+                page.meetings.into_iter().filter_map(|entry| ListEntry::deserialize(entry).ok());
+            for entry in entries.filter(|entry| entry.may_have_mark(session, topic, starts_at)) {
                 let path = format!("/meetings/{}", entry.id);
                 match self.send_with_retry(access, Method::GET, &path, &[], None, now).await {
                     Ok(response) => {
                         let meeting: MeetingResponse = response.json()?;
-                        if meeting.agenda.ends_with(&mark) {
+                        if is_marked(meeting.agenda.as_deref().unwrap_or_default()) {
                             found.push(MarkedMeeting {
                                 id: meeting.id,
                                 details: Some(meeting.into()),
@@ -245,7 +235,7 @@ impl Zoom {
                         }
                     }
                     Err(ZoomError::MissingScopes(_)) => {
-                        if entry.agenda.ends_with(&mark) {
+                        if is_marked(&entry.agenda) {
                             found.push(MarkedMeeting { id: entry.id, details: None });
                         }
                     }
@@ -255,29 +245,15 @@ impl Zoom {
             }
             token = page.next_page_token;
             if token.is_empty() {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
+        // The rest may contain the mark, so "not found" would be a guess.
+        Err(ZoomError::Unavailable { reason: format!("more than {MAX_PAGES} pages of meetings") })
     }
 }
 
 #[expect(clippy::expect_used, reason = "a struct of strings and numbers always serialises")]
 fn to_json(body: &MeetingBody) -> Value {
     serde_json::to_value(body).expect("a meeting body serialises")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn agenda_keeps_its_mark_within_zooms_limit() {
-        let session = SessionId::from_bytes([3; 16]);
-        for description in ["", "Bring a pencil.", &"é".repeat(DESCRIPTION_LIMIT_CHARS)] {
-            let agenda = agenda_with_mark(description, &session);
-            assert!(agenda.ends_with(&agenda_mark(&session)));
-            assert!(agenda.chars().count() <= DESCRIPTION_LIMIT_CHARS);
-        }
-    }
 }

@@ -12,8 +12,5 @@ pub mod webhook;
 
 pub use client::{Access, ClientCredentials, Zoom};
 pub use error::ZoomError;
-pub use meetings::{
-    AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_mark,
-    agenda_with_mark,
-};
+pub use meetings::{AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting};
 pub use oauth::Grant;

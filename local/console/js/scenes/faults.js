@@ -16,14 +16,14 @@ const OPERATIONS = {
   webhook: ['*', 'meeting.started', 'meeting.ended', 'meeting.participant_joined', 'meeting.participant_left', 'meeting.updated', 'meeting.deleted', 'recording.completed', 'app_deauthorized'],
 };
 const KINDS = [
-  ['error', 'Answers 500, nothing done'], ['throttle', 'Throttles'], ['timeout', 'No answer, nothing done'], ['late', 'Done, answered late'], ['lost', 'Done, the answer is lost'],
+  ['error', 'Answers 500, nothing done'], ['throttle', 'Throttles'], ['timeout', 'No answer, nothing done'], ['late', 'Done, answered late'], ['lost', 'Done, the answer is lost'], ['deferred', 'No answer, done five minutes later'],
   ['half', 'Done, the answer is cut'], ['html', 'A proxy answers with HTML'], ['unauthorized', 'Credentials refused'], ['daily', 'Daily limit used up'], ['invalid_grant', 'Refresh token is dead'],
   ['conflict', 'Another transaction'], ['stale', 'An index that is behind'], ['partial', 'The last of a batch fails'], ['paused', 'Sending paused'], ['rejected', 'This mail refused for good'],
   ['drop', 'Never delivered'], ['duplicate', 'Delivered twice'], ['delay', 'Delivered ten minutes late'], ['reorder', 'Delivered after the next event'],
 ];
 const ONLY = {
   drop: ['webhook'], duplicate: ['webhook'], delay: ['webhook'], reorder: ['webhook'],
-  invalid_grant: ['zoom'], daily: ['zoom', 'ses'], conflict: ['dynamodb'], stale: ['dynamodb'], partial: ['dynamodb', 'sqs'], paused: ['ses'], rejected: ['ses'],
+  invalid_grant: ['zoom'], deferred: ['zoom'], daily: ['zoom', 'ses'], conflict: ['dynamodb'], stale: ['dynamodb'], partial: ['dynamodb', 'sqs'], paused: ['ses'], rejected: ['ses'],
 };
 
 export function Faults() {

@@ -40,7 +40,7 @@ function Head({ as, of }) {
     <p class="class-facts"><${Status} of=${of.status} /><${Provider} of=${of.provider} />${of.record_session && html`<${Badge} icon="record">Recorded<//>`}<${When} of=${of} /></p>`;
 }
 
-const DRIFT = { title: 'its title', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'its existence' };
+const DRIFT = { title: 'its title', description: 'its description', record_session: 'it is recorded', starts_at: 'its start', duration_minutes: 'its duration', deleted: 'its existence' };
 const MAIL = [['sent', 'sent'], ['queued', 'waiting'], ['retrying', 'retrying'], ['failed', 'failed'], ['dead', 'failed five times'], ['dropped', 'no longer relevant']];
 
 const WARNINGS = {
@@ -55,8 +55,8 @@ function Overview({ as, of }) {
   return html`
     ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Note} key=${warning} tone="warn" title=${WARNINGS[warning][0]}><p>${WARNINGS[warning][1]}</p><//>`)}
     ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
-      : of.drift.includes('record_session') ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
-      : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field).join(', ')}. Save the class to correct the meeting at Zoom.</p>
+      : of.drift.includes('record_session') && of.record_session ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
+      : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' ')).join(', ')}. Save the class to correct the meeting at Zoom.</p>
         <${Button} small icon="edit" onClick=${() => go(as, `classes/${of.id}/edit`)}>Edit and save<//><//>`}
     <div class="card"><dl class="facts">
       <dt>When</dt><dd>${longDay(of.starts_at, of.timezone)}<br /><${When} of=${of} brief /></dd>

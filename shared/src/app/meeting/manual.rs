@@ -1,7 +1,7 @@
 //! A link that the trainer entered, such as Google Meet, Teams or a room with a camera. The service cannot create or
 //! change that meeting.
 
-use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting};
+use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, UpdateAttempts};
 use crate::domain::id::MeetingId;
 use crate::secret::Secret;
 
@@ -34,8 +34,8 @@ impl MeetingProvider for ManualLink {
         _: Option<MeetingId>,
         _: Option<&MeetingPlan>,
         _: &MeetingPlan,
-    ) -> Result<(), MeetingError> {
-        Ok(())
+    ) -> Result<UpdateAttempts, MeetingError> {
+        Ok(UpdateAttempts::AllAnswered)
     }
 
     async fn cancel(

@@ -1,23 +1,29 @@
 //! Meetings at Zoom, in the trainer's own account.
 
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting};
+use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, UpdateAttempts};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::zoom_access::{ZoomAccess, with_token};
 use crate::domain::id::{MeetingId, SessionId};
+use crate::domain::meeting_fields::{self, agenda_with_mark};
 use crate::domain::refusal::Refusal;
+use crate::domain::zoom_event::MeetingChange;
 use crate::random::Random;
-use crate::zoom::{
-    AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting, agenda_with_mark,
-};
+use crate::zoom::{AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting};
 
 /// Zoom: a passcode has at most 10 characters.
 const PASSCODE_CHARS: usize = 10;
 /// Letters and digits without characters that are easily confused when read aloud.
 const PASSCODE_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
+
+/// The pause before the second attempt of an update. Jitter adds up to the same amount.
+const RETRY_DELAY_MS: u64 = 150;
 
 /// Zoom's meeting API with the trainer's token.
 #[derive(Debug)]
@@ -31,7 +37,13 @@ impl<'a> ZoomMeetings<'a> {
         Self { services, zoom_access }
     }
 
-    /// Finds the meetings at Zoom that carry the session's mark.
+    /// Returns the Zoom user whose token is used, to whose daily limit the changes count.
+    pub fn zoom_user(&self) -> &str {
+        &self.zoom_access.connection.zoom_user.id
+    }
+
+    /// Finds the meetings at Zoom that carry the session's mark. A meeting that belongs to another session is left out,
+    /// because somebody may have copied an agenda.
     pub async fn find_marked_meetings(
         &mut self,
         session: &SessionId,
@@ -39,11 +51,93 @@ impl<'a> ZoomMeetings<'a> {
         starts_at: Timestamp,
     ) -> Result<Vec<MarkedMeeting>, MeetingError> {
         let Self { services, zoom_access } = self;
-        with_token!(services, *zoom_access, |access| services.zoom.find_marked_meetings(
+        let mut marked: Vec<MarkedMeeting> =
+            with_token!(services, *zoom_access, |access| services.zoom.find_marked_meetings(
+                access,
+                session,
+                topic,
+                starts_at,
+                services.clock.now()
+            ))?;
+        // A meeting can be on two pages of a list that changes meanwhile.
+        let mut seen = HashSet::new();
+        marked.retain(|meeting| seen.insert(meeting.id));
+        if !marked.is_empty() {
+            let ids: Vec<_> = marked.iter().map(|meeting| meeting.id).collect();
+            let owners = services.store.owners_of_meetings(&ids).await.map_err(Error::from)?;
+            marked.retain(|meeting| owners.get(&meeting.id).is_none_or(|owner| owner == session));
+        }
+        Ok(marked)
+    }
+
+    /// Returns the fields of a meeting.
+    pub async fn fields(&mut self, id: MeetingId) -> Result<MeetingChange, MeetingError> {
+        let Self { services, zoom_access } = self;
+        with_token!(services, *zoom_access, |access| services.zoom.meeting(
             access,
-            session,
-            topic,
-            starts_at,
+            id,
+            services.clock.now()
+        ))
+        .map(|meeting| meeting.fields)
+    }
+
+    /// Sets some fields of a meeting to those of `plan`.
+    pub async fn set_fields(
+        &mut self,
+        id: MeetingId,
+        plan: &MeetingPlan,
+        fields: &BTreeSet<String>,
+    ) -> Result<UpdateAttempts, MeetingError> {
+        match patch_of_fields(plan, fields) {
+            Some(patch) => self.send_patch(plan, id, &patch).await,
+            None => Ok(UpdateAttempts::AllAnswered),
+        }
+    }
+
+    /// Sends a change, and sends it again if Zoom does not answer. Zoom may count both attempts, so the second one is
+    /// counted too. Its error does not show whether Zoom carries out the first one.
+    async fn send_patch(
+        &mut self,
+        plan: &MeetingPlan,
+        id: MeetingId,
+        patch: &Value,
+    ) -> Result<UpdateAttempts, MeetingError> {
+        let outcome = match self.send_patch_once(id, patch).await {
+            Err(MeetingError::Unknown { reason }) => {
+                tracing::warn!(event = "zoom.update_unconfirmed", session_id = %plan.session, reason);
+                let Self { services, zoom_access } = self;
+                let zoom_user = &zoom_access.connection.zoom_user.id;
+                let counted =
+                    services.store.commit_zoom_write(Vec::new(), zoom_user, services.clock.now());
+                if let Err(error) = counted.await {
+                    tracing::warn!(event = "zoom.update_not_retried", session_id = %plan.session, %error);
+                    return Err(MeetingError::Unknown { reason });
+                }
+                let pause = RETRY_DELAY_MS + services.random.below(RETRY_DELAY_MS);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                match self.send_patch_once(id, patch).await {
+                    Ok(()) => Ok(UpdateAttempts::SomeUnanswered),
+                    // A meeting that is gone cannot change any more.
+                    Err(error @ MeetingError::Other(Error::Refused(Refusal::Conflict(_)))) => {
+                        Err(error)
+                    }
+                    Err(error) => Err(MeetingError::Unknown { reason: error.to_string() }),
+                }
+            }
+            answered => answered.map(|()| UpdateAttempts::AllAnswered),
+        };
+        if outcome.is_ok() {
+            tracing::info!(event = "zoom.meeting_updated", session_id = %plan.session, meeting_id = %id);
+        }
+        outcome
+    }
+
+    async fn send_patch_once(&mut self, id: MeetingId, patch: &Value) -> Result<(), MeetingError> {
+        let Self { services, zoom_access } = self;
+        with_token!(services, *zoom_access, |access| services.zoom.update_meeting(
+            access,
+            id,
+            patch,
             services.clock.now()
         ))
     }
@@ -82,7 +176,7 @@ fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
 /// Returns whether Zoom will record the meeting. Zoom silently drops recording if the account forbids it.
 fn is_recorded(created: &ZoomMeeting) -> Option<bool> {
     let cloud = serde_json::to_value(AutoRecording::Cloud).ok()?;
-    created.settings.get("auto_recording").map(|actual| *actual == cloud)
+    created.fields.settings.get(meeting_fields::AUTO_RECORDING).map(|actual| *actual == cloud)
 }
 
 impl ZoomMeetings<'_> {
@@ -124,17 +218,11 @@ impl MeetingProvider for ZoomMeetings<'_> {
         meeting: Option<MeetingId>,
         old: Option<&MeetingPlan>,
         new: &MeetingPlan,
-    ) -> Result<(), MeetingError> {
-        let (Some(id), Some(patch)) = (meeting, patch(old, new)) else { return Ok(()) };
-        let Self { services, zoom_access } = self;
-        with_token!(services, *zoom_access, |access| services.zoom.update_meeting(
-            access,
-            id,
-            &patch,
-            services.clock.now()
-        ))?;
-        tracing::info!(event = "zoom.meeting_updated", session_id = %new.session, meeting_id = %id);
-        Ok(())
+    ) -> Result<UpdateAttempts, MeetingError> {
+        match (meeting, patch(old, new)) {
+            (Some(id), Some(patch)) => self.send_patch(new, id, &patch).await,
+            _ => Ok(UpdateAttempts::AllAnswered),
+        }
     }
 
     async fn cancel(
@@ -232,6 +320,37 @@ pub(super) fn patch(old: Option<&MeetingPlan>, new: &MeetingPlan) -> Option<Valu
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Returns the given fields of `plan`, by the names of [`meeting_fields`]. `None` if there are none.
+fn patch_of_fields(plan: &MeetingPlan, fields: &BTreeSet<String>) -> Option<Value> {
+    let whole = as_map(plan);
+    let (mut patch, mut settings) = (Map::new(), Map::new());
+    for field in fields {
+        let names: &[&str] = match field.as_str() {
+            meeting_fields::TITLE => &["topic"],
+            meeting_fields::DESCRIPTION => &["agenda"],
+            // Zoom interprets the start in the time zone of the same request.
+            meeting_fields::STARTS_AT | meeting_fields::TIMEZONE => &["start_time", "timezone"],
+            meeting_fields::DURATION => &["duration"],
+            _ => &[],
+        };
+        let value = |name: &&str| Some(((*name).to_owned(), whole.get(*name)?.clone()));
+        patch.extend(names.iter().filter_map(value));
+        let setting = match field.as_str() {
+            meeting_fields::RECORDING => Some(meeting_fields::AUTO_RECORDING),
+            other => other.strip_prefix(meeting_fields::SETTING_PREFIX),
+        };
+        if let Some(name) = setting
+            && let Some(value) = whole.get("settings").and_then(|settings| settings.get(name))
+        {
+            settings.insert(name.to_owned(), value.clone());
+        }
+    }
+    if !settings.is_empty() {
+        patch.insert("settings".to_owned(), settings.into());
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
 fn differences(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
     let changed = new.into_iter().filter_map(|(field, value)| match (old.get(&field), value) {
         (Some(Value::Object(before)), Value::Object(after)) => {
@@ -258,7 +377,9 @@ fn log_dropped_settings(requested: &MeetingBody, created: &ZoomMeeting) {
     let Ok(Value::Object(requested)) = serde_json::to_value(&requested.settings) else { return };
     let dropped: Vec<_> = requested
         .iter()
-        .filter(|(name, value)| created.settings.get(*name).is_some_and(|actual| actual != *value))
+        .filter(|(name, value)| {
+            created.fields.settings.get(*name).is_some_and(|actual| actual != *value)
+        })
         .map(|(name, _)| name.as_str())
         .collect();
     if !dropped.is_empty() {

@@ -1,5 +1,7 @@
 //! Repairs sessions that may differ from their meeting at Zoom.
 
+mod compare;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,25 +9,24 @@ use jiff::{SignedDuration, Timestamp};
 use super::ReminderReport;
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::app::meeting::{MeetingError, MeetingPlan, MeetingProvider, ZoomMeetings};
+use crate::app::meeting::{MeetingProvider, ZoomMeetings};
 use crate::app::run_time::RunTime;
 use crate::app::session_cancel::{failure_reason, record_meeting_deletion};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{Provider, Session, Status};
+use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
-use crate::store::due_work::Repair;
-use crate::store::error::CommitError;
+use crate::store::intents;
+use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::{ItemKey, limit};
-use crate::store::sessions::{EditLease, MeetingDeletion};
-use crate::store::{counters, due_work, intents, sessions};
+use crate::store::sessions::MeetingDeletion;
 use crate::telemetry::metrics;
 
 /// The limits of the delay before a failed repair is retried.
 const MIN_RETRY_MINUTES: i64 = 5;
 const MAX_RETRY_MINUTES: i64 = 60;
-/// The remaining time required for another repair, which takes 13 s if Zoom does not respond.
-const REPAIR_TIME: Duration = Duration::from_secs(20);
+/// The remaining time required for another repair, which takes 26 s if Zoom answers a read late and a change not at all.
+const REPAIR_TIME: Duration = Duration::from_secs(30);
 /// The duration of a lease that a repair takes. It is longer than the function's timeout (see `template.yaml`). The
 /// lease is released early unless the run dies.
 const LEASE_SECONDS: i64 = 150;
@@ -45,17 +46,26 @@ pub(super) async fn run_due_repairs(
         }
         // The previous repairs may have taken minutes.
         let now = tools.clock.now();
-        match repair_session(tools, repair, now).await {
-            Ok(()) => {
-                tools
-                    .store
-                    .commit_one(due_work::delete_repair(&repair.session, repair.due_at))
-                    .await?;
+        let mut repair = repair.clone();
+        match repair_session(tools, &mut repair, now).await {
+            Ok(outcome) => {
+                let next = (outcome == RepairOutcome::LookAgain)
+                    .then(|| repair.next_check(tools.clock.now()))
+                    .flatten();
+                match next {
+                    Some(next) => tools.store.commit(vec![repair.delete(), next.put()]).await?,
+                    None => tools.store.commit_one(repair.delete()).await?,
+                }
+                report.repaired += 1;
+            }
+            Err(error) if is_settled(&repair, &error, tools.clock.now()) => {
+                tracing::info!(event = "session.repair_ended", session_id = %repair.session, %error);
+                tools.store.commit_one(repair.delete()).await?;
                 report.repaired += 1;
             }
             Err(error) => {
                 tracing::warn!(event = "session.repair_failed", session_id = %repair.session, %error);
-                postpone(tools, repair, tools.clock.now()).await?;
+                postpone(tools, &repair, tools.clock.now()).await?;
                 report.postponed += 1;
             }
         }
@@ -63,17 +73,37 @@ pub(super) async fn run_due_repairs(
     Ok(())
 }
 
+/// The outcome of a repair that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RepairOutcome {
+    Done,
+    /// Zoom may still carry out the call.
+    LookAgain,
+}
+
+/// Returns whether a repair without a grant need not be retried: an earlier check found nothing more to do, and Zoom has had
+/// time since.
+fn is_settled(repair: &Repair, error: &Error, now: Timestamp) -> bool {
+    let without_grant = matches!(
+        error,
+        Error::Refused(
+            Refusal::ZoomNotConnected | Refusal::ReauthRequired | Refusal::OtherZoomUser { .. }
+        )
+    );
+    without_grant && repair.is_checked && repair.next_check(now).is_none()
+}
+
 /// Postpones a failed repair with a delay that grows with its age. Gives it up after two weeks.
 async fn postpone(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
     let waited = now.duration_since(repair.first_due_at);
-    let mut actions = vec![due_work::delete_repair(&repair.session, repair.due_at)];
+    let mut actions = vec![repair.delete()];
     if !is_last_attempt(repair, now) {
         let pause = waited.clamp(
             SignedDuration::from_mins(MIN_RETRY_MINUTES),
             SignedDuration::from_mins(MAX_RETRY_MINUTES),
         );
         let at = whole_milli(now).saturating_add(pause).unwrap_or(now);
-        actions.push(due_work::put_repair(&Repair { due_at: at, ..repair.clone() }));
+        actions.push(Repair { due_at: at, ..repair.clone() }.put());
     } else {
         tracing::error!(event = "session.repair_given_up", session_id = %repair.session);
         metrics::GIVEN_UP.count();
@@ -81,21 +111,35 @@ async fn postpone(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(
     Ok(tools.store.commit(actions).await?)
 }
 
-async fn repair_session(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
-    if let Some(record) = tools.store.session(&repair.session).await? {
-        let session = record.session;
-        return match (session.status, record.edit_lease) {
-            (Status::Cancelled, _) => {
-                let deleted = delete_meeting(tools, &session).await;
-                record_deletion(tools, repair, record.meeting_deletion, &deleted, now).await;
-                deleted
-            }
-            (_, Some(lease)) => restore_meeting(tools, &session, &lease, now).await,
-            // A later attempt created the session. The meeting of the earlier attempt may still exist.
-            (_, None) => delete_stray_meetings(tools, repair, None).await,
-        };
+async fn repair_session(
+    tools: &Services,
+    repair: &mut Repair,
+    now: Timestamp,
+) -> Result<RepairOutcome, Error> {
+    let record = tools.store.session(&repair.session).await?;
+    match (&repair.task, record) {
+        (RepairTask::UndoCreate { topic, starts_at, .. }, record) => {
+            let search = StraySearch { repair, topic, starts_at: *starts_at };
+            let deleted = match record {
+                // A later attempt created the session. The meeting of the earlier attempt may still exist.
+                Some(_) => delete_stray_meetings(tools, &search, None).await?,
+                None => clean_up_intent(tools, &search, now).await?,
+            };
+            // One attempt creates one meeting at most.
+            Ok(if deleted > 0 { RepairOutcome::Done } else { RepairOutcome::LookAgain })
+        }
+        (RepairTask::CompareMeeting { .. }, Some(record)) => {
+            compare::compare_meeting(tools, repair, &record, now).await
+        }
+        (RepairTask::DeleteMeeting, Some(record)) => {
+            let deleted = delete_meeting(tools, &record.session).await;
+            record_deletion(tools, repair, record.meeting_deletion, &deleted, now).await;
+            deleted.map(|()| RepairOutcome::Done)
+        }
+        (RepairTask::CompareMeeting { .. } | RepairTask::DeleteMeeting, None) => {
+            Ok(RepairOutcome::Done)
+        }
     }
-    clean_up_intent(tools, repair, now).await
 }
 
 /// Returns the expiry of a lease that is taken at `now`.
@@ -156,63 +200,24 @@ fn is_last_attempt(repair: &Repair, now: Timestamp) -> bool {
     now.duration_since(repair.first_due_at) >= SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS)
 }
 
-/// Sends the stored session to Zoom after an edit died between Zoom and the table. Takes the edit lease on the version
-/// that was read first, so the update cannot overwrite a newer edit.
-async fn restore_meeting(
-    tools: &Services,
-    session: &Session,
-    expired: &EditLease,
-    now: Timestamp,
-) -> Result<(), Error> {
-    if expired.until > now {
-        return Err(Error::busy("an edit is in progress"));
-    }
-    let mut zoom = match session.provider {
-        Provider::Zoom => {
-            let host_user = session.meeting.host_user.as_deref();
-            Some(zoom_meetings(tools, &session.trainer, host_user).await?)
-        }
-        Provider::Manual => None,
-    };
-    let holder = tools.new_lease_holder();
-    let lease =
-        sessions::take_edit_lease(session, &session.settings_sent, &holder, lease_until(now), now);
-    match tools.store.commit_one(lease).await {
-        Ok(()) => {}
-        Err(CommitError::Refused(_)) => return Err(Error::busy("another edit has started")),
-        Err(error) => return Err(error.into()),
-    }
-    let updated = match &mut zoom {
-        Some(zoom) => {
-            zoom.update(session.meeting.id, None, &MeetingPlan::from_session(session)).await
-        }
-        None => Ok(()),
-    };
-    match updated {
-        Ok(()) => {}
-        // The meeting no longer exists, so nothing is left to restore.
-        Err(MeetingError::Other(Error::Refused(Refusal::Conflict(reason)))) => {
-            tracing::warn!(event = "zoom.meeting_gone", session_id = %session.id, reason);
-        }
-        Err(error) => {
-            // Expires the lease immediately. An expired lease shows that the restore is still due.
-            let now = tools.clock.now();
-            let expire = sessions::expire_edit_lease(&session.id, &holder, now);
-            if let Err(error) = tools.store.commit_one(expire).await {
-                tracing::warn!(event = "session.lease_not_released", session_id = %session.id, %error);
-            }
-            return Err(error.into());
-        }
-    }
-    tools.store.commit_one(sessions::release_edit_lease(&session.id, &holder)).await?;
-    Ok(())
+/// A search for the meeting of a create.
+#[derive(Clone, Copy)]
+struct StraySearch<'a> {
+    repair: &'a Repair,
+    topic: &'a str,
+    starts_at: Timestamp,
 }
 
 /// Deletes the meeting and the intent of a session that was never stored. Nobody was notified of the session, and a
-/// retry of its request creates another meeting.
-async fn clean_up_intent(tools: &Services, repair: &Repair, now: Timestamp) -> Result<(), Error> {
+/// retry of its request creates another meeting. Returns the number of deleted meetings.
+async fn clean_up_intent(
+    tools: &Services,
+    search: &StraySearch<'_>,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let repair = search.repair;
     let Some(intent) = tools.store.intent(&repair.session).await? else {
-        return delete_stray_meetings(tools, repair, None).await;
+        return delete_stray_meetings(tools, search, None).await;
     };
     let attempt = tools.new_lease_holder();
     // From now on, the request that created the intent cannot store the session, even if it is still running.
@@ -220,44 +225,42 @@ async fn clean_up_intent(tools: &Services, repair: &Repair, now: Timestamp) -> R
         .store
         .commit_one(intents::take_over_to_clean_up(&intent, &attempt, lease_until(now), now))
         .await?;
-    let deleted = delete_stray_meetings(tools, repair, Some(&attempt)).await;
+    let deleted = delete_stray_meetings(tools, search, Some(&attempt)).await;
     match &deleted {
-        Ok(())
+        Ok(_)
         // Without a grant the cleanup may take long. The monthly quota is released now and the repair is retried.
         | Err(Error::Refused(
             Refusal::ZoomNotConnected | Refusal::ReauthRequired | Refusal::OtherZoomUser { .. },
         )) => {}
         Err(_) => {
-            let release = intents::release(&repair.session, &attempt, tools.clock.now());
-            if let Err(error) = tools.store.commit_one(release).await {
+            let now = tools.clock.now();
+            let release = intents::release(&repair.session, &attempt, &intent.quotas(), now);
+            if let Err(error) = tools.store.commit(release).await {
                 tracing::warn!(event = "session.intent_not_released", session_id = %repair.session, %error);
             }
             return deleted;
         }
     }
     tools.store.delete_all_invitees(&repair.session).await?;
-    let mut actions = vec![intents::finish(&intent.session_id, &attempt)];
-    if !intent.quota_released {
-        actions.push(counters::release_monthly_quota(&intent.trainer_id, intent.starts_at));
-    }
-    tools.store.commit(actions).await?;
+    let abandon = intents::abandon(&intent.session_id, &attempt, &intent.quotas());
+    tools.store.commit(abandon).await?;
     deleted
 }
 
-/// Deletes meetings with the session's mark that do not belong to the session. Reads the session after Zoom's list,
-/// because every meeting is created after its intent was stored: this protects the meeting of a request in progress.
-/// `attempt` is the caller's own attempt if the caller has taken over the intent.
+/// Deletes meetings with the session's mark that do not belong to the session, and returns their number. Reads the session
+/// after Zoom's list, because every meeting is created after its intent was stored: this protects the meeting of a request
+/// in progress. `attempt` is the caller's own attempt if the caller has taken over the intent.
 async fn delete_stray_meetings(
     tools: &Services,
-    repair: &Repair,
+    search: &StraySearch<'_>,
     attempt: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
+    let StraySearch { repair, topic, starts_at } = *search;
     let host_user = repair.host_user.as_deref();
     let mut zoom = zoom_meetings(tools, &repair.trainer, host_user).await?;
-    let marked =
-        zoom.find_marked_meetings(&repair.session, &repair.topic, repair.starts_at).await?;
+    let marked = zoom.find_marked_meetings(&repair.session, topic, starts_at).await?;
     if marked.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let id = &repair.session;
     let mut found = tools.store.batch_get(&[ItemKey::Session(id), ItemKey::Intent(id)]).await?;
@@ -265,9 +268,11 @@ async fn delete_stray_meetings(
         return Err(Error::busy("a request for the session is in progress"));
     }
     let own = found.session(id)?.and_then(|record| record.session.meeting.id);
+    let mut deleted = 0;
     for stray in marked.iter().filter(|meeting| Some(meeting.id) != own) {
         tracing::warn!(event = "zoom.stray_meeting_deleted", session_id = %id);
         zoom.cancel(Some(stray.id), false).await?;
+        deleted += 1;
     }
-    Ok(())
+    Ok(deleted)
 }

@@ -29,9 +29,10 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, SessionWithInvitees, Source, Status};
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::domain::zoom_connection::{ZoomConnection, ZoomUser};
-use crate::store::due_work::Repair;
+use crate::store::counters::{CountedZoomWrite, CreateQuotas};
 use crate::store::error::CommitError;
 use crate::store::intents::{self, Intent};
+use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::SessionRecord;
 use crate::store::tx::{Action, ConditionSubject};
@@ -271,9 +272,10 @@ async fn try_create(
                 return Ok(CreateOutcome::InProgress);
             };
             let mut zoom = ZoomMeetings::new(services, zoom_access);
-            let meeting = reservation.meeting(services, &mut zoom, &plan).await?;
+            let (meeting, answer) = reservation.meeting(services, &mut zoom, &plan).await?;
             let session = build(&meeting, keyring);
-            reservation.commit(services, &mut zoom, request, session, host, now).await
+            let made = MadeMeeting { session, host, answer };
+            reservation.commit(services, &mut zoom, request, made, now).await
         }
     }
 }
@@ -312,16 +314,34 @@ async fn load_inputs(
 
 /// An attempt that has reserved the creation of a session.
 struct Reservation {
-    session: SessionId,
-    trainer: UserId,
-    starts_at: Timestamp,
     attempt: String,
-    repair_at: Timestamp,
+    /// The session and the trainer whose monthly quota is taken.
+    session: SessionId,
+    month: (UserId, Timestamp),
+    /// The write that is counted for the Zoom user's day before Zoom is called.
+    zoom_write: CountedZoomWrite,
+    repair: Repair,
     /// Whether an earlier attempt may have created a meeting.
     taken_over: bool,
 }
 
-/// Stores the intent and counts the session for the month. Returns `None` if another request was faster.
+/// Whether Zoom has answered the attempt's own call that creates a meeting, if it made one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CreateAnswer {
+    Answered,
+    /// Zoom may carry out the call later, or twice.
+    Unanswered,
+}
+
+/// A session that is to be stored with its meeting.
+struct MadeMeeting {
+    session: Session,
+    host: HostStatus,
+    answer: CreateAnswer,
+}
+
+/// Stores the intent and counts the session for the month. A first attempt will certainly call Zoom, so the call is counted
+/// as well. Returns `None` if another request was faster.
 async fn reserve(
     services: &Services,
     request: &CreateSession,
@@ -355,36 +375,47 @@ async fn reserve(
             vec![intents::reserve(&intent), count]
         }
     };
-    actions.push(due_work::put_repair(&Repair {
+    let repair = Repair {
         session: id.clone(),
         trainer: request.trainer.clone(),
         due_at: until,
-        topic: request.draft.title.as_str().to_owned(),
-        starts_at,
         first_due_at: until,
+        task: RepairTask::UndoCreate {
+            attempt: attempt.clone(),
+            topic: request.draft.title.as_str().to_owned(),
+            starts_at,
+        },
+        is_checked: false,
         host_user: zoom_user.pseudonym(),
-    }));
-    match services.store.commit_zoom_write(actions, &zoom_user.id, now).await {
+    };
+    actions.push(repair.put());
+    let reserved = match &earlier {
+        Some(_) => services.store.commit(actions).await,
+        None => services.store.commit_zoom_write(actions, &zoom_user.id, now).await,
+    };
+    match reserved {
         Ok(()) => {}
         Err(error) if error.refused(ConditionSubject::Intent) => return Ok(None),
         Err(error) if error.refused(ConditionSubject::Month) => {
             return Err(limits.monthly_limit_refusal().into());
         }
-        Err(error) if error.refused(ConditionSubject::ZoomDay) => {
-            return Err(Error::ZoomLimited {
-                after: Duration::from_secs(seconds_to_utc_midnight(now)),
-            });
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(daily_limit_error(error, now)),
     }
     Ok(Some(Reservation {
-        session: id.clone(),
-        trainer: request.trainer.clone(),
-        starts_at,
         attempt,
-        repair_at: until,
+        session: id.clone(),
+        month: (request.trainer.clone(), starts_at),
+        zoom_write: CountedZoomWrite { zoom_user: zoom_user.id.clone(), at: now },
+        repair,
         taken_over: earlier.is_some(),
     }))
+}
+
+fn daily_limit_error(error: CommitError, now: Timestamp) -> Error {
+    if error.refused(ConditionSubject::ZoomDay) {
+        return Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) };
+    }
+    error.into()
 }
 
 impl Reservation {
@@ -394,18 +425,23 @@ impl Reservation {
         services: &Services,
         zoom: &mut ZoomMeetings<'_>,
         plan: &MeetingPlan,
-    ) -> Result<NewMeeting, Error> {
-        if self.taken_over
-            && let Some(found) = zoom.adopt(plan).await?
-        {
-            return Ok(found);
+    ) -> Result<(NewMeeting, CreateAnswer), Error> {
+        if self.taken_over {
+            match self.adopt_or_count(services, zoom, plan).await {
+                Ok(Some(found)) => return Ok((found, CreateAnswer::Answered)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.release(services).await;
+                    return Err(error);
+                }
+            }
         }
         match zoom.create(plan).await {
-            Ok(meeting) => Ok(meeting),
+            Ok(meeting) => Ok((meeting, CreateAnswer::Answered)),
             Err(MeetingError::Unknown { reason }) => {
                 tracing::warn!(event = "zoom.creation_unconfirmed", session_id = %self.session, reason);
                 match zoom.adopt(plan).await {
-                    Ok(Some(found)) => Ok(found),
+                    Ok(Some(found)) => Ok((found, CreateAnswer::Unanswered)),
                     // The meeting is missing or not visible yet. The intent stays, so the next attempt or the sweep
                     // looks again. If the meeting appears after another one was created, the repair deletes it.
                     Ok(None) | Err(_) => {
@@ -415,18 +451,35 @@ impl Reservation {
                 }
             }
             Err(MeetingError::Other(error)) => {
-                self.abandon(services, true).await;
+                let mut actions = self.abandoning_actions(Some(self.zoom_write.clone()));
+                actions.push(self.repair.delete());
+                self.commit_abandoning(services, actions).await;
                 Err(error)
             }
         }
     }
 
-    /// Lets the next attempt begin at once and releases the monthly quota while the client retries.
+    /// Returns the meeting of an earlier attempt. Without one, the call that creates another meeting is counted.
+    async fn adopt_or_count(
+        &self,
+        services: &Services,
+        zoom: &mut ZoomMeetings<'_>,
+        plan: &MeetingPlan,
+    ) -> Result<Option<NewMeeting>, Error> {
+        let found = zoom.adopt(plan).await?;
+        if found.is_none() {
+            let CountedZoomWrite { zoom_user, at } = &self.zoom_write;
+            let counted = services.store.commit_zoom_write(Vec::new(), zoom_user, *at).await;
+            counted.map_err(|error| daily_limit_error(error, *at))?;
+        }
+        Ok(found)
+    }
+
+    /// Lets the next attempt begin at once and gives the monthly quota back while the client retries.
     async fn release(&self, services: &Services) {
-        let actions = vec![
-            intents::release(&self.session, &self.attempt, services.clock.now()),
-            counters::release_monthly_quota(&self.trainer, self.starts_at),
-        ];
+        let quotas = CreateQuotas { month: Some(self.month.clone()), zoom_write: None };
+        let now = services.clock.now();
+        let actions = intents::release(&self.session, &self.attempt, &quotas, now);
         if let Err(error) = services.store.commit(actions).await {
             tracing::warn!(event = "session.intent_not_released", session_id = %self.session, %error);
         }
@@ -438,14 +491,12 @@ impl Reservation {
         services: &Services,
         zoom: &mut ZoomMeetings<'_>,
         request: &CreateSession,
-        session: Session,
-        host: HostStatus,
+        MadeMeeting { session, host, answer }: MadeMeeting,
         now: Timestamp,
     ) -> Result<CreateOutcome, Error> {
-        let finishing_actions = vec![
-            intents::finish(&self.session, &self.attempt),
-            due_work::delete_repair(&self.session, self.repair_at),
-        ];
+        let mut finishing_actions = vec![intents::finish(&self.session, &self.attempt)];
+        // After an unanswered call the repair looks for a second meeting.
+        finishing_actions.extend((answer == CreateAnswer::Answered).then(|| self.repair.delete()));
         let error = match store(services, request, &session, finishing_actions, now).await {
             Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), host)),
             Err(error) => error,
@@ -466,7 +517,7 @@ impl Reservation {
         }
         tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
         // Without the intent, a late write can no longer store the session, so it is safe to delete the meeting.
-        if self.abandon(services, false).await {
+        if self.commit_abandoning(services, self.abandoning_actions(None)).await {
             delete_unused_invitees(services, &session, drafted_invitees(&request.draft).len())
                 .await;
             if let Err(error) = zoom.cancel(session.meeting.id, false).await {
@@ -478,16 +529,15 @@ impl Reservation {
         Err(error.into())
     }
 
-    /// Deletes the intent and releases the monthly quota. Returns `false` if the intent belongs to another attempt.
-    /// With `no_meeting`, nothing was created at Zoom, so the repair is withdrawn too.
-    async fn abandon(&self, services: &Services, no_meeting: bool) -> bool {
-        let mut actions = vec![
-            intents::finish(&self.session, &self.attempt),
-            counters::release_monthly_quota(&self.trainer, self.starts_at),
-        ];
-        if no_meeting {
-            actions.push(due_work::delete_repair(&self.session, self.repair_at));
-        }
+    /// Deletes the intent and gives the quotas back. `zoom_write` is the counted write if Zoom has certainly not carried it
+    /// out.
+    fn abandoning_actions(&self, zoom_write: Option<CountedZoomWrite>) -> Vec<Action> {
+        let quotas = CreateQuotas { month: Some(self.month.clone()), zoom_write };
+        intents::abandon(&self.session, &self.attempt, &quotas)
+    }
+
+    /// Returns `false` if the intent belongs to another attempt.
+    async fn commit_abandoning(&self, services: &Services, actions: Vec<Action>) -> bool {
         let done = services.store.commit(actions).await;
         if let Err(error) = &done {
             tracing::warn!(event = "session.intent_not_released", session_id = %self.session, %error);

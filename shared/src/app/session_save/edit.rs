@@ -12,7 +12,7 @@ use super::{
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{
-    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, ZoomMeetings,
+    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, UpdateAttempts, ZoomMeetings,
 };
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
@@ -25,6 +25,7 @@ use crate::domain::drift;
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::SessionId;
 use crate::domain::join_window::JoinWindowSettings;
+use crate::domain::meeting_fields::edited_digests;
 use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
@@ -32,8 +33,10 @@ use crate::domain::session::{Session, SessionWithInvitees};
 use crate::domain::text::Email;
 use crate::domain::time::{seconds_to_utc_midnight, utc_month, whole_milli};
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::counters::CountedZoomWrite;
 use crate::store::error::CommitError;
 use crate::store::invitations::ListReplacement;
+use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::{SessionRecord, UpdateBasis};
 use crate::store::tx::{Action, ConditionSubject};
@@ -199,12 +202,16 @@ async fn try_edit(
     let holder = services.new_lease_holder();
     let until = lease_until(now);
     let session = &record.session;
+    let sent = edited_digests((!must_send_all).then_some(session), &decision.next);
+    let task = RepairTask::CompareMeeting { attempt: holder.clone(), sent };
+    let repair = new_repair(session, until, task);
     let lease_actions = vec![
         sessions::take_edit_lease(session, &decision.next.settings_sent, &holder, until, now),
-        due_work::put_repair(&new_repair(session, until)),
+        repair.put(),
     ];
-    let zoom_user = &zoom_access.connection.zoom_user.id;
-    match services.store.commit_zoom_write(lease_actions, zoom_user, now).await {
+    let counted =
+        CountedZoomWrite { zoom_user: zoom_access.connection.zoom_user.id.clone(), at: now };
+    match services.store.commit_zoom_write(lease_actions, &counted.zoom_user, now).await {
         Ok(()) => {}
         Err(error) if error.refused(ConditionSubject::Session) => return Ok(None),
         Err(error) if error.refused(ConditionSubject::ZoomDay) => {
@@ -215,12 +222,14 @@ async fn try_edit(
         Err(error) => return Err(error.into()),
     }
     let mut zoom = ZoomMeetings::new(services, zoom_access);
-    if let Err(error) =
-        zoom.update(session.meeting.id, (!must_send_all).then_some(&old_plan), &new_plan).await
-    {
-        release_lease(services, &session.id, &holder, until, &error, now).await;
-        return Err(error.into());
-    }
+    let old_plan = (!must_send_all).then_some(&old_plan);
+    let attempts = match zoom.update(session.meeting.id, old_plan, &new_plan).await {
+        Ok(attempts) => attempts,
+        Err(error) => {
+            release_lease(services, &repair, &holder, &counted, &error, now).await;
+            return Err(error.into());
+        }
+    };
     decision.next.zoom_synced_at = whole_milli(now);
     let remaining_drift = if must_send_all { &[][..] } else { &session.drift[..] };
     let remaining_drift =
@@ -231,7 +240,8 @@ async fn try_edit(
     let sets_drift = must_send_all || decision.next.drift != session.drift;
     let basis = UpdateBasis { record, lease_holder: Some(&holder), replaces_drift: sets_drift };
     actions.push(sessions::update(&decision.next, &basis));
-    actions.push(due_work::delete_repair(&session.id, until));
+    // After an unanswered attempt the meeting is compared later, when Zoom may have carried it out.
+    actions.extend((attempts == UpdateAttempts::AllAnswered).then(|| repair.delete()));
     let id = session.id.clone();
     let finished = commit_edit(services, &inputs, decision, actions, now).await;
     if !matches!(finished, Ok(Some(_))) {
@@ -259,21 +269,23 @@ async fn recording_drift(
     if is_refused { vec![drift::RECORDING.to_owned()] } else { Vec::new() }
 }
 
-/// Releases the lease after a failed call. If Zoom may have applied the change, the lease expires instead, so that the
-/// next edit sends all fields or the repair restores the meeting.
+/// Releases the lease after a failed call, and gives the daily count back. If Zoom may have applied the change, the lease
+/// expires instead, so that the next edit sends all fields or the repair restores the meeting.
 async fn release_lease(
     services: &Services,
-    session: &SessionId,
+    repair: &Repair,
     holder: &str,
-    repair_at: Timestamp,
+    counted: &CountedZoomWrite,
     error: &MeetingError,
     now: Timestamp,
 ) {
+    let session = &repair.session;
     let actions = match error {
         MeetingError::Other(_) => {
             vec![
                 sessions::release_edit_lease(session, holder),
-                due_work::delete_repair(session, repair_at),
+                repair.delete(),
+                counted.give_back(),
             ]
         }
         MeetingError::Unknown { .. } => vec![sessions::expire_edit_lease(session, holder, now)],

@@ -1,0 +1,126 @@
+//! Repairs: due work that compares a session with its meeting at Zoom. A repair is stored before Zoom is called. It is deleted
+//! if Zoom answers, and otherwise looks again until Zoom has had time to carry out the call.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::due_work::{due_ttl, encode_repair};
+use super::schema::{DueQueue, ItemKey};
+use super::tx::{Action, Condition};
+use crate::domain::id::{SessionId, UserId};
+
+/// When a repair looks again after the first time, in minutes. Zoom's gateways give up after minutes, so an hour is ample.
+const CHECKS_AFTER_MINUTES: [i64; 2] = [10, 60];
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredRepair {
+    session_id: SessionId,
+    trainer_id: UserId,
+    due_at: Timestamp,
+    first_due_at: Timestamp,
+    task: RepairTask,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    checked: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zoom_host: Option<String>,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// The work of a repair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairTask {
+    /// Removes what an unanswered create left: its intent, and a meeting that does not belong to the session.
+    UndoCreate {
+        attempt: String,
+        /// The topic and start by which the meeting is searched at Zoom, besides its mark.
+        topic: String,
+        starts_at: Timestamp,
+    },
+    /// Compares the meeting with the session after an unanswered edit.
+    CompareMeeting {
+        attempt: String,
+        /// The digests of the values that were sent to Zoom.
+        sent: BTreeSet<String>,
+    },
+    /// Deletes the meeting of a cancelled session.
+    DeleteMeeting,
+}
+
+/// A check that compares a session with its meeting and corrects differences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    pub session: SessionId,
+    pub trainer: UserId,
+    pub due_at: Timestamp,
+    /// The first due time. A failed repair is postponed.
+    pub first_due_at: Timestamp,
+    pub task: RepairTask,
+    /// Whether a check has succeeded.
+    pub is_checked: bool,
+    /// The pseudonym of the requested host.
+    pub host_user: Option<String>,
+}
+
+impl Repair {
+    /// Stores the repair before Zoom is called. It is deleted after the call has succeeded.
+    pub fn put(&self) -> Action {
+        let stored = StoredRepair {
+            session_id: self.session.clone(),
+            trainer_id: self.trainer.clone(),
+            due_at: self.due_at,
+            first_due_at: self.first_due_at,
+            task: self.task.clone(),
+            checked: self.is_checked,
+            zoom_host: self.host_user.clone(),
+            ttl: due_ttl(self.due_at),
+        };
+        self.on_item(|key| Action::put(key, encode_repair(stored), Condition::new()))
+    }
+
+    pub fn delete(&self) -> Action {
+        self.on_item(|key| Action::delete(key, Condition::new()))
+    }
+
+    /// Each attempt has its own repair, also if two of them are due at the same time.
+    fn on_item(&self, action: impl FnOnce(ItemKey<'_>) -> Action) -> Action {
+        let part = match &self.task {
+            RepairTask::UndoCreate { attempt, .. } | RepairTask::CompareMeeting { attempt, .. } => {
+                attempt
+            }
+            RepairTask::DeleteMeeting => "deletion",
+        };
+        let key = format!("{}#{part}", self.session);
+        action(ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key })
+    }
+
+    /// Returns the repair that looks again after one that found nothing more to do at `now`. `None` if Zoom has had enough
+    /// time.
+    pub fn next_check(&self, now: Timestamp) -> Option<Self> {
+        if self.task == RepairTask::DeleteMeeting {
+            return None;
+        }
+        let times = CHECKS_AFTER_MINUTES.into_iter().map(SignedDuration::from_mins);
+        let due_at = times
+            .filter_map(|after| self.first_due_at.checked_add(after).ok())
+            .find(|at| *at > now)?;
+        Some(Self { due_at, is_checked: true, ..self.clone() })
+    }
+}
+
+impl From<StoredRepair> for Repair {
+    fn from(stored: StoredRepair) -> Self {
+        Self {
+            session: stored.session_id,
+            trainer: stored.trainer_id,
+            due_at: stored.due_at,
+            first_due_at: stored.first_due_at,
+            task: stored.task,
+            is_checked: stored.checked,
+            host_user: stored.zoom_host,
+        }
+    }
+}
