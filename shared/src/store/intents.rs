@@ -60,6 +60,7 @@ mod fixed_text {
 /// Stores the intent. Refused if the session is already being created.
 pub fn reserve(intent: &Intent) -> Action {
     Action::put(ItemKey::Intent(&intent.session_id), encode(intent), Condition::item_absent())
+        .recognized_by(attr::ATTEMPT, text(&intent.attempt))
 }
 
 /// Takes over from an expired attempt to create the session. If the quota was released, the same transaction must take it
@@ -104,6 +105,7 @@ fn take_over(
         condition.absent(attr::QUOTA_RELEASED)
     };
     Action::update(ItemKey::Intent(&intent.session_id), change(changes), condition)
+        .recognized_by(attr::ATTEMPT, text(attempt))
 }
 
 /// Expires an attempt at once that got no usable response from Zoom, so that the next attempt need not wait, and gives its

@@ -329,6 +329,7 @@ pub fn take_outbox_lease(holder: &str, now: Timestamp, until: Timestamp) -> Acti
             holder,
         ),
     )
+    .recognized_by(attr::LEASE_HOLDER, text(holder))
 }
 
 /// Releases the outbox lease if `holder` still has it.
@@ -404,11 +405,10 @@ impl Store {
         token: &str,
     ) -> Result<ClaimResult, StoreError> {
         let key = ItemKey::Mail { subject: &mail.subject, message_key: &mail.message_key };
-        match self.update_and_read(Action::update(key, changes, condition)).await? {
+        let claim =
+            Action::update(key, changes, condition).recognized_by(attr::HOLDER, text(token));
+        match self.update_and_read(claim).await? {
             UpdateResult::Updated(item) => Ok(ClaimResult::Claimed(decode_claim(item)?)),
-            UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(token)) => {
-                Ok(ClaimResult::Claimed(decode_claim(item)?))
-            }
             UpdateResult::Refused(item) => Ok(ClaimResult::NotClaimed(decode_claim(item)?)),
         }
     }

@@ -150,9 +150,10 @@ pub fn launch(session: &Session, list: &PollList, poll: &Poll) -> Action {
         item.insert(attr::G2PK.to_owned(), text(course_polls_partition(course)));
         item.insert(attr::G2SK.to_owned(), text(session.id.as_str()));
     }
-    let changes =
-        ItemChanges::replace(item, &[]).set(poll.id.as_str(), encode_value(&StoredPoll::of(poll)));
+    let stored = encode_value(&StoredPoll::of(poll));
+    let changes = ItemChanges::replace(item, &[]).set(poll.id.as_str(), stored.clone());
     Action::update(ItemKey::Polls(&session.id), changes, at_revision(list.revision))
+        .recognized_by(poll.id.as_str(), stored)
 }
 
 /// Closes a poll with its final tally. Refused if another launch or close was faster.

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 
 use super::error::StoreError;
 use super::schema::{ItemKey, Table, attr, index, limit};
-use super::tx::{Item, key_item, text};
+use super::tx::{Action, Item, key_item, text};
 use super::{BATCH_ATTEMPTS, Store, classify_error, permanent_error};
 
 /// A page of a query.
@@ -54,16 +54,30 @@ impl Store {
         self.get_item(key, false).await
     }
 
+    /// Reads the item that a write concerns, with strong consistency.
+    pub(crate) async fn current_item(&self, action: &Action) -> Result<Option<Item>, StoreError> {
+        self.get_by_key(action.table, action.key.clone(), true).await
+    }
+
     async fn get_item(
         &self,
         key: ItemKey<'_>,
         consistent: bool,
     ) -> Result<Option<Item>, StoreError> {
+        self.get_by_key(key.table(), key_item(&key), consistent).await
+    }
+
+    async fn get_by_key(
+        &self,
+        table: Table,
+        key: Item,
+        consistent: bool,
+    ) -> Result<Option<Item>, StoreError> {
         let response = self
             .client
             .get_item()
-            .table_name(self.table_name(key.table()))
-            .set_key(Some(key_item(&key)))
+            .table_name(self.table_name(table))
+            .set_key(Some(key))
             .consistent_read(consistent)
             .send()
             .await

@@ -379,16 +379,15 @@ pub fn take_edit_lease(
         .equals(attr::VERSION, number(session.version))
         .absent_or_expired(attr::EDIT_LEASE_UNTIL, now);
     Action::update(ItemKey::Session(&session.id), changes, condition)
+        .recognized_by(attr::EDIT_LEASE_HOLDER, text(holder))
 }
 
-/// Releases the edit lease if `holder` still has it.
+/// Releases the edit lease. Succeeds if nobody holds it, because the response to an earlier release may have been lost.
 pub fn release_edit_lease(session: &SessionId, holder: &str) -> Action {
     let changes = ItemChanges::new().remove(attr::EDIT_LEASE_HOLDER).remove(attr::EDIT_LEASE_UNTIL);
-    Action::update(
-        ItemKey::Session(session),
-        changes,
-        Condition::new().equals(attr::EDIT_LEASE_HOLDER, text(holder)),
-    )
+    let condition =
+        Condition::item_exists().absent_or_equals(attr::EDIT_LEASE_HOLDER, text(holder));
+    Action::update(ItemKey::Session(session), changes, condition)
 }
 
 /// Expires the edit lease of `holder` at once. The remaining attributes mark the session as possibly different at Zoom.

@@ -297,6 +297,8 @@ pub struct Action {
     pub(crate) key: Item,
     pub(crate) write: Write,
     pub(crate) condition: Condition,
+    /// An attribute with a value that only this write stores.
+    pub(crate) own_mark: Option<(String, AttributeValue)>,
 }
 
 #[derive(Clone, Debug)]
@@ -332,7 +334,20 @@ impl Action {
             key: HashMap::from([part(attr::PK)?, part(attr::SK)?]),
             write: Write::Delete,
             condition: Condition::new(),
+            own_mark: None,
         })
+    }
+
+    /// Names an attribute by which the write is recognized after its response was lost, such as the holder of a lease. No
+    /// other attempt may store the same value.
+    pub(crate) fn recognized_by(self, name: &str, value: AttributeValue) -> Self {
+        Self { own_mark: Some((name.to_owned(), value)), ..self }
+    }
+
+    /// Returns whether `item` is the result of this write.
+    pub(crate) fn is_own_result(&self, item: Option<&Item>) -> bool {
+        let (Some((name, value)), Some(item)) = (&self.own_mark, item) else { return false };
+        item.get(name) == Some(value)
     }
 
     fn new(key: ItemKey<'_>, keys: Item, write: Write, condition: Condition) -> Self {
@@ -342,6 +357,7 @@ impl Action {
             key: keys,
             write,
             condition,
+            own_mark: None,
         }
     }
 }

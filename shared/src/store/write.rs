@@ -1,8 +1,13 @@
 //! Writes: one item, a transaction, or a batch without conditions.
+//!
+//! The SDK repeats a write whose response was lost, and the condition then refuses its own result. A transaction has a
+//! token by which DynamoDB recognizes the repetition. A single write is recognized by its mark
+//! ([`Action::recognized_by`]). If every response was lost, the item is read to find the mark.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
@@ -23,10 +28,15 @@ impl Store {
                 Err(WriteFailure::Conflict) => {
                     self.back_off("write", attempt, CONFLICT_ATTEMPTS).await?
                 }
-                Err(WriteFailure::Refused) => {
+                Err(WriteFailure::Refused(item)) if action.is_own_result(item.as_ref()) => {
+                    return Ok(None);
+                }
+                Err(WriteFailure::Refused(_)) => {
                     return Err(CommitError::Refused(vec![action.subject]));
                 }
-                Err(WriteFailure::Store(error)) => return Err(error.into()),
+                Err(WriteFailure::Store(error)) => {
+                    return self.unless_applied(&[action], error).await.map(|()| None);
+                }
                 Ok(before) => return Ok(before),
             }
         }
@@ -38,9 +48,31 @@ impl Store {
         self.write(action).await.map(drop)
     }
 
+    /// Returns `error`, unless one of `actions` has a mark and its item shows that the write was applied although no
+    /// response arrived. The actions are one write or one transaction.
+    async fn unless_applied(
+        &self,
+        actions: &[Action],
+        error: StoreError,
+    ) -> Result<(), CommitError> {
+        let marked = actions.iter().find(|action| action.own_mark.is_some());
+        let Some(action) = marked.filter(|_| matches!(error, StoreError::Busy { .. })) else {
+            return Err(error.into());
+        };
+        match self.current_item(action).await {
+            Ok(item) if action.is_own_result(item.as_ref()) => {
+                tracing::info!(event = "store.write_recognized", subject = ?action.subject);
+                Ok(())
+            }
+            _ => Err(error.into()),
+        }
+    }
+
     async fn write_once(&self, action: Action) -> Result<Option<Item>, WriteFailure> {
         let table = self.table_name(action.table);
         let condition = action.condition.expression();
+        let on_refusal =
+            action.own_mark.as_ref().map(|_| ReturnValuesOnConditionCheckFailure::AllOld);
         let mut names = action.condition.names;
         let mut values = action.condition.values;
         match action.write {
@@ -50,14 +82,20 @@ impl Store {
                     .put_item()
                     .table_name(table)
                     .set_item(Some(item))
-                    .set_condition_expression(condition);
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_refusal);
                 let put = put
                     .set_expression_attribute_names(none_if_empty(names))
                     .set_expression_attribute_values(none_if_empty(values));
-                put.send()
-                    .await
-                    .map(|_| None)
-                    .map_err(|error| WriteFailure::from_sdk("PutItem", error))
+                put.send().await.map(|_| None).map_err(|error| {
+                    let item = match error.as_service_error() {
+                        Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                            refused.item().cloned()
+                        }
+                        _ => None,
+                    };
+                    WriteFailure::from_sdk("PutItem", error, item)
+                })
             }
             Write::Update(changes) => {
                 let expression = changes.expression();
@@ -67,13 +105,18 @@ impl Store {
                 let update = update
                     .update_expression(expression)
                     .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_refusal)
                     .set_expression_attribute_names(none_if_empty(names))
                     .set_expression_attribute_values(none_if_empty(values));
-                update
-                    .send()
-                    .await
-                    .map(|_| None)
-                    .map_err(|error| WriteFailure::from_sdk("UpdateItem", error))
+                update.send().await.map(|_| None).map_err(|error| {
+                    let item = match error.as_service_error() {
+                        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                            refused.item().cloned()
+                        }
+                        _ => None,
+                    };
+                    WriteFailure::from_sdk("UpdateItem", error, item)
+                })
             }
             Write::Delete => {
                 let delete = self.client.delete_item().table_name(table).set_key(Some(action.key));
@@ -85,7 +128,7 @@ impl Store {
                 let response = delete
                     .send()
                     .await
-                    .map_err(|error| WriteFailure::from_sdk("DeleteItem", error))?;
+                    .map_err(|error| WriteFailure::from_sdk("DeleteItem", error, None))?;
                 Ok(response.attributes)
             }
         }
@@ -94,6 +137,9 @@ impl Store {
     /// Executes one update and returns the resulting item, whether or not the condition held.
     pub(crate) async fn update_and_read(&self, action: Action) -> Result<UpdateResult, StoreError> {
         const OPERATION: &str = "UpdateItem";
+        let marked = action.own_mark.is_some().then(|| action.clone());
+        let is_own =
+            |item: &Item| marked.as_ref().is_some_and(|marked| marked.is_own_result(Some(item)));
         let Write::Update(changes) = action.write else {
             return Err(permanent_error(OPERATION, "only an update returns the resulting item"));
         };
@@ -123,12 +169,29 @@ impl Store {
             };
             match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    return Ok(UpdateResult::Refused(refused.item().cloned().unwrap_or_default()));
+                    let item = refused.item().cloned().unwrap_or_default();
+                    return Ok(if is_own(&item) {
+                        UpdateResult::Updated(item)
+                    } else {
+                        UpdateResult::Refused(item)
+                    });
                 }
                 Some(UpdateItemError::TransactionConflictException(_)) => {
                     self.back_off(OPERATION, attempt, CONFLICT_ATTEMPTS).await?;
                 }
-                _ => return Err(classify_error(OPERATION, error)),
+                _ => {
+                    let error = classify_error(OPERATION, error);
+                    let Some(marked) =
+                        marked.as_ref().filter(|_| matches!(error, StoreError::Busy { .. }))
+                    else {
+                        return Err(error);
+                    };
+                    // The update may have been applied although no response arrived.
+                    return match self.current_item(marked).await {
+                        Ok(Some(item)) if is_own(&item) => Ok(UpdateResult::Updated(item)),
+                        _ => Err(error),
+                    };
+                }
             }
         }
         unreachable!("back_off returns an error after the last attempt")
@@ -140,16 +203,20 @@ impl Store {
             .iter()
             .map(|action| self.transact_item(action.clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        // The token is the same for every attempt, so that a repetition of an applied transaction succeeds.
+        let token = data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<16>());
         for attempt in 0.. {
             let response = self
                 .client
                 .transact_write_items()
+                .client_request_token(&token)
                 .set_transact_items(Some(items.clone()))
                 .send()
                 .await;
             let Err(error) = response else { return Ok(()) };
             let Some(reasons) = cancellation_reasons(&error) else {
-                return Err(classify_error("TransactWriteItems", error).into());
+                let error = classify_error("TransactWriteItems", error);
+                return self.unless_applied(&actions, error).await;
             };
             let has_reason = |code: &str| reasons.iter().any(|reason| reason == code);
             // A failed condition is final. After a conflict or throttling the transaction is retried.
@@ -278,18 +345,19 @@ fn none_if_empty<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
 }
 
 enum WriteFailure {
-    Refused,
+    /// The condition did not hold. The item is known if the write has a mark.
+    Refused(Option<Item>),
     Conflict,
     Store(StoreError),
 }
 
 impl WriteFailure {
-    fn from_sdk<E>(operation: &'static str, error: SdkError<E>) -> Self
+    fn from_sdk<E>(operation: &'static str, error: SdkError<E>, item: Option<Item>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         match error.code() {
-            Some("ConditionalCheckFailedException") => Self::Refused,
+            Some("ConditionalCheckFailedException") => Self::Refused(item),
             Some("TransactionConflictException") => Self::Conflict,
             _ => Self::Store(classify_error(operation, error)),
         }
