@@ -3,6 +3,7 @@
 //! because a request died or Zoom did not respond.
 
 mod archive;
+mod drift;
 mod end;
 mod late_events;
 mod remind;
@@ -23,7 +24,7 @@ pub struct ReminderReport {
     pub reminded: usize,
     /// Reminders that are no longer relevant.
     pub skipped: usize,
-    /// Completed repairs, ended sessions, and checks after erasures.
+    /// Completed repairs, ended sessions, and checks after erasures and edits.
     pub repaired: usize,
     /// Sessions whose attendance was archived or rescheduled.
     pub archived: usize,
@@ -45,6 +46,7 @@ pub async fn sweep(
     end::end_overdue_sessions(tools, &work.end_checks, now, &mut report).await?;
     late_events::check_erasures(tools, &work.erasure_checks, now, &mut report).await?;
     remind::recheck_held_reminders(tools, &work.held_reminders, now, time, &mut report).await?;
+    drift::check_sessions(tools, &work.drift_checks, now, &mut report).await?;
     repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
     archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(

@@ -28,7 +28,7 @@ use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
-use crate::store::due_work::{self, EndCheck};
+use crate::store::due_work::{self, DriftCheck, EndCheck};
 use crate::store::error::CommitError;
 use crate::store::sessions::{self, SessionRecord};
 use crate::store::tx::{Action, ConditionSubject};
@@ -237,7 +237,7 @@ async fn apply_instance_event(
         // If no end event arrives, the sweep ends the session.
         let due_end = begins
             .then(|| EndCheck { session: next.id.clone(), due_at: next.window_closes_at() });
-        (next != *session).then_some(SessionUpdate { next, notification, due_end })
+        (next != *session).then_some(SessionUpdate { next, notification, due_end, drift_check: None })
     })
     .await?;
     let instance_of = |session: &Session| {
@@ -275,6 +275,8 @@ struct SessionUpdate {
     notification: Option<WebhookNotification>,
     /// For a session that begins: when to check whether it has ended.
     due_end: Option<EndCheck>,
+    /// For a session that is being edited: when to look at the event again.
+    drift_check: Option<DriftCheck>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,8 +334,10 @@ async fn update_session(
     for _ in 0..ATTEMPTS {
         let Some(record) = session_of_event(services, event).await? else { return Ok(None) };
         let Some(update) = decide(&record) else { return Ok(Some(record.session)) };
-        let mut actions =
-            vec![sessions::apply_meeting_events(&update.next, record.meeting_revision)];
+        let changed = (update.next != record.session)
+            .then(|| sessions::apply_meeting_events(&update.next, record.meeting_revision));
+        let mut actions: Vec<_> = changed.into_iter().collect();
+        actions.extend(update.drift_check.as_ref().map(DriftCheck::put));
         actions.extend(update.new_instance_pointers(&record.session));
         actions.extend(update.due_end.as_ref().map(EndCheck::put));
         let notification =
@@ -392,9 +396,13 @@ async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result
     update_session(context, event, |record| {
         let session = &record.session;
         let is_open = matches!(session.status, Status::Scheduled | Status::Live);
-        let is_edit_in_progress = record.edit_lease.as_ref().is_some_and(|lease| lease.until > now);
+        let lease = record.edit_lease.as_ref().filter(|lease| lease.until > now);
         let payloads = events.iter().map(|stored| (stored.at, &stored.event.payload));
-        let drift = drift::detect_drift(session, is_edit_in_progress, payloads);
+        let drift = drift::detect_drift(session, lease.is_some(), payloads.clone());
+        // The event may be the result of the edit, or a change that somebody made at the same time.
+        let drift_check = lease
+            .filter(|_| is_open && drift::detect_drift(session, false, payloads) != drift)
+            .map(|lease| DriftCheck { session: session.id.clone(), due_at: lease.until });
         let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
         let notification = deleted.then_some(WebhookNotification::MeetingDeleted);
@@ -414,7 +422,8 @@ async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result
             tracing::info!(event = "zoom.join_credentials_changed", session_id = %session.id);
         }
         let notification = notification.filter(|_| drift_changed);
-        (next != *session).then_some(SessionUpdate { next, notification, due_end: None })
+        let is_needed = next != *session || drift_check.is_some();
+        is_needed.then_some(SessionUpdate { next, notification, due_end: None, drift_check })
     })
     .await?;
     Ok(())

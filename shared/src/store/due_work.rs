@@ -1,4 +1,4 @@
-//! Due work: reminders, repairs, end checks and erasure checks, sorted by due time, so that a sweep reads only due items.
+//! Due work: reminders, repairs, end checks, erasure checks and drift checks, sorted by due time, so that a sweep reads only due items.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,7 @@ enum StoredWork {
     Repair(StoredRepair),
     EndCheck(StoredEndCheck),
     ErasureCheck(StoredErasureCheck),
+    DriftCheck(StoredDriftCheck),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -182,6 +183,41 @@ impl ErasureCheck {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredDriftCheck {
+    session_id: SessionId,
+    due_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A comparison of a session with Zoom's events that arrived during an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriftCheck {
+    pub session: SessionId,
+    pub due_at: Timestamp,
+}
+
+impl DriftCheck {
+    /// Schedules the check.
+    pub fn put(&self) -> Action {
+        let stored = StoredWork::DriftCheck(StoredDriftCheck {
+            session_id: self.session.clone(),
+            due_at: self.due_at,
+            ttl: due_ttl(self.due_at),
+        });
+        let key = format!("{}#drift_check", self.session);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::put(key, encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = format!("{}#drift_check", self.session);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::delete(key, Condition::new())
+    }
+}
+
 /// A due reminder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -202,6 +238,7 @@ pub struct DueWork {
     pub repairs: Vec<Repair>,
     pub end_checks: Vec<EndCheck>,
     pub erasure_checks: Vec<ErasureCheck>,
+    pub drift_checks: Vec<DriftCheck>,
 }
 
 impl DueWork {
@@ -215,6 +252,7 @@ impl DueWork {
             + self.repairs.len()
             + self.end_checks.len()
             + self.erasure_checks.len()
+            + self.drift_checks.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -241,6 +279,9 @@ impl DueWork {
             StoredWork::ErasureCheck(stored) => self
                 .erasure_checks
                 .push(ErasureCheck { session: stored.session_id, due_at: stored.due_at }),
+            StoredWork::DriftCheck(stored) => self
+                .drift_checks
+                .push(DriftCheck { session: stored.session_id, due_at: stored.due_at }),
         }
     }
 }
