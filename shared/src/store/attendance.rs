@@ -82,6 +82,8 @@ pub fn put_anonymous_override(
 ) -> Action {
     let condition = Condition::new().equals(attr::REVISION, number(stored.revision));
     let stored = StoredOverride {
+        // A decision that is based on the identity is then refused.
+        revision: stored.revision + 1,
         identity: Some(identity),
         reason: stored.reason.as_ref().map(|_| text.to_owned()),
         ..stored.clone()
