@@ -27,7 +27,11 @@ fn user(id: &str) -> UserId {
 fn notification(world: &World, to: &str, n: u64, minutes: i64) -> InAppNotification {
     let event = DomainEvent {
         at: world.now() + SignedDuration::from_mins(minutes),
-        kind: DomainEventKind::ReauthRequired { trainer: user("trainer-1"), nonce: EventNonce(n) },
+        kind: DomainEventKind::ReauthRequired {
+            trainer: user("trainer-1"),
+            connection_version: n,
+            nonce: EventNonce(n),
+        },
     };
     let subject = NotificationSubject {
         session: session(),

@@ -75,6 +75,7 @@ async fn store_notifications(world: &World, count: u64) {
             at: world.now() - SignedDuration::from_mins(i64::try_from(n).expect("a few")),
             kind: DomainEventKind::ReauthRequired {
                 trainer: id("trainer-1"),
+                connection_version: n,
                 nonce: EventNonce(n),
             },
         };
@@ -253,6 +254,43 @@ async fn repairs_stay_within_budget() {
         (5, 6.0, 4.0, 0, 1),
         (4, 6.0, 24.0, 0, 3),
         (9, 8.0, 20.0, 0, 3),
+    ];
+    check_budgets(&costs, &budgets);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connection_requests_stay_within_budget() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    world.create(&trainer, &session_body(30)).await.expect(201);
+    world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
+    world.advance(SignedDuration::from_mins(10));
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    let mut measure = |action, function| costs.push(take_cost(&world, action, function));
+    world.connect_zoom(&trainer, "app").await;
+    measure("connect", "connect");
+    world.advance(SignedDuration::from_hours(1));
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    measure("connect again, an hour later", "connect");
+    world.connect_zoom(&trainer, "app").await;
+    measure("connect again, at once", "connect");
+    world.create(&trainer, &session_body(50)).await.expect(201);
+    measure("create", "session-save");
+    world.advance(SignedDuration::from_mins(58));
+    world.create(&trainer, &session_body(51)).await.expect(201);
+    measure("create, with a refresh", "session-save");
+    world.delete(&trainer, "/v1/zoom/connection").await.expect(204);
+    measure("disconnect, classes ahead", "disconnect");
+    let budgets = [
+        (8, 5.0, 16.0, 0, 2),
+        (8, 5.0, 16.0, 0, 2),
+        (8, 5.0, 16.0, 0, 3),
+        (3, 6.0, 26.0, 1, 1),
+        (5, 6.0, 32.0, 1, 2),
+        (5, 5.0, 14.0, 1, 1),
     ];
     check_budgets(&costs, &budgets);
 }

@@ -10,7 +10,6 @@ use super::error::Error;
 use super::sessions::{AffectedSessions, affected_sessions};
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
 use crate::crypt::{constant_time_eq, hmac_sha256, sha256_hex};
-use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
 use crate::domain::in_app::NotificationKind;
@@ -84,6 +83,10 @@ impl OauthState {
         }
         serde_json::from_slice(&payload).map_err(|_| refused())
     }
+}
+
+fn rejected_code() -> Refusal {
+    Refusal::field("code", "was rejected by Zoom, please start again")
 }
 
 fn invalid_state() -> Refusal {
@@ -181,9 +184,7 @@ pub async fn finish(
         .exchange_code(client_credentials(&secrets)?, code, &attempt.redirect_uri, &verifier, now)
         .await
     {
-        Err(ZoomError::InvalidGrant) => {
-            return Err(Refusal::field("code", "was rejected by Zoom, please start again").into());
-        }
+        Err(ZoomError::InvalidGrant) => return Err(rejected_code().into()),
         response => response?,
     };
     let access = Access {
@@ -211,23 +212,43 @@ pub async fn finish(
         access_expires_at: grant.expires_at,
         api_url: grant.api_url.clone(),
         connected_at: whole_milli(now),
-        version: 1,
+        version: services.new_connection_version(),
         lease: None,
         zoom_user,
     };
     let host = HostStatus::from_connection(&connection);
-    let affected = affected_sessions(&services.store, trainer, &host, now).await?;
-    match store_connection(services, &mut connection, &state.n, affected).await {
-        Ok(replaced) => {
-            revoke_replaced_grant(services, &secrets, replaced.as_ref(), &connection).await
+    let affected = match affected_sessions(&services.store, trainer, &host, now).await {
+        Ok(affected) => affected,
+        Err(error) => {
+            revoke(services, &secrets, &connection).await;
+            return Err(error);
+        }
+    };
+    match store_connection(services, &secrets, &mut connection, &state.n, affected).await {
+        Ok(StoreOutcome::Stored(replaced)) => {
+            let replaced = replaced.filter(|replaced| {
+                replaced.zoom_user.id != connection.zoom_user.id
+                    && replaced.health == ConnectionHealth::Connected
+            });
+            // Zoom itself ends an earlier grant of the same Zoom user.
+            if let Some(replaced) = replaced {
+                revoke(services, &secrets, &replaced).await;
+            }
+        }
+        Ok(StoreOutcome::EndedByNewer(newer)) => {
+            tracing::info!(event = "zoom.grant_overtaken");
+            return Ok(FinishedConnection {
+                connection: *newer,
+                affected_sessions: affected.count,
+            });
+        }
+        Ok(StoreOutcome::Ended) => {
+            tracing::info!(event = "zoom.grant_overtaken");
+            return Err(rejected_code().into());
         }
         Err(error) => {
-            // The write may have succeeded although the response was lost, so read the connection again.
-            let stored = services.store.connection(trainer).await.ok().flatten();
-            if stored.is_none_or(|stored| stored.refresh_token != connection.refresh_token) {
-                services.revoke_unused_grant(&secrets, &grant.refresh_token).await;
-                return Err(error);
-            }
+            revoke(services, &secrets, &connection).await;
+            return Err(error);
         }
     }
     tracing::info!(
@@ -252,20 +273,57 @@ async fn clear_notifications(services: &Services, trainer: &UserId, now: Timesta
 /// Attempts against concurrent changes of the connection, such as a refresh of the earlier grant.
 const STORE_ATTEMPTS: u32 = 5;
 
-/// Stores a grant, deletes the OAuth attempt under `nonce`, and returns the grant that was replaced.
+/// The outcome of storing a grant.
+enum StoreOutcome {
+    /// Stored in place of this connection.
+    Stored(Option<Box<ZoomConnection>>),
+    /// Another request of the trainer exchanged its code later and has stored its grant.
+    EndedByNewer(Box<ZoomConnection>),
+    /// The Zoom user removed the app, or another trainer connected it later.
+    Ended,
+}
+
+/// Stores a grant and deletes the OAuth attempt under `nonce`.
+///
+/// Zoom keeps only the latest grant of a Zoom user, and requests may store their grants in another order than Zoom gave
+/// them. If the table shows another grant or a removal of about the same time, a refresh shows whether this grant is the
+/// latest.
 async fn store_connection(
     services: &Services,
+    secrets: &SecretSet,
     connection: &mut ZoomConnection,
     nonce: &str,
     affected: AffectedSessions,
-) -> Result<Option<ZoomConnection>, Error> {
+) -> Result<StoreOutcome, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
         let before = services.store.connection(&connection.trainer).await?;
-        connection.version = before.as_ref().map_or(0, |before| before.version) + 1;
+        let pointer = services.store.zoom_user_pointer(&zoom_user).await?;
+        let trainer = pointer.as_ref().and_then(|pointer| pointer.trainer.as_ref());
+        let previous = if trainer == Some(&connection.trainer) {
+            before.clone().filter(|before| before.zoom_user.id == zoom_user)
+        } else {
+            services.store.connection_of_zoom_user(&zoom_user, pointer.as_ref()).await?
+        };
+        let removed_at = pointer.as_ref().and_then(|pointer| pointer.deauthorized_at);
+        let given_at = previous.as_ref().map(|previous| previous.connected_at);
+        if given_at.into_iter().chain(removed_at).any(|at| connection.may_have_ended_by(at)) {
+            match renew_if_accepted(services, secrets, connection).await? {
+                Some(renewed) => *connection = renewed,
+                None => {
+                    let newer = previous.filter(|newer| {
+                        newer.trainer == connection.trainer
+                            && newer.health == ConnectionHealth::Connected
+                    });
+                    return Ok(newer.map_or(StoreOutcome::Ended, |newer| {
+                        StoreOutcome::EndedByNewer(Box::new(newer))
+                    }));
+                }
+            }
+        }
         let mut actions = vec![
             connections::put(connection, before.as_ref().map(|before| before.version)),
-            connections::put_zoom_user_pointer(&zoom_user, &connection.trainer),
+            connections::put_zoom_user_pointer(connection, pointer.as_ref()),
             connections::delete_oauth_attempt(nonce),
             host_status::put(connection, ConnectionHealth::Connected),
         ];
@@ -280,38 +338,17 @@ async fn store_connection(
         }
         let mut domain_events = Vec::new();
         if affected.count > 0 {
-            domain_events.push(DomainEvent {
-                at: connection.connected_at,
-                kind: DomainEventKind::ReauthRequired {
-                    trainer: connection.trainer.clone(),
-                    nonce: connection.replacement_nonce(),
-                },
-            });
+            domain_events.push(connection.replacement_event());
         }
-        // Zoom keeps one grant per user and app. If another trainer had connected this Zoom user, their grant no
-        // longer works, and they are notified before their next session.
-        if let Some(other) = services
-            .store
-            .trainer_of_zoom_user(&zoom_user)
-            .await?
-            .filter(|other| *other != connection.trainer)
-            && let Some(superseded) = services
-                .store
-                .connection(&other)
-                .await?
-                .filter(|superseded| superseded.zoom_user.id == zoom_user)
+        // If another trainer had connected this Zoom user, their grant no longer works, and they are notified before
+        // their next session.
+        if let Some(superseded) = previous.filter(|previous| previous.trainer != connection.trainer)
         {
             actions.push(connections::mark_superseded(&superseded));
             actions.push(host_status::put(&superseded, ConnectionHealth::ReauthRequired));
             // The trainer has been notified already if the grant had failed before.
             if superseded.health == ConnectionHealth::Connected {
-                domain_events.push(DomainEvent {
-                    at: connection.connected_at,
-                    kind: DomainEventKind::ReauthRequired {
-                        trainer: other,
-                        nonce: superseded.loss_nonce(),
-                    },
-                });
+                domain_events.push(superseded.loss_event(connection.connected_at));
             }
         }
         actions.extend(domain_events.iter().map(due_work::put_domain_event));
@@ -320,7 +357,7 @@ async fn store_connection(
                 for domain_event in &domain_events {
                     services.send_wake_up(domain_event).await;
                 }
-                return Ok(before);
+                return Ok(StoreOutcome::Stored(before.map(Box::new)));
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -329,20 +366,26 @@ async fn store_connection(
     Err(Error::busy("too many concurrent changes of the Zoom connection"))
 }
 
-/// Revokes a replaced grant at Zoom. Zoom itself ends an earlier grant of the same Zoom user.
-async fn revoke_replaced_grant(
+/// Returns the connection with refreshed tokens if Zoom still accepts its grant.
+async fn renew_if_accepted(
     services: &Services,
     secrets: &SecretSet,
-    replaced: Option<&ZoomConnection>,
-    by: &ZoomConnection,
-) {
-    let Some(replaced) = replaced.filter(|replaced| {
-        replaced.zoom_user.id != by.zoom_user.id && replaced.health == ConnectionHealth::Connected
-    }) else {
-        return;
-    };
-    let binding = token_binding(&replaced.trainer, REFRESH_FIELD);
-    match secrets.keyring().map(|keyring| keyring.open(&replaced.refresh_token, &binding)) {
+    connection: &ZoomConnection,
+) -> Result<Option<ZoomConnection>, Error> {
+    let binding = token_binding(&connection.trainer, REFRESH_FIELD);
+    let token = secrets.keyring()?.open(&connection.refresh_token, &binding)?;
+    let now = services.clock.now();
+    match services.zoom.refresh(client_credentials(secrets)?, &token, now).await {
+        Ok(grant) => services.sealed_connection(connection, &grant, secrets).map(Some),
+        Err(ZoomError::InvalidGrant) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tries to revoke the grant of a connection that is not stored any more, or was never stored.
+async fn revoke(services: &Services, secrets: &SecretSet, connection: &ZoomConnection) {
+    let binding = token_binding(&connection.trainer, REFRESH_FIELD);
+    match secrets.keyring().map(|keyring| keyring.open(&connection.refresh_token, &binding)) {
         Ok(Ok(token)) => services.revoke_unused_grant(secrets, &token).await,
         // Sealed with a key that no longer exists. The grant expires by itself after 90 days.
         _ => tracing::warn!(event = "zoom.revoke_failed", error = "the token cannot be decrypted"),

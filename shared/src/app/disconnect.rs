@@ -6,10 +6,9 @@ use super::Services;
 use super::error::Error;
 use super::sessions::affected_sessions;
 use super::zoom_access::{REFRESH_FIELD, client_credentials, token_binding};
-use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::domain_event::DomainEvent;
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
-use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
@@ -35,13 +34,7 @@ pub async fn disconnect(
         if let Some(last_end) = affected.last_end {
             actions.extend(keep_host_address(connection, last_end));
         }
-        let event = (affected.count > 0).then(|| DomainEvent {
-            at: whole_milli(now),
-            kind: DomainEventKind::ReauthRequired {
-                trainer: trainer.clone(),
-                nonce: connection.loss_nonce(),
-            },
-        });
+        let event = (affected.count > 0).then(|| connection.loss_event(now));
         actions.extend(event.as_ref().map(due_work::put_domain_event));
         (actions, event)
     };

@@ -51,6 +51,12 @@ impl Services {
         InviteeList(u64::from_be_bytes(self.random.bytes()) >> 11)
     }
 
+    /// Returns the first version of a connection. It is random, so that the versions of a trainer's connections do not
+    /// repeat.
+    fn new_connection_version(&self) -> u64 {
+        u64::from_be_bytes(self.random.bytes()) >> 11
+    }
+
     /// Sends a wake-up for a committed domain event. If the message is lost, the outbox sweep finds the event.
     async fn send_wake_up(&self, domain_event: &DomainEvent) {
         self.queue.send_wake_up(due_work::domain_event_key(domain_event)).await;

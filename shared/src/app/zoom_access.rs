@@ -21,7 +21,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::Services;
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
-use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
@@ -33,8 +32,9 @@ use crate::store::{connections, due_work, host_status};
 use crate::telemetry::metrics;
 use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
 
-/// The duration of the lease. It exceeds the 33 s that one refresh can take: the call to Zoom (6 s), the writes of the
-/// lease and of the tokens (5 s each, [`SAVE_ATTEMPTS`] of them), and the pauses between them.
+/// The duration of the lease. It exceeds the time that one refresh can take within the longest function that waits for it:
+/// the write of the lease and the read that recognizes it (5 s each), the call to Zoom (6 s), and the writes of the tokens
+/// ([`SAVE_ATTEMPTS`] of them) with the pauses between them.
 const LEASE_SECONDS: i64 = 40;
 /// The pause between two reads while another process refreshes, plus up to half as much jitter.
 const WAIT_MS: u64 = 150;
@@ -237,7 +237,7 @@ impl Services {
     }
 
     /// Returns the connection with new tokens, encrypted under the current key.
-    fn sealed_connection(
+    pub(super) fn sealed_connection(
         &self,
         connection: &ZoomConnection,
         grant: &Grant,
@@ -277,14 +277,7 @@ impl Services {
                 .await
             {
                 Ok(()) => return Ok(true),
-                Err(CommitError::Refused(_)) => {
-                    // An earlier attempt may have written the tokens although its response was lost, so read the
-                    // connection.
-                    let stored = self.store.connection(&next.trainer).await?;
-                    return Ok(
-                        stored.is_some_and(|stored| stored.refresh_token == next.refresh_token)
-                    );
-                }
+                Err(CommitError::Refused(_)) => return Ok(false),
                 Err(CommitError::Store(error)) if attempt < SAVE_ATTEMPTS => {
                     tracing::warn!(event = "zoom.token_save_retried", attempt, %error);
                     tokio::time::sleep(Duration::from_millis(WAIT_MS + self.random.below(WAIT_MS)))
@@ -307,13 +300,7 @@ impl Services {
         holder: &str,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let domain_event = DomainEvent {
-            at: whole_milli(now),
-            kind: DomainEventKind::ReauthRequired {
-                trainer: connection.trainer.clone(),
-                nonce: connection.loss_nonce(),
-            },
-        };
+        let domain_event = connection.loss_event(now);
         let actions = vec![
             connections::mark_reauth_required(connection, holder),
             host_status::put(connection, ConnectionHealth::ReauthRequired),

@@ -20,8 +20,8 @@ pub enum DomainEventKind {
     /// A session was scheduled, changed or cancelled.
     Session(SessionChange),
     /// A trainer must connect Zoom again: the grant was rejected, the app was removed at Zoom, or classes ahead need
-    /// another Zoom user than the connected one. Skipped if the trainer has connected since.
-    ReauthRequired { trainer: UserId, nonce: EventNonce },
+    /// another Zoom user than the connected one. Skipped if a working grant has replaced the one of this version.
+    ReauthRequired { trainer: UserId, connection_version: u64, nonce: EventNonce },
     /// A reminder is due for a session that its trainer cannot start, because the Zoom user that hosts it is not
     /// connected. Only the trainer is notified.
     HostNotConnected {
@@ -183,7 +183,7 @@ impl DomainEvent {
             DomainEventKind::Session(change) => {
                 format!("{}#{:010}#{}", change.session, change.version, change.kind.as_str())
             }
-            DomainEventKind::ReauthRequired { trainer, nonce } => {
+            DomainEventKind::ReauthRequired { trainer, nonce, .. } => {
                 format!("{trainer}#{:020}#reauth_required", nonce.0)
             }
             DomainEventKind::HostNotConnected { session, reminder, starts_at, .. } => {

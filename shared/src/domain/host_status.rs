@@ -13,8 +13,8 @@ pub struct HostStatus {
     pub health: Option<ConnectionHealth>,
     /// The pseudonym of the connected Zoom user.
     pub host_user: Option<String>,
-    /// When the trainer connected this Zoom user.
-    pub connected_at: Option<Timestamp>,
+    /// The version of the connection when this was stored.
+    pub connection_version: u64,
     /// Whether the connected Zoom user has no licence.
     pub is_basic: bool,
 }
@@ -27,15 +27,15 @@ impl HostStatus {
         Self {
             health: Some(connection.health),
             host_user: connection.zoom_user.pseudonym(),
-            connected_at: Some(connection.connected_at),
+            connection_version: connection.version,
             is_basic: connection.zoom_user.is_basic,
         }
     }
 
-    /// Returns whether the trainer has connected a Zoom user after `at` and the grant still works.
-    pub fn was_connected_after(&self, at: Timestamp) -> bool {
+    /// Returns whether a working grant has replaced the connection of this version.
+    pub fn has_replaced(&self, connection_version: u64) -> bool {
         self.health == Some(ConnectionHealth::Connected)
-            && self.connected_at.is_some_and(|connected_at| connected_at > at)
+            && self.connection_version != connection_version
     }
 
     /// Returns the reason why the trainer cannot start the session's meeting. `None` for other providers.

@@ -147,6 +147,7 @@ mod tests {
             at: "2026-11-21T09:00:00.1234567Z".parse().unwrap(),
             kind: DomainEventKind::ReauthRequired {
                 trainer: UserId::parse("ada").unwrap(),
+                connection_version: 1,
                 nonce: EventNonce(version),
             },
         }

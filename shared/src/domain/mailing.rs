@@ -206,7 +206,8 @@ pub struct Mail {
     /// The trainer's reason for the change or the cancellation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The version of the session that caused the mail. The mail shows this version or a later one.
+    /// The version of the session that caused the mail. The mail shows this version or a later one. For
+    /// [`MailKind::ReauthRequired`] it is the version of the Zoom connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// Whether it goes to a newly enrolled student, who may get another mail about the same version.

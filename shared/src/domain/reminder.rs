@@ -207,7 +207,7 @@ pub(super) mod tests {
         HostStatus {
             health: Some(ConnectionHealth::Connected),
             host_user: Some("host".to_owned()),
-            connected_at: None,
+            connection_version: 1,
             is_basic: false,
         }
     }

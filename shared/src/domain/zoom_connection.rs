@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::domain_event::EventNonce;
+use super::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use super::id::UserId;
 use super::scope;
 use super::sealed::Sealed;
 use super::text::Email;
+use super::time::whole_milli;
 
 /// The minimum remaining lifetime of an access token that we use. It is longer than any function runs.
 pub const TOKEN_MARGIN_SECONDS: i64 = 5 * 60;
@@ -67,7 +68,8 @@ pub struct ZoomConnection {
     /// The base URL that Zoom gave for this account's REST calls. It may be regional.
     pub api_url: Option<String>,
     pub connected_at: Timestamp,
-    /// Incremented by every change of the tokens, so a slow refresh cannot overwrite a newer grant.
+    /// Starts at a random number and increases with every change of the tokens, so a slow refresh or event cannot change a
+    /// newer grant, even if the trainer has disconnected and connected again.
     pub version: u64,
     /// The lease of the process that is refreshing the tokens.
     pub lease: Option<RefreshLease>,
@@ -75,6 +77,9 @@ pub struct ZoomConnection {
 
 /// The largest difference between our clock and Zoom's, with the precision of the times in events.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// The longest time between the start of a connect request, which is stored, and the exchange of its code.
+const EXCHANGE_SECONDS: i64 = 30;
 
 /// What an event about a Zoom user means for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,14 +134,30 @@ impl ZoomConnection {
         at.as_second() - self.connected_at.as_second()
     }
 
-    /// Returns the nonce of the domain event of losing this grant. It does not repeat after the trainer connects again.
-    pub fn loss_nonce(&self) -> EventNonce {
-        EventNonce::derive(&format!("lost\n{}\n{}", self.connected_at, self.version))
+    /// Returns whether this grant may have been given before `at`, when another grant of the Zoom user was requested or the
+    /// user removed the app. Either would have ended it.
+    pub fn may_have_ended_by(&self, at: Timestamp) -> bool {
+        self.seconds_until(at) >= -(EXCHANGE_SECONDS + CLOCK_TOLERANCE_SECONDS)
     }
 
-    /// Returns the nonce of the domain event of replacing another Zoom user by this one.
-    pub fn replacement_nonce(&self) -> EventNonce {
-        EventNonce::derive(&format!("replacement\n{}\n{}", self.connected_at, self.version))
+    /// Returns the domain event that notifies the trainer of losing this grant.
+    pub fn loss_event(&self, at: Timestamp) -> DomainEvent {
+        self.reauth_event("lost", at)
+    }
+
+    /// Returns the domain event that notifies the trainer that classes ahead need another Zoom user than this one.
+    pub fn replacement_event(&self) -> DomainEvent {
+        self.reauth_event("replacement", self.connected_at)
+    }
+
+    /// The version does not repeat, so neither does the nonce.
+    fn reauth_event(&self, cause: &str, at: Timestamp) -> DomainEvent {
+        let kind = DomainEventKind::ReauthRequired {
+            trainer: self.trainer.clone(),
+            connection_version: self.version,
+            nonce: EventNonce::derive(&format!("{cause}\n{}", self.version)),
+        };
+        DomainEvent { at: whole_milli(at), kind }
     }
 
     /// Returns whether the access token remains valid for at least the margin.

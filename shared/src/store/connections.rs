@@ -97,6 +97,7 @@ pub fn put(connection: &ZoomConnection, read_version: Option<u64>) -> Action {
         encode(&StoredZoomConnection::from(connection)),
         condition,
     )
+    .recognized_by(attr::REFRESH_TOKEN, text(connection.refresh_token.as_str()))
 }
 
 /// Takes the refresh lease until `until`. Refused if the tokens have changed or another request holds the lease.
@@ -113,6 +114,7 @@ pub fn take_refresh_lease(
         .equals(attr::VERSION, number(connection.version))
         .absent_or_expired(attr::LEASE_UNTIL, now);
     Action::update(ItemKey::ZoomConnection(&connection.trainer), changes, condition)
+        .recognized_by(attr::LEASE_HOLDER, text(holder))
 }
 
 fn holds_refresh_lease(connection: &ZoomConnection, holder: &str) -> Condition {
@@ -158,6 +160,7 @@ pub fn put_refreshed_tokens(
         changes,
         holds_refresh_lease(refreshed_from, holder),
     )
+    .recognized_by(attr::REFRESH_TOKEN, text(stored.refresh_token.as_str()))
 }
 
 /// Marks a connection as `reauth_required` unless it was replaced.
@@ -206,24 +209,68 @@ pub fn delete(connection: &ZoomConnection) -> Action {
     Action::delete(ItemKey::ZoomConnection(&connection.trainer), condition)
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredZoomUserPointer {
-    trainer_id: UserId,
+/// The pointer from a Zoom user to the trainer who connected it last. After the user removed the app, it has the time of
+/// the removal instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoomUserPointer {
+    #[serde(default, rename = "trainer_id", skip_serializing_if = "Option::is_none")]
+    pub trainer: Option<UserId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deauthorized_at: Option<Timestamp>,
+    /// Differs after every change, even if the pointer leads to the same trainer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
 }
 
-/// Stores the pointer from a Zoom user to the trainer who connected it last.
-pub fn put_zoom_user_pointer(zoom_user: &str, trainer: &UserId) -> Action {
-    Action::put(
-        ItemKey::ZoomUser(zoom_user),
-        encode(&StoredZoomUserPointer { trainer_id: trainer.clone() }),
-        Condition::new(),
-    )
+/// Requires that a Zoom user's pointer is as read.
+fn pointer_unchanged(read: Option<&ZoomUserPointer>) -> Condition {
+    match read {
+        None => Condition::item_absent(),
+        Some(ZoomUserPointer { version: Some(version), .. }) => {
+            Condition::new().equals(attr::VERSION, number(version))
+        }
+        Some(_) => Condition::item_exists().absent(attr::VERSION),
+    }
 }
 
-/// Deletes that pointer. Refused if it points to another trainer.
-pub fn delete_zoom_user_pointer(zoom_user: &str, trainer: &UserId) -> Action {
-    let condition = Condition::new().equals(attr::TRAINER_ID, text(trainer.as_str()));
-    Action::delete(ItemKey::ZoomUser(zoom_user), condition)
+/// Stores the pointer from the connection's Zoom user to its trainer in place of the pointer that was read.
+pub fn put_zoom_user_pointer(
+    connection: &ZoomConnection,
+    read: Option<&ZoomUserPointer>,
+) -> Action {
+    let pointer = ZoomUserPointer {
+        trainer: Some(connection.trainer.clone()),
+        deauthorized_at: None,
+        version: Some(connection.version),
+    };
+    let key = ItemKey::ZoomUser(&connection.zoom_user.id);
+    Action::put(key, encode(&pointer), pointer_unchanged(read))
+}
+
+/// Deletes the pointer that was read.
+fn delete_zoom_user_pointer(zoom_user: &str, read: &ZoomUserPointer) -> Action {
+    Action::delete(ItemKey::ZoomUser(zoom_user), pointer_unchanged(Some(read)))
+}
+
+/// Replaces the pointer that was read by the time at which the Zoom user removed the app. A grant that was exchanged before
+/// and is stored afterwards is then recognized as ended. `version` must be new.
+pub fn mark_deauthorized(
+    zoom_user: &str,
+    read: Option<&ZoomUserPointer>,
+    at: Timestamp,
+    version: u64,
+    now: Timestamp,
+) -> Action {
+    let last = read.and_then(|read| read.deauthorized_at).map_or(at, |last| last.max(at));
+    let ttl = now
+        .saturating_add(SignedDuration::from_hours(24 * limit::DEAUTHORIZATION_TTL_DAYS))
+        .unwrap_or(now);
+    let changes = ItemChanges::new()
+        .set(attr::DEAUTHORIZED_AT, text(last.to_string()))
+        .set(attr::VERSION, number(version))
+        .set(attr::TTL, number(ttl.as_second()))
+        .remove(attr::TRAINER_ID);
+    Action::update(ItemKey::ZoomUser(zoom_user), changes, pointer_unchanged(read))
 }
 
 /// An OAuth attempt between the authorization request and the callback.
@@ -249,17 +296,24 @@ impl Store {
             .transpose()
     }
 
-    /// Returns the trainer who connected a Zoom user last.
-    pub async fn trainer_of_zoom_user(
+    pub async fn zoom_user_pointer(
         &self,
         zoom_user: &str,
-    ) -> Result<Option<UserId>, StoreError> {
-        let stored = self
-            .get(ItemKey::ZoomUser(zoom_user))
-            .await?
-            .map(decode::<StoredZoomUserPointer>)
-            .transpose()?;
-        Ok(stored.map(|stored| stored.trainer_id))
+    ) -> Result<Option<ZoomUserPointer>, StoreError> {
+        self.get(ItemKey::ZoomUser(zoom_user)).await?.map(decode).transpose()
+    }
+
+    /// Returns the connection to which a Zoom user's pointer leads. `None` if its trainer has connected another user.
+    pub async fn connection_of_zoom_user(
+        &self,
+        zoom_user: &str,
+        pointer: Option<&ZoomUserPointer>,
+    ) -> Result<Option<ZoomConnection>, StoreError> {
+        let Some(trainer) = pointer.and_then(|pointer| pointer.trainer.as_ref()) else {
+            return Ok(None);
+        };
+        let connection = self.connection(trainer).await?;
+        Ok(connection.filter(|connection| connection.zoom_user.id == zoom_user))
     }
 
     /// Returns the deletion of the connection's Zoom user pointer, or `None` if another trainer has connected that Zoom user
@@ -269,10 +323,10 @@ impl Store {
         connection: &ZoomConnection,
     ) -> Result<Option<Action>, StoreError> {
         let zoom_user = &connection.zoom_user.id;
-        let pointer = self.trainer_of_zoom_user(zoom_user).await?;
+        let pointer = self.zoom_user_pointer(zoom_user).await?;
         Ok(pointer
-            .filter(|trainer| *trainer == connection.trainer)
-            .map(|trainer| delete_zoom_user_pointer(zoom_user, &trainer)))
+            .filter(|pointer| pointer.trainer.as_ref() == Some(&connection.trainer))
+            .map(|pointer| delete_zoom_user_pointer(zoom_user, &pointer)))
     }
 
     /// Stores an OAuth attempt under its nonce.
@@ -286,13 +340,12 @@ impl Store {
             .saturating_add(SignedDuration::from_hours(24 * limit::OAUTH_STATE_TTL_DAYS));
         let mut item = encode(attempt);
         item.insert(attr::TTL.to_owned(), number(ttl.unwrap_or(attempt.expires).as_second()));
-        self.write(Action::put(ItemKey::OauthState(nonce), item, Condition::item_absent()))
-            .await
-            .map(drop)
+        let put = Action::put(ItemKey::OauthState(nonce), item, Condition::item_absent());
+        self.commit_one(put.recognized_by(attr::VERIFIER, text(attempt.verifier.as_str()))).await
     }
 
-    /// Takes an OAuth attempt for `holder`, once. The item is marked instead of deleted, so that the SDK's retry after a lost
-    /// response succeeds.
+    /// Takes an OAuth attempt for `holder`, once. The item is marked instead of deleted, so that the holder recognizes it
+    /// after a lost response.
     pub async fn take_oauth_attempt(
         &self,
         nonce: &str,
@@ -300,14 +353,10 @@ impl Store {
     ) -> Result<Option<OauthAttempt>, StoreError> {
         let changes = ItemChanges::new().set(attr::HOLDER, text(holder));
         let condition = Condition::item_exists().absent(attr::HOLDER);
-        match self
-            .update_and_read(Action::update(ItemKey::OauthState(nonce), changes, condition))
-            .await?
-        {
+        let take = Action::update(ItemKey::OauthState(nonce), changes, condition)
+            .recognized_by(attr::HOLDER, text(holder));
+        match self.update_and_read(take).await? {
             UpdateResult::Updated(item) => decode(item).map(Some),
-            UpdateResult::Refused(item) if item.get(attr::HOLDER) == Some(&text(holder)) => {
-                decode(item).map(Some)
-            }
             UpdateResult::Refused(_) => Ok(None),
         }
     }

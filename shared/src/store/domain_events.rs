@@ -39,6 +39,8 @@ enum StoredDomainEvent {
     },
     ReauthRequired {
         trainer_id: UserId,
+        #[serde(default)]
+        connection_version: u64,
         nonce: EventNonce,
     },
     HostNotConnected {
@@ -108,8 +110,12 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                 previous_audience: change.previous_audience.clone(),
                 reason: change.reason.clone(),
             },
-            DomainEventKind::ReauthRequired { trainer, nonce } => {
-                Self::ReauthRequired { trainer_id: trainer.clone(), nonce: *nonce }
+            DomainEventKind::ReauthRequired { trainer, connection_version, nonce } => {
+                Self::ReauthRequired {
+                    trainer_id: trainer.clone(),
+                    connection_version: *connection_version,
+                    nonce: *nonce,
+                }
             }
             DomainEventKind::HostNotConnected { session, trainer, reminder, starts_at } => {
                 Self::HostNotConnected {
@@ -187,8 +193,8 @@ impl From<StoredDomainEvent> for DomainEventKind {
                 previous_audience: before,
                 reason,
             }),
-            StoredDomainEvent::ReauthRequired { trainer_id, nonce } => {
-                Self::ReauthRequired { trainer: trainer_id, nonce }
+            StoredDomainEvent::ReauthRequired { trainer_id, connection_version, nonce } => {
+                Self::ReauthRequired { trainer: trainer_id, connection_version, nonce }
             }
             StoredDomainEvent::HostNotConnected { session_id, trainer_id, reminder, starts_at } => {
                 Self::HostNotConnected {
@@ -440,7 +446,11 @@ mod tests {
                 previous_audience: None,
                 reason: None,
             }),
-            DomainEventKind::ReauthRequired { trainer: trainer.clone(), nonce },
+            DomainEventKind::ReauthRequired {
+                trainer: trainer.clone(),
+                connection_version: 4,
+                nonce,
+            },
             DomainEventKind::HostNotConnected {
                 session: session.clone(),
                 trainer: trainer.clone(),

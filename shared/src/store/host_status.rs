@@ -19,8 +19,8 @@ struct StoredHostStatus {
     health: Option<ConnectionHealth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_host: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    connected_at: Option<Timestamp>,
+    #[serde(default)]
+    connection_version: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     zoom_basic: bool,
 }
@@ -30,7 +30,7 @@ pub fn put(connection: &ZoomConnection, health: ConnectionHealth) -> Action {
     let stored = StoredHostStatus {
         health: Some(health),
         zoom_host: connection.zoom_user.pseudonym(),
-        connected_at: Some(connection.connected_at),
+        connection_version: connection.version,
         zoom_basic: connection.zoom_user.is_basic,
     };
     Action::put(ItemKey::HostStatus(&connection.trainer), encode(&stored), Condition::new())
@@ -43,8 +43,13 @@ pub fn delete(trainer: &UserId) -> Action {
 
 fn decode_host_status(item: Option<Item>) -> Result<HostStatus, StoreError> {
     let Some(item) = item else { return Ok(HostStatus::default()) };
-    let StoredHostStatus { health, zoom_host, connected_at, zoom_basic } = decode(item)?;
-    Ok(HostStatus { health, host_user: zoom_host, connected_at, is_basic: zoom_basic })
+    let stored: StoredHostStatus = decode(item)?;
+    Ok(HostStatus {
+        health: stored.health,
+        host_user: stored.zoom_host,
+        connection_version: stored.connection_version,
+        is_basic: stored.zoom_basic,
+    })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +69,11 @@ pub fn delete_host_address(pseudonym: &str) -> Action {
 }
 
 impl Store {
+    /// Returns a trainer's host status with strong consistency.
+    pub async fn current_host_status(&self, trainer: &UserId) -> Result<HostStatus, StoreError> {
+        decode_host_status(self.get(ItemKey::HostStatus(trainer)).await?)
+    }
+
     /// Returns a trainer's host status. The read is eventually consistent.
     pub async fn host_status(&self, trainer: &UserId) -> Result<HostStatus, StoreError> {
         decode_host_status(self.get_eventually_consistent(ItemKey::HostStatus(trainer)).await?)

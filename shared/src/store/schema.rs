@@ -49,7 +49,7 @@
 //! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
 //! | Zoom connection of a trainer | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | every caller of Zoom |
 //! | address of a Zoom user that hosts sessions and is not connected | tokens | `pk = ZOOMHOST#pseudonym`, `sk = ZOOMHOST` | save, join |
-//! | trainer of a Zoom user | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
+//! | trainer of a Zoom user, time at which the user removed the app | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
 //! | OAuth attempt in progress | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
 //!
 //! There are no scans. Keys contain only validated ids (`domain::id`) and hashes, never text that a person typed.
@@ -152,6 +152,10 @@ pub mod attr {
     pub const LEASE_UNTIL: &str = "lease_until";
     pub const TRAINER_ID: &str = "trainer_id";
 
+    // Zoom user, OAuth attempt.
+    pub const DEAUTHORIZED_AT: &str = "deauthorized_at";
+    pub const VERIFIER: &str = "verifier";
+
     // Domain event.
     pub const CURSOR: &str = "cursor";
 
@@ -191,6 +195,9 @@ pub mod limit {
     pub const INVITEES_IN_TRANSACTION: usize = 75;
     /// Days that an expired OAuth attempt is kept. It is valid for ten minutes.
     pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
+    /// Days that the time of a deauthorization is kept. A connect request that exchanged its code before takes less than a
+    /// minute to store the grant.
+    pub const DEAUTHORIZATION_TTL_DAYS: i64 = 1;
     /// Days that a day's counter of Zoom calls is kept: the day itself and one more for clock differences.
     pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
     /// Days that a month's counter is kept: until no session of that month can change any more.

@@ -268,6 +268,7 @@ async fn running_system_matches_the_api_description() {
             at: api.world.now(),
             kind: DomainEventKind::ReauthRequired {
                 trainer: UserId::parse("t").expect("an id"),
+                connection_version: 1,
                 nonce: EventNonce(1),
             },
         };

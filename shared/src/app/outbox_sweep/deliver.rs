@@ -16,9 +16,12 @@ use super::rate_limiter::RateLimiter;
 use super::{Mailer, OutboxReport, OutboxTools, delay_of_unreadable};
 use crate::app::error::Error;
 use crate::domain::directory::User;
+use crate::domain::host_status::HostStatuses;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
-use crate::domain::mailing::relevance::{depends_on_recipient_state, is_still_relevant};
+use crate::domain::mailing::relevance::{
+    asks_to_connect, depends_on_recipient_state, is_host_still_missing, is_still_relevant,
+};
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
     MessageKey, RecipientRef, RecipientState, SentEntry,
@@ -120,6 +123,8 @@ impl MessageAction {
 struct RelatedData {
     sessions: HashMap<SessionId, Session>,
     trainers: HashMap<UserId, User>,
+    /// The host statuses of the trainers who get a mail that asks to connect Zoom.
+    hosts: HostStatuses,
     /// The mails whose recipients are currently invited.
     invited: HashSet<MessageKey>,
 }
@@ -376,7 +381,8 @@ impl<'a> Delivery<'a> {
             claimed.iter().filter_map(|claimed| claimed.mail.subject.session()).collect();
         let ids: Vec<_> = ids.into_iter().cloned().collect();
         if ids.is_empty() {
-            return Ok(RelatedData::default());
+            let hosts = self.load_hosts(claimed, &HashMap::new()).await?;
+            return Ok(RelatedData { hosts, ..RelatedData::default() });
         }
         let sessions = self.tools.store.sessions(&ids).await?;
         let sessions: HashMap<_, _> =
@@ -388,7 +394,24 @@ impl<'a> Delivery<'a> {
         let mails: Vec<_> = mails.collect();
         self.load_recipient_states(&mails).await?;
         let (trainers, invited) = self.tools.store.trainers_and_invited_mails(&mails).await?;
-        Ok(RelatedData { trainers, invited, sessions })
+        let hosts = self.load_hosts(claimed, &sessions).await?;
+        Ok(RelatedData { trainers, hosts, invited, sessions })
+    }
+
+    async fn load_hosts(
+        &self,
+        claimed: &[ClaimedMail],
+        sessions: &HashMap<SessionId, Session>,
+    ) -> Result<HostStatuses, Error> {
+        let mails = claimed.iter().map(|claimed| &claimed.mail);
+        let mails = mails.filter(|mail| asks_to_connect(mail.kind));
+        let trainers: HashSet<_> =
+            mails.filter_map(|mail| trainer_of_subject(&mail.subject, sessions)).collect();
+        if trainers.is_empty() {
+            return Ok(HostStatuses::default());
+        }
+        let trainers: Vec<_> = trainers.into_iter().cloned().collect();
+        Ok(self.tools.store.host_statuses(&trainers).await?)
     }
 
     async fn send_if_relevant(
@@ -405,7 +428,11 @@ impl<'a> Delivery<'a> {
         let mail = &claimed.mail;
         let session = mail.subject.session().and_then(|id| related.sessions.get(id));
         let invited = related.invited.contains(&mail.message_key);
-        if let Err(reason) = is_still_relevant(mail, session, invited, recipient_state, now) {
+        let host = trainer_of_subject(&mail.subject, &related.sessions)
+            .and_then(|trainer| related.hosts.get(trainer));
+        let relevance = is_still_relevant(mail, session, invited, recipient_state, now)
+            .and_then(|()| host.map_or(Ok(()), |host| is_host_still_missing(mail, session, host)));
+        if let Err(reason) = relevance {
             return SendOutcome::Dropped(reason.as_str());
         }
         if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {
@@ -485,6 +512,17 @@ impl<'a> Delivery<'a> {
             zone: None,
             now: self.tools.clock.now(),
         }
+    }
+}
+
+/// Returns the trainer of a mail's session, or the trainer whom the mail is about.
+fn trainer_of_subject<'a>(
+    subject: &'a MailSubject,
+    sessions: &'a HashMap<SessionId, Session>,
+) -> Option<&'a UserId> {
+    match subject {
+        MailSubject::Session(id) => sessions.get(id).map(|session| &session.trainer),
+        MailSubject::Trainer(trainer) => Some(trainer),
     }
 }
 

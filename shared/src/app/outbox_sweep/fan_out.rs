@@ -113,10 +113,11 @@ impl Run<'_> {
     pub(super) async fn fan_out(&mut self, pending: &PendingEvent) -> Result<(), Error> {
         let event = &pending.event;
         let id = match &event.kind {
-            DomainEventKind::ReauthRequired { trainer, .. } => {
+            DomainEventKind::ReauthRequired { trainer, connection_version, .. } => {
                 let subject = MailSubject::Trainer(trainer.clone());
                 // The trainer has solved the problem already.
-                if self.tools.store.host_status(trainer).await?.was_connected_after(event.at) {
+                let host = self.tools.store.current_host_status(trainer).await?;
+                if host.has_replaced(*connection_version) {
                     return self.finish_event(pending, &subject, &[]).await;
                 }
                 return self.notify_trainer(pending, &subject, trainer, None).await;
@@ -593,6 +594,7 @@ fn new_mail(
         | DomainEventKind::Reminder { version, .. }
         | DomainEventKind::Resend { version, .. }
         | DomainEventKind::SessionEnrollments { version, .. } => Some(*version),
+        DomainEventKind::ReauthRequired { connection_version, .. } => Some(*connection_version),
         _ => None,
     };
     let to_new_student = matches!(event.kind, DomainEventKind::SessionEnrollments { .. });

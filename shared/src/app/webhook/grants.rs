@@ -1,14 +1,10 @@
 //! Zoom's events about users who granted access.
 
-use jiff::Timestamp;
-
 use super::{ATTEMPTS, WebhookContext};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::zoom_access::with_token;
-use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::refusal::Refusal;
-use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{
     ConnectionHealth, GrantEffect, ZoomConnection, zoom_user_pseudonym,
 };
@@ -32,32 +28,30 @@ pub(super) async fn delete_grant(
         tracing::warn!(event = "zoom.event_of_other_app", name = event.name);
         return Ok(());
     }
-    let delete_address = || host_status::delete_host_address(&zoom_user_pseudonym(user));
     for _ in 0..ATTEMPTS {
-        let Some(trainer) = services.store.trainer_of_zoom_user(user).await? else {
-            return Ok(services.store.commit_one(delete_address()).await?);
-        };
-        let pointer = connections::delete_zoom_user_pointer(user, &trainer);
-        let Some(connection) = services.store.connection(&trainer).await? else {
-            match services.store.commit(vec![pointer, delete_address()]).await {
-                Ok(()) => return Ok(()),
-                Err(CommitError::Refused(_)) => continue,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        if !concerns_grant(services, event, user, &connection).await? {
+        let pointer = services.store.zoom_user_pointer(user).await?;
+        let connection = services.store.connection_of_zoom_user(user, pointer.as_ref()).await?;
+        if let Some(connection) = &connection
+            && !concerns_grant(services, event, user, connection).await?
+        {
             return Ok(());
         }
+        // A request may be about to store a grant that the user has ended, so the time of the event is kept.
+        let version = services.new_connection_version();
+        let at = event.at.unwrap_or(now);
         let mut actions = vec![
-            connections::delete(&connection),
-            pointer,
-            host_status::delete(&trainer),
-            delete_address(),
+            connections::mark_deauthorized(user, pointer.as_ref(), at, version, now),
+            host_status::delete_host_address(&zoom_user_pseudonym(user)),
         ];
-        // The trainer has been notified already if the grant had failed before.
-        let domain_event = (connection.health == ConnectionHealth::Connected)
-            .then(|| loss_event(&connection, now));
-        actions.extend(domain_event.as_ref().map(due_work::put_domain_event));
+        let mut domain_event = None;
+        if let Some(connection) = &connection {
+            actions.push(connections::delete(connection));
+            actions.push(host_status::delete(&connection.trainer));
+            // The trainer has been notified already if the grant had failed before.
+            domain_event = (connection.health == ConnectionHealth::Connected)
+                .then(|| connection.loss_event(now));
+            actions.extend(domain_event.as_ref().map(due_work::put_domain_event));
+        }
         match services.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "zoom.deauthorized");
@@ -71,12 +65,6 @@ pub(super) async fn delete_grant(
         }
     }
     Err(Error::busy("too many concurrent changes of the Zoom connection"))
-}
-
-/// Returns the domain event that notifies the trainer of the lost grant.
-fn loss_event(connection: &ZoomConnection, now: Timestamp) -> DomainEvent {
-    let (trainer, nonce) = (connection.trainer.clone(), connection.loss_nonce());
-    DomainEvent { at: whole_milli(now), kind: DomainEventKind::ReauthRequired { trainer, nonce } }
 }
 
 /// Returns whether an event ends this grant. If the event's time does not show it, Zoom is asked whether it still
@@ -137,14 +125,15 @@ pub(super) async fn require_reauth(
 ) -> Result<(), Error> {
     let WebhookContext { services, now, .. } = *context;
     for _ in 0..ATTEMPTS {
-        let Some(trainer) = services.store.trainer_of_zoom_user(user).await? else { return Ok(()) };
-        let Some(connection) = services.store.connection(&trainer).await? else { return Ok(()) };
+        let pointer = services.store.zoom_user_pointer(user).await?;
+        let connection = services.store.connection_of_zoom_user(user, pointer.as_ref()).await?;
+        let Some(connection) = connection else { return Ok(()) };
         if connection.health == ConnectionHealth::ReauthRequired
             || !was_deactivated(services, event, user, &connection).await?
         {
             return Ok(());
         }
-        let domain_event = loss_event(&connection, now);
+        let domain_event = connection.loss_event(now);
         let actions = vec![
             connections::mark_deactivated(&connection),
             host_status::put(&connection, ConnectionHealth::ReauthRequired),

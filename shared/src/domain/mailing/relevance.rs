@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{EntryDigest, Mail, MailKind, RecipientState};
+use crate::domain::host_status::HostStatus;
 use crate::domain::session::{Session, Status};
 
 /// The version of a session that was not changed since its creation.
@@ -27,6 +28,8 @@ pub enum SkipReason {
     Unchanged,
     /// The recipient was never sent an invitation.
     NeverInvited,
+    /// The trainer has connected Zoom, as the mail asks.
+    ZoomConnected,
 }
 
 impl SkipReason {
@@ -41,6 +44,7 @@ impl SkipReason {
             Self::Superseded => "superseded",
             Self::Unchanged => "unchanged",
             Self::NeverInvited => "never_invited",
+            Self::ZoomConnected => "zoom_connected",
         }
     }
 }
@@ -57,6 +61,27 @@ pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
         | MailKind::HostNotConnected
         | MailKind::MeetingDeleted => false,
     }
+}
+
+/// Whether the relevance of the mail depends on the trainer's host status.
+pub fn asks_to_connect(kind: MailKind) -> bool {
+    matches!(kind, MailKind::ReauthRequired | MailKind::HostNotConnected)
+}
+
+/// Decides whether a mail that asks the trainer to connect Zoom is still relevant.
+pub fn is_host_still_missing(
+    mail: &Mail,
+    session: Option<&Session>,
+    host: &HostStatus,
+) -> Result<(), SkipReason> {
+    let is_solved = match mail.kind {
+        MailKind::ReauthRequired => mail.version.is_some_and(|version| host.has_replaced(version)),
+        MailKind::HostNotConnected => {
+            session.is_some_and(|session| host.problem(session).is_none())
+        }
+        _ => false,
+    };
+    if is_solved { Err(SkipReason::ZoomConnected) } else { Ok(()) }
 }
 
 /// Decides whether a mail is still relevant. `invited` is whether the recipient is currently invited. A cancellation
