@@ -6,6 +6,7 @@ mod event_order;
 mod grants;
 mod join_credentials;
 mod other_numbers;
+mod restarts;
 
 use futures::future::join_all;
 use http::Method;

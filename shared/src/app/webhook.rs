@@ -240,13 +240,7 @@ async fn apply_instance_event(
         (next != *session).then_some(SessionUpdate { next, notification, due_end, drift_check: None })
     })
     .await?;
-    let instance_of = |session: &Session| {
-        session.meeting_instances.iter().find(|instance| instance.uuid == uuid).cloned()
-    };
-    let is_own = |session: &&Session| {
-        let window = session.session_window();
-        instance_of(session).is_some_and(|instance| window.contains_instance(&instance))
-    };
+    let is_own = |session: &&Session| session.may_own_instance(uuid, instance_event.time());
     if let Some(session) = record
         .as_ref()
         .filter(|session| record::may_have_archive(session, context.now))
@@ -261,8 +255,8 @@ async fn apply_instance_event(
     }
     if let InstanceEvent::Running(at) | InstanceEvent::HostJoined(at) = instance_event {
         // Without a session, later joins of the meeting have no consequences either.
-        let since =
-            record.as_ref().and_then(instance_of).map_or(at, |instance| instance.started_at);
+        let instance = record.as_ref().and_then(|session| session.meeting_instance(uuid));
+        let since = instance.map_or(at, |instance| instance.started_at);
         let window_closes_at = record.as_ref().map_or(Timestamp::MAX, Session::window_closes_at);
         context.live_instances.remember(event, LiveInstance { since, window_closes_at });
     }

@@ -31,6 +31,55 @@ impl MeetingInstance {
     pub fn end(&self) -> Option<Timestamp> {
         self.ended_at.or(self.inferred_end)
     }
+
+    fn last_known_time(&self) -> Timestamp {
+        self.end().unwrap_or(self.started_at)
+    }
+}
+
+/// Instances that are stored with a session one by one, about 135 bytes each. A trainer whose connection breaks restarts a
+/// meeting a few times, and Zoom's late events concern the latest of them.
+const STORED_INSTANCES: usize = 6;
+
+/// The figures of the instances that are no longer stored one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierInstances {
+    /// The last known time of these instances. An instance that started before it is one of them.
+    until: Timestamp,
+    /// The last known time of those that ended before the planned start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tested_until: Option<Timestamp>,
+    /// The first start of those that count for the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    /// The last known end of those that count for the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Timestamp>,
+}
+
+impl EarlierInstances {
+    /// Returns whether an instance that ran at `at` is one of them.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        at < self.until
+    }
+
+    /// Returns whether an instance without an end is a test start, because another one followed before the planned start.
+    fn is_test_start(&self, instance: &MeetingInstance, window: &SessionWindow) -> bool {
+        let next = self.started_at.filter(|started_at| *started_at <= window.starts_at);
+        instance.end().is_none()
+            && self.tested_until.max(next).is_some_and(|later| instance.started_at < later)
+    }
+
+    fn add(&mut self, instance: &MeetingInstance, is_test_start: bool) {
+        let (started_at, last) = (instance.started_at, instance.last_known_time());
+        self.until = self.until.max(last);
+        if is_test_start {
+            self.tested_until = self.tested_until.max(Some(last));
+        } else {
+            self.started_at = self.started_at.into_iter().chain([started_at]).min();
+            self.ended_at = self.ended_at.max(instance.end());
+        }
+    }
 }
 
 /// The information that one Zoom event adds to a meeting instance.
@@ -44,6 +93,14 @@ pub enum InstanceEvent {
         started_at: Option<Timestamp>,
         at: Timestamp,
     },
+}
+
+impl InstanceEvent {
+    pub fn time(self) -> Timestamp {
+        match self {
+            Self::Running(at) | Self::HostJoined(at) | Self::Ended { at, .. } => at,
+        }
+    }
 }
 
 /// Merges an event of the instance `uuid` into the known instances.
@@ -92,6 +149,47 @@ pub fn with_inferred_end(
     known
 }
 
+/// Reduces the instances to a number that does not grow with the restarts of the meeting. The lifecycle is that of all
+/// instances, whatever the order of their events.
+///
+/// The latest instances stay as they are, because later events concern them. The figures of the others are merged into
+/// `earlier`, where a repeated event changes nothing. An instance that ran at the planned start stays until its end is
+/// known, because it may have been a test start. Of the instances after the window only the last is kept.
+pub fn compact(
+    mut earlier: Option<EarlierInstances>,
+    mut known: Vec<MeetingInstance>,
+    window: &SessionWindow,
+) -> (Option<EarlierInstances>, Vec<MeetingInstance>) {
+    let later = known.partition_point(|instance| instance.started_at < window.closes_at);
+    known.drain(later..known.len().saturating_sub(1).max(later));
+    let mut n = 0;
+    while let [_, .., _] = &known[n..] {
+        let (instance, next) = (&known[n], &known[n + 1]);
+        let is_earlier = earlier.is_some_and(|earlier| earlier.contains(instance.started_at));
+        if !is_earlier && known.len() <= STORED_INSTANCES {
+            break;
+        }
+        if earlier.is_some_and(|earlier| earlier.is_test_start(instance, window)) {
+            known.remove(n);
+            continue;
+        }
+        let is_test_start = instance.end().unwrap_or(next.started_at) <= window.starts_at;
+        let may_be_test_start = instance.end().is_none() && instance.started_at <= window.starts_at;
+        if may_be_test_start && !is_test_start {
+            n += 1;
+            continue;
+        }
+        let figures = earlier.get_or_insert(EarlierInstances {
+            until: instance.started_at,
+            tested_until: None,
+            started_at: None,
+            ended_at: None,
+        });
+        figures.add(&known.remove(n), is_test_start);
+    }
+    (earlier, known)
+}
+
 /// The status and actual times of a session that follow from its meeting instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLifecycle {
@@ -102,31 +200,40 @@ pub struct SessionLifecycle {
 
 /// Computes the lifecycle from the instances that belong to the session. The session is live while the latest of them runs
 /// and ended once it has ended. A meeting has one instance at a time, so an earlier instance whose end was lost has ended
-/// too. A test start that ended before the planned start leaves the session `scheduled`, and a cancelled session stays
-/// cancelled.
+/// too, at the start of the next one at the latest. A test start that ended before the planned start leaves the session
+/// `scheduled`, and a cancelled session stays cancelled.
 pub fn lifecycle(
     before: Status,
     window: &SessionWindow,
+    earlier: Option<&EarlierInstances>,
     known: &[MeetingInstance],
 ) -> SessionLifecycle {
     let is_test_start = |instance: &&MeetingInstance| {
-        instance.end().is_some_and(|ended_at| ended_at <= window.starts_at)
+        let next = known
+            .iter()
+            .find(|next| (next.started_at, &next.uuid) > (instance.started_at, &instance.uuid));
+        let end = instance.end().or(next.map(|next| next.started_at));
+        end.is_some_and(|end| end <= window.starts_at)
     };
     let instances = || window.own_instances(known).filter(|instance| !is_test_start(instance));
+    let earlier_start = earlier.and_then(|earlier| earlier.started_at);
+    let earlier_end = earlier.and_then(|earlier| earlier.ended_at);
     let status = match (before, instances().next_back()) {
         (Status::Cancelled, _) => Status::Cancelled,
         (_, None) if known.is_empty() => before,
+        (_, None) if earlier_start.is_some() => Status::Ended,
         (_, None) => Status::Scheduled,
         (_, Some(last)) if last.end().is_some() => Status::Ended,
         (_, Some(_)) => Status::Live,
     };
     let ended_at = match status {
         Status::Live => None,
-        _ => instances().filter_map(MeetingInstance::end).max(),
+        _ => instances().filter_map(MeetingInstance::end).max().max(earlier_end),
     };
+    let started_at = instances().map(|first| first.started_at).next();
     SessionLifecycle {
         status,
-        started_at: instances().map(|first| first.started_at).next(),
+        started_at: started_at.into_iter().chain(earlier_start).min(),
         ended_at,
     }
 }
@@ -184,17 +291,17 @@ mod tests {
         ];
         for (name, events, expected) in cases {
             assert_eq!(
-                lifecycle(Status::Scheduled, &window(), &fold(&events)).status,
+                lifecycle(Status::Scheduled, &window(), None, &fold(&events)).status,
                 expected,
                 "{name}"
             );
             assert_eq!(
-                lifecycle(Status::Cancelled, &window(), &fold(&events)).status,
+                lifecycle(Status::Cancelled, &window(), None, &fold(&events)).status,
                 Status::Cancelled,
                 "{name}, cancelled"
             );
         }
-        assert_eq!(lifecycle(Status::Scheduled, &window(), &[]).status, Status::Scheduled);
+        assert_eq!(lifecycle(Status::Scheduled, &window(), None, &[]).status, Status::Scheduled);
     }
 
     #[test]
@@ -267,9 +374,9 @@ mod tests {
             let mut status_before = Status::Scheduled;
             for length in 1..=events.len() {
                 status_before =
-                    lifecycle(status_before, &window(), &fold(&events[..length])).status;
+                    lifecycle(status_before, &window(), None, &fold(&events[..length])).status;
             }
-            let lifecycle_after = lifecycle(status_before, &window(), &fold(&events));
+            let lifecycle_after = lifecycle(status_before, &window(), None, &fold(&events));
             assert_eq!(
                 (lifecycle_after.status, lifecycle_after.started_at),
                 (status, since.map(at)),
@@ -292,14 +399,14 @@ mod tests {
         ] {
             let known = fold(&[&held[..], &later[..]].concat());
             let SessionLifecycle { status, started_at, ended_at } =
-                lifecycle(Status::Ended, &window(), &known);
+                lifecycle(Status::Ended, &window(), None, &known);
             let end = if belongs { 200 } else { 45 };
             assert_eq!(
                 (status, started_at, ended_at),
                 (Status::Ended, Some(at(-5)), Some(at(end))),
                 "{later:?}"
             );
-            let alone = lifecycle(Status::Scheduled, &window(), &fold(&later)).status;
+            let alone = lifecycle(Status::Scheduled, &window(), None, &fold(&later)).status;
             let expected = if belongs { Status::Ended } else { Status::Scheduled };
             assert_eq!(alone, expected, "{later:?}");
         }
@@ -311,7 +418,7 @@ mod tests {
             || with_inferred_end(fold(&[("a", InstanceEvent::Running(at(0)))]), &window(), at(60));
         let ended = |known: &[MeetingInstance]| {
             let SessionLifecycle { status, ended_at, .. } =
-                lifecycle(Status::Live, &window(), known);
+                lifecycle(Status::Live, &window(), None, known);
             (status, ended_at)
         };
         assert_eq!(ended(&with_lost_end()), (Status::Ended, Some(at(60))));
@@ -353,7 +460,7 @@ mod tests {
             "a reported end is kept"
         );
         assert_eq!(
-            lifecycle(Status::Cancelled, &window(), &with_lost_end()).status,
+            lifecycle(Status::Cancelled, &window(), None, &with_lost_end()).status,
             Status::Cancelled
         );
     }
@@ -382,6 +489,44 @@ mod tests {
                 shuffled.swap(n, (order as usize).wrapping_mul(n + 7) % length);
             }
             prop_assert_eq!(fold(&events), fold(&shuffled));
+        }
+
+        #[test]
+        fn restarts_do_not_grow_the_stored_instances(
+            gaps in proptest::collection::vec((0..12i64, 1..12i64, any::<[bool; 4]>()), 8..60),
+            first in -300..60i64,
+            order in any::<u64>(),
+        ) {
+            // A meeting has one instance at a time. Some of its events are lost.
+            let mut minute = first;
+            let mut events = Vec::new();
+            for (n, (pause, length, is_lost)) in gaps.into_iter().enumerate() {
+                let (start, end) = (minute + pause, minute + pause + length);
+                let all = [
+                    InstanceEvent::Running(at(start)),
+                    InstanceEvent::HostJoined(at(start)),
+                    InstanceEvent::Running(at(start + length / 2)),
+                    InstanceEvent::Ended { started_at: Some(at(start)), at: at(end) },
+                ];
+                let left = all.into_iter().zip(is_lost).filter(|(_, is_lost)| !is_lost);
+                events.extend(left.map(|(event, _)| (format!("uuid-{n}"), event)));
+                minute = end + 1;
+            }
+            let mut shuffled: Vec<_> = events.iter().chain(&events).cloned().collect();
+            let length = shuffled.len();
+            for n in 0..length {
+                shuffled.swap(n, (order as usize).wrapping_mul(n + 7) % length);
+            }
+            let (mut all, mut stored, mut earlier) = (Vec::new(), Vec::new(), None);
+            for (uuid, event) in &shuffled {
+                all = with_event(all, uuid, *event);
+                (earlier, stored) = compact(earlier, with_event(stored, uuid, *event), &window());
+                prop_assert!(stored.len() <= STORED_INSTANCES, "{stored:?}");
+            }
+            prop_assert_eq!(
+                lifecycle(Status::Scheduled, &window(), earlier.as_ref(), &stored),
+                lifecycle(Status::Scheduled, &window(), None, &all)
+            );
         }
     }
 }

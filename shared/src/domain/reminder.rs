@@ -198,6 +198,7 @@ pub(super) mod tests {
             actual_started_at: None,
             actual_ended_at: None,
             meeting_instances: Vec::new(),
+            earlier_instances: None,
             recordings: Vec::new(),
             drift: Vec::new(),
         }

@@ -11,7 +11,7 @@ use super::host_status::HostStatus;
 use super::id::{MeetingId, SessionId, UserId};
 use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::mailing::EntryDigest;
-use super::meeting_instance::{self, InstanceEvent, MeetingInstance};
+use super::meeting_instance::{self, EarlierInstances, InstanceEvent, MeetingInstance};
 use super::recording::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
@@ -135,7 +135,10 @@ pub struct Session {
     pub cancelled_at: Option<Timestamp>,
     pub actual_started_at: Option<Timestamp>,
     pub actual_ended_at: Option<Timestamp>,
+    /// The latest meeting instances, by start.
     pub meeting_instances: Vec<MeetingInstance>,
+    /// The figures of the instances before them, if there were many.
+    pub earlier_instances: Option<EarlierInstances>,
     /// The spans of the recordings that Zoom reported.
     pub recordings: Vec<RecordedSpan>,
     /// The fields that somebody changed at Zoom, or `deleted`.
@@ -211,20 +214,37 @@ impl Session {
         self.with_meeting_instances(known)
     }
 
-    /// Replaces the meeting instances, and updates the status and actual times. Of the instances after the window only the
-    /// last is stored, because a meeting can be used again for years.
-    fn with_meeting_instances(self, mut meeting_instances: Vec<MeetingInstance>) -> Self {
+    /// Replaces the meeting instances by a limited number, and updates the status and actual times.
+    fn with_meeting_instances(self, meeting_instances: Vec<MeetingInstance>) -> Self {
         let window = self.session_window();
-        let later =
-            meeting_instances.partition_point(|instance| instance.started_at < window.closes_at);
-        meeting_instances.drain(later..meeting_instances.len().saturating_sub(1).max(later));
-        let lifecycle = meeting_instance::lifecycle(self.status, &window, &meeting_instances);
+        let (earlier_instances, meeting_instances) =
+            meeting_instance::compact(self.earlier_instances, meeting_instances, &window);
+        let lifecycle = meeting_instance::lifecycle(
+            self.status,
+            &window,
+            earlier_instances.as_ref(),
+            &meeting_instances,
+        );
         Self {
             status: lifecycle.status,
             actual_started_at: lifecycle.started_at,
             actual_ended_at: lifecycle.ended_at,
             meeting_instances,
+            earlier_instances,
             ..self
+        }
+    }
+
+    /// Returns the stored meeting instance with this uuid.
+    pub fn meeting_instance(&self, uuid: &str) -> Option<&MeetingInstance> {
+        self.meeting_instances.iter().find(|instance| instance.uuid == uuid)
+    }
+
+    /// Returns whether the instance `uuid`, of which an event at `at` was reported, may belong to the session.
+    pub fn may_own_instance(&self, uuid: &str, at: Timestamp) -> bool {
+        match self.meeting_instance(uuid) {
+            Some(instance) => self.session_window().contains_instance(instance),
+            None => self.earlier_instances.is_some_and(|earlier| earlier.contains(at)),
         }
     }
 

@@ -93,6 +93,7 @@ pub mod attr {
 
     pub const MEETING_REVISION: &str = "meeting_revision";
     pub const MEETING_INSTANCES: &str = "instances";
+    pub const EARLIER_INSTANCES: &str = "earlier_instances";
     pub const RECORDINGS: &str = "recordings";
     pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
     pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";

@@ -15,7 +15,7 @@ use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::join_window::JoinWindowSettings;
-use crate::domain::meeting_instance::MeetingInstance;
+use crate::domain::meeting_instance::{EarlierInstances, MeetingInstance};
 use crate::domain::recording::RecordedSpan;
 use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
@@ -97,6 +97,8 @@ struct StoredSession {
     /// [`attr::MEETING_INSTANCES`].
     #[serde(default, rename = "instances", skip_serializing_if = "Vec::is_empty")]
     meeting_instances: Vec<MeetingInstance>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier_instances: Option<EarlierInstances>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recordings: Vec<RecordedSpan>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -116,9 +118,10 @@ const OPTIONAL_ATTRIBUTES: [&str; 8] = [
 ];
 
 /// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).
-const EVENT_ATTRIBUTES: [&str; 6] = [
+const EVENT_ATTRIBUTES: [&str; 7] = [
     attr::STATUS,
     attr::MEETING_INSTANCES,
+    attr::EARLIER_INSTANCES,
     attr::RECORDINGS,
     attr::DRIFT,
     attr::ACTUAL_STARTED_AT,
@@ -224,6 +227,7 @@ impl From<Session> for StoredSession {
             zoom_account: s.meeting.account,
             host: s.meeting.host_user,
             meeting_instances: s.meeting_instances,
+            earlier_instances: s.earlier_instances,
             recordings: s.recordings,
             drift: s.drift,
         }
@@ -273,6 +277,7 @@ impl From<StoredSession> for Session {
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
             meeting_instances: s.meeting_instances,
+            earlier_instances: s.earlier_instances,
             recordings: s.recordings,
             drift: s.drift,
         }
@@ -479,6 +484,10 @@ pub fn apply_meeting_events(next: &Session, read_revision: u64) -> Action {
         .set(attr::MEETING_INSTANCES, encode_value(&next.meeting_instances))
         .set(attr::DRIFT, encode_value(&next.drift))
         .set(attr::MEETING_REVISION, number(read_revision + 1));
+    let changes = match &next.earlier_instances {
+        Some(earlier) => changes.set(attr::EARLIER_INSTANCES, encode_value(earlier)),
+        None => changes,
+    };
     let changes = time(changes, attr::ACTUAL_STARTED_AT, next.actual_started_at);
     let changes = time(changes, attr::ACTUAL_ENDED_AT, next.actual_ended_at);
     let changes = set_join_credentials(changes, &next.meeting);

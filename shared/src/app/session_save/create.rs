@@ -218,6 +218,7 @@ async fn try_create(
         actual_started_at: None,
         actual_ended_at: None,
         meeting_instances: Vec::new(),
+        earlier_instances: None,
         recordings: Vec::new(),
         // The account forbids recording. The trainer should see that before the session.
         drift: if request.draft.record_session && meeting.is_recorded == Some(false) {

@@ -126,6 +126,7 @@ fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingIns
         actual_started_at: None,
         actual_ended_at: None,
         meeting_instances,
+        earlier_instances: None,
         recordings: Vec::new(),
         drift: Vec::new(),
     }

@@ -51,6 +51,7 @@ fn session() -> Session {
         actual_started_at: None,
         actual_ended_at: None,
         meeting_instances: Vec::new(),
+        earlier_instances: None,
         recordings: Vec::new(),
         drift: Vec::new(),
     }
