@@ -44,6 +44,7 @@ mod poll;
 mod price;
 mod reads;
 mod recognition;
+mod recipient_states;
 mod recordings;
 mod reminders;
 mod repair;

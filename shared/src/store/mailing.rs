@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode, not_negative};
-use super::schema::{DELIVERY_PREFIX, DueQueue, ItemKey, attr, limit, subject_partition};
+use super::recipient_states::StoredSnapshot;
+use super::schema::{
+    DELIVERY_PREFIX, DueQueue, ItemKey, attr, deliveries_partition, limit, subject_partition,
+};
 use super::timeline::TimelineCursor;
 use super::tx::{Action, Condition, ConditionSubject, Item, ItemChanges, number, text};
 use super::{KeyRange, Store, UpdateResult};
@@ -23,10 +26,13 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::{ClaimPhase, NextAttempt};
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
-    MessageKey, PastDelivery, RecipientRef, RecipientState, SentEntry,
+    MessageKey, PastDelivery, RecipientRef, SentEntry,
 };
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
+
+/// The time in which the holder of a claim records its mail, with room for different clocks. The claim lasts 100 seconds.
+const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(15);
 
 const SENDING: &str = "sending";
 const WAITING: &str = "waiting";
@@ -157,19 +163,22 @@ impl MailCounts {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredDeliveries {
-    mails: Vec<StoredDeliveryRecord>,
+pub(super) struct StoredDeliveries {
+    pub(super) mails: Vec<StoredDeliveryRecord>,
+    /// The recipient states up to here. An item with a snapshot has no mails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) snapshot: Option<StoredSnapshot>,
     #[serde(rename = "expires_at")]
-    ttl: i64,
+    pub(super) ttl: i64,
 }
 
 /// A delivery record with short attribute names: an item contains a hundred, and DynamoDB charges for names.
 #[derive(Serialize, Deserialize)]
-struct StoredDeliveryRecord {
+pub(super) struct StoredDeliveryRecord {
     /// The first half of the message key.
     e: String,
     /// Recipient.
-    r: RecipientRef,
+    pub(super) r: RecipientRef,
     /// Kind.
     k: MailKind,
     /// Status.
@@ -192,7 +201,7 @@ struct StoredDeliveryRecord {
 }
 
 impl StoredDeliveryRecord {
-    fn past_delivery(&self) -> PastDelivery<'_> {
+    pub(super) fn past_delivery(&self) -> PastDelivery<'_> {
         PastDelivery {
             short_key: &self.e,
             kind: self.k,
@@ -202,6 +211,13 @@ impl StoredDeliveryRecord {
             in_doubt: self.d,
         }
     }
+}
+
+/// Returns when delivery records and snapshots of `at` expire, in Unix seconds.
+pub(super) fn delivery_ttl(at: Timestamp) -> i64 {
+    at.saturating_add(SignedDuration::from_hours(24 * limit::DELIVERY_TTL_DAYS))
+        .unwrap_or(at)
+        .as_second()
 }
 
 fn put_deliveries<'a>(
@@ -214,10 +230,7 @@ fn put_deliveries<'a>(
         .flat_map(|record| [record.message_key.as_str(), record.status.as_str()])
         .collect();
     let queued = records.clone().all(|record| record.status == DeliveryStatus::Queued);
-    let ttl = at
-        .saturating_add(SignedDuration::from_hours(24 * limit::DELIVERY_TTL_DAYS))
-        .unwrap_or(at)
-        .as_second();
+    let ttl = delivery_ttl(at);
     let mails = records.map(|record| StoredDeliveryRecord {
         e: record.message_key.short().to_owned(),
         r: record.recipient.clone(),
@@ -229,7 +242,7 @@ fn put_deliveries<'a>(
         c: record.entry.as_ref().and_then(|entry| entry.content.clone()),
         d: record.in_doubt,
     });
-    let item = encode(&StoredDeliveries { mails: mails.collect(), ttl });
+    let item = encode(&StoredDeliveries { mails: mails.collect(), snapshot: None, ttl });
     // Sorts "queued" before "sent" within one millisecond.
     let digest = format!("{}{}", if queued { 'a' } else { 'b' }, &sha256_hex(names)[..15]);
     Action::put(
@@ -438,17 +451,18 @@ impl Store {
         }
     }
 
-    /// Returns whether a delivery record since `since` shows that the mail was sent.
+    /// Returns whether a delivery record shows that the mail was sent by the claim of `since`.
     pub async fn was_sent(
         &self,
         mail: &Mail,
         since: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let to = since.saturating_add(RECORDED_WITHIN).unwrap_or(now).min(now);
         let range = KeyRange {
-            pk: subject_partition(&mail.subject),
+            pk: deliveries_partition(&mail.subject),
             from: Some(format!("{DELIVERY_PREFIX}{}", sortable_text(since))),
-            to: Some(format!("{DELIVERY_PREFIX}{}~", sortable_text(now))),
+            to: Some(format!("{DELIVERY_PREFIX}{}~", sortable_text(to))),
             consistent: true,
             ..KeyRange::default()
         };
@@ -516,34 +530,6 @@ impl Store {
         Ok(self.get(ItemKey::MailCount(subject)).await?.is_some())
     }
 
-    /// Returns the recipient states of a session, computed from its delivery records.
-    pub async fn recipient_states(
-        &self,
-        session: &SessionId,
-    ) -> Result<HashMap<RecipientRef, RecipientState>, StoreError> {
-        let subject = MailSubject::Session(session.clone());
-        let mut range = KeyRange {
-            pk: subject_partition(&subject),
-            prefix: Some(DELIVERY_PREFIX.to_owned()),
-            consistent: true,
-            ..KeyRange::default()
-        };
-        let mut states: HashMap<RecipientRef, RecipientState> = HashMap::new();
-        loop {
-            let page = self.query(range.clone()).await?;
-            for item in page.items {
-                let deliveries: StoredDeliveries = decode(item)?;
-                for record in deliveries.mails {
-                    states.entry(record.r.clone()).or_default().apply(&record.past_delivery());
-                }
-            }
-            match page.last_key {
-                Some(last) => range.after = Some(last),
-                None => return Ok(states),
-            }
-        }
-    }
-
     /// Returns the newest delivery records of a session before a cursor. The records of one item share a time and keep
     /// their order.
     pub async fn deliveries_before(
@@ -559,7 +545,7 @@ impl Store {
             |cursor| format!("{DELIVERY_PREFIX}{}#{}~", sortable_text(cursor.at), cursor.tail),
         );
         let mut range = KeyRange {
-            pk: subject_partition(&subject),
+            pk: deliveries_partition(&subject),
             from: Some(DELIVERY_PREFIX.to_owned()),
             to: Some(to),
             descending: true,

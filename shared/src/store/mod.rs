@@ -20,6 +20,7 @@ pub mod mailing;
 pub mod notifications;
 pub mod polls;
 pub mod preferences;
+pub mod recipient_states;
 pub mod recordings;
 pub mod repairs;
 pub mod resends;

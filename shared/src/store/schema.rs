@@ -39,7 +39,8 @@
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
-//! | delivery records of a session by time | main | `pk = SESSION#id`, `sk` begins with `DELIVERY#` | timeline, outbox sweep |
+//! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, outbox sweep |
+//! | recipient states of a session at a time | main | `pk = MAILING#session`, `sk` begins with `RECIPIENTS#time#` | outbox sweep |
 //! | number of a session's mails per delivery status | main | `pk = SESSION#id`, `sk = MAILCOUNT` | trainer's view, outbox sweep |
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
@@ -366,6 +367,12 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         digest: &'a str,
     },
+    /// A part of the recipient states of a session, computed from the delivery records up to `until`.
+    RecipientStates {
+        session: &'a SessionId,
+        until: Timestamp,
+        part: usize,
+    },
     MailCount(&'a MailSubject),
     ZoomConnection(&'a UserId),
     ZoomUser(&'a str),
@@ -414,9 +421,9 @@ impl ItemKey<'_> {
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
-            Self::Mail { subject, .. }
-            | Self::Deliveries { subject, .. }
-            | Self::MailCount(subject) => subject_partition(subject),
+            Self::Deliveries { subject, .. } => deliveries_partition(subject),
+            Self::Mail { subject, .. } | Self::MailCount(subject) => subject_partition(subject),
+            Self::RecipientStates { session, .. } => mailing_partition(session),
             Self::ZoomConnection(trainer) => trainer_partition(trainer),
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
             Self::ZoomHost(pseudonym) => format!("ZOOMHOST#{pseudonym}"),
@@ -468,6 +475,9 @@ impl ItemKey<'_> {
             Self::Deliveries { at, digest, .. } => {
                 format!("{DELIVERY_PREFIX}{}#{digest}", sortable_text(*at))
             }
+            Self::RecipientStates { until, part, .. } => {
+                format!("{}{part:03}", recipient_states_prefix(*until))
+            }
             Self::MailCount(_) => "MAILCOUNT".to_owned(),
             Self::ZoomConnection(_) => "CONNECTION".to_owned(),
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
@@ -505,6 +515,24 @@ pub fn subject_partition(subject: &MailSubject) -> String {
         MailSubject::Session(id) => session_partition(id),
         MailSubject::Trainer(id) => user_partition(id),
     }
+}
+
+/// The partition of the delivery records of mails. Those of a session are not in the partition that students read when
+/// they join, because a run of the outbox reads thousands at once.
+pub fn deliveries_partition(subject: &MailSubject) -> String {
+    match subject {
+        MailSubject::Session(id) => mailing_partition(id),
+        MailSubject::Trainer(id) => user_partition(id),
+    }
+}
+
+pub fn mailing_partition(id: &SessionId) -> String {
+    format!("MAILING#{id}")
+}
+
+/// The prefix of the parts of one snapshot.
+pub fn recipient_states_prefix(until: Timestamp) -> String {
+    format!("RECIPIENTS#{}#", sortable_text(until))
 }
 
 pub fn session_partition(id: &SessionId) -> String {
@@ -628,6 +656,7 @@ mod tests {
             ItemKey::Mail { subject: &about, message_key: &effect },
             ItemKey::Mail { subject: &trainer, message_key: &effect },
             ItemKey::Deliveries { subject: &about, at, digest: "x" },
+            ItemKey::RecipientStates { session: &session, until: at, part: 0 },
             ItemKey::MailCount(&about),
             ItemKey::ZoomConnection(&user),
             ItemKey::ZoomUser("x"),

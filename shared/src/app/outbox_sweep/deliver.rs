@@ -290,7 +290,8 @@ impl<'a> Delivery<'a> {
             let states = self.recipient_states.get(&session.id);
             let is_loaded = states.is_some_and(|states| states.complete);
             if !is_loaded && depends_on_recipient_state(mail, session) {
-                let by_recipient = self.tools.store.recipient_states(&session.id).await?;
+                let (store, now) = (&self.tools.store, self.tools.clock.now());
+                let by_recipient = store.recipient_states_with_snapshot(&session.id, now).await?;
                 let states = SessionRecipientStates { complete: true, by_recipient };
                 self.recipient_states.insert(session.id.clone(), states);
             }

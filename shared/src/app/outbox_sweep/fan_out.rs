@@ -354,13 +354,15 @@ impl Run<'_> {
             .collect();
         rest.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut pending = pending.clone();
+        let mut states = None;
         while rest.len() > CHUNK_SIZE {
             if !self.time.has_left(FAN_OUT_TIME) {
                 return Ok(());
             }
             let later = rest.split_off(CHUNK_SIZE);
             let cursor = rest.last().map(|(recipient, _)| recipient.clone());
-            let mails = self.notify_chunk(&pending.event, session, &subject, rest).await?;
+            let mails =
+                self.notify_chunk(&pending.event, session, &subject, &mut states, rest).await?;
             rest = later;
             let Some(cursor) = cursor else { continue };
             let mut actions = record_queued(&subject, &mails, self.now());
@@ -376,7 +378,7 @@ impl Run<'_> {
             self.report.queued += mails.len();
             pending.cursor = Some(cursor);
         }
-        let mails = self.notify_chunk(&pending.event, session, &subject, rest).await?;
+        let mails = self.notify_chunk(&pending.event, session, &subject, &mut states, rest).await?;
         self.finish_event(&pending, &subject, &mails).await
     }
 
@@ -386,16 +388,16 @@ impl Run<'_> {
         event: &DomainEvent,
         session: &Session,
         subject: &MailSubject,
+        states: &mut Option<HashMap<RecipientRef, RecipientState>>,
         chunk: Vec<(RecipientRef, PlannedNotification)>,
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
         let planned = chunk.into_iter().map(|(_, planned)| planned).collect();
         let ResolvedChunk { in_app, mut mails, former_addresses } =
             self.resolve_chunk(planned).await?;
-        let mut states = None;
         for (email, kind) in former_addresses {
             // A withdrawal for each former address that may hold a calendar entry.
-            if self.may_hold_entry(&mut states, &session.id, subject, &email).await? {
+            if self.may_hold_entry(states, &session.id, subject, &email).await? {
                 let address_changed = !is_withdrawal(kind);
                 let kind = if address_changed { MailKind::Removed } else { kind };
                 let (name, users) = (None, Vec::new());
@@ -423,7 +425,7 @@ impl Run<'_> {
             // An entry that was sent before the person turned mails off must not stay in the calendar.
             if is_muted
                 && !(is_withdrawal(kind)
-                    && self.may_hold_entry(&mut states, &session.id, subject, &email).await?)
+                    && self.may_hold_entry(states, &session.id, subject, &email).await?)
             {
                 continue;
             }
@@ -484,7 +486,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns whether the calendar of an address may have the entry of a session. Loads the states once per chunk.
+    /// Returns whether the calendar of an address may have the entry of a session. Loads the states once per domain event.
     async fn may_hold_entry(
         &self,
         states: &mut Option<HashMap<RecipientRef, RecipientState>>,

@@ -31,10 +31,12 @@ impl EntryDigest {
 }
 
 /// A calendar entry in a mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentEntry {
+    #[serde(rename = "q")]
     pub sequence: u32,
     /// `None` if the mail withdraws the entry.
+    #[serde(default, rename = "c", skip_serializing_if = "Option::is_none")]
     pub content: Option<EntryDigest>,
 }
 

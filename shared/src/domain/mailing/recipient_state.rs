@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{DeliveryStatus, EntryDigest, MailKind, SentEntry};
 
 /// The part of a delivery record that determines the recipient state.
@@ -22,22 +24,32 @@ pub struct PastDelivery<'a> {
     pub in_doubt: bool,
 }
 
-/// What one recipient has been sent about one session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What one recipient has been sent about one session. It is stored with short names, because a snapshot has thousands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientState {
     /// The version of the session in their latest calendar entry.
+    #[serde(default, rename = "v", skip_serializing_if = "Option::is_none")]
     sent_version: Option<u64>,
     /// Whether they have, or may have, a calendar entry.
+    #[serde(default, rename = "h", skip_serializing_if = "is_false")]
     may_have_entry: bool,
     /// Whether they were sent a mail without a calendar entry, such as a reminder.
+    #[serde(default, rename = "m", skip_serializing_if = "is_false")]
     was_mailed: bool,
     /// The latest entry that was sent or may have been, and whether it certainly was. It outlives a withdrawal, because
     /// the next entry needs a higher sequence.
+    #[serde(default, rename = "e", skip_serializing_if = "Option::is_none")]
     last_entry: Option<(SentEntry, bool)>,
     /// Whether an invitation was dropped before it was sent.
+    #[serde(default, rename = "d", skip_serializing_if = "is_false")]
     has_dropped_invitation: bool,
     /// Mails with a calendar entry that are still to be sent, by short message key.
+    #[serde(default, rename = "p", skip_serializing_if = "BTreeMap::is_empty")]
     pending_invitations: BTreeMap<String, MailKind>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl RecipientState {
