@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod unused_lists;
 
 use futures::future::join_all;
 use http::Method;

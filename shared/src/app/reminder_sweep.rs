@@ -5,6 +5,7 @@
 mod archive;
 mod drift;
 mod end;
+mod invitee_lists;
 mod late_events;
 mod remind;
 mod repair;
@@ -24,7 +25,7 @@ pub struct ReminderReport {
     pub reminded: usize,
     /// Reminders that are no longer relevant.
     pub skipped: usize,
-    /// Completed repairs, ended sessions, and checks after erasures and edits.
+    /// Completed repairs, ended sessions, and other checks.
     pub repaired: usize,
     /// Sessions whose attendance was archived or rescheduled.
     pub archived: usize,
@@ -47,6 +48,7 @@ pub async fn sweep(
     late_events::check_erasures(tools, &work.erasure_checks, now, &mut report).await?;
     remind::recheck_held_reminders(tools, &work.held_reminders, now, time, &mut report).await?;
     drift::check_sessions(tools, &work.drift_checks, now, &mut report).await?;
+    invitee_lists::delete_unused_lists(tools, &work.invitee_list_checks, &mut report).await;
     repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
     archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(

@@ -14,15 +14,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
 use super::error::Error;
-use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
+use crate::domain::audience::{Audience, AudienceDraft, Invitee, InviteeList};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::directory::Course;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
-use crate::domain::time::whole_milli;
+use crate::domain::time::{plus_minutes, whole_milli};
 use crate::domain::{draft::Draft, scope};
-use crate::store::due_work;
+use crate::store::due_work::{self, InviteeListCheck};
+use crate::store::error::StoreError;
+use crate::store::invitations::ListReplacement;
 use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
@@ -30,6 +32,9 @@ use crate::store::tx::Action;
 /// How long a request holds its lease: longer than its function may run (see `template.yaml`). Repairs run longer and
 /// use their own duration.
 const LEASE_SECONDS: i64 = 30;
+
+/// Minutes until the check of a list that was written ahead. The request has ended by then.
+const LIST_CHECK_MINUTES: i64 = 2;
 
 fn lease_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)
@@ -83,11 +88,28 @@ pub(super) fn new_repair(session: &Session, at: Timestamp, task: RepairTask) -> 
 }
 
 /// Returns the addresses that a draft invites. Empty for other audience types.
-fn drafted_invitees(draft: &Draft) -> &[crate::domain::audience::Invitee] {
+fn drafted_invitees(draft: &Draft) -> &[Invitee] {
     match &draft.audience {
         AudienceDraft::Invitees(invitees) => invitees,
         _ => &[],
     }
+}
+
+/// Writes a long invitee list before the session refers to it. Returns the action that belongs to the session's transaction.
+/// Until then a check is due, which deletes the list if the request dies.
+async fn write_long_list(
+    services: &Services,
+    session: &Session,
+    list: InviteeList,
+    replacement: Option<ListReplacement>,
+    invitees: &[Invitee],
+    now: Timestamp,
+) -> Result<Action, StoreError> {
+    let due_at = plus_minutes(whole_milli(now), LIST_CHECK_MINUTES);
+    let check = InviteeListCheck { session: session.id.clone(), list, due_at };
+    services.store.write_all(vec![check.put()]).await?;
+    services.store.write_invitees(session, list, replacement, invitees).await?;
+    Ok(check.delete())
 }
 
 /// Deletes an invitee list that was written ahead of a session but is not referenced by it, so that no addresses are

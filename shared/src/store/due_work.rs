@@ -1,4 +1,4 @@
-//! Due work: reminders, repairs, end checks, erasure checks and drift checks, sorted by due time, so that a sweep reads only due items.
+//! Due work: reminders, repairs and checks, sorted by due time, so that a sweep reads only due items.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +11,7 @@ use super::repairs::{Repair, StoredRepair};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
 use super::tx::{Action, Condition, Item, ItemChanges};
 use super::{ItemPage, KeyRange, Store};
+use crate::domain::audience::InviteeList;
 use crate::domain::id::SessionId;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
@@ -25,6 +26,7 @@ enum StoredWork {
     EndCheck(StoredEndCheck),
     ErasureCheck(StoredErasureCheck),
     DriftCheck(StoredDriftCheck),
+    InviteeListCheck(StoredInviteeListCheck),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -218,6 +220,49 @@ impl DriftCheck {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredInviteeListCheck {
+    session_id: SessionId,
+    list: InviteeList,
+    due_at: Timestamp,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A check whether an invitee list that was written ahead of its session belongs to it. The transaction that stores the
+/// session deletes the check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InviteeListCheck {
+    pub session: SessionId,
+    pub list: InviteeList,
+    pub due_at: Timestamp,
+}
+
+impl InviteeListCheck {
+    /// Schedules the check.
+    pub fn put(&self) -> Action {
+        let stored = StoredWork::InviteeListCheck(StoredInviteeListCheck {
+            session_id: self.session.clone(),
+            list: self.list,
+            due_at: self.due_at,
+            ttl: due_ttl(self.due_at),
+        });
+        let key = self.key();
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::put(key, encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = self.key();
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::delete(key, Condition::new())
+    }
+
+    fn key(&self) -> String {
+        format!("{}#invitee_list#{}", self.session, self.list.0)
+    }
+}
+
 /// A due reminder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -239,6 +284,7 @@ pub struct DueWork {
     pub end_checks: Vec<EndCheck>,
     pub erasure_checks: Vec<ErasureCheck>,
     pub drift_checks: Vec<DriftCheck>,
+    pub invitee_list_checks: Vec<InviteeListCheck>,
 }
 
 impl DueWork {
@@ -253,6 +299,7 @@ impl DueWork {
             + self.end_checks.len()
             + self.erasure_checks.len()
             + self.drift_checks.len()
+            + self.invitee_list_checks.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -282,6 +329,13 @@ impl DueWork {
             StoredWork::DriftCheck(stored) => self
                 .drift_checks
                 .push(DriftCheck { session: stored.session_id, due_at: stored.due_at }),
+            StoredWork::InviteeListCheck(stored) => {
+                self.invitee_list_checks.push(InviteeListCheck {
+                    session: stored.session_id,
+                    list: stored.list,
+                    due_at: stored.due_at,
+                })
+            }
         }
     }
 }

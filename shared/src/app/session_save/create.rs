@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     delete_unused_invitees, drafted_invitees, lease_until, require_scope, resolve_audience,
-    set_reminders,
+    set_reminders, write_long_list,
 };
 use crate::app::Services;
 use crate::app::error::Error;
@@ -564,7 +564,7 @@ async fn store(
     if let Some(list) = session.audience.invitee_list() {
         let invitees = drafted_invitees(&request.draft);
         if invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            services.store.write_invitees(session, list, None, invitees).await?;
+            actions.push(write_long_list(services, session, list, None, invitees, now).await?);
         } else {
             actions.extend(invitee_items::put_list(session, list, None, invitees));
         }

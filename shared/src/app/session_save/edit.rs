@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     delete_unused_invitees, drafted_invitees, lease_until, new_repair, require_scope,
-    resolve_audience, set_reminders,
+    resolve_audience, set_reminders, write_long_list,
 };
 use crate::app::Services;
 use crate::app::error::Error;
@@ -459,7 +459,7 @@ async fn commit_edit(
             .invitee_list()
             .map(|replaces| ListReplacement { since: whole_milli(now), replaces });
         if decision.invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            services.store.write_invitees(next, list, replacement, &decision.invitees).await?;
+            actions.push(write_long_list(services, next, list, replacement, &decision.invitees, now).await?);
         } else {
             actions.extend(invitee_items::put_list(next, list, replacement, &decision.invitees));
         }
