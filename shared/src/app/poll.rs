@@ -11,8 +11,8 @@ use futures::try_join;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::attendance::sources::load_attendance_sources;
 use super::error::Error;
-use super::webhook::is_from_host_account;
 use crate::crypt::{Binding, hmac_sha256};
 use crate::domain::attendance::headcount;
 use crate::domain::audience::Audience;
@@ -180,21 +180,19 @@ async fn count_voters(context: &PollContext<'_>, session: &Session) -> Result<us
     })
 }
 
-/// Counts the people who were in the meeting during an interval. It reads all events of the meeting, so it runs only
-/// when a poll is launched or closed.
+/// Counts the people who were in the meeting during an interval. It reads the sources of the attendance report, so it runs
+/// only when a poll is launched or closed.
 async fn count_present(
     context: &PollContext<'_>,
     session: &Session,
     interval: (Timestamp, Timestamp),
 ) -> Result<Option<u32>, Error> {
-    let Some(meeting) = session.meeting.id else { return Ok(None) };
-    let stored = context.store.meeting_events(meeting).await?;
-    let events: Vec<_> = stored
-        .into_iter()
-        .map(|stored| stored.event)
-        .filter(|event| is_from_host_account(session, event))
-        .collect();
-    Ok(u32::try_from(headcount(session, &events, interval, context.now)).ok())
+    if session.meeting.id.is_none() {
+        return Ok(None);
+    }
+    let record = load_attendance_sources(context.store, session, context.now).await?.record;
+    let people = record.people(session);
+    Ok(u32::try_from(headcount(session, &people, &record.events, interval, context.now)).ok())
 }
 
 /// Closes a poll. A poll that is already closed is returned unchanged, and an open one can be closed after the

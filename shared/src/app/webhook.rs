@@ -140,7 +140,10 @@ fn must_reapply(live_instances: &LiveInstanceCache, event: &ZoomEvent, now: Time
             instance_key(event).is_some()
                 && (participant.is_host || !live_instances.contains(event, now))
         }
-        EventPayload::Left(_) | EventPayload::Ignored | EventPayload::Challenge { .. } => false,
+        EventPayload::Left(_)
+        | EventPayload::TelephoneBound { .. }
+        | EventPayload::Ignored
+        | EventPayload::Challenge { .. } => false,
         _ => true,
     }
 }
@@ -195,7 +198,10 @@ async fn apply_event(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result<
         EventPayload::UserDeactivated { user } => {
             grants::require_reauth(context, user, event).await
         }
-        EventPayload::Left(_) | EventPayload::Challenge { .. } | EventPayload::Ignored => Ok(()),
+        EventPayload::Left(_)
+        | EventPayload::TelephoneBound { .. }
+        | EventPayload::Challenge { .. }
+        | EventPayload::Ignored => Ok(()),
     }
 }
 

@@ -41,6 +41,11 @@ pub enum EventPayload {
     },
     Joined(ParticipantEvent),
     Left(ParticipantEvent),
+    /// A telephone turned out to be another participant's, by their participations.
+    TelephoneBound {
+        telephone: String,
+        participant: String,
+    },
     /// Somebody deleted the meeting at Zoom.
     Deleted,
     /// Somebody restored the meeting from the trash.
@@ -310,12 +315,13 @@ pub const PUT_IN_WAITING_ROOM: &str = "meeting.participant_put_in_waiting_room";
 
 /// The subscribed events. Only shown in the timeline: the recording was started, paused, resumed or stopped, and a person
 /// came to the waiting room or left it.
-pub const HANDLED_EVENTS: [&str; 29] = [
+pub const HANDLED_EVENTS: [&str; 30] = [
     "app_deauthorized",
     "endpoint.url_validation",
     "meeting.deleted",
     "meeting.ended",
     ADMITTED,
+    "meeting.participant_bind",
     "meeting.participant_joined",
     "meeting.participant_joined_breakout_room",
     "meeting.participant_joined_waiting_room",
@@ -365,6 +371,13 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         | PUT_IN_WAITING_ROOM => {
             parse_participant_event(object, &["leave_time", "date_time"], event_at)
                 .map(EventPayload::Left)
+        }
+        "meeting.participant_bind" => {
+            let person = &object["participant"];
+            let id = |uuid: &str, id: &str| text(&person[uuid]).or_else(|| text(&person[id]));
+            id("bind_participant_uuid", "bind_user_id").zip(id("participant_uuid", "user_id")).map(
+                |(telephone, participant)| EventPayload::TelephoneBound { telephone, participant },
+            )
         }
         "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
         "meeting.recovered" => Some(EventPayload::Recovered),
@@ -542,6 +555,9 @@ const PERSONAL_FIELDS: [&str; 7] = [
     "public_ip",
     "private_ip",
 ];
+/// The fields that are stored of a participant and their telephone.
+const BINDING_FIELDS: [&str; 4] =
+    ["participant_uuid", "user_id", "bind_participant_uuid", "bind_user_id"];
 /// Fields with a Zoom user id that is compared with other ids.
 const PSEUDONYMIZED_FIELDS: [&str; 4] =
     ["host_id", "meeting_host_id", "file_owner_id", "participant_user_id"];
@@ -557,6 +573,12 @@ pub fn redact(body: &Value, pseudonym: impl Fn(&str) -> String) -> Value {
         && let Some(payload) = redacted["payload"].as_object_mut()
     {
         payload.retain(|name, _| name == "account_id");
+    }
+    // The person is known from their own events.
+    if body["event"] == "meeting.participant_bind"
+        && let Some(person) = redacted["payload"]["object"]["participant"].as_object_mut()
+    {
+        person.retain(|name, _| BINDING_FIELDS.contains(&name.as_str()));
     }
     redact_value(&mut redacted, host.as_deref(), &pseudonym);
     redacted

@@ -1,20 +1,25 @@
-//! The number of people in a meeting, without identifying them.
+//! The number of people in a meeting, by the rules of the report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::instance_intervals::instance_intervals;
-use super::participation::{Participation, participations};
+use super::participation::{Participation, addresses_of_zoom_users, participations};
+use super::people::{People, RowOwner};
 use super::span::Span;
 use crate::domain::session::Session;
-use crate::domain::zoom_event::ZoomEvent;
+use crate::domain::text::Email;
+use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 
 /// Counts the people other than the host in the meeting at some time from `from` to `to`, as of `now`.
-/// Participations with the same customer key count as one person. Without a key the email address decides, then the
-/// Zoom user. Any other participation counts as a person of its own.
+///
+/// People on the roster are recognized as in the report, so that a person with two devices counts once. A telephone counts
+/// as the participant to whom it is bound. Other participations with the same customer key, email address or Zoom user
+/// count as one person, and any other participation counts as a person of its own.
 pub fn headcount(
     session: &Session,
+    people: &People,
     events: &[ZoomEvent],
     (from, to): (Timestamp, Timestamp),
     now: Timestamp,
@@ -22,26 +27,63 @@ pub fn headcount(
     let interval = Span::between(from, to);
     let participations =
         participations(events, &instance_intervals(session, events, now), Span::of_window(session));
+    let addresses = addresses_of_zoom_users(&participations);
+    let owners = telephone_owners(events);
+    let by_id: BTreeMap<_, _> =
+        participations.iter().map(|it| ((it.instance_uuid.as_str(), it.id.as_str()), it)).collect();
     let was_present = |participation: &&Participation| {
         participation.presence.spans.iter().any(|span| span.intersection(interval).is_some())
     };
-    let guests = participations.iter().filter(|participation| !participation.is_host);
-    guests.filter(was_present).map(person_key).collect::<BTreeSet<_>>().len()
+    let present = participations.iter().filter(was_present).map(|participation| {
+        let instance = participation.instance_uuid.as_str();
+        let owner = owners.get(&(instance, participation.id.as_str()));
+        let owner = owner.and_then(|owner| by_id.get(&(instance, *owner)).copied());
+        person_of(people, owner.unwrap_or(participation), &addresses)
+    });
+    present.filter(|person| *person != Somebody::Host).collect::<BTreeSet<_>>().len()
+}
+
+/// Returns the participant to whom each telephone is bound, by meeting instance and telephone.
+fn telephone_owners(events: &[ZoomEvent]) -> BTreeMap<(&str, &str), &str> {
+    let owners = events.iter().filter_map(|event| match &event.payload {
+        EventPayload::TelephoneBound { telephone, participant } => {
+            Some(((event.uuid.as_deref()?, telephone.as_str()), participant.as_str()))
+        }
+        _ => None,
+    });
+    owners.collect()
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum PersonKey<'a> {
+enum Somebody<'a> {
+    Host,
+    /// The index in [`People::expected`].
+    Expected(usize),
     Key(&'a str),
-    Email(&'a str),
+    Email(&'a Email),
     ZoomUser(&'a str),
-    Participation(&'a str),
+    Participation(&'a str, &'a str),
 }
 
-fn person_key(participation: &Participation) -> PersonKey<'_> {
-    match (&participation.customer_key, &participation.email, &participation.zoom_user) {
-        (Some(key), _, _) => PersonKey::Key(key),
-        (None, Some(email), _) => PersonKey::Email(email.as_str()),
-        (None, None, Some(user)) => PersonKey::ZoomUser(user),
-        (None, None, None) => PersonKey::Participation(&participation.id),
+fn person_of<'a>(
+    people: &People,
+    participation: &'a Participation,
+    addresses: &BTreeMap<&str, &'a Email>,
+) -> Somebody<'a> {
+    if participation.is_host {
+        return Somebody::Host;
+    }
+    let email_of_user = || addresses.get(participation.zoom_user.as_deref()?).copied();
+    let email = participation.email.as_ref().or_else(email_of_user);
+    let owner = people.identify(participation, email).map(|(owner, _)| owner);
+    match (owner, &participation.customer_key, email, &participation.zoom_user) {
+        (Some(RowOwner::Host), ..) => Somebody::Host,
+        (Some(RowOwner::Person(index)), ..) => Somebody::Expected(index),
+        (None, Some(key), ..) => Somebody::Key(key),
+        (None, None, Some(email), _) => Somebody::Email(email),
+        (None, None, None, Some(user)) => Somebody::ZoomUser(user),
+        (None, None, None, None) => {
+            Somebody::Participation(&participation.instance_uuid, &participation.id)
+        }
     }
 }

@@ -89,6 +89,17 @@ pub fn participations(
     events_by_participant.into_iter().filter_map(participation).collect()
 }
 
+/// Returns the email address of each Zoom user. Zoom may give it in one event and omit it in the next.
+pub fn addresses_of_zoom_users(participations: &[Participation]) -> BTreeMap<&str, &Email> {
+    let mut addresses = BTreeMap::new();
+    for participation in participations {
+        if let (Some(user), Some(email)) = (&participation.zoom_user, &participation.email) {
+            addresses.entry(user.as_str()).or_insert(email);
+        }
+    }
+    addresses
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Direction {
     Join,

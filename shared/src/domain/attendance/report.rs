@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_intervals};
 use super::overrides::{AttendanceOverride, AttendanceOverrides};
-use super::participation::{Participation, participations};
+use super::participation::{Participation, addresses_of_zoom_users, participations};
 use super::people::{IdentityMatch, People, RowOwner};
 use super::span::{Span, total_millis, union};
 use super::{AttendanceRules, AttendeeId, Percent};
@@ -200,13 +200,7 @@ fn assign_participations<'a>(
     participations: &'a [Participation],
 ) -> (BTreeMap<usize, Vec<IdentifiedParticipation<'a>>>, UnidentifiedRows<'a>) {
     let session = &inputs.session.id;
-    // Zoom may give a user's address in one event and omit it in the next.
-    let mut addresses: BTreeMap<&str, &Email> = BTreeMap::new();
-    for participation in participations {
-        if let (Some(user), Some(email)) = (&participation.zoom_user, &participation.email) {
-            addresses.entry(user).or_insert(email);
-        }
-    }
+    let addresses = addresses_of_zoom_users(participations);
     let indexes: BTreeMap<&AttendeeId, usize> = inputs
         .people
         .expected()

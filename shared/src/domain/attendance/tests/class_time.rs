@@ -7,7 +7,7 @@ use super::{
     participant_event_at, row, started,
 };
 use crate::domain::attendance::report::PresentBy;
-use crate::domain::attendance::{AttendanceOverride, AttendanceStatus, headcount};
+use crate::domain::attendance::{AttendanceOverride, AttendanceStatus, People, headcount};
 
 fn joined_in(uuid: &str, connection: &str, at: i64, key: &str) -> ZoomEvent {
     let identity = json!({ "customer_key": key });
@@ -48,7 +48,11 @@ fn meeting_used_outside_the_window_does_not_count() {
         let case = Case::new();
         let span = (minute(-2000), minute(2000));
         let events = [&class[..], &other[..]].concat();
-        assert_eq!(headcount(&case.session, &events, span, minute(600)), 1, "{name}");
+        assert_eq!(
+            headcount(&case.session, &People::default(), &events, span, minute(600)),
+            1,
+            "{name}"
+        );
         let alone = Case::new().report(&other, minute(600));
         assert_eq!((alone.held_minutes, ada(&alone).status), (0, None), "{name}");
         assert_eq!(alone.attendees.len(), 2, "{name}: nobody was seen");

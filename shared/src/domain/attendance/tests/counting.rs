@@ -27,11 +27,47 @@ fn headcount_counts_each_connected_person_once() {
         joined_as("d", 20, json!({})),
     ];
     let session = session(course(), Status::Live, Vec::new());
-    let count =
-        |from, to, now| headcount(&session, &events, (minute(from), minute(to)), minute(now));
+    let count = |from, to, now| {
+        headcount(&session, &People::default(), &events, (minute(from), minute(to)), minute(now))
+    };
     for (from, to, now, people) in
         [(0, 0, 30, 0), (5, 5, 30, 2), (15, 15, 30, 1), (5, 25, 30, 4), (30, 30, 30, 3)]
     {
         assert_eq!(count(from, to, now), people, "from {from} to {to}");
     }
+}
+
+#[test]
+fn person_with_several_devices_and_a_telephone_counts_once() {
+    let session = session(course(), Status::Live, Vec::new());
+    let identity = |user: &str, host: bool| JoinIdentity {
+        user: UserId::parse(user).unwrap(),
+        email: Email::parse(&format!("{user}@example.test")).ok(),
+        name: None,
+        host,
+        admitted: true,
+        customer_key: Some(format!("key-{user}")),
+    };
+    let people = People::new(&session, &[], &[], &[identity("ada", false), identity("tara", true)]);
+    let bound = |telephone: &str, participant: &str| {
+        let person = json!({ "bind_participant_uuid": telephone, "participant_uuid": participant });
+        let object = json!({ "id": "1", "uuid": "u", "participant": person });
+        event("meeting.participant_bind", minute(3), object)
+    };
+    let events = [
+        started("u", 0),
+        // Ada joins in the browser, and with Zoom's app.
+        joined_as("a", 1, json!({"customer_key": "key-ada"})),
+        joined_as("a2", 2, json!({"email": "ada@example.test", "id": "zoom-ada"})),
+        joined_as("a3", 2, json!({"id": "zoom-ada"})),
+        joined_as("ada's telephone", 3, json!({})),
+        bound("ada's telephone", "a"),
+        // The trainer is recognized by the key from the join credentials.
+        joined_as("host", 1, json!({"customer_key": "key-tara"})),
+        joined_as("trainer's telephone", 3, json!({})),
+        bound("trainer's telephone", "host"),
+        joined_as("unknown telephone", 3, json!({})),
+    ];
+    let at = (minute(5), minute(5));
+    assert_eq!(headcount(&session, &people, &events, at, minute(10)), 2);
 }
