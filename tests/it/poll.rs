@@ -3,6 +3,7 @@
 mod ballots;
 mod cost;
 mod privacy;
+mod repeat;
 mod rules;
 
 use http::Method;
