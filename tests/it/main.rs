@@ -57,5 +57,6 @@ mod token;
 mod unknown_outcome;
 mod usage;
 mod webhook;
+mod zone_rules;
 mod zoom_examples;
 mod zoom_spec;

@@ -6,9 +6,11 @@
 
 mod create;
 mod edit;
+mod zone_rules;
 
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
 pub use edit::{EditSession, edit};
+pub use zone_rules::apply_zone_rules;
 
 use jiff::{SignedDuration, Timestamp};
 

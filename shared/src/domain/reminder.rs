@@ -173,6 +173,7 @@ pub(super) mod tests {
             audience: course,
             starts_at,
             zone: Zone::utc(),
+            utc_offset: 0,
             duration_minutes: 60,
             window: Default::default(),
             provider: Provider::Zoom,

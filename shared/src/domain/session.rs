@@ -112,6 +112,9 @@ pub struct Session {
     pub audience: Audience,
     pub starts_at: Timestamp,
     pub zone: Zone,
+    /// The zone's offset from UTC at the start, in seconds, by the time zone data in force when the start was saved. Together
+    /// they are the local time of the start.
+    pub utc_offset: i32,
     pub duration_minutes: u16,
     /// The join window settings in force when the session was last saved.
     pub window: JoinWindowSettings,
@@ -233,6 +236,22 @@ impl Session {
             earlier_instances,
             ..self
         }
+    }
+
+    /// Returns the session at the same local time, if its zone has other rules now. `None` if its instant stays the same, or
+    /// the session has begun.
+    pub fn with_current_zone_rules(&self, now: Timestamp) -> Option<Self> {
+        let starts_at = self.zone.same_local_time(self.starts_at, self.utc_offset);
+        let is_ahead = self.starts_at > now && starts_at > now;
+        let moves = self.status == Status::Scheduled && is_ahead && starts_at != self.starts_at;
+        moves.then(|| Self {
+            starts_at,
+            utc_offset: self.zone.utc_offset(starts_at),
+            version: self.version + 1,
+            ics_sequence: self.ics_sequence + 1,
+            updated_at: now,
+            ..self.clone()
+        })
     }
 
     /// Returns the stored meeting instance with this uuid.

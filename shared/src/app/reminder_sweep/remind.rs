@@ -10,6 +10,7 @@ use super::ReminderReport;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
+use crate::app::session_save::apply_zone_rules;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::host_status::{HostStatus, HostStatuses};
 use crate::domain::id::SessionId;
@@ -128,6 +129,16 @@ async fn process_reminder(
         Some(sessions) => sessions.get(&due.session).cloned(),
         None => tools.store.session(&due.session).await?.map(|record| record.session),
     };
+    // The zone's rules may have changed since the session was saved. Its new reminders replace this one.
+    if session.as_ref().is_some_and(|session| session.with_current_zone_rules(now).is_some()) {
+        return match apply_zone_rules(tools, &due.session, now).await {
+            Ok(_) => Ok(ReminderOutcome::Skipped),
+            Err(error) => {
+                tracing::warn!(event = "session.zone_rules_failed", session_id = %due.session, %error);
+                Ok(ReminderOutcome::Postponed)
+            }
+        };
+    }
     let delete_reminder = due_work::claim_reminder(&due.session, due.reminder, due.starts_at);
     // Every session has a start reminder, so its processing also schedules the archiving.
     let schedule_archive = |session: &Session| match due.reminder {

@@ -200,6 +200,7 @@ async fn try_create(
         audience: audience.clone(),
         starts_at: request.draft.starts_at,
         zone: request.draft.zone.clone(),
+        utc_offset: request.draft.zone.utc_offset(request.draft.starts_at),
         duration_minutes: request.draft.duration_minutes,
         window: request.window,
         provider: request.draft.venue.provider(),

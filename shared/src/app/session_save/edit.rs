@@ -81,12 +81,12 @@ pub async fn edit(
 }
 
 /// The data for the decision.
-struct EditInputs {
-    record: SessionRecord,
-    invitees: Vec<Invitee>,
-    limits: PlanLimits,
-    course: Option<Course>,
-    connection: Option<ZoomConnection>,
+pub(super) struct EditInputs {
+    pub(super) record: SessionRecord,
+    pub(super) invitees: Vec<Invitee>,
+    pub(super) limits: PlanLimits,
+    pub(super) course: Option<Course>,
+    pub(super) connection: Option<ZoomConnection>,
 }
 
 impl EditInputs {
@@ -128,14 +128,14 @@ async fn load_inputs(
 }
 
 /// The outcome of an edit.
-struct EditDecision {
-    next: Session,
-    invitees: Vec<Invitee>,
+pub(super) struct EditDecision {
+    pub(super) next: Session,
+    pub(super) invitees: Vec<Invitee>,
     /// Whether the invitee list is rewritten: it changed, or the start by which it is indexed changed.
-    rewrites_invitees: bool,
-    audience_changed: bool,
+    pub(super) rewrites_invitees: bool,
+    pub(super) audience_changed: bool,
     /// Whether people who stay invited get an updated calendar entry.
-    calendar_changed: bool,
+    pub(super) calendar_changed: bool,
 }
 
 impl EditDecision {
@@ -351,6 +351,11 @@ fn decide(
         audience,
         starts_at: draft.starts_at,
         zone: draft.zone.clone(),
+        // An unchanged start keeps its local time.
+        utc_offset: match start_changed || draft.zone != old.zone {
+            true => draft.zone.utc_offset(draft.starts_at),
+            false => old.utc_offset,
+        },
         duration_minutes: draft.duration_minutes,
         record_session: draft.record_session,
         settings: draft.settings.clone(),
@@ -419,7 +424,7 @@ fn addresses(invitees: &[Invitee]) -> BTreeSet<&Email> {
 }
 
 /// Moves the session from one month's count to another's.
-fn month_count_actions(
+pub(super) fn month_count_actions(
     old: &Session,
     next: &Session,
     limits: &PlanLimits,
@@ -435,7 +440,7 @@ fn month_count_actions(
 }
 
 /// Commits the edit with its reminders, invitees and domain event.
-async fn commit_edit(
+pub(super) async fn commit_edit(
     services: &Services,
     inputs: &EditInputs,
     decision: EditDecision,

@@ -101,6 +101,7 @@ fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingIns
         audience,
         starts_at: start(),
         zone: Zone::utc(),
+        utc_offset: 0,
         duration_minutes: 60,
         window: Default::default(),
         provider: Provider::Zoom,

@@ -170,6 +170,7 @@ mod tests {
             audience: Audience::Standalone,
             starts_at,
             zone: Zone::utc(),
+            utc_offset: 0,
             duration_minutes: 60,
             window: Default::default(),
             provider: Provider::Manual,

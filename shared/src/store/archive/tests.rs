@@ -26,6 +26,7 @@ fn session() -> Session {
         audience: Audience::Course { id: course, title: Title::parse("Algebra").unwrap() },
         starts_at: start(),
         zone: Zone::utc(),
+        utc_offset: 0,
         duration_minutes: 60,
         window: Default::default(),
         provider: Provider::Zoom,

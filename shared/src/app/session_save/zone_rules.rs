@@ -1,0 +1,63 @@
+//! Moves a session whose time zone got other rules, so that it stays at its local time.
+
+use jiff::Timestamp;
+
+use super::edit::{EditDecision, EditInputs, commit_edit, month_count_actions};
+use super::new_repair;
+use crate::app::Services;
+use crate::app::error::Error;
+use crate::domain::audience::Audience;
+use crate::domain::id::SessionId;
+use crate::domain::plan::PlanLimits;
+use crate::domain::session::Provider;
+use crate::domain::time::whole_milli;
+use crate::store::due_work;
+use crate::store::sessions::{self, UpdateBasis};
+
+/// Moves a session to the instant of its local time. Returns whether it moved.
+///
+/// It is an edit without a caller: reminders, invitations and calendar entries follow. Zoom follows with a repair, which
+/// sends every field.
+pub async fn apply_zone_rules(
+    services: &Services,
+    id: &SessionId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Some(record) = services.store.session(id).await? else { return Ok(false) };
+    let Some(mut next) = record.session.with_current_zone_rules(whole_milli(now)) else {
+        return Ok(false);
+    };
+    if record.edit_lease.is_some() {
+        return Err(Error::busy("an edit is in progress"));
+    }
+    let invitees = services.store.invitees_of_session(&record.session).await?;
+    if !invitees.is_empty() {
+        // The list is indexed by the start.
+        next.audience =
+            Audience::Invitees { list: services.new_invitee_list(), count: invitees.len() };
+    }
+    let limits = PlanLimits::default();
+    let mut actions = month_count_actions(&record.session, &next, &limits, now);
+    let basis = UpdateBasis { record: &record, lease_holder: None, replaces_drift: false };
+    match next.provider {
+        Provider::Zoom => {
+            let holder = services.new_lease_holder();
+            actions.push(sessions::update_before_zoom(&next, &basis, &holder, now));
+            actions.push(due_work::put_repair(&new_repair(&next, whole_milli(now))));
+        }
+        Provider::Manual => actions.push(sessions::update(&next, &basis)),
+    }
+    let decision = EditDecision {
+        next,
+        rewrites_invitees: !invitees.is_empty(),
+        invitees: invitees.clone(),
+        audience_changed: false,
+        calendar_changed: true,
+    };
+    let (course, connection) = (None, None);
+    let inputs = EditInputs { record, invitees, limits, course, connection };
+    match commit_edit(services, &inputs, decision, actions, now).await? {
+        Some(_) => Ok(true),
+        None => Err(Error::busy("another request is changing the session")),
+    }
+}
