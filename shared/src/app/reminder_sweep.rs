@@ -50,7 +50,12 @@ pub async fn sweep(
     remind::recheck_held_reminders(tools, &work.held_reminders, now, time, &mut report).await?;
     drift::check_sessions(tools, &work.drift_checks, now, &mut report).await?;
     invitee_lists::delete_unused_lists(tools, &work.invitee_list_checks, &mut report).await;
-    zone_rules::keep_local_times(tools, work.zone_check, now, time, &mut report).await?;
+    if let Err(error) =
+        zone_rules::keep_local_times(tools, work.zone_check, now, time, &mut report).await
+    {
+        tracing::warn!(event = "zone_rules.check_failed", %error);
+        report.postponed += 1;
+    }
     repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
     archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(
