@@ -8,10 +8,11 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::audience::Audience;
 use crate::domain::id::SessionId;
+use crate::domain::meeting_fields::edited_digests;
 use crate::domain::plan::PlanLimits;
 use crate::domain::session::Provider;
 use crate::domain::time::whole_milli;
-use crate::store::due_work;
+use crate::store::repairs::RepairTask;
 use crate::store::sessions::{self, UpdateBasis};
 
 /// Moves a session to the instant of its local time. Returns whether it moved.
@@ -43,7 +44,10 @@ pub async fn apply_zone_rules(
         Provider::Zoom => {
             let holder = services.new_lease_holder();
             actions.push(sessions::update_before_zoom(&next, &basis, &holder, now));
-            actions.push(due_work::put_repair(&new_repair(&next, whole_milli(now))));
+            // Zoom still has the former values, which are not a change of the trainer.
+            let sent = edited_digests(Some(&next), &record.session);
+            let task = RepairTask::CompareMeeting { attempt: holder, sent };
+            actions.push(new_repair(&next, whole_milli(now), task).put());
         }
         Provider::Manual => actions.push(sessions::update(&next, &basis)),
     }
