@@ -131,7 +131,7 @@ async fn mail_failures_are_classified_and_not_retried_by_client() {
     let refused = |code: &str| MailError::Refused { code: code.to_owned() };
     let misconfigured = |code: &str| MailError::Misconfigured { code: code.to_owned() };
     let unavailable = |detail: &str| MailError::Unavailable { detail: detail.to_owned() };
-    let lost = "connection failed";
+    let lost = MailError::Unknown { detail: "connection failed".to_owned() };
     let cases = [
         ("ses", "throttle", MailError::Limited { after: second }, 0),
         ("ses", "daily", MailError::DailyLimit, 0),
@@ -141,14 +141,14 @@ async fn mail_failures_are_classified_and_not_retried_by_client() {
         ("ses", "error", unavailable("InternalServiceErrorException"), 0),
         ("ses", "html", unavailable("502"), 0),
         // The mail is sent, but the response is lost.
-        ("ses", "lost", unavailable(lost), 1),
+        ("ses", "lost", lost.clone(), 1),
         ("zeptomail", "throttle", MailError::Limited { after: second }, 0),
         ("zeptomail", "daily", MailError::DailyLimit, 0),
         ("zeptomail", "rejected", refused("TM_4001/SM_113"), 0),
         ("zeptomail", "unauthorized", misconfigured("TM_4001/SERR_157"), 0),
         ("zeptomail", "error", unavailable("TM_5000/SERR_500"), 0),
         ("zeptomail", "html", unavailable("502"), 0),
-        ("zeptomail", "lost", unavailable(lost), 1),
+        ("zeptomail", "lost", lost, 1),
     ];
     let world = World::start().await;
     let mail = mail(&world, MailKind::Cancelled).await;

@@ -217,7 +217,7 @@ async fn load_report_data(
 ) -> Result<ReportData, Error> {
     let gathering = sources::load_attendance_sources(context.store, &session, context.now);
     let (gathered, stored) =
-        future::try_join(gathering, context.store.attendance_overrides(&session.id)).await?;
+        future::try_join(gathering, context.store.readable_overrides(&session.id)).await?;
     if gathered.archive.is_some_and(|archive| !archive.is_archive_of(&session)) {
         request_archiving(context.store, &session).await;
     }

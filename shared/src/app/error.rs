@@ -41,6 +41,12 @@ impl Error {
     pub fn busy(what: &'static str) -> Self {
         Self::Busy(what.into())
     }
+
+    /// Whether a stored item cannot be read. It concerns only the session of that item.
+    pub fn is_unreadable_item(&self) -> bool {
+        let Self::Internal(source) = self else { return false };
+        matches!(source.downcast_ref(), Some(StoreError::Corrupt { .. }))
+    }
 }
 
 impl From<StoreError> for Error {

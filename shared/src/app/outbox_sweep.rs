@@ -175,7 +175,10 @@ impl Run<'_> {
                     if pending.event.at > plus_minutes(self.now(), -FAILURE_WAIT_MINUTES) {
                         self.failed_sessions.extend(pending.event.kind.session().cloned());
                     }
-                    last_error = Some(error);
+                    // An unreadable session waits, and the alarm of its metric reports it.
+                    if !error.is_unreadable_item() {
+                        last_error = Some(error);
+                    }
                 }
             }
             if next.is_last() {

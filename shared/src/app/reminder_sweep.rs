@@ -44,11 +44,17 @@ pub async fn sweep(
 ) -> Result<ReminderReport, Error> {
     let work = tools.store.due_work(now).await?;
     let mut report = ReminderReport { due: work.len(), ..ReminderReport::default() };
-    remind::send_due_reminders(tools, &work.reminders, now, &mut report).await?;
-    end::end_overdue_sessions(tools, &work.end_checks, now, &mut report).await?;
-    late_events::check_erasures(tools, &work.erasure_checks, now, &mut report).await?;
-    remind::recheck_held_reminders(tools, &work.held_reminders, now, time, &mut report).await?;
-    drift::check_sessions(tools, &work.drift_checks, now, &mut report).await?;
+    let report_of_run = &mut report;
+    // One kind of work that fails does not keep the others from being done.
+    let results = [
+        remind::send_due_reminders(tools, &work.reminders, now, report_of_run).await,
+        end::end_overdue_sessions(tools, &work.end_checks, now, report_of_run).await,
+        late_events::check_erasures(tools, &work.erasure_checks, now, report_of_run).await,
+        remind::recheck_held_reminders(tools, &work.held_reminders, now, time, report_of_run).await,
+        drift::check_sessions(tools, &work.drift_checks, now, report_of_run).await,
+        repair::run_due_repairs(tools, &work.repairs, time, report_of_run).await,
+        archive::archive_due_sessions(tools, now, time, report_of_run).await,
+    ];
     invitee_lists::delete_unused_lists(tools, &work.invitee_list_checks, &mut report).await;
     if let Err(error) =
         zone_rules::keep_local_times(tools, work.zone_check, now, time, &mut report).await
@@ -56,8 +62,6 @@ pub async fn sweep(
         tracing::warn!(event = "zone_rules.check_failed", %error);
         report.postponed += 1;
     }
-    repair::run_due_repairs(tools, &work.repairs, time, &mut report).await?;
-    archive::archive_due_sessions(tools, now, time, &mut report).await?;
     tracing::info!(
         event = "reminder_sweep.finished",
         due = report.due,
@@ -67,6 +71,7 @@ pub async fn sweep(
         archived = report.archived,
         postponed = report.postponed
     );
+    results.into_iter().collect::<Result<(), Error>>()?;
     metrics::SWEPT.count_kind("reminder-sweep");
     Ok(report)
 }

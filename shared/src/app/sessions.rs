@@ -56,7 +56,7 @@ pub async fn load_session_view(
     }
     let host = async {
         match has_host(&session, now) {
-            true => store.host_status(&session.trainer).await,
+            true => store.host_status_for_warnings(&session.trainer).await,
             false => Ok(HostStatus::default()),
         }
     };
@@ -126,7 +126,7 @@ pub async fn list_own(
         None => store.sessions_of_trainer(trainer, &request.filter, after, request.limit).await?,
     };
     let host = match sessions.iter().any(|session| has_host(session, now)) {
-        true => store.host_status(trainer).await?,
+        true => store.host_status_for_warnings(trainer).await?,
         false => HostStatus::default(),
     };
     Ok(OwnSessionPage { page: SessionPage { sessions, next }, host })
@@ -196,16 +196,18 @@ pub async fn list_invited(
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
     // Students can filter by time only.
-    let filter = SessionFilter { from: Some(from), to: request.filter.to, status: None };
+    let filter =
+        SessionFilter { from: Some(from), to: request.filter.to, ..SessionFilter::default() };
     let invitations = async {
         match &caller.verified_email {
             Some(email) => {
-                store.invitations(email, from, filter.to.unwrap_or(Timestamp::MAX)).await
+                store.readable_invitations(email, from, filter.to.unwrap_or(Timestamp::MAX)).await
             }
             None => Ok(Vec::new()),
         }
     };
-    let (enrollments, invitations) = try_join!(store.enrollments(&caller.id), invitations)?;
+    let (enrollments, invitations) =
+        try_join!(store.readable_enrollments(&caller.id), invitations)?;
 
     // One extra session shows whether there is another page.
     let read_limit = request.limit + 1;
@@ -226,15 +228,15 @@ pub async fn list_invited(
         });
     let by_address = async {
         if invitations.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         let ids: Vec<_> = invitations.iter().map(|found| found.session.clone()).collect();
-        store.sessions(&ids).await
+        store.sessions_by_id(&ids).await
     };
     let (of_courses, by_address) = try_join!(of_courses, by_address)?;
 
     // The index is eventually consistent: it may still have a withdrawn invitation or an earlier start.
-    let still_invited = by_address.into_iter().filter(|session| {
+    let still_invited = by_address.found.into_values().filter(|session| {
         let is_on_list =
             |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
         let is_after_cursor = request

@@ -92,6 +92,9 @@ pub enum DeliveryStatus {
     Dead,
     /// Skipped because it was no longer relevant.
     Dropped,
+    /// A status that only a newer version has. It is never written.
+    #[serde(other)]
+    Unknown,
 }
 
 impl DeliveryStatus {
@@ -106,6 +109,7 @@ impl DeliveryStatus {
             Self::Failed => "failed",
             Self::Dead => "dead",
             Self::Dropped => "dropped",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
 use super::audience::{Audience, Invitee};
 use super::caller::{Caller, Role};
@@ -59,7 +61,7 @@ pub enum Provider {
 }
 
 /// The origin of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The trainer.
@@ -70,6 +72,18 @@ pub enum Source {
     Payment,
     /// The host platform, from a timetable.
     Schedule,
+    /// An origin that only a newer version has.
+    #[serde(untagged, skip_deserializing)]
+    Other(String),
+}
+
+impl Source {
+    /// Reads a stored origin.
+    pub fn from_stored(word: String) -> Self {
+        let known: Result<Self, serde::de::value::Error> =
+            Self::deserialize(word.as_str().into_deserializer());
+        known.unwrap_or(Self::Other(word))
+    }
 }
 
 /// A session's meeting. The join URL and passcode are encrypted at rest.

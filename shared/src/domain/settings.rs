@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Zoom's meeting settings that a trainer may choose, by Zoom's names. Other settings would break embedded joining
 /// (`meeting_authentication`, registration), give the meeting to other hosts (`alternative_hosts`), or contradict the
@@ -30,6 +30,17 @@ pub struct MeetingSettings {
 }
 
 impl MeetingSettings {
+    /// Reads stored settings. Those of a newer version are left out.
+    pub fn from_stored(stored: Map<String, Value>) -> Self {
+        let is_known = |name: &String, value: &mut Value| {
+            let one = Map::from_iter([(name.clone(), value.clone())]);
+            serde_json::from_value::<Self>(Value::Object(one)).is_ok()
+        };
+        let mut known = stored;
+        known.retain(is_known);
+        serde_json::from_value(Value::Object(known)).unwrap_or_default()
+    }
+
     /// Returns the names of the settings that are set.
     pub fn names(&self) -> BTreeSet<String> {
         match serde_json::to_value(self) {

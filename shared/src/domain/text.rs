@@ -18,6 +18,9 @@ pub const NAME_LIMIT_CHARS: usize = 200;
 /// RFC 5321, section 4.5.3.1.3: a path is at most 256 octets, two of them the angle brackets.
 pub const EMAIL_LIMIT_BYTES: usize = 254;
 
+/// Stands for stored text without any readable character.
+const UNREADABLE_TEXT: &str = "?";
+
 /// The reason why text is invalid. The message follows a field's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidText {
@@ -36,13 +39,10 @@ pub enum InvalidText {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $parse:expr) => {
-        text!($(#[$doc])* $name, $parse, read: $parse);
-    };
     ($(#[$doc:meta])* $name:ident, $parse:expr, read: $read:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -61,12 +61,12 @@ macro_rules! text {
             }
         }
 
-        /// Reads stored text. An earlier version with weaker rules may have written it.
-        impl TryFrom<String> for $name {
-            type Error = InvalidText;
-            fn try_from(text: String) -> Result<Self, InvalidText> {
-                let read: fn(&str) -> Result<String, InvalidText> = $read;
-                read(&text).map(Self)
+        /// Reads stored text. Another version with weaker rules may have written it, so invalid text is made valid.
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                let parse: fn(&str) -> Result<String, InvalidText> = $parse;
+                let read: fn(&str) -> String = $read;
+                Self(parse(&text).unwrap_or_else(|_| read(&text)))
             }
         }
 
@@ -81,27 +81,32 @@ macro_rules! text {
 text!(
     /// The title of a session or course: one line, 1 to 200 characters.
     Title,
-    |text| parse_line(text, TITLE_LIMIT_CHARS)
+    |text| parse_line(text, TITLE_LIMIT_CHARS),
+    read: |text| clean_line(text, TITLE_LIMIT_CHARS)
 );
 text!(
     /// A person's name: one line, 1 to 200 characters.
     PersonName,
-    |text| parse_line(text, NAME_LIMIT_CHARS)
+    |text| parse_line(text, NAME_LIMIT_CHARS),
+    read: |text| clean_line(text, NAME_LIMIT_CHARS)
 );
 text!(
     /// The question of a poll: one line, 1 to 300 characters.
     Question,
-    |text| parse_line(text, QUESTION_LIMIT_CHARS)
+    |text| parse_line(text, QUESTION_LIMIT_CHARS),
+    read: |text| clean_line(text, QUESTION_LIMIT_CHARS)
 );
 text!(
     /// The text of a poll option: one line, 1 to 200 characters.
     OptionText,
-    |text| parse_line(text, OPTION_LIMIT_CHARS)
+    |text| parse_line(text, OPTION_LIMIT_CHARS),
+    read: |text| clean_line(text, OPTION_LIMIT_CHARS)
 );
 text!(
     /// The description of a session: lines of text, up to 2,000 characters.
     Description,
-    |text| parse_lines(text, DESCRIPTION_LIMIT_CHARS)
+    |text| parse_lines(text, DESCRIPTION_LIMIT_CHARS),
+    read: |text| clean(text, DESCRIPTION_LIMIT_CHARS, |c| matches!(c, '\n' | '\t'))
 );
 text!(
     /// An e-mail address in lower case with the domain in its DNS form, so that spellings of one address are equal.
@@ -109,7 +114,7 @@ text!(
     Email,
     parse_email,
     // A stored address was valid when it was written.
-    read: |text| Ok(parse_email(text).unwrap_or_else(|_| text.to_owned()))
+    read: str::to_owned
 );
 
 impl fmt::Display for Title {
@@ -175,6 +180,19 @@ fn parse_lines(text: &str, limit: usize) -> Result<String, InvalidText> {
     Ok(text.to_owned())
 }
 
+/// Replaces control characters by spaces and cuts the text at its limit.
+fn clean(text: &str, limit: usize, is_allowed: fn(char) -> bool) -> String {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
+    let clean = text.chars().map(|c| if is_plain(c) || is_allowed(c) { c } else { ' ' });
+    clean.collect::<String>().trim().chars().take(limit).collect()
+}
+
+/// Returns a valid line that resembles an invalid one.
+fn clean_line(text: &str, limit: usize) -> String {
+    let line = clean(text, limit, |_| false);
+    if line.is_empty() { UNREADABLE_TEXT.to_owned() } else { line }
+}
+
 fn parse_email(text: &str) -> Result<String, InvalidText> {
     let text = text.trim();
     if text.len() > EMAIL_LIMIT_BYTES {
@@ -224,7 +242,14 @@ mod tests {
                 "{text:?}"
             );
         }
-        assert!(Title::try_from("\u{200b}".to_owned()).is_ok(), "a stored title is still readable");
+        for (stored, read) in [
+            ("\u{200b}", "\u{200b}"),
+            ("a\u{7}b\r\n", "a b"),
+            ("\u{7}", "?"),
+            (&"é".repeat(300), &"é".repeat(200)),
+        ] {
+            assert_eq!(Title::from(stored.to_owned()).as_str(), read, "a stored title is readable");
+        }
         assert!(Title::parse(&"é".repeat(200)).is_ok(), "the limit counts characters, not bytes");
         assert_eq!(Title::parse(&"é".repeat(201)), Err(InvalidText::TooLong { limit: 200 }));
     }

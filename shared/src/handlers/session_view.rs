@@ -121,7 +121,7 @@ impl SessionFields {
             provider: s.provider,
             record_session: s.record_session,
             status: s.status,
-            source: s.source,
+            source: s.source.clone(),
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,

@@ -193,7 +193,7 @@ fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
     }
     let after = http::query(request, "cursor").map(|text| parse_cursor(&text)).transpose()?;
     Ok(ListRequest {
-        filter: SessionFilter { status, from, to },
+        filter: SessionFilter { status, from, to, ..SessionFilter::default() },
         course,
         after,
         limit: http::query_limit(request)?,

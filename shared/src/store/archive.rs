@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
-use super::item::{decode, encode};
+use super::item::{decode, decode_readable, encode, unreadable};
 use super::schema::{
     ARCHIVE, ARCHIVE_PART_PREFIX, DueQueue, ItemKey, attr, due_partition, index, limit,
     session_partition, session_sort_key, trainer_partition,
@@ -295,13 +295,13 @@ impl Store {
             limit: Some(DUE_ARCHIVES_LIMIT),
             ..KeyRange::default()
         };
-        let stored = self.query(range).await?.items.into_iter().map(decode::<StoredDueArchive>);
+        let stored = decode_readable::<StoredDueArchive>(self.query(range).await?.items);
         let due = |s: StoredDueArchive| DueArchive {
             session: s.session_id,
             due_at: s.due_at,
             first_due_at: s.first_due_at,
         };
-        stored.map(|stored| stored.map(due)).collect()
+        Ok(stored.map(due).collect())
     }
 
     /// Reads the whole archive of a session with strong consistency.
@@ -337,7 +337,7 @@ impl Store {
             return Ok(Archive { revision, starts_at, lines, parts, has_unused_parts });
         }
         let key = format!("{} / {ARCHIVE}", session_partition(session));
-        Err(StoreError::Corrupt { key, reason: "parts of the archive are missing".to_owned() })
+        Err(unreadable(key, "parts of the archive are missing"))
     }
 
     /// Archives the attendance of a session in place of the archive that was read. Refused if another write was faster, in

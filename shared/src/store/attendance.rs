@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, decode_readable, encode};
 use super::schema::{AUDIT_PREFIX, ItemKey, OVERRIDE_PREFIX, attr, session_partition};
 use super::tx::{Action, Condition, key_item, number};
 use super::{ItemPage, KeyRange, Store};
@@ -113,19 +113,30 @@ pub fn put_audit_entry(session: &SessionId, entry: &AuditEntry, nonce: &str) -> 
     )
 }
 
+fn overrides_range(session: &SessionId) -> KeyRange {
+    KeyRange {
+        pk: session_partition(session),
+        prefix: Some(OVERRIDE_PREFIX.to_owned()),
+        consistent: true,
+        ..KeyRange::default()
+    }
+}
+
 impl Store {
     /// Returns the overrides of a session with strong consistency, so that the next report shows a change.
     pub async fn attendance_overrides(
         &self,
         session: &SessionId,
     ) -> Result<Vec<StoredOverride>, StoreError> {
-        let range = KeyRange {
-            pk: session_partition(session),
-            prefix: Some(OVERRIDE_PREFIX.to_owned()),
-            consistent: true,
-            ..KeyRange::default()
-        };
-        self.query_all(range).await?.into_iter().map(decode).collect()
+        self.query_all(overrides_range(session)).await?.into_iter().map(decode).collect()
+    }
+
+    /// Like [`Self::attendance_overrides`], without those that cannot be read.
+    pub async fn readable_overrides(
+        &self,
+        session: &SessionId,
+    ) -> Result<Vec<StoredOverride>, StoreError> {
+        Ok(decode_readable(self.query_all(overrides_range(session)).await?).collect())
     }
 
     /// Replaces the reasons in the audit entries of the given rows, which may name the person. Returns their number.
@@ -189,7 +200,6 @@ impl Store {
             let (at, nonce) = key.split_once('#')?;
             Some(AuditCursor { at: at.parse().ok()?, nonce: nonce.to_owned() })
         });
-        let entries = items.into_iter().map(decode).collect::<Result<_, _>>()?;
-        Ok((entries, next))
+        Ok((decode_readable(items).collect(), next))
     }
 }

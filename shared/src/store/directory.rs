@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, decode_readable, encode, or_default};
 use super::schema::{
     AFTER_STUDENTS, ENROLLMENT_PERIOD_PREFIX, ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX,
     FORMER_STUDENT_PREFIX, ItemKey, STUDENT_PREFIX, attr, course_partition,
@@ -44,9 +44,9 @@ struct StoredEnrollment {
     email: Email,
     name: PersonName,
     access_granted: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     /// The end of a former enrollment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +88,12 @@ impl From<StoredEnrollment> for Enrollment {
     }
 }
 
+/// The part of an enrollment that decides about access.
+#[derive(Deserialize)]
+struct StoredAccess {
+    access_granted: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredFormerEnrollment {
     course_id: CourseId,
@@ -103,7 +109,7 @@ struct StoredUser {
     plan: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     locale: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
 }
 
@@ -269,6 +275,15 @@ pub struct DirectoryUser {
     pub name: Option<PersonName>,
 }
 
+fn enrollments_range(user: &UserId) -> KeyRange {
+    KeyRange {
+        pk: user_partition(user),
+        prefix: Some(ENROLLMENT_PREFIX.to_owned()),
+        consistent: true,
+        ..KeyRange::default()
+    }
+}
+
 impl Store {
     /// Executes many directory commands in batches. The caller removes duplicate keys.
     pub async fn write_directory(&self, actions: Vec<Action>) -> Result<(), StoreError> {
@@ -277,14 +292,15 @@ impl Store {
 
     /// Returns the enrollments of a student, with or without access.
     pub async fn enrollments(&self, user: &UserId) -> Result<Vec<Enrollment>, StoreError> {
-        let range = KeyRange {
-            pk: user_partition(user),
-            prefix: Some(ENROLLMENT_PREFIX.to_owned()),
-            consistent: true,
-            ..KeyRange::default()
-        };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
-        stored.map(|stored| stored.map(Enrollment::from)).collect()
+        let items = self.query_all(enrollments_range(user)).await?.into_iter();
+        items.map(|item| decode::<StoredEnrollment>(item).map(Enrollment::from)).collect()
+    }
+
+    /// Like [`Self::enrollments`], without those that cannot be read.
+    pub async fn readable_enrollments(&self, user: &UserId) -> Result<Vec<Enrollment>, StoreError> {
+        let stored =
+            decode_readable::<StoredEnrollment>(self.query_all(enrollments_range(user)).await?);
+        Ok(stored.map(Enrollment::from).collect())
     }
 
     /// Returns the courses that a student was removed from.
@@ -317,8 +333,8 @@ impl Store {
             limit: Some(STUDENTS_PAGE),
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
-        stored.map(|stored| stored.map(Enrollment::from)).collect()
+        let stored = decode_readable::<StoredEnrollment>(self.query_all(range).await?);
+        Ok(stored.map(Enrollment::from).collect())
     }
 
     /// Returns the enrollments in a course that are in force or ended after `from`. Eventually consistent.
@@ -335,8 +351,8 @@ impl Store {
             limit: Some(STUDENTS_PAGE),
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
-        stored.map(|stored| stored.map(EnrollmentPeriod::from)).collect()
+        let stored = decode_readable::<StoredEnrollment>(self.query_all(range).await?);
+        Ok(stored.map(EnrollmentPeriod::from).collect())
     }
 
     /// Returns the former enrollments of a student that are still stored.
@@ -387,7 +403,7 @@ impl Store {
         let keys: Vec<_> = users.iter().map(|user| key(user)).collect();
         let mut found = self.batch_get(&keys).await?;
         let items = users.into_iter().filter_map(|user| found.take(key(user)));
-        items.map(|item| decode::<StoredEnrollment>(item).map(EnrollmentPeriod::from)).collect()
+        Ok(decode_readable::<StoredEnrollment>(items).map(EnrollmentPeriod::from).collect())
     }
 
     pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
@@ -404,7 +420,8 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         let mut users = BTreeMap::new();
         for id in ids {
-            users.extend(found.user(id)?.map(|user| (id.clone(), user)));
+            // The address of an unreadable user is that of the enrollment.
+            users.extend(found.user(id).ok().flatten().map(|user| (id.clone(), user)));
         }
         Ok(users)
     }
@@ -421,7 +438,7 @@ impl Store {
         let mut pointers = Vec::new();
         for email in emails {
             let pointer = found.take(ItemKey::UserOfEmail(email)).map(decode::<StoredEmailPointer>);
-            pointers.extend(pointer.transpose()?.map(|pointer| (email, pointer)));
+            pointers.extend(pointer.and_then(Result::ok).map(|pointer| (email, pointer)));
         }
         let ids: Vec<_> = pointers.iter().map(|(_, pointer)| pointer.user_id.clone()).collect();
         let users = self.users(&ids).await?;
@@ -481,7 +498,7 @@ impl BatchItems {
         match (key, self.take(key)) {
             (_, None) => Ok(false),
             (ItemKey::Enrollment { .. }, Some(item)) => {
-                decode::<StoredEnrollment>(item).map(|enrollment| enrollment.access_granted)
+                decode::<StoredAccess>(item).map(|enrollment| enrollment.access_granted)
             }
             (_, Some(_)) => Ok(true),
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode, key_for_log};
+use super::item::{decode, encode, key_for_log, unreadable};
 use super::schema::{DueQueue, ItemKey, attr, due_partition};
 use super::tx::{Action, Condition, Item, ItemChanges, text};
 use super::{ItemPage, KeyRange, Store};
@@ -289,10 +289,8 @@ fn decode_pending_event(item: Item) -> Result<PendingEvent, StoreError> {
         let (at, key) = sk.as_s().ok()?.split_once('#')?;
         Some((at.parse().ok()?, key.to_owned()))
     });
-    let (at, key) = position.ok_or_else(|| StoreError::Corrupt {
-        key: key_for_log(&item),
-        reason: "the sort key has no time".to_owned(),
-    })?;
+    let (at, key) =
+        position.ok_or_else(|| unreadable(key_for_log(&item), "the sort key has no time"))?;
     let StoredCursor { cursor } = decode(item.clone())?;
     let kind = decode::<StoredDomainEvent>(item)?.into();
     Ok(PendingEvent { event: DomainEvent { at, kind }, key, cursor })
@@ -376,12 +374,8 @@ impl Store {
             ..KeyRange::default()
         };
         let ItemPage { items, last_key: last } = self.query(range).await?;
-        // A corrupt event, perhaps of a newer version, must not delay the others.
-        let pending = items.into_iter().filter_map(|item| {
-            decode_pending_event(item)
-                .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
-                .ok()
-        });
+        // An unreadable event, perhaps of a newer version, must not delay the others.
+        let pending = items.into_iter().filter_map(|item| decode_pending_event(item).ok());
         Ok(PendingEventPage { events: pending.collect(), last_key: last })
     }
 

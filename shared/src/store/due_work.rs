@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::domain_events::{domain_event_key, put_domain_event};
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode_readable, encode};
 use super::repairs::{Repair, StoredRepair};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
 use super::tx::{Action, Condition, Item, ItemChanges};
@@ -391,7 +391,7 @@ impl DueWork {
 
 impl Store {
     /// Returns the work due at `now`, oldest first, as much as one run takes. Held reminders stay in the queue, so further
-    /// requests read past them.
+    /// requests read past them. Work that cannot be read is left out, and does not count either.
     pub async fn due_work(&self, now: Timestamp) -> Result<DueWork, StoreError> {
         let mut range = KeyRange {
             pk: due_partition(DueQueue::Work),
@@ -403,10 +403,7 @@ impl Store {
         let mut work = DueWork::default();
         for _ in 0..DUE_WORK_PAGES {
             let ItemPage { items, last_key } = self.query(range.clone()).await?;
-            items
-                .into_iter()
-                .filter_map(|item| skip_corrupt(decode(item)))
-                .for_each(|stored| work.add(stored));
+            decode_readable(items).for_each(|stored| work.add(stored));
             match last_key {
                 Some(last_key) if work.other_len() < DUE_WORK_LIMIT => range.after = Some(last_key),
                 _ => break,
@@ -414,9 +411,7 @@ impl Store {
         }
         Ok(work)
     }
-}
 
-impl Store {
     /// Returns a page of the starts of the sessions ahead, and the sort key after which the next page begins.
     pub async fn planned_starts(
         &self,
@@ -434,15 +429,15 @@ impl Store {
             ..KeyRange::default()
         };
         let page = self.query(range).await?;
-        let starts = page.items.into_iter().filter_map(|item| match decode(item) {
-            Ok(StoredWork::Reminder(StoredReminder {
+        let starts = decode_readable(page.items).filter_map(|stored| match stored {
+            StoredWork::Reminder(StoredReminder {
                 session_id: session,
                 reminder: Reminder::Start,
                 starts_at,
                 timezone: Some(timezone),
                 utc_offset: Some(utc_offset),
                 ..
-            })) => Some(PlannedStart { session, starts_at, timezone, utc_offset }),
+            }) => Some(PlannedStart { session, starts_at, timezone, utc_offset }),
             _ => None,
         });
         let next = page.last_key.and_then(|key| key.get(attr::SK)?.as_s().ok().cloned());
@@ -460,8 +455,3 @@ const DUE_WORK_LIMIT: usize = 2000;
 const DUE_WORK_PAGE: i32 = 2000;
 /// Requests per run. They read past about 40,000 held reminders.
 const DUE_WORK_PAGES: usize = 20;
-
-/// Logs and skips a corrupt item, so that it does not block the sweep.
-fn skip_corrupt<T>(decoded: Result<T, StoreError>) -> Option<T> {
-    decoded.inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error)).ok()
-}

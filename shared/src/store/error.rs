@@ -10,7 +10,8 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An item that this version cannot decode, because of a bug or a manual change. Its key is safe to log.
+    /// An item that this version cannot decode, because a newer version wrote it, or because of a bug or a manual change.
+    /// Its key is safe to log.
     #[error("the item {key} cannot be decoded: {reason}")]
     Corrupt { key: String, reason: String },
     /// A permanent error: a missing table, a missing permission, or a request that DynamoDB refuses.

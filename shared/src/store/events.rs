@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{CommitError, StoreError};
-use super::item::{decode, encode};
+use super::item::{decode, encode, key_for_log, unreadable};
 use super::schema::{ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
 use super::tx::{Action, Condition, Item, number};
 use super::{KeyRange, Store};
@@ -225,11 +225,14 @@ fn anonymized(
     Some(rewritten)
 }
 
-/// Decodes an event. Logs and skips a corrupt item.
+/// Decodes an event. Leaves out an unreadable one.
 pub(super) fn decode_event(item: Item) -> Option<StoredEvent> {
-    let stored: StoredZoomEvent = decode(item)
-        .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error))
-        .ok()?;
-    let body: Value = serde_json::from_str(&stored.raw).ok()?;
-    Some(StoredEvent { at: stored.at, event: ZoomEvent::parse(&body)? })
+    let key = key_for_log(&item);
+    let stored: StoredZoomEvent = decode(item).ok()?;
+    let body = serde_json::from_str(&stored.raw).ok();
+    let Some(event) = body.and_then(|body: Value| ZoomEvent::parse(&body)) else {
+        unreadable(key, "the event cannot be parsed");
+        return None;
+    };
+    Some(StoredEvent { at: stored.at, event })
 }

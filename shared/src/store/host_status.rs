@@ -79,12 +79,23 @@ impl Store {
         decode_host_status(self.get_eventually_consistent(ItemKey::HostStatus(trainer)).await?)
     }
 
-    /// Returns the host status of each of `trainers`, a hundred per request.
+    /// Returns a trainer's host status for the warnings of their sessions, which an unreadable status must not hide.
+    pub async fn host_status_for_warnings(
+        &self,
+        trainer: &UserId,
+    ) -> Result<HostStatus, StoreError> {
+        match self.host_status(trainer).await {
+            Err(StoreError::Corrupt { .. }) => Ok(HostStatus::default()),
+            result => result,
+        }
+    }
+
+    /// Returns the host status of each of `trainers`, a hundred per request. Unreadable ones are left out.
     pub async fn host_statuses(&self, trainers: &[UserId]) -> Result<HostStatuses, StoreError> {
         let keys: Vec<_> = trainers.iter().map(ItemKey::HostStatus).collect();
         let mut found = self.batch_get(&keys).await?;
-        let status = |trainer: &UserId| Ok((trainer.clone(), found.host_status(trainer)?));
-        trainers.iter().map(status).collect()
+        let status = |trainer: &UserId| Some((trainer.clone(), found.host_status(trainer).ok()?));
+        Ok(trainers.iter().filter_map(status).collect())
     }
 
     /// Returns the address of a Zoom user that was disconnected while sessions needed it.

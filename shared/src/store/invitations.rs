@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, decode_readable, encode, or_default};
 use super::schema::{
     INVITEE_PREFIX, ItemKey, attr, email_partition, index, invitee_prefix, session_partition,
     session_sort_key,
@@ -25,7 +25,7 @@ struct StoredInvitee {
     session_id: SessionId,
     list: InviteeList,
     email: Email,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     name: Option<PersonName>,
     /// Set on the first invitee of a list that replaced another one.
     #[serde(flatten)]
@@ -54,6 +54,22 @@ impl StoredInvitee {
 pub struct Invitation {
     pub session: SessionId,
     pub list: InviteeList,
+}
+
+impl From<StoredInvitee> for Invitation {
+    fn from(s: StoredInvitee) -> Self {
+        Self { session: s.session_id, list: s.list }
+    }
+}
+
+fn invitations_range(email: &Email, from: Timestamp, to: Timestamp) -> KeyRange {
+    KeyRange {
+        index: Some(index::BY_AUDIENCE),
+        pk: email_partition(email),
+        from: Some(sortable_text(from)),
+        to: Some(format!("{}~", sortable_text(to))),
+        ..KeyRange::default()
+    }
 }
 
 /// Stores a list that the session refers to, or will refer to.
@@ -118,7 +134,7 @@ impl Store {
             consistent: true,
             ..KeyRange::default()
         };
-        self.query_all(range).await?.into_iter().map(decode).collect()
+        Ok(decode_readable(self.query_all(range).await?).collect())
     }
 
     /// Returns the people invited at some time since `from`, in the order of their addresses. `list` is the list in
@@ -156,7 +172,9 @@ impl Store {
         let host = async {
             match session.status {
                 Status::Cancelled | Status::Ended => Ok(HostStatus::default()),
-                Status::Scheduled | Status::Live => self.host_status(&session.trainer).await,
+                Status::Scheduled | Status::Live => {
+                    self.host_status_for_warnings(&session.trainer).await
+                }
             }
         };
         let (invitees, host) = futures::try_join!(self.invitees_of_session(&session), host)?;
@@ -170,8 +188,8 @@ impl Store {
             prefix: Some(INVITEE_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredInvitee>);
-        stored.map(|stored| stored.map(|stored| stored.email)).collect()
+        let stored = decode_readable::<StoredInvitee>(self.query_all(range).await?);
+        Ok(stored.map(|stored| stored.email).collect())
     }
 
     /// Returns whether `email` is on the list.
@@ -232,15 +250,19 @@ impl Store {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Invitation>, StoreError> {
-        let range = KeyRange {
-            index: Some(index::BY_AUDIENCE),
-            pk: email_partition(email),
-            from: Some(sortable_text(from)),
-            to: Some(format!("{}~", sortable_text(to))),
-            ..KeyRange::default()
-        };
-        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredInvitee>);
-        stored.map(|s| s.map(|s| Invitation { session: s.session_id, list: s.list })).collect()
+        let items = self.query_all(invitations_range(email, from, to)).await?.into_iter();
+        items.map(|item| decode::<StoredInvitee>(item).map(Invitation::from)).collect()
+    }
+
+    /// Like [`Self::invitations`], without those that cannot be read.
+    pub async fn readable_invitations(
+        &self,
+        email: &Email,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        let items = self.query_all(invitations_range(email, from, to)).await?;
+        Ok(decode_readable::<StoredInvitee>(items).map(Invitation::from).collect())
     }
 
     /// Deletes all invitations of an address. Returns their number.

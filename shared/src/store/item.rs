@@ -2,13 +2,14 @@
 //! structs.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1 as dynamo;
 
 use super::error::StoreError;
 use super::schema::attr;
 use super::tx::{Item, number};
+use crate::telemetry::metrics;
 
 /// The item format that this version writes. It changes only if a reader must treat an item differently, which a new
 /// attribute with a default does not require.
@@ -31,10 +32,53 @@ pub(crate) fn encode_value(part: &impl Serialize) -> AttributeValue {
     dynamo::to_attribute_value(part).expect("a part of a stored struct converts to a value")
 }
 
-/// Converts an item to a stored struct and ignores unknown attributes of newer versions.
+/// Converts an item to a stored struct and ignores unknown attributes of newer versions. An item that cannot be read is
+/// counted here, so that callers may skip it.
 pub(crate) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     let key = key_for_log(&item);
-    dynamo::from_item(item).map_err(|error| StoreError::Corrupt { key, reason: error.to_string() })
+    dynamo::from_item(item).map_err(|error| unreadable(key, &error.to_string()))
+}
+
+/// Counts an unreadable item and returns its error.
+pub(crate) fn unreadable(key: String, reason: &str) -> StoreError {
+    // The text after a quotation mark may be somebody's name.
+    let reason = reason.split('"').next().unwrap_or_default().to_owned();
+    tracing::error!(event = "store.item_unreadable", key, reason);
+    metrics::UNREADABLE_ITEMS.count();
+    StoreError::Corrupt { key, reason }
+}
+
+/// Converts items and leaves out those that cannot be read, so that they do not block the others.
+pub(crate) fn decode_readable<T: DeserializeOwned>(
+    items: impl IntoIterator<Item = Item>,
+) -> impl Iterator<Item = T> {
+    items.into_iter().filter_map(|item| decode(item).ok())
+}
+
+/// A part of an item that may be of a newer version.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Part<T> {
+    Readable(T),
+    Unreadable(IgnoredAny),
+}
+
+impl<T> Part<T> {
+    pub(crate) fn readable(self) -> Option<T> {
+        match self {
+            Self::Readable(part) => Some(part),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Reads a part that has a default, which also replaces an unreadable one.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    Ok(Part::deserialize(deserializer)?.readable().unwrap_or_default())
 }
 
 /// Reads a counter. A negative or too large number is clamped, so that a wrong counter does not make its item unreadable.

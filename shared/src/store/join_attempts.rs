@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode, decode_readable, encode};
 use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, limit, session_partition};
 use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
@@ -60,7 +60,7 @@ impl Store {
             prefix: Some(JOIN_ATTEMPT_PREFIX.to_owned()),
             ..KeyRange::default()
         };
-        self.query_all(range).await?.into_iter().map(decode).collect()
+        Ok(decode_readable(self.query_all(range).await?).collect())
     }
 
     /// Returns the join attempts of an erased person, each with its deletion.

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
-use super::item::{decode, encode, not_negative};
+use super::item::{Part, decode, encode, key_for_log, not_negative, or_default, unreadable};
 use super::recipient_states::StoredSnapshot;
 use super::schema::{
     DELIVERY_PREFIX, DueQueue, ItemKey, attr, deliveries_partition, limit, subject_partition,
@@ -26,7 +26,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::{ClaimPhase, NextAttempt};
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
-    MessageKey, PastDelivery, RecipientRef, SentEntry,
+    MessageKey, PastDelivery, RecipientRef, RecipientState, SentEntry,
 };
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
@@ -130,6 +130,16 @@ pub enum ClaimOutcome {
     FinishedUnknown,
 }
 
+/// The trainers of the sessions of some mails, and whether the recipients are invited.
+#[derive(Debug, Default)]
+pub struct TrainersAndInvitedMails {
+    pub trainers: HashMap<UserId, User>,
+    /// The mails whose recipients are currently invited.
+    pub invited: HashSet<MessageKey>,
+    /// The mails whose enrollments cannot be read.
+    pub unreadable: HashSet<MessageKey>,
+}
+
 /// The number of mails per delivery status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailCounts {
@@ -162,14 +172,38 @@ impl MailCounts {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 pub(super) struct StoredDeliveries {
     pub(super) mails: Vec<StoredDeliveryRecord>,
     /// The recipient states up to here. An item with a snapshot has no mails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snapshot: Option<StoredSnapshot>,
     #[serde(rename = "expires_at")]
     pub(super) ttl: i64,
+}
+
+#[derive(Deserialize)]
+struct ReadDeliveries {
+    mails: Vec<Part<StoredDeliveryRecord>>,
+    #[serde(default)]
+    snapshot: Option<StoredSnapshot>,
+}
+
+/// The delivery records of an item, in their order.
+pub(super) struct DecodedDeliveries {
+    /// `None` is a record that cannot be read.
+    pub(super) records: Vec<Option<StoredDeliveryRecord>>,
+    pub(super) snapshot: Option<StoredSnapshot>,
+}
+
+pub(super) fn decode_deliveries(item: Item) -> Result<DecodedDeliveries, StoreError> {
+    let key = key_for_log(&item);
+    let deliveries: ReadDeliveries = decode(item)?;
+    let records: Vec<_> = deliveries.mails.into_iter().map(Part::readable).collect();
+    if records.iter().any(Option::is_none) {
+        unreadable(key, "some delivery records cannot be decoded");
+    }
+    Ok(DecodedDeliveries { records, snapshot: deliveries.snapshot })
 }
 
 /// A delivery record with short attribute names: an item contains a hundred, and DynamoDB charges for names.
@@ -179,8 +213,9 @@ pub(super) struct StoredDeliveryRecord {
     e: String,
     /// Recipient.
     pub(super) r: RecipientRef,
-    /// Kind.
-    k: MailKind,
+    /// Kind. `None` if only a newer version has it.
+    #[serde(deserialize_with = "or_default")]
+    k: Option<MailKind>,
     /// Status.
     s: DeliveryStatus,
     /// Detail.
@@ -201,15 +236,16 @@ pub(super) struct StoredDeliveryRecord {
 }
 
 impl StoredDeliveryRecord {
-    pub(super) fn past_delivery(&self) -> PastDelivery<'_> {
-        PastDelivery {
+    pub(super) fn apply_to(&self, state: &mut RecipientState) {
+        let Some(kind) = self.k else { return state.apply_unknown(&self.e) };
+        state.apply(&PastDelivery {
             short_key: &self.e,
-            kind: self.k,
+            kind,
             status: self.s,
             sent_version: self.v,
             entry: self.q.map(|sequence| SentEntry { sequence, content: self.c.clone() }),
             in_doubt: self.d,
-        }
+        });
     }
 }
 
@@ -234,7 +270,7 @@ fn put_deliveries<'a>(
     let mails = records.map(|record| StoredDeliveryRecord {
         e: record.message_key.short().to_owned(),
         r: record.recipient.clone(),
-        k: record.kind,
+        k: Some(record.kind),
         s: record.status,
         n: record.detail.clone(),
         v: record.sent_version,
@@ -438,7 +474,9 @@ impl Store {
         }
         let mut moves = BTreeMap::new();
         for update in all {
-            *moves.entry(update.previous_status).or_insert(0) -= 1;
+            if update.previous_status != DeliveryStatus::Unknown {
+                *moves.entry(update.previous_status).or_insert(0) -= 1;
+            }
             *moves.entry(update.record.status).or_insert(0) += 1;
         }
         let mut actions =
@@ -467,11 +505,11 @@ impl Store {
             ..KeyRange::default()
         };
         for item in self.query_all(range).await? {
-            let deliveries: StoredDeliveries = decode(item)?;
             let short = mail.message_key.short();
-            if deliveries
-                .mails
+            if decode_deliveries(item)?
+                .records
                 .iter()
+                .flatten()
                 .any(|record| record.e == short && record.s == DeliveryStatus::Sent)
             {
                 return Ok(true);
@@ -480,11 +518,12 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns the trainers of the sessions by id, and the keys of mails whose recipient is currently invited.
+    /// Returns the trainers of the sessions, and whether the recipients of the mails are currently invited. An unreadable
+    /// trainer is left out.
     pub async fn trainers_and_invited_mails(
         &self,
         mails: &[(&Session, &Mail)],
-    ) -> Result<(HashMap<UserId, User>, HashSet<MessageKey>), StoreError> {
+    ) -> Result<TrainersAndInvitedMails, StoreError> {
         // DynamoDB refuses duplicate keys in a batch.
         let mut keys = HashMap::new();
         for (session, mail) in mails {
@@ -498,29 +537,36 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         let mut trainers = HashMap::new();
         for (session, _) in mails {
-            if let Some(user) = found.user(&session.trainer)? {
+            if let Ok(Some(user)) = found.user(&session.trainer) {
                 trainers.insert(session.trainer.clone(), user);
             }
         }
-        let mut in_audience = HashSet::new();
+        let (mut in_audience, mut unreadable) = (HashSet::new(), HashSet::new());
         for key in keys.iter().filter(|key| !matches!(key, ItemKey::User(_))) {
-            if found.is_in_audience(*key)? {
-                in_audience.insert((key.pk(), key.sk()));
+            match found.is_in_audience(*key) {
+                Ok(true) => drop(in_audience.insert((key.pk(), key.sk()))),
+                Ok(false) => {}
+                Err(_) => drop(unreadable.insert((key.pk(), key.sk()))),
             }
         }
-        let invited = mails.iter().filter(|(session, mail)| {
-            invitation_keys(session, mail)
-                .iter()
-                .any(|key| in_audience.contains(&(key.pk(), key.sk())))
-        });
-        Ok((trainers, invited.map(|(_, mail)| mail.message_key.clone()).collect()))
+        let with_any = |found: &HashSet<(String, String)>| {
+            let mails = mails.iter().filter(|(session, mail)| {
+                invitation_keys(session, mail)
+                    .iter()
+                    .any(|key| found.contains(&(key.pk(), key.sk())))
+            });
+            mails.map(|(_, mail)| mail.message_key.clone()).collect::<HashSet<_>>()
+        };
+        let invited = with_any(&in_audience);
+        let unreadable = &with_any(&unreadable) - &invited;
+        Ok(TrainersAndInvitedMails { trainers, invited, unreadable })
     }
 
     /// Returns the mail counts of a session, or `None` before the first mail.
     pub async fn mail_counts(&self, session: &SessionId) -> Result<Option<MailCounts>, StoreError> {
         let subject = MailSubject::Session(session.clone());
         let item = self.get_eventually_consistent(ItemKey::MailCount(&subject)).await?;
-        let counts = item.map(decode::<MailCounts>).transpose()?;
+        let counts = item.and_then(|item| decode::<MailCounts>(item).ok());
         let counts = counts.filter(|counts| *counts != MailCounts::default());
         Ok(counts.map(MailCounts::clamped_at_zero))
     }
@@ -561,13 +607,20 @@ impl Store {
                 else {
                     continue;
                 };
-                let deliveries: StoredDeliveries = decode(item)?;
-                for (n, record) in deliveries.mails.into_iter().enumerate().rev() {
+                let Ok(deliveries) = decode_deliveries(item) else { continue };
+                for (n, record) in deliveries.records.into_iter().enumerate().rev() {
+                    let Some(StoredDeliveryRecord {
+                        r: recipient,
+                        k: Some(kind),
+                        s: state,
+                        n: note,
+                        ..
+                    }) = record
+                    else {
+                        continue;
+                    };
                     let cursor = TimelineCursor { at, tail: format!("{tail}n{n:03}") };
                     if before.is_none_or(|before| cursor < *before) {
-                        let StoredDeliveryRecord {
-                            r: recipient, k: kind, s: state, n: note, ..
-                        } = record;
                         all.push((cursor, StoredDelivery { recipient, kind, state, note }));
                     }
                 }
@@ -584,7 +637,8 @@ impl Store {
     /// Returns the state of the outbox with an eventually consistent read.
     pub async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
         let item = self.get_eventually_consistent(ItemKey::Sweep(DueQueue::Outbox)).await?;
-        Ok(item.map(decode).transpose()?.unwrap_or_default())
+        // An unreadable pause must not stop all mails. The service refuses them if it is still paused.
+        Ok(item.and_then(|item| decode(item).ok()).unwrap_or_default())
     }
 
     /// Deletes the claims and delivery records of mails about a trainer alone.

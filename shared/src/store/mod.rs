@@ -103,6 +103,9 @@ impl Store {
     }
 }
 
+/// A part of DynamoDB's error for an update of an attribute that has another type.
+const WRONG_ATTRIBUTE_TYPE: &str = "incorrect data type";
+
 /// Converts an SDK error to a [`StoreError`]. The SDK has already retried transient errors.
 fn classify_error<E>(operation: &'static str, error: SdkError<E>) -> StoreError
 where
@@ -126,6 +129,12 @@ where
     let server_side = error.raw_response().is_some_and(|response| {
         response.status().is_server_error() || response.status().is_success()
     });
+    // An attribute of the item has another type than the update expects.
+    let is_item_unexpected = error.code() == Some("ValidationException")
+        && error.message().is_some_and(|message| message.contains(WRONG_ATTRIBUTE_TYPE));
+    if is_item_unexpected {
+        return item::unreadable(operation.to_owned(), WRONG_ATTRIBUTE_TYPE);
+    }
     if busy_code || no_response || server_side {
         StoreError::Busy { operation, source: error.into() }
     } else {

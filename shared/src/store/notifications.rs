@@ -163,11 +163,9 @@ impl Store {
         for _ in 0..PAGE_REQUESTS {
             let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
             for item in items {
-                // A corrupt item must not hide the others.
-                let decoded = decode_notification(user, item)
-                    .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error));
+                // An unreadable item must not hide the others.
                 page.extend(
-                    decoded
+                    decode_notification(user, item)
                         .ok()
                         .flatten()
                         .filter(|stored| after.is_none_or(|id| stored.notification.id < *id)),
@@ -212,12 +210,9 @@ impl Store {
             ..shown_range(user, None, now)
         };
         for item in self.query_all(range).await? {
-            // A corrupt item must not keep the others.
-            let decoded = decode_notification(user, item)
-                .inspect_err(|error| tracing::error!(event = "store.corrupt_item", %error));
-            let Some(StoredNotification { notification, .. }) = decoded.ok().flatten() else {
-                continue;
-            };
+            // An unreadable item must not keep the others.
+            let decoded = decode_notification(user, item).ok().flatten();
+            let Some(StoredNotification { notification, .. }) = decoded else { continue };
             if kinds.contains(&notification.kind) {
                 self.commit_one(dismiss(user, &notification.id, now)).await?;
             }

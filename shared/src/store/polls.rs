@@ -122,12 +122,28 @@ impl PollList {
     }
 }
 
-/// Decodes a poll list. Each poll is an attribute named after its id, so that launching and closing write only one poll.
+/// Decodes a poll list without the polls that cannot be read.
+fn decode_readable_polls(item: Item) -> Result<PollList, StoreError> {
+    decode_polls_if(item, |_| Ok(()))
+}
+
+/// Decodes a poll list. An erasure must not miss a poll that cannot be read.
 fn decode_poll_list(item: Item) -> Result<PollList, StoreError> {
+    decode_polls_if(item, Err)
+}
+
+/// Each poll is an attribute named after its id, so that launching and closing write only one poll.
+fn decode_polls_if(
+    item: Item,
+    on_unreadable: impl Fn(StoreError) -> Result<(), StoreError>,
+) -> Result<PollList, StoreError> {
     let mut polls = Vec::new();
     for (name, attribute) in &item {
         if let (Some(id), AttributeValue::M(members)) = (PollId::parse(name), attribute) {
-            polls.push(decode::<StoredPoll>(members.clone())?.into_poll(id));
+            match decode::<StoredPoll>(members.clone()) {
+                Ok(stored) => polls.push(stored.into_poll(id)),
+                Err(error) => on_unreadable(error)?,
+            }
         }
     }
     let sort_key = |poll: &Poll| (poll.is_open(), poll.opened_at, poll.id.clone());
@@ -235,17 +251,18 @@ impl Store {
     pub async fn polls_of_sessions(&self, sessions: &[SessionId]) -> Result<Vec<Poll>, StoreError> {
         let keys: Vec<_> = sessions.iter().map(ItemKey::Polls).collect();
         let mut found = self.batch_get(&keys).await?;
-        let lists: Result<Vec<_>, _> = sessions.iter().map(|id| found.poll_list(id)).collect();
+        let items = sessions.iter().filter_map(|id| found.take(ItemKey::Polls(id)));
+        let lists: Result<Vec<_>, _> = items.map(decode_poll_list).collect();
         Ok(lists?.into_iter().flat_map(|list| list.polls).collect())
     }
 }
 
 impl BatchItems {
-    /// Returns the poll list of a session, which may be empty.
+    /// Returns the readable polls of a session.
     pub(crate) fn poll_list(&mut self, session: &SessionId) -> Result<PollList, StoreError> {
         Ok(self
             .take(ItemKey::Polls(session))
-            .map(decode_poll_list)
+            .map(decode_readable_polls)
             .transpose()?
             .unwrap_or_default())
     }

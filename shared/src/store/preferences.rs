@@ -46,9 +46,15 @@ impl From<NotificationChannels> for StoredChannels {
     }
 }
 
-fn decode_preferences(item: Item) -> Result<Preferences, StoreError> {
-    let StoredChannels { in_app, email } = decode::<StoredPreferences>(item)?.live_session;
-    Ok(Preferences { live_session: NotificationChannels { in_app, email } })
+/// Decodes preferences. Unreadable ones may contain an opt-out, so no mail is sent then.
+fn decode_preferences(item: Item) -> Preferences {
+    let live_session = match decode::<StoredPreferences>(item) {
+        Ok(StoredPreferences { live_session: StoredChannels { in_app, email }, .. }) => {
+            NotificationChannels { in_app, email }
+        }
+        Err(_) => NotificationChannels { in_app: true, email: false },
+    };
+    Preferences { live_session }
 }
 
 pub fn put(user: &UserId, preferences: &Preferences, verified: Option<&Email>) -> Action {
@@ -67,12 +73,14 @@ impl Store {
     /// Returns the verified address with which a user last saved preferences.
     pub async fn email_of_preferences(&self, user: &UserId) -> Result<Option<Email>, StoreError> {
         let item = self.get(ItemKey::Preferences(user)).await?;
-        Ok(item.map(decode::<StoredPreferences>).transpose()?.and_then(|stored| stored.email))
+        // New preferences replace unreadable ones.
+        let stored = item.and_then(|item| decode::<StoredPreferences>(item).ok());
+        Ok(stored.and_then(|stored| stored.email))
     }
 
     pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
         let item = self.get(ItemKey::Preferences(user)).await?;
-        Ok(item.map(decode_preferences).transpose()?.unwrap_or_default())
+        Ok(item.map(decode_preferences).unwrap_or_default())
     }
 
     /// Returns the preferences of each of `users`, with defaults, a hundred per request.
@@ -85,8 +93,7 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         let mut all = BTreeMap::new();
         for user in users {
-            let stored =
-                found.take(ItemKey::Preferences(user)).map(decode_preferences).transpose()?;
+            let stored = found.take(ItemKey::Preferences(user)).map(decode_preferences);
             all.insert(user.clone(), stored.unwrap_or_default());
         }
         Ok(all)

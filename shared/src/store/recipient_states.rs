@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, encode};
-use super::mailing::{StoredDeliveries, StoredDeliveryRecord, delivery_ttl};
+use super::mailing::{StoredDeliveries, StoredDeliveryRecord, decode_deliveries, delivery_ttl};
 use super::schema::{DELIVERY_PREFIX, ItemKey, mailing_partition, recipient_states_prefix};
 use super::timeline::TimelineCursor;
 use super::tx::{Action, Condition};
@@ -81,7 +81,7 @@ impl DeliveryHistory {
         let count = self.records.partition_point(|(at, _)| *at <= until);
         let mut last = None;
         for (at, record) in self.records.drain(..count) {
-            self.states.entry(record.r.clone()).or_default().apply(&record.past_delivery());
+            record.apply_to(self.states.entry(record.r.clone()).or_default());
             last = Some(at);
         }
         last.map(|at| (at, count))
@@ -178,13 +178,14 @@ impl Store {
                 else {
                     continue;
                 };
-                let deliveries: StoredDeliveries = decode(item)?;
+                let deliveries = decode_deliveries(item)?;
                 if let Some(found) = deliveries.snapshot {
                     snapshot = Some((at, found));
                     break 'pages;
                 }
                 // The records of one item keep their order.
-                records.extend(deliveries.mails.into_iter().rev().map(|record| (at, record)));
+                let readable = deliveries.records.into_iter().flatten();
+                records.extend(readable.rev().map(|record| (at, record)));
             }
             match page.last_key {
                 Some(last) => range.after = Some(last),

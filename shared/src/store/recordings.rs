@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode};
+use super::item::{decode_readable, encode};
 use super::schema::{ItemKey, RECORDING_PREFIX, attr, session_partition};
 use super::tx::{Action, Condition, ItemChanges, text};
 use super::{KeyRange, Store};
@@ -145,8 +145,8 @@ impl Store {
             consistent: true,
             ..KeyRange::default()
         };
-        let items = self.query_all(range).await?.into_iter().map(decode::<RecordingItem>);
-        let stored = items.collect::<Result<Vec<_>, _>>()?;
+        let stored = decode_readable::<RecordingItem>(self.query_all(range).await?);
+        let stored: Vec<_> = stored.collect();
         let instance_states: HashMap<_, _> = stored
             .iter()
             .filter_map(|stored| {

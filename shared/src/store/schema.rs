@@ -96,6 +96,7 @@ pub mod attr {
     pub const MEETING_INSTANCES: &str = "instances";
     pub const EARLIER_INSTANCES: &str = "earlier_instances";
     pub const RECORDINGS: &str = "recordings";
+    pub const SOURCE: &str = "source";
     pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
     pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
     pub const DRIFT: &str = "drift";

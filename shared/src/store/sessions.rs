@@ -1,12 +1,12 @@
 //! Sessions: the stored format, the writes, and the lists.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, encode, encode_value};
+use super::item::{decode, decode_readable, encode, encode_value};
 use super::schema::{ItemKey, attr, course_partition, index, session_sort_key, trainer_partition};
 use super::tx::{Action, Condition, Item, ItemChanges, number, text};
 use super::{BatchItems, ItemPage, KeyRange, Store};
@@ -64,12 +64,13 @@ struct StoredSession {
     window: JoinWindowSettings,
     provider: Provider,
     record_session: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stored_settings")]
     settings: MeetingSettings,
     /// Settings that were sent to Zoom once and are no longer part of `settings`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     settings_sent: BTreeSet<String>,
     status: Status,
+    #[serde(deserialize_with = "stored_source")]
     source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     meeting_id: Option<MeetingId>,
@@ -138,6 +139,16 @@ const JOIN_CREDENTIAL_ATTRIBUTES: [&str; 4] =
 #[expect(clippy::expect_used, reason = "an empty description is valid")]
 fn no_description() -> Description {
     Description::parse("").expect("an empty description is within its limit")
+}
+
+fn stored_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
+    String::deserialize(deserializer).map(Source::from_stored)
+}
+
+fn stored_settings<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<MeetingSettings, D::Error> {
+    serde_json::Map::deserialize(deserializer).map(MeetingSettings::from_stored)
 }
 
 /// A session with the store's own bookkeeping.
@@ -366,7 +377,7 @@ fn update_with_lease(
     set_lease: impl FnOnce(ItemChanges) -> ItemChanges,
 ) -> Action {
     let mut item = encode_session(next);
-    item.retain(|name, _| !EVENT_ATTRIBUTES.contains(&name.as_str()));
+    item.retain(|name, _| !EVENT_ATTRIBUTES.contains(&name.as_str()) && name != attr::SOURCE);
     if next.provider == Provider::Zoom {
         item.retain(|name, _| !JOIN_CREDENTIAL_ATTRIBUTES.contains(&name.as_str()));
     }
@@ -567,6 +578,24 @@ pub struct SessionFilter {
     pub status: Option<Status>,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
+    /// Whether a session that cannot be read is an error. Otherwise it is left out.
+    pub is_strict: bool,
+}
+
+/// Sessions that were read by id.
+#[derive(Debug, Default)]
+pub struct SessionsById {
+    pub found: HashMap<SessionId, Session>,
+    /// Sessions that exist, but cannot be read.
+    pub unreadable: HashSet<SessionId>,
+}
+
+/// The part of a session from which its enrollments are fanned out, which is read even if the rest is not readable.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SessionVersion {
+    pub id: SessionId,
+    pub version: u64,
+    pub created_at: Timestamp,
 }
 
 /// The position in a list by start at which a page ended. It contains no partition, so that a cursor cannot open another
@@ -635,7 +664,8 @@ impl Store {
         let mut known = Vec::new();
         for uuid in uuids {
             if let Some(pointer) = pointers.take(ItemKey::MeetingInstance(uuid)) {
-                known.push((*uuid, decode::<MeetingPointer>(pointer)?.session_id));
+                let pointer = decode::<MeetingPointer>(pointer);
+                known.extend(pointer.ok().map(|pointer| (*uuid, pointer.session_id)));
             }
         }
         let keys: Vec<_> = known.iter().map(|(_, session)| ItemKey::Session(session)).collect();
@@ -643,7 +673,7 @@ impl Store {
             if keys.is_empty() { BatchItems::default() } else { self.batch_get(&keys).await? };
         let mut records = HashMap::new();
         for (_, id) in &known {
-            if let Some(record) = found.session(id)? {
+            if let Ok(Some(record)) = found.session(id) {
                 records.insert(id.clone(), record);
             }
         }
@@ -658,6 +688,21 @@ impl Store {
         ids.iter().filter_map(|id| found.take(ItemKey::Session(id))).map(decode_session).collect()
     }
 
+    /// Returns the sessions with these ids. A session that cannot be read does not affect the others.
+    pub async fn sessions_by_id(&self, ids: &[SessionId]) -> Result<SessionsById, StoreError> {
+        let keys: Vec<_> = ids.iter().map(ItemKey::Session).collect();
+        let mut batch = self.batch_get(&keys).await?;
+        let mut sessions = SessionsById::default();
+        for id in ids {
+            match batch.take(ItemKey::Session(id)).map(decode_session) {
+                Some(Ok(session)) => drop(sessions.found.insert(id.clone(), session)),
+                Some(Err(_)) => drop(sessions.unreadable.insert(id.clone())),
+                None => {}
+            }
+        }
+        Ok(sessions)
+    }
+
     /// Returns a page of a trainer's sessions by start, with the cursor of the next page.
     pub async fn sessions_of_trainer(
         &self,
@@ -667,7 +712,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let range = list_range(index::BY_OWNER, trainer_partition(trainer), filter, after);
-        self.session_page(range, limit).await
+        self.session_page(range, limit, filter.is_strict).await
     }
 
     /// Returns a page of a course's sessions by start, of one trainer or of all, with the cursor of the next page.
@@ -681,7 +726,7 @@ impl Store {
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let mut range = list_range(index::BY_AUDIENCE, course_partition(course), filter, after);
         range.filter.extend(trainer.map(|trainer| (attr::TRAINER_ID, text(trainer.as_str()))));
-        self.session_page(range, limit).await
+        self.session_page(range, limit, filter.is_strict).await
     }
 
     /// Returns the sessions of a range that fit into one request.
@@ -689,18 +734,21 @@ impl Store {
         &self,
         range: KeyRange,
     ) -> Result<Vec<Session>, StoreError> {
-        self.query(range).await?.items.into_iter().map(decode_session).collect()
+        let items = self.query(range).await?.items;
+        Ok(items.into_iter().filter_map(|item| decode_session(item).ok()).collect())
     }
 
-    /// Returns the live and upcoming sessions of a course.
+    /// Returns the live and upcoming sessions of a course. A session that cannot be read may be one of them.
     pub async fn upcoming_sessions(
         &self,
         course: &CourseId,
         now: Timestamp,
-    ) -> Result<Vec<Session>, StoreError> {
-        let sessions = self.query_all(live_or_upcoming_range(course, now)).await?.into_iter();
-        let sessions: Vec<_> = sessions.map(decode_session).collect::<Result<_, _>>()?;
-        Ok(sessions.into_iter().filter(|session| session.is_upcoming_or_live(now)).collect())
+    ) -> Result<Vec<SessionVersion>, StoreError> {
+        let mut items = self.query_all(live_or_upcoming_range(course, now)).await?;
+        items.retain(|item| {
+            decode_session(item.clone()).map_or(true, |session| session.is_upcoming_or_live(now))
+        });
+        Ok(decode_readable(items).collect())
     }
 
     /// Returns which sessions of a course a change of its enrollments concerns. `recent` is the start of the oldest.
@@ -718,7 +766,8 @@ impl Store {
         loop {
             let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
             for item in items {
-                let session = decode_session(item)?;
+                // A session that cannot be read may be upcoming.
+                let Ok(session) = decode_session(item) else { return Ok(CourseSessions::Upcoming) };
                 if session.is_upcoming_or_live(now) {
                     return Ok(CourseSessions::Upcoming);
                 }
@@ -738,6 +787,7 @@ impl Store {
         &self,
         mut range: KeyRange,
         limit: usize,
+        is_strict: bool,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
         let full_page = i32::try_from(limit).unwrap_or(i32::MAX);
         range.limit =
@@ -752,7 +802,11 @@ impl Store {
                         sessions.last().map(SessionCursor::from_session),
                     ));
                 }
-                sessions.push(decode_session(item)?);
+                match decode_session(item) {
+                    Ok(session) => sessions.push(session),
+                    Err(error) if is_strict => return Err(error),
+                    Err(_) => {}
+                }
             }
             match last {
                 None => return Ok((sessions, None)),

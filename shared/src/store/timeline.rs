@@ -41,11 +41,10 @@ impl Store {
         let items = self
             .newest_before(session_partition(session), JOIN_ATTEMPT_PREFIX, before, limit)
             .await?;
-        items
-            .into_iter()
-            .filter_map(|item| Some((TimelineCursor::from_item(&item, JOIN_ATTEMPT_PREFIX)?, item)))
-            .map(|(cursor, item)| Ok((cursor, decode(item)?)))
-            .collect()
+        let decode = |item| {
+            Some((TimelineCursor::from_item(&item, JOIN_ATTEMPT_PREFIX)?, decode(item).ok()?))
+        };
+        Ok(items.into_iter().filter_map(decode).collect())
     }
 
     /// Returns the newest events of a meeting before a cursor.

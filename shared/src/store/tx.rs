@@ -253,12 +253,16 @@ impl ItemChanges {
         self
     }
 
-    /// Sets every attribute of `item` except its key, and removes those of `optional` that `item` does not have.
+    /// Sets every attribute of `item` except its key, and removes those of `optional` that `item` does not have. The format
+    /// version of an existing item stays, because a newer version may have written other attributes.
     pub(crate) fn replace(item: Item, optional: &[&str]) -> Self {
         let absent: Vec<_> =
             optional.iter().filter(|name| !item.contains_key(**name)).copied().collect();
         let set = item.into_iter().filter(|(name, _)| name != attr::PK && name != attr::SK);
-        let changes = set.fold(Self::new(), |changes, (name, value)| changes.set(&name, value));
+        let changes = set.fold(Self::new(), |changes, (name, value)| match name.as_str() {
+            attr::V => changes.set_once(attr::V, value),
+            _ => changes.set(&name, value),
+        });
         absent.into_iter().fold(changes, Self::remove)
     }
 

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::error::{CommitError, StoreError};
+use super::item::unreadable;
 use super::schema::limit;
 use super::tx::{Action, Item, Write};
 use super::{BATCH_ATTEMPTS, CONFLICT_ATTEMPTS, Store, classify_error, permanent_error};
@@ -228,6 +229,10 @@ impl Store {
                 return Err(CommitError::Refused(
                     refused.map(|(action, _)| action.subject).collect(),
                 ));
+            }
+            if has_reason("ValidationError") {
+                let reason = "an attribute has an unexpected type";
+                return Err(unreadable("TransactWriteItems".to_owned(), reason).into());
             }
             if !(has_reason("TransactionConflict")
                 || has_reason("ThrottlingError")

@@ -44,8 +44,18 @@ pub const ZOOM_UNANSWERED: Metric = Metric { name: "ZoomUnanswered", by: None };
 /// Work was given up and needs a person.
 pub const GIVEN_UP: Metric = Metric { name: "GivenUp", by: None };
 
-pub const ALL: [Metric; 6] =
-    [SWEPT, REAUTH_REQUIRED, ZOOM_LIMITED, ZOOM_DAILY_LIMIT_NEAR, ZOOM_UNANSWERED, GIVEN_UP];
+/// A stored item could not be read and was skipped, or its class waits.
+pub const UNREADABLE_ITEMS: Metric = Metric { name: "UnreadableItems", by: None };
+
+pub const ALL: [Metric; 7] = [
+    SWEPT,
+    REAUTH_REQUIRED,
+    ZOOM_LIMITED,
+    ZOOM_DAILY_LIMIT_NEAR,
+    ZOOM_UNANSWERED,
+    GIVEN_UP,
+    UNREADABLE_ITEMS,
+];
 
 impl Metric {
     /// Counts one.

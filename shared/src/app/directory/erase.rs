@@ -259,7 +259,7 @@ enum SessionsOf<'a> {
 
 async fn list_all_sessions(services: &Services, of: SessionsOf<'_>) -> Result<Vec<Session>, Error> {
     let mut sessions = Vec::new();
-    let filter = SessionFilter::default();
+    let filter = SessionFilter { is_strict: true, ..SessionFilter::default() };
     let mut after: Option<SessionCursor> = None;
     loop {
         let cursor = after.as_ref();

@@ -15,7 +15,6 @@ use self::record::SendOutcome;
 use super::rate_limiter::RateLimiter;
 use super::{Mailer, OutboxReport, OutboxTools, delay_of_unreadable};
 use crate::app::error::Error;
-use crate::domain::directory::User;
 use crate::domain::host_status::HostStatuses;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
@@ -33,7 +32,8 @@ use crate::mail::{
 };
 use crate::queue::{MessageBody, ReceivedMessage};
 use crate::store::error::StoreError;
-use crate::store::mailing::ClaimResult;
+use crate::store::mailing::{ClaimResult, TrainersAndInvitedMails};
+use crate::store::sessions::SessionsById;
 
 /// The duration of a claim. It is longer than a run may take and shorter than the visibility timeout of the queue
 /// (`template.yaml`), so a redelivered mail can be claimed again.
@@ -48,6 +48,8 @@ const CLAIM_CONCURRENCY: usize = 25;
 const READ_ERROR_DELAY: Duration = Duration::from_secs(60);
 /// The longest pause during which a run continues. During a longer one it would only receive mails that it cannot send.
 const MAX_PAUSE_WITHIN_RUN: Duration = Duration::from_secs(5);
+/// The error of a mail whose session, delivery records or enrollment this version cannot read.
+const ITEM_UNREADABLE: &str = "item_unreadable";
 /// The delay of a mail that this run has no time for.
 const SHORT_DELAY: Duration = Duration::from_secs(1);
 
@@ -108,6 +110,14 @@ enum MessageAction {
     DeadLetter(ReceivedMessage),
 }
 
+/// Whether a mail is sent, by its claim.
+enum ClaimDecision {
+    Send { claim: MailClaim, given_up: bool },
+    Delete,
+    Delay(Duration),
+    Unreadable,
+}
+
 impl MessageAction {
     /// Returns the action for a mail whose claim this version cannot read.
     fn for_unreadable_claim(message: ReceivedMessage) -> Self {
@@ -122,11 +132,19 @@ impl MessageAction {
 #[derive(Default)]
 struct RelatedData {
     sessions: HashMap<SessionId, Session>,
-    trainers: HashMap<UserId, User>,
+    /// The sessions of which an item cannot be read. Their mails wait.
+    unreadable: HashSet<SessionId>,
+    recipients: TrainersAndInvitedMails,
     /// The host statuses of the trainers who get a mail that asks to connect Zoom.
     hosts: HostStatuses,
-    /// The mails whose recipients are currently invited.
-    invited: HashSet<MessageKey>,
+}
+
+impl RelatedData {
+    fn is_readable(&self, mail: &Mail) -> bool {
+        let session = mail.subject.session();
+        session.is_none_or(|session| !self.unreadable.contains(session))
+            && !self.recipients.unreadable.contains(&mail.message_key)
+    }
 }
 
 impl<'a> Delivery<'a> {
@@ -284,19 +302,31 @@ impl<'a> Delivery<'a> {
     }
 
     /// Loads the recipient states of the sessions for which they matter. Once per run is sufficient, because the
-    /// outbox lease keeps other runs from sending.
-    async fn load_recipient_states(&mut self, mails: &[(&Session, &Mail)]) -> Result<(), Error> {
+    /// outbox lease keeps other runs from sending. Returns the sessions whose delivery records cannot be read.
+    async fn load_recipient_states(
+        &mut self,
+        mails: &[(&Session, &Mail)],
+    ) -> Result<HashSet<SessionId>, Error> {
+        let mut unreadable = HashSet::new();
         for (session, mail) in mails {
             let states = self.recipient_states.get(&session.id);
             let is_loaded = states.is_some_and(|states| states.complete);
             if !is_loaded && depends_on_recipient_state(mail, session) {
                 let (store, now) = (&self.tools.store, self.tools.clock.now());
-                let by_recipient = store.recipient_states_with_snapshot(&session.id, now).await?;
+                let by_recipient =
+                    match store.recipient_states_with_snapshot(&session.id, now).await {
+                        Ok(by_recipient) => by_recipient,
+                        Err(StoreError::Corrupt { .. }) => {
+                            unreadable.insert(session.id.clone());
+                            continue;
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                 let states = SessionRecipientStates { complete: true, by_recipient };
                 self.recipient_states.insert(session.id.clone(), states);
             }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     async fn claim_all(&self, messages: Vec<ReceivedMessage>) -> Vec<Result<MessageAction, Error>> {
@@ -331,33 +361,42 @@ impl<'a> Delivery<'a> {
         mail: Mail,
         now: Timestamp,
     ) -> Result<MessageAction, Error> {
-        let store = &self.tools.store;
-        let until = plus(now, CLAIM_DURATION);
-        let send = |message, mail, claim, given_up| {
-            let claimed =
-                ClaimedMail { message, mail, claim, given_up, sent_version: None, entry: None };
-            Ok(MessageAction::Send(Box::new(claimed)))
-        };
-        let existing = match store.claim_mail(&mail, now, until).await {
-            Ok(ClaimResult::Claimed(claim)) => return send(message, mail, claim, false),
-            Ok(ClaimResult::NotClaimed(existing)) => existing,
-            Err(StoreError::Corrupt { .. }) => {
+        let (claim, given_up) = match self.decide_claim(&mail, now).await {
+            Ok(ClaimDecision::Send { claim, given_up }) => (claim, given_up),
+            Ok(ClaimDecision::Delete) => return Ok(MessageAction::Delete(message)),
+            Ok(ClaimDecision::Delay(pause)) => return Ok(MessageAction::Delay(message, pause)),
+            Ok(ClaimDecision::Unreadable) | Err(StoreError::Corrupt { .. }) => {
                 return Ok(MessageAction::for_unreadable_claim(message));
             }
             Err(error) => return Err(error.into()),
         };
+        let claimed =
+            ClaimedMail { message, mail, claim, given_up, sent_version: None, entry: None };
+        Ok(MessageAction::Send(Box::new(claimed)))
+    }
+
+    async fn decide_claim(&self, mail: &Mail, now: Timestamp) -> Result<ClaimDecision, StoreError> {
+        let store = &self.tools.store;
+        let until = plus(now, CLAIM_DURATION);
+        let existing = match store.claim_mail(mail, now, until).await? {
+            ClaimResult::Claimed(claim) => {
+                return Ok(ClaimDecision::Send { claim, given_up: false });
+            }
+            ClaimResult::NotClaimed(existing) => existing,
+        };
         let next_attempt = existing.next_attempt(mail.redrives, now);
         match next_attempt {
-            NextAttempt::Finished => return Ok(MessageAction::Delete(message)),
+            NextAttempt::Finished => return Ok(ClaimDecision::Delete),
             NextAttempt::InProgress(until) => {
                 let left = until.duration_since(now).max(SignedDuration::ZERO);
                 let left = Duration::try_from(left).unwrap_or_default();
-                return Ok(MessageAction::Delay(message, left + SHORT_DELAY));
+                return Ok(ClaimDecision::Delay(left + SHORT_DELAY));
             }
-            NextAttempt::Available => return Ok(MessageAction::Delay(message, SHORT_DELAY)),
+            NextAttempt::Available => return Ok(ClaimDecision::Delay(SHORT_DELAY)),
+            NextAttempt::Unknown => return Ok(ClaimDecision::Unreadable),
             NextAttempt::Lost | NextAttempt::GivenUp => {
-                if store.was_sent(&mail, existing.claimed_at, now).await? {
-                    return Ok(MessageAction::Delete(message));
+                if store.was_sent(mail, existing.claimed_at, now).await? {
+                    return Ok(ClaimDecision::Delete);
                 }
                 tracing::warn!(
                     event = "mail.claim_lost",
@@ -366,13 +405,13 @@ impl<'a> Delivery<'a> {
                 );
             }
             NextAttempt::Redriven => {}
-            NextAttempt::Unknown => return Ok(MessageAction::for_unreadable_claim(message)),
         }
-        match store.reclaim_mail(&mail, &existing, next_attempt, now, until).await? {
+        match store.reclaim_mail(mail, &existing, next_attempt, now, until).await? {
             ClaimResult::Claimed(claim) => {
-                send(message, mail, claim, next_attempt == NextAttempt::GivenUp)
+                let given_up = next_attempt == NextAttempt::GivenUp;
+                Ok(ClaimDecision::Send { claim, given_up })
             }
-            ClaimResult::NotClaimed(_) => Ok(MessageAction::Delay(message, SHORT_DELAY)),
+            ClaimResult::NotClaimed(_) => Ok(ClaimDecision::Delay(SHORT_DELAY)),
         }
     }
 
@@ -385,18 +424,17 @@ impl<'a> Delivery<'a> {
             let hosts = self.load_hosts(claimed, &HashMap::new()).await?;
             return Ok(RelatedData { hosts, ..RelatedData::default() });
         }
-        let sessions = self.tools.store.sessions(&ids).await?;
-        let sessions: HashMap<_, _> =
-            sessions.into_iter().map(|session| (session.id.clone(), session)).collect();
+        let SessionsById { found: sessions, mut unreadable } =
+            self.tools.store.sessions_by_id(&ids).await?;
         let mails = claimed.iter().filter_map(|claimed| {
             let session = sessions.get(claimed.mail.subject.session()?)?;
             Some((session, &claimed.mail))
         });
         let mails: Vec<_> = mails.collect();
-        self.load_recipient_states(&mails).await?;
-        let (trainers, invited) = self.tools.store.trainers_and_invited_mails(&mails).await?;
+        unreadable.extend(self.load_recipient_states(&mails).await?);
+        let recipients = self.tools.store.trainers_and_invited_mails(&mails).await?;
         let hosts = self.load_hosts(claimed, &sessions).await?;
-        Ok(RelatedData { trainers, hosts, invited, sessions })
+        Ok(RelatedData { sessions, unreadable, recipients, hosts })
     }
 
     async fn load_hosts(
@@ -427,8 +465,11 @@ impl<'a> Delivery<'a> {
             return SendOutcome::GivenUp;
         }
         let mail = &claimed.mail;
+        if !related.is_readable(mail) {
+            return SendOutcome::Retry(ITEM_UNREADABLE.to_owned());
+        }
         let session = mail.subject.session().and_then(|id| related.sessions.get(id));
-        let invited = related.invited.contains(&mail.message_key);
+        let invited = related.recipients.invited.contains(&mail.message_key);
         let host = trainer_of_subject(&mail.subject, &related.sessions)
             .and_then(|trainer| related.hosts.get(trainer));
         let relevance = is_still_relevant(mail, session, invited, recipient_state, now)
@@ -487,7 +528,7 @@ impl<'a> Delivery<'a> {
         related: &'m RelatedData,
     ) -> MailContext<'m> {
         let app = &self.mailer.brand.app_url;
-        let trainer = session.and_then(|session| related.trainers.get(&session.trainer));
+        let trainer = session.and_then(|session| related.recipients.trainers.get(&session.trainer));
         let details = session.map(|session| SessionDetails {
             id: &session.id,
             title: session.title.as_str(),

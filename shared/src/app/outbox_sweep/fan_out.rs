@@ -31,6 +31,7 @@ use crate::store::due_work;
 use crate::store::error::CommitError;
 use crate::store::mailing::{mark_notified, record_queued};
 use crate::store::schema::limit;
+use crate::store::sessions::SessionVersion;
 
 /// The number of recipients between two records of the progress, equal to the size of a DynamoDB batch read.
 const CHUNK_SIZE: usize = 100;
@@ -173,16 +174,9 @@ impl Run<'_> {
         let at = pending.event.at;
         let sessions = self.tools.store.upcoming_sessions(&change.course, self.now()).await?;
         let events = sessions.into_iter().filter(|session| session.created_at <= at);
-        let events = events.map(|session| {
-            let (session, version) = (session.id, session.version);
-            DomainEvent {
-                at,
-                kind: DomainEventKind::SessionEnrollments {
-                    session,
-                    version,
-                    change: change.clone(),
-                },
-            }
+        let events = events.map(|SessionVersion { id: session, version, .. }| DomainEvent {
+            at,
+            kind: DomainEventKind::SessionEnrollments { session, version, change: change.clone() },
         });
         let events: Vec<_> = events.collect();
         let mut actions: Vec<_> = events.iter().map(due_work::put_domain_event).collect();

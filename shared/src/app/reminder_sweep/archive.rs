@@ -35,8 +35,10 @@ pub(super) async fn archive_due_sessions(
             Ok(()) => report.archived += 1,
             Err(error) => {
                 tracing::error!(event = "attendance.archive_failed", session_id = %due.session, %error);
-                postpone(tools, &due, now).await?;
                 report.postponed += 1;
+                if let Err(error) = postpone(tools, &due, now).await {
+                    tracing::warn!(event = "attendance.archive_not_postponed", session_id = %due.session, %error);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Turns due reminders into domain events. Each reminder is deleted in the transaction that stores its domain event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
@@ -13,7 +13,6 @@ use crate::app::run_time::RunTime;
 use crate::app::session_save::apply_zone_rules;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::host_status::{HostStatus, HostStatuses};
-use crate::domain::id::SessionId;
 use crate::domain::reminder::{Reminder, ReminderDecision};
 use crate::domain::session::{Provider, Session};
 use crate::domain::time::whole_milli;
@@ -21,6 +20,7 @@ use crate::store::archive::{self, DueArchive};
 use crate::store::due_work::{self, DueReminder};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::limit;
+use crate::store::sessions::SessionsById;
 
 /// The number of concurrent reminders. Many sessions start on the hour, and each reminder takes two round trips.
 const REMINDER_CONCURRENCY: usize = 16;
@@ -63,10 +63,10 @@ pub(super) async fn send_due_reminders(
 ) -> Result<(), Error> {
     for chunk in reminders.chunks(limit::BATCH_GETS) {
         let sessions = &load_sessions(tools, chunk).await?;
-        let hosts = &load_host_statuses(tools, sessions.as_ref()).await?;
+        let hosts = &load_host_statuses(tools, sessions).await?;
         let mut outcomes = stream::iter(chunk.to_vec())
             .map(|due| async move {
-                process_reminder(tools, &due, sessions.as_ref(), hosts, now).await.unwrap_or_else(|error| {
+                process_reminder(tools, &due, sessions, hosts, now).await.unwrap_or_else(|error| {
                     tracing::warn!(event = "reminder.failed", session_id = %due.session, %error);
                     ReminderOutcome::Postponed
                 })
@@ -83,33 +83,23 @@ pub(super) async fn send_due_reminders(
     Ok(())
 }
 
-type SessionsById = BTreeMap<SessionId, Session>;
-
-/// Loads the sessions of a chunk in one request. Returns `None` if one of them is corrupt. Each session is then read
-/// separately, so that the corrupt one does not block the others.
+/// Loads the sessions of a chunk in one request.
 async fn load_sessions(
     tools: &Services,
     chunk: &[DueReminder],
-) -> Result<Option<SessionsById>, StoreError> {
+) -> Result<SessionsById, StoreError> {
     let mut ids: Vec<_> = chunk.iter().map(|due| due.session.clone()).collect();
     ids.sort();
     ids.dedup();
-    match tools.store.sessions(&ids).await {
-        Ok(sessions) => {
-            let by_id = sessions.into_iter().map(|session| (session.id.clone(), session));
-            Ok(Some(by_id.collect()))
-        }
-        Err(StoreError::Corrupt { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    tools.store.sessions_by_id(&ids).await
 }
 
 /// Loads the host statuses of the sessions' trainers in one request.
 async fn load_host_statuses(
     tools: &Services,
-    sessions: Option<&SessionsById>,
+    sessions: &SessionsById,
 ) -> Result<HostStatuses, StoreError> {
-    let zoom_sessions = sessions.into_iter().flat_map(BTreeMap::values);
+    let zoom_sessions = sessions.found.values();
     let zoom_sessions = zoom_sessions.filter(|session| session.provider == Provider::Zoom);
     let trainers: BTreeSet<_> = zoom_sessions.map(|session| session.trainer.clone()).collect();
     match trainers.is_empty() {
@@ -121,14 +111,15 @@ async fn load_host_statuses(
 async fn process_reminder(
     tools: &Services,
     due: &DueReminder,
-    sessions: Option<&SessionsById>,
+    sessions: &SessionsById,
     hosts: &HostStatuses,
     now: Timestamp,
 ) -> Result<ReminderOutcome, CommitError> {
-    let session = match sessions {
-        Some(sessions) => sessions.get(&due.session).cloned(),
-        None => tools.store.session(&due.session).await?.map(|record| record.session),
-    };
+    if sessions.unreadable.contains(&due.session) {
+        tracing::warn!(event = "reminder.failed", session_id = %due.session, error = "unreadable");
+        return Ok(ReminderOutcome::Postponed);
+    }
+    let session = sessions.found.get(&due.session).cloned();
     // The zone's rules may have changed since the session was saved. Its new reminders replace this one.
     if session.as_ref().is_some_and(|session| session.with_current_zone_rules(now).is_some()) {
         return match apply_zone_rules(tools, &due.session, now).await {

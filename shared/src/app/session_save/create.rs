@@ -208,7 +208,7 @@ async fn try_create(
         settings: request.draft.settings.clone(),
         settings_sent: request.draft.settings.names(),
         status: Status::Scheduled,
-        source: request.source,
+        source: request.source.clone(),
         meeting: meeting::seal(meeting, id, keyring, &services.random),
         ics_sequence: 0,
         version: 1,

@@ -464,7 +464,9 @@ pub(super) async fn commit_edit(
             .invitee_list()
             .map(|replaces| ListReplacement { since: whole_milli(now), replaces });
         if decision.invitees.len() > limit::INVITEES_IN_TRANSACTION {
-            actions.push(write_long_list(services, next, list, replacement, &decision.invitees, now).await?);
+            actions.push(
+                write_long_list(services, next, list, replacement, &decision.invitees, now).await?,
+            );
         } else {
             actions.extend(invitee_items::put_list(next, list, replacement, &decision.invitees));
         }

@@ -55,6 +55,8 @@ fn is_false(flag: &bool) -> bool {
 impl RecipientState {
     pub fn apply(&mut self, delivery: &PastDelivery<'_>) {
         let is_sent = delivery.status == DeliveryStatus::Sent;
+        // A status of a newer version may mean that the mail was sent.
+        let is_unknown = delivery.status == DeliveryStatus::Unknown;
         if let Some(entry) = &delivery.entry
             && self.last_entry.as_ref().is_none_or(|(last, _)| last.sequence <= entry.sequence)
         {
@@ -69,10 +71,18 @@ impl RecipientState {
                 self.pending_invitations = previous.pending_invitations;
                 self.last_entry = previous.last_entry;
             }
-            MailKind::Cancelled | MailKind::Removed if delivery.in_doubt => self.doubt_withdrawal(),
+            MailKind::Cancelled | MailKind::Removed if delivery.in_doubt || is_unknown => {
+                self.doubt_withdrawal()
+            }
             MailKind::Cancelled | MailKind::Removed => {}
-            _ => self.was_mailed |= is_sent,
+            _ => self.was_mailed |= is_sent || is_unknown,
         }
+    }
+
+    /// Takes into account a mail whose kind only a newer version has. It may have had a calendar entry.
+    pub fn apply_unknown(&mut self, short_key: &str) {
+        self.pending_invitations.remove(short_key);
+        self.may_have_entry = true;
     }
 
     fn apply_invitation(&mut self, delivery: &PastDelivery<'_>) {

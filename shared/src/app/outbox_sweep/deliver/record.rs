@@ -193,11 +193,16 @@ impl Delivery<'_> {
             stream::iter(recording).buffer_unordered(CLAIM_CONCURRENCY).collect().await;
         for (result, mails) in results {
             match result {
-                Ok(()) => finished.mails.extend(
-                    mails.into_iter().map(|(claimed, _, retry_after)| (claimed, retry_after)),
-                ),
-                Err(error) => finished.error = Some(error),
+                Err(error) if !error.is_unreadable_item() => {
+                    finished.error = Some(error);
+                    continue;
+                }
+                // A repetition would not be recorded either, and would send the mails again.
+                Err(error) => tracing::error!(event = "mail.delivery_not_recorded", %error),
+                Ok(()) => {}
             }
+            let mails = mails.into_iter();
+            finished.mails.extend(mails.map(|(claimed, _, retry_after)| (claimed, retry_after)));
         }
     }
 
@@ -261,6 +266,6 @@ fn log_outcome(
                 attempt
             );
         }
-        DeliveryStatus::Queued => {}
+        DeliveryStatus::Queued | DeliveryStatus::Unknown => {}
     }
 }
