@@ -172,7 +172,8 @@ async fn prepare_due_work(world: &World, trainer: &str) {
     // The join window of the live session closes, and the reminder before the other one is due.
     world.advance(SignedDuration::from_mins(190));
     let trainer = world.trainer().await;
-    world.inject_fault(Fault::new(Service::Zoom, "*", FaultKind::Error).times(9));
+    // The token is refreshed by then. If the response of a refresh is lost, the trainer has to connect again.
+    world.inject_fault(Fault::new(Service::Zoom, "delete_meeting", FaultKind::Error).times(9));
     world.cancel(&trainer, &cancelled).await.expect(200);
     world.stack.faults.clear();
     world.advance(SignedDuration::from_mins(1));
