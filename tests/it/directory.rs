@@ -1,6 +1,7 @@
 //! Directory commands of the host platform: requests, imports and EventBridge events, and the erasure of people.
 
 mod erasure;
+mod erasure_in_progress;
 
 use http::Method;
 use jiff::SignedDuration;
@@ -82,8 +83,10 @@ async fn only_service_role_may_send_directory_commands() {
             }
         }
     }
-    let left = world.dump().await;
-    assert_eq!(left.len(), before, "every stored item should be deleted");
+    // The erasure and the removal of the course are remembered by digests, and repeated once each.
+    let left =
+        world.dump().await.into_iter().filter(|item| !item.to_string().contains("erased_at"));
+    assert_eq!(left.count(), before, "every stored item should be deleted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

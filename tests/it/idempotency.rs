@@ -1,6 +1,8 @@
 //! If any call of a request fails, a repeated request and the sweep lead to the same state as a successful request. Without a
 //! repetition, or with another request, Zoom's meetings, the stored sessions and the counters agree after the sweep.
 
+mod erasure;
+
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
 use local::calls::Service;

@@ -195,10 +195,11 @@ async fn session_requests_stay_within_budget() {
     world.sweep().await;
     measure("sweep, nothing due, an hour later", "reminder-sweep");
     let budgets = [
-        (3, 6.0, 26.0, 1, 1),
-        (3, 5.0, 55.0, 1, 1),
-        (44, 5.0, 2028.0, 1, 1),
-        (2, 5.0, 14.0, 1, 0),
+        // Two units are the check that the trainer was not erased.
+        (3, 6.0, 28.0, 1, 1),
+        (3, 5.0, 57.0, 1, 1),
+        (44, 5.0, 2030.0, 1, 1),
+        (2, 5.0, 16.0, 1, 0),
         (3, 5.0, 16.0, 1, 1),
         (3, 5.0, 30.0, 1, 1),
         (1, 5.0, 0.0, 0, 0),
@@ -291,6 +292,43 @@ async fn connection_requests_stay_within_budget() {
         (3, 6.0, 26.0, 1, 1),
         (5, 6.0, 32.0, 1, 2),
         (5, 5.0, 14.0, 1, 1),
+    ];
+    check_budgets(&costs, &budgets);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enrollment_and_erasure_requests_stay_within_budget() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.create(&trainer, &patched(course_session_body(50), link)).await.expect(201);
+    let user = json!({"email": "zelda@example.test", "name": "Zelda", "role": "student"});
+    world.put(&service, "/v1/directory/users/zelda", user).await.expect(200);
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    let mut measure = |action, function| costs.push(take_cost(&world, action, function));
+    let path = "/v1/directory/courses/course-1/enrollments/zelda";
+    for (name, action) in [
+        ("Zelda", "enrollment, course with a class ahead"),
+        ("Zelda", "enrollment, unchanged"),
+        ("Zelda Z.", "enrollment, renamed"),
+    ] {
+        let body = json!({"email": "zelda@example.test", "name": name, "access_granted": true});
+        world.put(&service, path, body).await.expect(200);
+        measure(action, "directory");
+    }
+    world.advance(SignedDuration::from_millis(5));
+    world.delete(&service, "/v1/directory/users/zelda").await.expect(204);
+    measure("erase, a student of one course and one class", "directory");
+    world.advance(SignedDuration::from_mins(3));
+    world.sweep().await;
+    measure("erase, repeated by the sweep", "reminder-sweep");
+    let budgets = [
+        (3, 3.0, 6.0, 1, 0),
+        (2, 3.0, 0.0, 0, 0),
+        (2, 3.0, 2.0, 0, 0),
+        (40, 40.0, 40.0, 1, 0),
+        (40, 40.0, 40.0, 1, 0),
     ];
     check_budgets(&costs, &budgets);
 }

@@ -20,7 +20,8 @@ use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::{self, OauthAttempt};
 use crate::store::error::CommitError;
-use crate::store::{due_work, host_status};
+use crate::store::tx::ConditionSubject;
+use crate::store::{due_work, erasures, host_status};
 use crate::zoom::{Access, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
@@ -121,7 +122,7 @@ pub async fn authorize(
     let verifier = data_encoding::BASE64URL_NOPAD.encode(&services.random.bytes::<32>());
     let challenge = data_encoding::BASE64URL_NOPAD.encode(&sha256(verifier.as_bytes()));
     let attempt = OauthAttempt {
-        trainer_id: trainer.clone(),
+        trainer_hash: sha256_hex(trainer.as_str()),
         redirect_uri: redirect_uri.to_owned(),
         verifier: secrets.keyring()?.seal(
             &verifier,
@@ -171,7 +172,7 @@ pub async fn finish(
         .take_oauth_attempt(&state.n, &services.new_lease_holder())
         .await?
         .ok_or_else(invalid_state)?;
-    let matches = attempt.trainer_id == *trainer
+    let matches = attempt.trainer_hash == state.s
         && sha256_hex(&attempt.redirect_uri) == state.r
         && attempt.expires > now;
     if !matches {
@@ -224,7 +225,7 @@ pub async fn finish(
             return Err(error);
         }
     };
-    match store_connection(services, &secrets, &mut connection, &state.n, affected).await {
+    match store_connection(services, &secrets, &mut connection, &state.n, affected, now).await {
         Ok(StoreOutcome::Stored(replaced)) => {
             let replaced = replaced.filter(|replaced| {
                 replaced.zoom_user.id != connection.zoom_user.id
@@ -294,6 +295,7 @@ async fn store_connection(
     connection: &mut ZoomConnection,
     nonce: &str,
     affected: AffectedSessions,
+    now: Timestamp,
 ) -> Result<StoreOutcome, Error> {
     let zoom_user = connection.zoom_user.id.clone();
     for _ in 0..STORE_ATTEMPTS {
@@ -326,6 +328,7 @@ async fn store_connection(
             connections::put_zoom_user_pointer(connection, pointer.as_ref()),
             connections::delete_oauth_attempt(nonce),
             host_status::put(connection, ConnectionHealth::Connected),
+            erasures::require_not_erased(&connection.trainer, whole_milli(now)),
         ];
         actions.extend(
             connection.zoom_user.pseudonym().map(|host| host_status::delete_host_address(&host)),
@@ -358,6 +361,9 @@ async fn store_connection(
                     services.send_wake_up(domain_event).await;
                 }
                 return Ok(StoreOutcome::Stored(before.map(Box::new)));
+            }
+            Err(error) if error.refused(ConditionSubject::Erasure) => {
+                return Err(Refusal::Forbidden.into());
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),

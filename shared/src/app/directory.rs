@@ -2,18 +2,24 @@
 
 mod enrollment_changes;
 mod erase;
+mod leads;
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use self::enrollment_changes::SessionsByCourse;
+pub use self::leads::repeat_erasure;
+use self::leads::{Leads, begin_erasure};
 use super::Services;
 use super::error::Error;
-use crate::domain::directory::{DirectoryCommand, User, former_emails};
+use crate::domain::directory::{DirectoryCommand, Enrollment, User, former_emails};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
+use crate::domain::time::{whole_milli, whole_second};
 use crate::store::directory as items;
+use crate::store::erasures;
 use crate::store::error::CommitError;
 use crate::store::tx::Action;
 
@@ -27,12 +33,42 @@ pub async fn apply(services: &Services, command: DirectoryCommand) -> Result<(),
     match command {
         DirectoryCommand::DeleteCourse(id) => remove_course(services, &id).await,
         DirectoryCommand::EraseUser(id) => erase::erase(services, &id).await,
-        plain => put(services, vec![plain], &mut SessionsByCourse::default()).await,
+        plain => {
+            let began_at = whole_milli(services.clock.now());
+            put(services, vec![plain], &mut SessionsByCourse::default(), began_at).await
+        }
     }
+}
+
+/// Applies a command that the platform issued at `issued_at`. A command that is delivered after a later erasure of its person
+/// or removal of its course is ignored.
+pub async fn apply_issued(
+    services: &Services,
+    command: DirectoryCommand,
+    issued_at: Timestamp,
+) -> Result<(), Error> {
+    let subjects = match &command {
+        DirectoryCommand::SaveUser(user) => vec![erasures::person_digest(&user.id)],
+        DirectoryCommand::SaveCourse(course) => vec![erasures::course_digest(&course.id)],
+        DirectoryCommand::SaveEnrollment(enrollment) => vec![
+            erasures::person_digest(&enrollment.user),
+            erasures::course_digest(&enrollment.course),
+        ],
+        _ => Vec::new(),
+    };
+    if let Some(erased_at) = services.store.last_erasure(&subjects).await?
+        // EventBridge's times have whole seconds.
+        && issued_at < whole_second(erased_at)
+    {
+        tracing::info!(event = "directory.command_overtaken");
+        return Ok(());
+    }
+    apply(services, command).await
 }
 
 /// Applies many commands. Commands about the same item are applied in their order.
 pub async fn apply_all(services: &Services, commands: Vec<DirectoryCommand>) -> Result<(), Error> {
+    let began_at = whole_milli(services.clock.now());
     let mut plain: Vec<DirectoryCommand> = Vec::new();
     let mut sessions = SessionsByCourse::default();
     for command in commands {
@@ -42,28 +78,30 @@ pub async fn apply_all(services: &Services, commands: Vec<DirectoryCommand>) -> 
             || plain.len() == BATCH
             || plain.iter().any(|other| affect_same_item(other, &command))
         {
-            flush(services, &mut plain, &mut sessions).await?;
+            flush(services, &mut plain, &mut sessions, began_at).await?;
         }
         if is_removal { apply(services, command).await? } else { plain.push(command) }
     }
-    flush(services, &mut plain, &mut sessions).await
+    flush(services, &mut plain, &mut sessions, began_at).await
 }
 
 async fn flush(
     services: &Services,
     plain: &mut Vec<DirectoryCommand>,
     sessions: &mut SessionsByCourse,
+    began_at: Timestamp,
 ) -> Result<(), Error> {
-    put(services, std::mem::take(plain), sessions).await
+    put(services, std::mem::take(plain), sessions, began_at).await
 }
 
-/// Applies puts and deletes, at most one per item.
+/// Applies puts and deletes of a request that began at `began_at`, at most one per item.
 async fn put(
     services: &Services,
     plain: Vec<DirectoryCommand>,
     sessions: &mut SessionsByCourse,
+    began_at: Timestamp,
 ) -> Result<(), Error> {
-    let mut plain = enrollment_changes::apply(services, plain, sessions).await?;
+    let mut plain = enrollment_changes::apply(services, plain, sessions, began_at).await?;
     let users: Vec<_> = plain
         .iter_mut()
         .filter_map(|command| match command {
@@ -77,6 +115,7 @@ async fn put(
     let pointers: Vec<_> = pointers.into_values().map(items::put_email_pointer).collect();
     let mut actions: Vec<_> = plain.iter().flat_map(actions).collect();
     actions.extend(pointers);
+    let actions: Vec<_> = actions.into_iter().map(|put| put.requested_at(began_at)).collect();
     let chunks: Vec<_> =
         actions.chunks(crate::store::schema::limit::BATCH_WRITES).map(<[_]>::to_vec).collect();
     stream::iter(chunks)
@@ -157,13 +196,39 @@ fn actions(command: &DirectoryCommand) -> Vec<Action> {
 /// Deletes a course and its enrollments. Its sessions stay with their trainer and invite nobody through the course any
 /// more.
 async fn remove_course(services: &Services, id: &CourseId) -> Result<(), Error> {
+    let removed_at = whole_milli(services.clock.now());
+    let (subject, leads) = (erasures::course_digest(id), Leads::Course(id.clone()));
+    begin_erasure(services, &subject, removed_at, &leads).await?;
     let students = services.store.students(id).await?;
+    remove_students(services, id, &students).await?;
+    services.store.write_directory(vec![items::delete_course(id)]).await?;
+    tracing::info!(event = "directory.course_deleted", students = students.len());
+    Ok(())
+}
+
+/// Removes what requests have stored that began before the removal of the course, and students whom the index did not show.
+async fn remove_course_again(
+    services: &Services,
+    id: &CourseId,
+    removed_at: Timestamp,
+) -> Result<(), Error> {
+    let students = services.store.students_requested_before(id, removed_at).await?;
+    remove_students(services, id, &students).await?;
+    match services.store.commit_one(items::delete_course_of(id, removed_at)).await {
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn remove_students(
+    services: &Services,
+    id: &CourseId,
+    students: &[Enrollment],
+) -> Result<(), Error> {
     let removals = students.iter().map(|student| DirectoryCommand::DeleteEnrollment {
         course: id.clone(),
         user: student.user.clone(),
     });
-    put(services, removals.collect(), &mut SessionsByCourse::default()).await?;
-    services.store.write_directory(vec![items::delete_course(id)]).await?;
-    tracing::info!(event = "directory.course_deleted", students = students.len());
-    Ok(())
+    let began_at = whole_milli(services.clock.now());
+    put(services, removals.collect(), &mut SessionsByCourse::default(), began_at).await
 }

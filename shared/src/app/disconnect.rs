@@ -42,8 +42,18 @@ pub async fn disconnect(
     Ok(affected.count)
 }
 
-/// Deletes the connection of a trainer who is being erased and is not notified.
-pub async fn erase_connection(services: &Services, trainer: &UserId) -> Result<(), Error> {
+/// Deletes the connection of a trainer who is being erased and is not notified. With `connected_until`, it spares a later one.
+pub async fn erase_connection(
+    services: &Services,
+    trainer: &UserId,
+    connected_until: Option<Timestamp>,
+) -> Result<(), Error> {
+    if let Some(until) = connected_until {
+        let connection = services.store.connection(trainer).await?;
+        if connection.is_none_or(|connection| connection.connected_at > until) {
+            return Ok(());
+        }
+    }
     delete_connection(services, trainer, |_| (Vec::new(), None)).await
 }
 

@@ -76,6 +76,7 @@ pub async fn set_preferences(
     store: &Store,
     caller: &Caller,
     preferences: &Preferences,
+    now: Timestamp,
 ) -> Result<(), Error> {
     let email = caller.verified_email.as_ref();
     if let Some(previous) = store.email_of_preferences(&caller.id).await?
@@ -85,9 +86,10 @@ pub async fn set_preferences(
             store.commit_one(directory::delete_email_pointer(&previous, &caller.id)).await,
         )?;
     }
-    store.commit_one(preferences::put(&caller.id, preferences, email)).await?;
+    let put = preferences::put(&caller.id, preferences, email);
+    store.commit_one(put.requested_at(now)).await?;
     if let Some(email) = email {
-        let point = directory::put_verified_email_pointer(email, &caller.id);
+        let point = directory::put_verified_email_pointer(email, &caller.id).requested_at(now);
         ignore_refusal(store.commit_one(point).await)?;
     }
     tracing::info!(

@@ -281,6 +281,10 @@ async fn store_vote(
 ) -> Result<VoteShard, Error> {
     // An attempt whose response was lost may have succeeded. The stored vote counts.
     for _ in 0..=ATTEMPTS {
+        // The person was erased meanwhile, and an earlier vote of theirs counts anonymously.
+        if shard.barred.contains(&voter.barred(&poll.id)) {
+            return Err(Refusal::PollClosed.into());
+        }
         match shard.outcome(voter, choice, is_fresh) {
             VoteOutcome::AlreadyCounted => return Ok(shard),
             VoteOutcome::Refused => return Err(Refusal::PollClosed.into()),

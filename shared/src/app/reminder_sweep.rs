@@ -5,6 +5,7 @@
 mod archive;
 mod drift;
 mod end;
+mod erasures;
 mod invitee_lists;
 mod late_events;
 mod remind;
@@ -26,7 +27,7 @@ pub struct ReminderReport {
     pub reminded: usize,
     /// Reminders that are no longer relevant.
     pub skipped: usize,
-    /// Completed repairs, ended sessions, and other checks.
+    /// Completed repairs, ended sessions, repeated erasures, and other checks.
     pub repaired: usize,
     /// Sessions whose attendance was archived or rescheduled.
     pub archived: usize,
@@ -55,6 +56,7 @@ pub async fn sweep(
         repair::run_due_repairs(tools, &work.repairs, time, report_of_run).await,
         archive::archive_due_sessions(tools, now, time, report_of_run).await,
     ];
+    erasures::repeat_due_erasures(tools, &work.erasures, now, time, &mut report).await;
     invitee_lists::delete_unused_lists(tools, &work.invitee_list_checks, &mut report).await;
     if let Err(error) =
         zone_rules::keep_local_times(tools, work.zone_check, now, time, &mut report).await

@@ -53,13 +53,16 @@ pub async fn cancel(
 }
 
 /// Cancels the upcoming sessions of a trainer who is being erased, because nobody could teach or cancel them later.
-/// Returns how many it cancelled. It is safe to run again after an interruption.
+/// With `created_until`, it spares later sessions. Returns how many it cancelled. It is safe to run again after an
+/// interruption.
 pub async fn cancel_upcoming(
     services: &Services,
     trainer: &UserId,
+    created_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<usize, Error> {
-    let upcoming = upcoming_sessions(&services.store, trainer, now).await?;
+    let mut upcoming = upcoming_sessions(&services.store, trainer, now).await?;
+    upcoming.retain(|session| created_until.is_none_or(|until| session.created_at <= until));
     let upcoming: Vec<_> = upcoming.into_iter().map(|session| session.id).collect();
     let check_trainer = |session: &Session| {
         if session.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }

@@ -4,11 +4,11 @@
 //! counters, so a vote that is repeated, changed, or retried after a lost response is counted exactly once. A closed shard
 //! accepts no ballots. Closing and voting write the same item, so each vote is either before or after the close.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use super::id::UserId;
+use super::id::{PollId, UserId};
 
 /// The intended number of voters per shard. With this many voters and ids as long as a UUID, a shard takes one read unit of
 /// 4 KB and on average three write units of 1 KB.
@@ -68,6 +68,7 @@ impl Voter {
     const USER_PREFIX: &str = "u#";
     const KEYED_PREFIX: &str = "k#";
     const ERASED_PREFIX: &str = "x#";
+    const BARRED_PREFIX: &str = "e#";
 
     /// Returns the voter of a poll that is not anonymous.
     pub fn from_user(user: &UserId) -> Self {
@@ -82,6 +83,15 @@ impl Voter {
     /// Returns a random voter for an erased person, whose vote still counts.
     pub fn erased(random: [u8; 16]) -> Self {
         Self(format!("{}{}", Self::ERASED_PREFIX, digits(random)))
+    }
+
+    /// Returns the attribute that bars this voter from a poll after their erasure, so that a vote in progress is not counted
+    /// beside the anonymized one. It is a digest and has no ballot.
+    pub fn barred(&self, poll: &PollId) -> Self {
+        let hash = Sha256::new().chain_update(poll.as_str()).chain_update(&self.0).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Self(format!("{}{}", Self::BARRED_PREFIX, digits(bytes)))
     }
 
     /// Parses a stored attribute name. Returns `None` for attributes that are not voters.
@@ -114,6 +124,8 @@ fn digits(bytes: [u8; 16]) -> String {
 pub struct VoteShard {
     pub is_closed: bool,
     pub votes: BTreeMap<Voter, Ballot>,
+    /// Voters who were erased while the poll was open.
+    pub barred: BTreeSet<Voter>,
 }
 
 /// The action that a vote requires.
@@ -206,7 +218,8 @@ mod tests {
         let named = Voter::from_user(&user(7));
         assert_eq!(named.user(), Some(user(7)));
         assert_eq!(Voter::parse(named.as_str()), Some(named));
-        for voter in [Voter::from_keyed_hash([7; 16]), Voter::erased([7; 16])] {
+        let barred = Voter::from_user(&user(7)).barred(&PollId::from_bytes([1; 16]));
+        for voter in [Voter::from_keyed_hash([7; 16]), Voter::erased([7; 16]), barred] {
             assert_eq!(voter.user(), None);
         }
         for attribute in ["pk", "sk", "voting_closed", "v", "expires_at"] {
@@ -225,6 +238,7 @@ mod tests {
                     (Voter::from_user(&user(*n)), Ballot { choice, revision: 0 })
                 })
                 .collect(),
+            barred: BTreeSet::new(),
         };
         let shards = [shard(&[(1, &[0]), (2, &[0, 2])]), shard(&[(3, &[2])]), shard(&[])];
         let tally = Tally::count(3, &shards);

@@ -137,7 +137,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         }
         ("PUT", "/v1/me/notification-preferences") => {
             let preferences: Preferences = http::json(&request)?;
-            notifications::set_preferences(&deps.store, &caller, &preferences).await?;
+            notifications::set_preferences(&deps.store, &caller, &preferences, now).await?;
             ResponseBody::ok(&preferences)
         }
         _ => Err(RequestError::UnknownRoute),

@@ -276,7 +276,9 @@ pub fn mark_deauthorized(
 /// An OAuth attempt between the authorization request and the callback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OauthAttempt {
-    pub trainer_id: UserId,
+    /// The trainer, hashed, because an erasure does not find the item.
+    #[serde(default)]
+    pub trainer_hash: String,
     pub redirect_uri: String,
     /// The PKCE verifier (RFC 7636), encrypted at rest.
     pub verifier: Sealed,

@@ -51,6 +51,9 @@ struct StoredEnrollment {
     /// The end of a former enrollment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
+    /// [`attr::REQUESTED_MS`], which [`Action::requested_at`] stores.
+    #[serde(rename = "t", default, skip_serializing)]
+    requested_ms: Option<i64>,
 }
 
 impl StoredEnrollment {
@@ -65,6 +68,7 @@ impl StoredEnrollment {
             former_emails: enrollment.former_emails.clone(),
             since: *since,
             until: *until,
+            requested_ms: None,
         }
     }
 }
@@ -254,6 +258,24 @@ pub fn put_verified_email_pointer(email: &Email, user: &UserId) -> Action {
     Action::put(ItemKey::UserOfEmail(email), item, Condition::item_absent())
 }
 
+/// Deletes the pointer of an erased person. Refused if it points to another user, or was stored by a request that began after
+/// the erasure.
+pub fn erase_email_pointer(email: &Email, user: &UserId, erased_at: Timestamp) -> Action {
+    let delete = delete_email_pointer(email, user);
+    let condition = delete
+        .condition
+        .clone()
+        .absent_or_at_most(attr::REQUESTED_MS, number(erased_at.as_millisecond()));
+    Action { condition, ..delete }
+}
+
+/// Deletes a course that was removed. Refused if a request that began later has stored it again.
+pub fn delete_course_of(id: &CourseId, removed_at: Timestamp) -> Action {
+    let condition =
+        Condition::new().absent_or_at_most(attr::REQUESTED_MS, number(removed_at.as_millisecond()));
+    Action::delete(ItemKey::Course(id), condition)
+}
+
 /// Deletes the pointer. Refused if it points to another user.
 pub fn delete_email_pointer(email: &Email, user: &UserId) -> Action {
     let condition = Condition::new().equals(attr::USER_ID, text(user.as_str()));
@@ -301,6 +323,51 @@ impl Store {
         let stored =
             decode_readable::<StoredEnrollment>(self.query_all(enrollments_range(user)).await?);
         Ok(stored.map(Enrollment::from).collect())
+    }
+
+    /// Returns the enrollments of a student that were written by requests that began before `at`.
+    pub async fn enrollments_requested_before(
+        &self,
+        user: &UserId,
+        at: Timestamp,
+    ) -> Result<Vec<Enrollment>, StoreError> {
+        let range = KeyRange {
+            pk: user_partition(user),
+            prefix: Some(ENROLLMENT_PREFIX.to_owned()),
+            consistent: true,
+            ..KeyRange::default()
+        };
+        self.requested_before(range, at).await
+    }
+
+    /// Returns the enrollments in a course that were written by requests that began before `at`. Eventually consistent.
+    pub async fn students_requested_before(
+        &self,
+        course: &CourseId,
+        at: Timestamp,
+    ) -> Result<Vec<Enrollment>, StoreError> {
+        let range = KeyRange {
+            index: Some(index::BY_OWNER),
+            pk: course_partition(course),
+            prefix: Some(STUDENT_PREFIX.to_owned()),
+            limit: Some(STUDENTS_PAGE),
+            ..KeyRange::default()
+        };
+        self.requested_before(range, at).await
+    }
+
+    async fn requested_before(
+        &self,
+        range: KeyRange,
+        at: Timestamp,
+    ) -> Result<Vec<Enrollment>, StoreError> {
+        let stored = self.query_all(range).await?.into_iter().map(decode::<StoredEnrollment>);
+        let at = at.as_millisecond();
+        let is_earlier = |stored: &StoredEnrollment| stored.requested_ms.is_none_or(|ms| ms < at);
+        stored
+            .filter(|stored| stored.as_ref().map_or(true, is_earlier))
+            .map(|stored| stored.map(Enrollment::from))
+            .collect()
     }
 
     /// Returns the courses that a student was removed from.

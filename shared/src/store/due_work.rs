@@ -28,6 +28,7 @@ enum StoredWork {
     DriftCheck(StoredDriftCheck),
     InviteeListCheck(StoredInviteeListCheck),
     ZoneCheck(StoredZoneCheck),
+    Erasure(StoredDueErasure),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -307,6 +308,48 @@ pub struct PlannedStart {
     pub utc_offset: i32,
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredDueErasure {
+    subject: String,
+    erased_at: Timestamp,
+    due_at: Timestamp,
+    look: usize,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
+}
+
+/// A repetition of an erasure, for data that was not visible or not yet stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueErasure {
+    /// The digest of the erased person or the removed course.
+    pub subject: String,
+    pub erased_at: Timestamp,
+    pub due_at: Timestamp,
+    /// The number of earlier repetitions.
+    pub look: usize,
+}
+
+impl DueErasure {
+    pub fn put(&self) -> Action {
+        let stored = StoredWork::Erasure(StoredDueErasure {
+            subject: self.subject.clone(),
+            erased_at: self.erased_at,
+            due_at: self.due_at,
+            look: self.look,
+            ttl: due_ttl(self.due_at),
+        });
+        let key = format!("{}#erasure", self.subject);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::put(key, encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = format!("{}#erasure", self.subject);
+        let key = ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key };
+        Action::delete(key, Condition::new())
+    }
+}
+
 /// A due reminder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueReminder {
@@ -329,6 +372,7 @@ pub struct DueWork {
     pub erasure_checks: Vec<ErasureCheck>,
     pub drift_checks: Vec<DriftCheck>,
     pub invitee_list_checks: Vec<InviteeListCheck>,
+    pub erasures: Vec<DueErasure>,
     /// Not counted, because it is always due.
     pub zone_check: Option<ZoneCheck>,
 }
@@ -346,6 +390,7 @@ impl DueWork {
             + self.erasure_checks.len()
             + self.drift_checks.len()
             + self.invitee_list_checks.len()
+            + self.erasures.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -382,6 +427,12 @@ impl DueWork {
                     due_at: stored.due_at,
                 })
             }
+            StoredWork::Erasure(stored) => self.erasures.push(DueErasure {
+                subject: stored.subject,
+                erased_at: stored.erased_at,
+                due_at: stored.due_at,
+                look: stored.look,
+            }),
             StoredWork::ZoneCheck(stored) => {
                 self.zone_check = Some(ZoneCheck { data: stored.data, after: stored.after });
             }

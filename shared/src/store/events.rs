@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{CommitError, StoreError};
-use super::item::{decode, encode, key_for_log, unreadable};
+use super::item::{decode, encode, encode_value, key_for_log, unreadable};
 use super::schema::{ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
 use super::tx::{Action, Condition, Item, number};
 use super::{KeyRange, Store};
@@ -74,6 +74,19 @@ pub fn put_erasure_marker(
     let ttl = complete_at.max(marker.erased_at).saturating_add(life).unwrap_or(complete_at);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
     Action::put(ItemKey::ErasureMarker { meeting, person: &marker.person }, item, Condition::new())
+}
+
+/// Stores a marker with more identities in place of the one that was read. Refused if it has changed since.
+pub fn extend_marker(
+    meeting: MeetingId,
+    read: &ErasureMarker,
+    next: &ErasureMarker,
+    complete_at: Timestamp,
+) -> Action {
+    let condition = Condition::new()
+        .equals(attr::ERASED_AT, encode_value(&read.erased_at))
+        .equals(attr::IDENTITIES, encode_value(&read.identities));
+    Action { condition, ..put_erasure_marker(meeting, next, complete_at) }
 }
 
 /// Stores an event. Refused if it is a duplicate.

@@ -27,6 +27,10 @@ struct StoredInvitee {
     email: Email,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     name: Option<PersonName>,
+    /// The time at which the request that wrote the list began, in Unix milliseconds and under a short name, because a list is
+    /// read as a whole. Absent in items of earlier versions.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    requested_ms: Option<i64>,
     /// Set on the first invitee of a list that replaced another one.
     #[serde(flatten)]
     replacement: Option<ListReplacement>,
@@ -54,11 +58,17 @@ impl StoredInvitee {
 pub struct Invitation {
     pub session: SessionId,
     pub list: InviteeList,
+    /// The time at which the request that wrote it began. `None` if an earlier version wrote it.
+    pub requested_at: Option<Timestamp>,
 }
 
 impl From<StoredInvitee> for Invitation {
     fn from(s: StoredInvitee) -> Self {
-        Self { session: s.session_id, list: s.list }
+        Self {
+            session: s.session_id,
+            list: s.list,
+            requested_at: s.requested_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        }
     }
 }
 
@@ -81,7 +91,7 @@ pub fn put_list(
 ) -> Vec<Action> {
     let put = |(n, invitee)| {
         let replacement = replacement.filter(|_| n == 0);
-        put(&session.id, session.starts_at, list, replacement, invitee)
+        put(&session.id, session.starts_at, list, replacement, invitee, session.updated_at)
     };
     invitees.iter().enumerate().map(put).collect()
 }
@@ -92,6 +102,7 @@ fn put(
     list: InviteeList,
     replacement: Option<ListReplacement>,
     invitee: &Invitee,
+    requested_at: Timestamp,
 ) -> Action {
     let stored = StoredInvitee {
         session_id: session.clone(),
@@ -99,6 +110,7 @@ fn put(
         email: invitee.email.clone(),
         name: invitee.name.clone(),
         replacement,
+        requested_ms: Some(requested_at.as_millisecond()),
     };
     let mut item = encode(&stored);
     item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
@@ -263,24 +275,5 @@ impl Store {
     ) -> Result<Vec<Invitation>, StoreError> {
         let items = self.query_all(invitations_range(email, from, to)).await?;
         Ok(decode_readable::<StoredInvitee>(items).map(Invitation::from).collect())
-    }
-
-    /// Deletes all invitations of an address. Returns their number.
-    pub async fn erase_invitations(&self, email: &Email) -> Result<usize, StoreError> {
-        let range = KeyRange {
-            index: Some(index::BY_AUDIENCE),
-            pk: email_partition(email),
-            ..KeyRange::default()
-        };
-        let stored = self
-            .query_all(range)
-            .await?
-            .into_iter()
-            .map(decode::<StoredInvitee>)
-            .collect::<Result<Vec<_>, _>>()?;
-        let count = stored.len();
-        self.write_all(stored.iter().map(|s| delete(&s.session_id, s.list, &s.email)).collect())
-            .await?;
-        Ok(count)
     }
 }

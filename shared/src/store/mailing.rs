@@ -13,9 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CommitError, StoreError};
 use super::item::{Part, decode, encode, key_for_log, not_negative, or_default, unreadable};
 use super::recipient_states::StoredSnapshot;
-use super::schema::{
-    DELIVERY_PREFIX, DueQueue, ItemKey, attr, deliveries_partition, limit, subject_partition,
-};
+use super::schema::{DELIVERY_PREFIX, DueQueue, ItemKey, attr, deliveries_partition, limit};
 use super::timeline::TimelineCursor;
 use super::tx::{Action, Condition, ConditionSubject, Item, ItemChanges, number, text};
 use super::{KeyRange, Store, UpdateResult};
@@ -370,13 +368,7 @@ pub fn take_outbox_lease(holder: &str, now: Timestamp, until: Timestamp) -> Acti
     Action::update(
         ItemKey::Sweep(DueQueue::Outbox),
         changes,
-        // Recognizes its own lease when the SDK repeats the write after a lost response.
-        Condition::new().absent_or_expired_or_held(
-            attr::LEASE_UNTIL,
-            now,
-            attr::LEASE_HOLDER,
-            holder,
-        ),
+        Condition::new().absent_or_expired(attr::LEASE_UNTIL, now),
     )
     .recognized_by(attr::LEASE_HOLDER, text(holder))
 }
@@ -639,21 +631,6 @@ impl Store {
         let item = self.get_eventually_consistent(ItemKey::Sweep(DueQueue::Outbox)).await?;
         // An unreadable pause must not stop all mails. The service refuses them if it is still paused.
         Ok(item.and_then(|item| decode(item).ok()).unwrap_or_default())
-    }
-
-    /// Deletes the claims and delivery records of mails about a trainer alone.
-    pub async fn erase_mailing(&self, user: &UserId) -> Result<(), StoreError> {
-        let subject = MailSubject::Trainer(user.clone());
-        for prefix in ["MAIL", DELIVERY_PREFIX] {
-            let range = KeyRange {
-                pk: subject_partition(&subject),
-                prefix: Some(prefix.to_owned()),
-                ..KeyRange::default()
-            };
-            let items = self.query_all(range).await?;
-            self.write_all(items.iter().filter_map(Action::delete_item).collect()).await?;
-        }
-        Ok(())
     }
 }
 

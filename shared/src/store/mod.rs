@@ -10,6 +10,7 @@ pub mod counters;
 pub mod directory;
 pub mod domain_events;
 pub mod due_work;
+pub mod erasures;
 pub mod error;
 pub mod events;
 pub mod host_status;

@@ -219,19 +219,4 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Deletes a user's notifications. Returns their number.
-    pub async fn erase_notifications(&self, user: &UserId) -> Result<usize, StoreError> {
-        let range = KeyRange {
-            pk: user_partition(user),
-            prefix: Some(NOTIFICATION_PREFIX.to_owned()),
-            ..KeyRange::default()
-        };
-        let ids: Vec<_> = self.query_all(range).await?.iter().filter_map(id_from_key).collect();
-        let deletions = ids
-            .iter()
-            .map(|id| Action::delete(ItemKey::Notification { user, id }, Condition::new()));
-        self.write_all(deletions.collect()).await?;
-        Ok(ids.len())
-    }
 }

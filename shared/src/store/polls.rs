@@ -4,6 +4,7 @@
 //! shards, without transactions. A shard has one attribute per voter, so a vote is idempotent.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -20,6 +21,9 @@ use crate::domain::poll::{Poll, PollOutcome};
 use crate::domain::session::Session;
 use crate::domain::text::{OptionText, Question};
 use crate::domain::vote::{Ballot, Tally, VoteShard, Voter};
+
+/// Attempts at anonymizing a voter who may be voting.
+const ERASE_ATTEMPTS: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct StoredPoll {
@@ -183,15 +187,23 @@ pub fn close(session: &SessionId, list: &PollList, poll: &PollId, closed: &PollO
 
 fn decode_shard(item: Item) -> VoteShard {
     let is_shut = item.contains_key(attr::VOTING_CLOSED);
-    let vote = |(name, value): (String, AttributeValue)| {
-        let ballot = Ballot::from_number(value.as_n().ok()?.parse().ok()?)?;
-        Some((Voter::parse(&name)?, ballot))
-    };
-    VoteShard { is_closed: is_shut, votes: item.into_iter().filter_map(vote).collect() }
+    let (mut votes, mut barred) = (BTreeMap::new(), BTreeSet::new());
+    for (name, value) in item {
+        match (Voter::parse(&name), value) {
+            (Some(voter), AttributeValue::Bool(_)) => drop(barred.insert(voter)),
+            (Some(voter), AttributeValue::N(number)) => {
+                let ballot = number.parse().ok().and_then(Ballot::from_number);
+                votes.extend(ballot.map(|ballot| (voter, ballot)));
+            }
+            _ => {}
+        }
+    }
+    VoteShard { is_closed: is_shut, votes, barred }
 }
 
 impl Store {
-    /// Casts a ballot in place of the voter's `old` one. Refused if the shard is closed or has another ballot of the voter.
+    /// Casts a ballot in place of the voter's `old` one. Refused if the shard is closed, has another ballot of the voter, or
+    /// bars the voter.
     /// Returns the resulting shard.
     pub async fn cast_vote(
         &self,
@@ -203,7 +215,8 @@ impl Store {
         let key =
             ItemKey::VoteShard { poll: &poll.id, number: voter.shard_number(poll.shard_count) };
         let changes = ItemChanges::new().set(voter.as_str(), number(new.to_number()));
-        let condition = Condition::new().absent(attr::VOTING_CLOSED);
+        let condition =
+            Condition::new().absent(attr::VOTING_CLOSED).absent(voter.barred(&poll.id).as_str());
         let condition = match old {
             None => condition.absent(voter.as_str()),
             Some(old) => condition.equals(voter.as_str(), number(old.to_number())),
@@ -222,7 +235,8 @@ impl Store {
         Ok(decode_shard(item))
     }
 
-    /// Anonymizes a vote, if there is one. It continues to count.
+    /// Anonymizes a vote, if there is one. It continues to count. While the poll is open, the voter is also barred, because a
+    /// vote may be in progress.
     pub async fn anonymize_voter(
         &self,
         poll: &Poll,
@@ -231,9 +245,26 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let key =
             ItemKey::VoteShard { poll: &poll.id, number: voter.shard_number(poll.shard_count) };
-        let changes = ItemChanges::new().rename(voter.as_str(), replacement.as_str());
-        let action = Action::update(key, changes, Condition::new().exists(voter.as_str()));
-        Ok(matches!(self.update_and_read(action).await?, UpdateResult::Updated(_)))
+        let barred = voter.barred(&poll.id);
+        let bar = |changes: ItemChanges| changes.set(barred.as_str(), AttributeValue::Bool(true));
+        for _ in 0..ERASE_ATTEMPTS {
+            let rename = ItemChanges::new().rename(voter.as_str(), replacement.as_str());
+            let rename = if poll.is_open() { bar(rename) } else { rename };
+            let rename = Action::update(key, rename, Condition::new().exists(voter.as_str()));
+            let shard = match self.update_and_read(rename).await? {
+                UpdateResult::Updated(_) => return Ok(true),
+                UpdateResult::Refused(item) => decode_shard(item),
+            };
+            if !poll.is_open() || shard.is_closed || shard.barred.contains(&barred) {
+                return Ok(false);
+            }
+            let condition = Condition::new().absent(voter.as_str()).absent(attr::VOTING_CLOSED);
+            let bar = Action::update(key, bar(ItemChanges::new()), condition);
+            if let UpdateResult::Updated(_) = self.update_and_read(bar).await? {
+                return Ok(false);
+            }
+        }
+        Err(StoreError::Busy { operation: "UpdateItem", source: "the person keeps voting".into() })
     }
 
     /// Returns the polls of all sessions of a course.

@@ -51,6 +51,7 @@
 //! | Zoom connection of a trainer | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | every caller of Zoom |
 //! | address of a Zoom user that hosts sessions and is not connected | tokens | `pk = ZOOMHOST#pseudonym`, `sk = ZOOMHOST` | save, join |
 //! | trainer of a Zoom user, time at which the user removed the app | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
+//! | erasure of a person or removal of a course | main | `pk = ERASED#digest`, `sk = ERASED` | erasure, save, connect |
 //! | OAuth attempt in progress | tokens | `pk = STATE#nonce`, `sk = STATE` | connect |
 //!
 //! There are no scans. Keys contain only validated ids (`domain::id`) and hashes, never text that a person typed.
@@ -121,6 +122,16 @@ pub mod attr {
     // Enrollment.
     pub const ACCESS_GRANTED: &str = "access_granted";
 
+    // Item of the directory and invitee.
+    /// The time at which the request that wrote the item began, in Unix milliseconds. The name is short, because these items are
+    /// read by the thousand.
+    pub const REQUESTED_MS: &str = "t";
+
+    // Erasure.
+    pub const ERASED_AT: &str = "erased_at";
+    pub const LEADS: &str = "leads";
+    pub const IDENTITIES: &str = "identities";
+
     // Pointer from an address to its user.
     pub const USER_ID: &str = "user_id";
 
@@ -154,6 +165,7 @@ pub mod attr {
     pub const LEASE_HOLDER: &str = "lease_holder";
     pub const LEASE_UNTIL: &str = "lease_until";
     pub const TRAINER_ID: &str = "trainer_id";
+    pub const CONNECTED_AT: &str = "connected_at";
 
     // Zoom user, OAuth attempt.
     pub const DEAUTHORIZED_AT: &str = "deauthorized_at";
@@ -219,6 +231,9 @@ pub mod limit {
     pub const RESENDS_TTL_DAYS: i64 = 1;
     /// Days that overdue work is kept before it is dropped, so that an outage of two weeks loses nothing.
     pub const DUE_TTL_DAYS: i64 = 14;
+    /// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of
+    /// the host platform.
+    pub const ERASURE_TTL_DAYS: i64 = DUE_TTL_DAYS + 2;
     /// Days that a session waits for its attendance to be archived. After that the events have expired.
     pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
     /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
@@ -380,6 +395,8 @@ pub enum ItemKey<'a> {
     /// The address of a Zoom user by its pseudonym.
     ZoomHost(&'a str),
     OauthState(&'a str),
+    /// The erasure of a person or the removal of a course, by the digest of its id.
+    Erasure(&'a str),
 }
 
 impl ItemKey<'_> {
@@ -429,6 +446,7 @@ impl ItemKey<'_> {
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
             Self::ZoomHost(pseudonym) => format!("ZOOMHOST#{pseudonym}"),
             Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
+            Self::Erasure(digest) => format!("ERASED#{digest}"),
         }
     }
 
@@ -484,6 +502,7 @@ impl ItemKey<'_> {
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
             Self::ZoomHost(_) => "ZOOMHOST".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
+            Self::Erasure(_) => "ERASED".to_owned(),
         }
     }
 }
@@ -662,6 +681,7 @@ mod tests {
             ItemKey::ZoomConnection(&user),
             ItemKey::ZoomUser("x"),
             ItemKey::OauthState("x"),
+            ItemKey::Erasure("x"),
         ];
         let distinct: HashSet<_> =
             keys.iter().map(|key| (key.table(), key.pk(), key.sk())).collect();

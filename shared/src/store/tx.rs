@@ -50,6 +50,7 @@ pub enum ConditionSubject {
     ZoomHost,
     HostStatus,
     OauthState,
+    Erasure,
     /// An item that was identified by its key only.
     UnknownItem,
 }
@@ -94,6 +95,7 @@ impl ConditionSubject {
             ItemKey::ZoomHost(_) => Self::ZoomHost,
             ItemKey::HostStatus(_) => Self::HostStatus,
             ItemKey::OauthState(_) => Self::OauthState,
+            ItemKey::Erasure(_) => Self::Erasure,
         }
     }
 }
@@ -149,30 +151,17 @@ impl Condition {
         )
     }
 
-    /// Requires that a lease was never taken or has expired at `now`.
-    pub(crate) fn absent_or_expired(self, until: &'static str, now: Timestamp) -> Self {
+    pub(crate) fn absent_or_at_most(self, name: &'static str, value: AttributeValue) -> Self {
         self.clause(
-            until,
+            name,
             |name, value| format!("(attribute_not_exists({name}) OR {name} <= {value})"),
-            Some(text(sortable_text(now))),
+            Some(value),
         )
     }
 
-    /// Requires that a lease was never taken, has expired at `now`, or is held by `holder`.
-    pub(crate) fn absent_or_expired_or_held(
-        self,
-        until: &'static str,
-        now: Timestamp,
-        holder_name: &'static str,
-        holder: &str,
-    ) -> Self {
-        let mut condition = self.absent_or_expired(until, now);
-        condition.names.insert("#h".to_owned(), holder_name.to_owned());
-        condition.values.insert(":h".to_owned(), text(holder));
-        if let Some(clause) = condition.clauses.last_mut() {
-            *clause = format!("({clause} OR #h = :h)");
-        }
-        condition
+    /// Requires that a lease was never taken or has expired at `now`.
+    pub(crate) fn absent_or_expired(self, until: &'static str, now: Timestamp) -> Self {
+        self.absent_or_at_most(until, text(sortable_text(now)))
     }
 
     /// Placeholders are numbered, because not every attribute name is a valid placeholder.
@@ -312,9 +301,25 @@ pub(crate) enum Write {
     Put(Item),
     Update(ItemChanges),
     Delete,
+    /// Writes nothing and requires its condition. Only in a transaction.
+    Check,
 }
 
 impl Action {
+    /// Requires a condition of an item that the transaction does not write.
+    pub(crate) fn check(key: ItemKey<'_>, condition: Condition) -> Self {
+        let keys = key_item(&key);
+        Self::new(key, keys, Write::Check, condition)
+    }
+
+    /// Adds the time at which the request of a put began, by which a later erasure recognises older data.
+    pub(crate) fn requested_at(mut self, at: Timestamp) -> Self {
+        if let Write::Put(item) = &mut self.write {
+            item.insert(attr::REQUESTED_MS.to_owned(), number(at.as_millisecond()));
+        }
+        self
+    }
+
     pub(crate) fn put(key: ItemKey<'_>, mut item: Item, condition: Condition) -> Self {
         let keys = key_item(&key);
         item.extend(keys.clone());

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    Delete, DeleteRequest, Put, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    TransactWriteItem, Update, WriteRequest,
+    ConditionCheck, Delete, DeleteRequest, Put, PutRequest, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update, WriteRequest,
 };
 
 use super::error::{CommitError, StoreError};
@@ -132,6 +132,10 @@ impl Store {
                     .map_err(|error| WriteFailure::from_sdk("DeleteItem", error, None))?;
                 Ok(response.attributes)
             }
+            Write::Check => Err(WriteFailure::Store(permanent_error(
+                "ConditionCheck",
+                "a check is a part of a transaction",
+            ))),
         }
     }
 
@@ -288,6 +292,16 @@ impl Store {
                     .build()
                     .map_err(|error| permanent_error("TransactWriteItems", error))?,
             ),
+            Write::Check => item.condition_check(
+                ConditionCheck::builder()
+                    .table_name(table)
+                    .set_key(Some(action.key))
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(none_if_empty(names))
+                    .set_expression_attribute_values(none_if_empty(values))
+                    .build()
+                    .map_err(|error| permanent_error("TransactWriteItems", error))?,
+            ),
         };
         Ok(item.build())
     }
@@ -334,7 +348,7 @@ fn batch_request(action: Action) -> Result<WriteRequest, StoreError> {
             request
                 .delete_request(delete.map_err(|error| permanent_error("BatchWriteItem", error))?)
         }
-        Write::Update(_) => {
+        Write::Update(_) | Write::Check => {
             return Err(permanent_error(
                 "BatchWriteItem",
                 "a batch contains only puts and deletes",

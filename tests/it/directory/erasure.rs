@@ -11,11 +11,11 @@ use crate::support::patched;
 use crate::world::{World, course_session_body, session_body};
 use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
 
-const ZELDA_PATH: &str = "/v1/directory/users/zelda";
-const ENROLLMENT_PATH: &str = "/v1/directory/courses/course-1/enrollments/zelda";
+pub(super) const ZELDA_PATH: &str = "/v1/directory/users/zelda";
+pub(super) const ENROLLMENT_PATH: &str = "/v1/directory/courses/course-1/enrollments/zelda";
 
 /// Returns the stored items that contain Zelda's name or address.
-async fn items_with_personal_data(world: &World) -> Vec<Value> {
+pub(super) async fn items_with_personal_data(world: &World) -> Vec<Value> {
     let contains_name = |item: &Value| {
         let text = item.to_string().to_lowercase();
         text.contains("zelda") || text.contains("zwingli")
@@ -34,7 +34,7 @@ async fn world_and_session() -> (World, String, ScheduledSession) {
     (world, trainer, session)
 }
 
-async fn zelda_token(world: &World) -> String {
+pub(super) async fn zelda_token(world: &World) -> String {
     world
         .token(json!({"sub": "zelda", "role": "student", "email": "zelda@example.test", "name": "Zelda Zwingli"}))
         .await

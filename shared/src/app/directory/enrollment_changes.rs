@@ -120,6 +120,7 @@ pub(super) async fn apply(
     services: &Services,
     commands: Vec<DirectoryCommand>,
     sessions: &mut SessionsByCourse,
+    began_at: Timestamp,
 ) -> Result<Vec<DirectoryCommand>, Error> {
     let mut others = Vec::new();
     let mut by_course: BTreeMap<CourseId, Vec<EnrollmentWrite>> = BTreeMap::new();
@@ -155,7 +156,7 @@ pub(super) async fn apply(
     }
     stream::iter(batches)
         .map(|(course, batch, notifies)| async move {
-            apply_batch(services, &course, &batch, notifies).await
+            apply_batch(services, &course, &batch, notifies, began_at).await
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
@@ -168,6 +169,7 @@ async fn apply_batch(
     course: &CourseId,
     changes: &[EnrollmentWrite],
     notifies: bool,
+    began_at: Timestamp,
 ) -> Result<(), Error> {
     let users: Vec<_> = changes.iter().map(|change| change.user().clone()).collect();
     let mut changes = changes.to_vec();
@@ -187,6 +189,7 @@ async fn apply_batch(
         let mut actions: Vec<_> = changes
             .iter()
             .flat_map(|change| change.actions(course, before.get(change.user()), now))
+            .map(|action| action.requested_at(began_at))
             .collect();
         actions.extend(domain_events.iter().map(due_work::put_domain_event));
         // Conditional even if nobody's access changes, because a place may be revoked meanwhile.

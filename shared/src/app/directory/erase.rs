@@ -1,43 +1,38 @@
 //! Erases a person.
 //!
 //! There are no table scans. Courses and addresses of the person lead to sessions, and a session leads to its join
-//! attempts, polls, Zoom events and archive. Items that lead to others are deleted last, so an interrupted erasure can
-//! run again.
+//! attempts, polls, Zoom events and archive. These leads are stored before anything is erased (`leads`), so that an
+//! interrupted erasure is finished, and so that it is repeated for data that was not visible or not yet stored.
 //!
 //! The sweep may archive a session concurrently, from data that it read before. Therefore the person loses access to
 //! all courses first, and each invitation is deleted together with a new revision of the archive, which makes a
 //! concurrent archive write fail.
 
+mod session;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::delete_email_pointer;
+use self::session::erase_from_session;
+use super::leads::{Leads, PersonLeads, begin_erasure, open_leads};
 use crate::app::error::Error;
 use crate::app::{Services, disconnect, join, poll, session_cancel};
-use crate::domain::attendance::erased::participant_events;
-use crate::domain::attendance::people::PersonDetails;
-use crate::domain::attendance::{ErasureMarker, record};
-use crate::domain::directory::{ERASED_NAME, Enrollment, EnrollmentPeriod};
+use crate::domain::attendance::ErasureMarker;
+use crate::domain::directory::{Enrollment, EnrollmentPeriod};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::session::Session;
-use crate::domain::text::{Email, PersonName};
-use crate::store::archive::Archive;
-use crate::store::attendance::StoredOverride;
+use crate::domain::text::Email;
+use crate::domain::time::whole_milli;
 use crate::store::directory as items;
-use crate::store::due_work::ErasureCheck;
 use crate::store::error::CommitError;
-use crate::store::events::{self, MeetingItems};
-use crate::store::schema::limit;
 use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::tx::Action;
-use crate::store::{attendance as attendance_items, host_status, invitations, preferences};
+use crate::store::{erasures, host_status, invitations};
 
 /// Sessions that are processed concurrently, with two queries each.
 const CONCURRENCY: usize = 16;
-/// Attempts against the sweep, which archives a session once.
-const ATTEMPTS: usize = 5;
 /// Sessions per page.
 const PAGE: usize = 100;
 
@@ -48,133 +43,85 @@ struct ErasedPerson {
     addresses: Vec<Email>,
     /// The customer key in Zoom's events. `None` if the Meeting SDK is not configured.
     customer_key: Option<String>,
+    erased_at: Timestamp,
 }
 
 impl ErasedPerson {
     /// Returns the marker of the person in a session, with their current identifiers.
-    fn marker(&self, session: &Session, now: Timestamp) -> ErasureMarker {
+    fn marker(&self, session: &Session) -> ErasureMarker {
         let is_host = session.trainer == self.id;
-        let mut marker = ErasureMarker::new(&session.id, &self.id, is_host, now);
+        let mut marker = ErasureMarker::new(&session.id, &self.id, is_host, self.erased_at);
         self.addresses.iter().for_each(|email| marker.add_email(email));
         self.customer_key.iter().for_each(|key| marker.add_customer_key(key));
         marker
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// The request itself, which erases everything.
+    Request,
+    /// A repetition, which spares data of requests that began after the erasure.
+    Repeated,
+}
+
+impl Pass {
+    /// Returns the time of the newest data to erase.
+    fn until(self, erased_at: Timestamp) -> Option<Timestamp> {
+        (self == Self::Repeated).then_some(erased_at)
+    }
+}
+
 /// Erases a person: cancels their upcoming sessions, disconnects Zoom, and erases join attempts, Zoom events, votes,
 /// invitations, notifications, preferences, enrollments and the user itself.
 pub(super) async fn erase(services: &Services, id: &UserId) -> Result<(), Error> {
-    let user = services.store.user(id).await?;
-    let enrollments = services.store.enrollments(id).await?;
-    let periods = services.store.enrollment_periods(id).await?;
-    let without_access = |e: &Enrollment| Enrollment { access_granted: false, ..e.clone() };
-    // A former enrollment without access is on no roster, but still leads to its address and its course.
-    let former = periods.iter().filter_map(|period| {
-        let enrollment = without_access(&period.enrollment);
-        let closed = EnrollmentPeriod { enrollment, ..period.clone() };
-        Some(items::put_enrollment_period(&closed, period.until?))
-    });
-    let closed = enrollments.iter().map(|e| items::put_enrollment(&without_access(e)));
-    services.store.write_directory(closed.chain(former).collect()).await?;
-    let former = periods.iter().map(|period| &period.enrollment);
-    let mut addresses: Vec<Email> =
-        enrollments.iter().chain(former).flat_map(Enrollment::emails).cloned().collect();
-    if let Some(user) = &user {
-        delete_email_pointer(services, &user.email, id).await?;
-        addresses.push(user.email.clone());
-        addresses.extend(user.former_emails.iter().cloned());
-    }
-    if let Some(email) = services.store.email_of_preferences(id).await? {
-        delete_email_pointer(services, &email, id).await?;
-        addresses.push(email);
-    }
-    addresses.sort();
-    addresses.dedup();
-    let now = services.clock.now();
-    // Requires the grant, so that the meetings can be deleted at Zoom.
-    let cancelled = session_cancel::cancel_upcoming(services, id, now).await?;
-    disconnect::erase_connection(services, id).await?;
-    let customer_key = join::customer_key(&*services.secrets.get(now).await?, id).ok();
-    let person = ErasedPerson { id: id.clone(), addresses, customer_key };
-    let mut erasure = Erasure {
-        services,
-        person: &person,
-        now,
-        finished: BTreeSet::new(),
-        counts: ErasureCounts::default(),
+    let erased_at = whole_milli(services.clock.now());
+    let subject = erasures::person_digest(id);
+    let store = &services.store;
+    let (user, enrollments, periods) =
+        (store.user(id).await?, store.enrollments(id).await?, store.enrollment_periods(id).await?);
+    let email_of_preferences = store.email_of_preferences(id).await?;
+    let earlier = open_leads(services, &subject).await?;
+    let mut leads = match earlier {
+        Some((_, Leads::Person(leads))) => leads,
+        _ => PersonLeads::new(id),
     };
-    erasure.erase_invitations().await?;
-    let sessions = list_all_sessions(services, SessionsOf::Trainer(id)).await?;
-    let hosts: BTreeSet<_> =
-        sessions.iter().filter_map(|session| session.meeting.host_user.as_deref()).collect();
-    for host in hosts {
-        services.store.commit_one(host_status::delete_host_address(host)).await?;
-    }
-    erasure.erase_from_sessions(sessions, &BTreeMap::new()).await?;
-    let former_courses = services.store.former_courses(id).await?;
-    let last_courses = courses_to_finish_last(&enrollments, user.as_ref().map(|user| &user.email));
-    let courses: BTreeSet<_> =
-        enrollments.iter().map(|e| &e.course).chain(&former_courses).collect();
-    let (last, first): (Vec<_>, Vec<_>) =
-        courses.into_iter().partition(|course| last_courses.contains(*course));
-    // One course after the other, so that an interrupted run leaves less for the next one.
-    for course in first {
-        erasure.erase_course(course).await?;
-        let deletions =
-            [items::delete_enrollment(course, id), items::delete_former_enrollment(course, id)];
-        services.store.write_directory(deletions.into()).await?;
-    }
-    let mut deletions: Vec<_> = periods
-        .iter()
-        .filter_map(|period| {
-            let course = &period.enrollment.course;
-            Some(items::delete_enrollment_period(course, id, period.until?))
-        })
-        .collect();
-    for course in last {
-        erasure.erase_course(course).await?;
-        deletions.extend([
-            items::delete_enrollment(course, id),
-            items::delete_former_enrollment(course, id),
-        ]);
-    }
-    deletions.push(preferences::delete(id));
-    deletions.push(items::delete_user(id));
-    let notifications = services.store.erase_notifications(id).await?;
-    services.store.erase_mailing(id).await?;
-    services.store.write_directory(deletions).await?;
-    let (sessions, ErasureCounts { invitations, traces, votes }) =
-        (erasure.finished.len(), erasure.counts);
-    tracing::info!(
-        event = "directory.user_erased",
-        enrollments = enrollments.len(),
-        invitations,
-        notifications,
-        sessions,
-        cancelled,
-        traces,
-        votes
-    );
-    Ok(())
+    let user_emails = user.iter().flat_map(|user| user.former_emails.iter().chain([&user.email]));
+    leads.addresses.extend(user_emails.chain(&email_of_preferences).cloned());
+    let former = periods.iter().map(|period| &period.enrollment);
+    leads.add_enrollments(enrollments.iter().chain(former));
+    leads.add_courses(store.former_courses(id).await?);
+    leads.begin_pass();
+    begin_erasure(services, &subject, erased_at, &Leads::Person(leads.clone())).await?;
+    Erasure::new(services, leads, erased_at, Pass::Request)
+        .await?
+        .run(enrollments, periods)
+        .await
+        .map(drop)
 }
 
-/// For each address that occurs only in enrollments, returns one course that has it. The address leads to sessions of
-/// other courses, so this course goes last.
-fn courses_to_finish_last(enrollments: &[Enrollment], own: Option<&Email>) -> BTreeSet<CourseId> {
-    let mut course_by_email: BTreeMap<&Email, &CourseId> = BTreeMap::new();
-    for enrollment in enrollments {
-        for email in enrollment.emails().filter(|email| Some(*email) != own) {
-            course_by_email.insert(email, &enrollment.course);
-        }
-    }
-    course_by_email.into_values().cloned().collect()
+/// Erases a person again, except data of requests that began after the erasure. Returns the leads for the next repetition.
+pub(super) async fn erase_again(
+    services: &Services,
+    mut leads: PersonLeads,
+    erased_at: Timestamp,
+) -> Result<PersonLeads, Error> {
+    let store = &services.store;
+    let enrollments = store.enrollments_requested_before(&leads.user, erased_at).await?;
+    leads.add_enrollments(enrollments.iter());
+    leads.pending.clear();
+    Erasure::new(services, leads, erased_at, Pass::Repeated)
+        .await?
+        .run(enrollments, Vec::new())
+        .await
 }
 
 /// An erasure in progress.
 struct Erasure<'a> {
     services: &'a Services,
-    person: &'a ErasedPerson,
-    now: Timestamp,
+    leads: PersonLeads,
+    person: ErasedPerson,
+    pass: Pass,
     /// Sessions that are finished. A session can be found in several ways.
     finished: BTreeSet<SessionId>,
     counts: ErasureCounts,
@@ -188,13 +135,96 @@ struct ErasureCounts {
     votes: usize,
 }
 
-impl Erasure<'_> {
+impl<'a> Erasure<'a> {
+    async fn new(
+        services: &'a Services,
+        leads: PersonLeads,
+        erased_at: Timestamp,
+        pass: Pass,
+    ) -> Result<Self, Error> {
+        let id = leads.user.clone();
+        let customer_key =
+            join::customer_key(&*services.secrets.get(services.clock.now()).await?, &id).ok();
+        let addresses = leads.addresses.iter().cloned().collect();
+        let person = ErasedPerson { id, addresses, customer_key, erased_at };
+        let (finished, counts) = (BTreeSet::new(), ErasureCounts::default());
+        Ok(Self { services, leads, person, pass, finished, counts })
+    }
+
+    async fn run(
+        mut self,
+        enrollments: Vec<Enrollment>,
+        periods: Vec<EnrollmentPeriod>,
+    ) -> Result<PersonLeads, Error> {
+        let (services, erased_at) = (self.services, self.person.erased_at);
+        let (id, until) = (self.person.id.clone(), self.pass.until(erased_at));
+        self.close_enrollments(&enrollments, &periods).await?;
+        for email in &self.person.addresses {
+            erase_email_pointer(services, email, &id, erased_at).await?;
+        }
+        // Requires the grant, so that the meetings can be deleted at Zoom.
+        let now = services.clock.now();
+        let cancelled = session_cancel::cancel_upcoming(services, &id, until, now).await?;
+        disconnect::erase_connection(services, &id, until).await?;
+        self.erase_invitations().await?;
+        let mut sessions = list_all_sessions(services, SessionsOf::Trainer(&id)).await?;
+        sessions.retain(|session| until.is_none_or(|until| session.created_at <= until));
+        let hosts: BTreeSet<_> =
+            sessions.iter().filter_map(|session| session.meeting.host_user.as_deref()).collect();
+        for host in hosts {
+            services.store.commit_one(host_status::delete_host_address(host)).await?;
+        }
+        self.erase_from_sessions(sessions, &BTreeMap::new()).await?;
+        // One course after the other, so that an interrupted run leaves less for the next one.
+        let courses = match self.pass {
+            Pass::Request => self.leads.pending.clone(),
+            Pass::Repeated => self.leads.courses.clone(),
+        };
+        for course in &courses {
+            self.erase_course(course).await?;
+            self.finish_course(course).await?;
+        }
+        let own = services.store.erase_own_items(&id, until).await?;
+        let (sessions, ErasureCounts { invitations, traces, votes }) =
+            (self.finished.len(), self.counts);
+        tracing::info!(
+            event = "directory.user_erased",
+            enrollments = enrollments.len(),
+            invitations,
+            sessions,
+            cancelled,
+            traces,
+            votes,
+            own
+        );
+        Ok(self.leads)
+    }
+
+    /// Removes the access to all courses. A former enrollment without access is on no roster.
+    async fn close_enrollments(
+        &self,
+        enrollments: &[Enrollment],
+        periods: &[EnrollmentPeriod],
+    ) -> Result<(), Error> {
+        let without_access = |e: &Enrollment| Enrollment { access_granted: false, ..e.clone() };
+        let former = periods.iter().filter_map(|period| {
+            let enrollment = without_access(&period.enrollment);
+            let closed = EnrollmentPeriod { enrollment, ..period.clone() };
+            Some(items::put_enrollment_period(&closed, period.until?))
+        });
+        let closed = enrollments.iter().map(|e| items::put_enrollment(&without_access(e)));
+        Ok(self.services.store.write_directory(closed.chain(former).collect()).await?)
+    }
+
     /// Erases the invitations and the sessions to which they belong.
     async fn erase_invitations(&mut self) -> Result<(), Error> {
-        let Self { services, person, .. } = *self;
+        let (services, until) = (self.services, self.pass.until(self.person.erased_at));
         let mut invitations: BTreeMap<SessionId, Vec<Action>> = BTreeMap::new();
-        for address in &person.addresses {
-            let all = services.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
+        for address in &self.person.addresses {
+            let mut all =
+                services.store.invitations(address, Timestamp::MIN, Timestamp::MAX).await?;
+            let is_later = |at: Timestamp| until.is_some_and(|until| at >= until);
+            all.retain(|invitation| !invitation.requested_at.is_some_and(is_later));
             for invitation in all {
                 let delete = invitations::delete(&invitation.session, invitation.list, address);
                 invitations.entry(invitation.session).or_default().push(delete);
@@ -203,24 +233,51 @@ impl Erasure<'_> {
         let invited: Vec<_> = invitations.keys().cloned().collect();
         let sessions = services.store.sessions(&invited).await?;
         // Votes are found through the same invitations, so they are anonymized first.
-        self.counts.votes +=
-            poll::anonymize_votes(services, &person.id, BTreeSet::new(), &person.addresses).await?;
+        self.counts.votes += poll::anonymize_votes(
+            services,
+            &self.person.id,
+            &invited,
+            Vec::new(),
+            self.person.erased_at,
+        )
+        .await?;
+        self.counts.invitations += invitations.values().map(Vec::len).sum::<usize>();
         self.erase_from_sessions(sessions, &invitations).await?;
-        let mut unlinked = 0;
-        for address in &person.addresses {
-            unlinked += services.store.erase_invitations(address).await?;
-        }
-        self.counts.invitations += invitations.values().map(Vec::len).sum::<usize>().max(unlinked);
+        // Also those of sessions that do not exist or were erased before.
+        services.store.write_directory(invitations.into_values().flatten().collect()).await?;
         Ok(())
     }
 
     async fn erase_course(&mut self, course: &CourseId) -> Result<(), Error> {
-        let Self { services, person, .. } = *self;
+        let services = self.services;
         let sessions = list_all_sessions(services, SessionsOf::Course(course)).await?;
         self.erase_from_sessions(sessions, &BTreeMap::new()).await?;
-        let course = BTreeSet::from([course.clone()]);
-        self.counts.votes += poll::anonymize_votes(services, &person.id, course, &[]).await?;
+        let courses = vec![course.clone()];
+        self.counts.votes +=
+            poll::anonymize_votes(services, &self.person.id, &[], courses, self.person.erased_at)
+                .await?;
         Ok(())
+    }
+
+    /// Records that a course is finished, in the request that erases everything.
+    async fn finish_course(&mut self, course: &CourseId) -> Result<(), Error> {
+        if self.pass == Pass::Repeated {
+            return Ok(());
+        }
+        self.leads.pending.remove(course);
+        let (id, subject) = (&self.person.id, erasures::person_digest(&self.person.id));
+        let leads = Leads::Person(self.leads.clone());
+        let leads = leads.seal(self.services, &subject).await?;
+        let actions = vec![
+            items::delete_enrollment(course, id),
+            items::delete_former_enrollment(course, id),
+            erasures::put(&subject, self.person.erased_at, &leads),
+        ];
+        match self.services.store.commit(actions).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Refused(_)) => Err(Error::busy("the person is being erased again")),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn erase_from_sessions(
@@ -228,12 +285,12 @@ impl Erasure<'_> {
         mut sessions: Vec<Session>,
         invitations: &BTreeMap<SessionId, Vec<Action>>,
     ) -> Result<(), Error> {
-        let Self { services, person, now, .. } = *self;
+        let Self { services, person, pass, .. } = &*self;
         sessions.retain(|session| !self.finished.contains(&session.id));
         let mut erasures = Vec::with_capacity(sessions.len());
         for session in &sessions {
             let invitations = invitations.get(&session.id).map(Vec::as_slice).unwrap_or_default();
-            erasures.push(erase_from_session(services, session, invitations, person, now));
+            erasures.push(erase_from_session(services, session, invitations, person, *pass));
         }
         let traces: Vec<usize> =
             stream::iter(erasures).buffer_unordered(CONCURRENCY).try_collect().await?;
@@ -243,11 +300,16 @@ impl Erasure<'_> {
     }
 }
 
-/// Returns whether join attempts and events of the session may still exist, given their expiry.
-fn may_have_traces(session: &Session, now: Timestamp) -> bool {
-    let days = limit::EVENT_TTL_DAYS.max(limit::JOIN_ATTEMPT_TTL_DAYS) + limit::LATE_DELETION_DAYS;
-    let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
-    record::last_trace_at(session) >= since
+async fn erase_email_pointer(
+    services: &Services,
+    email: &Email,
+    user: &UserId,
+    erased_at: Timestamp,
+) -> Result<(), Error> {
+    match services.store.commit_one(items::erase_email_pointer(email, user, erased_at)).await {
+        Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Selects the sessions to list.
@@ -277,137 +339,4 @@ async fn list_all_sessions(services: &Services, of: SessionsOf<'_>) -> Result<Ve
             None => return Ok(sessions),
         }
     }
-}
-
-/// Erases a person from one session, and deletes their invitations last. Returns the number of erased items. The
-/// anonymous attendance stays, because it is part of the session's report.
-async fn erase_from_session(
-    services: &Services,
-    session: &Session,
-    invitations: &[Action],
-    person: &ErasedPerson,
-    now: Timestamp,
-) -> Result<usize, Error> {
-    let store = &services.store;
-    let mut marker = person.marker(session, now);
-    let may_have_traces = may_have_traces(session, now);
-    let meeting = session.meeting.id.filter(|_| may_have_traces);
-    let items = match meeting {
-        Some(meeting) => Some(store.meeting_items(meeting).await?),
-        None => None,
-    };
-    let attempts = match may_have_traces {
-        true => store.join_attempts_of_person(&session.id, &marker).await?,
-        false => Vec::new(),
-    };
-    let mut archive = match record::may_have_archive(session, now) {
-        true => Some(store.archive(&session.id).await?),
-        false => None,
-    };
-    // Customer keys change with the Meeting SDK's secret, and addresses change too.
-    let archived = archive.iter().flat_map(|archive| archive.join_attempts_of(&marker));
-    let identifiers: Vec<_> = attempts
-        .iter()
-        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
-        .chain(archived)
-        .collect();
-    for (key, email) in identifiers {
-        key.iter().for_each(|key| marker.add_customer_key(key));
-        email.iter().for_each(|email| marker.add_email(email));
-    }
-    let overrides = store.attendance_overrides(&session.id).await?;
-    add_assigned_rows(&mut marker, &overrides);
-    let events = items.as_ref().map(MeetingItems::events).unwrap_or_default();
-    let archived = archive.as_ref().map(Archive::participant_events).unwrap_or_default();
-    let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
-    let stored = participant_events(events.iter().map(|stored| &stored.event));
-    marker.learn_from(stored.chain(archived));
-    let mut traces = anonymize_overrides(services, session, person, &marker, &overrides).await?;
-    if let (Some(meeting), Some(items)) = (meeting, &items) {
-        let earlier = items.markers()?.into_iter().find(|other| other.person == marker.person);
-        marker.identities.extend(earlier.into_iter().flat_map(|earlier| earlier.identities));
-        // Stored first, so that an event that arrives from now on is recognised.
-        let put = events::put_erasure_marker(meeting, &marker, record::last_trace_at(session));
-        let due_at = record::first_erasure_check(session, now);
-        let check = ErasureCheck { session: session.id.clone(), due_at }.put();
-        store.write_directory(vec![put, check]).await?;
-        let is_person = |instance: &str, event: &_| marker.is_participant(instance, event);
-        traces += store.anonymize_participants(meeting, items, ERASED_NAME, is_person).await?;
-    }
-    // Deleted last, because they lead to the events.
-    traces += attempts.len();
-    store.write_directory(attempts.into_iter().map(|(_, delete)| delete).collect()).await?;
-    if archive.is_none() {
-        store.write_directory(invitations.to_vec()).await?;
-        return Ok(traces);
-    }
-    for _ in 0..ATTEMPTS {
-        let archive = match archive.take() {
-            Some(archive) => archive,
-            None => store.archive(&session.id).await?,
-        };
-        let forgotten = store.erase_from_archive(&session.id, &archive, &marker).await;
-        let finished = match forgotten {
-            Ok(0) => {
-                store
-                    .commit_unless_archive_changed(&session.id, &archive, invitations.to_vec())
-                    .await
-            }
-            Ok(more) => {
-                traces += more;
-                continue;
-            }
-            Err(error) => Err(error),
-        };
-        match finished {
-            Ok(()) => return Ok(traces),
-            Err(CommitError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Error::busy("too many concurrent writes of the session's archive"))
-}
-
-/// Adds the rows that a trainer assigned to the person. Their names and telephone numbers are the person's.
-fn add_assigned_rows(marker: &mut ErasureMarker, overrides: &[StoredOverride]) {
-    for stored in overrides {
-        let assigned_to = &stored.attendance_override.assigned_to;
-        if assigned_to.as_ref().is_some_and(|person| marker.identities.contains(person)) {
-            marker.identities.insert(stored.attendee.clone());
-        }
-    }
-}
-
-/// Anonymizes the attendance overrides of a person and their audit, whose reasons may name the person.
-async fn anonymize_overrides(
-    services: &Services,
-    session: &Session,
-    person: &ErasedPerson,
-    marker: &ErasureMarker,
-    overrides: &[StoredOverride],
-) -> Result<usize, Error> {
-    let mut forgotten = 0;
-    for stored in overrides {
-        let is_theirs = marker.identities.contains(&stored.attendee)
-            || stored.identity.as_ref().is_some_and(|identity| {
-                identity.user.as_ref() == Some(&person.id)
-                    || identity.email.as_ref().is_some_and(|email| person.addresses.contains(email))
-            });
-        if is_theirs {
-            let nobody = PersonDetails {
-                name: PersonName::parse(ERASED_NAME).ok(),
-                ..PersonDetails::default()
-            };
-            // A concurrent override stores the name again, in which case the erasure has to be repeated.
-            let put =
-                attendance_items::put_anonymous_override(&session.id, stored, nobody, ERASED_NAME);
-            services.store.commit_one(put).await?;
-            forgotten += 1;
-        }
-    }
-    if !overrides.is_empty() {
-        let rows = &marker.identities;
-        forgotten += services.store.erase_audit_reasons(&session.id, rows, ERASED_NAME).await?;
-    }
-    Ok(forgotten)
 }

@@ -80,7 +80,8 @@ impl PollsRead {
     }
 
     pub(super) fn shard(&self, poll: &PollId, number: u16) -> &VoteShard {
-        static EMPTY: VoteShard = VoteShard { is_closed: false, votes: BTreeMap::new() };
+        static EMPTY: VoteShard =
+            VoteShard { is_closed: false, votes: BTreeMap::new(), barred: BTreeSet::new() };
         self.shards.get(&(poll.clone(), number)).unwrap_or(&EMPTY)
     }
 }

@@ -70,11 +70,20 @@ async fn disguise_late_events(
     for marker in sources.markers {
         let mut effective = marker.clone().without_known_people(&sources.record);
         if effective.learn_from(participant_events(&sources.record.events)) {
-            let mut next = marker;
+            let mut next = marker.clone();
             next.identities.extend(effective.identities.iter().cloned());
             // Stored first, because the events that led to the new identities are about to be anonymized.
-            let put = events::put_erasure_marker(meeting, &next, record::last_trace_at(session));
-            store.commit_one(put).await?;
+            let complete_at = record::last_trace_at(session);
+            match store
+                .commit_one(events::extend_marker(meeting, &marker, &next, complete_at))
+                .await
+            {
+                Ok(()) => {}
+                Err(CommitError::Refused(_)) => {
+                    return Err(Error::busy("the person is being erased again"));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let is_match = |instance: &str, event: &_| effective.is_participant(instance, event);
         traces += store.anonymize_participants(meeting, &items, ERASED_NAME, is_match).await?;

@@ -36,7 +36,7 @@ use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::SessionRecord;
 use crate::store::tx::{Action, ConditionSubject};
-use crate::store::{counters, due_work, invitations as invitee_items, sessions};
+use crate::store::{counters, due_work, erasures, invitations as invitee_items, sessions};
 
 /// The pause between two reads of a session that another request is creating, plus up to half as much jitter.
 const WAIT_MS: u64 = 200;
@@ -250,7 +250,9 @@ async fn try_create(
                         drafted_invitees(&request.draft).len(),
                     )
                     .await;
-                    if error.refused(ConditionSubject::Session) {
+                    if error.refused(ConditionSubject::Erasure) {
+                        Err(Refusal::Forbidden.into())
+                    } else if error.refused(ConditionSubject::Session) {
                         Ok(CreateOutcome::InProgress)
                     } else {
                         Err(inputs.limits.monthly_limit_refusal().into())
@@ -503,7 +505,10 @@ impl Reservation {
             Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), host)),
             Err(error) => error,
         };
-        if error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session) {
+        let is_erased = error.refused(ConditionSubject::Erasure);
+        if !is_erased
+            && (error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session))
+        {
             delete_unused_invitees(services, &session, drafted_invitees(&request.draft).len())
                 .await;
             // Another attempt took over and may have adopted this meeting, which only the stored session shows.
@@ -517,9 +522,16 @@ impl Reservation {
                 None => Ok(CreateOutcome::InProgress),
             };
         }
-        tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
-        // Without the intent, a late write can no longer store the session, so it is safe to delete the meeting.
-        if self.commit_abandoning(services, self.abandoning_actions(None)).await {
+        if is_erased {
+            tracing::info!(event = "session.trainer_erased", session_id = %self.session);
+        } else {
+            tracing::error!(event = "session.not_stored", session_id = %self.session, %error);
+        }
+        // Without the intent, a late write can no longer store the session, so it is safe to delete the meeting. The repair would
+        // need the grant of the erased trainer.
+        let mut abandoning = self.abandoning_actions(None);
+        abandoning.extend(is_erased.then(|| self.repair.delete()));
+        if self.commit_abandoning(services, abandoning).await {
             delete_unused_invitees(services, &session, drafted_invitees(&request.draft).len())
                 .await;
             if let Err(error) = zoom.cancel(session.meeting.id, false).await {
@@ -528,7 +540,7 @@ impl Reservation {
         } else if let Ok(Some(record)) = services.store.session(&self.session).await {
             return Ok(CreateOutcome::Exists(Box::new(record)));
         }
-        Err(error.into())
+        if is_erased { Err(Refusal::Forbidden.into()) } else { Err(error.into()) }
     }
 
     /// Deletes the intent and gives the quotas back. `zoom_write` is the counted write if Zoom has certainly not carried it
@@ -548,7 +560,8 @@ impl Reservation {
     }
 }
 
-/// Commits the session with its invitees, reminders, domain event and the `finishing_actions`.
+/// Commits the session with its invitees, reminders, domain event and the `finishing_actions`. Refused if the trainer was
+/// erased since the request began.
 async fn store(
     services: &Services,
     request: &CreateSession,
@@ -557,6 +570,7 @@ async fn store(
     now: Timestamp,
 ) -> Result<(), CommitError> {
     let mut actions = finishing_actions;
+    actions.push(erasures::require_not_erased(&session.trainer, whole_milli(now)));
     actions.push(sessions::create(session, &request.body_hash));
     if let Some(meeting) = session.meeting.id {
         actions.push(sessions::put_meeting_pointer(meeting, &session.id, &session.trainer));

@@ -3,6 +3,7 @@
 //! EventBridge delivers at least once and without order. Commands are idempotent. If the platform changes one item
 //! several times within moments, it should use HTTP, which preserves the order.
 
+use jiff::Timestamp;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Error, LambdaEvent, Service, service_fn};
 use serde::Deserialize;
@@ -23,6 +24,9 @@ struct PlatformEvent {
     id: String,
     #[serde(rename = "detail-type")]
     detail_type: String,
+    /// The time at which the platform sent the event.
+    #[serde(default)]
+    time: Option<Timestamp>,
     detail: Map<String, Value>,
 }
 
@@ -55,7 +59,10 @@ async fn handle_event(function: &Function<Deps>, event: Value) -> Result<(), Eve
             serde_json::from_value(event).map_err(|error| Refusal::field("event", error))?;
         match parse_event(&event.detail_type, event.detail)? {
             Some(parsed) => {
-                directory::apply(&deps.services, parsed).await?;
+                match event.time {
+                    Some(time) => directory::apply_issued(&deps.services, parsed, time).await?,
+                    None => directory::apply(&deps.services, parsed).await?,
+                }
                 tracing::info!(
                     event = "directory.event_applied",
                     id = event.id,

@@ -1,0 +1,198 @@
+//! Erases a person from one session.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{ErasedPerson, Pass};
+use crate::app::Services;
+use crate::app::error::Error;
+use crate::domain::attendance::erased::participant_events;
+use crate::domain::attendance::people::PersonDetails;
+use crate::domain::attendance::{ErasureMarker, record};
+use crate::domain::directory::ERASED_NAME;
+use crate::domain::session::Session;
+use crate::domain::text::PersonName;
+use crate::store::archive::Archive;
+use crate::store::attendance::{self as attendance_items, StoredOverride};
+use crate::store::due_work::ErasureCheck;
+use crate::store::error::CommitError;
+use crate::store::events::{self, MeetingItems};
+use crate::store::schema::limit;
+use crate::store::tx::Action;
+
+/// Attempts against the sweep, which archives a session once, and against overrides by hand.
+const ATTEMPTS: usize = 5;
+
+/// Returns whether join attempts and events of the session may still exist, given their expiry.
+fn may_have_traces(session: &Session, now: Timestamp) -> bool {
+    let days = limit::EVENT_TTL_DAYS.max(limit::JOIN_ATTEMPT_TTL_DAYS) + limit::LATE_DELETION_DAYS;
+    let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
+    record::last_trace_at(session) >= since
+}
+
+/// Erases a person from one session, and deletes their invitations last. Returns the number of erased items. The
+/// anonymous attendance stays, because it is part of the session's report.
+pub(super) async fn erase_from_session(
+    services: &Services,
+    session: &Session,
+    invitations: &[Action],
+    person: &ErasedPerson,
+    pass: Pass,
+) -> Result<usize, Error> {
+    let store = &services.store;
+    let now = services.clock.now();
+    let mut marker = person.marker(session);
+    let may_have_traces = may_have_traces(session, now);
+    let meeting = session.meeting.id.filter(|_| may_have_traces);
+    let items = match meeting {
+        Some(meeting) => Some(store.meeting_items(meeting).await?),
+        None => None,
+    };
+    let attempts = match may_have_traces {
+        true => store.join_attempts_of_person(&session.id, &marker).await?,
+        false => Vec::new(),
+    };
+    let mut archive = match record::may_have_archive(session, now) {
+        true => Some(store.archive(&session.id).await?),
+        false => None,
+    };
+    // Customer keys change with the Meeting SDK's secret, and addresses change too.
+    let archived = archive.iter().flat_map(|archive| archive.join_attempts_of(&marker));
+    let identifiers: Vec<_> = attempts
+        .iter()
+        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
+        .chain(archived)
+        .collect();
+    for (key, email) in identifiers {
+        key.iter().for_each(|key| marker.add_customer_key(key));
+        email.iter().for_each(|email| marker.add_email(email));
+    }
+    let overrides = store.attendance_overrides(&session.id).await?;
+    add_assigned_rows(&mut marker, &overrides);
+    let events = items.as_ref().map(MeetingItems::events).unwrap_or_default();
+    let archived = archive.as_ref().map(Archive::participant_events).unwrap_or_default();
+    let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
+    let stored = participant_events(events.iter().map(|stored| &stored.event));
+    marker.learn_from(stored.chain(archived));
+    let mut traces = anonymize_overrides(services, session, person, &mut marker, overrides).await?;
+    let markers = items.as_ref().map(MeetingItems::markers).transpose()?.unwrap_or_default();
+    let earlier = markers.into_iter().find(|other| other.person == marker.person);
+    // The marker of this erasure exists, so that the sweep finds late events and spares a person who has come back.
+    let is_marked = pass == Pass::Repeated
+        && earlier.as_ref().is_some_and(|earlier| earlier.erased_at >= marker.erased_at);
+    if let (Some(meeting), Some(items), false) = (meeting, &items, is_marked) {
+        marker.identities.extend(earlier.into_iter().flat_map(|earlier| earlier.identities));
+        // Stored first, so that an event that arrives from now on is recognised.
+        let put = events::put_erasure_marker(meeting, &marker, record::last_trace_at(session));
+        let due_at = record::first_erasure_check(session, now);
+        let check = ErasureCheck { session: session.id.clone(), due_at }.put();
+        store.write_directory(vec![put, check]).await?;
+        let is_person = |instance: &str, event: &_| marker.is_participant(instance, event);
+        traces += store.anonymize_participants(meeting, items, ERASED_NAME, is_person).await?;
+    }
+    // Deleted last, because they lead to the events.
+    traces += attempts.len();
+    store.write_directory(attempts.into_iter().map(|(_, delete)| delete).collect()).await?;
+    if archive.is_none() {
+        store.write_directory(invitations.to_vec()).await?;
+        return Ok(traces);
+    }
+    for _ in 0..ATTEMPTS {
+        let archive = match archive.take() {
+            Some(archive) => archive,
+            None => store.archive(&session.id).await?,
+        };
+        let forgotten = store.erase_from_archive(&session.id, &archive, &marker).await;
+        let finished = match forgotten {
+            Ok(0) => {
+                store
+                    .commit_unless_archive_changed(&session.id, &archive, invitations.to_vec())
+                    .await
+            }
+            Ok(more) => {
+                traces += more;
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(()) => return Ok(traces),
+            Err(CommitError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("too many concurrent writes of the session's archive"))
+}
+
+/// Adds the rows that a trainer assigned to the person. Their names and telephone numbers are the person's.
+fn add_assigned_rows(marker: &mut ErasureMarker, overrides: &[StoredOverride]) {
+    for stored in overrides {
+        let assigned_to = &stored.attendance_override.assigned_to;
+        if assigned_to.as_ref().is_some_and(|person| marker.identities.contains(person)) {
+            marker.identities.insert(stored.attendee.clone());
+        }
+    }
+}
+
+/// Anonymizes the attendance overrides of a person and their audit, whose reasons may name the person. Starts again after a
+/// concurrent override.
+async fn anonymize_overrides(
+    services: &Services,
+    session: &Session,
+    person: &ErasedPerson,
+    marker: &mut ErasureMarker,
+    mut overrides: Vec<StoredOverride>,
+) -> Result<usize, Error> {
+    let store = &services.store;
+    let mut forgotten = 0;
+    for _ in 0..ATTEMPTS {
+        match try_anonymize_overrides(services, session, person, marker, &overrides).await {
+            Ok(count) => {
+                forgotten += count;
+                if !overrides.is_empty() {
+                    let rows = &marker.identities;
+                    forgotten += store.erase_audit_reasons(&session.id, rows, ERASED_NAME).await?;
+                }
+                return Ok(forgotten);
+            }
+            Err(CommitError::Refused(_)) => {
+                overrides = store.attendance_overrides(&session.id).await?;
+                add_assigned_rows(marker, &overrides);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::busy("too many concurrent overrides of the session"))
+}
+
+async fn try_anonymize_overrides(
+    services: &Services,
+    session: &Session,
+    person: &ErasedPerson,
+    marker: &ErasureMarker,
+    overrides: &[StoredOverride],
+) -> Result<usize, CommitError> {
+    let nobody =
+        PersonDetails { name: PersonName::parse(ERASED_NAME).ok(), ..PersonDetails::default() };
+    let mut forgotten = 0;
+    for stored in overrides {
+        let is_theirs = marker.identities.contains(&stored.attendee)
+            || stored.identity.as_ref().is_some_and(|identity| {
+                identity.user.as_ref() == Some(&person.id)
+                    || identity.email.as_ref().is_some_and(|email| person.addresses.contains(email))
+            });
+        let is_later = stored.at.is_some_and(|at| marker.is_after_erasure(at));
+        let is_anonymous = stored.identity.as_ref() == Some(&nobody)
+            && stored.reason.as_deref().is_none_or(|reason| reason == ERASED_NAME);
+        if is_theirs && !is_later && !is_anonymous {
+            let put = attendance_items::put_anonymous_override(
+                &session.id,
+                stored,
+                nobody.clone(),
+                ERASED_NAME,
+            );
+            services.store.commit_one(put).await?;
+            forgotten += 1;
+        }
+    }
+    Ok(forgotten)
+}
