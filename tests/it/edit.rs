@@ -7,6 +7,7 @@ use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
+use crate::late_answers::finish_repairs;
 use crate::support::{invitees, patched, session_path};
 use crate::world::{World, course_session_body, session_body};
 
@@ -368,7 +369,7 @@ async fn edit_after_unknown_zoom_outcome_sends_all_fields() {
         let last = world.meeting_updates(&session).pop().expect("an update");
         assert_eq!(last["topic"], "Algebra I");
         assert!(last.get("password").is_none());
-        world.advance_and_sweep().await;
+        finish_repairs(&world).await;
         assert_meeting_matches(&world, &edited);
         assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
@@ -391,6 +392,8 @@ async fn failed_zoom_update_is_retried_once() {
     world.edit(&trainer, &session, &titled("E")).await.expect_problem(429, "zoom_rate_limited");
     let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
     assert_eq!(shown["title"], "D");
+    assert_meeting_matches(&world, &shown);
+    finish_repairs(&world).await;
     assert_meeting_matches(&world, &shown);
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
@@ -426,7 +429,7 @@ async fn unstored_edit_is_reverted_at_zoom_or_overwritten() {
     let edited = world.edit(&trainer, &session, &titled("Stereometry")).await.expect(200);
     assert_eq!(edited["version"], 3);
     assert_meeting_matches(&world, &edited);
-    world.advance_and_sweep().await;
+    finish_repairs(&world).await;
     assert_eq!(world.get(&trainer, &session_path(&session)).await.expect(200), edited);
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
@@ -546,5 +549,7 @@ async fn edit_back_to_stored_state_reverts_unknown_zoom_outcome() {
     assert_meeting_matches(&world, &undone);
     assert_eq!(undone, session, "the stored session should be unchanged");
     assert_eq!(world.session_events().await.len(), 1);
+    finish_repairs(&world).await;
+    assert_meeting_matches(&world, &undone);
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
