@@ -41,6 +41,9 @@ pub(crate) struct DirectFunctions {
     clock: Clock,
 }
 
+/// The seed of the next random sequence.
+static SEED: AtomicU64 = AtomicU64::new(2);
+
 impl DirectFunctions {
     /// Uses the stack's environment with some variables replaced. An empty value unsets the variable.
     pub(crate) fn new(world: &World, changes: &[(&'static str, &str)]) -> Self {
@@ -51,7 +54,6 @@ impl DirectFunctions {
         }
         let clock = world.stack.clock.clone();
         // Each instance has its own random sequence, as separate processes have.
-        static SEED: AtomicU64 = AtomicU64::new(2);
         let random = Random::seeded(SEED.fetch_add(1, Ordering::Relaxed));
         let functions = Functions::new(&environment, &clock, &random);
         Self { functions, clock }
@@ -162,7 +164,9 @@ pub(crate) fn dynamodb(world: &World) -> aws_sdk_dynamodb::Client {
 /// Returns the functions' own store, for data that no route returns.
 pub(crate) fn store(world: &World) -> Store {
     let env = Env::from_pairs(environment(world));
-    Store::without_tokens(dynamodb(world), &env, Random::seeded(3)).expect("a complete environment")
+    // The tokens of transactions must differ between two stores.
+    let random = Random::seeded(SEED.fetch_add(1, Ordering::Relaxed));
+    Store::without_tokens(dynamodb(world), &env, random).expect("a complete environment")
 }
 
 /// Returns every item of a table.

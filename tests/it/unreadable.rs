@@ -271,7 +271,8 @@ async fn unknown_values_are_kept_and_mails_are_sent() {
         item.insert("settings".to_owned(), AttributeValue::M(setting.into()));
     })
     .await;
-    change(&world, &partition, "DELIVERY#", |item| {
+    let mailing = partition.replace("SESSION#", "MAILING#");
+    change(&world, &mailing, "DELIVERY#", |item| {
         let Some(AttributeValue::L(records)) = item.get_mut("mails") else { return };
         let Some(AttributeValue::M(record)) = records.first_mut() else { return };
         record.insert("s".to_owned(), text("bounced"));

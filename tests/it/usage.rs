@@ -239,7 +239,7 @@ async fn repairs_stay_within_budget() {
     costs.push(take_cost(&world, "sweep, a repair that finds nothing", "reminder-sweep"));
     world.advance(SignedDuration::from_mins(60));
     world.sweep().await;
-    costs.push(take_cost(&world, "sweep, the last check", "reminder-sweep"));
+    costs.push(take_cost(&world, "sweep, the last check, with a new token", "reminder-sweep"));
 
     world.inject_zoom_fault("create_meeting", FaultKind::Lost);
     world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
@@ -252,9 +252,9 @@ async fn repairs_stay_within_budget() {
         (5, 6.0, 24.0, 0, 2),
         (8, 8.0, 30.0, 0, 2),
         (5, 6.0, 4.0, 0, 1),
-        (5, 6.0, 4.0, 0, 1),
+        (7, 6.0, 4.0, 0, 2),
         (4, 6.0, 24.0, 0, 3),
-        (9, 8.0, 20.0, 0, 3),
+        (12, 10.0, 20.0, 0, 3),
     ];
     check_budgets(&costs, &budgets);
 }
@@ -289,7 +289,7 @@ async fn connection_requests_stay_within_budget() {
         (8, 5.0, 16.0, 0, 2),
         (8, 5.0, 16.0, 0, 2),
         (8, 5.0, 16.0, 0, 3),
-        (3, 6.0, 26.0, 1, 1),
+        (3, 6.0, 28.0, 1, 1),
         (5, 6.0, 32.0, 1, 2),
         (5, 5.0, 14.0, 1, 1),
     ];
@@ -326,9 +326,9 @@ async fn enrollment_and_erasure_requests_stay_within_budget() {
     let budgets = [
         (3, 3.0, 6.0, 1, 0),
         (2, 3.0, 0.0, 0, 0),
-        (2, 3.0, 2.0, 0, 0),
-        (40, 40.0, 40.0, 1, 0),
-        (40, 40.0, 40.0, 1, 0),
+        (3, 3.0, 2.0, 0, 0),
+        (24, 16.0, 20.0, 1, 0),
+        (20, 12.0, 12.0, 1, 0),
     ];
     check_budgets(&costs, &budgets);
 }

@@ -444,7 +444,8 @@ pub fn expire_edit_lease(session: &SessionId, holder: &str, now: Timestamp) -> A
 }
 
 /// Stores the drift that a comparison with the meeting at `now` has found, and removes the edit lease of `holder`. Refused if
-/// the session, its events or its lease have changed since it was read.
+/// the session, its events or its lease have changed since it was read. Recognized by its time: an edit at the same
+/// millisecond has sent every field as well.
 pub fn store_comparison(
     record: &SessionRecord,
     holder: Option<&str>,
@@ -464,6 +465,7 @@ pub fn store_comparison(
     };
     let condition = at_meeting_revision(condition, record.meeting_revision);
     Action::update(ItemKey::Session(&record.session.id), changes, condition)
+        .recognized_by(attr::ZOOM_SYNCED_AT, text(now.to_string()))
 }
 
 /// Stores a cancellation. Refused if the session has changed since it was read.

@@ -16,7 +16,7 @@ use crate::zoom_session::ScheduledSession;
 
 const TRAINER_PATH: &str = "/v1/directory/users/trainer-1";
 /// The time for which a slow call of the other request takes.
-const SLOW_MS: u64 = 700;
+const SLOW_MS: u64 = 1_500;
 
 fn enrollment() -> Value {
     json!({"email": "zelda@example.test", "name": "Zelda Zwingli"})

@@ -24,7 +24,8 @@ async fn copy_held_reminder(world: &World, copies: usize) {
         .key_condition_expression("pk = :pk AND sk < :now")
         .expression_attribute_values(":pk", text("DUE#WORK"))
         .expression_attribute_values(":now", AttributeValue::S(format!("{:.3}~", world.now())));
-    let due = due.send().await.expect("a page").items.expect("items");
+    let mut due = due.send().await.expect("a page").items.expect("items");
+    due.retain(|item| item["work"] == text("reminder"));
     let [held] = &due[..] else { panic!("one held reminder: {due:?}") };
     assert_eq!(held["held"], AttributeValue::Bool(true));
     let copies: Vec<_> = (0..copies)
