@@ -16,6 +16,7 @@ NOT_TRIED = {
 }
 COVERED_BY_TESTS = {
     "Abandoned work": "failing_repair_does_not_block_others_and_is_finally_abandoned",
+    "Unreadable items": "unreadable_items_of_a_session_do_not_affect_others",
 }
 
 
