@@ -219,7 +219,7 @@ impl Stack {
             }
         });
         if fresh {
-            // The settings may name another issuer, whose tokens this stack cannot sign.
+            // The settings may name another issuer. This stack cannot sign its tokens.
             let functions = Functions::new(&seed_environment, &stack.clock, &random);
             seed::load(&functions, &issuer, &stack.clock).await?;
             // Seeding invokes a function, so the usage meter is reset afterwards.

@@ -71,7 +71,7 @@ async fn connected() -> (World, String) {
 async fn late_refresh_of_a_former_connection_does_not_end_the_new_one() {
     let (world, trainer) = connected().await;
     world.advance(SignedDuration::from_hours(2));
-    // The request has read the former connection, whose token has expired.
+    // The request has read the former connection with its expired token.
     world.delay_response("session-save", Dynamodb, "BatchGetItem", 900);
     let body = course_session_body(50);
     let save = world.create(&trainer, &body);

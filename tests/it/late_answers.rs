@@ -137,7 +137,7 @@ fn meeting_path(session: &Value) -> String {
     format!("/meetings/{}", session["meeting"]["id"].as_str().expect("an id"))
 }
 
-/// Sends a create whose response from Zoom is lost while the list of meetings fails as well.
+/// Sends a create. Zoom's response is lost, and the list of meetings fails as well.
 async fn create_unanswered(world: &World, trainer: &str, body: &Value) {
     world.inject_zoom_fault("create_meeting", FaultKind::Lost);
     world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(2));
@@ -411,7 +411,7 @@ async fn refused_calls_are_not_counted_for_the_day() {
         let (ours, zooms) = daily_writes(&world, &world.dump().await);
         assert_eq!((ours, zooms), (1, 1), "{kind:?}");
     }
-    // Zoom counts both attempts of an edit whose first response is lost.
+    // Zoom counts both attempts of an edit if the first response is lost.
     world.inject_zoom_fault("update_meeting", FaultKind::Lost);
     world.edit(&trainer, &session, &other_body()).await.expect(200);
     let (ours, zooms) = daily_writes(&world, &world.dump().await);

@@ -237,7 +237,7 @@ async fn unreadable_items_of_a_session_do_not_affect_others() {
     }
 }
 
-/// Changes the items whose partition and sort key have these prefixes.
+/// Changes the items with these prefixes of partition and sort key.
 async fn change(world: &World, pk: &str, sk: &str, change: impl Fn(&mut Item)) {
     let mut items = table_items(world, MAIN_TABLE).await;
     items.retain(|item| {

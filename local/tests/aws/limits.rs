@@ -1,4 +1,4 @@
-//! Requests that AWS refuses, whatever the permissions of the caller are.
+//! Requests that AWS refuses, independent of the caller's permissions.
 
 use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};

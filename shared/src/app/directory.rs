@@ -206,7 +206,7 @@ async fn remove_course(services: &Services, id: &CourseId) -> Result<(), Error> 
     Ok(())
 }
 
-/// Removes what requests have stored that began before the removal of the course, and students whom the index did not show.
+/// Removes data of requests that began before the removal of the course, and students that the index did not show.
 async fn remove_course_again(
     services: &Services,
     id: &CourseId,

@@ -150,7 +150,7 @@ pub fn with_inferred_end(
 }
 
 /// Reduces the instances to a number that does not grow with the restarts of the meeting. The lifecycle is that of all
-/// instances, whatever the order of their events.
+/// instances, in any order of their events.
 ///
 /// The latest instances stay as they are, because later events concern them. The figures of the others are merged into
 /// `earlier`, where a repeated event changes nothing. An instance that ran at the planned start stays until its end is

@@ -124,7 +124,7 @@ fn digits(bytes: [u8; 16]) -> String {
 pub struct VoteShard {
     pub is_closed: bool,
     pub votes: BTreeMap<Voter, Ballot>,
-    /// Voters who were erased while the poll was open.
+    /// Voters that were erased while the poll was open.
     pub barred: BTreeSet<Voter>,
 }
 

@@ -132,9 +132,9 @@ pub enum ClaimOutcome {
 #[derive(Debug, Default)]
 pub struct TrainersAndInvitedMails {
     pub trainers: HashMap<UserId, User>,
-    /// The mails whose recipients are currently invited.
+    /// The mails to recipients that are currently invited.
     pub invited: HashSet<MessageKey>,
-    /// The mails whose enrollments cannot be read.
+    /// The mails with unreadable enrollments.
     pub unreadable: HashSet<MessageKey>,
 }
 

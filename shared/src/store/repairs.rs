@@ -33,7 +33,7 @@ pub(super) struct StoredRepair {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepairTask {
-    /// Removes what an unanswered create left: its intent, and a meeting that does not belong to the session.
+    /// Removes the rest of an unanswered create: its intent, and a meeting that does not belong to the session.
     UndoCreate {
         attempt: String,
         /// The topic and start by which the meeting is searched at Zoom, besides its mark.

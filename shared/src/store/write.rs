@@ -1,6 +1,6 @@
 //! Writes: one item, a transaction, or a batch without conditions.
 //!
-//! The SDK repeats a write whose response was lost, and the condition then refuses its own result. A transaction has a
+//! The SDK repeats a write after its response was lost, and the condition then refuses its own result. A transaction has a
 //! token by which DynamoDB recognizes the repetition. A single write is recognized by its mark
 //! ([`Action::recognized_by`]). If every response was lost, the item is read to find the mark.
 

@@ -25,7 +25,7 @@ fn fail_transaction(world: &World, kind: FaultKind, times: u32) {
     world.inject_fault(fault.for_function("session-save").times(times));
 }
 
-/// Sends a request whose transaction fails three times, which exceeds the attempts of the SDK.
+/// Sends a request. Its transaction fails three times, which exceeds the attempts of the SDK.
 async fn fails_to_store(world: &World, trainer: &str, session: Option<&Value>, body: &Value) {
     fail_transaction(world, FaultKind::Error, 3);
     let response = match session {

@@ -1,4 +1,4 @@
-//! What AWS refuses or drops although each part of `template.yaml` is valid by itself.
+//! Rules of AWS that `template.yaml` can break although each of its parts is valid by itself.
 
 use std::collections::BTreeSet;
 use std::fs;

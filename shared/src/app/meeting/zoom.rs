@@ -37,7 +37,7 @@ impl<'a> ZoomMeetings<'a> {
         Self { services, zoom_access }
     }
 
-    /// Returns the Zoom user whose token is used, to whose daily limit the changes count.
+    /// Returns the Zoom user of the token. The changes count towards this user's daily limit.
     pub fn zoom_user(&self) -> &str {
         &self.zoom_access.connection.zoom_user.id
     }

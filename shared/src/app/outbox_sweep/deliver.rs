@@ -48,7 +48,7 @@ const CLAIM_CONCURRENCY: usize = 25;
 const READ_ERROR_DELAY: Duration = Duration::from_secs(60);
 /// The longest pause during which a run continues. During a longer one it would only receive mails that it cannot send.
 const MAX_PAUSE_WITHIN_RUN: Duration = Duration::from_secs(5);
-/// The error of a mail whose session, delivery records or enrollment this version cannot read.
+/// The error of a mail if this version cannot read its session, delivery records or enrollment.
 const ITEM_UNREADABLE: &str = "item_unreadable";
 /// The delay of a mail that this run has no time for.
 const SHORT_DELAY: Duration = Duration::from_secs(1);
@@ -557,7 +557,7 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// Returns the trainer of a mail's session, or the trainer whom the mail is about.
+/// Returns the trainer of a mail's session, or the trainer in the mail's subject.
 fn trainer_of_subject<'a>(
     subject: &'a MailSubject,
     sessions: &'a HashMap<SessionId, Session>,

@@ -319,7 +319,7 @@ async fn load_inputs(
 /// An attempt that has reserved the creation of a session.
 struct Reservation {
     attempt: String,
-    /// The session and the trainer whose monthly quota is taken.
+    /// The session, and the trainer of the monthly quota.
     session: SessionId,
     month: (UserId, Timestamp),
     /// The write that is counted for the Zoom user's day before Zoom is called.

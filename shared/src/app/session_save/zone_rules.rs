@@ -1,4 +1,4 @@
-//! Moves a session whose time zone got other rules, so that it stays at its local time.
+//! Moves a session after a change of its time zone's rules, so that it stays at its local time.
 
 use jiff::Timestamp;
 

@@ -24,7 +24,7 @@ pub struct PastDelivery<'a> {
     pub in_doubt: bool,
 }
 
-/// What one recipient has been sent about one session. It is stored with short names, because a snapshot has thousands.
+/// The mails that one recipient was sent about one session. Stored with short names, because a snapshot has thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientState {
     /// The version of the session in their latest calendar entry.
@@ -79,7 +79,7 @@ impl RecipientState {
         }
     }
 
-    /// Takes into account a mail whose kind only a newer version has. It may have had a calendar entry.
+    /// Takes into account a mail of a kind that only a newer version has. It may have had a calendar entry.
     pub fn apply_unknown(&mut self, short_key: &str) {
         self.pending_invitations.remove(short_key);
         self.may_have_entry = true;

@@ -73,7 +73,7 @@ pub(super) async fn compare_meeting(
     Ok(RepairOutcome::LookAgain)
 }
 
-/// Removes the expired lease of an edit whose meeting need not be compared any more.
+/// Removes the expired lease of an edit. Its meeting need not be compared any more.
 async fn release(tools: &Services, record: &SessionRecord) -> Result<(), Error> {
     if let Some(lease) = &record.edit_lease {
         let release = sessions::release_edit_lease(&record.session.id, &lease.holder);
