@@ -138,6 +138,7 @@ impl Stack {
         let environment = settings::environment(
             &base_url,
             &queue("OutboxQueue"),
+            &queue("OutboxBulkQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
         let seed_environment = environment.clone();

@@ -106,7 +106,7 @@ class Aws:
         outputs = {
             "ApiUrl": stack.base, "WebhookUrl": f"{stack.base}/webhook", "ConfigSecretId": stack.setting("CONFIG_SECRET_ID"),
             "MainTableName": stack.setting("TABLE_NAME"), "TokensTableName": stack.setting("TOKENS_TABLE_NAME"),
-            "OutboxQueueUrl": stack.setting("OUTBOX_QUEUE_URL"), "OutboxDeadLetterQueueUrl": stack.setting("OUTBOX_DLQ_URL"),
+            "OutboxQueueUrl": stack.setting("OUTBOX_QUEUE_URL"), "OutboxBulkQueueUrl": stack.setting("OUTBOX_BULK_QUEUE_URL"), "OutboxDeadLetterQueueUrl": stack.setting("OUTBOX_DLQ_URL"),
             "DirectoryDeadLetterQueueUrl": queue("DirectoryDeadLetterQueue"), "FunctionLogGroupName": "live-classes",
         }
         template = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},

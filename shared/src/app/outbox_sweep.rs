@@ -1,20 +1,23 @@
 //! The outbox sweep: fans out domain events to in-app notifications and mails, and sends the mails.
 //!
-//! A run first fans out all due domain events (`fan_out`), including those whose wake-up was lost. Then it receives and
-//! sends mails (`deliver`) until the queue is empty or its time is nearly over. A run may stop at any point. A domain
-//! event stays in the table until its fan-out is complete, a mail stays in the queue until its outcome is recorded, and
-//! both have derived keys that make repetitions idempotent.
+//! A run first fans out all due domain events (`fan_out`), including those without a wake-up, urgent ones first. Then
+//! it receives and sends mails (`deliver`) until the queues are empty or its time is nearly over. It receives bulk mails
+//! only when no urgent mail is waiting. A run may stop at any point. A domain event stays in the table until its fan-out is
+//! complete, a mail stays in the queue until its outcome is recorded, and both have derived keys that make repetitions
+//! idempotent.
 
 mod deliver;
 mod fan_out;
+mod order;
 mod rate_limiter;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use self::deliver::Delivery;
+use self::order::{Turn, in_order};
 use self::rate_limiter::RateLimiter;
 use super::error::Error;
 use super::run_time::RunTime;
@@ -22,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::claim::retry_delay_after;
+use crate::domain::mailing::urgency::{EventUrgency, Urgency};
 use crate::domain::time::{plus, plus_minutes};
 use crate::mail::{Brand, Service};
 use crate::queue::{MessageBody, OutboxQueue, ReceivedMessage};
@@ -48,6 +52,12 @@ const FAILURE_WAIT_MINUTES: i64 = 10;
 /// The remaining time required for another domain event or another chunk of one. Many domain events therefore cannot
 /// keep queued mails from being sent.
 const FAN_OUT_TIME: Duration = Duration::from_secs(28);
+/// The same for an urgent one. Its mails can still be sent by this run.
+const URGENT_FAN_OUT_TIME: Duration = BATCH_TIME;
+/// Events that a run keeps in memory to fan out after the urgent ones. More of them wait for the next runs.
+const MAX_BULK_EVENTS: usize = 1_000;
+/// The number of messages of a full response.
+const FULL_BATCH: usize = 10;
 
 /// The services that the sweep uses.
 #[derive(Clone, Debug)]
@@ -88,9 +98,18 @@ struct Run<'a> {
     report: OutboxReport,
     /// The sort keys of the domain events that this run has finished.
     finished_events: HashSet<String>,
-    /// Sessions with a recent domain event that failed in this run. Their later ones wait for the next run, so that a change is
-    /// not announced before its session is.
-    failed_sessions: HashSet<SessionId>,
+    /// Sessions with a recent domain event that failed in this run or is not complete. Their later ones wait for the next
+    /// run, so that a change is not announced before its session is.
+    waiting_sessions: HashSet<SessionId>,
+    /// Events of sessions that the fan-out of enrollment changes has stored.
+    created_events: Vec<PendingEvent>,
+}
+
+/// The domain events that a run has read.
+struct PendingEvents {
+    events: Vec<PendingEvent>,
+    /// The sort keys of the events of sessions that wait for the next runs.
+    left: HashMap<SessionId, Vec<String>>,
 }
 
 /// Returns the delay of a message that was unreadable this many times, or `None` if it moves to the dead-letter queue.
@@ -110,7 +129,8 @@ pub async fn sweep(
         time,
         report: OutboxReport::default(),
         finished_events: HashSet::new(),
-        failed_sessions: HashSet::new(),
+        waiting_sessions: HashSet::new(),
+        created_events: Vec::new(),
     };
     // Queued mails are sent even if the fan-out of some domain events fails.
     let fanned_out = run.fan_out_due_events().await;
@@ -144,48 +164,113 @@ impl Run<'_> {
         self.tools.clock.now()
     }
 
-    /// Fans out all due domain events, oldest first, as far as time allows.
+    /// Returns whether the run has time for another domain event, or another chunk of one.
+    fn has_time_for(&self, urgency: Urgency) -> bool {
+        self.time.has_left(match urgency {
+            Urgency::Urgent => URGENT_FAN_OUT_TIME,
+            Urgency::Bulk => FAN_OUT_TIME,
+        })
+    }
+
+    /// Fans out all due domain events as far as time allows: urgent ones first, then enrollment changes, and then the
+    /// others, each oldest first.
     async fn fan_out_due_events(&mut self) -> Result<(), Error> {
         self.fan_out_pending_events(None).await
     }
 
-    /// Fans out the domain events up to the one with the sort key `through`, or all that are due, oldest first, as far as
-    /// time allows.
+    /// Fans out the domain events up to the one with the sort key `through`, or all that are due, as far as time allows.
     async fn fan_out_pending_events(&mut self, through: Option<&str>) -> Result<(), Error> {
-        let mut page = None;
         let mut last_error = None;
+        self.created_events.clear();
+        let PendingEvents { events, left } = self.pending_events(through).await?;
+        let mut due = self.in_order(events).await?;
+        while let Some((turn, pending)) = due.pop_front() {
+            if !self.has_time_for(turn.urgency()) {
+                break;
+            }
+            if self.is_waiting(&pending) {
+                continue;
+            }
+            // The next run retries a failed domain event. Those of other sessions continue. On the heap, because it is large.
+            if let Err(error) = Box::pin(self.fan_out(&pending)).await {
+                tracing::error!(event = "domain_event.failed", key = pending.event.key(), %error);
+                if pending.event.at > plus_minutes(self.now(), -FAILURE_WAIT_MINUTES) {
+                    self.waiting_sessions.extend(pending.event.kind.session().cloned());
+                }
+                // An unreadable session waits, and the alarm of its metric reports it.
+                if !error.is_unreadable_item() {
+                    last_error = Some(error);
+                }
+            }
+            // The new events are ordered once, after all enrollment changes.
+            let is_last_split = due.front().is_none_or(|(turn, _)| *turn != Turn::Split);
+            if is_last_split && !self.created_events.is_empty() {
+                let created =
+                    std::mem::take(&mut self.created_events).into_iter().filter(|event| {
+                        event.event.kind.session().is_none_or(|session| !left.contains_key(session))
+                    });
+                let all = due.into_iter().map(|(_, pending)| pending).chain(created).collect();
+                due = self.in_order(all).await?;
+            }
+        }
+        last_error.map_or(Ok(()), Err)
+    }
+
+    /// Reads the pending domain events. If there are too many, only urgent ones are added, with the earlier ones of their
+    /// sessions.
+    async fn pending_events(&self, through: Option<&str>) -> Result<PendingEvents, Error> {
+        let store = &self.tools.store;
+        let (mut page, mut events) = (None, Vec::new());
+        let mut left: HashMap<SessionId, Vec<String>> = HashMap::new();
         loop {
-            let store = &self.tools.store;
             let next = match through {
                 Some(sk) => store.pending_events_through(sk, page).await?,
                 None => store.pending_events(self.now(), page).await?,
             };
             for pending in &next.events {
-                if !self.time.has_left(FAN_OUT_TIME) {
-                    return last_error.map_or(Ok(()), Err);
-                }
-                if self.is_after_failure(pending)
-                    || self.finished_events.contains(&pending.sort_key())
-                {
+                let sk = pending.sort_key();
+                if self.finished_events.contains(&sk) {
                     continue;
                 }
-                // The next run retries a failed domain event. Those of other sessions continue.
-                if let Err(error) = self.fan_out(pending).await {
-                    tracing::error!(event = "domain_event.failed", key = pending.event.key(), %error);
-                    if pending.event.at > plus_minutes(self.now(), -FAILURE_WAIT_MINUTES) {
-                        self.failed_sessions.extend(pending.event.kind.session().cloned());
+                let session = pending.event.kind.session();
+                let is_urgent = EventUrgency::of(&pending.event).is_always_urgent();
+                if events.len() >= MAX_BULK_EVENTS && !is_urgent {
+                    if let Some(session) = session {
+                        left.entry(session.clone()).or_default().push(sk);
                     }
-                    // An unreadable session waits, and the alarm of its metric reports it.
-                    if !error.is_unreadable_item() {
-                        last_error = Some(error);
-                    }
+                    continue;
                 }
+                let earlier = session.and_then(|session| left.remove(session));
+                for sk in earlier.unwrap_or_default() {
+                    events
+                        .extend(store.pending_event(&due_partition(DueQueue::Outbox), &sk).await?);
+                }
+                events.push(pending.clone());
             }
             if next.is_last() {
-                return last_error.map_or(Ok(()), Err);
+                return Ok(PendingEvents { events, left });
             }
             page = Some(next);
         }
+    }
+
+    async fn in_order(
+        &self,
+        events: Vec<PendingEvent>,
+    ) -> Result<VecDeque<(Turn, PendingEvent)>, Error> {
+        let sessions = events.iter().filter_map(|pending| match EventUrgency::of(&pending.event) {
+            EventUrgency::Start(session) => Some(session.clone()),
+            _ => None,
+        });
+        let sessions: BTreeSet<_> = sessions.collect();
+        let sessions: Vec<_> = sessions.into_iter().collect();
+        // A single event has no order, and its urgency matters only if time is short.
+        let starts = match events.len() <= 1 && self.has_time_for(Urgency::Bulk) {
+            true => HashMap::new(),
+            false => self.tools.store.session_starts(&sessions).await?,
+        };
+        let now = self.now();
+        Ok(in_order(events, |event| Turn::of(event, &starts, now)))
     }
 
     /// Receives and handles messages until the queue is empty, as far as time allows.
@@ -199,10 +284,11 @@ impl Run<'_> {
         let holder = data_encoding::BASE32_NOPAD.encode(&self.tools.random.bytes::<10>());
         let mut delivery =
             Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
-        let mut has_lease = false;
+        let (mut has_lease, mut has_bulk) = (false, self.report.queued > 0);
         let mut result = Ok(());
         while result.is_ok() && self.time.has_left(BATCH_TIME) && !delivery.is_halted() {
-            let messages = match self.receive(delivery.receive_concurrency()).await {
+            let received = self.receive(delivery.receive_concurrency(), has_bulk).await;
+            let messages = match received {
                 Ok(messages) => messages,
                 Err(error) => {
                     result = Err(error);
@@ -212,9 +298,9 @@ impl Run<'_> {
             if messages.is_empty() {
                 break;
             }
-            let (mails, other_messages): (Vec<_>, Vec<_>) = messages
-                .into_iter()
-                .partition(|message| matches!(message.body, MessageBody::Mail(_)));
+            has_bulk |= messages.iter().any(|message| message.urgency == Urgency::Bulk);
+            let (mails, other_messages): (Vec<_>, Vec<_>) =
+                messages.into_iter().partition(|message| message.body.is_mail());
             if !mails.is_empty() && !has_lease {
                 has_lease = self.take_outbox_lease(&holder).await?;
                 if !has_lease {
@@ -246,14 +332,58 @@ impl Run<'_> {
         result
     }
 
-    /// Receives messages. Starts concurrent requests only if the first one returns a full batch.
+    /// Receives messages, urgent ones first.
     ///
-    /// The first request waits, because an empty response without waiting does not mean that the queue is empty.
-    async fn receive(&self, concurrency: usize) -> Result<Vec<ReceivedMessage>, Error> {
-        const FULL_BATCH: usize = 10;
-        let mut messages = self.tools.outbox.receive(true).await?;
+    /// A short poll of the urgent queue comes first, so that it delays no bulk mail while it is empty. A short poll may miss
+    /// messages, so no work is left only if both queues have answered a long poll with nothing.
+    async fn receive(
+        &self,
+        concurrency: usize,
+        has_bulk: bool,
+    ) -> Result<Vec<ReceivedMessage>, Error> {
+        let mut urgent = self.tools.outbox.receive(Urgency::Urgent, false).await?;
+        if !urgent.is_empty() {
+            // A missed mail may be an earlier one to the same person.
+            let rest = match urgent.iter().any(|message| message.body.is_mail()) {
+                true => self.receive_from(Urgency::Urgent, concurrency.saturating_sub(1)).await,
+                false => Ok(Vec::new()),
+            };
+            match rest {
+                Ok(rest) => urgent.extend(rest),
+                Err(error) => tracing::warn!(event = "outbox.receive_failed", %error),
+            }
+            return Ok(urgent);
+        }
+        if has_bulk {
+            let bulk = self.receive_from(Urgency::Bulk, concurrency).await?;
+            if !bulk.is_empty() {
+                return Ok(bulk);
+            }
+        }
+        let (urgent, bulk) = futures::join!(
+            self.receive_from(Urgency::Urgent, concurrency),
+            self.receive_from(Urgency::Bulk, concurrency)
+        );
+        match (urgent, bulk) {
+            (Ok(urgent), Ok(bulk)) => Ok(urgent.into_iter().chain(bulk).collect()),
+            // The received messages would otherwise be hidden until their visibility timeout.
+            (Ok(messages), Err(error)) | (Err(error), Ok(messages)) if !messages.is_empty() => {
+                tracing::warn!(event = "outbox.receive_failed", %error);
+                Ok(messages)
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Receives messages of one queue with a long poll. Starts concurrent requests only if it returns a full batch.
+    async fn receive_from(
+        &self,
+        urgency: Urgency,
+        concurrency: usize,
+    ) -> Result<Vec<ReceivedMessage>, Error> {
+        let mut messages = self.tools.outbox.receive(urgency, true).await?;
         if messages.len() == FULL_BATCH {
-            let more = (1..concurrency).map(|_| self.tools.outbox.receive(false));
+            let more = (1..concurrency).map(|_| self.tools.outbox.receive(urgency, false));
             for received in futures::future::join_all(more).await {
                 match received {
                     Ok(received) => messages.extend(received),
@@ -319,30 +449,15 @@ impl Run<'_> {
         });
         let last = woken.filter(|sk| !self.finished_events.contains(*sk)).max();
         if let Some(last) = last
-            && self.time.has_left(FAN_OUT_TIME)
+            && self.has_time_for(Urgency::Urgent)
             && let Err(error) = self.fan_out_pending_events(Some(last)).await
         {
             tracing::error!(event = "domain_event.failed", %error);
         }
     }
 
-    fn is_after_failure(&self, pending: &PendingEvent) -> bool {
+    fn is_waiting(&self, pending: &PendingEvent) -> bool {
         let session = pending.event.kind.session();
-        session.is_some_and(|session| self.failed_sessions.contains(session))
-    }
-
-    async fn fan_out_stored_event(&mut self, pk: &str, sk: &str) {
-        if self.finished_events.contains(sk) || !self.time.has_left(FAN_OUT_TIME) {
-            return;
-        }
-        let result = match self.tools.store.pending_event(pk, sk).await {
-            Ok(Some(pending)) if self.is_after_failure(&pending) => Ok(()),
-            Ok(Some(pending)) => self.fan_out(&pending).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = result {
-            tracing::error!(event = "domain_event.failed", %error);
-        }
+        session.is_some_and(|session| self.waiting_sessions.contains(session))
     }
 }

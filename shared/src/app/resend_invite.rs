@@ -1,6 +1,7 @@
 //! Resends the invitation to a session, to all recipients or to named ones.
 //!
-//! Stores one domain event together with the resend times that limit the rate. The fan-out determines the recipients,
+//! Stores one domain event together with the resend times that limit the rate, and with the request, by which a
+//! repetition is recognized. The fan-out determines the recipients,
 //! as for every domain event. Only the named recipients are checked here, so that the response can report unknown
 //! names.
 
@@ -21,7 +22,7 @@ use crate::domain::domain_event::{
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::mailing::recipients::Recipients;
 use crate::domain::refusal::{FieldError, Refusal};
-use crate::domain::resend;
+use crate::domain::resend::{self, ResendRequest};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::whole_milli;
@@ -45,11 +46,12 @@ pub struct ResendContext<'a> {
 }
 
 /// Resends the invitation and returns the number of mails. `named` has user ids and addresses, and `None` means
-/// all recipients.
+/// all recipients. A repeated request returns the number of the first one and sends nothing.
 pub async fn resend(
     context: &ResendContext<'_>,
     caller: &Caller,
     id: &SessionId,
+    key: Option<&str>,
     named: Option<&[String]>,
 ) -> Result<usize, Error> {
     for _ in 0..MAX_ATTEMPTS {
@@ -58,8 +60,14 @@ pub async fn resend(
         let session = found.session(id)?.ok_or(Refusal::NotFound)?.session;
         session.check_trainer(caller)?;
         found.settings()?.check_enabled(&caller.id)?;
-        resend::ensure_resendable(&session, context.now)?;
         let stored = found.resends(id)?;
+        let now = whole_milli(context.now);
+        let previous = stored.clone().unwrap_or_default();
+        let request = ResendRequest::new(key, named, session.version);
+        if let Some(queued) = request.repeats(&previous.requests, now)? {
+            return Ok(queued);
+        }
+        resend::ensure_resendable(&session, context.now)?;
         let to = match named {
             Some(named) => named_recipients(context.store, &session, named).await?,
             None => ResendTo::All,
@@ -68,9 +76,8 @@ pub async fn resend(
         if queued == 0 {
             return Ok(0);
         }
-        let now = whole_milli(context.now);
-        let previous = stored.clone().unwrap_or_default();
-        let next = previous.next(resend::apply_hourly_limit(&previous.times, now)?, now);
+        let times = resend::apply_hourly_limit(&previous.times, now)?;
+        let next = previous.next(times, request.record(&previous.requests, queued, now), now);
         let event = DomainEvent {
             at: now,
             kind: DomainEventKind::Resend {

@@ -1,12 +1,13 @@
 //! Domain events: stored intents to notify. Each is written in the transaction of its change. The fan-out determines
 //! recipients and channels later.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::audience::{Audience, InviteeList};
 use super::id::{CourseId, SessionId, UserId};
 use super::reminder::Reminder;
+use super::session::Session;
 use super::text::{Email, PersonName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub enum DomainEventKind {
     MeetingDeleted { session: SessionId, trainer: UserId, nonce: EventNonce },
     /// Students gained or lost access to a course. The fan-out creates one `SessionEnrollments` per upcoming session.
     CourseEnrollments(EnrollmentChange),
+    /// Enrollments were written without being read, because no session of the course was known. The fan-out invites these
+    /// students to sessions that were scheduled at the same time.
+    EnrollmentCheck { course: CourseId, nonce: EventNonce, users: Vec<UserId> },
     /// An enrollment change for one session of the course.
     SessionEnrollments { session: SessionId, version: u64, change: EnrollmentChange },
 }
@@ -52,7 +56,13 @@ pub struct EnrollmentChange {
     pub granted: bool,
     pub nonce: EventNonce,
     pub students: Vec<ChangedStudent>,
+    /// Whether some students may have had access before.
+    pub is_unchecked: bool,
 }
+
+/// The time from an enrollment change to its fan-out. The fan-out finds the sessions by an index, which may not show a
+/// session immediately. DynamoDB usually updates an index within a second.
+pub const ENROLLMENT_DELAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// A student of an enrollment change with their contact data, because a deleted enrollment no longer has it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -74,8 +84,13 @@ impl EnrollmentChange {
     ) -> Self {
         let users: Vec<_> = students.iter().map(|student| student.user.as_str()).collect();
         let nonce = EventNonce::derive(&format!("{at}\n{granted}\n{}", users.join("\n")));
-        Self { course, granted, nonce, students }
+        Self { course, granted, nonce, students, is_unchecked: false }
     }
+}
+
+/// Returns the due time of an enrollment change at `now`.
+pub fn enrollments_due_at(now: Timestamp) -> Timestamp {
+    now.saturating_add(ENROLLMENT_DELAY).unwrap_or(now)
 }
 
 /// Distinguishes domain events of the same kind and session. It is derived from the cause if the cause can be repeated.
@@ -169,12 +184,37 @@ impl DomainEventKind {
             | Self::SessionEnrollments { session, .. }
             | Self::HostNotConnected { session, .. }
             | Self::MeetingDeleted { session, .. } => Some(session),
-            Self::ReauthRequired { .. } | Self::CourseEnrollments(_) => None,
+            Self::ReauthRequired { .. }
+            | Self::CourseEnrollments(_)
+            | Self::EnrollmentCheck { .. } => None,
         }
     }
 }
 
 impl DomainEvent {
+    /// Returns the check of enrollments that were written at `now`.
+    pub fn enrollment_check(course: CourseId, users: Vec<UserId>, now: Timestamp) -> Self {
+        let names: Vec<_> = users.iter().map(UserId::as_str).collect();
+        let nonce = EventNonce::derive(&format!("{now}\ncheck\n{}", names.join("\n")));
+        let kind = DomainEventKind::EnrollmentCheck { course, nonce, users };
+        Self { at: enrollments_due_at(now), kind }
+    }
+
+    /// Returns the event by which a session was announced when it was scheduled.
+    pub fn scheduling(session: &Session) -> Self {
+        let change = SessionChange {
+            session: session.id.clone(),
+            kind: ChangeKind::Scheduled,
+            version: Session::FIRST_VERSION,
+            sequence: 0,
+            audience: None,
+            calendar_changed: true,
+            previous_audience: None,
+            reason: None,
+        };
+        Self { at: session.created_at, kind: DomainEventKind::Session(change) }
+    }
+
     /// Returns the unique key of the event. A repeated change has the same key. Events of one instant are fanned out in the
     /// order of their keys: the changes of a session by version, each followed by the other events of that version. `~` sorts
     /// after letters and digits.
@@ -206,6 +246,9 @@ impl DomainEvent {
                 course, nonce: turn, ..
             }) => {
                 format!("{course}#{:020}#enrollments", turn.0)
+            }
+            DomainEventKind::EnrollmentCheck { course, nonce, .. } => {
+                format!("{course}#{:020}#enrollment_check", nonce.0)
             }
             DomainEventKind::SessionEnrollments { session, change, .. } => {
                 format!("{session}#~#{:020}#enrollments", change.nonce.0)

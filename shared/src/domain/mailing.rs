@@ -9,6 +9,7 @@ pub mod claim;
 pub mod recipient_state;
 pub mod recipients;
 pub mod relevance;
+pub mod urgency;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use calendar_entry::{EntryDigest, SentEntry};
 pub use claim::MailClaim;
 pub use recipient_state::{PastDelivery, RecipientState};
 pub use recipients::Recipient;
+pub use urgency::Urgency;
 
 use super::id::{SessionId, UserId};
 use super::text::{Email, PersonName};
@@ -181,6 +183,27 @@ impl RecipientRef {
         let mut text = digest(&["recipient", subject.as_str(), to.as_str()]);
         text.truncate(20);
         Self(text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A person in the order of a fan-out: a digest of subject and user id, or of the address of a person without one.
+/// It stays the same if the address of a user changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PersonRef(String);
+
+impl PersonRef {
+    pub fn new(subject: &MailSubject, user: Option<&UserId>, email: &Email) -> Self {
+        let person = match user {
+            Some(user) => digest(&["user", subject.as_str(), user.as_str()]),
+            None => digest(&["address", subject.as_str(), email.as_str()]),
+        };
+        // Cursors of earlier versions are hex digits. All of them sort before this prefix, so that such a fan-out starts
+        // again.
+        Self(format!("p{}", &person[..20]))
     }
 
     pub fn as_str(&self) -> &str {

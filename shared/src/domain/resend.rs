@@ -1,14 +1,100 @@
 //! Rules for resending invitations.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
 use super::session::{Session, Status};
+use super::text::Email;
 
 /// The maximum number of resends per session and hour. More attempts rarely help and annoy the other recipients.
 pub const MAX_PER_HOUR: usize = 3;
 /// The maximum number of recipients in one request, equal to the maximum number of invitees.
 pub const RECIPIENT_LIMIT: usize = super::audience::INVITEE_LIMIT;
+
+/// The time in which an equal request without a key is a repetition. Another mail is wanted later, if at all.
+const REPETITION_TIME: SignedDuration = SignedDuration::from_mins(1);
+/// The time for which an `Idempotency-Key` is remembered.
+const KEY_TIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// A request to resend, by which its repetitions are recognized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResendRequest {
+    /// A digest of the `Idempotency-Key`.
+    key: Option<String>,
+    /// A digest of the recipients.
+    recipients: String,
+    /// The version of the session.
+    version: u64,
+}
+
+/// A request that resent an invitation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastResend {
+    at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    recipients: String,
+    version: u64,
+    /// The number of mails, which a repetition returns.
+    queued: usize,
+}
+
+impl ResendRequest {
+    /// `named` has user ids and addresses. Their order and spelling do not matter.
+    pub fn new(key: Option<&str>, named: Option<&[String]>, version: u64) -> Self {
+        let names = named.map(|named| {
+            let name = |name: &String| match Email::parse(name) {
+                Ok(email) => email.as_str().to_owned(),
+                Err(_) => name.clone(),
+            };
+            named.iter().map(name).collect::<BTreeSet<_>>()
+        });
+        let recipients = names.map_or_else(
+            || digest(["all"]),
+            |names| digest(std::iter::once("named").chain(names.iter().map(String::as_str))),
+        );
+        Self { key: key.map(|key| digest(["key", key])), recipients, version }
+    }
+
+    /// Returns the number of mails of an earlier request if this one repeats it. Refuses a key that belongs to other
+    /// recipients.
+    pub fn repeats(&self, past: &[PastResend], now: Timestamp) -> Result<Option<usize>, Refusal> {
+        let newest_first = past.iter().rev();
+        if let Some(key) = &self.key {
+            let mut same_key = newest_first.filter(|past| past.key.as_ref() == Some(key));
+            return match same_key.find(|past| now.duration_since(past.at) < KEY_TIME) {
+                Some(past) if past.recipients == self.recipients => Ok(Some(past.queued)),
+                Some(_) => Err(Refusal::IdempotencyKeyReused),
+                None => Ok(None),
+            };
+        }
+        let mut equal = newest_first
+            .filter(|past| past.recipients == self.recipients && past.version == self.version);
+        let found = equal.find(|past| now.duration_since(past.at) < REPETITION_TIME);
+        Ok(found.map(|past| past.queued))
+    }
+
+    /// Returns the remembered requests after this one was carried out.
+    pub fn record(self, past: &[PastResend], queued: usize, at: Timestamp) -> Vec<PastResend> {
+        let kept = past.iter().filter(|past| at.duration_since(past.at) < KEY_TIME).cloned();
+        let Self { key, recipients, version } = self;
+        kept.chain([PastResend { at, key, recipients, version, queued }]).collect()
+    }
+}
+
+/// Returns the first quarter of a SHA-256 in hex. Length prefixes make different lists of parts distinct.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
+}
 
 /// Refuses cancelled and ended sessions. A session that was not started ends when its window closes.
 pub fn ensure_resendable(session: &Session, now: Timestamp) -> Result<(), Refusal> {
@@ -43,6 +129,43 @@ pub fn apply_hourly_limit(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repetition_is_recognized_by_its_key_or_its_time() {
+        let at: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        let names = ["student-1".to_owned(), "ADA@example.test".to_owned()];
+        let same_names = ["ada@example.test", "student-1", "student-1"].map(str::to_owned);
+        let request = |key, named| ResendRequest::new(key, named, 1);
+        let mut past = request(Some("a"), Some(&names)).record(&[], 2, at);
+        past = request(None, None).record(&past, 5, at);
+        let reused = Err(Refusal::IdempotencyKeyReused);
+        // Key, recipients, version, seconds later, the result.
+        type Case<'a> =
+            (Option<&'a str>, Option<&'a [String]>, u64, i64, Result<Option<usize>, Refusal>);
+        let cases: [Case<'_>; 10] = [
+            (Some("a"), Some(&same_names), 1, 0, Ok(Some(2))),
+            (Some("a"), Some(&same_names), 2, 86_399, Ok(Some(2))),
+            (Some("a"), Some(&same_names), 1, 86_400, Ok(None)),
+            (Some("a"), None, 1, 0, reused),
+            (Some("b"), None, 1, 0, Ok(None)),
+            (None, None, 1, 59, Ok(Some(5))),
+            (None, None, 1, 60, Ok(None)),
+            (None, None, 2, 0, Ok(None)),
+            (None, Some(&same_names), 1, 0, Ok(Some(2))),
+            (None, Some(&names[..1]), 1, 0, Ok(None)),
+        ];
+        for (key, named, version, seconds, expected) in cases {
+            let now = at + SignedDuration::from_secs(seconds);
+            let repeated = ResendRequest::new(key, named, version).repeats(&past, now);
+            assert_eq!(repeated, expected, "{key:?} {named:?} {version} {seconds}");
+        }
+        let day_later = at + SignedDuration::from_hours(24);
+        assert_eq!(
+            request(None, None).record(&past, 1, day_later).len(),
+            1,
+            "old ones are dropped"
+        );
+    }
 
     #[test]
     fn three_resends_per_hour_are_allowed() {

@@ -163,6 +163,9 @@ pub struct Session {
 }
 
 impl Session {
+    /// The version of a session that was not changed since its creation.
+    pub const FIRST_VERSION: u64 = 1;
+
     /// Returns the planned end. Whether the session is over does not depend on it, but on [`Self::window_closes_at`].
     pub fn planned_end(&self) -> Timestamp {
         plus_minutes(self.starts_at, self.duration_minutes.into())

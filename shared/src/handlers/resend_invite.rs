@@ -85,9 +85,11 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let (_, parameters) = route(&request)?;
     let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
     let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let key = http::idempotency_key(&request)?;
     let named = http::optional_json::<ResendBody>(&request)?.parse()?;
     let context =
         ResendContext { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
-    let queued = resend_invite::resend(&context, &caller, &id, named.as_deref()).await?;
+    let queued =
+        resend_invite::resend(&context, &caller, &id, key.as_deref(), named.as_deref()).await?;
     ResponseBody::json(StatusCode::ACCEPTED, &json!({"queued": queued}))
 }

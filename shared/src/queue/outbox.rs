@@ -1,4 +1,5 @@
-//! Receives, sends, deletes and delays messages in batches of ten.
+//! Receives, sends, deletes and delays messages in batches of ten. Urgent mails and wake-ups have one queue, bulk mails
+//! another.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{ConfigError, Env, names};
-use crate::domain::mailing::Mail;
+use crate::domain::mailing::{Mail, Urgency};
 use crate::random::Random;
 
 /// The SQS limit of messages per request.
@@ -56,10 +57,18 @@ pub enum MessageBody {
     Unreadable(String),
 }
 
+impl MessageBody {
+    pub fn is_mail(&self) -> bool {
+        matches!(self, Self::Mail(_))
+    }
+}
+
 /// A received message, hidden from other consumers until its visibility timeout.
 #[derive(Debug)]
 pub struct ReceivedMessage {
     pub body: MessageBody,
+    /// The queue from which the message was received.
+    pub urgency: Urgency,
     /// How often the message was received, including this time.
     pub receive_count: u32,
     receipt: String,
@@ -106,11 +115,13 @@ fn parse_body(text: &str) -> MessageBody {
     }
 }
 
-/// The queue of wake-ups and mails, and its dead-letter queue.
+/// The queues of wake-ups and mails, and their dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct OutboxQueue {
     client: aws_sdk_sqs::Client,
     url: String,
+    /// The queue of bulk mails. Without one, all mails share the other queue.
+    bulk_url: Option<String>,
     dead_letter_url: String,
     random: Random,
 }
@@ -124,45 +135,62 @@ impl OutboxQueue {
         Ok(Self {
             client,
             url: env.required(names::OUTBOX_QUEUE_URL)?,
+            bulk_url: env.optional(names::OUTBOX_BULK_QUEUE_URL),
             dead_letter_url: env.required(names::OUTBOX_DLQ_URL)?,
             random,
         })
     }
 
-    /// Receives up to ten messages. Without `wait`, SQS asks only some of its servers and may return no message
+    fn url(&self, urgency: Urgency) -> &str {
+        match (urgency, &self.bulk_url) {
+            (Urgency::Bulk, Some(url)) => url,
+            _ => &self.url,
+        }
+    }
+
+    /// Receives up to ten messages of a queue. Without `wait`, SQS asks only some of its servers and may return no message
     /// although there are some. With `wait`, it waits up to a second for the first one.
-    pub async fn receive(&self, wait: bool) -> Result<Vec<ReceivedMessage>, QueueError> {
+    pub async fn receive(
+        &self,
+        urgency: Urgency,
+        wait: bool,
+    ) -> Result<Vec<ReceivedMessage>, QueueError> {
+        if urgency == Urgency::Bulk && self.bulk_url.is_none() {
+            return Ok(Vec::new());
+        }
         let response = self
             .client
             .receive_message()
-            .queue_url(&self.url)
+            .queue_url(self.url(urgency))
             .max_number_of_messages(10)
             .wait_time_seconds(i32::from(wait))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await
             .map_err(failed("ReceiveMessage"))?;
-        Ok(response.messages.unwrap_or_default().into_iter().filter_map(parse_message).collect())
+        let messages = response.messages.unwrap_or_default().into_iter();
+        Ok(messages.filter_map(|message| parse_message(message, urgency)).collect())
     }
 
     /// Enqueues mails. On an error, some of them may have been enqueued.
-    pub async fn send(&self, mails: &[Mail]) -> Result<(), QueueError> {
+    pub async fn send(&self, urgency: Urgency, mails: &[Mail]) -> Result<(), QueueError> {
         let texts = mails
             .iter()
             .map(|mail| serialize_mail(mail, None))
             .collect::<Result<Vec<_>, QueueError>>()?;
-        let batches = texts.chunks(BATCH).map(|chunk| self.send_batch(chunk).boxed());
+        let url = self.url(urgency);
+        let batches = texts.chunks(BATCH).map(|chunk| self.send_batch(url, chunk).boxed());
         run_batches(batches.collect()).await
     }
 
-    async fn send_batch(&self, texts: &[String]) -> Result<(), QueueError> {
+    async fn send_batch(&self, url: &str, texts: &[String]) -> Result<(), QueueError> {
         const OPERATION: &str = "SendMessageBatch";
         self.retry_rejected(OPERATION, texts, |left| async move {
             let entries = left.into_iter().map(|(id, text)| {
                 SendMessageBatchRequestEntry::builder().id(id).message_body(text).build()
             });
             let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
-            let batch = self.client.send_message_batch().queue_url(&self.url);
+            let batch = self.client.send_message_batch().queue_url(url);
             let response =
                 batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
             Ok(response.successful.into_iter().map(|entry| entry.id).collect())
@@ -172,11 +200,18 @@ impl OutboxQueue {
 
     /// Deletes messages from the queue.
     pub async fn delete(&self, messages: &[&ReceivedMessage]) -> Result<(), QueueError> {
-        let batches = messages.chunks(BATCH).map(|chunk| self.delete_batch(chunk).boxed());
+        let (urgent, bulk) = by_queue(messages, |message| message.urgency);
+        let urgent = urgent.chunks(BATCH).map(|chunk| (&*self.url, chunk));
+        let bulk = bulk.chunks(BATCH).map(|chunk| (self.url(Urgency::Bulk), chunk));
+        let batches = urgent.chain(bulk).map(|(url, chunk)| self.delete_batch(url, chunk).boxed());
         run_batches(batches.collect()).await
     }
 
-    async fn delete_batch(&self, messages: &[&ReceivedMessage]) -> Result<(), QueueError> {
+    async fn delete_batch(
+        &self,
+        url: &str,
+        messages: &[&ReceivedMessage],
+    ) -> Result<(), QueueError> {
         const OPERATION: &str = "DeleteMessageBatch";
         self.retry_rejected(OPERATION, messages, |left| async move {
             let entries = left.into_iter().map(|(id, message)| {
@@ -184,7 +219,7 @@ impl OutboxQueue {
                 entry.receipt_handle(&message.receipt).build()
             });
             let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
-            let batch = self.client.delete_message_batch().queue_url(&self.url);
+            let batch = self.client.delete_message_batch().queue_url(url);
             let response =
                 batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
             Ok(response.successful.into_iter().map(|entry| entry.id).collect())
@@ -194,12 +229,16 @@ impl OutboxQueue {
 
     /// Hides messages for the given durations, after which they are received again.
     pub async fn delay(&self, messages: &[(&ReceivedMessage, Duration)]) -> Result<(), QueueError> {
-        let batches = messages.chunks(BATCH).map(|chunk| self.delay_batch(chunk).boxed());
+        let (urgent, bulk) = by_queue(messages, |(message, _)| message.urgency);
+        let urgent = urgent.chunks(BATCH).map(|chunk| (&*self.url, chunk));
+        let bulk = bulk.chunks(BATCH).map(|chunk| (self.url(Urgency::Bulk), chunk));
+        let batches = urgent.chain(bulk).map(|(url, chunk)| self.delay_batch(url, chunk).boxed());
         run_batches(batches.collect()).await
     }
 
     async fn delay_batch(
         &self,
+        url: &str,
         messages: &[(&ReceivedMessage, Duration)],
     ) -> Result<(), QueueError> {
         const OPERATION: &str = "ChangeMessageVisibilityBatch";
@@ -212,7 +251,7 @@ impl OutboxQueue {
                     .build()
             });
             let entries = entries.collect::<Result<_, _>>().map_err(failed(OPERATION))?;
-            let batch = self.client.change_message_visibility_batch().queue_url(&self.url);
+            let batch = self.client.change_message_visibility_batch().queue_url(url);
             let response =
                 batch.set_entries(Some(entries)).send().await.map_err(failed(OPERATION))?;
             Ok(response.successful.into_iter().map(|entry| entry.id).collect())
@@ -286,13 +325,19 @@ fn visibility_timeout_seconds(delay: Duration) -> i32 {
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-fn parse_message(message: Message) -> Option<ReceivedMessage> {
+/// Splits entries by their queue.
+fn by_queue<T: Clone>(entries: &[T], urgency: impl Fn(&T) -> Urgency) -> (Vec<T>, Vec<T>) {
+    entries.iter().cloned().partition(|entry| urgency(entry) == Urgency::Urgent)
+}
+
+fn parse_message(message: Message, urgency: Urgency) -> Option<ReceivedMessage> {
     let text = message.body.unwrap_or_default();
     let count = message.attributes.and_then(|all| {
         all.get(&MessageSystemAttributeName::ApproximateReceiveCount)?.parse().ok()
     });
     Some(ReceivedMessage {
         body: parse_body(&text),
+        urgency,
         receive_count: count.unwrap_or(1),
         receipt: message.receipt_handle?,
         text,

@@ -1,5 +1,6 @@
 //! Domain events: stored in the transaction of the change, and deleted when every recipient has been notified.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,6 @@ use crate::domain::domain_event::{
     EventNonce, ResendTo, SessionChange,
 };
 use crate::domain::id::{CourseId, SessionId, UserId};
-use crate::domain::mailing::RecipientRef;
 use crate::domain::reminder::Reminder;
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
@@ -86,6 +86,13 @@ enum StoredDomainEvent {
         granted: bool,
         nonce: EventNonce,
         students: Vec<ChangedStudent>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_unchecked: bool,
+    },
+    EnrollmentCheck {
+        course_id: CourseId,
+        nonce: EventNonce,
+        users: Vec<UserId>,
     },
 }
 
@@ -152,11 +159,17 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                 nonce: *nonce,
             },
             DomainEventKind::CourseEnrollments(change) => {
-                let EnrollmentChange { course, granted, nonce, students } = change.clone();
+                let EnrollmentChange { course, granted, nonce, students, .. } = change.clone();
                 Self::CourseEnrollments { course_id: course, granted, nonce, students }
             }
+            DomainEventKind::EnrollmentCheck { course, nonce, users } => Self::EnrollmentCheck {
+                course_id: course.clone(),
+                nonce: *nonce,
+                users: users.clone(),
+            },
             DomainEventKind::SessionEnrollments { session, version, change } => {
-                let EnrollmentChange { course, granted, nonce, students } = change.clone();
+                let EnrollmentChange { course, granted, nonce, students, is_unchecked } =
+                    change.clone();
                 let (session_id, version) = (session.clone(), *version);
                 Self::SessionEnrollments {
                     session_id,
@@ -165,6 +178,7 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                     granted,
                     nonce,
                     students,
+                    is_unchecked,
                 }
             }
         }
@@ -234,7 +248,16 @@ impl From<StoredDomainEvent> for DomainEventKind {
                 granted,
                 nonce,
                 students,
-            } => Self::CourseEnrollments(EnrollmentChange { course, granted, nonce, students }),
+            } => Self::CourseEnrollments(EnrollmentChange {
+                course,
+                granted,
+                nonce,
+                students,
+                is_unchecked: false,
+            }),
+            StoredDomainEvent::EnrollmentCheck { course_id: course, nonce, users } => {
+                Self::EnrollmentCheck { course, nonce, users }
+            }
             StoredDomainEvent::SessionEnrollments {
                 session_id,
                 version,
@@ -242,8 +265,9 @@ impl From<StoredDomainEvent> for DomainEventKind {
                 granted,
                 nonce,
                 students,
+                is_unchecked,
             } => {
-                let change = EnrollmentChange { course, granted, nonce, students };
+                let change = EnrollmentChange { course, granted, nonce, students, is_unchecked };
                 Self::SessionEnrollments { session: session_id, version, change }
             }
         }
@@ -274,14 +298,18 @@ pub struct PendingEvent {
     pub event: DomainEvent,
     /// The stored key, which an earlier version may have built differently.
     key: String,
-    /// The last notified recipient in their order. `None` if nobody has been notified.
-    pub cursor: Option<RecipientRef>,
+    /// The last notified person in their order, or the last session of an enrollment change. `None` at the beginning.
+    pub cursor: Option<String>,
+    /// Whether a run has begun to notify people, so that mails may be in the queue that the cursor does not cover.
+    pub is_started: bool,
 }
 
 #[derive(Deserialize)]
-struct StoredCursor {
+struct StoredProgress {
     #[serde(default)]
-    cursor: Option<RecipientRef>,
+    cursor: Option<String>,
+    #[serde(default)]
+    is_started: bool,
 }
 
 fn decode_pending_event(item: Item) -> Result<PendingEvent, StoreError> {
@@ -291,17 +319,22 @@ fn decode_pending_event(item: Item) -> Result<PendingEvent, StoreError> {
     });
     let (at, key) =
         position.ok_or_else(|| unreadable(key_for_log(&item), "the sort key has no time"))?;
-    let StoredCursor { cursor } = decode(item.clone())?;
+    let StoredProgress { cursor, is_started } = decode(item.clone())?;
     let kind = decode::<StoredDomainEvent>(item)?.into();
-    Ok(PendingEvent { event: DomainEvent { at, kind }, key, cursor })
+    Ok(PendingEvent { event: DomainEvent { at, kind }, key, cursor, is_started })
 }
 
 impl PendingEvent {
+    /// An event that was stored just now.
+    pub fn new(event: DomainEvent) -> Self {
+        Self { key: event.key(), event, cursor: None, is_started: false }
+    }
+
     /// Requires that nobody else has advanced the cursor since the read.
     fn unchanged(&self) -> Condition {
         match &self.cursor {
             None => Condition::item_exists().absent(attr::CURSOR),
-            Some(cursor) => Condition::new().equals(attr::CURSOR, text(cursor.as_str())),
+            Some(cursor) => Condition::new().equals(attr::CURSOR, text(cursor)),
         }
     }
 
@@ -310,11 +343,20 @@ impl PendingEvent {
         ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key }.sk()
     }
 
-    /// Records that every recipient up to `cursor` was notified. Refused if another run has advanced the cursor.
-    pub fn advance_cursor(&self, cursor: &RecipientRef) -> Action {
+    /// Records that people are about to be notified. Refused if another run has advanced the cursor or finished the event.
+    pub fn start(&self) -> Action {
         Action::update(
             ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key },
-            ItemChanges::new().set(attr::CURSOR, text(cursor.as_str())),
+            ItemChanges::new().set(attr::IS_STARTED, AttributeValue::Bool(true)),
+            self.unchanged(),
+        )
+    }
+
+    /// Records that everybody up to `cursor` was notified. Refused if another run has advanced the cursor.
+    pub fn advance_cursor(&self, cursor: &str) -> Action {
+        Action::update(
+            ItemKey::Due { queue: DueQueue::Outbox, at: self.event.at, key: &self.key },
+            ItemChanges::new().set(attr::CURSOR, text(cursor)),
             self.unchanged(),
         )
     }
@@ -473,6 +515,11 @@ mod tests {
             },
             DomainEventKind::RecordingReady { session: session.clone(), nonce },
             DomainEventKind::CourseEnrollments(change.clone()),
+            DomainEventKind::EnrollmentCheck {
+                course: change.course.clone(),
+                nonce,
+                users: vec![trainer.clone()],
+            },
             DomainEventKind::SessionEnrollments { session: session.clone(), version: 3, change },
             DomainEventKind::MeetingDeleted { session, trainer, nonce },
         ];
@@ -484,7 +531,7 @@ mod tests {
             let key = event.key();
             assert_eq!(
                 decode_pending_event(item).unwrap(),
-                PendingEvent { event, key, cursor: None }
+                PendingEvent { event, key, cursor: None, is_started: false }
             );
         }
     }

@@ -510,6 +510,33 @@ impl Store {
         Ok(false)
     }
 
+    /// Returns the time at which each mail about a session was recorded as queued since `since`, by short message key.
+    pub async fn queued_mails(
+        &self,
+        session: &SessionId,
+        since: Timestamp,
+    ) -> Result<HashMap<String, Timestamp>, StoreError> {
+        let subject = MailSubject::Session(session.clone());
+        let range = KeyRange {
+            pk: deliveries_partition(&subject),
+            from: Some(format!("{DELIVERY_PREFIX}{}", sortable_text(since))),
+            to: Some(format!("{DELIVERY_PREFIX}~")),
+            consistent: true,
+            ..KeyRange::default()
+        };
+        let mut queued = HashMap::new();
+        for item in self.query_all(range).await? {
+            let Some(TimelineCursor { at, .. }) = TimelineCursor::from_item(&item, DELIVERY_PREFIX)
+            else {
+                continue;
+            };
+            let records = decode_deliveries(item)?.records.into_iter().flatten();
+            let records = records.filter(|record| record.s == DeliveryStatus::Queued);
+            queued.extend(records.map(|record| (record.e, at)));
+        }
+        Ok(queued)
+    }
+
     /// Returns the trainers of the sessions, and whether the recipients of the mails are currently invited. An unreadable
     /// trainer is left out.
     pub async fn trainers_and_invited_mails(

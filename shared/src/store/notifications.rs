@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ use crate::domain::time::sortable_text;
 /// Requests per page. If most notifications were dismissed and the page is not full by then, it is returned short with a
 /// cursor.
 const PAGE_REQUESTS: usize = 10;
+/// Concurrent requests that store notifications.
+const PUT_CONCURRENCY: usize = 25;
 
 #[derive(Serialize, Deserialize)]
 struct NotificationItem {
@@ -56,7 +59,7 @@ fn put(notification: &InAppNotification) -> Action {
     Action::put(
         ItemKey::Notification { user: &notification.user, id: &notification.id },
         item,
-        Condition::new(),
+        Condition::item_absent(),
     )
 }
 
@@ -127,22 +130,28 @@ fn shown_range(user: &UserId, after: Option<&NotificationId>, now: Timestamp) ->
 
 impl Store {
     /// Stores notifications that do not exist yet, so that processing a domain event again keeps them read or dismissed.
+    /// Each write has its own condition, because the SDK repeats a write after a lost response, and the person may have
+    /// dismissed the notification meanwhile.
     pub async fn put_notifications(
         &self,
         notifications: &[InAppNotification],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), CommitError> {
         let each: BTreeMap<_, _> = notifications
             .iter()
             .map(|notification| ((&notification.user, &notification.id), notification))
             .collect();
-        let keys: Vec<_> =
-            each.keys().map(|&(user, id)| ItemKey::Notification { user, id }).collect();
-        let mut found = self.batch_get(&keys).await?;
-        let new = each.into_iter().filter(|&((user, id), _)| {
-            let there = found.take(ItemKey::Notification { user, id });
-            there.is_none()
-        });
-        self.write_all(new.map(|(_, notification)| put(notification)).collect()).await
+        let puts: Vec<_> = each.into_values().map(put).collect();
+        stream::iter(puts)
+            .map(|put| async move {
+                match self.commit_one(put).await {
+                    Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            })
+            .buffer_unordered(PUT_CONCURRENCY)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
     }
 
     /// Returns a page of a user's notifications, newest first, with the cursor of the next page.

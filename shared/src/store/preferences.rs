@@ -1,6 +1,6 @@
 //! Notification preferences.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,23 @@ impl Store {
     pub async fn preferences_of(&self, user: &UserId) -> Result<Preferences, StoreError> {
         let item = self.get(ItemKey::Preferences(user)).await?;
         Ok(item.map(decode_preferences).unwrap_or_default())
+    }
+
+    /// Returns those of `users` without mails, a hundred per request. Eventually consistent.
+    pub async fn users_without_mails(
+        &self,
+        users: &[UserId],
+    ) -> Result<HashSet<UserId>, StoreError> {
+        let keys: Vec<_> = users.iter().map(ItemKey::Preferences).collect();
+        let mut found = self.batch_get_eventually_consistent(&keys).await?;
+        let mut without = HashSet::new();
+        for user in users {
+            let stored = found.take(ItemKey::Preferences(user)).map(decode_preferences);
+            if stored.is_some_and(|stored| !stored.live_session.email) {
+                without.insert(user.clone());
+            }
+        }
+        Ok(without)
     }
 
     /// Returns the preferences of each of `users`, with defaults, a hundred per request.

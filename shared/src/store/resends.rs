@@ -9,6 +9,7 @@ use super::item::{decode, encode};
 use super::schema::{ItemKey, attr, limit};
 use super::tx::{Action, Condition, number};
 use crate::domain::id::SessionId;
+use crate::domain::resend::PastResend;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResendLog {
@@ -17,13 +18,16 @@ pub struct ResendLog {
     /// Increases with each resend and identifies it. A new item starts at the current time in milliseconds, so that a
     /// revision is never reused after the old item expired.
     pub revision: u64,
+    /// The requests of which repetitions are recognized.
+    #[serde(default)]
+    pub requests: Vec<PastResend>,
 }
 
 impl ResendLog {
-    /// Returns the next log, with `times` including the new one.
-    pub fn next(&self, times: Vec<Timestamp>, now: Timestamp) -> Self {
+    /// Returns the next log, with `times` and `requests` including the new one.
+    pub fn next(&self, times: Vec<Timestamp>, requests: Vec<PastResend>, now: Timestamp) -> Self {
         let start = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        Self { times, revision: start.max(self.revision + 1) }
+        Self { times, revision: start.max(self.revision + 1), requests }
     }
 }
 

@@ -173,6 +173,7 @@ pub mod attr {
 
     // Domain event.
     pub const CURSOR: &str = "cursor";
+    pub const IS_STARTED: &str = "is_started";
 
     // Mail claim. A consumed OAuth attempt also has a holder.
     pub const PHASE: &str = "phase";

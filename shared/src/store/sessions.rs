@@ -22,19 +22,8 @@ use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::{Zone, plus_minutes, sortable_text};
 
-/// The sessions of a course for which a change of its enrollments matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CourseSessions {
-    Upcoming,
-    /// Only sessions that are over, whose rosters may not be archived yet.
-    Recent,
-    None,
-}
-
 /// Items that a filtered list reads per request. Sparse matches then take few requests.
 const FILTERED_PAGE: i32 = 200;
-/// Sessions per request when one upcoming session is enough.
-const UPCOMING_PAGE: i32 = 5;
 /// Requests per page of a filtered list. If they do not fill the page, it is returned short with a cursor.
 const FILTERED_REQUESTS: usize = 10;
 
@@ -705,6 +694,20 @@ impl Store {
         Ok(sessions)
     }
 
+    /// Returns the starts of sessions with eventual consistency. An unreadable session is left out.
+    pub async fn session_starts(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, Timestamp>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(ItemKey::Session).collect();
+        let mut found = self.batch_get_eventually_consistent(&keys).await?;
+        let sessions = ids.iter().filter_map(|id| {
+            let session = found.take(ItemKey::Session(id)).map(decode_session)?.ok()?;
+            Some((id.clone(), session.starts_at))
+        });
+        Ok(sessions.collect())
+    }
+
     /// Returns a page of a trainer's sessions by start, with the cursor of the next page.
     pub async fn sessions_of_trainer(
         &self,
@@ -753,36 +756,16 @@ impl Store {
         Ok(decode_readable(items).collect())
     }
 
-    /// Returns which sessions of a course a change of its enrollments concerns. `recent` is the start of the oldest.
-    pub async fn sessions_of_enrollments(
+    /// Returns whether a course has sessions that start after `from`. Eventually consistent.
+    pub async fn course_has_sessions(
         &self,
         course: &CourseId,
-        recent: Timestamp,
-        now: Timestamp,
-    ) -> Result<CourseSessions, StoreError> {
-        let live_since = live_or_upcoming_since(now);
-        let filter = SessionFilter { from: Some(recent), ..SessionFilter::default() };
+        from: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
         let range = list_range(index::BY_AUDIENCE, course_partition(course), &filter, None);
-        let mut range = KeyRange { limit: Some(UPCOMING_PAGE), descending: true, ..range };
-        let mut found = CourseSessions::None;
-        loop {
-            let ItemPage { items, last_key: last } = self.query(range.clone()).await?;
-            for item in items {
-                // A session that cannot be read may be upcoming.
-                let Ok(session) = decode_session(item) else { return Ok(CourseSessions::Upcoming) };
-                if session.is_upcoming_or_live(now) {
-                    return Ok(CourseSessions::Upcoming);
-                }
-                found = CourseSessions::Recent;
-                if session.starts_at < live_since {
-                    return Ok(found);
-                }
-            }
-            match last {
-                Some(last) => range.after = Some(last),
-                None => return Ok(found),
-            }
-        }
+        let page = self.query(KeyRange { limit: Some(1), ..range }).await?;
+        Ok(!page.items.is_empty())
     }
 
     async fn session_page(

@@ -180,6 +180,7 @@ impl Scene {
         let mut environment = settings::environment(
             &self.stack.base_url,
             &queue("OutboxQueue"),
+            &queue("OutboxBulkQueue"),
             &queue("OutboxDeadLetterQueue"),
         );
         let at = |own: &Endpoint, path: &str| match hosts {

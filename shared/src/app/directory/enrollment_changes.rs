@@ -3,7 +3,8 @@
 //!
 //! Each change is committed with its domain event, on the condition that the enrollments are as they were read. A
 //! repeated command therefore notifies once, and a command that changes nobody's access notifies nobody. In a course
-//! without upcoming or recent sessions enrollments are plain writes.
+//! without upcoming or recent sessions, new enrollments are plain writes without a read. They follow a domain event that
+//! looks for sessions a minute later, because the index may be late and an import caches its result.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,15 @@ use super::CONCURRENCY;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::directory::{DirectoryCommand, Enrollment, EnrollmentPeriod};
-use crate::domain::domain_event::{ChangedStudent, DomainEvent, DomainEventKind, EnrollmentChange};
+use crate::domain::domain_event::{
+    ChangedStudent, DomainEvent, DomainEventKind, EnrollmentChange, enrollments_due_at,
+};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::time::whole_milli;
 use crate::store::directory as items;
 use crate::store::due_work;
 use crate::store::error::CommitError;
 use crate::store::schema::limit;
-use crate::store::sessions::CourseSessions;
 use crate::store::tx::Action;
 
 /// Enrollments per transaction. Each takes at most three actions, and there are up to two domain events.
@@ -29,26 +31,24 @@ const CHANGES_PER_TRANSACTION: usize = 32;
 /// Attempts against concurrent changes of the same enrollments.
 const ATTEMPTS: u32 = 4;
 const WAIT_MS: u64 = 50;
+/// Enrollments per check, equal to the keys of a DynamoDB batch read.
+const USERS_PER_CHECK: usize = limit::BATCH_GETS;
 
-/// A cache of the sessions of courses, so that an import queries each course once.
+/// A cache of whether courses have upcoming or recent sessions, so that an import queries each course once.
 #[derive(Debug, Default)]
-pub(super) struct SessionsByCourse(BTreeMap<CourseId, CourseSessions>);
+pub(super) struct SessionsByCourse(BTreeMap<CourseId, bool>);
 
 impl SessionsByCourse {
-    async fn of(
-        &mut self,
-        services: &Services,
-        course: &CourseId,
-    ) -> Result<CourseSessions, Error> {
-        if let Some(sessions) = self.0.get(course) {
-            return Ok(*sessions);
+    async fn exist(&mut self, services: &Services, course: &CourseId) -> Result<bool, Error> {
+        if let Some(exist) = self.0.get(course) {
+            return Ok(*exist);
         }
         let now = services.clock.now();
         let recent = SignedDuration::from_hours(24 * limit::ENROLLMENT_PERIOD_TTL_DAYS);
         let recent = now.saturating_sub(recent).unwrap_or(now);
-        let sessions = services.store.sessions_of_enrollments(course, recent, now).await?;
-        self.0.insert(course.clone(), sessions);
-        Ok(sessions)
+        let exist = services.store.course_has_sessions(course, recent).await?;
+        self.0.insert(course.clone(), exist);
+        Ok(exist)
     }
 }
 
@@ -123,6 +123,7 @@ pub(super) async fn apply(
     began_at: Timestamp,
 ) -> Result<Vec<DirectoryCommand>, Error> {
     let mut others = Vec::new();
+    let mut unread: BTreeMap<CourseId, Vec<UserId>> = BTreeMap::new();
     let mut by_course: BTreeMap<CourseId, Vec<EnrollmentWrite>> = BTreeMap::new();
     for command in commands {
         let course = match &command {
@@ -133,7 +134,11 @@ pub(super) async fn apply(
                 continue;
             }
         };
-        if sessions.of(services, course).await? == CourseSessions::None {
+        if let DirectoryCommand::SaveEnrollment(enrollment) = &command
+            && enrollment.access_granted
+            && !sessions.exist(services, course).await?
+        {
+            unread.entry(course.clone()).or_default().push(enrollment.user.clone());
             others.push(command);
             continue;
         }
@@ -148,27 +153,40 @@ pub(super) async fn apply(
             _ => {}
         }
     }
+    put_checks(services, unread).await?;
     let mut batches = Vec::new();
     for (course, changes) in by_course {
-        let notifies = sessions.of(services, &course).await? == CourseSessions::Upcoming;
         let chunks = changes.chunks(CHANGES_PER_TRANSACTION);
-        batches.extend(chunks.map(|batch| (course.clone(), batch.to_vec(), notifies)));
+        batches.extend(chunks.map(|batch| (course.clone(), batch.to_vec())));
     }
     stream::iter(batches)
-        .map(|(course, batch, notifies)| async move {
-            apply_batch(services, &course, &batch, notifies, began_at).await
-        })
+        .map(
+            |(course, batch)| async move { apply_batch(services, &course, &batch, began_at).await },
+        )
         .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(others)
 }
 
+/// Stores the checks of enrollments before they are written, so that an interruption loses none.
+async fn put_checks(
+    services: &Services,
+    unread: BTreeMap<CourseId, Vec<UserId>>,
+) -> Result<(), Error> {
+    let now = whole_milli(services.clock.now());
+    let checks = unread.iter().flat_map(|(course, users)| {
+        let chunks = users.chunks(USERS_PER_CHECK);
+        chunks.map(|users| DomainEvent::enrollment_check(course.clone(), users.to_vec(), now))
+    });
+    let checks: Vec<_> = checks.map(|check| due_work::put_domain_event(&check)).collect();
+    Ok(services.store.write_directory(checks).await?)
+}
+
 async fn apply_batch(
     services: &Services,
     course: &CourseId,
     changes: &[EnrollmentWrite],
-    notifies: bool,
     began_at: Timestamp,
 ) -> Result<(), Error> {
     let users: Vec<_> = changes.iter().map(|change| change.user().clone()).collect();
@@ -184,8 +202,7 @@ async fn apply_batch(
             !change.is_overtaken(first.get(user), before.get(user))
         });
         let now = whole_milli(services.clock.now());
-        let mut domain_events = domain_events(course, &changes, &before, now);
-        domain_events.retain(|_| notifies);
+        let domain_events = domain_events(course, &changes, &before, now);
         let mut actions: Vec<_> = changes
             .iter()
             .flat_map(|change| change.actions(course, before.get(change.user()), now))
@@ -200,12 +217,8 @@ async fn apply_batch(
             _ => services.store.commit(actions).await,
         };
         match committed {
-            Ok(()) => {
-                for domain_event in &domain_events {
-                    services.send_wake_up(domain_event).await;
-                }
-                return Ok(());
-            }
+            // The sweep finds the events when they are due.
+            Ok(()) => return Ok(()),
             Err(CommitError::Refused(_)) => {
                 let wait = WAIT_MS + services.random.below(WAIT_MS);
                 tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
@@ -247,7 +260,8 @@ fn domain_events(
         .filter(|(_, students)| !students.is_empty())
         .map(|(granted, students)| {
             let changes = EnrollmentChange::new(course.clone(), granted, students, at);
-            DomainEvent { at, kind: DomainEventKind::CourseEnrollments(changes) }
+            let kind = DomainEventKind::CourseEnrollments(changes);
+            DomainEvent { at: enrollments_due_at(at), kind }
         })
         .collect()
 }

@@ -20,6 +20,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
 use crate::domain::mailing::relevance::{
     asks_to_connect, depends_on_recipient_state, is_host_still_missing, is_still_relevant,
+    respect_preferences,
 };
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
@@ -137,6 +138,8 @@ struct RelatedData {
     recipients: TrainersAndInvitedMails,
     /// The host statuses of the trainers who get a mail that asks to connect Zoom.
     hosts: HostStatuses,
+    /// The users without mails.
+    muted: HashSet<UserId>,
 }
 
 impl RelatedData {
@@ -420,9 +423,15 @@ impl<'a> Delivery<'a> {
         let ids: HashSet<_> =
             claimed.iter().filter_map(|claimed| claimed.mail.subject.session()).collect();
         let ids: Vec<_> = ids.into_iter().cloned().collect();
+        let users: HashSet<_> = claimed.iter().flat_map(|claimed| claimed.mail.users()).collect();
+        let users: Vec<_> = users.into_iter().cloned().collect();
+        let muted = match users.is_empty() {
+            true => HashSet::new(),
+            false => self.tools.store.users_without_mails(&users).await?,
+        };
         if ids.is_empty() {
             let hosts = self.load_hosts(claimed, &HashMap::new()).await?;
-            return Ok(RelatedData { hosts, ..RelatedData::default() });
+            return Ok(RelatedData { hosts, muted, ..RelatedData::default() });
         }
         let SessionsById { found: sessions, mut unreadable } =
             self.tools.store.sessions_by_id(&ids).await?;
@@ -434,7 +443,7 @@ impl<'a> Delivery<'a> {
         unreadable.extend(self.load_recipient_states(&mails).await?);
         let recipients = self.tools.store.trainers_and_invited_mails(&mails).await?;
         let hosts = self.load_hosts(claimed, &sessions).await?;
-        Ok(RelatedData { sessions, unreadable, recipients, hosts })
+        Ok(RelatedData { sessions, unreadable, recipients, hosts, muted })
     }
 
     async fn load_hosts(
@@ -472,9 +481,11 @@ impl<'a> Delivery<'a> {
         let invited = related.recipients.invited.contains(&mail.message_key);
         let host = trainer_of_subject(&mail.subject, &related.sessions)
             .and_then(|trainer| related.hosts.get(trainer));
-        let relevance = is_still_relevant(mail, session, invited, recipient_state, now)
-            .and_then(|()| host.map_or(Ok(()), |host| is_host_still_missing(mail, session, host)));
-        if let Err(reason) = relevance {
+        let is_muted = |user: &UserId| related.muted.contains(user);
+        let needed = is_still_relevant(mail, session, invited, recipient_state, now)
+            .and_then(|()| host.map_or(Ok(()), |host| is_host_still_missing(mail, session, host)))
+            .and_then(|()| respect_preferences(mail, is_muted, recipient_state));
+        if let Err(reason) = needed {
             return SendOutcome::Dropped(reason.as_str());
         }
         if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {

@@ -1,47 +1,44 @@
 //! The fan-out of a domain event to mails and in-app notifications.
 //!
-//! It processes 100 recipients at a time: writes their notifications, queues their mails, and then records the queued
+//! It processes 100 persons at a time: writes their notifications, queues their mails, and then records the queued
 //! mails and the progress of the domain event in one transaction. A run that stops before that transaction queues the
 //! same mails again, with the same message keys. A run whose transaction is refused was overtaken by another one and
 //! stops.
+//!
+//! Before the first mail, the event is marked as started. If it becomes void later, for example by a cancellation, the
+//! next chunk is processed once more, because its mails may be in the queue. Every queued mail is counted then.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod enrollments;
+mod plan;
 
-use super::{FAN_OUT_TIME, Run};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::SignedDuration;
+
+use self::enrollments::{EarlierInvitations, InvitedBy};
+use self::plan::{PlannedNotification, in_app_kind, remaining_persons};
+use super::Run;
 use crate::app::error::Error;
-use crate::app::recipients::{
-    AddressBook, audience_recipients, recipient_from_student, recipients_with_access, students_at,
-};
-use crate::domain::domain_event::{
-    AudienceRef, ChangeKind, DomainEvent, DomainEventKind, EnrollmentChange, ResendTo,
-    SessionChange,
-};
+use crate::app::recipients::{AddressBook, students_at};
+use crate::domain::domain_event::{ChangeKind, DomainEvent, DomainEventKind, SessionChange};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
-use crate::domain::mailing::recipients::{Recipients, recipients_of_change};
+use crate::domain::mailing::urgency::{EventUrgency, Urgency};
 use crate::domain::mailing::{
-    Mail, MailKind, MailSubject, MessageKey, Recipient, RecipientRef, RecipientState,
+    Mail, MailKind, MailSubject, MessageKey, PersonRef, Recipient, RecipientRef, RecipientState,
 };
-use crate::domain::reminder::Reminder;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::mail::CalendarMethod;
 use crate::store::domain_events::PendingEvent;
-use crate::store::due_work;
 use crate::store::error::CommitError;
 use crate::store::mailing::{mark_notified, record_queued};
-use crate::store::schema::limit;
-use crate::store::sessions::SessionVersion;
 
-/// The number of recipients between two records of the progress, equal to the size of a DynamoDB batch read.
+/// The difference between the clocks of two functions.
+const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The number of persons between two records of the progress, equal to the size of a DynamoDB batch read.
 const CHUNK_SIZE: usize = 100;
-
-/// The mail and the in-app notification for one recipient, at the address of the enrollment or the invitation.
-struct PlannedNotification {
-    recipient: Recipient,
-    mail: Option<MailKind>,
-    in_app: Option<NotificationKind>,
-}
 
 /// The notifications of a chunk at the current addresses.
 #[derive(Default)]
@@ -58,6 +55,40 @@ struct AddressedMail {
     name: Option<PersonName>,
     users: Vec<UserId>,
     address_changed: bool,
+}
+
+/// The data that the chunks of one domain event share.
+struct ChunkContext<'a> {
+    session: &'a Session,
+    urgency: Urgency,
+    /// The earlier invitations to which newly enrolled students belong.
+    earlier: Option<EarlierInvitations>,
+    /// The short keys of the mails that were queued for this event.
+    queued: HashSet<String>,
+    /// The recipient states, loaded once if they matter.
+    states: Option<HashMap<RecipientRef, RecipientState>>,
+}
+
+/// How the newly enrolled students of a chunk are invited.
+struct InvitationCauses<'a> {
+    earlier: &'a EarlierInvitations,
+    users: HashMap<UserId, InvitedBy>,
+}
+
+impl InvitationCauses<'_> {
+    fn add(&mut self, email: &Email, mail: &AddressedMail) -> Option<InvitedBy> {
+        if mail.kind != MailKind::Scheduled {
+            return None;
+        }
+        let key = MessageKey::new(&self.earlier.event.key(), mail.kind, email);
+        let invitation = self.earlier.invited_by(&key);
+        self.users.extend(mail.users.iter().map(|user| (user.clone(), invitation)));
+        Some(invitation)
+    }
+
+    fn of(&self, user: &UserId, kind: NotificationKind) -> Option<InvitedBy> {
+        self.users.get(user).copied().filter(|_| kind == NotificationKind::Scheduled)
+    }
 }
 
 impl ResolvedChunk {
@@ -85,30 +116,6 @@ fn is_withdrawal(kind: MailKind) -> bool {
     kind.calendar_method() == Some(CalendarMethod::Cancel)
 }
 
-impl PlannedNotification {
-    fn from_mail((recipient, kind): (Recipient, MailKind)) -> Self {
-        Self { recipient, mail: Some(kind), in_app: in_app_kind(kind) }
-    }
-}
-
-/// Returns the kind of in-app notification that accompanies a mail.
-fn in_app_kind(kind: MailKind) -> Option<NotificationKind> {
-    match kind {
-        MailKind::Scheduled => Some(NotificationKind::Scheduled),
-        MailKind::Updated => Some(NotificationKind::Updated),
-        MailKind::Cancelled => Some(NotificationKind::Cancelled),
-        MailKind::Removed => Some(NotificationKind::Removed),
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => {
-            Some(NotificationKind::Reminder)
-        }
-        // Only the mail was missing. The in-app notification still exists.
-        MailKind::Resent => None,
-        MailKind::ReauthRequired => Some(NotificationKind::ReconnectZoom),
-        MailKind::HostNotConnected => Some(NotificationKind::HostNotConnected),
-        MailKind::MeetingDeleted => Some(NotificationKind::MeetingDeleted),
-    }
-}
-
 impl Run<'_> {
     /// Notifies all remaining recipients of a domain event, as far as time allows.
     pub(super) async fn fan_out(&mut self, pending: &PendingEvent) -> Result<(), Error> {
@@ -116,12 +123,10 @@ impl Run<'_> {
         let id = match &event.kind {
             DomainEventKind::ReauthRequired { trainer, connection_version, .. } => {
                 let subject = MailSubject::Trainer(trainer.clone());
-                // The trainer has solved the problem already.
+                // The trainer may have solved the problem already.
                 let host = self.tools.store.current_host_status(trainer).await?;
-                if host.has_replaced(*connection_version) {
-                    return self.finish_event(pending, &subject, &[]).await;
-                }
-                return self.notify_trainer(pending, &subject, trainer, None).await;
+                let is_void = host.has_replaced(*connection_version);
+                return self.notify_trainer(pending, &subject, trainer, None, is_void).await;
             }
             DomainEventKind::Session(SessionChange { session, .. })
             | DomainEventKind::Reminder { session, .. }
@@ -133,6 +138,9 @@ impl Run<'_> {
             DomainEventKind::CourseEnrollments(change) => {
                 return self.fan_out_to_sessions(pending, change).await;
             }
+            DomainEventKind::EnrollmentCheck { course, nonce, users } => {
+                return self.fan_out_check(pending, course, *nonce, users).await;
+            }
         };
         let Some(record) = self.tools.store.session(id).await? else {
             return self.finish_event(pending, &MailSubject::Session(id.clone()), &[]).await;
@@ -140,14 +148,15 @@ impl Run<'_> {
         let session = record.session;
         let subject = MailSubject::Session(session.id.clone());
         if let DomainEventKind::MeetingDeleted { trainer, .. } = &event.kind {
-            return self.notify_trainer(pending, &subject, trainer, Some(&session)).await;
+            let is_void = session.status == Status::Cancelled;
+            return self.notify_trainer(pending, &subject, trainer, Some(&session), is_void).await;
         }
         if let DomainEventKind::HostNotConnected { trainer, starts_at, .. } = &event.kind {
             let host = self.tools.store.host_status(trainer).await?;
-            if session.starts_at != *starts_at || host.problem(&session).is_none() {
-                return self.finish_event(pending, &subject, &[]).await;
-            }
-            return self.notify_trainer(pending, &subject, trainer, Some(&session)).await;
+            let is_void = session.status == Status::Cancelled
+                || session.starts_at != *starts_at
+                || host.problem(&session).is_none();
+            return self.notify_trainer(pending, &subject, trainer, Some(&session), is_void).await;
         }
         let cancelled = matches!(
             &event.kind,
@@ -157,241 +166,110 @@ impl Run<'_> {
         if cancelled && !self.tools.store.was_notified(&subject).await? {
             return self.finish_event(pending, &subject, &[]).await;
         }
-        let planned = self.plan_notifications(event, &session).await?;
+        let planned = self.plan_notifications(pending, &session).await?;
+        let sends_mail = planned.iter().any(|planned| planned.mail.is_some());
+        let mut pending = pending.clone();
         if !cancelled && !planned.is_empty() {
             self.tools.store.commit_one(mark_notified(&subject)).await?;
-        }
-        self.notify_all(pending, &session, planned).await
-    }
-
-    /// Stores one domain event per upcoming session of the course and fans these out. Sessions that were scheduled
-    /// after the change are left out, because their own domain event uses the current enrollments.
-    async fn fan_out_to_sessions(
-        &mut self,
-        pending: &PendingEvent,
-        change: &EnrollmentChange,
-    ) -> Result<(), Error> {
-        let at = pending.event.at;
-        let sessions = self.tools.store.upcoming_sessions(&change.course, self.now()).await?;
-        let events = sessions.into_iter().filter(|session| session.created_at <= at);
-        let events = events.map(|SessionVersion { id: session, version, .. }| DomainEvent {
-            at,
-            kind: DomainEventKind::SessionEnrollments { session, version, change: change.clone() },
-        });
-        let events: Vec<_> = events.collect();
-        let mut actions: Vec<_> = events.iter().map(due_work::put_domain_event).collect();
-        while actions.len() >= limit::TRANSACTION_ACTIONS {
-            let rest = actions.split_off(limit::TRANSACTION_ACTIONS);
-            self.tools.store.commit(std::mem::replace(&mut actions, rest)).await?;
-        }
-        actions.push(pending.finish());
-        match self.tools.store.commit(actions).await {
-            Ok(()) => {}
-            Err(CommitError::Refused(_)) => {
-                log_overtaken(pending);
+            // In this order: a cancellation either finds the mark, or has finished the event before.
+            if sends_mail && !pending.is_started && !self.start(&pending).await? {
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
         }
-        self.finished_events.insert(pending.sort_key());
-        self.report.finished_events += 1;
-        for event in &events {
-            let (pk, sk) = due_work::domain_event_key(event);
-            // If there is no time left, the next run finds the domain event in the table.
-            Box::pin(self.fan_out_stored_event(&pk, &sk)).await;
-        }
-        Ok(())
+        let earlier = self.earlier_invitations(event, &session).await?;
+        let queued = match (&pending.cursor, sends_mail) {
+            (Some(_), true) => self.queued_by_earlier_runs(event, &session.id).await?,
+            _ => HashSet::new(),
+        };
+        let urgency = match EventUrgency::of(event) {
+            EventUrgency::Always(urgency) => urgency,
+            _ => Urgency::of_start(session.starts_at, self.now()),
+        };
+        let mut context =
+            ChunkContext { session: &session, urgency, earlier, queued, states: None };
+        self.notify_all(&mut pending, &mut context, planned).await
     }
 
-    /// Returns the notifications for a domain event, based on the current session.
-    async fn plan_notifications(
+    /// Marks a domain event as started. Returns `false` if another run has processed it.
+    async fn start(&self, pending: &PendingEvent) -> Result<bool, Error> {
+        match self.tools.store.commit_one(pending.start()).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Refused(_)) => {
+                log_overtaken(pending);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the short keys of the mails that earlier runs have queued since the event. An address of such a mail may
+    /// belong to another person now.
+    async fn queued_by_earlier_runs(
         &self,
         event: &DomainEvent,
-        session: &Session,
-    ) -> Result<Vec<PlannedNotification>, Error> {
-        let current = AudienceRef::from_audience(&session.audience);
-        let is_upcoming = session.is_upcoming_or_live(self.now());
-        let mails = match &event.kind {
-            DomainEventKind::Session(change) => {
-                let audience = change.audience.as_ref().unwrap_or(&current);
-                let recipients = self.recipients(session, audience).await?;
-                match change.kind {
-                    ChangeKind::Scheduled if !is_upcoming => Vec::new(),
-                    ChangeKind::Scheduled => recipients.with_kind(MailKind::Scheduled),
-                    ChangeKind::Cancelled => recipients.with_kind(MailKind::Cancelled),
-                    ChangeKind::Updated => {
-                        let previous = match &change.previous_audience {
-                            Some(previous) => Some(self.recipients(session, previous).await?),
-                            None => None,
-                        };
-                        let mut mails =
-                            recipients_of_change(recipients, previous, change.calendar_changed);
-                        mails.retain(|(_, kind)| is_upcoming || *kind == MailKind::Removed);
-                        mails
-                    }
-                }
-            }
-            DomainEventKind::Reminder { reminder, starts_at, .. } => {
-                if *starts_at != session.starts_at || !is_upcoming {
-                    return Ok(Vec::new());
-                }
-                let recipients = self.recipients(session, &current).await?;
-                match reminder {
-                    Reminder::DayBefore => recipients.with_kind(MailKind::ReminderDayBefore),
-                    Reminder::HourBefore => recipients.with_kind(MailKind::ReminderHourBefore),
-                    Reminder::Start => return Ok(in_app_only(recipients, NotificationKind::Live)),
-                }
-            }
-            // The trainer may have deleted it since.
-            DomainEventKind::RecordingReady { .. } if !session.has_recording_for_audience() => {
-                Vec::new()
-            }
-            DomainEventKind::RecordingReady { .. } => {
-                let recipients = self.recipients(session, &current).await?;
-                return Ok(in_app_only(recipients, NotificationKind::RecordingReady));
-            }
-            DomainEventKind::Resend { .. } if !is_upcoming => Vec::new(),
-            DomainEventKind::Resend { to, .. } => {
-                let mut recipients = self.recipients(session, &current).await?;
-                if let ResendTo::Named { users, emails } = to {
-                    recipients.retain_named(users, emails);
-                }
-                recipients.with_kind(MailKind::Resent)
-            }
-            DomainEventKind::SessionEnrollments { .. } if !is_upcoming => Vec::new(),
-            DomainEventKind::SessionEnrollments { change, .. } => {
-                return self.recipients_of_enrollment_change(session, change).await;
-            }
-            DomainEventKind::MeetingDeleted { .. }
-            | DomainEventKind::HostNotConnected { .. }
-            | DomainEventKind::ReauthRequired { .. }
-            | DomainEventKind::CourseEnrollments(_) => Vec::new(),
-        };
-        Ok(mails.into_iter().map(PlannedNotification::from_mail).collect())
-    }
-
-    /// Returns the mails for students who gained or lost access, according to their current enrollments.
-    async fn recipients_of_enrollment_change(
-        &self,
-        session: &Session,
-        change: &EnrollmentChange,
-    ) -> Result<Vec<PlannedNotification>, Error> {
-        let planned = |mails: Vec<_>| mails.into_iter().map(PlannedNotification::from_mail);
-        if session.audience.course() != Some(&change.course) {
-            return Ok(Vec::new());
-        }
-        let store = &self.tools.store;
-        let users: Vec<_> = change.students.iter().map(|student| student.user.clone()).collect();
-        let enrollments = store.enrollments_of_users(&change.course, &users).await?;
-        if change.granted {
-            let recipients = recipients_with_access(enrollments);
-            return Ok(planned(recipients.with_kind(MailKind::Scheduled)).collect());
-        }
-        let with_access: BTreeSet<_> = enrollments
-            .iter()
-            .filter(|student| student.access_granted)
-            .map(|student| &student.user)
-            .collect();
-        // Erased people have neither a current nor a former enrollment and are not notified.
-        let mut known: BTreeSet<_> = enrollments.iter().map(|student| &student.user).collect();
-        let former = store.former_students(&change.course, &users).await?;
-        known.extend(&former);
-        let removed = change.students.iter().filter(|student| {
-            known.contains(&student.user) && !with_access.contains(&student.user)
-        });
-        let removed = removed.map(|student| Recipient {
-            email: student.email.clone(),
-            name: Some(student.name.clone()),
-            users: vec![student.user.clone()],
-            former_emails: student.former_emails.clone(),
-        });
-        let removed = removed.collect::<Recipients>().with_kind(MailKind::Removed);
-        // A student with access again keeps the entry, but not at an earlier address.
-        let returned = enrollments.into_iter().filter_map(|student| {
-            let old = change.students.iter().find(|old| old.user == student.user)?;
-            let moved = student.access_granted && old.email != student.email;
-            let student = student.replacing_address(&old.email, &old.former_emails);
-            moved.then(|| PlannedNotification {
-                in_app: None,
-                ..PlannedNotification::from_mail((
-                    recipient_from_student(student),
-                    MailKind::Scheduled,
-                ))
-            })
-        });
-        let returned: Vec<_> = returned.collect();
-        Ok(planned(removed).chain(returned).collect())
-    }
-
-    async fn recipients(
-        &self,
-        session: &Session,
-        audience: &AudienceRef,
-    ) -> Result<Recipients, Error> {
-        audience_recipients(&self.tools.store, &session.id, audience).await
+        session: &SessionId,
+    ) -> Result<HashSet<String>, Error> {
+        let since = event.at.saturating_sub(CLOCK_DIFFERENCE).unwrap_or(event.at);
+        Ok(self.tools.store.queued_mails(session, since).await?.into_keys().collect())
     }
 
     async fn notify_all(
         &mut self,
-        pending: &PendingEvent,
-        session: &Session,
+        pending: &mut PendingEvent,
+        context: &mut ChunkContext<'_>,
         planned: Vec<PlannedNotification>,
     ) -> Result<(), Error> {
-        let subject = MailSubject::Session(session.id.clone());
-        // Orders by recipient reference. The order is stable, and the cursor of the domain event contains no address.
-        let mut rest: Vec<_> = planned
-            .into_iter()
-            .map(|planned| (RecipientRef::new(&subject, &planned.recipient.email), planned))
-            .filter(|(recipient, _)| {
-                pending.cursor.as_ref().is_none_or(|cursor| recipient > cursor)
-            })
-            .collect();
-        rest.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut pending = pending.clone();
-        let mut states = None;
+        let subject = MailSubject::Session(context.session.id.clone());
+        let mut rest = remaining_persons(planned, &subject, pending, CHUNK_SIZE);
         while rest.len() > CHUNK_SIZE {
-            if !self.time.has_left(FAN_OUT_TIME) {
+            if !self.has_time_for(context.urgency) {
+                self.waiting_sessions.insert(context.session.id.clone());
                 return Ok(());
             }
             let later = rest.split_off(CHUNK_SIZE);
-            let cursor = rest.last().map(|(recipient, _)| recipient.clone());
-            let mails =
-                self.notify_chunk(&pending.event, session, &subject, &mut states, rest).await?;
+            let cursor = rest.last().map(|(person, _)| person.clone());
+            let mails = self.notify_chunk(&pending.event, context, &subject, rest).await?;
             rest = later;
             let Some(cursor) = cursor else { continue };
             let mut actions = record_queued(&subject, &mails, self.now());
-            actions.push(pending.advance_cursor(&cursor));
+            actions.push(pending.advance_cursor(cursor.as_str()));
             match self.tools.store.commit(actions).await {
                 Ok(()) => {}
                 Err(CommitError::Refused(_)) => {
-                    log_overtaken(&pending);
+                    log_overtaken(pending);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             }
             self.report.queued += mails.len();
-            pending.cursor = Some(cursor);
+            pending.cursor = Some(cursor.as_str().to_owned());
         }
-        let mails = self.notify_chunk(&pending.event, session, &subject, &mut states, rest).await?;
-        self.finish_event(&pending, &subject, &mails).await
+        let mails = self.notify_chunk(&pending.event, context, &subject, rest).await?;
+        self.finish_event(pending, &subject, &mails).await
     }
 
     /// Writes the in-app notifications of a chunk, queues its mails and returns the mails.
     async fn notify_chunk(
         &self,
         event: &DomainEvent,
-        session: &Session,
+        context: &mut ChunkContext<'_>,
         subject: &MailSubject,
-        states: &mut Option<HashMap<RecipientRef, RecipientState>>,
-        chunk: Vec<(RecipientRef, PlannedNotification)>,
+        chunk: Vec<(PersonRef, PlannedNotification)>,
     ) -> Result<Vec<Mail>, Error> {
         let store = &self.tools.store;
+        let session = context.session;
         let planned = chunk.into_iter().map(|(_, planned)| planned).collect();
-        let ResolvedChunk { in_app, mut mails, former_addresses } =
+        let ResolvedChunk { mut in_app, mut mails, former_addresses } =
             self.resolve_chunk(planned).await?;
+        let causes = context.earlier.as_ref().map(|earlier| {
+            let mut causes = InvitationCauses { earlier, users: HashMap::new() };
+            mails.retain(|email, mail| causes.add(email, mail) != Some(InvitedBy::EarlierMail));
+            in_app.retain(|(user, kind)| causes.of(user, *kind) != Some(InvitedBy::EarlierMail));
+            causes
+        });
         for (email, kind) in former_addresses {
             // A withdrawal for each former address that may hold a calendar entry.
-            if self.may_hold_entry(states, &session.id, subject, &email).await? {
+            if self.may_hold_entry(&mut context.states, &session.id, subject, &email).await? {
                 let address_changed = !is_withdrawal(kind);
                 let kind = if address_changed { MailKind::Removed } else { kind };
                 let (name, users) = (None, Vec::new());
@@ -407,9 +285,18 @@ impl Run<'_> {
         let channels =
             |user: &UserId| preferences.get(user).copied().unwrap_or_default().live_session;
         let about = NotificationSubject::from_session(session);
+        let cause_of = |user: &UserId, kind| match &causes {
+            Some(causes) if causes.of(user, kind) == Some(InvitedBy::Missed) => {
+                &causes.earlier.event
+            }
+            _ => event,
+        };
         let notifications = in_app.into_iter().filter(|(user, _)| channels(user).in_app);
         let notifications: Vec<_> = notifications
-            .map(|(user, kind)| InAppNotification::new(event, kind, user, Some(about.clone())))
+            .map(|(user, kind)| {
+                let cause = cause_of(&user, kind);
+                InAppNotification::new(cause, kind, user, Some(about.clone()))
+            })
             .collect();
         let mut queued = Vec::with_capacity(mails.len());
         for (email, AddressedMail { kind, name, mut users, address_changed }) in mails {
@@ -419,19 +306,54 @@ impl Run<'_> {
             // An entry that was sent before the person turned mails off must not stay in the calendar.
             if is_muted
                 && !(is_withdrawal(kind)
-                    && self.may_hold_entry(states, &session.id, subject, &email).await?)
+                    && self
+                        .may_hold_entry(&mut context.states, &session.id, subject, &email)
+                        .await?)
             {
                 continue;
             }
+            let cause = match (users.first(), in_app_kind(kind)) {
+                (Some(user), Some(kind)) => cause_of(user, kind),
+                _ => event,
+            };
+            let message_key = MessageKey::new(&cause.key(), kind, &email);
             let user = (!users.is_empty()).then(|| users.swap_remove(reader.unwrap_or(0)));
             let mut mail = new_mail(event, kind, subject, email, name, user);
+            mail.message_key = message_key;
             mail.other_users = users;
             mail.address_changed = address_changed;
-            queued.push(mail);
+            // The address may have got the mail with an earlier chunk, when it belonged to somebody else.
+            if context.queued.insert(mail.message_key.short().to_owned()) {
+                queued.push(mail);
+            }
         }
         store.put_notifications(&notifications).await?;
-        self.tools.outbox.send(&queued).await?;
+        self.send_to_queues(context, subject, &queued).await?;
         Ok(queued)
+    }
+
+    /// Sends mails to the queue of their urgency. A withdrawal follows an invitation that still waits in the other queue, so
+    /// that both are dropped.
+    async fn send_to_queues(
+        &self,
+        context: &mut ChunkContext<'_>,
+        subject: &MailSubject,
+        mails: &[Mail],
+    ) -> Result<(), Error> {
+        let (mut own, mut bulk) = (Vec::new(), Vec::new());
+        for mail in mails {
+            let may_follow = context.urgency == Urgency::Urgent && is_withdrawal(mail.kind);
+            let follows = may_follow
+                && self
+                    .recipient_states(&mut context.states, &context.session.id)
+                    .await?
+                    .get(&RecipientRef::new(subject, &mail.to))
+                    .is_some_and(RecipientState::awaits_invitation);
+            if follows { bulk.push(mail.clone()) } else { own.push(mail.clone()) }
+        }
+        self.tools.outbox.send(context.urgency, &own).await?;
+        self.tools.outbox.send(Urgency::Bulk, &bulk).await?;
+        Ok(())
     }
 
     /// Resolves the current addresses of a chunk. Users who share an address get one mail together.
@@ -442,14 +364,17 @@ impl Run<'_> {
         let recipients = planned.iter().map(|planned| &planned.recipient);
         let book = AddressBook::load(&self.tools.store, recipients).await?;
         let mut chunk = ResolvedChunk::default();
-        for PlannedNotification { recipient, mail, in_app } in planned {
+        for PlannedNotification { recipient, mail, in_app, .. } in planned {
+            let is_user = !recipient.users.is_empty();
+            let person = recipient.users.first().cloned();
             for recipient in book.resolve(recipient).into_values() {
                 let Recipient { email, name, users, former_emails } = recipient;
-                chunk.in_app.extend(
-                    in_app
-                        .into_iter()
-                        .flat_map(|kind| users.iter().map(move |user| (user.clone(), kind))),
-                );
+                // The other users of the address have a turn of their own.
+                if is_user && !users.iter().any(|user| Some(user) == person.as_ref()) {
+                    continue;
+                }
+                let person = person.as_ref().or(users.first());
+                chunk.in_app.extend(in_app.and_then(|kind| Some((person?.clone(), kind))));
                 let Some(kind) = mail else { continue };
                 if kind.calendar_method().is_some() && kind != MailKind::Resent {
                     chunk.former_addresses.extend(former_emails.into_iter().map(|it| (it, kind)));
@@ -480,7 +405,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns whether the calendar of an address may have the entry of a session. Loads the states once per domain event.
+    /// Returns the recipient states of a session. Loads them once per domain event.
+    async fn recipient_states<'s>(
+        &self,
+        states: &'s mut Option<HashMap<RecipientRef, RecipientState>>,
+        session: &SessionId,
+    ) -> Result<&'s HashMap<RecipientRef, RecipientState>, Error> {
+        Ok(match states {
+            Some(states) => states,
+            None => states.insert(self.tools.store.recipient_states(session).await?),
+        })
+    }
+
+    /// Returns whether the calendar of an address may have the entry of a session.
     async fn may_hold_entry(
         &self,
         states: &mut Option<HashMap<RecipientRef, RecipientState>>,
@@ -488,10 +425,7 @@ impl Run<'_> {
         subject: &MailSubject,
         email: &Email,
     ) -> Result<bool, Error> {
-        let states = match states {
-            Some(states) => states,
-            None => states.insert(self.tools.store.recipient_states(session).await?),
-        };
+        let states = self.recipient_states(states, session).await?;
         let state = states.get(&RecipientRef::new(subject, email));
         Ok(state.is_some_and(RecipientState::may_hold_entry))
     }
@@ -503,18 +437,22 @@ impl Run<'_> {
         subject: &MailSubject,
         trainer: &UserId,
         session: Option<&Session>,
+        is_void: bool,
     ) -> Result<(), Error> {
         let kind = match pending.event.kind {
             DomainEventKind::MeetingDeleted { .. } => MailKind::MeetingDeleted,
             DomainEventKind::HostNotConnected { .. } => MailKind::HostNotConnected,
             _ => MailKind::ReauthRequired,
         };
-        if session.is_some_and(|session| session.status == Status::Cancelled) {
+        if is_void && !pending.is_started {
             return self.finish_event(pending, subject, &[]).await;
+        }
+        if !pending.is_started && !self.start(pending).await? {
+            return Ok(());
         }
         let store = &self.tools.store;
         let channels = store.preferences_of(trainer).await?.live_session;
-        if let Some(kind) = in_app_kind(kind).filter(|_| channels.in_app) {
+        if let Some(kind) = in_app_kind(kind).filter(|_| channels.in_app && !is_void) {
             let about = session.map(NotificationSubject::from_session);
             let notification = InAppNotification::new(&pending.event, kind, trainer.clone(), about);
             store.put_notifications(&[notification]).await?;
@@ -527,7 +465,7 @@ impl Run<'_> {
             })
             .into_iter()
             .collect();
-        self.tools.outbox.send(&mails).await?;
+        self.tools.outbox.send(Urgency::Urgent, &mails).await?;
         self.finish_event(pending, subject, &mails).await
     }
 
@@ -562,13 +500,6 @@ impl Run<'_> {
 
 fn log_overtaken(pending: &PendingEvent) {
     tracing::info!(event = "domain_event.overtaken", key = pending.event.key());
-}
-
-fn in_app_only(recipients: Recipients, kind: NotificationKind) -> Vec<PlannedNotification> {
-    // The kind of mail is not used.
-    let all = recipients.with_kind(MailKind::Scheduled).into_iter();
-    all.map(|(recipient, _)| PlannedNotification { recipient, mail: None, in_app: Some(kind) })
-        .collect()
 }
 
 fn new_mail(

@@ -4,10 +4,8 @@ use jiff::Timestamp;
 
 use super::{EntryDigest, Mail, MailKind, RecipientState};
 use crate::domain::host_status::HostStatus;
+use crate::domain::id::UserId;
 use crate::domain::session::{Session, Status};
-
-/// The version of a session that was not changed since its creation.
-const FIRST_VERSION: u64 = 1;
 
 /// The reason for dropping a mail, shown in the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +28,8 @@ pub enum SkipReason {
     NeverInvited,
     /// The trainer has connected Zoom, as the mail asks.
     ZoomConnected,
+    /// The recipient has turned mails off.
+    MailsOff,
 }
 
 impl SkipReason {
@@ -45,6 +45,7 @@ impl SkipReason {
             Self::Unchanged => "unchanged",
             Self::NeverInvited => "never_invited",
             Self::ZoomConnected => "zoom_connected",
+            Self::MailsOff => "mails_off",
         }
     }
 }
@@ -54,7 +55,7 @@ impl SkipReason {
 pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
     match mail.kind {
         MailKind::Updated | MailKind::Cancelled | MailKind::Removed | MailKind::Resent => true,
-        MailKind::Scheduled => mail.to_new_student || session.version > FIRST_VERSION,
+        MailKind::Scheduled => mail.to_new_student || session.version > Session::FIRST_VERSION,
         MailKind::ReminderDayBefore
         | MailKind::ReminderHourBefore
         | MailKind::ReauthRequired
@@ -147,11 +148,28 @@ pub fn is_still_relevant(
     }
 }
 
+/// Refuses a mail if all its users have turned mails off since it was queued. A mail that removes a calendar entry is sent
+/// if the entry may exist.
+pub fn respect_preferences(
+    mail: &Mail,
+    turned_mails_off: impl Fn(&UserId) -> bool,
+    recipient_state: &RecipientState,
+) -> Result<(), SkipReason> {
+    // People who are not users of the platform have no preferences.
+    let is_muted = mail.user.is_some() && mail.users().all(turned_mails_off);
+    let withdraws_entry = matches!(mail.kind, MailKind::Cancelled | MailKind::Removed)
+        && recipient_state.may_hold_entry();
+    match is_muted && !withdraws_entry {
+        true => Err(SkipReason::MailsOff),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::audience::Audience;
-    use crate::domain::id::{SessionId, UserId};
+    use crate::domain::id::SessionId;
     use crate::domain::mailing::{
         DeliveryStatus, MailSubject, MessageKey, PastDelivery, SentEntry,
     };
