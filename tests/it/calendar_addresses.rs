@@ -53,12 +53,14 @@ impl World {
     async fn enroll_and_mail(&self, n: u32, email: &str) {
         self.advance(SignedDuration::from_mins(1));
         self.enroll(n, email).await;
+        self.advance(SignedDuration::from_mins(1));
         self.run_outbox_sweep().await;
     }
 
     async fn unenroll_and_mail(&self, n: u32) {
         self.advance(SignedDuration::from_mins(1));
         self.unenroll(n).await;
+        self.advance(SignedDuration::from_mins(1));
         self.run_outbox_sweep().await;
     }
 
@@ -147,6 +149,7 @@ async fn former_address_loses_its_entry_with_the_next_change() {
         world.enroll(20, &address(20)).await;
         let session = world.create_and_invite(&with_manual_link(course_session_body(50))).await;
         world.advance(SignedDuration::from_mins(1));
+        world.run_outbox_sweep().await;
         // The address changes in the directory entry, or in the enrollment of a student without one. The third student's
         // address changes twice.
         world.set_user_email(1, "new1@example.test").await;
@@ -162,6 +165,7 @@ async fn former_address_loses_its_entry_with_the_next_change() {
                 for n in [1, 3, 20] {
                     world.unenroll(n).await;
                 }
+                world.advance(SignedDuration::from_mins(1));
                 world.run_outbox_sweep().await;
             }
         }
@@ -227,6 +231,7 @@ async fn person_who_was_sent_no_mail_is_not_told_of_a_removal() {
     world.enroll(9, &address(9)).await;
     world.advance(SignedDuration::from_secs(5));
     world.unenroll(9).await;
+    world.advance(SignedDuration::from_mins(1));
     world.run_outbox_sweep().await;
     world.check_entries(&address(9), &[]);
     // With an invitee list, the person is removed before the invitations are sent.

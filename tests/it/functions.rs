@@ -31,6 +31,7 @@ pub(crate) fn environment(world: &World) -> Vec<(&'static str, String)> {
     local::settings::environment(
         &world.stack.base_url,
         &queue("OutboxQueue"),
+        &queue("OutboxBulkQueue"),
         &queue("OutboxDeadLetterQueue"),
     )
 }

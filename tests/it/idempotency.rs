@@ -4,6 +4,7 @@
 mod erasure;
 
 use futures::stream::{self, StreamExt};
+use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
@@ -51,6 +52,10 @@ enum Request {
     Cancel,
     Connect,
     Disconnect,
+    Resend,
+    Enroll,
+    Unenroll,
+    Import,
 }
 
 impl Request {
@@ -60,12 +65,18 @@ impl Request {
             Self::Cancel => "session-cancel",
             Self::Connect => "connect",
             Self::Disconnect => "disconnect",
+            Self::Resend => "resend-invite",
+            Self::Enroll | Self::Unenroll | Self::Import => "directory",
         }
     }
 
     /// Whether the request changes the Zoom connection instead of a session.
     fn is_of_connection(self) -> bool {
         matches!(self, Self::Connect | Self::Disconnect)
+    }
+
+    fn calls_zoom(self) -> bool {
+        !matches!(self, Self::Resend | Self::Enroll | Self::Unenroll | Self::Import)
     }
 
     async fn send(self, world: &World, trainer: &str, session: &Value) -> Response {
@@ -77,6 +88,24 @@ impl Request {
             Self::Cancel => world.cancel(trainer, session).await,
             Self::Connect => connect(world, trainer).await,
             Self::Disconnect => world.delete(trainer, CONNECTION).await,
+            Self::Resend => world.resend_with_key(trainer, session, Some("k"), json!({})).await,
+            Self::Enroll => world.put(&world.service().await, ENROLLMENT, student_9()).await,
+            Self::Unenroll => world.delete(&world.service().await, ENROLLMENT_1).await,
+            Self::Import => {
+                // One course with a session and one without.
+                let line = |course: &str, user: &str, access: bool| {
+                    let email = format!("{user}@example.test");
+                    json!({"type": "enrollment", "course_id": course, "user_id": user, "email": email, "name": "S", "access_granted": access})
+                };
+                let lines = [
+                    line("course-1", "student-9", true),
+                    line("course-1", "student-1", false),
+                    line("course-7", "s-2", true),
+                ];
+                let body = lines.map(|line| line.to_string()).join("\n").into_bytes();
+                let service = world.service().await;
+                world.send_raw(Method::POST, "/v1/directory/import", &service, body).await
+            }
         }
     }
 }
@@ -90,6 +119,13 @@ async fn connect(world: &World, trainer: &str) -> Response {
     }
     let (code, state) = world.submit_consent(&authorized.json(), "decision=allow").await;
     world.post(trainer, "/v1/zoom/connect", json!({"code": code, "state": state})).await
+}
+
+const ENROLLMENT: &str = "/v1/directory/courses/course-1/enrollments/student-9";
+const ENROLLMENT_1: &str = "/v1/directory/courses/course-1/enrollments/student-1";
+
+fn student_9() -> Value {
+    json!({"email": "student9@example.test", "name": "Nine", "access_granted": true})
 }
 
 fn moved() -> Value {
@@ -121,7 +157,34 @@ async fn state(world: &World, trainer: &str) -> Value {
         "november": support::monthly_session_count(&dump, "trainer-1", "2026-11"),
         "december": support::monthly_session_count(&dump, "trainer-1", "2026-12"),
         "repairs": support::due_work(&dump, "REPAIR"),
+        "enrollments": enrollments(&dump),
+        "mails": world.sent_mails().await,
+        "notifications": notifications(&dump),
+        "mail_counts": support::items(&dump, "SESSION#")
+            .iter()
+            .find(|item| item["sk"] == "MAILCOUNT"),
     })
+}
+
+/// The enrollments with their access.
+fn enrollments(dump: &[Value]) -> Vec<Value> {
+    let users = support::items(dump, "USER#").into_iter();
+    let found =
+        users.filter(|item| item["sk"].as_str().is_some_and(|sk| sk.contains("ENROLLMENT#")));
+    let fields = found.map(|item| json!([item["pk"], item["sk"], item["access_granted"]]));
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_by_key(Value::to_string);
+    fields
+}
+
+/// The user and kind of each in-app notification.
+fn notifications(dump: &[Value]) -> Vec<Value> {
+    let users = support::items(dump, "USER#").into_iter();
+    let found =
+        users.filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("NOTIFICATION#")));
+    let mut fields: Vec<_> = found.map(|item| json!([item["pk"], item["kind"]])).collect();
+    fields.sort_by_key(Value::to_string);
+    fields
 }
 
 /// The Zoom connection after a request, without values that depend on the time.
@@ -165,7 +228,7 @@ async fn prepare(request: Request) -> (World, String, Value) {
     world.connect_zoom(&trainer, "app").await;
     let session = match request {
         Request::Create | Request::Connect => Value::Null,
-        Request::Edit | Request::Cancel | Request::Disconnect => world
+        _ => world
             .create_with_idempotency_key(&trainer, "k", &course_session_body(50))
             .await
             .expect(201),
@@ -186,12 +249,31 @@ async fn state_after_sweeps(request: Request, world: &World, trainer: &str) -> V
     state(world, trainer).await
 }
 
+/// The state after the outbox has notified everybody of a change of its own.
+async fn state_after_notification(world: &World, trainer: &str) -> Value {
+    for _ in 0..3 {
+        world.advance(SignedDuration::from_mins(2));
+        world.run_outbox_sweep().await;
+    }
+    state(world, trainer).await
+}
+
+async fn final_state(request: Request, world: &World, trainer: &str) -> Value {
+    match request.calls_zoom() {
+        true => state_after_sweeps(request, world, trainer).await,
+        false => state_after_notification(world, trainer).await,
+    }
+}
+
 async fn every_call_fails_once(request: Request) {
     let (world, trainer, session) = prepare(request).await;
     request.send(&world, &trainer, &session).await;
-    let expected = state_after_sweeps(request, &world, &trainer).await;
+    let expected = final_state(request, &world, &trainer).await;
     // The worlds run concurrently, because they mostly wait.
-    let checks = stream::iter(FAILURES).map(|failure| {
+    let failures = FAILURES.into_iter();
+    let failures =
+        failures.filter(|(service, ..)| *service != Service::Zoom || request.calls_zoom());
+    let checks = stream::iter(failures).map(|failure| {
         let expected = &expected;
         async move {
             let mut calls = 0;
@@ -229,8 +311,8 @@ async fn fails_at_call(
     // No lease of the first request is in the way, although the clock has not advanced.
     let second = request.send(&world, &trainer, &session).await;
     assert!(second.status.is_success(), "{context}: {}", second.text);
-    assert_eq!(state_after_sweeps(request, &world, &trainer).await, *expected, "{context}");
-    if request.is_of_connection() {
+    assert_eq!(final_state(request, &world, &trainer).await, *expected, "{context}");
+    if request.is_of_connection() || !request.calls_zoom() {
         return true;
     }
     let listed = world.list_items(&trainer, "/v1/sessions").await;
@@ -327,4 +409,20 @@ async fn connect_repeated_after_any_failure_stores_one_valid_grant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disconnect_repeated_after_any_failure_is_applied_once() {
     every_call_fails_once(Request::Disconnect).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resend_repeated_after_any_failure_sends_one_mail_each() {
+    every_call_fails_once(Request::Resend).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enrollment_repeated_after_any_failure_notifies_once() {
+    every_call_fails_once(Request::Enroll).await;
+    every_call_fails_once(Request::Unenroll).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn import_repeated_after_any_failure_notifies_once() {
+    every_call_fails_once(Request::Import).await;
 }

@@ -11,6 +11,7 @@ mod world;
 mod zoom_session;
 
 mod attendance;
+mod audience;
 mod authentication;
 mod calendar_addresses;
 mod cancel;
@@ -57,6 +58,7 @@ mod timeline;
 mod token;
 mod unknown_outcome;
 mod unreadable;
+mod urgency;
 mod usage;
 mod webhook;
 mod zone_rules;

@@ -181,10 +181,10 @@ async fn crash_at_any_call_neither_loses_nor_duplicates_mails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sent_mails_are_recorded_before_failures_are_handled() {
-    // Returning a mail is an update, like the run's lease, the recipient state and the three claims. A dead mail is
-    // sent to the dead-letter queue.
+    // Returning a mail is an update, like the marks of session and event, the run's lease and the three claims. A dead mail
+    // is sent to the dead-letter queue.
     for (failure, service, operation, claims) in [
-        (FaultKind::Throttle, Service::Dynamodb, "UpdateItem", 5),
+        (FaultKind::Throttle, Service::Dynamodb, "UpdateItem", 6),
         (FaultKind::Rejected, Service::Sqs, "SendMessage", 0),
     ] {
         let world = World::start().await;

@@ -1,8 +1,12 @@
 //! Resending invitations: only to the named recipients, with the current details, and rate limited.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use futures::future::join_all;
+use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::support::{fields, invitees, patched, session_path};
@@ -20,8 +24,23 @@ fn session_body_with_invitees(count: usize) -> Value {
 }
 
 impl World {
+    /// Resends with a new `Idempotency-Key`.
     async fn resend(&self, token: &str, session: &Value, body: Value) -> Response {
-        self.post(token, &format!("{}/resend-invite", session_path(session)), body).await
+        static NEXT_KEY: AtomicU32 = AtomicU32::new(0);
+        let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed).to_string();
+        self.resend_with_key(token, session, Some(&key), body).await
+    }
+
+    pub(crate) async fn resend_with_key(
+        &self,
+        token: &str,
+        session: &Value,
+        key: Option<&str>,
+        body: Value,
+    ) -> Response {
+        let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+        let path = format!("{}/resend-invite", session_path(session));
+        self.call(Method::POST, &path, token, Some(body), &headers).await
     }
 
     /// The pending resend events of the outbox.
@@ -215,4 +234,58 @@ async fn resend_is_limited_to_three_per_hour_and_session() {
         "one read, the students with their entries and preferences, and one write"
     );
     assert_eq!(world.pending_resends().await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeated_resend_returns_the_first_response_and_sends_once() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let made = world.create(&trainer, &session_body_with_invitees(3)).await.expect(201);
+    let two = json!({"recipients": ["student1@example.test", "student2@example.test"]});
+    let reversed = json!({"recipients": ["student-2", "STUDENT1@example.test"]});
+    let same = json!({"recipients": ["student2@example.test", "STUDENT1@example.test"]});
+    let resend =
+        async |key, body: &Value| world.resend_with_key(&trainer, &made, key, body.clone()).await;
+    let key = Some("a");
+    let all = join_all([&two, &same, &two].map(|body| resend(key, body))).await;
+    for response in all {
+        assert_eq!(response.expect(202), json!({"queued": 2}));
+    }
+    assert_eq!(world.pending_resends().await.len(), 1, "one event for one key");
+    resend(key, &json!({})).await.expect_problem(422, "idempotency_key_reused");
+    resend(key, &reversed).await.expect_problem(422, "idempotency_key_reused");
+    // The key is remembered when the session has changed, the hourly limit is reached or the session is cancelled.
+    let moved = patched(session_body_with_invitees(3), json!({"title": "Geometry"}));
+    world.edit(&trainer, &made, &moved).await.expect(200);
+    // Without a key, equal requests within a minute are one.
+    for _ in 0..2 {
+        assert_eq!(resend(None, &json!({})).await.expect(202), json!({"queued": 3}));
+    }
+    assert_eq!(world.pending_resends().await.len(), 2);
+    world.advance(SignedDuration::from_mins(1));
+    resend(None, &json!({})).await.expect(202);
+    assert_eq!(world.pending_resends().await.len(), 3);
+    resend(Some("b"), &json!({})).await.expect_problem(429, "rate_limited");
+    world.cancel(&trainer, &made).await.expect(200);
+    assert_eq!(resend(key, &two).await.expect(202), json!({"queued": 2}));
+    assert_eq!(world.pending_resends().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resend_reaches_a_named_student_whom_the_index_does_not_show() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let made = world.create(&trainer, &with_manual_link(course_session_body(50))).await.expect(201);
+    world.run_outbox_sweep().await;
+    let enrollment =
+        json!({"email": "student9@example.test", "name": "Nine", "access_granted": true});
+    let path = "/v1/directory/courses/course-1/enrollments/student-9";
+    world.put(&service, path, enrollment).await.expect(200);
+    let body = json!({"recipients": ["student-9"]});
+    assert_eq!(world.resend(&trainer, &made, body).await.expect(202), json!({"queued": 1}));
+    let stale = Fault::new(Service::Dynamodb, "Query", FaultKind::Stale);
+    world.inject_fault(stale.for_function("outbox-sweep").times(50));
+    world.run_outbox_sweep().await;
+    let resent = ("resent".to_owned(), "student9@example.test".to_owned());
+    assert!(world.sent_mails().await.contains(&resent), "{:?}", world.sent_mails().await);
 }

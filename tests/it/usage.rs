@@ -4,10 +4,12 @@ use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::json;
+use shared::domain::directory::Enrollment;
 use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
-use shared::domain::id::{SessionId, UserId};
+use shared::domain::id::{CourseId, SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
-use shared::domain::text::Title;
+use shared::domain::text::{Email, PersonName, Title};
+use shared::store::directory::put_enrollment;
 
 use crate::functions::store;
 use crate::support::{invitees, patched, session_path};
@@ -329,6 +331,77 @@ async fn enrollment_and_erasure_requests_stay_within_budget() {
         (3, 3.0, 2.0, 0, 0),
         (24, 16.0, 20.0, 1, 0),
         (20, 12.0, 12.0, 1, 0),
+    ];
+    check_budgets(&costs, &budgets);
+}
+
+/// Enrolls `count` more students in `course-1` without HTTP.
+async fn enroll_students(world: &World, count: usize) {
+    let enroll = |n: usize| {
+        put_enrollment(&Enrollment {
+            course: CourseId::parse("course-1").expect("an id"),
+            user: id(&format!("many-{n}")),
+            email: Email::parse(&format!("many{n}@example.test")).expect("an address"),
+            name: PersonName::parse(&format!("Student {n}")).expect("a name"),
+            access_granted: true,
+            former_emails: Vec::new(),
+        })
+    };
+    store(world).write_directory((0..count).map(enroll).collect()).await.expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audience_requests_stay_within_budget() {
+    let world = World::start().await;
+    let (trainer, service) = (world.trainer().await, world.service().await);
+    let student = json!({"email": "s@example.test", "name": "S", "access_granted": true});
+    let enrollment =
+        |course: &str, user: &str| format!("/v1/directory/courses/{course}/enrollments/{user}");
+    let mut costs = Vec::new();
+    let mut measure = |action, function| costs.push(take_cost(&world, action, function));
+    // From here on the functions have cached their secret and the token keys.
+    world
+        .put(
+            &service,
+            "/v1/directory/courses/c-9",
+            json!({"title": "T", "trainer_id": "trainer-1"}),
+        )
+        .await
+        .expect(200);
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.stack.usage.reset();
+    world.put(&service, &enrollment("course-7", "s-1"), student.clone()).await.expect(200);
+    measure("enrollment, a course without sessions", "directory");
+    world.advance(SignedDuration::from_mins(2));
+    world.run_outbox_sweep().await;
+    measure("its fan-out", "outbox-sweep");
+
+    enroll_students(&world, 95).await;
+    let made = world.create(&trainer, &patched(course_session_body(50), link)).await.expect(201);
+    world.stack.usage.reset();
+    world.run_outbox_sweep().await;
+    measure("fan-out and mails, 100 students", "outbox-sweep");
+    world.put(&service, &enrollment("course-1", "s-1"), student.clone()).await.expect(200);
+    measure("enrollment, a course with a session", "directory");
+    world.advance(SignedDuration::from_mins(2));
+    world.run_outbox_sweep().await;
+    measure("its fan-out and mail", "outbox-sweep");
+    let named = json!({"recipients": ["student-1"]});
+    world
+        .post(&trainer, &format!("{}/resend-invite", session_path(&made)), named)
+        .await
+        .expect(202);
+    measure("resend, one student", "resend-invite");
+    world.run_outbox_sweep().await;
+    measure("its fan-out and mail", "outbox-sweep");
+    let budgets = [
+        (3, 0.5, 3.0, 0, 0),
+        (4, 1.5, 2.0, 3, 0),
+        (230, 370.0, 260.0, 45, 0),
+        (3, 1.5, 5.0, 0, 0),
+        (21, 19.0, 20.0, 8, 0),
+        (6, 7.0, 4.0, 1, 0),
+        (17, 13.5, 15.0, 12, 0),
     ];
     check_budgets(&costs, &budgets);
 }

@@ -90,7 +90,9 @@ impl World {
     pub(crate) async fn start_on_port(port: u16) -> Self {
         let clock = Clock::stopped_at(START.parse().expect("START is a timestamp"));
         // On the heap, because a test's thread has a small stack.
-        Box::pin(Self::start_with(port, None, clock)).await
+        let world = Box::pin(Self::start_with(port, None, clock)).await;
+        Box::pin(world.drop_pending_events()).await;
+        world
     }
 
     /// Starts a stack with a running clock that stores its state and time in a directory.

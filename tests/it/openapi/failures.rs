@@ -308,10 +308,17 @@ async fn check_scheduling(api: &mut CheckedApi, people: &People) {
     let resend = format!("{session_path}/resend-invite");
     api.post(trainer, &resend, json!({})).await.expect_problem(409, "session_cancelled");
     let resend = format!("{}/resend-invite", api.create_session(people, 52).await);
-    for _ in 0..3 {
-        api.post(trainer, &resend, json!({})).await.expect(202);
+    for key in ["1", "2", "3"] {
+        let key = [("idempotency-key", key)];
+        api.request(Method::POST, &resend, trainer, Some(json!({})), &key).await.expect(202);
     }
-    api.post(trainer, &resend, json!({})).await.expect_problem(429, "rate_limited");
+    let key = [("idempotency-key", "1")];
+    let other = json!({"recipients": ["student-1"]});
+    let reused = api.request(Method::POST, &resend, trainer, Some(other), &key).await;
+    reused.expect_problem(422, "idempotency_key_reused");
+    let key = [("idempotency-key", "4")];
+    let response = api.request(Method::POST, &resend, trainer, Some(json!({})), &key).await;
+    response.expect_problem(429, "rate_limited");
 }
 
 async fn check_joining(api: &mut CheckedApi, people: &People) {

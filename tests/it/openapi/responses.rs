@@ -250,10 +250,18 @@ async fn running_system_matches_the_api_description() {
     api.post(&trainer, &resend, json!({"recipients": []}))
         .await
         .expect_problem(422, "validation_failed");
-    for _ in 0..2 {
-        api.request(Method::POST, &resend, &trainer, None, &[]).await.expect(202);
+    for key in ["r1", "r2"] {
+        let key = [("idempotency-key", key)];
+        api.request(Method::POST, &resend, &trainer, None, &key).await.expect(202);
     }
-    api.post(&trainer, &resend, json!({})).await.expect_problem(429, "rate_limited");
+    let key = [("idempotency-key", "r1")];
+    api.request(Method::POST, &resend, &trainer, Some(json!({"recipients": ["student-1"]})), &key)
+        .await
+        .expect_problem(422, "idempotency_key_reused");
+    let key = [("idempotency-key", "r3")];
+    api.request(Method::POST, &resend, &trainer, None, &key)
+        .await
+        .expect_problem(429, "rate_limited");
     api.post(&other, &resend, json!({})).await.expect_problem(404, "not_found");
     let quiet = json!({"live_session": {"in_app": true, "email": false}});
     api.put(&student, "/v1/me/notification-preferences", quiet).await.expect(200);

@@ -369,6 +369,7 @@ fn permissions_are_named_and_limited_to_what_the_code_uses() {
         ("MainTable", names::TABLE_NAME, "dynamodb:"),
         ("TokensTable", names::TOKENS_TABLE_NAME, "dynamodb:"),
         ("OutboxQueue", names::OUTBOX_QUEUE_URL, "sqs:"),
+        ("OutboxBulkQueue", names::OUTBOX_BULK_QUEUE_URL, "sqs:"),
         ("OutboxDeadLetterQueue", names::OUTBOX_DLQ_URL, "sqs:"),
         ("ConfigSecret", names::CONFIG_SECRET_ID, "secretsmanager:GetSecretValue"),
         ("MailIdentity", names::MAIL_FROM, "ses:Send"),
