@@ -1,5 +1,7 @@
 //! `/local/dead-letters`: lists dead-lettered messages and moves them back, as the AWS console does.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -57,12 +59,21 @@ fn to_response(response: Result<Value, SqsError>) -> Response {
     }
 }
 
-/// Lists every dead-letter queue with its source queue and its messages, oldest first.
+/// Returns the source queues of each dead-letter queue.
+fn sources(transaction: &QueueTransaction<'_>) -> Result<BTreeMap<String, Vec<String>>, SqsError> {
+    let mut sources = BTreeMap::<_, Vec<_>>::new();
+    for (source, settings) in transaction.queues()? {
+        if let Some(redrive) = settings.redrive {
+            sources.entry(redrive.dead_letter_queue).or_default().push(source);
+        }
+    }
+    Ok(sources)
+}
+
+/// Lists every dead-letter queue with its source queues and its messages, oldest first.
 fn list(transaction: &QueueTransaction<'_>) -> Result<Value, SqsError> {
     let mut items = Vec::new();
-    for (source, settings) in transaction.queues()? {
-        let Some(redrive) = settings.redrive else { continue };
-        let queue = redrive.dead_letter_queue;
+    for (queue, sources) in sources(transaction)? {
         let messages = transaction
             .database
             .prepare_cached(
@@ -78,18 +89,16 @@ fn list(transaction: &QueueTransaction<'_>) -> Result<Value, SqsError> {
                 }))
             })?
             .collect::<Result<Vec<_>, _>>()?;
-        items.push(json!({ "queue": queue, "source": source, "messages": messages }));
+        items.push(json!({ "queue": queue, "sources": sources, "messages": messages }));
     }
     Ok(json!({ "items": items }))
 }
 
-/// Moves all messages of a dead-letter queue back to the source queue, as `StartMessageMoveTask` does.
+/// Moves all messages of a dead-letter queue back to a source queue, as `StartMessageMoveTask` does. The sweep sends the
+/// mails of all its queues, so any of them will do.
 fn redrive(transaction: &QueueTransaction<'_>, queue: &str) -> Result<Value, SqsError> {
-    let sources = transaction.queues()?;
-    let source = sources.iter().find(|(_, settings)| {
-        settings.redrive.as_ref().is_some_and(|redrive| redrive.dead_letter_queue == queue)
-    });
-    let (source, _) = source.ok_or(SqsError::ResourceNotFound)?;
+    let sources = sources(transaction)?.remove(queue).unwrap_or_default();
+    let source = sources.first().ok_or(SqsError::ResourceNotFound)?;
     let waiting = transaction.depth(queue)?.visible;
     moves::start(transaction, &StartMessageMoveTask::all_messages(arn(queue), arn(source)))?;
     Ok(
@@ -146,7 +155,9 @@ mod tests {
         let name = |url: &str| url.rsplit('/').next().unwrap().to_owned();
         let (status, moved) = call(&queues, redrive(&name(&dead))).await;
         assert_eq!((status, &moved["moved"]), (StatusCode::OK, &json!(1)));
-        assert_eq!(queues.depth(&name(&outbox)).visible, 1);
+        let destination = moved["destination"].as_str().unwrap();
+        assert!(listed.unwrap()["sources"].as_array().unwrap().contains(&json!(destination)));
+        assert_eq!(queues.depth(destination).visible, 1);
         let (status, _) = call(&queues, redrive(&name(&outbox))).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     }
