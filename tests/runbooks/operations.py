@@ -13,6 +13,9 @@ NOT_TRIED = {
     "Webhook is slow": "time and memory depend on Lambda, and tests/bench.sh measures the cost of a call",
     "Webhook is throttled": "only Lambda limits concurrency",
     "A function crashes": "only Lambda logs crashes",
+    "The API answers 4xx": "its metrics come from API Gateway, and a test checks the alarm",
+    "The API is slow": "its metrics come from API Gateway, and a test checks the alarm",
+    "A table is throttled": "its metrics come from DynamoDB, and a test checks the alarm",
 }
 COVERED_BY_TESTS = {
     "Abandoned work": "failing_repair_does_not_block_others_and_is_finally_abandoned",

@@ -115,6 +115,9 @@ def erasing_a_person(t):
     since = stack.count_log_lines()
     t.set_variables(PERSON="student-7", SERVICE=stack.token("platform"))
     t.paste()
+    # A pending change of the enrollment is processed after a minute.
+    stack.advance("2m")
+    stack.sweep()
     t.check("the tables do not name the person any more", "zelda" not in t.tables().lower() and "zwingli" not in t.tables().lower())
     erased = json.dumps(t.find_log_lines("directory.user_erased", since))
     t.check("the log contains no personal data", "student-7" not in erased and "zelda" not in erased)
