@@ -77,8 +77,8 @@ client() {
     npm --prefix clients/typescript run --silent build >/dev/null
 }
 
-# lesson <api>: plays a whole session through that address. Zoom's events have no target here, so no session becomes live.
-lesson() { node clients/typescript/build/example/lesson.js "$stack" "$1"; }
+# class <api>: plays a whole session through that address. Zoom's events have no target here, so no session becomes live.
+class() { node clients/typescript/build/example/class.js "$stack" "$1"; }
 
 with_cargo_lambda() {
     venv lambda cargo-lambda==1.9.2
@@ -91,7 +91,7 @@ with_cargo_lambda() {
     cargo build --quiet --bins
     background watch cargo lambda watch --ignore-changes --quiet
     wait_for 60 "$api/v1/zoom/connection"
-    lesson "$api"
+    class "$api"
 
     say "cargo lambda invoke"
     for event in reminder-sweep.schedule outbox-sweep.schedule directory.course-upserted; do
@@ -171,7 +171,7 @@ with_sam() {
     say "sam local start-api"
     background start-api sam local start-api "${common[@]}" --port "${api##*:}" --warm-containers LAZY
     wait_for 120 "$api/v1/zoom/connection"
-    lesson "$api"
+    class "$api"
 
     say "sam local invoke"
     echo '$ sam local invoke ReminderSweepFunction --event events/reminder-sweep.schedule.json'

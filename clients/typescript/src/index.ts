@@ -1,22 +1,22 @@
 /**
- * The live classes' HTTP API for a page or a back end. Paths, bodies and answers are typed from `openapi.yaml`; what is here
- * beside that is what every caller needs: a token on each request, and errors as one kind of exception.
+ * A client of the HTTP API for pages and back ends. Paths, bodies and responses are typed from `openapi.yaml`. This module
+ * adds the caller's token to each request and turns errors into one kind of exception.
  */
 import createClient, { type Client } from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
 export type { components, operations, paths } from "./schema.js";
-/** What the API speaks of: `Schemas["OwnerSession"]`, `Schemas["JoinPayload"]`, … */
+/** The API's schemas: `Schemas["OwnerSession"]`, `Schemas["JoinPayload"]`, … */
 export type Schemas = components["schemas"];
 export type Problem = Schemas["Problem"];
 export type LiveClasses = Client<paths>;
 
 export interface Options {
-  /** Where the API is: the stack's output `ApiUrl`. */
+  /** The address of the API, which is the stack's output `ApiUrl`. */
   baseUrl: string;
-  /** The caller's token of the host platform, asked for before each request, so that it may be renewed. */
+  /** Returns the caller's token. It is called before each request, so that the token can be renewed. */
   token: () => string | Promise<string>;
-  /** Another `fetch` than the global one. */
+  /** Replaces the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
 }
 
@@ -38,13 +38,13 @@ export function liveClasses({ baseUrl, token, fetch }: Options): LiveClasses {
   return api;
 }
 
-/** An answer that is no success. Show `message`, act on `code`. */
+/** A response other than a success. Show its `message`, and decide by its `code`. */
 export class ProblemError extends Error {
   override readonly name = "ProblemError";
-  /** One of the API's stable words; `gateway` where the API was not reached, as when it throttles. */
+  /** A stable code of the API, or `gateway` if the response did not come from the API, as when it throttles. */
   readonly code: Problem["code"] | "gateway";
   readonly status: number;
-  /** Seconds after which to try again, where the API says so. */
+  /** The seconds after which to try again, if the API sent them. */
   readonly retryAfter: number | undefined;
   readonly problem: Problem | undefined;
 
@@ -58,7 +58,7 @@ export class ProblemError extends Error {
     this.retryAfter = seconds > 0 ? seconds : undefined;
   }
 
-  /** What is wrong with a form's field, such as `starts_at`. */
+  /** The message for a field of a form, such as `starts_at`. */
   of(field: string): string | undefined {
     return this.problem?.errors?.find((error) => error.field === field)?.message;
   }
@@ -68,14 +68,14 @@ function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "code" in body && "detail" in body;
 }
 
-/** What a call of `openapi-fetch` comes to. */
+/** The result of a call of `openapi-fetch`. */
 interface Outcome<T> {
   data?: T;
   error?: unknown;
   response: Response;
 }
 
-/** The body of a success; anything else is thrown as a {@link ProblemError}. */
+/** Returns the body of a success. Throws a {@link ProblemError} otherwise. */
 export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
   const { data, error, response } = await call;
   if (!response.ok) throw new ProblemError(response, error);
@@ -83,8 +83,8 @@ export async function answer<T>(call: Promise<Outcome<T>>): Promise<T> {
 }
 
 /**
- * A key for one press of a button: the same for every repeat of the same request, so that a second click or a lost answer
- * makes no second class. Draw a new one when the form is opened anew.
+ * Creates a key for one press of a button. Send the same key with every repetition of the request, so that a second click
+ * or a lost response creates no second class. Create a new key when the form is opened again.
  */
 export function idempotencyKey(): string {
   return crypto.randomUUID();

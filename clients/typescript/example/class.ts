@@ -1,17 +1,17 @@
 /**
- * One lesson through the client, against `cargo local`: what a trainer's page, a student's page and the platform's back end
- * call, in the order in which they do. Ends with an error at the first answer that is not as it should be.
+ * Plays one class against `cargo local` with the calls of a trainer's page, a student's page and the platform's back end.
+ * Ends with an error at the first unexpected response.
  */
 import { answer, idempotencyKey, liveClasses, ProblemError, type Schemas } from "../src/index.js";
 
 declare const process: { argv: string[]; exitCode: number };
 declare const console: { log(text: string): void; error(text: unknown): void };
 
-/** The local stack, and the API where that is elsewhere: `node build/example/lesson.js <stack> <api>`. */
+/** The addresses of the local stack and of the API, if they differ: `node build/example/class.js <stack> <api>`. */
 const base = process.argv[2] ?? "http://localhost:4000";
 const api = process.argv[3] ?? base;
 
-/** What only the local stack has. */
+/** Calls a route that only the local stack has. */
 async function local(path: string, body: object = {}): Promise<any> {
   const response = await fetch(base + path, {
     method: "POST",
@@ -32,15 +32,15 @@ const trainer = as({ sub: "trainer-1", role: "trainer", email: "trainer@example.
 const student = as({ sub: "student-1", role: "student", email: "student1@example.test", name: "Sam" });
 const platform = as({ sub: "platform", role: "service" });
 
-function told(what: string, detail: unknown) {
-  console.log(`${what.padEnd(34)}${String(detail)}`);
+function print(label: string, detail: unknown) {
+  console.log(`${label.padEnd(34)}${String(detail)}`);
 }
 
-/** The code of the problem that a call ends with. */
+/** Returns the problem with which a call ends. */
 async function refusal(call: Promise<unknown>): Promise<ProblemError> {
   const error = await call.then(() => undefined, (error: unknown) => error);
   if (error instanceof ProblemError) return error;
-  throw error ?? new Error("it was not refused");
+  throw error ?? new Error("The call was not refused.");
 }
 
 async function directory() {
@@ -58,12 +58,12 @@ async function directory() {
     bodySerializer: (text) => text,
     headers: { "content-type": "application/x-ndjson" },
   }));
-  told("The directory took in", `${outcome.accepted} line, refused ${outcome.rejected.length}`);
+  print("Imported lines", `${outcome.accepted}, rejected: ${outcome.rejected.length}`);
 }
 
 async function connect() {
   const begun = await answer(trainer.POST("/v1/zoom/authorize", { body: { redirect_uri: `${base}/callback` } }));
-  // The browser's part: the consent page sends it back with a code and the state.
+  // In a browser, the consent page redirects to this address with a code and the state.
   const page = await fetch(begun.authorize_url, {
     method: "POST",
     redirect: "manual",
@@ -74,7 +74,7 @@ async function connect() {
   const connection = await answer(trainer.POST("/v1/zoom/connect", {
     body: { code: back.get("code") ?? "", state: back.get("state") ?? "" },
   }));
-  told("Zoom is", connection.status);
+  print("Zoom is", connection.status);
 }
 
 async function schedule(): Promise<Schemas["OwnerSession"]> {
@@ -86,9 +86,9 @@ async function schedule(): Promise<Schemas["OwnerSession"]> {
   const key = { header: { "Idempotency-Key": idempotencyKey() } };
   const made = await answer(trainer.POST("/v1/sessions", { params: key, body }));
   const twice = await answer(trainer.POST("/v1/sessions", { params: key, body }));
-  told("A second click makes", twice.id === made.id ? "the same class" : "another class, which is wrong");
+  print("A repeated request returns", twice.id === made.id ? "the same class" : "another class, which is wrong");
   const wrong = await refusal(answer(trainer.POST("/v1/sessions", { body: { ...body, duration_minutes: 5 } })));
-  told("Five minutes are refused", `${wrong.code}: ${wrong.of("duration_minutes")}`);
+  print("A class of five minutes", `${wrong.code}: ${wrong.of("duration_minutes")}`);
 
   const edited = await answer(trainer.PUT("/v1/sessions/{id}", {
     params: { path: { id: made.id }, header: { "If-Match": `"${made.version}"` } },
@@ -98,30 +98,30 @@ async function schedule(): Promise<Schemas["OwnerSession"]> {
     params: { path: { id: made.id }, header: { "If-Match": `"${made.version}"` } },
     body,
   })));
-  told("An edit of an old version", stale.code);
+  print("An edit of an old version", stale.code);
   const again = await answer(trainer.POST("/v1/sessions/{id}/resend-invite", {
     params: { path: { id: made.id } },
     body: { recipients: ["student-1"] },
   }));
-  told("Invited again", again.queued);
+  print("Invited again", again.queued);
   const list = await answer(trainer.GET("/v1/sessions", { params: { query: { status: "scheduled", limit: 50 } } }));
-  told("The trainer's list has it", list.items.some((session) => session.id === edited.id));
+  print("The trainer's list contains it", list.items.some((session) => session.id === edited.id));
   return edited;
 }
 
 async function teach(session: Schemas["OwnerSession"]) {
   const path = { id: session.id };
   const mine = await answer(student.GET("/v1/me/sessions"));
-  told("The student sees", mine.items.map((item) => `${item.title} (${item.join.state})`).join(", "));
+  print("The student sees", mine.items.map((item) => `${item.title} (${item.join.state})`).join(", "));
   const host = await answer(trainer.POST("/v1/sessions/{id}/join", { params: { path } }));
-  told("The trainer starts as", host.provider === "zoom" && host.role === 1 ? "host, with a ZAK" : "somebody else");
+  print("The trainer starts as", host.provider === "zoom" && host.role === 1 ? "host, with a ZAK" : "participant");
   await local(`/zoom/sim/meetings/${session.meeting?.id}/start`);
   const pass = await answer(student.POST("/v1/sessions/{id}/join", { params: { path } }));
-  if (pass.provider !== "zoom") throw new Error("it is a class at Zoom");
-  told("The student joins by", pass.mode);
+  if (pass.provider !== "zoom") throw new Error("The class is not at Zoom.");
+  print("The student joins by", pass.mode);
   await local(`/zoom/sim/meetings/${session.meeting?.id}/join`, { name: "Sam", customer_key: pass.customer_key });
   const live = await answer(student.GET("/v1/sessions/{id}", { params: { path } }));
-  told("The class is", live.status);
+  print("The class is", live.status);
   if (live.status === "live") await ask(path);
 }
 
@@ -132,51 +132,51 @@ async function ask(path: { id: string }) {
   }));
   const poll = { ...path, poll_id: launched.id };
   const right = launched.options[1];
-  if (!right) throw new Error("it has three options");
+  if (!right) throw new Error("The poll has fewer than two options.");
   await answer(student.PUT("/v1/sessions/{id}/polls/{poll_id}/vote", {
     params: { path: poll },
     body: { option_ids: [right.id] },
   }));
   const closed = await answer(trainer.POST("/v1/sessions/{id}/polls/{poll_id}/close", { params: { path: poll } }));
-  told("The poll is", `${closed.state}: ${closed.options.map((option) => `${option.text} ${option.votes}`).join(", ")}`);
+  print("The poll is", `${closed.state}: ${closed.options.map((option) => `${option.text} ${option.votes}`).join(", ")}`);
 }
 
 async function afterwards(session: Schemas["OwnerSession"]) {
   const path = { id: session.id };
   await local(`/zoom/sim/meetings/${session.meeting?.id}/end`);
   await local(`/zoom/sim/meetings/${session.meeting?.id}/recording`);
-  // The route answers CSV as well, where that is asked for.
+  // The same route returns CSV on request, so its type includes `string`.
   const report = (await answer(trainer.GET("/v1/sessions/{id}/attendance", { params: { path } }))) as Schemas["AttendanceReport"];
-  told("Expected and there", `${report.expected}, ${report.attendees.length}`);
+  print("Expected, attendees", `${report.expected}, ${report.attendees.length}`);
   const row = report.attendees[0];
   if (row) {
-    const ruled = await answer(trainer.PUT("/v1/sessions/{id}/attendance/{attendee_id}", {
+    const corrected = await answer(trainer.PUT("/v1/sessions/{id}/attendance/{attendee_id}", {
       params: { path: { ...path, attendee_id: row.attendee_id } },
       body: { present: true, reason: "Was in the room." },
     }));
-    told("Decided by hand", ruled.present_by);
+    print("Corrected by", corrected.present_by);
   }
   const audit = await answer(trainer.GET("/v1/sessions/{id}/attendance/audit", { params: { path } }));
-  told("The trail has", `${audit.items.length} entry`);
+  print("Entries in the audit", audit.items.length);
   const csv = await answer(trainer.GET("/v1/sessions/{id}/attendance", {
     params: { path, query: { format: "csv" } },
     parseAs: "text",
   }));
-  told("As CSV", `${String(csv).split("\r\n").length - 2} row`);
+  print("Rows of the CSV", String(csv).split("\r\n").length - 2);
   const recordings = await answer(student.GET("/v1/sessions/{id}/recordings", { params: { path } }));
-  told("Recordings", recordings.items.length);
+  print("Recordings", recordings.items.length);
   const timeline = await answer(trainer.GET("/v1/sessions/{id}/timeline", { params: { path } }));
-  told("The timeline tells of", timeline.items.map((entry) => entry.kind).reverse().join(", "));
+  print("Timeline", timeline.items.map((entry) => entry.kind).reverse().join(", "));
 }
 
-async function notices() {
+async function notifications() {
   await answer(student.PUT("/v1/me/notification-preferences", {
     body: { live_session: { in_app: true, email: false } },
   }));
   const page = await answer(student.GET("/v1/me/notifications", { params: { query: { limit: 10 } } }));
-  told("The student has notices", `${page.items.length}, ${page.unread_count} of them unread`);
-  for (const notice of page.items) {
-    await answer(student.POST("/v1/me/notifications/{id}/read", { params: { path: { id: notice.id } } }));
+  print("Notifications, unread", `${page.items.length}, ${page.unread_count}`);
+  for (const notification of page.items) {
+    await answer(student.POST("/v1/me/notifications/{id}/read", { params: { path: { id: notification.id } } }));
   }
 }
 
@@ -189,12 +189,12 @@ async function cancel() {
   }));
   const cancelled = await answer(trainer.POST("/v1/sessions/{id}/cancel", {
     params: { path: { id: made.id } },
-    body: { reason: "The fire alarm." },
+    body: { reason: "The trainer is ill." },
   }));
-  told("Another one is", cancelled.status);
+  print("Another class is", cancelled.status);
   await answer(trainer.DELETE("/v1/zoom/connection"));
   const connection = await answer(trainer.GET("/v1/zoom/connection"));
-  told("Zoom is", connection.status);
+  print("Zoom is", connection.status);
 }
 
 try {
@@ -203,7 +203,7 @@ try {
   const session = await schedule();
   await teach(session);
   await afterwards(session);
-  await notices();
+  await notifications();
   await cancel();
 } catch (error) {
   console.error(error);
