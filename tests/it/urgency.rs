@@ -5,6 +5,7 @@ use local::calls::Service;
 use serde_json::{Value, json};
 
 use crate::functions::DirectFunctions;
+use crate::mail_relevance::calendar_entries;
 use crate::outbox_faults::{OUTBOX_BULK_QUEUE, OUTBOX_QUEUE, RUN_TIME};
 use crate::support::{invitees, patched, session_path};
 use crate::world::{World, course_session_body, session_body};
@@ -67,6 +68,51 @@ async fn urgent_mails_leave_before_waiting_invitations() {
     let left = world.stack.aws.queues().depth(OUTBOX_BULK_QUEUE);
     assert!(left.visible + left.in_flight > 2_000, "the invitations still wait");
     assert!(sent.len() > 10, "the rest of the time is used for invitations: {sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn class_that_moves_near_is_announced_before_waiting_invitations() {
+    const WAITING: usize = 300;
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let guests: Vec<_> =
+        (0..WAITING).map(|n| json!({"email": format!("guest{n}@example.test")})).collect();
+    let waiting = json!({"audience_type": "invitees", "invitees": guests});
+    create(&world, patched(session_body(70), waiting)).await;
+    fan_out(&world).await;
+    let session = create(&world, course_session_body(60)).await;
+    fan_out(&world).await;
+    world.advance(SignedDuration::from_secs(1));
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    let near = patched(course_session_body(3), link);
+    let moved = world.edit(&trainer, &session, &near).await.expect(200);
+    let run = async |rate: &str, seconds: i64| {
+        let direct = DirectFunctions::new(&world, &[("MAIL_RATE_PER_SECOND", rate)]);
+        direct.run_outbox_sweep(SignedDuration::from_secs(seconds)).await.expect("it succeeds")
+    };
+    // The run ends a few seconds after its start.
+    let report = run("20", 19).await;
+    let students = [1, 2, 3, 4, 5].map(|n| format!("student{n}@example.test"));
+    let invited = world.sent_mails().await;
+    for student in &students {
+        assert!(invited.contains(&("scheduled".to_owned(), student.clone())), "{report}");
+    }
+    let waiting = world.stack.aws.queues().depth(OUTBOX_BULK_QUEUE);
+    assert!(waiting.visible + waiting.in_flight > 200, "the other invitations still wait");
+    // The waiting copies are not sent.
+    world.advance(SignedDuration::from_secs(1));
+    let report = run("1000", 58).await;
+    assert_eq!(report["dropped"], 5, "{report}");
+    let sent = world.sent_mails().await;
+    for student in &students {
+        assert_eq!(sent.iter().filter(|(_, to)| to == student).count(), 1, "{student}");
+    }
+    let counts = world.mail_counts(&trainer, &session).await;
+    assert_eq!(counts, json!({"sent": 5, "dropped": 5}));
+    let entries = calendar_entries(&world, &students[0]);
+    let sequence = moved["ics_sequence"].as_u64().expect("a number");
+    let sequence = u32::try_from(sequence).expect("a number");
+    assert_eq!(entries, [("scheduled".to_owned(), sequence)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

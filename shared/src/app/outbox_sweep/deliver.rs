@@ -20,7 +20,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::claim::NextAttempt;
 use crate::domain::mailing::relevance::{
     asks_to_connect, depends_on_recipient_state, is_host_still_missing, is_still_relevant,
-    respect_preferences,
+    kind_to_send, respect_preferences,
 };
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailClaim, MailKind, MailSubject,
@@ -507,6 +507,8 @@ impl<'a> Delivery<'a> {
                 self.outcome_of_error(&error)
             }
         }
+        claimed.mail.kind = kind_to_send(mail, recipient_state);
+        let mail = &claimed.mail;
     }
 
     fn outcome_of_error(&self, error: &MailError) -> SendOutcome {

@@ -20,7 +20,7 @@ pub enum SkipReason {
     NotInvited,
     /// The recipient of a removal is invited again.
     InvitedAgain,
-    /// A mail that was sent since, or an invitation that is still to be sent, shows the same version.
+    /// A mail that was sent before shows the same version or a later one.
     Superseded,
     /// The recipient's calendar entry is up to date, because the change was undone.
     Unchanged,
@@ -128,8 +128,6 @@ pub fn is_still_relevant(
         }
         _ if over => Err(SkipReason::Ended),
         _ if !invited => Err(SkipReason::NotInvited),
-        // The invitation, which is still to be sent, will show the change.
-        MailKind::Updated if recipient_state.awaits_invitation() => Err(SkipReason::Superseded),
         MailKind::Scheduled | MailKind::Updated
             if mail.version.is_some_and(|version| recipient_state.has_version(version)) =>
         {
@@ -145,6 +143,15 @@ pub fn is_still_relevant(
         | MailKind::Resent
         | MailKind::ReminderDayBefore
         | MailKind::ReminderHourBefore => Ok(()),
+    }
+}
+
+/// Returns the kind as which a relevant mail is sent. A change that reaches the recipient before the invitation is sent as
+/// the invitation: it may be urgent, while the invitation waits in the other queue. The invitation is then superseded.
+pub fn kind_to_send(mail: &Mail, recipient_state: &RecipientState) -> MailKind {
+    match mail.kind {
+        MailKind::Updated if recipient_state.awaits_invitation() => MailKind::Scheduled,
+        kind => kind,
     }
 }
 
@@ -334,6 +341,28 @@ mod tests {
                 now,
             );
             assert_eq!(result, expected, "{kind:?} after {earlier:?}");
+        }
+        // A change that overtakes the invitation is sent as the invitation, once.
+        let delivery = |short_key, kind, status, sent_version| PastDelivery {
+            short_key,
+            kind,
+            status,
+            sent_version,
+            entry: None,
+            in_doubt: false,
+        };
+        let mut recipient_state = RecipientState::default();
+        recipient_state.apply(&delivery("a", Scheduled, DeliveryStatus::Queued, None));
+        recipient_state.apply(&delivery("b", Updated, DeliveryStatus::Queued, None));
+        let relevance = |kind, state: &RecipientState| {
+            let mail = mail(kind, None);
+            let relevance = is_still_relevant(&mail, Some(&upcoming), true, state, now);
+            relevance.map(|()| kind_to_send(&mail, state))
+        };
+        assert_eq!(relevance(Updated, &recipient_state), Ok(Scheduled));
+        recipient_state.apply(&delivery("b", Scheduled, DeliveryStatus::Sent, Some(2)));
+        for kind in [Scheduled, Updated] {
+            assert_eq!(relevance(kind, &recipient_state), Err(SkipReason::Superseded));
         }
         // The recipient has the current entry, or an attempt to send another one had an unknown outcome.
         for (status, version, expected) in [
