@@ -34,8 +34,9 @@ pub const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// whether to repeat the request, as the AWS clients do.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Covers the parallel requests of one event. A sandbox handles one event at a time.
-const POOL_IDLE_CONNECTIONS_PER_HOST: usize = 16;
+/// Covers the parallel requests of one event, of which `outbox-sweep` has most. With a lower limit, each batch of mails would
+/// open connections that the previous batch has just closed. A sandbox handles one event at a time.
+pub const POOL_IDLE_CONNECTIONS_PER_HOST: usize = 64;
 
 /// Creates the client with the user agent `live-classes/<function>`. Create one per function and clone it.
 pub fn http_client(user_agent: &str) -> Result<reqwest::Client, ConfigError> {
@@ -125,6 +126,27 @@ mod tests {
         assert_eq!(seen.len(), 2);
         assert_eq!(seen[0].header("user-agent"), Some("live-classes/join"));
         assert_eq!(server.connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn parallel_requests_reuse_the_connections_of_earlier_ones() {
+        const PARALLEL: usize = POOL_IDLE_CONNECTIONS_PER_HOST;
+        // Responds when all requests of a batch have arrived.
+        let arrived = std::sync::Barrier::new(PARALLEL);
+        let server = Loopback::start(move |_| {
+            arrived.wait();
+            LoopbackResponse::ok("{}")
+        });
+        let client = http_client("live-classes/outbox-sweep").unwrap();
+        for _ in 0..2 {
+            let requests = (0..PARALLEL).map(|_| async {
+                client.get(server.url("/")).send().await.unwrap().bytes().await.unwrap()
+            });
+            futures::future::join_all(requests).await;
+            // Lets the connections return to the pool.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!((server.requests().len(), server.connections()), (2 * PARALLEL, PARALLEL));
     }
 
     #[tokio::test]

@@ -2,9 +2,10 @@
 
 use jiff::SignedDuration;
 use local::calls::Service;
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use crate::functions::DirectFunctions;
+use crate::functions::{DirectFunctions, wait_until};
 use crate::mail_relevance::calendar_entries;
 use crate::outbox_faults::{OUTBOX_BULK_QUEUE, OUTBOX_QUEUE, RUN_TIME};
 use crate::support::{invitees, patched, session_path};
@@ -113,6 +114,37 @@ async fn class_that_moves_near_is_announced_before_waiting_invitations() {
     let sequence = moved["ics_sequence"].as_u64().expect("a number");
     let sequence = u32::try_from(sequence).expect("a number");
     assert_eq!(entries, [("scheduled".to_owned(), sequence)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_leaves_no_mail_for_the_next_minute() {
+    let world = World::start().await;
+    let sends = || world.stack.usage.calls(FUNCTION, Service::Ses, "SendEmail");
+    // A class is scheduled while the run sends mails.
+    create(&world, course_session_body(60)).await;
+    let mut late = Fault::new(Service::Ses, "SendEmail", FaultKind::Late);
+    late.delay_ms = Some(500);
+    world.inject_fault(late.times(5));
+    world.stack.usage.reset();
+    let during = async {
+        wait_until("a mail is being sent", || sends() > 0).await;
+        create(&world, course_session_body(50)).await
+    };
+    let (report, _) = futures::join!(world.run_outbox_sweep(), during);
+    assert_eq!(report["sent"], 10, "{report}");
+    // The mail service asks for a pause of a second.
+    create(&world, course_session_body(70)).await;
+    world.inject_fault(Fault::new(Service::Ses, "SendEmail", FaultKind::Throttle).times(2));
+    world.stack.usage.reset();
+    let delays = || world.stack.usage.calls(FUNCTION, Service::Sqs, "ChangeMessageVisibilityBatch");
+    let during = async {
+        wait_until("the mails are delayed", || delays() > 0).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        world.advance(SignedDuration::from_secs(2));
+    };
+    let (report, ()) = futures::join!(world.run_outbox_sweep(), during);
+    assert_eq!(report["sent"], 5, "{report}");
+    assert_eq!(world.depth(OUTBOX_QUEUE), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

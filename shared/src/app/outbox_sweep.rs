@@ -39,6 +39,9 @@ use crate::telemetry::metrics;
 /// The default number of mails per second, equal to the initial rate of Amazon SES after the sandbox.
 pub const DEFAULT_RATE_PER_SECOND: u32 = 14;
 
+/// The most concurrent requests of a run to one service.
+pub const MAX_CONCURRENT_REQUESTS: usize = deliver::SEND_CONCURRENCY;
+
 /// The maximum number of receives of an unreadable message.
 const MAX_UNREADABLE_RECEIVES: u32 = 5;
 
@@ -296,7 +299,11 @@ impl Run<'_> {
                 }
             };
             if messages.is_empty() {
-                break;
+                // Mails that were delayed for a moment are not visible yet.
+                match delivery.awaits_delayed_mails() {
+                    true => continue,
+                    false => break,
+                }
             }
             has_bulk |= messages.iter().any(|message| message.urgency == Urgency::Bulk);
             let (mails, other_messages): (Vec<_>, Vec<_>) =

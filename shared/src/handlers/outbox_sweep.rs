@@ -13,12 +13,15 @@ use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::mail::{Service, Ses, ZeptoMail};
+use crate::net::POOL_IDLE_CONNECTIONS_PER_HOST;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::telemetry::error_chain;
 
 /// The time limit of a run without a deadline.
 const DEFAULT_TIME: Duration = Duration::from_secs(50);
+
+const _: () = assert!(outbox_sweep::MAX_CONCURRENT_REQUESTS <= POOL_IDLE_CONNECTIONS_PER_HOST);
 
 #[derive(Debug)]
 pub struct Deps {

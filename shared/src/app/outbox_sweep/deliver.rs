@@ -38,6 +38,8 @@ const CLAIM_CONCURRENCY: usize = 25;
 const READ_ERROR_DELAY: Duration = Duration::from_secs(60);
 /// The longest pause during which a run continues. During a longer one it would only receive mails that it cannot send.
 const MAX_PAUSE_WITHIN_RUN: Duration = Duration::from_secs(5);
+/// The time in which a mail is certainly received after its delay, which is rounded up to seconds.
+const RECEIVE_DELAY: Duration = Duration::from_secs(1);
 /// The delay of a mail that this run has no time for.
 const SHORT_DELAY: Duration = Duration::from_secs(1);
 
@@ -49,6 +51,8 @@ pub(super) struct Delivery<'a> {
     halt: Mutex<Option<(Duration, String)>>,
     /// Mails that this run has finished. A message may be received twice within one run.
     finished: HashSet<MessageKey>,
+    /// When the mails that were delayed for a moment are all visible again.
+    delayed_until: Option<Instant>,
     /// Recipient states that this run has loaded or updated.
     recipient_states: HashMap<SessionId, SessionRecipientStates>,
 }
@@ -93,6 +97,7 @@ impl<'a> Delivery<'a> {
             rate_limiter,
             halt: Mutex::default(),
             finished: HashSet::new(),
+            delayed_until: None,
             recipient_states: HashMap::new(),
         }
     }
@@ -107,6 +112,12 @@ impl<'a> Delivery<'a> {
 
     pub(super) fn is_halted(&self) -> bool {
         self.halt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether mails that this run has delayed for a moment, such as by a rate limit, are still to be received. The run
+    /// waits for them, because the next one begins a minute later.
+    pub(super) fn awaits_delayed_mails(&self) -> bool {
+        self.delayed_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Returns the end of the pause and the error code, if the service stopped accepting mails.
@@ -173,10 +184,15 @@ impl<'a> Delivery<'a> {
 
     /// Deletes and delays messages, as far as the queue permits.
     async fn update_messages(
-        &self,
+        &mut self,
         delete: &[ReceivedMessage],
         delay: &[(ReceivedMessage, Duration)],
     ) {
+        let pauses = delay.iter().map(|(_, pause)| *pause);
+        if let Some(pause) = pauses.filter(|pause| *pause <= MAX_PAUSE_WITHIN_RUN).max() {
+            let until = Instant::now() + pause + RECEIVE_DELAY;
+            self.delayed_until = self.delayed_until.max(Some(until));
+        }
         // If this fails, the redelivered message of a finished mail is deleted then.
         let deletions: Vec<_> = delete.iter().collect();
         let delays: Vec<_> = delay.iter().map(|(message, pause)| (message, *pause)).collect();
