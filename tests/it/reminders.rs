@@ -16,7 +16,7 @@ use crate::world::{START, World, course_session_body, session_body};
 use crate::zoom_session::ScheduledSession;
 
 /// The body of a manual session of `course-1` in so many hours.
-fn manual_session(hours: i64) -> Value {
+pub(crate) fn manual_session(hours: i64) -> Value {
     patched(
         course_session_body(hours),
         json!({"provider": "manual", "join_url": "https://meet.example.test/a"}),
@@ -354,9 +354,9 @@ async fn reminder_sweep_cost_depends_only_on_due_work() {
     }
     let with_many = cost().await;
     assert_eq!(with_none, with_many, "the cost is the same with no and with a hundred sessions");
-    assert!(with_none.0 <= 2 && with_none.1 <= 1.0, "{with_none:?}");
+    assert!(with_none.0 <= 3 && with_none.1 <= 1.5, "{with_none:?}");
     world.advance(SignedDuration::from_hours(6));
     let (calls, read, write) = cost().await;
     println!("one reminder sent: {calls} requests, {read} read units, {write} write units");
-    assert!(calls <= 4 && read <= 2.5 && write <= 6.0, "{calls} {read} {write}");
+    assert!(calls <= 5 && read <= 3.0 && write <= 6.0, "{calls} {read} {write}");
 }

@@ -1,13 +1,17 @@
 //! The sweep completes or reverts half-done requests, so that Zoom and the table agree, and it stays cheap.
 
-use jiff::SignedDuration;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
+use shared::domain::id::{SessionId, UserId};
 use shared::domain::scope;
+use shared::store::repairs::{Repair, RepairTask};
 
-use crate::functions::{DirectFunctions, wait_until};
+use crate::functions::{DirectFunctions, items_with_prefix, store, wait_until};
 use crate::late_answers::finish_repairs;
+use crate::reminders::manual_session;
 use crate::support::{patched, session_path};
 use crate::world::{START, World, session_body};
 
@@ -188,7 +192,7 @@ async fn failing_repair_does_not_block_others_and_is_finally_abandoned() {
         assert_eq!(report["repaired"], 0);
         tries += report["due"].as_u64().expect("a number");
         let queries = world.stack.usage.calls("reminder-sweep", Service::Dynamodb, "Query");
-        assert!(queries <= 2, "{queries} queries");
+        assert!(queries <= 3, "{queries} queries");
     }
     assert!((20..=30).contains(&tries), "{tries} tries in a day");
     // Other repairs are completed meanwhile.
@@ -203,6 +207,70 @@ async fn failing_repair_does_not_block_others_and_is_finally_abandoned() {
     world.advance(SignedDuration::from_hours(2));
     world.sweep().await;
     assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
+}
+
+/// Repairs of more than a run takes.
+fn repair_backlog(due_at: Timestamp) -> Vec<Repair> {
+    let repair = |n: u32| {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        Repair {
+            session: SessionId::from_bytes(bytes),
+            trainer: UserId::parse("trainer-1").expect("an id"),
+            due_at,
+            first_due_at: due_at,
+            task: RepairTask::DeleteMeeting,
+            is_checked: false,
+            host_user: None,
+            is_among_other_work: false,
+        }
+    };
+    (0..2_100).map(repair).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backlog_of_repairs_delays_no_reminder() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.create(&trainer, &manual_session(26)).await.expect(201);
+    // Zoom has been down for two hours, and a run has no time for a repair.
+    let backlog = repair_backlog(world.now());
+    let puts = backlog.iter().map(Repair::put).collect();
+    store(&world).write_directory(puts).await.expect("they are written");
+    world.advance(SignedDuration::from_hours(2));
+    let report = DirectFunctions::new(&world, &[])
+        .run_reminder_sweep(SignedDuration::from_secs(20))
+        .await
+        .expect("the run succeeds");
+    assert_eq!((&report["reminded"], &report["repaired"]), (&json!(1), &json!(0)), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repairs_that_the_previous_version_stored_are_finished() {
+    let (world, trainer) = connected_trainer().await;
+    create_with_lost_response(&world, &trainer).await;
+    let moved = items_with_prefix(&world, "MainTable", "DUE#REPAIRS").await;
+    assert_eq!(moved.len(), 1);
+    for mut item in moved {
+        let dynamodb = world.dynamodb();
+        let delete = dynamodb.delete_item().table_name("MainTable");
+        let delete = delete.key("pk", item["pk"].clone()).key("sk", item["sk"].clone());
+        delete.send().await.expect("it is deleted");
+        item.insert("pk".to_owned(), AttributeValue::S("DUE#WORK".to_owned()));
+        let put = dynamodb.put_item().table_name("MainTable").set_item(Some(item));
+        put.send().await.expect("it is put");
+    }
+    // Zoom is down first, so the repair is postponed, and moves to the partition of repairs.
+    world.advance(SignedDuration::from_secs(90));
+    world.inject_fault(Fault::new(Service::Zoom, "list_meetings", FaultKind::Error).times(9));
+    assert_eq!(world.sweep().await["postponed"], 1);
+    let of_repairs = |item: &Value| item["work"] == "repair";
+    assert!(!world.items("DUE#WORK").await.iter().any(of_repairs));
+    assert_eq!(world.items("DUE#REPAIRS").await.len(), 1);
+    world.stack.faults.clear();
+    world.advance(SignedDuration::from_mins(5));
+    assert_eq!(world.sweep().await["repaired"], 1);
+    assert_eq!(world.meetings(), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,7 +329,7 @@ async fn sweep_catches_up_after_half_a_day_of_outage() {
     world.stack.usage.reset();
     world.sweep().await;
     let calls = world.stack.usage.service_totals("reminder-sweep", Service::Dynamodb).calls;
-    assert_eq!(calls, 2, "one query for due work and one for archives");
+    assert_eq!(calls, 3, "one query each for due work, repairs and archives");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

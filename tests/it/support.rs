@@ -203,7 +203,8 @@ pub(crate) fn items(dump: &[Value], partition: &str) -> Vec<Value> {
 pub(crate) fn due_work(dump: &[Value], queue: &str) -> Vec<Value> {
     let mut due = match queue {
         "OUTBOX" | "ARCHIVE" => items(dump, &format!("DUE#{queue}")),
-        // Reminders and repairs share one partition.
+        // The previous version stored repairs among the other work.
+        "REPAIR" => [items(dump, "DUE#REPAIRS"), items(dump, "DUE#WORK")].concat(),
         _ => items(dump, "DUE#WORK"),
     };
     due.retain(|item| item["work"].is_null() || item["work"] == queue.to_lowercase());

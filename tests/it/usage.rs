@@ -214,8 +214,8 @@ async fn session_requests_stay_within_budget() {
         (4, 3.0, 0.0, 0, 0),
         (2, 2.0, 0.0, 0, 0),
         (2, 2.0, 0.0, 0, 0),
-        (2, 1.0, 0.0, 0, 0),
-        (2, 1.0, 0.0, 0, 0),
+        (3, 1.5, 0.0, 0, 0),
+        (3, 1.5, 0.0, 0, 0),
     ];
     check_budgets(&costs, &budgets);
 }
@@ -252,11 +252,11 @@ async fn repairs_stay_within_budget() {
     costs.push(take_cost(&world, "sweep, a repair of a create", "reminder-sweep"));
     let budgets = [
         (5, 6.0, 24.0, 0, 2),
-        (8, 8.0, 30.0, 0, 2),
-        (5, 6.0, 4.0, 0, 1),
-        (7, 6.0, 4.0, 0, 2),
+        (9, 8.5, 30.0, 0, 2),
+        (6, 6.5, 4.0, 0, 1),
+        (8, 6.5, 4.0, 0, 2),
         (4, 6.0, 24.0, 0, 3),
-        (12, 10.0, 20.0, 0, 3),
+        (13, 10.5, 20.0, 0, 3),
     ];
     check_budgets(&costs, &budgets);
 }

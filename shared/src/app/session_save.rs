@@ -86,6 +86,7 @@ pub(super) fn new_repair(session: &Session, at: Timestamp, task: RepairTask) -> 
         task,
         is_checked: false,
         host_user: session.meeting.host_user.clone(),
+        is_among_other_work: false,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Due work: reminders, repairs and checks, sorted by due time, so that a sweep reads only due items.
+//! Due work: reminders, repairs and checks, sorted by due time, so that a sweep reads only due items. Repairs have a
+//! partition of their own.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
@@ -367,6 +368,7 @@ pub struct DueWork {
     pub reminders: Vec<DueReminder>,
     /// Reminders that wait for their trainer. They must not delay the others.
     pub held_reminders: Vec<DueReminder>,
+    /// Repairs that an earlier version stored here.
     pub repairs: Vec<Repair>,
     pub end_checks: Vec<EndCheck>,
     pub erasure_checks: Vec<ErasureCheck>,
@@ -375,6 +377,8 @@ pub struct DueWork {
     pub erasures: Vec<DueErasure>,
     /// Not counted, because it is always due.
     pub zone_check: Option<ZoneCheck>,
+    /// Whether more work is due than one run takes.
+    pub has_more: bool,
 }
 
 impl DueWork {
@@ -410,7 +414,7 @@ impl DueWork {
                     is_held: stored.held,
                 });
             }
-            StoredWork::Repair(stored) => self.repairs.push(stored.into()),
+            StoredWork::Repair(stored) => self.repairs.push(stored.into_repair(DueQueue::Work)),
             StoredWork::EndCheck(stored) => {
                 self.end_checks.push(EndCheck { session: stored.session_id, due_at: stored.due_at })
             }
@@ -455,12 +459,29 @@ impl Store {
         for _ in 0..DUE_WORK_PAGES {
             let ItemPage { items, last_key } = self.query(range.clone()).await?;
             decode_readable(items).for_each(|stored| work.add(stored));
+            work.has_more = last_key.is_some();
             match last_key {
                 Some(last_key) if work.other_len() < DUE_WORK_LIMIT => range.after = Some(last_key),
                 _ => break,
             }
         }
         Ok(work)
+    }
+
+    /// Returns the repairs due at `now`, oldest first, more than one run has time for. Unreadable ones are left out.
+    pub async fn due_repairs(&self, now: Timestamp) -> Result<Vec<Repair>, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Repairs),
+            to: Some(format!("{}~", sortable_text(now))),
+            limit: Some(DUE_REPAIRS_PAGE),
+            ..KeyRange::default()
+        };
+        let work = decode_readable(self.query(range).await?.items);
+        let repairs = work.filter_map(|stored| match stored {
+            StoredWork::Repair(stored) => Some(stored.into_repair(DueQueue::Repairs)),
+            _ => None,
+        });
+        Ok(repairs.collect())
     }
 
     /// Returns a page of the starts of the sessions ahead, and the sort key after which the next page begins.
@@ -504,5 +525,7 @@ const PLANNED_STARTS_PAGE: i32 = 1000;
 const DUE_WORK_LIMIT: usize = 2000;
 /// Items per request, which returns 1 MB at most.
 const DUE_WORK_PAGE: i32 = 2000;
+/// Repairs that a run reads. Each takes at least two requests to Zoom, one after the other.
+const DUE_REPAIRS_PAGE: i32 = 500;
 /// Requests per run. They read past about 40,000 held reminders.
 const DUE_WORK_PAGES: usize = 20;

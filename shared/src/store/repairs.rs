@@ -1,5 +1,9 @@
 //! Repairs: due work that compares a session with its meeting at Zoom. A repair is stored before Zoom is called. It is deleted
 //! if Zoom answers, and otherwise looks again until Zoom has had time to carry out the call.
+//!
+//! Repairs have a partition of their own. Earlier versions stored them among the other due work. The sweep still finds those
+//! there, and stores a postponed one in the new partition, so that after two weeks at most none is left. Such a version does
+//! not read the new partition: after a rollback, repairs wait until a later deployment, or expire.
 
 use std::collections::BTreeSet;
 
@@ -63,6 +67,8 @@ pub struct Repair {
     pub is_checked: bool,
     /// The pseudonym of the requested host.
     pub host_user: Option<String>,
+    /// Whether an earlier version stored it among the other due work.
+    pub is_among_other_work: bool,
 }
 
 impl Repair {
@@ -78,15 +84,17 @@ impl Repair {
             zoom_host: self.host_user.clone(),
             ttl: due_ttl(self.due_at),
         };
-        self.on_item(|key| Action::put(key, encode_repair(stored), Condition::new()))
+        let put = |key: ItemKey<'_>| Action::put(key, encode_repair(stored), Condition::new());
+        self.on_item(DueQueue::Repairs, put)
     }
 
     pub fn delete(&self) -> Action {
-        self.on_item(|key| Action::delete(key, Condition::new()))
+        let queue = if self.is_among_other_work { DueQueue::Work } else { DueQueue::Repairs };
+        self.on_item(queue, |key| Action::delete(key, Condition::new()))
     }
 
     /// Each attempt has its own repair, also if two of them are due at the same time.
-    fn on_item(&self, action: impl FnOnce(ItemKey<'_>) -> Action) -> Action {
+    fn on_item(&self, queue: DueQueue, action: impl FnOnce(ItemKey<'_>) -> Action) -> Action {
         let part = match &self.task {
             RepairTask::UndoCreate { attempt, .. } | RepairTask::CompareMeeting { attempt, .. } => {
                 attempt
@@ -94,7 +102,7 @@ impl Repair {
             RepairTask::DeleteMeeting => "deletion",
         };
         let key = format!("{}#{part}", self.session);
-        action(ItemKey::Due { queue: DueQueue::Work, at: self.due_at, key: &key })
+        action(ItemKey::Due { queue, at: self.due_at, key: &key })
     }
 
     /// Returns the repair that looks again after one that found nothing more to do at `now`. `None` if Zoom has had enough
@@ -111,16 +119,17 @@ impl Repair {
     }
 }
 
-impl From<StoredRepair> for Repair {
-    fn from(stored: StoredRepair) -> Self {
-        Self {
-            session: stored.session_id,
-            trainer: stored.trainer_id,
-            due_at: stored.due_at,
-            first_due_at: stored.first_due_at,
-            task: stored.task,
-            is_checked: stored.checked,
-            host_user: stored.zoom_host,
+impl StoredRepair {
+    pub(super) fn into_repair(self, queue: DueQueue) -> Repair {
+        Repair {
+            session: self.session_id,
+            trainer: self.trainer_id,
+            due_at: self.due_at,
+            first_due_at: self.first_due_at,
+            task: self.task,
+            is_checked: self.checked,
+            host_user: self.zoom_host,
+            is_among_other_work: queue != DueQueue::Repairs,
         }
     }
 }

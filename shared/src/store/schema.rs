@@ -34,7 +34,8 @@
 //! | course | main | `pk = COURSE#id`, `sk = COURSE` | save |
 //! | settings of the deployment | main | `pk = SETTINGS`, `sk = SETTINGS` | save |
 //! | creates and edits of a Zoom user on a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
-//! | due reminders, repairs and end checks | main | `pk = DUE#WORK`, `sk <= now` | reminder sweep |
+//! | due reminders and checks | main | `pk = DUE#WORK`, `sk <= now` | reminder sweep |
+//! | due repairs | main | `pk = DUE#REPAIRS`, `sk <= now` | reminder sweep |
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
@@ -253,8 +254,10 @@ pub mod limit {
 /// the API throttles requests at a tenth of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueQueue {
-    /// Reminders, repairs and end checks.
+    /// Reminders, end checks and other checks.
     Work,
+    /// Repairs. Separate, so that a backlog of them, as after an outage of Zoom, cannot delay reminders.
+    Repairs,
     Outbox,
     /// Sessions whose attendance is due to be archived. Separate from the work that people wait for, so that it cannot
     /// delay it.
@@ -265,6 +268,7 @@ impl DueQueue {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Work => "WORK",
+            Self::Repairs => "REPAIRS",
             Self::Outbox => "OUTBOX",
             Self::Archive => "ARCHIVE",
         }
@@ -670,6 +674,7 @@ mod tests {
             ItemKey::Settings,
             ItemKey::ZoomDay { zoom_user: "x", day: "2026-11-21" },
             ItemKey::Due { queue: DueQueue::Work, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Repairs, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Outbox, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),

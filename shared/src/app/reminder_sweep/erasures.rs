@@ -22,7 +22,7 @@ pub(super) async fn repeat_due_erasures(
 ) {
     for due in erasures {
         if !time.has_left(ERASURE_TIME) {
-            report.postponed += 1;
+            report.leave(1);
             continue;
         }
         match directory::repeat_erasure(tools, due, now).await {

@@ -46,7 +46,7 @@ pub(super) async fn recheck_held_reminders(
     let mut chunks = reminders.chunks(limit::BATCH_GETS);
     while let Some(chunk) = chunks.next() {
         if !time.has_left(RECHECK_TIME) {
-            report.postponed += chunk.len() + chunks.map(<[_]>::len).sum::<usize>();
+            report.leave(chunk.len() + chunks.map(<[_]>::len).sum::<usize>());
             return Ok(());
         }
         send_due_reminders(tools, chunk, now, report).await?;

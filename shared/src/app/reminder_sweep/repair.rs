@@ -31,17 +31,23 @@ const REPAIR_TIME: Duration = Duration::from_secs(30);
 /// lease is released early unless the run dies.
 const LEASE_SECONDS: i64 = 150;
 
-/// Runs due repairs sequentially, as far as time allows. A failed repair does not block the others.
+/// Runs due repairs sequentially, oldest first, as far as time allows. A failed repair does not block the others. `repairs`
+/// are those that an earlier version stored among the other due work.
 pub(super) async fn run_due_repairs(
     tools: &Services,
-    repairs: &[Repair],
+    mut repairs: Vec<Repair>,
+    now: Timestamp,
     time: RunTime,
     report: &mut ReminderReport,
 ) -> Result<(), Error> {
+    let own = tools.store.due_repairs(now).await?;
+    report.due += own.len();
+    repairs.extend(own);
+    repairs.sort_by_key(|repair| repair.due_at);
     for (done, repair) in repairs.iter().enumerate() {
         if !time.has_left(REPAIR_TIME) {
             // The rest stays due for the next run.
-            report.postponed += repairs.len() - done;
+            report.leave(repairs.len() - done);
             break;
         }
         // The previous repairs may have taken minutes.

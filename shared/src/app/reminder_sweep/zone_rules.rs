@@ -42,7 +42,7 @@ pub(super) async fn keep_local_times(
     };
     loop {
         if !time.has_left(PAGE_TIME) {
-            report.postponed += 1;
+            report.leave(1);
             return Ok(());
         }
         let (starts, next) = tools.store.planned_starts(after.as_deref(), now).await?;

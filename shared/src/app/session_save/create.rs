@@ -391,6 +391,7 @@ async fn reserve(
         },
         is_checked: false,
         host_user: zoom_user.pseudonym(),
+        is_among_other_work: false,
     };
     actions.push(repair.put());
     let reserved = match &earlier {
