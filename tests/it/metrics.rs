@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::Value;
 use shared::telemetry::metrics;
 
+use crate::functions::DirectFunctions;
 use crate::log::{CapturedLog, DEPLOYMENT};
+use crate::reminders::manual_session;
 use crate::world::{World, session_body};
 
 /// A metric's name and the values of its dimensions other than the deployment.
@@ -104,6 +106,87 @@ async fn abandoned_work_is_counted() {
     );
 }
 
+fn with_sweep(metric: metrics::Metric, function: &str) -> CountedMetric {
+    let dimension = metric.by.expect("a dimension").to_owned();
+    (metric.name.to_owned(), vec![(dimension, function.to_owned())])
+}
+
+/// A run that ends before it has time for anything that may take long.
+const SHORT_RUN: SignedDuration = SignedDuration::from_secs(12);
+
+#[tokio::test]
+async fn late_reminders_are_counted_as_dropped() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let dropped = without_dimensions(metrics::DROPPED_REMINDERS);
+    world.create(&trainer, &manual_session(26)).await.expect(201);
+    world.run_outbox_sweep().await;
+    // The reminder a day before is due in two hours and too late after fourteen.
+    let log = CapturedLog::start();
+    world.advance(SignedDuration::from_hours(15));
+    assert_eq!(world.sweep().await["skipped"], 1);
+    assert!(counted(&log).contains(&dropped), "the sweep is late");
+    // Without mail settings, the mails of the reminder an hour before wait in the queue until the class has begun.
+    let log = CapturedLog::start();
+    world.advance(SignedDuration::from_hours(10));
+    assert_eq!(world.sweep().await["reminded"], 1);
+    let direct = DirectFunctions::new(&world, &[("MAIL_FROM", "")]);
+    direct.run_outbox_sweep(SignedDuration::from_secs(58)).await.expect("the run succeeds");
+    assert!(!counted(&log).contains(&dropped), "nothing is late");
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(world.run_outbox_sweep().await["dropped"], 5);
+    assert!(counted(&log).contains(&dropped), "the mail is late");
+}
+
+#[tokio::test]
+async fn full_runs_and_overdue_events_are_counted() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.create(&trainer, &manual_session(50)).await.expect(201);
+    world.create(&trainer, &manual_session(51)).await.expect(201);
+    let undelivered = without_dimensions(metrics::UNDELIVERED_EVENTS);
+    let full = with_sweep(metrics::FULL_RUNS, "outbox-sweep");
+    let direct = DirectFunctions::new(&world, &[]);
+    let log = CapturedLog::start();
+    direct.run_outbox_sweep(SHORT_RUN).await.expect("the run succeeds");
+    let metrics = counted(&log);
+    assert!(metrics.contains(&full) && !metrics.contains(&undelivered), "{metrics:?}");
+    let log = CapturedLog::start();
+    world.advance(SignedDuration::from_mins(61));
+    direct.run_outbox_sweep(SHORT_RUN).await.expect("the run succeeds");
+    assert!(counted(&log).contains(&undelivered), "the events are an hour old");
+    let log = CapturedLog::start();
+    assert_eq!(world.run_outbox_sweep().await["sent"], 10);
+    assert_only(&log, with_sweep(metrics::SWEPT, "outbox-sweep"));
+}
+
+#[tokio::test]
+async fn late_archives_are_counted() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.create(&trainer, &manual_session(2)).await.expect(201);
+    world.advance(SignedDuration::from_hours(2));
+    world.sweep().await;
+    let due = world.due_work("ARCHIVE").await.remove(0);
+    let due_at: Timestamp = due["first_due_at"].as_str().expect("a time").parse().expect("a time");
+    let (late, full) = (
+        without_dimensions(metrics::LATE_ARCHIVES),
+        with_sweep(metrics::FULL_RUNS, "reminder-sweep"),
+    );
+    let direct = DirectFunctions::new(&world, &[]);
+    for (hours, is_late) in [(23, false), (25, true)] {
+        world.advance_to(due_at + SignedDuration::from_hours(hours));
+        let log = CapturedLog::start();
+        direct.run_reminder_sweep(SHORT_RUN).await.expect("the run succeeds");
+        let metrics = counted(&log);
+        assert_eq!(metrics.contains(&late), is_late, "after {hours} h: {metrics:?}");
+        assert!(metrics.contains(&full), "the run has no time for the archive: {metrics:?}");
+    }
+    let log = CapturedLog::start();
+    assert_eq!(world.sweep().await["archived"], 1);
+    assert_only(&log, with_sweep(metrics::SWEPT, "reminder-sweep"));
+}
+
 /// Sets the number of the trainer's daily write requests to Zoom.
 async fn set_daily_zoom_writes(world: &World, count: u32) {
     let day = world.items("ZOOMDAY#").await.remove(0);
@@ -121,7 +204,6 @@ async fn finished_sweep_is_counted_by_function() {
     for function in shared::handlers::SCHEDULES.iter().map(|schedule| schedule.function) {
         let log = CapturedLog::start();
         let _: Value = world.stack.schedules.run(function).await.expect("a report of the sweep");
-        let dimension = metrics::SWEPT.by.expect("a dimension").to_owned();
-        assert_only(&log, (metrics::SWEPT.name.to_owned(), vec![(dimension, function.to_owned())]));
+        assert_only(&log, with_sweep(metrics::SWEPT, function));
     }
 }

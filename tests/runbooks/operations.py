@@ -20,6 +20,10 @@ NOT_TRIED = {
 COVERED_BY_TESTS = {
     "Abandoned work": "failing_repair_does_not_block_others_and_is_finally_abandoned",
     "Unreadable items": "unreadable_items_of_a_session_do_not_affect_others",
+    "Reminders are dropped": "late_reminders_are_counted_as_dropped",
+    "Events are not delivered": "full_runs_and_overdue_events_are_counted",
+    "The archive is late": "late_archives_are_counted",
+    "A sweep is full": "full_runs_and_overdue_events_are_counted",
 }
 
 

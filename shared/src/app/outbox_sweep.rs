@@ -59,6 +59,9 @@ const FAN_OUT_TIME: Duration = Duration::from_secs(28);
 const URGENT_FAN_OUT_TIME: Duration = BATCH_TIME;
 /// Events that a run keeps in memory to fan out after the urgent ones. More of them wait for the next runs.
 const MAX_BULK_EVENTS: usize = 1_000;
+/// Minutes after which a domain event should be fanned out. A run fans out thousands of persons per second, so that even an
+/// event behind many large ones takes minutes.
+const OVERDUE_MINUTES: i64 = 60;
 /// The number of messages of a full response.
 const FULL_BATCH: usize = 10;
 
@@ -92,6 +95,9 @@ pub struct OutboxReport {
     pub failed: usize,
     pub dead: usize,
     pub dropped: usize,
+    /// Whether work may be left because the run had no time for it.
+    #[serde(skip)]
+    pub is_full: bool,
 }
 
 /// One run.
@@ -101,6 +107,8 @@ struct Run<'a> {
     report: OutboxReport,
     /// The sort keys of the domain events that this run has finished.
     finished_events: HashSet<String>,
+    /// The sort keys of the domain events that have waited too long.
+    overdue_events: HashSet<String>,
     /// Sessions with a recent domain event that failed in this run or is not complete. Their later ones wait for the next
     /// run, so that a change is not announced before its session is.
     waiting_sessions: HashSet<SessionId>,
@@ -132,6 +140,7 @@ pub async fn sweep(
         time,
         report: OutboxReport::default(),
         finished_events: HashSet::new(),
+        overdue_events: HashSet::new(),
         waiting_sessions: HashSet::new(),
         created_events: Vec::new(),
     };
@@ -144,8 +153,17 @@ pub async fn sweep(
             Ok(())
         }
     };
-    let OutboxReport { finished_events, queued, claimed, sent, retried, failed, dead, dropped } =
-        run.report;
+    let OutboxReport {
+        finished_events,
+        queued,
+        claimed,
+        sent,
+        retried,
+        failed,
+        dead,
+        dropped,
+        is_full,
+    } = run.report;
     tracing::info!(
         event = "outbox_sweep.finished",
         finished_events,
@@ -157,6 +175,9 @@ pub async fn sweep(
         dead,
         dropped
     );
+    if is_full {
+        metrics::FULL_RUNS.count_kind("outbox-sweep");
+    }
     fanned_out.and(drained)?;
     metrics::SWEPT.count_kind("outbox-sweep");
     Ok(run.report)
@@ -178,7 +199,14 @@ impl Run<'_> {
     /// Fans out all due domain events as far as time allows: urgent ones first, then enrollment changes, and then the
     /// others, each oldest first.
     async fn fan_out_due_events(&mut self) -> Result<(), Error> {
-        self.fan_out_pending_events(None).await
+        let result = self.fan_out_pending_events(None).await;
+        let overdue = self.overdue_events.iter().filter(|sk| !self.finished_events.contains(*sk));
+        let overdue = overdue.count();
+        if overdue > 0 {
+            tracing::warn!(event = "outbox_sweep.events_overdue", overdue);
+            metrics::UNDELIVERED_EVENTS.add(u64::try_from(overdue).unwrap_or(u64::MAX), "");
+        }
+        result
     }
 
     /// Fans out the domain events up to the one with the sort key `through`, or all that are due, as far as time allows.
@@ -189,6 +217,7 @@ impl Run<'_> {
         let mut due = self.in_order(events).await?;
         while let Some((turn, pending)) = due.pop_front() {
             if !self.has_time_for(turn.urgency()) {
+                self.report.is_full = true;
                 break;
             }
             if self.is_waiting(&pending) {
@@ -221,8 +250,9 @@ impl Run<'_> {
 
     /// Reads the pending domain events. If there are too many, only urgent ones are added, with the earlier ones of their
     /// sessions.
-    async fn pending_events(&self, through: Option<&str>) -> Result<PendingEvents, Error> {
+    async fn pending_events(&mut self, through: Option<&str>) -> Result<PendingEvents, Error> {
         let store = &self.tools.store;
+        let overdue_before = plus_minutes(self.now(), -OVERDUE_MINUTES);
         let (mut page, mut events) = (None, Vec::new());
         let mut left: HashMap<SessionId, Vec<String>> = HashMap::new();
         loop {
@@ -234,6 +264,9 @@ impl Run<'_> {
                 let sk = pending.sort_key();
                 if self.finished_events.contains(&sk) {
                     continue;
+                }
+                if pending.event.at < overdue_before {
+                    self.overdue_events.insert(sk.clone());
                 }
                 let session = pending.event.kind.session();
                 let is_urgent = EventUrgency::of(&pending.event).is_always_urgent();
@@ -289,7 +322,11 @@ impl Run<'_> {
             Delivery::new(self.tools, mailer, RateLimiter::new(self.tools.rate_per_second));
         let (mut has_lease, mut has_bulk) = (false, self.report.queued > 0);
         let mut result = Ok(());
-        while result.is_ok() && self.time.has_left(BATCH_TIME) && !delivery.is_halted() {
+        while result.is_ok() && !delivery.is_halted() {
+            if !self.time.has_left(BATCH_TIME) {
+                self.report.is_full = true;
+                break;
+            }
             let received = self.receive(delivery.receive_concurrency(), has_bulk).await;
             let messages = match received {
                 Ok(messages) => messages,

@@ -88,6 +88,9 @@ pub async fn sweep(
         archived = report.archived,
         postponed = report.postponed
     );
+    if report.is_full {
+        metrics::FULL_RUNS.count_kind("reminder-sweep");
+    }
     without_zoom.into_iter().chain(others).collect::<Result<(), Error>>()?;
     metrics::SWEPT.count_kind("reminder-sweep");
     Ok(report)

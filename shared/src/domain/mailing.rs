@@ -62,6 +62,10 @@ impl MailKind {
         Self::MeetingDeleted,
     ];
 
+    pub fn is_reminder(self) -> bool {
+        matches!(self, Self::ReminderDayBefore | Self::ReminderHourBefore)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",

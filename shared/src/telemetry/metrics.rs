@@ -47,7 +47,16 @@ pub const GIVEN_UP: Metric = Metric { name: "GivenUp", by: None };
 /// A stored item could not be read and was skipped, or its class waits.
 pub const UNREADABLE_ITEMS: Metric = Metric { name: "UnreadableItems", by: None };
 
-pub const ALL: [Metric; 7] = [
+/// A run of a sweep had no time for all of its work, by function name. The next runs continue.
+pub const FULL_RUNS: Metric = Metric { name: "FullRuns", by: Some("Sweep") };
+/// A reminder was given up because the sweep or its mail was too late.
+pub const DROPPED_REMINDERS: Metric = Metric { name: "DroppedReminders", by: None };
+/// A domain event has waited for more than an hour, so nobody was notified of it yet.
+pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: None };
+/// The attendance of a session has not been archived for a day after it was due.
+pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
+
+pub const ALL: [Metric; 11] = [
     SWEPT,
     REAUTH_REQUIRED,
     ZOOM_LIMITED,
@@ -55,6 +64,10 @@ pub const ALL: [Metric; 7] = [
     ZOOM_UNANSWERED,
     GIVEN_UP,
     UNREADABLE_ITEMS,
+    FULL_RUNS,
+    DROPPED_REMINDERS,
+    UNDELIVERED_EVENTS,
+    LATE_ARCHIVES,
 ];
 
 impl Metric {

@@ -126,13 +126,18 @@ fn every_metric_has_an_alarm_with_its_dimensions() {
             alarm.id
         );
         assert_eq!(own_dimensions[metrics::DEPLOYMENT], "LogGroup", "{}", alarm.id);
-        if *metric == metrics::SWEPT {
-            sweeps.insert(own_dimensions[metrics::SWEPT.by.expect("a dimension")].to_owned());
+        if let Some(dimension) = metric.by {
+            sweeps.insert((name.to_owned(), own_dimensions[dimension].to_owned()));
         }
         watched.insert(name.to_owned());
     }
     assert_eq!(watched, metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect());
-    assert_eq!(sweeps, SCHEDULES.iter().map(|schedule| schedule.function.to_owned()).collect());
+    // The metrics with a dimension are those of the sweeps.
+    let by_sweep = metrics::ALL.iter().filter(|metric| metric.by.is_some());
+    let expected = by_sweep.flat_map(|metric| {
+        SCHEDULES.iter().map(|schedule| (metric.name.to_owned(), schedule.function.to_owned()))
+    });
+    assert_eq!(sweeps, expected.collect());
     // The functions must write to the log group whose name is the metrics' dimension.
     let template = read("template.yaml");
     let nested = template.resource("Watching").expect("the alarms");

@@ -223,6 +223,7 @@ impl Run<'_> {
         let mut rest = remaining_persons(planned, &subject, pending, CHUNK_SIZE);
         while rest.len() > CHUNK_SIZE {
             if !self.has_time_for(context.urgency) {
+                self.report.is_full = true;
                 self.waiting_sessions.insert(context.session.id.clone());
                 return Ok(());
             }

@@ -12,11 +12,14 @@ use crate::app::run_time::RunTime;
 use crate::domain::attendance::record;
 use crate::store::archive::{self, DueArchive};
 use crate::store::error::CommitError;
+use crate::telemetry::metrics;
 
 /// The remaining time required for another session, which may have thousands of participants.
 const ARCHIVE_TIME: Duration = Duration::from_secs(30);
 /// The delay after a failure, so that other sessions come first.
 const RETRY_MINUTES: i64 = 60;
+/// From when an archiving is late. Its sources expire months later, so there is time to correct the cause.
+const LATE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Archives due sessions sequentially, because each may have thousands of participants.
 pub(super) async fn archive_due_sessions(
@@ -28,13 +31,15 @@ pub(super) async fn archive_due_sessions(
     for due in tools.store.due_archives(now).await? {
         report.due += 1;
         if !time.has_left(ARCHIVE_TIME) {
-            report.postponed += 1;
+            count_if_late(&due, now);
+            report.leave(1);
             continue;
         }
         match archive_session(tools, &due, now).await {
             Ok(()) => report.archived += 1,
             Err(error) => {
                 tracing::error!(event = "attendance.archive_failed", session_id = %due.session, %error);
+                count_if_late(&due, now);
                 report.postponed += 1;
                 if let Err(error) = postpone(tools, &due, now).await {
                     tracing::warn!(event = "attendance.archive_not_postponed", session_id = %due.session, %error);
@@ -45,24 +50,30 @@ pub(super) async fn archive_due_sessions(
     Ok(())
 }
 
-async fn postpone(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
-    let at = now.saturating_add(SignedDuration::from_mins(RETRY_MINUTES)).unwrap_or(now);
-    reschedule(tools, due, at).await
+/// Counts an archiving that is left to a later run and has been due for long.
+fn count_if_late(due: &DueArchive, now: Timestamp) {
+    if now.duration_since(due.first_due_at) >= LATE_AFTER {
+        metrics::LATE_ARCHIVES.count();
+    }
 }
 
-async fn reschedule(tools: &Services, due: &DueArchive, at: Timestamp) -> Result<(), Error> {
-    let later = archive::put_due_archive(&DueArchive { due_at: at, ..due.clone() });
-    Ok(tools.store.commit(vec![archive::delete_due_archive(due), later]).await?)
+async fn postpone(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
+    let due_at = now.saturating_add(SignedDuration::from_mins(RETRY_MINUTES)).unwrap_or(now);
+    reschedule(tools, due, &DueArchive { due_at, ..due.clone() }).await
+}
+
+async fn reschedule(tools: &Services, due: &DueArchive, later: &DueArchive) -> Result<(), Error> {
+    let actions = vec![archive::delete_due_archive(due), archive::put_due_archive(later)];
+    Ok(tools.store.commit(actions).await?)
 }
 
 async fn archive_session(tools: &Services, due: &DueArchive, now: Timestamp) -> Result<(), Error> {
     let store = &tools.store;
     if let Some(record) = store.session(&due.session).await? {
         let session = record.session;
-        let complete_at = record::complete_at(&session);
         // The session ran later than planned, was restarted or was moved.
-        if complete_at > now {
-            return reschedule(tools, due, complete_at).await;
+        if record::complete_at(&session) > now {
+            return reschedule(tools, due, &DueArchive::for_session(&session)).await;
         }
         let sources = load_attendance_sources(store, &session, now).await?;
         let archive = sources.archive.unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::app::run_time::RunTime;
 use crate::app::session_save::apply_zone_rules;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
 use crate::domain::host_status::{HostStatus, HostStatuses};
-use crate::domain::reminder::{Reminder, ReminderDecision};
+use crate::domain::reminder::{Reminder, ReminderDecision, ReminderSkipReason};
 use crate::domain::session::{Provider, Session};
 use crate::domain::time::whole_milli;
 use crate::store::archive::{self, DueArchive};
@@ -21,6 +21,7 @@ use crate::store::due_work::{self, DueReminder};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::limit;
 use crate::store::sessions::SessionsById;
+use crate::telemetry::metrics;
 
 /// The number of concurrent reminders. Many sessions start on the hour, and each reminder takes two round trips.
 const REMINDER_CONCURRENCY: usize = 16;
@@ -173,6 +174,10 @@ async fn process_reminder(
         }
         Some((session, ReminderDecision::Skip(reason))) => {
             tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = reason.as_str());
+            // A held reminder waited for its trainer, who was notified.
+            if reason == ReminderSkipReason::Late && !due.is_held {
+                metrics::DROPPED_REMINDERS.count();
+            }
             let committed = match schedule_archive(session) {
                 Some(put_archive) => tools.store.commit(vec![delete_reminder, put_archive]).await,
                 None => tools.store.commit_one(delete_reminder).await,

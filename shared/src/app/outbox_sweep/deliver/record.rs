@@ -9,9 +9,11 @@ use super::{CLAIM_CONCURRENCY, ClaimedMail, Delivery, OutboxReport};
 use crate::app::error::Error;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::claim::{retry_delay_after, retry_delay_after_unknown_outcome};
+use crate::domain::mailing::relevance::SkipReason;
 use crate::domain::mailing::{DeliveryStatus, MailClaim, MailSubject};
 use crate::store::error::CommitError;
 use crate::store::mailing::{ClaimOutcome, DeliveryUpdate, release_claim};
+use crate::telemetry::metrics;
 
 /// The number of attempts to record outcomes. A mail without a recorded outcome is sent twice, so retries are
 /// worthwhile.
@@ -245,6 +247,9 @@ fn log_outcome(
         }
         DeliveryStatus::Dropped => {
             report.dropped += 1;
+            if mail.kind.is_reminder() && detail == SkipReason::Ended.as_str() {
+                metrics::DROPPED_REMINDERS.count();
+            }
             tracing::info!(event = "mail.dropped", session_id = session, %message_key, kind, reason = detail);
         }
         DeliveryStatus::Retrying => {
