@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use jiff::{Timestamp, civil};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
@@ -11,7 +11,7 @@ use super::refusal::{FieldError, Refusal};
 use super::session::{Provider, Source};
 use super::settings::MeetingSettings;
 use super::text::{Description, Email, PersonName, Title};
-use super::time::{Zone, instant, plus_minutes, whole_second};
+use super::time::{Zone, instant, local_time, plus_minutes, whole_second};
 use super::zoom_link;
 
 /// The allowed duration of a session, in minutes.
@@ -200,17 +200,16 @@ fn required<I, T, E: ToString>(
     }
 }
 
+/// The accepted forms of a start.
+const START_FORMS: &str = "must be a time with an offset such as 2026-12-01T09:00:00Z (RFC 3339), or a local time such as \
+     2026-12-01T10:00:00";
+
 /// Parses a start: an instant (RFC 3339), or a local time without offset in `zone`.
 fn parse_start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
     let at = match instant(text) {
         Some(at) => at,
         None => {
-            let local: civil::DateTime =
-                text.parse().map_err(|_| "must be an RFC 3339 date and time".to_owned())?;
-            // A date alone would mean midnight, which is hardly ever intended.
-            if !text.contains(':') {
-                return Err("must include a time of day".to_owned());
-            }
+            let local = local_time(text).ok_or_else(|| START_FORMS.to_owned())?;
             zone.parse_instant(local).ok_or_else(|| {
                 format!("does not exist in {zone}, because the clocks go forward at that time")
             })?

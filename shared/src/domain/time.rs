@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 /// The year 2100 as seconds since 1970. No session is planned after it.
 const LAST_RULE_SECOND: i64 = 4_102_444_800;
 
+/// The longest name of a time zone. The longest in the database has 32 bytes.
+pub const ZONE_NAME_LIMIT_BYTES: usize = 64;
+/// Names of the time zone database that say that no zone is set.
+const NO_PLACES: [&str; 2] = ["Factory", "Etc/Unknown"];
+
 /// An IANA time zone of the built-in database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -17,7 +22,7 @@ pub struct Zone(TimeZone);
 impl Zone {
     pub fn parse(name: &str) -> Result<Self, InvalidZone> {
         // jiff also accepts "Local", POSIX rules and offsets, which Zoom and calendars do not.
-        let is_plausible = name.len() <= 64
+        let is_plausible = name.len() <= ZONE_NAME_LIMIT_BYTES
             && name
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
@@ -25,7 +30,8 @@ impl Zone {
             return Err(InvalidZone);
         }
         let zone = TimeZone::get(name).map_err(|_| InvalidZone)?;
-        if zone.iana_name().is_some() { Ok(Self(zone)) } else { Err(InvalidZone) }
+        let is_place = zone.iana_name().is_some_and(|name| !NO_PLACES.contains(&name));
+        if is_place { Ok(Self(zone)) } else { Err(InvalidZone) }
     }
 
     pub fn utc() -> Self {
@@ -125,21 +131,67 @@ impl fmt::Display for Zone {
     }
 }
 
-/// Parses an instant (RFC 3339). The last hours of the year 9999 are beyond `Timestamp::MAX` and are mapped to it.
+/// Parses an instant: RFC 3339, section 5.6, without leap seconds and with at most nine digits of a fraction. The grammar
+/// comes first, because the library also reads brackets, other separators and shorter forms. The last hours of the year
+/// 9999 are beyond `Timestamp::MAX` and are mapped to it.
 pub fn instant(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| {
-        let local = without_offset(text).filter(|local| local.contains(':'))?;
-        let written: civil::DateTime = local.parse().ok()?;
-        (written.date() >= Timestamp::MAX.to_zoned(TimeZone::UTC).date()).then_some(Timestamp::MAX)
-    })
+    let (local, offset) = split_offset(text)?;
+    let local = civil_time(local)?;
+    let offset = Offset::from_seconds(offset).ok()?;
+    Some(offset.to_timestamp(local).unwrap_or(Timestamp::MAX))
 }
 
-fn without_offset(text: &str) -> Option<&str> {
-    text.strip_suffix(['Z', 'z']).or_else(|| {
-        let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
-        let [b'+' | b'-', hours @ .., b':', m, n] = offset.as_bytes() else { return None };
-        hours.iter().chain([m, n]).all(u8::is_ascii_digit).then_some(local)
-    })
+/// Parses a local time such as `2026-12-01T10:00:00`, without offset and fraction.
+pub fn local_time(text: &str) -> Option<civil::DateTime> {
+    if text.len() == LOCAL_FORM.len() { civil_time(text) } else { None }
+}
+
+/// The form of a local time. Each `0` is a digit.
+const LOCAL_FORM: &str = "0000-00-00T00:00:00";
+/// The longest fraction of a second. The precision of [`Timestamp`] is a nanosecond.
+const FRACTION_LIMIT_DIGITS: usize = 9;
+
+/// Splits the offset from UTC off, in seconds.
+fn split_offset(text: &str) -> Option<(&str, i32)> {
+    if let Some(local) = text.strip_suffix(['Z', 'z']) {
+        return Some((local, 0));
+    }
+    let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let (sign, hours_and_minutes) = match offset.as_bytes() {
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    if !has_form(hours_and_minutes, b"00:00") {
+        return None;
+    }
+    let (hours, minutes) = (offset[1..3].parse::<i32>().ok()?, offset[4..6].parse::<i32>().ok()?);
+    (hours < 24 && minutes < 60).then_some((local, sign * (hours * 60 + minutes) * 60))
+}
+
+/// Parses a date and time with an optional fraction of a second.
+fn civil_time(text: &str) -> Option<civil::DateTime> {
+    let (whole, fraction) = text.split_at_checked(LOCAL_FORM.len())?;
+    let has_fraction = |digits: &str| {
+        (1..=FRACTION_LIMIT_DIGITS).contains(&digits.len())
+            && digits.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    let is_plain = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(has_fraction);
+    // The library reads the second 60 as 59.
+    let is_leap_second = whole.ends_with(":60");
+    if !is_plain || is_leap_second || !has_form(whole.as_bytes(), LOCAL_FORM.as_bytes()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// Returns whether text has digits where `form` has a `0`, and otherwise the same letters in either case.
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let matches = |(byte, expected): (&u8, &u8)| match expected {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte.eq_ignore_ascii_case(expected),
+    };
+    text.len() == form.len() && text.iter().zip(form).all(matches)
 }
 
 /// Formats an instant for keys and stored items: RFC 3339 in UTC, always with milliseconds, so the text sorts by time.
@@ -211,7 +263,51 @@ mod tests {
         {
             assert_eq!(instant(text), Some(Timestamp::MAX), "{text}");
         }
-        for text in [
+    }
+
+    /// The library alone accepts several of the refused forms.
+    #[test]
+    fn time_outside_the_documented_grammar_is_refused() {
+        for (text, expected) in [
+            ("2026-12-01T10:00:00+01:00", "2026-12-01T09:00:00Z"),
+            ("2026-12-01T10:00:00.123456789-05:30", "2026-12-01T15:30:00.123456789Z"),
+            ("2026-12-01t10:00:00z", "2026-12-01T10:00:00Z"),
+            ("2026-12-01T10:00:00+23:59", "2026-11-30T10:01:00Z"),
+            ("2026-12-01T10:00:00-00:00", "2026-12-01T10:00:00Z"),
+        ] {
+            assert_eq!(instant(text), Some(at(expected)), "{text}");
+        }
+        let refused = [
+            "2026-12-01T10:00:00+01:00[Europe/Berlin]",
+            "2026-12-01T10:00:00Z[Europe/Berlin]",
+            "2026-12-01T10:00:00[Europe/Berlin]",
+            "2026-12-01T10:00:00+25:00",
+            "2026-12-01T10:00:00+24:00",
+            "2026-12-01T10:00:00+01:60",
+            "2026-12-01T10:00:00+01",
+            "2026-12-01T10:00:00+0100",
+            "2026-12-01T10:00:00+01:00:30",
+            "2026-12-01T10:00:00 +01:00",
+            "20261201T100000Z",
+            "2026-12-01T100000Z",
+            "2026-12-01 10:00:00Z",
+            "2026-12-01T10:00Z",
+            "2026-12-01T10Z",
+            "2026-12-01T24:00:00Z",
+            "2026-12-01T23:59:60Z",
+            "2026-12-01T23:59:60.5Z",
+            "2026-12-01T10:00:00,5Z",
+            "2026-12-01T10:00:00.Z",
+            "2026-12-01T10:00:00.1234567890Z",
+            "2026-02-30T10:00:00Z",
+            "2026-13-01T10:00:00Z",
+            "+2026-12-01T10:00:00Z",
+            "-002026-12-01T10:00:00Z",
+            "2026-12-01T10:00:00−01:00",
+            "2026-12-01T10:00:0٣Z",
+            " 2026-12-01T10:00:00Z",
+            "2026-W49-2T10:00:00Z",
+            "2026-12-01T10:00:00",
             "9999-12-31T23:59:59",
             "9999-12-32T00:00:00Z",
             "9999-12-31T",
@@ -219,8 +315,20 @@ mod tests {
             "tomorrow",
             "Z",
             "",
-        ] {
+        ];
+        for text in refused {
             assert_eq!(instant(text), None, "{text}");
+        }
+        assert_eq!(
+            local_time("2026-12-01T10:00:00"),
+            Some(civil::date(2026, 12, 1).at(10, 0, 0, 0))
+        );
+        let others =
+            ["2026-12-01T10:00:00.5", "2026-12-01T10:00", "2026-12-01", "2026-12-01T10:00:60"];
+        for text in
+            refused.into_iter().filter(|text| text.len() != 19 || text.contains('Z')).chain(others)
+        {
+            assert_eq!(local_time(text), None, "{text}");
         }
     }
 
@@ -281,6 +389,10 @@ mod tests {
         for bad in
             ["", "Mars/Olympus", "+02:00", "CET-1CEST", "Europe/Berlin\n", "../../etc/passwd"]
         {
+            assert_eq!(Zone::parse(bad), Err(InvalidZone), "{bad}");
+        }
+        // In the database, but for a computer without a zone.
+        for bad in ["Factory", "factory", "Etc/Unknown"] {
             assert_eq!(Zone::parse(bad), Err(InvalidZone), "{bad}");
         }
     }
