@@ -240,7 +240,8 @@ async fn import_accepts_thousands_of_lines_and_rejects_large_body() {
     assert_eq!(world.items("USER#u-").await.len(), 2000);
     let response = import(&world, &"x".repeat(4 * 1024 * 1024 + 1)).await;
     response.expect_problem(413, "payload_too_large");
-    assert_eq!(import(&world, "").await.expect(200), json!({"accepted": 0, "rejected": []}));
+    let problem = import(&world, " \r\n\n").await.expect_problem(422, "validation_failed");
+    assert_eq!(fields(&problem), ["body"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,7 @@ mod recognition;
 mod recordings;
 mod reminders;
 mod repair;
+mod requests;
 mod resend;
 mod save;
 mod smoke;

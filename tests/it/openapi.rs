@@ -1,15 +1,17 @@
 //! `openapi.yaml` against the code: each must describe all of the other.
 
 mod failures;
+mod patterns;
 mod responses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use shared::app::connect;
 use shared::domain::settings::MeetingSettings;
-use shared::domain::{audience, draft, id, poll, resend, text};
-use shared::handlers::{DETAIL_TYPES, ROUTES, Route};
+use shared::domain::{audience, draft, id, poll, resend, text, time};
+use shared::handlers::{DETAIL_TYPES, ROUTES, Route, attendance, directory, session_cancel};
 
 use crate::world::session_body;
 
@@ -165,6 +167,22 @@ fn api_description_covers_every_route_and_no_other() {
 }
 
 #[test]
+fn documented_query_parameters_are_those_of_the_route() {
+    let spec = Spec::read();
+    for route in ROUTES {
+        let operation = &spec.0["paths"][route.path][route.method.to_lowercase()];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let parameters = parameters.map(|parameter| spec.resolve(parameter));
+        let described: BTreeSet<_> = parameters
+            .filter(|parameter| parameter["in"] == "query")
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        let known = route.query.iter().copied().collect();
+        assert_eq!(described, known, "{} {}", route.method, route.path);
+    }
+}
+
+#[test]
 fn every_reference_resolves() {
     let spec = Spec::read();
     let mut unresolved = Vec::new();
@@ -225,7 +243,7 @@ fn every_operation_documents_its_errors() {
             "{name}: every route needs a token"
         );
         let responses = operation.description["responses"].as_object().expect("responses");
-        for status in ["401", "500", "503"] {
+        for status in ["401", "422", "500", "503"] {
             assert!(responses.contains_key(status), "{name} does not document {status}");
         }
         let takes_json = operation.description.get("requestBody").is_some();
@@ -234,6 +252,7 @@ fn every_operation_documents_its_errors() {
             takes_json,
             "{name}: documents 413 if and only if it has a body"
         );
+        assert_eq!(responses.contains_key("415"), takes_json, "{name}: 415 as 413");
         for (status, response) in responses {
             let response = spec.resolve(response);
             assert!(response["headers"].get("Cache-Control").is_some(), "{name} {status}");
@@ -350,7 +369,13 @@ fn documented_limits_match_the_code() {
     let (shortest, longest) = (*draft::DURATION_MINUTES.start(), *draft::DURATION_MINUTES.end());
     let recipients = "/paths/~1v1~1sessions~1{id}~1resend-invite/post/requestBody/content/application~1json/schema/properties/recipients/maxItems";
     let launch = "/components/schemas/LaunchPoll/properties";
-    let limits: [(String, usize); 19] = [
+    let schemas = "/components/schemas";
+    let settings = "/components/schemas/Settings/properties";
+    let in_body = |operation: &str, field: &str| {
+        let content = "requestBody/content/application~1json";
+        format!("/paths/{operation}/{content}/schema/properties/{field}")
+    };
+    let limits: [(String, usize); 33] = [
         (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
         (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
@@ -376,6 +401,26 @@ fn documented_limits_match_the_code() {
             "/components/parameters/IdempotencyKey/schema/maxLength".into(),
             shared::http::IDEMPOTENCY_KEY_LIMIT_BYTES,
         ),
+        (format!("{draft}/timezone/maxLength"), time::ZONE_NAME_LIMIT_BYTES),
+        (in_body("~1v1~1zoom~1connect/post", "code/maxLength"), connect::CODE_LIMIT_BYTES),
+        (in_body("~1v1~1zoom~1connect/post", "state/maxLength"), connect::STATE_LIMIT_BYTES),
+        (
+            in_body("~1v1~1sessions~1{id}~1cancel/post", "reason/maxLength"),
+            session_cancel::REASON_LIMIT_CHARS,
+        ),
+        (
+            in_body("~1v1~1sessions~1{id}~1attendance~1{attendee_id}/put", "reason/maxLength"),
+            attendance::REASON_LIMIT_CHARS,
+        ),
+        (format!("{schemas}/Course/properties/title/maxLength"), text::TITLE_LIMIT_CHARS),
+        (format!("{schemas}/Enrollment/properties/name/maxLength"), text::NAME_LIMIT_CHARS),
+        (format!("{schemas}/User/properties/name/maxLength"), text::NAME_LIMIT_CHARS),
+        (format!("{schemas}/User/properties/role/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/User/properties/plan/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/User/properties/locale/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{settings}/plans/propertyNames/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{settings}/plans/maxProperties"), directory::PLANS_LIMIT),
+        (format!("{settings}/pilot_trainer_ids/maxItems"), directory::PILOT_LIMIT),
     ];
     for (pointer, limit) in limits {
         assert_eq!(spec.0.pointer(&pointer), Some(&json!(limit)), "{pointer}");

@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod unlisted_zones;
 mod unused_lists;
 
 use futures::future::join_all;

@@ -199,12 +199,20 @@ impl Context<'_> {
         if let Some(zone) = text("timezone") {
             schedule::zone(zone).map_err(invalid)?;
         }
+        // Zoom's list of time zones lacks some IANA names.
+        let is_unlisted = |zone: &&str| self.state.settings.unlisted_zones.contains(*zone);
+        let zone = match text("timezone") {
+            Some(zone) if is_unlisted(&zone) => Some(host.timezone.as_str()),
+            zone => zone,
+        };
         if let Some(start_time) = text("start_time") {
-            meeting.start_time = schedule::instant(start_time, text("timezone"), &meeting.timezone)
-                .map_err(invalid)?;
+            meeting.start_time =
+                schedule::instant(start_time, zone, &meeting.timezone).map_err(invalid)?;
+        }
+        if let Some(zone) = zone {
+            zone.clone_into(&mut meeting.timezone);
         }
         let strings = [
-            ("timezone", &mut meeting.timezone),
             ("topic", &mut meeting.topic),
             ("agenda", &mut meeting.agenda),
             ("password", &mut meeting.password),

@@ -25,6 +25,9 @@ pub struct Settings {
     /// The longest page of a list, if it is shorter than requested.
     #[serde(default)]
     pub list_page_size: Option<usize>,
+    /// IANA time zones that Zoom does not list. It accepts them, but reads the local time in the host's own zone.
+    #[serde(default)]
+    pub unlisted_zones: BTreeSet<String>,
     pub webhooks: WebhookSettings,
 }
 
@@ -96,6 +99,7 @@ impl Default for Settings {
             qps_retry_after_seconds: None,
             scopes: None,
             list_page_size: None,
+            unlisted_zones: BTreeSet::new(),
             webhooks: WebhookSettings::default(),
         }
     }
@@ -133,6 +137,7 @@ pub struct SettingsUpdate {
     pub scopes: Option<Option<BTreeSet<String>>>,
     #[serde(deserialize_with = "present")]
     pub list_page_size: Option<Option<usize>>,
+    pub unlisted_zones: Option<BTreeSet<String>>,
     pub webhooks: WebhookSettingsUpdate,
     /// By `app`, `other` or an account id.
     pub accounts: BTreeMap<String, AccountSettingsUpdate>,
@@ -178,6 +183,7 @@ impl Settings {
         set(&mut self.qps_retry_after_seconds, update.qps_retry_after_seconds);
         set(&mut self.scopes, update.scopes);
         set(&mut self.list_page_size, update.list_page_size);
+        set(&mut self.unlisted_zones, update.unlisted_zones);
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);
         set(&mut webhooks.duplicate, update.duplicate);
         set(&mut webhooks.shuffle, update.shuffle);

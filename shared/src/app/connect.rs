@@ -27,7 +27,7 @@ use crate::zoom::{Access, ZoomError};
 /// How long a trainer may take on Zoom's pages.
 const STATE_MINUTES: i64 = 10;
 /// The longest state that we could have issued.
-const STATE_LIMIT_BYTES: usize = 512;
+pub const STATE_LIMIT_BYTES: usize = 512;
 /// Zoom's codes are some dozens of characters.
 pub const CODE_LIMIT_BYTES: usize = 2048;
 const VERIFIER_FIELD: &str = "pkce_verifier";
@@ -363,7 +363,7 @@ async fn store_connection(
                 return Ok(StoreOutcome::Stored(before.map(Box::new)));
             }
             Err(error) if error.refused(ConditionSubject::Erasure) => {
-                return Err(Refusal::Forbidden.into());
+                return Err(Refusal::USER_ERASED.into());
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),

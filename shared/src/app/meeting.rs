@@ -80,6 +80,8 @@ pub struct NewMeeting {
     pub passcode: Option<Secret>,
     /// Whether the meeting will be recorded, if the provider reports it.
     pub is_recorded: Option<bool>,
+    /// Whether the provider has another start than the session, and a correction failed.
+    pub start_differs: bool,
 }
 
 /// The decrypted join data of a meeting.
@@ -127,6 +129,19 @@ pub enum UpdateAttempts {
     SomeUnanswered,
 }
 
+/// A change that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeetingUpdate {
+    pub attempts: UpdateAttempts,
+    /// Whether the provider has another start than the session, and a correction failed.
+    pub start_differs: bool,
+}
+
+impl MeetingUpdate {
+    /// A change that the provider need not know.
+    pub const NONE: Self = Self { attempts: UpdateAttempts::AllAnswered, start_differs: false };
+}
+
 /// A service that hosts meetings.
 #[expect(async_fn_in_trait, reason = "used through its implementations, whose futures are Send")]
 pub trait MeetingProvider {
@@ -138,7 +153,7 @@ pub trait MeetingProvider {
         meeting: Option<MeetingId>,
         old: Option<&MeetingPlan>,
         new: &MeetingPlan,
-    ) -> Result<UpdateAttempts, MeetingError>;
+    ) -> Result<MeetingUpdate, MeetingError>;
     /// Deletes the meeting. Succeeds if it no longer exists.
     async fn cancel(
         &mut self,

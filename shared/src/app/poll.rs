@@ -249,7 +249,7 @@ pub async fn vote(
         loaded.require_visible()?;
         let poll = loaded.poll_list.poll(poll_id).ok_or(Refusal::NotFound)?;
         if loaded.is_owner {
-            return Err(Refusal::Forbidden.into());
+            return Err(Refusal::NotAllowed("the trainer of the class cannot vote").into());
         }
         check_session_live(&loaded.session, context.now)?;
         if !poll.is_open() {

@@ -144,8 +144,8 @@ async fn named_recipients(
         Audience::Standalone => InvitedByName::default(),
         Audience::Course { id, .. } => students(store, id, named).await?,
         Audience::Invitees { list, .. } => {
-            let emails = store.invitees(&session.id, *list).await?.into_iter();
-            invitees(store, emails.map(|invitee| invitee.email).collect(), named).await?
+            let listed = store.invitees(&session.id, *list).await?.into_iter();
+            invitees(listed.map(|invitee| invitee.email))
         }
     };
     let (mut users, mut emails, mut errors) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
@@ -224,22 +224,9 @@ async fn students(
     Ok(invited)
 }
 
-/// Returns the invitees by address, and by user id where a user has the address.
-async fn invitees(
-    store: &Store,
-    emails: Vec<Email>,
-    named: &[String],
-) -> Result<InvitedByName, Error> {
-    let mut invited = InvitedByName::default();
-    for email in &emails {
-        invited.emails.insert(email.clone(), RecipientId::Email(email.clone()));
-    }
-    let others: Vec<_> =
-        named.iter().filter(|name| invited.find(name).is_none()).cloned().collect();
-    for user in store.users(&user_ids(&others)).await?.into_values() {
-        if invited.emails.contains_key(&user.email) {
-            invited.ids.insert(user.id, RecipientId::Email(user.email));
-        }
-    }
-    Ok(invited)
+/// Returns the invitees by address. A user id is never found: whether it is would tell the trainer to whom an address
+/// belongs. The trainer has invited an address, and the platform has not disclosed its user.
+fn invitees(emails: impl Iterator<Item = Email>) -> InvitedByName {
+    let emails = emails.map(|email| (email.clone(), RecipientId::Email(email)));
+    InvitedByName { ids: BTreeMap::new(), emails: emails.collect() }
 }

@@ -9,7 +9,7 @@ mod edit;
 mod zone_rules;
 
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
-pub use edit::{EditSession, edit};
+pub use edit::{EditSession, ExpectedVersion, edit};
 pub use zone_rules::apply_zone_rules;
 
 use jiff::{SignedDuration, Timestamp};

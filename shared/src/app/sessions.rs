@@ -195,15 +195,15 @@ pub async fn list_invited(
     let from = request.filter.from.unwrap_or_else(|| {
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
-    // Students can filter by time only.
     let filter =
         SessionFilter { from: Some(from), to: request.filter.to, ..SessionFilter::default() };
     let invitations = async {
         match &caller.verified_email {
-            Some(email) => {
+            // A session with invitees has no course.
+            Some(email) if request.course.is_none() => {
                 store.readable_invitations(email, from, filter.to.unwrap_or(Timestamp::MAX)).await
             }
-            None => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
         }
     };
     let (enrollments, invitations) =
@@ -211,7 +211,10 @@ pub async fn list_invited(
 
     // One extra session shows whether there is another page.
     let read_limit = request.limit + 1;
-    let courses = enrollments.into_iter().filter(|enrollment| enrollment.access_granted);
+    let courses = enrollments.into_iter().filter(|enrollment| {
+        let is_requested = request.course.as_ref().is_none_or(|id| *id == enrollment.course);
+        enrollment.access_granted && is_requested
+    });
     let of_courses = stream::iter(courses.map(|enrollment| enrollment.course))
         .map(|course| {
             let filter = &filter;

@@ -16,6 +16,9 @@ pub const DELETED: &str = "deleted";
 /// account that forbids recording drops the setting without an event, so the entry also comes from Zoom's responses.
 pub const RECORDING: &str = super::meeting_fields::RECORDING;
 
+/// The drift entry of another start. It also comes from Zoom's responses.
+pub const STARTS_AT: &str = super::meeting_fields::STARTS_AT;
+
 /// Returns the fields in which the meeting differs from the session according to `events`. Events from before the last
 /// sync to Zoom are ignored, and a field without an event stays as it is. While an edit is in progress, an event may be
 /// its result, so the known fields are kept unchanged. Deletion and recovery are never the result of an edit.

@@ -26,6 +26,9 @@ impl FieldError {
 pub enum Refusal {
     #[error("forbidden for this role")]
     Forbidden,
+    /// The caller has the role, but not the relation to the object. The text is the reason.
+    #[error("forbidden: {0}")]
+    NotAllowed(&'static str),
     #[error("live classes are disabled")]
     FeatureDisabled,
     #[error("a plan that includes live classes is required")]
@@ -71,6 +74,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The user was erased while the request was carried out.
+    pub const USER_ERASED: Self = Self::NotAllowed("the user was deleted from the platform");
+
     /// Returns a refusal for one invalid field.
     pub fn field(field: &str, message: impl ToString) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])

@@ -26,7 +26,7 @@ use crate::store::Store;
 use crate::store::attendance::AuditCursor;
 
 /// The reason is one sentence for readers of the audit.
-const REASON_LIMIT_CHARS: usize = 500;
+pub const REASON_LIMIT_CHARS: usize = 500;
 /// The longest nonce in a cursor.
 const NONCE_LIMIT_BYTES: usize = 16;
 

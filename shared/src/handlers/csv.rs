@@ -25,7 +25,7 @@ pub fn requested_format(request: &Request) -> Result<ReportFormat, Refusal> {
         Some("csv") => Ok(ReportFormat::Csv),
         Some("json") => Ok(ReportFormat::Json),
         Some(_) => Err(Refusal::field("format", "must be json or csv")),
-        None if http::prefers(request, "text/csv", "application/json") => Ok(ReportFormat::Csv),
+        None if http::prefers(request, "text/csv", "application/json")? => Ok(ReportFormat::Csv),
         None => Ok(ReportFormat::Json),
     }
 }

@@ -22,6 +22,7 @@ use crate::http;
 use crate::random::Random;
 use crate::secrets::Secrets;
 
+pub use command::{PILOT_LIMIT, PLANS_LIMIT, WORD_LIMIT_CHARS};
 pub use event::{EventFailed, handle_event_or_request};
 
 #[derive(Debug)]
@@ -61,8 +62,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let id = path_parameter(&parameters, "id");
     match (route.method, route.path) {
         ("POST", "/v1/directory/import") => {
-            let lines = http::bytes(&request, http::IMPORT_LIMIT_BYTES)?;
-            let read = import::parse_lines(lines);
+            let lines = http::content(&request, http::IMPORT_LIMIT_BYTES)?;
+            let read = import::parse_lines(lines)?;
             directory::apply_all(&deps.services, read.commands).await?;
             ResponseBody::ok(&read.outcome)
         }

@@ -25,7 +25,7 @@ use crate::domain::caller::{Caller, Role};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName};
-use crate::http::{BadRequest, Problem, header};
+use crate::http::{BadRequest, Problem, check_query, header};
 use crate::secrets::{Secrets, SecretsError};
 use crate::telemetry::error_chain;
 use crate::zoom::webhook::InvalidSignature;
@@ -124,17 +124,17 @@ impl ResponseBody {
     }
 
     /// Adds a hash of the body as entity tag. Becomes "304 Not Modified" if the request already has that tag.
-    pub fn with_content_etag(mut self, request: &Request) -> Self {
+    pub fn with_content_etag(mut self, request: &Request) -> Result<Self, Refusal> {
         let hash = sha256_hex(self.body.as_deref().unwrap_or_default());
-        let tag = format!("\"{}\"", &hash[..32]);
-        if crate::http::matches_if_none_match(request, &tag) {
+        let tag = &hash[..32];
+        if crate::http::matches_if_none_match(request, tag)? {
             self.status = StatusCode::NOT_MODIFIED;
             self.body = None;
         }
-        if let Ok(tag) = HeaderValue::from_str(&tag) {
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
             self.headers.push((http::header::ETAG, tag));
         }
-        self
+        Ok(self)
     }
 
     pub fn with_location(mut self, path: &str) -> Self {
@@ -191,8 +191,20 @@ impl Authenticator {
         self.verifier.warm(now).await;
     }
 
-    /// Returns the caller if the token is valid.
+    /// Returns the caller if the token is valid, and refuses query parameters that the route does not have. Every route with
+    /// a caller reads it first, so none can forget the check.
     pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, RequestError> {
+        let caller = self.authenticate(request, now).await?;
+        let (route, _) = route(request)?;
+        check_query(request, route.query)?;
+        Ok(caller)
+    }
+
+    async fn authenticate(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Caller, RequestError> {
         let secrets = self.secrets.get(now).await?;
         let claims = self
             .verifier
@@ -361,12 +373,18 @@ fn render(content: ResponseBody) -> Response<Body> {
     *response.status_mut() = content.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content.content_type);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    insert_common(headers);
     headers.extend(content.headers);
     if matches!(content.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_TYPE);
     }
     response
+}
+
+/// Inserts the headers of every response. Browsers must not guess the type of a body that contains what users wrote.
+fn insert_common(headers: &mut http::HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
@@ -376,9 +394,16 @@ pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
         StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if problem.status == 401 {
-        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    insert_common(headers);
+    match problem.status {
+        401 => {
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // RFC 9110, section 15.5.16.
+        415 => {
+            headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        _ => {}
     }
     if let Some(seconds) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

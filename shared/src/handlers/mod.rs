@@ -33,11 +33,22 @@ pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     pub function: &'static str,
+    /// The query parameters. Others are refused.
+    pub query: &'static [&'static str],
 }
 
 const fn route(method: &'static str, path: &'static str, function: &'static str) -> Route {
-    Route { method, path, function }
+    Route { method, path, function, query: &[] }
 }
+
+impl Route {
+    const fn with_query(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+}
+
+/// The query parameters of lists.
+const PAGE: &[&str] = &["limit", "cursor"];
 
 pub const ROUTES: &[Route] = &[
     route("GET", "/v1/zoom/connection", "connect"),
@@ -47,21 +58,34 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/sessions", "session-save"),
     route("PUT", "/v1/sessions/{id}", "session-save"),
     route("POST", "/v1/sessions/{id}/cancel", "session-cancel"),
-    route("GET", "/v1/sessions", "sessions"),
+    route("GET", "/v1/sessions", "sessions").with_query(&[
+        "status",
+        "course_id",
+        "from",
+        "to",
+        "limit",
+        "cursor",
+    ]),
     route("GET", "/v1/sessions/{id}", "sessions"),
-    route("GET", "/v1/me/sessions", "sessions"),
+    route("GET", "/v1/me/sessions", "sessions").with_query(&[
+        "course_id",
+        "from",
+        "to",
+        "limit",
+        "cursor",
+    ]),
     route("GET", "/v1/sessions/{id}/recordings", "sessions"),
-    route("GET", "/v1/sessions/{id}/timeline", "sessions"),
+    route("GET", "/v1/sessions/{id}/timeline", "sessions").with_query(PAGE),
     route("POST", "/v1/sessions/{id}/resend-invite", "resend-invite"),
     route("POST", "/v1/sessions/{id}/join", "join"),
     route("POST", "/v1/sessions/{id}/polls", "poll"),
     route("POST", "/v1/sessions/{id}/polls/{poll_id}/close", "poll"),
     route("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote", "poll"),
-    route("GET", "/v1/sessions/{id}/polls", "poll"),
-    route("GET", "/v1/sessions/{id}/attendance", "attendance"),
+    route("GET", "/v1/sessions/{id}/polls", "poll").with_query(&["format", "poll_id"]),
+    route("GET", "/v1/sessions/{id}/attendance", "attendance").with_query(&["format"]),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
-    route("GET", "/v1/sessions/{id}/attendance/audit", "attendance"),
-    route("GET", "/v1/me/notifications", "notifications"),
+    route("GET", "/v1/sessions/{id}/attendance/audit", "attendance").with_query(PAGE),
+    route("GET", "/v1/me/notifications", "notifications").with_query(PAGE),
     route("POST", "/v1/me/notifications/{id}/read", "notifications"),
     route("POST", "/v1/me/notifications/{id}/dismiss", "notifications"),
     route("GET", "/v1/me/notification-preferences", "notifications"),

@@ -104,10 +104,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let list = poll::list(&context, &caller, &id, only.as_ref()).await?;
             let response = match format {
                 ReportFormat::Json => ResponseBody::ok(&poll_view::polls_view(&list))?,
-                ReportFormat::Csv if !list.is_owner => return Err(Refusal::Forbidden.into()),
+                ReportFormat::Csv if !list.is_owner => {
+                    let reason = "only the trainer of the class can export its polls";
+                    return Err(Refusal::NotAllowed(reason).into());
+                }
                 ReportFormat::Csv => poll_view::csv(&id, &list)?,
             };
-            Ok(response.with_content_etag(&request))
+            Ok(response.with_content_etag(&request)?)
         }
         _ => Err(RequestError::UnknownRoute),
     }

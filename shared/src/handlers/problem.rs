@@ -99,6 +99,7 @@ impl From<&Refusal> for Problem {
         let conflict = |code, title, detail: &str| Self::new(409, code, title, detail);
         match refusal {
             Refusal::Forbidden => Self::forbidden(),
+            Refusal::NotAllowed(why) => Self::new(403, "forbidden", "Forbidden", sentence(why)),
             Refusal::FeatureDisabled => Self::new(
                 403,
                 "feature_disabled",
@@ -226,6 +227,12 @@ impl From<&BadRequest> for Problem {
                 "Payload too large",
                 format!("The body must have at most {limit} bytes."),
             ),
+            BadRequest::ContentEncoding => Self::new(
+                415,
+                "unsupported_media_type",
+                "Unsupported media type",
+                "The body must not be compressed.",
+            ),
             BadRequest::Refused(refusal) => refusal.into(),
         }
     }
@@ -248,6 +255,7 @@ mod tests {
         let refused = |refusal: Refusal| Error::Refused(refusal);
         let cases = [
             (refused(Refusal::Forbidden), 403, "forbidden"),
+            (refused(Refusal::NotAllowed("only the trainer can do this")), 403, "forbidden"),
             (refused(Refusal::FeatureDisabled), 403, "feature_disabled"),
             (refused(Refusal::PlanRequired), 403, "plan_required"),
             (refused(Refusal::PlanLimit("4 classes a month".into())), 403, "plan_limit"),

@@ -21,7 +21,7 @@ use crate::random::Random;
 use crate::secrets::Secrets;
 
 /// The reason is one sentence in a mail.
-const REASON_LIMIT_CHARS: usize = 500;
+pub const REASON_LIMIT_CHARS: usize = 500;
 
 #[derive(Debug)]
 pub struct Deps {

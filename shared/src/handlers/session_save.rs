@@ -12,7 +12,7 @@ use super::function::{self, Function};
 use super::session_view;
 use crate::app::Services;
 use crate::app::session_save::{
-    CreateSession, EditSession, RepeatedCreate, acts_as_service, create, edit,
+    CreateSession, EditSession, ExpectedVersion, RepeatedCreate, acts_as_service, create, edit,
     find_created_session, requested_trainer,
 };
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ use crate::domain::join_window::JoinWindowSettings;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{SessionWithInvitees, Source};
 use crate::domain::time::Zone;
-use crate::http;
+use crate::http::{self, EntityTag, EntityTags};
 use crate::random::Random;
 use crate::secrets::Secrets;
 
@@ -105,12 +105,28 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         return Err(Refusal::Forbidden.into());
     }
     let body: SaveBody = http::json(&request)?;
-    let expected_version = http::if_match(&request)?;
+    let expected_version = http::if_match(&request)?.map_or(ExpectedVersion::Any, versions);
     let draft = Draft::check(body, &deps.default_zone, now)?;
     let window = deps.join_window;
     let request = EditSession { caller, session, draft, window, expected_version };
     let edited = edit(&deps.services, &request, now).await?;
     saved_response(deps, StatusCode::OK, &edited).await
+}
+
+/// Returns the versions of an `If-Match` header. A weak tag matches no version (RFC 9110, section 13.1.1), nor does a tag
+/// that is not exactly a version, such as `"01"`.
+fn versions(tags: EntityTags) -> ExpectedVersion {
+    let version = |tag: &EntityTag| {
+        let version: u64 = std::str::from_utf8(&tag.opaque).ok()?.parse().ok()?;
+        let is_exact = !tag.is_weak && version.to_string().as_bytes() == tag.opaque;
+        is_exact.then_some(version)
+    };
+    match tags {
+        EntityTags::Any => ExpectedVersion::Any,
+        EntityTags::Listed(tags) => {
+            ExpectedVersion::OneOf(tags.iter().filter_map(version).collect())
+        }
+    }
 }
 
 async fn find_repeated(
@@ -164,5 +180,26 @@ fn source(by_service: bool, body: Option<Source>) -> Result<Source, Refusal> {
         (false, Some(_)) => {
             Err(Refusal::field("source", "is reserved for the host platform's service"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_strong_tags_are_versions() {
+        let tag = |is_weak, text: &[u8]| EntityTag { is_weak, opaque: text.to_vec() };
+        let listed = vec![
+            tag(false, b"7"),
+            tag(true, b"8"),
+            tag(false, b"01"),
+            tag(false, b"+9"),
+            tag(false, b""),
+            tag(false, b"\xe9"),
+            tag(false, b"10"),
+        ];
+        assert_eq!(versions(EntityTags::Listed(listed)), ExpectedVersion::OneOf(vec![7, 10]));
+        assert_eq!(versions(EntityTags::Any), ExpectedVersion::Any);
     }
 }

@@ -80,6 +80,17 @@ fn json_type_name(serde_name: &str) -> &str {
     }
 }
 
+/// The whole numbers up to this are exact in a floating-point number: 2^53.
+const EXACT_LIMIT: f64 = 9_007_199_254_740_992.0;
+
+/// Returns a number without a fraction, which may be written as `60.0` or `6e1` (JSON Schema, "integer").
+pub(super) fn whole_number(number: &serde_json::Number) -> Option<i64> {
+    number.as_i64().or_else(|| {
+        let number = number.as_f64()?;
+        (number.fract() == 0.0 && number.abs() <= EXACT_LIMIT).then_some(number as i64)
+    })
+}
+
 fn unexpected_type(value: &Value) -> Unexpected<'_> {
     match value {
         Value::Null => Unexpected::Unit,
@@ -105,12 +116,20 @@ impl<'de> Deserializer<'de> for StrictValue {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(is) => visitor.visit_bool(is),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => visitor.visit_u64(number),
-                (None, Some(number), _) => visitor.visit_i64(number),
-                (None, None, Some(number)) => visitor.visit_f64(number),
-                (None, None, None) => Err(StrictError::Value("is out of range".to_owned())),
-            },
+            Value::Number(number) => {
+                match (number.as_u64(), whole_number(&number), number.as_f64()) {
+                    (Some(number), _, _) => visitor.visit_u64(number),
+                    (None, Some(number), _) => match u64::try_from(number) {
+                        Ok(number) => visitor.visit_u64(number),
+                        Err(_) => visitor.visit_i64(number),
+                    },
+                    (None, None, Some(number)) if number.fract() != 0.0 => {
+                        visitor.visit_f64(number)
+                    }
+                    // No field of the API has such large numbers.
+                    (None, None, _) => Err(StrictError::Value("is out of range".to_owned())),
+                }
+            }
             Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => {
                 let mut items = SeqDeserializer::new(items.into_iter().map(StrictValue));

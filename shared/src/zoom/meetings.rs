@@ -1,6 +1,6 @@
 //! Create, read, update, delete and end meetings, and find them by the mark in their agenda.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,6 +15,10 @@ use crate::secret::Secret;
 /// Pages of a user's meetings that are searched for a mark. A page has 300 meetings, and a user creates at most
 /// 100 meetings a day.
 const MAX_PAGES: usize = 10;
+
+/// How far a start may be from the requested one: Zoom reads the local time of a zone that it does not list in another zone,
+/// and the zones of the world differ by 26 hours.
+const MISREAD_START_LIMIT: SignedDuration = SignedDuration::from_hours(26);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,9 +112,10 @@ struct ListEntry {
 impl ListEntry {
     /// Returns whether the meeting may have the mark. Zoom truncates agendas in lists after 250 characters.
     fn may_have_mark(&self, session: &SessionId, topic: &str, starts_at: Timestamp) -> bool {
-        let start = || self.start_time.as_str().and_then(|text| text.parse().ok());
+        let start = || self.start_time.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+        let is_near = |at: Timestamp| at.duration_since(starts_at).abs() <= MISREAD_START_LIMIT;
         marked_session(&self.agenda).as_ref() == Some(session)
-            || (self.topic == topic && start() == Some(starts_at))
+            || (self.topic == topic && start().is_some_and(is_near))
     }
 }
 
@@ -191,7 +196,7 @@ impl Zoom {
     }
 
     /// Returns the user's meetings with the mark of `session`. Meetings whose mark is not visible in the list are fetched if
-    /// they have the session's topic and start. Without the scope to fetch them, only visible marks are found.
+    /// they have the session's topic and about its start. Without the scope to fetch them, only visible marks are found.
     pub async fn find_marked_meetings(
         &self,
         access: &Access,

@@ -57,6 +57,7 @@ impl CheckedApi {
         let described = self.spec.resolve(&operation["responses"][response.status.as_str()]);
         assert!(described.is_object(), "{name} is not described: {}", response.text);
 
+        assert_eq!(response.headers["x-content-type-options"], "nosniff", "{name}");
         for (header, definition) in described["headers"].as_object().into_iter().flatten() {
             let sent =
                 response.headers.get(header).unwrap_or_else(|| panic!("{name}: no {header}"));

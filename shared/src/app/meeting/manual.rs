@@ -1,7 +1,7 @@
 //! A link that the trainer entered, such as Google Meet, Teams or a room with a camera. The service cannot create or
 //! change that meeting.
 
-use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, UpdateAttempts};
+use super::{MeetingError, MeetingPlan, MeetingProvider, MeetingUpdate, NewMeeting};
 use crate::domain::id::MeetingId;
 use crate::secret::Secret;
 
@@ -20,6 +20,7 @@ impl ManualLink {
             join_url: Secret::new(&self.join_url),
             passcode: None,
             is_recorded: None,
+            start_differs: false,
         }
     }
 }
@@ -34,8 +35,8 @@ impl MeetingProvider for ManualLink {
         _: Option<MeetingId>,
         _: Option<&MeetingPlan>,
         _: &MeetingPlan,
-    ) -> Result<UpdateAttempts, MeetingError> {
-        Ok(UpdateAttempts::AllAnswered)
+    ) -> Result<MeetingUpdate, MeetingError> {
+        Ok(MeetingUpdate::NONE)
     }
 
     async fn cancel(

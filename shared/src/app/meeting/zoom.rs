@@ -6,13 +6,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, UpdateAttempts};
+use super::{
+    MeetingError, MeetingPlan, MeetingProvider, MeetingUpdate, NewMeeting, UpdateAttempts,
+};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::zoom_access::{ZoomAccess, with_token};
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::meeting_fields::{self, agenda_with_mark};
 use crate::domain::refusal::Refusal;
+use crate::domain::time::{Zone, whole_second};
 use crate::domain::zoom_event::MeetingChange;
 use crate::random::Random;
 use crate::zoom::{AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting};
@@ -30,11 +33,13 @@ const RETRY_DELAY_MS: u64 = 150;
 pub struct ZoomMeetings<'a> {
     services: &'a Services,
     zoom_access: ZoomAccess,
+    /// The meeting as it was read after a change.
+    read_after_change: Option<ZoomMeeting>,
 }
 
 impl<'a> ZoomMeetings<'a> {
     pub fn new(services: &'a Services, zoom_access: ZoomAccess) -> Self {
-        Self { services, zoom_access }
+        Self { services, zoom_access, read_after_change: None }
     }
 
     /// Returns the Zoom user of the token. The changes count towards this user's daily limit.
@@ -50,7 +55,7 @@ impl<'a> ZoomMeetings<'a> {
         topic: &str,
         starts_at: Timestamp,
     ) -> Result<Vec<MarkedMeeting>, MeetingError> {
-        let Self { services, zoom_access } = self;
+        let Self { services, zoom_access, .. } = self;
         let mut marked: Vec<MarkedMeeting> =
             with_token!(services, *zoom_access, |access| services.zoom.find_marked_meetings(
                 access,
@@ -72,7 +77,7 @@ impl<'a> ZoomMeetings<'a> {
 
     /// Returns the fields of a meeting.
     pub async fn fields(&mut self, id: MeetingId) -> Result<MeetingChange, MeetingError> {
-        let Self { services, zoom_access } = self;
+        let Self { services, zoom_access, .. } = self;
         with_token!(services, *zoom_access, |access| services.zoom.meeting(
             access,
             id,
@@ -87,10 +92,82 @@ impl<'a> ZoomMeetings<'a> {
         id: MeetingId,
         plan: &MeetingPlan,
         fields: &BTreeSet<String>,
-    ) -> Result<UpdateAttempts, MeetingError> {
+    ) -> Result<MeetingUpdate, MeetingError> {
         match patch_of_fields(plan, fields) {
-            Some(patch) => self.send_patch(plan, id, &patch).await,
-            None => Ok(UpdateAttempts::AllAnswered),
+            Some(patch) => self.update_and_check(plan, id, &patch).await,
+            None => Ok(MeetingUpdate::NONE),
+        }
+    }
+
+    /// Sends a change, and compares the start if it was part of the change.
+    async fn update_and_check(
+        &mut self,
+        plan: &MeetingPlan,
+        id: MeetingId,
+        patch: &Value,
+    ) -> Result<MeetingUpdate, MeetingError> {
+        let attempts = self.send_patch(plan, id, patch).await?;
+        // UTC leaves no choice. After an unanswered attempt, the repair compares the meeting later.
+        let is_unambiguous = patch.get("start_time").is_none() || patch["timezone"] == UTC;
+        let start_differs = !is_unambiguous
+            && attempts == UpdateAttempts::AllAnswered
+            && self.start_differs_after_update(plan, id).await;
+        Ok(MeetingUpdate { attempts, start_differs })
+    }
+
+    /// Reads the start after a change and corrects it. A response to a change has no content. Without the optional scope to
+    /// read meetings, nothing is compared.
+    async fn start_differs_after_update(&mut self, plan: &MeetingPlan, id: MeetingId) -> bool {
+        let Self { services, zoom_access, .. } = self;
+        let read = with_token!(services, *zoom_access, |access| services.zoom.meeting(
+            access,
+            id,
+            services.clock.now()
+        ));
+        match read {
+            Ok(meeting) => {
+                let reported = meeting.fields.starts_at;
+                self.read_after_change = Some(meeting);
+                self.correct_start(plan, id, reported).await
+            }
+            Err(error) => {
+                log_optional_failure("zoom.start_not_compared", id, &error);
+                false
+            }
+        }
+    }
+
+    /// Sets the start in UTC if Zoom reports another one: Zoom's list lacks some IANA time zones, and it reads a local time
+    /// there in another zone. Corrects once. Returns whether the starts still differ.
+    async fn correct_start(
+        &mut self,
+        plan: &MeetingPlan,
+        id: MeetingId,
+        reported: Option<Timestamp>,
+    ) -> bool {
+        if reported.is_none_or(|at| whole_second(at) == plan.starts_at) {
+            return false;
+        }
+        let session_id = &plan.session;
+        tracing::warn!(event = "zoom.start_differs", %session_id, meeting_id = %id, zone = %plan.zone);
+        let Self { services, zoom_access, .. } = self;
+        let zoom_user = &zoom_access.connection.zoom_user.id;
+        let counted = services.store.commit_zoom_write(Vec::new(), zoom_user, services.clock.now());
+        if let Err(error) = counted.await {
+            tracing::warn!(event = "zoom.start_not_corrected", %session_id, %error);
+            return true;
+        }
+        let (start_time, timezone) = start_in_utc(plan.starts_at);
+        let patch = serde_json::json!({"start_time": start_time, "timezone": timezone});
+        match self.send_patch_once(id, &patch).await {
+            Ok(()) => {
+                tracing::info!(event = "zoom.start_corrected", %session_id);
+                false
+            }
+            Err(error) => {
+                tracing::warn!(event = "zoom.start_not_corrected", %session_id, %error);
+                true
+            }
         }
     }
 
@@ -105,7 +182,7 @@ impl<'a> ZoomMeetings<'a> {
         let outcome = match self.send_patch_once(id, patch).await {
             Err(MeetingError::Unknown { reason }) => {
                 tracing::warn!(event = "zoom.update_unconfirmed", session_id = %plan.session, reason);
-                let Self { services, zoom_access } = self;
+                let Self { services, zoom_access, .. } = self;
                 let zoom_user = &zoom_access.connection.zoom_user.id;
                 let counted =
                     services.store.commit_zoom_write(Vec::new(), zoom_user, services.clock.now());
@@ -133,7 +210,7 @@ impl<'a> ZoomMeetings<'a> {
     }
 
     async fn send_patch_once(&mut self, id: MeetingId, patch: &Value) -> Result<(), MeetingError> {
-        let Self { services, zoom_access } = self;
+        let Self { services, zoom_access, .. } = self;
         with_token!(services, *zoom_access, |access| services.zoom.update_meeting(
             access,
             id,
@@ -150,7 +227,12 @@ impl<'a> ZoomMeetings<'a> {
             self.find_marked_meetings(&plan.session, plan.title.as_str(), plan.starts_at).await?;
         for MarkedMeeting { id, details } in marked {
             match details.filter(|_| adopted.is_none()) {
-                Some(details) => adopted = Some(new_meeting(&self.zoom_access, details)),
+                Some(details) => {
+                    let reported = details.fields.starts_at;
+                    let meeting = new_meeting(&self.zoom_access, details);
+                    let start_differs = self.correct_start(plan, id, reported).await;
+                    adopted = Some(NewMeeting { start_differs, ..meeting });
+                }
                 None => self.cancel(Some(id), false).await?,
             }
         }
@@ -170,6 +252,7 @@ fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
         is_recorded: is_recorded(&created),
         join_url: created.join_url,
         passcode: created.passcode,
+        start_differs: false,
     }
 }
 
@@ -182,7 +265,10 @@ fn is_recorded(created: &ZoomMeeting) -> Option<bool> {
 impl ZoomMeetings<'_> {
     /// Returns whether Zoom will record a meeting. `None` if Zoom did not report it.
     pub async fn is_recorded(&mut self, id: MeetingId) -> Option<bool> {
-        let Self { services, zoom_access } = self;
+        if let Some(meeting) = self.read_after_change.take() {
+            return is_recorded(&meeting);
+        }
+        let Self { services, zoom_access, .. } = self;
         let read = with_token!(services, *zoom_access, |access| services.zoom.meeting(
             access,
             id,
@@ -200,7 +286,7 @@ impl ZoomMeetings<'_> {
 
 impl MeetingProvider for ZoomMeetings<'_> {
     async fn create(&mut self, plan: &MeetingPlan) -> Result<NewMeeting, MeetingError> {
-        let Self { services, zoom_access } = self;
+        let Self { services, zoom_access, .. } = self;
         let requested =
             MeetingBody { password: Some(passcode(&services.random)), ..meeting_body(plan) };
         let created = with_token!(services, *zoom_access, |access| services.zoom.create_meeting(
@@ -210,7 +296,10 @@ impl MeetingProvider for ZoomMeetings<'_> {
         ))?;
         log_dropped_settings(&requested, &created);
         tracing::info!(event = "zoom.meeting_created", session_id = %plan.session, meeting_id = %created.id);
-        Ok(new_meeting(zoom_access, created))
+        let (id, reported) = (created.id, created.fields.starts_at);
+        let meeting = new_meeting(zoom_access, created);
+        let start_differs = self.correct_start(plan, id, reported).await;
+        Ok(NewMeeting { start_differs, ..meeting })
     }
 
     async fn update(
@@ -218,10 +307,10 @@ impl MeetingProvider for ZoomMeetings<'_> {
         meeting: Option<MeetingId>,
         old: Option<&MeetingPlan>,
         new: &MeetingPlan,
-    ) -> Result<UpdateAttempts, MeetingError> {
+    ) -> Result<MeetingUpdate, MeetingError> {
         match (meeting, patch(old, new)) {
-            (Some(id), Some(patch)) => self.send_patch(new, id, &patch).await,
-            _ => Ok(UpdateAttempts::AllAnswered),
+            (Some(id), Some(patch)) => self.update_and_check(new, id, &patch).await,
+            _ => Ok(MeetingUpdate::NONE),
         }
     }
 
@@ -231,7 +320,7 @@ impl MeetingProvider for ZoomMeetings<'_> {
         is_running: bool,
     ) -> Result<(), MeetingError> {
         let Some(id) = meeting else { return Ok(()) };
-        let Self { services, zoom_access } = self;
+        let Self { services, zoom_access, .. } = self;
         if is_running {
             // Zoom does not delete a meeting while people are in it.
             let ended = with_token!(services, *zoom_access, |access| services.zoom.end_meeting(
@@ -262,14 +351,25 @@ fn log_optional_failure(event: &str, meeting_id: MeetingId, error: &MeetingError
     }
 }
 
+const UTC: &str = "UTC";
+
+/// Returns Zoom's `start_time` and `timezone` of an instant.
+fn start_in_utc(at: Timestamp) -> (String, &'static str) {
+    (zoom_time(Zone::utc().wall_clock(at)), UTC)
+}
+
+fn zoom_time(wall_clock: jiff::civil::DateTime) -> String {
+    wall_clock.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
 /// Converts a session to Zoom's request body.
 fn meeting_body(plan: &MeetingPlan) -> MeetingBody {
     // A local time that occurs twice when daylight saving ends is ambiguous, and Zoom does not document its choice. In
     // UTC it is unique.
-    let (wall_clock, timezone) = if plan.zone.is_ambiguous(plan.starts_at) {
-        (crate::domain::time::Zone::utc().wall_clock(plan.starts_at), "UTC")
+    let (start_time, timezone) = if plan.zone.is_ambiguous(plan.starts_at) {
+        start_in_utc(plan.starts_at)
     } else {
-        (plan.zone.wall_clock(plan.starts_at), plan.zone.name())
+        (zoom_time(plan.zone.wall_clock(plan.starts_at)), plan.zone.name())
     };
     let mut others = plan.settings.clone();
     others.waiting_room = Some(plan.settings.waiting_room());
@@ -277,7 +377,7 @@ fn meeting_body(plan: &MeetingPlan) -> MeetingBody {
     MeetingBody {
         topic: plan.title.as_str().to_owned(),
         r#type: 2,
-        start_time: wall_clock.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        start_time,
         timezone: timezone.to_owned(),
         duration: plan.duration_minutes,
         agenda: agenda_with_mark(plan.description.as_str(), &plan.session),
@@ -393,7 +493,6 @@ mod tests {
     use crate::domain::id::SessionId;
     use crate::domain::settings::MeetingSettings;
     use crate::domain::text::{Description, Title};
-    use crate::domain::time::Zone;
     use serde_json::json;
 
     fn plan(starts_at: &str, zone: &str) -> MeetingPlan {

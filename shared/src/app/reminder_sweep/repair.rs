@@ -25,8 +25,8 @@ use crate::telemetry::metrics;
 /// The limits of the delay before a failed repair is retried.
 const MIN_RETRY_MINUTES: i64 = 5;
 const MAX_RETRY_MINUTES: i64 = 60;
-/// The remaining time required for another repair, which takes 26 s if Zoom answers a read late and a change not at all.
-const REPAIR_TIME: Duration = Duration::from_secs(30);
+/// The remaining time required for another repair, which takes 37 s if Zoom answers a change of the start and two reads late.
+const REPAIR_TIME: Duration = Duration::from_secs(40);
 /// The duration of a lease that a repair takes. It is longer than the function's timeout (see `template.yaml`). The
 /// lease is released early unless the run dies.
 const LEASE_SECONDS: i64 = 150;

@@ -221,12 +221,7 @@ async fn try_create(
         meeting_instances: Vec::new(),
         earlier_instances: None,
         recordings: Vec::new(),
-        // The account forbids recording. The trainer should see that before the session.
-        drift: if request.draft.record_session && meeting.is_recorded == Some(false) {
-            vec![drift::RECORDING.to_owned()]
-        } else {
-            Vec::new()
-        },
+        drift: new_drift(&request.draft, meeting),
     };
     let secrets = services.secrets.get(now).await?;
     let keyring = secrets.keyring()?;
@@ -251,7 +246,7 @@ async fn try_create(
                     )
                     .await;
                     if error.refused(ConditionSubject::Erasure) {
-                        Err(Refusal::Forbidden.into())
+                        Err(Refusal::USER_ERASED.into())
                     } else if error.refused(ConditionSubject::Session) {
                         Ok(CreateOutcome::InProgress)
                     } else {
@@ -282,6 +277,15 @@ async fn try_create(
             reservation.commit(services, &mut zoom, request, made, now).await
         }
     }
+}
+
+/// Returns the fields in which a new meeting differs: the account forbids recording, or Zoom did not accept the start. The
+/// trainer should see that before the session.
+fn new_drift(draft: &Draft, meeting: &NewMeeting) -> Vec<String> {
+    let is_not_recorded = draft.record_session && meeting.is_recorded == Some(false);
+    let fields = [(is_not_recorded, drift::RECORDING), (meeting.start_differs, drift::STARTS_AT)];
+    let differing = fields.into_iter().filter(|(differs, _)| *differs);
+    differing.map(|(_, field)| field.to_owned()).collect()
 }
 
 /// Loads the data for the decision, or returns the session if it exists already.
@@ -541,7 +545,7 @@ impl Reservation {
         } else if let Ok(Some(record)) = services.store.session(&self.session).await {
             return Ok(CreateOutcome::Exists(Box::new(record)));
         }
-        if is_erased { Err(Refusal::Forbidden.into()) } else { Err(error.into()) }
+        if is_erased { Err(Refusal::USER_ERASED.into()) } else { Err(error.into()) }
     }
 
     /// Deletes the intent and gives the quotas back. `zoom_write` is the counted write if Zoom has certainly not carried it

@@ -12,7 +12,8 @@ use super::{
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{
-    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, UpdateAttempts, ZoomMeetings,
+    self, ManualLink, MeetingError, MeetingPlan, MeetingProvider, MeetingUpdate, UpdateAttempts,
+    ZoomMeetings,
 };
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::caller::Caller;
@@ -47,6 +48,23 @@ const ATTEMPTS: u32 = 3;
 /// The pause between two attempts, plus up to as much jitter.
 const WAIT_MS: u64 = 400;
 
+/// A condition on the version that an edit starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpectedVersion {
+    Any,
+    /// One of these. An empty list accepts none.
+    OneOf(Vec<u64>),
+}
+
+impl ExpectedVersion {
+    fn accepts(&self, version: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
 /// A request to edit a session.
 #[derive(Debug)]
 pub struct EditSession {
@@ -55,8 +73,8 @@ pub struct EditSession {
     pub draft: Draft,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
-    /// The version that the caller read (`If-Match`). `None` accepts any version.
-    pub expected_version: Option<u64>,
+    /// The versions that the caller accepts (`If-Match`).
+    pub expected_version: ExpectedVersion,
 }
 
 /// Edits a session. A request that changes nothing succeeds, even with an outdated version: RFC 9110, section 13.1.1,
@@ -162,8 +180,7 @@ async fn try_edit(
             invitees: inputs.invitees,
         }));
     };
-    if let Some(expected) = request.expected_version
-        && expected != record.session.version
+    if !request.expected_version.accepts(record.session.version)
         && decision.changes_session(&record.session)
     {
         return Err(Refusal::PreconditionFailed { version: record.session.version }.into());
@@ -223,8 +240,9 @@ async fn try_edit(
     }
     let mut zoom = ZoomMeetings::new(services, zoom_access);
     let old_plan = (!must_send_all).then_some(&old_plan);
-    let attempts = match zoom.update(session.meeting.id, old_plan, &new_plan).await {
-        Ok(attempts) => attempts,
+    let updated = zoom.update(session.meeting.id, old_plan, &new_plan).await;
+    let MeetingUpdate { attempts, start_differs } = match updated {
+        Ok(update) => update,
         Err(error) => {
             release_lease(services, &repair, &holder, &counted, &error, now).await;
             return Err(error.into());
@@ -235,7 +253,8 @@ async fn try_edit(
     let remaining_drift =
         remaining_drift.iter().filter(|field| *field != drift::RECORDING).cloned();
     let recording = recording_drift(&mut zoom, session, &decision.next).await;
-    decision.next.drift = remaining_drift.chain(recording).collect();
+    let start = start_differs.then(|| drift::STARTS_AT.to_owned());
+    decision.next.drift = remaining_drift.chain(recording).chain(start).collect();
     let mut actions = month_count_actions(session, &decision.next, &inputs.limits, now);
     let sets_drift = must_send_all || decision.next.drift != session.drift;
     let basis = UpdateBasis { record, lease_holder: Some(&holder), replaces_drift: sets_drift };

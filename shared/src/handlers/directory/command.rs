@@ -9,7 +9,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName, Title};
 
 /// The length limit of role names, plan names and language tags.
-const WORD_LIMIT_CHARS: usize = 64;
+pub const WORD_LIMIT_CHARS: usize = 64;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,10 +41,11 @@ pub(super) struct UserBody {
     locale: Option<String>,
 }
 
-/// Settings are one item, which DynamoDB limits to 400 KB. This many ids of 128 bytes and plans with long names take
+/// The maximum number of trainers in the pilot. Settings are one item, which DynamoDB limits to 400 KB. This many ids of 128 bytes and plans with long names take
 /// two thirds of that.
-const PILOT_LIMIT: usize = 2_000;
-const PLANS_LIMIT: usize = 100;
+pub const PILOT_LIMIT: usize = 2_000;
+/// The maximum number of plans.
+pub const PLANS_LIMIT: usize = 100;
 
 fn field<T, E: ToString>(name: &str, result: Result<T, E>) -> Result<T, Refusal> {
     result.map_err(|error| Refusal::field(name, error))

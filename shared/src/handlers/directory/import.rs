@@ -36,7 +36,8 @@ struct RejectedLine {
     message: String,
 }
 
-pub(super) fn parse_lines(bytes: &[u8]) -> ParsedImport {
+/// Parses the lines. A body without any is refused, because it is more likely a failed export than a wish.
+pub(super) fn parse_lines(bytes: &[u8]) -> Result<ParsedImport, Refusal> {
     let mut commands = Vec::new();
     let mut outcome = ImportOutcome::default();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -63,7 +64,10 @@ pub(super) fn parse_lines(bytes: &[u8]) -> ParsedImport {
         }
     }
     outcome.accepted = commands.len();
-    ParsedImport { commands, outcome }
+    if commands.is_empty() && outcome.rejected.is_empty() {
+        return Err(Refusal::field("body", "must have at least one line"));
+    }
+    Ok(ParsedImport { commands, outcome })
 }
 
 fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
@@ -126,10 +130,13 @@ mod tests {
             "\n",
             r#"{"type":"user","id":"s-1","deleted":true}"#,
         );
-        let read = parse_lines(lines.as_bytes());
+        let read = parse_lines(lines.as_bytes()).unwrap();
         assert_eq!(read.outcome.accepted, 4);
         let named: Vec<_> =
             read.outcome.rejected.iter().map(|r| (r.line, r.field.as_str())).collect();
         assert_eq!(named, [(4, "email"), (5, "type"), (6, "body"), (7, "colour")]);
+        for empty in ["", "\n", " \r\n\t\n"] {
+            assert!(parse_lines(empty.as_bytes()).is_err(), "{empty:?}");
+        }
     }
 }

@@ -11,8 +11,9 @@ use super::{RepairOutcome, lease_until, zoom_meetings};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{
-    MeetingError, MeetingPlan, MeetingProvider, UpdateAttempts, ZoomMeetings,
+    MeetingError, MeetingPlan, MeetingProvider, MeetingUpdate, UpdateAttempts, ZoomMeetings,
 };
+use crate::domain::drift;
 use crate::domain::id::MeetingId;
 use crate::domain::meeting_fields::{MeetingComparison, compare_after_edit, restored_digests};
 use crate::domain::refusal::Refusal;
@@ -128,22 +129,27 @@ impl Restore<'_> {
             Some(fields) => zoom.set_fields(self.meeting, &plan, fields).await,
             None => zoom.update(Some(self.meeting), None, &plan).await,
         };
-        match updated {
-            Ok(UpdateAttempts::AllAnswered) => *repair = before,
-            Ok(UpdateAttempts::SomeUnanswered) => {}
+        let start_differs = match updated {
+            Ok(MeetingUpdate { attempts, start_differs }) => {
+                if attempts == UpdateAttempts::AllAnswered {
+                    *repair = before;
+                }
+                start_differs
+            }
             Err(error) => {
                 self.expire_lease(tools, &holder, &counted, &error).await;
                 return Err(error.into());
             }
-        }
+        };
         tracing::info!(event = "session.meeting_restored", session_id = %session.id);
         let stored = match &self.found {
-            Some(found) => sessions::store_comparison(
-                self.record,
-                Some(&holder),
-                &found.drift,
-                whole_milli(now),
-            ),
+            Some(found) => {
+                let mut drift = found.drift.clone();
+                if start_differs && !drift.iter().any(|field| field == drift::STARTS_AT) {
+                    drift.push(drift::STARTS_AT.to_owned());
+                }
+                sessions::store_comparison(self.record, Some(&holder), &drift, whole_milli(now))
+            }
             None => sessions::release_edit_lease(&session.id, &holder),
         };
         match tools.store.commit_one(stored).await {
