@@ -12,7 +12,8 @@ use shared::random::Random;
 const USAGE: &str = "\
 cargo local [--port N] [--data DIR] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
     Starts everything on http://localhost:4000 (--port). State is in memory unless --data names a directory. --set
-    changes an environment variable of the functions, or removes it if the value is empty: --set MAIL_PROVIDER=zeptomail.
+    changes an environment variable of the functions or a field of the secret, or removes it if the value is empty:
+    --set MAIL_PROVIDER=zeptomail --set 'zoom_webhook_secret_token=[\"new\", \"old\"]'.
     --cloud-only leaves out the functions so that cargo-lambda or SAM can run them. --console reads the console's files
     from a directory at each request, for development.
 cargo local demo

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::config::names;
+use shared::secrets::fields;
 
 use crate::template::{Template, TemplateError};
 
@@ -65,11 +66,13 @@ pub fn environment(
     ]
 }
 
-/// A setting that cannot be applied. A misspelt variable is an error because it would have no effect.
+/// A setting that cannot be applied. A misspelt name is an error because it would have no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     #[error("no function reads the variable {0}")]
     UnknownVariable(String),
+    #[error("the value of {name} is not JSON: {source}")]
+    Json { name: String, source: serde_json::Error },
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
@@ -90,6 +93,57 @@ pub fn with_overrides(
         changed.insert(name, value);
     }
     Ok(changed.into_iter().collect())
+}
+
+/// Separates changes of variables from changes of the secret's fields.
+pub fn split_changes(
+    changes: Vec<(String, String)>,
+) -> Result<(Vec<(String, String)>, SecretChanges), SettingError> {
+    let (fields, variables): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|(name, _)| fields::ALL.contains(&name.as_str()));
+    let fields = fields.into_iter().map(|(name, value)| {
+        let value = secret_value(&value);
+        let value = value.map_err(|source| SettingError::Json { name: name.clone(), source })?;
+        Ok((name, value))
+    });
+    Ok((variables, SecretChanges(fields.collect::<Result<_, SettingError>>()?)))
+}
+
+/// Parses a list or an object as JSON. Any other text is the value itself, and an empty one removes the field.
+fn secret_value(text: &str) -> Result<Option<Value>, serde_json::Error> {
+    match text.trim_start().as_bytes().first() {
+        None => Ok(None),
+        Some(b'[' | b'{') => serde_json::from_str(text).map(Some),
+        Some(_) => Ok(Some(Value::from(text))),
+    }
+}
+
+/// New values of the secret's fields. `None` removes a field.
+#[derive(Clone, Debug, Default)]
+pub struct SecretChanges(BTreeMap<String, Option<Value>>);
+
+impl SecretChanges {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Applies the changes to a secret.
+    pub fn apply(&self, mut secret: Value) -> Value {
+        if let Some(fields) = secret.as_object_mut() {
+            fields.retain(|name, _| !self.0.contains_key(name));
+            let added =
+                self.0.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+            fields.extend(added);
+        }
+        secret
+    }
+}
+
+/// Returns the secret with which the simulated Zoom signs: the first one that the functions accept.
+pub fn webhook_secret(secret: &Value) -> String {
+    let field = &secret[fields::ZOOM_WEBHOOK_SECRET_TOKEN];
+    let first = field.as_array().map_or(Some(field), |list| list.iter().find(|it| it.is_string()));
+    first.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Returns the content of the configuration secret.
@@ -131,6 +185,28 @@ mod tests {
                 .unwrap()
                 .contains(&variable(names::JOIN_MODE, "link"))
         );
+    }
+
+    #[test]
+    fn secret_field_is_text_or_json() {
+        let change = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let (variables, secret) = split_changes(vec![
+            change(names::JOIN_MODE, "link"),
+            change(fields::ZOOM_WEBHOOK_SECRET_TOKEN, r#"["new", "old", null]"#),
+            change(fields::AUTH_HS256_SECRET, "text"),
+            change(fields::ZEPTOMAIL_TOKEN, ""),
+        ])
+        .unwrap();
+        assert_eq!(variables, [change(names::JOIN_MODE, "link")]);
+        let changed = secret.apply(secrets());
+        assert_eq!(changed[fields::ZOOM_WEBHOOK_SECRET_TOKEN], json!(["new", "old", null]));
+        assert_eq!(webhook_secret(&changed), "new");
+        assert_eq!(changed[fields::AUTH_HS256_SECRET], "text");
+        assert!(changed.get(fields::ZEPTOMAIL_TOKEN).is_none());
+        assert_eq!(changed[fields::ZOOM_CLIENT_ID], ZOOM_CLIENT_ID);
+        assert_eq!(webhook_secret(&secrets()), WEBHOOK_SECRET);
+        let refused = split_changes(vec![change(fields::AUTH_HS256_SECRET, "[")]);
+        assert!(refused.unwrap_err().to_string().contains("auth_hs256_secret is not JSON"));
     }
 
     /// A misspelt name must not be ignored silently.

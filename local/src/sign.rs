@@ -114,7 +114,7 @@ mod tests {
         let header = |name: &str| event["headers"][name].as_str();
         let (signature, timestamp) = (header("x-zm-signature"), header("x-zm-request-timestamp"));
         let now = Clock::System.now();
-        verify(&Secret::new(secret), signature, timestamp, body, WINDOW, now).is_ok()
+        verify(&[Secret::new(secret)], signature, timestamp, body, WINDOW, now).is_ok()
     }
 
     #[test]

@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::handlers::WEBHOOK_ROUTE;
 use shared::random::Random;
 use shared::secret::Secret;
 use tokio::net::TcpListener;
@@ -33,7 +34,6 @@ use crate::origin;
 use crate::schedules::Schedules;
 use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
-use crate::wire::Wire;
 use crate::zoom::{Zoom, ZoomConfig};
 use crate::{seed, settings};
 
@@ -51,7 +51,8 @@ pub struct Options {
     /// The port, or 0 for a free one.
     pub port: u16,
     pub data_dir: Option<PathBuf>,
-    /// Environment variables that replace or extend `settings::environment`. An empty value removes a variable.
+    /// Environment variables that replace or extend `settings::environment`, and fields of the secret. An empty value
+    /// removes one.
     pub settings: Vec<(String, String)>,
     /// Whether to leave out the functions so that other tools can run them against this stack.
     pub cloud_only: bool,
@@ -118,6 +119,7 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Self, StackError> {
         let Options { port, data_dir, settings: changes, cloud_only, console_dir, clock, random } =
             options;
+        let (changes, secret_changes) = settings::split_changes(changes)?;
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .map_err(|source| StackError::Port { port, source })?;
@@ -148,11 +150,20 @@ impl Stack {
 
         let seeded_marker = data_dir.as_ref().map(|dir| dir.join("seeded"));
         let fresh = seeded_marker.as_ref().is_none_or(|file| !file.exists());
+        let base_secret = match fresh {
+            true => settings::secrets(),
+            false => stored_secret(&aws).await,
+        };
+        let secret = secret_changes.apply(base_secret);
         if fresh {
+            // The seed data is loaded with the default secret, because a changed one may refuse this stack's tokens.
             aws.set_secret(settings::SECRET_ID, &settings::secrets().to_string()).await?;
+        } else if !secret_changes.is_empty() {
+            aws.set_secret(settings::SECRET_ID, &secret.to_string()).await?;
         }
         let issuer = Issuer::new(&base_url)?;
-        let zoom = Zoom::new(zoom_config(&base_url), clock.clone(), random.clone(), faults.clone());
+        let zoom_config = zoom_config(&base_url, settings::webhook_secret(&secret));
+        let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.clone());
         let disk = match data_dir {
             Some(dir) => {
                 restore(&dir, &zoom, &clock)?;
@@ -174,7 +185,7 @@ impl Stack {
             clock: clock.clone(),
             schedules: schedules.clone(),
             zoom: zoom.clone(),
-            wire: aws.wire().clone(),
+            aws: aws.clone(),
             disk: disk.clone(),
             cloud_only,
         };
@@ -194,6 +205,7 @@ impl Stack {
             router = router.merge(
                 Router::new()
                     .route("/v1/{*rest}", any(gateway::serve))
+                    .route(WEBHOOK_ROUTE.path, any(gateway::serve))
                     .route("/webhook", any(gateway::function_url))
                     .with_state(gateway),
             );
@@ -223,6 +235,9 @@ impl Stack {
             // The settings may name another issuer. This stack cannot sign its tokens.
             let functions = Functions::new(&seed_environment, &stack.clock, &random);
             seed::load(&functions, &issuer, &stack.clock).await?;
+            if !secret_changes.is_empty() {
+                stack.aws.set_secret(settings::SECRET_ID, &secret.to_string()).await?;
+            }
             // Seeding invokes a function, so the usage meter is reset afterwards.
             stack.usage.reset();
             if let Some(file) = seeded_marker {
@@ -345,14 +360,20 @@ fn write_state(file: &std::path::Path, state: &Value) {
     }
 }
 
-fn zoom_config(base_url: &str) -> ZoomConfig {
+/// Returns the secret as it is stored.
+async fn stored_secret(aws: &Aws) -> Value {
+    let text = aws.secret(settings::SECRET_ID).await.unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text))
+}
+
+fn zoom_config(base_url: &str, webhook_secret: String) -> ZoomConfig {
     let mut app_scopes: Vec<String> =
         shared::domain::scope::REQUIRED.iter().map(|spellings| spellings[0].to_owned()).collect();
     app_scopes.extend(["meeting:read:meeting", "meeting:update:status"].map(str::to_owned));
     ZoomConfig {
         client_id: settings::ZOOM_CLIENT_ID.to_owned(),
         client_secret: settings::ZOOM_CLIENT_SECRET.to_owned(),
-        webhook_secret: settings::WEBHOOK_SECRET.to_owned(),
+        webhook_secret,
         app_account_id: settings::APP_ACCOUNT_ID.to_owned(),
         redirect_uris: vec![format!("{base_url}/callback")],
         base_url: base_url.to_owned(),
@@ -369,7 +390,7 @@ struct LocalState {
     clock: Clock,
     schedules: Schedules,
     zoom: Zoom,
-    wire: Wire,
+    aws: Aws,
     disk: Option<StateFiles>,
     cloud_only: bool,
 }
@@ -445,7 +466,7 @@ async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
             return error_response(StatusCode::UNPROCESSABLE_ENTITY, range);
         }
     }
-    local.wire.run_deferred_calls().await;
+    local.aws.wire().run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
         local.schedules.run_due().await;
@@ -462,7 +483,7 @@ async fn config(State(local): State<LocalState>) -> Json<Value> {
         .iter()
         .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
         .collect();
-    Json(json!({"environment": environment, "secrets": settings::secrets()}))
+    Json(json!({"environment": environment, "secrets": stored_secret(&local.aws).await}))
 }
 
 async fn run_schedule(State(local): State<LocalState>, Path(function): Path<String>) -> Response {

@@ -1,7 +1,7 @@
 //! Verification of the host platform's JWTs.
 //!
 //! The key determines the algorithm, never the token (RFC 8725, 3.1). A deployment has either a key set, with RS256,
-//! ES256 and EdDSA, or a shared secret, with HS256.
+//! ES256 and EdDSA, or shared secrets, with HS256.
 
 mod claims;
 mod jwks;
@@ -126,14 +126,19 @@ impl Verifier {
         }
     }
 
+    /// Returns whether the issuer signs with shared secrets instead of the keys of a key set.
+    pub fn uses_shared_secrets(&self) -> bool {
+        self.jwks.is_none()
+    }
+
     /// Verifies the token in an `Authorization` header and returns its claims.
     pub async fn verify(
         &self,
         authorization_header: Option<&str>,
-        hs256_secret: Option<&Secret>,
+        hs256_secrets: Option<&[Secret]>,
         now: Timestamp,
     ) -> Result<Claims, AuthError> {
-        let key_source = self.key_source(hs256_secret)?;
+        let key_source = self.key_source(hs256_secrets)?;
         let token = Token::parse(bearer_token(authorization_header)?)?;
         match key_source {
             KeySource::Jwks(jwks) => {
@@ -143,23 +148,26 @@ impl Verifier {
                 let key = jwks.key(token.kid.as_deref(), token.algorithm, now).await?;
                 token.verify_signature(&key.decoding, key.algorithm)?;
             }
-            KeySource::Hs256(key) => token.verify_signature(&key, Algorithm::HS256)?,
+            KeySource::Hs256(secrets) => verify_hs256(&token, secrets)?,
         }
         claims::validate(&token.claims()?, &self.settings, now)
     }
 
     /// Exactly one key source must be configured. With both, the weaker one would decide how safe the API is.
-    fn key_source(&self, hs256_secret: Option<&Secret>) -> Result<KeySource<'_>, ConfigError> {
+    fn key_source<'a>(
+        &'a self,
+        hs256_secrets: Option<&'a [Secret]>,
+    ) -> Result<KeySource<'a>, ConfigError> {
         let hs256_name = secrets::fields::AUTH_HS256_SECRET;
-        match (&self.jwks, hs256_secret) {
+        match (&self.jwks, hs256_secrets) {
             (Some(jwks), None) => Ok(KeySource::Jwks(jwks)),
-            (None, Some(secret)) => {
-                let bytes = secret.expose().as_bytes();
-                if bytes.len() < HS256_SECRET_BYTES_MIN {
+            (None, Some(secrets)) => {
+                let is_short = |secret: &Secret| secret.expose().len() < HS256_SECRET_BYTES_MIN;
+                if secrets.iter().any(is_short) {
                     let reason = format!("it is shorter than {HS256_SECRET_BYTES_MIN} bytes");
                     return Err(ConfigError::invalid(hs256_name, reason));
                 }
-                Ok(KeySource::Hs256(DecodingKey::from_secret(bytes)))
+                Ok(KeySource::Hs256(secrets))
             }
             (Some(_), Some(_)) => Err(ConfigError::invalid(
                 names::AUTH_JWKS_URL,
@@ -172,7 +180,20 @@ impl Verifier {
 
 enum KeySource<'a> {
     Jwks(&'a Jwks),
-    Hs256(DecodingKey),
+    Hs256(&'a [Secret]),
+}
+
+/// Verifies a token with one of the shared secrets. There are several during a rotation.
+fn verify_hs256(token: &Token<'_>, secrets: &[Secret]) -> Result<(), AuthError> {
+    let mut verified = Err(AuthError::Signature);
+    for secret in secrets {
+        let key = DecodingKey::from_secret(secret.expose().as_bytes());
+        verified = token.verify_signature(&key, Algorithm::HS256);
+        if verified != Err(AuthError::Signature) {
+            break;
+        }
+    }
+    verified
 }
 
 /// Returns the token of a header in the form of RFC 6750, 2.1. The scheme is case-insensitive (RFC 9110, 11.1).

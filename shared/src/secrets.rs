@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-pub use self::set::{SecretSet, fields};
-use crate::telemetry;
+pub use self::set::{SecretList, SecretSet, fields};
+use crate::telemetry::{self, metrics};
 
 /// The age at which the secret is fetched again. Changes must take effect within 5 minutes, which leaves one minute for the
 /// fetch and the running event.
@@ -21,20 +21,43 @@ pub const MAX_STALENESS: SignedDuration = SignedDuration::from_mins(60);
 /// The pause after a failed fetch, so that an outage delays only a few events.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(15);
 
+/// The pause between re-reads for signatures that do not verify, so that invalid ones cause few requests. Secrets Manager
+/// charges $0.05 for 10,000 of them.
+const REREAD_AFTER: SignedDuration = SignedDuration::from_secs(15);
+
+/// The time without a successful fetch after which the secret counts as stale. It leaves 45 minutes until
+/// [`MAX_STALENESS`].
+const STALE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
 /// The cached secret. Create one per function and share it by reference.
 #[derive(Debug)]
 pub struct Secrets {
     client: aws_sdk_secretsmanager::Client,
     secret_id: String,
     /// Locked during a fetch, so that concurrent readers wait for one response.
-    cache: Mutex<Option<Cached>>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    latest: Option<Cached>,
+    /// The last fetch, if it failed.
+    failed: Option<Timestamp>,
+    /// The first of the fetches that have failed since the last successful one.
+    failing_since: Option<Timestamp>,
+    reread: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct Cached {
     set: Arc<SecretSet>,
     fetched: Timestamp,
-    tried: Timestamp,
+}
+
+impl Cache {
+    fn has_just_failed(&self, now: Timestamp) -> bool {
+        self.failed.is_some_and(|failed| within(RETRY_AFTER, failed, now))
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,33 +72,69 @@ pub enum SecretsError {
 
 impl Secrets {
     pub fn new(client: aws_sdk_secretsmanager::Client, secret_id: String) -> Self {
-        Self { client, secret_id, cache: Mutex::new(None) }
+        Self { client, secret_id, cache: Mutex::default() }
     }
 
     pub async fn get(&self, now: Timestamp) -> Result<Arc<SecretSet>, SecretsError> {
         let mut cache = self.cache.lock().await;
-        if let Some(cached) = cache.as_ref()
+        if let Some(cached) = &cache.latest
             && (within(REFRESH_AFTER, cached.fetched, now)
-                || (cached.tried != cached.fetched
-                    && within(RETRY_AFTER, cached.tried, now)
-                    && within(MAX_STALENESS, cached.fetched, now)))
+                || (cache.has_just_failed(now) && within(MAX_STALENESS, cached.fetched, now)))
         {
             return Ok(Arc::clone(&cached.set));
         }
+        let refreshed = self.refresh(&mut cache, now).await;
+        match (refreshed, &cache.latest) {
+            (Err(error), Some(cached)) if within(MAX_STALENESS, cached.fetched, now) => {
+                tracing::warn!(event = "secrets.stale", %error);
+                Ok(Arc::clone(&cached.set))
+            }
+            (refreshed, _) => refreshed,
+        }
+    }
+
+    /// Returns the secret as it is stored now, after a signature could not be verified with `seen`, because it may have been
+    /// rotated. Returns the last one within the pause between re-reads. An error means that the signature may be valid.
+    pub async fn reread(
+        &self,
+        seen: &Arc<SecretSet>,
+        now: Timestamp,
+    ) -> Result<Arc<SecretSet>, SecretsError> {
+        let mut cache = self.cache.lock().await;
+        if let Some(cached) = &cache.latest {
+            let is_newer = !Arc::ptr_eq(&cached.set, seen);
+            let is_recent = cache.reread.is_some_and(|reread| within(REREAD_AFTER, reread, now));
+            if is_newer || (is_recent && cache.failed.is_none()) {
+                return Ok(Arc::clone(&cached.set));
+            }
+        }
+        if cache.has_just_failed(now) {
+            return Err(SecretsError::Unavailable);
+        }
+        cache.reread = Some(now);
+        self.refresh(&mut cache, now).await
+    }
+
+    async fn refresh(
+        &self,
+        cache: &mut Cache,
+        now: Timestamp,
+    ) -> Result<Arc<SecretSet>, SecretsError> {
         match self.fetch().await {
             Ok(set) => {
                 let set = Arc::new(set);
-                *cache = Some(Cached { set: Arc::clone(&set), fetched: now, tried: now });
+                cache.latest = Some(Cached { set: Arc::clone(&set), fetched: now });
+                (cache.failed, cache.failing_since) = (None, None);
                 Ok(set)
             }
-            Err(error) => match cache.as_mut() {
-                Some(cached) if within(MAX_STALENESS, cached.fetched, now) => {
-                    tracing::warn!(event = "secrets.stale", %error);
-                    cached.tried = now;
-                    Ok(Arc::clone(&cached.set))
+            Err(error) => {
+                cache.failed = Some(now);
+                let failing_since = *cache.failing_since.get_or_insert(now);
+                if now.duration_since(failing_since) >= STALE_AFTER {
+                    metrics::STALE_SECRETS.count();
                 }
-                _ => Err(error),
-            },
+                Err(error)
+            }
         }
     }
 
@@ -140,11 +199,27 @@ mod tests {
         TestSecrets { server, value, secrets: Secrets::new(client, "live-classes".to_owned()) }
     }
 
+    fn at(minute: i64, second: i64) -> Timestamp {
+        let seconds = 60 * (1_000_000 + minute) + second;
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
+    }
+
+    fn webhook_secret(set: &SecretSet) -> String {
+        set.zoom_webhook_secrets().unwrap().all()[0].expose().to_owned()
+    }
+
     impl TestSecrets {
         async fn at(&self, minute: i64) -> Result<String, SecretsError> {
-            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1_000_000 + minute);
-            let set = self.secrets.get(now).await?;
-            Ok(set.zoom_webhook_secret().unwrap().expose().to_owned())
+            let set = self.secrets.get(at(minute, 0)).await?;
+            Ok(webhook_secret(&set))
+        }
+
+        /// Re-reads the secret for a signature that the secret of the last fetch does not verify.
+        async fn reread_at(&self, minute: i64, second: i64) -> Result<String, SecretsError> {
+            let now = at(minute, second);
+            let seen = self.secrets.get(now).await?;
+            let set = self.secrets.reread(&seen, now).await?;
+            Ok(webhook_secret(&set))
         }
 
         fn holds(&self, value: Option<&'static str>) {
@@ -200,6 +275,54 @@ mod tests {
         assert_eq!(secrets.fetches(), 2);
         secrets.at(11).await.unwrap();
         assert_eq!(secrets.fetches(), 3);
+    }
+
+    #[tokio::test]
+    async fn reread_returns_a_changed_secret_at_once() {
+        let secrets = secrets(Some(OLD));
+        secrets.at(0).await.unwrap();
+        secrets.holds(Some(NEW));
+        // A fetch shortly before does not delay the first re-read.
+        assert_eq!(secrets.reread_at(0, 1).await.unwrap(), "new");
+        assert_eq!(secrets.at(1).await.unwrap(), "new");
+        assert_eq!(secrets.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn reread_happens_at_most_every_15_seconds() {
+        let secrets = secrets(Some(OLD));
+        for second in 0..30 {
+            assert_eq!(secrets.reread_at(0, second).await.unwrap(), "old");
+        }
+        assert_eq!(secrets.fetches(), 3, "one fetch, and re-reads after 0 and 15 seconds");
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.reread_at(0, 30).await.unwrap(), "new");
+    }
+
+    #[tokio::test]
+    async fn concurrent_rereads_share_one_fetch() {
+        let secrets = secrets(Some(OLD));
+        let seen = secrets.secrets.get(at(0, 0)).await.unwrap();
+        secrets.holds(Some(NEW));
+        let rereads = (0..20).map(|_| secrets.secrets.reread(&seen, at(0, 1)));
+        for reread in futures::future::join_all(rereads).await {
+            assert_eq!(webhook_secret(&reread.unwrap()), "new");
+        }
+        assert_eq!(secrets.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn failed_reread_is_an_error_until_one_succeeds() {
+        let secrets = secrets(Some(OLD));
+        secrets.at(0).await.unwrap();
+        secrets.holds(None);
+        for second in [1, 2, 15] {
+            assert!(secrets.reread_at(0, second).await.is_err(), "second {second}");
+        }
+        assert_eq!(secrets.fetches(), 2);
+        assert_eq!(secrets.at(1).await.unwrap(), "old");
+        secrets.holds(Some(NEW));
+        assert_eq!(secrets.reread_at(0, 16).await.unwrap(), "new");
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Authentication and authorization: invalid tokens, roles, signing keys, and the format of problem details.
 
+mod shared_secrets;
+
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, Method};
 use jiff::SignedDuration;
@@ -8,13 +10,11 @@ use local::issuer::{Issuer, JWKS_PATH};
 use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 
-use crate::functions::{DirectFunctions, REQUEST_ID, gateway_event, set_secret};
+use crate::functions::{DirectFunctions, REQUEST_ID, gateway_event};
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
 
 const CONNECTION: &str = "/v1/zoom/connection";
-/// At least 32 bytes, as RFC 7518 requires.
-const HS256_SECRET: &str = "a-shared-secret-of-32-bytes-or-more";
 
 /// Returns the claims of `trainer-1` with some replaced. A `null` removes the claim.
 fn claims(world: &World, changes: &Value) -> Value {
@@ -435,79 +435,6 @@ async fn malformed_json_is_rejected_without_quoting_it() {
         422,
         "validation_failed",
     );
-}
-
-async fn set_hs256_secret(world: &World, secret: Value) {
-    let secrets = patched(local::settings::secrets(), json!({"auth_hs256_secret": secret}));
-    set_secret(world, &secrets.to_string()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shared_secret_accepts_only_hs256() {
-    let world = World::start().await;
-    set_hs256_secret(&world, json!(HS256_SECRET)).await;
-    let functions = DirectFunctions::new(&world, &[("AUTH_JWKS_URL", "")]);
-    let own_claims = claims(&world, &json!({}));
-    let header = |alg: &str| json!({"alg": alg, "typ": "JWT"});
-    let get = async |token: &str| functions.call("connect", "GET", CONNECTION, token, None).await;
-    get(&hmac(&header("HS256"), &own_claims, HS256_SECRET.as_bytes())).await.expect(200);
-    let es256 = issue_token(&world, &json!({}));
-    for (case, token) in [
-        ("the issuer's ES256", es256),
-        ("RS256 with the secret", hmac(&header("RS256"), &own_claims, HS256_SECRET.as_bytes())),
-        ("ES256 with the secret", hmac(&header("ES256"), &own_claims, HS256_SECRET.as_bytes())),
-        ("HS512 with the secret", hmac(&header("HS512"), &own_claims, HS256_SECRET.as_bytes())),
-        (
-            "none",
-            format!(
-                "{}.",
-                hmac(&header("none"), &own_claims, b"").rsplit_once('.').expect("parts").0
-            ),
-        ),
-        (
-            "another secret",
-            hmac(&header("HS256"), &own_claims, b"another-shared-secret-of-32-bytes"),
-        ),
-        (
-            "expired",
-            hmac(&header("HS256"), &claims(&world, &json!({"exp": 1})), HS256_SECRET.as_bytes()),
-        ),
-    ] {
-        let response = get(&token).await;
-        assert_eq!(response.status, 401, "{case}");
-        assert_problem(response, 401, "unauthenticated");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn invalid_key_configuration_rejects_every_token() {
-    let world = World::start().await;
-    let (valid, weak, no_text) =
-        (json!(HS256_SECRET), json!("31-bytes-are-not-enough-for-sha"), json!(7));
-    let no_keys = ("AUTH_JWKS_URL", "");
-    let own_claims = claims(&world, &json!({}));
-    let header = json!({"alg": "HS256", "typ": "JWT"});
-    let tokens = [
-        issue_token(&world, &json!({})),
-        hmac(&header, &own_claims, HS256_SECRET.as_bytes()),
-        hmac(&header, &own_claims, b"31-bytes-are-not-enough-for-sha"),
-        hmac(&header, &own_claims, b""),
-    ];
-    for (secret, changes) in [
-        (valid, vec![]),
-        (weak, vec![no_keys]),
-        (no_text.clone(), vec![no_keys]),
-        (no_text, vec![]),
-        (Value::Null, vec![no_keys]),
-    ] {
-        set_hs256_secret(&world, secret.clone()).await;
-        let functions = DirectFunctions::new(&world, &changes);
-        for token in &tokens {
-            let response = functions.call("connect", "GET", CONNECTION, token, None).await;
-            assert_eq!(response.status, 503, "{secret} {changes:?}");
-            assert_problem(response, 503, "unavailable");
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

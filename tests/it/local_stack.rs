@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use http::{Method, StatusCode};
 use local::calls::AWS_PATH;
 use local::stack::{Options, Stack, StackError};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::aws::Aws;
 use shared::clock::Clock;
 use shared::config::{Env, names};
@@ -100,6 +100,30 @@ async fn stack_starts_with_the_keys_of_another_issuer() {
         // Starting fails if the starting data is refused.
         start_with(settings).await.expect("a started stack");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_shows_the_changed_secret() {
+    let (webhook, hs256) = (r#"["new", "old"]"#, "a-shared-secret-of-32-bytes-or-more");
+    let changes = [
+        ("zoom_webhook_secret_token", webhook),
+        ("auth_hs256_secret", hs256),
+        ("zeptomail_token", ""),
+        (names::AUTH_JWKS_URL, ""),
+    ];
+    let stack = start_with(&changes).await.expect("a started stack");
+    let http = shared::net::http_client("live-classes/tests").expect("an HTTP client");
+    let config = http.get(format!("{}/local/config", stack.base_url)).send().await;
+    let config: Value = config.expect("a response").json().await.expect("JSON");
+    let secrets = &config["secrets"];
+    assert_eq!(secrets["zoom_webhook_secret_token"], json!(["new", "old"]));
+    assert_eq!(secrets["auth_hs256_secret"], hs256);
+    assert!(secrets.get("zeptomail_token").is_none());
+    assert_eq!(secrets["zoom_client_id"], local::settings::ZOOM_CLIENT_ID);
+    // The simulated Zoom signs with the first secret.
+    let validated = http.post(format!("{}/zoom/sim/validate-url", stack.base_url)).body("{}");
+    let validated = validated.send().await.expect("a response");
+    assert!(validated.status().is_success(), "{}", validated.status());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,13 +6,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::telemetry::metrics;
 
-use crate::functions::DirectFunctions;
+use crate::functions::{DirectFunctions, set_secret};
 use crate::log::{CapturedLog, DEPLOYMENT};
 use crate::reminders::manual_session;
-use crate::world::{World, session_body};
+use crate::support::patched;
+use crate::world::{World, course_session_body, session_body};
+use crate::zoom_session::{HOURS_AHEAD, ScheduledSession};
 
 /// A metric's name and the values of its dimensions other than the deployment.
 type CountedMetric = (String, Vec<(String, String)>);
@@ -196,6 +198,62 @@ async fn set_daily_zoom_writes(world: &World, count: u32) {
     let update = update.update_expression("SET #c = :c").expression_attribute_names("#c", "count");
     let count = AttributeValue::N(count.to_string());
     update.expression_attribute_values(":c", count).send().await.expect("an updated count");
+}
+
+/// The sum of a metric in the log.
+fn sum(log: &CapturedLog, metric: metrics::Metric) -> u64 {
+    log.lines().iter().filter_map(|line| line[metric.name].as_u64()).sum()
+}
+
+#[tokio::test]
+async fn sessions_without_events_are_counted_half_an_hour_after_their_start() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+        sessions.push(session);
+    }
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.create(&trainer, &patched(course_session_body(HOURS_AHEAD), link)).await.expect(201);
+    let log = CapturedLog::start();
+    let [started, late, cancelled, ..] = &sessions[..] else { unreachable!("five sessions") };
+    world.advance(started.at(0).duration_since(world.now()));
+    started.post_event(&world, &started.started("a", 0)).await;
+    world.sweep().await;
+    world.advance(SignedDuration::from_mins(25));
+    late.post_event(&world, &late.started("b", 25)).await;
+    let trainer = world.trainer().await;
+    world.post(&trainer, &format!("{}/cancel", cancelled.path), json!({})).await.expect(200);
+    world.sweep().await;
+    assert_eq!(sum(&log, metrics::SESSIONS_WITHOUT_EVENTS), 0, "trainers may be late");
+    world.advance(SignedDuration::from_mins(5));
+    for _ in 0..2 {
+        world.sweep().await;
+        assert_eq!(sum(&log, metrics::SESSIONS_WITHOUT_EVENTS), 2, "once per session");
+    }
+}
+
+#[tokio::test]
+async fn stale_secret_is_counted_after_15_minutes() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    set_secret(&world, "{nonsense").await;
+    let log = CapturedLog::start();
+    // The first failed read is after 4 minutes, although the function has had no request for longer.
+    for (minutes, count) in [(20, 0), (14, 0), (1, 1), (1, 2)] {
+        world.advance(SignedDuration::from_mins(minutes));
+        let trainer = world.trainer().await;
+        world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+        assert_eq!(sum(&log, metrics::STALE_SECRETS), count, "{minutes}");
+    }
+    set_secret(&world, &local::settings::secrets().to_string()).await;
+    world.advance(SignedDuration::from_mins(1));
+    let trainer = world.trainer().await;
+    world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(sum(&log, metrics::STALE_SECRETS), 2);
 }
 
 #[tokio::test]

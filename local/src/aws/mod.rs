@@ -194,6 +194,11 @@ impl Aws {
         &self.queues
     }
 
+    /// Returns the value of a secret, if there is one.
+    pub async fn secret(&self, id: &str) -> Option<String> {
+        self.secrets.get(id).await
+    }
+
     /// Creates a secret or replaces its value.
     pub async fn set_secret(&self, id: &str, value: &str) -> Result<(), SecretError> {
         match self.secrets.set(id, value).await {

@@ -91,12 +91,24 @@ impl Secrets {
         self.call("PutSecretValue", put).await || self.call("CreateSecret", create).await
     }
 
+    /// Returns the value of a secret, if there is one.
+    pub(crate) async fn get(&self, id: &str) -> Option<String> {
+        let response = self.respond("GetSecretValue", json!({ "SecretId": id })).await;
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.ok()?;
+        let response: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        response["SecretString"].as_str().map(str::to_owned)
+    }
+
     async fn call(&self, operation: &'static str, request: serde_json::Value) -> bool {
+        self.respond(operation, request).await.status().is_success()
+    }
+
+    async fn respond(&self, operation: &'static str, request: serde_json::Value) -> Response {
         let mut headers = HeaderMap::new();
         if let Ok(target) = HeaderValue::from_str(&format!("secretsmanager.{operation}")) {
             headers.insert("x-amz-target", target);
         }
-        self.handle(operation, headers, request.to_string().into()).await.status().is_success()
+        self.handle(operation, headers, request.to_string().into()).await
     }
 
     async fn save(&self) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ mod invitee_lists;
 mod late_events;
 mod remind;
 mod repair;
+mod start;
 mod zone_rules;
 
 use jiff::Timestamp;
@@ -63,6 +64,7 @@ pub async fn sweep(
     let without_zoom = [
         remind::send_due_reminders(tools, &work.reminders, now, report_of_run).await,
         end::end_overdue_sessions(tools, &work.end_checks, now, report_of_run).await,
+        start::count_sessions_without_events(tools, &work.start_checks, now, report_of_run).await,
         late_events::check_erasures(tools, &work.erasure_checks, now, report_of_run).await,
         remind::recheck_held_reminders(tools, &work.held_reminders, now, time, report_of_run).await,
         drift::check_sessions(tools, &work.drift_checks, now, report_of_run).await,

@@ -39,9 +39,19 @@ async fn verify(
     token: &str,
     secret: Option<&str>,
 ) -> Result<Claims, AuthError> {
-    let (header, secret) = (format!("Bearer {token}"), secret.map(Secret::new));
+    verify_with(verifier, token, secret.as_slice()).await
+}
+
+/// Verifies a token with some shared secrets, or with none.
+async fn verify_with(
+    verifier: &Verifier,
+    token: &str,
+    secrets: &[&str],
+) -> Result<Claims, AuthError> {
+    let header = format!("Bearer {token}");
+    let secrets: Vec<_> = secrets.iter().copied().map(Secret::new).collect();
     let now = Timestamp::from_second(NOW).unwrap();
-    verifier.verify(Some(&header), secret.as_ref(), now).await
+    verifier.verify(Some(&header), Some(&*secrets).filter(|all| !all.is_empty()), now).await
 }
 
 /// An issuer with an RSA key `r`, a P-256 key `e` and an Ed25519 key `o`.
@@ -85,6 +95,23 @@ async fn token_signed_with_the_shared_secret_is_accepted() {
     assert!(verify(&verifier, &token, Some(SECRET)).await.is_ok());
     let other = "another secret of thirty-two bytes or more";
     assert_eq!(verify(&verifier, &token, Some(other)).await, Err(AuthError::Signature));
+}
+
+#[tokio::test]
+async fn token_signed_with_any_shared_secret_is_accepted() {
+    let header = json!({"alg": "HS256"});
+    let other = "another secret of thirty-two bytes or more";
+    let (token, none) =
+        (Signer::secret(SECRET).token(&header, &claims()), unsigned(&header, &claims()));
+    let verifier = verifier(None);
+    for secrets in [[SECRET, other], [other, SECRET]] {
+        assert!(verify_with(&verifier, &token, &secrets).await.is_ok());
+        assert_eq!(verify_with(&verifier, &none, &secrets).await, Err(AuthError::Signature));
+    }
+    assert_eq!(verify_with(&verifier, &token, &[other, other]).await, Err(AuthError::Signature));
+    // A short secret weakens the API even beside a long one.
+    let short = verify_with(&verifier, &token, &[SECRET, "short"]).await;
+    assert!(matches!(short, Err(AuthError::Config(_))), "{short:?}");
 }
 
 #[tokio::test]
@@ -229,7 +256,8 @@ async fn authorization_header_is_parsed_leniently() {
         (Some(format!(" bearer   {token} ")), Ok(())),
     ];
     for (header, expected) in cases {
-        let result = verifier.verify(header.as_deref(), Some(&secret), now).await;
+        let result =
+            verifier.verify(header.as_deref(), Some(std::slice::from_ref(&secret)), now).await;
         assert_eq!(result.map(drop), expected, "{header:?}");
     }
 }

@@ -206,10 +206,15 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<Caller, RequestError> {
         let secrets = self.secrets.get(now).await?;
-        let claims = self
-            .verifier
-            .verify(header(request, "authorization"), secrets.auth_hs256()?, now)
-            .await?;
+        let token = header(request, "authorization");
+        let claims = match self.verifier.verify(token, secrets.auth_hs256()?, now).await {
+            Err(AuthError::Signature) if self.verifier.uses_shared_secrets() => {
+                // The secret may have been rotated since it was read.
+                let secrets = self.secrets.reread(&secrets, now).await?;
+                self.verifier.verify(token, secrets.auth_hs256()?, now).await?
+            }
+            verified => verified?,
+        };
         let id = UserId::parse(&claims.sub).map_err(|_| AuthError::Claims)?;
         let mut roles: BTreeSet<_> =
             claims.roles.iter().filter_map(|word| Role::parse(word)).collect();

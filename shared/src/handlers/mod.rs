@@ -50,6 +50,7 @@ impl Route {
 /// The query parameters of lists.
 const PAGE: &[&str] = &["limit", "cursor"];
 
+/// The routes for callers with a token.
 pub const ROUTES: &[Route] = &[
     route("GET", "/v1/zoom/connection", "connect"),
     route("POST", "/v1/zoom/authorize", "connect"),
@@ -100,6 +101,10 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/directory/import", "directory"),
 ];
 
+/// The route of Zoom's events. They carry Zoom's signature instead of a caller's token. The function URL of `webhook`
+/// accepts the same events.
+pub const WEBHOOK_ROUTE: Route = route("POST", "/webhook/zoom", "webhook");
+
 /// One function that runs on a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -130,6 +135,7 @@ pub fn match_route<'a>(
 ) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
     ROUTES
         .iter()
+        .chain([&WEBHOOK_ROUTE])
         .filter(|route| route.method == method)
         .find_map(|route| Some((*route, match_path(route.path, path)?)))
 }

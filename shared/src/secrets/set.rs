@@ -23,9 +23,42 @@ pub mod fields {
     pub const TOKEN_ENCRYPTION_KEYS: &str = "token_encryption_keys";
     pub const AUTH_HS256_SECRET: &str = "auth_hs256_secret";
     pub const ZEPTOMAIL_TOKEN: &str = "zeptomail_token";
+
+    pub const ALL: [&str; 9] = [
+        ZOOM_CLIENT_ID,
+        ZOOM_CLIENT_SECRET,
+        ZOOM_SDK_KEY,
+        ZOOM_SDK_SECRET,
+        ZOOM_WEBHOOK_SECRET_TOKEN,
+        OAUTH_STATE_SECRET,
+        TOKEN_ENCRYPTION_KEYS,
+        AUTH_HS256_SECRET,
+        ZEPTOMAIL_TOKEN,
+    ];
 }
 
+/// The most secrets of one list. Each signature is compared with all of them, and a rotation of two apps needs four.
+const LIST_LIMIT: usize = 8;
+
 type Field<T> = Result<T, ConfigError>;
+
+/// One or several secrets for the same purpose, each of which verifies, so that a rotation refuses nobody.
+#[derive(Debug)]
+pub struct SecretList {
+    secrets: Vec<Secret>,
+    awaits_another: bool,
+}
+
+impl SecretList {
+    pub fn all(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Returns whether another secret is announced. It may already sign before it is stored here.
+    pub fn awaits_another(&self) -> bool {
+        self.awaits_another
+    }
+}
 
 /// A parsed secret.
 #[derive(Debug)]
@@ -34,10 +67,10 @@ pub struct SecretSet {
     zoom_client_secret: Field<Secret>,
     zoom_sdk_key: Field<Secret>,
     zoom_sdk_secret: Field<Secret>,
-    zoom_webhook_secret_token: Field<Secret>,
+    zoom_webhook_secrets: Field<SecretList>,
     oauth_state_secret: Field<Secret>,
     keyring: Field<Keyring>,
-    auth_hs256_secret: Field<Secret>,
+    auth_hs256_secrets: Field<SecretList>,
     zeptomail_token: Field<Secret>,
 }
 
@@ -59,10 +92,10 @@ impl SecretSet {
             zoom_client_secret: text(&all, fields::ZOOM_CLIENT_SECRET),
             zoom_sdk_key: text(&all, fields::ZOOM_SDK_KEY),
             zoom_sdk_secret: text(&all, fields::ZOOM_SDK_SECRET),
-            zoom_webhook_secret_token: text(&all, fields::ZOOM_WEBHOOK_SECRET_TOKEN),
+            zoom_webhook_secrets: list(&all, fields::ZOOM_WEBHOOK_SECRET_TOKEN, true),
             oauth_state_secret: text(&all, fields::OAUTH_STATE_SECRET),
             keyring: keyring(&all),
-            auth_hs256_secret: text(&all, fields::AUTH_HS256_SECRET),
+            auth_hs256_secrets: list(&all, fields::AUTH_HS256_SECRET, false),
             zeptomail_token: text(&all, fields::ZEPTOMAIL_TOKEN),
         })
     }
@@ -77,9 +110,9 @@ impl SecretSet {
         Ok((get(&self.zoom_sdk_key)?.expose(), get(&self.zoom_sdk_secret)?))
     }
 
-    /// Returns the secret with which Zoom signs its webhooks.
-    pub fn zoom_webhook_secret(&self) -> Result<&Secret, ConfigError> {
-        get(&self.zoom_webhook_secret_token)
+    /// Returns the secrets with which Zoom signs its webhooks.
+    pub fn zoom_webhook_secrets(&self) -> Result<&SecretList, ConfigError> {
+        get(&self.zoom_webhook_secrets)
     }
 
     /// Returns the secret with which we sign the OAuth `state`.
@@ -91,11 +124,11 @@ impl SecretSet {
         get(&self.keyring)
     }
 
-    /// Returns the secret with which the host platform signs its tokens if it has no JWKS. An invalid secret is an error
+    /// Returns the secrets with which the host platform signs its tokens if it has no JWKS. An invalid secret is an error
     /// instead of `None`, so that authentication never silently ignores it.
-    pub fn auth_hs256(&self) -> Result<Option<&Secret>, ConfigError> {
-        match get(&self.auth_hs256_secret) {
-            Ok(secret) => Ok(Some(secret)),
+    pub fn auth_hs256(&self) -> Result<Option<&[Secret]>, ConfigError> {
+        match get(&self.auth_hs256_secrets) {
+            Ok(list) => Ok(Some(list.all())),
             Err(ConfigError::Missing { .. }) => Ok(None),
             Err(invalid) => Err(invalid),
         }
@@ -118,6 +151,28 @@ fn text(all: &Map<String, Value>, name: &'static str) -> Field<Secret> {
         Some(Value::String(text)) => Ok(Secret::new(text)),
         Some(_) => Err(ConfigError::invalid(name, "it must be a string")),
     }
+}
+
+/// Reads a secret or a list of secrets. If `null` is allowed in the list, it announces another secret.
+fn list(all: &Map<String, Value>, name: &'static str, allows_null: bool) -> Field<SecretList> {
+    let Some(Value::Array(entries)) = all.get(name) else {
+        let only = text(all, name)?;
+        return Ok(SecretList { secrets: vec![only], awaits_another: false });
+    };
+    let is_valid = |entry: &Value| match entry {
+        Value::String(text) => !text.is_empty(),
+        Value::Null => allows_null,
+        _ => false,
+    };
+    if entries.len() > LIST_LIMIT || !entries.iter().all(is_valid) {
+        let reason = format!("it must be a string or a list of at most {LIST_LIMIT} strings");
+        return Err(ConfigError::invalid(name, reason));
+    }
+    let secrets: Vec<_> = entries.iter().filter_map(Value::as_str).map(Secret::new).collect();
+    if secrets.is_empty() {
+        return Err(ConfigError::Missing { name });
+    }
+    Ok(SecretList { awaits_another: entries.iter().any(Value::is_null), secrets })
 }
 
 #[derive(Deserialize)]
@@ -162,6 +217,57 @@ mod tests {
         SecretSet::parse(&value.to_string()).unwrap()
     }
 
+    fn exposed(secrets: &[Secret]) -> Vec<&str> {
+        secrets.iter().map(Secret::expose).collect()
+    }
+
+    #[test]
+    fn rotated_fields_are_strings_or_lists() {
+        let parse_field = |name: &str, value: &Value| parse(&serde_json::json!({ name: value }));
+        for (value, secrets, awaits_another) in [
+            (serde_json::json!("a"), vec!["a"], false),
+            (serde_json::json!(["a"]), vec!["a"], false),
+            (serde_json::json!(["b", "a"]), vec!["b", "a"], false),
+            (serde_json::json!(["a", null]), vec!["a"], true),
+        ] {
+            let set = parse_field(fields::ZOOM_WEBHOOK_SECRET_TOKEN, &value);
+            let list = set.zoom_webhook_secrets().unwrap();
+            assert_eq!(
+                (exposed(list.all()), list.awaits_another()),
+                (secrets.clone(), awaits_another)
+            );
+            let set = parse_field(fields::AUTH_HS256_SECRET, &value);
+            // The platform chooses its own secrets, so it announces none.
+            match awaits_another {
+                false => assert_eq!(exposed(set.auth_hs256().unwrap().unwrap()), secrets),
+                true => assert!(matches!(set.auth_hs256(), Err(ConfigError::Invalid { .. }))),
+            }
+        }
+        let many: Vec<_> = (0..=LIST_LIMIT).map(|n| format!("hunter2-{n}")).collect();
+        for value in [
+            serde_json::json!(["hunter2", ""]),
+            serde_json::json!(["hunter2", 7]),
+            serde_json::json!([["hunter2"]]),
+            serde_json::json!({"hunter2": 1}),
+            serde_json::json!(many),
+        ] {
+            for name in [fields::ZOOM_WEBHOOK_SECRET_TOKEN, fields::AUTH_HS256_SECRET] {
+                let set = parse_field(name, &value);
+                let error = match name {
+                    fields::AUTH_HS256_SECRET => set.auth_hs256().unwrap_err(),
+                    _ => set.zoom_webhook_secrets().unwrap_err(),
+                };
+                assert!(matches!(error, ConfigError::Invalid { .. }), "{value}");
+                assert!(!format!("{error} {set:?}").contains("hunter2"), "{error}");
+            }
+        }
+        for value in [serde_json::json!([]), serde_json::json!([null])] {
+            let set = parse_field(fields::ZOOM_WEBHOOK_SECRET_TOKEN, &value);
+            let error = set.zoom_webhook_secrets().unwrap_err();
+            assert!(matches!(error, ConfigError::Missing { .. }), "{value}");
+        }
+    }
+
     #[test]
     fn every_field_is_returned_by_its_accessor() {
         let set = parse(&serde_json::json!({
@@ -172,10 +278,10 @@ mod tests {
         }));
         assert_eq!(set.zoom_client().map(|(id, key)| (id, key.expose())), Ok(("a", "b")));
         assert_eq!(set.zoom_sdk().map(|(id, key)| (id, key.expose())), Ok(("c", "d")));
-        assert_eq!(set.zoom_webhook_secret().map(Secret::expose), Ok("e"));
+        assert_eq!(exposed(set.zoom_webhook_secrets().unwrap().all()), ["e"]);
         assert_eq!(set.oauth_state_secret().map(Secret::expose), Ok("f"));
         assert!(set.keyring().is_ok());
-        assert_eq!(set.auth_hs256().map(|secret| secret.map(Secret::expose)), Ok(Some("g")));
+        assert_eq!(exposed(set.auth_hs256().unwrap().unwrap()), ["g"]);
         assert_eq!(set.zeptomail_token().map(Secret::expose), Ok("h"));
     }
 
@@ -186,7 +292,10 @@ mod tests {
             let missing = |name| ConfigError::Missing { name };
             assert_eq!(set.zoom_client(), Err(missing(fields::ZOOM_CLIENT_ID)));
             assert_eq!(set.zoom_sdk(), Err(missing(fields::ZOOM_SDK_KEY)));
-            assert_eq!(set.zoom_webhook_secret(), Err(missing(fields::ZOOM_WEBHOOK_SECRET_TOKEN)));
+            assert_eq!(
+                set.zoom_webhook_secrets().unwrap_err(),
+                missing(fields::ZOOM_WEBHOOK_SECRET_TOKEN)
+            );
             assert_eq!(set.oauth_state_secret(), Err(missing(fields::OAUTH_STATE_SECRET)));
             assert_eq!(set.keyring().unwrap_err(), missing(fields::TOKEN_ENCRYPTION_KEYS));
             assert_eq!(set.zeptomail_token(), Err(missing(fields::ZEPTOMAIL_TOKEN)));

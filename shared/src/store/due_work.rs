@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::item::{decode_readable, encode};
 use super::repairs::{Repair, StoredRepair};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
+use super::start_checks::{StartCheck, StoredStartCheck};
 use super::tx::{Action, Condition, Item, ItemChanges};
 use super::{ItemPage, KeyRange, Store};
 use crate::domain::audience::InviteeList;
@@ -25,6 +26,7 @@ enum StoredWork {
     Reminder(StoredReminder),
     Repair(StoredRepair),
     EndCheck(StoredEndCheck),
+    StartCheck(StoredStartCheck),
     ErasureCheck(StoredErasureCheck),
     DriftCheck(StoredDriftCheck),
     InviteeListCheck(StoredInviteeListCheck),
@@ -112,6 +114,10 @@ fn delete_reminder_if(
 
 pub(super) fn encode_repair(stored: StoredRepair) -> Item {
     encode(&StoredWork::Repair(stored))
+}
+
+pub(super) fn encode_start_check(stored: StoredStartCheck) -> Item {
+    encode(&StoredWork::StartCheck(stored))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -371,6 +377,7 @@ pub struct DueWork {
     /// Repairs that an earlier version stored here.
     pub repairs: Vec<Repair>,
     pub end_checks: Vec<EndCheck>,
+    pub start_checks: Vec<StartCheck>,
     pub erasure_checks: Vec<ErasureCheck>,
     pub drift_checks: Vec<DriftCheck>,
     pub invitee_list_checks: Vec<InviteeListCheck>,
@@ -391,6 +398,7 @@ impl DueWork {
         self.reminders.len()
             + self.repairs.len()
             + self.end_checks.len()
+            + self.start_checks.len()
             + self.erasure_checks.len()
             + self.drift_checks.len()
             + self.invitee_list_checks.len()
@@ -418,6 +426,7 @@ impl DueWork {
             StoredWork::EndCheck(stored) => {
                 self.end_checks.push(EndCheck { session: stored.session_id, due_at: stored.due_at })
             }
+            StoredWork::StartCheck(stored) => self.start_checks.push(stored.into()),
             StoredWork::ErasureCheck(stored) => self
                 .erasure_checks
                 .push(ErasureCheck { session: stored.session_id, due_at: stored.due_at }),

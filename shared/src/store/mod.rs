@@ -27,6 +27,7 @@ pub mod repairs;
 pub mod resends;
 pub mod schema;
 pub mod sessions;
+pub mod start_checks;
 pub mod timeline;
 pub mod tx;
 

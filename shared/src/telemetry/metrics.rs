@@ -46,6 +46,12 @@ pub const GIVEN_UP: Metric = Metric { name: "GivenUp", by: None };
 
 /// A stored item could not be read and was skipped, or its class waits.
 pub const UNREADABLE_ITEMS: Metric = Metric { name: "UnreadableItems", by: None };
+/// An event with Zoom's headers whose signature does not verify or is too old.
+pub const INVALID_SIGNATURES: Metric = Metric { name: "InvalidSignatures", by: None };
+/// A function has failed to read the secret again for a while.
+pub const STALE_SECRETS: Metric = Metric { name: "StaleSecrets", by: None };
+/// A session that should have started half an hour ago, and of which Zoom has sent no event.
+pub const SESSIONS_WITHOUT_EVENTS: Metric = Metric { name: "SessionsWithoutEvents", by: None };
 
 /// A run of a sweep had no time for all of its work, by function name. The next runs continue.
 pub const FULL_RUNS: Metric = Metric { name: "FullRuns", by: Some("Sweep") };
@@ -56,7 +62,7 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 11] = [
+pub const ALL: [Metric; 14] = [
     SWEPT,
     REAUTH_REQUIRED,
     ZOOM_LIMITED,
@@ -68,6 +74,9 @@ pub const ALL: [Metric; 11] = [
     DROPPED_REMINDERS,
     UNDELIVERED_EVENTS,
     LATE_ARCHIVES,
+    INVALID_SIGNATURES,
+    STALE_SECRETS,
+    SESSIONS_WITHOUT_EVENTS,
 ];
 
 impl Metric {

@@ -11,7 +11,10 @@ const MAX_CLOCK_AHEAD: SignedDuration = SignedDuration::from_secs(5 * 60);
 /// Why a webhook's signature was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
-    #[error("a header is missing or malformed")]
+    /// Zoom always sends both headers.
+    #[error("a header is missing")]
+    Missing,
+    #[error("a header is malformed")]
     Header,
     #[error("the timestamp is outside the accepted window")]
     Window,
@@ -19,17 +22,17 @@ pub enum InvalidSignature {
     Signature,
 }
 
-/// Compares the signature with `v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}` over the raw body. The error is
-/// only for our log. The response must not reveal it.
-pub fn verify(
-    secret: &Secret,
+/// Compares the signature with `v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}` over the raw body, and returns the
+/// secret that signed it. The error is only for our log. The response must not reveal it.
+pub fn verify<'a>(
+    secrets: &'a [Secret],
     signature: Option<&str>,
     timestamp: Option<&str>,
     body: &[u8],
     window: SignedDuration,
     now: Timestamp,
-) -> Result<(), InvalidSignature> {
-    let (signature, timestamp) = signature.zip(timestamp).ok_or(InvalidSignature::Header)?;
+) -> Result<&'a Secret, InvalidSignature> {
+    let (signature, timestamp) = signature.zip(timestamp).ok_or(InvalidSignature::Missing)?;
     let at = timestamp
         .parse()
         .ok()
@@ -42,9 +45,11 @@ pub fn verify(
     let hex = signature.strip_prefix("v0=").ok_or(InvalidSignature::Header)?;
     let given =
         data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| InvalidSignature::Header)?;
-    let expected =
-        hmac_sha256(secret.expose().as_bytes(), &[b"v0:", timestamp.as_bytes(), b":", body]);
-    if constant_time_eq(&given, &expected) { Ok(()) } else { Err(InvalidSignature::Signature) }
+    let message: [&[u8]; 4] = [b"v0:", timestamp.as_bytes(), b":", body];
+    let is_signer = |secret: &&Secret| {
+        constant_time_eq(&given, &hmac_sha256(secret.expose().as_bytes(), &message))
+    };
+    secrets.iter().find(is_signer).ok_or(InvalidSignature::Signature)
 }
 
 /// Returns the response to Zoom's endpoint validation: the token's hex HMAC-SHA256.
@@ -74,7 +79,22 @@ mod tests {
         late_seconds: i64,
     ) -> Result<(), InvalidSignature> {
         let now = Timestamp::from_second(1_800_000_000 + late_seconds).unwrap();
-        verify(&Secret::new("secret"), Some(signature), Some(timestamp), body, WINDOW, now)
+        let secrets = [Secret::new("secret")];
+        verify(&secrets, Some(signature), Some(timestamp), body, WINDOW, now).map(|_| ())
+    }
+
+    #[test]
+    fn secret_that_signed_is_returned() {
+        let (body, ts) = (br#"{"a":1}"#, "1800000000");
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let [old, new, other] = ["old", "new", "other"].map(Secret::new);
+        let secrets = [new.clone(), old.clone()];
+        for (secret, signer) in
+            [(&old, Ok(&old)), (&new, Ok(&new)), (&other, Err(InvalidSignature::Signature))]
+        {
+            let signature = sign(secret, ts, body);
+            assert_eq!(verify(&secrets, Some(&signature), Some(ts), body, WINDOW, now), signer);
+        }
     }
 
     #[test]
@@ -100,9 +120,10 @@ mod tests {
         assert_eq!(check(&SIGNATURE[3..], ts, body, 0), Err(InvalidSignature::Header));
         assert_eq!(check(SIGNATURE, "soon", body, 0), Err(InvalidSignature::Header));
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        assert_eq!(
-            verify(&Secret::new("secret"), None, Some(ts), body, WINDOW, now),
-            Err(InvalidSignature::Header)
-        );
+        let secrets = [Secret::new("secret")];
+        for (signature, timestamp) in [(None, Some(ts)), (Some(SIGNATURE), None), (None, None)] {
+            let refused = verify(&secrets, signature, timestamp, body, WINDOW, now);
+            assert_eq!(refused, Err(InvalidSignature::Missing));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use local::template::{Resource, Template, referenced_id};
 use serde_json::Value;
-use shared::handlers::SCHEDULES;
+use shared::handlers::{SCHEDULES, WEBHOOK_ROUTE};
 use shared::telemetry::metrics;
 
 use super::assert_no_problems;
@@ -110,13 +110,19 @@ fn every_metric_has_an_alarm_with_its_dimensions() {
     let watching = read("infra/watching.yaml");
     let mut watched = BTreeSet::new();
     let mut sweeps = BTreeSet::new();
-    for alarm in alarms(&watching).filter(|alarm| alarm.property("Namespace") == metrics::NAMESPACE)
-    {
-        let name = alarm.property("MetricName").as_str().expect("a name");
+    let own_metrics = alarms(&watching).flat_map(|alarm| {
+        let parts = alarm.property("Metrics").as_array().into_iter().flatten();
+        let in_expressions = parts.map(|part| &part["MetricStat"]["Metric"]);
+        let all = in_expressions.chain([alarm.properties()]);
+        let own = all.filter(|metric| metric["Namespace"] == metrics::NAMESPACE);
+        own.map(|metric| (alarm, metric)).collect::<Vec<_>>()
+    });
+    for (alarm, metric) in own_metrics {
+        let own_dimensions = dimensions(metric);
+        let name = metric["MetricName"].as_str().expect("a name");
         let metric = metrics::ALL.iter().find(|metric| metric.name == name);
         let metric =
             metric.unwrap_or_else(|| panic!("{}: the code does not count {name}", alarm.id));
-        let own_dimensions = dimensions(alarm.properties());
         let expected: BTreeSet<_> =
             [Some(metrics::DEPLOYMENT), metric.by].into_iter().flatten().collect();
         assert_eq!(
@@ -148,6 +154,33 @@ fn every_metric_has_an_alarm_with_its_dimensions() {
     let asked: BTreeSet<_> =
         watching.root()["Parameters"].as_object().expect("parameters").keys().collect();
     assert_eq!(given.as_object().expect("parameters").keys().collect::<BTreeSet<_>>(), asked);
+}
+
+/// Zoom's events arrive at two addresses. An alarm on one of them would miss the other.
+#[test]
+fn webhook_alarms_watch_both_addresses() {
+    let watching = read("infra/watching.yaml");
+    let template = read("template.yaml");
+    let format = template.resource("HttpApi").expect("the API").property("AccessLogSettings");
+    let format = format["Format"].as_str().expect("a format");
+    for field in [r#""route":"$context.routeKey""#, r#""status":"$context.status""#] {
+        assert!(format.contains(field), "the filters of the access log use {field}");
+    }
+    let route = format!("{} {}", WEBHOOK_ROUTE.method, WEBHOOK_ROUTE.path);
+    for (alarm, url_metric, filter, statuses) in [
+        ("WebhookRefuses", "Url4xxCount", "WebhookApiRefused", "4*"),
+        ("WebhookIsSilent", "UrlRequestCount", "WebhookApiAccepted", "2*"),
+    ] {
+        let alarm = watching.resource(alarm).expect("an alarm");
+        let parts = alarm.property("Metrics").as_array().expect("metrics").iter();
+        let names: Vec<_> =
+            parts.filter_map(|part| part["MetricStat"]["Metric"]["MetricName"].as_str()).collect();
+        assert!(names.contains(&url_metric) && names.contains(&filter), "{names:?}");
+        let filter = watching.resource(filter).expect("a filter of the access log");
+        let pattern = format!(r#"{{ $.route = "{route}" && $.status = "{statuses}" }}"#);
+        assert_eq!(filter.property("FilterPattern"), &Value::from(pattern));
+        assert_eq!(referenced_id(filter.property("LogGroupName")), Some("ApiLogGroup"));
+    }
 }
 
 #[test]

@@ -9,9 +9,9 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
-    DETAIL_TYPES, ROUTES, SCHEDULES, attendance, connect, directory, disconnect, join,
-    notifications, outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel, session_save,
-    sessions, webhook,
+    DETAIL_TYPES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory, disconnect,
+    join, notifications, outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel,
+    session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{attr, index};
@@ -96,6 +96,7 @@ fn deployed_routes_match_the_code() {
     let own = |text: &str| text.to_owned();
     let coded: BTreeSet<_> = ROUTES
         .iter()
+        .chain([&WEBHOOK_ROUTE])
         .map(|route| (own(route.method), own(route.path), own(route.function)))
         .collect();
     assert_eq!(declared, coded);
@@ -117,8 +118,8 @@ fn cargo_lambda_routes_match_the_api() {
             declared.insert((*method, path.trim_matches('"'), *function));
         }
     }
-    let coded: BTreeSet<_> =
-        ROUTES.iter().map(|route| (route.method, route.path, route.function)).collect();
+    let all = ROUTES.iter().chain([&WEBHOOK_ROUTE]);
+    let coded: BTreeSet<_> = all.map(|route| (route.method, route.path, route.function)).collect();
     assert_eq!(declared, coded);
 }
 
@@ -187,7 +188,44 @@ fn routes_used_by_a_whole_session_have_their_own_throttles() {
             "{parameter}: everyone must get in within a minute"
         );
     }
+    limited.insert(webhook_route(), webhook_limits());
     assert_eq!(settings, &json!(limited));
+}
+
+fn webhook_route() -> String {
+    format!("{} {}", WEBHOOK_ROUTE.method, WEBHOOK_ROUTE.path)
+}
+
+fn webhook_limits() -> Value {
+    json!({
+        "ThrottlingRateLimit": { "Ref": "WebhookThrottleRate" },
+        "ThrottlingBurstLimit": { "Ref": "WebhookThrottleBurst" },
+    })
+}
+
+/// The API answers 429 to surplus events, which Zoom does not repeat, and 5xx if the function is throttled, which Zoom
+/// repeats. So the function must reach its limit first.
+#[test]
+fn webhook_throttle_is_above_the_capacity_of_the_function() {
+    /// The quota of most accounts, and the events per second that Lambda starts per execution.
+    const ACCOUNT_CONCURRENCY: u64 = 1000;
+    const EVENTS_PER_EXECUTION: u64 = 10;
+    let template = template();
+    let settings = template.resource("HttpApi").expect("the API").property("RouteSettings");
+    assert_eq!(settings[webhook_route()], webhook_limits());
+    let default = |name: &str| template.root()["Parameters"][name]["Default"].as_u64();
+    let rate = default("WebhookThrottleRate").expect("a rate");
+    assert!(rate >= EVENTS_PER_EXECUTION * ACCOUNT_CONCURRENCY, "{rate}");
+    assert!(default("WebhookThrottleBurst") >= Some(ACCOUNT_CONCURRENCY));
+    assert!(default("WebhookThrottleRate") > default("ThrottleRate"));
+}
+
+/// A shorter window could refuse Zoom's last retry.
+#[test]
+fn replay_window_cannot_be_shorter_than_zooms_retries() {
+    let template = template();
+    let parameter = &template.root()["Parameters"]["WebhookReplayMinutes"];
+    assert_eq!((&parameter["MinValue"], &parameter["Default"]), (&json!(90), &json!(90)));
 }
 
 /// Lambda does not allow an account to reserve its last 100 concurrent executions, and a new account has only 10.

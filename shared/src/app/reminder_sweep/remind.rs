@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
-use super::ReminderReport;
+use super::{ReminderReport, start};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
@@ -132,10 +132,14 @@ async fn process_reminder(
         };
     }
     let delete_reminder = due_work::claim_reminder(&due.session, due.reminder, due.starts_at);
-    // Every session has a start reminder, so its processing also schedules the archiving.
-    let schedule_archive = |session: &Session| match due.reminder {
-        Reminder::Start => Some(archive::put_due_archive(&DueArchive::for_session(session))),
-        Reminder::DayBefore | Reminder::HourBefore => None,
+    // Every session has a start reminder, so its processing also schedules the archiving and a check of the start.
+    let schedule_later_work = |session: &Session| match due.reminder {
+        Reminder::Start => {
+            let archive = archive::put_due_archive(&DueArchive::for_session(session));
+            let check = start::start_check(session);
+            std::iter::once(archive).chain(check.map(|check| check.put())).collect()
+        }
+        Reminder::DayBefore | Reminder::HourBefore => Vec::new(),
     };
     let host = match &session {
         Some(session) if session.provider == Provider::Zoom => match hosts.get(&session.trainer) {
@@ -164,7 +168,7 @@ async fn process_reminder(
                 },
             };
             let mut actions = vec![delete_reminder, due_work::put_domain_event(&event)];
-            actions.extend(schedule_archive(session));
+            actions.extend(schedule_later_work(session));
             let committed = tools.store.commit(actions).await;
             if committed.is_ok() {
                 tracing::info!(event = "reminder.sent", %session_id, reminder);
@@ -178,9 +182,13 @@ async fn process_reminder(
             if reason == ReminderSkipReason::Late && !due.is_held {
                 metrics::DROPPED_REMINDERS.count();
             }
-            let committed = match schedule_archive(session) {
-                Some(put_archive) => tools.store.commit(vec![delete_reminder, put_archive]).await,
-                None => tools.store.commit_one(delete_reminder).await,
+            let mut actions = schedule_later_work(session);
+            let committed = match actions.is_empty() {
+                true => tools.store.commit_one(delete_reminder).await,
+                false => {
+                    actions.push(delete_reminder);
+                    tools.store.commit(actions).await
+                }
             };
             (ReminderOutcome::Skipped, committed)
         }
