@@ -122,7 +122,7 @@ make_image() {
     tar -C "$root" -c . | docker import -c 'WORKDIR /var/task' -c 'ENV LAMBDA_TASK_ROOT=/var/task' - "$image" >/dev/null
 }
 
-# Builds the functions and runs `sam build`.
+# Builds the functions and prepares a deployment.
 build() {
     say "${BUILD:+cargo lambda build $BUILD, and }sam build"
     local function
@@ -138,7 +138,7 @@ build() {
         done
     fi
     rm -rf "$work/sam"
-    sam build --build-dir "$work/sam" | grep -E 'Build (Succeeded|Failed)'
+    infra/release --build-dir "$work/sam" | grep -E 'Build (Succeeded|Failed)'
 }
 
 with_sam() {

@@ -20,6 +20,8 @@ TOOLS = ROOT / "target/tools"
 # AWS's command line, and the emulator.
 PACKAGES = {"awscli": "awscli==1.46.3", "ministack": "ministack==1.5.33"}
 STACK_NAME = "live-classes"
+# The alias in template.yaml.
+ALIAS = "live"
 ZIPPING = threading.Lock()
 SWEEPS = ("reminder-sweep", "outbox-sweep")
 LOCAL_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -97,8 +99,9 @@ class Aws:
 
     def make_table(self, name):
         self.call("dynamodb", "create-table", "--table-name", name, "--billing-mode", "PAY_PER_REQUEST",
-                  "--attribute-definitions", "AttributeName=pk,AttributeType=S",
-                  "--key-schema", "AttributeName=pk,KeyType=HASH", "--deletion-protection-enabled")
+                  "--attribute-definitions", "AttributeName=pk,AttributeType=S", "AttributeName=sk,AttributeType=S",
+                  "--key-schema", "AttributeName=pk,KeyType=HASH", "AttributeName=sk,KeyType=RANGE",
+                  "--tags", "Key=team,Value=classes", "--deletion-protection-enabled")
 
     def deploy(self, stack):
         """Creates a CloudFormation stack whose outputs are resources of the local stack."""
@@ -107,7 +110,7 @@ class Aws:
             "ApiUrl": stack.base, "WebhookUrl": f"{stack.base}/webhook", "ConfigSecretId": stack.setting("CONFIG_SECRET_ID"),
             "MainTableName": stack.setting("TABLE_NAME"), "TokensTableName": stack.setting("TOKENS_TABLE_NAME"),
             "OutboxQueueUrl": stack.setting("OUTBOX_QUEUE_URL"), "OutboxBulkQueueUrl": stack.setting("OUTBOX_BULK_QUEUE_URL"), "OutboxDeadLetterQueueUrl": stack.setting("OUTBOX_DLQ_URL"),
-            "DirectoryDeadLetterQueueUrl": queue("DirectoryDeadLetterQueue"), "FunctionLogGroupName": "live-classes",
+            "DirectoryDeadLetterQueueUrl": queue("DirectoryDeadLetterQueue"), "FunctionLogGroupName": STACK_NAME,
         }
         template = {"Resources": {"Nothing": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
                     "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
@@ -115,7 +118,7 @@ class Aws:
         self.call("cloudformation", "create-stack", "--stack-name", STACK_NAME, "--template-body", json.dumps(template))
 
     def deploy_functions(self, stack, *functions):
-        """Deploys functions that `cargo build` built."""
+        """Deploys functions that `cargo build` built, with one version and the alias."""
         variables = {name: value for name, value in stack.config["environment"].items() if value}
         for function in functions:
             archive = zip_program(ROOT / "target/debug" / function)
@@ -123,7 +126,17 @@ class Aws:
             self.call_or_none("lambda", "delete-function", "--function-name", name)
             self.call("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
                       "bootstrap", "--role", "arn:aws:iam::000000000000:role/any", "--timeout", 60, "--zip-file",
-                      f"fileb://{archive}", "--environment", json.dumps({"Variables": variables}))
+                      f"fileb://{archive}", "--environment", json.dumps({"Variables": variables}),
+                      "--logging-config", f"LogGroup={STACK_NAME}", "--publish")
+            self.call("lambda", "create-alias", "--function-name", name, "--name", ALIAS, "--function-version", "1")
+
+    def publish(self, function, **variables):
+        """Publishes a version of a deployed function with other variables, and moves the alias to it."""
+        name = ["--function-name", f"{STACK_NAME}-{function}"]
+        self.call("lambda", "update-function-configuration", *name, "--environment", json.dumps({"Variables": variables}))
+        version = self.call("lambda", "publish-version", *name)["Version"]
+        self.call("lambda", "update-alias", *name, "--name", ALIAS, "--function-version", version)
+        return version
 
 
 def zip_program(program):

@@ -1,13 +1,10 @@
-"""docs/going-live.md: a pilot, all trainers, the kill switch, and rolling back."""
+"""docs/going-live.md: a pilot, all trainers, and the kill switch."""
 
 from aws import STACK_NAME, SWEEPS
 from operations import prepare_shell
 
 PAGE = "docs/going-live.md"
-NOT_TRIED = {
-    'git checkout "$PREVIOUS" && cargo lambda build --release --arm64 && sam build && sam deploy --config-env prod':
-        "needs an AWS account, and tests/real-tools.sh and .ci/run run sam build and sam validate",
-}
+NOT_TRIED = {}
 COVERED_BY_TESTS = {}
 
 
@@ -50,17 +47,6 @@ def kill_switch(t):
     t.aws.call("lambda", "invoke", "--function-name", sweep, "/dev/null")
 
 
-def rolling_back(t):
-    t.paste(1)
-    for table in t.stack.setting("TABLE_NAME"), t.stack.setting("TOKENS_TABLE_NAME"):
-        t.aws.make_table(table)
-        t.aws.call("dynamodb", "update-continuous-backups", "--table-name", table,
-                  "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true")
-    t.paste_with({"AWS_ENDPOINT_URL_DYNAMODB": t.aws.url}, 2)
-    tables = t.aws.call("dynamodb", "list-tables")["TableNames"]
-    t.check("both tables are restored under new names", {"MainTable-restored", "TokensTable-restored"} <= set(tables))
-
-
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
@@ -68,5 +54,3 @@ def run(t):
         pilot(t)
     with t.section("The kill switch"):
         kill_switch(t)
-    with t.section("Rolling back"):
-        rolling_back(t)

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 
-from aws import STACK_NAME, SWEEPS
 from operations import prepare_shell
 
 PAGE = "docs/secrets.md"
@@ -14,14 +13,9 @@ COVERED_BY_TESTS = {}
 
 
 def read_and_write_secret(t):
-    t.aws.deploy_functions(t.stack, *SWEEPS)
     t.paste(0)
     t.check_equal(json.loads(t.shell.run("cat secret.json")), t.stack.secrets())
     t.paste(1)
-    t.paste(2)
-    descriptions = [t.aws.call("lambda", "get-function-configuration", "--function-name", f"{STACK_NAME}-{sweep}")["Description"]
-            for sweep in SWEEPS]
-    t.check(f"every function restarts: {descriptions[0]}", all(description.startswith("secret of 20") for description in descriptions))
 
 
 def rotate_encryption_key(t):

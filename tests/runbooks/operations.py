@@ -2,14 +2,17 @@
 
 import json
 import re
+from datetime import datetime, timezone
 
-from aws import SWEEPS
+from aws import ALIAS, STACK_NAME, SWEEPS
 from stack import wait_until
 
 PAGE = "docs/operations.md"
 # More than SQS returns at once (10).
 MESSAGES = 12
 NOT_TRIED = {
+    'aws cloudformation cancel-update-stack --stack-name "$STACK"': "only CloudFormation runs deployments of several minutes",
+    "infra/release && sam deploy --config-env prod": "tests/real-tools.sh deploys, switches to restored tables, and back",
     "Webhook is slow": "time and memory depend on Lambda, and tests/bench.sh measures the cost of a call",
     "Webhook is throttled": "only Lambda limits concurrency",
     "A function crashes": "only Lambda logs crashes",
@@ -192,6 +195,63 @@ def zoom_fails(t):
         t.stack.connect()
 
 
+def roll_back(t):
+    """A version that fails at start is deployed, and the alias is moved back."""
+    t.aws.deploy_functions(t.stack, *SWEEPS)
+    t.check_equal(sorted(t.shell.run("functions").split()), sorted(f"{STACK_NAME}-{sweep}" for sweep in SWEEPS))
+
+    def failing():
+        invoke = [t.aws.call("lambda", "invoke", "--function-name", f"{STACK_NAME}-{sweep}:{ALIAS}", "/dev/null") for sweep in SWEEPS]
+        return ["FunctionError" in one for one in invoke]
+
+    t.paste(1)
+    before = datetime.now(timezone.utc).isoformat()
+    t.check_equal([t.aws.publish(sweep, TABLE_NAME="") for sweep in SWEEPS], ["2", "2"])
+    t.check_equal(failing(), [True, True])
+    t.set_variables(BEFORE=before)
+    moved = [line.split()[-1] for line in t.paste(2).splitlines()]
+    t.check_equal((moved, failing()), (["1", "1"], [False, False]))
+    t.check("all functions are back at the previous version", True)
+    t.paste(3)
+
+
+def restore_tables(t):
+    """Restores both tables in the emulator, with items of the local stack."""
+    emulator = {"AWS_ENDPOINT_URL_DYNAMODB": t.aws.url}
+    session = t.stack.schedule("Restored", minutes=3 * 24 * 60)["id"]
+    t.set_variables(SESSION=session)
+    items = {}
+    for table in t.stack.setting("TABLE_NAME"), t.stack.setting("TOKENS_TABLE_NAME"):
+        items[table] = json.loads(t.shell.run(f"aws dynamodb scan --output json --table-name {table}"))["Items"]
+        t.aws.make_table(table)
+        for item in items[table]:
+            t.aws.call("dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item))
+        t.aws.call("dynamodb", "update-continuous-backups", "--table-name", table,
+                   "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true")
+    t.paste_with(emulator, 0)
+    # Damage after the restore does not matter.
+    t.aws.call("dynamodb", "delete-item", "--table-name", "MainTable", "--key",
+               json.dumps({name: items["MainTable"][0][name] for name in ("pk", "sk")}))
+    for _ in range(2):
+        t.paste_with(emulator, 1)
+    for table, originals in items.items():
+        restored = f"{table}-restored"
+        description = t.aws.call("dynamodb", "describe-table", "--table-name", restored)["Table"]
+        t.check("the restored table is protected", description["DeletionProtectionEnabled"])
+        ttl = t.aws.call("dynamodb", "describe-time-to-live", "--table-name", restored)["TimeToLiveDescription"]
+        t.check_equal((ttl["TimeToLiveStatus"], ttl["AttributeName"]), ("ENABLED", "expires_at"))
+        backups = t.aws.call("dynamodb", "describe-continuous-backups", "--table-name", restored)["ContinuousBackupsDescription"]
+        t.check_equal(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"], "ENABLED")
+        tags = t.aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", description["TableArn"])["Tags"]
+        t.check_equal(tags, [{"Key": "team", "Value": "classes"}])
+        found = t.aws.call("dynamodb", "scan", "--table-name", restored)["Items"]
+        t.check_equal(sorted(map(json.dumps, found)), sorted(map(json.dumps, originals)))
+    t.check("both tables have all items, and the settings that a restore leaves out", True)
+    t.check("the class can be read", session in t.paste_with(emulator, 2))
+    t.check_equal(t.paste(3).split(), ['"Rollout=AllAtOnce",', '"RestoredMainTable=MainTable-restored",',
+                                       '"RestoredTokensTable=TokensTable-restored",'])
+
+
 def session_problems(t):
     stack = t.stack
     session_id = stack.schedule("Fractions", minutes=60)["id"]
@@ -270,6 +330,10 @@ def run(t):
     # The emulated Lambda uses the machine's clock, so this comes before the stack's clock is moved.
     with t.section("A sweep did not run"):
         sweep_did_not_run(t)
+    with t.section("Roll back"):
+        roll_back(t)
+    with t.section("Restore tables"):
+        restore_tables(t)
     with t.section("Dead letters"):
         dead_letters(t)
     with t.section("Platform events that failed"):

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{Template, TemplateError};
 
+const SSM_PARAMETER: &str = "AWS::SSM::Parameter";
+
 /// The values of parameters and resources in one deployment.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
@@ -59,8 +61,17 @@ impl<'a> Values<'a> {
         Err(unresolved(value))
     }
 
+    /// Returns the value of a parameter or a resource. An SSM parameter of the template is the value that it stores.
     fn reference(&self, name: &str) -> Result<String, TemplateError> {
-        self.known.get(name).cloned().ok_or_else(|| TemplateError::Unresolved(name.to_owned()))
+        if let Some(known) = self.known.get(name) {
+            return Ok(known.clone());
+        }
+        let stored = name
+            .strip_suffix(".Value")
+            .and_then(|id| self.template.resource(id))
+            .filter(|resource| resource.kind == SSM_PARAMETER);
+        let value = stored.map(|resource| self.text(resource.property("Value"))).transpose()?;
+        value.flatten().ok_or_else(|| TemplateError::Unresolved(name.to_owned()))
     }
 
     fn substitute(&self, text: &str) -> Result<String, TemplateError> {
@@ -104,7 +115,9 @@ mod tests {
             r#"
 Parameters: { Key: { Type: String, Default: "" }, Rate: { Type: Number, Default: 14 } }
 Conditions: { HasKey: !Not [!Equals [!Ref Key, ""]] }
-Resources: { Table: { Type: AWS::DynamoDB::Table } }
+Resources:
+  Table: { Type: AWS::DynamoDB::Table }
+  InUse: { Type: AWS::SSM::Parameter, Properties: { Value: !If [HasKey, !Ref Key, !GetAtt Table.Arn] } }
 "#,
         )
         .unwrap();
@@ -120,6 +133,7 @@ Resources: { Table: { Type: AWS::DynamoDB::Table } }
             (json!({ "Ref": "Rate" }), Some("14")),
             (json!({ "Ref": "AWS::NoValue" }), None),
             (json!({ "Fn::GetAtt": ["Table", "Arn"] }), Some("arn:table")),
+            (json!({ "Fn::GetAtt": ["InUse", "Value"] }), Some("arn:table")),
             (json!({ "Fn::Sub": "${Table.Arn}/index/${AWS::Region}" }), Some("arn:table/index/r")),
             (json!({ "Fn::If": ["HasKey", "yes", "no"] }), Some("no")),
         ] {

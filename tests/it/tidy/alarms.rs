@@ -76,6 +76,39 @@ fn every_alarm_links_to_its_runbook_section() {
     assert_no_problems(&problems);
 }
 
+/// CodeDeploy stops a deployment only if an alarm becomes active during it.
+#[test]
+fn rollout_lasts_longer_than_its_alarms_need() {
+    let (watching, template) = (read("infra/watching.yaml"), read("template.yaml"));
+    let minutes =
+        template.root()["Parameters"]["Rollout"]["AllowedValues"].as_array().expect("values");
+    let minutes = minutes.iter().filter_map(Value::as_str).filter_map(|rollout| {
+        let (steps, minutes) = match rollout.split_once("Percent")? {
+            ("Canary10", minutes) => (1, minutes),
+            ("Linear10", minutes) => (9, minutes.strip_prefix("Every")?),
+            _ => return None,
+        };
+        Some(steps * minutes.strip_suffix("Minutes")?.parse::<u64>().ok()?)
+    });
+    let shortest = 60 * minutes.min().expect("a gradual rollout");
+    let gradual = &template.root()["Globals"]["Function"]["DeploymentPreference"];
+    let named = gradual["Alarms"].as_array().expect("alarms");
+    assert!(!named.is_empty());
+    for name in named {
+        let name = name["Fn::Sub"].as_str().expect("a name");
+        let name = name.replace("${AWS::StackName}", "${Deployment}");
+        let alarm = alarms(&watching)
+            .find(|alarm| alarm.property("AlarmName")["Fn::Sub"] == *name)
+            .unwrap_or_else(|| panic!("there is no alarm {name}"));
+        let period = alarm.property("Period").as_u64().or_else(|| {
+            let parts = alarm.property("Metrics").as_array()?;
+            parts.iter().find_map(|part| part["MetricStat"]["Period"].as_u64())
+        });
+        let periods = alarm.property("EvaluationPeriods").as_u64().expect("a number");
+        assert!(period.expect("a period") * periods <= shortest, "{name} needs longer");
+    }
+}
+
 #[test]
 fn every_function_has_error_and_throttle_alarms() {
     let watching = read("infra/watching.yaml");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use local::template::referenced_id;
+use local::template::values::Values;
 use serde_json::{Value, json};
 
 use super::assert_no_problems;
@@ -21,6 +22,9 @@ const TEXT_PARAMETERS: [&str; 3] = ["BrandName", "Disclaimer", "MailFrom"];
 
 /// The largest number of bytes of a variable's value, or `None` if it has no limit.
 fn largest_value(root: &Value, value: &Value) -> Option<u64> {
+    if let [_, yes, no] = &list(&value["Fn::If"])[..] {
+        return Some(largest_value(root, yes)?.max(largest_value(root, no)?));
+    }
     let id = referenced_id(value)?;
     let parameter = &root["Parameters"][id];
     if parameter.is_null() {
@@ -54,6 +58,58 @@ fn longest_parameters_fit_into_the_environment() {
         }
     }
     assert_no_problems(&problems);
+}
+
+/// Replaces each of a value's references by its text, and returns the texts.
+fn rendered(values: &Values<'_>, value: &Value, texts: &mut Vec<String>) {
+    if let Ok(Some(text)) = values.text(value) {
+        texts.push(text);
+        return;
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|one| rendered(values, one, texts)),
+        Value::Array(items) => items.iter().for_each(|one| rendered(values, one, texts)),
+        _ => {}
+    }
+}
+
+/// With the parameters that name restored tables, nothing in the deployment uses the stack's own tables.
+#[test]
+fn restored_tables_replace_the_original_ones_everywhere() {
+    const TABLES: [&str; 2] = ["MainTable", "TokensTable"];
+    const RESTORED: [(&str, &str); 2] =
+        [("RestoredMainTable", "main-restored"), ("RestoredTokensTable", "tokens-restored")];
+    let template = template();
+    let pseudo = ["Partition", "Region", "AccountId", "StackName"];
+    let pseudo = pseudo.map(|name| (format!("AWS::{name}"), name.to_owned()));
+    let own = TABLES.iter().flat_map(|id| {
+        [((*id).to_owned(), format!("own-{id}")), (format!("{id}.Arn"), format!("arn:own-{id}"))]
+    });
+    let own: Vec<_> = pseudo.into_iter().chain(own).collect();
+    let render = |restored: &[(&str, &str)]| {
+        let restored = restored.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let values = Values::new(&template, own.clone().into_iter().chain(restored));
+        let mut texts = Vec::new();
+        let mut sections = vec![&template.root()["Globals"], &template.root()["Outputs"]];
+        sections.extend(
+            template.resources().filter(|one| !TABLES.contains(&one.id)).map(|one| one.definition),
+        );
+        sections.into_iter().for_each(|section| rendered(&values, section, &mut texts));
+        texts
+    };
+    let count =
+        |texts: &[String], part: &str| texts.iter().filter(|text| text.contains(part)).count();
+    let (before, after) = (render(&[]), render(&RESTORED));
+    for (table, (_, restored)) in TABLES.iter().zip(RESTORED) {
+        let own = format!("own-{table}");
+        assert!(count(&before, &own) > 10, "{before:?}");
+        assert_eq!((count(&before, restored), count(&after, &own)), (0, 0));
+        assert_eq!(count(&after, restored), count(&before, &own), "{table}");
+    }
+    let arn = "arn:Partition:dynamodb:Region:AccountId:table/main-restored";
+    for one in [arn.to_owned(), format!("{arn}/index/by_owner"), "main-restored".to_owned()] {
+        assert!(after.contains(&one), "{one}");
+    }
 }
 
 /// EventBridge writes to a dead-letter queue only if the queue's policy allows this rule, which SAM names.

@@ -243,3 +243,24 @@ fn runbook_requests_match_routes() {
     assert!(seen > 8, "only {seen} calls");
     assert_no_problems(&problems);
 }
+
+/// A rollback moves the alias and leaves `$LATEST`, which the name alone means.
+#[test]
+fn pages_invoke_functions_by_their_alias() {
+    let template = super::template::template();
+    let alias = &template.root()["Globals"]["Function"]["AutoPublishAlias"];
+    let alias = format!(":{}\"", alias.as_str().expect("an alias"));
+    let pages = pages();
+    let invocations: Vec<_> = pages
+        .iter()
+        .flat_map(|(page, text)| text.lines().map(move |line| (page, line)))
+        .filter(|(_, line)| line.contains("aws lambda invoke "))
+        .collect();
+    assert!(invocations.len() > 2, "{invocations:?}");
+    let problems: Vec<_> = invocations
+        .iter()
+        .filter(|(_, line)| !line.contains(&alias))
+        .map(|(page, line)| format!("{page}: {line}"))
+        .collect();
+    assert_no_problems(&problems);
+}

@@ -404,8 +404,8 @@ fn permissions_are_named_and_limited_to_what_the_code_uses() {
     let template = template();
     // Resources with the variable that names them and the prefix of their allowed actions.
     let reached = [
-        ("MainTable", names::TABLE_NAME, "dynamodb:"),
-        ("TokensTable", names::TOKENS_TABLE_NAME, "dynamodb:"),
+        ("MainTableArn", names::TABLE_NAME, "dynamodb:"),
+        ("TokensTableArn", names::TOKENS_TABLE_NAME, "dynamodb:"),
         ("OutboxQueue", names::OUTBOX_QUEUE_URL, "sqs:"),
         ("OutboxBulkQueue", names::OUTBOX_BULK_QUEUE_URL, "sqs:"),
         ("OutboxDeadLetterQueue", names::OUTBOX_DLQ_URL, "sqs:"),
