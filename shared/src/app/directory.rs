@@ -4,7 +4,7 @@ mod enrollment_changes;
 mod erase;
 mod leads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ use crate::store::tx::Action;
 /// Concurrent writes of an import. DynamoDB accepts far more. Our memory is the limit.
 const CONCURRENCY: usize = 16;
 /// Commands per batch of plain puts and deletes: DynamoDB's own limit times the concurrency.
-const BATCH: usize = 400;
+pub const BATCH: usize = 400;
 
 /// Applies one command. Commands are idempotent.
 pub async fn apply(services: &Services, command: DirectoryCommand) -> Result<(), Error> {
@@ -66,32 +66,43 @@ pub async fn apply_issued(
     apply(services, command).await
 }
 
-/// Applies many commands. Commands about the same item are applied in their order.
-pub async fn apply_all(services: &Services, commands: Vec<DirectoryCommand>) -> Result<(), Error> {
-    let began_at = whole_milli(services.clock.now());
-    let mut plain: Vec<DirectoryCommand> = Vec::new();
-    let mut sessions = SessionsByCourse::default();
-    for command in commands {
-        let is_removal =
-            matches!(command, DirectoryCommand::DeleteCourse(_) | DirectoryCommand::EraseUser(_));
-        if is_removal
-            || plain.len() == BATCH
-            || plain.iter().any(|other| affect_same_item(other, &command))
-        {
-            flush(services, &mut plain, &mut sessions, began_at).await?;
-        }
-        if is_removal { apply(services, command).await? } else { plain.push(command) }
-    }
-    flush(services, &mut plain, &mut sessions, began_at).await
+/// Applies the commands of one request in batches. Commands about the same item are applied in their order.
+#[derive(Debug)]
+pub struct BatchWriter<'a> {
+    services: &'a Services,
+    began_at: Timestamp,
+    sessions: SessionsByCourse,
 }
 
-async fn flush(
-    services: &Services,
-    plain: &mut Vec<DirectoryCommand>,
-    sessions: &mut SessionsByCourse,
-    began_at: Timestamp,
-) -> Result<(), Error> {
-    put(services, std::mem::take(plain), sessions, began_at).await
+impl<'a> BatchWriter<'a> {
+    pub fn new(services: &'a Services) -> Self {
+        let began_at = whole_milli(services.clock.now());
+        Self { services, began_at, sessions: SessionsByCourse::default() }
+    }
+
+    pub async fn apply(&mut self, commands: Vec<DirectoryCommand>) -> Result<(), Error> {
+        let mut plain: Vec<DirectoryCommand> = Vec::new();
+        let mut changed = BTreeSet::new();
+        for command in commands {
+            let Some(item) = ChangedItem::of(&command) else {
+                self.put(std::mem::take(&mut plain)).await?;
+                changed.clear();
+                apply(self.services, command).await?;
+                continue;
+            };
+            if changed.contains(&item) {
+                self.put(std::mem::take(&mut plain)).await?;
+                changed.clear();
+            }
+            changed.insert(item);
+            plain.push(command);
+        }
+        self.put(plain).await
+    }
+
+    async fn put(&mut self, plain: Vec<DirectoryCommand>) -> Result<(), Error> {
+        put(self.services, plain, &mut self.sessions, self.began_at).await
+    }
 }
 
 /// Applies puts and deletes of a request that began at `began_at`, at most one per item.
@@ -158,21 +169,30 @@ async fn delete_email_pointer(
     }
 }
 
-/// Returns whether two commands affect the same item, so that their order matters.
-fn affect_same_item(a: &DirectoryCommand, b: &DirectoryCommand) -> bool {
-    use crate::domain::directory::DirectoryCommand as S;
-    fn enrollment(s: &DirectoryCommand) -> Option<(&CourseId, &UserId)> {
-        match s {
-            S::SaveEnrollment(e) => Some((&e.course, &e.user)),
-            S::DeleteEnrollment { course, user } => Some((course, user)),
-            _ => None,
+/// The item that a command changes. The order of commands about one item matters.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum ChangedItem {
+    Course(CourseId),
+    User(UserId),
+    Settings,
+    Enrollment(CourseId, UserId),
+}
+
+impl ChangedItem {
+    /// Returns `None` for a removal, which affects many items.
+    fn of(command: &DirectoryCommand) -> Option<Self> {
+        match command {
+            DirectoryCommand::SaveCourse(course) => Some(Self::Course(course.id.clone())),
+            DirectoryCommand::SaveUser(user) => Some(Self::User(user.id.clone())),
+            DirectoryCommand::SaveSettings(_) => Some(Self::Settings),
+            DirectoryCommand::SaveEnrollment(enrollment) => {
+                Some(Self::Enrollment(enrollment.course.clone(), enrollment.user.clone()))
+            }
+            DirectoryCommand::DeleteEnrollment { course, user } => {
+                Some(Self::Enrollment(course.clone(), user.clone()))
+            }
+            DirectoryCommand::DeleteCourse(_) | DirectoryCommand::EraseUser(_) => None,
         }
-    }
-    match (a, b) {
-        (S::SaveCourse(a), S::SaveCourse(b)) => a.id == b.id,
-        (S::SaveUser(a), S::SaveUser(b)) => a.id == b.id,
-        (S::SaveSettings(_), S::SaveSettings(_)) => true,
-        _ => enrollment(a).is_some() && enrollment(a) == enrollment(b),
     }
 }
 

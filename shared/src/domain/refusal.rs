@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::text::Email;
 
-/// The longest field name that is logged. No field of the API has a longer path.
+/// The longest field name that is shown or logged. No field of the API has a longer path, and the sender chooses the name
+/// of an unknown field.
 const FIELD_NAME_LIMIT_BYTES: usize = 64;
 
 /// An invalid field of a request.
@@ -17,7 +18,12 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
-        Self { field: field.into(), message: message.to_string() }
+        let mut field = field.into();
+        if field.len() > FIELD_NAME_LIMIT_BYTES {
+            field.truncate(field.floor_char_boundary(FIELD_NAME_LIMIT_BYTES));
+            field.push('…');
+        }
+        Self { field, message: message.to_string() }
     }
 }
 

@@ -13,7 +13,9 @@ use self::command::{CourseBody, EnrollmentBody, UserBody};
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
-use crate::app::{Services, directory};
+use crate::app::Services;
+use crate::app::directory::{self, BatchWriter};
+use crate::app::run_time::RunTime;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -62,10 +64,11 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let id = path_parameter(&parameters, "id");
     match (route.method, route.path) {
         ("POST", "/v1/directory/import") => {
-            let lines = http::content(&request, http::IMPORT_LIMIT_BYTES)?;
-            let read = import::parse_lines(lines)?;
-            directory::apply_all(&deps.services, read.commands).await?;
-            ResponseBody::ok(&read.outcome)
+            let file = http::content(&request, http::IMPORT_LIMIT_BYTES)?;
+            let mut writer = BatchWriter::new(&deps.services);
+            let time = RunTime::new(import::IMPORT_TIME);
+            let outcome = import::import(file, &mut writer, time).await?;
+            ResponseBody::ok(&outcome)
         }
         ("PUT", "/v1/directory/settings") => {
             let settings: PlatformSettings = http::json(&request)?;

@@ -9,6 +9,8 @@ use crate::http::{BadRequest, Problem, ProblemField};
 
 /// The detail of internal errors. The request id leads to the cause in the log.
 const INTERNAL_DETAIL: &str = "Something went wrong on our side. Please try again. If it keeps happening, contact us with the request id.";
+/// Invalid fields that are listed. A list of invitees may have thousands.
+const LISTED_ERRORS: usize = 100;
 /// The default retry time in seconds.
 const BUSY_RETRY_SECONDS: u64 = 2;
 
@@ -125,7 +127,7 @@ impl From<&Refusal> for Problem {
                     message: e.message.clone(),
                 };
                 Self {
-                    errors: errors.iter().map(fields).collect(),
+                    errors: errors.iter().take(LISTED_ERRORS).map(fields).collect(),
                     ..Self::new(
                         422,
                         "validation_failed",

@@ -5,26 +5,40 @@
 //! `{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"…","name":"…","access_granted":true}`,
 //! `{"type":"user","id":"s-1","email":"…","name":"…","role":"student"}`, `{"type":"settings",…}`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::timeout_at;
 
 use super::command;
+use crate::app::directory::{BATCH, BatchWriter};
+use crate::app::error::Error;
+use crate::app::run_time::RunTime;
 use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::PlatformSettings;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{FieldError, Refusal};
 
-/// The parsed commands, and the lines that were rejected.
-#[derive(Debug)]
-pub(super) struct ParsedImport {
-    pub(super) commands: Vec<DirectoryCommand>,
-    pub(super) outcome: ImportOutcome,
-}
+/// The time after which an import starts no other batch. The gateway ends a request after 30 s, and its time includes the
+/// upload and a cold start.
+pub(super) const IMPORT_TIME: Duration = Duration::from_secs(20);
+/// The time in which the last batch must finish. Otherwise the next request repeats it.
+const LAST_BATCH_TIME: Duration = Duration::from_secs(6);
+/// Rejected lines that are listed. The others are counted, because a file in a wrong format has millions of them.
+const LISTED_REJECTIONS: usize = 100;
+/// Lines that are parsed before the time is checked. A rejected line takes a few microseconds.
+const BATCH_LINES: usize = 10_000;
 
-#[derive(Debug, Default, Serialize)]
+/// The result of an import, up to the line at which it stopped.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ImportOutcome {
     accepted: usize,
+    /// The first rejected lines.
     rejected: Vec<RejectedLine>,
+    rejected_count: usize,
+    /// The first line that was neither applied nor rejected. `None` at the end of the file.
+    next_line: Option<usize>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -36,38 +50,145 @@ struct RejectedLine {
     message: String,
 }
 
-/// Parses the lines. A body without any is refused, because it is more likely a failed export than a wish.
-pub(super) fn parse_lines(bytes: &[u8]) -> Result<ParsedImport, Refusal> {
-    let mut commands = Vec::new();
-    let mut outcome = ImportOutcome::default();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+/// Parses and applies a file in batches until it ends or the time is used up.
+pub(super) async fn import(
+    file: &[u8],
+    writer: &mut BatchWriter<'_>,
+    time: RunTime,
+) -> Result<ImportOutcome, Error> {
+    let mut import = Import::new(file);
+    let end = time.before_end(Duration::ZERO) + LAST_BATCH_TIME;
+    loop {
+        let batch = import.lines.next_batch();
+        let applied = match timeout_at(end, writer.apply(batch.commands)).await {
+            Ok(applied) => applied,
+            Err(_) => Err(Error::busy("the batch took too long")),
+        };
+        let counts = applied.map(|()| batch.counts);
+        if !import.add(counts, time.has_left(Duration::ZERO))? {
+            return Ok(import.outcome);
         }
-        match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
-            Ok(command) => commands.push(command),
-            Err(refusal) => {
-                let (field, message) = match refusal {
-                    Refusal::Invalid(mut errors) if !errors.is_empty() => {
-                        let error = errors.swap_remove(0);
-                        (error.field, error.message)
-                    }
-                    other => ("line".to_owned(), other.to_string()),
-                };
-                outcome.rejected.push(RejectedLine {
-                    line: index + 1,
-                    code: "validation_failed",
-                    field,
-                    message,
-                });
+        // The time limit of the request applies only if the task yields.
+        tokio::task::yield_now().await;
+    }
+}
+
+struct Import<'a> {
+    lines: Lines<'a>,
+    outcome: ImportOutcome,
+    /// The first line of the current batch.
+    batch_line: usize,
+}
+
+impl<'a> Import<'a> {
+    fn new(file: &'a [u8]) -> Self {
+        Self { lines: Lines::new(file), outcome: ImportOutcome::default(), batch_line: 1 }
+    }
+
+    /// Adds the result of a batch, and returns whether to continue. An error ends an import that has applied nothing.
+    /// Otherwise the outcome states where to continue, so that repeated requests make progress.
+    fn add(&mut self, batch: Result<BatchCounts, Error>, has_time: bool) -> Result<bool, Error> {
+        let outcome = &mut self.outcome;
+        match batch {
+            Ok(batch) => {
+                outcome.accepted += batch.accepted;
+                outcome.rejected_count += batch.rejected_count;
+                outcome.rejected.extend(batch.rejected);
+                outcome.rejected.truncate(LISTED_REJECTIONS);
+            }
+            Err(error) if outcome.accepted == 0 => return Err(error),
+            Err(error) => {
+                tracing::warn!(event = "directory.import_interrupted", line = self.batch_line, %error);
+                outcome.next_line = Some(self.batch_line);
+                return Ok(false);
             }
         }
+        self.batch_line = self.lines.next_line;
+        let is_at_end = self.lines.is_at_end();
+        if is_at_end && outcome.accepted + outcome.rejected_count == 0 {
+            // More likely a failed export than an import of nothing.
+            return Err(Refusal::field("body", "must have at least one line").into());
+        }
+        if !is_at_end && !has_time {
+            outcome.next_line = Some(self.batch_line);
+        }
+        Ok(!is_at_end && has_time)
     }
-    outcome.accepted = commands.len();
-    if commands.is_empty() && outcome.rejected.is_empty() {
-        return Err(Refusal::field("body", "must have at least one line"));
+}
+
+/// The unread lines of a file.
+struct Lines<'a> {
+    lines: std::iter::Peekable<std::slice::Split<'a, u8, fn(&u8) -> bool>>,
+    /// The number of the next line.
+    next_line: usize,
+}
+
+#[derive(Debug, Default)]
+struct Batch {
+    commands: Vec<DirectoryCommand>,
+    counts: BatchCounts,
+}
+
+#[derive(Debug, Default)]
+struct BatchCounts {
+    accepted: usize,
+    rejected: Vec<RejectedLine>,
+    rejected_count: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(file: &'a [u8]) -> Self {
+        let is_line_end: fn(&u8) -> bool = |byte| *byte == b'\n';
+        Self { lines: file.split(is_line_end).peekable(), next_line: 1 }
     }
-    Ok(ParsedImport { commands, outcome })
+
+    /// Skips empty lines, so that an import never has to be continued for them alone.
+    fn is_at_end(&mut self) -> bool {
+        while self.lines.next_if(|line| is_empty(line)).is_some() {
+            self.next_line += 1;
+        }
+        self.lines.peek().is_none()
+    }
+
+    fn next_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        for line in self.lines.by_ref().take(BATCH_LINES) {
+            let number = self.next_line;
+            self.next_line += 1;
+            if is_empty(line) {
+                continue;
+            }
+            let counts = &mut batch.counts;
+            match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
+                Ok(command) => {
+                    counts.accepted += 1;
+                    batch.commands.push(command);
+                }
+                Err(refusal) => {
+                    counts.rejected_count += 1;
+                    if counts.rejected.len() < LISTED_REJECTIONS {
+                        counts.rejected.push(rejected_line(number, refusal));
+                    }
+                }
+            }
+            if batch.commands.len() == BATCH {
+                break;
+            }
+        }
+        batch
+    }
+}
+
+fn is_empty(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+fn rejected_line(line: usize, refusal: Refusal) -> RejectedLine {
+    let FieldError { field, message } = match refusal {
+        Refusal::Invalid(mut errors) if !errors.is_empty() => errors.swap_remove(0),
+        other => FieldError::new("line", other),
+    };
+    RejectedLine { line, code: "validation_failed", field, message }
 }
 
 fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal> {
@@ -112,6 +233,24 @@ pub(super) fn body<T: DeserializeOwned>(line: Map<String, Value>) -> Result<T, R
 mod tests {
     use super::*;
 
+    /// Imports a file. `fail_at` is the batch whose commands cannot be applied.
+    fn run(file: &str, has_time: bool, fail_at: Option<usize>) -> Result<ImportOutcome, Error> {
+        let mut import = Import::new(file.as_bytes());
+        for n in 0.. {
+            let batch = import.lines.next_batch();
+            assert!(batch.commands.len() <= BATCH);
+            let failed = (fail_at == Some(n)).then(|| Error::busy("a test"));
+            if !import.add(failed.map_or(Ok(batch.counts), Err), has_time)? {
+                break;
+            }
+        }
+        Ok(import.outcome)
+    }
+
+    fn course(n: usize) -> String {
+        format!(r#"{{"type":"course","id":"c-{n}","title":"Algebra","trainer_id":"t-1"}}"#)
+    }
+
     #[test]
     fn valid_lines_are_accepted_and_invalid_ones_reported() {
         let lines = concat!(
@@ -130,13 +269,54 @@ mod tests {
             "\n",
             r#"{"type":"user","id":"s-1","deleted":true}"#,
         );
-        let read = parse_lines(lines.as_bytes()).unwrap();
-        assert_eq!(read.outcome.accepted, 4);
-        let named: Vec<_> =
-            read.outcome.rejected.iter().map(|r| (r.line, r.field.as_str())).collect();
+        let outcome = run(lines, true, None).unwrap();
+        assert_eq!((outcome.accepted, outcome.rejected_count, outcome.next_line), (4, 4, None));
+        let named: Vec<_> = outcome.rejected.iter().map(|r| (r.line, r.field.as_str())).collect();
         assert_eq!(named, [(4, "email"), (5, "type"), (6, "body"), (7, "colour")]);
         for empty in ["", "\n", " \r\n\t\n"] {
-            assert!(parse_lines(empty.as_bytes()).is_err(), "{empty:?}");
+            assert!(matches!(run(empty, true, None), Err(Error::Refused(_))), "{empty:?}");
         }
+    }
+
+    #[test]
+    fn wrong_file_lists_its_first_hundred_lines() {
+        let file = format!("{}\n{}", "x\n".repeat(25_000), course(1));
+        let outcome = run(&file, true, None).unwrap();
+        assert_eq!(
+            (outcome.accepted, outcome.rejected_count, outcome.next_line),
+            (1, 25_000, None)
+        );
+        let listed: Vec<_> = outcome.rejected.iter().map(|rejected| rejected.line).collect();
+        assert_eq!(listed, (1..=100).collect::<Vec<_>>());
+        // The sender chooses the name of an unknown field.
+        let named = format!(
+            r#"{{"type":"course","id":"c","title":"T","trainer_id":"t","{}":1}}"#,
+            "\\u0001".repeat(9_999)
+        );
+        let outcome = run(&named, true, None).unwrap();
+        assert!(serde_json::to_string(&outcome).unwrap().len() < 2_000);
+    }
+
+    #[test]
+    fn import_continues_at_the_line_at_which_it_stopped() {
+        let lines: Vec<_> = (0..1000).map(course).collect();
+        let (mut rest, mut seen) = (lines.as_slice(), Vec::new());
+        loop {
+            let outcome = run(&rest.join("\n"), false, None).unwrap();
+            seen.push(outcome.accepted);
+            let Some(line) = outcome.next_line else { break };
+            rest = &rest[line - 1..];
+        }
+        assert_eq!(seen, [400, 400, 200]);
+        let file = format!("{}\n\n", lines[..400].join("\n"));
+        assert_eq!(run(&file, false, None).unwrap().next_line, None);
+    }
+
+    #[test]
+    fn failure_after_progress_states_where_to_continue() {
+        let file = (0..1000).map(course).collect::<Vec<_>>().join("\n");
+        let outcome = run(&file, true, Some(2)).unwrap();
+        assert_eq!((outcome.accepted, outcome.next_line), (800, Some(801)));
+        assert!(matches!(run(&file, true, Some(0)), Err(Error::Busy(_))));
     }
 }
