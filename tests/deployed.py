@@ -1,10 +1,12 @@
 """Deploys both deployments of samconfig.toml into ministack, an AWS emulator, side by side in one region. Then it schedules a
-session in one of them and checks the HTTP API, the function URL, the event bus, the schedules and the queue.
+session in one of them and checks the HTTP API, the function URL, the event bus, the schedules and the queue. Finally it
+restores that deployment's tables, switches to them and back, and moves an alias to the version before.
 
   python tests/deployed.py <output of `sam build`> <ministack's address> <work directory>
 
 tests/real-tools.sh runs it with SAM's Python. ministack does not read the HTTP API's routes from its description, so this
-program creates them. It removes alarms over several metrics, which ministack does not support.
+program creates them. It removes alarms over several metrics, which ministack does not support, and deploys all at once,
+because ministack has no CodeDeploy.
 """
 
 import base64
@@ -25,6 +27,8 @@ import boto3
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILT, AWS, WORK = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 REGION = "eu-central-1"
+# The alias in template.yaml.
+ALIAS = "live"
 KEY = "a key of thirty-two bytes for it"
 HOOK = "the webhook's secret"
 ISSUER, AUDIENCE = "https://auth.example.com/", "live-classes"
@@ -35,8 +39,8 @@ def report(name, result):
     print(f"{name:34}{result}", flush=True)
 
 
-def adapt_to_ministack():
-    """Adds ministack's address to the functions' environment, and removes unsupported alarms."""
+def adapt_to_ministack(*parameters):
+    """Adds ministack's address to the functions' environment, removes unsupported alarms, and sets parameters of `prod`."""
     template = BUILT / "template.yaml"
     text = re.sub(r"(?m)^( *)LOG_LEVEL:", rf"\1AWS_ENDPOINT_URL: {AWS}\n\g<0>", template.read_text())
     nested = BUILT / re.search(r"TemplateURL: (.*)", text)[1]
@@ -48,6 +52,8 @@ def adapt_to_ministack():
     config = (ROOT / "samconfig.toml").read_text().replace("confirm_changeset = true", "confirm_changeset = false")
     config = re.sub(r'\n  "AuthJwksUrl=.*', '\n  "Architecture=x86_64",', config)
     config = re.sub(r'\n  # "(Mail.*)', r'\n  "\1', config)
+    given = "".join(f'"{parameter}", ' for parameter in ("Rollout=AllAtOnce", *parameters))
+    config = re.sub(r'"Rollout=Canary.*",', given, config)
     (WORK / "samconfig.toml").write_text(config)
 
 
@@ -83,8 +89,8 @@ class Stack:
         for path, methods in body["Resources"]["HttpApi"]["Properties"]["Body"]["paths"].items():
             for method, operation in methods.items():
                 uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-                function = self.resource(re.search(r"functions/\$\{(\w+)\.Arn\}", uri)[1])
-                arn = self.lambdas.get_function(FunctionName=function)["Configuration"]["FunctionArn"]
+                function = re.search(r"functions/\$\{(\w+)Alias%s\}" % ALIAS, uri)[1]
+                arn = self.lambdas.get_alias(FunctionName=self.resource(function), Name=ALIAS)["AliasArn"]
                 integration = gateway.create_integration(ApiId=self.api, IntegrationType="AWS_PROXY", IntegrationUri=arn,
                                                   PayloadFormatVersion="2.0")
                 gateway.create_route(ApiId=self.api, RouteKey=f"{method.upper()} {path}",
@@ -100,7 +106,7 @@ class Stack:
                                                         SecretString=json.dumps(secret))
 
     def run(self, function):
-        response = self.lambdas.invoke(FunctionName=f"{self.name}-{function}", Payload=b"{}")
+        response = self.lambdas.invoke(FunctionName=f"{self.name}-{function}:{ALIAS}", Payload=b"{}")
         payload = response["Payload"].read().decode()
         assert "FunctionError" not in response, payload
         return json.loads(payload)
@@ -147,6 +153,36 @@ def schedule(stack, course):
     return stack.request(201, "POST", "/v1/sessions", "trainer-1", "trainer", body)["id"]
 
 
+def switch_tables(stack, session):
+    """Restores the tables, deploys with them, and deploys with the original ones again."""
+    dynamodb = boto3.client("dynamodb")
+    originals = [stack.outputs[name] for name in ("MainTableName", "TokensTableName")]
+    restored = [f"{name}-restored" for name in originals]
+    for source, target in zip(originals, restored):
+        dynamodb.restore_table_to_point_in_time(SourceTableName=source, TargetTableName=target, UseLatestRestorableTime=True)
+    versions = []
+    for course, tables in ("course-3", restored), ("course-4", ["''", "''"]):
+        subprocess.run([ROOT / "infra/release", "--build-dir", BUILT], check=True, capture_output=True)
+        adapt_to_ministack(*(f"{name}={table}" for name, table in zip(("RestoredMainTable", "RestoredTokensTable"), tables)))
+        stack = Stack(deploy("prod"))
+        alias = stack.lambdas.get_function_configuration(FunctionName=f"{stack.name}-connect", Qualifier=ALIAS)
+        variables = alias["Environment"]["Variables"]
+        used = [stack.outputs["MainTableName"], stack.outputs["TokensTableName"]]
+        assert used == [variables["TABLE_NAME"], variables["TOKENS_TABLE_NAME"]] == (restored if course == "course-3" else originals)
+        versions.append(alias["Version"])
+        stack.request(200, "GET", f"/v1/sessions/{session}", "trainer-1", "trainer")
+        body = {"title": "After the switch", "trainer_id": "trainer-1"}
+        stack.request(200, "PUT", f"/v1/directory/courses/{course}", "platform", "service", body)
+        for table in originals[0], restored[0]:
+            key = {":course": {"S": f"COURSE#{course}"}}
+            found = dynamodb.query(TableName=table, KeyConditionExpression="pk = :course", ExpressionAttributeValues=key)["Count"]
+            assert bool(found) == (table == used[0]), f"{course} in {table}"
+    report("Tables", "switched to restored ones, and back")
+    stack.lambdas.update_alias(FunctionName=f"{stack.name}-connect", Name=ALIAS, FunctionVersion=versions[0])
+    assert versions[0] != versions[1]
+    report("Versions of a function", f"{versions[0]} before {versions[1]}")
+
+
 def main():
     adapt_to_ministack()
     names = [deploy(environment) for environment in ("dev", "prod")]
@@ -191,6 +227,7 @@ def main():
             break
     schedule(stack, detail["id"])
     report("A course from the event bus", "has a session")
+    switch_tables(stack, session)
 
 
 main()

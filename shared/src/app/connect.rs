@@ -1,4 +1,8 @@
 //! Connects a Zoom account: redirects the trainer to Zoom's consent page and stores the grant when they return.
+//!
+//! Zoom keeps the latest grant of a user, and requests may store grants in another order. Before a grant is stored, it
+//! is compared with the user's pointer. Another grant or a removal of about the same time is decided by a refresh. The
+//! version of each connection starts at a random number, so that nothing about an earlier connection applies to it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,8 @@
 //! The reminders of a session, their times, and when one is too late.
+//!
+//! A reminder of a session that its trainer cannot start is held until the trainer has connected Zoom, and the trainer
+//! is notified once. "Live now" is sent once, at the actual or the planned start. If nobody could start the session
+//! then, it waits until the window closes.
 
 use jiff::Timestamp;
 

@@ -3,6 +3,9 @@
 //! The item is stored before anything is erased. Requests in progress check it in the transactions in which they create
 //! something. Its leads are sealed: they are the ids and addresses by which the erasure is repeated, and are removed after the
 //! last repetition.
+//!
+//! Directory items and invitations have the time at which their request began. A repetition deletes items whose
+//! requests began before the erasure, and spares a person who has come back.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;

@@ -2,6 +2,8 @@
 //!
 //! A vote is one conditional write to one shard. This spreads the votes over as many partition keys as the poll has
 //! shards, without transactions. A shard has one attribute per voter, so a vote is idempotent.
+//!
+//! A shard of 80 voters with ids of 36 characters has 3.1 KB, so a vote costs 2.1 write units on average.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,8 @@
 //! Repairs sessions that may differ from their meeting at Zoom.
+//!
+//! Zoom may carry out a call that it has not answered. The repair of a create or edit therefore stays, and looks again
+//! after 10 and 60 minutes. So does the repair of an edit whose second attempt was answered. Without a connection, or
+//! if the trainer has connected another Zoom user, a repair waits two weeks for the host of the meeting.
 
 mod compare;
 

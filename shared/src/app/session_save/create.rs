@@ -1,4 +1,8 @@
 //! Schedules a session: exactly one session with exactly one meeting, however often the request is repeated.
+//!
+//! If Zoom's response was lost, the meeting is looked up at once. If the response to the last transaction was lost, the
+//! session is read again. A long invitee list is written before that transaction, and a check is due until then that
+//! deletes a list to which no session refers.
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! Edits a session here and at Zoom. Fields that Zoom does not have are changed here alone.
+//!
+//! An expired edit lease means that Zoom's values are unknown, so the next edit sends every field. An event that
+//! arrives during an edit is compared again by the reminder sweep, because it may be the edit's own. A drift flag is
+//! removed by an edit that has read it and sent every field.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

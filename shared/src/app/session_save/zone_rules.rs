@@ -1,4 +1,7 @@
 //! Moves a session after a change of its time zone's rules, so that it stays at its local time.
+//!
+//! Version, sequence, reminders and domain event change in one transaction. It also stores an expired edit lease and a
+//! repair, which sends the meeting to Zoom.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,7 @@
 //! Stores the recordings of a session: where to watch them, and whether they still exist. The files stay at Zoom.
+//!
+//! The spans of the files are also stored with the session, so that lists show `has_recording`. Some events name
+//! recordings only by the uuid of the meeting instance. A pointer per instance leads from there to the session.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -3,6 +3,10 @@
 //! A calendar ignores an entry whose SEQUENCE is lower than the one that it has, and some ignore an equal one. The
 //! session's own sequence rises with the trainer's changes only. An address can also be removed and invited again, so
 //! each address has its own sequence, which rises with every entry that differs from the one before.
+//!
+//! Students who share an address get one mail, and the address keeps its entry until the last of them leaves. A former
+//! address that holds an entry gets its withdrawal with the next change. So does the address of a person who turned
+//! mails off.
 
 use serde::{Deserialize, Serialize};
 
