@@ -9,11 +9,12 @@ use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use shared::domain::text::Title;
-use shared::handlers::{ROUTES, match_route};
+use shared::handlers::{ROUTES, WEBHOOK_ROUTE, match_route};
 
 use super::{PROBLEM_JSON, Spec};
 use crate::functions::store;
 use crate::world::{Response, World, course_session_body, session_body};
+use crate::zoom_session::WebhookSignature;
 
 /// A world that checks each response against `openapi.yaml`.
 pub(super) struct CheckedApi {
@@ -155,6 +156,26 @@ async fn send_poll_requests(api: &mut CheckedApi, path: &str, trainer: &str, stu
     api.get(trainer, &polls).await.expect(200);
 }
 
+/// Sends events of Zoom: a challenge, an unknown event, an unsigned one, and one that is too long.
+async fn send_zoom_events(api: &mut CheckedApi) {
+    let challenge = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"a"}}"#;
+    let long = " ".repeat(1024 * 1024 + 1);
+    for (body, is_signed, status) in [
+        (challenge, true, 200),
+        (r#"{"event":"x"}"#, true, 200),
+        (challenge, false, 401),
+        (&long, true, 413),
+    ] {
+        let signature = WebhookSignature::sign(api.world.now(), body.as_bytes());
+        let headers = signature.headers();
+        let headers = if is_signed { &headers[..] } else { &[] };
+        let path = WEBHOOK_ROUTE.path;
+        let response = api.world.send(Method::POST, path, headers, body.into()).await;
+        api.check(&Method::POST, path, &response);
+        response.expect(status);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_system_matches_the_api_description() {
     let world = World::start().await;
@@ -172,6 +193,7 @@ async fn running_system_matches_the_api_description() {
         let method: Method = route.method.parse().expect("a method");
         api.request(method, &path, "", None, &[]).await.expect_problem(401, "unauthenticated");
     }
+    send_zoom_events(&mut api).await;
     api.get(&student, "/v1/sessions").await.expect_problem(403, "forbidden");
     api.get(&service, "/v1/me/sessions").await.expect_problem(403, "forbidden");
     api.put(&trainer, "/v1/directory/settings", json!({})).await.expect_problem(403, "forbidden");

@@ -201,6 +201,7 @@ fn webhook_alarms_watch_both_addresses() {
     }
     let route = format!("{} {}", WEBHOOK_ROUTE.method, WEBHOOK_ROUTE.path);
     for (alarm, url_metric, filter, statuses) in [
+        ("WebhookFails", "Url5xxCount", "WebhookApiFailed", "5*"),
         ("WebhookRefuses", "Url4xxCount", "WebhookApiRefused", "4*"),
         ("WebhookIsSilent", "UrlRequestCount", "WebhookApiAccepted", "2*"),
     ] {
