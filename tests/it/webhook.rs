@@ -146,6 +146,71 @@ async fn invalid_request_is_rejected_before_any_lookup() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn absurd_events_are_stored_and_do_not_spoil_the_report() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let session = ScheduledSession::schedule_for_course(&world, &trainer).await;
+    world.advance_to(session.at(0));
+    session.post_event(&world, &session.started("u1", 0)).await;
+    session.post_event(&world, &session.joined("u1", "ada", 0)).await;
+    let long = "é".repeat(200_000);
+    let mut huge = session.joined("u1", "huge", 10);
+    huge["payload"]["object"]["participant"]["user_name"] = json!(long);
+    huge["payload"]["object"]["topic"] = json!(long);
+    session.post_event(&world, &huge).await;
+    let mut stranger = session.joined("u1", &long, 10);
+    stranger["payload"]["object"]["uuid"] = json!(long);
+    session.post_event(&world, &stranger).await;
+    let mut recording = session.event(
+        "recording.completed",
+        session.at(20),
+        &json!({"uuid": long, "recording_files": [
+            {"id": long, "file_type": "MP4", "play_url": format!("https://zoom.us/rec/{long}")}]}),
+    );
+    session.post_event(&world, &recording).await;
+    let file = json!({"id": "f", "file_type": "MP4", "play_url": "https://zoom.us/rec/play/x",
+        "recording_start": "0001-01-01T00:00:00Z", "recording_end": "9999-12-30T00:00:00Z"});
+    recording["payload"]["object"] =
+        json!({"id": session.meeting, "uuid": "u1", "recording_files": vec![file; 1]});
+    session.post_event(&world, &recording).await;
+    for time in ["0001-01-01T00:00:00Z", "9999-12-30T00:00:00Z"] {
+        for (name, field) in [("joined", "join_time"), ("left", "leave_time")] {
+            let mut event = match name {
+                "joined" => session.joined("u1", time, 30),
+                _ => session.left("u1", time, 40),
+            };
+            event["payload"]["object"]["participant"][field] = json!(time);
+            session.post_event(&world, &event).await;
+        }
+    }
+    let mut ended = session.ended("u1", 0, 60);
+    ended["payload"]["object"]["start_time"] = json!("0001-01-01T00:00:00Z");
+    world.advance_to(session.at(60));
+    session.post_event(&world, &session.left("u1", "ada", 60)).await;
+    session.post_event(&world, &ended).await;
+
+    let report = world.get(&trainer, &format!("{}/attendance", session.path)).await.expect(200);
+    assert_eq!((&report["held_minutes"], &report["counted_minutes"]), (&json!(60), &json!(60)));
+    let rows = report["attendees"].as_array().expect("rows").iter();
+    let minutes = rows.filter(|row| row["connections"] != 0).map(|row| row["minutes"].as_u64());
+    let mut minutes: Vec<_> = minutes.map(|minutes| minutes.expect("a number")).collect();
+    minutes.sort_unstable();
+    assert_eq!(minutes, [10, 10, 50, 60], "{report:.3000}");
+    assert!(report.to_string().len() < 10_000, "{} bytes", report.to_string().len());
+    for event in stored_events(&world).await {
+        assert!(event.to_string().len() < 100_000, "{}", event.to_string().len());
+    }
+    let recordings = format!("{}/recordings", session.path);
+    let listed = world.get(&trainer, &recordings).await.expect(200);
+    let fields = |item: &Value| (item["id"].clone(), item["recorded_at"].clone());
+    assert_eq!(
+        listed["items"].as_array().expect("items").iter().map(fields).collect::<Vec<_>>(),
+        [(json!("f"), Value::Null)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_webhook_secret_rejects_every_event() {
     let world = World::start().await;
     for secret in [Value::Null, json!("")] {

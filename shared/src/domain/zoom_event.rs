@@ -1,6 +1,7 @@
 //! Lenient parsing of Zoom's events. Zoom's own examples violate its schema, ids may be strings or numbers, and new fields
 //! and events appear without notice. An event that cannot be parsed is ignored rather than treated as an error.
 
+mod limits;
 mod redaction;
 
 use std::fmt;
@@ -13,7 +14,10 @@ use super::id::MeetingId;
 use super::text::Email;
 use super::zoom_link;
 
+pub use limits::{shorten, without_implausible_times};
 pub use redaction::{header_only, redact};
+
+use limits::{FILES_LIMIT, ID_LIMIT_CHARS, TEXT_LIMIT_CHARS, cut};
 
 /// An event with the fields that all events have in common.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,7 +238,7 @@ pub enum RecordingState {
 impl ZoomEvent {
     /// Parses an event. Returns `None` if it is not an object with a name.
     pub fn parse(body: &Value) -> Option<Self> {
-        let name = body.get("event")?.as_str()?.to_owned();
+        let name = cut(body.get("event")?.as_str()?, ID_LIMIT_CHARS).to_owned();
         let payload = &body["payload"];
         let object = &payload["object"];
         // Zoom's own field for the time of a deauthorization is always complete. Its `event_ts` is not.
@@ -244,7 +248,7 @@ impl ZoomEvent {
         let event_payload = parse_payload(&name, payload, at);
         Some(Self {
             at,
-            account: text(&payload["account_id"]).or_else(|| text(&object["account_id"])),
+            account: id(&payload["account_id"]).or_else(|| id(&object["account_id"])),
             meeting: integer(meeting_number(object))
                 .map(MeetingId)
                 .filter(|_| !name.starts_with("user.")),
@@ -307,9 +311,9 @@ fn meeting_number(object: &Value) -> &Value {
 
 /// Returns the uuid of the meeting instance. Some events contain it in the field of the number.
 fn meeting_uuid(object: &Value) -> Option<String> {
-    let named = ["uuid", "meeting_uuid"].iter().find_map(|field| text(&object[*field]));
+    let named = ["uuid", "meeting_uuid"].iter().find_map(|field| id(&object[*field]));
     let is_uuid = |value: &&Value| value.is_string() && integer(value).is_none();
-    named.or_else(|| text(Some(&object["meeting_id"]).filter(is_uuid)?))
+    named.or_else(|| id(Some(&object["meeting_id"]).filter(is_uuid)?))
 }
 
 /// A participant moved from the waiting room to the meeting.
@@ -378,10 +382,11 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         }
         "meeting.participant_bind" => {
             let person = &object["participant"];
-            let id = |uuid: &str, id: &str| text(&person[uuid]).or_else(|| text(&person[id]));
-            id("bind_participant_uuid", "bind_user_id").zip(id("participant_uuid", "user_id")).map(
-                |(telephone, participant)| EventPayload::TelephoneBound { telephone, participant },
-            )
+            let either = |uuid: &str, user: &str| id(&person[uuid]).or_else(|| id(&person[user]));
+            let telephone = either("bind_participant_uuid", "bind_user_id");
+            telephone.zip(either("participant_uuid", "user_id")).map(|(telephone, participant)| {
+                EventPayload::TelephoneBound { telephone, participant }
+            })
         }
         "meeting.deleted" | "meeting.permanently_deleted" => Some(EventPayload::Deleted),
         "meeting.recovered" => Some(EventPayload::Recovered),
@@ -392,6 +397,7 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
                 passcode: text(&object["password"]),
                 join_url: text(&object["join_url"])
                     .and_then(|url| zoom_link::parse_zoom_link(&url))
+                    .filter(|url| !zoom_link::is_host_link(url))
                     .map(String::from),
             },
             ..MeetingChange::parse(object)
@@ -413,16 +419,14 @@ fn parse_payload(name: &str, payload: &Value, event_at: Option<Timestamp>) -> Ev
         "recording.batch_recovered" => {
             Some(recording_batch_changed(RecordingState::Available, object))
         }
-        "app_deauthorized" => text(&payload["user_id"]).map(|user| EventPayload::Deauthorized {
+        "app_deauthorized" => id(&payload["user_id"]).map(|user| EventPayload::Deauthorized {
             user,
             client: match &payload["client_id"] {
                 Value::Null => None,
-                client => Some(text(client).unwrap_or_default()),
+                client => Some(id(client).unwrap_or_default()),
             },
         }),
-        "user.deactivated" => {
-            text(&object["id"]).map(|user| EventPayload::UserDeactivated { user })
-        }
+        "user.deactivated" => id(&object["id"]).map(|user| EventPayload::UserDeactivated { user }),
         _ => None,
     };
     parsed.unwrap_or(EventPayload::Ignored)
@@ -435,16 +439,16 @@ fn parse_participant_event(
 ) -> Option<ParticipantEvent> {
     let person = &object["participant"];
     let own_time = times.iter().find_map(|name| event_time(&person[*name]));
-    let zoom_user = text(&person["id"]).or_else(|| text(&person["participant_user_id"]));
-    let host = text(&object["host_id"]);
+    let zoom_user = id(&person["id"]).or_else(|| id(&person["participant_user_id"]));
+    let host = id(&object["host_id"]);
     Some(ParticipantEvent {
         at: own_time.or(event_at)?,
-        participant_uuid: text(&person["participant_uuid"]).or_else(|| text(&person["user_id"]))?,
-        room_user_id: text(&person["user_id"]),
-        customer_key: text(&person["customer_key"]),
-        registrant: text(&person["registrant_id"]),
+        participant_uuid: id(&person["participant_uuid"]).or_else(|| id(&person["user_id"]))?,
+        room_user_id: id(&person["user_id"]),
+        customer_key: id(&person["customer_key"]),
+        registrant: id(&person["registrant_id"]),
         email: text(&person["email"]).and_then(|email| Email::parse(&email).ok()),
-        name: text(&person["user_name"]).unwrap_or_default(),
+        name: id(&person["user_name"]).unwrap_or_default(),
         is_host: host.is_some() && host == zoom_user,
         zoom_user,
     })
@@ -453,7 +457,7 @@ fn parse_participant_event(
 fn recording_state_changed(state: RecordingState, object: &Value) -> EventPayload {
     EventPayload::RecordingStateChanged {
         state,
-        files: changed_files(&object["recording_files"], |file| text(&file["id"])),
+        files: changed_files(&object["recording_files"], |file| id(&file["id"])),
     }
 }
 
@@ -462,11 +466,11 @@ fn recording_batch_changed(state: RecordingState, object: &Value) -> EventPayloa
     let list = |name: &str| object[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let whole = list("meeting_uuids")
         .iter()
-        .filter_map(text)
+        .filter_map(id)
         .map(|uuid| ChangedRecording { uuid, files: ChangedFiles::All });
     let listed = list("meetings").iter().filter_map(|meeting| {
-        let uuid = text(&meeting["meeting_uuid"])?;
-        Some(ChangedRecording { uuid, files: changed_files(&meeting["recording_file_ids"], text) })
+        let uuid = id(&meeting["meeting_uuid"])?;
+        Some(ChangedRecording { uuid, files: changed_files(&meeting["recording_file_ids"], id) })
     });
     EventPayload::RecordingBatchChanged { state, instances: whole.chain(listed).collect() }
 }
@@ -478,7 +482,7 @@ fn changed_files(list: &Value, id: impl Fn(&Value) -> Option<String>) -> Changed
         Value::Array(files) if files.is_empty() => ChangedFiles::All,
         list => {
             let files = list.as_array().map(Vec::as_slice).unwrap_or_default();
-            ChangedFiles::Listed(files.iter().filter_map(id).collect())
+            ChangedFiles::Listed(files.iter().filter_map(id).take(FILES_LIMIT).collect())
         }
     }
 }
@@ -488,9 +492,9 @@ fn files(object: &Value) -> Vec<RecordingFile> {
     let time = event_time;
     let file = |file: &Value| {
         Some(RecordingFile {
-            id: text(&file["id"])?,
+            id: id(&file["id"])?,
             play_url: text(&file["play_url"]),
-            file_type: text(&file["file_type"]).unwrap_or_default(),
+            file_type: id(&file["file_type"]).unwrap_or_default(),
             starts_at: time(&file["recording_start"]).or_else(|| time(&object["start_time"])),
             ends_at: time(&file["recording_end"]),
             size_bytes: integer(&file["file_size"])
@@ -498,13 +502,18 @@ fn files(object: &Value) -> Vec<RecordingFile> {
                 .unwrap_or(0),
         })
     };
-    all.iter().filter_map(file).collect()
+    all.iter().filter_map(file).take(FILES_LIMIT).collect()
+}
+
+/// Returns an id, a name or a word.
+fn id(value: &Value) -> Option<String> {
+    text(value).map(|text| cut(&text, ID_LIMIT_CHARS).to_owned())
 }
 
 /// Returns a non-empty string or the digits of a number. Zoom sends empty strings for missing fields.
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) if !text.is_empty() => Some(cut(text, TEXT_LIMIT_CHARS).to_owned()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

@@ -17,7 +17,7 @@ use crate::app::error::Error;
 use crate::app::webhook::{self, LiveInstanceCache, WebhookContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
-use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::domain::zoom_event::{EventPayload, ZoomEvent, without_implausible_times};
 use crate::http;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -77,6 +77,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
 
     let body: Value = serde_json::from_slice(bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()));
+    let body = without_implausible_times(body, now);
     let event = ZoomEvent::parse(&body).unwrap_or_else(ZoomEvent::unreadable);
     if let EventPayload::Challenge { plain_token } = &event.payload {
         let response = challenge_response(&secret, plain_token);

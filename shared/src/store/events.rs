@@ -15,7 +15,9 @@ use crate::domain::attendance::ErasureMarker;
 use crate::domain::id::MeetingId;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_connection::zoom_user_pseudonym;
-use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent, header_only, redact};
+use crate::domain::zoom_event::{
+    EventPayload, ParticipantEvent, ZoomEvent, header_only, redact, shorten,
+};
 
 /// Hex digits of the hash that distinguishes events of the same time: 64 bits.
 const DIGEST_DIGITS: usize = 16;
@@ -23,7 +25,7 @@ const DIGEST_DIGITS: usize = 16;
 /// even the leave reason.
 const ANONYMOUS_FIELDS: [&str; 5] =
     ["participant_uuid", "user_id", "join_time", "leave_time", "date_time"];
-/// The longest event that is stored in full. An item has at most 400 KB.
+/// The longest event that is stored with all its fields. An item has at most 400 KB.
 const FULL_EVENT_LIMIT_BYTES: usize = 300 * 1024;
 
 /// Names are short, so that a participant event fits into one write unit of 1 KB including its key.
@@ -96,12 +98,14 @@ fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
     // Without its own time an event gets a constant one, because a redelivery arrives later but needs the same key.
     let at = event.occurred_at().unwrap_or(Timestamp::UNIX_EPOCH);
     let key = ItemKey::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
-    let full = redacted.to_string();
+    let mut short = redacted.clone();
+    shorten(&mut short);
+    let full = short.to_string();
     // An event without effect may identify people in unknown fields, such as a chat message or a registration. Only its
     // receipt is shown, so it is shortened.
     let has_no_effect = event.payload == EventPayload::Ignored && body.is_object();
     let raw = if has_no_effect || full.len() > FULL_EVENT_LIMIT_BYTES {
-        header_only(&redacted).to_string()
+        header_only(&short).to_string()
     } else {
         full
     };

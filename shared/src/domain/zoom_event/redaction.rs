@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{meeting_number, meeting_uuid, text};
+use super::{meeting_number, meeting_uuid, shorten, text};
 
 /// Fields with credentials.
 const SECRET_FIELDS: [&str; 10] = [
@@ -94,13 +94,14 @@ fn pseudonymize(value: Option<&mut Value>, pseudonym: &impl Fn(&str) -> String) 
     }
 }
 
-/// Returns only the fields that all events have: name, time, account, meeting and meeting instance.
+/// Returns only the fields that all events have: name, time, account, meeting and meeting instance. Their length is limited.
 pub fn header_only(body: &Value) -> Value {
     let (payload, object) = (&body["payload"], &body["payload"]["object"]);
     let either = |first: &Value, second: &Value| {
-        if first.is_null() { second.clone() } else { first.clone() }
+        let value = if first.is_null() { second } else { first };
+        if value.is_object() || value.is_array() { Value::Null } else { value.clone() }
     };
-    json!({
+    let mut header = json!({
         "event": body["event"],
         "event_ts": either(&body["event_ts"], &payload["event_ts"]),
         "payload": {
@@ -108,5 +109,7 @@ pub fn header_only(body: &Value) -> Value {
             "object": {"id": meeting_number(object), "uuid": meeting_uuid(object)},
         },
         "header_only": true,
-    })
+    });
+    shorten(&mut header);
+    header
 }
