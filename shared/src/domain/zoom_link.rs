@@ -5,10 +5,21 @@ use url::Url;
 /// Zoom's domains, including their subdomains.
 const DOMAINS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
 
-/// Parses an https link to Zoom. Callers must use the result instead of the text, because browsers may read a text
-/// differently from this parser.
+/// The longest link. Browsers and mail clients accept about this much.
+const LINK_LIMIT_BYTES: usize = 2000;
+/// Rounds of percent-decoding. A link inside another link is encoded once more for each of them.
+const DECODING_ROUNDS: usize = 5;
+
+/// Parses an https link to Zoom without credentials. Callers must use the result instead of the text, because browsers may
+/// read a text differently from this parser.
 pub fn parse_zoom_link(text: &str) -> Option<Url> {
-    Url::parse(text).ok().filter(|url| url.scheme() == "https" && is_zoom_url(url))
+    Url::parse(text).ok().filter(|url| {
+        url.scheme() == "https"
+            && is_zoom_url(url)
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.as_str().len() <= LINK_LIMIT_BYTES
+    })
 }
 
 /// Returns a play URL with the secret that replaces typing the passcode.
@@ -20,11 +31,35 @@ pub fn with_play_passcode(mut play_url: Url, play_passcode: &str) -> Url {
 }
 
 /// Returns whether a link starts a meeting or signs in as its host, like Zoom's `start_url` with the path `/s/` and the
-/// host's token.
+/// host's token. A link of another site may contain such a link, so the token is found in every link and in every part.
 pub fn is_host_link(url: &Url) -> bool {
-    let starts = || url.path_segments().is_some_and(|mut parts| parts.next() == Some("s"));
-    let signs_in = || url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("zak"));
-    is_zoom_url(url) && (starts() || signs_in())
+    let mut parts = url.path().split('/').filter(|part| !part.is_empty());
+    let starts = parts.next().is_some_and(|part| decoded(part) == "s");
+    (is_zoom_url(url) && starts) || has_host_token(&decoded(url.as_str()))
+}
+
+/// Returns whether a decoded link has a parameter `zak`. A word such as `/zaki` is none.
+fn has_host_token(link: &str) -> bool {
+    let link = link.to_ascii_lowercase();
+    link.match_indices("zak").any(|(at, name)| {
+        let before = link[..at].chars().next_back();
+        let after = link[at + name.len()..].trim_start();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            && after.starts_with(['=', ':', '"', '\'', ']'])
+    })
+}
+
+/// Decodes a text until it has no more percent-encoded characters.
+fn decoded(text: &str) -> String {
+    let mut text = text.to_owned();
+    for _ in 0..DECODING_ROUNDS {
+        let next = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
 }
 
 fn is_zoom_url(url: &Url) -> bool {
@@ -52,6 +87,11 @@ mod tests {
             ("https://notzoom.us/j/1", false),
             ("https://example.test/?to=zoom.us", false),
             ("zoommtg://zoom.us/join?confno=1", false),
+            ("https://zoom.us@example.test/j/1", false),
+            ("https://example.test\\@zoom.us/j/1", false),
+            ("https://example.test@zoom.us/j/1", false),
+            ("https://:x@zoom.us/j/1", false),
+            (&format!("https://zoom.us/j/1?a={}", "x".repeat(2000)), false),
             ("", false),
         ] {
             assert_eq!(parse_zoom_link(link).is_some(), expected, "{link}");
@@ -64,6 +104,8 @@ mod tests {
             ("https://zo\tom.us/rec/play/x", "https://zoom.us/rec/play/x"),
             (" https:\\\\zoom.us\\rec", "https://zoom.us/rec"),
             ("HTTPS://ZOOM.US/rec/play/x", "https://zoom.us/rec/play/x"),
+            ("https://zoom.us/rec\\play\u{7}\u{1}x", "https://zoom.us/rec/play%07%01x"),
+            ("https://zoom.us/rec\r\n/play#a\u{0}b c", "https://zoom.us/rec/play#a%00b%20c"),
         ] {
             assert_eq!(parse_zoom_link(text).unwrap().as_str(), link);
         }
@@ -96,7 +138,25 @@ mod tests {
             ("https://us05web.zoom.us/j/98765432101?pwd=x", false),
             ("https://us05web.zoom.us/my/s", false),
             ("https://us05web.zoom.us/wc/join/1", false),
-            ("https://meet.example.test/s/1?zak=x", false),
+            ("https://us05web.zoom.us/%73/98765432101", true),
+            ("https://us05web.zoom.us//s/98765432101", true),
+            ("https://us05web.zoom.us/j/1#zak=eyJ", true),
+            ("https://us05web.zoom.us/j/1#/?pwd=x&zak=eyJ", true),
+            ("https://us05web.zoom.us/j/1;zak=eyJ", true),
+            ("https://us05web.zoom.us/j/1?%7aAk=eyJ", true),
+            ("https://us05web.zoom.us/j/1?z\tak=eyJ", true),
+            ("https://us05web.zoom.us/j/1?zak%3DeyJ", true),
+            ("https://us05web.zoom.us/j/1?p[zak]=eyJ", true),
+            ("https://meet.example.test/s/1?zak=x", true),
+            ("https://example.test/?to=https%3A%2F%2Fzoom.us%2Fj%2F1%3Fzak%3DeyJ", true),
+            (
+                "https://example.test/?to=https%253A%252F%252Fzoom.us%252Fj%252F1%253Fzak%253DeyJ",
+                true,
+            ),
+            ("https://meet.example.test/s/1", false),
+            ("https://meet.example.test/zak/room", false),
+            ("https://meet.example.test/muzak=1", false),
+            ("https://meet.example.test/?prozak=1&a=zak", false),
         ] {
             assert_eq!(is_host_link(&Url::parse(link).unwrap()), expected, "{link}");
         }
