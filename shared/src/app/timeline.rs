@@ -69,8 +69,9 @@ pub async fn load_timeline(
     let (attempts, mut events, mails, mut markers) =
         futures::try_join!(attempts, events, mails, markers)?;
     for marker in &mut markers {
-        marker
-            .learn_from(erased::participant_events(events.iter().map(|(_, stored)| &stored.event)));
+        let events = events.iter().map(|(_, stored)| &stored.event);
+        marker.learn_from(erased::participant_events(events.clone()));
+        marker.add_telephones(erased::telephones(events));
     }
     for (_, stored) in &mut events {
         erased::anonymize_event(&mut stored.event, &markers);

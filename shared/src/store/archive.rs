@@ -98,6 +98,17 @@ impl Archive {
         lines.collect()
     }
 
+    /// Returns the archived bindings of telephones: the uuid of the meeting instance, the telephone, and its owner.
+    pub fn telephones(&self) -> Vec<(String, String, String)> {
+        let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
+            ArchiveLine::TelephoneBound { instance, telephone, participant, .. } => {
+                Some((instance, telephone, participant))
+            }
+            _ => None,
+        });
+        lines.collect()
+    }
+
     /// Merges the archive with the live attendance sources. The archived audience replaces the live one.
     pub fn merged_with(&self, live: AttendanceRecord, session: &Session) -> AttendanceRecord {
         let mut record = live;
@@ -151,6 +162,11 @@ impl Archive {
                 (ArchiveLine::Ended { instance, started_at, at }, _) => {
                     let payload = EventPayload::Ended { started_at, at };
                     record.events.push(zoom_event("meeting.ended", instance, payload));
+                }
+                (ArchiveLine::TelephoneBound { instance, at, telephone, participant }, _) => {
+                    let payload = EventPayload::TelephoneBound { telephone, participant };
+                    let event = zoom_event("meeting.participant_bind", instance, payload);
+                    record.events.push(ZoomEvent { at, ..event });
                 }
                 (ArchiveLine::Joined(archived), _) => {
                     let payload = EventPayload::Joined(archived.to_participant_event());

@@ -97,7 +97,7 @@ impl AttendanceScenario {
 }
 
 /// Returns an ended session with participants matched by key and by address, an assigned and an unassigned unknown
-/// participant, breakout rooms, a crashed client, two meeting instances, overrides, and a join attempt of a student whose
+/// participant, a telephone of a participant, breakout rooms, a crashed client, two meeting instances, overrides, and a join attempt of a student whose
 /// access was revoked.
 async fn ended_session() -> AttendanceScenario {
     let scenario = AttendanceScenario::for_course().await;
@@ -114,6 +114,10 @@ async fn ended_session() -> AttendanceScenario {
     scenario.join(json!({"name": "S. 3", "email": "student3@example.test"})).await;
     let stranger = scenario.join(json!({"name": "iPhone"})).await;
     scenario.join(json!({"name": "Nobody 💥"})).await;
+    let telephone = json!({"name": "+49 *** 01", "phone_number": "+49301234501"});
+    let telephone = scenario.join(telephone).await;
+    let bind = json!({"participant_uuid": moved, "bind_participant_uuid": telephone});
+    scenario.simulate("bind", bind).await;
     scenario.wait(10);
     scenario.simulate("room-move", json!({"participant_uuid": moved, "room": "A"})).await;
     scenario.simulate("kill", json!({"participant_uuid": crashed})).await;

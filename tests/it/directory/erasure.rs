@@ -217,6 +217,23 @@ async fn rows_that_were_assigned_to_the_person_are_erased() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn telephone_of_the_person_is_erased() {
+    let (world, trainer, session) = world_and_session().await;
+    hold_with_zelda(&world, &session).await;
+    let bound = json!({"participant_uuid": "c1", "bind_participant_uuid": "c2"});
+    let bound = participant_event(&session, "participant_bind", 3, bound);
+    session.post_event(&world, &bound).await;
+    let path = format!("{}/attendance", session.path);
+    let report = world.get(&trainer, &path).await.expect(200);
+    let rows = report["attendees"].as_array().expect("rows").iter();
+    let zelda = rows.clone().find(|row| row["user_id"] == "zelda").expect("Zelda's row");
+    assert_eq!(zelda["connections"], 2, "{report}");
+    assert!(!report.to_string().contains("5550101"), "{report}");
+    world.delete(&world.service().await, ZELDA_PATH).await.expect(204);
+    assert_eq!(items_with_personal_data(&world).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_arrive_after_the_erasure_are_disguised() {
     let (world, trainer, session) = world_and_session().await;
     let key = hold_with_zelda(&world, &session).await;

@@ -7,7 +7,7 @@ use super::ReminderReport;
 use crate::app::Services;
 use crate::app::attendance::sources::load_stored_sources;
 use crate::app::error::Error;
-use crate::domain::attendance::erased::participant_events;
+use crate::domain::attendance::erased::{participant_events, telephones};
 use crate::domain::attendance::record;
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::session::Session;
@@ -69,7 +69,9 @@ async fn disguise_late_events(
     let mut traces = 0;
     for marker in sources.markers {
         let mut effective = marker.clone().without_known_people(&sources.record);
-        if effective.learn_from(participant_events(&sources.record.events)) {
+        let events = &sources.record.events;
+        let learned = effective.learn_from(participant_events(events));
+        if effective.add_telephones(telephones(events)) || learned {
             let mut next = marker.clone();
             next.identities.extend(effective.identities.iter().cloned());
             // Stored first, because the events that led to the new identities are about to be anonymized.

@@ -120,6 +120,24 @@ impl ErasureMarker {
         }
     }
 
+    /// Adds the telephones that are bound to the person's participations, because their names are numbers. Returns whether
+    /// anything was added.
+    pub fn add_telephones<'a>(
+        &mut self,
+        bindings: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> bool {
+        let known = self.identities.len();
+        for (instance, telephone, participant) in bindings {
+            let id =
+                |participant| AttendeeId::for_participation(&self.session, instance, participant);
+            let (telephone, participant) = (id(telephone), id(participant));
+            if self.identities.contains(&participant) {
+                self.identities.insert(telephone);
+            }
+        }
+        self.identities.len() > known
+    }
+
     /// Returns the marker without the identifiers of somebody who is known again, such as a person who was enrolled again or
     /// another person with the same address.
     pub fn without_known_people(mut self, record: &AttendanceRecord) -> Self {
@@ -158,6 +176,7 @@ pub fn without_erased_people(
     for marker in markers {
         let mut marker = marker.clone().without_known_people(&record);
         marker.learn_from(participant_events(&record.events));
+        marker.add_telephones(telephones(&record.events));
         record.join_attempts.retain(|(at, identity)| {
             marker.is_after_erasure(*at)
                 || !marker.is_join_attempt(&identity.user, identity.email.as_ref())
@@ -176,6 +195,18 @@ pub fn anonymize_event(event: &mut ZoomEvent, markers: &[ErasureMarker]) {
     {
         participant.anonymize();
     }
+}
+
+/// Returns the bindings of telephones: the uuid of the meeting instance, the telephone, and its owner.
+pub fn telephones<'a>(
+    events: impl IntoIterator<Item = &'a ZoomEvent>,
+) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    events.into_iter().filter_map(|event| match &event.payload {
+        EventPayload::TelephoneBound { telephone, participant } => {
+            Some((event.uuid.as_deref()?, telephone.as_str(), participant.as_str()))
+        }
+        _ => None,
+    })
 }
 
 /// Returns the participant events with the uuids of their meeting instances.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::instance_intervals::instance_intervals;
-use super::participation::{Participation, addresses_of_zoom_users, participations};
+use super::participation::{Participation, addresses_of_zoom_users, participations, with_owners};
 use super::people::{People, RowOwner};
 use super::span::Span;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
-use crate::domain::zoom_event::{EventPayload, ZoomEvent};
+use crate::domain::zoom_event::ZoomEvent;
 
 /// Counts the people other than the host in the meeting at some time from `from` to `to`, as of `now`.
 ///
@@ -28,30 +28,13 @@ pub fn headcount(
     let participations =
         participations(events, &instance_intervals(session, events, now), Span::of_window(session));
     let addresses = addresses_of_zoom_users(&participations);
-    let owners = telephone_owners(events);
-    let by_id: BTreeMap<_, _> =
-        participations.iter().map(|it| ((it.instance_uuid.as_str(), it.id.as_str()), it)).collect();
-    let was_present = |participation: &&Participation| {
+    let was_present = |(participation, _): &(&Participation, _)| {
         participation.presence.spans.iter().any(|span| span.intersection(interval).is_some())
     };
-    let present = participations.iter().filter(was_present).map(|participation| {
-        let instance = participation.instance_uuid.as_str();
-        let owner = owners.get(&(instance, participation.id.as_str()));
-        let owner = owner.and_then(|owner| by_id.get(&(instance, *owner)).copied());
-        person_of(people, owner.unwrap_or(participation), &addresses)
-    });
+    let present = with_owners(&participations)
+        .filter(was_present)
+        .map(|(_, owner)| person_of(people, owner, &addresses));
     present.filter(|person| *person != Somebody::Host).collect::<BTreeSet<_>>().len()
-}
-
-/// Returns the participant to whom each telephone is bound, by meeting instance and telephone.
-fn telephone_owners(events: &[ZoomEvent]) -> BTreeMap<(&str, &str), &str> {
-    let owners = events.iter().filter_map(|event| match &event.payload {
-        EventPayload::TelephoneBound { telephone, participant } => {
-            Some(((event.uuid.as_deref()?, telephone.as_str()), participant.as_str()))
-        }
-        _ => None,
-    });
-    owners.collect()
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

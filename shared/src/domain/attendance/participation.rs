@@ -27,6 +27,8 @@ pub struct Participation {
     pub zoom_user: Option<String>,
     pub name: String,
     pub is_host: bool,
+    /// For a telephone: the participation of the person who uses it.
+    pub telephone_of: Option<String>,
     pub presence: Presence,
 }
 
@@ -61,6 +63,7 @@ pub fn participations(
             events_by_participant.entry((uuid, &participant.participant_uuid)).or_default();
         own_events.insert(JoinOrLeave::new(participant, direction, &event.name));
     }
+    let owners = telephone_owners(events);
     let participation = |((uuid, id), own_events): (_, BTreeSet<JoinOrLeave<'_>>)| {
         let interval = intervals.get(uuid)?;
         // The set is totally ordered, so the first known value does not depend on the order of arrival.
@@ -83,10 +86,39 @@ pub fn participations(
             name: first(|participant| Some(&participant.name).filter(|name| !name.is_empty()))
                 .unwrap_or_default(),
             is_host: own_events.iter().any(|event| event.participant.is_host),
+            telephone_of: owners.get(&(uuid, id)).map(|(_, owner)| str::to_owned(owner)),
             presence,
         })
     };
     events_by_participant.into_iter().filter_map(participation).collect()
+}
+
+/// Returns the participation to which each telephone was bound last, by meeting instance and telephone.
+fn telephone_owners(events: &[ZoomEvent]) -> BTreeMap<(&str, &str), (Option<Timestamp>, &str)> {
+    let mut owners = BTreeMap::new();
+    for event in events {
+        if let (Some(uuid), EventPayload::TelephoneBound { telephone, participant }) =
+            (event.uuid.as_deref(), &event.payload)
+        {
+            let bound = (event.at, participant.as_str());
+            let last = owners.entry((uuid, telephone.as_str())).or_insert(bound);
+            *last = bound.max(*last);
+        }
+    }
+    owners
+}
+
+/// Returns the participation that identifies the person of each one: its own, or for a telephone that of its owner.
+pub fn with_owners(
+    participations: &[Participation],
+) -> impl Iterator<Item = (&Participation, &Participation)> {
+    let by_id: BTreeMap<_, _> =
+        participations.iter().map(|it| ((it.instance_uuid.as_str(), it.id.as_str()), it)).collect();
+    participations.iter().map(move |participation| {
+        let owner = participation.telephone_of.as_deref();
+        let owner = owner.and_then(|id| by_id.get(&(participation.instance_uuid.as_str(), id)));
+        (participation, owner.copied().unwrap_or(participation))
+    })
 }
 
 /// Returns the email address of each Zoom user. Zoom may give it in one event and omit it in the next.

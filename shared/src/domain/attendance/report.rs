@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_intervals};
 use super::overrides::{AttendanceOverride, AttendanceOverrides};
-use super::participation::{Participation, addresses_of_zoom_users, participations};
+use super::participation::{Participation, addresses_of_zoom_users, participations, with_owners};
 use super::people::{IdentityMatch, People, RowOwner};
 use super::span::{Span, total_millis, union};
 use super::{AttendanceRules, AttendeeId, Percent};
@@ -210,22 +210,19 @@ fn assign_participations<'a>(
         .collect();
     let mut by_person: BTreeMap<usize, Vec<IdentifiedParticipation<'_>>> = BTreeMap::new();
     let mut unidentified = UnidentifiedRows::new();
-    for participation in participations.iter().filter(|participation| !participation.is_host) {
-        let email_of_user = || addresses.get(participation.zoom_user.as_deref()?).copied();
-        let email = participation.email.as_ref().or_else(email_of_user);
-        match inputs.people.identify(participation, email) {
+    // A telephone belongs to the row of the person who uses it.
+    for (participation, owner) in with_owners(participations).filter(|(_, owner)| !owner.is_host) {
+        let email_of_user = || addresses.get(owner.zoom_user.as_deref()?).copied();
+        let email = owner.email.as_ref().or_else(email_of_user);
+        match inputs.people.identify(owner, email) {
             Some((RowOwner::Host, _)) => {}
             Some((RowOwner::Person(index), matched)) => {
                 by_person.entry(index).or_default().push((participation, matched));
             }
             None => {
-                let id = match &participation.zoom_user {
+                let id = match &owner.zoom_user {
                     Some(user) => AttendeeId::for_zoom_user(session, user),
-                    None => AttendeeId::for_participation(
-                        session,
-                        &participation.instance_uuid,
-                        &participation.id,
-                    ),
+                    None => AttendeeId::for_participation(session, &owner.instance_uuid, &owner.id),
                 };
                 let assigned = inputs.overrides.get(&id).and_then(|row| row.assigned_to.as_ref());
                 match assigned.and_then(|person| indexes.get(person)) {
@@ -343,12 +340,14 @@ impl RowBuilder<'_> {
             (Flag::LeftInferred, any(|participation| participation.presence.left_inferred)),
         ];
         let still_connected = any(|participation| participation.presence.still_connected);
-        let name = own.iter().map(|(participation, _)| participation.name.as_str());
+        // The name of a telephone is its number.
+        let names = own.iter().map(|(it, _)| (it.telephone_of.is_some(), it.name.as_str()));
+        let name = names.filter(|(_, name)| !name.is_empty()).min().map(|(_, name)| name);
         let email = own.iter().find_map(|(participation, _)| participation.email.clone());
         ReportRow {
             attendee_id: id,
             user_id: None,
-            name: name.filter(|name| !name.is_empty()).min().unwrap_or_default().to_owned(),
+            name: name.unwrap_or_default().to_owned(),
             email,
             matched: own.iter().map(|(_, by)| *by).min().unwrap_or(IdentityMatch::None),
             first_joined_at: spans.first().map(|span| span.from),

@@ -49,6 +49,12 @@ pub(super) enum ArchiveLine {
     },
     Joined(ArchivedEvent),
     Left(ArchivedEvent),
+    TelephoneBound {
+        instance: String,
+        at: Option<Timestamp>,
+        telephone: String,
+        participant: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +154,12 @@ impl ArchiveLine {
             EventPayload::Left(payload) => {
                 Self::Left(ArchivedEvent::new(&instance, &event.name, payload))
             }
+            EventPayload::TelephoneBound { telephone, participant } => Self::TelephoneBound {
+                instance,
+                at: event.at,
+                telephone: telephone.clone(),
+                participant: participant.clone(),
+            },
             _ => return None,
         })
     }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{ErasedPerson, Pass};
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::attendance::erased::participant_events;
+use crate::domain::attendance::erased::{participant_events, telephones};
 use crate::domain::attendance::people::PersonDetails;
 use crate::domain::attendance::{ErasureMarker, record};
 use crate::domain::directory::ERASED_NAME;
@@ -73,6 +73,11 @@ pub(super) async fn erase_from_session(
     let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
     let stored = participant_events(events.iter().map(|stored| &stored.event));
     marker.learn_from(stored.chain(archived));
+    let bound = archive.as_ref().map(Archive::telephones).unwrap_or_default();
+    let bound = bound.iter().map(|(instance, telephone, owner)| {
+        (instance.as_str(), telephone.as_str(), owner.as_str())
+    });
+    marker.add_telephones(telephones(events.iter().map(|stored| &stored.event)).chain(bound));
     let mut traces = anonymize_overrides(services, session, person, &mut marker, overrides).await?;
     let markers = items.as_ref().map(MeetingItems::markers).transpose()?.unwrap_or_default();
     let earlier = markers.into_iter().find(|other| other.person == marker.person);

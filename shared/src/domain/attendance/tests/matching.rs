@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Case, course, ended, enrolled, join_identity, minute, participant_event_at, session, started,
+    Case, course, ended, enrolled, event, join_identity, minute, participant_event_at, session,
+    started,
 };
 use crate::domain::attendance::people::IdentityMatch;
 use crate::domain::attendance::report::Flag;
@@ -13,6 +14,7 @@ use crate::domain::directory::Enrollment;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Status;
 use crate::domain::text::Email;
+use crate::domain::zoom_event::ZoomEvent;
 
 /// Returns the rows for a participation with this identity that was connected for the whole session.
 fn identify(people: &People, identity: Value) -> Vec<(String, IdentityMatch, Vec<Flag>)> {
@@ -26,6 +28,49 @@ fn identify(people: &People, identity: Value) -> Vec<(String, IdentityMatch, Vec
     let report = case.report(&events, minute(600));
     let attending = report.attendees.into_iter().filter(|row| row.connections > 0);
     attending.map(|row| (row.name, row.matched, row.flags)).collect()
+}
+
+#[test]
+fn telephone_belongs_to_the_row_of_its_owner() {
+    let bound = |at: i64, telephone: &str, participant: &str| {
+        let person = json!({ "bind_participant_uuid": telephone, "participant_uuid": participant });
+        let object = json!({ "id": "1", "uuid": "u", "participant": person });
+        event("meeting.participant_bind", minute(at), object)
+    };
+    let join = |c: &str, kind: &str, at: i64, identity: Value| {
+        participant_event_at("u", kind, c, "main", minute(at), identity)
+    };
+    let guest = json!({"id": "zoom-guest", "user_name": "Guest"});
+    let number = json!({"user_name": "+49 *** 01"});
+    let events = [
+        started("u", 0),
+        join("ada", "joined", 0, json!({"customer_key": "key-ada"})),
+        join("ada", "left", 20, json!({})),
+        join("phone", "joined", 10, number.clone()),
+        join("phone", "left", 60, number.clone()),
+        // A later binding replaces an earlier one.
+        bound(11, "phone", "guest"),
+        bound(12, "phone", "ada"),
+        join("guest", "joined", 0, guest),
+        join("guests-phone", "joined", 30, number.clone()),
+        bound(31, "guests-phone", "guest"),
+        participant_event_at("u", "joined", "host", "main", minute(0), json!({"id": "zoom-host"})),
+        join("hosts-phone", "joined", 1, number),
+        bound(2, "hosts-phone", "host"),
+        ended("u", 60),
+    ];
+    let rows = |events: &[ZoomEvent]| -> Vec<_> {
+        let rows = Case::new().report(events, minute(600)).attendees.into_iter();
+        let attending = rows.filter(|row| row.connections > 0);
+        attending.map(|row| (row.name, row.matched, row.connections, row.minutes)).collect()
+    };
+    let expected = [
+        ("Ada".to_owned(), IdentityMatch::CustomerKey, 2, 60),
+        ("Guest".to_owned(), IdentityMatch::None, 2, 60),
+    ];
+    assert_eq!(rows(&events), expected);
+    let reversed: Vec<_> = events.into_iter().rev().collect();
+    assert_eq!(rows(&reversed), expected);
 }
 
 #[test]
