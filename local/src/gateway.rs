@@ -308,7 +308,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
         headers.insert(
             "access-control-expose-headers",
             HeaderValue::from_static(
-                "affected-sessions,content-disposition,etag,location,retry-after",
+                "affected-sessions,content-disposition,etag,link,location,retry-after",
             ),
         );
     }

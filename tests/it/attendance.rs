@@ -509,6 +509,10 @@ async fn csv_has_same_rows_as_report_and_no_formulas() {
     assert_eq!(header("content-type"), "text/csv; charset=utf-8");
     assert!(header("content-disposition").starts_with("attachment; filename=\"attendance-ses_"));
 
+    let semicolons = format!("{path}?format=csv&separator=%3B");
+    let semicolons = scenario.world.get(&scenario.trainer, &semicolons).await.text;
+    assert!(semicolons.starts_with("attendee_id;user_id;name;"), "{semicolons}");
+
     // The client removes the byte order mark from text, so the test reads the bytes.
     let client = shared::net::http_client("live-classes/tests").expect("an HTTP client");
     let url = format!("{}{path}?format=csv", scenario.world.stack.base_url);

@@ -4,6 +4,7 @@ mod ballots;
 mod cost;
 mod privacy;
 mod repeat;
+mod results;
 mod rules;
 
 use http::Method;

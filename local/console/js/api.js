@@ -37,6 +37,17 @@ export async function token(key) {
   return tokens.get(key);
 }
 
+/** Returns a CSV with all its pages. The `Link` header of a page has the query of the next one. */
+export async function csv(as, path, query = '?format=csv') {
+  const pages = [];
+  for (let next = query; next;) {
+    const { data, headers } = await call({ as, path: path + next, text: true });
+    pages.push(data ?? '');
+    next = headers.get('link')?.match(/^<([^>]+)>; rel="next"$/)?.[1];
+  }
+  return pages.join('');
+}
+
 /**
  * Makes one call. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
  * `{status, data, headers}` or throws a `Problem`. `background` marks calls that no click caused.

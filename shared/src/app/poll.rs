@@ -18,7 +18,9 @@ use crate::domain::attendance::headcount;
 use crate::domain::audience::Audience;
 use crate::domain::caller::Caller;
 use crate::domain::id::{PollId, SessionId, UserId};
-use crate::domain::poll::{POLLS_LIMIT, Poll, PollDraft, PollOutcome, check_session_live};
+use crate::domain::poll::{
+    POLLS_LIMIT, Poll, PollDraft, PollOutcome, check_session_live, polls_ended_at,
+};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
@@ -64,7 +66,8 @@ pub struct LaunchPoll {
 #[derive(Debug)]
 pub struct PollWithTally {
     pub poll: Poll,
-    pub tally: Tally,
+    /// `None` for the audience of a poll whose results appear after it is closed.
+    pub tally: Option<Tally>,
     /// The choice of each user. Only for the owner, and never for an anonymous poll.
     pub voters: Option<Vec<(UserId, Choice)>>,
     /// The caller's own choice.
@@ -77,8 +80,6 @@ pub struct PollsResponse {
     pub polls: Vec<PollWithTally>,
     /// Whether the caller owns the session.
     pub is_owner: bool,
-    /// Whether the voters of older polls are left out because they do not fit into one response.
-    pub is_truncated: bool,
 }
 
 /// Launches a poll, or returns the one that the same request launched before.
@@ -118,7 +119,12 @@ pub async fn launch(
                 context.cache.remember(&loaded.session, &poll_list);
                 let tally = Tally::count(poll.options.len(), &[]);
                 let voters = (!poll.anonymous).then(Vec::new);
-                return Ok(PollWithTally { poll, tally, voters, own_choice: Choice::default() });
+                return Ok(PollWithTally {
+                    poll,
+                    tally: Some(tally),
+                    voters,
+                    own_choice: Choice::default(),
+                });
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -162,6 +168,7 @@ async fn new_poll(
         options: request.draft.options.clone(),
         multiple: request.draft.multiple,
         anonymous: request.draft.anonymous,
+        results: request.draft.results,
         shard_count: shard_count(voters),
         opened_at: now,
         present_at_launch: present,
@@ -195,8 +202,8 @@ async fn count_present(
     Ok(u32::try_from(headcount(session, &people, &record.events, interval, context.now)).ok())
 }
 
-/// Closes a poll. A poll that is already closed is returned unchanged, and an open one can be closed after the
-/// session.
+/// Closes a poll. A poll that is already closed is returned unchanged. The end of the session closes a poll as well, and
+/// this stores its results.
 ///
 /// Every shard is closed before the votes are counted. A concurrent vote is either in its shard before that and
 /// counts, or is refused. After an interruption, the next close request finishes the work.
@@ -206,13 +213,28 @@ pub async fn close(
     id: &SessionId,
     poll_id: &PollId,
 ) -> Result<PollWithTally, Error> {
+    match close_open_poll(context, caller, id, poll_id).await? {
+        Some(closed) => Ok(closed),
+        None => load_poll(context, caller, id, poll_id).await,
+    }
+}
+
+/// Closes an open poll. `None` if it is closed already.
+async fn close_open_poll(
+    context: &PollContext<'_>,
+    caller: &Caller,
+    id: &SessionId,
+    poll_id: &PollId,
+) -> Result<Option<PollWithTally>, Error> {
     for _ in 0..ATTEMPTS {
         let PollsRead { session, poll_list, .. } = load_owned_polls(context, caller, id).await?;
         let poll = poll_list.poll(poll_id).ok_or(Refusal::NotFound)?;
         if !poll.is_open() {
-            return load_poll(context, caller, id, poll_id).await;
+            return Ok(None);
         }
-        let now = whole_milli(context.now);
+        // After the session, the poll was open until its end.
+        let ended_at = polls_ended_at(&session, context.now);
+        let closed_at = ended_at.unwrap_or(whole_milli(context.now)).max(poll.opened_at);
         let shards = async {
             let close = |number| context.store.close_shard(poll_id, number);
             let shards =
@@ -220,15 +242,20 @@ pub async fn close(
             Ok(shards.try_collect::<Vec<_>>().await?)
         };
         let (shards, present) =
-            try_join!(shards, count_present(context, &session, (poll.opened_at, now)))?;
+            try_join!(shards, count_present(context, &session, (poll.opened_at, closed_at)))?;
         let tally = Tally::count(poll.options.len(), &shards);
-        let outcome = PollOutcome { closed_at: now, tally: tally.clone(), present_count: present };
+        let outcome = PollOutcome { closed_at, tally: tally.clone(), present_count: present };
         match context.store.commit_one(items::close(id, &poll_list, poll_id, &outcome)).await {
             Ok(()) => {
                 tracing::info!(event = "poll.closed", session_id = %id, poll_id = %poll_id, responses = tally.responses);
                 let poll = Poll { outcome: Some(outcome), ..poll.clone() };
                 let voters = (!poll.anonymous).then(|| named_votes(&shards));
-                return Ok(PollWithTally { poll, tally, voters, own_choice: Choice::default() });
+                return Ok(Some(PollWithTally {
+                    poll,
+                    tally: Some(tally),
+                    voters,
+                    own_choice: Choice::default(),
+                }));
             }
             Err(CommitError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -297,32 +324,54 @@ async fn store_vote(
     Err(Error::busy("too many concurrent votes of the voter"))
 }
 
-/// Lists the polls of a session, or one of them, for the owner and for invited people.
+/// The polls of a session that are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PollSelection<'a> {
+    pub only: Option<&'a PollId>,
+    /// The first poll of a later page.
+    pub from: Option<&'a PollId>,
+}
+
+/// Lists the polls of a session, or some of them, for the owner and for invited people. The owner's request after the end
+/// of the session stores the results of a poll that was still open.
 pub async fn list(
     context: &PollContext<'_>,
     caller: &Caller,
     id: &SessionId,
-    only: Option<&PollId>,
+    selection: PollSelection<'_>,
 ) -> Result<PollsResponse, Error> {
+    let query = match (selection.only, selection.from) {
+        (Some(only), _) => PollQuery::One(only),
+        (None, Some(from)) => PollQuery::From(from),
+        (None, None) => PollQuery::All,
+    };
     let decide = |loaded: &PollsRead| {
         loaded.require_visible()?;
-        match only {
-            Some(poll) if loaded.poll_list.poll(poll).is_none() => Err(Refusal::NotFound.into()),
+        let is_missing = |poll: &PollId| loaded.poll_list.poll(poll).is_none();
+        match (selection.only, selection.from) {
+            (Some(poll), _) if is_missing(poll) => Err(Refusal::NotFound.into()),
+            (_, Some(poll)) if is_missing(poll) => {
+                Err(Refusal::field("cursor", "is not a valid cursor").into())
+            }
             _ => Ok(()),
         }
     };
-    let query = only.map_or(PollQuery::All, PollQuery::One);
-    let (loaded, ()) = read_and_decide(context, caller, id, query, decide).await?;
-    let polls = loaded.poll_list.polls.iter().filter(|poll| only.is_none_or(|id| poll.id == *id));
-    let polls: Vec<_> = polls
+    let (mut loaded, ()) = read_and_decide(context, caller, id, query, decide).await?;
+    if let Some(open) = loaded.poll_list.open()
+        && loaded.is_owner
+        && polls_ended_at(&loaded.session, context.now).is_some()
+    {
+        match close_open_poll(context, caller, id, &open.id).await {
+            Ok(_) => (loaded, ()) = read_and_decide(context, caller, id, query, decide).await?,
+            // The next request tries again. This one shows the poll as closed.
+            Err(error) => tracing::warn!(event = "poll.not_closed", session_id = %id, %error),
+        }
+    }
+    let polls: Vec<_> = query
+        .polls(&loaded.poll_list)
         .map(|poll| poll_with_tally(context, caller, &loaded, poll.clone()))
         .collect::<Result<_, Error>>()?;
-    let is_truncated = polls.iter().any(|result| result.voters.is_none() && !result.poll.anonymous);
-    Ok(PollsResponse {
-        is_owner: loaded.is_owner,
-        is_truncated: is_truncated && loaded.is_owner,
-        polls,
-    })
+    Ok(PollsResponse { is_owner: loaded.is_owner, polls })
 }
 
 /// Loads the session and its poll list for the owner.
@@ -343,8 +392,13 @@ async fn load_poll(
     id: &SessionId,
     poll_id: &PollId,
 ) -> Result<PollWithTally, Error> {
-    let mut polls = list(context, caller, id, Some(poll_id)).await?.polls;
-    Ok(polls.pop().ok_or(Refusal::NotFound)?)
+    let decide = |loaded: &PollsRead| {
+        loaded.require_visible()?;
+        Ok(loaded.poll_list.poll(poll_id).cloned().ok_or(Refusal::NotFound)?)
+    };
+    let query = PollQuery::One(poll_id);
+    let (loaded, poll) = read_and_decide(context, caller, id, query, decide).await?;
+    poll_with_tally(context, caller, &loaded, poll)
 }
 
 /// Builds a poll with its tally from the loaded data.
@@ -370,6 +424,8 @@ fn poll_with_tally(
     let shows_voters =
         loaded.is_owner && !poll.anonymous && !loaded.truncated_polls.contains(&poll.id);
     let voters = shows_voters.then(|| named_votes(shards()));
+    let poll = poll.as_of_session(&loaded.session, &tally, context.now);
+    let tally = (loaded.is_owner || !poll.hides_results()).then_some(tally);
     Ok(PollWithTally { poll, tally, voters, own_choice: own })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::attendance::Percent;
@@ -12,6 +12,7 @@ use super::refusal::{FieldError, Refusal};
 use super::sealed::Sealed;
 use super::session::{Provider, Session, Status};
 use super::text::{OptionText, Question};
+use super::time::whole_milli;
 use super::vote::{Choice, Tally};
 
 /// The allowed number of options. More than ten do not fit beside a video.
@@ -28,6 +29,16 @@ pub struct LaunchBody {
     pub options: Option<Vec<String>>,
     pub multiple: Option<bool>,
     pub anonymous: Option<bool>,
+    pub results: Option<ResultsVisibility>,
+}
+
+/// When the audience sees the results of a poll. The trainer always does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultsVisibility {
+    #[default]
+    Always,
+    AfterClose,
 }
 
 /// A validated request to launch a poll.
@@ -39,6 +50,7 @@ pub struct PollDraft {
     pub multiple: bool,
     /// Whether the results do not reveal voters.
     pub anonymous: bool,
+    pub results: ResultsVisibility,
 }
 
 impl PollDraft {
@@ -63,6 +75,7 @@ impl PollDraft {
                 options,
                 multiple: body.multiple.unwrap_or(false),
                 anonymous: body.anonymous.unwrap_or(false),
+                results: body.results.unwrap_or_default(),
             }),
             _ => Err(Refusal::Invalid(errors)),
         }
@@ -101,6 +114,7 @@ pub struct Poll {
     pub options: Vec<OptionText>,
     pub multiple: bool,
     pub anonymous: bool,
+    pub results: ResultsVisibility,
     /// The number of vote shards.
     pub shard_count: u16,
     pub opened_at: Timestamp,
@@ -161,6 +175,24 @@ impl Poll {
         Ok(Choice::from_options(chosen))
     }
 
+    /// Returns whether the audience does not see the results yet.
+    pub fn hides_results(&self) -> bool {
+        self.is_open() && self.results == ResultsVisibility::AfterClose
+    }
+
+    /// Returns the poll as it is after the end of its session, which closes an open poll. If the meeting is started again,
+    /// the session and the poll go on.
+    pub fn as_of_session(self, session: &Session, tally: &Tally, now: Timestamp) -> Self {
+        let ended_at = polls_ended_at(session, now).filter(|_| self.is_open());
+        let Some(ended_at) = ended_at else { return self };
+        let outcome = PollOutcome {
+            closed_at: ended_at.max(self.opened_at),
+            tally: tally.clone(),
+            present_count: self.present_at_launch,
+        };
+        Self { outcome: Some(outcome), ..self }
+    }
+
     /// Returns the option ids of a choice in the poll's order.
     pub fn chosen_option_ids(&self, choice: Choice) -> Vec<OptionId> {
         (0..self.options.len())
@@ -180,6 +212,17 @@ impl Poll {
         let present = self.present_count().filter(|present| *present > 0)?;
         Some(Percent::ratio(responses.min(present).into(), present.into()))
     }
+}
+
+/// Returns the end of a session that is over, which closes its polls.
+pub fn polls_ended_at(session: &Session, now: Timestamp) -> Option<Timestamp> {
+    let end = match check_session_live(session, now) {
+        Err(Refusal::SessionEnded) => session.actual_ended_at,
+        Err(Refusal::SessionCancelled) => session.actual_ended_at.or(session.cancelled_at),
+        _ => return None,
+    };
+    let window_closes_at = session.window_closes_at();
+    Some(whole_milli(end.map_or(window_closes_at, |end| end.min(window_closes_at))))
 }
 
 /// Checks that polls can be launched and answered at `now`, which is while the session is live in its window. A session with a manual link sends no events, so it counts as
@@ -221,6 +264,7 @@ mod tests {
             options: draft.options,
             multiple,
             anonymous: false,
+            results: ResultsVisibility::Always,
             shard_count: 1,
             opened_at: Timestamp::UNIX_EPOCH,
             present_at_launch: None,

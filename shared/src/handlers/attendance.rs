@@ -79,10 +79,18 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
             let format = requested_format(&request)?;
+            let after = http::query(&request, "cursor")
+                .map(|text| AttendeeId::parse(&text).ok_or_else(invalid_cursor))
+                .transpose()?;
             let report = attendance::report(&context, &caller, &id).await?;
             match format {
-                ReportFormat::Json => ResponseBody::ok(&report),
-                ReportFormat::Csv => Ok(attendance_view::csv(&report)),
+                ReportFormat::Json => {
+                    ResponseBody::ok(&attendance_view::page(report, after.as_ref())?)
+                }
+                ReportFormat::Csv(separator) => {
+                    let (page, next) = attendance_view::csv(&report, separator, after.as_ref())?;
+                    Ok(page.with_next_page(&request, next.as_ref().map(AttendeeId::as_str)))
+                }
             }
         }
         ("PUT", "/v1/sessions/{id}/attendance/{attendee_id}") => {
@@ -208,7 +216,11 @@ fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
         let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
         Some(AuditCursor { at, nonce: nonce.to_owned() })
     };
-    read().ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))
+    read().ok_or_else(invalid_cursor)
+}
+
+fn invalid_cursor() -> Refusal {
+    Refusal::field("cursor", "is not a valid cursor")
 }
 
 #[cfg(test)]

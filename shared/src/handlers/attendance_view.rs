@@ -3,11 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::csv::CsvTable;
+use super::csv::{CsvTable, Separator};
 use super::edge::ResponseBody;
+use super::pages::{PAGE_LIMIT_BYTES, escaped_len};
 use crate::domain::attendance::overrides::OverrideState;
 use crate::domain::attendance::{AttendanceReport, AttendeeId, ReportRow};
 use crate::domain::id::UserId;
+use crate::domain::refusal::Refusal;
 use crate::store::attendance::AuditEntry;
 
 /// The columns of the CSV, in the order of a row's fields.
@@ -28,14 +30,59 @@ const COLUMNS: [&str; 14] = [
     "flags",
 ];
 
-/// Renders the report as CSV, with the rows of the JSON in the same order.
-pub(super) fn csv(report: &AttendanceReport) -> ResponseBody {
-    let mut table = CsvTable::new(COLUMNS);
-    for row in &report.attendees {
+/// A page of the report. The figures are those of the whole session.
+#[derive(Serialize)]
+pub(super) struct ReportPage {
+    #[serde(flatten)]
+    report: AttendanceReport,
+    /// The last row of the page, if there are more.
+    next_cursor: Option<AttendeeId>,
+}
+
+/// Returns the rows after `after` that fit into one response as JSON.
+pub(super) fn page(
+    mut report: AttendanceReport,
+    after: Option<&AttendeeId>,
+) -> Result<ReportPage, Refusal> {
+    report.attendees.drain(..first_row(&report, after)?);
+    let mut size = 0;
+    let is_full = |row: &ReportRow| {
+        size += serde_json::to_string(row).map_or(0, |text| escaped_len(&text) + 1);
+        size > PAGE_LIMIT_BYTES
+    };
+    let count = report.attendees.iter().position(is_full).unwrap_or(report.attendees.len());
+    let is_last = count == report.attendees.len();
+    report.attendees.truncate(count);
+    let last = report.attendees.last().filter(|_| !is_last);
+    let next_cursor = last.map(|row| row.attendee_id.clone());
+    Ok(ReportPage { report, next_cursor })
+}
+
+/// Renders a page of the report as CSV, with the rows of the JSON in the same order. Returns the cursor of the next page.
+pub(super) fn csv(
+    report: &AttendanceReport,
+    separator: Separator,
+    after: Option<&AttendeeId>,
+) -> Result<(ResponseBody, Option<AttendeeId>), Refusal> {
+    let mut table = match after {
+        None => CsvTable::new(COLUMNS, separator),
+        Some(_) => CsvTable::later_page(separator),
+    };
+    let mut last = None;
+    let mut rows = report.attendees.iter().skip(first_row(report, after)?).peekable();
+    while let Some(row) = rows.next_if(|_| table.size() <= PAGE_LIMIT_BYTES) {
         table.row(cells(row));
+        last = Some(&row.attendee_id);
     }
-    ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, table.finish())
-        .with_file_name(&format!("attendance-{}.csv", report.session_id))
+    let next = last.filter(|_| rows.peek().is_some()).cloned();
+    Ok((table.respond(&format!("attendance-{}.csv", report.session_id)), next))
+}
+
+/// Returns the index of the first row of a page.
+fn first_row(report: &AttendanceReport, after: Option<&AttendeeId>) -> Result<usize, Refusal> {
+    let Some(after) = after else { return Ok(0) };
+    let last = report.attendees.iter().position(|row| row.attendee_id == *after);
+    Ok(last.ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))? + 1)
 }
 
 fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
@@ -95,7 +142,7 @@ mod tests {
     const RESPONSE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
     #[test]
-    fn ten_thousand_rows_fit_into_one_response() {
+    fn report_is_answered_in_pages_that_fit_into_a_response() {
         let session_id = SessionId::from_bytes([1; 16]);
         let at: Timestamp = "2026-11-22T11:00:07Z".parse().unwrap();
         let row = |n: usize| {
@@ -118,7 +165,7 @@ mod tests {
                 is_expected: true,
             }
         };
-        let report = AttendanceReport {
+        let mut report = AttendanceReport {
             session_id: session_id.clone(),
             planned_minutes: 60,
             held_minutes: 60,
@@ -128,12 +175,43 @@ mod tests {
             present: 10_000,
             percent_present: Percent::ratio(1, 1),
         };
-        let mut table = CsvTable::new(COLUMNS);
-        report.attendees.iter().for_each(|row| table.row(cells(row)));
-        let json = serde_json::to_string(&report).unwrap();
-        for body in [table.finish(), json] {
+        let json = serde_json::to_string(&page(report.clone(), None).unwrap()).unwrap();
+        assert!(json.contains("\"next_cursor\":null"));
+        let (table, next) = csv(&report, Separator::Comma, None).unwrap();
+        assert_eq!(next, None);
+        for body in [table.into_text(), json] {
             let response = serde_json::to_string(&body).unwrap();
             assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
         }
+
+        // Four times the size takes several pages.
+        for row in &mut report.attendees {
+            row.name = "\"".repeat(600);
+        }
+        let (mut rows, mut after) = (0, None);
+        loop {
+            let page = page(report.clone(), after.as_ref()).unwrap();
+            let response = serde_json::to_string(&serde_json::to_string(&page).unwrap()).unwrap();
+            assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
+            rows += page.report.attendees.len();
+            after = page.next_cursor;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(rows, 10_000);
+        let (mut file, mut after) = (String::new(), None);
+        loop {
+            let (page, next) = csv(&report, Separator::Comma, after.as_ref()).unwrap();
+            let page = page.into_text();
+            let response = serde_json::to_string(&page).unwrap();
+            assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
+            file.push_str(&page);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(file.lines().count(), 1 + 10_000);
     }
 }

@@ -115,6 +115,15 @@ impl ResponseBody {
         Self { status: StatusCode::NO_CONTENT, content_type: JSON, body: None, headers: Vec::new() }
     }
 
+    #[cfg(test)]
+    pub fn into_text(self) -> String {
+        String::from_utf8(self.body.unwrap_or_default()).unwrap_or_default()
+    }
+
+    pub fn add_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.push((name, value));
+    }
+
     /// Adds the version as entity tag.
     pub fn with_etag(mut self, version: u64) -> Self {
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {

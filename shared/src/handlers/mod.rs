@@ -12,6 +12,7 @@ pub mod function;
 pub mod join;
 pub mod notifications;
 pub mod outbox_sweep;
+pub mod pages;
 pub mod poll;
 pub mod problem;
 pub mod recording_view;
@@ -82,8 +83,17 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/sessions/{id}/polls", "poll"),
     route("POST", "/v1/sessions/{id}/polls/{poll_id}/close", "poll"),
     route("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote", "poll"),
-    route("GET", "/v1/sessions/{id}/polls", "poll").with_query(&["format", "poll_id"]),
-    route("GET", "/v1/sessions/{id}/attendance", "attendance").with_query(&["format"]),
+    route("GET", "/v1/sessions/{id}/polls", "poll").with_query(&[
+        "format",
+        "separator",
+        "poll_id",
+        "cursor",
+    ]),
+    route("GET", "/v1/sessions/{id}/attendance", "attendance").with_query(&[
+        "format",
+        "separator",
+        "cursor",
+    ]),
     route("PUT", "/v1/sessions/{id}/attendance/{attendee_id}", "attendance"),
     route("GET", "/v1/sessions/{id}/attendance/audit", "attendance").with_query(PAGE),
     route("GET", "/v1/me/notifications", "notifications").with_query(PAGE),

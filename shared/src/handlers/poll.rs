@@ -11,8 +11,8 @@ use super::csv::{ReportFormat, requested_format};
 use super::deps::CommonDeps;
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
-use super::poll_view;
-use crate::app::poll::{self, LaunchPoll, PollCache, PollContext};
+use super::poll_view::{self, CsvPosition};
+use crate::app::poll::{self, LaunchPoll, PollCache, PollContext, PollSelection};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
@@ -101,19 +101,40 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let only = http::query(&request, "poll_id")
                 .map(|text| PollId::parse(&text).ok_or(Refusal::NotFound))
                 .transpose()?;
-            let list = poll::list(&context, &caller, &id, only.as_ref()).await?;
+            let position = http::query(&request, "cursor")
+                .map(|text| CsvPosition::parse(&text).ok_or_else(invalid_cursor))
+                .transpose()?;
+            let selection = PollSelection {
+                only: only.as_ref(),
+                from: position.as_ref().map(CsvPosition::poll),
+            };
             let response = match format {
-                ReportFormat::Json => ResponseBody::ok(&poll_view::polls_view(&list))?,
-                ReportFormat::Csv if !list.is_owner => {
-                    let reason = "only the trainer of the class can export its polls";
-                    return Err(Refusal::NotAllowed(reason).into());
+                ReportFormat::Json if position.is_some() => {
+                    return Err(Refusal::field("cursor", "is only allowed with format csv").into());
                 }
-                ReportFormat::Csv => poll_view::csv(&id, &list)?,
+                ReportFormat::Json => {
+                    let list = poll::list(&context, &caller, &id, selection).await?;
+                    ResponseBody::ok(&poll_view::polls_view(&list))?
+                }
+                ReportFormat::Csv(separator) => {
+                    let list = poll::list(&context, &caller, &id, selection).await?;
+                    if !list.is_owner {
+                        let reason = "only the trainer of the class can export its polls";
+                        return Err(Refusal::NotAllowed(reason).into());
+                    }
+                    let (table, next) = poll_view::csv(&list, separator, position.as_ref());
+                    let page = table.respond(&format!("polls-{id}.csv"));
+                    page.with_next_page(&request, next.as_deref())
+                }
             };
             Ok(response.with_content_etag(&request)?)
         }
         _ => Err(RequestError::UnknownRoute),
     }
+}
+
+fn invalid_cursor() -> Refusal {
+    Refusal::field("cursor", "is not a valid cursor")
 }
 
 #[derive(Deserialize)]

@@ -3,16 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::csv::CsvTable;
-use super::edge::ResponseBody;
+use super::csv::{CsvTable, Separator};
+use super::pages::PAGE_LIMIT_BYTES;
 use crate::app::poll::{PollWithTally, PollsResponse};
 use crate::domain::attendance::Percent;
-use crate::domain::id::{OptionId, PollId, SessionId, UserId};
-use crate::domain::refusal::Refusal;
-
-/// The size limit of a CSV file. A Lambda response ends at 6 MB, including headers and the escapes for quotes and line
-/// ends.
-const FILE_LIMIT_BYTES: usize = 5_000_000;
+use crate::domain::id::{OptionId, PollId, UserId};
+use crate::domain::poll::ResultsVisibility;
 
 /// The columns of the CSV.
 const COLUMNS: [&str; 14] = [
@@ -38,9 +34,10 @@ pub(super) struct PollView<'a> {
     question: &'a str,
     multiple: bool,
     anonymous: bool,
+    results: ResultsVisibility,
     state: &'static str,
     options: Vec<OptionView<'a>>,
-    responses: u32,
+    responses: Option<u32>,
     present: Option<u32>,
     response_rate: Option<Percent>,
     my_vote: Vec<OptionId>,
@@ -54,7 +51,7 @@ pub(super) struct PollView<'a> {
 struct OptionView<'a> {
     id: OptionId,
     text: &'a str,
-    votes: u32,
+    votes: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -69,9 +66,33 @@ pub(super) struct PollsView<'a> {
     next_cursor: Option<String>,
 }
 
+/// Renders the polls. Voters who do not fit into the response are left out, and the CSV has all of them.
 pub(super) fn polls_view(list: &PollsResponse) -> PollsView<'_> {
+    let mut left = PAGE_LIMIT_BYTES - POLLS_BYTES;
+    let view = |result| {
+        let mut view = poll_view(result);
+        let size = view.voters.as_deref().map_or(0, voters_size);
+        match left.checked_sub(size) {
+            Some(rest) => left = rest,
+            None => view.voters = None,
+        }
+        view
+    };
     // A session has fewer polls than the default page size.
-    PollsView { items: list.polls.iter().map(poll_view).collect(), next_cursor: None }
+    PollsView { items: list.polls.iter().map(view).collect(), next_cursor: None }
+}
+
+/// The size of the polls without their voters: 32 polls with the longest texts.
+const POLLS_BYTES: usize = 700_000;
+/// The size of a voter besides the ids, and of an option id, with escapes.
+const VOTER_BYTES: usize = 50;
+const OPTION_BYTES: usize = 30;
+
+fn voters_size(voters: &[VoterView<'_>]) -> usize {
+    let size = |voter: &VoterView<'_>| {
+        VOTER_BYTES + voter.user_id.as_str().len() + OPTION_BYTES * voter.option_ids.len()
+    };
+    voters.iter().map(size).sum()
 }
 
 pub(super) fn poll_view(result: &PollWithTally) -> PollView<'_> {
@@ -79,8 +100,9 @@ pub(super) fn poll_view(result: &PollWithTally) -> PollView<'_> {
     let options = poll.options.iter().enumerate().map(|(option, text)| OptionView {
         id: poll.option_id(option),
         text: text.as_str(),
-        votes: tally.votes.get(option).copied().unwrap_or(0),
+        votes: tally.as_ref().map(|tally| tally.votes.get(option).copied().unwrap_or(0)),
     });
+    let responses = tally.as_ref().map(|tally| tally.responses);
     let voter =
         |(user_id, choice)| VoterView { user_id, option_ids: poll.chosen_option_ids(choice) };
     PollView {
@@ -88,11 +110,12 @@ pub(super) fn poll_view(result: &PollWithTally) -> PollView<'_> {
         question: poll.question.as_str(),
         multiple: poll.multiple,
         anonymous: poll.anonymous,
+        results: poll.results,
         state: state(result),
         options: options.collect(),
-        responses: tally.responses,
+        responses,
         present: poll.present_count(),
-        response_rate: poll.response_rate(tally.responses),
+        response_rate: responses.and_then(|responses| poll.response_rate(responses)),
         my_vote: poll.chosen_option_ids(*own),
         opened_at: poll.opened_at,
         closed_at: poll.outcome.as_ref().map(|closed| closed.closed_at),
@@ -106,61 +129,118 @@ fn state(result: &PollWithTally) -> &'static str {
     if result.poll.is_open() { "open" } else { "closed" }
 }
 
-/// Renders the results as CSV: for each option of each poll one row per known voter, or one row without a voter.
-pub(super) fn csv(session: &SessionId, list: &PollsResponse) -> Result<ResponseBody, Refusal> {
-    let too_large = || {
-        Refusal::field(
-            "poll_id",
-            "is required, because the results of all polls do not fit into one file",
-        )
-    };
-    if list.is_truncated {
-        return Err(too_large());
-    }
-    let mut table = CsvTable::new(COLUMNS);
-    for result in &list.polls {
-        rows(&mut table, result);
-    }
-    let text = table.finish();
-    if text.len() > FILE_LIMIT_BYTES {
-        return Err(too_large());
-    }
-    Ok(ResponseBody::text(CsvTable::<{ COLUMNS.len() }>::CONTENT_TYPE, text)
-        .with_file_name(&format!("polls-{session}.csv")))
+/// The position of the next row in the CSV. Voters are sorted, so it stays valid while people vote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CsvPosition {
+    poll: PollId,
+    option: usize,
+    /// The voter of the row before.
+    after: Option<UserId>,
 }
 
-fn rows(table: &mut CsvTable<{ COLUMNS.len() }>, result: &PollWithTally) {
-    let PollWithTally { poll, tally, voters, .. } = result;
-    let or_empty = |text: Option<String>| text.unwrap_or_default();
-    for (option, text) in poll.options.iter().enumerate() {
-        let row = |user: &str| {
-            [
-                poll.id.to_string(),
-                poll.question.as_str().to_owned(),
-                poll.multiple.to_string(),
-                poll.anonymous.to_string(),
-                state(result).to_owned(),
-                poll.opened_at.to_string(),
-                or_empty(poll.outcome.as_ref().map(|closed| closed.closed_at.to_string())),
-                tally.responses.to_string(),
-                or_empty(poll.present_count().map(|present| present.to_string())),
-                or_empty(poll.response_rate(tally.responses).map(|rate| rate.to_string())),
-                poll.option_id(option).to_string(),
-                text.as_str().to_owned(),
-                tally.votes.get(option).copied().unwrap_or(0).to_string(),
-                user.to_owned(),
-            ]
+impl CsvPosition {
+    pub(super) fn poll(&self) -> &PollId {
+        &self.poll
+    }
+
+    fn start_of(poll: &PollId) -> Self {
+        Self { poll: poll.clone(), option: 0, after: None }
+    }
+
+    fn format(&self) -> String {
+        let after = self.after.as_ref().map(UserId::as_str).unwrap_or_default();
+        let text = format!("{}#{}#{after}", self.poll, self.option);
+        data_encoding::BASE64URL_NOPAD.encode(text.as_bytes())
+    }
+
+    pub(super) fn parse(cursor: &str) -> Option<Self> {
+        let bytes = data_encoding::BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let mut parts = text.splitn(3, '#');
+        let (poll, option) = (PollId::parse(parts.next()?)?, parts.next()?.parse().ok()?);
+        let after = match parts.next()? {
+            "" => None,
+            user => Some(UserId::parse(user).ok()?),
         };
-        let voters_of_option =
-            voters.iter().flatten().filter(|(_, choice)| choice.contains(option));
-        let mut voters_of_option = voters_of_option.map(|(user, _)| user.as_str()).peekable();
-        if voters_of_option.peek().is_none() {
-            table.row(row(""));
-        }
-        for user in voters_of_option {
-            table.row(row(user));
+        Some(Self { poll, option, after })
+    }
+}
+
+type PollTable = CsvTable<{ COLUMNS.len() }>;
+
+/// Renders a page of the results as CSV: for each option of each poll one row per known voter, or one row without a voter.
+/// Returns the cursor of the next page.
+pub(super) fn csv(
+    list: &PollsResponse,
+    separator: Separator,
+    from: Option<&CsvPosition>,
+) -> (PollTable, Option<String>) {
+    let mut table = match from {
+        None => CsvTable::new(COLUMNS, separator),
+        Some(_) => CsvTable::later_page(separator),
+    };
+    for result in &list.polls {
+        let start = CsvPosition::start_of(&result.poll.id);
+        let start = from.filter(|from| from.poll == start.poll).cloned().unwrap_or(start);
+        // The voters were not read, because the polls before have too many.
+        let is_unread = result.voters.is_none() && !result.poll.anonymous;
+        let next = if is_unread { Some(start) } else { rows(&mut table, result, start) };
+        if let Some(next) = next {
+            return (table, Some(next.format()));
         }
     }
+    (table, None)
+}
+
+/// Writes the rows of a poll from a position on. Returns the position at which the page is full.
+fn rows(table: &mut PollTable, result: &PollWithTally, start: CsvPosition) -> Option<CsvPosition> {
+    let PollWithTally { poll, voters, .. } = result;
+    for option in start.option..poll.options.len() {
+        let mut after = start.after.as_ref().filter(|_| option == start.option);
+        let is_left = |user: &UserId| after.is_none_or(|after| user > after);
+        let mut voters: Vec<_> = voters
+            .iter()
+            .flatten()
+            .filter(|(user, choice)| choice.contains(option) && is_left(user))
+            .map(|(user, _)| Some(user))
+            .collect();
+        if voters.is_empty() && after.is_none() {
+            voters.push(None);
+        }
+        for user in voters {
+            if table.size() > PAGE_LIMIT_BYTES {
+                let (poll, after) = (poll.id.clone(), after.cloned());
+                return Some(CsvPosition { poll, option, after });
+            }
+            table.row(cells(result, option, user));
+            after = user;
+        }
+    }
+    None
+}
+
+fn cells(result: &PollWithTally, option: usize, user: Option<&UserId>) -> [String; COLUMNS.len()] {
+    let PollWithTally { poll, tally, .. } = result;
+    let or_empty = |text: Option<String>| text.unwrap_or_default();
+    let responses = tally.as_ref().map(|tally| tally.responses);
+    let rate = responses.and_then(|responses| poll.response_rate(responses));
+    let votes = tally.as_ref().map(|tally| tally.votes.get(option).copied().unwrap_or(0));
+    [
+        poll.id.to_string(),
+        poll.question.as_str().to_owned(),
+        poll.multiple.to_string(),
+        poll.anonymous.to_string(),
+        state(result).to_owned(),
+        poll.opened_at.to_string(),
+        or_empty(poll.outcome.as_ref().map(|closed| closed.closed_at.to_string())),
+        or_empty(responses.map(|responses| responses.to_string())),
+        or_empty(poll.present_count().map(|present| present.to_string())),
+        or_empty(rate.map(|rate| rate.to_string())),
+        poll.option_id(option).to_string(),
+        poll.options.get(option).map(|text| text.as_str().to_owned()).unwrap_or_default(),
+        or_empty(votes.map(|votes| votes.to_string())),
+        or_empty(user.map(|user| user.as_str().to_owned())),
+    ]
 }
 
 #[cfg(test)]
@@ -177,6 +257,7 @@ mod tests {
             options: ["+1", "2, or so"].map(|text| OptionText::parse(text).unwrap()).to_vec(),
             multiple: false,
             anonymous,
+            results: ResultsVisibility::Always,
             shard_count: 1,
             opened_at: "2026-11-22T11:00:00Z".parse().unwrap(),
             present_at_launch: Some(4),
@@ -189,15 +270,19 @@ mod tests {
         let count = u32::try_from(voters).unwrap();
         PollWithTally {
             poll,
-            tally: Tally { votes: vec![0, count], responses: count },
+            tally: Some(Tally { votes: vec![0, count], responses: count }),
             voters: (!anonymous).then_some(named),
             own_choice: Choice::default(),
         }
     }
 
+    fn list(polls: Vec<PollWithTally>) -> PollsResponse {
+        PollsResponse { polls, is_owner: true }
+    }
+
     fn text(polls: Vec<PollWithTally>) -> String {
-        let mut table = CsvTable::new(COLUMNS);
-        polls.iter().for_each(|result| rows(&mut table, result));
+        let (table, next) = csv(&list(polls), Separator::Comma, None);
+        assert_eq!(next, None);
         table.finish()
     }
 
@@ -221,18 +306,70 @@ mod tests {
     /// AWS: the limit of a synchronous response, whose body is a JSON string.
     const RESPONSE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
+    /// A poll with the longest texts, in which every voter chose every option.
+    fn longest(voters: usize) -> PollWithTally {
+        let mut result = result(false, voters);
+        let poll = &mut result.poll;
+        poll.question = Question::parse(&"\"é".repeat(150)).unwrap();
+        poll.options = (0..10)
+            .map(|n| OptionText::parse(&format!("{n}{}", "\"".repeat(199))).unwrap())
+            .collect();
+        for (_, choice) in result.voters.iter_mut().flatten() {
+            *choice = Choice::from_options(0..10);
+        }
+        result
+    }
+
     #[test]
-    fn maximum_voters_fit_into_one_response() {
-        let polls = PollsResponse {
-            polls: vec![result(false, 20_000)],
-            is_owner: true,
-            is_truncated: false,
-        };
-        let json = serde_json::to_string(&polls_view(&polls)).unwrap();
-        let file = text(polls.polls);
-        assert!(file.len() < FILE_LIMIT_BYTES, "{} bytes", file.len());
-        for body in [json, file] {
-            let response = serde_json::to_string(&body).unwrap();
+    fn ten_options_of_five_thousand_voters_are_exported_in_pages() {
+        let mut second = result(false, 3);
+        second.poll.id = PollId::from_bytes([2; 16]);
+        let polls = list(vec![longest(5_000), second]);
+        let (mut file, mut cursor, mut pages) = (String::new(), None, 0);
+        loop {
+            let from = cursor.as_deref().map(|text| CsvPosition::parse(text).unwrap());
+            let (page, next) = csv(&polls, Separator::Semicolon, from.as_ref());
+            let page = page.finish();
+            let response = serde_json::to_string(&page).unwrap();
+            assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
+            file.push_str(&page);
+            pages += 1;
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert!(pages > 5, "{pages} pages");
+        let rows: Vec<_> = file.lines().skip(1).collect();
+        let distinct: std::collections::BTreeSet<_> = rows.iter().collect();
+        assert_eq!((rows.len(), distinct.len()), (50_000 + 1 + 3, 50_000 + 1 + 3));
+    }
+
+    #[test]
+    fn polls_without_read_voters_begin_the_next_page() {
+        let mut unread = result(false, 1);
+        unread.poll.id = PollId::from_bytes([2; 16]);
+        unread.voters = None;
+        let polls = list(vec![result(false, 1), unread]);
+        let (page, next) = csv(&polls, Separator::Comma, None);
+        assert_eq!(page.finish().lines().count(), 1 + 2);
+        let next = CsvPosition::parse(&next.unwrap()).unwrap();
+        assert_eq!(next, CsvPosition::start_of(&polls.polls[1].poll.id));
+    }
+
+    #[test]
+    fn voters_that_do_not_fit_are_left_out_of_the_json() {
+        for (polls, listed) in [
+            (vec![result(false, 20_000)], vec![true]),
+            (vec![longest(5_000), result(false, 1)], vec![true, true]),
+            (vec![longest(20_000), result(false, 1)], vec![false, true]),
+        ] {
+            let polls = list(polls);
+            let view = polls_view(&polls);
+            let has_voters: Vec<_> = view.items.iter().map(|poll| poll.voters.is_some()).collect();
+            assert_eq!(has_voters, listed);
+            let json = serde_json::to_string(&view).unwrap();
+            let response = serde_json::to_string(&json).unwrap();
             assert!(response.len() < RESPONSE_LIMIT_BYTES, "{} bytes", response.len());
         }
     }

@@ -14,6 +14,9 @@ use crate::domain::zoom_event::RecordingState;
 use crate::domain::zoom_link;
 use crate::store::recordings::{PASSCODE_FIELD, PLAY_PASSCODE_FIELD, StoredRecording};
 
+/// The newest recordings are listed. With the longest links they take a third of the size of a response.
+const LISTED_RECORDINGS: usize = 500;
+
 #[derive(Debug, Serialize)]
 pub struct RecordingsView {
     pub items: Vec<RecordingView>,
@@ -86,5 +89,6 @@ pub fn recordings_view(
             visibility,
         }))
     };
-    recordings.iter().filter_map(|stored| view(stored).transpose()).collect()
+    let first = recordings.len().saturating_sub(LISTED_RECORDINGS);
+    recordings[first..].iter().filter_map(|stored| view(stored).transpose()).collect()
 }

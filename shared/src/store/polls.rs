@@ -19,7 +19,7 @@ use super::tx::{Action, Condition, Item, ItemChanges, number, text};
 use super::{BatchItems, KeyRange, Store, UpdateResult};
 use crate::crypt::Sealed;
 use crate::domain::id::{CourseId, PollId, SessionId};
-use crate::domain::poll::{Poll, PollOutcome};
+use crate::domain::poll::{Poll, PollOutcome, ResultsVisibility};
 use crate::domain::session::Session;
 use crate::domain::text::{OptionText, Question};
 use crate::domain::vote::{Ballot, Tally, VoteShard, Voter};
@@ -33,6 +33,8 @@ struct StoredPoll {
     options: Vec<OptionText>,
     multiple: bool,
     anonymous: bool,
+    #[serde(default)]
+    results: ResultsVisibility,
     shards: u16,
     opened_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +73,7 @@ impl StoredPoll {
             options: poll.options.clone(),
             multiple: poll.multiple,
             anonymous: poll.anonymous,
+            results: poll.results,
             shards: poll.shard_count,
             opened_at: poll.opened_at,
             present: poll.present_at_launch,
@@ -87,6 +90,7 @@ impl StoredPoll {
             options: self.options,
             multiple: self.multiple,
             anonymous: self.anonymous,
+            results: self.results,
             shard_count: self.shards,
             opened_at: self.opened_at,
             present_at_launch: self.present,

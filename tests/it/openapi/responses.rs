@@ -129,7 +129,7 @@ async fn send_poll_requests(api: &mut CheckedApi, path: &str, trainer: &str, stu
     let key = [("idempotency-key", "p1")];
     let launched =
         api.request(Method::POST, &polls, trainer, Some(question.clone()), &key).await.expect(201);
-    let other = json!({"question": "Which?", "options": ["a", "b"], "anonymous": true});
+    let other = json!({"question": "Which?", "options": ["a", "b"], "anonymous": true, "results": "after_close"});
     api.request(Method::POST, &polls, trainer, Some(other.clone()), &key)
         .await
         .expect_problem(422, "idempotency_key_reused");

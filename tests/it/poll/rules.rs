@@ -336,4 +336,12 @@ async fn trainer_exports_poll_results_as_csv() {
     let asked = [("accept", "text/csv")];
     let same = world.call(Method::GET, &setup.polls(), &setup.trainer, None, &asked).await;
     assert_eq!(same.text, file.text);
+    let semicolons = format!("{}?format=csv&separator=%3B", setup.polls());
+    let semicolons = world.get(&setup.trainer, &semicolons).await;
+    assert_eq!(semicolons.text.replace(';', ","), file.text);
+    assert!(file.headers.get("link").is_none(), "one page");
+    for query in ["format=csv&separator=x", "format=csv&cursor=x", "cursor=cG9sX2E"] {
+        let path = format!("{}?{query}", setup.polls());
+        world.get(&setup.trainer, &path).await.expect_problem(422, "validation_failed");
+    }
 }

@@ -73,7 +73,7 @@ function OpenPoll({ as, session, poll, owner, word, look }) {
     setMissing(false);
     setChosen((held) => (poll.multiple ? (held.includes(id) ? held.filter((each) => each !== id) : [...held, id]) : [id]));
   };
-  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${word('answers', { n: poll.responses })}${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
+  return html`<article class="card poll open"><p class="class-facts"><${Badge} tone="live">${word('open')}<//>${poll.anonymous && html`<${Badge}>${word('anonymous')}<//>`}<span class="fine" role="status">${poll.responses == null ? word('afterClose') : word('answers', { n: poll.responses })}${poll.response_rate != null && html` · ${Math.round(poll.response_rate)} %`}</span></p>
     ${voting ? html`<form onSubmit=${vote}><fieldset class="ballot"><legend><bdi>${poll.question}</bdi></legend>${poll.options.map((option) => html`<label key=${option.id} class=${chosen.includes(option.id) ? 'chosen' : ''}>
         <input type=${poll.multiple ? 'checkbox' : 'radio'} name="vote" checked=${chosen.includes(option.id)} onChange=${() => pick(option.id)} /><bdi>${option.text}</bdi></label>`)}</fieldset>
         ${missing && html`<p class="error" role="alert">${word('chooseFirst')}</p>`}<${Button} type="submit" kind="primary">${word('vote')}<//></form>`
@@ -86,12 +86,13 @@ function Launch({ as, session, word, look }) {
   const [options, setOptions] = useState(['', '']);
   const [multiple, setMultiple] = useState(false);
   const [anonymous, setAnonymous] = useState(false);
+  const [hidden, setHidden] = useState(false);
   const [problem, setProblem] = useState(null);
   const attempt = useRef({ text: '', key: '' });
   const errors = Object.fromEntries((problem?.errors || []).map((error) => [error.field, error.message]));
   const launch = async (event) => {
     event.preventDefault();
-    const body = { question, options: options.map((text) => text.trim()).filter(Boolean), multiple, anonymous };
+    const body = { question, options: options.map((text) => text.trim()).filter(Boolean), multiple, anonymous, results: hidden ? 'after_close' : 'always' };
     const text = JSON.stringify(body);
     if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
     setProblem(null);
@@ -110,5 +111,6 @@ function Launch({ as, session, word, look }) {
       ${options.length > 2 && html`<${Button} kind="quiet" small icon="close" label=${word('removeOption', { n: n + 1 })} onClick=${() => setOptions(options.filter((_, m) => m !== n))} />`}</div>`)}
     ${options.length < MOST_OPTIONS && html`<p><${Button} kind="quiet" small icon="plus" onClick=${() => setOptions([...options, ''])}>${word('addOption')}<//></p>`}
     <${Switch} label=${word('multiple')} checked=${multiple} onChange=${setMultiple} /><${Switch} label=${word('anonymous')} checked=${anonymous} onChange=${setAnonymous} />
+    <${Switch} label=${word('afterClose')} checked=${hidden} onChange=${setHidden} />
     <${Button} type="submit" kind="primary" icon="send">${word('launch')}<//></form>`;
 }

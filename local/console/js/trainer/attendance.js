@@ -1,6 +1,6 @@
 // The attendance report with overrides.
 import { html, useState } from '../ui.js';
-import { api, call } from '../api.js';
+import { api, csv } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { hour, stamp } from '../time.js';
@@ -23,9 +23,7 @@ export function Attendance({ as, session }) {
   const audit = useLoad(`audit ${session.id}`, () => api(as).get(`${base}/audit`));
   const [row, setRow] = useState(null);
   const download = () => click('Download attendance', async () => {
-    const { data, headers } = await call({ as, path: `${base}?format=csv`, text: true });
-    const name = /filename="?([^";]+)/.exec(headers.get('content-disposition') || '')?.[1] || 'attendance.csv';
-    saveCsv(name, data);
+    saveCsv(`attendance-${session.id}.csv`, await csv(as, base));
   });
   return html`<${Loaded} of=${report} lines=${4} height=${52}>${(of) => html`
     <div class="tiles"><div class="tile"><strong>${of.present}<span> of ${of.expected}</span></strong>present</div>

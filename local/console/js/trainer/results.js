@@ -1,6 +1,6 @@
 // The results of a class's polls. Polls are launched in the room.
 import { html } from '../ui.js';
-import { api, call } from '../api.js';
+import { api, csv } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { Badge, Button, Empty, Loaded, saveCsv } from '../parts/basic.js';
@@ -9,8 +9,7 @@ import { Tally } from '../parts/tally.js';
 export function Results({ as, session, mayExport = true }) {
   const list = useLoad(`polls ${as} ${session.id}`, () => api(as).get(`/v1/sessions/${session.id}/polls`));
   const download = () => click('Download polls', async () => {
-    const { data } = await call({ as, path: `/v1/sessions/${session.id}/polls?format=csv`, text: true });
-    saveCsv('polls.csv', data);
+    saveCsv('polls.csv', await csv(as, `/v1/sessions/${session.id}/polls`));
   });
   return html`<${Loaded} of=${list} lines=${2} height=${130}>${({ items }) => (items.length ? html`
     ${mayExport && html`<p class="end"><${Button} icon="download" small onClick=${download}>CSV<//></p>`}

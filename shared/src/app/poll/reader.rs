@@ -28,8 +28,8 @@ const CACHE_LIMIT: usize = 64;
 /// From this many shards on, reads are eventually consistent, at half the price. In such a session hundreds of people
 /// poll repeatedly, and data may be some milliseconds old. Smaller sessions use consistent reads.
 const EVENTUAL_READ_SHARDS: usize = 9;
-/// The maximum number of voters in one response. At about 80 bytes each they take a third of Lambda's response limit
-/// of 6 MB.
+/// The maximum number of voters that are read for one response, besides those of its first poll. At about 80 bytes each they
+/// take a third of Lambda's response limit of 6 MB.
 const VOTERS_LIMIT: u32 = 20_000;
 
 /// The sessions and poll lists that a function instance read last.
@@ -54,8 +54,23 @@ impl PollCache {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PollQuery<'a> {
     All,
+    /// All polls from this one on, in the order of the list.
+    From(&'a PollId),
     One(&'a PollId),
     NoVotes,
+}
+
+impl<'a> PollQuery<'a> {
+    /// Returns the polls whose votes are read.
+    pub(super) fn polls(self, list: &'a PollList) -> impl Iterator<Item = &'a Poll> {
+        let is_requested = move |poll: &&Poll| match self {
+            Self::All | Self::From(_) => true,
+            Self::One(id) => poll.id == *id,
+            Self::NoVotes => false,
+        };
+        let is_before = move |poll: &&Poll| matches!(self, Self::From(id) if poll.id != *id);
+        list.polls.iter().skip_while(is_before).filter(is_requested)
+    }
 }
 
 /// A session's polls and the caller's relation to the session.
@@ -208,17 +223,13 @@ impl ReadPlan {
                 }
             };
         }
-        let is_requested = |poll: &&Poll| match query {
-            PollQuery::All => true,
-            PollQuery::One(id) => poll.id == *id,
-            PollQuery::NoVotes => false,
-        };
         let mut voters = 0;
-        for poll in poll_list.polls.iter().filter(is_requested) {
+        for (n, poll) in query.polls(poll_list).enumerate() {
             if let Some(closed) = poll.outcome.as_ref().filter(|_| !poll.anonymous) {
                 voters += closed.tally.responses;
             }
-            let too_many = voters > VOTERS_LIMIT && matches!(query, PollQuery::All);
+            // The first poll is always read, so that a list of all voters makes progress.
+            let too_many = voters > VOTERS_LIMIT && n > 0;
             let all = match (poll.is_open(), is_owner) {
                 (true, _) => true,
                 // A closed poll has its tally already. Its shards are needed only to list voters.
