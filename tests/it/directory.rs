@@ -1,7 +1,8 @@
 //! Directory commands of the host platform: requests, imports and EventBridge events, and the erasure of people.
 
 mod erasure;
-mod erasure_in_progress;
+pub(crate) mod erasure_in_progress;
+mod erasure_of_mails;
 
 use http::Method;
 use jiff::SignedDuration;

@@ -9,6 +9,7 @@ use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::telemetry::metrics;
 
+use crate::directory::erasure_in_progress::{TRAINER_PATH, erase_during};
 use crate::functions::{DirectFunctions, set_secret};
 use crate::log::{CapturedLog, DEPLOYMENT};
 use crate::reminders::manual_session;
@@ -264,4 +265,21 @@ async fn finished_sweep_is_counted_by_function() {
         let _: Value = world.stack.schedules.run(function).await.expect("a report of the sweep");
         assert_only(&log, with_sweep(metrics::SWEPT, function));
     }
+}
+
+/// Runs on one thread, so that the captured log is complete.
+#[tokio::test]
+async fn meeting_of_an_erased_trainer_that_stays_at_zoom_is_reported() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let log = CapturedLog::start();
+    let slow = Fault::new(Service::Zoom, "create_meeting", FaultKind::Late);
+    let body = session_body(26);
+    let create = world.create(&trainer, &body);
+    let response = erase_during(&world, TRAINER_PATH, slow, create).await;
+    response.expect_problem(403, "forbidden");
+    assert_eq!(world.meetings().len(), 1, "the grant to delete it was revoked");
+    assert!(log.text().contains("zoom.meeting_orphaned"), "{}", log.text());
+    assert!(counted(&log).contains(&without_dimensions(metrics::GIVEN_UP)));
 }

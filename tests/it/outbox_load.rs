@@ -39,10 +39,20 @@ fn per_mail(world: &World, mails: usize) -> [f64; 4] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_stays_within_budget_from_fan_out_to_receipt() {
+    check_cost_of_mails(&[30, 200]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: run by .ci/nightly"]
+async fn mail_to_a_thousand_recipients_stays_within_budget() {
+    check_cost_of_mails(&[1000]).await;
+}
+
+async fn check_cost_of_mails(counts: &[usize]) {
     println!(
         "recipients  DynamoDB  read  write  SQS  mails/s  (a mail each; mail service {SERVICE_MS} ms)"
     );
-    for count in [30, 200, 1000] {
+    for &count in counts {
         let world = World::start().await;
         let (trainer, rate) = (world.trainer().await, [("MAIL_RATE_PER_SECOND", "1000")]);
         world.connect_zoom(&trainer, "app").await;
@@ -66,10 +76,18 @@ async fn mail_stays_within_budget_from_fan_out_to_receipt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fan_out_to_many_students_is_split_over_runs() {
+    check_split_fan_out(800, SignedDuration::from_millis(28_500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: run by .ci/nightly"]
 async fn fan_out_to_ten_thousand_students_is_split_over_runs() {
-    const STUDENTS: usize = 10_000;
-    /// The time of a run in seconds: enough for one more chunk.
-    const TIME: i64 = 36;
+    check_split_fan_out(10_000, SignedDuration::from_secs(36)).await;
+}
+
+/// The time of a run is enough for one more chunk.
+async fn check_split_fan_out(students: usize, time: SignedDuration) {
     let world = World::start().await;
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
@@ -85,7 +103,7 @@ async fn fan_out_to_ten_thousand_students_is_split_over_runs() {
     };
     // Written like the import does, but without HTTP.
     store(&world)
-        .write_directory((0..STUDENTS).map(enroll).collect())
+        .write_directory((0..students).map(enroll).collect())
         .await
         .expect("they are written");
     let session = world.create(&trainer, &course_session_body(50)).await.expect(201);
@@ -94,25 +112,22 @@ async fn fan_out_to_ten_thousand_students_is_split_over_runs() {
     world.inject_fault(Fault::new(Service::Ses, "SendEmail", FaultKind::Daily).times(1_000));
     let direct = DirectFunctions::new(&world, &[]);
     let (mut runs, mut queued) = (0, 0);
-    while queued < STUDENTS + 5 {
-        let report = direct
-            .run_outbox_sweep(SignedDuration::from_secs(TIME))
-            .await
-            .expect("the run succeeds");
+    while queued < students + 5 {
+        let report = direct.run_outbox_sweep(time).await.expect("the run succeeds");
         queued += usize::try_from(report["queued"].as_u64().expect("a number")).expect("a number");
         runs += 1;
-        assert!(runs < 200, "{queued} of {STUDENTS} after {runs} runs");
+        assert!(runs < 200, "{queued} of {students} after {runs} runs");
     }
     println!("{queued} mails queued in {runs} runs");
     assert!(runs > 1, "fan-out was split");
-    assert_eq!(queued, STUDENTS + 5);
+    assert_eq!(queued, students + 5);
     let left = store(&world).pending_events(world.now(), None).await.expect("they are read");
     assert_eq!(left.events, [], "every domain event is finished");
-    assert_eq!(world.depth(OUTBOX_BULK_QUEUE), STUDENTS + 5, "one message each");
+    assert_eq!(world.depth(OUTBOX_BULK_QUEUE), students + 5, "one message each");
     let counts = world.mail_counts(&trainer, &session).await;
     assert_eq!(
         counts["queued"].as_u64().unwrap_or(0) + counts["retrying"].as_u64().unwrap_or(0),
-        10_005
+        u64::try_from(students + 5).expect("a number")
     );
 }
 

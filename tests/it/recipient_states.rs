@@ -7,8 +7,8 @@ use local::calls::Service;
 use serde_json::{Value, json};
 use shared::domain::id::SessionId;
 use shared::domain::mailing::{
-    DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailKind, MailSubject, MessageKey,
-    RecipientRef, RecipientState, SentEntry,
+    AddressDigest, DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailKind, MailSubject,
+    MessageKey, RecipientRef, RecipientState, SentEntry,
 };
 use shared::domain::text::Email;
 use shared::store::mailing::{ClaimOutcome, DeliveryUpdate, record_queued};
@@ -28,8 +28,8 @@ fn mail(session: &MailSubject, student: usize, version: u64) -> Mail {
         message_key: MessageKey::new(&format!("change-{version}"), kind, &to),
         kind,
         subject: session.clone(),
-        to,
-        name: None,
+        to: AddressDigest::new(&to),
+        recipient: RecipientRef::new(session, &to),
         user: None,
         other_users: Vec::new(),
         starts_at: None,

@@ -25,7 +25,7 @@ fn session_body_with_invitees(count: usize) -> Value {
 
 impl World {
     /// Resends with a new `Idempotency-Key`.
-    async fn resend(&self, token: &str, session: &Value, body: Value) -> Response {
+    pub(crate) async fn resend(&self, token: &str, session: &Value, body: Value) -> Response {
         static NEXT_KEY: AtomicU32 = AtomicU32::new(0);
         let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed).to_string();
         self.resend_with_key(token, session, Some(&key), body).await

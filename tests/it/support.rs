@@ -14,6 +14,9 @@ use crate::world::{Response, World};
 /// The tables of the stack.
 const TABLES: [&str; 2] = ["MainTable", "TokensTable"];
 
+/// The items of a page of [`World::dump`].
+const SCAN_PAGE: i32 = 500;
+
 impl World {
     /// Returns a DynamoDB client of the test.
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -51,7 +54,9 @@ impl World {
         for table in TABLES {
             let mut start_key = None;
             loop {
-                let page = client.scan().table_name(table).set_exclusive_start_key(start_key);
+                // A large page takes longer than the client waits.
+                let page = client.scan().table_name(table).limit(SCAN_PAGE);
+                let page = page.set_exclusive_start_key(start_key);
                 let page = page.send().await.expect("a table scan");
                 all.extend(page.items.unwrap_or_default().into_iter().map(|item| {
                     Value::Object(item.into_iter().map(|(name, it)| (name, to_json(it))).collect())

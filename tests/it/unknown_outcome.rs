@@ -4,10 +4,21 @@ use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
+use shared::domain::mailing::Mail;
+use shared::domain::mailing::claim::NextAttempt;
+use shared::domain::time::plus;
+use shared::store::error::CommitError;
+use shared::store::mailing::{ClaimResult, release_claim, release_outbox_lease, take_outbox_lease};
+use tokio::time::Duration;
 
-use crate::functions::DirectFunctions;
+use crate::functions::{DirectFunctions, store};
 use crate::outbox_faults::{AFTER_CLAIM, OUTBOX_DLQ, OUTBOX_QUEUE, RUN_TIME};
+use crate::urgency::fan_out;
 use crate::world::World;
+
+/// The ends of two leases.
+const FIRST: Duration = Duration::from_secs(100);
+const SECOND: Duration = Duration::from_secs(200);
 
 /// Runs the sweep several times, with pauses that exceed every delay of a mail.
 async fn run_until_idle(world: &World, direct: &DirectFunctions) {
@@ -154,4 +165,35 @@ async fn claim_with_a_negative_counter_is_still_sent() {
     world.advance(SignedDuration::from_mins(1));
     assert_eq!(world.run_outbox_sweep().await["sent"], 1);
     assert_eq!(world.mail_counts(&trainer, &session).await, json!({"sent": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lease_or_claim_is_released_by_its_holder_only() {
+    let world = World::start().await;
+    let (store, now) = (store(&world), world.now());
+    let (first, second) = (plus(now, FIRST), plus(now, SECOND));
+    // The first run is so slow that its lease and its claim have expired, and a second run has taken both.
+    store.commit_one(take_outbox_lease("first", now, first)).await.expect("it is free");
+    store.commit_one(take_outbox_lease("second", first, second)).await.expect("it has expired");
+    let refused = store.commit_one(release_outbox_lease("first")).await;
+    assert!(matches!(refused, Err(CommitError::Refused(_))), "{refused:?}");
+    store.commit_one(release_outbox_lease("second")).await.expect("it is its own");
+
+    let (_, session) = world.create_with_invitees(1).await;
+    fan_out(&world).await;
+    let message = world.messages(OUTBOX_QUEUE).await.into_iter();
+    let mail = message.filter_map(|text| serde_json::from_str::<Mail>(&text).ok()).next();
+    let mail = mail.expect("a waiting mail");
+    let claimed = store.claim_mail(&mail, now, first).await.expect("it is claimed");
+    let ClaimResult::Claimed(claim) = claimed else { panic!("{claimed:?}") };
+    let again = store.reclaim_mail(&mail, &claim, NextAttempt::Lost, first, second).await;
+    let ClaimResult::Claimed(reclaimed) = again.expect("it is claimed") else {
+        panic!("the claim has expired")
+    };
+    let release = |holder| release_claim(&mail.subject, &mail.message_key, holder);
+    let refused = store.commit_one(release(&claim.holder)).await;
+    assert!(matches!(refused, Err(CommitError::Refused(_))), "{refused:?}");
+    assert_eq!(claims(&world, &session).await[0]["attempts"], 2);
+    store.commit_one(release(&reclaimed.holder)).await.expect("it is its own");
+    assert_eq!(claims(&world, &session).await[0]["attempts"], 1);
 }

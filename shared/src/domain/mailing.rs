@@ -24,7 +24,7 @@ pub use recipients::Recipient;
 pub use urgency::Urgency;
 
 use super::id::{SessionId, UserId};
-use super::text::{Email, PersonName};
+use super::text::Email;
 
 /// The kind of a mail, also the value of its `X-Live-Class-Kind` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -194,6 +194,21 @@ impl RecipientRef {
     }
 }
 
+/// A digest of an address. A queued mail has it instead of the address, so that erasing a person needs no look at queues.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AddressDigest(String);
+
+impl AddressDigest {
+    pub fn new(email: &Email) -> Self {
+        Self(data_encoding::HEXLOWER.encode(&Sha256::digest(email.as_str())))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A person in the order of a fan-out: a digest of subject and user id, or of the address of a person without one.
 /// It stays the same if the address of a user changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,15 +231,14 @@ impl PersonRef {
 }
 
 /// A mail to be sent, as stored in a queue message. Optional fields have defaults, because later versions must be able
-/// to read it.
+/// to read it. The address and the name are read when it is sent (`store::mail_addresses`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     pub message_key: MessageKey,
     pub kind: MailKind,
     pub subject: MailSubject,
-    pub to: Email,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<PersonName>,
+    pub to: AddressDigest,
+    pub recipient: RecipientRef,
     /// The platform user with this address, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
@@ -262,8 +276,9 @@ impl Mail {
         self.user.iter().chain(&self.other_users)
     }
 
-    pub fn recipient(&self) -> RecipientRef {
-        RecipientRef::new(&self.subject, &self.to)
+    /// Returns whether the mail also goes to people who are not enrolled or invited any more.
+    pub fn is_withdrawal(&self) -> bool {
+        matches!(self.kind, MailKind::Cancelled | MailKind::Removed)
     }
 
     /// Returns the `Message-ID` without angle brackets.
@@ -293,7 +308,7 @@ impl DeliveryRecord {
     pub fn new(mail: &Mail, status: DeliveryStatus, detail: Option<String>) -> Self {
         Self {
             message_key: mail.message_key.clone(),
-            recipient: mail.recipient(),
+            recipient: mail.recipient.clone(),
             kind: mail.kind,
             status,
             detail,
@@ -342,9 +357,8 @@ mod tests {
     #[test]
     fn mail_is_parsed_without_optional_fields() {
         let text = r#"{"message_key":"00ff","kind":"cancelled","subject":{"session":"ses_aaaaaaaaaaaaaaaaaaaaaaaaaa"},
-            "to":"ada@example.test","something_new":1}"#;
+            "to":"00ff","recipient":"00aa","something_new":1}"#;
         let mail: Mail = serde_json::from_str(text).unwrap();
         assert_eq!((mail.redrives, mail.user.as_ref(), mail.reason.as_ref()), (0, None, None));
-        assert!(!mail.recipient().as_str().contains("ada"));
     }
 }

@@ -348,17 +348,18 @@ fn parse_message(message: Message, urgency: Urgency) -> Option<ReceivedMessage> 
 mod tests {
     use super::*;
     use crate::domain::id::SessionId;
-    use crate::domain::mailing::{MailKind, MailSubject, MessageKey};
+    use crate::domain::mailing::{AddressDigest, MailKind, MailSubject, MessageKey, RecipientRef};
     use crate::domain::text::Email;
 
     fn mail() -> Mail {
         let to = Email::parse("ada@example.test").unwrap();
+        let subject = MailSubject::Session(SessionId::from_bytes([1; 16]));
         Mail {
             message_key: MessageKey::new("x", MailKind::Cancelled, &to),
             kind: MailKind::Cancelled,
-            subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
-            to,
-            name: None,
+            to: AddressDigest::new(&to),
+            recipient: RecipientRef::new(&subject, &to),
+            subject,
             user: None,
             other_users: Vec::new(),
             starts_at: None,
@@ -376,6 +377,7 @@ mod tests {
             let text = serialize_mail(&mail(), error).unwrap();
             let MessageBody::Mail(parsed) = parse_body(&text) else { panic!("{text}") };
             assert_eq!(*parsed, mail());
+            assert!(!text.contains("ada"), "{text}");
         }
     }
 

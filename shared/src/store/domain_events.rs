@@ -1,5 +1,7 @@
 //! Domain events: stored in the transaction of the change, and deleted when every recipient has been notified.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -97,11 +99,21 @@ enum StoredDomainEvent {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredRecipients {
+pub(super) struct StoredRecipients {
     #[serde(default)]
     users: Vec<UserId>,
     #[serde(default)]
     emails: Vec<Email>,
+}
+
+impl StoredRecipients {
+    /// Removes a person. Returns whether they were a recipient.
+    pub(super) fn remove(&mut self, user: &UserId, addresses: &BTreeSet<Email>) -> bool {
+        let count = self.users.len() + self.emails.len();
+        self.users.retain(|other| other != user);
+        self.emails.retain(|email| !addresses.contains(email));
+        self.users.len() + self.emails.len() < count
+    }
 }
 
 impl From<&DomainEventKind> for StoredDomainEvent {

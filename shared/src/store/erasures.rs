@@ -24,12 +24,17 @@ const DIGEST_DIGITS: usize = 32;
 
 /// Returns the digest under which the erasure of a person is stored.
 pub fn person_digest(user: &UserId) -> String {
-    sha256_hex(format!("user\0{user}"))[..DIGEST_DIGITS].to_owned()
+    subject_digest("user", user.as_str())
 }
 
 /// Returns the digest under which the removal of a course is stored.
 pub fn course_digest(course: &CourseId) -> String {
-    sha256_hex(format!("course\0{course}"))[..DIGEST_DIGITS].to_owned()
+    subject_digest("course", course.as_str())
+}
+
+/// Returns the digest under which an erasure is stored.
+pub(super) fn subject_digest(kind: &str, subject: &str) -> String {
+    sha256_hex(format!("{kind}\0{subject}"))[..DIGEST_DIGITS].to_owned()
 }
 
 /// An erasure of a person or a removal of a course.
@@ -43,16 +48,24 @@ pub struct StoredErasure {
 
 /// Stores an erasure before its first step. A later erasure replaces the time and the leads of an earlier one.
 pub fn put(subject: &str, erased_at: Timestamp, leads: &Sealed) -> Action {
-    let life = SignedDuration::from_hours(24 * limit::ERASURE_TTL_DAYS);
-    let ttl = erased_at.saturating_add(life).unwrap_or(erased_at);
-    let changes = ItemChanges::new()
-        .set(attr::ERASED_AT, text(sortable_text(erased_at)))
-        .set(attr::LEADS, text(leads.as_str()))
-        .set(attr::V, number(1))
-        .set(attr::TTL, number(ttl.as_second()));
     let condition =
         Condition::new().absent_or_at_most(attr::ERASED_AT, text(sortable_text(erased_at)));
+    let changes = changes(erased_at).set(attr::LEADS, text(leads.as_str()));
     Action::update(ItemKey::Erasure(subject), changes, condition)
+}
+
+/// Stores that a subject was erased, which another item's erasure has found.
+pub(super) fn put_without_leads(subject: &str, erased_at: Timestamp) -> Action {
+    Action::update(ItemKey::Erasure(subject), changes(erased_at), Condition::new())
+}
+
+fn changes(erased_at: Timestamp) -> ItemChanges {
+    let life = SignedDuration::from_hours(24 * limit::ERASURE_TTL_DAYS);
+    let ttl = erased_at.saturating_add(life).unwrap_or(erased_at);
+    ItemChanges::new()
+        .set(attr::ERASED_AT, text(sortable_text(erased_at)))
+        .set(attr::V, number(1))
+        .set(attr::TTL, number(ttl.as_second()))
 }
 
 /// Removes the leads after the last repetition. Refused if the erasure was begun again.

@@ -142,7 +142,7 @@ fn invitation_keys<'a>(session: &'a Session, mail: &'a Mail) -> Vec<ItemKey<'a>>
             mail.users().map(|user| ItemKey::Enrollment { user, course: id }).collect()
         }
         Audience::Invitees { list, .. } => {
-            vec![ItemKey::Invitee { session: &session.id, list: *list, email: &mail.to }]
+            vec![ItemKey::InviteeByDigest { session: &session.id, list: *list, to: &mail.to }]
         }
     }
 }

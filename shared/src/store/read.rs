@@ -276,6 +276,10 @@ impl BatchItems {
         self
     }
 
+    pub(crate) fn get(&self, key: ItemKey<'_>) -> Option<Item> {
+        self.0.get(&(key.table(), key.pk(), key.sk())).cloned()
+    }
+
     pub(crate) fn take(&mut self, key: ItemKey<'_>) -> Option<Item> {
         self.0.remove(&(key.table(), key.pk(), key.sk()))
     }

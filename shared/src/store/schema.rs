@@ -24,6 +24,7 @@
 //! | user | main | `pk = USER#id`, `sk = USER` | save |
 //! | quota that a user has used in a month | main | `pk = USER#id`, `sk = MONTH#2026-11` | save |
 //! | user with an email address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
+//! | address of a queued withdrawal | main | `pk = EMAIL#hash`, `sk = ADDRESS` | outbox sweep, erasure |
 //! | host status of a trainer | main | `pk = USER#id`, `sk = HOST` | both lists, reminder sweep, outbox sweep |
 //! | notification preferences of a user | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
 //! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
@@ -64,7 +65,7 @@ use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
-use crate::domain::mailing::{MailSubject, MessageKey};
+use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey};
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
 
@@ -292,6 +293,14 @@ pub enum ItemKey<'a> {
         list: InviteeList,
         email: &'a Email,
     },
+    /// An invitee by the digest of the address.
+    InviteeByDigest {
+        session: &'a SessionId,
+        list: InviteeList,
+        to: &'a AddressDigest,
+    },
+    /// The address of a queued withdrawal.
+    MailAddress(&'a AddressDigest),
     Meeting(MeetingId),
     /// A pointer from the uuid of a meeting instance to its session.
     MeetingInstance(&'a str),
@@ -418,7 +427,10 @@ impl ItemKey<'_> {
     pub fn pk(&self) -> String {
         match self {
             Self::Session(id) | Self::Intent(id) => session_partition(id),
-            Self::Invitee { session, .. } => session_partition(session),
+            Self::Invitee { session, .. } | Self::InviteeByDigest { session, .. } => {
+                session_partition(session)
+            }
+            Self::MailAddress(to) => format!("EMAIL#{}", to.as_str()),
             Self::Meeting(id) => meeting_partition(Some(*id)),
             Self::MeetingInstance(uuid) => format!("INSTANCE#{}", sha256_hex(uuid)),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
@@ -462,6 +474,10 @@ impl ItemKey<'_> {
             Self::Invitee { list, email, .. } => {
                 format!("{}{}", invitee_prefix(*list), email_hash(email))
             }
+            Self::InviteeByDigest { list, to, .. } => {
+                format!("{}{}", invitee_prefix(*list), to.as_str())
+            }
+            Self::MailAddress(_) => "ADDRESS".to_owned(),
             Self::Meeting(_) | Self::MeetingInstance(_) => "MEETING".to_owned(),
             Self::Event { at, digest, .. } => {
                 format!("{EVENT_PREFIX}{}#{digest}", sortable_text(*at))
@@ -621,7 +637,7 @@ pub fn notification_sort_key(id: &NotificationId) -> String {
 }
 
 fn email_hash(email: &Email) -> String {
-    sha256_hex(email.as_str())
+    AddressDigest::new(email).as_str().to_owned()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub enum ConditionSubject {
     Session,
     Intent,
     Invitee,
+    MailAddress,
     Meeting,
     MeetingInstance,
     Event,
@@ -60,7 +61,8 @@ impl ConditionSubject {
         match key {
             ItemKey::Session(_) => Self::Session,
             ItemKey::Intent(_) => Self::Intent,
-            ItemKey::Invitee { .. } => Self::Invitee,
+            ItemKey::Invitee { .. } | ItemKey::InviteeByDigest { .. } => Self::Invitee,
+            ItemKey::MailAddress(_) => Self::MailAddress,
             ItemKey::Meeting(_) => Self::Meeting,
             ItemKey::MeetingInstance(_) => Self::MeetingInstance,
             ItemKey::Event { .. } => Self::Event,
@@ -347,6 +349,16 @@ impl Action {
             condition: Condition::new(),
             own_mark: None,
         })
+    }
+
+    /// Changes an item that was read from the main table.
+    pub(crate) fn update_item(
+        item: &Item,
+        changes: ItemChanges,
+        condition: Condition,
+    ) -> Option<Self> {
+        let delete = Self::delete_item(item)?;
+        Some(Self { write: Write::Update(changes), condition, ..delete })
     }
 
     /// Names an attribute by which the write is recognized after its response was lost, such as the holder of a lease. No

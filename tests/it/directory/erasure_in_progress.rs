@@ -14,29 +14,29 @@ use crate::support::{items, patched};
 use crate::world::{Response, World, course_session_body, session_body};
 use crate::zoom_session::ScheduledSession;
 
-const TRAINER_PATH: &str = "/v1/directory/users/trainer-1";
+pub(crate) const TRAINER_PATH: &str = "/v1/directory/users/trainer-1";
 /// The time for which a slow call of the other request takes.
 const SLOW_MS: u64 = 1_500;
 
-fn enrollment() -> Value {
+pub(super) fn enrollment() -> Value {
     json!({"email": "zelda@example.test", "name": "Zelda Zwingli"})
 }
 
-fn zelda() -> Value {
+pub(super) fn zelda() -> Value {
     json!({"email": "zelda@example.test", "name": "Zelda Zwingli", "role": "student"})
 }
 
-fn manual(body: Value) -> Value {
+pub(super) fn manual(body: Value) -> Value {
     patched(body, json!({"provider": "manual", "join_url": "https://meet.example.test/a"}))
 }
 
-fn invites_zelda(body: Value) -> Value {
+pub(super) fn invites_zelda(body: Value) -> Value {
     let list = json!([{"email": "zelda@example.test", "name": "Zelda Zwingli"}]);
     patched(body, json!({"audience_type": "invitees", "invitees": list}))
 }
 
 /// Starts a request with a slow call, and sends `DELETE path` while it waits.
-async fn erase_during<T>(
+pub(crate) async fn erase_during<T>(
     world: &World,
     path: &str,
     slow: Fault,
@@ -56,7 +56,7 @@ async fn erase_during<T>(
     response
 }
 
-fn late(operation: &str, function: &str) -> Fault {
+pub(super) fn late(operation: &str, function: &str) -> Fault {
     Fault::new(Dynamodb, operation, FaultKind::Late).for_function(function)
 }
 
@@ -71,7 +71,7 @@ async fn repeat_erasures(world: &World) {
     assert!(left.iter().all(|item| item["leads"].is_null()), "{left:?}");
 }
 
-async fn assert_nothing_is_left(world: &World) {
+pub(super) async fn assert_nothing_is_left(world: &World) {
     repeat_erasures(world).await;
     assert_eq!(items_with_personal_data(world).await, Vec::<Value>::new());
 }

@@ -29,7 +29,7 @@ use crate::store::directory as items;
 use crate::store::error::CommitError;
 use crate::store::sessions::{SessionCursor, SessionFilter};
 use crate::store::tx::Action;
-use crate::store::{erasures, host_status, invitations};
+use crate::store::{erasures, host_status, invitations, mail_addresses};
 
 /// Sessions that are processed concurrently, with two queries each.
 const CONCURRENCY: usize = 16;
@@ -162,6 +162,8 @@ impl<'a> Erasure<'a> {
         for email in &self.person.addresses {
             erase_email_pointer(services, email, &id, erased_at).await?;
         }
+        self.erase_mail_addresses().await?;
+        services.store.erase_from_pending_events(&id, &self.person.addresses, until).await?;
         // Requires the grant, so that the meetings can be deleted at Zoom.
         let now = services.clock.now();
         let cancelled = session_cancel::cancel_upcoming(services, &id, until, now).await?;
@@ -198,6 +200,16 @@ impl<'a> Erasure<'a> {
             own
         );
         Ok(self.leads)
+    }
+
+    /// Lets waiting mails find no address of the person.
+    async fn erase_mail_addresses(&self) -> Result<(), Error> {
+        let ErasedPerson { addresses, erased_at, .. } = &self.person;
+        let store = &self.services.store;
+        for email in addresses {
+            store.commit_one(mail_addresses::put_erasure(email, *erased_at)).await?;
+        }
+        Ok(store.write_directory(addresses.iter().map(mail_addresses::delete).collect()).await?)
     }
 
     /// Removes the access to all courses. A former enrollment without access is on no roster.

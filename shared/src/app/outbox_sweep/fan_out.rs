@@ -25,13 +25,15 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use crate::domain::mailing::urgency::{EventUrgency, Urgency};
 use crate::domain::mailing::{
-    Mail, MailKind, MailSubject, MessageKey, PersonRef, Recipient, RecipientRef, RecipientState,
+    AddressDigest, Mail, MailKind, MailSubject, MessageKey, PersonRef, Recipient, RecipientRef,
+    RecipientState,
 };
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::mail::CalendarMethod;
 use crate::store::domain_events::PendingEvent;
 use crate::store::error::CommitError;
+use crate::store::mail_addresses::MailAddress;
 use crate::store::mailing::{mark_notified, record_queued};
 
 /// The difference between the clocks of two functions.
@@ -300,6 +302,7 @@ impl Run<'_> {
             })
             .collect();
         let mut queued = Vec::with_capacity(mails.len());
+        let mut addresses = Vec::new();
         for (email, AddressedMail { kind, name, mut users, address_changed }) in mails {
             // People who are not users of the platform have no preferences and always get mails.
             let reader = users.iter().position(|user| channels(user).email);
@@ -319,17 +322,21 @@ impl Run<'_> {
             };
             let message_key = MessageKey::new(&cause.key(), kind, &email);
             let user = (!users.is_empty()).then(|| users.swap_remove(reader.unwrap_or(0)));
-            let mut mail = new_mail(event, kind, subject, email, name, user);
+            let mut mail = new_mail(event, kind, subject, &email, user);
             mail.message_key = message_key;
             mail.other_users = users;
             mail.address_changed = address_changed;
             // The address may have got the mail with an earlier chunk, when it belonged to somebody else.
             if context.queued.insert(mail.message_key.short().to_owned()) {
+                if mail.is_withdrawal() {
+                    addresses.push(MailAddress { email, name });
+                }
                 queued.push(mail);
             }
         }
         store.put_notifications(&notifications).await?;
-        self.send_to_queues(context, subject, &queued).await?;
+        store.put_mail_addresses(&addresses, self.now()).await?;
+        self.send_to_queues(context, &queued).await?;
         Ok(queued)
     }
 
@@ -338,7 +345,6 @@ impl Run<'_> {
     async fn send_to_queues(
         &self,
         context: &mut ChunkContext<'_>,
-        subject: &MailSubject,
         mails: &[Mail],
     ) -> Result<(), Error> {
         let (mut own, mut bulk) = (Vec::new(), Vec::new());
@@ -348,7 +354,7 @@ impl Run<'_> {
                 && self
                     .recipient_states(&mut context.states, &context.session.id)
                     .await?
-                    .get(&RecipientRef::new(subject, &mail.to))
+                    .get(&mail.recipient)
                     .is_some_and(RecipientState::awaits_invitation);
             if follows { bulk.push(mail.clone()) } else { own.push(mail.clone()) }
         }
@@ -460,10 +466,7 @@ impl Run<'_> {
         }
         let user = if channels.email { store.user(trainer).await? } else { None };
         let mails: Vec<_> = user
-            .map(|user| {
-                let (email, name) = (user.email, Some(user.name));
-                new_mail(&pending.event, kind, subject, email, name, Some(user.id))
-            })
+            .map(|user| new_mail(&pending.event, kind, subject, &user.email, Some(user.id)))
             .into_iter()
             .collect();
         self.tools.outbox.send(Urgency::Urgent, &mails).await?;
@@ -507,8 +510,7 @@ fn new_mail(
     event: &DomainEvent,
     kind: MailKind,
     subject: &MailSubject,
-    to: Email,
-    name: Option<PersonName>,
+    to: &Email,
     user: Option<UserId>,
 ) -> Mail {
     let (starts_at, reason) = match &event.kind {
@@ -527,11 +529,11 @@ fn new_mail(
     };
     let to_new_student = matches!(event.kind, DomainEventKind::SessionEnrollments { .. });
     Mail {
-        message_key: MessageKey::new(&event.key(), kind, &to),
+        message_key: MessageKey::new(&event.key(), kind, to),
         kind,
         subject: subject.clone(),
-        to,
-        name,
+        to: AddressDigest::new(to),
+        recipient: RecipientRef::new(subject, to),
         user,
         other_users: Vec::new(),
         starts_at,

@@ -41,6 +41,7 @@ use crate::store::schema::{ItemKey, limit};
 use crate::store::sessions::SessionRecord;
 use crate::store::tx::{Action, ConditionSubject};
 use crate::store::{counters, due_work, erasures, invitations as invitee_items, sessions};
+use crate::telemetry::metrics;
 
 /// The pause between two reads of a session that another request is creating, plus up to half as much jitter.
 const WAIT_MS: u64 = 200;
@@ -545,6 +546,10 @@ impl Reservation {
                 .await;
             if let Err(error) = zoom.cancel(session.meeting.id, false).await {
                 tracing::error!(event = "zoom.meeting_orphaned", session_id = %self.session, %error);
+                // The grant of an erased trainer was revoked, so no repair can delete the meeting.
+                if is_erased {
+                    metrics::GIVEN_UP.count();
+                }
             }
         } else if let Ok(Some(record)) = services.store.session(&self.session).await {
             return Ok(CreateOutcome::Exists(Box::new(record)));

@@ -30,6 +30,8 @@ pub enum SkipReason {
     ZoomConnected,
     /// The recipient has turned mails off.
     MailsOff,
+    /// Nothing has the recipient's address any more, because they were erased.
+    NoAddress,
 }
 
 impl SkipReason {
@@ -46,6 +48,7 @@ impl SkipReason {
             Self::NeverInvited => "never_invited",
             Self::ZoomConnected => "zoom_connected",
             Self::MailsOff => "mails_off",
+            Self::NoAddress => "no_address",
         }
     }
 }
@@ -178,7 +181,8 @@ mod tests {
     use crate::domain::audience::Audience;
     use crate::domain::id::SessionId;
     use crate::domain::mailing::{
-        DeliveryStatus, MailSubject, MessageKey, PastDelivery, SentEntry,
+        AddressDigest, DeliveryStatus, MailSubject, MessageKey, PastDelivery, RecipientRef,
+        SentEntry,
     };
     use crate::domain::sealed::Sealed;
     use crate::domain::session::{Meeting, Provider, Source};
@@ -236,8 +240,11 @@ mod tests {
             message_key: MessageKey::new("x", kind, &Email::parse("a@b.cd").unwrap()),
             kind,
             subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
-            to: Email::parse("a@b.cd").unwrap(),
-            name: None,
+            to: AddressDigest::new(&Email::parse("a@b.cd").unwrap()),
+            recipient: RecipientRef::new(
+                &MailSubject::Session(SessionId::from_bytes([1; 16])),
+                &Email::parse("a@b.cd").unwrap(),
+            ),
             user: None,
             other_users: Vec::new(),
             starts_at,

@@ -10,6 +10,7 @@ use crate::domain::mailing::relevance::{asks_to_connect, depends_on_recipient_st
 use crate::domain::mailing::{Mail, MailSubject, RecipientRef, RecipientState};
 use crate::domain::session::Session;
 use crate::store::error::StoreError;
+use crate::store::mail_addresses::MailAddresses;
 use crate::store::mailing::TrainersAndInvitedMails;
 use crate::store::sessions::SessionsById;
 
@@ -32,6 +33,7 @@ pub(super) struct RelatedData {
     pub(super) hosts: HostStatuses,
     /// The users without mails.
     pub(super) muted: HashSet<UserId>,
+    pub(super) addresses: MailAddresses,
 }
 
 impl RelatedData {
@@ -39,6 +41,7 @@ impl RelatedData {
         let session = mail.subject.session();
         session.is_none_or(|session| !self.unreadable.contains(session))
             && !self.recipients.unreadable.contains(&mail.message_key)
+            && !self.addresses.unreadable.contains(&mail.message_key)
     }
 }
 
@@ -59,7 +62,8 @@ impl Delivery<'_> {
         };
         if ids.is_empty() {
             let hosts = self.load_hosts(claimed, &HashMap::new()).await?;
-            return Ok(RelatedData { hosts, muted, ..RelatedData::default() });
+            let addresses = self.load_addresses(claimed, &HashMap::new()).await?;
+            return Ok(RelatedData { hosts, muted, addresses, ..RelatedData::default() });
         }
         let SessionsById { found: sessions, mut unreadable } =
             self.tools.store.sessions_by_id(&ids).await?;
@@ -71,7 +75,22 @@ impl Delivery<'_> {
         unreadable.extend(self.load_recipient_states(&mails).await?);
         let recipients = self.tools.store.trainers_and_invited_mails(&mails).await?;
         let hosts = self.load_hosts(claimed, &sessions).await?;
-        Ok(RelatedData { sessions, unreadable, recipients, hosts, muted })
+        let addresses = self.load_addresses(claimed, &sessions).await?;
+        Ok(RelatedData { sessions, unreadable, recipients, hosts, muted, addresses })
+    }
+
+    /// Reads the addresses, which the messages do not contain.
+    async fn load_addresses(
+        &self,
+        claimed: &[ClaimedMail],
+        sessions: &HashMap<SessionId, Session>,
+    ) -> Result<MailAddresses, Error> {
+        let mails = claimed.iter().map(|claimed| {
+            let session = claimed.mail.subject.session().and_then(|id| sessions.get(id));
+            (session, &claimed.mail)
+        });
+        let mails: Vec<_> = mails.collect();
+        Ok(self.tools.store.mail_addresses(&mails).await?)
     }
 
     async fn load_hosts(

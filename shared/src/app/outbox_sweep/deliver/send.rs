@@ -11,7 +11,7 @@ use super::related::{RelatedData, trainer_of_subject};
 use super::{ClaimedMail, Delivery, MAX_PAUSE_WITHIN_RUN, SEND_CONCURRENCY, SHORT_DELAY};
 use crate::domain::id::UserId;
 use crate::domain::mailing::relevance::{
-    is_host_still_missing, is_still_relevant, kind_to_send, respect_preferences,
+    SkipReason, is_host_still_missing, is_still_relevant, kind_to_send, respect_preferences,
 };
 use crate::domain::mailing::{
     EntryDigest, Mail, MailKind, MailSubject, RecipientRef, RecipientState, SentEntry,
@@ -20,6 +20,7 @@ use crate::domain::session::Session;
 use crate::mail::{
     CalendarMethod, MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose,
 };
+use crate::store::mail_addresses::MailAddress;
 
 /// The error of a mail if this version cannot read its session, delivery records or enrollment.
 const ITEM_UNREADABLE: &str = "item_unreadable";
@@ -36,7 +37,7 @@ impl Delivery<'_> {
         let mut by_recipient: BTreeMap<(MailSubject, RecipientRef), Vec<ClaimedMail>> =
             BTreeMap::new();
         for claimed in mails {
-            let key = (claimed.mail.subject.clone(), claimed.mail.recipient());
+            let key = (claimed.mail.subject.clone(), claimed.mail.recipient.clone());
             by_recipient.entry(key).or_default().push(claimed);
         }
         let now = self.tools.clock.now();
@@ -105,16 +106,18 @@ impl Delivery<'_> {
         let needed = is_still_relevant(mail, session, invited, recipient_state, now)
             .and_then(|()| host.map_or(Ok(()), |host| is_host_still_missing(mail, session, host)))
             .and_then(|()| respect_preferences(mail, is_muted, recipient_state));
-        if let Err(reason) = needed {
-            return SendOutcome::Dropped(reason.as_str());
-        }
+        let to = related.addresses.found.get(&mail.message_key).ok_or(SkipReason::NoAddress);
+        let to = match needed.and(to) {
+            Ok(to) => to,
+            Err(reason) => return SendOutcome::Dropped(reason.as_str()),
+        };
         if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {
             return SendOutcome::NotAttempted(SHORT_DELAY);
         }
         claimed.mail.kind = kind_to_send(mail, recipient_state);
         let mail = &claimed.mail;
         let entry = session.and_then(|session| next_entry(mail.kind, session, recipient_state));
-        let context = self.mail_context(mail, session, entry.as_ref(), related);
+        let context = self.mail_context(mail, to, session, entry.as_ref(), related);
         match self.mailer.service.send(&compose(&context, &self.mailer.brand)).await {
             Ok(id) => {
                 claimed.sent_version = session.map(|session| session.version);
@@ -156,6 +159,7 @@ impl Delivery<'_> {
     fn mail_context<'m>(
         &self,
         mail: &'m Mail,
+        to: &'m MailAddress,
         session: Option<&'m Session>,
         entry: Option<&SentEntry>,
         related: &'m RelatedData,
@@ -176,8 +180,8 @@ impl Delivery<'_> {
         });
         MailContext {
             kind: mail.kind,
-            to: &mail.to,
-            to_name: mail.name.as_ref().map(|name| name.as_str()),
+            to: &to.email,
+            to_name: to.name.as_ref().map(|name| name.as_str()),
             address_changed: mail.address_changed,
             session: details.filter(|_| mail.kind != MailKind::ReauthRequired),
             link: session
