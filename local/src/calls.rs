@@ -1,4 +1,4 @@
-//! Identifies the service, the operation and the calling function of a request.
+//! Identifies the service, the operation and the calling function of a request to AWS, ZeptoMail or Zoom.
 //!
 //! Faults and the usage meter share these names.
 
@@ -6,24 +6,8 @@ use std::fmt;
 
 use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
-
-use crate::zoom_calls;
-
-/// The path of the emulated AWS services.
-pub const AWS_PATH: &str = "/local/aws";
-/// The path prefix of the emulated ZeptoMail.
-pub const ZEPTOMAIL_PATH: &str = "/local/zeptomail";
-/// The path of ZeptoMail's send operation.
-pub const ZEPTOMAIL_SEND_PATH: &str = "/local/zeptomail/v1.1/email";
-/// The path of SES v2's send operation.
-pub const SES_SEND_PATH: &str = "/local/aws/v2/email/outbound-emails";
-/// The name of a caller whose User-Agent names no function.
-pub const UNKNOWN_FUNCTION: &str = "unknown";
-
-/// The prefix of the function's name in the User-Agent of AWS SDK clients (the SDK's `AppName`).
-const AWS_AGENT_PREFIX: &str = "app/";
-/// The prefix of the function's name in the User-Agent of our own HTTP client.
-const OUR_AGENT_PREFIX: &str = "live-classes/";
+use simulated_aws::calls::{AwsCall, AwsService, calling_function};
+use simulated_zoom::calls as zoom_calls;
 
 /// The services that the local stack emulates, and Zoom's deliveries to the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,38 +23,41 @@ pub enum Service {
     Webhook,
 }
 
+impl From<AwsService> for Service {
+    fn from(service: AwsService) -> Self {
+        match service {
+            AwsService::Dynamodb => Self::Dynamodb,
+            AwsService::Sqs => Self::Sqs,
+            AwsService::Secretsmanager => Self::Secretsmanager,
+            AwsService::Ses => Self::Ses,
+            AwsService::Zeptomail => Self::Zeptomail,
+        }
+    }
+}
+
 impl Service {
     pub fn name(self) -> &'static str {
         match self {
-            Self::Dynamodb => "dynamodb",
-            Self::Sqs => "sqs",
-            Self::Secretsmanager => "secretsmanager",
-            Self::Ses => "ses",
-            Self::Zeptomail => "zeptomail",
+            Self::Dynamodb => AwsService::Dynamodb.name(),
+            Self::Sqs => AwsService::Sqs.name(),
+            Self::Secretsmanager => AwsService::Secretsmanager.name(),
+            Self::Ses => AwsService::Ses.name(),
+            Self::Zeptomail => AwsService::Zeptomail.name(),
             Self::Zoom => "zoom",
             Self::Webhook => "webhook",
-        }
-    }
-
-    /// Returns the prefix of `X-Amz-Target`, for the three services with an AWS JSON protocol.
-    fn target_prefix(self) -> Option<&'static str> {
-        match self {
-            Self::Dynamodb => Some("DynamoDB_20120810."),
-            Self::Sqs => Some("AmazonSQS."),
-            Self::Secretsmanager => Some("secretsmanager."),
-            Self::Ses | Self::Zeptomail | Self::Zoom | Self::Webhook => None,
         }
     }
 
     /// Returns the operations that a fault may use.
     pub fn operations(self) -> Vec<&'static str> {
         match self {
-            Self::Dynamodb => DYNAMODB.to_vec(),
-            Self::Sqs => SQS.to_vec(),
-            Self::Secretsmanager => SECRETSMANAGER.to_vec(),
-            Self::Ses | Self::Zeptomail => vec![SEND_EMAIL],
+            Self::Dynamodb => AwsService::Dynamodb.operations().to_vec(),
+            Self::Sqs => AwsService::Sqs.operations().to_vec(),
+            Self::Secretsmanager => AwsService::Secretsmanager.operations().to_vec(),
+            Self::Ses => AwsService::Ses.operations().to_vec(),
+            Self::Zeptomail => AwsService::Zeptomail.operations().to_vec(),
             Self::Zoom => zoom_calls::call_names().collect(),
-            Self::Webhook => crate::zoom::EVENTS.to_vec(),
+            Self::Webhook => simulated_zoom::EVENTS.to_vec(),
         }
     }
 }
@@ -80,55 +67,6 @@ impl fmt::Display for Service {
         f.write_str(self.name())
     }
 }
-
-/// The operation of both mail services.
-pub const SEND_EMAIL: &str = "SendEmail";
-
-const DYNAMODB: [&str; 15] = [
-    "BatchGetItem",
-    "BatchWriteItem",
-    "CreateTable",
-    "DeleteItem",
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "GetItem",
-    "ListTables",
-    "PutItem",
-    "Query",
-    "Scan",
-    "TransactGetItems",
-    "TransactWriteItems",
-    "UpdateItem",
-    "UpdateTimeToLive",
-];
-
-const SQS: [&str; 15] = [
-    "ChangeMessageVisibility",
-    "ChangeMessageVisibilityBatch",
-    "CreateQueue",
-    "DeleteMessage",
-    "DeleteMessageBatch",
-    "GetQueueAttributes",
-    "GetQueueUrl",
-    "ListMessageMoveTasks",
-    "ListQueues",
-    "PurgeQueue",
-    "ReceiveMessage",
-    "SendMessage",
-    "SendMessageBatch",
-    "SetQueueAttributes",
-    "StartMessageMoveTask",
-];
-
-const SECRETSMANAGER: [&str; 7] = [
-    "CreateSecret",
-    "DeleteSecret",
-    "DescribeSecret",
-    "GetSecretValue",
-    "ListSecrets",
-    "PutSecretValue",
-    "UpdateSecret",
-];
 
 /// One call to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,88 +91,31 @@ impl Call {
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Option<Self> {
-        let (service, operation) = if method == Method::POST && path == SES_SEND_PATH {
-            (Service::Ses, SEND_EMAIL.to_owned())
-        } else if method == Method::POST && path == ZEPTOMAIL_SEND_PATH {
-            (Service::Zeptomail, SEND_EMAIL.to_owned())
-        } else if path.trim_end_matches('/') == AWS_PATH {
-            aws_target(headers)?
-        } else {
-            (Service::Zoom, zoom_calls::call_name(method, path, query)?)
-        };
-        Some(Self { service, operation, function: calling_function(headers) })
+        if let Some(call) = AwsCall::from_request(method, path, headers) {
+            let AwsCall { service, operation, function } = call;
+            return Some(Self { service: service.into(), operation, function });
+        }
+        let operation = zoom_calls::call_name(method, path, query)?;
+        Some(Self { service: Service::Zoom, operation, function: calling_function(headers) })
     }
-}
-
-/// Returns the service and the operation in `X-Amz-Target`.
-pub(crate) fn aws_target(headers: &HeaderMap) -> Option<(Service, String)> {
-    let target = headers.get("x-amz-target")?.to_str().ok()?;
-    [Service::Dynamodb, Service::Sqs, Service::Secretsmanager].into_iter().find_map(|service| {
-        let operation = target.strip_prefix(service.target_prefix()?)?;
-        Some((service, operation.to_owned()))
-    })
-}
-
-fn calling_function(headers: &HeaderMap) -> String {
-    // The SDK sends the long form in `x-amz-user-agent` and may shorten `user-agent`.
-    ["x-amz-user-agent", "user-agent"]
-        .into_iter()
-        .filter_map(|name| headers.get(name)?.to_str().ok())
-        .flat_map(str::split_ascii_whitespace)
-        .find_map(|word| {
-            word.strip_prefix(AWS_AGENT_PREFIX).or_else(|| word.strip_prefix(OUR_AGENT_PREFIX))
-        })
-        .unwrap_or(UNKNOWN_FUNCTION)
-        .to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::USER_AGENT;
 
     use super::*;
 
-    fn call(method: &Method, path: &str, headers: &[(&'static str, &'static str)]) -> Option<Call> {
-        let headers = headers.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_static(value))
-        });
-        Call::from_request(method, path, None, &headers.collect())
-    }
-
-    fn expected_call(service: Service, operation: &str, function: &str) -> Option<Call> {
-        Some(Call { service, operation: operation.into(), function: function.into() })
-    }
-
     #[test]
-    fn aws_call_is_identified_by_target_and_app_name() {
-        let agent = ("user-agent", "aws-sdk-rust/1.5.0 os/linux lang/rust/1.95.0 app/session-save");
-        let target = ("x-amz-target", "DynamoDB_20120810.TransactWriteItems");
-        assert_eq!(
-            call(&Method::POST, "/local/aws/", &[agent, target]),
-            expected_call(Service::Dynamodb, "TransactWriteItems", "session-save")
-        );
-        assert_eq!(
-            call(&Method::POST, "/local/aws", &[("x-amz-target", "AmazonSQS.SendMessage")]),
-            expected_call(Service::Sqs, "SendMessage", UNKNOWN_FUNCTION)
-        );
-        assert_eq!(
-            call(&Method::POST, SES_SEND_PATH, &[agent]),
-            expected_call(Service::Ses, SEND_EMAIL, "session-save")
-        );
-        assert_eq!(call(&Method::POST, "/local/aws/", &[("x-amz-target", "S3.Get")]), None);
-    }
-
-    #[test]
-    fn zoom_and_zeptomail_calls_are_identified_by_path_and_user_agent() {
-        let agent = ("user-agent", "live-classes/join");
-        assert_eq!(
-            call(&Method::POST, "/zoom/oauth/token", &[agent]),
-            expected_call(Service::Zoom, "token", "join")
-        );
-        assert_eq!(
-            call(&Method::POST, ZEPTOMAIL_SEND_PATH, &[agent]),
-            expected_call(Service::Zeptomail, SEND_EMAIL, "join")
-        );
-        assert_eq!(call(&Method::GET, "/local/mail", &[agent]), None);
+    fn zoom_call_is_identified_by_path_and_user_agent() {
+        let headers: HeaderMap =
+            [(USER_AGENT, HeaderValue::from_static("live-classes/join"))].into_iter().collect();
+        let call = |method, path| Call::from_request(method, path, None, &headers);
+        let expected =
+            Call { service: Service::Zoom, operation: "token".into(), function: "join".into() };
+        assert_eq!(call(&Method::POST, "/zoom/oauth/token"), Some(expected));
+        assert_eq!(call(&Method::GET, "/zoom/sim/meetings"), None);
+        assert_eq!(call(&Method::GET, "/local/mail"), None);
     }
 }

@@ -7,6 +7,7 @@ mod effect;
 mod responses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -17,11 +18,11 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use simulated_zoom::{DeliveryFault, DeliveryFaults, calls as zoom_calls};
 
 use crate::calls::{Call, Service};
-use crate::zoom_calls;
 
-pub(crate) use effect::{FaultEffect, ServiceFault};
+pub(crate) use effect::FaultEffect;
 
 /// Match every operation of a service.
 const EVERY_OPERATION: [&str; 2] = ["*", "any"];
@@ -259,6 +260,24 @@ impl Faults {
             waiting.remove(index);
         }
         Some(taken)
+    }
+
+    /// Returns the faults of Zoom's deliveries, for the simulated Zoom.
+    pub fn of_deliveries(&self) -> DeliveryFaults {
+        let faults = self.clone();
+        DeliveryFaults::new(move |event| {
+            let fault = faults.take(&Call::delivery(event))?;
+            match fault.kind {
+                FaultKind::Drop => Some(DeliveryFault::Drop),
+                FaultKind::Duplicate => Some(DeliveryFault::Duplicate),
+                FaultKind::Delay => {
+                    Some(DeliveryFault::Delay(fault.delay_ms.map(Duration::from_millis)))
+                }
+                FaultKind::Reorder => Some(DeliveryFault::Reorder),
+                // `add` refuses the others for deliveries.
+                _ => None,
+            }
+        })
     }
 
     /// Returns the pending faults.

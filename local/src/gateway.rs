@@ -14,11 +14,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::handlers::match_route;
+use simulated_zoom::Zoom;
 
 use crate::lambda::{Lambda, LambdaError};
 use crate::origin::is_local_origin;
 use crate::usage::Usage;
-use crate::zoom::Zoom;
 
 /// The limit of an HTTP API for a request's body. Lambda's limit for the event is lower.
 const BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024;
@@ -192,7 +192,7 @@ fn event(
         "headers": join_headers(&parts.headers),
         "pathParameters": path_parameters,
         "requestContext": {
-            "accountId": crate::aws::names::ACCOUNT_ID,
+            "accountId": simulated_aws::names::ACCOUNT_ID,
             "apiId": "local",
             "domainName": "localhost",
             "domainPrefix": "localhost",

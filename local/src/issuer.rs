@@ -6,6 +6,8 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 
+/// The `aud` of the tokens.
+pub const AUDIENCE: &str = "live-classes";
 pub const JWKS_PATH: &str = "/local/jwks.json";
 const KEY_ID: &str = "local-1";
 /// A public ES256 key pair (PKCS #8) for tests. Only the local stack trusts it.
@@ -91,7 +93,7 @@ impl Issuer {
         let exp = now.saturating_add(SignedDuration::from_hours(LIFETIME_HOURS)).unwrap_or(now);
         let claims = Claims {
             iss: &self.url,
-            aud: crate::settings::AUDIENCE,
+            aud: AUDIENCE,
             iat: now.as_second(),
             exp: exp.as_second(),
             person,

@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Context;
 use serde_json::Value;
 use shared::clock::Clock;
+use simulated_aws::template::Template;
 
 use crate::functions::{Functions, InvokeError};
-use crate::template::Template;
 use crate::usage::Usage;
 
 /// The limit for the event of a synchronous invocation as JSON, which contains the request's body.
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn environment_above_the_limit_is_refused() {
-        let template = Template::parse(crate::stack::TEMPLATE).unwrap();
+        let template = Template::parse(simulated_aws::template::TEMPLATE).unwrap();
         let check = |bytes| {
             let variables = [("DISCLAIMER", bytes), ("ELSEWHERE", 9000)];
             let variables = variables.map(|(name, bytes)| (name.to_owned(), "x".repeat(bytes)));

@@ -43,9 +43,9 @@ impl Schedules {
             "id": format!("local-{}", now.as_millisecond()),
             "detail-type": "Scheduled Event",
             "source": "aws.events",
-            "account": crate::aws::names::ACCOUNT_ID,
+            "account": simulated_aws::names::ACCOUNT_ID,
             "time": now.to_string(),
-            "region": crate::aws::names::REGION,
+            "region": simulated_aws::names::REGION,
             "resources": [],
             "detail": {},
         });

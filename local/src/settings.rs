@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use shared::config::names;
 use shared::secrets::fields;
 
-use crate::template::{Template, TemplateError};
+use simulated_aws::template::{Template, TemplateError};
 
 /// The secret's name in Secrets Manager.
 pub const SECRET_ID: &str = "live-classes/config";
-pub const AUDIENCE: &str = "live-classes";
 pub const ZOOM_CLIENT_ID: &str = "local-zoom-client";
 pub const ZOOM_CLIENT_SECRET: &str = "local-zoom-client-secret";
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret-token";
@@ -48,9 +47,12 @@ pub fn environment(
         fixed(names::MAIL_PROVIDER, "ses"),
         fixed(names::MAIL_RATE_PER_SECOND, "500"),
         fixed(names::MAIL_FROM, MAIL_FROM),
-        (names::ZEPTOMAIL_API_URL, format!("{base_url}{}", crate::calls::ZEPTOMAIL_SEND_PATH)),
+        (
+            names::ZEPTOMAIL_API_URL,
+            format!("{base_url}{}", simulated_aws::calls::ZEPTOMAIL_SEND_PATH),
+        ),
         fixed(names::AUTH_ISSUER, base_url),
-        fixed(names::AUTH_AUDIENCE, AUDIENCE),
+        fixed(names::AUTH_AUDIENCE, crate::issuer::AUDIENCE),
         (names::AUTH_JWKS_URL, format!("{base_url}{}", crate::issuer::JWKS_PATH)),
         fixed(names::AUTH_ROLE_CLAIM, "role"),
         fixed(names::BRAND_NAME, "Live Classes"),
@@ -59,8 +61,8 @@ pub fn environment(
         fixed(names::DISCLAIMER, "Classes may be recorded."),
         fixed(names::LOG_LEVEL, "info"),
         fixed(names::ZOOM_APP_ACCOUNT_ID, APP_ACCOUNT_ID),
-        (names::AWS_ENDPOINT_URL, format!("{base_url}{}", crate::calls::AWS_PATH)),
-        fixed(names::AWS_REGION, crate::aws::names::REGION),
+        (names::AWS_ENDPOINT_URL, format!("{base_url}{}", simulated_aws::calls::AWS_PATH)),
+        fixed(names::AWS_REGION, simulated_aws::names::REGION),
         fixed(names::AWS_ACCESS_KEY_ID, "local"),
         fixed(names::AWS_SECRET_ACCESS_KEY, "local"),
     ]
@@ -82,7 +84,7 @@ pub fn with_overrides(
     environment: Vec<(&'static str, String)>,
     changes: Vec<(String, String)>,
 ) -> Result<Vec<(String, String)>, SettingError> {
-    let template = Template::parse(crate::stack::TEMPLATE)?;
+    let template = Template::parse(simulated_aws::template::TEMPLATE)?;
     let known: BTreeSet<_> = template.function_variables().flat_map(|(_, names)| names).collect();
     let mut changed: BTreeMap<String, String> =
         environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

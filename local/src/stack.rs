@@ -18,12 +18,14 @@ use shared::clock::Clock;
 use shared::handlers::WEBHOOK_ROUTE;
 use shared::random::Random;
 use shared::secret::Secret;
+use simulated_aws::calls::AWS_PATH;
+use simulated_aws::names::Names;
+use simulated_aws::template::{TEMPLATE, Template, TemplateError};
+use simulated_aws::{Aws, AwsConfig};
+use simulated_zoom::{Zoom, ZoomConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::aws::names::Names;
-use crate::aws::{Aws, AwsConfig};
-use crate::calls::AWS_PATH;
 use crate::console::Console;
 use crate::faults::Faults;
 use crate::functions::{Functions, InvokeError};
@@ -32,13 +34,10 @@ use crate::issuer::{Issuer, Person};
 use crate::lambda::{self, Lambda, LambdaError};
 use crate::origin;
 use crate::schedules::Schedules;
-use crate::template::{Template, TemplateError};
 use crate::usage::Usage;
-use crate::zoom::{Zoom, ZoomConfig};
+use crate::wire::Wire;
 use crate::{seed, settings};
 
-/// The deployed template, from which the stack creates its tables and queues.
-pub const TEMPLATE: &str = include_str!("../../template.yaml");
 /// The latest time to which the clock can be moved, the year 9000. The calendar ends a thousand years later, because the
 /// functions compute later times from the current one.
 const LATEST: Timestamp = Timestamp::constant(221_845_392_000, 0);
@@ -71,9 +70,9 @@ pub enum StackError {
     #[error(transparent)]
     Setting(#[from] settings::SettingError),
     #[error("the AWS services did not start: {0}")]
-    Aws(#[from] crate::aws::StartError),
+    Aws(#[from] simulated_aws::StartError),
     #[error(transparent)]
-    Secret(#[from] crate::aws::SecretError),
+    Secret(#[from] simulated_aws::SecretError),
     #[error(transparent)]
     Issuer(#[from] crate::issuer::IssuerError),
     #[error(transparent)]
@@ -94,6 +93,7 @@ pub struct Stack {
     pub zoom: Zoom,
     pub usage: Usage,
     pub faults: Faults,
+    pub wire: Wire,
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
     disk: Option<StateFiles>,
@@ -133,9 +133,8 @@ impl Stack {
             parameters: vec![("MailIdentity", settings::mail_domain(&changes).to_owned())],
             zeptomail_token: Secret::new(settings::ZEPTOMAIL_TOKEN),
         };
-        let aws =
-            Aws::start(aws_config, clock.clone(), random.clone(), faults.clone(), usage.clone())
-                .await?;
+        let aws = Aws::start(aws_config, clock.clone(), random.clone()).await?;
+        let wire = Wire::new(faults.clone(), usage.clone(), clock.clone());
         let queue = |name: &str| aws.queues().url(name);
         let environment = settings::environment(
             &base_url,
@@ -163,7 +162,7 @@ impl Stack {
         }
         let issuer = Issuer::new(&base_url)?;
         let zoom_config = zoom_config(&base_url, settings::webhook_secret(&secret));
-        let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.clone());
+        let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.of_deliveries());
         let disk = match data_dir {
             Some(dir) => {
                 restore(&dir, &zoom, &clock)?;
@@ -186,6 +185,7 @@ impl Stack {
             schedules: schedules.clone(),
             zoom: zoom.clone(),
             aws: aws.clone(),
+            wire: wire.clone(),
             disk: disk.clone(),
             cloud_only,
         };
@@ -197,10 +197,11 @@ impl Stack {
         }
         let mut router = routes(local)
             .merge(Console::new(console_dir).router())
-            .merge(aws.router())
+            .merge(wire.wrap(aws.services()))
+            .merge(aws.inspection())
             .merge(faults.router())
             .merge(usage.router())
-            .merge(aws.wire().wrap(zoom_router));
+            .merge(wire.wrap(zoom_router));
         if !cloud_only {
             router = router.merge(
                 Router::new()
@@ -221,6 +222,7 @@ impl Stack {
             zoom,
             usage,
             faults,
+            wire,
             functions,
             schedules,
             disk,
@@ -251,12 +253,12 @@ impl Stack {
     /// Starts to process due work every second: webhooks, schedules, time to live, and saving the state.
     pub fn tick(&mut self, cloud_only: bool) {
         let (zoom, schedules) = (self.zoom.clone(), self.schedules.clone());
-        let (aws, disk) = (self.aws.clone(), self.disk.clone());
+        let (aws, wire, disk) = (self.aws.clone(), self.wire.clone(), self.disk.clone());
         self.run(async move {
             let mut interval = tokio::time::interval(TICK_INTERVAL);
             loop {
                 interval.tick().await;
-                aws.wire().run_deferred_calls().await;
+                wire.run_deferred_calls().await;
                 zoom.deliver_due().await;
                 if !cloud_only {
                     schedules.run_due().await;
@@ -391,6 +393,7 @@ struct LocalState {
     schedules: Schedules,
     zoom: Zoom,
     aws: Aws,
+    wire: Wire,
     disk: Option<StateFiles>,
     cloud_only: bool,
 }
@@ -466,7 +469,7 @@ async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
             return error_response(StatusCode::UNPROCESSABLE_ENTITY, range);
         }
     }
-    local.aws.wire().run_deferred_calls().await;
+    local.wire.run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
         local.schedules.run_due().await;

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::clock::Clock;
 
+use simulated_aws::Units;
+
 use crate::calls::{Call, Service};
 
 pub use price::Price;
@@ -36,13 +38,6 @@ struct FunctionMeter {
     invoked_ms: u64,
     http_requests: u64,
     calls: BTreeMap<(Service, String), Tally>,
-}
-
-/// DynamoDB's request units of one call. The DynamoDB proxy attaches them to its response.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Units {
-    pub read: f64,
-    pub write: f64,
 }
 
 /// The measurements of one call.

@@ -14,11 +14,12 @@ use futures::stream;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use shared::clock::Clock;
+use simulated_aws::Units;
 
 use crate::calls::{Call, Service};
 use crate::deferred::DeferredCalls;
 use crate::faults::{FaultEffect, Faults};
-use crate::usage::{CallMeasurement, Units, Usage};
+use crate::usage::{CallMeasurement, Usage};
 
 /// How long a call hangs before its connection is dropped. It exceeds every function's timeout.
 const HANG_DURATION: Duration = Duration::from_secs(60);
@@ -35,6 +36,10 @@ pub struct Wire {
 }
 
 impl Wire {
+    pub fn new(faults: Faults, usage: Usage, clock: Clock) -> Self {
+        Self { faults, usage, clock, deferred: DeferredCalls::default() }
+    }
+
     /// Wraps a router with this wire. The wire needs whole paths, so wrap after nesting.
     pub fn wrap(&self, router: Router) -> Router {
         router.layer(from_fn_with_state(self.clone(), intercept))

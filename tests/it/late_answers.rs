@@ -25,7 +25,7 @@ pub(crate) async fn finish_repairs(world: &World) {
     world.stack.faults.clear();
     for wait in CHECKS {
         world.advance(wait);
-        world.stack.aws.wire().run_deferred_calls().await;
+        world.stack.wire.run_deferred_calls().await;
         world.stack.zoom.deliver_due().await;
         world.sweep().await;
         world.stack.zoom.deliver_due().await;
@@ -181,7 +181,7 @@ async fn own_change_at_zoom_during_a_repair_is_flagged_and_kept() {
         world.inject_fault(defer("update_meeting", 2));
         world.edit(&trainer, &session, &other_body()).await.expect_problem(502, "zoom_unavailable");
         world.advance(SignedDuration::from_mins(6));
-        world.stack.aws.wire().run_deferred_calls().await;
+        world.stack.wire.run_deferred_calls().await;
         // The trainer changes two of the fields to values that nobody sent, and one that was not sent.
         let own = json!({"duration": 45, "settings": {"auto_recording": "local", "join_before_host": false, "waiting_room": false}});
         at_zoom(&world, Method::PATCH, &meeting_path(&session), own).await;

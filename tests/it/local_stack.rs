@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use http::{Method, StatusCode};
-use local::calls::AWS_PATH;
+use local::aws::calls::AWS_PATH;
 use local::stack::{Options, Stack, StackError};
 use serde_json::{Value, json};
 use shared::aws::Aws;

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
 use jiff::SignedDuration;
-use local::calls::{AWS_PATH, Service};
+use local::aws::calls::AWS_PATH;
+use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Map, Value, json};
 use shared::aws::Aws;

@@ -1,6 +1,7 @@
 //! Checks on the files of the workspace: places that state the same fact must agree, and some texts must not appear.
 
 mod alarms;
+mod cycles;
 mod deployment;
 mod documents;
 mod events;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 
+use simulated_aws::ServiceFault;
+
 use super::{Fault, FaultKind, responses};
 use crate::calls::Call;
 
@@ -31,15 +33,6 @@ pub(crate) enum FaultEffect {
     TruncateResponse,
     /// The service itself applies the fault, which is an extension of the request.
     InService(ServiceFault),
-}
-
-/// A fault that only the emulated service itself can apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ServiceFault {
-    /// The last entry of a batch is not processed.
-    Partial,
-    /// The index returns an earlier result.
-    Stale,
 }
 
 impl Fault {

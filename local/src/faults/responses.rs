@@ -4,9 +4,10 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
 use jiff::{Timestamp, ToSpan, Unit, tz::TimeZone};
 use serde_json::{Value, json};
+use simulated_aws::calls::AwsService;
+use simulated_aws::refusal::Refusal;
 
 use super::{Fault, FaultKind};
-use crate::aws::refusal::Refusal;
 use crate::calls::{Call, Service};
 
 /// The `Retry-After` of a throttled call if the fault does not set one.
@@ -40,7 +41,7 @@ fn html(status: Option<u16>) -> Response {
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 fn dynamodb(kind: FaultKind, operation: &str, body: &[u8]) -> Refusal {
-    let refusal = |status, code, message| Refusal::new(Service::Dynamodb, status, code, message);
+    let refusal = |status, code, message| Refusal::new(AwsService::Dynamodb, status, code, message);
     match kind {
         FaultKind::Conflict
             if operation == "TransactWriteItems" || operation == "TransactGetItems" =>
@@ -87,7 +88,7 @@ fn conflicting_transaction(body: &[u8]) -> Refusal {
         codes.join(", ")
     );
     Refusal::new(
-        Service::Dynamodb,
+        AwsService::Dynamodb,
         StatusCode::BAD_REQUEST,
         "TransactionCanceledException",
         message,
@@ -96,7 +97,7 @@ fn conflicting_transaction(body: &[u8]) -> Refusal {
 }
 
 fn sqs(kind: FaultKind) -> Refusal {
-    let refusal = |status, code, message| Refusal::new(Service::Sqs, status, code, message);
+    let refusal = |status, code, message| Refusal::new(AwsService::Sqs, status, code, message);
     match kind {
         FaultKind::Throttle => {
             refusal(StatusCode::BAD_REQUEST, "RequestThrottled", "Request is throttled.")
@@ -116,7 +117,7 @@ fn sqs(kind: FaultKind) -> Refusal {
 
 fn secretsmanager(kind: FaultKind) -> Refusal {
     let refusal =
-        |status, code, message| Refusal::new(Service::Secretsmanager, status, code, message);
+        |status, code, message| Refusal::new(AwsService::Secretsmanager, status, code, message);
     match kind {
         FaultKind::Throttle => {
             refusal(StatusCode::BAD_REQUEST, "ThrottlingException", "Rate exceeded")
@@ -139,7 +140,7 @@ fn secretsmanager(kind: FaultKind) -> Refusal {
 /// <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>. That page names the
 /// error `ThrottlingException`, but the v2 API was observed to return `TooManyRequestsException`.
 fn ses(kind: FaultKind) -> Refusal {
-    let refusal = |status, code, message| Refusal::new(Service::Ses, status, code, message);
+    let refusal = |status, code, message| Refusal::new(AwsService::Ses, status, code, message);
     match kind {
         FaultKind::Throttle => refusal(
             StatusCode::TOO_MANY_REQUESTS,
@@ -176,7 +177,7 @@ fn ses(kind: FaultKind) -> Refusal {
 /// codes for throttling or internal errors. Those codes are assumptions, so callers must only rely
 /// on the statuses 429 and 5xx.
 fn zeptomail(fault: &Fault) -> Response {
-    let refusal = crate::aws::zeptomail::error_response;
+    let refusal = simulated_aws::zeptomail::error_response;
     let throttled =
         || refusal(StatusCode::TOO_MANY_REQUESTS, "TM_4290", "LE_429", "Too many requests.", "");
     match fault.kind {
@@ -199,7 +200,7 @@ fn zeptomail(fault: &Fault) -> Response {
             "Mandatory Field \"to\" has Invalid Value.",
             "to",
         ),
-        FaultKind::Unauthorized => crate::aws::zeptomail::invalid_token(),
+        FaultKind::Unauthorized => simulated_aws::zeptomail::invalid_token(),
         _ => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             "TM_5000",

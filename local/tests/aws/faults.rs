@@ -201,7 +201,7 @@ async fn wire_applies_faults_to_zoom_calls() {
         "/v2/users/{user}",
         axum::routing::get(async || axum::Json(json!({ "id": "u1", "email": "t@example.test" }))),
     );
-    let router = stack.aws.wire().wrap(axum::Router::new().nest("/zoom", users));
+    let router = stack.wire.wrap(axum::Router::new().nest("/zoom", users));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     #[expect(clippy::disallowed_methods, reason = "the test's runtime aborts it")]

@@ -12,6 +12,7 @@ use local::aws::names::Names;
 use local::aws::{Aws, AwsConfig, StartError};
 use local::faults::{Fault, Faults};
 use local::usage::Usage;
+use local::wire::Wire;
 use shared::clock::Clock;
 use shared::random::Random;
 use shared::secret::Secret;
@@ -25,6 +26,7 @@ pub(crate) struct Stack {
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) usage: Usage,
+    pub(crate) wire: Wire,
     pub(crate) base_url: String,
 }
 
@@ -47,11 +49,13 @@ impl Stack {
             zeptomail_token: Secret::new(ZEPTOMAIL_TOKEN),
         };
         let random = Random::seeded(1);
-        let aws = Aws::start(config, clock.clone(), random, faults.clone(), usage.clone()).await?;
-        let router = aws.router().merge(faults.router()).merge(usage.router());
+        let aws = Aws::start(config, clock.clone(), random).await?;
+        let wire = Wire::new(faults.clone(), usage.clone(), clock.clone());
+        let router = wire.wrap(aws.services()).merge(aws.inspection());
+        let router = router.merge(faults.router()).merge(usage.router());
         #[expect(clippy::disallowed_methods, reason = "the test's runtime aborts it")]
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { aws, clock, faults, usage, base_url })
+        Ok(Self { aws, clock, faults, usage, wire, base_url })
     }
 
     /// Returns the configuration of a function's clients, without retries so that a test sees each error.

@@ -67,6 +67,14 @@ impl Source {
         self.module.first().map_or("", String::as_str)
     }
 
+    /// The path of the file's module: `crate::store::tx`.
+    pub(super) fn module_path(&self) -> String {
+        std::iter::once("crate")
+            .chain(self.module.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join("::")
+    }
+
     /// The paths in the file, with `use` trees expanded and `super` resolved: `crate::store::tx::Action`,
     /// `jiff::Timestamp`. A path that begins with an imported name is returned as written.
     pub(super) fn paths(&self) -> BTreeSet<String> {

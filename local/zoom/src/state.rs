@@ -1,0 +1,245 @@
+//! The state of the simulated Zoom: plain data that is serialised as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::scopes::Category;
+use super::settings::{Plan, Settings};
+use super::webhook_queue::WebhookQueue;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct ZoomState {
+    pub(super) accounts: BTreeMap<String, Account>,
+    pub(super) users: BTreeMap<String, User>,
+    /// The person at the browser with the consent page, by OAuth state. See `Zoom::set_browser_user`.
+    #[serde(default)]
+    pub(super) browsers: BTreeMap<String, String>,
+    /// Authorisation codes that were not exchanged yet.
+    pub(super) codes: BTreeMap<String, Code>,
+    /// By user id. Zoom has one grant per user and app, and there is only one app.
+    pub(super) grants: BTreeMap<String, Grant>,
+    pub(super) access_tokens: BTreeMap<String, AccessToken>,
+    /// Issued start tokens (ZAK) and on-behalf tokens (OBF).
+    pub(super) join_tokens: BTreeMap<String, JoinToken>,
+    pub(super) meetings: BTreeMap<i64, Meeting>,
+    /// Killed clients that are still counted as present: the time of their removal, the meeting, the participant UUID.
+    pub(super) killed: BTreeSet<(Timestamp, i64, String)>,
+    /// By `next_page_token`.
+    pub(super) pages: BTreeMap<String, Page>,
+    /// Number of creates and updates per host on a UTC day.
+    pub(super) daily_writes: BTreeMap<String, (jiff::civil::Date, u32)>,
+    pub(super) current_second: i64,
+    /// Number of requests in the current second, per account and category.
+    pub(super) requests_in_second: Vec<(String, Category, u32)>,
+    pub(super) webhook_queue: WebhookQueue,
+    pub(super) settings: Settings,
+    pub(super) counts: Counts,
+}
+
+/// Request counts for tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Authorisation codes exchanged for tokens.
+    pub token_exchanges: u64,
+    /// Refresh tokens exchanged for new ones.
+    pub token_refreshes: u64,
+    /// Requests with an expired, replaced or unknown refresh token.
+    pub refused_refreshes: u64,
+    /// REST requests with a valid token, by Zoom's operation id.
+    pub requests: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub(super) plan: Plan,
+    /// Settings that the account forbids: a name, or `name=value`.
+    pub(super) forbid: BTreeSet<String>,
+    /// Maximum number of licensed users.
+    pub(super) licenses: Option<usize>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct User {
+    pub(super) id: String,
+    pub(super) account_id: String,
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    /// Zoom's `type`: 1 basic, 2 licensed.
+    pub(super) licence: i64,
+    pub(super) timezone: String,
+    pub(super) created_at: Timestamp,
+    pub(super) active: bool,
+}
+
+impl User {
+    pub(super) fn display_name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Code {
+    pub(super) user_id: String,
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) redirect_uri: String,
+    /// The PKCE S256 challenge, if the app sent one.
+    pub(super) challenge: Option<String>,
+    pub(super) expires_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Grant {
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) refresh_token: String,
+    pub(super) refresh_expires_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct AccessToken {
+    pub(super) holder: Holder,
+    pub(super) scopes: BTreeSet<String>,
+    pub(super) expires_at: Timestamp,
+}
+
+/// The owner of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Holder {
+    User(String),
+    Account(String),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct JoinToken {
+    pub(super) user_id: String,
+    /// Only an on-behalf token is limited to one meeting.
+    pub(super) meeting_id: Option<i64>,
+    pub(super) expires_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Page {
+    /// The list and its filter. A token is not valid for another list.
+    pub(super) list_key: String,
+    pub(super) offset: usize,
+    pub(super) expires_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Meeting {
+    pub(super) id: i64,
+    /// UUID of the active or the next instance.
+    pub(super) uuid: String,
+    pub(super) host_id: String,
+    pub(super) kind: i64,
+    pub(super) topic: String,
+    pub(super) agenda: String,
+    pub(super) start_time: Timestamp,
+    pub(super) timezone: String,
+    pub(super) duration_minutes: i64,
+    pub(super) password: String,
+    /// The passcode in the join link.
+    pub(super) encrypted_password: String,
+    pub(super) settings: Map<String, Value>,
+    /// Fields that are returned unchanged, such as recurrence and tracking fields.
+    pub(super) extra: Map<String, Value>,
+    pub(super) created_at: Timestamp,
+    pub(super) deleted: bool,
+    /// All create and update bodies, including rejected updates.
+    pub(super) requests: Vec<Value>,
+    pub(super) instances: Vec<MeetingInstance>,
+}
+
+/// One run of a meeting.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MeetingInstance {
+    pub(super) uuid: String,
+    pub(super) started_at: Timestamp,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) participants: Vec<Participant>,
+    /// The people in the waiting room.
+    #[serde(default)]
+    pub(super) waiting: Vec<Participant>,
+    /// UUIDs of breakout rooms by name.
+    pub(super) rooms: BTreeMap<String, String>,
+    pub(super) recording: Option<Recording>,
+}
+
+/// One connection of a participant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Participant {
+    /// Zoom: identifies the connection. It stays the same across room moves and is new after a rejoin.
+    pub(super) participant_uuid: String,
+    /// Zoom: changes with every room move.
+    pub(super) user_id: String,
+    /// The `user_id` in the main room while the participant is in a breakout room.
+    pub(super) parent_user_id: Option<String>,
+    pub(super) name: String,
+    /// Zoom: almost always empty.
+    pub(super) email: String,
+    pub(super) customer_key: Option<String>,
+    /// The number of a participant who dialed in.
+    #[serde(default)]
+    pub(super) phone_number: Option<String>,
+    /// The Zoom user, if the participant is signed in.
+    pub(super) zoom_user_id: Option<String>,
+    pub(super) host: bool,
+    /// The breakout room's UUID.
+    pub(super) room: Option<String>,
+    pub(super) join_time: Timestamp,
+    pub(super) leave_time: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Recording {
+    pub(super) state: RecordingState,
+    pub(super) started_at: Timestamp,
+    pub(super) stopped_at: Option<Timestamp>,
+    /// Zoom: what a person types on the recording's page.
+    pub(super) password: String,
+    /// Zoom: a token for the recording's URL, as `?pwd=`. It is not the password.
+    #[serde(default)]
+    pub(super) play_passcode: String,
+    pub(super) share_url: String,
+    pub(super) files: Vec<RecordingFile>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RecordingState {
+    Running,
+    Paused,
+    Stopped,
+    Completed,
+    Trashed,
+    Deleted,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RecordingFile {
+    pub(super) id: String,
+    pub(super) file_type: String,
+    pub(super) recording_type: String,
+    pub(super) size_bytes: u64,
+    /// Last path segment of the play and download links.
+    pub(super) link: String,
+}
+
+impl Meeting {
+    /// Returns the instance in progress.
+    pub(super) fn active_instance(&self) -> Option<&MeetingInstance> {
+        self.instances.last().filter(|instance| instance.ended_at.is_none())
+    }
+
+    pub(super) fn active_instance_mut(&mut self) -> Option<&mut MeetingInstance> {
+        self.instances.last_mut().filter(|instance| instance.ended_at.is_none())
+    }
+
+    pub(super) fn setting_is(&self, name: &str, value: impl Into<Value>) -> bool {
+        self.settings.get(name) == Some(&value.into())
+    }
+}
