@@ -224,8 +224,9 @@ def restore_tables(t):
     for table in t.stack.setting("TABLE_NAME"), t.stack.setting("TOKENS_TABLE_NAME"):
         items[table] = json.loads(t.shell.run(f"aws dynamodb scan --output json --table-name {table}"))["Items"]
         t.aws.make_table(table)
-        for item in items[table]:
-            t.aws.call("dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item))
+        puts = [{"PutRequest": {"Item": item}} for item in items[table]]
+        for first in range(0, len(puts), 25):
+            t.aws.call("dynamodb", "batch-write-item", "--request-items", json.dumps({table: puts[first:first + 25]}))
         t.aws.call("dynamodb", "update-continuous-backups", "--table-name", table,
                    "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true")
     t.paste_with(emulator, 0)

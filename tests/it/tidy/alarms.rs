@@ -76,6 +76,27 @@ fn every_alarm_links_to_its_runbook_section() {
     assert_no_problems(&problems);
 }
 
+/// The dimension `Resource` would leave out the other versions and aliases.
+#[test]
+fn alarms_on_functions_cover_all_versions() {
+    let watching = read("infra/watching.yaml");
+    let mut metrics = 0;
+    for alarm in alarms(&watching) {
+        let parts = alarm.property("Metrics").as_array().into_iter().flatten();
+        let all = parts.map(|part| &part["MetricStat"]["Metric"]).chain([alarm.properties()]);
+        for metric in all.filter(|metric| metric["Namespace"] == "AWS/Lambda") {
+            metrics += 1;
+            assert_eq!(
+                dimensions(metric).into_keys().collect::<Vec<_>>(),
+                ["FunctionName"],
+                "{}",
+                alarm.id
+            );
+        }
+    }
+    assert!(metrics > functions().len());
+}
+
 /// CodeDeploy stops a deployment only if an alarm becomes active during it.
 #[test]
 fn rollout_lasts_longer_than_its_alarms_need() {
