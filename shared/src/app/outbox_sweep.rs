@@ -1,10 +1,10 @@
 //! The outbox sweep: fans out domain events to in-app notifications and mails, and sends the mails.
 //!
 //! A run first fans out all due domain events (`fan_out`), including those without a wake-up, urgent ones first. Then
-//! it receives (`drain`) and sends mails (`deliver`) until the queues are empty or its time is nearly over. It receives bulk mails
-//! only when no urgent mail is waiting. A run may stop at any point. A domain event stays in the table until its fan-out is
-//! complete, a mail stays in the queue until its outcome is recorded, and both have derived keys that make repetitions
-//! idempotent.
+//! it receives messages (`drain`) and sends mails (`deliver`) until the queues are empty or its time is nearly over. It
+//! receives bulk mails only when no urgent mail is waiting. A run may stop at any point. A domain event stays in the table
+//! until its fan-out is complete, a mail stays in the queue until its outcome is recorded, and both have derived keys that
+//! make repetitions idempotent.
 
 mod deliver;
 mod drain;
