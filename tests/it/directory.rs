@@ -245,6 +245,47 @@ async fn import_accepts_thousands_of_lines_and_rejects_large_body() {
     assert_eq!(fields(&problem), ["body"]);
 }
 
+/// Prints the figures of the largest imports: `cargo it directory::largest_imports -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, and takes a minute in a debug build"]
+async fn largest_imports_end_in_time_with_a_small_answer() {
+    const LIMIT: usize = 4 * 1024 * 1024;
+    let world = World::start().await;
+    let mut course = String::new();
+    for n in 0.. {
+        let line = json!({"type": "enrollment", "course_id": "course-1", "user_id": format!("u-{n}"),
+            "email": format!("u{n}@example.test"), "name": format!("User {n}")});
+        if course.len() + line.to_string().len() >= LIMIT {
+            break;
+        }
+        course.push_str(&format!("{line}\n"));
+    }
+    let files = [("wrong file", "x\n".repeat(LIMIT / 2)), ("one course", course)];
+    for (name, mut rest) in files {
+        let lines = rest.lines().count();
+        let (mut done, mut requests) = (0, 0);
+        loop {
+            let began = std::time::Instant::now();
+            let response = import(&world, &rest).await;
+            let took = began.elapsed();
+            let size = response.text.len();
+            let outcome = response.expect(200);
+            let counts = ["accepted", "rejected_count"].map(|name| outcome[name].as_u64());
+            println!(
+                "{name}, {lines} lines: {size} bytes in {took:?}, {counts:?}, {}",
+                outcome["next_line"]
+            );
+            assert!(size < 20_000 && took.as_secs() < 30, "{size} bytes in {took:?}");
+            done += counts.iter().flatten().sum::<u64>();
+            requests += 1;
+            let Some(next) = outcome["next_line"].as_u64() else { break };
+            let skipped = usize::try_from(next).expect("a line") - 1;
+            rest = rest.split_inclusive('\n').skip(skipped).collect();
+        }
+        assert_eq!(done, lines as u64, "in {requests} requests");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eventbridge_events_apply_same_commands_as_api() {
     let world = World::start().await;
