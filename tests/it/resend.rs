@@ -149,6 +149,12 @@ async fn resend_with_unknown_recipient_is_rejected_and_sends_nothing() {
         let expected: Vec<_> = refused.iter().map(|n| format!("recipients[{n}]")).collect();
         assert_eq!(fields(&problem), expected, "{recipients}");
     }
+    // The directory has another address of the student than the enrollment. The trainer does not see it.
+    let user = json!({"email": "private@example.test", "name": "One", "role": "student"});
+    world.put(&service, "/v1/directory/users/student-1", user).await.expect(200);
+    let body = json!({"recipients": ["student-1", "private@example.test"]});
+    let problem = world.resend(&trainer, &course_session, body).await;
+    assert_eq!(fields(&problem.expect_problem(422, "validation_failed")), ["recipients[1]"]);
     let many: Vec<_> = (0..1001).map(|n| format!("student-{n}")).collect();
     for (body, field) in [
         (json!({"recipients": []}), "recipients"),

@@ -187,7 +187,8 @@ fn user_ids(named: &[String]) -> Vec<UserId> {
     named.iter().filter_map(|name| UserId::parse(name).ok()).collect()
 }
 
-/// Returns the students with access among `named`. An address is searched for among all students of the course.
+/// Returns the students with access among `named`. An address is searched for among the enrollments of the course, which the
+/// trainer sees. The address that the directory has for a user may be another one, and is not disclosed to the trainer.
 async fn students(
     store: &Store,
     course: &CourseId,
@@ -202,23 +203,6 @@ async fn students(
         let all = store.students(course).await?.into_iter();
         for student in all.filter(|student| student.access_granted) {
             invited.emails.insert(student.email, RecipientId::User(student.user));
-        }
-    }
-    // A user's own entry may have another address than the enrollment.
-    let others = named.iter().filter(|name| invited.find(name).is_none());
-    let others: Vec<_> = others.filter_map(|name| Email::parse(name).ok()).collect();
-    if !others.is_empty() {
-        let known = store.users_by_email(&others).await?;
-        let users: Vec<_> = known.values().map(|known| known.user.clone()).collect();
-        let enrollments = store.enrollments_of_users(course, &users).await?.into_iter();
-        let with_access: BTreeSet<_> = enrollments
-            .filter(|student| student.access_granted)
-            .map(|student| student.user)
-            .collect();
-        for (email, known) in
-            known.into_iter().filter(|(_, known)| with_access.contains(&known.user))
-        {
-            invited.emails.insert(email, RecipientId::User(known.user));
         }
     }
     Ok(invited)

@@ -198,7 +198,8 @@ async fn check_callers_and_requests(api: &mut CheckedApi, people: &People) {
             api.check(&method, &route_path, &response);
             response.expect_problem(415, "unsupported_media_type");
         }
-        if documents(422, "validation_failed") {
+        // An import accepts any line, and lists the invalid ones.
+        if documents(422, "validation_failed") && route.path != "/v1/directory/import" {
             let wrong = match body(&api.spec, route) {
                 Some(_) => {
                     api.call(route, &route_path, accepted_token, Some(json!({"colour": "red"})))
