@@ -183,7 +183,7 @@ async fn report_is_unchanged_after_its_sources_expire() {
     };
     let back = json!({"assign_to": {"user_id": "student-2"}, "reason": "That was 2."});
     let shown = override_row(&attendee("Nobody 💥"), back).await;
-    assert_eq!((&shown["user_id"], &shown["connections"]), (&json!("student-2"), &json!(2)));
+    assert_eq!((&shown["user_id"], &shown["connections"]), (&json!("student-2"), &json!(3)));
     override_row(&attendee("Student 2"), json!({"present": null, "reason": "Was awake."})).await;
     assert_row(
         &scenario.current_report().await,
