@@ -315,6 +315,8 @@ impl World {
         let request =
             http.request(method, format!("{}{path}", self.stack.base_url)).bearer_auth(token);
         let request = request.header("content-type", "application/x-ndjson").body(body);
+        // The gateway's limit. An import takes longer than the requests of our own clients.
+        let request = request.timeout(std::time::Duration::from_secs(30));
         let response = request.send().await.expect("the stack responds");
         let (status, headers) = (response.status(), response.headers().clone());
         Response { status, headers, text: response.text().await.expect("a complete response body") }
