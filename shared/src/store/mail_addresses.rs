@@ -107,10 +107,29 @@ impl Store {
         self.write_all(addresses.into_values().map(|one| put(one, now)).collect()).await
     }
 
-    /// Returns the addresses of mails, which may be about a session.
+    /// Returns the addresses of mails, which may be about a session. Only a mail whose address a cheap read does not find
+    /// needs a consistent one.
     pub async fn mail_addresses(
         &self,
         mails: &[(Option<&Session>, &Mail)],
+    ) -> Result<MailAddresses, StoreError> {
+        let mut addresses = self.read_mail_addresses(mails, false).await?;
+        let is_found = |mail: &Mail| addresses.found.contains_key(&mail.message_key);
+        let missing = mails.iter().filter(|(_, mail)| !is_found(mail));
+        let missing: Vec<_> = missing.copied().collect();
+        if !missing.is_empty() {
+            let MailAddresses { found, unreadable } =
+                self.read_mail_addresses(&missing, true).await?;
+            addresses.found.extend(found);
+            addresses.unreadable = unreadable;
+        }
+        Ok(addresses)
+    }
+
+    async fn read_mail_addresses(
+        &self,
+        mails: &[(Option<&Session>, &Mail)],
+        is_consistent: bool,
     ) -> Result<MailAddresses, StoreError> {
         let entries: Vec<_> =
             mails.iter().flat_map(|(session, mail)| address_keys(*session, mail)).collect();
@@ -121,7 +140,10 @@ impl Store {
             keys.insert((key.pk(), key.sk()), key);
         }
         let keys: Vec<_> = keys.into_values().collect();
-        let items = self.batch_get(&keys).await?;
+        let items = match is_consistent {
+            true => self.batch_get(&keys).await?,
+            false => self.batch_get_eventually_consistent(&keys).await?,
+        };
         let mut addresses = MailAddresses::default();
         for (session, mail) in mails {
             let key = mail.message_key.clone();
