@@ -77,7 +77,7 @@ async fn check_cost_of_mails(counts: &[usize]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fan_out_to_many_students_is_split_over_runs() {
-    check_split_fan_out(800, SignedDuration::from_millis(28_500)).await;
+    check_split_fan_out(2_000, SignedDuration::from_millis(29_600)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
