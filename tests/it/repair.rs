@@ -7,7 +7,7 @@ use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::scope;
-use shared::store::repairs::{Repair, RepairTask};
+use shared::store::due_work::repairs::{Repair, RepairTask};
 
 use crate::functions::{DirectFunctions, items_with_prefix, store, wait_until};
 use crate::late_answers::finish_repairs;

@@ -33,9 +33,11 @@ impl DeliveryFault {
     }
 }
 
+type TakeFault = dyn Fn(&str) -> Option<DeliveryFault> + Send + Sync;
+
 /// Takes the pending fault of an event, which is given by its name.
 #[derive(Clone)]
-pub struct DeliveryFaults(Arc<dyn Fn(&str) -> Option<DeliveryFault> + Send + Sync>);
+pub struct DeliveryFaults(Arc<TakeFault>);
 
 impl DeliveryFaults {
     pub fn new(take: impl Fn(&str) -> Option<DeliveryFault> + Send + Sync + 'static) -> Self {

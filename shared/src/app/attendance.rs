@@ -8,9 +8,8 @@ use futures::future;
 use jiff::Timestamp;
 
 use super::error::Error;
-use crate::domain::attendance::overrides::{
-    self, AttendanceOverride, AttendanceOverrides, OverrideRequest,
-};
+use crate::domain::attendance::override_request::{self, OverrideRequest};
+use crate::domain::attendance::overrides::{AttendanceOverride, AttendanceOverrides};
 use crate::domain::attendance::{
     AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs, ReportRow,
 };
@@ -107,7 +106,7 @@ pub async fn apply_override(
         let before = data.overrides();
         let report_before = data.report(&before, context);
         let decision =
-            overrides::decide(&report_before, &before, &request.attendee, &request.change)?;
+            override_request::decide(&report_before, &before, &request.attendee, &request.change)?;
         let mut after = before.clone();
         after.extend(decision.changed_overrides.clone());
         let report_after = data.report(&after, context);
@@ -147,8 +146,8 @@ pub async fn apply_override(
                 at,
                 by: caller.id.clone(),
                 attendee: attendee.clone(),
-                old: overrides::override_state(&report_before, &before, attendee),
-                new: overrides::override_state(&report_after, &after, attendee),
+                old: override_request::override_state(&report_before, &before, attendee),
+                new: override_request::override_state(&report_after, &after, attendee),
                 reason: request.reason.clone(),
             };
             let nonce = data_encoding::BASE32_NOPAD.encode(&context.random.bytes::<5>());

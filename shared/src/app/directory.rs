@@ -3,6 +3,7 @@
 mod enrollment_changes;
 mod erase;
 mod leads;
+mod repetition;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +11,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use self::enrollment_changes::SessionsByCourse;
-pub use self::leads::repeat_erasure;
 use self::leads::{Leads, begin_erasure};
+pub use self::repetition::repeat_erasure;
 use super::Services;
 use super::error::Error;
 use crate::domain::directory::{DirectoryCommand, Enrollment, User, former_emails};

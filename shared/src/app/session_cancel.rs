@@ -21,11 +21,12 @@ use crate::domain::domain_event::{
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{Session, SessionWithInvitees};
+use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
+use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
-use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::ItemKey;
 use crate::store::sessions::MeetingDeletion;
 use crate::store::{counters, due_work, sessions};

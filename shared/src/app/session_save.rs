@@ -24,10 +24,10 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::{plus_minutes, whole_milli};
 use crate::domain::{draft::Draft, scope};
+use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::due_work::{self, InviteeListCheck};
 use crate::store::error::StoreError;
 use crate::store::invitations::ListReplacement;
-use crate::store::repairs::{Repair, RepairTask};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 

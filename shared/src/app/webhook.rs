@@ -24,7 +24,7 @@ use crate::domain::id::MeetingId;
 use crate::domain::join_window::{self, JoinState};
 use crate::domain::meeting_instance::InstanceEvent;
 use crate::domain::reminder::Reminder;
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{DELETED, Session, Status};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{EventPayload, ZoomEvent};
 use crate::store::archive::{self, DueArchive};
@@ -403,7 +403,7 @@ async fn update_drift(context: &WebhookContext<'_>, event: &ZoomEvent) -> Result
         let drift_check = lease
             .filter(|_| is_open && drift::detect_drift(session, false, payloads) != drift)
             .map(|lease| DriftCheck { session: session.id.clone(), due_at: lease.until });
-        let is_deleted = |drift: &[String]| drift.iter().any(|field| field == drift::DELETED);
+        let is_deleted = |drift: &[String]| drift.iter().any(|field| field == DELETED);
         let deleted = is_deleted(&drift) && !is_deleted(&session.drift);
         let notification = deleted.then_some(WebhookNotification::MeetingDeleted);
         let drift_changed = is_open && drift != session.drift;

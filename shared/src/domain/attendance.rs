@@ -12,11 +12,13 @@
 pub mod erased;
 pub mod headcount;
 pub mod instance_intervals;
+pub mod override_request;
 pub mod overrides;
 pub mod participation;
 pub mod people;
 pub mod record;
 pub mod report;
+pub mod status;
 
 mod span;
 #[cfg(test)]
@@ -35,7 +37,8 @@ pub use headcount::headcount;
 pub use overrides::AttendanceOverride;
 pub use people::{JoinIdentity, People};
 pub use record::AttendanceRecord;
-pub use report::{AttendanceReport, AttendanceStatus, ReportInputs, ReportRow};
+pub use report::{AttendanceReport, ReportInputs, ReportRow};
+pub use status::AttendanceStatus;
 
 /// The id of one row of a session's report: `att_` and 26 letters and digits. It is a hash of the person's identity, so
 /// it is stable across reports and reveals nothing about the person.

@@ -9,6 +9,8 @@ use super::id::{CourseId, SessionId, UserId};
 use super::reminder::Reminder;
 use super::session::Session;
 use super::text::{Email, PersonName};
+use super::time::whole_milli;
+use super::zoom_connection::ZoomConnection;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainEvent {
@@ -254,5 +256,26 @@ impl DomainEvent {
                 format!("{session}#~#{:020}#enrollments", change.nonce.0)
             }
         }
+    }
+}
+impl ZoomConnection {
+    /// Returns the domain event that notifies the trainer of losing this grant.
+    pub fn loss_event(&self, at: Timestamp) -> DomainEvent {
+        self.reauth_event("lost", at)
+    }
+
+    /// Returns the domain event that notifies the trainer that classes ahead need another Zoom user than this one.
+    pub fn replacement_event(&self) -> DomainEvent {
+        self.reauth_event("replacement", self.connected_at)
+    }
+
+    /// The version does not repeat, so neither does the nonce.
+    fn reauth_event(&self, cause: &str, at: Timestamp) -> DomainEvent {
+        let kind = DomainEventKind::ReauthRequired {
+            trainer: self.trainer.clone(),
+            connection_version: self.version,
+            nonce: EventNonce::derive(&format!("{cause}\n{}", self.version)),
+        };
+        DomainEvent { at: whole_milli(at), kind }
     }
 }

@@ -7,11 +7,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::meeting_fields::{FieldValues, TIMEZONE, compare, reported_fields};
-use super::session::Session;
+use super::session::{DELETED, Session};
 use super::zoom_event::EventPayload;
 
-/// The drift entry of a deleted meeting.
-pub const DELETED: &str = "deleted";
 /// The drift entry of a meeting that Zoom does not record although we requested it, or records although we did not. An
 /// account that forbids recording drops the setting without an event, so the entry also comes from Zoom's responses.
 pub const RECORDING: &str = super::meeting_fields::RECORDING;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::id::SessionId;
-use super::session::Session;
+use super::session::{DELETED, Session};
 use super::text::DESCRIPTION_LIMIT_CHARS;
 use super::zoom_event::MeetingChange;
 
@@ -178,8 +178,7 @@ pub fn compare_after_edit(
     let mut sent_late = BTreeSet::new();
     // Fields that Zoom does not report keep their drift.
     let kept = session.drift.iter().filter(|field| !reported.contains_key(*field));
-    let mut drift: BTreeSet<String> =
-        kept.filter(|field| *field != super::drift::DELETED).cloned().collect();
+    let mut drift: BTreeSet<String> = kept.filter(|field| *field != DELETED).cloned().collect();
     for (field, is_different) in compare(session, &reported) {
         if !is_different {
             continue;

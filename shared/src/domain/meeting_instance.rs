@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::join_window::SessionWindow;
 use super::session::Status;
+use super::session_window::SessionWindow;
 
 /// One run of a meeting with its own uuid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,6 +235,30 @@ pub fn lifecycle(
         status,
         started_at: started_at.into_iter().chain(earlier_start).min(),
         ended_at,
+    }
+}
+
+impl SessionWindow {
+    /// Returns whether a meeting instance belongs to the session. An instance that lasts into the window belongs to it,
+    /// however early it started.
+    pub fn contains_instance(&self, instance: &MeetingInstance) -> bool {
+        self.overlaps(instance.started_at, instance.end())
+    }
+
+    /// Returns the known instances that belong to the session. An instance from before the window whose end is unknown and
+    /// that was followed by another one was most likely a rehearsal. It is less likely that it lasted for days.
+    pub fn own_instances<'a>(
+        &self,
+        known: &'a [MeetingInstance],
+    ) -> impl DoubleEndedIterator<Item = &'a MeetingInstance> + use<'a> {
+        let window = *self;
+        let last = known.last();
+        known.iter().filter(move |instance| {
+            let is_stale = instance.end().is_none()
+                && instance.started_at < window.opens_at
+                && last.is_some_and(|last| last != *instance);
+            window.contains_instance(instance) && !is_stale
+        })
     }
 }
 

@@ -4,13 +4,11 @@
 //! in the session. The trainer sees everything.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::meeting_instance::MeetingInstance;
+use super::recorded_span::RecordedSpan;
 use super::session::Session;
-
-/// Spans that are stored with a session. Zoom records a handful of files per meeting instance, all with the same times.
-const SPAN_LIMIT: usize = 40;
 
 /// Who sees a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -20,57 +18,6 @@ pub enum RecordingVisibility {
     Invited,
     /// Only the trainer.
     Trainer,
-}
-
-/// The meeting instance and the time of recorded files. Sessions store the spans of their recordings, so that lists need
-/// no further request.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RecordedSpan {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ends_at: Option<Timestamp>,
-    /// The uuid of the recorded meeting instance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
-    /// Whether a file of this span can be watched.
-    #[serde(default)]
-    pub is_available: bool,
-    /// Whether the audience was notified of a recording of this meeting instance.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_notified: bool,
-}
-
-impl RecordedSpan {
-    /// Returns the start and the end of the recording. `None` without a readable start. A missing or earlier end is
-    /// treated as the start.
-    fn times(&self) -> Option<(Timestamp, Timestamp)> {
-        let starts_at = self.starts_at?;
-        Some((starts_at, self.ends_at.map_or(starts_at, |ends_at| ends_at.max(starts_at))))
-    }
-}
-
-/// Returns the distinct spans, oldest first. A span is available if one of its files is. Notifications are taken over from
-/// the known spans.
-pub fn distinct_spans(
-    files: impl IntoIterator<Item = RecordedSpan>,
-    known: &[RecordedSpan],
-) -> Vec<RecordedSpan> {
-    let mut spans: Vec<RecordedSpan> = files.into_iter().collect();
-    // Available spans sort last, and of equal times the last one stays.
-    spans.sort();
-    spans.reverse();
-    spans.dedup_by(|a, b| {
-        (a.starts_at, a.ends_at, &a.instance) == (b.starts_at, b.ends_at, &b.instance)
-    });
-    spans.reverse();
-    let excess = spans.len().saturating_sub(SPAN_LIMIT);
-    spans.drain(..excess);
-    for span in &mut spans {
-        span.is_notified =
-            known.iter().any(|known| known.instance == span.instance && known.is_notified);
-    }
-    spans
 }
 
 impl Session {
@@ -135,9 +82,9 @@ fn overlaps(instance: &MeetingInstance, (from, to): (Timestamp, Timestamp)) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::reminder;
     use crate::domain::session::Status;
     use crate::domain::time::plus_minutes;
+    use crate::domain::{recorded_span, reminder};
 
     const START: &str = "2026-12-01T09:00:00Z";
 
@@ -226,18 +173,6 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_distinct_and_bounded() {
-        let trashed = RecordedSpan { is_available: false, ..span("a", Some(0), Some(60)) };
-        let files = [span("a", Some(0), Some(60)), trashed.clone(), span("b", Some(0), Some(60))];
-        let spans = distinct_spans(files, &[]);
-        assert_eq!(spans, [span("a", Some(0), Some(60)), span("b", Some(0), Some(60))]);
-        let notified = RecordedSpan { is_notified: true, ..trashed.clone() };
-        assert_eq!(distinct_spans([trashed], std::slice::from_ref(&notified)), [notified]);
-        let many = (0..1000).map(|minute| span("a", Some(minute), Some(minute + 1)));
-        assert_eq!(distinct_spans(many, &[]).len(), SPAN_LIMIT);
-    }
-
-    #[test]
     fn audience_is_notified_once_per_instance() {
         let take = |session: &Session, instance: &str, spans: &mut [RecordedSpan]| {
             session.take_recording_notification(Some(instance), spans)
@@ -249,6 +184,10 @@ mod tests {
         let mut spans = [span("a", Some(0), Some(30)), span("a", Some(30), Some(60))];
         assert!(take(&session, "a", &mut spans));
         assert!(!take(&session, "a", &mut spans), "the second time");
-        assert!(!take(&session, "a", &mut distinct_spans([span("a", Some(5), Some(9))], &spans)));
+        assert!(!take(
+            &session,
+            "a",
+            &mut recorded_span::distinct_spans([span("a", Some(5), Some(9))], &spans)
+        ));
     }
 }

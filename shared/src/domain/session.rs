@@ -1,55 +1,30 @@
 //! Sessions: their states, and the rules for changing them.
 
+mod status;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
-use super::audience::{Audience, Invitee};
+use super::audience::Audience;
 use super::caller::{Caller, Role};
-use super::drift::DELETED;
-use super::host_status::HostStatus;
 use super::id::{MeetingId, SessionId, UserId};
-use super::join_window::{JoinWindowSettings, SessionWindow};
 use super::mailing::EntryDigest;
 use super::meeting_instance::{self, EarlierInstances, InstanceEvent, MeetingInstance};
-use super::recording::RecordedSpan;
+use super::recorded_span::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
+use super::session_window::{JoinWindowSettings, SessionWindow};
 use super::settings::MeetingSettings;
 use super::text::{Description, Title};
 use super::time::{Zone, plus_minutes};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Scheduled,
-    Live,
-    Ended,
-    Cancelled,
-}
+pub use self::status::Status;
 
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Live => "live",
-            Self::Ended => "ended",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "scheduled" => Some(Self::Scheduled),
-            "live" => Some(Self::Live),
-            "ended" => Some(Self::Ended),
-            "cancelled" => Some(Self::Cancelled),
-            _ => None,
-        }
-    }
-}
+/// The drift entry of a deleted meeting.
+pub const DELETED: &str = "deleted";
 
 /// The service on which a session meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -343,13 +318,4 @@ impl Session {
     pub fn calendar_differs(&self, next: &Self) -> bool {
         EntryDigest::from_session(self) != EntryDigest::from_session(next)
     }
-}
-
-/// A session with its invitees, as shown to the trainer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SessionWithInvitees {
-    pub session: Session,
-    pub invitees: Vec<Invitee>,
-    /// The host status of its trainer.
-    pub host: HostStatus,
 }

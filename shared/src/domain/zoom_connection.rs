@@ -3,12 +3,10 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use super::id::UserId;
 use super::scope;
 use super::sealed::Sealed;
 use super::text::Email;
-use super::time::whole_milli;
 
 /// The minimum remaining lifetime of an access token that we use. It is longer than any function runs.
 pub const TOKEN_MARGIN_SECONDS: i64 = 5 * 60;
@@ -138,26 +136,6 @@ impl ZoomConnection {
     /// user removed the app. Either would have ended it.
     pub fn may_have_ended_by(&self, at: Timestamp) -> bool {
         self.seconds_until(at) >= -(EXCHANGE_SECONDS + CLOCK_TOLERANCE_SECONDS)
-    }
-
-    /// Returns the domain event that notifies the trainer of losing this grant.
-    pub fn loss_event(&self, at: Timestamp) -> DomainEvent {
-        self.reauth_event("lost", at)
-    }
-
-    /// Returns the domain event that notifies the trainer that classes ahead need another Zoom user than this one.
-    pub fn replacement_event(&self) -> DomainEvent {
-        self.reauth_event("replacement", self.connected_at)
-    }
-
-    /// The version does not repeat, so neither does the nonce.
-    fn reauth_event(&self, cause: &str, at: Timestamp) -> DomainEvent {
-        let kind = DomainEventKind::ReauthRequired {
-            trainer: self.trainer.clone(),
-            connection_version: self.version,
-            nonce: EventNonce::derive(&format!("{cause}\n{}", self.version)),
-        };
-        DomainEvent { at: whole_milli(at), kind }
     }
 
     /// Returns whether the access token remains valid for at least the margin.

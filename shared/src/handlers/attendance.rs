@@ -14,7 +14,7 @@ use super::function::{self, Function};
 use crate::app::attendance::{self, AttendanceContext};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
-use crate::domain::attendance::overrides::{Assignee, OverrideRequest};
+use crate::domain::attendance::override_request::{Assignee, OverrideRequest};
 use crate::domain::attendance::{AttendanceRules, AttendeeId};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::{FieldError, Refusal};

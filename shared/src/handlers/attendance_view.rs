@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::csv::{CsvTable, Separator};
 use super::edge::ResponseBody;
 use super::pages::{PAGE_LIMIT_BYTES, escaped_len};
-use crate::domain::attendance::overrides::OverrideState;
+use crate::domain::attendance::override_request::OverrideState;
 use crate::domain::attendance::{AttendanceReport, AttendeeId, ReportRow};
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
@@ -133,7 +133,8 @@ pub(super) fn entry(entry: &AuditEntry) -> EntryView<'_> {
 mod tests {
     use super::*;
     use crate::domain::attendance::people::IdentityMatch;
-    use crate::domain::attendance::report::{Flag, PresentBy};
+    use crate::domain::attendance::report::Flag;
+    use crate::domain::attendance::status::PresentBy;
     use crate::domain::attendance::{AttendanceStatus, Percent};
     use crate::domain::id::SessionId;
     use crate::domain::text::Email;

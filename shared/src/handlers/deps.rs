@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::attendance::{AttendanceRules, Threshold};
-use crate::domain::join_window::JoinWindowSettings;
+use crate::domain::session_window::JoinWindowSettings;
 use crate::mail::{Brand, Ses};
 use crate::queue::{OutboxQueue, SqsQueue};
 use crate::random::Random;

@@ -10,8 +10,9 @@ use super::item::{decode, decode_readable, encode};
 use super::schema::{AUDIT_PREFIX, ItemKey, OVERRIDE_PREFIX, attr, session_partition};
 use super::tx::{Action, Condition, key_item, number};
 use super::{ItemPage, KeyRange, Store};
+use crate::domain::attendance::AttendanceOverride;
 use crate::domain::attendance::AttendeeId;
-use crate::domain::attendance::overrides::{AttendanceOverride, OverrideState};
+use crate::domain::attendance::override_request::OverrideState;
 use crate::domain::attendance::people::PersonDetails;
 use crate::domain::id::{SessionId, UserId};
 

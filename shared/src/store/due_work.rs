@@ -1,16 +1,19 @@
 //! Due work: reminders, repairs and checks, sorted by due time, so that a sweep reads only due items. Repairs have a
 //! partition of their own.
 
+pub mod repairs;
+pub mod start_checks;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::repairs::{Repair, StoredRepair};
+use self::start_checks::{StartCheck, StoredStartCheck};
 pub use super::domain_events::{domain_event_key, put_domain_event};
 use super::error::StoreError;
 use super::item::{decode_readable, encode};
-use super::repairs::{Repair, StoredRepair};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
-use super::start_checks::{StartCheck, StoredStartCheck};
 use super::tx::{Action, Condition, Item, ItemChanges};
 use super::{ItemPage, KeyRange, Store};
 use crate::domain::audience::InviteeList;
@@ -112,11 +115,11 @@ fn delete_reminder_if(
     Action::delete(ItemKey::Due { queue: DueQueue::Work, at, key: &key }, condition)
 }
 
-pub(super) fn encode_repair(stored: StoredRepair) -> Item {
+fn encode_repair(stored: StoredRepair) -> Item {
     encode(&StoredWork::Repair(stored))
 }
 
-pub(super) fn encode_start_check(stored: StoredStartCheck) -> Item {
+fn encode_start_check(stored: StoredStartCheck) -> Item {
     encode(&StoredWork::StartCheck(stored))
 }
 

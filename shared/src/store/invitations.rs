@@ -16,9 +16,10 @@ use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::SessionId;
-use crate::domain::session::{Session, SessionWithInvitees, Status};
+use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::domain::time::sortable_text;
+use crate::domain::trainer_session::SessionWithInvitees;
 
 #[derive(Serialize, Deserialize)]
 struct StoredInvitee {

@@ -25,11 +25,9 @@ pub mod polls;
 pub mod preferences;
 pub mod recipient_states;
 pub mod recordings;
-pub mod repairs;
 pub mod resends;
 pub mod schema;
 pub mod sessions;
-pub mod start_checks;
 pub mod timeline;
 pub mod tx;
 

@@ -12,7 +12,7 @@ use super::tx::{Action, Condition, ItemChanges, text};
 use super::{KeyRange, Store};
 use crate::crypt::Sealed;
 use crate::domain::id::SessionId;
-use crate::domain::recording::RecordedSpan;
+use crate::domain::recorded_span::RecordedSpan;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{RecordingState, ReportedAt};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use local::settings;
 use local::stack::{Options, Stack};
+use local::{issuer, settings};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -157,7 +157,7 @@ impl Scene {
 
     fn token(&self, sub: &str, role: &str, issuer: Issuer) -> Result<String, BoxError> {
         let claims = json!({
-            "iss": self.stack.base_url, "aud": settings::AUDIENCE, "sub": sub, "role": role, "name": sub,
+            "iss": self.stack.base_url, "aud": issuer::AUDIENCE, "sub": sub, "role": role, "name": sub,
             "iat": now().as_second(), "exp": (now() + SignedDuration::from_hours(8)).as_second(),
         });
         Ok(match issuer {
@@ -187,7 +187,7 @@ impl Scene {
             Hosts::One => format!("{}{path}", self.all_services.url),
             Hosts::Each => format!("{}{path}", own.url),
         };
-        let aws = |own: &Endpoint| at(own, local::calls::AWS_PATH);
+        let aws = |own: &Endpoint| at(own, local::aws::calls::AWS_PATH);
         let jwks = at(&self.issuer, local::issuer::JWKS_PATH);
         let ca_bundle = self.files.join(format!("{}-root.pem", hosts.certificates()));
         let (secret, jwks) = match issuer {

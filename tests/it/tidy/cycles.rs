@@ -91,9 +91,12 @@ fn files_do_not_depend_on_each_other_in_a_cycle() {
     assert_no_problems(&problems.collect::<Vec<_>>());
 }
 
+/// Modules with the paths in them.
+type Modules = &'static [(&'static str, &'static [&'static str])];
+
 #[test]
 fn cycle_is_found_through_other_modules_and_exports() {
-    let graph = |modules: &[(&str, &[&str])]| {
+    let graph = |modules: Modules| {
         let paths: Paths = modules
             .iter()
             .map(|(module, used)| {
@@ -103,27 +106,27 @@ fn cycle_is_found_through_other_modules_and_exports() {
             .collect();
         Graph::new(&paths)
     };
-    let cases: [(&[(&str, &[&str])], &[&str]); 4] = [
-        (&[("crate::a", &["crate::b::X"]), ("crate::b", &["crate::c::Y"]), ("crate::c", &[])], &[]),
-        (
-            &[
-                ("crate::a", &["crate::b::X"]),
-                ("crate::b", &["crate::c::Y"]),
-                ("crate::c", &["crate::a::Z"]),
-            ],
-            &["crate::a", "crate::b", "crate::c"],
-        ),
-        // A module and its own part.
-        (&[("crate::a", &["crate::a::part::X"]), ("crate::a::part", &["crate::a::Y"])], &[]),
-        // `crate::a` exports X of its part, which uses `crate::b`.
-        (
-            &[
-                ("crate::a", &["crate::a::part::X"]),
-                ("crate::a::part", &["crate::b::Z"]),
-                ("crate::b", &["crate::a::X"]),
-            ],
-            &["crate::a::part", "crate::b"],
-        ),
+    let straight: Modules =
+        &[("crate::a", &["crate::b::X"]), ("crate::b", &["crate::c::Y"]), ("crate::c", &[])];
+    let circle: Modules = &[
+        ("crate::a", &["crate::b::X"]),
+        ("crate::b", &["crate::c::Y"]),
+        ("crate::c", &["crate::a::Z"]),
+    ];
+    let own_part: Modules =
+        &[("crate::a", &["crate::a::part::X"]), ("crate::a::part", &["crate::a::Y"])];
+    // `crate::a` exports X of its part, which uses `crate::b`.
+    let export: Modules = &[
+        ("crate::a", &["crate::a::part::X"]),
+        ("crate::a::part", &["crate::b::Z"]),
+        ("crate::b", &["crate::a::X"]),
+    ];
+    let none: &[&str] = &[];
+    let cases = [
+        (straight, none),
+        (circle, &["crate::a", "crate::b", "crate::c"]),
+        (own_part, none),
+        (export, &["crate::a::part", "crate::b"]),
     ];
     for (modules, expected) in cases {
         assert_eq!(graph(modules).cycles(), expected, "{modules:?}");

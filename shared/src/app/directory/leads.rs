@@ -1,4 +1,4 @@
-//! The leads of an erasure, and its repetition as due work.
+//! The leads of an erasure.
 //!
 //! A request that began before the erasure may still store something, and an index may not show everything yet. The leads
 //! are the ids and addresses by which the erasure is repeated minutes later. They are sealed, and are removed after the last
@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{erase, remove_course_again};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::crypt::{Binding, Sealed};
@@ -20,14 +19,10 @@ use crate::domain::time::{plus_minutes, whole_milli};
 use crate::store::due_work::DueErasure;
 use crate::store::erasures::{self, StoredErasure};
 use crate::store::error::CommitError;
-use crate::store::schema::limit;
-use crate::telemetry::metrics;
 
 /// Minutes after which an erasure is repeated: when every request that was in progress has ended, and once more for an index
 /// that lags.
-const LOOK_MINUTES: [i64; 2] = [3, 60];
-/// Minutes after which a failed repetition is tried again.
-const RETRY_MINUTES: i64 = 5;
+pub(super) const LOOK_MINUTES: [i64; 2] = [3, 60];
 const LEADS_FIELD: &str = "erasure_leads";
 
 /// The ids and addresses that lead to the data of an erasure.
@@ -132,67 +127,14 @@ pub(super) async fn begin_erasure(
     }
 }
 
-fn due_erasure(subject: &str, erased_at: Timestamp, look: usize, now: Timestamp) -> DueErasure {
+/// Returns a repetition of an erasure.
+pub(super) fn due_erasure(
+    subject: &str,
+    erased_at: Timestamp,
+    look: usize,
+    now: Timestamp,
+) -> DueErasure {
     let minutes = LOOK_MINUTES.get(look).copied().unwrap_or_default();
     let due_at = plus_minutes(erased_at, minutes).max(whole_milli(now));
     DueErasure { subject: subject.to_owned(), erased_at, due_at, look }
-}
-
-/// Repeats an erasure that is due. A failed repetition is tried again for two weeks.
-pub async fn repeat_erasure(
-    services: &Services,
-    due: &DueErasure,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let leads = match open_leads(services, &due.subject).await {
-        // A later erasure has its own repetitions.
-        Ok(Some((erased_at, leads))) if erased_at == due.erased_at => leads,
-        Ok(_) => return Ok(services.store.commit_one(due.delete()).await?),
-        Err(error) => return postpone(services, due, now, error).await,
-    };
-    let repeated = match leads {
-        Leads::Person(leads) => {
-            erase::erase_again(services, leads, due.erased_at).await.map(Leads::Person)
-        }
-        Leads::Course(course) => remove_course_again(services, &course, due.erased_at)
-            .await
-            .map(|()| Leads::Course(course)),
-    };
-    let leads = match repeated {
-        Ok(leads) => leads,
-        Err(error) => return postpone(services, due, now, error).await,
-    };
-    let next = due.look + 1;
-    let mut actions = vec![due.delete()];
-    if next < LOOK_MINUTES.len() {
-        actions.push(due_erasure(&due.subject, due.erased_at, next, now).put());
-        let leads = leads.seal(services, &due.subject).await?;
-        actions.push(erasures::put(&due.subject, due.erased_at, &leads));
-    } else {
-        actions.push(erasures::remove_leads(&due.subject, due.erased_at));
-    }
-    match services.store.commit(actions).await {
-        Ok(()) => Ok(()),
-        // Begun again meanwhile. The next run deletes this repetition.
-        Err(CommitError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn postpone(
-    services: &Services,
-    due: &DueErasure,
-    now: Timestamp,
-    error: Error,
-) -> Result<(), Error> {
-    let mut actions = vec![due.delete()];
-    if now.duration_since(due.erased_at) < SignedDuration::from_hours(24 * limit::DUE_TTL_DAYS) {
-        let due_at = plus_minutes(whole_milli(now), RETRY_MINUTES);
-        actions.push(DueErasure { due_at, ..due.clone() }.put());
-    } else {
-        tracing::error!(event = "directory.erasure_given_up", subject = due.subject);
-        metrics::GIVEN_UP.count();
-    }
-    services.store.commit(actions).await?;
-    Err(error)
 }

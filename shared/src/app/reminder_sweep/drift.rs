@@ -8,7 +8,7 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::webhook::is_from_host_account;
 use crate::domain::drift;
-use crate::domain::session::Status;
+use crate::domain::session::{DELETED, Status};
 use crate::store::due_work::DriftCheck;
 use crate::store::sessions::{self, SessionRecord};
 use crate::store::tx::Action;
@@ -54,7 +54,7 @@ async fn changed_drift(tools: &Services, record: &SessionRecord) -> Result<Optio
     let events = tools.store.meeting_events_since(meeting, session.zoom_synced_at).await?;
     let events = events.iter().filter(|stored| is_from_host_account(session, &stored.event));
     let payloads = events.map(|stored| (stored.at, &stored.event.payload));
-    let is_deletion = |field: &String| field == drift::DELETED;
+    let is_deletion = |field: &String| field == DELETED;
     let mut drift = drift::detect_drift(session, false, payloads);
     drift.retain(|field| !is_deletion(field));
     drift.extend(session.drift.iter().filter(|field| is_deletion(field)).cloned());

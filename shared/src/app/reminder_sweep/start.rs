@@ -8,8 +8,8 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::session::{Provider, Session, Status};
 use crate::domain::time::plus_minutes;
+use crate::store::due_work::start_checks::StartCheck;
 use crate::store::schema::limit;
-use crate::store::start_checks::StartCheck;
 use crate::telemetry::metrics;
 
 /// The time after the planned start at which an event is expected, because trainers may be late.

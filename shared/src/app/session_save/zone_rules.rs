@@ -15,7 +15,7 @@ use crate::domain::meeting_fields::edited_digests;
 use crate::domain::plan::PlanLimits;
 use crate::domain::session::Provider;
 use crate::domain::time::whole_milli;
-use crate::store::repairs::RepairTask;
+use crate::store::due_work::repairs::RepairTask;
 use crate::store::sessions::{self, UpdateBasis};
 
 /// Moves a session to the instant of its local time. Returns whether it moved.

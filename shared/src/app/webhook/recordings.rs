@@ -16,7 +16,7 @@ use crate::crypt::Binding;
 use crate::domain::audience::Audience;
 use crate::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use crate::domain::id::SessionId;
-use crate::domain::recording::distinct_spans;
+use crate::domain::recorded_span::distinct_spans;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_event::{
     ChangedFiles, ChangedRecording, RecordingFile, RecordingSecrets, RecordingState, ReportedAt,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_intervals};
 use super::overrides::{AttendanceOverride, AttendanceOverrides};
 use super::participation::{Participation, addresses_of_zoom_users, participations, with_owners};
 use super::people::{IdentityMatch, People, RowOwner};
 use super::span::{Span, total_millis, union};
+use super::status::{AttendanceStatus, PresentBy};
 use super::{AttendanceRules, AttendeeId, Percent};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Session;
@@ -67,48 +68,6 @@ impl Flag {
             Self::Assigned => "assigned",
             Self::JoinedInferred => "joined_inferred",
             Self::LeftInferred => "left_inferred",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PresentBy {
-    Rule,
-    Override,
-}
-
-impl PresentBy {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Override => "override",
-        }
-    }
-}
-
-/// A person's attendance in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AttendanceStatus {
-    Present,
-    /// Present, but joined late.
-    Late,
-    /// Present and on time, but left early.
-    LeftEarly,
-    Absent,
-    /// Excused by hand.
-    Excused,
-}
-
-impl AttendanceStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::Late => "late",
-            Self::LeftEarly => "left_early",
-            Self::Absent => "absent",
-            Self::Excused => "excused",
         }
     }
 }

@@ -5,6 +5,8 @@
 //! `{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"…","name":"…","access_granted":true}`,
 //! `{"type":"user","id":"s-1","email":"…","name":"…","role":"student"}`, `{"type":"settings",…}`.
 
+use std::iter::Peekable;
+use std::slice::Split;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -116,9 +118,11 @@ impl<'a> Import<'a> {
     }
 }
 
+type SplitLines<'a> = Split<'a, u8, fn(&u8) -> bool>;
+
 /// The unread lines of a file.
 struct Lines<'a> {
-    lines: std::iter::Peekable<std::slice::Split<'a, u8, fn(&u8) -> bool>>,
+    lines: Peekable<SplitLines<'a>>,
     /// The number of the next line.
     next_line: usize,
 }

@@ -4,9 +4,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::deliveries::DeliveryUpdate;
 use crate::domain::mailing::claim::{ClaimPhase, NextAttempt};
-use crate::domain::mailing::{DeliveryStatus, Mail, MailClaim, MailSubject, MessageKey};
+use crate::domain::mailing::{
+    DeliveryRecord, DeliveryStatus, Mail, MailClaim, MailSubject, MessageKey,
+};
 use crate::domain::time::sortable_text;
 use crate::store::error::StoreError;
 use crate::store::item::{decode, not_negative};
@@ -98,9 +99,14 @@ pub enum ClaimOutcome {
     FinishedUnknown,
 }
 
-pub(super) fn end_claim(subject: &MailSubject, update: &DeliveryUpdate) -> Option<Action> {
-    let status = text(update.record.status.as_str());
-    let changes = match update.claim_outcome {
+/// Returns the end of a mail's claim, with the delivery status that is recorded with it.
+pub(super) fn end_claim(
+    subject: &MailSubject,
+    record: &DeliveryRecord,
+    outcome: ClaimOutcome,
+) -> Option<Action> {
+    let status = text(record.status.as_str());
+    let changes = match outcome {
         ClaimOutcome::Unchanged => return None,
         ClaimOutcome::Retry => ItemChanges::new().set(attr::PHASE, text(WAITING)),
         ClaimOutcome::RetryUncounted => {
@@ -116,7 +122,7 @@ pub(super) fn end_claim(subject: &MailSubject, update: &DeliveryUpdate) -> Optio
     };
     let changes = changes.set(attr::RECORDED_STATUS, status);
     Some(Action::update(
-        ItemKey::Mail { subject, message_key: &update.record.message_key },
+        ItemKey::Mail { subject, message_key: &record.message_key },
         changes,
         Condition::new(),
     ))

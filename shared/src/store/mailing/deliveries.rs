@@ -234,7 +234,10 @@ impl Store {
         let mut actions =
             vec![put_deliveries(subject, all.iter().map(|update| &update.record), at)];
         actions.extend(change_counts(subject, &moves));
-        actions.extend(all.iter().filter_map(|update| end_claim(subject, update)));
+        actions.extend(
+            all.iter()
+                .filter_map(|update| end_claim(subject, &update.record, update.claim_outcome)),
+        );
         match self.commit(actions).await {
             Err(error) if error.refused(ConditionSubject::Deliveries) => Ok(()),
             other => other,

@@ -20,8 +20,8 @@ use crate::domain::refusal::Refusal;
 use crate::domain::session::Status;
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
 use crate::store::counters::CountedZoomWrite;
+use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
-use crate::store::repairs::{Repair, RepairTask};
 use crate::store::sessions::{self, SessionRecord};
 use crate::store::tx::{Action, ConditionSubject};
 

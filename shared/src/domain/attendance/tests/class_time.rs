@@ -6,7 +6,7 @@ use super::{
     AttendanceReport, Case, ReportRow, ZoomEvent, ended, joined, left, minute,
     participant_event_at, row, started,
 };
-use crate::domain::attendance::report::PresentBy;
+use crate::domain::attendance::status::PresentBy;
 use crate::domain::attendance::{AttendanceOverride, AttendanceStatus, People, headcount};
 
 fn joined_in(uuid: &str, connection: &str, at: i64, key: &str) -> ZoomEvent {

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::{Case, ended, minute, participant_event_at, started};
 use crate::domain::attendance::AttendeeId;
-use crate::domain::attendance::overrides::{
-    Assignee, AttendanceOverride, OverrideRequest, decide, override_state,
+use crate::domain::attendance::override_request::{
+    Assignee, OverrideRequest, decide, override_state,
 };
-use crate::domain::attendance::report::{Flag, PresentBy};
+use crate::domain::attendance::overrides::AttendanceOverride;
+use crate::domain::attendance::report::Flag;
+use crate::domain::attendance::status::PresentBy;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_event::ZoomEvent;

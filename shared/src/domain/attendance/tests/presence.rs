@@ -7,7 +7,8 @@ use super::{
     participant_event_at, row, second, session, started,
 };
 use crate::domain::attendance::overrides::AttendanceOverrides;
-use crate::domain::attendance::report::{Flag, PresentBy};
+use crate::domain::attendance::report::Flag;
+use crate::domain::attendance::status::PresentBy;
 use crate::domain::attendance::{People, Percent, Threshold};
 use crate::domain::session::Status;
 use crate::domain::zoom_event::ZoomEvent;

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::due_work::{due_ttl, encode_start_check};
-use super::schema::{DueQueue, ItemKey};
-use super::tx::{Action, Condition};
+use super::{due_ttl, encode_start_check};
 use crate::domain::id::SessionId;
+use crate::store::schema::{DueQueue, ItemKey};
+use crate::store::tx::{Action, Condition};
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredStartCheck {

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::due_work::{due_ttl, encode_repair};
-use super::schema::{DueQueue, ItemKey};
-use super::tx::{Action, Condition};
+use super::{due_ttl, encode_repair};
 use crate::domain::id::{SessionId, UserId};
+use crate::store::schema::{DueQueue, ItemKey};
+use crate::store::tx::{Action, Condition};
 
 /// When a repair looks again after the first time, in minutes. Zoom's gateways give up after minutes, so an hour is ample.
 const CHECKS_AFTER_MINUTES: [i64; 2] = [10, 60];
