@@ -465,7 +465,12 @@ async fn array_is_rejected_as_object_and_date_as_start_time() {
             "duration_minutes",
             "must be a whole number",
         ),
-        (date, "starts_at", "must include a time of day"),
+        (
+            date,
+            "starts_at",
+            "must be a time with an offset such as 2026-12-01T09:00:00Z (RFC 3339), or a local time such as \
+             2026-12-01T10:00:00",
+        ),
     ] {
         let refused = world.create(&trainer, &body).await.expect_problem(422, "validation_failed");
         assert_eq!(refused["errors"], json!([{"field": field, "message": message}]), "{body}");

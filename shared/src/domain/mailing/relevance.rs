@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::urgency::Urgency;
 use super::{EntryDigest, Mail, MailKind, RecipientState};
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
@@ -136,6 +137,13 @@ pub fn is_still_relevant(
         {
             Err(SkipReason::Superseded)
         }
+        // The invitation, which is still to be sent, will show the change.
+        MailKind::Updated
+            if recipient_state.awaits_invitation()
+                && Urgency::of_start(session.starts_at, now) == Urgency::Bulk =>
+        {
+            Err(SkipReason::Superseded)
+        }
         MailKind::Scheduled | MailKind::Updated
             if recipient_state.has_entry(&EntryDigest::from_session(session)) =>
         {
@@ -149,8 +157,8 @@ pub fn is_still_relevant(
     }
 }
 
-/// Returns the kind as which a relevant mail is sent. A change that reaches the recipient before the invitation is sent as
-/// the invitation: it may be urgent, while the invitation waits in the other queue. The invitation is then superseded.
+/// Returns the kind as which a relevant mail is sent. An urgent change that reaches the recipient before the invitation is
+/// sent as the invitation, which waits in the other queue and is then superseded.
 pub fn kind_to_send(mail: &Mail, recipient_state: &RecipientState) -> MailKind {
     match mail.kind {
         MailKind::Updated if recipient_state.awaits_invitation() => MailKind::Scheduled,
@@ -367,6 +375,12 @@ mod tests {
             relevance.map(|()| kind_to_send(&mail, state))
         };
         assert_eq!(relevance(Updated, &recipient_state), Ok(Scheduled));
+        // If the session does not start soon, the invitation shows the change.
+        let later = session(at(25 * 60), Status::Scheduled);
+        assert_eq!(
+            is_still_relevant(&mail(Updated, None), Some(&later), true, &recipient_state, now),
+            Err(SkipReason::Superseded)
+        );
         recipient_state.apply(&delivery("b", Scheduled, DeliveryStatus::Sent, Some(2)));
         for kind in [Scheduled, Updated] {
             assert_eq!(relevance(kind, &recipient_state), Err(SkipReason::Superseded));
