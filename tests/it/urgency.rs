@@ -141,7 +141,8 @@ async fn run_leaves_no_mail_for_the_next_minute() {
     let delays = || world.stack.usage.calls(FUNCTION, Service::Sqs, "ChangeMessageVisibilityBatch");
     let during = async {
         wait_until("the mails are delayed", || delays() > 0).await;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        // Meanwhile, both queues answer their long polls with nothing.
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
         world.advance(SignedDuration::from_secs(2));
     };
     let (report, ()) = futures::join!(world.run_outbox_sweep(), during);
