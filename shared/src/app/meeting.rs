@@ -14,10 +14,7 @@ use super::error::Error;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
 use crate::domain::id::{MeetingId, SessionId};
-use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session};
-use crate::domain::settings::MeetingSettings;
-use crate::domain::text::{Description, Title};
-use crate::domain::time::Zone;
+use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, SessionDetails};
 use crate::domain::zoom_event::{JoinCredentialsChange, ReportedAt};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -27,13 +24,7 @@ use crate::zoom::ZoomError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeetingPlan {
     pub session: SessionId,
-    pub title: Title,
-    pub description: Description,
-    pub starts_at: Timestamp,
-    pub zone: Zone,
-    pub duration_minutes: u16,
-    pub record_session: bool,
-    pub settings: MeetingSettings,
+    pub details: SessionDetails,
     /// The names of all settings that were ever sent to the provider. A setting that is no longer given is sent as
     /// off.
     pub settings_sent: BTreeSet<String>,
@@ -43,27 +34,15 @@ impl MeetingPlan {
     pub fn from_draft(session: &SessionId, draft: &Draft) -> Self {
         Self {
             session: session.clone(),
-            title: draft.title.clone(),
-            description: draft.description.clone(),
-            starts_at: draft.starts_at,
-            zone: draft.zone.clone(),
-            duration_minutes: draft.duration_minutes,
-            record_session: draft.record_session,
-            settings: draft.settings.clone(),
-            settings_sent: draft.settings.names(),
+            details: draft.details.clone(),
+            settings_sent: draft.details.settings.names(),
         }
     }
 
     pub fn from_session(session: &Session) -> Self {
         Self {
             session: session.id.clone(),
-            title: session.title.clone(),
-            description: session.description.clone(),
-            starts_at: session.starts_at,
-            zone: session.zone.clone(),
-            duration_minutes: session.duration_minutes,
-            record_session: session.record_session,
-            settings: session.settings.clone(),
+            details: session.details.clone(),
             settings_sent: session.settings_sent.clone(),
         }
     }

@@ -149,7 +149,7 @@ async fn commit(
         vec![sessions::cancel(next, old.version), due_work::put_domain_event(&domain_event)];
     actions
         .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
-    actions.push(counters::release_monthly_quota(&old.trainer, old.starts_at));
+    actions.push(counters::release_monthly_quota(&old.trainer, old.details.starts_at));
     if old.meeting.id.is_some() {
         actions.push(repair.put());
     }

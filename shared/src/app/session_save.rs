@@ -1,42 +1,40 @@
 //! Schedules and edits sessions.
 //!
 //! A session and its meeting are stored in two systems. [`create`](create::create) and [`edit`](edit::edit) therefore
-//! store an intent or an edit lease before they call Zoom. If a request dies, the repair (`app::reminder_sweep`) finds
-//! the expired record and compares the session with Zoom.
+//! have three steps: `reserve` stores an intent or an edit lease, `call_zoom` changes the meeting, and `commit` stores
+//! the session. `release` undoes the steps before a failed one. If a request dies, the repair (`app::reminder_sweep`)
+//! finds the expired record and compares the session with Zoom.
 
 mod create;
 mod edit;
+mod invitees;
 mod zone_rules;
 
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
 pub use edit::{EditSession, ExpectedVersion, edit};
 pub use zone_rules::apply_zone_rules;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::Services;
 use super::error::Error;
-use crate::domain::audience::{Audience, AudienceDraft, Invitee, InviteeList};
+use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::directory::Course;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
+use crate::domain::scope;
 use crate::domain::session::Session;
-use crate::domain::time::{plus_minutes, whole_milli};
-use crate::domain::{draft::Draft, scope};
+use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
+use crate::store::due_work;
 use crate::store::due_work::repairs::{Repair, RepairTask};
-use crate::store::due_work::{self, InviteeListCheck};
-use crate::store::error::StoreError;
-use crate::store::invitations::ListReplacement;
-use crate::store::schema::limit;
-use crate::store::tx::Action;
+use crate::store::error::CommitError;
+use crate::store::tx::{Action, ConditionSubject};
 
 /// How long a request holds its lease: longer than its function may run (see `template.yaml`). Repairs run longer and
 /// use their own duration.
 const LEASE_SECONDS: i64 = 30;
-
-/// Minutes until the check of a list that was written ahead. The request has ended by then.
-const LIST_CHECK_MINUTES: i64 = 2;
 
 fn lease_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)
@@ -70,8 +68,16 @@ fn require_scope(granted: &[String], scope: &str) -> Result<(), Error> {
     }
 }
 
+/// Converts the error of a transaction that counts a call to Zoom for the day.
+fn daily_limit_error(error: CommitError, now: Timestamp) -> Error {
+    if error.refused(ConditionSubject::ZoomDay) {
+        return Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) };
+    }
+    error.into()
+}
+
 fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {
-    crate::domain::reminder::upcoming_reminders(session.starts_at, now)
+    crate::domain::reminder::upcoming_reminders(session.details.starts_at, now)
         .map(|reminder| due_work::put_reminder(session, reminder))
         .collect()
 }
@@ -87,44 +93,6 @@ pub(super) fn new_repair(session: &Session, at: Timestamp, task: RepairTask) -> 
         is_checked: false,
         host_user: session.meeting.host_user.clone(),
         is_among_other_work: false,
-    }
-}
-
-/// Returns the addresses that a draft invites. Empty for other audience types.
-fn drafted_invitees(draft: &Draft) -> &[Invitee] {
-    match &draft.audience {
-        AudienceDraft::Invitees(invitees) => invitees,
-        _ => &[],
-    }
-}
-
-/// Writes a long invitee list before the session refers to it. Returns the action that belongs to the session's transaction.
-/// Until then a check is due, which deletes the list if the request dies.
-async fn write_long_list(
-    services: &Services,
-    session: &Session,
-    list: InviteeList,
-    replacement: Option<ListReplacement>,
-    invitees: &[Invitee],
-    now: Timestamp,
-) -> Result<Action, StoreError> {
-    let due_at = plus_minutes(whole_milli(now), LIST_CHECK_MINUTES);
-    let check = InviteeListCheck { session: session.id.clone(), list, due_at };
-    services.store.write_all(vec![check.put()]).await?;
-    services.store.write_invitees(session, list, replacement, invitees).await?;
-    Ok(check.delete())
-}
-
-/// Deletes an invitee list that was written ahead of a session but is not referenced by it, so that no addresses are
-/// stored without need.
-async fn delete_unused_invitees(services: &Services, session: &Session, length: usize) {
-    let Some(list) =
-        session.audience.invitee_list().filter(|_| length > limit::INVITEES_IN_TRANSACTION)
-    else {
-        return;
-    };
-    if let Err(error) = services.store.delete_invitees(&session.id, list).await {
-        tracing::warn!(event = "session.invitee_list_not_deleted", session_id = %session.id, %error);
     }
 }
 

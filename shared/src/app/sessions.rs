@@ -242,18 +242,17 @@ pub async fn list_invited(
     let still_invited = by_address.found.into_values().filter(|session| {
         let is_on_list =
             |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
-        let is_after_cursor = request
-            .after
-            .as_ref()
-            .is_none_or(|after| (session.starts_at, &session.id) > (after.starts_at, &after.id));
+        let is_after_cursor = request.after.as_ref().is_none_or(|after| {
+            (session.details.starts_at, &session.id) > (after.starts_at, &after.id)
+        });
         session.audience.invitee_list().is_some_and(is_on_list)
             && is_after_cursor
-            && session.starts_at >= from
+            && session.details.starts_at >= from
     });
     let sorted: BTreeMap<_, _> = of_courses
         .into_iter()
         .chain(still_invited)
-        .map(|session| ((session.starts_at, session.id.clone()), session))
+        .map(|session| ((session.details.starts_at, session.id.clone()), session))
         .collect();
     let mut sessions: Vec<_> = sorted.into_values().take(read_limit).collect();
     let more = sessions.len() == read_limit;

@@ -300,17 +300,18 @@ impl SessionUpdate {
     /// once, and its work for after the session is scheduled, as the sweep would do. `revision` distinguishes repeated
     /// events of one meeting.
     fn domain_event(&self, revision: u64, now: Timestamp) -> Option<(DomainEvent, Vec<Action>)> {
-        let Session { id, starts_at, version, trainer, .. } = &self.next;
+        let Session { id, details, version, trainer, .. } = &self.next;
+        let starts_at = details.starts_at;
         let (kind, extra_actions) = match self.notification? {
             WebhookNotification::Live => {
                 let reminder = Reminder::Start;
                 let kind = DomainEventKind::Reminder {
                     session: id.clone(),
                     reminder,
-                    starts_at: *starts_at,
+                    starts_at,
                     version: *version,
                 };
-                let claim = due_work::claim_reminder(id, reminder, *starts_at);
+                let claim = due_work::claim_reminder(id, reminder, starts_at);
                 (kind, vec![claim, archive::put_due_archive(&DueArchive::for_session(&self.next))])
             }
             WebhookNotification::MeetingDeleted => {

@@ -1,5 +1,7 @@
 //! Validation of the request body that creates or edits a session.
 
+mod details;
+
 use std::collections::HashSet;
 
 use jiff::Timestamp;
@@ -8,16 +10,15 @@ use serde::Deserialize;
 use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
 use super::id::CourseId;
 use super::refusal::{FieldError, Refusal};
-use super::session::{Provider, Source};
+use super::session::{Provider, SessionDetails, Source};
 use super::settings::MeetingSettings;
-use super::text::{Description, Email, PersonName, Title};
-use super::time::{Zone, instant, local_time, plus_minutes, whole_second};
+use super::text::{Email, PersonName};
+use super::time::Zone;
 use super::zoom_link;
 
-/// The allowed duration of a session, in minutes.
-pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
-/// How far ahead a session may start. A later start is more likely a typing error.
-pub const MAX_AHEAD_MINUTES: i64 = 2 * 366 * 24 * 60;
+use self::details::parse_details;
+pub use self::details::{DURATION_MINUTES, MAX_AHEAD_MINUTES};
+
 /// The longest URL that browsers and mail clients support alike.
 pub const URL_LIMIT_BYTES: usize = 2000;
 
@@ -52,15 +53,9 @@ pub struct InviteeBody {
 /// A validated request to create or edit a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
-    pub title: Title,
-    pub description: Description,
+    pub details: SessionDetails,
     pub audience: AudienceDraft,
-    pub starts_at: Timestamp,
-    pub zone: Zone,
-    pub duration_minutes: u16,
-    pub record_session: bool,
     pub venue: Venue,
-    pub settings: MeetingSettings,
 }
 
 /// Where the session meets.
@@ -86,83 +81,20 @@ impl Draft {
     /// Validates a request body at `now`. Returns the errors of all fields at once.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
-        for (field, is_set) in
-            [("trainer_id", body.trainer_id.is_some()), ("source", body.source.is_some())]
-        {
-            if is_set {
-                errors.push(FieldError::new(
-                    field,
-                    "may only be set by the platform's service when it creates a class",
-                ));
-            }
-        }
-        let title = required(&mut errors, "title", body.title.as_deref(), Title::parse);
-        let description = parsed(
-            &mut errors,
-            "description",
-            Description::parse(body.description.as_deref().unwrap_or_default()),
-        );
-        let zone = match &body.timezone {
-            Some(name) => parsed(&mut errors, "timezone", Zone::parse(name)),
-            None => Some(default_zone.clone()),
-        };
-        let starts_at = match (&body.starts_at, &zone) {
-            (None, _) => missing(&mut errors, "starts_at"),
-            (Some(_), None) => None,
-            (Some(text), Some(zone)) => {
-                parsed(&mut errors, "starts_at", parse_start(text, zone, now))
-            }
-        };
-        let duration_minutes =
-            required(&mut errors, "duration_minutes", body.duration_minutes, |minutes| {
-                u16::try_from(minutes)
-                    .ok()
-                    .filter(|_| DURATION_MINUTES.contains(&minutes))
-                    .ok_or_else(|| {
-                        format!(
-                            "must be from {} to {} minutes",
-                            DURATION_MINUTES.start(),
-                            DURATION_MINUTES.end()
-                        )
-                    })
-            });
+        check_reserved(&mut errors, &body);
+        let details = parse_details(&mut errors, &body, default_zone, now);
         let audience =
             parse_audience(&mut errors, body.audience_type, body.course_id, body.invitees);
         let venue =
             parse_venue(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
-        let record_session = body.record_session.unwrap_or(false);
-        let settings = body.settings.unwrap_or_default();
-        if venue.as_ref().is_some_and(|venue| venue.provider() == Provider::Manual) {
-            if record_session {
-                errors.push(FieldError::new(
-                    "record_session",
-                    "is only available for classes on Zoom",
-                ));
-            }
-            if settings != MeetingSettings::default() {
-                errors.push(FieldError::new("settings", "is only available for classes on Zoom"));
-            }
+        if matches!(venue, Some(Venue::Manual { .. })) {
+            let settings = body.settings.unwrap_or_default();
+            refuse_zoom_fields(&mut errors, body.record_session == Some(true), &settings);
         }
-        match (title, description, audience, starts_at, zone, duration_minutes, venue) {
-            (
-                Some(title),
-                Some(description),
-                Some(audience),
-                Some(starts_at),
-                Some(zone),
-                Some(duration_minutes),
-                Some(venue),
-            ) if errors.is_empty() => Ok(Self {
-                title,
-                description,
-                audience,
-                starts_at,
-                zone,
-                duration_minutes,
-                record_session,
-                venue,
-                settings,
-            }),
+        match (details, audience, venue) {
+            (Some(details), Some(audience), Some(venue)) if errors.is_empty() => {
+                Ok(Self { details, audience, venue })
+            }
             _ => Err(Refusal::Invalid(errors)),
         }
     }
@@ -172,6 +104,30 @@ impl Draft {
             AudienceDraft::Invitees(invitees) => invitees.len(),
             _ => 0,
         }
+    }
+}
+
+/// Refuses the fields that only the platform's service sets. Its values are removed from the body before.
+fn check_reserved(errors: &mut Vec<FieldError>, body: &SaveBody) {
+    let fields = [("trainer_id", body.trainer_id.is_some()), ("source", body.source.is_some())];
+    for (field, _) in fields.into_iter().filter(|(_, is_set)| *is_set) {
+        errors.push(FieldError::new(
+            field,
+            "may only be set by the platform's service when it creates a class",
+        ));
+    }
+}
+
+/// Refuses the fields that a manual link does not have.
+fn refuse_zoom_fields(
+    errors: &mut Vec<FieldError>,
+    record_session: bool,
+    settings: &MeetingSettings,
+) {
+    let fields =
+        [("record_session", record_session), ("settings", *settings != MeetingSettings::default())];
+    for (field, _) in fields.into_iter().filter(|(_, is_set)| *is_set) {
+        errors.push(FieldError::new(field, "is only available for classes on Zoom"));
     }
 }
 
@@ -198,31 +154,6 @@ fn required<I, T, E: ToString>(
         Some(value) => parsed(errors, field, parse(value)),
         None => missing(errors, field),
     }
-}
-
-/// The accepted forms of a start.
-const START_FORMS: &str = "must be a time with an offset such as 2026-12-01T09:00:00Z (RFC 3339), or a local time such as \
-     2026-12-01T10:00:00";
-
-/// Parses a start: an instant (RFC 3339), or a local time without offset in `zone`.
-fn parse_start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
-    let at = match instant(text) {
-        Some(at) => at,
-        None => {
-            let local = local_time(text).ok_or_else(|| START_FORMS.to_owned())?;
-            zone.parse_instant(local).ok_or_else(|| {
-                format!("does not exist in {zone}, because the clocks go forward at that time")
-            })?
-        }
-    };
-    let at = whole_second(at);
-    if at <= now {
-        return Err("must lie in the future".to_owned());
-    }
-    if at > plus_minutes(now, MAX_AHEAD_MINUTES) {
-        return Err("must lie within the next two years".to_owned());
-    }
-    Ok(at)
 }
 
 fn parse_audience(
@@ -404,7 +335,7 @@ mod tests {
             ("2027-10-31T02:30:00", "2027-10-31T00:30:00Z"),
         ] {
             assert_eq!(
-                check(json!({"starts_at": text})).unwrap().starts_at.to_string(),
+                check(json!({"starts_at": text})).unwrap().details.starts_at.to_string(),
                 expected,
                 "{text}"
             );

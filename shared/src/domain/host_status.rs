@@ -82,7 +82,7 @@ pub fn session_warnings(
     let is_cut_short = host.is_basic
         && session.provider == Provider::Zoom
         && session.meeting.is_hosted_by(host.host_user.as_deref())
-        && session.duration_minutes > BASIC_LIMIT_MINUTES;
+        && session.details.duration_minutes > BASIC_LIMIT_MINUTES;
     let cut_short = is_cut_short.then_some(SessionWarning::FortyMinutes);
     host.problem(session).into_iter().chain(cut_short).collect()
 }

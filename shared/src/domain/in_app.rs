@@ -65,8 +65,8 @@ impl NotificationSubject {
     pub fn from_session(session: &Session) -> Self {
         Self {
             session: session.id.clone(),
-            title: session.title.clone(),
-            starts_at: session.starts_at,
+            title: session.details.title.clone(),
+            starts_at: session.details.starts_at,
         }
     }
 }

@@ -59,19 +59,22 @@ pub fn marked_session(agenda: &str) -> Option<SessionId> {
 /// Returns the fields that the meeting of a session should have.
 pub fn expected_fields(session: &Session) -> FieldValues {
     // An ambiguous local start is sent in UTC.
-    let zone =
-        if session.zone.is_ambiguous(session.starts_at) { "UTC" } else { session.zone.name() };
-    let recording = if session.record_session { "cloud" } else { "none" };
-    let agenda = agenda_with_mark(session.description.as_str(), &session.id);
+    let zone = if session.details.zone.is_ambiguous(session.details.starts_at) {
+        "UTC"
+    } else {
+        session.details.zone.name()
+    };
+    let recording = if session.details.record_session { "cloud" } else { "none" };
+    let agenda = agenda_with_mark(session.details.description.as_str(), &session.id);
     let mut fields = FieldValues::from([
-        (TITLE.to_owned(), session.title.as_str().into()),
+        (TITLE.to_owned(), session.details.title.as_str().into()),
         (DESCRIPTION.to_owned(), normalized_agenda(&agenda)),
-        (STARTS_AT.to_owned(), start_value(session.starts_at)),
+        (STARTS_AT.to_owned(), start_value(session.details.starts_at)),
         (TIMEZONE.to_owned(), zone.into()),
-        (DURATION.to_owned(), session.duration_minutes.into()),
+        (DURATION.to_owned(), session.details.duration_minutes.into()),
         (RECORDING.to_owned(), recording.into()),
     ]);
-    let settings = &session.settings;
+    let settings = &session.details.settings;
     for name in &session.settings_sent {
         fields.insert(format!("{SETTING_PREFIX}{name}"), false.into());
     }
@@ -190,7 +193,7 @@ pub fn compare_after_edit(
         }
     }
     // The account may forbid recording, so sending the setting again does not prove that Zoom records.
-    if session.record_session && session.drift.iter().any(|field| field == RECORDING) {
+    if session.details.record_session && session.drift.iter().any(|field| field == RECORDING) {
         let differs = sent_late.contains(RECORDING);
         drift.extend(differs.then(|| RECORDING.to_owned()));
     }

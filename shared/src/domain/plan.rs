@@ -69,7 +69,7 @@ impl PlanLimits {
     /// Checks a draft against the limits, except for the monthly quota, which the store counts.
     pub fn check_draft(&self, draft: &Draft) -> Result<(), Refusal> {
         if let Some(max) = self.max_duration_minutes
-            && draft.duration_minutes > max
+            && draft.details.duration_minutes > max
         {
             return Err(Refusal::PlanLimit(format!("classes of at most {max} minutes")));
         }
@@ -78,7 +78,7 @@ impl PlanLimits {
         {
             return Err(Refusal::PlanLimit(format!("at most {max} invitees")));
         }
-        if self.recording == Some(false) && draft.record_session {
+        if self.recording == Some(false) && draft.details.record_session {
             return Err(Refusal::PlanLimit("no recording".to_owned()));
         }
         Ok(())

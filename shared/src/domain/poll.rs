@@ -235,11 +235,13 @@ pub fn check_session_live(session: &Session, now: Timestamp) -> Result<(), Refus
         Status::Ended => Err(Refusal::SessionEnded),
         Status::Scheduled | Status::Live if is_over => Err(Refusal::SessionEnded),
         Status::Live if !is_rehearsal => Ok(()),
-        Status::Scheduled if session.provider == Provider::Manual && now >= session.starts_at => {
+        Status::Scheduled
+            if session.provider == Provider::Manual && now >= session.details.starts_at =>
+        {
             Ok(())
         }
         Status::Scheduled | Status::Live => {
-            Err(Refusal::NotStarted { starts_at: session.starts_at })
+            Err(Refusal::NotStarted { starts_at: session.details.starts_at })
         }
     }
 }

@@ -82,9 +82,9 @@ fn overlaps(instance: &MeetingInstance, (from, to): (Timestamp, Timestamp)) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::session::Status;
+    use crate::domain::recorded_span;
+    use crate::domain::session::{Status, testing};
     use crate::domain::time::plus_minutes;
-    use crate::domain::{recorded_span, reminder};
 
     const START: &str = "2026-12-01T09:00:00Z";
 
@@ -102,7 +102,7 @@ mod tests {
             host_joined_at: None,
         };
         let meeting_instances = instances.iter().map(instance).collect();
-        Session { meeting_instances, ..reminder::tests::session(at(0), Status::Ended) }
+        Session { meeting_instances, ..testing::session(at(0), Status::Ended) }
     }
 
     fn span(instance: &str, from: Option<i64>, to: Option<i64>) -> RecordedSpan {

@@ -54,7 +54,7 @@ impl Reminder {
 
     /// Returns the time from which a late sweep skips the reminder.
     fn too_late_at(self, session: &Session) -> Timestamp {
-        let starts_at = session.starts_at;
+        let starts_at = session.details.starts_at;
         match self {
             Self::DayBefore => plus_minutes(self.due_at(starts_at), DAY_BEFORE_LATE_MINUTES),
             Self::HourBefore => starts_at,
@@ -117,7 +117,7 @@ impl Reminder {
     ) -> ReminderDecision {
         let reason = match session.status {
             Status::Cancelled => ReminderSkipReason::Cancelled,
-            _ if session.starts_at != starts_at => ReminderSkipReason::Moved,
+            _ if session.details.starts_at != starts_at => ReminderSkipReason::Moved,
             _ if session.audience == Audience::Standalone => ReminderSkipReason::NoAudience,
             _ if now >= self.too_late_at(session) => ReminderSkipReason::Late,
             Status::Ended if self == Self::Start => return ReminderDecision::Wait,
@@ -135,14 +135,10 @@ impl Reminder {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::domain::id::{CourseId, SessionId, UserId};
-    use crate::domain::sealed::Sealed;
-    use crate::domain::session::{Meeting, Provider, Source};
-    use crate::domain::settings::MeetingSettings;
-    use crate::domain::text::{Description, Title};
-    use crate::domain::time::Zone;
+    use crate::domain::session::Provider;
+    use crate::domain::session::testing::session;
     use crate::domain::zoom_connection::ConnectionHealth;
 
     #[test]
@@ -160,52 +156,6 @@ pub(super) mod tests {
                 expected,
                 "{minutes} minutes ahead"
             );
-        }
-    }
-
-    /// A session of a course that lasts 60 minutes.
-    pub(in crate::domain) fn session(starts_at: Timestamp, status: Status) -> Session {
-        let course = Audience::Course {
-            id: CourseId::parse("c").unwrap(),
-            title: Title::parse("Algebra").unwrap(),
-        };
-        Session {
-            id: SessionId::from_bytes([1; 16]),
-            trainer: UserId::parse("t").unwrap(),
-            title: Title::parse("Algebra").unwrap(),
-            description: Description::parse("").unwrap(),
-            audience: course,
-            starts_at,
-            zone: Zone::utc(),
-            utc_offset: 0,
-            duration_minutes: 60,
-            window: Default::default(),
-            provider: Provider::Zoom,
-            record_session: false,
-            settings: MeetingSettings::default(),
-            settings_sent: Default::default(),
-            status,
-            source: Source::Manual,
-            meeting: Meeting {
-                account: None,
-                host_user: None,
-                id: None,
-                join_url: Sealed::from_stored("x"),
-                passcode: None,
-                credentials_reported_at: Default::default(),
-            },
-            ics_sequence: 0,
-            version: 1,
-            created_at: starts_at,
-            updated_at: starts_at,
-            zoom_synced_at: starts_at,
-            cancelled_at: None,
-            actual_started_at: None,
-            actual_ended_at: None,
-            meeting_instances: Vec::new(),
-            earlier_instances: None,
-            recordings: Vec::new(),
-            drift: Vec::new(),
         }
     }
 
@@ -293,7 +243,8 @@ pub(super) mod tests {
         let moved = session(plus_minutes(start, 30), Status::Scheduled);
         let unchanged = session(start, Status::Scheduled);
         let standalone = Session { audience: Audience::Standalone, ..unchanged.clone() };
-        let short = Session { duration_minutes: 15, ..unchanged };
+        let mut short = unchanged;
+        short.details.duration_minutes = 15;
         for reminder in Reminder::ALL {
             let due = reminder.due_at(start);
             assert_eq!(

@@ -1,6 +1,9 @@
 //! Sessions: their states, and the rules for changing them.
 
+mod details;
 mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeSet;
 
@@ -17,10 +20,9 @@ use super::recorded_span::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
 use super::session_window::{JoinWindowSettings, SessionWindow};
-use super::settings::MeetingSettings;
-use super::text::{Description, Title};
-use super::time::{Zone, plus_minutes};
+use super::time::plus_minutes;
 
+pub use self::details::SessionDetails;
 pub use self::status::Status;
 
 /// The drift entry of a deleted meeting.
@@ -96,20 +98,14 @@ impl Meeting {
 pub struct Session {
     pub id: SessionId,
     pub trainer: UserId,
-    pub title: Title,
-    pub description: Description,
+    pub details: SessionDetails,
     pub audience: Audience,
-    pub starts_at: Timestamp,
-    pub zone: Zone,
     /// The zone's offset from UTC at the start, in seconds, by the time zone data in force when the start was saved. Together
     /// they are the local time of the start.
     pub utc_offset: i32,
-    pub duration_minutes: u16,
     /// The join window settings in force when the session was last saved.
     pub window: JoinWindowSettings,
     pub provider: Provider,
-    pub record_session: bool,
-    pub settings: MeetingSettings,
     /// The names of all settings that were ever sent to Zoom, or may have been. Zoom cannot reset a setting to the account's
     /// default, so a setting that was removed is sent as off.
     pub settings_sent: BTreeSet<String>,
@@ -143,17 +139,17 @@ impl Session {
 
     /// Returns the planned end. Whether the session is over does not depend on it, but on [`Self::window_closes_at`].
     pub fn planned_end(&self) -> Timestamp {
-        plus_minutes(self.starts_at, self.duration_minutes.into())
+        plus_minutes(self.details.starts_at, self.details.duration_minutes.into())
     }
 
     /// Returns the time from which the trainer may join and a running meeting belongs to the session.
     pub fn window_opens_at(&self) -> Timestamp {
-        plus_minutes(self.starts_at, -self.window.trainer_lead_minutes)
+        plus_minutes(self.details.starts_at, -self.window.trainer_lead_minutes)
     }
 
     /// Returns the time from which students may join.
     pub fn student_window_opens_at(&self) -> Timestamp {
-        plus_minutes(self.starts_at, -self.window.student_lead_minutes)
+        plus_minutes(self.details.starts_at, -self.window.student_lead_minutes)
     }
 
     /// Returns the time from which nobody may join and the session is over, whether it was held or not.
@@ -165,7 +161,7 @@ impl Session {
     pub fn session_window(&self) -> SessionWindow {
         SessionWindow {
             opens_at: self.window_opens_at(),
-            starts_at: self.starts_at,
+            starts_at: self.details.starts_at,
             closes_at: self.window_closes_at(),
         }
     }
@@ -233,12 +229,13 @@ impl Session {
     /// Returns the session at the same local time, if its zone has other rules now. `None` if its instant stays the same, or
     /// the session has begun.
     pub fn with_current_zone_rules(&self, now: Timestamp) -> Option<Self> {
-        let starts_at = self.zone.same_local_time(self.starts_at, self.utc_offset);
-        let is_ahead = self.starts_at > now && starts_at > now;
-        let moves = self.status == Status::Scheduled && is_ahead && starts_at != self.starts_at;
+        let starts_at = self.details.zone.same_local_time(self.details.starts_at, self.utc_offset);
+        let is_ahead = self.details.starts_at > now && starts_at > now;
+        let moves =
+            self.status == Status::Scheduled && is_ahead && starts_at != self.details.starts_at;
         moves.then(|| Self {
-            starts_at,
-            utc_offset: self.zone.utc_offset(starts_at),
+            details: SessionDetails { starts_at, ..self.details.clone() },
+            utc_offset: self.details.zone.utc_offset(starts_at),
             version: self.version + 1,
             ics_sequence: self.ics_sequence + 1,
             updated_at: now,

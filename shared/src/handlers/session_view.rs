@@ -110,16 +110,16 @@ impl SessionFields {
         };
         Self {
             id: s.id.to_string(),
-            title: s.title.to_string(),
-            description: s.description.as_str().to_owned(),
+            title: s.details.title.to_string(),
+            description: s.details.description.as_str().to_owned(),
             audience_type: s.audience.kind(),
             course_id,
             course_title,
-            starts_at: s.starts_at,
-            timezone: s.zone.name().to_owned(),
-            duration_minutes: s.duration_minutes,
+            starts_at: s.details.starts_at,
+            timezone: s.details.zone.name().to_owned(),
+            duration_minutes: s.details.duration_minutes,
             provider: s.provider,
-            record_session: s.record_session,
+            record_session: s.details.record_session,
             status: s.status,
             source: s.source.clone(),
             ics_sequence: s.ics_sequence,
@@ -149,7 +149,7 @@ pub fn owner_view(
     };
     Ok(OwnerView {
         common: SessionFields::new(session, join_window(session, true, false, now)),
-        settings: session.settings.clone(),
+        settings: session.details.settings.clone(),
         invitee_count: match session.audience {
             Audience::Invitees { count, .. } => count,
             _ => 0,

@@ -70,7 +70,7 @@ impl Archive {
     /// Returns whether the session was archived with its current start. A session that was rescheduled without taking place
     /// has a new audience.
     pub fn is_archive_of(&self, session: &Session) -> bool {
-        self.starts_at == Some(session.starts_at)
+        self.starts_at == Some(session.details.starts_at)
     }
 
     /// Returns the customer keys and addresses in the archived join attempts of an erased person.
@@ -368,7 +368,7 @@ impl Store {
         if current.is_archive_of(session) && lines == current.lines && !current.has_unused_parts {
             return Ok(false);
         }
-        self.replace_archive(&session.id, current, &lines, Some(session.starts_at)).await?;
+        self.replace_archive(&session.id, current, &lines, Some(session.details.starts_at)).await?;
         Ok(true)
     }
 
@@ -443,7 +443,7 @@ impl Store {
         let range = KeyRange {
             index: Some(index::BY_OWNER),
             pk: trainer_partition(&session.trainer),
-            to: Some(session_sort_key(session.starts_at, &session.id)),
+            to: Some(session_sort_key(session.details.starts_at, &session.id)),
             descending: true,
             // The session itself is the first.
             limit: Some(2),
@@ -461,6 +461,6 @@ impl Store {
             .await?
             .map(decode::<ArchiveHead>);
         let archived_start = head.transpose()?.and_then(|head| head.starts_at);
-        Ok((archived_start != Some(previous.starts_at)).then_some(previous))
+        Ok((archived_start != Some(previous.details.starts_at)).then_some(previous))
     }
 }

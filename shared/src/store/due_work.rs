@@ -66,13 +66,13 @@ fn reminder_key(session: &SessionId, reminder: Reminder) -> String {
 }
 
 pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
-    let at = reminder.due_at(session.starts_at);
+    let at = reminder.due_at(session.details.starts_at);
     let is_start = reminder == Reminder::Start;
     let stored = StoredWork::Reminder(StoredReminder {
         session_id: session.id.clone(),
         reminder,
-        starts_at: session.starts_at,
-        timezone: is_start.then(|| session.zone.name().to_owned()),
+        starts_at: session.details.starts_at,
+        timezone: is_start.then(|| session.details.zone.name().to_owned()),
         utc_offset: is_start.then_some(session.utc_offset),
         held: false,
         ttl: due_ttl(at),
@@ -86,7 +86,7 @@ pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
 }
 
 pub fn delete_reminder(session: &Session, reminder: Reminder) -> Action {
-    delete_reminder_if(&session.id, reminder, session.starts_at, Condition::new())
+    delete_reminder_if(&session.id, reminder, session.details.starts_at, Condition::new())
 }
 
 /// Deletes a reminder in the transaction that sends it. Refused if it is gone, so that each reminder is sent once.

@@ -92,7 +92,7 @@ pub fn put_list(
 ) -> Vec<Action> {
     let put = |(n, invitee)| {
         let replacement = replacement.filter(|_| n == 0);
-        put(&session.id, session.starts_at, list, replacement, invitee, session.updated_at)
+        put(&session.id, session.details.starts_at, list, replacement, invitee, session.updated_at)
     };
     invitees.iter().enumerate().map(put).collect()
 }

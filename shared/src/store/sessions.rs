@@ -16,11 +16,12 @@ use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::meeting_instance::{EarlierInstances, MeetingInstance};
 use crate::domain::recorded_span::RecordedSpan;
-use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, Source, Status};
+use crate::domain::session::{
+    JoinCredentialsTimes, Meeting, Provider, Session, SessionDetails, Source, Status,
+};
 use crate::domain::session_window::JoinWindowSettings;
-use crate::domain::settings::MeetingSettings;
-use crate::domain::text::{Description, Title};
-use crate::domain::time::{Zone, sortable_text};
+use crate::domain::text::Title;
+use crate::domain::time::sortable_text;
 
 pub use reads::{
     SessionCursor, SessionFilter, SessionVersion, SessionsById, live_or_upcoming_since,
@@ -30,9 +31,9 @@ pub use reads::{
 struct StoredSession {
     id: SessionId,
     trainer_id: UserId,
-    title: Title,
-    #[serde(default = "no_description")]
-    description: Description,
+    /// Stored as attributes of the session.
+    #[serde(flatten)]
+    details: SessionDetails,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     course_id: Option<CourseId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,20 +42,14 @@ struct StoredSession {
     invitee_list: Option<InviteeList>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     invitee_count: Option<usize>,
-    starts_at: Timestamp,
-    timezone: Zone,
     /// Absent in items that are older than the attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     utc_offset: Option<i32>,
-    duration_minutes: u16,
     /// Absent in items that are older than the attribute.
     #[serde(default)]
     window: JoinWindowSettings,
     provider: Provider,
-    record_session: bool,
-    #[serde(default, deserialize_with = "stored_settings")]
-    settings: MeetingSettings,
-    /// Settings that were sent to Zoom once and are no longer part of `settings`.
+    /// Settings that were sent to Zoom once and are no longer part of the details.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     settings_sent: BTreeSet<String>,
     status: Status,
@@ -124,19 +119,8 @@ const EVENT_ATTRIBUTES: [&str; 7] = [
 const JOIN_CREDENTIAL_ATTRIBUTES: [&str; 4] =
     [attr::JOIN_URL, attr::PASSCODE, attr::JOIN_URL_CHANGED_AT, attr::PASSCODE_CHANGED_AT];
 
-#[expect(clippy::expect_used, reason = "an empty description is valid")]
-fn no_description() -> Description {
-    Description::parse("").expect("an empty description is within its limit")
-}
-
 fn stored_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
     String::deserialize(deserializer).map(Source::from_stored)
-}
-
-fn stored_settings<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<MeetingSettings, D::Error> {
-    serde_json::Map::deserialize(deserializer).map(MeetingSettings::from_stored)
 }
 
 /// A session with the store's own bookkeeping.
@@ -197,21 +181,15 @@ impl From<Session> for StoredSession {
         Self {
             id: s.id,
             trainer_id: s.trainer,
-            title: s.title,
-            description: s.description,
             course_id,
             course_title,
             invitee_list,
             invitee_count,
-            starts_at: s.starts_at,
-            timezone: s.zone,
             utc_offset: Some(s.utc_offset),
-            duration_minutes: s.duration_minutes,
             window: s.window,
             provider: s.provider,
-            record_session: s.record_session,
-            settings_sent: &s.settings_sent - &s.settings.names(),
-            settings: s.settings,
+            settings_sent: &s.settings_sent - &s.details.settings.names(),
+            details: s.details,
             status: s.status,
             source: s.source,
             meeting_id: s.meeting.id,
@@ -247,18 +225,14 @@ impl From<StoredSession> for Session {
         Self {
             id: s.id,
             trainer: s.trainer_id,
-            title: s.title,
-            description: s.description,
             audience,
-            starts_at: s.starts_at,
-            utc_offset: s.utc_offset.unwrap_or_else(|| s.timezone.utc_offset(s.starts_at)),
-            zone: s.timezone,
-            duration_minutes: s.duration_minutes,
+            utc_offset: s
+                .utc_offset
+                .unwrap_or_else(|| s.details.zone.utc_offset(s.details.starts_at)),
             window: s.window,
             provider: s.provider,
-            record_session: s.record_session,
-            settings_sent: &s.settings_sent | &s.settings.names(),
-            settings: s.settings,
+            settings_sent: &s.settings_sent | &s.details.settings.names(),
+            details: s.details,
             status: s.status,
             source: s.source,
             meeting: Meeting {
@@ -289,7 +263,7 @@ impl From<StoredSession> for Session {
 }
 
 fn encode_session(session: &Session) -> Item {
-    let sort_key = session_sort_key(session.starts_at, &session.id);
+    let sort_key = session_sort_key(session.details.starts_at, &session.id);
     let mut item = encode(&StoredSession::from(session.clone()));
     item.insert(attr::G1PK.to_owned(), text(trainer_partition(&session.trainer)));
     item.insert(attr::G1SK.to_owned(), text(sort_key.clone()));

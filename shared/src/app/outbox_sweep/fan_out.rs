@@ -156,7 +156,7 @@ impl Run<'_> {
         if let DomainEventKind::HostNotConnected { trainer, starts_at, .. } = &event.kind {
             let host = self.tools.store.host_status(trainer).await?;
             let is_void = session.status == Status::Cancelled
-                || session.starts_at != *starts_at
+                || session.details.starts_at != *starts_at
                 || host.problem(&session).is_none();
             return self.notify_trainer(pending, &subject, trainer, Some(&session), is_void).await;
         }
@@ -185,7 +185,7 @@ impl Run<'_> {
         };
         let urgency = match EventUrgency::of(event) {
             EventUrgency::Always(urgency) => urgency,
-            _ => Urgency::of_start(session.starts_at, self.now()),
+            _ => Urgency::of_start(session.details.starts_at, self.now()),
         };
         let mut context =
             ChunkContext { session: &session, urgency, earlier, queued, states: None };

@@ -17,7 +17,7 @@ const EXPECTED_AFTER_MINUTES: i64 = 30;
 
 /// Returns the check of a session whose start reminder is processed, if Zoom has sent no event of it yet.
 pub(super) fn start_check(session: &Session) -> Option<StartCheck> {
-    let due_at = plus_minutes(session.starts_at, EXPECTED_AFTER_MINUTES);
+    let due_at = plus_minutes(session.details.starts_at, EXPECTED_AFTER_MINUTES);
     has_no_event(session).then(|| StartCheck { session: session.id.clone(), due_at })
 }
 
@@ -43,7 +43,8 @@ pub(super) async fn count_sessions_without_events(
         tools.store.write_all(chunk.iter().map(StartCheck::delete).collect()).await?;
         report.repaired += chunk.len();
         let is_due = |session: &&Session| {
-            has_no_event(session) && plus_minutes(session.starts_at, EXPECTED_AFTER_MINUTES) <= now
+            has_no_event(session)
+                && plus_minutes(session.details.starts_at, EXPECTED_AFTER_MINUTES) <= now
         };
         let count = sessions.found.values().filter(is_due).count();
         if count > 0 {

@@ -128,7 +128,9 @@ fn add_instances_from_leaves(
         } else {
             let ends = known.iter().filter_map(|instance| instance.ended_at);
             let previous_end = ends.filter(|at| *at <= left_at).max();
-            previous_end.map_or(session.starts_at, |at| at.max(session.starts_at)).min(left_at)
+            previous_end
+                .map_or(session.details.starts_at, |at| at.max(session.details.starts_at))
+                .min(left_at)
         };
         known = meeting_instance::with_event(known, uuid, InstanceEvent::Running(since));
     }

@@ -31,7 +31,7 @@ pub fn complete_at(session: &Session) -> Timestamp {
 /// Returns the time after which no more events of the session's meeting are expected, whether they belong to the session
 /// or not.
 pub fn last_trace_at(session: &Session) -> Timestamp {
-    let last = latest_time(session.meeting_instances.iter()).unwrap_or(session.starts_at);
+    let last = latest_time(session.meeting_instances.iter()).unwrap_or(session.details.starts_at);
     plus_grace_period(last.max(session.planned_end()))
 }
 
@@ -47,7 +47,7 @@ pub fn may_have_archive(session: &Session, now: Timestamp) -> bool {
 /// Returns the time in which a person must be enrolled or invited to be on the roster: from the earlier of planned and
 /// actual start to the later of planned and actual end.
 pub fn roster_times(session: &Session) -> (Timestamp, Timestamp) {
-    let planned = session.starts_at;
+    let planned = session.details.starts_at;
     let from = session.actual_started_at.map_or(planned, |actual| actual.min(planned));
     let to = match session.status {
         Status::Live => Timestamp::MAX,
@@ -63,13 +63,13 @@ const LATE_EVENT_MINUTES: i64 = 120;
 
 /// Returns when late events of a person who is erased at `now` are searched for the first time.
 pub fn first_erasure_check(session: &Session, now: Timestamp) -> Timestamp {
-    now.max(session.starts_at)
+    now.max(session.details.starts_at)
 }
 
 /// Returns when late events of erased people are searched after a search at `now`. `None` if no more events are expected.
 pub fn next_erasure_check(session: &Session, now: Timestamp) -> Option<Timestamp> {
     let last_trace_at = last_trace_at(session);
-    if now < session.starts_at {
+    if now < session.details.starts_at {
         Some(first_erasure_check(session, now))
     } else if now < plus_minutes(session.window_closes_at(), LATE_EVENT_MINUTES) {
         Some(plus_minutes(now, ERASURE_CHECK_MINUTES))

@@ -134,7 +134,7 @@ impl AttendanceReport {
         let present = attendees.iter().filter(|row| row.is_expected && row.present).count();
         Self {
             session_id: inputs.session.id.clone(),
-            planned_minutes: inputs.session.duration_minutes.into(),
+            planned_minutes: inputs.session.details.duration_minutes.into(),
             held_minutes: whole_minutes(held_millis),
             counted_minutes: whole_minutes(counted_millis),
             attendees,
@@ -222,13 +222,13 @@ impl SessionProgress {
     fn from_intervals(session: &Session, intervals: &BTreeMap<String, InstanceInterval>) -> Self {
         let held = || {
             intervals.values().filter(|interval| {
-                interval.end == InstanceEnd::Ongoing || interval.span.to > session.starts_at
+                interval.end == InstanceEnd::Ongoing || interval.span.to > session.details.starts_at
             })
         };
         let Some(started_at) = held().map(|interval| interval.span.from).min() else {
             return Self::NotHeld;
         };
-        let began_at = started_at.max(session.starts_at);
+        let began_at = started_at.max(session.details.starts_at);
         if held().any(|interval| interval.end == InstanceEnd::Ongoing) {
             return Self::Live { began_at };
         }
@@ -324,7 +324,7 @@ impl RowBuilder<'_> {
 }
 
 fn planned_millis(session: &Session) -> u64 {
-    u64::from(session.duration_minutes) * MINUTE_MILLIS
+    u64::from(session.details.duration_minutes) * MINUTE_MILLIS
 }
 
 fn whole_minutes(millis: u64) -> u64 {

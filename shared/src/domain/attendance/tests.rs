@@ -14,15 +14,12 @@ use super::overrides::AttendanceOverrides;
 use super::people::JoinIdentity;
 use super::report::{AttendanceReport, ReportInputs, ReportRow};
 use super::{AttendanceRules, AttendeeId, People};
-use crate::crypt::Sealed;
 use crate::domain::audience::Audience;
 use crate::domain::directory::Enrollment;
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, UserId};
 use crate::domain::meeting_instance::MeetingInstance;
-use crate::domain::session::{Meeting, Provider, Session, Source, Status};
-use crate::domain::settings::MeetingSettings;
-use crate::domain::text::{Description, Email, PersonName, Title};
-use crate::domain::time::Zone;
+use crate::domain::session::{Meeting, Session, Status, testing};
+use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::zoom_event::ZoomEvent;
 
 /// The planned start of the session, which lasts 60 minutes.
@@ -93,43 +90,16 @@ fn left(c: &str, at: i64) -> ZoomEvent {
 }
 
 fn session(audience: Audience, status: Status, meeting_instances: Vec<MeetingInstance>) -> Session {
+    let fixture = testing::session(start(), status);
     Session {
-        id: SessionId::from_bytes([1; 16]),
-        trainer: UserId::parse("trainer-1").unwrap(),
-        title: Title::parse("Algebra I").unwrap(),
-        description: Description::parse("").unwrap(),
         audience,
-        starts_at: start(),
-        zone: Zone::utc(),
-        utc_offset: 0,
-        duration_minutes: 60,
-        window: Default::default(),
-        provider: Provider::Zoom,
-        record_session: false,
-        settings: MeetingSettings::default(),
-        settings_sent: Default::default(),
-        status,
-        source: Source::Manual,
         meeting: Meeting {
             account: Some("acc".into()),
-            host_user: None,
             id: Some(MeetingId(1)),
-            join_url: Sealed::from_stored(""),
-            passcode: None,
-            credentials_reported_at: Default::default(),
+            ..fixture.meeting.clone()
         },
-        ics_sequence: 0,
-        version: 1,
-        created_at: start(),
-        updated_at: start(),
-        zoom_synced_at: start(),
-        cancelled_at: None,
-        actual_started_at: None,
-        actual_ended_at: None,
         meeting_instances,
-        earlier_instances: None,
-        recordings: Vec::new(),
-        drift: Vec::new(),
+        ..fixture
     }
 }
 

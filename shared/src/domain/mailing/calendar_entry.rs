@@ -22,11 +22,11 @@ impl EntryDigest {
     pub fn from_session(session: &Session) -> Self {
         let mut text = digest(&[
             "entry",
-            session.title.as_str(),
-            session.description.as_str(),
-            &session.starts_at.to_string(),
-            &session.zone.rules(),
-            &session.duration_minutes.to_string(),
+            session.details.title.as_str(),
+            session.details.description.as_str(),
+            &session.details.starts_at.to_string(),
+            &session.details.zone.rules(),
+            &session.details.duration_minutes.to_string(),
         ]);
         // Delivery records contain it, and sixteen digits are enough to distinguish the versions of one session.
         text.truncate(16);

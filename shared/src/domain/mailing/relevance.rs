@@ -114,19 +114,19 @@ pub fn is_still_relevant(
         MailKind::MeetingDeleted if over => Err(SkipReason::Ended),
         MailKind::MeetingDeleted => Ok(()),
         MailKind::HostNotConnected
-            if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
+            if mail.starts_at.is_some_and(|starts_at| starts_at != session.details.starts_at) =>
         {
             Err(SkipReason::Moved)
         }
         MailKind::HostNotConnected if over => Err(SkipReason::Ended),
         MailKind::HostNotConnected => Ok(()),
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
-            if mail.starts_at.is_some_and(|starts_at| starts_at != session.starts_at) =>
+            if mail.starts_at.is_some_and(|starts_at| starts_at != session.details.starts_at) =>
         {
             Err(SkipReason::Moved)
         }
         MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
-            if over || session.starts_at <= now =>
+            if over || session.details.starts_at <= now =>
         {
             Err(SkipReason::Ended)
         }
@@ -140,7 +140,7 @@ pub fn is_still_relevant(
         // The invitation, which is still to be sent, will show the change.
         MailKind::Updated
             if recipient_state.awaits_invitation()
-                && Urgency::of_start(session.starts_at, now) == Urgency::Bulk =>
+                && Urgency::of_start(session.details.starts_at, now) == Urgency::Bulk =>
         {
             Err(SkipReason::Superseded)
         }
@@ -192,50 +192,15 @@ mod tests {
         AddressDigest, DeliveryStatus, MailSubject, MessageKey, PastDelivery, RecipientRef,
         SentEntry,
     };
-    use crate::domain::sealed::Sealed;
-    use crate::domain::session::{Meeting, Provider, Source};
-    use crate::domain::settings::MeetingSettings;
-    use crate::domain::text::{Description, Email, Title};
-    use crate::domain::time::{Zone, plus_minutes};
+    use crate::domain::session::{Provider, testing};
+    use crate::domain::text::Email;
+    use crate::domain::time::plus_minutes;
 
     fn session(starts_at: Timestamp, status: Status) -> Session {
         Session {
-            id: SessionId::from_bytes([1; 16]),
-            trainer: UserId::parse("t").unwrap(),
-            title: Title::parse("Algebra").unwrap(),
-            description: Description::parse("").unwrap(),
             audience: Audience::Standalone,
-            starts_at,
-            zone: Zone::utc(),
-            utc_offset: 0,
-            duration_minutes: 60,
-            window: Default::default(),
             provider: Provider::Manual,
-            record_session: false,
-            settings: MeetingSettings::default(),
-            settings_sent: Default::default(),
-            status,
-            source: Source::Manual,
-            meeting: Meeting {
-                account: None,
-                host_user: None,
-                id: None,
-                join_url: Sealed::from_stored("x"),
-                passcode: None,
-                credentials_reported_at: Default::default(),
-            },
-            ics_sequence: 0,
-            version: 1,
-            created_at: starts_at,
-            updated_at: starts_at,
-            zoom_synced_at: starts_at,
-            cancelled_at: None,
-            actual_started_at: None,
-            actual_ended_at: None,
-            meeting_instances: Vec::new(),
-            earlier_instances: None,
-            recordings: Vec::new(),
-            drift: Vec::new(),
+            ..testing::session(starts_at, status)
         }
     }
 

@@ -1,13 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::audience::Audience;
 use crate::domain::id::{CourseId, UserId};
-use crate::domain::sealed::Sealed;
-use crate::domain::session::{Meeting, Provider, Source, Status};
-use crate::domain::settings::MeetingSettings;
-use crate::domain::text::{Description, PersonName, Title};
-use crate::domain::time::Zone;
+use crate::domain::session::{Status, testing};
+use crate::domain::text::PersonName;
 
 /// DynamoDB: the longest item.
 const ITEM_LIMIT_BYTES: usize = 400 * 1024;
@@ -17,45 +13,7 @@ fn start() -> Timestamp {
 }
 
 fn session() -> Session {
-    let course = CourseId::parse("course-1").unwrap();
-    Session {
-        id: SessionId::from_bytes([1; 16]),
-        trainer: UserId::parse("trainer-1").unwrap(),
-        title: Title::parse("Algebra").unwrap(),
-        description: Description::parse("").unwrap(),
-        audience: Audience::Course { id: course, title: Title::parse("Algebra").unwrap() },
-        starts_at: start(),
-        zone: Zone::utc(),
-        utc_offset: 0,
-        duration_minutes: 60,
-        window: Default::default(),
-        provider: Provider::Zoom,
-        record_session: false,
-        settings: MeetingSettings::default(),
-        settings_sent: Default::default(),
-        status: Status::Ended,
-        source: Source::Manual,
-        meeting: Meeting {
-            account: None,
-            host_user: None,
-            id: None,
-            join_url: Sealed::from_stored(""),
-            passcode: None,
-            credentials_reported_at: Default::default(),
-        },
-        ics_sequence: 0,
-        version: 1,
-        created_at: start(),
-        updated_at: start(),
-        zoom_synced_at: start(),
-        cancelled_at: None,
-        actual_started_at: None,
-        actual_ended_at: None,
-        meeting_instances: Vec::new(),
-        earlier_instances: None,
-        recordings: Vec::new(),
-        drift: Vec::new(),
-    }
+    testing::session(start(), Status::Ended)
 }
 
 fn zoom_event(name: &str, object: &Value) -> ZoomEvent {
@@ -116,7 +74,7 @@ fn record_with(people: usize) -> AttendanceRecord {
 fn archived(record: &AttendanceRecord) -> Archive {
     let session = session();
     let lines = Archive::default().lines_with(record, &session);
-    Archive { revision: 1, starts_at: Some(session.starts_at), lines, ..Archive::default() }
+    Archive { revision: 1, starts_at: Some(session.details.starts_at), lines, ..Archive::default() }
 }
 
 #[test]
@@ -157,7 +115,8 @@ fn archiving_again_after_sources_expired_changes_nothing() {
 #[test]
 fn moved_session_gets_a_new_audience_and_keeps_its_events() {
     let archive = archived(&record_with(2));
-    let moved = Session { starts_at: start() + SignedDuration::from_hours(24), ..session() };
+    let next_day = start() + SignedDuration::from_hours(24);
+    let moved = testing::session(next_day, Status::Ended);
     let live =
         AttendanceRecord { enrollments: vec![participant(7).0], ..AttendanceRecord::default() };
     let now = archive.merged_with(live, &moved);

@@ -65,7 +65,7 @@ pub struct SessionCursor {
 
 impl SessionCursor {
     pub fn from_session(session: &Session) -> Self {
-        Self { starts_at: session.starts_at, id: session.id.clone() }
+        Self { starts_at: session.details.starts_at, id: session.id.clone() }
     }
 }
 
@@ -169,7 +169,7 @@ impl Store {
         let mut found = self.batch_get_eventually_consistent(&keys).await?;
         let sessions = ids.iter().filter_map(|id| {
             let session = found.take(ItemKey::Session(id)).map(decode_session)?.ok()?;
-            Some((id.clone(), session.starts_at))
+            Some((id.clone(), session.details.starts_at))
         });
         Ok(sessions.collect())
     }

@@ -168,11 +168,11 @@ impl Delivery<'_> {
         let trainer = session.and_then(|session| related.recipients.trainers.get(&session.trainer));
         let details = session.map(|session| SessionDetails {
             id: &session.id,
-            title: session.title.as_str(),
-            description: session.description.as_str(),
-            starts_at: session.starts_at,
-            duration_minutes: session.duration_minutes,
-            zone: &session.zone,
+            title: session.details.title.as_str(),
+            description: session.details.description.as_str(),
+            starts_at: session.details.starts_at,
+            duration_minutes: session.details.duration_minutes,
+            zone: &session.details.zone,
             sequence: entry.map_or(session.ics_sequence, |entry| entry.sequence),
             reason: mail.reason.as_deref(),
             course_title: session.audience.course_title().map(|title| title.as_str()),

@@ -204,7 +204,7 @@ fn is_void(event: &DomainEvent, session: &Session, is_upcoming: bool) -> bool {
         | DomainEventKind::Resend { .. }
         | DomainEventKind::SessionEnrollments { .. } => !is_upcoming,
         DomainEventKind::Reminder { starts_at, .. } => {
-            *starts_at != session.starts_at || !is_upcoming
+            *starts_at != session.details.starts_at || !is_upcoming
         }
         // The trainer may have deleted it since.
         DomainEventKind::RecordingReady { .. } => !session.has_recording_for_audience(),

@@ -1,0 +1,56 @@
+//! Reads the data on which a creation depends.
+
+use super::Creation;
+use crate::app::error::Error;
+use crate::domain::audience::AudienceDraft;
+use crate::domain::directory::Course;
+use crate::domain::draft::Venue;
+use crate::domain::plan::PlanLimits;
+use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::intents::Intent;
+use crate::store::schema::ItemKey;
+use crate::store::sessions::SessionRecord;
+
+/// The data for the decision, read in one batch.
+pub(super) struct CreateInputs {
+    pub(super) limits: PlanLimits,
+    pub(super) course: Option<Course>,
+    pub(super) connection: Option<ZoomConnection>,
+    pub(super) intent: Option<Intent>,
+}
+
+impl Creation<'_> {
+    /// Loads the data for the decision, or returns the session if it exists already.
+    pub(super) async fn load_inputs(
+        self,
+    ) -> Result<Result<CreateInputs, Box<SessionRecord>>, Error> {
+        let (id, trainer, draft) = (self.id, &self.request.trainer, &self.request.draft);
+        let mut keys = vec![
+            ItemKey::Settings,
+            ItemKey::User(trainer),
+            ItemKey::Session(id),
+            ItemKey::Intent(id),
+        ];
+        let course = match &draft.audience {
+            AudienceDraft::Course(course) => Some(course),
+            _ => None,
+        };
+        keys.extend(course.map(ItemKey::Course));
+        if draft.venue == Venue::Zoom {
+            keys.push(ItemKey::ZoomConnection(trainer));
+        }
+        let mut found = self.services.store.batch_get(&keys).await?;
+        if let Some(record) = found.session(id)? {
+            return Ok(Err(Box::new(record)));
+        }
+        let settings = found.settings()?;
+        settings.check_enabled(trainer)?;
+        let user = found.user(trainer)?;
+        Ok(Ok(CreateInputs {
+            limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+            course: course.map(|course| found.course(course)).transpose()?.flatten(),
+            connection: found.connection(trainer)?,
+            intent: found.intent(id)?,
+        }))
+    }
+}
