@@ -1,96 +1,25 @@
-//! Sessions: the stored format and the writes. The reads and lists are in `reads`.
+//! Sessions: the writes. The reads and lists are in `reads`, the stored format is in `stored`.
 
 mod reads;
+mod stored;
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
-use super::item::{decode, encode, encode_value};
-use super::schema::{ItemKey, attr, course_partition, session_sort_key, trainer_partition};
-use super::tx::{Action, Condition, Item, ItemChanges, number, text};
-use crate::crypt::Sealed;
-use crate::domain::audience::{Audience, InviteeList};
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
-use crate::domain::meeting_instance::{EarlierInstances, MeetingInstance};
+use self::stored::encode_session;
+use super::item::{encode, encode_value};
+use super::schema::{ItemKey, attr};
+use super::tx::{Action, Condition, ItemChanges, number, text};
+use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::recorded_span::RecordedSpan;
-use crate::domain::session::{
-    JoinCredentialsTimes, Meeting, Provider, Session, SessionDetails, Source, Status,
-};
-use crate::domain::session_window::JoinWindowSettings;
-use crate::domain::text::Title;
+use crate::domain::session::{Meeting, Provider, Session};
 use crate::domain::time::sortable_text;
 
 pub use reads::{
     SessionCursor, SessionFilter, SessionVersion, SessionsById, live_or_upcoming_since,
 };
-
-#[derive(Serialize, Deserialize)]
-struct StoredSession {
-    id: SessionId,
-    trainer_id: UserId,
-    /// Stored as attributes of the session.
-    #[serde(flatten)]
-    details: SessionDetails,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    course_id: Option<CourseId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    course_title: Option<Title>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    invitee_list: Option<InviteeList>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    invitee_count: Option<usize>,
-    /// Absent in items that are older than the attribute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    utc_offset: Option<i32>,
-    /// Absent in items that are older than the attribute.
-    #[serde(default)]
-    window: JoinWindowSettings,
-    provider: Provider,
-    /// Settings that were sent to Zoom once and are no longer part of the details.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    settings_sent: BTreeSet<String>,
-    status: Status,
-    #[serde(deserialize_with = "stored_source")]
-    source: Source,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    meeting_id: Option<MeetingId>,
-    join_url: Sealed,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    passcode: Option<Sealed>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    join_url_changed_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    passcode_changed_at: Option<Timestamp>,
-    ics_sequence: u32,
-    version: u64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    /// Absent if it equals `updated_at`, because most changes are sent to Zoom.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    zoom_synced_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cancelled_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actual_started_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actual_ended_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    zoom_account: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    host: Option<String>,
-    /// [`attr::MEETING_INSTANCES`].
-    #[serde(default, rename = "instances", skip_serializing_if = "Vec::is_empty")]
-    meeting_instances: Vec<MeetingInstance>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    earlier_instances: Option<EarlierInstances>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    recordings: Vec<RecordedSpan>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    drift: Vec<String>,
-}
 
 /// Attributes that an edit may remove.
 const OPTIONAL_ATTRIBUTES: [&str; 8] = [
@@ -118,10 +47,6 @@ const EVENT_ATTRIBUTES: [&str; 7] = [
 /// Attributes of a Zoom session that only creation and Zoom's events change ([`apply_meeting_events`]).
 const JOIN_CREDENTIAL_ATTRIBUTES: [&str; 4] =
     [attr::JOIN_URL, attr::PASSCODE, attr::JOIN_URL_CHANGED_AT, attr::PASSCODE_CHANGED_AT];
-
-fn stored_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Source, D::Error> {
-    String::deserialize(deserializer).map(Source::from_stored)
-}
 
 /// A session with the store's own bookkeeping.
 #[derive(Clone, Debug)]
@@ -155,142 +80,6 @@ pub struct MeetingDeletion {
 pub struct EditLease {
     pub holder: String,
     pub until: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct StoredBookkeeping {
-    #[serde(default)]
-    meeting_revision: u64,
-    #[serde(default)]
-    created_from: Option<String>,
-    #[serde(default)]
-    edit_lease_holder: Option<String>,
-    #[serde(default)]
-    edit_lease_until: Option<Timestamp>,
-    #[serde(default)]
-    meeting_deletion: Option<MeetingDeletion>,
-}
-
-impl From<Session> for StoredSession {
-    fn from(s: Session) -> Self {
-        let (course_id, course_title, invitee_list, invitee_count) = match s.audience {
-            Audience::Standalone => (None, None, None, None),
-            Audience::Course { id, title } => (Some(id), Some(title), None, None),
-            Audience::Invitees { list, count } => (None, None, Some(list), Some(count)),
-        };
-        Self {
-            id: s.id,
-            trainer_id: s.trainer,
-            course_id,
-            course_title,
-            invitee_list,
-            invitee_count,
-            utc_offset: Some(s.utc_offset),
-            window: s.window,
-            provider: s.provider,
-            settings_sent: &s.settings_sent - &s.details.settings.names(),
-            details: s.details,
-            status: s.status,
-            source: s.source,
-            meeting_id: s.meeting.id,
-            join_url: s.meeting.join_url,
-            passcode: s.meeting.passcode,
-            join_url_changed_at: s.meeting.credentials_reported_at.join_url,
-            passcode_changed_at: s.meeting.credentials_reported_at.passcode,
-            ics_sequence: s.ics_sequence,
-            version: s.version,
-            created_at: s.created_at,
-            updated_at: s.updated_at,
-            zoom_synced_at: (s.zoom_synced_at != s.updated_at).then_some(s.zoom_synced_at),
-            cancelled_at: s.cancelled_at,
-            actual_started_at: s.actual_started_at,
-            actual_ended_at: s.actual_ended_at,
-            zoom_account: s.meeting.account,
-            host: s.meeting.host_user,
-            meeting_instances: s.meeting_instances,
-            earlier_instances: s.earlier_instances,
-            recordings: s.recordings,
-            drift: s.drift,
-        }
-    }
-}
-
-impl From<StoredSession> for Session {
-    fn from(s: StoredSession) -> Self {
-        let audience = match (s.course_id, s.course_title, s.invitee_list) {
-            (Some(id), Some(title), _) => Audience::Course { id, title },
-            (_, _, Some(list)) => Audience::Invitees { list, count: s.invitee_count.unwrap_or(0) },
-            _ => Audience::Standalone,
-        };
-        Self {
-            id: s.id,
-            trainer: s.trainer_id,
-            audience,
-            utc_offset: s
-                .utc_offset
-                .unwrap_or_else(|| s.details.zone.utc_offset(s.details.starts_at)),
-            window: s.window,
-            provider: s.provider,
-            settings_sent: &s.settings_sent | &s.details.settings.names(),
-            details: s.details,
-            status: s.status,
-            source: s.source,
-            meeting: Meeting {
-                account: s.zoom_account,
-                host_user: s.host,
-                id: s.meeting_id,
-                join_url: s.join_url,
-                passcode: s.passcode,
-                credentials_reported_at: JoinCredentialsTimes {
-                    join_url: s.join_url_changed_at,
-                    passcode: s.passcode_changed_at,
-                },
-            },
-            ics_sequence: s.ics_sequence,
-            version: s.version,
-            created_at: s.created_at,
-            updated_at: s.updated_at,
-            zoom_synced_at: s.zoom_synced_at.unwrap_or(s.updated_at),
-            cancelled_at: s.cancelled_at,
-            actual_started_at: s.actual_started_at,
-            actual_ended_at: s.actual_ended_at,
-            meeting_instances: s.meeting_instances,
-            earlier_instances: s.earlier_instances,
-            recordings: s.recordings,
-            drift: s.drift,
-        }
-    }
-}
-
-fn encode_session(session: &Session) -> Item {
-    let sort_key = session_sort_key(session.details.starts_at, &session.id);
-    let mut item = encode(&StoredSession::from(session.clone()));
-    item.insert(attr::G1PK.to_owned(), text(trainer_partition(&session.trainer)));
-    item.insert(attr::G1SK.to_owned(), text(sort_key.clone()));
-    if let Some(course) = session.audience.course() {
-        item.insert(attr::G2PK.to_owned(), text(course_partition(course)));
-        item.insert(attr::G2SK.to_owned(), text(sort_key));
-    }
-    item
-}
-
-fn decode_session(item: Item) -> Result<Session, StoreError> {
-    decode::<StoredSession>(item).map(Session::from)
-}
-
-fn decode_record(item: Item) -> Result<SessionRecord, StoreError> {
-    let bookkeeping: StoredBookkeeping = decode(item.clone())?;
-    let edit_lease = bookkeeping
-        .edit_lease_holder
-        .zip(bookkeeping.edit_lease_until)
-        .map(|(holder, until)| EditLease { holder, until });
-    Ok(SessionRecord {
-        session: decode_session(item)?,
-        meeting_revision: bookkeeping.meeting_revision,
-        created_from: bookkeeping.created_from,
-        edit_lease,
-        meeting_deletion: bookkeeping.meeting_deletion,
-    })
 }
 
 /// Stores a new session. Refused if the id exists.

@@ -10,7 +10,8 @@ use crate::domain::time::Zone;
 /// The fields that a request sets, and that the draft, the stored session and the meeting's plan have in common.
 ///
 /// Its serialized form is a part of the stored session, beside the other attributes. A new field needs a default,
-/// because items of earlier releases lack it.
+/// because items of earlier releases lack it, and is always serialized, because an edit replaces only the attributes
+/// that it stores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionDetails {
     pub title: Title,

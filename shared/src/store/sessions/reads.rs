@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{SessionRecord, decode_record, decode_session};
+use super::SessionRecord;
+use super::stored::{decode_record, decode_session};
 use crate::domain::draft::DURATION_MINUTES;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::session::{Session, Status};
