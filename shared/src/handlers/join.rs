@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
+use super::app_url::AppUrl;
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
@@ -27,7 +28,7 @@ pub struct Deps {
     services: Services,
     secrets: Arc<Secrets>,
     settings: JoinSettings,
-    app_url: String,
+    app_url: AppUrl,
 }
 
 impl function::Deps for Deps {
@@ -41,7 +42,7 @@ impl function::Deps for Deps {
                 mode: deps::join_mode(env)?,
                 app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
             },
-            app_url: env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned(),
+            app_url: AppUrl::read(env)?,
             secrets,
         })
     }
@@ -115,7 +116,7 @@ fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
         obf_token: None,
         join_url: None,
         expires_at: join.expires_at,
-        leave_url: format!("{}/sessions/{}", deps.app_url, join.session.id),
+        leave_url: deps.app_url.session_page(&join.session.id),
     };
     match join.credentials {
         JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => {

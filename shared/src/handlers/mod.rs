@@ -24,6 +24,7 @@ pub mod session_view;
 pub mod sessions;
 pub mod webhook;
 
+mod app_url;
 mod attendance_view;
 mod deps;
 mod poll_view;

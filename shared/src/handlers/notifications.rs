@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 
+use super::app_url::AppUrl;
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
 use crate::app::notifications::{self, NotificationAction, NotificationPage};
 use crate::clock::Clock;
-use crate::config::{ConfigError, Env, names};
+use crate::config::{ConfigError, Env};
 use crate::domain::id::SessionId;
 use crate::domain::in_app::{NotificationId, NotificationKind, NotificationSubject};
 use crate::domain::preferences::Preferences;
@@ -29,8 +30,7 @@ pub struct Deps {
     store: Store,
     secrets: Arc<Secrets>,
     clock: Clock,
-    /// The base URL of the platform's pages, without a trailing slash.
-    app_url: String,
+    app_url: AppUrl,
 }
 
 impl function::Deps for Deps {
@@ -42,7 +42,7 @@ impl function::Deps for Deps {
             store: base.store()?,
             secrets,
             clock: clock.clone(),
-            app_url: env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned(),
+            app_url: AppUrl::read(env)?,
         })
     }
 
@@ -73,7 +73,7 @@ struct NotificationView<'a> {
 }
 
 impl<'a> NotificationView<'a> {
-    fn of(stored: &'a StoredNotification, app_url: &str) -> Self {
+    fn of(stored: &'a StoredNotification, app_url: &AppUrl) -> Self {
         let notification = &stored.notification;
         let subject = notification.subject.as_ref();
         Self {
@@ -90,11 +90,9 @@ impl<'a> NotificationView<'a> {
 }
 
 /// Returns the URL of the session's page, or of the platform's start page.
-fn link(subject: Option<&NotificationSubject>, app_url: &str) -> String {
-    subject.map_or_else(
-        || app_url.to_owned(),
-        |subject| format!("{app_url}/sessions/{}", subject.session),
-    )
+fn link(subject: Option<&NotificationSubject>, app_url: &AppUrl) -> String {
+    subject
+        .map_or_else(|| app_url.base().to_owned(), |subject| app_url.session_page(&subject.session))
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {

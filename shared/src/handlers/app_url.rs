@@ -1,0 +1,23 @@
+//! The addresses of the platform's pages.
+
+use crate::config::{ConfigError, Env, names};
+use crate::domain::id::SessionId;
+
+/// The base address of the platform's pages, without a slash at its end.
+#[derive(Clone, Debug)]
+pub(super) struct AppUrl(String);
+
+impl AppUrl {
+    pub(super) fn read(env: &Env) -> Result<Self, ConfigError> {
+        Ok(Self(env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned()))
+    }
+
+    pub(super) fn base(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the address of a class's page.
+    pub(super) fn session_page(&self, session: &SessionId) -> String {
+        format!("{}/sessions/{session}", self.0)
+    }
+}
