@@ -74,7 +74,10 @@ async fn missing_variable_is_logged_and_makes_function_unavailable() {
         ("ZOOM_OAUTH_BASE_URL", calls_zoom),
         ("ZOOM_REDIRECT_URIS", |function| function == "connect"),
         ("DEFAULT_TIMEZONE", |function| function == "session-save"),
-        ("APP_URL", |function| function == "join" || function == "notifications"),
+        ("APP_URL", |function| {
+            let users = ["join", "notifications", "session-cancel", "session-save", "sessions"];
+            users.contains(&function)
+        }),
     ];
     for (name, needed_by) in needed {
         let log = CapturedLog::start();

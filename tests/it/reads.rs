@@ -226,12 +226,15 @@ async fn each_role_sees_its_own_view_of_a_session() {
         "cancelled_at",
         "actual_started_at",
         "actual_ended_at",
+        "class_url",
     ] {
         assert!(full_view.get(field).is_some(), "{field} is missing");
     }
     assert_eq!(full_view["course_title"], "Algebra I");
     let visible = world.get(&student, &session_path(&made)).await.expect(200);
     assert_eq!(visible, world.list_items(&student, "/v1/me/sessions").await[0]);
+    let page = format!("{}{}", world.stack.base_url, &session_path(&made)[3..]);
+    assert_eq!((&made["class_url"], &visible["class_url"]), (&json!(page), &json!(page)));
     for hidden in ["meeting", "invitees", "invitee_count", "settings"] {
         assert!(visible.get(hidden).is_none(), "{hidden}");
     }

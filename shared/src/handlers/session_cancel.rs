@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lambda_http::Request;
 use serde::Deserialize;
 
+use super::app_url::AppUrl;
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
@@ -28,6 +29,7 @@ pub struct Deps {
     authenticator: Authenticator,
     services: Services,
     secrets: Arc<Secrets>,
+    app_url: AppUrl,
 }
 
 impl function::Deps for Deps {
@@ -35,7 +37,8 @@ impl function::Deps for Deps {
         let base = CommonDeps::new(env, random)?;
         let secrets = base.secrets()?;
         let authenticator = Authenticator::new(env, base.http.clone(), secrets.clone())?;
-        Ok(Self { authenticator, services: base.services(&secrets, clock)?, secrets })
+        let services = base.services(&secrets, clock)?;
+        Ok(Self { authenticator, services, secrets, app_url: AppUrl::read(env)? })
     }
 
     async fn warm(&self) {
@@ -73,6 +76,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         &cancelled.session,
         Some(&cancelled.invitees),
         &cancelled.host,
+        &deps.app_url,
         secrets.keyring()?,
         now,
     )?;

@@ -6,6 +6,7 @@ use ::http::StatusCode;
 use lambda_http::Request;
 use serde_json::Value;
 
+use super::app_url::AppUrl;
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
@@ -36,6 +37,7 @@ pub struct Deps {
     secrets: Arc<Secrets>,
     default_zone: Zone,
     join_window: JoinWindowSettings,
+    app_url: AppUrl,
 }
 
 impl function::Deps for Deps {
@@ -49,6 +51,7 @@ impl function::Deps for Deps {
             default_zone: Zone::parse(&zone)
                 .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
             join_window: deps::join_window_settings(env)?,
+            app_url: AppUrl::read(env)?,
             secrets,
         })
     }
@@ -159,6 +162,7 @@ async fn saved_response(
         &saved.session,
         Some(&saved.invitees),
         &saved.host,
+        &deps.app_url,
         secrets.keyring()?,
         now,
     )?;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::app_url::AppUrl;
 use crate::app::error::Error;
 use crate::app::meeting;
 use crate::crypt::Keyring;
@@ -36,6 +37,8 @@ struct SessionFields {
     cancelled_at: Option<Timestamp>,
     actual_started_at: Option<Timestamp>,
     actual_ended_at: Option<Timestamp>,
+    /// The platform's page of the session.
+    class_url: String,
     join: JoinView,
 }
 
@@ -103,7 +106,7 @@ impl From<JoinWindow> for JoinView {
 }
 
 impl SessionFields {
-    fn new(s: &Session, window: JoinWindow) -> Self {
+    fn new(s: &Session, app_url: &AppUrl, window: JoinWindow) -> Self {
         let (course_id, course_title) = match &s.audience {
             Audience::Course { id, title } => (Some(id.to_string()), Some(title.to_string())),
             _ => (None, None),
@@ -129,16 +132,18 @@ impl SessionFields {
             cancelled_at: s.cancelled_at,
             actual_started_at: s.actual_started_at,
             actual_ended_at: s.actual_ended_at,
+            class_url: app_url.session_page(&s.id),
             join: window.into(),
         }
     }
 }
 
 /// Renders a session for its owner. In lists, `invitees` is `None`.
-pub fn owner_view(
+pub(super) fn owner_view(
     session: &Session,
     invitees: Option<&[Invitee]>,
     host: &HostStatus,
+    app_url: &AppUrl,
     keyring: &Keyring,
     now: Timestamp,
 ) -> Result<OwnerView, Error> {
@@ -148,7 +153,7 @@ pub fn owner_view(
         name: invitee.name.as_ref().map(|name| name.as_str().to_owned()),
     };
     Ok(OwnerView {
-        common: SessionFields::new(session, join_window(session, true, false, now)),
+        common: SessionFields::new(session, app_url, join_window(session, true, false, now)),
         settings: session.details.settings.clone(),
         invitee_count: match session.audience {
             Audience::Invitees { count, .. } => count,
@@ -171,9 +176,9 @@ pub fn owner_view(
 }
 
 /// Renders a session for an invited person.
-pub fn invited_view(session: &Session, window: JoinWindow) -> InvitedView {
+pub(super) fn invited_view(session: &Session, app_url: &AppUrl, window: JoinWindow) -> InvitedView {
     InvitedView {
-        common: SessionFields::new(session, window),
+        common: SessionFields::new(session, app_url, window),
         has_recording: session.has_recording_for_audience(),
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 
+use super::app_url::AppUrl;
 use super::deps::{self, CommonDeps};
 use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::{self, Function};
@@ -37,6 +38,7 @@ pub struct Deps {
     clock: Clock,
     mode: JoinMode,
     app_account: Option<String>,
+    app_url: AppUrl,
 }
 
 impl Deps {
@@ -59,6 +61,7 @@ impl function::Deps for Deps {
             clock: clock.clone(),
             mode: super::deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
+            app_url: AppUrl::read(env)?,
         })
     }
 
@@ -99,7 +102,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let keyring = secrets.keyring()?;
             let items = sessions
                 .iter()
-                .map(|session| session_view::owner_view(session, None, &host, keyring, now))
+                .map(|session| {
+                    session_view::owner_view(session, None, &host, &deps.app_url, keyring, now)
+                })
                 .collect::<Result<_, _>>()?;
             ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
         }
@@ -113,6 +118,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                         &session,
                         Some(&invitees),
                         &host,
+                        &deps.app_url,
                         secrets.keyring()?,
                         now,
                     )?;
@@ -122,8 +128,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 SessionView::Invited(session) => {
                     let window =
                         join_window::join_window(&session, false, deps.needs_host(&session), now);
-                    Ok(ResponseBody::ok(&session_view::invited_view(&session, window))?
-                        .with_etag(session.version))
+                    let view = session_view::invited_view(&session, &deps.app_url, window);
+                    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }
             }
         }
@@ -164,6 +170,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let view = |session| {
                 session_view::invited_view(
                     session,
+                    &deps.app_url,
                     join_window::join_window(session, false, deps.needs_host(session), now),
                 )
             };
