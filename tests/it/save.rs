@@ -1,5 +1,6 @@
 //! Scheduling a session: validation errors, and exactly one session with one meeting despite failures.
 
+mod crashes;
 mod failures;
 mod limits;
 mod unlisted_zones;
