@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CommitError, StoreError};
 use super::item::{decode, decode_readable, encode, unreadable};
 use super::schema::{
-    ARCHIVE, ARCHIVE_PART_PREFIX, DueQueue, ItemKey, attr, due_partition, index, limit,
+    ARCHIVE, ARCHIVE_PART_PREFIX, DueQueue, Index, ItemKey, attr, due_partition, limit,
     session_partition, session_sort_key, trainer_partition,
 };
 use super::tx::{Action, Condition, number};
@@ -441,7 +441,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
         let range = KeyRange {
-            index: Some(index::BY_OWNER),
+            index: Some(Index::ByOwner),
             pk: trainer_partition(&session.trainer),
             to: Some(session_sort_key(session.details.starts_at, &session.id)),
             descending: true,

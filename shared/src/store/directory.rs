@@ -10,10 +10,10 @@ use super::error::StoreError;
 use super::item::{decode, decode_readable, encode, or_default};
 use super::schema::{
     AFTER_STUDENTS, ENROLLMENT_PERIOD_PREFIX, ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX,
-    FORMER_STUDENT_PREFIX, ItemKey, STUDENT_PREFIX, attr, course_partition,
-    former_student_sort_key, index, limit, student_sort_key, user_partition,
+    FORMER_STUDENT_PREFIX, Index, ItemKey, STUDENT_PREFIX, attr, course_partition,
+    former_student_sort_key, limit, student_sort_key, user_partition,
 };
-use super::tx::{Action, Condition, number, text};
+use super::tx::{Action, Condition, insert_index_key, number, text};
 use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
 use crate::domain::id::{CourseId, UserId};
@@ -181,8 +181,12 @@ pub fn put_enrollment(enrollment: &Enrollment) -> Action {
 fn put_current_enrollment(period: &EnrollmentPeriod) -> Action {
     let enrollment = &period.enrollment;
     let mut item = encode(&StoredEnrollment::new(period));
-    item.insert(attr::G1PK.to_owned(), text(course_partition(&enrollment.course)));
-    item.insert(attr::G1SK.to_owned(), text(student_sort_key(&enrollment.user)));
+    insert_index_key(
+        &mut item,
+        Index::ByOwner,
+        course_partition(&enrollment.course),
+        student_sort_key(&enrollment.user),
+    );
     Action::put(
         ItemKey::Enrollment { user: &enrollment.user, course: &enrollment.course },
         item,
@@ -199,8 +203,12 @@ pub fn put_enrollment_period(period: &EnrollmentPeriod, until: Timestamp) -> Act
     let Enrollment { course, user, .. } = &period.enrollment;
     let mut item =
         encode(&StoredEnrollment { until: Some(until), ..StoredEnrollment::new(period) });
-    item.insert(attr::G1PK.to_owned(), text(course_partition(course)));
-    item.insert(attr::G1SK.to_owned(), text(former_student_sort_key(until, user)));
+    insert_index_key(
+        &mut item,
+        Index::ByOwner,
+        course_partition(course),
+        former_student_sort_key(until, user),
+    );
     let life = SignedDuration::from_hours(24 * limit::ENROLLMENT_PERIOD_TTL_DAYS);
     let ttl = until.saturating_add(life).unwrap_or(until);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
@@ -347,7 +355,7 @@ impl Store {
         at: Timestamp,
     ) -> Result<Vec<Enrollment>, StoreError> {
         let range = KeyRange {
-            index: Some(index::BY_OWNER),
+            index: Some(Index::ByOwner),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
             limit: Some(STUDENTS_PAGE),
@@ -394,7 +402,7 @@ impl Store {
     /// Returns the enrollments in a course. Eventually consistent.
     pub async fn students(&self, course: &CourseId) -> Result<Vec<Enrollment>, StoreError> {
         let range = KeyRange {
-            index: Some(index::BY_OWNER),
+            index: Some(Index::ByOwner),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
             limit: Some(STUDENTS_PAGE),
@@ -411,7 +419,7 @@ impl Store {
         from: Timestamp,
     ) -> Result<Vec<EnrollmentPeriod>, StoreError> {
         let range = KeyRange {
-            index: Some(index::BY_OWNER),
+            index: Some(Index::ByOwner),
             pk: course_partition(course),
             from: Some(format!("{FORMER_STUDENT_PREFIX}{}", sortable_text(from))),
             to: Some(AFTER_STUDENTS.to_owned()),
@@ -440,7 +448,7 @@ impl Store {
     /// Returns the number of students with access to a course. Eventually consistent.
     pub async fn count_students(&self, course: &CourseId) -> Result<usize, StoreError> {
         self.count_all(KeyRange {
-            index: Some(index::BY_OWNER),
+            index: Some(Index::ByOwner),
             pk: course_partition(course),
             prefix: Some(STUDENT_PREFIX.to_owned()),
             filter: vec![(attr::ACCESS_GRANTED, AttributeValue::Bool(true))],

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::item::{decode, decode_readable, encode, or_default};
 use super::schema::{
-    INVITEE_PREFIX, ItemKey, attr, email_partition, index, invitee_prefix, session_partition,
+    INVITEE_PREFIX, Index, ItemKey, email_partition, invitee_prefix, session_partition,
     session_sort_key,
 };
-use super::tx::{Action, Condition, text};
+use super::tx::{Action, Condition, insert_index_key};
 use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
 use crate::domain::host_status::HostStatus;
@@ -75,7 +75,7 @@ impl From<StoredInvitee> for Invitation {
 
 fn invitations_range(email: &Email, from: Timestamp, to: Timestamp) -> KeyRange {
     KeyRange {
-        index: Some(index::BY_AUDIENCE),
+        index: Some(Index::ByAudience),
         pk: email_partition(email),
         from: Some(sortable_text(from)),
         to: Some(format!("{}~", sortable_text(to))),
@@ -114,8 +114,12 @@ fn put(
         requested_ms: Some(requested_at.as_millisecond()),
     };
     let mut item = encode(&stored);
-    item.insert(attr::G2PK.to_owned(), text(email_partition(&invitee.email)));
-    item.insert(attr::G2SK.to_owned(), text(session_sort_key(starts_at, session)));
+    insert_index_key(
+        &mut item,
+        Index::ByAudience,
+        email_partition(&invitee.email),
+        session_sort_key(starts_at, session),
+    );
     Action::put(ItemKey::Invitee { session, list, email: &invitee.email }, item, Condition::new())
 }
 

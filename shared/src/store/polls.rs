@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, encode, encode_value};
-use super::schema::{ItemKey, attr, course_polls_partition, index};
-use super::tx::{Action, Condition, Item, ItemChanges, number, text};
+use super::schema::{Index, ItemKey, attr, course_polls_partition};
+use super::tx::{Action, Condition, Item, ItemChanges, insert_index_key, number};
 use super::{BatchItems, KeyRange, Store, UpdateResult};
 use crate::crypt::Sealed;
 use crate::domain::id::{CourseId, PollId, SessionId};
@@ -173,8 +173,12 @@ pub fn launch(session: &Session, list: &PollList, poll: &Poll) -> Action {
     let head = PollListHead { revision: list.revision + 1, open: Some(poll.id.clone()) };
     let mut item = encode(&head);
     if let Some(course) = session.audience.course() {
-        item.insert(attr::G2PK.to_owned(), text(course_polls_partition(course)));
-        item.insert(attr::G2SK.to_owned(), text(session.id.as_str()));
+        insert_index_key(
+            &mut item,
+            Index::ByAudience,
+            course_polls_partition(course),
+            session.id.as_str(),
+        );
     }
     let stored = encode_value(&StoredPoll::of(poll));
     let changes = ItemChanges::replace(item, &[]).set(poll.id.as_str(), stored.clone());
@@ -276,7 +280,7 @@ impl Store {
     /// Returns the polls of all sessions of a course.
     pub async fn polls_of_course(&self, course: &CourseId) -> Result<Vec<Poll>, StoreError> {
         let range = KeyRange {
-            index: Some(index::BY_AUDIENCE),
+            index: Some(Index::ByAudience),
             pk: course_polls_partition(course),
             ..KeyRange::default()
         };

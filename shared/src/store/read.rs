@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 
 use super::error::StoreError;
-use super::schema::{ItemKey, Table, attr, index, limit};
+use super::schema::{Index, ItemKey, Table, attr, limit};
 use super::tx::{Action, Item, key_item, text};
 use super::{BATCH_ATTEMPTS, Store, classify_error, permanent_error};
 
@@ -21,7 +21,8 @@ pub(crate) struct ItemPage {
 /// A range of a partition, read in sort key order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyRange {
-    pub(crate) index: Option<&'static str>,
+    /// The index to read, or none for the table itself.
+    pub(crate) index: Option<Index>,
     pub(crate) pk: String,
     /// The lowest sort key, inclusive.
     pub(crate) from: Option<String>,
@@ -38,6 +39,13 @@ pub(crate) struct KeyRange {
     pub(crate) consistent: bool,
     /// Reads the highest sort keys first. `after` then means before.
     pub(crate) descending: bool,
+}
+
+impl KeyRange {
+    /// Returns the attributes of the keys in the table or index of this range.
+    pub(crate) fn key_attributes(&self) -> (&'static str, &'static str) {
+        self.index.map_or((attr::PK, attr::SK), Index::key_attributes)
+    }
 }
 
 impl Store {
@@ -186,16 +194,12 @@ impl Store {
             // DynamoDB treats an inverted range as an error.
             return Ok(None);
         }
-        let (pk, sk) = match range.index {
-            Some(index::BY_OWNER) => (attr::G1PK, attr::G1SK),
-            Some(_) => (attr::G2PK, attr::G2SK),
-            None => (attr::PK, attr::SK),
-        };
+        let (pk, sk) = range.key_attributes();
         let mut query = self
             .client
             .query()
             .table_name(&self.main)
-            .set_index_name(range.index.map(str::to_owned))
+            .set_index_name(range.index.map(|index| index.name().to_owned()))
             .set_select(select)
             .consistent_read(range.consistent)
             .set_exclusive_start_key(range.after)

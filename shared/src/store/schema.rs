@@ -196,9 +196,29 @@ pub mod attr {
 }
 
 /// The main table's indexes. Both project whole items, so that a list takes one request.
-pub mod index {
-    pub const BY_OWNER: &str = "by_owner";
-    pub const BY_AUDIENCE: &str = "by_audience";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    ByOwner,
+    ByAudience,
+}
+
+impl Index {
+    pub const ALL: [Self; 2] = [Self::ByOwner, Self::ByAudience];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ByOwner => "by_owner",
+            Self::ByAudience => "by_audience",
+        }
+    }
+
+    /// Returns the attributes of the partition key and of the sort key.
+    pub fn key_attributes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ByOwner => (attr::G1PK, attr::G1SK),
+            Self::ByAudience => (attr::G2PK, attr::G2SK),
+        }
+    }
 }
 
 /// Limits of DynamoDB, and our own limits that keep us within them.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::schema::{ItemKey, attr};
+use super::schema::{Index, ItemKey, attr};
 use crate::domain::time::sortable_text;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -387,6 +387,18 @@ impl Action {
 
 pub(crate) fn key_item(key: &ItemKey<'_>) -> Item {
     HashMap::from([(attr::PK.to_owned(), text(key.pk())), (attr::SK.to_owned(), text(key.sk()))])
+}
+
+/// Adds the key by which an index lists the item.
+pub(crate) fn insert_index_key(
+    item: &mut Item,
+    index: Index,
+    pk: impl Into<String>,
+    sk: impl Into<String>,
+) {
+    let (pk_name, sk_name) = index.key_attributes();
+    item.insert(pk_name.to_owned(), text(pk));
+    item.insert(sk_name.to_owned(), text(sk));
 }
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {

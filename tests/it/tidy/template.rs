@@ -14,7 +14,7 @@ use shared::handlers::{
     session_save, sessions, webhook,
 };
 use shared::random::Random;
-use shared::store::schema::{attr, index};
+use shared::store::schema::{Index, attr};
 
 use super::assert_no_problems;
 use super::layers::functions;
@@ -412,7 +412,7 @@ fn permissions_are_named_and_limited_to_what_the_code_uses() {
         ("ConfigSecret", names::CONFIG_SECRET_ID, "secretsmanager:GetSecretValue"),
         ("MailIdentity", names::MAIL_FROM, "ses:Send"),
     ];
-    let indexes = [index::BY_OWNER, index::BY_AUDIENCE].map(|name| format!("/index/{name}"));
+    let indexes = Index::ALL.map(|index| format!("/index/{}", index.name()));
     // A configuration set belongs to the mail identity, and its name is unknown at deployment.
     let configuration_sets = json!({ "Fn::Sub":
         "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:configuration-set/*" });
@@ -496,13 +496,15 @@ fn deployed_tables_match_the_schema() {
     assert_eq!(tables.keys().copied().collect::<Vec<_>>(), ["MainTable", "TokensTable"]);
 
     let main = tables["MainTable"];
-    let names = [attr::PK, attr::SK, attr::G1PK, attr::G1SK, attr::G2PK, attr::G2SK];
-    assert_eq!(main.property("AttributeDefinitions"), &json!(names.map(text)));
-    let indexes = json!([
-        indexed(index::BY_OWNER, attr::G1PK, attr::G1SK),
-        indexed(index::BY_AUDIENCE, attr::G2PK, attr::G2SK),
-    ]);
-    assert_eq!(main.property("GlobalSecondaryIndexes"), &indexes);
+    let index_keys = Index::ALL.map(Index::key_attributes);
+    let names = [(attr::PK, attr::SK)].into_iter().chain(index_keys);
+    let definitions: Vec<_> = names.flat_map(|(pk, sk)| [text(pk), text(sk)]).collect();
+    assert_eq!(main.property("AttributeDefinitions"), &json!(definitions));
+    let indexes = Index::ALL.map(|index| {
+        let (pk, sk) = index.key_attributes();
+        indexed(index.name(), pk, sk)
+    });
+    assert_eq!(main.property("GlobalSecondaryIndexes"), &json!(indexes));
 
     let tokens = tables["TokensTable"];
     assert_eq!(tokens.property("AttributeDefinitions"), &json!([attr::PK, attr::SK].map(text)));

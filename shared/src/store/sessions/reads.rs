@@ -15,7 +15,7 @@ use crate::domain::time::{plus_minutes, sortable_text};
 use crate::store::error::StoreError;
 use crate::store::item::{decode, decode_readable};
 use crate::store::schema::{
-    ItemKey, attr, course_partition, index, session_sort_key, trainer_partition,
+    Index, ItemKey, attr, course_partition, session_sort_key, trainer_partition,
 };
 use crate::store::tx::{Item, text};
 use crate::store::{BatchItems, ItemPage, KeyRange, Store};
@@ -183,7 +183,7 @@ impl Store {
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
-        let range = list_range(index::BY_OWNER, trainer_partition(trainer), filter, after);
+        let range = list_range(Index::ByOwner, trainer_partition(trainer), filter, after);
         self.session_page(range, limit, filter.is_strict).await
     }
 
@@ -196,7 +196,7 @@ impl Store {
         after: Option<&SessionCursor>,
         limit: usize,
     ) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
-        let mut range = list_range(index::BY_AUDIENCE, course_partition(course), filter, after);
+        let mut range = list_range(Index::ByAudience, course_partition(course), filter, after);
         range.filter.extend(trainer.map(|trainer| (attr::TRAINER_ID, text(trainer.as_str()))));
         self.session_page(range, limit, filter.is_strict).await
     }
@@ -230,7 +230,7 @@ impl Store {
         from: Timestamp,
     ) -> Result<bool, StoreError> {
         let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
-        let range = list_range(index::BY_AUDIENCE, course_partition(course), &filter, None);
+        let range = list_range(Index::ByAudience, course_partition(course), &filter, None);
         let page = self.query(KeyRange { limit: Some(1), ..range }).await?;
         Ok(!page.items.is_empty())
     }
@@ -263,12 +263,12 @@ impl Store {
             match last {
                 None => return Ok((sessions, None)),
                 Some(last_key) if sessions.len() == limit => {
-                    return Ok((sessions, cursor_from_key(&last_key)));
+                    return Ok((sessions, cursor_from_key(&range, &last_key)));
                 }
                 Some(last_key) => range.after = Some(last_key),
             }
         }
-        let next = range.after.as_ref().and_then(cursor_from_key);
+        let next = range.after.as_ref().and_then(|last_key| cursor_from_key(&range, last_key));
         Ok((sessions, next))
     }
 }
@@ -277,7 +277,7 @@ impl Store {
 fn live_or_upcoming_range(course: &CourseId, now: Timestamp) -> KeyRange {
     let from = live_or_upcoming_since(now);
     let filter = SessionFilter { from: Some(from), ..SessionFilter::default() };
-    list_range(index::BY_AUDIENCE, course_partition(course), &filter, None)
+    list_range(Index::ByAudience, course_partition(course), &filter, None)
 }
 
 /// Returns the earliest planned start of a session with a window that may be open at `now`.
@@ -286,7 +286,7 @@ pub fn live_or_upcoming_since(now: Timestamp) -> Timestamp {
 }
 
 fn list_range(
-    index: &'static str,
+    index: Index,
     pk: String,
     filter: &SessionFilter,
     after: Option<&SessionCursor>,
@@ -309,9 +309,10 @@ fn list_range(
     }
 }
 
-/// The cursor for a query's last key.
-fn cursor_from_key(last_key: &Item) -> Option<SessionCursor> {
-    let key = last_key.get(attr::G1SK).or_else(|| last_key.get(attr::G2SK))?.as_s().ok()?;
+/// Returns the cursor for the last key of a query.
+fn cursor_from_key(range: &KeyRange, last_key: &Item) -> Option<SessionCursor> {
+    let (_, sk) = range.key_attributes();
+    let key = last_key.get(sk)?.as_s().ok()?;
     let (starts_at, id) = key.split_once('#')?;
     Some(SessionCursor { starts_at: starts_at.parse().ok()?, id: SessionId::parse(id)? })
 }

@@ -18,8 +18,8 @@ use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::text::Title;
 use crate::store::error::StoreError;
 use crate::store::item::{decode, encode};
-use crate::store::schema::{attr, course_partition, session_sort_key, trainer_partition};
-use crate::store::tx::{Item, text};
+use crate::store::schema::{Index, course_partition, session_sort_key, trainer_partition};
+use crate::store::tx::{Item, insert_index_key};
 
 #[derive(Serialize, Deserialize)]
 struct StoredSession {
@@ -198,11 +198,14 @@ impl From<StoredSession> for Session {
 pub(super) fn encode_session(session: &Session) -> Item {
     let sort_key = session_sort_key(session.details.starts_at, &session.id);
     let mut item = encode(&StoredSession::from(session.clone()));
-    item.insert(attr::G1PK.to_owned(), text(trainer_partition(&session.trainer)));
-    item.insert(attr::G1SK.to_owned(), text(sort_key.clone()));
+    insert_index_key(
+        &mut item,
+        Index::ByOwner,
+        trainer_partition(&session.trainer),
+        sort_key.clone(),
+    );
     if let Some(course) = session.audience.course() {
-        item.insert(attr::G2PK.to_owned(), text(course_partition(course)));
-        item.insert(attr::G2SK.to_owned(), text(sort_key));
+        insert_index_key(&mut item, Index::ByAudience, course_partition(course), sort_key);
     }
     item
 }
