@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::{digest, hmac};
+use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::config::ConfigError;
@@ -156,12 +156,6 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// Returns the SHA-256 hash in lower-case hex.
-pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes.as_ref());
-    data_encoding::HEXLOWER.encode(hash.as_ref())
-}
-
 /// Converts the output of SHA-256, whose type does not contain its length of 32 bytes.
 fn first_32(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
@@ -280,11 +274,6 @@ mod tests {
         assert_eq!(
             data_encoding::HEXLOWER.encode(&hash),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
-        // FIPS 180-2, B.1.
-        assert_eq!(
-            sha256_hex("abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert!(
             constant_time_eq(b"abc", b"abc")

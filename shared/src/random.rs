@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sha2::{Digest, Sha256};
+use crate::domain::digest::Digest;
 
 /// A source of random bytes.
 #[derive(Clone, Debug)]
@@ -46,9 +46,8 @@ impl SeededStream {
     fn fill(&self, bytes: &mut [u8]) {
         for block in bytes.chunks_mut(32) {
             let n = self.drawn.fetch_add(1, Ordering::SeqCst);
-            let hash =
-                Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(n.to_le_bytes());
-            block.copy_from_slice(&hash.finalize()[..block.len()]);
+            let digest = Digest::unframed(&[&self.seed.to_le_bytes(), &n.to_le_bytes()]);
+            block.copy_from_slice(&digest.to_bytes()[..block.len()]);
         }
     }
 }

@@ -9,7 +9,8 @@ use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Zoom};
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
-use shared::crypt::{Binding, Sealed, hmac_sha256, sha256_hex};
+use shared::crypt::{Binding, Sealed, hmac_sha256};
+use shared::domain::digest::Digest;
 use shared::domain::scope::REQUIRED;
 use shared::secrets::SecretSet;
 
@@ -183,7 +184,7 @@ async fn invalid_or_foreign_state_is_rejected_without_storing_grant() {
         format!("{state}=="),
         format!("{state}.{signature}"),
         format!("{body}.{}", "A".repeat(signature.len())),
-        format!("{}.{signature}", changed("s", json!(sha256_hex("trainer-2")))),
+        format!("{}.{signature}", changed("s", json!(Digest::of_value("trainer-2").to_hex()))),
         format!("{}.{signature}", changed("e", json!(4_102_444_800_u64))),
         format!("{}.{signature}", changed("n", payload(&other_state)["n"].clone())),
         "A".repeat(100_000),
@@ -213,8 +214,8 @@ async fn signed_state_is_bound_to_redirect_uri_trainer_expiry_and_nonce() {
     let world = World::start().await;
     let trainer = world.trainer().await;
     for (name, value) in [
-        ("r", json!(sha256_hex("https://app.example.test/zoom"))),
-        ("s", json!(sha256_hex("trainer-2"))),
+        ("r", json!(Digest::of_value("https://app.example.test/zoom").to_hex())),
+        ("s", json!(Digest::of_value("trainer-2").to_hex())),
         ("e", json!(world.now().as_second())),
         ("n", json!("bm8tc3VjaC1ub25jZQ")),
     ] {

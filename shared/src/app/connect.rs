@@ -13,7 +13,8 @@ use super::disconnect::keep_host_address;
 use super::error::Error;
 use super::sessions::{AffectedSessions, affected_sessions};
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
-use crate::crypt::{constant_time_eq, hmac_sha256, sha256_hex};
+use crate::crypt::{constant_time_eq, hmac_sha256};
+use crate::domain::digest::Digest;
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
 use crate::domain::in_app::NotificationKind;
@@ -116,17 +117,17 @@ pub async fn authorize(
     let nonce = data_encoding::BASE64URL_NOPAD.encode(&services.random.bytes::<18>());
     let state = OauthState {
         n: nonce.clone(),
-        s: sha256_hex(trainer.as_str()),
-        r: sha256_hex(redirect_uri),
+        s: Digest::of_value(trainer.as_str()).to_hex(),
+        r: Digest::of_value(redirect_uri).to_hex(),
         e: expires_at.as_second(),
     }
     .sign(&secrets)?;
 
     // RFC 7636 recommends 43 characters, which are 32 random bytes in base64url. S256 is their hash.
     let verifier = data_encoding::BASE64URL_NOPAD.encode(&services.random.bytes::<32>());
-    let challenge = data_encoding::BASE64URL_NOPAD.encode(&sha256(verifier.as_bytes()));
+    let challenge = data_encoding::BASE64URL_NOPAD.encode(&Digest::of_value(&verifier).to_bytes());
     let attempt = OauthAttempt {
-        trainer_hash: sha256_hex(trainer.as_str()),
+        trainer_hash: Digest::of_value(trainer.as_str()).to_hex(),
         redirect_uri: redirect_uri.to_owned(),
         verifier: secrets.keyring()?.seal(
             &verifier,
@@ -167,7 +168,7 @@ pub async fn finish(
 ) -> Result<FinishedConnection, Error> {
     let secrets = services.secrets.get(now).await?;
     let state = OauthState::verify(state, &secrets)?;
-    if state.e <= now.as_second() || state.s != sha256_hex(trainer.as_str()) {
+    if state.e <= now.as_second() || state.s != Digest::of_value(trainer.as_str()).to_hex() {
         return Err(invalid_state().into());
     }
     // The state is consumed, even if a later step fails.
@@ -177,7 +178,7 @@ pub async fn finish(
         .await?
         .ok_or_else(invalid_state)?;
     let matches = attempt.trainer_hash == state.s
-        && sha256_hex(&attempt.redirect_uri) == state.r
+        && Digest::of_value(&attempt.redirect_uri).to_hex() == state.r
         && attempt.expires > now;
     if !matches {
         return Err(invalid_state().into());
@@ -400,11 +401,6 @@ async fn revoke(services: &Services, secrets: &SecretSet, connection: &ZoomConne
         // Sealed with a key that no longer exists. The grant expires by itself after 90 days.
         _ => tracing::warn!(event = "zoom.revoke_failed", error = "the token cannot be decrypted"),
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).into()
 }
 
 /// Returns the trainer's Zoom connection, if there is one.

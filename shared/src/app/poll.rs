@@ -9,7 +9,6 @@ mod reader;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use futures::try_join;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::attendance::sources::load_attendance_sources;
 use super::error::Error;
@@ -135,16 +134,10 @@ pub async fn launch(
 
 /// Derives the id from the key, so that every retry refers to the same poll. Without a key the id is random.
 fn poll_id(context: &PollContext<'_>, session: &SessionId, key: Option<&str>) -> PollId {
-    let Some(key) = key else { return PollId::from_bytes(context.random.bytes()) };
-    let hash = Sha256::new()
-        .chain_update("poll\0")
-        .chain_update(session.as_str())
-        .chain_update("\0")
-        .chain_update(key)
-        .finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    PollId::from_bytes(bytes)
+    match key {
+        Some(key) => PollId::for_key(session, key),
+        None => PollId::from_bytes(context.random.bytes()),
+    }
 }
 
 async fn new_poll(

@@ -27,8 +27,8 @@ mod tests;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::digest::Digest;
 use super::id::{InvalidId, SessionId, UserId};
 use super::text::Email;
 
@@ -76,12 +76,13 @@ impl AttendeeId {
     }
 
     fn derive(session: &SessionId, parts: &[&str]) -> Self {
-        let mut hash = Sha256::new().chain_update(session.as_str());
-        for part in parts {
-            // The length prefix keeps different lists of parts from hashing the same bytes.
-            hash = hash.chain_update(part.len().to_le_bytes()).chain_update(part);
+        // The length prefixes keep different lists of parts from hashing the same bytes.
+        let lengths: Vec<_> = parts.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
+        let mut pieces = vec![session.as_str().as_bytes()];
+        for (length, part) in lengths.iter().zip(parts) {
+            pieces.extend([&length[..], part.as_bytes()]);
         }
-        let digits = data_encoding::BASE32_NOPAD.encode(&hash.finalize()[..16]);
+        let digits = data_encoding::BASE32_NOPAD.encode(&Digest::unframed(&pieces).first::<16>());
         Self(format!("{}{}", Self::PREFIX, digits.to_ascii_lowercase()))
     }
 

@@ -2,9 +2,9 @@
 //! recipients and channels later.
 
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 
 use super::audience::{Audience, InviteeList};
+use super::digest::Digest;
 use super::id::{CourseId, SessionId, UserId};
 use super::reminder::Reminder;
 use super::session::Session;
@@ -105,9 +105,7 @@ impl EventNonce {
     /// Derives a nonce that is equal for every repetition of a cause. It is below 2^53, which JSON parsers do not
     /// round.
     pub fn derive(cause: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(cause).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 11)
+        Self(u64::from_be_bytes(Digest::of_value(cause).first()) >> 11)
     }
 }
 

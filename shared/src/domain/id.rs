@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
+
 /// The longest user or course id of a host platform, in bytes. Two of them and a prefix must stay far below the limit of
 /// 1,024 bytes for a DynamoDB sort key.
 pub const FOREIGN_ID_LIMIT_BYTES: usize = 128;
@@ -133,6 +135,32 @@ own_id!(
     "opt_",
     10
 );
+
+impl SessionId {
+    /// Returns the id of the session that a trainer creates under an idempotency key, so that every retry refers to it.
+    pub fn for_key(trainer: &UserId, key: &str) -> Self {
+        let pieces = [&b"session\0"[..], trainer.as_str().as_bytes(), b"\0", key.as_bytes()];
+        Self::from_bytes(Digest::unframed(&pieces).first())
+    }
+}
+
+impl PollId {
+    /// Returns the id of the poll that is launched under an idempotency key, so that every retry refers to it.
+    pub fn for_key(session: &SessionId, key: &str) -> Self {
+        let pieces = [&b"poll\0"[..], session.as_str().as_bytes(), b"\0", key.as_bytes()];
+        Self::from_bytes(Digest::unframed(&pieces).first())
+    }
+}
+
+impl OptionId {
+    /// Returns the id of a poll's option by its number. Another poll's options have other ids, so they are not accepted.
+    pub fn for_option(poll: &PollId, option: usize) -> Self {
+        let number = [0, u8::try_from(option).unwrap_or(u8::MAX)];
+        Self::from_bytes(
+            Digest::unframed(&[b"option\0", poll.as_str().as_bytes(), &number]).first(),
+        )
+    }
+}
 
 /// A Zoom meeting's number: an int64 that may have more than ten digits (Zoom, "Meetings").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

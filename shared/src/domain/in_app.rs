@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::digest::Digest;
 use super::domain_event::DomainEvent;
 use super::id::{SessionId, UserId};
 use super::session::Session;
@@ -107,9 +107,10 @@ impl NotificationId {
 
     fn derive(event: &DomainEvent, kind: NotificationKind) -> Self {
         let cause = format!("{}\n{}", event.key(), kind.as_str());
-        let digest =
-            data_encoding::BASE32_NOPAD.encode(&Sha256::digest(cause)).to_ascii_lowercase();
-        Self { at: whole_milli(event.at), digest: digest[..Self::DIGITS].to_owned() }
+        // Ten bytes have 16 digits of five bits.
+        let bytes = Digest::of_value(cause).first::<10>();
+        let digest = data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase();
+        Self { at: whole_milli(event.at), digest }
     }
 
     pub fn new(at: Timestamp, digest: &str) -> Option<Self> {

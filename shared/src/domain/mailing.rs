@@ -15,7 +15,6 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use calendar_entry::{EntryDigest, SentEntry};
 pub use claim::MailClaim;
@@ -23,6 +22,7 @@ pub use recipient_state::{PastDelivery, RecipientState};
 pub use recipients::Recipient;
 pub use urgency::Urgency;
 
+use super::digest::Digest;
 use super::id::{SessionId, UserId};
 use super::text::Email;
 
@@ -145,15 +145,10 @@ impl MailSubject {
     }
 }
 
-/// Returns the first half of a SHA-256 in hex. Length prefixes make different lists of parts distinct.
-fn digest(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    data_encoding::HEXLOWER.encode(&hash.finalize()[..16])
-}
+/// Hex digits of a message key: 128 bits, because equal keys suppress a mail.
+const MESSAGE_KEY_DIGITS: usize = 32;
+/// Hex digits of a pseudonym: 80 bits distinguish the people of a session.
+const PSEUDONYM_DIGITS: usize = 20;
 
 /// The identity of a mail: a digest of its cause, kind and address with 32 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,7 +158,8 @@ pub struct MessageKey(String);
 impl MessageKey {
     /// `cause` is the key of the domain event.
     pub fn new(cause: &str, kind: MailKind, to: &Email) -> Self {
-        Self(digest(&["mail", cause, kind.as_str(), to.as_str()]))
+        let digest = Digest::new("mail", [cause, kind.as_str(), to.as_str()]);
+        Self(digest.hex(MESSAGE_KEY_DIGITS))
     }
 
     pub fn as_str(&self) -> &str {
@@ -184,9 +180,7 @@ pub struct RecipientRef(String);
 
 impl RecipientRef {
     pub fn new(subject: &MailSubject, to: &Email) -> Self {
-        let mut text = digest(&["recipient", subject.as_str(), to.as_str()]);
-        text.truncate(20);
-        Self(text)
+        Self(Digest::new("recipient", [subject.as_str(), to.as_str()]).hex(PSEUDONYM_DIGITS))
     }
 
     pub fn as_str(&self) -> &str {
@@ -201,7 +195,7 @@ pub struct AddressDigest(String);
 
 impl AddressDigest {
     pub fn new(email: &Email) -> Self {
-        Self(data_encoding::HEXLOWER.encode(&Sha256::digest(email.as_str())))
+        Self(Digest::of_value(email.as_str()).to_hex())
     }
 
     pub fn as_str(&self) -> &str {
@@ -217,12 +211,12 @@ pub struct PersonRef(String);
 impl PersonRef {
     pub fn new(subject: &MailSubject, user: Option<&UserId>, email: &Email) -> Self {
         let person = match user {
-            Some(user) => digest(&["user", subject.as_str(), user.as_str()]),
-            None => digest(&["address", subject.as_str(), email.as_str()]),
+            Some(user) => Digest::new("user", [subject.as_str(), user.as_str()]),
+            None => Digest::new("address", [subject.as_str(), email.as_str()]),
         };
         // Cursors of earlier versions are hex digits. All of them sort before this prefix, so that such a fan-out starts
         // again.
-        Self(format!("p{}", &person[..20]))
+        Self(format!("p{}", person.hex(PSEUDONYM_DIGITS)))
     }
 
     pub fn as_str(&self) -> &str {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use super::digest::Digest;
 use super::id::SessionId;
 use super::session::{DELETED, Session};
 use super::text::DESCRIPTION_LIMIT_CHARS;
@@ -152,14 +152,7 @@ fn digests(session: &Session, is_sent: impl Fn(&str, &Value) -> bool) -> BTreeSe
 }
 
 fn digest(field: &str, value: &Value) -> String {
-    let hash = Sha256::new()
-        .chain_update(field)
-        .chain_update("\0")
-        .chain_update(value.to_string())
-        .finalize();
-    let mut digits = data_encoding::HEXLOWER.encode(&hash);
-    digits.truncate(DIGEST_DIGITS);
-    digits
+    Digest::unframed(&[field.as_bytes(), b"\0", value.to_string().as_bytes()]).hex(DIGEST_DIGITS)
 }
 
 /// The differences between a session and its meeting after an edit that Zoom did not answer.

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod attendance;
 pub mod audience;
 pub mod caller;
+pub mod digest;
 pub mod directory;
 pub mod domain_event;
 pub mod draft;

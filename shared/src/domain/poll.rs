@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::attendance::Percent;
 use super::id::{OptionId, PollId};
@@ -141,16 +140,8 @@ impl Poll {
         self.outcome.is_none()
     }
 
-    /// Returns the id of an option. It is derived from the poll's id, so another poll's options are not accepted.
     pub fn option_id(&self, option: usize) -> OptionId {
-        let hash = Sha256::new()
-            .chain_update("option\0")
-            .chain_update(self.id.as_str())
-            .chain_update([0, u8::try_from(option).unwrap_or(u8::MAX)])
-            .finalize();
-        let mut bytes = [0; 10];
-        bytes.copy_from_slice(&hash[..10]);
-        OptionId::from_bytes(bytes)
+        OptionId::for_option(&self.id, option)
     }
 
     /// Parses the option ids of a vote.

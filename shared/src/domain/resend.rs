@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::digest::Digest;
 use super::refusal::Refusal;
 use super::session::{Session, Status};
 use super::text::Email;
@@ -19,6 +19,9 @@ pub const RECIPIENT_LIMIT: usize = super::audience::INVITEE_LIMIT;
 const REPETITION_TIME: SignedDuration = SignedDuration::from_mins(1);
 /// The time for which an `Idempotency-Key` is remembered.
 const KEY_TIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// Hex digits of a digest: 64 bits. Equality is checked for the few requests of one session.
+const DIGEST_DIGITS: usize = 16;
 
 /// A request to resend, by which its repetitions are recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +57,14 @@ impl ResendRequest {
             named.iter().map(name).collect::<BTreeSet<_>>()
         });
         let recipients = names.map_or_else(
-            || digest(["all"]),
-            |names| digest(std::iter::once("named").chain(names.iter().map(String::as_str))),
+            || Digest::new("all", []),
+            |names| Digest::new("named", names.iter().map(String::as_str)),
         );
-        Self { key: key.map(|key| digest(["key", key])), recipients, version }
+        Self {
+            key: key.map(|key| Digest::new("key", [key]).hex(DIGEST_DIGITS)),
+            recipients: recipients.hex(DIGEST_DIGITS),
+            version,
+        }
     }
 
     /// Returns the number of mails of an earlier request if this one repeats it. Refuses a key that belongs to other
@@ -84,16 +91,6 @@ impl ResendRequest {
         let Self { key, recipients, version } = self;
         kept.chain([PastResend { at, key, recipients, version, queued }]).collect()
     }
-}
-
-/// Returns the first quarter of a SHA-256 in hex. Length prefixes make different lists of parts distinct.
-fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
 }
 
 /// Refuses cancelled and ended sessions. A session that was not started ends when its window closes.

@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
+use super::digest::Digest;
 use super::id::{PollId, UserId};
 
 /// The intended number of voters per shard. With this many voters and ids as long as a UUID, a shard takes one read unit of
@@ -88,10 +87,8 @@ impl Voter {
     /// Returns the attribute that bars this voter from a poll after their erasure, so that a vote in progress is not counted
     /// beside the anonymized one. It is a digest and has no ballot.
     pub fn barred(&self, poll: &PollId) -> Self {
-        let hash = Sha256::new().chain_update(poll.as_str()).chain_update(&self.0).finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        Self(format!("{}{}", Self::BARRED_PREFIX, digits(bytes)))
+        let digest = Digest::unframed(&[poll.as_str().as_bytes(), self.0.as_bytes()]);
+        Self(format!("{}{}", Self::BARRED_PREFIX, digits(digest.first())))
     }
 
     /// Parses a stored attribute name. Returns `None` for attributes that are not voters.
@@ -110,8 +107,7 @@ impl Voter {
 
     /// Returns the number of the shard that holds this voter's ballot.
     pub fn shard_number(&self, shards: u16) -> u16 {
-        let hash = Sha256::digest(&self.0);
-        u16::from_be_bytes([hash[0], hash[1]]) % shards.max(1)
+        u16::from_be_bytes(Digest::of_value(&self.0).first()) % shards.max(1)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Zoom connections: the OAuth grants of trainers.
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
+use super::digest::Digest;
 use super::id::UserId;
 use super::scope;
 use super::sealed::Sealed;
@@ -25,9 +25,7 @@ const PSEUDONYM_DIGITS: usize = 16;
 
 /// Returns the name under which stored events and sessions refer to a Zoom user.
 pub fn zoom_user_pseudonym(id: &str) -> String {
-    let mut digits = data_encoding::HEXLOWER.encode(&Sha256::digest(id));
-    digits.truncate(PSEUDONYM_DIGITS);
-    digits
+    Digest::of_value(id).hex(PSEUDONYM_DIGITS)
 }
 
 /// The Zoom user of the grant.

@@ -20,8 +20,8 @@ use crate::app::error::Error;
 use crate::auth::{AuthError, AuthSettings, Verifier};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
-use crate::crypt::sha256_hex;
 use crate::domain::caller::{Caller, Role};
+use crate::domain::digest::Digest;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName};
@@ -134,7 +134,7 @@ impl ResponseBody {
 
     /// Adds a hash of the body as entity tag. Becomes "304 Not Modified" if the request already has that tag.
     pub fn with_content_etag(mut self, request: &Request) -> Result<Self, Refusal> {
-        let hash = sha256_hex(self.body.as_deref().unwrap_or_default());
+        let hash = Digest::of_value(self.body.as_deref().unwrap_or_default()).to_hex();
         let tag = &hash[..32];
         if crate::http::matches_if_none_match(request, tag)? {
             self.status = StatusCode::NOT_MODIFIED;

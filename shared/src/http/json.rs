@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use sha2::{Digest, Sha256};
 
 use super::strict::{StrictError, StrictValue, whole_number};
+use crate::domain::digest::Digest;
 use crate::domain::refusal::Refusal;
 
 /// The message of a member that an object has twice. Parsers differ in the one that they use (RFC 8259, section 4).
@@ -42,12 +42,14 @@ pub fn parse_value<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
     })
 }
 
+/// Hex digits of a fingerprint: 128 bits. Each trainer only compares own requests, and a session is charged by its size.
+const FINGERPRINT_DIGITS: usize = 32;
+
 /// Returns a hash of a body that identifies a repeated request. The order of the fields does not matter, nor does the
-/// spelling of a number, and `null` is equal to an absent field. 128 bits are enough, because each trainer only compares own
-/// requests, and a session is charged by its size.
+/// spelling of a number, and `null` is equal to an absent field.
 pub fn fingerprint(value: &Value) -> String {
     // serde_json sorts object fields by name, so equal values have equal text.
-    data_encoding::HEXLOWER.encode(&Sha256::digest(normalized(value).to_string())[..16])
+    Digest::of_value(normalized(value).to_string()).hex(FINGERPRINT_DIGITS)
 }
 
 fn normalized(value: &Value) -> Value {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use data_encoding::HEXLOWER;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
@@ -10,11 +9,11 @@ use mail_builder::headers::message_id::MessageId;
 use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
-use sha2::{Digest, Sha256};
 
 use super::calendar::{Calendar, calendar};
 use super::content::{mail_content, plain_text};
 use super::{Brand, ComposedMail, MailContext, MailKind, clean, html};
+use crate::domain::digest::Digest;
 
 /// Identifies the kind of a mail for the local stack and for mail logs.
 pub(super) const KIND_HEADER: &str = "X-Live-Class-Kind";
@@ -106,15 +105,14 @@ fn multipart<'a>(kind: &'a str, boundary: String, parts: Vec<MimePart<'a>>) -> M
 /// A boundary derived from a digest of the parts. It cannot occur in them, because no text can contain its own digest.
 struct Boundary(String);
 
+/// Hex digits of a boundary: 128 bits.
+const BOUNDARY_DIGITS: usize = 32;
+
 impl Boundary {
     fn derive(mail: &ComposedMail) -> Self {
         let calendar = mail.calendar.as_ref().map_or("", |calendar| calendar.text.as_str());
-        let mut digest = Sha256::new();
-        for part in [&mail.message_id, &mail.text, &mail.html, calendar] {
-            digest.update(part.len().to_be_bytes());
-            digest.update(part);
-        }
-        Self(HEXLOWER.encode(&digest.finalize()[..16]))
+        let parts = [&mail.message_id, &mail.text, &mail.html, calendar];
+        Self(Digest::new("boundary", parts).hex(BOUNDARY_DIGITS))
     }
 
     /// The sequence `=_` occurs in neither quoted-printable nor base64 text (RFC 2045, section 6.7).

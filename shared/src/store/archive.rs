@@ -22,9 +22,9 @@ use super::schema::{
 };
 use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
-use crate::crypt::sha256_hex;
 use crate::domain::attendance::{AttendanceRecord, ErasureMarker, JoinIdentity, record};
 use crate::domain::audience::Invitee;
+use crate::domain::digest::Digest;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
@@ -240,7 +240,7 @@ fn split_into_parts(lines: &BTreeSet<String>) -> Vec<String> {
 
 /// The name of a part. It contains the revision, so that deleting old parts never deletes newer ones.
 fn part_name(revision: u64, text: &str) -> String {
-    format!("{revision:08}-{}", &sha256_hex(text)[..DIGEST_DIGITS])
+    format!("{revision:08}-{}", Digest::of_value(text).hex(DIGEST_DIGITS))
 }
 
 fn put_head(

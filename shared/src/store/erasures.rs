@@ -15,7 +15,8 @@ use super::item::decode;
 use super::schema::{ENROLLMENT_PREFIX, ItemKey, attr, limit, user_partition};
 use super::tx::{Action, Condition, Item, ItemChanges, number, text};
 use super::{KeyRange, Store};
-use crate::crypt::{Sealed, sha256_hex};
+use crate::crypt::Sealed;
+use crate::domain::digest::Digest;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::time::sortable_text;
 
@@ -34,7 +35,7 @@ pub fn course_digest(course: &CourseId) -> String {
 
 /// Returns the digest under which an erasure is stored.
 pub(super) fn subject_digest(kind: &str, subject: &str) -> String {
-    sha256_hex(format!("{kind}\0{subject}"))[..DIGEST_DIGITS].to_owned()
+    Digest::unframed(&[kind.as_bytes(), b"\0", subject.as_bytes()]).hex(DIGEST_DIGITS)
 }
 
 /// An erasure of a person or a removal of a course.

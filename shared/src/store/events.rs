@@ -10,8 +10,8 @@ use super::item::{decode, encode, encode_value, key_for_log, unreadable};
 use super::schema::{ERASURE_MARKER_PREFIX, EVENT_PREFIX, ItemKey, attr, limit, meeting_partition};
 use super::tx::{Action, Condition, Item, number};
 use super::{KeyRange, Store};
-use crate::crypt::sha256_hex;
 use crate::domain::attendance::ErasureMarker;
+use crate::domain::digest::Digest;
 use crate::domain::id::MeetingId;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_connection::zoom_user_pseudonym;
@@ -94,10 +94,10 @@ pub fn extend_marker(
 /// Stores an event. Refused if it is a duplicate.
 fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
     let redacted = redact(body, zoom_user_pseudonym);
-    let digest = sha256_hex(event.deduplication_key(&redacted));
+    let digest = Digest::of_value(event.deduplication_key(&redacted)).hex(DIGEST_DIGITS);
     // Without its own time an event gets a constant one, because a redelivery arrives later but needs the same key.
     let at = event.occurred_at().unwrap_or(Timestamp::UNIX_EPOCH);
-    let key = ItemKey::Event { meeting: event.meeting, at, digest: &digest[..DIGEST_DIGITS] };
+    let key = ItemKey::Event { meeting: event.meeting, at, digest: &digest };
     let mut short = redacted.clone();
     shorten(&mut short);
     let full = short.to_string();

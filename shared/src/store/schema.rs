@@ -60,9 +60,9 @@
 
 use jiff::Timestamp;
 
-use crate::crypt::sha256_hex;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
+use crate::domain::digest::Digest;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey};
@@ -452,7 +452,7 @@ impl ItemKey<'_> {
             }
             Self::MailAddress(to) => format!("EMAIL#{}", to.as_str()),
             Self::Meeting(id) => meeting_partition(Some(*id)),
-            Self::MeetingInstance(uuid) => format!("INSTANCE#{}", sha256_hex(uuid)),
+            Self::MeetingInstance(uuid) => format!("INSTANCE#{}", Digest::of_value(uuid).to_hex()),
             Self::Event { meeting, .. } => meeting_partition(*meeting),
             Self::ErasureMarker { meeting, .. } => meeting_partition(Some(*meeting)),
             Self::JoinAttempt { session, .. }
@@ -472,7 +472,9 @@ impl ItemKey<'_> {
             | Self::FormerEnrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
-            Self::ZoomDay { zoom_user, day } => format!("ZOOMDAY#{}#{day}", sha256_hex(zoom_user)),
+            Self::ZoomDay { zoom_user, day } => {
+                format!("ZOOMDAY#{}#{day}", Digest::of_value(zoom_user).to_hex())
+            }
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
@@ -480,9 +482,9 @@ impl ItemKey<'_> {
             Self::Mail { subject, .. } | Self::MailCount(subject) => subject_partition(subject),
             Self::RecipientStates { session, .. } => mailing_partition(session),
             Self::ZoomConnection(trainer) => trainer_partition(trainer),
-            Self::ZoomUser(id) => format!("ZOOMUSER#{}", sha256_hex(id)),
+            Self::ZoomUser(id) => format!("ZOOMUSER#{}", Digest::of_value(id).to_hex()),
             Self::ZoomHost(pseudonym) => format!("ZOOMHOST#{pseudonym}"),
-            Self::OauthState(nonce) => format!("STATE#{}", sha256_hex(nonce)),
+            Self::OauthState(nonce) => format!("STATE#{}", Digest::of_value(nonce).to_hex()),
             Self::Erasure(digest) => format!("ERASED#{digest}"),
         }
     }
@@ -506,7 +508,9 @@ impl ItemKey<'_> {
             Self::JoinAttempt { at, nonce, .. } => {
                 format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
             }
-            Self::Recording { file, .. } => format!("{RECORDING_PREFIX}{}", sha256_hex(file)),
+            Self::Recording { file, .. } => {
+                format!("{RECORDING_PREFIX}{}", Digest::of_value(file).to_hex())
+            }
             Self::AttendanceOverride { attendee, .. } => format!("{OVERRIDE_PREFIX}{attendee}"),
             Self::Audit { at, nonce, .. } => {
                 format!("{AUDIT_PREFIX}{}#{nonce}", sortable_text(*at))

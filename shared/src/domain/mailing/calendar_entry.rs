@@ -10,8 +10,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::digest;
+use crate::domain::digest::Digest;
 use crate::domain::session::Session;
+
+/// Hex digits of an entry's digest. Delivery records contain it, and 64 bits distinguish the versions of one session.
+const DIGITS: usize = 16;
 
 /// A digest of the fields of a session in calendars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,17 +23,14 @@ pub struct EntryDigest(String);
 
 impl EntryDigest {
     pub fn from_session(session: &Session) -> Self {
-        let mut text = digest(&[
-            "entry",
+        let fields = [
             session.details.title.as_str(),
             session.details.description.as_str(),
             &session.details.starts_at.to_string(),
             &session.details.zone.rules(),
             &session.details.duration_minutes.to_string(),
-        ]);
-        // Delivery records contain it, and sixteen digits are enough to distinguish the versions of one session.
-        text.truncate(16);
-        Self(text)
+        ];
+        Self(Digest::new("entry", fields).hex(DIGITS))
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::claims::{ClaimOutcome, end_claim};
-use crate::crypt::sha256_hex;
+use crate::domain::digest::Digest;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::{
     DeliveryRecord, DeliveryStatus, EntryDigest, Mail, MailKind, MailSubject, PastDelivery,
@@ -176,7 +176,7 @@ fn put_deliveries<'a>(
     });
     let item = encode(&StoredDeliveries { mails: mails.collect(), snapshot: None, ttl });
     // Sorts "queued" before "sent" within one millisecond.
-    let digest = format!("{}{}", if queued { 'a' } else { 'b' }, &sha256_hex(names)[..15]);
+    let digest = format!("{}{}", if queued { 'a' } else { 'b' }, Digest::of_value(names).hex(15));
     Action::put(
         ItemKey::Deliveries { subject, at, digest: &digest },
         item,

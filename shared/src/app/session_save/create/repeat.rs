@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::CreateSession;
 use crate::app::Services;
 use crate::app::error::Error;
@@ -32,7 +30,7 @@ pub async fn find_created_session(
     services: &Services,
     request: &RepeatedCreate<'_>,
 ) -> Result<Option<SessionWithInvitees>, Error> {
-    let id = derived_id(request.trainer, request.key);
+    let id = SessionId::for_key(request.trainer, request.key);
     match services.store.session(&id).await? {
         Some(record) if record.created_from.as_deref() == Some(request.body_hash) => {
             Ok(Some(services.store.with_invitees(record.session).await?))
@@ -44,21 +42,9 @@ pub async fn find_created_session(
 /// Derives the id from the key, so that every retry refers to the same session. Without a key the id is random.
 pub(super) fn session_id_for(services: &Services, request: &CreateSession) -> SessionId {
     match &request.key {
-        Some(key) => derived_id(&request.trainer, key),
+        Some(key) => SessionId::for_key(&request.trainer, key),
         None => SessionId::from_bytes(services.random.bytes()),
     }
-}
-
-fn derived_id(trainer: &UserId, key: &str) -> SessionId {
-    let hash = Sha256::new()
-        .chain_update("session\0")
-        .chain_update(trainer.as_str())
-        .chain_update("\0")
-        .chain_update(key)
-        .finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    SessionId::from_bytes(bytes)
 }
 
 /// Returns the session of the key if it was created from the same body.
