@@ -1,16 +1,9 @@
 //! `join`: authorizes a person and returns the join credentials. See `shared::handlers::join`.
 
-use lambda_http::{Error, run, service_fn};
-use shared::config::Env;
-use shared::handlers::{function::Function, join};
+use lambda_http::Error;
+use shared::handlers::{function, join};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let env = Env::process();
-    shared::telemetry::start(&env);
-    let function = &Function::start(&env).await;
-    run(service_fn(
-        move |request| async move { Ok::<_, Error>(join::handle(function, request).await) },
-    ))
-    .await
+    function::run_http(join::handle).await
 }

@@ -1,16 +1,9 @@
 //! `notifications`: in-app notifications and notification preferences. See `shared::handlers::notifications`.
 
-use lambda_http::{Error, run, service_fn};
-use shared::config::Env;
-use shared::handlers::{function::Function, notifications};
+use lambda_http::Error;
+use shared::handlers::{function, notifications};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let env = Env::process();
-    shared::telemetry::start(&env);
-    let function = &Function::start(&env).await;
-    run(service_fn(move |request| async move {
-        Ok::<_, Error>(notifications::handle(function, request).await)
-    }))
-    .await
+    function::run_http(notifications::handle).await
 }

@@ -1,16 +1,9 @@
 //! `resend-invite`: sends the current invitation again. See `shared::handlers::resend_invite`.
 
-use lambda_http::{Error, run, service_fn};
-use shared::config::Env;
-use shared::handlers::{function::Function, resend_invite};
+use lambda_http::Error;
+use shared::handlers::{function, resend_invite};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let env = Env::process();
-    shared::telemetry::start(&env);
-    let function = &Function::start(&env).await;
-    run(service_fn(move |request| async move {
-        Ok::<_, Error>(resend_invite::handle(function, request).await)
-    }))
-    .await
+    function::run_http(resend_invite::handle).await
 }

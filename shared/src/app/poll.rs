@@ -343,9 +343,7 @@ pub async fn list(
         let is_missing = |poll: &PollId| loaded.poll_list.poll(poll).is_none();
         match (selection.only, selection.from) {
             (Some(poll), _) if is_missing(poll) => Err(Refusal::NotFound.into()),
-            (_, Some(poll)) if is_missing(poll) => {
-                Err(Refusal::field("cursor", "is not a valid cursor").into())
-            }
+            (_, Some(poll)) if is_missing(poll) => Err(Refusal::invalid_cursor().into()),
             _ => Ok(()),
         }
     };

@@ -83,6 +83,10 @@ impl Refusal {
     /// The user was erased while the request was carried out.
     pub const USER_ERASED: Self = Self::NotAllowed("the user was deleted from the platform");
 
+    pub fn invalid_cursor() -> Self {
+        Self::field("cursor", "is not a valid cursor")
+    }
+
     /// Returns a refusal for one invalid field.
     pub fn field(field: &str, message: impl ToString) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])

@@ -1,17 +1,20 @@
 //! The addresses of the platform's pages.
 
+use super::http_deps::State;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::id::SessionId;
 
 /// The base address of the platform's pages, without a slash at its end.
 #[derive(Clone, Debug)]
-pub(super) struct AppUrl(String);
+pub struct AppUrl(String);
 
-impl AppUrl {
-    pub(super) fn read(env: &Env) -> Result<Self, ConfigError> {
+impl State for AppUrl {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
         Ok(Self(env.url(names::APP_URL)?.as_str().trim_end_matches('/').to_owned()))
     }
+}
 
+impl AppUrl {
     pub(super) fn base(&self) -> &str {
         &self.0
     }

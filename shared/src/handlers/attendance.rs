@@ -1,68 +1,36 @@
 //! `attendance`: the report as JSON and CSV, manual overrides, and their audit.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
 use lambda_http::Request;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::attendance_view;
 use super::csv::{ReportFormat, requested_format};
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::cursor::{Cursor, requested_id};
+use super::deps;
+use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, route, session_id};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
+use super::pages::Page;
 use crate::app::attendance::{self, AttendanceContext};
-use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::attendance::override_request::{Assignee, OverrideRequest};
 use crate::domain::attendance::{AttendanceRules, AttendeeId};
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::UserId;
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::text::Description;
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::attendance::AuditCursor;
 
 /// The reason is one sentence for readers of the audit.
 pub const REASON_LIMIT_CHARS: usize = 500;
-/// The longest nonce in a cursor.
-const NONCE_LIMIT_BYTES: usize = 16;
 
-#[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    store: Store,
-    secrets: Arc<Secrets>,
-    clock: Clock,
-    random: Random,
-    rules: AttendanceRules,
-}
+pub type Deps = HttpDeps<Store, AttendanceRules>;
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            store: base.store()?,
-            secrets,
-            clock: clock.clone(),
-            random: random.clone(),
-            rules: deps::attendance_rules(env)?,
-        })
+impl State for AttendanceRules {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        deps::attendance_rules(env)
     }
-
-    async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
-    }
-}
-
-#[derive(Serialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next_cursor: Option<String>,
 }
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
@@ -73,15 +41,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
-    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let id = session_id(&parameters)?;
     let context =
-        AttendanceContext { store: &deps.store, random: &deps.random, rules: deps.rules, now };
+        AttendanceContext { store: &deps.clients, random: &deps.random, rules: deps.state, now };
     match (route.method, route.path) {
         ("GET", "/v1/sessions/{id}/attendance") => {
             let format = requested_format(&request)?;
-            let after = http::query(&request, "cursor")
-                .map(|text| AttendeeId::parse(&text).ok_or_else(invalid_cursor))
-                .transpose()?;
+            let after = requested_id(&request, AttendeeId::parse)?;
             let report = attendance::report(&context, &caller, &id).await?;
             match format {
                 ReportFormat::Json => {
@@ -101,14 +67,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             ResponseBody::ok(&attendance::apply_override(&context, &caller, &id, &request).await?)
         }
         ("GET", "/v1/sessions/{id}/attendance/audit") => {
-            let after =
-                http::query(&request, "cursor").map(|text| parse_cursor(&text)).transpose()?;
+            let after: Option<AuditCursor> = Cursor::requested(&request)?;
             let limit = http::query_limit(&request)?;
             let (entries, next) =
-                attendance::list_audit_entries(&deps.store, &caller, &id, after.as_ref(), limit)
+                attendance::list_audit_entries(&deps.clients, &caller, &id, after.as_ref(), limit)
                     .await?;
             let items = entries.iter().map(attendance_view::entry).collect();
-            ResponseBody::ok(&Page { items, next_cursor: next.as_ref().map(format_cursor) })
+            ResponseBody::ok(&Page::new(items, next))
         }
         _ => Err(RequestError::UnknownRoute),
     }
@@ -199,30 +164,6 @@ fn reason(text: &str) -> Result<Option<String>, FieldError> {
     }
 }
 
-/// Formats a cursor of the audit.
-fn format_cursor(cursor: &AuditCursor) -> String {
-    data_encoding::BASE64URL_NOPAD
-        .encode(format!("{}#{}", cursor.at.as_millisecond(), cursor.nonce).as_bytes())
-}
-
-fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
-    let read = || {
-        let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        let (millis, nonce) = text.split_once('#')?;
-        let plain = (1..=NONCE_LIMIT_BYTES).contains(&nonce.len())
-            && nonce.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        plain.then_some(())?;
-        let at = Timestamp::from_millisecond(millis.parse().ok()?).ok()?;
-        Some(AuditCursor { at, nonce: nonce.to_owned() })
-    };
-    read().ok_or_else(invalid_cursor)
-}
-
-fn invalid_cursor() -> Refusal {
-    Refusal::field("cursor", "is not a valid cursor")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,17 +230,6 @@ mod tests {
         ] {
             let Err(Refusal::Invalid(errors)) = parsed(body.clone()) else { panic!("{body}") };
             assert_eq!(errors[0].field, field, "{body}");
-        }
-    }
-
-    #[test]
-    fn audit_cursor_round_trips_and_other_text_is_rejected() {
-        let at =
-            AuditCursor { at: "2026-12-01T09:00:00.123Z".parse().unwrap(), nonce: "AB2".into() };
-        assert_eq!(parse_cursor(&format_cursor(&at)), Ok(at));
-        let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
-        for bad in ["", "!", &encode("1"), &encode("1#"), &encode("1#a#b"), &encode("x#a")] {
-            assert!(parse_cursor(bad).is_err(), "{bad}");
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn csv(
 fn first_row(report: &AttendanceReport, after: Option<&AttendeeId>) -> Result<usize, Refusal> {
     let Some(after) = after else { return Ok(0) };
     let last = report.attendees.iter().position(|row| row.attendee_id == *after);
-    Ok(last.ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))? + 1)
+    Ok(last.ok_or_else(Refusal::invalid_cursor)? + 1)
 }
 
 fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {

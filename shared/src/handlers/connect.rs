@@ -1,54 +1,28 @@
 //! `connect`: starts and finishes the trainer's Zoom OAuth flow, and shows the connection.
 
-use std::sync::Arc;
-
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, route};
-use super::function::{self, Function};
+use super::edge::{HttpResponse, RequestError, ResponseBody, route};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
 use crate::app::connect::FinishedConnection;
 use crate::app::{Services, connect};
-use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
 
+pub type Deps = HttpDeps<Services, RedirectUris>;
+
+/// The URIs to which Zoom may send a trainer back.
 #[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    services: Services,
-    secrets: Arc<Secrets>,
-    redirect_uris: Vec<String>,
-}
+pub struct RedirectUris(Vec<String>);
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        let uris = env.required(names::ZOOM_REDIRECT_URIS)?;
-        let redirect_uris = redirect_uris(&uris)?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            services: base.services(&secrets, clock)?,
-            redirect_uris,
-            secrets,
-        })
-    }
-
-    async fn warm(&self) {
-        deps::warm(
-            &self.services.store,
-            &self.secrets,
-            Some(&self.authenticator),
-            self.services.clock.now(),
-        )
-        .await;
+impl State for RedirectUris {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        redirect_uris(&env.required(names::ZOOM_REDIRECT_URIS)?).map(Self)
     }
 }
 
@@ -127,20 +101,20 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.services.clock.now();
+    let now = deps.clock.now();
     let (route, _) = route(&request)?;
     let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
     match (route.method, route.path) {
         ("GET", "/v1/zoom/connection") => ResponseBody::ok(&ConnectionView::from(
-            connect::load_connection(&deps.services, &caller.id).await?,
+            connect::load_connection(&deps.clients, &caller.id).await?,
         )),
         ("POST", "/v1/zoom/authorize") => {
             let body: AuthorizeBody = http::json(&request)?;
             let authorization = connect::authorize(
-                &deps.services,
+                &deps.clients,
                 &caller.id,
                 &body.redirect_uri,
-                &deps.redirect_uris,
+                &deps.state.0,
                 now,
             )
             .await?;
@@ -156,7 +130,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 return Err(Refusal::field("code", "is not a valid Zoom authorization code").into());
             }
             let FinishedConnection { connection, affected_sessions } =
-                connect::finish(&deps.services, &caller.id, &body.code, &body.state, now).await?;
+                connect::finish(&deps.clients, &caller.id, &body.code, &body.state, now).await?;
             let view = ConnectionView::from(Some(connection));
             Ok(ResponseBody::ok(&view)?.with_affected_sessions(affected_sessions))
         }

@@ -1,4 +1,4 @@
-//! The building blocks of handlers. Each handler lists exactly its dependencies in its own `Deps`.
+//! The building blocks of handlers, from which each handler's `Deps` are created.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use crate::store::Store;
 use crate::zoom::Zoom;
 
 /// One HTTP client and one AWS configuration, from which a function's clients are created.
-pub(super) struct CommonDeps {
+#[derive(Debug)]
+pub struct CommonDeps {
     pub(super) env: Env,
     pub(super) http: reqwest::Client,
     aws: Aws,

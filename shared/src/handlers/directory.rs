@@ -4,75 +4,45 @@ mod command;
 mod event;
 mod import;
 
-use std::sync::Arc;
-
 use lambda_http::Request;
 use serde_json::Value;
 
 use self::command::{CourseBody, EnrollmentBody, UserBody};
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, route};
+use super::function::Function;
+use super::http_deps::HttpDeps;
 use crate::app::Services;
 use crate::app::directory::{self, BatchWriter};
 use crate::app::run_time::RunTime;
-use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
 use crate::domain::plan::PlatformSettings;
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
 
 pub use command::{PILOT_LIMIT, PLANS_LIMIT, WORD_LIMIT_CHARS};
 pub use event::{EventFailed, handle_event_or_request};
 
-#[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    services: Services,
-    secrets: Arc<Secrets>,
-}
-
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        let authenticator = Authenticator::new(env, base.http.clone(), secrets.clone())?;
-        Ok(Self { authenticator, services: base.services(&secrets, clock)?, secrets })
-    }
-
-    async fn warm(&self) {
-        deps::warm(
-            &self.services.store,
-            &self.secrets,
-            Some(&self.authenticator),
-            self.services.clock.now(),
-        )
-        .await;
-    }
-}
+pub type Deps = HttpDeps<Services>;
 
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.respond(request, serve).await
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.services.clock.now();
+    let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     deps.authenticator.caller_with_role(&request, &[Role::Service], now).await?;
     let id = path_parameter(&parameters, "id");
     match (route.method, route.path) {
         ("POST", "/v1/directory/import") => {
             let file = http::content(&request, http::IMPORT_LIMIT_BYTES)?;
-            let mut writer = BatchWriter::new(&deps.services);
+            let mut writer = BatchWriter::new(&deps.clients);
             let time = RunTime::new(import::IMPORT_TIME);
             let outcome = import::import(file, &mut writer, time).await?;
             ResponseBody::ok(&outcome)
         }
         ("PUT", "/v1/directory/settings") => {
             let settings: PlatformSettings = http::json(&request)?;
-            directory::apply(&deps.services, command::settings(settings.clone())?).await?;
+            directory::apply(&deps.clients, command::settings(settings.clone())?).await?;
             ResponseBody::ok(&settings)
         }
         ("PUT", path) => {
@@ -89,7 +59,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 )?,
                 _ => return Err(RequestError::UnknownRoute),
             };
-            directory::apply(&deps.services, command).await?;
+            directory::apply(&deps.clients, command).await?;
             ResponseBody::ok(&with_ids(body, &parameters))
         }
         ("DELETE", path) => {
@@ -101,7 +71,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 }
                 _ => return Err(RequestError::UnknownRoute),
             };
-            directory::apply(&deps.services, command).await?;
+            directory::apply(&deps.clients, command).await?;
             Ok(ResponseBody::no_content())
         }
         _ => Err(RequestError::UnknownRoute),

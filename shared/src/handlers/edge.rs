@@ -297,6 +297,11 @@ pub fn path_parameter<'a>(parameters: &'a [(&'static str, String)], name: &str) 
     parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
 }
 
+/// Returns the session of a path. An id that is not valid belongs to no session.
+pub fn session_id(parameters: &[(&'static str, String)]) -> Result<SessionId, Refusal> {
+    SessionId::parse(path_parameter(parameters, "id")).ok_or(Refusal::NotFound)
+}
+
 /// Runs a handler and turns every outcome into a response: success, refusal, error, panic or timeout. Only this
 /// function sets the status and logs the request.
 pub async fn respond<W, F>(clock: &Clock, request: Request, work: W) -> HttpResponse

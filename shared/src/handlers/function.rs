@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lambda_http::Request;
+use lambda_http::{Error, Request};
+use lambda_runtime::LambdaEvent;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::edge::{self, HttpResponse, RequestError, ResponseBody};
 use crate::clock::Clock;
@@ -73,4 +76,39 @@ impl<D: Deps> Function<D> {
         })
         .await
     }
+}
+
+/// Runs a function of the HTTP API, or of a function URL, on Lambda.
+pub async fn run_http<D, H, F>(handle: H) -> Result<(), Error>
+where
+    D: Deps + 'static,
+    H: Fn(&'static Function<D>, Request) -> F + Send + Sync,
+    F: Future<Output = HttpResponse> + Send + 'static,
+{
+    let function = start().await;
+    let service = |request| {
+        let response = handle(function, request);
+        async move { Ok::<_, Error>(response.await) }
+    };
+    lambda_http::run(lambda_http::service_fn(service)).await
+}
+
+/// Runs a function that handles other events on Lambda.
+pub async fn run_events<D, H, F, R, E>(handle: H) -> Result<(), Error>
+where
+    D: Deps + 'static,
+    H: Fn(&'static Function<D>, LambdaEvent<Value>) -> F,
+    F: Future<Output = Result<R, E>>,
+    R: Serialize,
+    E: Into<lambda_runtime::Diagnostic> + std::fmt::Debug,
+{
+    let function = start().await;
+    lambda_runtime::run(lambda_runtime::service_fn(|event| handle(function, event))).await
+}
+
+/// Creates the function of this process. It lives as long as the process.
+async fn start<D: Deps + 'static>() -> &'static Function<D> {
+    let env = Env::process();
+    crate::telemetry::start(&env);
+    Box::leak(Box::new(Function::start(&env).await))
 }

@@ -1,60 +1,36 @@
 //! `join`: authorizes a person and returns the join credentials.
 
-use std::sync::Arc;
-
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
 use super::app_url::AppUrl;
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::deps;
+use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
 use crate::app::Services;
 use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinSettings};
-use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinPreference;
 use crate::domain::caller::Caller;
-use crate::domain::id::SessionId;
-use crate::domain::refusal::Refusal;
 use crate::domain::session::Provider;
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
+
+pub type Deps = HttpDeps<Services, JoinState>;
 
 #[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    services: Services,
-    secrets: Arc<Secrets>,
+pub struct JoinState {
     settings: JoinSettings,
     app_url: AppUrl,
 }
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            services: base.services(&secrets, clock)?,
-            settings: JoinSettings {
-                mode: deps::join_mode(env)?,
-                app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
-            },
-            app_url: AppUrl::read(env)?,
-            secrets,
-        })
-    }
-
-    async fn warm(&self) {
-        deps::warm(
-            &self.services.store,
-            &self.secrets,
-            Some(&self.authenticator),
-            self.services.clock.now(),
-        )
-        .await;
+impl State for JoinState {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        let settings = JoinSettings {
+            mode: deps::join_mode(env)?,
+            app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
+        };
+        Ok(Self { settings, app_url: AppUrl::new(env)? })
     }
 }
 
@@ -90,12 +66,13 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.services.clock.now();
+    let now = deps.clock.now();
     let (_, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
-    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let id = session_id(&parameters)?;
     let body: JoinBody = http::optional_json(&request)?;
-    let join = join::join(&deps.services, &deps.settings, &caller, &id, body.prefer, now).await?;
+    let join =
+        join::join(&deps.clients, &deps.state.settings, &caller, &id, body.prefer, now).await?;
     ResponseBody::ok(&view(deps, &caller, join))
 }
 
@@ -116,7 +93,7 @@ fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
         obf_token: None,
         join_url: None,
         expires_at: join.expires_at,
-        leave_url: deps.app_url.session_page(&join.session.id),
+        leave_url: deps.state.app_url.session_page(&join.session.id),
     };
     match join.credentials {
         JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => {

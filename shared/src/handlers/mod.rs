@@ -5,10 +5,12 @@
 pub mod attendance;
 pub mod connect;
 pub mod csv;
+pub mod deps;
 pub mod directory;
 pub mod disconnect;
 pub mod edge;
 pub mod function;
+pub mod http_deps;
 pub mod join;
 pub mod notifications;
 pub mod outbox_sweep;
@@ -26,7 +28,7 @@ pub mod webhook;
 
 mod app_url;
 mod attendance_view;
-mod deps;
+mod cursor;
 mod poll_view;
 
 /// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.

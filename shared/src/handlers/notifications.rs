@@ -1,55 +1,25 @@
 //! `notifications`: in-app notifications and notification preferences.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use lambda_http::Request;
 use serde::Serialize;
 
 use super::app_url::AppUrl;
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::cursor::requested_id;
+use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, route};
+use super::function::Function;
+use super::http_deps::HttpDeps;
 use crate::app::notifications::{self, NotificationAction, NotificationPage};
-use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
 use crate::domain::id::SessionId;
 use crate::domain::in_app::{NotificationId, NotificationKind, NotificationSubject};
 use crate::domain::preferences::Preferences;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::Title;
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::notifications::StoredNotification;
 
-#[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    store: Store,
-    secrets: Arc<Secrets>,
-    clock: Clock,
-    app_url: AppUrl,
-}
-
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            store: base.store()?,
-            secrets,
-            clock: clock.clone(),
-            app_url: AppUrl::read(env)?,
-        })
-    }
-
-    async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
-    }
-}
+pub type Deps = HttpDeps<Store, AppUrl>;
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -105,15 +75,14 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let caller = deps.authenticator.caller(&request, now).await?;
     match (route.method, route.path) {
         ("GET", "/v1/me/notifications") => {
-            let after =
-                http::query(&request, "cursor").map(|text| parse_cursor(&text)).transpose()?;
+            let after = requested_id(&request, NotificationId::parse)?;
             let limit = http::query_limit(&request)?;
             let NotificationPage { notifications: notices, next, unread } =
-                notifications::list(&deps.store, &caller, after.as_ref(), limit, now).await?;
+                notifications::list(&deps.clients, &caller, after.as_ref(), limit, now).await?;
             ResponseBody::ok(&Page {
                 items: notices
                     .iter()
-                    .map(|stored| NotificationView::of(stored, &deps.app_url))
+                    .map(|stored| NotificationView::of(stored, &deps.state))
                     .collect(),
                 next_cursor: next.map(|id| id.to_string()),
                 unread_count: unread,
@@ -127,22 +96,17 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             };
             let id = NotificationId::parse(path_parameter(&parameters, "id"))
                 .ok_or(Refusal::NotFound)?;
-            notifications::mark(&deps.store, &caller, &id, action, now).await?;
+            notifications::mark(&deps.clients, &caller, &id, action, now).await?;
             Ok(ResponseBody::no_content())
         }
         ("GET", "/v1/me/notification-preferences") => {
-            ResponseBody::ok(&notifications::preferences(&deps.store, &caller).await?)
+            ResponseBody::ok(&notifications::preferences(&deps.clients, &caller).await?)
         }
         ("PUT", "/v1/me/notification-preferences") => {
             let preferences: Preferences = http::json(&request)?;
-            notifications::set_preferences(&deps.store, &caller, &preferences, now).await?;
+            notifications::set_preferences(&deps.clients, &caller, &preferences, now).await?;
             ResponseBody::ok(&preferences)
         }
         _ => Err(RequestError::UnknownRoute),
     }
-}
-
-/// Parses a cursor: the id of the last notification on the page. The caller determines the list.
-fn parse_cursor(text: &str) -> Result<NotificationId, Refusal> {
-    NotificationId::parse(text).ok_or_else(|| Refusal::field("cursor", "is not a valid cursor"))
 }

@@ -3,7 +3,9 @@
 use http::HeaderValue;
 use http::header::LINK;
 use lambda_http::{Request, RequestExt};
+use serde::Serialize;
 
+use super::cursor::{Cursor, Position};
 use super::edge::ResponseBody;
 
 /// The size at which a page ends. A Lambda response has 6 MB at most, including headers and the escapes of the body, which
@@ -20,6 +22,21 @@ pub fn escaped_len(text: &str) -> usize {
         _ => 1,
     };
     text.bytes().map(size).sum()
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+#[serde(bound = "T: Serialize")]
+pub(super) struct Page<T, P: Position> {
+    pub(super) items: Vec<T>,
+    pub(super) next_cursor: Option<Cursor<P>>,
+}
+
+impl<T, P: Position> Page<T, P> {
+    /// `next` is the position at which the next page starts.
+    pub(super) fn new(items: Vec<T>, next: Option<P>) -> Self {
+        Self { items, next_cursor: next.map(Cursor) }
+    }
 }
 
 impl ResponseBody {

@@ -1,55 +1,30 @@
 //! `poll`: launches and closes polls, stores votes, and returns results.
 
-use std::sync::Arc;
-
 use ::http::StatusCode;
 use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::csv::{ReportFormat, requested_format};
-use super::deps::CommonDeps;
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::cursor::Cursor;
+use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, route, session_id};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
 use super::poll_view::{self, CsvPosition};
 use crate::app::poll::{self, LaunchPoll, PollCache, PollContext, PollSelection};
-use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::Role;
-use crate::domain::id::{PollId, SessionId};
+use crate::domain::id::PollId;
 use crate::domain::poll::PollDraft;
 use crate::domain::refusal::Refusal;
 use crate::http;
-use crate::random::Random;
-use crate::secrets::Secrets;
 use crate::store::Store;
 
-#[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    store: Store,
-    secrets: Arc<Secrets>,
-    memory: PollCache,
-    clock: Clock,
-    random: Random,
-}
+pub type Deps = HttpDeps<Store, PollCache>;
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            store: base.store()?,
-            secrets,
-            memory: PollCache::default(),
-            clock: clock.clone(),
-            random: random.clone(),
-        })
-    }
-
-    async fn warm(&self) {
-        let _ = self.secrets.get(self.clock.now()).await;
+impl State for PollCache {
+    fn new(_: &Env) -> Result<Self, ConfigError> {
+        Ok(Self::default())
     }
 }
 
@@ -61,15 +36,15 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
-    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let id = session_id(&parameters)?;
     let poll_id = || PollId::parse(path_parameter(&parameters, "poll_id")).ok_or(Refusal::NotFound);
     let for_trainers =
         || if caller.has_role(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
     let secrets = deps.secrets.get(now).await?;
     let context = PollContext {
-        store: &deps.store,
+        store: &deps.clients,
         secrets: &secrets,
-        cache: &deps.memory,
+        cache: &deps.state,
         random: &deps.random,
         now,
     };
@@ -101,9 +76,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let only = http::query(&request, "poll_id")
                 .map(|text| PollId::parse(&text).ok_or(Refusal::NotFound))
                 .transpose()?;
-            let position = http::query(&request, "cursor")
-                .map(|text| CsvPosition::parse(&text).ok_or_else(invalid_cursor))
-                .transpose()?;
+            let position: Option<CsvPosition> = Cursor::requested(&request)?;
             let selection = PollSelection {
                 only: only.as_ref(),
                 from: position.as_ref().map(CsvPosition::poll),
@@ -124,17 +97,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     }
                     let (table, next) = poll_view::csv(&list, separator, position.as_ref());
                     let page = table.respond(&format!("polls-{id}.csv"));
-                    page.with_next_page(&request, next.as_deref())
+                    page.with_next_page(&request, next.map(|next| next.encode()).as_deref())
                 }
             };
             Ok(response.with_content_etag(&request)?)
         }
         _ => Err(RequestError::UnknownRoute),
     }
-}
-
-fn invalid_cursor() -> Refusal {
-    Refusal::field("cursor", "is not a valid cursor")
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::csv::{CsvTable, Separator};
+use super::cursor::{Cursor, Position};
 use super::pages::PAGE_LIMIT_BYTES;
 use crate::app::poll::{PollWithTally, PollsResponse};
 use crate::domain::attendance::Percent;
@@ -146,16 +147,15 @@ impl CsvPosition {
     fn start_of(poll: &PollId) -> Self {
         Self { poll: poll.clone(), option: 0, after: None }
     }
+}
 
-    fn format(&self) -> String {
+impl Position for CsvPosition {
+    fn to_text(&self) -> String {
         let after = self.after.as_ref().map(UserId::as_str).unwrap_or_default();
-        let text = format!("{}#{}#{after}", self.poll, self.option);
-        data_encoding::BASE64URL_NOPAD.encode(text.as_bytes())
+        format!("{}#{}#{after}", self.poll, self.option)
     }
 
-    pub(super) fn parse(cursor: &str) -> Option<Self> {
-        let bytes = data_encoding::BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
+    fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '#');
         let (poll, option) = (PollId::parse(parts.next()?)?, parts.next()?.parse().ok()?);
         let after = match parts.next()? {
@@ -174,7 +174,7 @@ pub(super) fn csv(
     list: &PollsResponse,
     separator: Separator,
     from: Option<&CsvPosition>,
-) -> (PollTable, Option<String>) {
+) -> (PollTable, Option<Cursor<CsvPosition>>) {
     let mut table = match from {
         None => CsvTable::new(COLUMNS, separator),
         Some(_) => CsvTable::later_page(separator),
@@ -186,7 +186,7 @@ pub(super) fn csv(
         let is_unread = result.voters.is_none() && !result.poll.anonymous;
         let next = if is_unread { Some(start) } else { rows(&mut table, result, start) };
         if let Some(next) = next {
-            return (table, Some(next.format()));
+            return (table, Some(Cursor(next)));
         }
     }
     (table, None)
@@ -327,7 +327,8 @@ mod tests {
         let polls = list(vec![large(5_000), second]);
         let (mut file, mut cursor, mut pages) = (String::new(), None, 0);
         loop {
-            let from = cursor.as_deref().map(|text| CsvPosition::parse(text).unwrap());
+            let from = cursor
+                .map(|cursor: Cursor<CsvPosition>| Cursor::decode(&cursor.encode()).unwrap().0);
             let (page, next) = csv(&polls, Separator::Semicolon, from.as_ref());
             let page = page.finish();
             let response = serde_json::to_string(&page).unwrap();
@@ -353,8 +354,7 @@ mod tests {
         let polls = list(vec![result(false, 1), unread]);
         let (page, next) = csv(&polls, Separator::Comma, None);
         assert_eq!(page.finish().lines().count(), 1 + 2);
-        let next = CsvPosition::parse(&next.unwrap()).unwrap();
-        assert_eq!(next, CsvPosition::start_of(&polls.polls[1].poll.id));
+        assert_eq!(next.unwrap().0, CsvPosition::start_of(&polls.polls[1].poll.id));
     }
 
     #[test]

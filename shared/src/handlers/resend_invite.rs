@@ -7,48 +7,36 @@ use lambda_http::Request;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::deps::CommonDeps;
+use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
+use super::function::Function;
+use super::http_deps::{Clients, HttpDeps};
 use crate::app::resend_invite::{self, ResendContext};
 use crate::clock::Clock;
-use crate::config::{ConfigError, Env};
+use crate::config::ConfigError;
 use crate::domain::caller::Role;
-use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::resend::RECIPIENT_LIMIT;
 use crate::http;
 use crate::queue::SqsQueue;
-use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
 
+pub type Deps = HttpDeps<StoreAndQueue>;
+
 #[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
+pub struct StoreAndQueue {
     store: Store,
     queue: SqsQueue,
-    secrets: Arc<Secrets>,
-    clock: Clock,
-    random: Random,
 }
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            store: base.store()?,
-            queue: base.queue()?,
-            secrets,
-            clock: clock.clone(),
-            random: random.clone(),
-        })
+impl Clients for StoreAndQueue {
+    fn new(base: &CommonDeps, _: &Arc<Secrets>, _: &Clock) -> Result<Self, ConfigError> {
+        Ok(Self { store: base.store()?, queue: base.queue()? })
     }
 
-    async fn warm(&self) {
-        deps::warm(&self.store, &self.secrets, Some(&self.authenticator), self.clock.now()).await;
+    fn store(&self) -> &Store {
+        &self.store
     }
 }
 
@@ -84,11 +72,15 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.clock.now();
     let (_, parameters) = route(&request)?;
     let caller = deps.authenticator.caller_with_role(&request, &[Role::Trainer], now).await?;
-    let id = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let id = session_id(&parameters)?;
     let key = http::idempotency_key(&request)?;
     let named = http::optional_json::<ResendBody>(&request)?.parse()?;
-    let context =
-        ResendContext { store: &deps.store, queue: &deps.queue, random: &deps.random, now };
+    let context = ResendContext {
+        store: &deps.clients.store,
+        queue: &deps.clients.queue,
+        random: &deps.random,
+        now,
+    };
     let queued =
         resend_invite::resend(&context, &caller, &id, key.as_deref(), named.as_deref()).await?;
     ResponseBody::json(StatusCode::ACCEPTED, &json!({"queued": queued}))

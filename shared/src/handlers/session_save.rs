@@ -1,69 +1,47 @@
 //! `session-save`: creates or edits a session, at Zoom and here.
 
-use std::sync::Arc;
-
 use ::http::StatusCode;
 use lambda_http::Request;
 use serde_json::Value;
 
 use super::app_url::AppUrl;
-use super::deps::{self, CommonDeps};
-use super::edge::{Authenticator, HttpResponse, RequestError, ResponseBody, path_parameter, route};
-use super::function::{self, Function};
+use super::deps;
+use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
 use super::session_view;
 use crate::app::Services;
 use crate::app::session_save::{
     CreateSession, EditSession, ExpectedVersion, RepeatedCreate, acts_as_service, create, edit,
     find_created_session, requested_trainer,
 };
-use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
 use crate::domain::draft::{Draft, SaveBody};
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Source;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::time::Zone;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::http::{self, EntityTag, EntityTags};
-use crate::random::Random;
-use crate::secrets::Secrets;
+
+pub type Deps = HttpDeps<Services, SaveSettings>;
 
 #[derive(Debug)]
-pub struct Deps {
-    authenticator: Authenticator,
-    services: Services,
-    secrets: Arc<Secrets>,
+pub struct SaveSettings {
     default_zone: Zone,
     join_window: JoinWindowSettings,
     app_url: AppUrl,
 }
 
-impl function::Deps for Deps {
-    fn new(env: &Env, clock: &Clock, random: &Random) -> Result<Self, ConfigError> {
-        let base = CommonDeps::new(env, random)?;
-        let secrets = base.secrets()?;
-        let zone = env.required(names::DEFAULT_TIMEZONE)?;
-        Ok(Self {
-            authenticator: Authenticator::new(env, base.http.clone(), secrets.clone())?,
-            services: base.services(&secrets, clock)?,
-            default_zone: Zone::parse(&zone)
-                .map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))?,
-            join_window: deps::join_window_settings(env)?,
-            app_url: AppUrl::read(env)?,
-            secrets,
-        })
-    }
-
-    async fn warm(&self) {
-        deps::warm(
-            &self.services.store,
-            &self.secrets,
-            Some(&self.authenticator),
-            self.services.clock.now(),
-        )
-        .await;
+impl State for SaveSettings {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        let zone = Zone::parse(&env.required(names::DEFAULT_TIMEZONE)?);
+        let invalid = |error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error);
+        let default_zone = zone.map_err(invalid)?;
+        let join_window = deps::join_window_settings(env)?;
+        Ok(Self { default_zone, join_window, app_url: AppUrl::new(env)? })
     }
 }
 
@@ -72,7 +50,7 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let now = deps.services.clock.now();
+    let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller =
         deps.authenticator.caller_with_role(&request, &[Role::Trainer, Role::Service], now).await?;
@@ -85,7 +63,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         let source = source(by_service, body.source.take())?;
         let trainer = requested_trainer(&caller, on_behalf_of)?;
         let key = http::idempotency_key(&request)?;
-        let draft = match Draft::check(body, &deps.default_zone, now) {
+        let draft = match Draft::check(body, &deps.state.default_zone, now) {
             Ok(draft) => draft,
             Err(refusal) => {
                 let repeated = key.as_deref().map(|key| RepeatedCreate {
@@ -99,21 +77,27 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 };
             }
         };
-        let request =
-            CreateSession { trainer, source, draft, window: deps.join_window, key, body_hash };
-        let session = create(&deps.services, &request, now).await?;
+        let request = CreateSession {
+            trainer,
+            source,
+            draft,
+            window: deps.state.join_window,
+            key,
+            body_hash,
+        };
+        let session = create(&deps.clients, &request, now).await?;
         return created_response(deps, &session).await;
     }
-    let session = SessionId::parse(path_parameter(&parameters, "id")).ok_or(Refusal::NotFound)?;
+    let session = session_id(&parameters)?;
     if !caller.has_role(Role::Trainer) {
         return Err(Refusal::Forbidden.into());
     }
     let body: SaveBody = http::json(&request)?;
     let expected_version = http::if_match(&request)?.map_or(ExpectedVersion::Any, versions);
-    let draft = Draft::check(body, &deps.default_zone, now)?;
-    let window = deps.join_window;
+    let draft = Draft::check(body, &deps.state.default_zone, now)?;
+    let window = deps.state.join_window;
     let request = EditSession { caller, session, draft, window, expected_version };
-    let edited = edit(&deps.services, &request, now).await?;
+    let edited = edit(&deps.clients, &request, now).await?;
     saved_response(deps, StatusCode::OK, &edited).await
 }
 
@@ -138,7 +122,7 @@ async fn find_repeated(
     repeated: Option<RepeatedCreate<'_>>,
 ) -> Result<Option<SessionWithInvitees>, RequestError> {
     match repeated {
-        Some(repeated) => Ok(find_created_session(&deps.services, &repeated).await?),
+        Some(repeated) => Ok(find_created_session(&deps.clients, &repeated).await?),
         None => Ok(None),
     }
 }
@@ -156,13 +140,13 @@ async fn saved_response(
     status: StatusCode,
     saved: &SessionWithInvitees,
 ) -> Result<ResponseBody, RequestError> {
-    let now = deps.services.clock.now();
+    let now = deps.clock.now();
     let secrets = deps.secrets.get(now).await?;
     let view = session_view::owner_view(
         &saved.session,
         Some(&saved.invitees),
         &saved.host,
-        &deps.app_url,
+        &deps.state.app_url,
         secrets.keyring()?,
         now,
     )?;

@@ -160,6 +160,18 @@ fn no_code_scans_a_table() {
     assert_no_problems(&problems);
 }
 
+#[test]
+fn only_one_module_frames_digests() {
+    let mut problems = Vec::new();
+    for source in shared_sources() {
+        let is_digest_module = source.file == "shared/src/domain/digest.rs";
+        if !is_digest_module && source.paths().iter().any(|path| first(path) == "sha2") {
+            problems.push(format!("{}: use `domain::digest::Digest`", source.file));
+        }
+    }
+    assert_no_problems(&problems);
+}
+
 /// The names of the functions, by their folders.
 pub(super) fn functions() -> Vec<String> {
     let manifests = files(&root().join("functions"));
@@ -218,7 +230,12 @@ fn function_only_starts_its_handler() {
 fn every_handler_with_dependencies_has_a_function() {
     let mut handlers: Vec<String> = shared_sources()
         .iter()
-        .filter(|source| source.tokens.windows(3).any(|three| three == ["Deps", "for", "Deps"]))
+        .filter(|source| {
+            let is_declared = |three: &[String]| {
+                three == ["Deps", "for", "Deps"] || three == ["type", "Deps", "="]
+            };
+            source.tokens.windows(3).any(is_declared)
+        })
         .map(|source| {
             let name = source.file.rsplit('/').next().unwrap_or_default();
             name.trim_end_matches(".rs").replace('_', "-")

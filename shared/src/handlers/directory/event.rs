@@ -60,8 +60,8 @@ async fn handle_event(function: &Function<Deps>, event: Value) -> Result<(), Eve
         match parse_event(&event.detail_type, event.detail)? {
             Some(parsed) => {
                 match event.time {
-                    Some(time) => directory::apply_issued(&deps.services, parsed, time).await?,
-                    None => directory::apply(&deps.services, parsed).await?,
+                    Some(time) => directory::apply_issued(&deps.clients, parsed, time).await?,
+                    None => directory::apply(&deps.clients, parsed).await?,
                 }
                 tracing::info!(
                     event = "directory.event_applied",

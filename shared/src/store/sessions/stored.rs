@@ -234,6 +234,7 @@ mod tests {
     use super::*;
     use crate::domain::session::testing;
     use crate::domain::settings::MeetingSettings;
+    use crate::store::tx::text;
 
     fn session() -> Session {
         let mut session =
