@@ -1,7 +1,7 @@
 """Measures the cost of each action with the usage meter of a running `cargo local`: prices.py [http://localhost:4000]
 
 Performs each action once and reads the meter: calls, units and list prices (us-east-1). Lambda's duration is left out
-because it depends on this machine. Prints the table of docs/limits-and-cost.md.
+because it depends on this machine. Prints the table of docs/reference/cost.md.
 """
 
 import json

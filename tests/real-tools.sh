@@ -2,7 +2,7 @@
 # Runs the functions under the tools that build and ship them, against `cargo local --cloud-only`: cargo-lambda's watch and
 # invoke, then SAM's build, start-api and invoke in containers. The TypeScript client plays a whole session through each. Then
 # SAM deploys both deployments of samconfig.toml into ministack, an AWS emulator. It is not part of .ci/run because it needs
-# a container engine. docs/real-tools.md has the latest output.
+# a container engine. docs/reference/real-tools.md has the latest output.
 #
 #   tests/real-tools.sh [cargo-lambda | sam | deploy]...     (default: all)
 #

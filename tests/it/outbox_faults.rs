@@ -53,7 +53,7 @@ impl World {
         bodies
     }
 
-    /// Redrives dead mails as `docs/operations.md` describes.
+    /// Redrives dead mails as `docs/how-to/operations.md` describes.
     pub(crate) async fn redrive(&self) {
         let arn = async |queue: &str| {
             let url = self.stack.aws.queues().url(queue);

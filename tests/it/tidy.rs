@@ -6,6 +6,7 @@ mod deployment;
 mod documents;
 mod events;
 mod layers;
+mod references;
 mod source;
 mod template;
 mod tree;

@@ -26,14 +26,18 @@ import mail
 import operations
 import people
 import readme
+import recovery
 import tour
+import troubleshooting
 import zoom_app
+import zoom_reference
 from documents import ROOT
 from shell import CheckFailed
 from trial import Trial
 
 # The longest first, for a short total time.
-PAGES = [keys, operations, going_live, people, infra, mail, zoom_app, tour, integration, deployment, readme]
+PAGES = [operations, keys, recovery, troubleshooting, people, zoom_reference, going_live, infra, mail, zoom_app, tour, integration,
+         deployment, readme]
 
 
 def run_page(page, work):

@@ -1,9 +1,9 @@
-"""docs/deployment.md: the ten lines, as far as they need no AWS account."""
+"""docs/how-to/deployment.md: the ten lines, as far as they need no AWS account."""
 
 import json
 import re
 
-PAGE = "docs/deployment.md"
+PAGE = "docs/how-to/deployment.md"
 NOT_TRIED = {"Ten lines": "tests/real-tools.sh runs the lines that build and deploy, the others run here"}
 COVERED_BY_TESTS = {}
 

@@ -1,11 +1,10 @@
-"""docs/integration.md: the directory commands, after the first two parts of the tour."""
+"""docs/how-to/integration.md: the directory commands, after the first two parts of the tour."""
 
 import tour
 
-PAGE = "docs/integration.md"
+PAGE = "docs/how-to/integration.md"
 NOT_TRIED = {
-    "Tokens": "each claim has tests in shared/src/auth",
-    "Your pages": "docs/tour.md makes the same requests",
+    "Connect your pages": "docs/tutorial/tour.md makes the same requests",
 }
 COVERED_BY_TESTS = {}
 
@@ -17,7 +16,7 @@ def run(t):
         t.paste()
     with t.section_of(tour.PAGE, "Connect Zoom"):
         t.paste()
-    with t.section("The directory"):
+    with t.section("Send the directory"):
         t.paste_and_compare(0)
         t.paste_and_compare(1)
         created = t.stack.schedule("Angles", course_id="course-2")["id"]

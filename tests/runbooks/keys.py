@@ -1,4 +1,4 @@
-"""docs/secrets.md: reading and writing the secret, and replacing each of its parts."""
+"""docs/how-to/secrets.md: reading and writing the secret, and replacing each of its parts."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ import json
 
 from operations import prepare_shell
 
-PAGE = "docs/secrets.md"
+PAGE = "docs/how-to/secrets.md"
 NOT_TRIED = {}
 COVERED_BY_TESTS = {}
 

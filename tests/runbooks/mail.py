@@ -1,11 +1,11 @@
-"""docs/mail.md: SES's settings, and changing the mail provider without lost or repeated mails."""
+"""docs/how-to/mail.md: SES's settings, and changing the mail provider without lost or repeated mails."""
 
 import collections
 import json
 
 from operations import prepare_shell
 
-PAGE = "docs/mail.md"
+PAGE = "docs/how-to/mail.md"
 NOT_TRIED = {}
 COVERED_BY_TESTS = {}
 
@@ -46,5 +46,5 @@ def run(t):
         prepare_shell(t)
     with t.section("SES"):
         ses(t)
-    with t.section("Changing the provider"):
+    with t.section("Change the provider"):
         changing_the_provider(t)

@@ -1,18 +1,14 @@
-"""docs/operations.md: alarms, and problems with a session."""
+"""docs/how-to/operations.md: the alarms."""
 
 import json
-import re
-from datetime import datetime, timezone
 
-from aws import ALIAS, STACK_NAME, SWEEPS
+from aws import SWEEPS
 from stack import wait_until
 
-PAGE = "docs/operations.md"
+PAGE = "docs/how-to/operations.md"
 # More than SQS returns at once (10).
 MESSAGES = 12
 NOT_TRIED = {
-    'aws cloudformation cancel-update-stack --stack-name "$STACK"': "only CloudFormation runs deployments of several minutes",
-    "infra/release && sam deploy --config-env prod": "tests/real-tools.sh deploys, switches to restored tables, and back",
     "Webhook is slow": "time and memory depend on Lambda, and tests/bench.sh measures the cost of a call",
     "Webhook is throttled": "only Lambda limits concurrency",
     "A function crashes": "only Lambda logs crashes",
@@ -42,25 +38,6 @@ def prepare_shell(t):
                          "TABLE": "TABLE_NAME", "TOKENS": "TOKENS_TABLE_NAME", "SECRET": "CONFIG_SECRET_ID"}.items():
         t.check_equal(t.shell.variable(output), t.stack.setting(name))
     t.set_variables(SERVICE=t.stack.token("platform"), TOKEN=t.stack.token("trainer-1"))
-
-
-def find_log_of_session_and_request(t):
-    """Applies the fields of the Logs Insights query to the stack's log: for a session and for a failed request."""
-    query = next(block.text for block in t.page.blocks if block.heading == t.heading)
-    fields = re.findall(r"([a-z_.]+) = ", query)
-    t.check_equal(fields, ["session_id", "span.session_id", "span.request_id"])
-    session_id = t.stack.schedule("With a story", minutes=3 * 24 * 60)["id"]
-    t.stack.sweep()
-    refused = t.stack.join(session_id, "student-1")
-
-    def events_with(value):
-        return {line["event"] for line in t.stack.log()
-                if value in (line.get("session_id"), *line.get("span", {}).values())}
-
-    events = events_with(session_id)
-    t.check(f"events of a session: {', '.join(sorted(events))}",
-            {"zoom.meeting_created", "session.created", "mail.sent", "request.refused"} <= events)
-    t.check_equal(events_with(refused.body["request_id"]), {"request.refused"})
 
 
 def dead_letters(t):
@@ -195,146 +172,13 @@ def zoom_fails(t):
         t.stack.connect()
 
 
-def roll_back(t):
-    """A version that fails at start is deployed, and the alias is moved back."""
-    t.aws.deploy_functions(t.stack, *SWEEPS)
-    t.check_equal(sorted(t.shell.run("functions").split()), sorted(f"{STACK_NAME}-{sweep}" for sweep in SWEEPS))
-
-    def failing():
-        invoke = [t.aws.call("lambda", "invoke", "--function-name", f"{STACK_NAME}-{sweep}:{ALIAS}", "/dev/null") for sweep in SWEEPS]
-        return ["FunctionError" in one for one in invoke]
-
-    t.paste(1)
-    before = datetime.now(timezone.utc).isoformat()
-    t.check_equal([t.aws.publish(sweep, TABLE_NAME="") for sweep in SWEEPS], ["2", "2"])
-    t.check_equal(failing(), [True, True])
-    t.set_variables(BEFORE=before)
-    moved = [line.split()[-1] for line in t.paste(2).splitlines()]
-    t.check_equal((moved, failing()), (["1", "1"], [False, False]))
-    t.check("all functions are back at the previous version", True)
-    t.paste(3)
-
-
-def restore_tables(t):
-    """Restores both tables in the emulator, with items of the local stack."""
-    emulator = {"AWS_ENDPOINT_URL_DYNAMODB": t.aws.url}
-    session = t.stack.schedule("Restored", minutes=3 * 24 * 60)["id"]
-    t.set_variables(SESSION=session)
-    items = {}
-    for table in t.stack.setting("TABLE_NAME"), t.stack.setting("TOKENS_TABLE_NAME"):
-        items[table] = json.loads(t.shell.run(f"aws dynamodb scan --output json --table-name {table}"))["Items"]
-        t.aws.make_table(table)
-        puts = [{"PutRequest": {"Item": item}} for item in items[table]]
-        for first in range(0, len(puts), 25):
-            t.aws.call("dynamodb", "batch-write-item", "--request-items", json.dumps({table: puts[first:first + 25]}))
-        t.aws.call("dynamodb", "update-continuous-backups", "--table-name", table,
-                   "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true")
-    t.paste_with(emulator, 0)
-    # Damage after the restore does not matter.
-    t.aws.call("dynamodb", "delete-item", "--table-name", "MainTable", "--key",
-               json.dumps({name: items["MainTable"][0][name] for name in ("pk", "sk")}))
-    for _ in range(2):
-        t.paste_with(emulator, 1)
-    for table, originals in items.items():
-        restored = f"{table}-restored"
-        description = t.aws.call("dynamodb", "describe-table", "--table-name", restored)["Table"]
-        t.check("the restored table is protected", description["DeletionProtectionEnabled"])
-        ttl = t.aws.call("dynamodb", "describe-time-to-live", "--table-name", restored)["TimeToLiveDescription"]
-        t.check_equal((ttl["TimeToLiveStatus"], ttl["AttributeName"]), ("ENABLED", "expires_at"))
-        backups = t.aws.call("dynamodb", "describe-continuous-backups", "--table-name", restored)["ContinuousBackupsDescription"]
-        t.check_equal(backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"], "ENABLED")
-        tags = t.aws.call("dynamodb", "list-tags-of-resource", "--resource-arn", description["TableArn"])["Tags"]
-        t.check_equal(tags, [{"Key": "team", "Value": "classes"}])
-        found = t.aws.call("dynamodb", "scan", "--table-name", restored)["Items"]
-        t.check_equal(sorted(map(json.dumps, found)), sorted(map(json.dumps, originals)))
-    t.check("both tables have all items, and the settings that a restore leaves out", True)
-    t.check("the class can be read", session in t.paste_with(emulator, 2))
-    t.check_equal(t.paste(3).split(), ['"Rollout=AllAtOnce",', '"RestoredMainTable=MainTable-restored",',
-                                       '"RestoredTokensTable=TokensTable-restored",'])
-
-
-def session_problems(t):
-    stack = t.stack
-    session_id = stack.schedule("Fractions", minutes=60)["id"]
-    since = stack.count_log_lines()
-    codes = {"student-1": "409 too_early", "student-9": "404 not_found"}
-    with t.row('"I cannot get in" (student)'):
-        for student, expected in codes.items():
-            t.check_response(stack.join(session_id, student), expected)
-        stack.start("JOIN_MODE=signature_obf", "ZOOM_APP_ACCOUNT_ID=")
-        stack.connect(form="decision=allow&account=other")
-        elsewhere = stack.schedule("Elsewhere", minutes=5)
-        t.check_response(stack.join(elsewhere["id"], "student-1"), "409 waiting_for_host")
-        stack.meeting(elsewhere, "start")
-        # A meeting that ends before the planned start leaves the session scheduled.
-        stack.advance("10m")
-        stack.meeting(elsewhere, "end")
-        t.check_response(stack.join(elsewhere["id"], "student-1"), "409 session_ended")
-        refused = [line["code"] for line in t.find_log_lines("request.refused", since)]
-        t.check_equal(refused, ["too_early", "not_found", "waiting_for_host", "session_ended"])
-        stack.start()
-    with t.row('"I cannot start" (trainer)'):
-        stack.connect()
-        own = stack.schedule("To start", minutes=5)
-        consent = "decision=allow&scopes=user:read:user+meeting:write:meeting"
-        stack.connect(form=consent)
-        t.check_response(stack.join(own["id"], "trainer-1"), "409 missing_scopes")
-        stack.connect()
-        stack.request("POST", "/zoom/sim/expire-tokens")
-        stack.fault("zoom", "token", "invalid_grant")
-        t.check_response(stack.join(own["id"], "trainer-1"), "409 reauth_required")
-        stack.connect()
-        stack.request("DELETE", "/v1/zoom/connection", "trainer-1")
-        t.check_response(stack.join(own["id"], "trainer-1"), "409 zoom_not_connected")
-        stack.connect()
-    with t.row('"It says it has not begun"'):
-        stack.request("POST", "/zoom/sim/knobs", body={"webhooks": {"drop": 1}})
-        stack.meeting(own, "start")
-        t.check_equal([entry for entry in stack.timeline(own["id"]) if "started" in json.dumps(entry)], [])
-        stack.meeting(own, "end")
-    with t.row('"I got no mail"'):
-        preferences = {"live_session": {"in_app": True, "email": False}}
-        stack.request("PUT", "/v1/me/notification-preferences", "student-2", preferences)
-        invited = stack.schedule("Invited", minutes=3 * 24 * 60)
-
-        def mail_kinds():
-            entries = [entry for entry in stack.timeline(invited["id"]) if entry["kind"].startswith("mail.")]
-            # The newest entry of a recipient comes first and has the current status.
-            return {entry["detail"]["recipient"]: entry["kind"] for entry in reversed(entries)}
-
-        # A scheduled run may be sending the mails at the same time.
-        wait_until("the mails are sent", lambda: stack.sweep() and set(mail_kinds().values()) == {"mail.sent"})
-        t.check_equal((mail_kinds().get("student-1"), mail_kinds().get("student-2")), ("mail.sent", None))
-    with t.row('"I was there, and the report says no"'):
-        attended = stack.schedule("Held", minutes=5)
-        stack.meeting(attended, "start")
-        stack.meeting(attended, "join", {"name": "Somebody's tablet"})
-        stack.advance("50m")
-        stack.meeting(attended, "end")
-        report = stack.request("GET", f"/v1/sessions/{attended['id']}/attendance", "trainer-1")
-        row = next(row for row in report["attendees"] if row["name"] == "Somebody's tablet")
-        t.check_equal((row.get("user_id"), "needs_review" in row["flags"]), (None, True))
-    with t.row('"The class is there twice"'):
-        starts_at = stack.in_minutes(600)
-        ids = [stack.schedule("Twice", starts_at=starts_at, headers={"idempotency-key": key})["id"] for key in "aab"]
-        t.check_equal((ids[0] == ids[1], ids[1] == ids[2]), (True, False))
-    t.set_variables(SESSION=invited["id"], TOKEN=stack.token("trainer-1"))
-    t.check("the timeline has the status of every mail", '"kind":"mail.sent"' in t.paste())
-
-
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
     t.stack.connect()
-    with t.section("One class, one request"):
-        find_log_of_session_and_request(t)
     # The emulated Lambda uses the machine's clock, so this comes before the stack's clock is moved.
     with t.section("A sweep did not run"):
         sweep_did_not_run(t)
-    with t.section("Roll back"):
-        roll_back(t)
-    with t.section("Restore tables"):
-        restore_tables(t)
     with t.section("Dead letters"):
         dead_letters(t)
     with t.section("Platform events that failed"):
@@ -346,5 +190,3 @@ def run(t):
     with t.section("A function is throttled"):
         t.check("the limit is shown", int(t.paste()) > 0)
     zoom_fails(t)
-    with t.section("When a class goes wrong"):
-        session_problems(t)

@@ -1,4 +1,4 @@
-"""docs/people.md: a trainer who cannot connect, and erasing a person."""
+"""docs/how-to/people.md: a trainer who cannot connect, and erasing a person."""
 
 import base64
 import json
@@ -6,7 +6,7 @@ import urllib.parse
 
 from operations import prepare_shell
 
-PAGE = "docs/people.md"
+PAGE = "docs/how-to/people.md"
 NOT_TRIED = {
     'Zoom: "cannot be authorized" or "unpublished"': "the simulated Zoom does not implement publication",
 }
@@ -132,8 +132,8 @@ def erasing_a_person(t):
 def run(t):
     with t.section("A shell for it"):
         prepare_shell(t)
-    with t.section("A trainer who cannot connect"):
+    with t.section("Help a trainer who cannot connect"):
         a_trainer_who_cannot_connect(t)
         when_nothing_else_helps(t)
-    with t.section("Erasing a person"):
+    with t.section("Erase a person"):
         erasing_a_person(t)

@@ -1,6 +1,6 @@
-"""docs/tour.md: the whole tour in one shell, from top to bottom."""
+"""docs/tutorial/tour.md: the whole tour in one shell, from top to bottom."""
 
-PAGE = "docs/tour.md"
+PAGE = "docs/tutorial/tour.md"
 NOT_TRIED = {}
 COVERED_BY_TESTS = {}
 

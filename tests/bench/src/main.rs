@@ -1,6 +1,6 @@
 //! Counts the instructions and the memory of cold starts and warm calls. Times would vary too much on a shared machine.
 //!
-//! `tests/bench.sh` builds the functions and runs this program. `docs/performance.md` explains the figures.
+//! `tests/bench.sh` builds the functions and runs this program. `docs/explanation/performance.md` explains the figures.
 
 mod endpoint;
 mod measure;

@@ -10,7 +10,7 @@ use super::assert_no_problems;
 use super::source::{files, relative_path, root};
 
 /// Every Markdown page with its text.
-fn pages() -> Vec<(String, String)> {
+pub(super) fn pages() -> Vec<(String, String)> {
     let markdown =
         files(&root()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "md"));
     markdown
@@ -18,7 +18,7 @@ fn pages() -> Vec<(String, String)> {
         .collect()
 }
 
-fn page_text(name: &str) -> String {
+pub(super) fn page_text(name: &str) -> String {
     fs::read_to_string(root().join(name)).expect("a page")
 }
 
@@ -37,7 +37,7 @@ pub(super) fn anchors(text: &str) -> Vec<String> {
 }
 
 /// The texts in single backticks outside of code blocks.
-fn inline_code(text: &str) -> Vec<&str> {
+pub(super) fn inline_code(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
 }
@@ -91,7 +91,7 @@ fn documented_tests_exist() {
 
 #[test]
 fn every_setting_is_documented() {
-    let page = page_text("docs/configuration.md");
+    let page = page_text("docs/reference/configuration.md");
     let settings = fs::read_to_string(root().join("shared/src/config.rs")).expect("a source");
     let fields = fs::read_to_string(root().join("shared/src/secrets/set.rs")).expect("a source");
     let shared = root().join("shared/src");
@@ -116,13 +116,14 @@ fn every_setting_is_documented() {
     for (name, value) in &known {
         let is_read = other_sources.contains(&format!("names::{name}"));
         if is_read && !name.starts_with("AWS_") && !page.contains(&format!("`{value}`")) {
-            problems.push(format!("docs/configuration.md does not explain {value}"));
+            problems.push(format!("docs/reference/configuration.md does not explain {value}"));
         }
     }
     for (_, value) in constants(&fields, "pub mod fields {") {
         if !page.contains(&format!("`{value}`")) {
-            problems
-                .push(format!("docs/configuration.md does not explain the secret's field {value}"));
+            problems.push(format!(
+                "docs/reference/configuration.md does not explain the secret's field {value}"
+            ));
         }
     }
     let table = page.split("## Variables").nth(1).expect("the section");
@@ -132,8 +133,9 @@ fn every_setting_is_documented() {
     };
     for name in inline_code(table).into_iter().filter(is_variable) {
         if !known.iter().any(|(_, value)| value == name) {
-            problems
-                .push(format!("docs/configuration.md explains {name}, but no function reads it"));
+            problems.push(format!(
+                "docs/reference/configuration.md explains {name}, but no function reads it"
+            ));
         }
     }
     assert_no_problems(&problems);
@@ -184,11 +186,11 @@ fn runbook_names_exist_in_the_code() {
 
 #[test]
 fn zoom_app_scopes_are_documented() {
-    let text = page_text("docs/zoom-app.md");
+    let text = page_text("docs/reference/zoom-app.md");
     for spelling in REQUIRED.iter().flat_map(|spellings| spellings.iter()) {
         assert!(
             text.contains(&format!("`{spelling}`")),
-            "docs/zoom-app.md does not list {spelling}"
+            "docs/reference/zoom-app.md does not list {spelling}"
         );
     }
 }
@@ -196,8 +198,8 @@ fn zoom_app_scopes_are_documented() {
 /// Zoom does not send events without a subscription, and no error would show that.
 #[test]
 fn documented_event_subscriptions_match_the_handled_events() {
-    let text = page_text("docs/zoom-app.md");
-    let section = text.split("## Event subscription").nth(1).expect("the section");
+    let text = page_text("docs/reference/zoom-app.md");
+    let section = text.split("## Events").nth(1).expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
     let is_zoom_event = |word: &&str| {
         ["app_", "endpoint.", "meeting.", "recording.", "user."]

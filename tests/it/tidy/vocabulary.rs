@@ -1,4 +1,4 @@
-//! One word per meaning, as docs/glossary.md defines it.
+//! One word per meaning, as docs/reference/glossary.md defines it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use super::assert_no_problems;
 use super::source::{Source, root};
 
-/// Retired identifiers with their replacements. docs/glossary.md explains the replacements.
+/// Retired identifiers with their replacements. docs/reference/glossary.md explains the replacements.
 const RETIRED: [(&str, &str); 44] = [
     ("Announcement", "DomainEvent"),
     ("announcement", "domain event"),
@@ -122,7 +122,7 @@ fn retired_words_are_not_used_as_identifiers() {
                 let count = source.tokens.iter().filter(|token| *token == word).count();
                 if count > 0 {
                     problems.push(format!(
-                        "{}: {count} × `{word}`: use {replacement} (docs/glossary.md)",
+                        "{}: {count} × `{word}`: use {replacement} (docs/reference/glossary.md)",
                         source.file
                     ));
                 }
