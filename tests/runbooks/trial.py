@@ -6,6 +6,7 @@ import subprocess
 
 from aws import PRELUDE, Aws
 from documents import ROOT, Page, matches_example
+from queries import query_problems
 from shell import CheckFailed, Shell
 from stack import Stack
 
@@ -138,10 +139,13 @@ class Trial:
         return found
 
     def check_coverage(self, not_tried, covered_by_tests):
-        """Checks that everything on the page was tested, has a reason why not, or is covered by an existing Rust test."""
+        """Checks that everything on the page was tested, has a reason why not, or is covered by an existing Rust test.
+
+        The queries cannot run here, so only their names are checked."""
         tests = subprocess.run(["grep", "-rhoE", "fn [a-z_0-9]+", ROOT / "tests/it", ROOT / "shared/src"],
                                capture_output=True, text=True).stdout.split()
         problems = [f"there is no test {test}" for test in covered_by_tests.values() if test not in tests]
+        problems += query_problems(self.page)
         parts = [(block.line, block.heading, block.text.splitlines()[0]) for block in self.page.commands()]
         parts += [(line, part, part) for line, part in self.page.parts]
         parts += [(row.line, row.heading, row.name) for row in self.page.rows]
