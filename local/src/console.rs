@@ -16,11 +16,11 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-use self::files::FILES;
-
-mod files;
+/// The embedded files. The build script watches the directory, because the compiler does not notice a new file.
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/console");
 
 const PAGE: &str = "index.html";
 const ROOM: &str = "room.html";
@@ -67,10 +67,10 @@ impl Console {
 
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         // Only embedded paths are served, so that no path leads out of the directory.
-        let (_, embedded) = FILES.iter().find(|(name, _)| *name == path)?;
+        let embedded = FILES.get_file(path)?;
         match &self.directory {
             Some(directory) => std::fs::read(directory.join(path)).ok(),
-            None => Some(embedded.to_vec()),
+            None => Some(embedded.contents().to_vec()),
         }
     }
 
@@ -139,22 +139,15 @@ fn content_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use axum::extract::Request;
     use tower::ServiceExt as _;
 
     use super::*;
 
-    fn collect_files(directory: &Path, found: &mut BTreeSet<String>) {
+    fn collect_files(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
-                collect_files(&path, found);
-            } else {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
-                found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
-            }
+            if path.is_dir() { collect_files(&path, found) } else { found.push(path) }
         }
     }
 
@@ -164,13 +157,15 @@ mod tests {
         Console::default().router().oneshot(request).await.unwrap()
     }
 
-    /// A file that is not listed would be missing in the binary but present with `--console`.
     #[test]
     fn every_console_file_is_embedded_in_the_binary() {
-        let mut found = BTreeSet::new();
-        collect_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("console"), &mut found);
-        let embedded: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(embedded, found);
+        let (root, mut found) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("console"), Vec::new());
+        collect_files(&root, &mut found);
+        assert!(found.len() > 50, "{} files", found.len());
+        for file in found {
+            let path = file.strip_prefix(&root).unwrap().to_str().unwrap();
+            assert_eq!(Console::default().read(path), std::fs::read(&file).ok(), "{path}");
+        }
     }
 
     #[tokio::test]
