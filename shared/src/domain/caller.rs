@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use strum::EnumString;
+
 use super::id::UserId;
 use super::text::{Email, PersonName};
 
 /// A role that the host platform gives a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     Student,
     Trainer,
@@ -17,13 +20,7 @@ pub enum Role {
 impl Role {
     /// Parses a role claim. Unknown words are ignored.
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "student" => Some(Self::Student),
-            "trainer" => Some(Self::Trainer),
-            "admin" => Some(Self::Admin),
-            "service" => Some(Self::Service),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }
 

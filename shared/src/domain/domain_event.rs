@@ -2,6 +2,7 @@
 //! recipients and channels later.
 
 use jiff::{SignedDuration, Timestamp};
+use strum::IntoStaticStr;
 
 use super::audience::{Audience, InviteeList};
 use super::digest::Digest;
@@ -120,8 +121,11 @@ pub enum ResendTo {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ChangeKind {
     Scheduled,
     Updated,
@@ -130,11 +134,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Updated => "updated",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 }
 

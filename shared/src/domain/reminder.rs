@@ -5,6 +5,8 @@
 //! then, it waits until the window closes.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::audience::Audience;
 use super::host_status::HostStatus;
@@ -12,9 +14,10 @@ use super::session::{Session, Status};
 use super::time::plus_minutes;
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Reminder {
     DayBefore,
     HourBefore,
@@ -33,11 +36,7 @@ impl Reminder {
     pub const ALL: [Self; 3] = [Self::DayBefore, Self::HourBefore, Self::Start];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DayBefore => "day_before",
-            Self::HourBefore => "hour_before",
-            Self::Start => "start",
-        }
+        self.into()
     }
 
     fn minutes_before(self) -> i64 {
@@ -82,7 +81,8 @@ pub enum ReminderDecision {
 }
 
 /// The reason for skipping a reminder, written to the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ReminderSkipReason {
     /// The session has another start now, with its own reminders.
     Moved,
@@ -95,13 +95,7 @@ pub enum ReminderSkipReason {
 
 impl ReminderSkipReason {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Moved => "moved",
-            Self::Cancelled => "cancelled",
-            Self::Ended => "ended",
-            Self::Late => "late",
-            Self::NoAudience => "no_audience",
-        }
+        self.into()
     }
 }
 

@@ -58,7 +58,12 @@
 //!
 //! There are no scans. Keys contain only validated ids (`domain::id`) and hashes, never text that a person typed.
 
+pub mod attr;
+mod key_parts;
+pub mod limit;
+
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
@@ -69,147 +74,22 @@ use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey};
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
 
-/// Attribute names. Expressions use them only as `#name` placeholders, because many are reserved words.
-pub mod attr {
-    pub const PK: &str = "pk";
-    pub const SK: &str = "sk";
-    pub const G1PK: &str = "g1pk";
-    pub const G1SK: &str = "g1sk";
-    pub const G2PK: &str = "g2pk";
-    pub const G2SK: &str = "g2sk";
-    /// The time after which DynamoDB may delete the item, in Unix seconds. The code always compares it with `now` itself.
-    pub const TTL: &str = "expires_at";
-    /// The version of the item's format, for readers that are older or newer than its writer.
-    pub const V: &str = "v";
-
-    // Session.
-    pub const STATUS: &str = "status";
-    pub const COURSE_ID: &str = "course_id";
-    pub const VERSION: &str = "version";
-    pub const UPDATED_AT: &str = "updated_at";
-    pub const CANCELLED_AT: &str = "cancelled_at";
-    pub const ICS_SEQUENCE: &str = "ics_sequence";
-    pub const EDIT_LEASE_HOLDER: &str = "edit_lease_holder";
-    pub const EDIT_LEASE_UNTIL: &str = "edit_lease_until";
-    pub const ZOOM_SYNCED_AT: &str = "zoom_synced_at";
-    pub const SETTINGS_SENT: &str = "settings_sent";
-    pub const MEETING_DELETION: &str = "meeting_deletion";
-
-    pub const MEETING_REVISION: &str = "meeting_revision";
-    pub const MEETING_INSTANCES: &str = "instances";
-    pub const EARLIER_INSTANCES: &str = "earlier_instances";
-    pub const RECORDINGS: &str = "recordings";
-    pub const SOURCE: &str = "source";
-    pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
-    pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
-    pub const DRIFT: &str = "drift";
-    pub const JOIN_URL: &str = "join_url";
-    pub const PASSCODE: &str = "passcode";
-    pub const JOIN_URL_CHANGED_AT: &str = "join_url_changed_at";
-    pub const PASSCODE_CHANGED_AT: &str = "passcode_changed_at";
-
-    // Recording.
-    pub const STATE: &str = "state";
-    pub const STATE_AT: &str = "state_at";
-    pub const DESCRIBED_AT: &str = "described_at";
-    pub const WHOLE_INSTANCE: &str = "whole_instance";
-
-    // Attendance override, resend log and archive.
-    pub const REVISION: &str = "revision";
-
-    // In-app notification.
-    pub const READ_AT: &str = "read_at";
-    pub const DISMISSED_AT: &str = "dismissed_at";
-
-    // Enrollment.
-    pub const ACCESS_GRANTED: &str = "access_granted";
-
-    // Item of the directory and invitee.
-    /// The time at which the request that wrote the item began, in Unix milliseconds. The name is short, because these items are
-    /// read by the thousand.
-    pub const REQUESTED_MS: &str = "t";
-
-    // Erasure.
-    pub const ERASED_AT: &str = "erased_at";
-    pub const LEADS: &str = "leads";
-    pub const IDENTITIES: &str = "identities";
-
-    // Pointer from an address to its user.
-    pub const USER_ID: &str = "user_id";
-
-    // Poll list of a session. Each poll is an attribute named after its id.
-    pub const OPEN: &str = "open";
-    pub const CLOSED: &str = "closed";
-
-    // Vote shard. Each ballot is an attribute named after its voter.
-    pub const VOTING_CLOSED: &str = "voting_closed";
-
-    // Due reminder.
-    pub const HELD: &str = "held";
-
-    // Creation intent.
-    pub const ATTEMPT: &str = "attempt";
-    pub const ATTEMPT_UNTIL: &str = "attempt_until";
-    pub const QUOTA_RELEASED: &str = "quota_released";
-
-    // Counter.
-    pub const COUNT: &str = "count";
-
-    // Zoom connection.
-    pub const HEALTH: &str = "health";
-    pub const ZOOM_USER_ID: &str = "zoom_user_id";
-    pub const ZOOM_EMAIL: &str = "zoom_email";
-    pub const ACCESS_TOKEN: &str = "access_token";
-    pub const REFRESH_TOKEN: &str = "refresh_token";
-    pub const ACCESS_EXPIRES_AT: &str = "access_expires_at";
-    pub const SCOPES: &str = "scopes";
-    pub const API_URL: &str = "api_url";
-    pub const LEASE_HOLDER: &str = "lease_holder";
-    pub const LEASE_UNTIL: &str = "lease_until";
-    pub const TRAINER_ID: &str = "trainer_id";
-    pub const CONNECTED_AT: &str = "connected_at";
-
-    // Zoom user, OAuth attempt.
-    pub const DEAUTHORIZED_AT: &str = "deauthorized_at";
-    pub const VERIFIER: &str = "verifier";
-
-    // Domain event.
-    pub const CURSOR: &str = "cursor";
-    pub const IS_STARTED: &str = "is_started";
-
-    // Mail claim. A consumed OAuth attempt also has a holder.
-    pub const PHASE: &str = "phase";
-    pub const HOLDER: &str = "holder";
-    pub const ATTEMPTS: &str = "attempts";
-    pub const UNKNOWN_OUTCOMES: &str = "unknown_outcomes";
-    pub const REDRIVES: &str = "redrives";
-    pub const CLAIMED_AT: &str = "claimed_at";
-    pub const CLAIMED_UNTIL: &str = "claimed_until";
-    pub const RECORDED_STATUS: &str = "recorded_status";
-
-    // Mail counts of a session.
-    pub const NOTIFIED: &str = "notified";
-
-    // Outbox state.
-    pub const PAUSED_UNTIL: &str = "paused_until";
-    pub const PAUSE_REASON: &str = "pause_reason";
-}
+use key_parts::email_hash;
+pub use key_parts::*;
 
 /// The main table's indexes. Both project whole items, so that a list takes one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Index {
     ByOwner,
     ByAudience,
 }
 
 impl Index {
-    pub const ALL: [Self; 2] = [Self::ByOwner, Self::ByAudience];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ByOwner => "by_owner",
-            Self::ByAudience => "by_audience",
-        }
+        self.into()
     }
 
     /// Returns the attributes of the partition key and of the sort key.
@@ -221,59 +101,11 @@ impl Index {
     }
 }
 
-/// Limits of DynamoDB, and our own limits that keep us within them.
-pub mod limit {
-    /// DynamoDB: actions in one transaction.
-    pub const TRANSACTION_ACTIONS: usize = 100;
-    /// DynamoDB: puts and deletes in one `BatchWriteItem`.
-    pub const BATCH_WRITES: usize = 25;
-    /// DynamoDB: keys in one `BatchGetItem`.
-    pub const BATCH_GETS: usize = 100;
-    /// Invitees that fit into a session's transaction beside its dozen other actions, with room to grow.
-    pub const INVITEES_IN_TRANSACTION: usize = 75;
-    /// Days that an expired OAuth attempt is kept. It is valid for ten minutes.
-    pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
-    /// Days that the time of a deauthorization is kept. A connect request that exchanged its code before takes less than a
-    /// minute to store the grant.
-    pub const DEAUTHORIZATION_TTL_DAYS: i64 = 1;
-    /// Days that a day's counter of Zoom calls is kept: the day itself and one more for clock differences.
-    pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
-    /// Days that a month's counter is kept: until no session of that month can change any more.
-    pub const MONTH_TTL_DAYS: i64 = 800;
-    /// Days that received Zoom events are kept.
-    pub const EVENT_TTL_DAYS: i64 = 90;
-    /// Days that the marker of an erased person is kept after the session, until no event of it is stored any more.
-    pub const ERASURE_MARKER_TTL_DAYS: i64 = EVENT_TTL_DAYS + 10;
-    /// Days that join attempts are kept: as long as the Zoom events that they explain.
-    pub const JOIN_ATTEMPT_TTL_DAYS: i64 = 90;
-    /// Days that an in-app notification is shown: about the length of a term.
-    pub const NOTIFICATION_TTL_DAYS: i64 = 90;
-    /// DynamoDB deletes an expired item within a few days of its expiry.
-    pub const LATE_DELETION_DAYS: i64 = 3;
-    /// Days that resend times are kept. The limit counts the last hour.
-    pub const RESENDS_TTL_DAYS: i64 = 1;
-    /// Days that overdue work is kept before it is dropped, so that an outage of two weeks loses nothing.
-    pub const DUE_TTL_DAYS: i64 = 14;
-    /// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of
-    /// the host platform.
-    pub const ERASURE_TTL_DAYS: i64 = DUE_TTL_DAYS + 2;
-    /// Days that a session waits for its attendance to be archived. After that the events have expired.
-    pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
-    /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
-    pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
-    /// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
-    /// again after a redrive.
-    pub const CLAIM_TTL_DAYS: i64 = 60;
-    /// Days that the end of an enrollment is kept: until the sessions that were held before it are archived.
-    pub const ENROLLMENT_PERIOD_TTL_DAYS: i64 = ARCHIVE_DUE_TTL_DAYS + 30;
-    /// Days that delivery records are kept. A session may be planned two years ahead, and its cancellation needs them.
-    pub const DELIVERY_TTL_DAYS: i64 = 800;
-}
-
 /// The queues of due work. Each is one partition sorted by time, so that one query returns everything that is due, even
 /// items that were stored late. A partition accepts 1,000 write units per second. Saving a session takes ten of them, and
 /// the API throttles requests at a tenth of that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum DueQueue {
     /// Reminders, end checks and other checks.
     Work,
@@ -287,12 +119,7 @@ pub enum DueQueue {
 
 impl DueQueue {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Work => "WORK",
-            Self::Repairs => "REPAIRS",
-            Self::Outbox => "OUTBOX",
-            Self::Archive => "ARCHIVE",
-        }
+        self.into()
     }
 }
 
@@ -550,118 +377,6 @@ impl ItemKey<'_> {
             Self::Erasure(_) => "ERASED".to_owned(),
         }
     }
-}
-
-pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
-pub const NOTIFICATION_PREFIX: &str = "NOTIFICATION#";
-pub const INVITEE_PREFIX: &str = "INVITEE#";
-pub const FORMER_ENROLLMENT_PREFIX: &str = "FORMER_ENROLLMENT#";
-pub const ENROLLMENT_PERIOD_PREFIX: &str = "ENROLLMENT_PERIOD#";
-pub const STUDENT_PREFIX: &str = "STUDENT#";
-/// Sorts before [`STUDENT_PREFIX`], so that one range has former and current students.
-pub const FORMER_STUDENT_PREFIX: &str = "FORMER_STUDENT#";
-/// Sorts after every key with [`STUDENT_PREFIX`].
-pub const AFTER_STUDENTS: &str = "STUDENT$";
-pub const EVENT_PREFIX: &str = "EVENT#";
-/// '~' sorts after every time, so that the markers follow the events.
-pub const ERASURE_MARKER_PREFIX: &str = "EVENT#~ERASED#";
-pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
-pub const RECORDING_PREFIX: &str = "RECORDING#";
-pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
-pub const AUDIT_PREFIX: &str = "AUDIT#";
-/// The sort key of an archive's head, and the prefix of its parts' keys.
-pub const ARCHIVE: &str = "ARCHIVE";
-pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
-pub const DELIVERY_PREFIX: &str = "DELIVERY#";
-
-/// The partition of mails about a session, or about a trainer alone.
-pub fn subject_partition(subject: &MailSubject) -> String {
-    match subject {
-        MailSubject::Session(id) => session_partition(id),
-        MailSubject::Trainer(id) => user_partition(id),
-    }
-}
-
-/// The partition of the delivery records of mails. Those of a session are not in the partition that students read when
-/// they join, because a run of the outbox reads thousands at once.
-pub fn deliveries_partition(subject: &MailSubject) -> String {
-    match subject {
-        MailSubject::Session(id) => mailing_partition(id),
-        MailSubject::Trainer(id) => user_partition(id),
-    }
-}
-
-pub fn mailing_partition(id: &SessionId) -> String {
-    format!("MAILING#{id}")
-}
-
-/// The prefix of the parts of one snapshot.
-pub fn recipient_states_prefix(until: Timestamp) -> String {
-    format!("RECIPIENTS#{}#", sortable_text(until))
-}
-
-pub fn session_partition(id: &SessionId) -> String {
-    format!("SESSION#{id}")
-}
-
-/// The partition of a Zoom meeting: the pointer to its session, and its events. The few events without a meeting share
-/// one partition.
-pub fn meeting_partition(id: Option<MeetingId>) -> String {
-    id.map_or_else(|| "MEETING#NONE".to_owned(), |id| format!("MEETING#{id}"))
-}
-
-pub fn user_partition(id: &UserId) -> String {
-    format!("USER#{id}")
-}
-
-/// The partition of a course: its item, and in the indexes its students and its sessions.
-pub fn course_partition(id: &CourseId) -> String {
-    format!("COURSE#{id}")
-}
-
-/// The partition of a course's polls in `by_audience`, separate from the sessions of the course.
-pub fn course_polls_partition(id: &CourseId) -> String {
-    format!("COURSEPOLLS#{id}")
-}
-
-/// The partition of a trainer: sessions in `by_owner`, and the Zoom connection in the tokens table.
-pub fn trainer_partition(id: &UserId) -> String {
-    format!("TRAINER#{id}")
-}
-
-pub fn email_partition(email: &Email) -> String {
-    format!("EMAIL#{}", email_hash(email))
-}
-
-pub fn due_partition(queue: DueQueue) -> String {
-    format!("DUE#{}", queue.as_str())
-}
-
-pub fn invitee_prefix(list: InviteeList) -> String {
-    format!("{INVITEE_PREFIX}{}#", list.0)
-}
-
-/// The sort key of a session in lists by start.
-pub fn session_sort_key(starts_at: Timestamp, id: &SessionId) -> String {
-    format!("{}#{id}", sortable_text(starts_at))
-}
-
-pub fn student_sort_key(user: &UserId) -> String {
-    format!("{STUDENT_PREFIX}{user}")
-}
-
-/// The sort key of a former student, by the end of their enrollment.
-pub fn former_student_sort_key(until: Timestamp, user: &UserId) -> String {
-    format!("{FORMER_STUDENT_PREFIX}{}#{user}", sortable_text(until))
-}
-
-/// The sort key of an in-app notification, by time.
-pub fn notification_sort_key(id: &NotificationId) -> String {
-    format!("{NOTIFICATION_PREFIX}{}#{}", sortable_text(id.at), id.digest())
-}
-
-fn email_hash(email: &Email) -> String {
-    AddressDigest::new(email).as_str().to_owned()
 }
 
 #[cfg(test)]

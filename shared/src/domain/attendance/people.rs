@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::AttendeeId;
 use super::participation::Participation;
@@ -13,8 +14,9 @@ use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
 
 /// The evidence by which a participation was matched to a person, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum IdentityMatch {
     /// The customer key that we issued with the join credentials and that Zoom returned.
     CustomerKey,
@@ -28,12 +30,7 @@ pub enum IdentityMatch {
 
 impl IdentityMatch {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CustomerKey => "customer_key",
-            Self::Registrant => "registrant",
-            Self::Email => "email",
-            Self::None => "none",
-        }
+        self.into()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::instance_intervals::{InstanceEnd, InstanceInterval, instance_intervals};
 use super::overrides::{AttendanceOverride, AttendanceOverrides};
@@ -50,8 +51,9 @@ pub struct AttendanceReport {
 }
 
 /// A reason to check a row before relying on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Flag {
     /// The row is unidentified and has no override yet.
     NeedsReview,
@@ -63,12 +65,7 @@ pub enum Flag {
 
 impl Flag {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NeedsReview => "needs_review",
-            Self::Assigned => "assigned",
-            Self::JoinedInferred => "joined_inferred",
-            Self::LeftInferred => "left_inferred",
-        }
+        self.into()
     }
 }
 

@@ -1,9 +1,11 @@
 //! A person's attendance in one word, and its origin.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PresentBy {
     Rule,
     Override,
@@ -11,16 +13,14 @@ pub enum PresentBy {
 
 impl PresentBy {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rule => "rule",
-            Self::Override => "override",
-        }
+        self.into()
     }
 }
 
 /// A person's attendance in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AttendanceStatus {
     Present,
     /// Present, but joined late.
@@ -34,12 +34,6 @@ pub enum AttendanceStatus {
 
 impl AttendanceStatus {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::Late => "late",
-            Self::LeftEarly => "left_early",
-            Self::Absent => "absent",
-            Self::Excused => "excused",
-        }
+        self.into()
     }
 }

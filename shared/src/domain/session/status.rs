@@ -1,9 +1,11 @@
 //! The status of a session.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     Scheduled,
     Live,
@@ -13,21 +15,10 @@ pub enum Status {
 
 impl Status {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Live => "live",
-            Self::Ended => "ended",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "scheduled" => Some(Self::Scheduled),
-            "live" => Some(Self::Live),
-            "ended" => Some(Self::Ended),
-            "cancelled" => Some(Self::Cancelled),
-            _ => None,
-        }
+        word.parse().ok()
     }
 }

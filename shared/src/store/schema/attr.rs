@@ -1,0 +1,124 @@
+//! Attribute names. Expressions use them only as `#name` placeholders, because many are reserved words.
+
+pub const PK: &str = "pk";
+pub const SK: &str = "sk";
+pub const G1PK: &str = "g1pk";
+pub const G1SK: &str = "g1sk";
+pub const G2PK: &str = "g2pk";
+pub const G2SK: &str = "g2sk";
+/// The time after which DynamoDB may delete the item, in Unix seconds. The code always compares it with `now` itself.
+pub const TTL: &str = "expires_at";
+/// The version of the item's format, for readers that are older or newer than its writer.
+pub const V: &str = "v";
+
+// Session.
+pub const STATUS: &str = "status";
+pub const COURSE_ID: &str = "course_id";
+pub const VERSION: &str = "version";
+pub const UPDATED_AT: &str = "updated_at";
+pub const CANCELLED_AT: &str = "cancelled_at";
+pub const ICS_SEQUENCE: &str = "ics_sequence";
+pub const EDIT_LEASE_HOLDER: &str = "edit_lease_holder";
+pub const EDIT_LEASE_UNTIL: &str = "edit_lease_until";
+pub const ZOOM_SYNCED_AT: &str = "zoom_synced_at";
+pub const SETTINGS_SENT: &str = "settings_sent";
+pub const MEETING_DELETION: &str = "meeting_deletion";
+
+pub const MEETING_REVISION: &str = "meeting_revision";
+pub const MEETING_INSTANCES: &str = "instances";
+pub const EARLIER_INSTANCES: &str = "earlier_instances";
+pub const RECORDINGS: &str = "recordings";
+pub const SOURCE: &str = "source";
+pub const ACTUAL_STARTED_AT: &str = "actual_started_at";
+pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
+pub const DRIFT: &str = "drift";
+pub const JOIN_URL: &str = "join_url";
+pub const PASSCODE: &str = "passcode";
+pub const JOIN_URL_CHANGED_AT: &str = "join_url_changed_at";
+pub const PASSCODE_CHANGED_AT: &str = "passcode_changed_at";
+
+// Recording.
+pub const STATE: &str = "state";
+pub const STATE_AT: &str = "state_at";
+pub const DESCRIBED_AT: &str = "described_at";
+pub const WHOLE_INSTANCE: &str = "whole_instance";
+
+// Attendance override, resend log and archive.
+pub const REVISION: &str = "revision";
+
+// In-app notification.
+pub const READ_AT: &str = "read_at";
+pub const DISMISSED_AT: &str = "dismissed_at";
+
+// Enrollment.
+pub const ACCESS_GRANTED: &str = "access_granted";
+
+// Item of the directory and invitee.
+/// The time at which the request that wrote the item began, in Unix milliseconds. The name is short, because these items are
+/// read by the thousand.
+pub const REQUESTED_MS: &str = "t";
+
+// Erasure.
+pub const ERASED_AT: &str = "erased_at";
+pub const LEADS: &str = "leads";
+pub const IDENTITIES: &str = "identities";
+
+// Pointer from an address to its user.
+pub const USER_ID: &str = "user_id";
+
+// Poll list of a session. Each poll is an attribute named after its id.
+pub const OPEN: &str = "open";
+pub const CLOSED: &str = "closed";
+
+// Vote shard. Each ballot is an attribute named after its voter.
+pub const VOTING_CLOSED: &str = "voting_closed";
+
+// Due reminder.
+pub const HELD: &str = "held";
+
+// Creation intent.
+pub const ATTEMPT: &str = "attempt";
+pub const ATTEMPT_UNTIL: &str = "attempt_until";
+pub const QUOTA_RELEASED: &str = "quota_released";
+
+// Counter.
+pub const COUNT: &str = "count";
+
+// Zoom connection.
+pub const HEALTH: &str = "health";
+pub const ZOOM_USER_ID: &str = "zoom_user_id";
+pub const ZOOM_EMAIL: &str = "zoom_email";
+pub const ACCESS_TOKEN: &str = "access_token";
+pub const REFRESH_TOKEN: &str = "refresh_token";
+pub const ACCESS_EXPIRES_AT: &str = "access_expires_at";
+pub const SCOPES: &str = "scopes";
+pub const API_URL: &str = "api_url";
+pub const LEASE_HOLDER: &str = "lease_holder";
+pub const LEASE_UNTIL: &str = "lease_until";
+pub const TRAINER_ID: &str = "trainer_id";
+pub const CONNECTED_AT: &str = "connected_at";
+
+// Zoom user, OAuth attempt.
+pub const DEAUTHORIZED_AT: &str = "deauthorized_at";
+pub const VERIFIER: &str = "verifier";
+
+// Domain event.
+pub const CURSOR: &str = "cursor";
+pub const IS_STARTED: &str = "is_started";
+
+// Mail claim. A consumed OAuth attempt also has a holder.
+pub const PHASE: &str = "phase";
+pub const HOLDER: &str = "holder";
+pub const ATTEMPTS: &str = "attempts";
+pub const UNKNOWN_OUTCOMES: &str = "unknown_outcomes";
+pub const REDRIVES: &str = "redrives";
+pub const CLAIMED_AT: &str = "claimed_at";
+pub const CLAIMED_UNTIL: &str = "claimed_until";
+pub const RECORDED_STATUS: &str = "recorded_status";
+
+// Mail counts of a session.
+pub const NOTIFIED: &str = "notified";
+
+// Outbox state.
+pub const PAUSED_UNTIL: &str = "paused_until";
+pub const PAUSE_REASON: &str = "pause_reason";

@@ -1,0 +1,123 @@
+//! The parts of keys: partitions, prefixes of sort keys, and sort keys of indexes.
+
+use jiff::Timestamp;
+
+use super::DueQueue;
+use crate::domain::audience::InviteeList;
+use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::in_app::NotificationId;
+use crate::domain::mailing::{AddressDigest, MailSubject};
+use crate::domain::text::Email;
+use crate::domain::time::sortable_text;
+
+pub const ENROLLMENT_PREFIX: &str = "ENROLLMENT#";
+pub const NOTIFICATION_PREFIX: &str = "NOTIFICATION#";
+pub const INVITEE_PREFIX: &str = "INVITEE#";
+pub const FORMER_ENROLLMENT_PREFIX: &str = "FORMER_ENROLLMENT#";
+pub const ENROLLMENT_PERIOD_PREFIX: &str = "ENROLLMENT_PERIOD#";
+pub const STUDENT_PREFIX: &str = "STUDENT#";
+/// Sorts before [`STUDENT_PREFIX`], so that one range has former and current students.
+pub const FORMER_STUDENT_PREFIX: &str = "FORMER_STUDENT#";
+/// Sorts after every key with [`STUDENT_PREFIX`].
+pub const AFTER_STUDENTS: &str = "STUDENT$";
+pub const EVENT_PREFIX: &str = "EVENT#";
+/// '~' sorts after every time, so that the markers follow the events.
+pub const ERASURE_MARKER_PREFIX: &str = "EVENT#~ERASED#";
+pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
+pub const RECORDING_PREFIX: &str = "RECORDING#";
+pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
+pub const AUDIT_PREFIX: &str = "AUDIT#";
+/// The sort key of an archive's head, and the prefix of its parts' keys.
+pub const ARCHIVE: &str = "ARCHIVE";
+pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
+pub const DELIVERY_PREFIX: &str = "DELIVERY#";
+
+/// The partition of mails about a session, or about a trainer alone.
+pub fn subject_partition(subject: &MailSubject) -> String {
+    match subject {
+        MailSubject::Session(id) => session_partition(id),
+        MailSubject::Trainer(id) => user_partition(id),
+    }
+}
+
+/// The partition of the delivery records of mails. Those of a session are not in the partition that students read when
+/// they join, because a run of the outbox reads thousands at once.
+pub fn deliveries_partition(subject: &MailSubject) -> String {
+    match subject {
+        MailSubject::Session(id) => mailing_partition(id),
+        MailSubject::Trainer(id) => user_partition(id),
+    }
+}
+
+pub fn mailing_partition(id: &SessionId) -> String {
+    format!("MAILING#{id}")
+}
+
+/// The prefix of the parts of one snapshot.
+pub fn recipient_states_prefix(until: Timestamp) -> String {
+    format!("RECIPIENTS#{}#", sortable_text(until))
+}
+
+pub fn session_partition(id: &SessionId) -> String {
+    format!("SESSION#{id}")
+}
+
+/// The partition of a Zoom meeting: the pointer to its session, and its events. The few events without a meeting share
+/// one partition.
+pub fn meeting_partition(id: Option<MeetingId>) -> String {
+    id.map_or_else(|| "MEETING#NONE".to_owned(), |id| format!("MEETING#{id}"))
+}
+
+pub fn user_partition(id: &UserId) -> String {
+    format!("USER#{id}")
+}
+
+/// The partition of a course: its item, and in the indexes its students and its sessions.
+pub fn course_partition(id: &CourseId) -> String {
+    format!("COURSE#{id}")
+}
+
+/// The partition of a course's polls in `by_audience`, separate from the sessions of the course.
+pub fn course_polls_partition(id: &CourseId) -> String {
+    format!("COURSEPOLLS#{id}")
+}
+
+/// The partition of a trainer: sessions in `by_owner`, and the Zoom connection in the tokens table.
+pub fn trainer_partition(id: &UserId) -> String {
+    format!("TRAINER#{id}")
+}
+
+pub fn email_partition(email: &Email) -> String {
+    format!("EMAIL#{}", email_hash(email))
+}
+
+pub fn due_partition(queue: DueQueue) -> String {
+    format!("DUE#{}", queue.as_str())
+}
+
+pub fn invitee_prefix(list: InviteeList) -> String {
+    format!("{INVITEE_PREFIX}{}#", list.0)
+}
+
+/// The sort key of a session in lists by start.
+pub fn session_sort_key(starts_at: Timestamp, id: &SessionId) -> String {
+    format!("{}#{id}", sortable_text(starts_at))
+}
+
+pub fn student_sort_key(user: &UserId) -> String {
+    format!("{STUDENT_PREFIX}{user}")
+}
+
+/// The sort key of a former student, by the end of their enrollment.
+pub fn former_student_sort_key(until: Timestamp, user: &UserId) -> String {
+    format!("{FORMER_STUDENT_PREFIX}{}#{user}", sortable_text(until))
+}
+
+/// The sort key of an in-app notification, by time.
+pub fn notification_sort_key(id: &NotificationId) -> String {
+    format!("{NOTIFICATION_PREFIX}{}#{}", sortable_text(id.at), id.digest())
+}
+
+pub(super) fn email_hash(email: &Email) -> String {
+    AddressDigest::new(email).as_str().to_owned()
+}

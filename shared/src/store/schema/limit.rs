@@ -1,0 +1,47 @@
+//! Limits of DynamoDB, and our own limits that keep us within them.
+
+/// DynamoDB: actions in one transaction.
+pub const TRANSACTION_ACTIONS: usize = 100;
+/// DynamoDB: puts and deletes in one `BatchWriteItem`.
+pub const BATCH_WRITES: usize = 25;
+/// DynamoDB: keys in one `BatchGetItem`.
+pub const BATCH_GETS: usize = 100;
+/// Invitees that fit into a session's transaction beside its dozen other actions, with room to grow.
+pub const INVITEES_IN_TRANSACTION: usize = 75;
+/// Days that an expired OAuth attempt is kept. It is valid for ten minutes.
+pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
+/// Days that the time of a deauthorization is kept. A connect request that exchanged its code before takes less than a
+/// minute to store the grant.
+pub const DEAUTHORIZATION_TTL_DAYS: i64 = 1;
+/// Days that a day's counter of Zoom calls is kept: the day itself and one more for clock differences.
+pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
+/// Days that a month's counter is kept: until no session of that month can change any more.
+pub const MONTH_TTL_DAYS: i64 = 800;
+/// Days that received Zoom events are kept.
+pub const EVENT_TTL_DAYS: i64 = 90;
+/// Days that the marker of an erased person is kept after the session, until no event of it is stored any more.
+pub const ERASURE_MARKER_TTL_DAYS: i64 = EVENT_TTL_DAYS + 10;
+/// Days that join attempts are kept: as long as the Zoom events that they explain.
+pub const JOIN_ATTEMPT_TTL_DAYS: i64 = 90;
+/// Days that an in-app notification is shown: about the length of a term.
+pub const NOTIFICATION_TTL_DAYS: i64 = 90;
+/// DynamoDB deletes an expired item within a few days of its expiry.
+pub const LATE_DELETION_DAYS: i64 = 3;
+/// Days that resend times are kept. The limit counts the last hour.
+pub const RESENDS_TTL_DAYS: i64 = 1;
+/// Days that overdue work is kept before it is dropped, so that an outage of two weeks loses nothing.
+pub const DUE_TTL_DAYS: i64 = 14;
+/// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of
+/// the host platform.
+pub const ERASURE_TTL_DAYS: i64 = DUE_TTL_DAYS + 2;
+/// Days that a session waits for its attendance to be archived. After that the events have expired.
+pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
+/// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
+pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;
+/// Days that a mail claim is kept: longer than two weeks each in the queue, in the dead-letter queue, and in the queue
+/// again after a redrive.
+pub const CLAIM_TTL_DAYS: i64 = 60;
+/// Days that the end of an enrollment is kept: until the sessions that were held before it are archived.
+pub const ENROLLMENT_PERIOD_TTL_DAYS: i64 = ARCHIVE_DUE_TTL_DAYS + 30;
+/// Days that delivery records are kept. A session may be planned two years ahead, and its cancellation needs them.
+pub const DELIVERY_TTL_DAYS: i64 = 800;
