@@ -1,7 +1,9 @@
 //! Recordings: the system stores and merges Zoom's events and shows the files to the audience. It never fetches a
 //! recording.
 
+mod batches;
 mod undated;
+mod visibility;
 
 use std::collections::BTreeSet;
 
@@ -290,36 +292,6 @@ async fn event_without_file_list_applies_to_the_whole_meeting_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_play_urls_at_zoom_are_shown() {
-    let recorded = RecordedSession::start().await;
-    for (n, (play_url, listed)) in [
-        ("https://zoom.us/rec/play/x", true),
-        ("https://us06web.zoom.us/rec/play/x", true),
-        ("https://company.zoomgov.com/rec/play/x", true),
-        ("http://zoom.us/rec/play/x", false),
-        ("https://example.com/rec/play/x", false),
-        ("https://zoom.us.evil.test/rec/play/x", false),
-        ("https://evilzoom.us/rec/play/x", false),
-        ("https://zoom.us@evil.test/rec/play/x", false),
-        ("https://evil.test/#zoom.us", false),
-        ("https://evil.test\\@zoom.us/", false),
-        ("javascript:alert(1)//zoom.us", false),
-        ("//zoom.us/rec/play/x", false),
-        ("", false),
-        ("nonsense", false),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let id = format!("file-{n}");
-        recorded.post_event(&recorded.completed(70, &[file(&id, play_url)])).await;
-        let items = recorded.listed().await;
-        let found = items.iter().find(|item| item["id"] == id.as_str());
-        assert_eq!(found.is_some(), listed, "{play_url}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_passcode_is_encrypted_and_shown_only_to_the_audience() {
     let recorded = RecordedSession::start().await;
     recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
@@ -393,73 +365,6 @@ async fn recordings_are_not_fetched_and_survive_cancellation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recordings_outside_the_window_are_shown_only_to_the_trainer() {
-    let recorded = RecordedSession::start().await;
-    let session = &recorded.session;
-    let day = 24 * 60;
-    // A rehearsal on the day before.
-    recorded.post_event(&session.started("u0", -day)).await;
-    recorded.post_event(&session.ended("u0", -day, -day + 20)).await;
-    recorded.post_event(&recorded.recorded("u0", "rehearsal", -day, -day + 20)).await;
-    assert_eq!(recorded.listed().await, [] as [Value; 0]);
-    let listed = recorded.listed_by_trainer().await;
-    assert_eq!(ids(&listed), ["rehearsal"]);
-    assert_eq!(listed[0]["visibility"], "trainer");
-    assert_eq!(listed[0]["passcode"], PASSCODE);
-    assert_eq!(recorded.has_recording().await, (true, false));
-    assert_eq!(recorded.notification_count().await, 0);
-    // The class itself.
-    recorded.world.advance_to(session.at(0));
-    recorded.post_event(&session.started("u1", -5)).await;
-    recorded.world.advance_to(session.at(60));
-    recorded.post_event(&session.ended("u1", -5, 60)).await;
-    recorded.post_event(&recorded.recorded("u1", "class", 0, 60)).await;
-    assert_eq!(ids(&recorded.listed().await), ["class"]);
-    assert_eq!(recorded.has_recording().await, (true, true));
-    assert_eq!(recorded.notification_count().await, 1);
-    // Another use of the meeting in the evening, and one whose start and end were lost.
-    recorded.world.advance_to(session.at(400));
-    recorded.post_event(&session.started("u2", 300)).await;
-    recorded.post_event(&session.ended("u2", 300, 330)).await;
-    recorded.post_event(&recorded.recorded("u2", "later", 300, 330)).await;
-    recorded.post_event(&recorded.recorded("u3", "lost", 340, 350)).await;
-    let listed = recorded.listed().await;
-    assert_eq!(ids(&listed), ["class"]);
-    assert_eq!(listed[0]["visibility"], "invited");
-    let listed = recorded.listed_by_trainer().await;
-    assert_eq!(ids(&listed), ["rehearsal", "class", "later", "lost"]);
-    let visibilities: Vec<_> = listed.iter().map(|item| &item["visibility"]).collect();
-    assert_eq!(visibilities, ["trainer", "invited", "trainer", "trainer"]);
-    assert_eq!(recorded.notification_count().await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn has_recording_follows_the_files_that_can_be_watched() {
-    let recorded = RecordedSession::start().await;
-    assert_eq!(recorded.has_recording().await, (false, false));
-    let files = |ids: &[&str]| -> Vec<Value> {
-        ids.iter().map(|id| file(id, &format!("https://zoom.us/rec/play/{id}"))).collect()
-    };
-    // A file without a play URL cannot be watched.
-    recorded.post_event(&recorded.completed(69, &[json!({"id": "chat"})])).await;
-    assert_eq!(recorded.has_recording().await, (false, false));
-    for (event, expected) in [
-        (recorded.completed(70, &files(&["a", "b"])), true),
-        (recorded.step("recording.trashed", 71, &["a"]), true),
-        (recorded.step("recording.trashed", 72, &["b"]), false),
-        (recorded.step("recording.recovered", 73, &["b"]), true),
-        (recorded.step("recording.deleted", 74, &[]), false),
-    ] {
-        recorded.post_event(&event).await;
-        assert_eq!(recorded.has_recording().await, (expected, expected), "{event}");
-        let listed = recorded.listed().await;
-        let available = listed.iter().any(|item| item["state"] == "available");
-        assert_eq!(available, expected, "{event}");
-    }
-    assert_eq!(recorded.notification_count().await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn edit_keeps_recordings_that_it_has_not_read() {
     let recorded = RecordedSession::start().await;
     let day = 24 * 60;
@@ -491,104 +396,6 @@ async fn each_recording_secret_is_used_where_it_belongs() {
         assert_eq!(listed[0]["play_url"], json!(expected));
         assert_eq!(listed[0]["passcode"], json!(password.then_some(PASSCODE)));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn transcript_joins_its_recording_without_a_second_notification() {
-    for order in [[0, 1], [1, 0]] {
-        let recorded = RecordedSession::start().await;
-        let mut transcript = file("t", "https://zoom.us/rec/play/t");
-        transcript["file_type"] = json!("TRANSCRIPT");
-        let mut completed = recorded.completed(95, &[transcript]);
-        completed["event"] = json!("recording.transcript_completed");
-        let object = completed["payload"]["object"].as_object_mut().expect("an object");
-        object.remove("recording_play_passcode");
-        let events =
-            [recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")]), completed];
-        for n in order {
-            recorded.post_event(&events[n]).await;
-        }
-        let listed = recorded.listed().await;
-        assert_eq!(ids(&listed), ["a", "t"], "{order:?}");
-        assert_eq!(listed[1]["play_url"], with_pwd("https://zoom.us/rec/play/t"), "{order:?}");
-        assert_eq!(recorded.notification_count().await, 1, "{order:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batch_events_change_recordings_by_uuid_in_any_order() {
-    let by_uuid = json!({"meeting_uuids": ["u1", "foreign"]});
-    let whole = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": null}]});
-    let one = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": ["a"]}]});
-    let none = json!({"meetings": [{"meeting_uuid": "foreign", "recording_file_ids": ["a"]}]});
-    let unreadable = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": [{}]}]});
-    for (name, object, expected) in [
-        ("recording.batch_trashed", &by_uuid, ["trashed", "trashed"]),
-        ("recording.batch_trashed", &one, ["trashed", "available"]),
-        ("recording.batch_deleted", &one, ["deleted", "available"]),
-        ("recording.batch_deleted", &whole, ["deleted", "deleted"]),
-        ("recording.batch_deleted", &none, ["available", "available"]),
-        ("recording.batch_deleted", &unreadable, ["available", "available"]),
-        ("recording.batch_recovered", &by_uuid, ["available", "available"]),
-    ] {
-        for completed_first in [true, false] {
-            let recorded = RecordedSession::start().await;
-            recorded.post_event(&recorded.session.started("u1", 0)).await;
-            let files = ["a", "b"].map(|id| file(id, &format!("https://zoom.us/rec/play/{id}")));
-            let completed = recorded.completed(70, &files);
-            let batch = recorded.batch(name, 80, object);
-            let mut events = [&completed, &batch];
-            if !completed_first {
-                events.reverse();
-            }
-            for event in events {
-                recorded.post_event(event).await;
-                recorded.post_event(event).await;
-            }
-            let listed = recorded.listed().await;
-            let states: Vec<_> = listed.iter().map(|item| &item["state"]).collect();
-            assert_eq!(states, expected, "{name} {object}, {completed_first}");
-            let is_available = expected.contains(&"available");
-            assert_eq!(recorded.has_recording().await, (is_available, is_available), "{name}");
-            let timeline = format!("{}/timeline", recorded.session.path);
-            let kinds = recorded.world.list_items(&recorded.trainer, &timeline).await;
-            let shown = kinds.iter().filter(|entry| entry["kind"] == format!("zoom.{name}"));
-            assert_eq!(shown.count(), usize::from(*object != none), "{name} {object}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batch_event_finds_a_recording_whose_instance_events_were_lost() {
-    let recorded = RecordedSession::start().await;
-    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
-    let trashed = recorded.batch("recording.batch_trashed", 80, &json!({"meeting_uuids": ["u1"]}));
-    recorded.post_event(&trashed).await;
-    assert_eq!(recorded.listed().await[0]["state"], "trashed");
-    // Another account cannot change it.
-    let deleted = json!({"meetings": [{"meeting_uuid": "u1"}]});
-    let mut deleted = recorded.batch("recording.batch_deleted", 90, &deleted);
-    deleted["payload"]["account_id"] = json!("another-account");
-    recorded.post_event(&deleted).await;
-    assert_eq!(recorded.listed().await[0]["state"], "trashed");
-    let recovered = json!({"meetings": [{"meeting_uuid": "u1", "recording_file_ids": ["a"]}]});
-    let recovered = recorded.batch("recording.batch_recovered", 95, &recovered);
-    recorded.post_event(&recovered).await;
-    assert_eq!(recorded.listed().await[0]["state"], "available");
-    for item in recorded.world.dump().await {
-        let text = item.to_string();
-        assert!(!text.contains("admin@example.test"), "{text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn state_event_without_a_readable_file_id_changes_nothing() {
-    let recorded = RecordedSession::start().await;
-    recorded.post_event(&recorded.completed(70, &[file("a", "https://zoom.us/rec/play/a")])).await;
-    let object = json!({"uuid": "u1", "recording_files": [{"file_type": "TIMELINE"}]});
-    let at = recorded.session.at(71);
-    recorded.post_event(&recorded.session.event("recording.trashed", at, &object)).await;
-    assert_eq!(recorded.listed().await[0]["state"], "available");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
