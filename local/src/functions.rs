@@ -79,53 +79,24 @@ impl Functions {
         context: Context,
     ) -> Result<Value, InvokeError> {
         match function {
-            "connect" => {
-                invoke_http(event, context, |request| connect::handle(&self.connect, request)).await
-            }
-            "disconnect" => {
-                invoke_http(event, context, |request| disconnect::handle(&self.disconnect, request))
-                    .await
-            }
+            "connect" => invoke_http(&self.connect, connect::handle, event, context).await,
+            "disconnect" => invoke_http(&self.disconnect, disconnect::handle, event, context).await,
             "session-save" => {
-                invoke_http(event, context, |request| {
-                    session_save::handle(&self.session_save, request)
-                })
-                .await
+                invoke_http(&self.session_save, session_save::handle, event, context).await
             }
             "session-cancel" => {
-                invoke_http(event, context, |request| {
-                    session_cancel::handle(&self.session_cancel, request)
-                })
-                .await
+                invoke_http(&self.session_cancel, session_cancel::handle, event, context).await
             }
-            "sessions" => {
-                invoke_http(event, context, |request| sessions::handle(&self.sessions, request))
-                    .await
-            }
-            "join" => {
-                invoke_http(event, context, |request| join::handle(&self.join, request)).await
-            }
-            "webhook" => {
-                invoke_http(event, context, |request| webhook::handle(&self.webhook, request)).await
-            }
-            "attendance" => {
-                invoke_http(event, context, |request| attendance::handle(&self.attendance, request))
-                    .await
-            }
-            "poll" => {
-                invoke_http(event, context, |request| poll::handle(&self.poll, request)).await
-            }
+            "sessions" => invoke_http(&self.sessions, sessions::handle, event, context).await,
+            "join" => invoke_http(&self.join, join::handle, event, context).await,
+            "webhook" => invoke_http(&self.webhook, webhook::handle, event, context).await,
+            "attendance" => invoke_http(&self.attendance, attendance::handle, event, context).await,
+            "poll" => invoke_http(&self.poll, poll::handle, event, context).await,
             "notifications" => {
-                invoke_http(event, context, |request| {
-                    notifications::handle(&self.notifications, request)
-                })
-                .await
+                invoke_http(&self.notifications, notifications::handle, event, context).await
             }
             "resend-invite" => {
-                invoke_http(event, context, |request| {
-                    resend_invite::handle(&self.resend_invite, request)
-                })
-                .await
+                invoke_http(&self.resend_invite, resend_invite::handle, event, context).await
             }
             "directory" => Box::pin(directory::handle_event_or_request(
                 &self.directory,
@@ -166,15 +137,20 @@ impl<N: AsRef<str>> FunctionFactory<'_, N> {
 }
 
 /// Invokes an HTTP handler through the adapter of `lambda_http`, as in production.
-async fn invoke_http<H, F>(event: Value, context: Context, handle: H) -> Result<Value, InvokeError>
+async fn invoke_http<'a, D, H, F>(
+    function: &'a Function<D>,
+    handle: H,
+    event: Value,
+    context: Context,
+) -> Result<Value, InvokeError>
 where
-    H: Fn(Request) -> F,
+    H: Fn(&'a Function<D>, Request) -> F,
     F: Future<Output = HttpResponse> + Send,
 {
     let request: LambdaRequest = serde_json::from_value(event)?;
     let service = service_fn(|request| {
         // Boxing keeps the future of the stack small.
-        let response = Box::pin(handle(request));
+        let response = Box::pin(handle(function, request));
         async move { Ok::<_, InvokeError>(response.await) }
     });
     let response = Adapter::from(service).call(LambdaEvent::new(request, context)).await?;

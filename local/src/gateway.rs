@@ -72,9 +72,21 @@ pub async fn serve(State(gateway): State<Gateway>, request: Request) -> Response
 pub async fn function_url(State(gateway): State<Gateway>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.uri = http::Uri::from_static("/");
-    let no_parameters = BTreeMap::new();
-    let entry_point = EntryPoint::FunctionUrl;
-    gateway.invoke(entry_point, "webhook", "$default", &no_parameters, &parts, body).await
+    let target = Target {
+        entry_point: EntryPoint::FunctionUrl,
+        function: "webhook",
+        route_key: "$default".to_owned(),
+        path_parameters: BTreeMap::new(),
+    };
+    gateway.invoke(&target, &parts, body).await
+}
+
+/// The function that serves a request.
+struct Target {
+    entry_point: EntryPoint,
+    function: &'static str,
+    route_key: String,
+    path_parameters: BTreeMap<&'static str, String>,
 }
 
 impl Gateway {
@@ -86,11 +98,14 @@ impl Gateway {
         };
         let path_parameters: BTreeMap<_, _> =
             raw_parameters.into_iter().map(|(name, raw)| (name, percent_decode(raw))).collect();
-        let route_key = format!("{} {}", route.method, route.path);
         self.usage.http_request(route.function);
-        let entry_point = EntryPoint::HttpApi;
-        let response =
-            self.invoke(entry_point, route.function, &route_key, &path_parameters, &parts, body);
+        let target = Target {
+            entry_point: EntryPoint::HttpApi,
+            function: route.function,
+            route_key: format!("{} {}", route.method, route.path),
+            path_parameters,
+        };
+        let response = self.invoke(&target, &parts, body);
         // The timeouts of the functions are shorter, and a test compares them.
         let response = tokio::time::timeout(INTEGRATION_TIMEOUT, response).await;
         response.unwrap_or_else(|_| {
@@ -99,21 +114,14 @@ impl Gateway {
     }
 
     /// Invokes a function with a request, and returns its response.
-    async fn invoke(
-        &self,
-        entry_point: EntryPoint,
-        function: &str,
-        route_key: &str,
-        path_parameters: &BTreeMap<&'static str, String>,
-        parts: &http::request::Parts,
-        body: Body,
-    ) -> Response {
+    async fn invoke(&self, target: &Target, parts: &http::request::Parts, body: Body) -> Response {
+        let Target { entry_point, function, .. } = *target;
         let Ok(body) = to_bytes(body, BODY_LIMIT_BYTES).await else {
             return entry_point.error_response(&LambdaError::EventTooLarge);
         };
         let request_id = request_id(&parts.headers, &self.clock);
         let now = self.clock.now();
-        let event = event(parts, &body, route_key, path_parameters, &request_id, now);
+        let event = event(target, parts, &body, &request_id, now);
         let response = match self.lambda.invoke(function, request_id, event).await {
             Ok(response) => response,
             Err(error) => {
@@ -123,7 +131,7 @@ impl Gateway {
         };
         match serde_json::from_value::<FunctionResponse>(response) {
             Ok(response) => {
-                if route_key == "POST /v1/zoom/authorize" && response.status_code == 200 {
+                if target.route_key == "POST /v1/zoom/authorize" && response.status_code == 200 {
                     self.remember_browser(&parts.headers, response.body.as_deref());
                 }
                 render(response)
@@ -174,10 +182,9 @@ impl EntryPoint {
 
 /// Returns a payload 2.0 event (AWS, "Working with AWS Lambda proxy integrations for HTTP APIs").
 fn event(
+    target: &Target,
     parts: &http::request::Parts,
     body: &Bytes,
-    route_key: &str,
-    path_parameters: &BTreeMap<&'static str, String>,
     request_id: &str,
     now: jiff::Timestamp,
 ) -> Value {
@@ -186,11 +193,11 @@ fn event(
     let (text, encoded) = body_text(&parts.headers, body);
     let mut event = json!({
         "version": "2.0",
-        "routeKey": route_key,
+        "routeKey": target.route_key,
         "rawPath": path,
         "rawQueryString": query,
         "headers": join_headers(&parts.headers),
-        "pathParameters": path_parameters,
+        "pathParameters": target.path_parameters,
         "requestContext": {
             "accountId": simulated_aws::names::ACCOUNT_ID,
             "apiId": "local",
@@ -204,7 +211,7 @@ fn event(
                 "userAgent": parts.headers.get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or_default(),
             },
             "requestId": request_id,
-            "routeKey": route_key,
+            "routeKey": target.route_key,
             "stage": "$default",
             "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
             "timeEpoch": now.as_millisecond(),

@@ -102,8 +102,12 @@ impl LiveSession<'_> {
             kinds.len() > 8,
             &json!(kinds),
         )?;
+        self.review_attendance(client).await
+    }
 
-        let report = client.get(self.trainer, &subpath("attendance")).await?.expect(200)?;
+    async fn review_attendance(&self, client: &mut Client) -> Result<(), DemoError> {
+        let attendance = format!("{}/attendance", self.path);
+        let report = client.get(self.trainer, &attendance).await?.expect(200)?;
         let rows = report["attendees"].as_array().cloned().unwrap_or_default();
         let row = |user: &str| {
             rows.iter().find(|row| row["user_id"] == user).cloned().unwrap_or_default()
@@ -130,7 +134,7 @@ impl LiveSession<'_> {
         )?;
         let assignment =
             json!({"assign_to": {"user_id": "student-3"}, "reason": "Joined by phone."});
-        let address = format!("{}/{}", subpath("attendance"), text(&unknown["attendee_id"])?);
+        let address = format!("{attendance}/{}", text(&unknown["attendee_id"])?);
         let assigned = client.put(self.trainer, &address, &assignment, "").await?.expect(200)?;
         client.check(
             "the trainer assigns the participant and gives a reason",
@@ -138,7 +142,7 @@ impl LiveSession<'_> {
             &assigned["minutes"],
         )?;
         let file = client
-            .get(self.trainer, &format!("{}?format=csv", subpath("attendance")))
+            .get(self.trainer, &format!("{attendance}?format=csv"))
             .await?
             .expect_text(200)?;
         let lines = file.lines().count();
