@@ -6,6 +6,7 @@ mod deployment;
 mod documents;
 mod events;
 mod layers;
+mod length;
 mod references;
 mod source;
 mod template;

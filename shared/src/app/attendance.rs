@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::store::archive::{self, DueArchive};
 use crate::store::attendance::{self as items, AuditCursor, AuditEntry, StoredOverride};
 use crate::store::error::CommitError;
-use crate::store::tx::ConditionSubject;
+use crate::store::tx::{Action, ConditionSubject};
 
 /// Attempts against concurrent overrides of the same row.
 const ATTEMPTS: u32 = 4;
@@ -103,62 +103,7 @@ pub async fn apply_override(
         let roles = [Role::Admin, Role::Service];
         let session = load_session_for(context.store, caller, id, &roles).await?;
         let data = load_report_data(context, session).await?;
-        let before = data.overrides();
-        let report_before = data.report(&before, context);
-        let decision =
-            override_request::decide(&report_before, &before, &request.attendee, &request.change)?;
-        let mut after = before.clone();
-        after.extend(decision.changed_overrides.clone());
-        let report_after = data.report(&after, context);
-        let mut actions = Vec::new();
-        for (attendee, new_override) in &decision.changed_overrides {
-            let previous = data.stored.iter().find(|stored| stored.attendee == *attendee);
-            let is_repeated = previous.is_some_and(|previous| {
-                previous.attendance_override == *new_override
-                    && previous.by == caller.id
-                    && previous.reason == request.reason
-            });
-            // Removing an override that does not exist changes nothing.
-            let is_unchanged = *new_override == AttendanceOverride::default()
-                && previous.is_none_or(|previous| {
-                    previous.attendance_override == AttendanceOverride::default()
-                });
-            if is_repeated || is_unchanged {
-                continue;
-            }
-            // Entries of a row stay in the order of the decisions even within one millisecond or with clocks that
-            // differ: each is later than the one before.
-            let now = whole_milli(context.now);
-            let after_last =
-                previous.and_then(|previous| previous.at).map(|last| plus(last, TIME_PRECISION));
-            let at = after_last.map_or(now, |after_last| now.max(after_last));
-            let identified_by = new_override.assigned_to.as_ref().unwrap_or(attendee);
-            let stored = StoredOverride {
-                attendee: attendee.clone(),
-                attendance_override: new_override.clone(),
-                identity: data.people.person_details(identified_by),
-                at: Some(at),
-                by: caller.id.clone(),
-                reason: request.reason.clone(),
-                revision: previous.map_or(0, |previous| previous.revision) + 1,
-            };
-            let entry = AuditEntry {
-                at,
-                by: caller.id.clone(),
-                attendee: attendee.clone(),
-                old: override_request::override_state(&report_before, &before, attendee),
-                new: override_request::override_state(&report_after, &after, attendee),
-                reason: request.reason.clone(),
-            };
-            let nonce = data_encoding::BASE32_NOPAD.encode(&context.random.bytes::<5>());
-            actions.push(items::put_override(
-                id,
-                &stored,
-                previous.map(|previous| previous.revision),
-            ));
-            actions.push(items::put_audit_entry(id, &entry, &nonce));
-        }
-        let row = report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
+        let (row, actions) = override_actions(context, caller, &data, request)?;
         if actions.is_empty() {
             return Ok(row);
         }
@@ -173,6 +118,80 @@ pub async fn apply_override(
         }
     }
     Err(Error::busy("too many concurrent overrides of the row"))
+}
+
+/// Returns the row after the override, and the actions that store it with its audit entries.
+fn override_actions(
+    context: &AttendanceContext<'_>,
+    caller: &Caller,
+    data: &ReportData,
+    request: &OverrideCall,
+) -> Result<(ReportRow, Vec<Action>), Error> {
+    let id = &data.session.id;
+    let before = data.overrides();
+    let report_before = data.report(&before, context);
+    let decision =
+        override_request::decide(&report_before, &before, &request.attendee, &request.change)?;
+    let mut after = before.clone();
+    after.extend(decision.changed_overrides.clone());
+    let report_after = data.report(&after, context);
+    let mut actions = Vec::new();
+    for (attendee, new_override) in &decision.changed_overrides {
+        let previous = data.stored.iter().find(|stored| stored.attendee == *attendee);
+        if is_no_change(previous, new_override, caller, request) {
+            continue;
+        }
+        let at = audit_time(previous, context.now);
+        let identified_by = new_override.assigned_to.as_ref().unwrap_or(attendee);
+        let stored = StoredOverride {
+            attendee: attendee.clone(),
+            attendance_override: new_override.clone(),
+            identity: data.people.person_details(identified_by),
+            at: Some(at),
+            by: caller.id.clone(),
+            reason: request.reason.clone(),
+            revision: previous.map_or(0, |previous| previous.revision) + 1,
+        };
+        let entry = AuditEntry {
+            at,
+            by: caller.id.clone(),
+            attendee: attendee.clone(),
+            old: override_request::override_state(&report_before, &before, attendee),
+            new: override_request::override_state(&report_after, &after, attendee),
+            reason: request.reason.clone(),
+        };
+        let nonce = data_encoding::BASE32_NOPAD.encode(&context.random.bytes::<5>());
+        let read_revision = previous.map(|previous| previous.revision);
+        actions.push(items::put_override(id, &stored, read_revision));
+        actions.push(items::put_audit_entry(id, &entry, &nonce));
+    }
+    let row = report_after.row(&decision.shown_row).cloned().ok_or(Refusal::NotFound)?;
+    Ok((row, actions))
+}
+
+/// Returns whether a request repeats the stored override of a row, or removes one that does not exist.
+fn is_no_change(
+    previous: Option<&StoredOverride>,
+    new_override: &AttendanceOverride,
+    caller: &Caller,
+    request: &OverrideCall,
+) -> bool {
+    let none = AttendanceOverride::default();
+    let is_repeated = previous.is_some_and(|previous| {
+        previous.attendance_override == *new_override
+            && previous.by == caller.id
+            && previous.reason == request.reason
+    });
+    let has_none = previous.is_none_or(|previous| previous.attendance_override == none);
+    is_repeated || (*new_override == none && has_none)
+}
+
+/// Returns the time of an audit entry. Entries of a row stay in the order of the decisions even within one millisecond or
+/// with clocks that differ: each is later than the one before.
+fn audit_time(previous: Option<&StoredOverride>, now: Timestamp) -> Timestamp {
+    let now = whole_milli(now);
+    let last = previous.and_then(|previous| previous.at);
+    last.map_or(now, |last| now.max(plus(last, TIME_PRECISION)))
 }
 
 /// Returns a page of the audit, newest first, and the cursor of the next page.

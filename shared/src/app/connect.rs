@@ -4,14 +4,16 @@
 //! is compared with the user's pointer. Another grant or a removal of about the same time is decided by a refresh. The
 //! version of each connection starts at a random number, so that nothing about an earlier connection applies to it.
 
+mod store_grant;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use self::store_grant::{StoreOutcome, store_connection};
 use super::Services;
-use super::disconnect::keep_host_address;
 use super::error::Error;
-use super::sessions::{AffectedSessions, affected_sessions};
+use super::sessions::affected_sessions;
 use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_binding};
 use crate::crypt::{constant_time_eq, hmac_sha256};
 use crate::domain::digest::Digest;
@@ -23,11 +25,8 @@ use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
-use crate::store::connections::{self, OauthAttempt};
-use crate::store::error::CommitError;
-use crate::store::tx::ConditionSubject;
-use crate::store::{due_work, erasures, host_status};
-use crate::zoom::{Access, ZoomError};
+use crate::store::connections::OauthAttempt;
+use crate::zoom::{Access, Grant, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
 const STATE_MINUTES: i64 = 10;
@@ -166,106 +165,125 @@ pub async fn finish(
     state: &str,
     now: Timestamp,
 ) -> Result<FinishedConnection, Error> {
-    let secrets = services.secrets.get(now).await?;
-    let state = OauthState::verify(state, &secrets)?;
-    if state.e <= now.as_second() || state.s != Digest::of_value(trainer.as_str()).to_hex() {
-        return Err(invalid_state().into());
-    }
-    // The state is consumed, even if a later step fails.
-    let attempt = services
-        .store
-        .take_oauth_attempt(&state.n, &services.new_lease_holder())
-        .await?
-        .ok_or_else(invalid_state)?;
-    let matches = attempt.trainer_hash == state.s
-        && Digest::of_value(&attempt.redirect_uri).to_hex() == state.r
-        && attempt.expires > now;
-    if !matches {
-        return Err(invalid_state().into());
-    }
-    let verifier =
-        secrets.keyring()?.open(&attempt.verifier, &token_binding(trainer, VERIFIER_FIELD))?;
-    let grant = match services
-        .zoom
-        .exchange_code(client_credentials(&secrets)?, code, &attempt.redirect_uri, &verifier, now)
-        .await
-    {
-        Err(ZoomError::InvalidGrant) => return Err(rejected_code().into()),
-        response => response?,
-    };
-    let access = Access {
-        token: grant.access_token.clone(),
-        api_base: services.zoom.api_base(grant.api_url.as_deref()),
-    };
-    let zoom_user = match services.zoom.user(&access, now).await {
-        Ok(user) => user,
-        Err(error) => {
-            services.revoke_unused_grant(&secrets, &grant.refresh_token).await;
-            return Err(error.into());
-        }
-    };
-
-    let keyring = secrets.keyring()?;
-    let seal = |token: &Secret, field| {
-        keyring.seal(token.expose(), &token_binding(trainer, field), &services.random)
-    };
-    let mut connection = ZoomConnection {
-        trainer: trainer.clone(),
-        health: ConnectionHealth::Connected,
-        scopes: grant.scopes.clone(),
-        access_token: seal(&grant.access_token, ACCESS_FIELD),
-        refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
-        access_expires_at: grant.expires_at,
-        api_url: grant.api_url.clone(),
-        connected_at: whole_milli(now),
-        version: services.new_connection_version(),
-        lease: None,
-        zoom_user,
-    };
+    let secrets = &services.secrets.get(now).await?;
+    let request = ConnectRequest { services, secrets, trainer, now };
+    let state = OauthState::verify(state, secrets)?;
+    let attempt = request.take_attempt(&state).await?;
+    let grant = request.exchange_code(code, &attempt).await?;
+    let mut connection = request.new_connection(grant).await?;
     let host = HostStatus::from_connection(&connection);
-    let affected = match affected_sessions(&services.store, trainer, &host, now).await {
-        Ok(affected) => affected,
+    let stored = async {
+        let affected = affected_sessions(&services.store, trainer, &host, now).await?;
+        let outcome =
+            store_connection(services, secrets, &mut connection, &state.n, affected, now).await?;
+        Ok::<_, Error>((affected.count, outcome))
+    };
+    let (affected_sessions, outcome) = match stored.await {
+        Ok(stored) => stored,
         Err(error) => {
-            revoke(services, &secrets, &connection).await;
+            revoke(services, secrets, &connection).await;
             return Err(error);
         }
     };
-    match store_connection(services, &secrets, &mut connection, &state.n, affected, now).await {
-        Ok(StoreOutcome::Stored(replaced)) => {
-            let replaced = replaced.filter(|replaced| {
-                replaced.zoom_user.id != connection.zoom_user.id
-                    && replaced.health == ConnectionHealth::Connected
-            });
-            // Zoom itself ends an earlier grant of the same Zoom user.
-            if let Some(replaced) = replaced {
-                revoke(services, &secrets, &replaced).await;
-            }
+    match outcome {
+        StoreOutcome::Stored(replaced) => {
+            request.revoke_replaced(replaced.as_deref(), &connection).await;
         }
-        Ok(StoreOutcome::EndedByNewer(newer)) => {
+        StoreOutcome::EndedByNewer(newer) => {
             tracing::info!(event = "zoom.grant_overtaken");
-            return Ok(FinishedConnection {
-                connection: *newer,
-                affected_sessions: affected.count,
-            });
+            return Ok(FinishedConnection { connection: *newer, affected_sessions });
         }
-        Ok(StoreOutcome::Ended) => {
+        StoreOutcome::Ended => {
             tracing::info!(event = "zoom.grant_overtaken");
             return Err(rejected_code().into());
         }
-        Err(error) => {
-            revoke(services, &secrets, &connection).await;
-            return Err(error);
-        }
     }
-    tracing::info!(
-        event = "zoom.connected",
-        missing_scopes = connection.missing_scopes().len(),
-        affected_sessions = affected.count
-    );
-    if affected.count == 0 {
+    let missing_scopes = connection.missing_scopes().len();
+    tracing::info!(event = "zoom.connected", missing_scopes, affected_sessions);
+    if affected_sessions == 0 {
         clear_notifications(services, trainer, now).await;
     }
-    Ok(FinishedConnection { connection, affected_sessions: affected.count })
+    Ok(FinishedConnection { connection, affected_sessions })
+}
+
+/// A request to finish the OAuth flow.
+struct ConnectRequest<'a> {
+    services: &'a Services,
+    secrets: &'a SecretSet,
+    trainer: &'a UserId,
+    now: Timestamp,
+}
+
+impl ConnectRequest<'_> {
+    /// Consumes the attempt of a state, which stays consumed if a later step fails.
+    async fn take_attempt(&self, state: &OauthState) -> Result<OauthAttempt, Error> {
+        let trainer_hash = Digest::of_value(self.trainer.as_str()).to_hex();
+        if state.e <= self.now.as_second() || state.s != trainer_hash {
+            return Err(invalid_state().into());
+        }
+        let holder = self.services.new_lease_holder();
+        let attempt = self.services.store.take_oauth_attempt(&state.n, &holder).await?;
+        let matches = |attempt: &OauthAttempt| {
+            attempt.trainer_hash == state.s
+                && Digest::of_value(&attempt.redirect_uri).to_hex() == state.r
+                && attempt.expires > self.now
+        };
+        Ok(attempt.filter(matches).ok_or_else(invalid_state)?)
+    }
+
+    async fn exchange_code(&self, code: &str, attempt: &OauthAttempt) -> Result<Grant, Error> {
+        let binding = token_binding(self.trainer, VERIFIER_FIELD);
+        let verifier = self.secrets.keyring()?.open(&attempt.verifier, &binding)?;
+        let (app, uri) = (client_credentials(self.secrets)?, &attempt.redirect_uri);
+        match self.services.zoom.exchange_code(app, code, uri, &verifier, self.now).await {
+            Err(ZoomError::InvalidGrant) => Err(rejected_code().into()),
+            response => Ok(response?),
+        }
+    }
+
+    /// Reads the Zoom user of a grant and seals its tokens.
+    async fn new_connection(&self, grant: Grant) -> Result<ZoomConnection, Error> {
+        let access = Access {
+            token: grant.access_token.clone(),
+            api_base: self.services.zoom.api_base(grant.api_url.as_deref()),
+        };
+        let zoom_user = match self.services.zoom.user(&access, self.now).await {
+            Ok(user) => user,
+            Err(error) => {
+                self.services.revoke_unused_grant(self.secrets, &grant.refresh_token).await;
+                return Err(error.into());
+            }
+        };
+        let keyring = self.secrets.keyring()?;
+        let seal = |token: &Secret, field| {
+            let binding = token_binding(self.trainer, field);
+            keyring.seal(token.expose(), &binding, &self.services.random)
+        };
+        Ok(ZoomConnection {
+            trainer: self.trainer.clone(),
+            health: ConnectionHealth::Connected,
+            access_token: seal(&grant.access_token, ACCESS_FIELD),
+            refresh_token: seal(&grant.refresh_token, REFRESH_FIELD),
+            scopes: grant.scopes,
+            access_expires_at: grant.expires_at,
+            api_url: grant.api_url,
+            connected_at: whole_milli(self.now),
+            version: self.services.new_connection_version(),
+            lease: None,
+            zoom_user,
+        })
+    }
+
+    /// Revokes the grant that was replaced. Zoom itself ends an earlier grant of the same Zoom user.
+    async fn revoke_replaced(&self, replaced: Option<&ZoomConnection>, new: &ZoomConnection) {
+        let is_usable = |replaced: &&ZoomConnection| {
+            replaced.zoom_user.id != new.zoom_user.id
+                && replaced.health == ConnectionHealth::Connected
+        };
+        if let Some(replaced) = replaced.filter(is_usable) {
+            revoke(self.services, self.secrets, replaced).await;
+        }
+    }
 }
 
 /// Hides the notifications that ask the trainer to connect Zoom. The connection is stored, so a failure is only logged.
@@ -273,123 +291,6 @@ async fn clear_notifications(services: &Services, trainer: &UserId, now: Timesta
     let kinds = NotificationKind::CLEARED_BY_CONNECTING;
     if let Err(error) = services.store.dismiss_notifications(trainer, &kinds, now).await {
         tracing::warn!(event = "notification.not_cleared", %error);
-    }
-}
-
-/// Attempts against concurrent changes of the connection, such as a refresh of the earlier grant.
-const STORE_ATTEMPTS: u32 = 5;
-
-/// The outcome of storing a grant.
-enum StoreOutcome {
-    /// Stored in place of this connection.
-    Stored(Option<Box<ZoomConnection>>),
-    /// Another request of the trainer exchanged its code later and has stored its grant.
-    EndedByNewer(Box<ZoomConnection>),
-    /// The Zoom user removed the app, or another trainer connected it later.
-    Ended,
-}
-
-/// Stores a grant and deletes the OAuth attempt under `nonce`.
-///
-/// Zoom keeps only the latest grant of a Zoom user, and requests may store their grants in another order than Zoom gave
-/// them. If the table shows another grant or a removal of about the same time, a refresh shows whether this grant is the
-/// latest.
-async fn store_connection(
-    services: &Services,
-    secrets: &SecretSet,
-    connection: &mut ZoomConnection,
-    nonce: &str,
-    affected: AffectedSessions,
-    now: Timestamp,
-) -> Result<StoreOutcome, Error> {
-    let zoom_user = connection.zoom_user.id.clone();
-    for _ in 0..STORE_ATTEMPTS {
-        let before = services.store.connection(&connection.trainer).await?;
-        let pointer = services.store.zoom_user_pointer(&zoom_user).await?;
-        let trainer = pointer.as_ref().and_then(|pointer| pointer.trainer.as_ref());
-        let previous = if trainer == Some(&connection.trainer) {
-            before.clone().filter(|before| before.zoom_user.id == zoom_user)
-        } else {
-            services.store.connection_of_zoom_user(&zoom_user, pointer.as_ref()).await?
-        };
-        let removed_at = pointer.as_ref().and_then(|pointer| pointer.deauthorized_at);
-        let given_at = previous.as_ref().map(|previous| previous.connected_at);
-        if given_at.into_iter().chain(removed_at).any(|at| connection.may_have_ended_by(at)) {
-            match renew_if_accepted(services, secrets, connection).await? {
-                Some(renewed) => *connection = renewed,
-                None => {
-                    let newer = previous.filter(|newer| {
-                        newer.trainer == connection.trainer
-                            && newer.health == ConnectionHealth::Connected
-                    });
-                    return Ok(newer.map_or(StoreOutcome::Ended, |newer| {
-                        StoreOutcome::EndedByNewer(Box::new(newer))
-                    }));
-                }
-            }
-        }
-        let mut actions = vec![
-            connections::put(connection, before.as_ref().map(|before| before.version)),
-            connections::put_zoom_user_pointer(connection, pointer.as_ref()),
-            connections::delete_oauth_attempt(nonce),
-            host_status::put(connection, ConnectionHealth::Connected),
-            erasures::require_not_erased(&connection.trainer, whole_milli(now)),
-        ];
-        actions.extend(
-            connection.zoom_user.pseudonym().map(|host| host_status::delete_host_address(&host)),
-        );
-        if let Some(before) = before.as_ref().filter(|before| before.zoom_user.id != zoom_user) {
-            actions.extend(services.store.zoom_user_pointer_deletion(before).await?);
-            if let Some(last_end) = affected.last_end {
-                actions.extend(keep_host_address(before, last_end));
-            }
-        }
-        let mut domain_events = Vec::new();
-        if affected.count > 0 {
-            domain_events.push(connection.replacement_event());
-        }
-        // If another trainer had connected this Zoom user, their grant no longer works, and they are notified before
-        // their next session.
-        if let Some(superseded) = previous.filter(|previous| previous.trainer != connection.trainer)
-        {
-            actions.push(connections::mark_superseded(&superseded));
-            actions.push(host_status::put(&superseded, ConnectionHealth::ReauthRequired));
-            // The trainer has been notified already if the grant had failed before.
-            if superseded.health == ConnectionHealth::Connected {
-                domain_events.push(superseded.loss_event(connection.connected_at));
-            }
-        }
-        actions.extend(domain_events.iter().map(due_work::put_domain_event));
-        match services.store.commit(actions).await {
-            Ok(()) => {
-                for domain_event in &domain_events {
-                    services.send_wake_up(domain_event).await;
-                }
-                return Ok(StoreOutcome::Stored(before.map(Box::new)));
-            }
-            Err(error) if error.refused(ConditionSubject::Erasure) => {
-                return Err(Refusal::USER_ERASED.into());
-            }
-            Err(CommitError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Error::busy("too many concurrent changes of the Zoom connection"))
-}
-
-/// Returns the connection with refreshed tokens if Zoom still accepts its grant.
-async fn renew_if_accepted(
-    services: &Services,
-    secrets: &SecretSet,
-    connection: &ZoomConnection,
-) -> Result<Option<ZoomConnection>, Error> {
-    let binding = token_binding(&connection.trainer, REFRESH_FIELD);
-    let token = secrets.keyring()?.open(&connection.refresh_token, &binding)?;
-    let now = services.clock.now();
-    match services.zoom.refresh(client_credentials(secrets)?, &token, now).await {
-        Ok(grant) => services.sealed_connection(connection, &grant, secrets).map(Some),
-        Err(ZoomError::InvalidGrant) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -89,8 +89,16 @@ pub async fn join(
         Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
         Err(refusal) => Err(refusal.into()),
     };
-    record_attempt(services, caller, &session, is_owner, customer_key.as_deref(), &outcome, now)
-        .await;
+    let attempt = JoinAttempt {
+        at: whole_milli(now),
+        user_id: caller.id.clone(),
+        email: caller.verified_email.clone(),
+        name: caller.name.clone(),
+        host: is_owner,
+        outcome: outcome_word(&outcome).to_owned(),
+        customer_key: customer_key.clone(),
+    };
+    record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
     Ok(AdmittedJoin { session, is_owner, customer_key, credentials, expires_at })
 }
@@ -189,40 +197,24 @@ async fn host_token(
     Ok(token?)
 }
 
-/// Records the join attempt. A failure to record it does not keep the person out of the session.
-async fn record_attempt<T>(
-    services: &Services,
-    caller: &Caller,
-    session: &Session,
-    is_owner: bool,
-    customer_key: Option<&str>,
-    outcome: &Result<T, Error>,
-    now: Timestamp,
-) {
-    let attempt = JoinAttempt {
-        at: whole_milli(now),
-        user_id: caller.id.clone(),
-        email: caller.verified_email.clone(),
-        name: caller.name.clone(),
-        host: is_owner,
-        outcome: match outcome {
-            Ok(_) => join_attempts::ADMITTED,
-            Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
-            Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
-            Err(Error::Refused(Refusal::NoMeetingYet(_))) => "no_meeting_yet",
-            Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
-            Err(Error::Refused(Refusal::SessionEnded)) => "session_ended",
-            Err(Error::Refused(_)) => "refused",
-            Err(_) => "failed",
-        }
-        .to_owned(),
-        customer_key: customer_key.map(str::to_owned),
-    };
-    if let Err(error) = services
-        .store
-        .commit_one(join_attempts::put(&session.id, &attempt, &services.new_lease_holder()))
-        .await
-    {
+/// Returns the word by which a join attempt records its outcome.
+fn outcome_word<T>(outcome: &Result<T, Error>) -> &'static str {
+    match outcome {
+        Ok(_) => join_attempts::ADMITTED,
+        Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
+        Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
+        Err(Error::Refused(Refusal::NoMeetingYet(_))) => "no_meeting_yet",
+        Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
+        Err(Error::Refused(Refusal::SessionEnded)) => "session_ended",
+        Err(Error::Refused(_)) => "refused",
+        Err(_) => "failed",
+    }
+}
+
+/// Records a join attempt. A failure to record it does not keep the person out of the session.
+async fn record_attempt(services: &Services, session: &Session, attempt: &JoinAttempt) {
+    let put = join_attempts::put(&session.id, attempt, &services.new_lease_holder());
+    if let Err(error) = services.store.commit_one(put).await {
         tracing::error!(event = "join.attempt_not_recorded", session_id = %session.id, %error);
     }
 }

@@ -14,6 +14,8 @@ use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session};
 use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::invitations::Invitation;
 use crate::store::mailing::MailCounts;
 use crate::store::sessions::{SessionCursor, SessionFilter, live_or_upcoming_since};
 
@@ -208,55 +210,69 @@ pub async fn list_invited(
     };
     let (enrollments, invitations) =
         try_join!(store.readable_enrollments(&caller.id), invitations)?;
-
-    // One extra session shows whether there is another page.
-    let read_limit = request.limit + 1;
     let courses = enrollments.into_iter().filter(|enrollment| {
         let is_requested = request.course.as_ref().is_none_or(|id| *id == enrollment.course);
         enrollment.access_granted && is_requested
     });
-    let of_courses = stream::iter(courses.map(|enrollment| enrollment.course))
-        .map(|course| {
-            let filter = &filter;
-            async move {
-                store
-                    .sessions_of_course(&course, None, filter, request.after.as_ref(), read_limit)
-                    .await
-            }
+    let courses = courses.map(|enrollment| enrollment.course).collect();
+    let (of_courses, by_address) = try_join!(
+        sessions_of_courses(store, courses, &filter, request),
+        sessions_by_address(store, &invitations)
+    )?;
+    let by_address = by_address.into_iter().filter(|session| {
+        let after = request.after.as_ref();
+        session.details.starts_at >= from
+            && after.is_none_or(|after| {
+                (session.details.starts_at, &session.id) > (after.starts_at, &after.id)
+            })
+    });
+    let sorted: BTreeMap<_, _> = of_courses
+        .into_iter()
+        .chain(by_address)
+        .map(|session| ((session.details.starts_at, session.id.clone()), session))
+        .collect();
+    let mut sessions: Vec<_> = sorted.into_values().take(request.limit + 1).collect();
+    let more = sessions.len() > request.limit;
+    sessions.truncate(request.limit);
+    let next = if more { sessions.last().map(SessionCursor::from_session) } else { None };
+    Ok(SessionPage { sessions, next })
+}
+
+/// Returns the first sessions of each course after the cursor. One extra session shows whether there is another page.
+async fn sessions_of_courses(
+    store: &Store,
+    courses: Vec<CourseId>,
+    filter: &SessionFilter,
+    request: &ListRequest,
+) -> Result<Vec<Session>, StoreError> {
+    let (after, limit) = (request.after.as_ref(), request.limit + 1);
+    stream::iter(courses)
+        .map(|course| async move {
+            store.sessions_of_course(&course, None, filter, after, limit).await
         })
         .buffer_unordered(COURSES_AT_ONCE)
         .try_fold(Vec::new(), |mut all, (sessions, _)| async move {
             all.extend(sessions);
             Ok(all)
-        });
-    let by_address = async {
-        if invitations.is_empty() {
-            return Ok(Default::default());
-        }
-        let ids: Vec<_> = invitations.iter().map(|found| found.session.clone()).collect();
-        store.sessions_by_id(&ids).await
-    };
-    let (of_courses, by_address) = try_join!(of_courses, by_address)?;
+        })
+        .await
+}
 
-    // The index is eventually consistent: it may still have a withdrawn invitation or an earlier start.
-    let still_invited = by_address.found.into_values().filter(|session| {
+/// Returns the sessions that still have these invitations. The index is eventually consistent: it may still have a withdrawn
+/// invitation or an earlier start.
+async fn sessions_by_address(
+    store: &Store,
+    invitations: &[Invitation],
+) -> Result<Vec<Session>, StoreError> {
+    if invitations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = invitations.iter().map(|found| found.session.clone()).collect();
+    let sessions = store.sessions_by_id(&ids).await?.found.into_values();
+    let is_invited = |session: &Session| {
         let is_on_list =
             |list| invitations.iter().any(|i| i.session == session.id && i.list == list);
-        let is_after_cursor = request.after.as_ref().is_none_or(|after| {
-            (session.details.starts_at, &session.id) > (after.starts_at, &after.id)
-        });
         session.audience.invitee_list().is_some_and(is_on_list)
-            && is_after_cursor
-            && session.details.starts_at >= from
-    });
-    let sorted: BTreeMap<_, _> = of_courses
-        .into_iter()
-        .chain(still_invited)
-        .map(|session| ((session.details.starts_at, session.id.clone()), session))
-        .collect();
-    let mut sessions: Vec<_> = sorted.into_values().take(read_limit).collect();
-    let more = sessions.len() == read_limit;
-    sessions.truncate(request.limit);
-    let next = if more { sessions.last().map(SessionCursor::from_session) } else { None };
-    Ok(SessionPage { sessions, next })
+    };
+    Ok(sessions.filter(is_invited).collect())
 }

@@ -16,6 +16,7 @@ use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::zoom_event::{ChangedFiles, EventPayload, ParticipantEvent, ZoomEvent};
 use crate::store::Store;
+use crate::store::events::StoredEvent;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
 use crate::store::schema::limit;
@@ -50,16 +51,47 @@ pub async fn load_timeline(
     if !session.is_taught_by(caller) && !caller.has_role(Role::Admin) {
         return Err(Refusal::NotFound.into());
     }
-    // One extra entry shows whether there is another page.
-    let read_limit = limit + 1;
-    let attempts = async { store.join_attempts_before(id, before, read_limit).await };
+    let mut all = read_sources(store, &session, before, limit).await?;
+    let deletion = deletion_entries(&session, meeting_deletion.as_ref())
+        .into_iter()
+        .filter(|(cursor, _)| before.is_none_or(|before| cursor < before))
+        .map(|(cursor, entry)| (cursor, TimelineSource::Entry(entry)));
+    all.extend(deletion);
+    all.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = if more { all.last().map(|(cursor, _)| cursor.clone()) } else { None };
+    let recipients: Vec<_> = all.iter().filter_map(|(_, source)| source.recipient()).collect();
+    let names = if recipients.is_empty() {
+        HashMap::new()
+    } else {
+        recipient_names(store, &session, &recipients).await?
+    };
+    let entry = |(cursor, source): (TimelineCursor, TimelineSource)| match source {
+        TimelineSource::OtherAccount => None,
+        TimelineSource::Entry(entry) => Some(entry),
+        TimelineSource::Mail(delivery) => Some(mail_entry(cursor.at, &delivery, &names)),
+    };
+    Ok((all.into_iter().filter_map(entry).collect(), next))
+}
+
+/// Reads the newest join attempts, events and mails before a cursor. One extra entry of each shows whether there is another
+/// page.
+async fn read_sources(
+    store: &Store,
+    session: &Session,
+    before: Option<&TimelineCursor>,
+    limit: usize,
+) -> Result<Vec<(TimelineCursor, TimelineSource)>, Error> {
+    let (id, read_limit) = (&session.id, limit + 1);
+    let attempts = store.join_attempts_before(id, before, read_limit);
     let events = async {
         match session.meeting.id {
             Some(meeting) => store.events_before(meeting, before, read_limit).await,
             None => Ok(Vec::new()),
         }
     };
-    let mails = async { store.deliveries_before(id, before, read_limit).await };
+    let mails = store.deliveries_before(id, before, read_limit);
     let markers = async {
         match session.meeting.id {
             Some(meeting) => store.erasure_markers(meeting).await,
@@ -86,38 +118,17 @@ pub async fn load_timeline(
         .into_iter()
         .filter(|(_, attempt)| !is_erased(attempt))
         .map(|(cursor, attempt)| (cursor, TimelineSource::Entry(join_attempt_entry(&attempt))));
-    // Shown at the stored time, because an event without a time of its own is sorted by when it arrived.
-    let events = events.into_iter().map(|(cursor, stored)| {
-        let entry = if is_from_host_account(&session, &stored.event) {
-            zoom_event_entry(&session, stored.at, &stored.event)
-        } else {
-            None
-        };
-        (cursor, entry.map_or(TimelineSource::OtherAccount, TimelineSource::Entry))
-    });
-    let mails =
-        mails.into_iter().map(|(cursor, delivery)| (cursor, TimelineSource::Mail(delivery)));
-    let deletion = deletion_entries(&session, meeting_deletion.as_ref())
-        .into_iter()
-        .filter(|(cursor, _)| before.is_none_or(|before| cursor < before))
-        .map(|(cursor, entry)| (cursor, TimelineSource::Entry(entry)));
-    let mut all: Vec<_> = attempts.chain(events).chain(mails).chain(deletion).collect();
-    all.sort_by(|(a, _), (b, _)| b.cmp(a));
-    let more = all.len() > limit;
-    all.truncate(limit);
-    let next = if more { all.last().map(|(cursor, _)| cursor.clone()) } else { None };
-    let recipients: Vec<_> = all.iter().filter_map(|(_, source)| source.recipient()).collect();
-    let names = if recipients.is_empty() {
-        HashMap::new()
-    } else {
-        recipient_names(store, &session, &recipients).await?
-    };
-    let entry = |(cursor, source): (TimelineCursor, TimelineSource)| match source {
-        TimelineSource::OtherAccount => None,
-        TimelineSource::Entry(entry) => Some(entry),
-        TimelineSource::Mail(delivery) => Some(mail_entry(cursor.at, &delivery, &names)),
-    };
-    Ok((all.into_iter().filter_map(entry).collect(), next))
+    let events =
+        events.into_iter().map(|(cursor, stored)| (cursor, event_source(session, &stored)));
+    let mails = mails.into_iter().map(|(cursor, mail)| (cursor, TimelineSource::Mail(mail)));
+    Ok(attempts.chain(events).chain(mails).collect())
+}
+
+/// An event is shown at the stored time, because an event without a time of its own is sorted by when it arrived.
+fn event_source(session: &Session, stored: &StoredEvent) -> TimelineSource {
+    let is_ours = is_from_host_account(session, &stored.event);
+    let entry = is_ours.then(|| zoom_event_entry(session, stored.at, &stored.event)).flatten();
+    entry.map_or(TimelineSource::OtherAccount, TimelineSource::Entry)
 }
 
 /// Returns the entries about a meeting that was not deleted at once when its session was cancelled.

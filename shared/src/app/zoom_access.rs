@@ -208,16 +208,17 @@ impl Services {
                 }
             }
             Err(error) => {
-                // Without the release, other processes would wait until the lease expires.
-                if let Err(error) = self
-                    .store
-                    .commit_one(connections::release_refresh_lease(connection, holder))
-                    .await
-                {
-                    tracing::warn!(event = "zoom.lease_not_released", %error);
-                }
+                self.release_lease(connection, holder).await;
                 Err(error.into())
             }
+        }
+    }
+
+    /// Releases the lease after a failed refresh. Otherwise other processes would wait until it expires.
+    async fn release_lease(&self, connection: &ZoomConnection, holder: &str) {
+        let release = connections::release_refresh_lease(connection, holder);
+        if let Err(error) = self.store.commit_one(release).await {
+            tracing::warn!(event = "zoom.lease_not_released", %error);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::store::due_work::{self, DueReminder};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::limit;
 use crate::store::sessions::SessionsById;
+use crate::store::tx::Action;
 use crate::telemetry::metrics;
 
 /// The number of concurrent reminders. Many sessions start on the hour, and each reminder takes two round trips.
@@ -120,88 +121,119 @@ async fn process_reminder(
         tracing::warn!(event = "reminder.failed", session_id = %due.session, error = "unreadable");
         return Ok(ReminderOutcome::Postponed);
     }
-    let session = sessions.found.get(&due.session).cloned();
+    let Some(session) = sessions.found.get(&due.session) else {
+        let (session_id, reminder) = (&due.session, due.reminder.as_str());
+        tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = "session_gone");
+        return delete_reminder(tools, due, Vec::new()).await;
+    };
     // The zone's rules may have changed since the session was saved. Its new reminders replace this one.
-    if session.as_ref().is_some_and(|session| session.with_current_zone_rules(now).is_some()) {
-        return match apply_zone_rules(tools, &due.session, now).await {
-            Ok(_) => Ok(ReminderOutcome::Skipped),
-            Err(error) => {
-                tracing::warn!(event = "session.zone_rules_failed", session_id = %due.session, %error);
-                Ok(ReminderOutcome::Postponed)
-            }
-        };
+    if session.with_current_zone_rules(now).is_some() {
+        return Ok(renew_reminders(tools, due, now).await);
     }
-    let delete_reminder = due_work::claim_reminder(&due.session, due.reminder, due.starts_at);
-    // Every session has a start reminder, so its processing also schedules the archiving and a check of the start.
-    let schedule_later_work = |session: &Session| match due.reminder {
+    let host = match hosts.get(&session.trainer) {
+        _ if session.provider != Provider::Zoom => HostStatus::default(),
+        Some(host) => host.clone(),
+        None => tools.store.host_status(&session.trainer).await?,
+    };
+    match due.reminder.decide(session, &host, due.starts_at, now) {
+        ReminderDecision::Wait => set_aside(tools, due).await,
+        ReminderDecision::Hold => hold_reminder(tools, due, session, now).await,
+        ReminderDecision::Send => send_reminder(tools, due, session, now).await,
+        ReminderDecision::Skip(reason) => skip_reminder(tools, due, session, reason).await,
+    }
+}
+
+/// Plans the session again with its zone's current rules.
+async fn renew_reminders(tools: &Services, due: &DueReminder, now: Timestamp) -> ReminderOutcome {
+    match apply_zone_rules(tools, &due.session, now).await {
+        Ok(_) => ReminderOutcome::Skipped,
+        Err(error) => {
+            tracing::warn!(event = "session.zone_rules_failed", session_id = %due.session, %error);
+            ReminderOutcome::Postponed
+        }
+    }
+}
+
+/// Returns the action that deletes a processed reminder.
+fn claim(due: &DueReminder) -> Action {
+    due_work::claim_reminder(&due.session, due.reminder, due.starts_at)
+}
+
+/// Schedules the archiving and a check of the start. Every session has a start reminder, so its processing does that too.
+fn later_work(due: &DueReminder, session: &Session) -> Vec<Action> {
+    match due.reminder {
         Reminder::Start => {
             let archive = archive::put_due_archive(&DueArchive::for_session(session));
             let check = start::start_check(session);
             std::iter::once(archive).chain(check.map(|check| check.put())).collect()
         }
         Reminder::DayBefore | Reminder::HourBefore => Vec::new(),
-    };
-    let host = match &session {
-        Some(session) if session.provider == Provider::Zoom => match hosts.get(&session.trainer) {
-            Some(host) => host.clone(),
-            None => tools.store.host_status(&session.trainer).await?,
+    }
+}
+
+async fn send_reminder(
+    tools: &Services,
+    due: &DueReminder,
+    session: &Session,
+    now: Timestamp,
+) -> Result<ReminderOutcome, CommitError> {
+    let event = DomainEvent {
+        at: whole_milli(now),
+        kind: DomainEventKind::Reminder {
+            session: session.id.clone(),
+            reminder: due.reminder,
+            starts_at: due.starts_at,
+            version: session.version,
         },
-        _ => HostStatus::default(),
     };
-    let decision = session
-        .as_ref()
-        .map(|session| (session, due.reminder.decide(session, &host, due.starts_at, now)));
-    let (reminder, session_id) = (due.reminder.as_str(), &due.session);
-    let (outcome, committed) = match decision {
-        Some((_, ReminderDecision::Wait)) => return set_aside(tools, due).await,
-        Some((session, ReminderDecision::Hold)) => {
-            return hold_reminder(tools, due, session, now).await;
+    let mut actions = vec![claim(due), due_work::put_domain_event(&event)];
+    actions.extend(later_work(due, session));
+    match tools.store.commit(actions).await {
+        Ok(()) => {
+            let (session_id, reminder) = (&due.session, due.reminder.as_str());
+            tracing::info!(event = "reminder.sent", %session_id, reminder);
+            tools.send_wake_up(&event).await;
+            Ok(ReminderOutcome::Sent)
         }
-        Some((session, ReminderDecision::Send)) => {
-            let event = DomainEvent {
-                at: whole_milli(now),
-                kind: DomainEventKind::Reminder {
-                    session: session.id.clone(),
-                    reminder: due.reminder,
-                    starts_at: due.starts_at,
-                    version: session.version,
-                },
-            };
-            let mut actions = vec![delete_reminder, due_work::put_domain_event(&event)];
-            actions.extend(schedule_later_work(session));
-            let committed = tools.store.commit(actions).await;
-            if committed.is_ok() {
-                tracing::info!(event = "reminder.sent", %session_id, reminder);
-                tools.send_wake_up(&event).await;
-            }
-            (ReminderOutcome::Sent, committed)
-        }
-        Some((session, ReminderDecision::Skip(reason))) => {
-            tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = reason.as_str());
-            // A held reminder waited for its trainer, who was notified.
-            if reason == ReminderSkipReason::Late && !due.is_held {
-                metrics::DROPPED_REMINDERS.count();
-            }
-            let mut actions = schedule_later_work(session);
-            let committed = match actions.is_empty() {
-                true => tools.store.commit_one(delete_reminder).await,
-                false => {
-                    actions.push(delete_reminder);
-                    tools.store.commit(actions).await
-                }
-            };
-            (ReminderOutcome::Skipped, committed)
-        }
-        None => {
-            tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = "session_gone");
-            (ReminderOutcome::Skipped, tools.store.commit_one(delete_reminder).await)
-        }
+        Err(error) => skipped_if_processed(error),
+    }
+}
+
+async fn skip_reminder(
+    tools: &Services,
+    due: &DueReminder,
+    session: &Session,
+    reason: ReminderSkipReason,
+) -> Result<ReminderOutcome, CommitError> {
+    let (session_id, reminder) = (&due.session, due.reminder.as_str());
+    tracing::info!(event = "reminder.skipped", %session_id, reminder, reason = reason.as_str());
+    // A held reminder waited for its trainer, who was notified.
+    if reason == ReminderSkipReason::Late && !due.is_held {
+        metrics::DROPPED_REMINDERS.count();
+    }
+    delete_reminder(tools, due, later_work(due, session)).await
+}
+
+/// Deletes a reminder that is not sent, and stores the work that follows it.
+async fn delete_reminder(
+    tools: &Services,
+    due: &DueReminder,
+    mut later_work: Vec<Action>,
+) -> Result<ReminderOutcome, CommitError> {
+    let deleted = if later_work.is_empty() {
+        tools.store.commit_one(claim(due)).await
+    } else {
+        later_work.push(claim(due));
+        tools.store.commit(later_work).await
     };
-    match committed {
-        Ok(()) => Ok(outcome),
-        // Another run, an edit or the start of the meeting has already processed the reminder.
-        Err(CommitError::Refused(_)) => Ok(ReminderOutcome::Skipped),
-        Err(error) => Err(error),
+    deleted.map_or_else(skipped_if_processed, |()| Ok(ReminderOutcome::Skipped))
+}
+
+/// A refusal means that another run, an edit or the start of the meeting has already processed the reminder.
+fn skipped_if_processed(error: CommitError) -> Result<ReminderOutcome, CommitError> {
+    match error {
+        CommitError::Refused(_) => Ok(ReminderOutcome::Skipped),
+        error => Err(error),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::store::attendance::{self as attendance_items, StoredOverride};
 use crate::store::due_work::ErasureCheck;
 use crate::store::error::CommitError;
 use crate::store::events::{self, MeetingItems};
+use crate::store::join_attempts::JoinAttempt;
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
@@ -51,33 +52,14 @@ pub(super) async fn erase_from_session(
         true => store.join_attempts_of_person(&session.id, &marker).await?,
         false => Vec::new(),
     };
-    let mut archive = match record::may_have_archive(session, now) {
+    let archive = match record::may_have_archive(session, now) {
         true => Some(store.archive(&session.id).await?),
         false => None,
     };
-    // Customer keys change with the Meeting SDK's secret, and addresses change too.
-    let archived = archive.iter().flat_map(|archive| archive.join_attempts_of(&marker));
-    let identifiers: Vec<_> = attempts
-        .iter()
-        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
-        .chain(archived)
-        .collect();
-    for (key, email) in identifiers {
-        key.iter().for_each(|key| marker.add_customer_key(key));
-        email.iter().for_each(|email| marker.add_email(email));
-    }
+    learn_identifiers(&mut marker, &attempts, archive.as_ref());
     let overrides = store.attendance_overrides(&session.id).await?;
     add_assigned_rows(&mut marker, &overrides);
-    let events = items.as_ref().map(MeetingItems::events).unwrap_or_default();
-    let archived = archive.as_ref().map(Archive::participant_events).unwrap_or_default();
-    let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
-    let stored = participant_events(events.iter().map(|stored| &stored.event));
-    marker.learn_from(stored.chain(archived));
-    let bound = archive.as_ref().map(Archive::telephones).unwrap_or_default();
-    let bound = bound.iter().map(|(instance, telephone, owner)| {
-        (instance.as_str(), telephone.as_str(), owner.as_str())
-    });
-    marker.add_telephones(telephones(events.iter().map(|stored| &stored.event)).chain(bound));
+    learn_participations(&mut marker, items.as_ref(), archive.as_ref());
     let mut traces = anonymize_overrides(services, session, person, &mut marker, overrides).await?;
     let markers = items.as_ref().map(MeetingItems::markers).transpose()?.unwrap_or_default();
     let earlier = markers.into_iter().find(|other| other.person == marker.person);
@@ -97,22 +79,70 @@ pub(super) async fn erase_from_session(
     // Deleted last, because they lead to the events.
     traces += attempts.len();
     store.write_directory(attempts.into_iter().map(|(_, delete)| delete).collect()).await?;
-    if archive.is_none() {
-        store.write_directory(invitations.to_vec()).await?;
-        return Ok(traces);
+    match archive {
+        Some(archive) => {
+            traces += erase_archived(services, session, archive, &marker, invitations).await?;
+        }
+        None => store.write_directory(invitations.to_vec()).await?,
     }
+    Ok(traces)
+}
+
+/// Adds the identifiers of the person's join attempts. Customer keys change with the Meeting SDK's secret, and addresses
+/// change too.
+fn learn_identifiers(
+    marker: &mut ErasureMarker,
+    attempts: &[(JoinAttempt, Action)],
+    archive: Option<&Archive>,
+) {
+    let archived = archive.into_iter().flat_map(|archive| archive.join_attempts_of(marker));
+    let identifiers: Vec<_> = attempts
+        .iter()
+        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
+        .chain(archived)
+        .collect();
+    for (key, email) in identifiers {
+        key.iter().for_each(|key| marker.add_customer_key(key));
+        email.iter().for_each(|email| marker.add_email(email));
+    }
+}
+
+/// Adds the participations and telephones of the person, from stored and archived events.
+fn learn_participations(
+    marker: &mut ErasureMarker,
+    items: Option<&MeetingItems>,
+    archive: Option<&Archive>,
+) {
+    let events = items.map(MeetingItems::events).unwrap_or_default();
+    let archived = archive.map(Archive::participant_events).unwrap_or_default();
+    let archived = archived.iter().map(|(instance, event)| (instance.as_str(), event));
+    let stored = participant_events(events.iter().map(|stored| &stored.event));
+    marker.learn_from(stored.chain(archived));
+    let bound = archive.map(Archive::telephones).unwrap_or_default();
+    let bound = bound.iter().map(|(instance, telephone, owner)| {
+        (instance.as_str(), telephone.as_str(), owner.as_str())
+    });
+    marker.add_telephones(telephones(events.iter().map(|stored| &stored.event)).chain(bound));
+}
+
+/// Erases a person from the session's archive, and deletes their invitations if it has not changed in the meantime. Returns
+/// the number of erased items.
+async fn erase_archived(
+    services: &Services,
+    session: &Session,
+    archive: Archive,
+    marker: &ErasureMarker,
+    invitations: &[Action],
+) -> Result<usize, Error> {
+    let (store, id) = (&services.store, &session.id);
+    let (mut traces, mut read) = (0, Some(archive));
     for _ in 0..ATTEMPTS {
-        let archive = match archive.take() {
+        let archive = match read.take() {
             Some(archive) => archive,
-            None => store.archive(&session.id).await?,
+            None => store.archive(id).await?,
         };
-        let forgotten = store.erase_from_archive(&session.id, &archive, &marker).await;
-        let finished = match forgotten {
-            Ok(0) => {
-                store
-                    .commit_unless_archive_changed(&session.id, &archive, invitations.to_vec())
-                    .await
-            }
+        let finished = match store.erase_from_archive(id, &archive, marker).await {
+            Ok(0) => store.commit_unless_archive_changed(id, &archive, invitations.to_vec()).await,
             Ok(more) => {
                 traces += more;
                 continue;

@@ -142,25 +142,33 @@ impl Restore<'_> {
             }
         };
         tracing::info!(event = "session.meeting_restored", session_id = %session.id);
+        self.store_result(tools, &holder, start_differs, now).await
+    }
+
+    /// Stores the drift, and releases the lease.
+    async fn store_result(
+        &self,
+        tools: &Services,
+        holder: &str,
+        start_differs: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let id = &self.record.session.id;
         let stored = match &self.found {
             Some(found) => {
                 let mut drift = found.drift.clone();
                 if start_differs && !drift.iter().any(|field| field == drift::STARTS_AT) {
                     drift.push(drift::STARTS_AT.to_owned());
                 }
-                sessions::store_comparison(self.record, Some(&holder), &drift, whole_milli(now))
+                sessions::store_comparison(self.record, Some(holder), &drift, whole_milli(now))
             }
-            None => sessions::release_edit_lease(&session.id, &holder),
+            None => sessions::release_edit_lease(id, holder),
         };
         match tools.store.commit_one(stored).await {
             // An event of the meeting came first, so the comparison is repeated.
             Err(CommitError::Refused(_)) => {
-                let now = tools.clock.now();
-                self.commit_expiry(
-                    tools,
-                    vec![sessions::expire_edit_lease(&session.id, &holder, now)],
-                )
-                .await;
+                let expiry = sessions::expire_edit_lease(id, holder, tools.clock.now());
+                self.commit_expiry(tools, vec![expiry]).await;
                 Err(Error::busy("the meeting has changed during the repair"))
             }
             stored => Ok(stored?),
