@@ -89,7 +89,9 @@ def main(names):
     pages = [page for page in PAGES if not names or page.PAGE in names]
     failed = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        for page, (lines, passed) in zip(pages, threads.map(lambda page: run_page(page, work), pages)):
+        runs = {threads.submit(run_page, page, work): page for page in pages}
+        for run in concurrent.futures.as_completed(runs):
+            page, (lines, passed) = runs[run], run.result()
             print(*lines, sep="\n", flush=True)
             if not passed:
                 failed.append(page.PAGE)

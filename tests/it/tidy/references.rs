@@ -174,6 +174,52 @@ fn documented_commands_and_options_exist() {
     assert_no_problems(&problems);
 }
 
+/// Whether a documented path is a route. A placeholder or a variable of the shell stands for one segment.
+fn is_route(path: &str, routes: &BTreeSet<&str>) -> bool {
+    let is_any = |segment: &str| segment.starts_with(['{', '$']);
+    routes.iter().any(|route| {
+        let (route, path): (Vec<_>, Vec<_>) =
+            (route.split('/').collect(), path.split('/').collect());
+        route.len() == path.len()
+            && route.iter().zip(&path).all(|(a, b)| a == b || is_any(a) || is_any(b))
+    })
+}
+
+/// The routes of the local stack and of the simulated Zoom.
+#[test]
+fn documented_local_routes_exist() {
+    let sources: Vec<_> = ["local/src", "local/aws/src", "local/zoom/src"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder)))
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .collect();
+    let routes: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.split('"'))
+        .filter(|text| text.starts_with("/local/") || text.starts_with("/zoom/"))
+        .collect();
+    let mut problems = Vec::new();
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for word in code_words(&text).into_iter().filter(|word| !word.contains('…')) {
+            let path = word.rsplit_once("$B").or_else(|| word.rsplit_once(":4000"));
+            let path = path.map_or(word, |(_, path)| path);
+            let path = path.split(['?', '"']).next().unwrap_or_default();
+            let is_local = path.starts_with("/local/") || path.starts_with("/zoom/");
+            // `/zoom/oauth` alone names a part of the paths.
+            if !is_local || path.matches('/').count() < 3 && path.starts_with("/zoom/") {
+                continue;
+            }
+            seen += 1;
+            if !is_route(path, &routes) {
+                problems.push(format!("{page}: {path}"));
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} routes");
+    assert_no_problems(&problems);
+}
+
 /// A page that names a release, such as a tag to check out, needs the release to be in the changelog.
 #[test]
 fn documented_releases_are_in_the_changelog() {
