@@ -38,7 +38,7 @@ fn notification(world: &World, to: &str, n: u64, minutes: i64) -> InAppNotificat
         title: Title::parse(&format!("Class {n}")).expect("a title"),
         starts_at: "2026-11-22T11:00:00Z".parse().expect("a time"),
     };
-    InAppNotification::new(&event, NotificationKind::Updated, user(to), Some(subject))
+    InAppNotification::new(&event, NotificationKind::RECORDING_READY, user(to), Some(subject))
 }
 
 async fn store_notifications(world: &World, notifications: &[InAppNotification]) {

@@ -87,7 +87,12 @@ async fn store_notifications(world: &World, count: u64) {
             title: Title::parse("Algebra I").expect("a title"),
             starts_at: world.now(),
         };
-        InAppNotification::new(&event, NotificationKind::Updated, id("student-1"), Some(subject))
+        InAppNotification::new(
+            &event,
+            NotificationKind::RECORDING_READY,
+            id("student-1"),
+            Some(subject),
+        )
     };
     let notifications: Vec<_> = (0..count).map(notification).collect();
     store(world).put_notifications(&notifications).await.expect("written");

@@ -288,8 +288,8 @@ impl ConnectRequest<'_> {
 
 /// Hides the notifications that ask the trainer to connect Zoom. The connection is stored, so a failure is only logged.
 async fn clear_notifications(services: &Services, trainer: &UserId, now: Timestamp) {
-    let kinds = NotificationKind::CLEARED_BY_CONNECTING;
-    if let Err(error) = services.store.dismiss_notifications(trainer, &kinds, now).await {
+    let is_cleared = NotificationKind::is_cleared_by_connecting;
+    if let Err(error) = services.store.dismiss_notifications(trainer, is_cleared, now).await {
         tracing::warn!(event = "notification.not_cleared", %error);
     }
 }

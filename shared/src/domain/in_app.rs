@@ -3,54 +3,14 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::domain_event::DomainEvent;
 use super::id::{SessionId, UserId};
+pub use super::notification_kind::NotificationKind;
 use super::session::Session;
 use super::text::Title;
 use super::time::whole_milli;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotificationKind {
-    Scheduled,
-    Updated,
-    Cancelled,
-    /// To a person who is no longer invited. The session itself takes place.
-    #[serde(rename = "uninvited")]
-    Removed,
-    Reminder,
-    Live,
-    RecordingReady,
-    /// To a trainer whose Zoom account must be connected again.
-    ReconnectZoom,
-    /// To a trainer who cannot start a session, because the Zoom user that hosts it is not connected.
-    HostNotConnected,
-    /// To a trainer whose meeting was deleted at Zoom.
-    MeetingDeleted,
-}
-
-impl NotificationKind {
-    /// The kinds whose reason is gone when the trainer has connected the Zoom user that hosts the sessions.
-    pub const CLEARED_BY_CONNECTING: [Self; 2] = [Self::ReconnectZoom, Self::HostNotConnected];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Updated => "updated",
-            Self::Cancelled => "cancelled",
-            Self::Removed => "uninvited",
-            Self::Reminder => "reminder",
-            Self::Live => "live",
-            Self::RecordingReady => "recording_ready",
-            Self::ReconnectZoom => "reconnect_zoom",
-            Self::HostNotConnected => "host_not_connected",
-            Self::MeetingDeleted => "meeting_deleted",
-        }
-    }
-}
 
 /// The session of a notification, with its title and start at the time of creation. A later change creates another
 /// notification.
@@ -156,7 +116,7 @@ mod tests {
 
     #[test]
     fn only_the_canonical_id_is_parsed() {
-        let id = NotificationId::derive(&event(1), NotificationKind::ReconnectZoom);
+        let id = NotificationId::derive(&event(1), NotificationKind::LIVE);
         assert_eq!(NotificationId::parse(&id.to_string()), Some(id.clone()));
         let digest = id.digest();
         for invalid in [
@@ -176,8 +136,8 @@ mod tests {
     #[test]
     fn notification_id_depends_on_event_and_kind() {
         let id = |version, kind| NotificationId::derive(&event(version), kind);
-        assert_eq!(id(1, NotificationKind::ReconnectZoom), id(1, NotificationKind::ReconnectZoom));
-        assert_ne!(id(1, NotificationKind::ReconnectZoom), id(2, NotificationKind::ReconnectZoom));
-        assert_ne!(id(1, NotificationKind::Updated), id(1, NotificationKind::Removed));
+        assert_eq!(id(1, NotificationKind::LIVE), id(1, NotificationKind::LIVE));
+        assert_ne!(id(1, NotificationKind::LIVE), id(2, NotificationKind::LIVE));
+        assert_ne!(id(1, NotificationKind::LIVE), id(1, NotificationKind::RECORDING_READY));
     }
 }

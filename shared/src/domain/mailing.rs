@@ -24,63 +24,8 @@ pub use urgency::Urgency;
 
 use super::digest::Digest;
 use super::id::{SessionId, UserId};
+pub use super::notification_kind::MailKind;
 use super::text::Email;
-
-/// The kind of a mail, also the value of its `X-Live-Class-Kind` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MailKind {
-    Scheduled,
-    Updated,
-    Cancelled,
-    ReminderDayBefore,
-    ReminderHourBefore,
-    /// The invitation again, with the current details.
-    Resent,
-    /// To a person who is no longer invited. The session itself takes place.
-    #[serde(rename = "uninvited")]
-    Removed,
-    /// To a trainer whose Zoom account must be connected again.
-    ReauthRequired,
-    /// To a trainer who cannot start a session, because the Zoom user that hosts it is not connected.
-    HostNotConnected,
-    /// To a trainer whose meeting was deleted at Zoom.
-    MeetingDeleted,
-}
-
-impl MailKind {
-    pub const ALL: [Self; 10] = [
-        Self::Scheduled,
-        Self::Updated,
-        Self::Cancelled,
-        Self::ReminderDayBefore,
-        Self::ReminderHourBefore,
-        Self::Resent,
-        Self::Removed,
-        Self::ReauthRequired,
-        Self::HostNotConnected,
-        Self::MeetingDeleted,
-    ];
-
-    pub fn is_reminder(self) -> bool {
-        matches!(self, Self::ReminderDayBefore | Self::ReminderHourBefore)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Updated => "updated",
-            Self::Cancelled => "cancelled",
-            Self::ReminderDayBefore => "reminder_day_before",
-            Self::ReminderHourBefore => "reminder_hour_before",
-            Self::Resent => "resent",
-            Self::Removed => "uninvited",
-            Self::ReauthRequired => "reauth_required",
-            Self::HostNotConnected => "host_not_connected",
-            Self::MeetingDeleted => "meeting_deleted",
-        }
-    }
-}
 
 /// The current status of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -268,11 +213,6 @@ impl Mail {
     /// Returns the users with the address of the mail.
     pub fn users(&self) -> impl Iterator<Item = &UserId> {
         self.user.iter().chain(&self.other_users)
-    }
-
-    /// Returns whether the mail also goes to people who are not enrolled or invited any more.
-    pub fn is_withdrawal(&self) -> bool {
-        matches!(self.kind, MailKind::Cancelled | MailKind::Removed)
     }
 
     /// Returns the `Message-ID` without angle brackets.

@@ -17,6 +17,7 @@ pub mod join_window;
 pub mod mailing;
 pub mod meeting_fields;
 pub mod meeting_instance;
+pub mod notification_kind;
 pub mod plan;
 pub mod poll;
 pub mod preferences;

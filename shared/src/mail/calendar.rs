@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::content_line::ContentLines;
-use super::{Brand, MailContext, MailKind, SessionDetails, clean, vtimezone};
+use super::{Brand, MailContext, SessionDetails, clean, vtimezone};
+use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::text::Email;
 use crate::domain::time::{Zone, plus_minutes};
 
@@ -38,23 +39,6 @@ const MAILTO: &AsciiSet = &CONTROLS
     .add(b'}')
     .add(b'^')
     .add(b'\\');
-
-/// The iTIP method of a calendar object (RFC 5546, section 3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CalendarMethod {
-    Request,
-    Cancel,
-}
-
-impl CalendarMethod {
-    /// Returns the value of the `METHOD` property and of the equal MIME parameter (RFC 6047, section 2.4).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "REQUEST",
-            Self::Cancel => "CANCEL",
-        }
-    }
-}
 
 /// An iCalendar object with one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,10 +121,10 @@ fn description(
     method: CalendarMethod,
 ) -> String {
     match method {
-        CalendarMethod::Cancel if context.kind == MailKind::Cancelled => {
-            clean::lines(session.reason.unwrap_or_default())
+        CalendarMethod::Cancel => {
+            let reason = session.reason.filter(|_| context.kind.spec().shows_reason);
+            clean::lines(reason.unwrap_or_default())
         }
-        CalendarMethod::Cancel => String::new(),
         CalendarMethod::Request => {
             let description = clean::lines(session.description);
             let join = format!("Join the class here: {}", clean::link(&context.link));

@@ -23,7 +23,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-pub use self::calendar::{Calendar, CalendarMethod};
+pub use self::calendar::Calendar;
 pub use self::compose::compose;
 pub use self::error::{MailError, RetryAdvice};
 pub use self::mailbox::{BadMailbox, Mailbox};
@@ -34,22 +34,6 @@ use crate::domain::id::SessionId;
 use crate::domain::mailing::MailKind;
 use crate::domain::text::Email;
 use crate::domain::time::Zone;
-
-impl MailKind {
-    /// Returns the calendar method of the mail. Reminders change no entry, and mails about a trainer's Zoom account
-    /// have none.
-    pub fn calendar_method(self) -> Option<CalendarMethod> {
-        match self {
-            Self::Scheduled | Self::Updated | Self::Resent => Some(CalendarMethod::Request),
-            Self::Cancelled | Self::Removed => Some(CalendarMethod::Cancel),
-            Self::ReminderDayBefore
-            | Self::ReminderHourBefore
-            | Self::ReauthRequired
-            | Self::HostNotConnected
-            | Self::MeetingDeleted => None,
-        }
-    }
-}
 
 /// The detail of an error without a connection to the mail service.
 const NEVER_CONNECTED: &str = "no connection";
@@ -109,7 +93,7 @@ pub struct MailContext<'a> {
     pub link: String,
     /// Derived from message and recipient, so a retry has the same id. Without angle brackets.
     pub message_id: String,
-    /// The recipient's language. Not read yet, because every mail is in English.
+    /// The recipient's language.
     pub locale: Option<&'a str>,
     /// The recipient's time zone. Defaults to the session's.
     pub zone: Option<&'a Zone>,

@@ -170,7 +170,7 @@ fn address_keys<'a>(session: Option<&'a Session>, mail: &'a Mail) -> Vec<ItemKey
         _ => {}
     }
     keys.extend(mail.users().map(ItemKey::User));
-    if mail.is_withdrawal() {
+    if mail.kind.is_withdrawal() {
         keys.push(ItemKey::MailAddress(&mail.to));
     }
     keys

@@ -207,11 +207,11 @@ impl Store {
         .await
     }
 
-    /// Dismisses the shown notifications of these kinds.
+    /// Dismisses the shown notifications whose kind is selected.
     pub async fn dismiss_notifications(
         &self,
         user: &UserId,
-        kinds: &[NotificationKind],
+        is_selected: impl Fn(NotificationKind) -> bool,
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let range = KeyRange {
@@ -222,7 +222,7 @@ impl Store {
             // An unreadable item must not keep the others.
             let decoded = decode_notification(user, item).ok().flatten();
             let Some(StoredNotification { notification, .. }) = decoded else { continue };
-            if kinds.contains(&notification.kind) {
+            if is_selected(notification.kind) {
                 self.commit_one(dismiss(user, &notification.id, now)).await?;
             }
         }

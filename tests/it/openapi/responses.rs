@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::domain::domain_event::{DomainEvent, DomainEventKind, EventNonce};
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
+use shared::domain::notification_kind::MailKind;
 use shared::domain::text::Title;
 use shared::handlers::{ROUTES, WEBHOOK_ROUTE, match_route};
 
@@ -296,7 +297,8 @@ async fn running_system_matches_the_api_description() {
         .expect_problem(422, "validation_failed");
     api.get(&student, "/v1/me/notification-preferences").await.expect(200);
     let session = SessionId::parse(made["id"].as_str().expect("an id")).expect("an id");
-    let kinds = [(NotificationKind::Scheduled, true), (NotificationKind::ReconnectZoom, false)];
+    let without_session = MailKind::ReauthRequired.in_app().expect("a kind");
+    let kinds = [(NotificationKind::RECORDING_READY, true), (without_session, false)];
     let notifications = kinds.map(|(kind, of_class)| {
         let announcement = DomainEvent {
             at: api.world.now(),

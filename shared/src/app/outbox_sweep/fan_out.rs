@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::SignedDuration;
 
 use self::enrollments::{EarlierInvitations, InvitedBy};
-use self::plan::{PlannedNotification, in_app_kind, remaining_persons};
+use self::plan::{PlannedNotification, remaining_persons};
 use super::Run;
 use crate::app::error::Error;
 use crate::app::recipients::{AddressBook, students_at};
@@ -30,7 +30,6 @@ use crate::domain::mailing::{
 };
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
-use crate::mail::CalendarMethod;
 use crate::store::domain_events::PendingEvent;
 use crate::store::error::CommitError;
 use crate::store::mail_addresses::MailAddress;
@@ -89,7 +88,7 @@ impl InvitationCauses<'_> {
     }
 
     fn of(&self, user: &UserId, kind: NotificationKind) -> Option<InvitedBy> {
-        self.users.get(user).copied().filter(|_| kind == NotificationKind::Scheduled)
+        self.users.get(user).copied().filter(|_| Some(kind) == MailKind::Scheduled.in_app())
     }
 }
 
@@ -111,11 +110,6 @@ impl ResolvedChunk {
             }
         }
     }
-}
-
-/// Returns whether the mail removes the calendar entry.
-fn is_withdrawal(kind: MailKind) -> bool {
-    kind.calendar_method() == Some(CalendarMethod::Cancel)
 }
 
 impl Run<'_> {
@@ -273,7 +267,7 @@ impl Run<'_> {
         for (email, kind) in former_addresses {
             // A withdrawal for each former address that may hold a calendar entry.
             if self.may_hold_entry(&mut context.states, &session.id, subject, &email).await? {
-                let address_changed = !is_withdrawal(kind);
+                let address_changed = !kind.is_withdrawal();
                 let kind = if address_changed { MailKind::Removed } else { kind };
                 let (name, users) = (None, Vec::new());
                 mails.insert(email, AddressedMail { kind, name, users, address_changed });
@@ -309,14 +303,14 @@ impl Run<'_> {
             let is_muted = reader.is_none() && !users.is_empty();
             // An entry that was sent before the person turned mails off must not stay in the calendar.
             if is_muted
-                && !(is_withdrawal(kind)
+                && !(kind.is_withdrawal()
                     && self
                         .may_hold_entry(&mut context.states, &session.id, subject, &email)
                         .await?)
             {
                 continue;
             }
-            let cause = match (users.first(), in_app_kind(kind)) {
+            let cause = match (users.first(), kind.in_app()) {
                 (Some(user), Some(kind)) => cause_of(user, kind),
                 _ => event,
             };
@@ -328,7 +322,7 @@ impl Run<'_> {
             mail.address_changed = address_changed;
             // The address may have got the mail with an earlier chunk, when it belonged to somebody else.
             if context.queued.insert(mail.message_key.short().to_owned()) {
-                if mail.is_withdrawal() {
+                if mail.kind.is_withdrawal() {
                     addresses.push(MailAddress { email, name });
                 }
                 queued.push(mail);
@@ -349,7 +343,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let (mut own, mut bulk) = (Vec::new(), Vec::new());
         for mail in mails {
-            let may_follow = context.urgency == Urgency::Urgent && is_withdrawal(mail.kind);
+            let may_follow = context.urgency == Urgency::Urgent && mail.kind.is_withdrawal();
             let follows = may_follow
                 && self
                     .recipient_states(&mut context.states, &context.session.id)
@@ -459,7 +453,7 @@ impl Run<'_> {
         }
         let store = &self.tools.store;
         let channels = store.preferences_of(trainer).await?.live_session;
-        if let Some(kind) = in_app_kind(kind).filter(|_| channels.in_app && !is_void) {
+        if let Some(kind) = kind.in_app().filter(|_| channels.in_app && !is_void) {
             let about = session.map(NotificationSubject::from_session);
             let notification = InAppNotification::new(&pending.event, kind, trainer.clone(), about);
             store.put_notifications(&[notification]).await?;

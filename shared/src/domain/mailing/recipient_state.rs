@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{DeliveryStatus, EntryDigest, MailKind, SentEntry};
+use crate::domain::notification_kind::CalendarMethod;
 
 /// The part of a delivery record that determines the recipient state.
 #[derive(Clone, Debug)]
@@ -62,20 +63,18 @@ impl RecipientState {
         {
             self.last_entry = Some((entry.clone(), is_sent));
         }
-        match delivery.kind {
-            MailKind::Scheduled | MailKind::Updated | MailKind::Resent => {
-                self.apply_invitation(delivery)
-            }
-            MailKind::Cancelled | MailKind::Removed if is_sent => {
+        match delivery.kind.calendar_method() {
+            Some(CalendarMethod::Request) => self.apply_invitation(delivery),
+            Some(CalendarMethod::Cancel) if is_sent => {
                 let previous = std::mem::take(self);
                 self.pending_invitations = previous.pending_invitations;
                 self.last_entry = previous.last_entry;
             }
-            MailKind::Cancelled | MailKind::Removed if delivery.in_doubt || is_unknown => {
+            Some(CalendarMethod::Cancel) if delivery.in_doubt || is_unknown => {
                 self.doubt_withdrawal()
             }
-            MailKind::Cancelled | MailKind::Removed => {}
-            _ => self.was_mailed |= is_sent || is_unknown,
+            Some(CalendarMethod::Cancel) => {}
+            None => self.was_mailed |= is_sent || is_unknown,
         }
     }
 

@@ -6,6 +6,7 @@ use super::urgency::Urgency;
 use super::{EntryDigest, Mail, MailKind, RecipientState};
 use crate::domain::host_status::HostStatus;
 use crate::domain::id::UserId;
+use crate::domain::notification_kind::Relevance;
 use crate::domain::session::{Session, Status};
 
 /// The reason for dropping a mail, shown in the timeline.
@@ -57,20 +58,10 @@ impl SkipReason {
 /// Whether the relevance of the mail or its calendar entry depends on the recipient state. It does not for the most
 /// common case, the first invitation to a new session.
 pub fn depends_on_recipient_state(mail: &Mail, session: &Session) -> bool {
-    match mail.kind {
-        MailKind::Updated | MailKind::Cancelled | MailKind::Removed | MailKind::Resent => true,
-        MailKind::Scheduled => mail.to_new_student || session.version > Session::FIRST_VERSION,
-        MailKind::ReminderDayBefore
-        | MailKind::ReminderHourBefore
-        | MailKind::ReauthRequired
-        | MailKind::HostNotConnected
-        | MailKind::MeetingDeleted => false,
-    }
-}
-
-/// Whether the relevance of the mail depends on the trainer's host status.
-pub fn asks_to_connect(kind: MailKind) -> bool {
-    matches!(kind, MailKind::ReauthRequired | MailKind::HostNotConnected)
+    let is_first = mail.kind == MailKind::Scheduled
+        && !mail.to_new_student
+        && session.version == Session::FIRST_VERSION;
+    mail.kind.calendar_method().is_some() && !is_first
 }
 
 /// Decides whether a mail that asks the trainer to connect Zoom is still relevant.
@@ -79,18 +70,18 @@ pub fn is_host_still_missing(
     session: Option<&Session>,
     host: &HostStatus,
 ) -> Result<(), SkipReason> {
-    let is_solved = match mail.kind {
-        MailKind::ReauthRequired => mail.version.is_some_and(|version| host.has_replaced(version)),
-        MailKind::HostNotConnected => {
-            session.is_some_and(|session| host.problem(session).is_none())
-        }
-        _ => false,
+    let is_solved = match session {
+        Some(session) => host.problem(session).is_none(),
+        // It is about the connection of this version.
+        None => mail.version.is_some_and(|version| host.has_replaced(version)),
     };
-    if is_solved { Err(SkipReason::ZoomConnected) } else { Ok(()) }
+    match mail.kind.spec().asks_to_connect && is_solved {
+        true => Err(SkipReason::ZoomConnected),
+        false => Ok(()),
+    }
 }
 
-/// Decides whether a mail is still relevant. `invited` is whether the recipient is currently invited. A cancellation
-/// ignores it, because everyone who may have the calendar entry must get it.
+/// Decides whether a mail is still relevant. `invited` is whether the recipient is currently invited.
 pub fn is_still_relevant(
     mail: &Mail,
     session: Option<&Session>,
@@ -98,62 +89,58 @@ pub fn is_still_relevant(
     recipient_state: &RecipientState,
     now: Timestamp,
 ) -> Result<(), SkipReason> {
-    if mail.kind == MailKind::ReauthRequired {
+    let rule = mail.kind.spec().relevance;
+    if rule == Relevance::TrainerAccount {
         return Ok(());
     }
     let session = session.ok_or(SkipReason::Gone)?;
-    let cancelled = session.status == Status::Cancelled;
-    let over = session.status == Status::Ended || session.window_closes_at() <= now;
-    match mail.kind {
+    match rule {
+        Relevance::Cancellation if recipient_state.was_never_invited() => {
+            return Err(SkipReason::NeverInvited);
+        }
         // The session invites the recipient again, so a removal would be wrong.
-        MailKind::Removed if invited => Err(SkipReason::InvitedAgain),
-        MailKind::Cancelled if recipient_state.was_never_invited() => Err(SkipReason::NeverInvited),
-        MailKind::Removed if !recipient_state.may_know_session() => Err(SkipReason::NeverInvited),
-        MailKind::Cancelled | MailKind::Removed | MailKind::ReauthRequired => Ok(()),
-        _ if cancelled => Err(SkipReason::Cancelled),
-        MailKind::MeetingDeleted if over => Err(SkipReason::Ended),
-        MailKind::MeetingDeleted => Ok(()),
-        MailKind::HostNotConnected
-            if mail.starts_at.is_some_and(|starts_at| starts_at != session.details.starts_at) =>
-        {
-            Err(SkipReason::Moved)
+        Relevance::Removal if invited => return Err(SkipReason::InvitedAgain),
+        Relevance::Removal if !recipient_state.may_know_session() => {
+            return Err(SkipReason::NeverInvited);
         }
-        MailKind::HostNotConnected if over => Err(SkipReason::Ended),
-        MailKind::HostNotConnected => Ok(()),
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
-            if mail.starts_at.is_some_and(|starts_at| starts_at != session.details.starts_at) =>
-        {
-            Err(SkipReason::Moved)
-        }
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore
-            if over || session.details.starts_at <= now =>
-        {
-            Err(SkipReason::Ended)
-        }
-        _ if over => Err(SkipReason::Ended),
-        _ if !invited => Err(SkipReason::NotInvited),
-        MailKind::Scheduled | MailKind::Updated
-            if mail.version.is_some_and(|version| recipient_state.has_version(version)) =>
-        {
-            Err(SkipReason::Superseded)
-        }
-        // The invitation, which is still to be sent, will show the change.
-        MailKind::Updated
-            if recipient_state.awaits_invitation()
-                && Urgency::of_start(session.details.starts_at, now) == Urgency::Bulk =>
-        {
-            Err(SkipReason::Superseded)
-        }
-        MailKind::Scheduled | MailKind::Updated
-            if recipient_state.has_entry(&EntryDigest::from_session(session)) =>
-        {
-            Err(SkipReason::Unchanged)
-        }
-        MailKind::Scheduled
-        | MailKind::Updated
-        | MailKind::Resent
-        | MailKind::ReminderDayBefore
-        | MailKind::ReminderHourBefore => Ok(()),
+        Relevance::Cancellation | Relevance::Removal => return Ok(()),
+        _ => {}
+    }
+    let is_over = session.status == Status::Ended || session.window_closes_at() <= now;
+    let has_begun = rule == Relevance::BeforeStart && session.details.starts_at <= now;
+    if session.status == Status::Cancelled {
+        Err(SkipReason::Cancelled)
+    } else if mail.starts_at.is_some_and(|starts_at| starts_at != session.details.starts_at) {
+        Err(SkipReason::Moved)
+    } else if is_over || has_begun {
+        Err(SkipReason::Ended)
+    } else if mail.kind.is_for_invited() && !invited {
+        Err(SkipReason::NotInvited)
+    } else if rule == Relevance::NewVersion {
+        is_new_version(mail, session, recipient_state, now)
+    } else {
+        Ok(())
+    }
+}
+
+/// Decides whether an invitation or a change shows the recipient something new.
+fn is_new_version(
+    mail: &Mail,
+    session: &Session,
+    recipient_state: &RecipientState,
+    now: Timestamp,
+) -> Result<(), SkipReason> {
+    // The invitation, which is still to be sent, will show the change.
+    let is_in_invitation = mail.kind == MailKind::Updated
+        && recipient_state.awaits_invitation()
+        && Urgency::of_start(session.details.starts_at, now) == Urgency::Bulk;
+    let is_sent = mail.version.is_some_and(|version| recipient_state.has_version(version));
+    if is_sent || is_in_invitation {
+        Err(SkipReason::Superseded)
+    } else if recipient_state.has_entry(&EntryDigest::from_session(session)) {
+        Err(SkipReason::Unchanged)
+    } else {
+        Ok(())
     }
 }
 
@@ -175,8 +162,7 @@ pub fn respect_preferences(
 ) -> Result<(), SkipReason> {
     // People who are not users of the platform have no preferences.
     let is_muted = mail.user.is_some() && mail.users().all(turned_mails_off);
-    let withdraws_entry = matches!(mail.kind, MailKind::Cancelled | MailKind::Removed)
-        && recipient_state.may_hold_entry();
+    let withdraws_entry = mail.kind.is_withdrawal() && recipient_state.may_hold_entry();
     match is_muted && !withdraws_entry {
         true => Err(SkipReason::MailsOff),
         false => Ok(()),

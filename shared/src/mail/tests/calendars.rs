@@ -5,8 +5,8 @@ use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Case, all_cases, at, brand, zone};
+use crate::domain::notification_kind::{CalendarMethod, MailKind};
 use crate::mail::calendar::calendar;
-use crate::mail::{CalendarMethod, MailKind};
 
 const ZONES: [&str; 9] = [
     "Europe/Berlin",

@@ -3,7 +3,8 @@
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 
 use super::{Case, ODD, all_cases, at, brand, zone};
-use crate::mail::{CalendarMethod, ComposedMail, MailKind, compose};
+use crate::domain::notification_kind::{CalendarMethod, MailKind};
+use crate::mail::{ComposedMail, compose};
 
 fn parse(mail: &ComposedMail) -> Message<'_> {
     MessageParser::new().parse(&mail.raw).unwrap()

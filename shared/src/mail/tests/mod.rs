@@ -124,13 +124,6 @@ fn all_cases() -> impl Iterator<Item = Case> {
 }
 
 #[test]
-fn serialized_kind_equals_its_name() {
-    for kind in MailKind::ALL {
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
-    }
-}
-
-#[test]
 fn missing_brand_setting_is_named() {
     assert_eq!(brand().app_url, "https://learn.example.test");
     let env = Env::from_pairs([(names::BRAND_NAME, "B"), (names::MAIL_FROM, "nobody")]);

@@ -6,7 +6,7 @@ use super::{ClaimedMail, Delivery};
 use crate::app::error::Error;
 use crate::domain::host_status::HostStatuses;
 use crate::domain::id::{SessionId, UserId};
-use crate::domain::mailing::relevance::{asks_to_connect, depends_on_recipient_state};
+use crate::domain::mailing::relevance::depends_on_recipient_state;
 use crate::domain::mailing::{Mail, MailSubject, RecipientRef, RecipientState};
 use crate::domain::session::Session;
 use crate::store::error::StoreError;
@@ -99,7 +99,7 @@ impl Delivery<'_> {
         sessions: &HashMap<SessionId, Session>,
     ) -> Result<HostStatuses, Error> {
         let mails = claimed.iter().map(|claimed| &claimed.mail);
-        let mails = mails.filter(|mail| asks_to_connect(mail.kind));
+        let mails = mails.filter(|mail| mail.kind.spec().asks_to_connect);
         let trainers: HashSet<_> =
             mails.filter_map(|mail| trainer_of_subject(&mail.subject, sessions)).collect();
         if trainers.is_empty() {

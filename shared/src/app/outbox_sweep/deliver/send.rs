@@ -16,10 +16,9 @@ use crate::domain::mailing::relevance::{
 use crate::domain::mailing::{
     EntryDigest, Mail, MailKind, MailSubject, RecipientRef, RecipientState, SentEntry,
 };
+use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::session::Session;
-use crate::mail::{
-    CalendarMethod, MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose,
-};
+use crate::mail::{MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose};
 use crate::store::mail_addresses::MailAddress;
 
 /// The error of a mail if this version cannot read its session, delivery records or enrollment.
@@ -183,7 +182,7 @@ impl Delivery<'_> {
             to: &to.email,
             to_name: to.name.as_ref().map(|name| name.as_str()),
             address_changed: mail.address_changed,
-            session: details.filter(|_| mail.kind != MailKind::ReauthRequired),
+            session: details,
             link: session
                 .map_or_else(|| app.clone(), |session| format!("{app}/sessions/{}", session.id)),
             message_id: mail.message_id(),

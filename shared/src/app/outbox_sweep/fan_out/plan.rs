@@ -27,7 +27,7 @@ pub(super) struct PlannedNotification {
 
 impl PlannedNotification {
     pub(super) fn from_mail((recipient, kind): (Recipient, MailKind)) -> Self {
-        Self { recipient, mail: Some(kind), in_app: in_app_kind(kind), is_void: false }
+        Self { recipient, mail: Some(kind), in_app: kind.in_app(), is_void: false }
     }
 
     pub(super) fn mail_only(recipient: Recipient, kind: MailKind) -> Self {
@@ -38,24 +38,6 @@ impl PlannedNotification {
         let all = recipients.into_values();
         all.map(|recipient| Self { recipient, mail: None, in_app: Some(kind), is_void: false })
             .collect()
-    }
-}
-
-/// Returns the kind of in-app notification that accompanies a mail.
-pub(super) fn in_app_kind(kind: MailKind) -> Option<NotificationKind> {
-    match kind {
-        MailKind::Scheduled => Some(NotificationKind::Scheduled),
-        MailKind::Updated => Some(NotificationKind::Updated),
-        MailKind::Cancelled => Some(NotificationKind::Cancelled),
-        MailKind::Removed => Some(NotificationKind::Removed),
-        MailKind::ReminderDayBefore | MailKind::ReminderHourBefore => {
-            Some(NotificationKind::Reminder)
-        }
-        // Only the mail was missing. The in-app notification still exists.
-        MailKind::Resent => None,
-        MailKind::ReauthRequired => Some(NotificationKind::ReconnectZoom),
-        MailKind::HostNotConnected => Some(NotificationKind::HostNotConnected),
-        MailKind::MeetingDeleted => Some(NotificationKind::MeetingDeleted),
     }
 }
 
@@ -130,14 +112,14 @@ impl Run<'_> {
                     Reminder::DayBefore => recipients.with_kind(MailKind::ReminderDayBefore),
                     Reminder::HourBefore => recipients.with_kind(MailKind::ReminderHourBefore),
                     Reminder::Start => {
-                        let kind = NotificationKind::Live;
+                        let kind = NotificationKind::LIVE;
                         return Ok(PlannedNotification::in_app_only(recipients, kind));
                     }
                 }
             }
             DomainEventKind::RecordingReady { .. } => {
                 let recipients = self.recipients(session, &current).await?;
-                let kind = NotificationKind::RecordingReady;
+                let kind = NotificationKind::RECORDING_READY;
                 return Ok(PlannedNotification::in_app_only(recipients, kind));
             }
             DomainEventKind::Resend { to, .. } => {
@@ -157,9 +139,7 @@ impl Run<'_> {
         let is_change = matches!(&event.kind, DomainEventKind::Session(_));
         let planned = mails.into_iter().map(|(recipient, kind)| {
             // A removal and a cancellation withdraw the calendar entry of a session that is over, too.
-            let is_over = is_change
-                && !is_upcoming
-                && matches!(kind, MailKind::Scheduled | MailKind::Updated);
+            let is_over = is_change && !is_upcoming && !kind.is_withdrawal();
             let planned = PlannedNotification::from_mail((recipient, kind));
             PlannedNotification { is_void: is_void || is_over, ..planned }
         });
