@@ -52,6 +52,7 @@ pub(super) fn calendar(
     context: &MailContext<'_>,
     session: &SessionDetails<'_>,
     brand: &Brand,
+    link_label: &str,
 ) -> Option<Calendar> {
     let method = context.kind.calendar_method()?;
     let mut lines = ContentLines::default();
@@ -78,7 +79,7 @@ pub(super) fn calendar(
     time(&mut lines, "DTSTART", start, zone);
     time(&mut lines, "DTEND", end, zone);
     lines.text("SUMMARY", &clean::one_line(session.title));
-    lines.text("DESCRIPTION", &description(context, session, method));
+    lines.text("DESCRIPTION", &description(context, session, method, link_label));
     let link = clean::link(&context.link);
     lines.text("LOCATION", &link);
     lines.value("URL", &link);
@@ -119,6 +120,7 @@ fn description(
     context: &MailContext<'_>,
     session: &SessionDetails<'_>,
     method: CalendarMethod,
+    link_label: &str,
 ) -> String {
     match method {
         CalendarMethod::Cancel => {
@@ -127,7 +129,7 @@ fn description(
         }
         CalendarMethod::Request => {
             let description = clean::lines(session.description);
-            let join = format!("Join the class here: {}", clean::link(&context.link));
+            let join = format!("{link_label}: {}", clean::link(&context.link));
             if description.is_empty() { join } else { format!("{description}\n\n{join}") }
         }
     }

@@ -11,8 +11,9 @@ use mail_builder::headers::text::Text;
 use mail_builder::mime::MimePart;
 
 use super::calendar::{Calendar, calendar};
-use super::content::{mail_content, plain_text};
-use super::{Brand, ComposedMail, MailContext, MailKind, clean, html};
+use super::content::{mail_content, mail_texts};
+use super::texts::Language;
+use super::{Brand, ComposedMail, MailContext, MailKind, clean, layout};
 use crate::domain::digest::Digest;
 
 /// Identifies the kind of a mail for the local stack and for mail logs.
@@ -24,23 +25,33 @@ pub(super) const FILE_NAME: &str = "invite.ics";
 
 /// Composes the mail. An equal context produces equal bytes.
 pub fn compose(context: &MailContext<'_>, brand: &Brand) -> ComposedMail {
-    let content = mail_content(context, brand);
+    let language = Language::of(context.locale);
+    let texts = mail_texts(context, language);
+    let session = context.session.as_ref();
+    let calendar =
+        session.and_then(|session| calendar(context, session, brand, &texts.calendar_link_label));
+    let content = mail_content(context, brand, texts, language);
     let mut mail = ComposedMail {
         to: context.to.clone(),
         to_name: context.to_name.map(clean::header).filter(|name| !name.is_empty()),
-        text: plain_text(&content),
-        html: html::page(&content),
+        text: layout::plain_text(&content),
+        html: layout::html(&content),
         subject: clean::header(&content.subject),
-        calendar: context.session.and_then(|session| calendar(context, &session, brand)),
+        calendar,
         message_id: clean::message_id(&context.message_id),
         kind: context.kind,
         raw: Vec::new(),
     };
-    mail.raw = message(&mail, context, brand);
+    mail.raw = message(&mail, context, brand, language);
     mail
 }
 
-fn message(mail: &ComposedMail, context: &MailContext<'_>, brand: &Brand) -> Vec<u8> {
+fn message(
+    mail: &ComposedMail,
+    context: &MailContext<'_>,
+    brand: &Brand,
+    language: Language,
+) -> Vec<u8> {
     let from = Address::new_address(
         brand.from.name.as_deref().map(clean::header),
         brand.from.address.as_str(),
@@ -56,7 +67,7 @@ fn message(mail: &ComposedMail, context: &MailContext<'_>, brand: &Brand) -> Vec
         .subject(mail.subject.as_str())
         .header(automatic_header, Text::new(automatic_value))
         .header(KIND_HEADER, Text::new(mail.kind.as_str()))
-        .header("Content-Language", Text::new("en"))
+        .header("Content-Language", Text::new(language.tag()))
         .body(body(mail));
     let mut bytes = Vec::new();
     message.serialize(&mut bytes);

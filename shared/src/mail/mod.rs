@@ -10,9 +10,10 @@ mod compose;
 mod content;
 mod content_line;
 mod error;
-mod html;
+mod layout;
 mod mailbox;
 mod ses;
+mod texts;
 mod vtimezone;
 mod zeptomail;
 

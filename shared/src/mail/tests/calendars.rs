@@ -23,7 +23,7 @@ const ZONES: [&str; 9] = [
 /// Returns the unfolded calendar. The parser borrows from it.
 fn unfolded(case: &Case) -> String {
     let context = case.context();
-    let calendar = calendar(&context, &context.session.unwrap(), &brand()).unwrap();
+    let calendar = calendar(&context, &context.session.unwrap(), &brand(), "Join").unwrap();
     unfold(&calendar.text)
 }
 
