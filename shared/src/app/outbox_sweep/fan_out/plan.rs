@@ -89,46 +89,44 @@ impl Run<'_> {
         if is_void && !pending.is_started {
             return Ok(Vec::new());
         }
+        let is_change = matches!(&event.kind, DomainEventKind::Session(_));
+        let planned = self.notifications_of_event(event, session).await?.into_iter();
+        let planned = planned.map(|planned| {
+            // A removal and a cancellation withdraw the calendar entry of a session that is over, too.
+            let is_withdrawal = planned.mail.is_some_and(MailKind::is_withdrawal);
+            let is_over = is_change && !is_upcoming && !is_withdrawal;
+            PlannedNotification { is_void: is_void || is_over, ..planned }
+        });
+        Ok(planned.filter(|planned| pending.is_started || !planned.is_void).collect())
+    }
+
+    /// Returns the notifications for a domain event whose session has not changed since.
+    async fn notifications_of_event(
+        &self,
+        event: &DomainEvent,
+        session: &Session,
+    ) -> Result<Vec<PlannedNotification>, Error> {
         let current = AudienceRef::from_audience(&session.audience);
+        let in_app_only = PlannedNotification::in_app_only;
         let mails = match &event.kind {
-            DomainEventKind::Session(change) => {
-                let audience = change.audience.as_ref().unwrap_or(&current);
-                let recipients = self.recipients(session, audience).await?;
-                match change.kind {
-                    ChangeKind::Scheduled => recipients.with_kind(MailKind::Scheduled),
-                    ChangeKind::Cancelled => recipients.with_kind(MailKind::Cancelled),
-                    ChangeKind::Updated => {
-                        let previous = match &change.previous_audience {
-                            Some(previous) => Some(self.recipients(session, previous).await?),
-                            None => None,
-                        };
-                        recipients_of_change(recipients, previous, change.calendar_changed)
-                    }
-                }
-            }
+            DomainEventKind::Session(change) => self.mails_of_change(change, session).await?,
             DomainEventKind::Reminder { reminder, .. } => {
                 let recipients = self.recipients(session, &current).await?;
                 match reminder {
                     Reminder::DayBefore => recipients.with_kind(MailKind::ReminderDayBefore),
                     Reminder::HourBefore => recipients.with_kind(MailKind::ReminderHourBefore),
-                    Reminder::Start => {
-                        let kind = NotificationKind::LIVE;
-                        return Ok(PlannedNotification::in_app_only(recipients, kind));
-                    }
+                    Reminder::Start => return Ok(in_app_only(recipients, NotificationKind::LIVE)),
                 }
             }
             DomainEventKind::RecordingReady { .. } => {
                 let recipients = self.recipients(session, &current).await?;
-                let kind = NotificationKind::RECORDING_READY;
-                return Ok(PlannedNotification::in_app_only(recipients, kind));
+                return Ok(in_app_only(recipients, NotificationKind::RECORDING_READY));
             }
             DomainEventKind::Resend { to, .. } => {
                 self.recipients_of_resend(session, to).await?.with_kind(MailKind::Resent)
             }
             DomainEventKind::SessionEnrollments { change, .. } => {
-                let mut planned = self.recipients_of_enrollment_change(session, change).await?;
-                planned.iter_mut().for_each(|planned| planned.is_void = is_void);
-                return Ok(planned);
+                return self.recipients_of_enrollment_change(session, change).await;
             }
             DomainEventKind::MeetingDeleted { .. }
             | DomainEventKind::HostNotConnected { .. }
@@ -136,14 +134,28 @@ impl Run<'_> {
             | DomainEventKind::EnrollmentCheck { .. }
             | DomainEventKind::CourseEnrollments(_) => Vec::new(),
         };
-        let is_change = matches!(&event.kind, DomainEventKind::Session(_));
-        let planned = mails.into_iter().map(|(recipient, kind)| {
-            // A removal and a cancellation withdraw the calendar entry of a session that is over, too.
-            let is_over = is_change && !is_upcoming && !kind.is_withdrawal();
-            let planned = PlannedNotification::from_mail((recipient, kind));
-            PlannedNotification { is_void: is_void || is_over, ..planned }
-        });
-        Ok(planned.filter(|planned| pending.is_started || !planned.is_void).collect())
+        Ok(mails.into_iter().map(PlannedNotification::from_mail).collect())
+    }
+
+    async fn mails_of_change(
+        &self,
+        change: &SessionChange,
+        session: &Session,
+    ) -> Result<Vec<(Recipient, MailKind)>, Error> {
+        let current = AudienceRef::from_audience(&session.audience);
+        let audience = change.audience.as_ref().unwrap_or(&current);
+        let recipients = self.recipients(session, audience).await?;
+        Ok(match change.kind {
+            ChangeKind::Scheduled => recipients.with_kind(MailKind::Scheduled),
+            ChangeKind::Cancelled => recipients.with_kind(MailKind::Cancelled),
+            ChangeKind::Updated => {
+                let previous = match &change.previous_audience {
+                    Some(previous) => Some(self.recipients(session, previous).await?),
+                    None => None,
+                };
+                recipients_of_change(recipients, previous, change.calendar_changed)
+            }
+        })
     }
 
     async fn recipients(
