@@ -171,6 +171,7 @@ pub fn respect_preferences(
 
 #[cfg(test)]
 mod tests {
+    use super::MailKind::*;
     use super::*;
     use crate::domain::audience::Audience;
     use crate::domain::id::SessionId;
@@ -190,20 +191,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_relevant_mails_are_sent() {
-        use MailKind::*;
-        let now: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
-        let at = |minutes| plus_minutes(now, minutes);
-        let mail = |kind, starts_at| Mail {
-            message_key: MessageKey::new("x", kind, &Email::parse("a@b.cd").unwrap()),
+    fn now() -> Timestamp {
+        "2026-11-21T09:00:00Z".parse().unwrap()
+    }
+
+    fn in_minutes(minutes: i64) -> Timestamp {
+        plus_minutes(now(), minutes)
+    }
+
+    /// A mail about version 2 of the session.
+    fn mail(kind: MailKind, starts_at: Option<Timestamp>) -> Mail {
+        let to = Email::parse("a@b.cd").unwrap();
+        let subject = MailSubject::Session(SessionId::from_bytes([1; 16]));
+        Mail {
+            message_key: MessageKey::new("x", kind, &to),
             kind,
-            subject: MailSubject::Session(SessionId::from_bytes([1; 16])),
-            to: AddressDigest::new(&Email::parse("a@b.cd").unwrap()),
-            recipient: RecipientRef::new(
-                &MailSubject::Session(SessionId::from_bytes([1; 16])),
-                &Email::parse("a@b.cd").unwrap(),
-            ),
+            to: AddressDigest::new(&to),
+            recipient: RecipientRef::new(&subject, &to),
+            subject,
             user: None,
             other_users: Vec::new(),
             starts_at,
@@ -212,8 +217,20 @@ mod tests {
             to_new_student: false,
             address_changed: false,
             redrives: 0,
-        };
-        let recipient_state = RecipientState::default();
+        }
+    }
+
+    fn delivery(
+        short_key: &str,
+        kind: MailKind,
+        status: DeliveryStatus,
+        sent_version: Option<u64>,
+    ) -> PastDelivery<'_> {
+        PastDelivery { short_key, kind, status, sent_version, entry: None, in_doubt: false }
+    }
+
+    #[test]
+    fn relevance_depends_on_session_and_invitation() {
         // Kind, minutes until the start, session status, whether the recipient is invited.
         let cases = [
             (Scheduled, 60, Status::Scheduled, true, Ok(())),
@@ -247,32 +264,37 @@ mod tests {
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
             (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
         ];
+        let state = RecipientState::default();
         for (kind, minutes, status, invited, expected) in cases {
-            let session = session(at(minutes), status);
-            let result = is_still_relevant(
-                &mail(kind, Some(at(minutes))),
-                Some(&session),
-                invited,
-                &recipient_state,
-                now,
-            );
+            let session = session(in_minutes(minutes), status);
+            let mail = mail(kind, Some(in_minutes(minutes)));
+            let result = is_still_relevant(&mail, Some(&session), invited, &state, now());
             assert_eq!(result, expected, "{kind:?} {minutes} {status:?} {invited}");
         }
-        let moved = session(at(120), Status::Scheduled);
-        let reminder = mail(ReminderHourBefore, Some(at(60)));
-        assert_eq!(
-            is_still_relevant(&reminder, Some(&moved), true, &recipient_state, now),
-            Err(SkipReason::Moved)
-        );
-        assert_eq!(
-            is_still_relevant(&mail(Cancelled, None), None, true, &recipient_state, now),
-            Err(SkipReason::Gone)
-        );
-        // A mail about version 2 after an earlier mail.
+    }
+
+    #[test]
+    fn mail_about_another_start_or_no_session_is_dropped() {
+        let state = RecipientState::default();
+        let moved = session(in_minutes(120), Status::Scheduled);
+        for kind in [ReminderDayBefore, ReminderHourBefore, HostNotConnected] {
+            let mail = mail(kind, Some(in_minutes(60)));
+            let result = is_still_relevant(&mail, Some(&moved), true, &state, now());
+            assert_eq!(result, Err(SkipReason::Moved), "{kind:?}");
+        }
+        for kind in MailKind::ALL {
+            let result = is_still_relevant(&mail(kind, None), None, true, &state, now());
+            let expected = if kind == ReauthRequired { Ok(()) } else { Err(SkipReason::Gone) };
+            assert_eq!(result, expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn relevance_depends_on_earlier_mails() {
         let sent = |kind, version| (kind, DeliveryStatus::Sent, Some(version));
         let dropped = (Scheduled, DeliveryStatus::Dropped, None);
-        let upcoming = session(at(60), Status::Scheduled);
-        let cancelled = session(at(60), Status::Cancelled);
+        let upcoming = session(in_minutes(60), Status::Scheduled);
+        let cancelled = session(in_minutes(60), Status::Cancelled);
         for (kind, earlier, session, invited, expected) in [
             (Updated, sent(Scheduled, 1), &upcoming, true, Ok(())),
             (Updated, sent(Scheduled, 2), &upcoming, true, Err(SkipReason::Superseded)),
@@ -289,76 +311,58 @@ mod tests {
             (Removed, sent(ReminderHourBefore, 1), &upcoming, false, Ok(())),
             (Removed, sent(Removed, 1), &upcoming, false, Err(SkipReason::NeverInvited)),
         ] {
-            let mut recipient_state = RecipientState::default();
+            let mut state = RecipientState::default();
             let (earlier_kind, status, sent_version) = earlier;
-            recipient_state.apply(&PastDelivery {
-                short_key: "x",
-                kind: earlier_kind,
-                status,
-                sent_version,
-                entry: None,
-                in_doubt: false,
-            });
-            let result = is_still_relevant(
-                &mail(kind, Some(at(60))),
-                Some(session),
-                invited,
-                &recipient_state,
-                now,
-            );
+            state.apply(&delivery("x", earlier_kind, status, sent_version));
+            let mail = mail(kind, Some(in_minutes(60)));
+            let result = is_still_relevant(&mail, Some(session), invited, &state, now());
             assert_eq!(result, expected, "{kind:?} after {earlier:?}");
         }
-        // A change that overtakes the invitation is sent as the invitation, once.
-        let delivery = |short_key, kind, status, sent_version| PastDelivery {
-            short_key,
-            kind,
-            status,
-            sent_version,
-            entry: None,
-            in_doubt: false,
-        };
-        let mut recipient_state = RecipientState::default();
-        recipient_state.apply(&delivery("a", Scheduled, DeliveryStatus::Queued, None));
-        recipient_state.apply(&delivery("b", Updated, DeliveryStatus::Queued, None));
+    }
+
+    #[test]
+    fn urgent_change_before_the_invitation_is_sent_as_the_invitation() {
+        let upcoming = session(in_minutes(60), Status::Scheduled);
+        let mut state = RecipientState::default();
+        state.apply(&delivery("a", Scheduled, DeliveryStatus::Queued, None));
+        state.apply(&delivery("b", Updated, DeliveryStatus::Queued, None));
         let relevance = |kind, state: &RecipientState| {
             let mail = mail(kind, None);
-            let relevance = is_still_relevant(&mail, Some(&upcoming), true, state, now);
+            let relevance = is_still_relevant(&mail, Some(&upcoming), true, state, now());
             relevance.map(|()| kind_to_send(&mail, state))
         };
-        assert_eq!(relevance(Updated, &recipient_state), Ok(Scheduled));
+        assert_eq!(relevance(Updated, &state), Ok(Scheduled));
         // If the session does not start soon, the invitation shows the change.
-        let later = session(at(25 * 60), Status::Scheduled);
+        let later = session(in_minutes(25 * 60), Status::Scheduled);
         assert_eq!(
-            is_still_relevant(&mail(Updated, None), Some(&later), true, &recipient_state, now),
+            is_still_relevant(&mail(Updated, None), Some(&later), true, &state, now()),
             Err(SkipReason::Superseded)
         );
-        recipient_state.apply(&delivery("b", Scheduled, DeliveryStatus::Sent, Some(2)));
+        state.apply(&delivery("b", Scheduled, DeliveryStatus::Sent, Some(2)));
         for kind in [Scheduled, Updated] {
-            assert_eq!(relevance(kind, &recipient_state), Err(SkipReason::Superseded));
+            assert_eq!(relevance(kind, &state), Err(SkipReason::Superseded));
         }
-        // The recipient has the current entry, or an attempt to send another one had an unknown outcome.
+    }
+
+    #[test]
+    fn recipient_with_the_current_entry_gets_no_mail() {
+        let upcoming = session(in_minutes(60), Status::Scheduled);
+        // An attempt to send another entry may have had an unknown outcome.
         for (status, version, expected) in [
             (DeliveryStatus::Sent, 1, Err(SkipReason::Unchanged)),
             (DeliveryStatus::Sent, 2, Err(SkipReason::Superseded)),
             (DeliveryStatus::Retrying, 1, Ok(())),
         ] {
-            let mut recipient_state = RecipientState::default();
+            let mut state = RecipientState::default();
             let content = Some(EntryDigest::from_session(&upcoming));
-            recipient_state.apply(&PastDelivery {
-                short_key: "x",
-                kind: Updated,
-                status,
-                sent_version: (status == DeliveryStatus::Sent).then_some(version),
+            let sent_version = (status == DeliveryStatus::Sent).then_some(version);
+            state.apply(&PastDelivery {
                 entry: Some(SentEntry { sequence: 0, content }),
-                in_doubt: false,
+                ..delivery("x", Updated, status, sent_version)
             });
             let updated = mail(Updated, None);
-            let result = is_still_relevant(&updated, Some(&upcoming), true, &recipient_state, now);
+            let result = is_still_relevant(&updated, Some(&upcoming), true, &state, now());
             assert_eq!(result, expected, "{status:?} {version}");
         }
-        assert_eq!(
-            is_still_relevant(&mail(ReauthRequired, None), None, false, &recipient_state, now),
-            Ok(())
-        );
     }
 }
