@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use shared::app::connect;
+use shared::domain::notification_kind::{MailKind, NotificationKind, Relevance};
 use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, poll, resend, text, time};
 use shared::handlers::{
@@ -19,6 +20,7 @@ use crate::world::session_body;
 
 const OPENAPI: &str = include_str!("../../openapi.yaml");
 const PROBLEM_SOURCE: &str = include_str!("../../shared/src/handlers/problem.rs");
+const CONSOLE_NOTIFICATIONS: &str = include_str!("../../local/console/js/parts/person.js");
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The file, read as JSON.
@@ -373,6 +375,29 @@ fn session_schema_rejects_fields_of_another_audience_or_provider() {
         json!({"starts_at": "tomorrow"}),
     ] {
         assert!(!fits(bad.clone()), "{bad}");
+    }
+}
+
+#[test]
+fn every_kind_of_notification_is_documented() {
+    let spec = Spec::read();
+    let schemas = &spec.0["components"]["schemas"];
+    let notification = &schemas["Notification"];
+    let listed = notification["properties"]["kind"]["enum"].as_array().expect("the kinds");
+    let listed: BTreeSet<_> = listed.iter().filter_map(Value::as_str).collect();
+    let kinds: BTreeSet<_> = NotificationKind::all().map(NotificationKind::as_str).collect();
+    assert_eq!(listed, kinds);
+    let meanings = notification["description"].as_str().expect("a table");
+    for kind in kinds {
+        assert!(meanings.contains(&format!("| `{kind}` |")), "{kind} has no meaning");
+        assert!(CONSOLE_NOTIFICATIONS.contains(&format!("\n  {kind}: [")), "{kind} has no title");
+    }
+    // The timeline is that of a session.
+    let of_session = |kind: &MailKind| kind.spec().relevance != Relevance::TrainerAccount;
+    let timeline = schemas["TimelineEntry"]["properties"]["detail"]["description"].as_str();
+    for kind in MailKind::ALL.into_iter().filter(of_session) {
+        let name = format!("`{}`", kind.as_str());
+        assert!(timeline.expect("a text").contains(&name), "{name} is not in the timeline");
     }
 }
 
