@@ -8,16 +8,39 @@ use shared::config::names;
 use shared::secrets::fields;
 
 use simulated_aws::template::{Template, TemplateError};
+use simulated_zoom::{AccountSettingsUpdate, SettingsUpdate, UserRulesUpdate};
 
 /// The secret's name in Secrets Manager.
 pub const SECRET_ID: &str = "live-classes/config";
 pub const ZOOM_CLIENT_ID: &str = "local-zoom-client";
 pub const ZOOM_CLIENT_SECRET: &str = "local-zoom-client-secret";
+pub const ZOOM_SERVER_CLIENT_ID: &str = "local-zoom-server-client";
+pub const ZOOM_SERVER_CLIENT_SECRET: &str = "local-zoom-server-client-secret";
 pub const WEBHOOK_SECRET: &str = "local-webhook-secret-token";
 pub const ZEPTOMAIL_TOKEN: &str = "local-zeptomail-token";
 const MAIL_FROM: &str = "Live Classes <classes@example.test>";
-/// The Zoom account that owns the app.
+/// The Zoom account that owns the app. The Server-to-Server app acts for it.
 pub const APP_ACCOUNT_ID: &str = "local-app-account";
+/// The domain of the account's users, and the number of their licences.
+const MANAGED_DOMAIN: &str = "example.test";
+const LICENCES: usize = 3;
+
+/// Returns the first settings of the app's Zoom account.
+pub fn zoom_account() -> SettingsUpdate {
+    let users = UserRulesUpdate {
+        managed_domains: Some([MANAGED_DOMAIN.to_owned()].into()),
+        ..UserRulesUpdate::default()
+    };
+    let account = AccountSettingsUpdate {
+        licenses: Some(Some(LICENCES)),
+        users,
+        ..AccountSettingsUpdate::default()
+    };
+    SettingsUpdate {
+        accounts: [(APP_ACCOUNT_ID.to_owned(), account)].into(),
+        ..SettingsUpdate::default()
+    }
+}
 
 /// Returns the domain of the mail sender, which is verified in the emulated SES.
 pub fn mail_domain(changes: &[(String, String)]) -> &str {
@@ -143,9 +166,18 @@ impl SecretChanges {
 
 /// Returns the secret with which the simulated Zoom signs: the first one that the functions accept.
 pub fn webhook_secret(secret: &Value) -> String {
+    webhook_secrets(secret).next().unwrap_or_default().to_owned()
+}
+
+/// Returns the webhook secret of the Server-to-Server app: the second one that the functions accept, or else the first.
+pub fn server_app_webhook_secret(secret: &Value) -> String {
+    webhook_secrets(secret).take(2).last().unwrap_or_default().to_owned()
+}
+
+fn webhook_secrets(secret: &Value) -> impl Iterator<Item = &str> {
     let field = &secret[fields::ZOOM_WEBHOOK_SECRET_TOKEN];
-    let first = field.as_array().map_or(Some(field), |list| list.iter().find(|it| it.is_string()));
-    first.and_then(Value::as_str).unwrap_or_default().to_owned()
+    let list = field.as_array().map_or(std::slice::from_ref(field), Vec::as_slice);
+    list.iter().filter_map(Value::as_str)
 }
 
 /// Returns the content of the configuration secret.
@@ -153,6 +185,11 @@ pub fn secrets() -> Value {
     json!({
         "zoom_client_id": ZOOM_CLIENT_ID,
         "zoom_client_secret": ZOOM_CLIENT_SECRET,
+        "zoom_s2s": {
+            "account_id": APP_ACCOUNT_ID,
+            "client_id": ZOOM_SERVER_CLIENT_ID,
+            "client_secret": ZOOM_SERVER_CLIENT_SECRET,
+        },
         "zoom_sdk_key": "local-sdk-key",
         "zoom_sdk_secret": "local-sdk-secret-of-at-least-32-bytes",
         "zoom_webhook_secret_token": WEBHOOK_SECRET,
@@ -203,6 +240,8 @@ mod tests {
         let changed = secret.apply(secrets());
         assert_eq!(changed[fields::ZOOM_WEBHOOK_SECRET_TOKEN], json!(["new", "old", null]));
         assert_eq!(webhook_secret(&changed), "new");
+        assert_eq!(server_app_webhook_secret(&changed), "old");
+        assert_eq!(server_app_webhook_secret(&secrets()), WEBHOOK_SECRET);
         assert_eq!(changed[fields::AUTH_HS256_SECRET], "text");
         assert!(changed.get(fields::ZEPTOMAIL_TOKEN).is_none());
         assert_eq!(changed[fields::ZOOM_CLIENT_ID], ZOOM_CLIENT_ID);

@@ -21,7 +21,7 @@ use simulated_aws::calls::AWS_PATH;
 use simulated_aws::names::Names;
 use simulated_aws::template::{TEMPLATE, Template, TemplateError};
 use simulated_aws::{Aws, AwsConfig};
-use simulated_zoom::{Zoom, ZoomConfig};
+use simulated_zoom::{ServerApp, Zoom, ZoomConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -135,8 +135,9 @@ impl Stack {
         let fresh = marker.as_ref().is_none_or(|file| !file.exists());
         let secret = prepare_secret(&aws, fresh, &secret_changes).await?;
         let issuer = Issuer::new(&base_url)?;
-        let zoom_config = zoom_config(&base_url, settings::webhook_secret(&secret));
+        let zoom_config = zoom_config(&base_url, &secret);
         let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.of_deliveries());
+        zoom.update_settings(settings::zoom_account());
         let disk = data_dir.map(|dir| StateFiles::restore(dir, &zoom, &clock)).transpose()?;
         let functions = Functions::new(&environment, &clock, &random);
         let lambda = Lambda::new(functions.clone(), &template, clock.clone(), usage.clone());
@@ -358,18 +359,25 @@ async fn stored_secret(aws: &Aws) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text))
 }
 
-fn zoom_config(base_url: &str, webhook_secret: String) -> ZoomConfig {
+fn zoom_config(base_url: &str, secret: &Value) -> ZoomConfig {
     let mut app_scopes: Vec<String> =
         shared::domain::scope::REQUIRED.iter().map(|spellings| spellings[0].to_owned()).collect();
     app_scopes.extend(["meeting:read:meeting", "meeting:update:status"].map(str::to_owned));
     ZoomConfig {
         client_id: settings::ZOOM_CLIENT_ID.to_owned(),
         client_secret: settings::ZOOM_CLIENT_SECRET.to_owned(),
-        webhook_secret,
+        webhook_secret: settings::webhook_secret(secret),
         app_account_id: settings::APP_ACCOUNT_ID.to_owned(),
         redirect_uris: vec![format!("{base_url}/callback")],
         base_url: base_url.to_owned(),
         webhook_url: Some(format!("{base_url}/webhook")),
         app_scopes,
+        server_app: Some(ServerApp {
+            account_id: settings::APP_ACCOUNT_ID.to_owned(),
+            client_id: settings::ZOOM_SERVER_CLIENT_ID.to_owned(),
+            client_secret: settings::ZOOM_SERVER_CLIENT_SECRET.to_owned(),
+            webhook_secret: settings::server_app_webhook_secret(secret),
+            scopes: simulated_zoom::server_scopes(),
+        }),
     }
 }

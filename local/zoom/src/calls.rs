@@ -21,7 +21,7 @@ const fn zoom_call(name: &'static str, method: &'static str, path: &'static str)
 }
 
 /// More specific entries come before more general ones.
-const CALLS: [ZoomCall; 16] = [
+const CALLS: [ZoomCall; 23] = [
     zoom_call("token", "POST", "/oauth/token"),
     zoom_call("revoke", "POST", "/oauth/revoke"),
     zoom_call("create_meeting", "POST", "/v2/users/{user}/meetings"),
@@ -31,11 +31,18 @@ const CALLS: [ZoomCall; 16] = [
     zoom_call("get_user", "GET", "/v2/users/{user}"),
     zoom_call("update_user", "PATCH", "/v2/users/{user}"),
     zoom_call("create_user", "POST", "/v2/users"),
+    zoom_call("list_users", "GET", "/v2/users"),
+    zoom_call("delete_user", "DELETE", "/v2/users/{user}"),
+    zoom_call("set_user_status", "PUT", "/v2/users/{user}/status"),
+    zoom_call("user_recordings", "GET", "/v2/users/{user}/recordings"),
+    zoom_call("plan_usage", "GET", "/v2/accounts/{account}/plans/usage"),
     zoom_call("get_meeting", "GET", "/v2/meetings/{meeting}"),
     zoom_call("update_meeting", "PATCH", "/v2/meetings/{meeting}"),
     zoom_call("delete_meeting", "DELETE", "/v2/meetings/{meeting}"),
     zoom_call("end_meeting", "PUT", "/v2/meetings/{meeting}/status"),
     zoom_call("recordings", "GET", "/v2/meetings/{meeting}/recordings"),
+    zoom_call("past_meeting", "GET", "/v2/past_meetings/{uuid}"),
+    zoom_call("past_instances", "GET", "/v2/past_meetings/{meeting}/instances"),
     zoom_call("past_participants", "GET", "/v2/past_meetings/{uuid}/participants"),
     zoom_call("report_participants", "GET", "/v2/report/meetings/{meeting}/participants"),
 ];

@@ -13,9 +13,9 @@ use http::{StatusCode, header};
 use url::Url;
 use url::form_urlencoded::parse;
 
+use super::accounts::AccountChoice;
 use super::context::Context;
 use super::state::Code;
-use super::users::AccountChoice;
 use super::{Zoom, ids};
 
 /// Zoom: an authorisation code expires after 5 minutes.

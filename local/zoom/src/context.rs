@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use shared::random::Random;
 
 use super::ZoomConfig;
+use super::apps::App;
 use super::delivery_fault::DeliveryFaults;
 use super::ids;
 use super::responses::{ApiError, instant};
 use super::scopes::{Category, Operation};
-use super::settings::Plan;
-use super::state::{Account, Holder, Meeting, Page, User, ZoomState};
+use super::settings::{Plan, UserRules};
+use super::state::{Account, Holder, Meeting, Page, User, UserStatus, ZoomState};
+use super::user_refusals::refusal;
 
 /// Zoom: a `next_page_token` expires after 15 minutes.
 const PAGE_TOKEN_SECONDS: i64 = 15 * 60;
@@ -36,7 +38,15 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    fn require_scope(&self, own: bool) -> Result<(), ApiError> {
+    pub(super) fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    pub(super) fn account_id(&self) -> &str {
+        &self.account_id
+    }
+
+    pub(super) fn require_scope(&self, own: bool) -> Result<(), ApiError> {
         if self.operation.is_allowed_by(own, |scope| self.scopes.contains(scope)) {
             return Ok(());
         }
@@ -66,7 +76,15 @@ impl Context<'_> {
             return Err(ApiError::bad_token("Access token is expired."));
         }
         let (holder, mut scopes) = (token.holder.clone(), token.scopes.clone());
-        if let Some(allowed) = &self.state.settings.scopes {
+        let settings = &self.state.settings;
+        let allowed = match holder.app() {
+            App::User => &settings.scopes,
+            App::Server if !settings.server_app.active => {
+                return Err(ApiError::bad_token("Invalid access token."));
+            }
+            App::Server => &settings.server_app.scopes,
+        };
+        if let Some(allowed) = allowed {
             scopes.retain(|scope| allowed.contains(scope));
         }
         let account_id = match &holder {
@@ -97,7 +115,21 @@ impl Context<'_> {
                 .ok_or_else(unknown)?,
         };
         caller.require_scope(caller.holder == Holder::User(user.id.clone()))?;
+        if user.status(self.now) == UserStatus::Expired {
+            return Err(refusal(1120, name));
+        }
         Ok(user.clone())
+    }
+
+    /// Returns the user in a path who has meetings. Zoom: for the account's app, a user who is pending or deactivated
+    /// does not exist here.
+    pub(super) fn host_in_path(&self, caller: &Caller, name: &str) -> Result<User, ApiError> {
+        let user = self.user_in_path(caller, name)?;
+        let is_active = user.status(self.now) == UserStatus::Active;
+        match caller.holder.app() {
+            App::Server if !is_active => Err(ApiError::no_such_user(name)),
+            _ => Ok(user),
+        }
     }
 
     /// Returns the id of the meeting in a path, if the caller may access the meeting.
@@ -132,11 +164,12 @@ impl Context<'_> {
             plan: Plan::Pro,
             forbid: BTreeSet::new(),
             licenses: None,
+            users: UserRules::default(),
         })
     }
 
     pub(super) fn is_paid(&self, account_id: &str) -> bool {
-        self.state.accounts.get(account_id).is_none_or(|account| account.plan == Plan::Pro)
+        self.state.accounts.get(account_id).is_none_or(|account| account.plan != Plan::Basic)
     }
 
     /// Zoom: limits per second apply to an account and all its apps together.
@@ -182,13 +215,21 @@ impl Context<'_> {
         if self.writes_today(host_id) < limit {
             return Ok(());
         }
-        let message =
-            format!("You have exceeded the daily limit ({limit}) of creates and updates.");
+        Err(self.daily_limit_reached(category, limit, "creates and updates"))
+    }
+
+    pub(super) fn daily_limit_reached(
+        &self,
+        category: Category,
+        limit: u32,
+        counted: &str,
+    ) -> ApiError {
+        let message = format!("You have exceeded the daily limit ({limit}) of {counted}.");
         let midnight = self.today().tomorrow().and_then(|day| {
             day.to_zoned(jiff::tz::TimeZone::UTC).map(|midnight| midnight.timestamp())
         });
         let error = rate_limited(category, "Daily-limit", limit, 429, &message);
-        Err(error.with_header("Retry-After", instant(midnight.unwrap_or(self.now))))
+        error.with_header("Retry-After", instant(midnight.unwrap_or(self.now)))
     }
 
     pub(super) fn count_daily_write(&mut self, host_id: &str) {
@@ -204,7 +245,7 @@ impl Context<'_> {
             .map_or(0, |(day, count)| if *day == today { *count } else { 0 })
     }
 
-    fn today(&self) -> jiff::civil::Date {
+    pub(super) fn today(&self) -> jiff::civil::Date {
         jiff::tz::Offset::UTC.to_datetime(self.now).date()
     }
 

@@ -1,10 +1,11 @@
-//! The bodies of Zoom's webhooks about meetings, participants and users.
+//! The bodies of Zoom's webhooks about meetings, participants and apps.
 //!
 //! Zoom: the meeting id is a string in events during a meeting and a number in all others.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::apps::App;
 use super::context::Context;
 use super::ids;
 use super::responses::instant;
@@ -49,7 +50,7 @@ impl Context<'_> {
         payload: Value,
     ) {
         let body = json!({ "event": event, "event_ts": at.as_millisecond(), "payload": payload });
-        self.enqueue_webhook(event, Some(meeting_id), &body);
+        self.enqueue_webhook(event, meeting_id, &body);
     }
 
     pub(super) fn meeting_host(&self, meeting: &Meeting) -> Option<&User> {
@@ -291,32 +292,7 @@ impl Context<'_> {
         if !event_ts.is_null() {
             body["payload"]["event_ts"] = event_ts;
         }
-        self.enqueue_webhook(event, None, &body);
-    }
-
-    /// Activates or deactivates a user and emits the event.
-    pub(super) fn set_active(&mut self, user_id: &str, active: bool) {
-        let Some(user) = self.state.users.get_mut(user_id) else { return };
-        user.active = active;
-        let user = user.clone();
-        let event = if active { "user.activated" } else { "user.deactivated" };
-        let body = json!({
-            "event": event,
-            "event_ts": self.now.as_millisecond(),
-            "payload": {
-                "account_id": user.account_id,
-                "operator": user.email,
-                "operator_id": user.id,
-                "object": {
-                    "id": user.id,
-                    "email": user.email,
-                    "first_name": user.first_name,
-                    "last_name": user.last_name,
-                    "type": user.licence,
-                },
-            },
-        });
-        self.enqueue_webhook(event, None, &body);
+        self.enqueue_app_webhook(event, None, &body, &[App::User]);
     }
 
     pub(super) fn meeting_and_host(&self, id: i64) -> Option<(&Meeting, &User)> {

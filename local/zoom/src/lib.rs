@@ -3,8 +3,13 @@
 //! | path | purpose | module |
 //! |---|---|---|
 //! | `/zoom/oauth` | consent page, tokens, revocation | `consent`, `oauth` |
-//! | `/zoom/v2` | meetings, users, past meetings | `meetings`, `listing`, `users`, `past`, `recordings` |
-//! | `/zoom/sim` | actions of participants, simulator settings, inspection | `sim`, `participants`, `views`, `settings` |
+//! | `/zoom/v2` | meetings | `meetings`, `listing`, `past`, `recordings` |
+//! | `/zoom/v2` | users and licences | `users`, `join_tokens`, `accounts`, `licences` |
+//! | `/zoom/sim` | actions of people, inspection | `sim`, `sim_users`, `participants`, `views` |
+//! | `/zoom/sim/knobs` | simulator settings | `settings` |
+//!
+//! There are several Zoom accounts: the app's own, the default other one, and those that users get when they leave an
+//! account. `apps` describes the two apps that call the API.
 //!
 //! `events` builds webhook bodies, `webhook_queue` stores them, and `webhooks` delivers them. All access to the state goes through
 //! `context::Context`, which exists only while the single lock is held, so code with a context never awaits. Comments
@@ -13,6 +18,8 @@
 //! Events caused by the app's own requests wait for the next [`Zoom::deliver_due`], because the real Zoom responds
 //! before it sends a webhook. Events caused by `/zoom/sim` are sent before its response.
 
+mod accounts;
+mod apps;
 pub mod calls;
 mod consent;
 mod context;
@@ -20,12 +27,15 @@ mod delivery_fault;
 mod events;
 mod fields;
 mod ids;
+mod join_tokens;
+mod licences;
 mod listing;
 mod meeting_fields;
 mod meetings;
 mod oauth;
 mod participants;
 mod past;
+mod recording_list;
 mod recordings;
 mod responses;
 mod schedule;
@@ -33,7 +43,11 @@ mod scopes;
 mod settings;
 mod sim;
 mod sim_error;
+mod sim_users;
 mod state;
+mod user_events;
+mod user_fields;
+mod user_refusals;
 mod users;
 mod views;
 mod webhook_queue;
@@ -54,16 +68,19 @@ use serde_json::Value;
 use shared::clock::Clock;
 use shared::random::Random;
 
+pub use self::accounts::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
+pub use self::apps::{App, ServerApp};
 use self::context::Context;
 pub use self::delivery_fault::{DeliveryFault, DeliveryFaults};
 use self::responses::ApiError;
+pub use self::scopes::server_scopes;
 pub use self::settings::{
-    AccountSettingsUpdate, Plan, Qps, Settings, SettingsUpdate, TimeSpelling, WebhookSettings,
+    AccountSettingsUpdate, Plan, Qps, ServerAppSettings, ServerAppSettingsUpdate, Settings,
+    SettingsUpdate, TimeSpelling, UserRules, UserRulesUpdate, WebhookSettings,
     WebhookSettingsUpdate,
 };
 pub use self::state::Counts;
 use self::state::ZoomState;
-pub use self::users::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
 pub use self::webhooks::{EVENTS, sign_webhook};
 
 /// The app's registration at Zoom.
@@ -81,6 +98,8 @@ pub struct ZoomConfig {
     pub webhook_url: Option<String>,
     /// The scopes on the consent page.
     pub app_scopes: Vec<String>,
+    /// The Server-to-Server app, which has its own client id, secrets and scopes.
+    pub server_app: Option<ServerApp>,
 }
 
 impl fmt::Debug for ZoomConfig {
@@ -146,10 +165,15 @@ impl Zoom {
             .route("/zoom/oauth/token", post(oauth::token))
             .route("/zoom/oauth/revoke", post(oauth::revoke));
         let rest = Router::new()
-            .route("/zoom/v2/users", post(users::create))
-            .route("/zoom/v2/users/{user}", get(users::get).patch(users::update))
+            .route("/zoom/v2/users", get(users::list).post(users::create))
+            .route(
+                "/zoom/v2/users/{user}",
+                get(users::get).patch(users::update).delete(users::delete),
+            )
             .route("/zoom/v2/users/{user}/status", put(users::set_status))
-            .route("/zoom/v2/users/{user}/token", get(users::token))
+            .route("/zoom/v2/users/{user}/token", get(join_tokens::token))
+            .route("/zoom/v2/users/{user}/recordings", get(recording_list::recordings))
+            .route("/zoom/v2/accounts/{account}/plans/usage", get(licences::plan_usage))
             .route("/zoom/v2/users/{user}/meetings", get(listing::meetings).post(meetings::create))
             .route(
                 "/zoom/v2/meetings/{meeting}",
@@ -157,6 +181,8 @@ impl Zoom {
             )
             .route("/zoom/v2/meetings/{meeting}/status", put(meetings::set_status))
             .route("/zoom/v2/meetings/{meeting}/recordings", get(past::recordings))
+            .route("/zoom/v2/past_meetings/{meeting}", get(past::details))
+            .route("/zoom/v2/past_meetings/{meeting}/instances", get(past::instances))
             .route("/zoom/v2/past_meetings/{meeting}/participants", get(past::participants))
             .route("/zoom/v2/report/meetings/{meeting}/participants", get(past::report))
             .route("/zoom/v2/{*rest}", any(unknown_path));
@@ -175,6 +201,9 @@ impl Zoom {
             .route("/zoom/sim/meetings/{id}/bind", post(sim::bind))
             .route("/zoom/sim/meetings/{id}/recording", post(sim::recording))
             .route("/zoom/sim/meetings/{id}/companion", post(sim::companion))
+            .route("/zoom/sim/users", get(sim_users::list).post(sim_users::create))
+            .route("/zoom/sim/users/{user}/accept", post(sim_users::accept))
+            .route("/zoom/sim/users/{user}/expire", post(sim_users::expire))
             .route("/zoom/sim/deauthorize", post(sim::deauthorize))
             .route("/zoom/sim/deactivate", post(sim::deactivate))
             .route("/zoom/sim/expire-tokens", post(sim::expire_tokens))
@@ -227,9 +256,16 @@ impl Zoom {
 
     /// Expires all access tokens. Refresh tokens stay valid.
     pub fn expire_access_tokens(&self) {
+        self.expire_tokens(None);
+    }
+
+    /// Expires the access tokens of one app, or of both.
+    pub fn expire_tokens(&self, app: Option<App>) {
         self.with_context(|context| {
             for token in context.state.access_tokens.values_mut() {
-                token.expires_at = token.expires_at.min(context.now);
+                if app.is_none_or(|app| token.holder.app() == app) {
+                    token.expires_at = token.expires_at.min(context.now);
+                }
             }
         });
     }
@@ -243,7 +279,11 @@ impl Zoom {
     /// the stack still starts.
     pub fn restore(&self, snapshot: Value) {
         match serde_json::from_value(snapshot) {
-            Ok(state) => self.with_context(|context| *context.state = state),
+            Ok(state) => self.with_context(|context| {
+                *context.state = state;
+                // A state of an older version has no owner.
+                context.create_owner();
+            }),
             Err(error) => tracing::warn!(%error, "ignoring the snapshot of the simulated Zoom"),
         }
     }
@@ -256,6 +296,7 @@ impl Zoom {
         let mut context =
             Context { state: &mut state, config, random, faults, now: inner.clock.now() };
         context.remove_killed_clients();
+        context.end_meetings_without_licence();
         act(&mut context)
     }
 }

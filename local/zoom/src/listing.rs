@@ -21,6 +21,19 @@ pub(super) type Parameters = BTreeMap<String, String>;
 const PAGE_SIZE: i64 = 30;
 const MAX_PAGE_SIZE: i64 = 300;
 
+/// The name of a list in its response, and the largest page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageFormat {
+    pub(super) name: &'static str,
+    pub(super) max_size: i64,
+}
+
+impl PageFormat {
+    pub(super) const fn of(name: &'static str) -> Self {
+        Self { name, max_size: MAX_PAGE_SIZE }
+    }
+}
+
 /// Zoom: lists truncate the agenda after 250 characters.
 const LISTED_AGENDA_CHARACTERS: usize = 250;
 
@@ -32,7 +45,7 @@ pub(super) async fn meetings(
 ) -> ApiResult {
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::LIST_MEETINGS)?;
-        let host = context.user_in_path(&caller, &user)?;
+        let host = context.host_in_path(&caller, &user)?;
         let filter = Filter::parse(&query)?;
         let now = context.now;
         let mut meetings: Vec<_> = context
@@ -44,7 +57,8 @@ pub(super) async fn meetings(
             .collect();
         meetings.sort_by_key(|meeting| (meeting.start_time, meeting.id));
         let rows = meetings.into_iter().map(list_entry).collect();
-        context.page("meetings", &format!("meetings of {} {filter:?}", host.id), rows, &query)
+        let list_key = format!("meetings of {} {filter:?}", host.id);
+        context.page(PageFormat::of("meetings"), &list_key, rows, &query)
     })
 }
 
@@ -115,16 +129,27 @@ fn list_entry(meeting: &Meeting) -> Value {
 }
 
 impl Context<'_> {
-    /// Returns the requested page of `rows` under `name`. Page tokens are valid only for the same `list_key`.
+    /// Returns the response with the requested page of `rows`.
     pub(super) fn page(
         &mut self,
-        name: &str,
+        format: PageFormat,
         list_key: &str,
         rows: Vec<Value>,
         query: &Parameters,
     ) -> ApiResult {
+        self.page_body(format, list_key, rows, query).map(ok)
+    }
+
+    /// Returns the requested page of `rows`. Page tokens are valid only for the same `list_key`.
+    pub(super) fn page_body(
+        &mut self,
+        format: PageFormat,
+        list_key: &str,
+        rows: Vec<Value>,
+        query: &Parameters,
+    ) -> Result<Value, ApiError> {
         let size = number(query, "page_size")?.unwrap_or(PAGE_SIZE);
-        if !(1..=MAX_PAGE_SIZE).contains(&size) {
+        if !(1..=format.max_size).contains(&size) {
             return Err(ApiError::invalid_field("page_size", "Invalid field."));
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -139,13 +164,13 @@ impl Context<'_> {
         } else {
             String::new()
         };
-        Ok(ok(json!({
+        Ok(json!({
             "page_count": total.div_ceil(size),
             "page_size": size,
             "total_records": total,
             "next_page_token": next,
-            name: page,
-        })))
+            format.name: page,
+        }))
     }
 }
 

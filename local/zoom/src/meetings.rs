@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::fields::{self, AllowedIn, Field, Kind, required};
+use super::licences::{BASIC, WITHOUT_MEETINGS};
 use super::meeting_fields::MEETING;
 use super::responses::{ApiError, ApiResult, created, instant, no_content, ok};
 use super::settings::Plan;
@@ -51,7 +52,10 @@ pub(super) async fn create(
 ) -> ApiResult {
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::CREATE_MEETING)?;
-        let host = context.user_in_path(&caller, &user)?;
+        let host = context.host_in_path(&caller, &user)?;
+        if host.licence == WITHOUT_MEETINGS {
+            return Err(ApiError::cannot_host(&user));
+        }
         let body = fields::parse_body(&body, content_type(&headers), MEETING, AllowedIn::Create)?;
         context.check_daily_limit(&host.id, scopes::CREATE_MEETING.category)?;
         let id = context.create_meeting(&host, &body)?;
@@ -250,7 +254,6 @@ impl Context<'_> {
     }
 
     fn is_forbidden(&self, host: &User, name: &str, value: &Value) -> bool {
-        const UNLICENSED: i64 = 1;
         let account = self.state.accounts.get(&host.account_id);
         let name_and_value = match value {
             Value::String(text) => format!("{name}={text}"),
@@ -261,8 +264,7 @@ impl Context<'_> {
             account.forbid.contains(name) || account.forbid.contains(&name_and_value)
         });
         // Zoom: only licensed users of paid accounts have cloud recordings.
-        forbidden
-            || name_and_value == "auto_recording=cloud" && (basic || host.licence == UNLICENSED)
+        forbidden || name_and_value == "auto_recording=cloud" && (basic || host.licence == BASIC)
     }
 
     /// Deletes a meeting, and ends it first if it is in progress.

@@ -12,9 +12,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::apps::{App, ServerApp};
 use super::context::Context;
 use super::state::{AccessToken, Code, Grant, Holder};
-use super::{Zoom, ids, scopes};
+use super::{Zoom, ids};
 
 /// Zoom: an access token is valid for an hour, a refresh token for 90 days.
 pub(super) const ACCESS_TOKEN_SECONDS: i64 = 3600;
@@ -37,9 +38,35 @@ impl OAuthError {
         Self { status: StatusCode::BAD_REQUEST, reason, error: "invalid_request" }
     }
 
+    fn client(status: StatusCode) -> Self {
+        let reason = "Invalid client_id or client_secret";
+        Self { status, reason, error: "invalid_client" }
+    }
+
     fn grant(reason: &'static str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, reason, error: "invalid_grant" }
     }
+}
+
+/// Zoom: all parameters are in a form body.
+fn read_form(headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Result<Form, OAuthError> {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|kind| kind.split(';').next());
+    if content_type.map(str::trim) != Some("application/x-www-form-urlencoded") {
+        return Err(OAuthError::request("The parameters go into a form body."));
+    }
+    if query.is_some_and(|query| !query.is_empty()) {
+        return Err(OAuthError::request("The parameters do not go into the address."));
+    }
+    let mut form = Form::new();
+    for (name, value) in url::form_urlencoded::parse(body) {
+        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(OAuthError::request("A parameter was given twice."));
+        }
+    }
+    Ok(form)
 }
 
 impl IntoResponse for OAuthError {
@@ -56,14 +83,18 @@ pub(super) async fn token(
     body: Bytes,
 ) -> Response {
     zoom.with_context(|context| {
-        let form = context.read_form(&headers, query.as_deref(), &body)?;
-        match form.get("grant_type").map(String::as_str) {
-            Some("authorization_code") => context.exchange_code(&form),
-            Some("refresh_token") => context.refresh(&form),
-            Some("account_credentials") => context.account_token(&form),
+        let app = context.authenticate_app(&headers)?;
+        let form = read_form(&headers, query.as_deref(), &body)?;
+        let grant_type =
+            form.get("grant_type").ok_or(OAuthError::request("Missing grant type."))?;
+        // Zoom: each kind of app has its own grant types.
+        match (app, grant_type.as_str()) {
+            (App::User, "authorization_code") => context.exchange_code(&form),
+            (App::User, "refresh_token") => context.refresh(&form),
+            (App::Server, "account_credentials") => context.account_token(&form),
             _ => Err(OAuthError {
                 status: StatusCode::BAD_REQUEST,
-                reason: "Unsupported grant type.",
+                reason: "unsupported grant type",
                 error: "unsupported_grant_type",
             }),
         }
@@ -78,9 +109,11 @@ pub(super) async fn revoke(
     body: Bytes,
 ) -> Response {
     zoom.with_context(|context| {
-        let form = context.read_form(&headers, query.as_deref(), &body)?;
+        let app = context.authenticate_app(&headers)?;
+        let form = read_form(&headers, query.as_deref(), &body)?;
         let token = form.get("token").ok_or(OAuthError::request("The token is missing."))?;
-        let holder = context.token_holder(token).ok_or(OAuthError::request("Invalid Token!"))?;
+        let holder = context.token_holder(token).filter(|holder| holder.app() == app);
+        let holder = holder.ok_or(OAuthError::request("Invalid Token!"))?;
         match holder {
             Holder::User(user_id) => context.end_grant(&user_id),
             Holder::Account(_) => drop(context.state.access_tokens.remove(token)),
@@ -91,40 +124,44 @@ pub(super) async fn revoke(
 }
 
 impl Context<'_> {
-    /// Zoom: the client id and secret are sent with HTTP Basic, and all other parameters in a form body.
-    fn read_form(
-        &self,
-        headers: &HeaderMap,
-        query: Option<&str>,
-        body: &[u8],
-    ) -> Result<Form, OAuthError> {
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let expected = format!("{}:{}", self.config.client_id, self.config.client_secret);
-        let is_authenticated = header(header::AUTHORIZATION)
+    /// Returns the app with these credentials. Zoom: the client id and secret are sent with HTTP Basic.
+    fn authenticate_app(&self, headers: &HeaderMap) -> Result<App, OAuthError> {
+        let credentials = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Basic "))
             .and_then(|value| STANDARD.decode(value).ok())
-            .is_some_and(|credentials| credentials == expected.as_bytes());
-        if !is_authenticated {
-            return Err(OAuthError {
-                status: StatusCode::UNAUTHORIZED,
-                reason: "Invalid client_id or client_secret",
-                error: "invalid_client",
-            });
-        }
-        let content_type = header(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
-        if content_type.map(str::trim) != Some("application/x-www-form-urlencoded") {
-            return Err(OAuthError::request("The parameters go into a form body."));
-        }
-        if query.is_some_and(|query| !query.is_empty()) {
-            return Err(OAuthError::request("The parameters do not go into the address."));
-        }
-        let mut form = Form::new();
-        for (name, value) in url::form_urlencoded::parse(body) {
-            if form.insert(name.into_owned(), value.into_owned()).is_some() {
-                return Err(OAuthError::request("A parameter was given twice."));
+            .and_then(|credentials| String::from_utf8(credentials).ok())
+            .ok_or(OAuthError::client(StatusCode::UNAUTHORIZED))?;
+        let (client_id, secret) = credentials.split_once(':').unwrap_or((&credentials, ""));
+        match &self.config.server_app {
+            Some(app) if app.client_id == client_id => self.check_server_app(app, secret),
+            _ if client_id == self.config.client_id && secret == self.config.client_secret => {
+                Ok(App::User)
             }
+            _ => Err(OAuthError::client(StatusCode::UNAUTHORIZED)),
         }
-        Ok(form)
+    }
+
+    /// Zoom: the status for a wrong secret of a Server-to-Server app is 400 or 401, and the response to a deactivated
+    /// app is not documented. Each request draws one.
+    fn check_server_app(&self, app: &ServerApp, secret: &str) -> Result<App, OAuthError> {
+        let settings = &self.state.settings.server_app;
+        let status = match self.draw([400, 401]) {
+            400 => StatusCode::BAD_REQUEST,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        let expected = settings.client_secret.as_ref().unwrap_or(&app.client_secret);
+        if secret != expected {
+            return Err(OAuthError::client(status));
+        }
+        match (settings.active, status) {
+            (true, _) => Ok(App::Server),
+            (false, StatusCode::BAD_REQUEST) => {
+                Err(OAuthError::request("The app has been disabled"))
+            }
+            (false, _) => Err(OAuthError::client(status)),
+        }
     }
 
     fn exchange_code(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {
@@ -163,12 +200,17 @@ impl Context<'_> {
     }
 
     fn account_token(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {
-        if form.get("account_id") != Some(&self.config.app_account_id) {
-            return Err(OAuthError::request("Bad Request"));
+        let app = self.config.server_app.as_ref();
+        let app = app
+            .filter(|app| form.get("account_id") == Some(&app.account_id))
+            .ok_or(OAuthError::request("Bad Request"))?;
+        let holder = Holder::Account(app.account_id.clone());
+        let scopes: BTreeSet<String> = app.scopes.iter().cloned().collect();
+        let settings = &self.state.settings.server_app;
+        if settings.new_token_ends_older.unwrap_or_else(|| self.random.below(2) == 0) {
+            self.state.access_tokens.retain(|_, token| token.holder != holder);
         }
-        let holder = Holder::Account(self.config.app_account_id.clone());
-        let mut scopes: BTreeSet<String> = scopes::account_wide().collect();
-        scopes.extend(self.config.app_scopes.iter().cloned());
+        self.state.counts.account_tokens += 1;
         let access_token = self.issue_access_token(holder, scopes.clone());
         Ok(Json(self.token_response(&access_token, None, &scopes)))
     }

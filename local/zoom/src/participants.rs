@@ -36,6 +36,7 @@ impl Context<'_> {
         if meeting.active_instance().is_some() {
             return Err(SimError::conflict("The meeting is in progress."));
         }
+        self.check_concurrent_meetings(meeting)?;
         let host = self.meeting_host(meeting).ok_or_else(|| SimError::not_found("No host."))?;
         let name = name.unwrap_or_else(|| host.display_name());
         let host =
@@ -56,6 +57,7 @@ impl Context<'_> {
             if !meeting.setting_is("join_before_host", true) {
                 return Err(SimError::conflict("The host has not started the meeting."));
             }
+            self.check_concurrent_meetings(meeting)?;
             self.start_instance(id);
         }
         let waiting_room = self.existing_meeting(id)?.setting_is("waiting_room", true);
@@ -263,6 +265,7 @@ impl Context<'_> {
             recording: None,
         });
         let auto_record = meeting.setting_is("auto_recording", "cloud");
+        self.limit_unlicensed_meeting(id);
         self.emit_started(id);
         if auto_record {
             self.start_recording(id);

@@ -9,11 +9,66 @@ use percent::decode;
 use serde_json::{Value, json};
 
 use super::context::{Caller, Context};
-use super::listing::Parameters;
+use super::listing::{PageFormat, Parameters};
 use super::recordings::{recording_body, seconds_between};
 use super::responses::{ApiError, ApiResult, instant, ok};
 use super::state::{Meeting, MeetingInstance, Participant};
 use super::{Zoom, scopes};
+
+const SECONDS_PER_MINUTE: i64 = 60;
+const SECONDS_PER_YEAR: i64 = 365 * 24 * 3600;
+
+const PARTICIPANTS: PageFormat = PageFormat::of("participants");
+
+/// `GET /past_meetings/{meeting}`: an ended instance.
+pub(super) async fn details(
+    State(zoom): State<Zoom>,
+    Path(meeting_ref): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::PAST_MEETING)?;
+        let (meeting, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
+        let host = context.user_with_id(&meeting.host_id)?;
+        let end = instance.ended_at.unwrap_or(instance.started_at);
+        let seconds = |participant: &Participant| {
+            seconds_between(participant.join_time, participant.leave_time.unwrap_or(end))
+        };
+        let total_seconds: i64 = instance.participants.iter().map(seconds).sum();
+        Ok(ok(json!({
+            "uuid": instance.uuid,
+            "id": meeting.id,
+            "host_id": meeting.host_id,
+            "type": meeting.kind,
+            "topic": meeting.topic,
+            "user_name": host.display_name(),
+            "user_email": host.email,
+            "start_time": instant(instance.started_at),
+            "end_time": instant(end),
+            "duration": seconds_between(instance.started_at, end) / SECONDS_PER_MINUTE,
+            "total_minutes": total_seconds / SECONDS_PER_MINUTE,
+            "participants_count": instance.participants.len(),
+            "has_meeting_summary": false,
+        })))
+    })
+}
+
+/// `GET /past_meetings/{meeting}/instances`: all ended instances.
+pub(super) async fn instances(
+    State(zoom): State<Zoom>,
+    Path(meeting_ref): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::PAST_INSTANCES)?;
+        let (meeting, _) = context.find_instance(&caller, &meeting_ref)?;
+        let ended = meeting.instances.iter().filter(|instance| instance.ended_at.is_some());
+        let rows: Vec<_> = ended
+            .map(|it| json!({ "uuid": it.uuid, "start_time": instant(it.started_at) }))
+            .collect();
+        Ok(ok(json!({ "meetings": rows })))
+    })
+}
 
 /// `GET /past_meetings/{meeting}/participants`: one row per connection, without the `customer_key`.
 pub(super) async fn participants(
@@ -25,13 +80,12 @@ pub(super) async fn participants(
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::PAST_PARTICIPANTS)?;
         let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
-        let rows = instance
-            .participants
-            .iter()
-            .map(|participant| participant_row(participant, &instance))
+        let rows = context
+            .reported_participants(&instance)
+            .map(|participant| context.participant_row(participant, &instance))
             .collect();
         let list_key = format!("participants of {}", instance.uuid);
-        context.page("participants", &list_key, rows, &query)
+        context.page(PARTICIPANTS, &list_key, rows, &query)
     })
 }
 
@@ -46,7 +100,7 @@ pub(super) async fn report(
         let caller = context.authenticate(&headers, scopes::REPORT_PARTICIPANTS)?;
         let (_, instance) = context.ended_instance_in_path(&caller, &meeting_ref)?;
         let with_key = |participant: &Participant| {
-            let mut row = participant_row(participant, &instance);
+            let mut row = context.participant_row(participant, &instance);
             if let Value::Object(fields) = &mut row {
                 fields.remove("internal_user");
                 fields
@@ -57,9 +111,9 @@ pub(super) async fn report(
             }
             row
         };
-        let rows = instance.participants.iter().map(with_key).collect();
+        let rows = context.reported_participants(&instance).map(with_key).collect();
         let list_key = format!("report of {}", instance.uuid);
-        context.page("participants", &list_key, rows, &query)
+        context.page(PARTICIPANTS, &list_key, rows, &query)
     })
 }
 
@@ -92,6 +146,10 @@ impl Context<'_> {
         let instance = instance
             .filter(|instance| instance.ended_at.is_some())
             .ok_or_else(|| ApiError::no_such_meeting(meeting_ref))?;
+        let ended_at = instance.ended_at.unwrap_or(instance.started_at);
+        if seconds_between(ended_at, self.now) > SECONDS_PER_YEAR {
+            return Err(ApiError::year_ago());
+        }
         Ok((meeting, instance))
     }
 
@@ -122,23 +180,41 @@ impl Context<'_> {
             instances.find(|(_, instance)| instance.uuid == uuid).ok_or_else(unknown)?;
         Ok((meeting.clone(), Some(instance.clone())))
     }
-}
 
-fn participant_row(participant: &Participant, instance: &MeetingInstance) -> Value {
-    let leave_time = participant.leave_time.or(instance.ended_at).unwrap_or(participant.join_time);
-    json!({
-        "id": participant.zoom_user_id.clone().unwrap_or_default(),
-        "user_id": participant.user_id,
-        "name": participant.name,
-        "user_email": participant.email,
-        "registrant_id": "",
-        "join_time": instant(participant.join_time),
-        "leave_time": instant(leave_time),
-        "duration": seconds_between(participant.join_time, leave_time),
-        "failover": false,
-        "status": "in_meeting",
-        "internal_user": participant.zoom_user_id.is_some(),
-    })
+    /// Returns the participants in the lists of past participants. Zoom: a meeting with one person has none.
+    fn reported_participants<'i>(
+        &self,
+        instance: &'i MeetingInstance,
+    ) -> impl Iterator<Item = &'i Participant> + use<'i> {
+        let person = |it: &'i Participant| it.zoom_user_id.as_ref().unwrap_or(&it.participant_uuid);
+        let mut people = instance.participants.iter().map(person);
+        let first = people.next();
+        let is_alone = people.all(|person| Some(person) == first);
+        instance.participants.iter().filter(move |_| !is_alone)
+    }
+
+    /// Zoom: until a list is complete, all its durations are 0.
+    fn participant_row(&self, participant: &Participant, instance: &MeetingInstance) -> Value {
+        let leave_time =
+            participant.leave_time.or(instance.ended_at).unwrap_or(participant.join_time);
+        let seconds = seconds_between(participant.join_time, leave_time);
+        let ended_at = instance.ended_at.unwrap_or(instance.started_at);
+        let lag = self.state.settings.participants_lag_seconds;
+        let is_complete = seconds_between(ended_at, self.now) >= lag;
+        json!({
+            "id": participant.zoom_user_id.clone().unwrap_or_default(),
+            "user_id": participant.user_id,
+            "name": participant.name,
+            "user_email": participant.email,
+            "registrant_id": "",
+            "join_time": instant(participant.join_time),
+            "leave_time": instant(leave_time),
+            "duration": if is_complete { seconds } else { 0 },
+            "failover": false,
+            "status": "in_meeting",
+            "internal_user": participant.zoom_user_id.is_some(),
+        })
+    }
 }
 
 mod percent {

@@ -161,7 +161,7 @@ impl Context<'_> {
             "download_token": ids::token(self.random),
             "payload": { "account_id": host.account_id, "object": object },
         });
-        self.enqueue_webhook("recording.completed", Some(id), &body);
+        self.enqueue_webhook("recording.completed", id, &body);
     }
 
     /// Adds the transcript, which Zoom completes after the other files.
@@ -191,7 +191,7 @@ impl Context<'_> {
             "download_token": ids::token(self.random),
             "payload": { "account_id": host.account_id, "object": object },
         });
-        self.enqueue_webhook(event, Some(id), &body);
+        self.enqueue_webhook(event, id, &body);
     }
 
     /// Changes the recordings of all instances that are in one of the states `from`. Returns whether there were any.
@@ -310,6 +310,21 @@ pub(super) fn recording_body(
     body.insert("recording_play_passcode".into(), recording.play_passcode.clone().into());
     body.extend(recording_contents(instance, recording));
     Some(body.into())
+}
+
+/// Returns an entry of the list of a user's recordings. Zoom: it has no password.
+pub(super) fn listed_recording(
+    meeting: &Meeting,
+    instance: &MeetingInstance,
+    recording: &Recording,
+    host: &User,
+) -> Value {
+    let mut entry = recording_header(meeting, instance);
+    entry.insert("account_id".into(), host.account_id.clone().into());
+    entry.insert("type".into(), meeting.kind.to_string().into());
+    entry.insert("recording_play_passcode".into(), recording.play_passcode.clone().into());
+    entry.extend(recording_contents(instance, recording));
+    entry.into()
 }
 
 fn recording_header(meeting: &Meeting, instance: &MeetingInstance) -> Map<String, Value> {

@@ -79,6 +79,15 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, 200, message)
     }
 
+    pub(super) fn year_ago() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 12702, "Cannot access a meeting a year ago.")
+    }
+
+    pub(super) fn cannot_host(user: &str) -> Self {
+        let message = format!("The user is not allowed to host meetings: {user}.");
+        Self::new(StatusCode::BAD_REQUEST, 3161, message)
+    }
+
     pub(super) fn expired_page() -> Self {
         let message = "The next page token is invalid or expired.";
         Self::new(StatusCode::BAD_REQUEST, 300, message)

@@ -1,5 +1,7 @@
 //! The operations of Zoom's REST API with their scopes and rate limit categories.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// Zoom's rate limit categories. Each has its own limit per second and account.
@@ -48,6 +50,14 @@ macro_rules! operations {
 
 operations! {
     CREATE_MEETING = "meetingCreate", Light, ["meeting:write:meeting"], ["meeting:write:meeting:admin"];
+    LIST_RECORDINGS = "recordingsList", Medium,
+        ["cloud_recording:read:list_user_recordings"], ["cloud_recording:read:list_user_recordings:admin"];
+    PAST_MEETING = "pastMeetingDetails", Light, ["meeting:read:past_meeting"], ["meeting:read:past_meeting:admin"];
+    PAST_INSTANCES = "pastMeetings", Medium,
+        ["meeting:read:list_past_instances"], ["meeting:read:list_past_instances:admin"];
+    LIST_USERS = "users", Medium, [], ["user:read:list_users:admin"];
+    DELETE_USER = "userDelete", Light, ["user:delete:user"], ["user:delete:user:admin"];
+    PLAN_USAGE = "GetPlanUsage", Heavy, [], ["billing:read:plan_usage:admin"];
     LIST_MEETINGS = "meetings", Medium, ["meeting:read:list_meetings"], ["meeting:read:list_meetings:admin"];
     GET_MEETING = "meeting", Light, ["meeting:read:meeting"], ["meeting:read:meeting:admin"];
     UPDATE_MEETING = "meetingUpdate", Light, ["meeting:update:meeting"], ["meeting:update:meeting:admin"];
@@ -81,7 +91,8 @@ impl Operation {
     }
 }
 
-/// Returns the scopes of a Server-to-Server token: all account scopes.
-pub(super) fn account_wide() -> impl Iterator<Item = String> {
-    ALL.iter().flat_map(|operation| operation.account).map(|scope| (*scope).to_owned())
+/// Returns all scopes that a Server-to-Server app can have.
+pub fn server_scopes() -> Vec<String> {
+    let scopes: BTreeSet<_> = ALL.iter().flat_map(|operation| operation.account).collect();
+    scopes.into_iter().map(|scope| (*scope).to_owned()).collect()
 }

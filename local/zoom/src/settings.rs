@@ -18,7 +18,7 @@ pub struct Settings {
     pub qps: Option<Qps>,
     /// `Retry-After` of the per-second limit. Absent by default, because Zoom often omits it.
     pub qps_retry_after_seconds: Option<u32>,
-    /// If set, access tokens lose all other scopes.
+    /// If set, users' access tokens lose all other scopes.
     pub scopes: Option<BTreeSet<String>>,
     /// The longest page of a list, if it is shorter than requested.
     #[serde(default)]
@@ -26,7 +26,12 @@ pub struct Settings {
     /// IANA time zones that Zoom does not list. It accepts them, but reads the local time in the host's own zone.
     #[serde(default)]
     pub unlisted_zones: BTreeSet<String>,
+    /// How long the lists of past participants say that they are not complete: all durations are 0.
+    #[serde(default)]
+    pub participants_lag_seconds: i64,
     pub webhooks: WebhookSettings,
+    #[serde(default)]
+    pub server_app: ServerAppSettings,
 }
 
 /// A Zoom account's plan.
@@ -35,8 +40,10 @@ pub struct Settings {
 pub enum Plan {
     /// Free, without cloud recordings and lists of past participants.
     Basic,
-    /// Paid.
+    /// Paid. A host runs one meeting at a time.
     Pro,
+    /// Paid. A host runs two meetings at a time.
+    Business,
 }
 
 /// Requests per second. An absent category has no limit. Zoom's limits on Pro are 30, 20 and 10.
@@ -79,6 +86,9 @@ pub struct WebhookSettings {
     pub companion_numbers: Option<bool>,
     /// If set, the app is subscribed only to these events.
     pub events: Option<BTreeSet<String>>,
+    /// Whether both apps get the events of a user who authorised the user app and belongs to the account of the
+    /// Server-to-Server app. Otherwise only the user app gets them.
+    pub both_apps: bool,
 }
 
 /// The spellings of `event_ts` in `app_deauthorized`. Zoom uses all of them.
@@ -108,7 +118,9 @@ impl Default for Settings {
             scopes: None,
             list_page_size: None,
             unlisted_zones: BTreeSet::new(),
+            participants_lag_seconds: 0,
             webhooks: WebhookSettings::default(),
+            server_app: ServerAppSettings::default(),
         }
     }
 }
@@ -128,6 +140,7 @@ impl Default for WebhookSettings {
             waiting_room_presence: None,
             companion_numbers: None,
             events: None,
+            both_apps: false,
         }
     }
 }
@@ -146,7 +159,9 @@ pub struct SettingsUpdate {
     #[serde(deserialize_with = "present")]
     pub list_page_size: Option<Option<usize>>,
     pub unlisted_zones: Option<BTreeSet<String>>,
+    pub participants_lag_seconds: Option<i64>,
     pub webhooks: WebhookSettingsUpdate,
+    pub server_app: ServerAppSettingsUpdate,
     /// By `app`, `other` or an account id.
     pub accounts: BTreeMap<String, AccountSettingsUpdate>,
 }
@@ -171,6 +186,7 @@ pub struct WebhookSettingsUpdate {
     pub companion_numbers: Option<Option<bool>>,
     #[serde(deserialize_with = "present")]
     pub events: Option<Option<BTreeSet<String>>>,
+    pub both_apps: Option<bool>,
 }
 
 /// An update of one account's settings.
@@ -182,6 +198,7 @@ pub struct AccountSettingsUpdate {
     pub forbid: Option<BTreeSet<String>>,
     #[serde(deserialize_with = "present")]
     pub licenses: Option<Option<usize>>,
+    pub users: UserRulesUpdate,
 }
 
 impl Settings {
@@ -192,6 +209,8 @@ impl Settings {
         set(&mut self.scopes, update.scopes);
         set(&mut self.list_page_size, update.list_page_size);
         set(&mut self.unlisted_zones, update.unlisted_zones);
+        set(&mut self.participants_lag_seconds, update.participants_lag_seconds);
+        self.server_app.apply(update.server_app);
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);
         set(&mut webhooks.duplicate, update.duplicate);
         set(&mut webhooks.shuffle, update.shuffle);
@@ -205,6 +224,7 @@ impl Settings {
         set(&mut webhooks.waiting_room_presence, update.waiting_room_presence);
         set(&mut webhooks.companion_numbers, update.companion_numbers);
         set(&mut webhooks.events, update.events);
+        set(&mut webhooks.both_apps, update.both_apps);
     }
 }
 
@@ -219,4 +239,131 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Settings of the Server-to-Server app at Zoom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerAppSettings {
+    /// A deactivated app gets neither tokens nor events, and its tokens are invalid.
+    pub active: bool,
+    /// The client secret, if somebody replaced the configured one at Zoom.
+    pub client_secret: Option<String>,
+    /// If set, the app's tokens lose all other scopes.
+    pub scopes: Option<BTreeSet<String>>,
+    /// Whether a new token ends the earlier ones. Zoom's documentation contradicts itself. Each token draws one if this
+    /// is absent.
+    pub new_token_ends_older: Option<bool>,
+}
+
+impl Default for ServerAppSettings {
+    fn default() -> Self {
+        Self { active: true, client_secret: None, scopes: None, new_token_ends_older: None }
+    }
+}
+
+/// An update of the settings of the Server-to-Server app.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerAppSettingsUpdate {
+    pub active: Option<bool>,
+    #[serde(deserialize_with = "present")]
+    pub client_secret: Option<Option<String>>,
+    #[serde(deserialize_with = "present")]
+    pub scopes: Option<Option<BTreeSet<String>>>,
+    #[serde(deserialize_with = "present")]
+    pub new_token_ends_older: Option<Option<bool>>,
+}
+
+impl ServerAppSettings {
+    fn apply(&mut self, update: ServerAppSettingsUpdate) {
+        set(&mut self.active, update.active);
+        set(&mut self.client_secret, update.client_secret);
+        set(&mut self.scopes, update.scopes);
+        set(&mut self.new_token_ends_older, update.new_token_ends_older);
+    }
+}
+
+/// An account's rules for its users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UserRules {
+    /// Maximum number of users without a licence.
+    pub basic_users: Option<usize>,
+    /// Domains whose users can be created without an invitation (`autoCreate`).
+    pub managed_domains: BTreeSet<String>,
+    /// If not empty, the account refuses addresses of all other domains (1116).
+    pub limited_domains: BTreeSet<String>,
+    /// Domains that the account refuses (1107).
+    pub blocked_domains: BTreeSet<String>,
+    /// Domains that Zoom itself refuses (11321).
+    pub unsafe_domains: BTreeSet<String>,
+    /// Words that a name must not contain (300).
+    pub refused_words: BTreeSet<String>,
+    /// Whether the account has single sign-on, which `ssoCreate` requires.
+    pub sso: bool,
+    /// Whether the account has a contract for integrated software, which `custCreate` requires.
+    pub isv: bool,
+    /// Whether invitations are accepted at once.
+    pub accept_invitations: bool,
+    /// The code for a lack of licences: 2034, 2038 or 3412. Each refusal draws one if this is absent.
+    pub shortage_code: Option<u32>,
+    /// Whether 409/1005 or 400/1009 is the response for a user of another account. Each refusal draws one if this is
+    /// absent.
+    pub foreign_user_code: Option<u32>,
+    /// If set, every request to create a user is refused with this code.
+    pub refuse_creation: Option<u32>,
+    /// If set, every update of a user is refused with this code.
+    pub refuse_update: Option<u32>,
+    /// Whether a host loses the licence during a meeting. Otherwise the request is refused (1108).
+    pub allow_live_downgrade: bool,
+    /// Maximum number of invitations per UTC day, instead of the plan's.
+    pub daily_invitations: Option<u32>,
+}
+
+/// An update of an account's rules for its users.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserRulesUpdate {
+    #[serde(deserialize_with = "present")]
+    pub basic_users: Option<Option<usize>>,
+    pub managed_domains: Option<BTreeSet<String>>,
+    pub limited_domains: Option<BTreeSet<String>>,
+    pub blocked_domains: Option<BTreeSet<String>>,
+    pub unsafe_domains: Option<BTreeSet<String>>,
+    pub refused_words: Option<BTreeSet<String>>,
+    pub sso: Option<bool>,
+    pub isv: Option<bool>,
+    pub accept_invitations: Option<bool>,
+    #[serde(deserialize_with = "present")]
+    pub shortage_code: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    pub foreign_user_code: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    pub refuse_creation: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    pub refuse_update: Option<Option<u32>>,
+    pub allow_live_downgrade: Option<bool>,
+    #[serde(deserialize_with = "present")]
+    pub daily_invitations: Option<Option<u32>>,
+}
+
+impl UserRules {
+    pub(super) fn apply(&mut self, update: UserRulesUpdate) {
+        set(&mut self.basic_users, update.basic_users);
+        set(&mut self.managed_domains, update.managed_domains);
+        set(&mut self.limited_domains, update.limited_domains);
+        set(&mut self.blocked_domains, update.blocked_domains);
+        set(&mut self.unsafe_domains, update.unsafe_domains);
+        set(&mut self.refused_words, update.refused_words);
+        set(&mut self.sso, update.sso);
+        set(&mut self.isv, update.isv);
+        set(&mut self.accept_invitations, update.accept_invitations);
+        set(&mut self.shortage_code, update.shortage_code);
+        set(&mut self.foreign_user_code, update.foreign_user_code);
+        set(&mut self.refuse_creation, update.refuse_creation);
+        set(&mut self.refuse_update, update.refuse_update);
+        set(&mut self.allow_live_downgrade, update.allow_live_downgrade);
+        set(&mut self.daily_invitations, update.daily_invitations);
+    }
 }

@@ -14,24 +14,26 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::accounts::APP_USER;
+use super::apps::App;
 use super::context::Context;
 use super::participants::NewParticipant;
 use super::settings::{SettingsUpdate, set};
 use super::sim_error::{SimError, SimResult};
 use super::state::Counts;
-use super::users::{APP_USER, AccountChoice};
+
 use super::views::participant_view;
 use super::{Zoom, ids, webhooks};
 
 /// Parses a body. An empty body counts as an empty object.
-fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, SimError> {
+pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, SimError> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| SimError::unprocessable(error.to_string()))
 }
 
 impl Zoom {
     /// Runs an action and delivers its webhooks.
-    async fn act<T>(
+    pub(super) async fn act<T>(
         &self,
         act: impl FnOnce(&mut Context<'_>) -> Result<T, SimError>,
     ) -> Result<T, SimError> {
@@ -304,15 +306,15 @@ impl Context<'_> {
 
     pub(super) fn update_settings(&mut self, update: SettingsUpdate) {
         for (name, account_update) in &update.accounts {
-            let id = match name.as_str() {
-                "app" => self.account_id(AccountChoice::App),
-                "other" => self.account_id(AccountChoice::Other),
-                id => id.to_owned(),
-            };
+            let id = self.account_named(name);
             let account = self.account(&id);
             set(&mut account.plan, account_update.plan);
             set(&mut account.forbid, account_update.forbid.clone());
             set(&mut account.licenses, account_update.licenses);
+            account.users.apply(account_update.users.clone());
+            if account.users.accept_invitations {
+                self.accept_invitations(&id);
+            }
         }
         self.state.settings.apply(update);
     }
@@ -372,10 +374,21 @@ pub(super) async fn counts(State(zoom): State<Zoom>) -> Json<Counts> {
     Json(zoom.counts())
 }
 
-/// Expires all access tokens. The grants stay valid.
-pub(super) async fn expire_tokens(State(zoom): State<Zoom>) -> StatusCode {
-    zoom.expire_access_tokens();
-    StatusCode::NO_CONTENT
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppRef {
+    app: Option<App>,
+}
+
+/// Expires the access tokens of one app, or of both. The grants stay valid.
+pub(super) async fn expire_tokens(State(zoom): State<Zoom>, body: Bytes) -> Response {
+    match parse_body::<AppRef>(&body) {
+        Ok(AppRef { app }) => {
+            zoom.expire_tokens(app);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => error.into_response(),
+    }
 }
 
 pub(super) async fn webhooks(State(zoom): State<Zoom>) -> Json<Value> {
@@ -391,11 +404,14 @@ pub(super) async fn deliver(State(zoom): State<Zoom>) -> StatusCode {
 #[serde(deny_unknown_fields)]
 struct Endpoint {
     url: Option<String>,
+    /// The app whose endpoint it is.
+    #[serde(default)]
+    app: App,
 }
 
 /// Zoom: before it uses an endpoint, and every 72 hours, it sends a token and expects it back with its HMAC.
 pub(super) async fn validate_url(State(zoom): State<Zoom>, body: Bytes) -> SimResult {
-    let Endpoint { url } = parse_body(&body)?;
+    let Endpoint { url, app } = parse_body(&body)?;
     let url = url.or_else(|| zoom.inner.config.webhook_url.clone());
     let url = url.ok_or_else(|| SimError::conflict("No webhook endpoint is configured."))?;
     let (plain_token, now) =
@@ -406,13 +422,13 @@ pub(super) async fn validate_url(State(zoom): State<Zoom>, body: Bytes) -> SimRe
         "payload": { "plainToken": plain_token },
     });
     let body = Body::from(challenge.to_string());
-    let reason = match zoom.post_signed(&url, now.as_second(), body).await {
+    let reason = match zoom.post_signed(app, &url, now.as_second(), body).await {
         Err(error) => Some(error),
         Ok(response) if response.status() != StatusCode::OK => {
             Some(format!("The endpoint responded with {}.", response.status()))
         }
         Ok(response) => {
-            let secret = &zoom.inner.config.webhook_secret;
+            let secret = zoom.webhook_secret(app);
             let encrypted = webhooks::hmac_hex(secret, plain_token.as_bytes());
             let expected = json!({ "plainToken": plain_token, "encryptedToken": encrypted });
             match response.json::<Value>().await {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::apps::App;
 use super::scopes::Category;
-use super::settings::{Plan, Settings};
+use super::settings::{Plan, Settings, UserRules};
 use super::webhook_queue::WebhookQueue;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,10 +28,16 @@ pub(super) struct ZoomState {
     pub(super) meetings: BTreeMap<i64, Meeting>,
     /// Killed clients that are still counted as present: the time of their removal, the meeting, the participant UUID.
     pub(super) killed: BTreeSet<(Timestamp, i64, String)>,
+    /// When meeting instances of hosts without a licence end: the time, the meeting, the instance's UUID.
+    #[serde(default)]
+    pub(super) unlicensed: BTreeSet<(Timestamp, i64, String)>,
     /// By `next_page_token`.
     pub(super) pages: BTreeMap<String, Page>,
     /// Number of creates and updates per host on a UTC day.
     pub(super) daily_writes: BTreeMap<String, (jiff::civil::Date, u32)>,
+    /// Number of invitations per account on a UTC day.
+    #[serde(default)]
+    pub(super) daily_invitations: BTreeMap<String, (jiff::civil::Date, u32)>,
     pub(super) current_second: i64,
     /// Number of requests in the current second, per account and category.
     pub(super) requests_in_second: Vec<(String, Category, u32)>,
@@ -48,6 +55,9 @@ pub struct Counts {
     pub token_refreshes: u64,
     /// Requests with an expired, replaced or unknown refresh token.
     pub refused_refreshes: u64,
+    /// Tokens issued to the Server-to-Server app.
+    #[serde(default)]
+    pub account_tokens: u64,
     /// REST requests with a valid token, by Zoom's operation id.
     pub requests: BTreeMap<String, u64>,
 }
@@ -59,6 +69,8 @@ pub(super) struct Account {
     pub(super) forbid: BTreeSet<String>,
     /// Maximum number of licensed users.
     pub(super) licenses: Option<usize>,
+    #[serde(default)]
+    pub(super) users: UserRules,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,11 +85,67 @@ pub(super) struct User {
     pub(super) timezone: String,
     pub(super) created_at: Timestamp,
     pub(super) active: bool,
+    #[serde(default)]
+    pub(super) origin: UserOrigin,
+    /// The end of the invitation that a pending user has not accepted.
+    #[serde(default)]
+    pub(super) invited_until: Option<Timestamp>,
+    /// Whether the user owns the account.
+    #[serde(default)]
+    pub(super) owner: bool,
+    /// If absent, the display name consists of the first and the last name.
+    #[serde(default)]
+    pub(super) chosen_name: Option<String>,
+}
+
+/// How a user came into the account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum UserOrigin {
+    /// On the consent page. Such users have a licence of their own and no limit of concurrent meetings, so that
+    /// trainers who connect themselves do not use the licences of the account's hosts.
+    #[default]
+    SelfRegistered,
+    Create,
+    AutoCreate,
+    CustCreate,
+    SsoCreate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UserStatus {
+    Active,
+    Inactive,
+    Pending,
+    /// The invitation was not accepted in time.
+    Expired,
+}
+
+impl UserStatus {
+    /// Returns Zoom's word. There is none for an expired invitation, which no list contains.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 impl User {
     pub(super) fn display_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+        let full_name = || format!("{} {}", self.first_name, self.last_name).trim().to_owned();
+        self.chosen_name.clone().unwrap_or_else(full_name)
+    }
+
+    pub(super) fn status(&self, now: Timestamp) -> UserStatus {
+        match self.invited_until {
+            Some(end) if end <= now => UserStatus::Expired,
+            Some(_) => UserStatus::Pending,
+            None if self.active => UserStatus::Active,
+            None => UserStatus::Inactive,
+        }
     }
 }
 
@@ -111,6 +179,16 @@ pub(super) struct AccessToken {
 pub(super) enum Holder {
     User(String),
     Account(String),
+}
+
+impl Holder {
+    /// Returns the app to which the token was issued.
+    pub(super) fn app(&self) -> App {
+        match self {
+            Self::User(_) => App::User,
+            Self::Account(_) => App::Server,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,62 +1,53 @@
-//! Zoom users: sign-in, `/zoom/v2/users`, and tokens to start and join meetings.
+//! `/zoom/v2/users`: list, create, read, update, deactivate and remove users.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
+use http::{HeaderMap, header};
+use serde_json::{Map, Value, json};
 
-use super::context::Context;
-use super::fields::{self, AllowedIn, Field, Kind, field, required};
-use super::listing::{Parameters, number};
+use super::accounts::{NewUser, check_names};
+use super::context::{Caller, Context};
+use super::fields::{self, AllowedIn};
+use super::listing::{PageFormat, Parameters};
 use super::responses::{ApiError, ApiResult, created, instant, no_content, ok};
-use super::state::{JoinToken, User};
-use super::{Zoom, ids, scopes};
+use super::state::{Holder, User, UserOrigin, UserStatus};
+use super::user_fields::{NEW_USER, USER, USER_STATUS};
+use super::user_refusals::refusal;
+use super::{Zoom, scopes};
 
-/// Default users of the consent page.
-pub const APP_USER: &str = "trainer@app.zoom.test";
-pub const OTHER_USER: &str = "trainer@other.zoom.test";
+/// Zoom: a page of users has 30 entries by default and 2,000 at most.
+const PAGE: PageFormat = PageFormat { name: "users", max_size: 2_000 };
 
-/// The account outside the app's own account.
-pub const OTHER_ACCOUNT: &str = "other-zoom-account";
+const OWNER_ROLE: &str = "0";
+const MEMBER_ROLE: &str = "2";
 
-/// Zoom: ZAK and OBF tokens are valid for two hours by default and for a year at most.
-const JOIN_TOKEN_SECONDS: i64 = 7200;
-const MAX_JOIN_TOKEN_SECONDS: i64 = 365 * 24 * 3600;
-
-const BASIC: i64 = 1;
-const LICENSED: i64 = 2;
-
-/// The Zoom account on the consent page: the app's own or another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AccountChoice {
-    App,
-    Other,
+pub(super) async fn list(
+    State(zoom): State<Zoom>,
+    Query(query): Query<Parameters>,
+    headers: HeaderMap,
+) -> ApiResult {
+    zoom.with_context(|context| {
+        let caller = context.authenticate(&headers, scopes::LIST_USERS)?;
+        let status = match query.get("status").map_or("active", String::as_str) {
+            "active" => UserStatus::Active,
+            "inactive" => UserStatus::Inactive,
+            "pending" => UserStatus::Pending,
+            _ => return Err(ApiError::invalid_field("status", "Invalid field.")),
+        };
+        let role = query.get("role_id").map(String::as_str);
+        let rows = context
+            .state
+            .users
+            .values()
+            .filter(|user| user.account_id == caller.account_id())
+            .filter(|user| user.status(context.now) == status)
+            .filter(|user| role.is_none_or(|role| role == role_id(user)))
+            .map(|user| list_entry(user, status))
+            .collect();
+        let list_key = format!("users of {} {status:?} {role:?}", caller.account_id());
+        context.page(PAGE, &list_key, rows, &query)
+    })
 }
-
-const NEW_USER: &[Field] = &[
-    required("action", Kind::Word(&["create", "autoCreate", "custCreate", "ssoCreate"])),
-    required(
-        "user_info",
-        Kind::Object(&[
-            required("email", Kind::Text(128)),
-            field("first_name", Kind::Text(64)),
-            field("last_name", Kind::Text(64)),
-            field("display_name", Kind::Text(128)),
-            field("password", Kind::Text(32)),
-            required("type", Kind::Number(&[1, 2, 4, 99])),
-        ]),
-    ),
-];
-
-const USER: &[Field] = &[
-    field("first_name", Kind::Text(64)),
-    field("last_name", Kind::Text(64)),
-    field("display_name", Kind::Text(128)),
-    field("timezone", Kind::AnyText),
-    field("type", Kind::Number(&[1, 2, 4, 99])),
-];
-
-const USER_STATUS: &[Field] = &[required("action", Kind::Word(&["activate", "deactivate"]))];
 
 pub(super) async fn get(
     State(zoom): State<Zoom>,
@@ -66,25 +57,22 @@ pub(super) async fn get(
     zoom.with_context(|context| {
         let caller = context.authenticate(&headers, scopes::GET_USER)?;
         let user = context.user_in_path(&caller, &user)?;
-        Ok(ok(user_body(&user)))
+        Ok(ok(context.user_body(&user)))
     })
 }
 
 pub(super) async fn create(State(zoom): State<Zoom>, headers: HeaderMap, body: Bytes) -> ApiResult {
     zoom.with_context(|context| {
-        context.authenticate(&headers, scopes::CREATE_USER)?;
+        let caller = context.authenticate(&headers, scopes::CREATE_USER)?;
         let body = fields::parse_body(&body, content_type(&headers), NEW_USER, AllowedIn::Create)?;
-        let text = |name: &str| body["user_info"][name].as_str().unwrap_or_default().to_owned();
-        let email = text("email");
-        if context.state.users.values().any(|user| user.email.eq_ignore_ascii_case(&email)) {
-            let message = format!("Email \"{email}\" has already been used.");
-            return Err(ApiError::new(StatusCode::CONFLICT, 1005, message));
+        let new_user = parse_new_user(&body)?;
+        let account_id = caller.account_id();
+        context.check_new_user(account_id, &new_user)?;
+        context.check_licences(account_id, new_user.licence)?;
+        if new_user.origin == UserOrigin::Create {
+            context.count_invitation(account_id)?;
         }
-        let account_id = context.config.app_account_id.clone();
-        let licence = body["user_info"]["type"].as_i64().unwrap_or_default();
-        context.check_licences(&account_id, licence)?;
-        let id =
-            context.add_user(&account_id, &email, &text("first_name"), &text("last_name"), licence);
+        let id = context.create_user(account_id, new_user);
         let user = context.user_with_id(&id)?;
         Ok(created(json!({
             "id": user.id,
@@ -94,6 +82,41 @@ pub(super) async fn create(State(zoom): State<Zoom>, headers: HeaderMap, body: B
             "type": user.licence,
         })))
     })
+}
+
+fn parse_new_user(body: &Map<String, Value>) -> Result<NewUser, ApiError> {
+    let info = &body["user_info"];
+    let text = |name: &str| info[name].as_str().map(str::to_owned);
+    let origin = match body["action"].as_str() {
+        Some("autoCreate") => UserOrigin::AutoCreate,
+        Some("custCreate") => UserOrigin::CustCreate,
+        Some("ssoCreate") => UserOrigin::SsoCreate,
+        _ => UserOrigin::Create,
+    };
+    // Zoom: a password is only for `autoCreate`.
+    if let Some(password) = info["password"].as_str()
+        && (origin != UserOrigin::AutoCreate || !is_password(password))
+    {
+        return Err(ApiError::invalid_field("password", "Invalid parameter: password"));
+    }
+    Ok(NewUser {
+        email: text("email").unwrap_or_default(),
+        first_name: text("first_name").unwrap_or_default(),
+        last_name: text("last_name").unwrap_or_default(),
+        display_name: text("display_name"),
+        licence: info["type"].as_i64().unwrap_or_default(),
+        origin,
+    })
+}
+
+/// Zoom: at least 8 characters with a capital letter, a small letter and a digit.
+fn is_password(text: &str) -> bool {
+    const MIN_CHARACTERS: usize = 8;
+    let has = |is: fn(char) -> bool| text.chars().any(is);
+    text.chars().count() >= MIN_CHARACTERS
+        && has(char::is_uppercase)
+        && has(char::is_lowercase)
+        && has(|character| character.is_ascii_digit())
 }
 
 pub(super) async fn update(
@@ -106,24 +129,8 @@ pub(super) async fn update(
         let caller = context.authenticate(&headers, scopes::UPDATE_USER)?;
         let user = context.user_in_path(&caller, &user)?;
         let body = fields::parse_body(&body, content_type(&headers), USER, AllowedIn::Update)?;
-        if let Some(licence) = body.get("type").and_then(Value::as_i64)
-            && licence != user.licence
-        {
-            context.check_licences(&user.account_id, licence)?;
-        }
-        let Some(stored) = context.state.users.get_mut(&user.id) else {
-            return Err(ApiError::no_such_user(&user.id));
-        };
-        for (name, value) in &body {
-            let text = || value.as_str().unwrap_or_default().to_owned();
-            match name.as_str() {
-                "first_name" => stored.first_name = text(),
-                "last_name" => stored.last_name = text(),
-                "timezone" => stored.timezone = text(),
-                "type" => stored.licence = value.as_i64().unwrap_or(stored.licence),
-                _ => {}
-            }
-        }
+        context.update_user(&caller, &user, &body)?;
+        context.emit_user_updated(&user);
         Ok(no_content())
     })
 }
@@ -139,198 +146,203 @@ pub(super) async fn set_status(
         let user = context.user_in_path(&caller, &user)?;
         let body =
             fields::parse_body(&body, content_type(&headers), USER_STATUS, AllowedIn::Update)?;
-        context.set_active(&user.id, body["action"] == "activate");
+        let activate = body["action"] == "activate";
+        let status = user.status(context.now);
+        if status == UserStatus::Pending {
+            return Err(ApiError::no_such_user(&user.id));
+        }
+        if user.owner {
+            return Err(refusal(200, &user.email));
+        }
+        if activate && status == UserStatus::Inactive {
+            context.check_licences(&user.account_id, user.licence)?;
+        }
+        context.set_active(&user.id, activate);
         Ok(no_content())
     })
 }
 
-/// `GET /users/{user}/token`: the start token (ZAK), or the token to join on the user's behalf (OBF).
-pub(super) async fn token(
+/// `DELETE /users/{user}`. Zoom: `disassociate` (the default) gives the user an account of their own, `delete` removes
+/// the user with all meetings and recordings.
+pub(super) async fn delete(
     State(zoom): State<Zoom>,
     Path(user): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> ApiResult {
     zoom.with_context(|context| {
-        let caller = context.authenticate(&headers, scopes::GET_TOKEN)?;
+        let caller = context.authenticate(&headers, scopes::DELETE_USER)?;
         let user = context.user_in_path(&caller, &user)?;
-        let seconds = number(&query, "ttl")?.unwrap_or(JOIN_TOKEN_SECONDS);
-        if !(1..=MAX_JOIN_TOKEN_SECONDS).contains(&seconds) {
-            return Err(ApiError::invalid_field("ttl", "Invalid field."));
-        }
-        let meeting_id = match query.get("type").map(String::as_str) {
-            Some("zak") => None,
-            Some("onbehalf") => {
-                let meeting_id = number(&query, "meeting_id")?;
-                Some(context.meeting_with_host_present(&user.id, meeting_id)?)
-            }
-            None | Some("token") => {
-                let message = "Token is no longer supported. Please use ZAK token instead.";
-                return Err(ApiError::invalid_field("type", message));
-            }
-            Some(_) => return Err(ApiError::invalid_field("type", "Invalid field.")),
+        let disassociate = match query.get("action").map_or("disassociate", String::as_str) {
+            "disassociate" => true,
+            "delete" => false,
+            _ => return Err(ApiError::invalid_field("action", "Invalid field.")),
         };
-        let token = context.issue_join_token(&user.id, meeting_id, seconds);
-        Ok(ok(json!({ "token": token })))
+        context.check_removal(&user, disassociate)?;
+        let target = context.transfer_target(&user, &query)?;
+        if let Some(target) = target {
+            let is_set = |name: &str| query.get(name).is_some_and(|value| value == "true");
+            let (meetings, recordings) = (is_set("transfer_meeting"), is_set("transfer_recording"));
+            context.transfer_meetings(&user.id, &target, meetings, recordings);
+        }
+        context.remove_user(&user, disassociate);
+        Ok(no_content())
     })
 }
 
 impl Context<'_> {
-    /// Creates the default user of each account.
-    pub(super) fn create_default_users(&mut self) {
-        for choice in [AccountChoice::App, AccountChoice::Other] {
-            self.sign_in(choice, None, None);
-        }
-    }
-
-    pub(super) fn account_id(&self, choice: AccountChoice) -> String {
-        match choice {
-            AccountChoice::App => self.config.app_account_id.clone(),
-            AccountChoice::Other => OTHER_ACCOUNT.to_owned(),
-        }
-    }
-
-    /// Returns the user with this e-mail address, or the person's own user in the account, or the default user. Creates
-    /// a missing user. An existing user stays in their account.
-    pub(super) fn sign_in(
+    fn update_user(
         &mut self,
-        choice: AccountChoice,
-        email: Option<&str>,
-        person: Option<&str>,
-    ) -> String {
-        let own_address = |default: &str| match (person, default.split_once('@')) {
-            (Some(person), Some((_, domain))) => format!("{person}@{domain}"),
-            _ => default.to_owned(),
-        };
-        let email = match (email, choice) {
-            (Some(email), _) => email.to_owned(),
-            (None, AccountChoice::App) => own_address(APP_USER),
-            (None, AccountChoice::Other) => own_address(OTHER_USER),
-        };
-        let (email, name) = (email.as_str(), email.split('@').next().unwrap_or(&email));
-        let existing =
-            self.state.users.values().find(|user| user.email.eq_ignore_ascii_case(email));
-        if let Some(user) = existing {
-            return user.id.clone();
+        caller: &Caller,
+        user: &User,
+        body: &Map<String, Value>,
+    ) -> Result<(), ApiError> {
+        let rules = self.user_rules(&user.account_id);
+        if let Some(code) = rules.refuse_update {
+            return Err(refusal(code, &user.email));
         }
-        let account_id = self.account_id(choice);
-        self.add_user(&account_id, email, name, "", LICENSED)
-    }
-
-    fn add_user(
-        &mut self,
-        account_id: &str,
-        email: &str,
-        first_name: &str,
-        last_name: &str,
-        licence: i64,
-    ) -> String {
-        let id = ids::user_id(self.random);
-        self.account(account_id);
-        let user = User {
-            id: id.clone(),
-            account_id: account_id.to_owned(),
-            email: email.to_owned(),
-            first_name: first_name.to_owned(),
-            last_name: last_name.to_owned(),
-            licence,
-            timezone: "UTC".to_owned(),
-            created_at: self.now,
-            active: true,
-        };
-        self.state.users.insert(id.clone(), user);
-        id
-    }
-
-    pub(super) fn set_licence(&mut self, user_id: &str, is_licensed: bool) {
-        if let Some(user) = self.state.users.get_mut(user_id) {
-            user.licence = if is_licensed { LICENSED } else { BASIC };
-        }
-    }
-
-    /// Zoom: 400 with code 2034 if all paid licences of the account are in use.
-    fn check_licences(&mut self, account_id: &str, licence: i64) -> Result<(), ApiError> {
-        let users = self.state.users.values();
-        let taken =
-            users.filter(|user| user.account_id == account_id && user.licence == LICENSED).count();
-        match self.account(account_id).licenses {
-            Some(max) if licence == LICENSED && taken >= max => {
-                let message = format!("The account has reached its {max} licensed users.");
-                Err(ApiError::new(StatusCode::BAD_REQUEST, 2034, message))
+        let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+        let names = ["first_name", "last_name", "display_name"].map(text);
+        check_names(&rules, names.iter().flatten())?;
+        let licence = body.get("type").and_then(Value::as_i64).unwrap_or(user.licence);
+        if licence != user.licence {
+            // Zoom: users cannot change their own licence.
+            if matches!(caller.holder(), Holder::User(_)) && caller.require_scope(false).is_err() {
+                return Err(refusal(1108, &user.email));
             }
-            _ => Ok(()),
+            self.check_licence_change(user, licence)?;
+            self.change_licence(&user.id, licence);
         }
+        let Some(stored) = self.state.users.get_mut(&user.id) else {
+            return Err(ApiError::no_such_user(&user.id));
+        };
+        let [first_name, last_name, display_name] = names;
+        if let Some(first_name) = first_name {
+            stored.first_name = first_name;
+        }
+        if let Some(last_name) = last_name {
+            stored.last_name = last_name;
+        }
+        // Zoom: an empty display name is derived from the first and the last name.
+        if let Some(name) = display_name {
+            stored.chosen_name = Some(name).filter(|name| !name.is_empty());
+        }
+        if let Some(timezone) = text("timezone") {
+            stored.timezone = timezone;
+        }
+        Ok(())
     }
 
-    /// Zoom: an on-behalf token is for one meeting, and its host must be present. The error code is not documented, so a
-    /// client should check the status.
-    fn meeting_with_host_present(
-        &self,
-        user_id: &str,
-        meeting_id: Option<i64>,
-    ) -> Result<i64, ApiError> {
-        let id = meeting_id
-            .ok_or_else(|| ApiError::invalid_field("meeting_id", "Field is required."))?;
-        let meeting = self
-            .state
-            .meetings
-            .get(&id)
-            .filter(|meeting| !meeting.deleted)
-            .ok_or_else(|| ApiError::no_such_meeting(&id.to_string()))?;
-        let present = meeting.active_instance().is_some_and(|instance| {
-            instance.participants.iter().any(|participant| {
-                participant.leave_time.is_none()
-                    && participant.zoom_user_id.as_deref() == Some(user_id)
-            })
+    fn check_removal(&self, user: &User, disassociate: bool) -> Result<(), ApiError> {
+        let domain = user.email.rsplit('@').next().unwrap_or_default();
+        let is_managed = self.user_rules(&user.account_id).managed_domains.contains(domain);
+        let code = match user.status(self.now) {
+            // Zoom: an invitation is withdrawn with `disassociate`.
+            UserStatus::Pending if disassociate => return Ok(()),
+            UserStatus::Pending => 200,
+            _ if user.owner => 1117,
+            _ if disassociate && user.origin == UserOrigin::CustCreate => {
+                return Err(ApiError::invalid_field("action", "Unable to unlink API user(s)."));
+            }
+            _ if disassociate && is_managed => 1107,
+            _ => return Ok(()),
+        };
+        Err(refusal(code, &user.email))
+    }
+
+    /// Returns the id of the user who gets the meetings of a removed user.
+    fn transfer_target(&self, user: &User, query: &Parameters) -> Result<Option<String>, ApiError> {
+        let Some(email) = query.get("transfer_email") else { return Ok(None) };
+        let target = self.user_with_email(email).filter(|target| {
+            target.id != user.id
+                && target.account_id == user.account_id
+                && target.status(self.now) == UserStatus::Active
         });
-        if present {
-            return Ok(id);
+        let target = target.map(|target| target.id.clone());
+        target.map(Some).ok_or_else(|| ApiError::invalid_field("transfer_email", "Invalid field."))
+    }
+
+    fn transfer_meetings(&mut self, from: &str, to: &str, meetings: bool, recordings: bool) {
+        for meeting in self.state.meetings.values_mut().filter(|it| it.host_id == from) {
+            let is_over = !meeting.instances.is_empty();
+            if is_over && recordings || !is_over && meetings {
+                to.clone_into(&mut meeting.host_id);
+            }
         }
-        let message = format!("The user is not in the meeting: {id}.");
-        Err(ApiError::new(StatusCode::BAD_REQUEST, 3000, message))
     }
 
-    pub(super) fn issue_join_token(
-        &mut self,
-        user_id: &str,
-        meeting_id: Option<i64>,
-        seconds: i64,
-    ) -> String {
-        let now = self.now;
-        self.state.join_tokens.retain(|_, token| token.expires_at > now);
-        let token = ids::token(self.random);
-        let expires_at = self.after(seconds);
-        let join_token = JoinToken { user_id: user_id.to_owned(), meeting_id, expires_at };
-        self.state.join_tokens.insert(token.clone(), join_token);
-        token
+    fn remove_user(&mut self, user: &User, disassociate: bool) {
+        let is_pending = user.status(self.now) == UserStatus::Pending;
+        let event = if disassociate { "user.disassociated" } else { "user.deleted" };
+        self.emit_user_removed(event, user);
+        if disassociate && !is_pending {
+            self.move_to_own_account(&user.id);
+            return;
+        }
+        let hosted = self.state.meetings.values().filter(|it| it.host_id == user.id && !it.deleted);
+        let hosted: Vec<_> = hosted.map(|meeting| meeting.id).collect();
+        for id in hosted {
+            self.end_meeting(id);
+            if let Some(meeting) = self.state.meetings.get_mut(&id) {
+                meeting.deleted = true;
+            }
+        }
+        self.end_grant(&user.id);
+        self.state.users.remove(&user.id);
     }
 
-    /// Issues the ZAK in a start link.
-    pub(super) fn start_token(&mut self, user_id: &str) -> String {
-        self.issue_join_token(user_id, None, JOIN_TOKEN_SECONDS)
+    fn user_body(&self, user: &User) -> Value {
+        let status = user.status(self.now);
+        let is_pending = status == UserStatus::Pending;
+        // Zoom: a pending user was created at the time of the request.
+        let created_at = instant(if is_pending { self.now } else { user.created_at });
+        json!({
+            "id": user.id,
+            "account_id": user.account_id,
+            "email": user.email,
+            "first_name": user.first_name,
+            "last_name": user.last_name,
+            "display_name": user.display_name(),
+            "type": user.licence,
+            "role_id": role_id(user),
+            "role_name": if user.owner { "Owner" } else { "Member" },
+            "timezone": user.timezone,
+            "language": "en-US",
+            "status": status.name(),
+            "verified": i64::from(!is_pending),
+            "use_pmi": false,
+            "created_at": created_at,
+            "user_created_at": created_at,
+        })
     }
 }
 
-pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
+fn role_id(user: &User) -> &'static str {
+    if user.owner { OWNER_ROLE } else { MEMBER_ROLE }
 }
 
-fn user_body(user: &User) -> Value {
-    json!({
-        "id": user.id,
-        "account_id": user.account_id,
+/// Zoom: lists do not contain the ids of pending users.
+fn list_entry(user: &User, status: UserStatus) -> Value {
+    let is_pending = status == UserStatus::Pending;
+    let mut entry = json!({
         "email": user.email,
         "first_name": user.first_name,
         "last_name": user.last_name,
         "display_name": user.display_name(),
         "type": user.licence,
-        "role_name": "Member",
+        "role_id": role_id(user),
         "timezone": user.timezone,
-        "language": "en-US",
-        "status": if user.active { "active" } else { "inactive" },
-        "verified": 1,
-        "use_pmi": false,
+        "status": status.name(),
+        "verified": i64::from(!is_pending),
         "created_at": instant(user.created_at),
         "user_created_at": instant(user.created_at),
-    })
+    });
+    if !is_pending {
+        entry["id"] = user.id.clone().into();
+    }
+    entry
+}
+
+pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
 }

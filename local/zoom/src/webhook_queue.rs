@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::apps::App;
+
 /// Above this number, the oldest finished webhooks are removed.
 const MAX_STORED: usize = 50_000;
 
@@ -28,6 +30,9 @@ pub(super) struct WebhookQueue {
 pub(super) struct QueuedWebhook {
     pub(super) id: u64,
     pub(super) event: String,
+    /// The app that gets the event and whose secret signs it.
+    #[serde(default)]
+    pub(super) app: App,
     pub(super) meeting_id: Option<i64>,
     pub(super) body: String,
     pub(super) state: DeliveryState,

@@ -14,9 +14,11 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use super::Zoom;
+use super::apps::App;
 use super::context::Context;
 use super::delivery_fault::DeliveryFault;
 use super::settings::WebhookSettings;
+use super::state::User;
 use super::webhook_queue::{Attempt, DeliveryState, QueuedWebhook};
 
 /// Zoom waits 3 seconds for a response.
@@ -57,7 +59,12 @@ pub const EVENTS: &[&str] = &[
     "recording.transcript_completed",
     "recording.trashed",
     "user.activated",
+    "user.created",
     "user.deactivated",
+    "user.deleted",
+    "user.disassociated",
+    "user.invitation_accepted",
+    "user.updated",
 ];
 
 /// Returns a webhook's signature: `v0=` and the lower-case hex HMAC-SHA256 of `v0:{timestamp}:{body}`.
@@ -79,13 +86,39 @@ pub(super) fn hmac_hex(secret: &str, message: &[u8]) -> String {
 /// One attempt to send a webhook.
 struct Delivery {
     webhook_id: u64,
+    app: App,
     timestamp: i64,
     body: Bytes,
 }
 
 impl Context<'_> {
-    /// Enqueues an event zero, one or several times, as the settings require.
-    pub(super) fn enqueue_webhook(&mut self, event: &str, meeting_id: Option<i64>, body: &Value) {
+    /// Enqueues an event of a meeting for the apps that get the host's events.
+    pub(super) fn enqueue_webhook(&mut self, event: &str, meeting_id: i64, body: &Value) {
+        let host = self.meeting_and_host(meeting_id).map(|(_, host)| host);
+        let apps = host.map(|host| self.apps_of(host)).unwrap_or_default();
+        self.enqueue_app_webhook(event, Some(meeting_id), body, &apps);
+    }
+
+    /// Enqueues an event about a user.
+    pub(super) fn enqueue_user_webhook(&mut self, event: &str, user: &User, body: &Value) {
+        let apps = self.apps_of(user);
+        self.enqueue_app_webhook(event, None, body, &apps);
+    }
+
+    /// Enqueues an event zero, one or several times for each app, as the settings require.
+    pub(super) fn enqueue_app_webhook(
+        &mut self,
+        event: &str,
+        meeting_id: Option<i64>,
+        body: &Value,
+        apps: &[App],
+    ) {
+        for app in apps {
+            self.enqueue_copies(event, meeting_id, body, *app);
+        }
+    }
+
+    fn enqueue_copies(&mut self, event: &str, meeting_id: Option<i64>, body: &Value, app: App) {
         debug_assert!(EVENTS.contains(&event), "{event} is not listed");
         let settings = &mut self.state.settings.webhooks;
         if settings.events.as_ref().is_some_and(|events| !events.contains(event)) {
@@ -113,6 +146,7 @@ impl Context<'_> {
             let webhook = QueuedWebhook {
                 id,
                 event: event.to_owned(),
+                app,
                 meeting_id,
                 body,
                 state,
@@ -144,7 +178,7 @@ impl Context<'_> {
                     _ => now.as_second(),
                 };
                 let body = Bytes::from(webhook.body.clone());
-                Delivery { webhook_id: webhook.id, timestamp, body }
+                Delivery { webhook_id: webhook.id, app: webhook.app, timestamp, body }
             })
             .collect();
         let WebhookSettings { shuffle, reorder, .. } = self.state.settings.webhooks;
@@ -212,19 +246,29 @@ impl Zoom {
 
     async fn send(&self, delivery: &Delivery) -> Result<u16, String> {
         let url = self.inner.config.webhook_url.as_deref().unwrap_or_default();
-        self.post_signed(url, delivery.timestamp, delivery.body.clone())
+        self.post_signed(delivery.app, url, delivery.timestamp, delivery.body.clone())
             .await
             .map(|response| response.status().as_u16())
     }
 
-    /// Sends one signed request to a webhook endpoint.
+    /// Returns the secret with which an app's webhooks are signed.
+    pub(super) fn webhook_secret(&self, app: App) -> &str {
+        let config = &self.inner.config;
+        match (app, &config.server_app) {
+            (App::Server, Some(server_app)) => &server_app.webhook_secret,
+            _ => &config.webhook_secret,
+        }
+    }
+
+    /// Sends one request to a webhook endpoint, signed for the app.
     pub(super) async fn post_signed(
         &self,
+        app: App,
         url: &str,
         timestamp: i64,
         body: Bytes,
     ) -> Result<reqwest::Response, String> {
-        let signature = sign_webhook(&self.inner.config.webhook_secret, timestamp, &body);
+        let signature = sign_webhook(self.webhook_secret(app), timestamp, &body);
         self.inner
             .http
             .post(url)

@@ -315,6 +315,7 @@ async fn meeting_with_auto_recording_is_recorded() {
 async fn deauthorization_invalidates_tokens_and_emits_an_event() {
     let bench = Bench::new();
     let token = bench.token(&[("account", "other")]).await;
+    bench.update_settings(json!({ "webhooks": { "deauthorized_time": "text" } })).await;
     let deauthorized = bench.call("POST", "/zoom/sim/deauthorize", "", None).await;
     assert_eq!(deauthorized.body["email"], crate::OTHER_USER, "the only user with a grant");
     assert_eq!(bench.get("/zoom/v2/users/me", &token).await.status_and_code(), (401, 124));

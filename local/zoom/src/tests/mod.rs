@@ -1,16 +1,23 @@
 //! Tests of the simulated Zoom through its router.
 
 mod instances;
+mod licences;
 mod limits;
 mod meetings;
 mod oauth;
+mod past;
+mod server_app;
 mod spec;
+mod state;
+mod users;
 mod webhooks;
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -19,7 +26,7 @@ use shared::random::Random;
 use tower::ServiceExt;
 use url::Url;
 
-use super::{Zoom, ZoomConfig};
+use super::{ServerApp, Zoom, ZoomConfig, server_scopes};
 use crate::{DeliveryFault, DeliveryFaults};
 
 const REDIRECT: &str = "http://localhost:4000/callback";
@@ -93,6 +100,13 @@ impl Bench {
             base_url: "http://localhost:4000".into(),
             webhook_url,
             app_scopes: ALL_SCOPES.iter().map(|scope| (*scope).into()).collect(),
+            server_app: Some(ServerApp {
+                account_id: "app-account".into(),
+                client_id: "server".into(),
+                client_secret: "server-secret".into(),
+                webhook_secret: "server-webhook-secret".into(),
+                scopes: server_scopes(),
+            }),
         };
         let faults = PendingFaults::default();
         let pending = faults.clone();
@@ -120,12 +134,20 @@ impl Bench {
     }
 
     async fn form(&self, path: &str, fields: &[(&str, &str)]) -> TestResponse {
+        self.form_as("client:client-secret", path, fields).await
+    }
+
+    async fn form_as(
+        &self,
+        credentials: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> TestResponse {
         let form =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::post(path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            // client:client-secret
-            .header(header::AUTHORIZATION, "Basic Y2xpZW50OmNsaWVudC1zZWNyZXQ=")
+            .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(credentials)))
             .body(form.into())
             .unwrap();
         self.send(request).await
@@ -190,9 +212,51 @@ impl Bench {
     }
 
     async fn account_token(&self) -> String {
-        let fields = [("grant_type", "account_credentials"), ("account_id", "app-account")];
-        let response = self.form("/zoom/oauth/token", &fields).await;
+        let response = self.request_account_token("server:server-secret", "app-account").await;
         response.body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn request_account_token(&self, credentials: &str, account_id: &str) -> TestResponse {
+        let fields = [("grant_type", "account_credentials"), ("account_id", account_id)];
+        self.form_as(credentials, "/zoom/oauth/token", &fields).await
+    }
+
+    /// Creates a user in the Server-to-Server app's account.
+    async fn create_user(&self, token: &str, action: &str, email: &str, kind: i64) -> TestResponse {
+        let info = json!({ "email": email, "type": kind, "first_name": "Ada", "last_name": "L" });
+        let body = json!({ "action": action, "user_info": info });
+        self.call("POST", "/zoom/v2/users", token, Some(body)).await
+    }
+
+    /// Creates a host who has accepted the invitation, and returns the id.
+    async fn host(&self, token: &str, email: &str, kind: i64) -> String {
+        let created = self.create_user(token, "create", email, kind).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+        self.sim(&format!("users/{email}/accept"), json!({})).await;
+        created.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a meeting of a host with the account's token.
+    async fn create_meeting_of(&self, token: &str, host: &str) -> i64 {
+        let path = format!("/zoom/v2/users/{host}/meetings");
+        let response = self.call("POST", &path, token, Some(meeting_body())).await;
+        assert_eq!(response.status, StatusCode::CREATED, "{}", response.text);
+        response.body["id"].as_i64().unwrap()
+    }
+
+    /// Sends a request to `/zoom/sim` and panics unless the status is 2xx.
+    async fn sim(&self, path: &str, body: Value) -> Value {
+        let response = self.call("POST", &format!("/zoom/sim/{path}"), "", Some(body)).await;
+        assert!(response.status.is_success(), "{path}: {}", response.text);
+        response.body
+    }
+
+    async fn user_rules(&self, rules: Value) {
+        self.update_settings(json!({ "accounts": { "app": { "users": rules } } })).await;
+    }
+
+    async fn status_of(&self, method: &str, path: &str, token: &str, body: Value) -> (u16, i64) {
+        self.call(method, path, token, Some(body)).await.status_and_code()
     }
 
     async fn call(

@@ -223,24 +223,6 @@ async fn missing_scope_is_named() {
 }
 
 #[tokio::test]
-async fn account_token_has_no_refresh_token_and_no_me() {
-    let bench = Bench::new();
-    let fields = [("grant_type", "account_credentials"), ("account_id", "app-account")];
-    let response = bench.form("/zoom/oauth/token", &fields).await;
-    assert_eq!(response.status, StatusCode::OK);
-    assert_eq!(response.body.get("refresh_token"), None);
-    let token = bench.account_token().await;
-    assert_eq!(bench.get("/zoom/v2/users/me", &token).await.status_and_code(), (404, 1001));
-    let own = format!("/zoom/v2/users/{}", crate::APP_USER);
-    assert_eq!(bench.get(&own, &token).await.status, StatusCode::OK);
-    let foreign = format!("/zoom/v2/users/{}", crate::OTHER_USER);
-    assert_eq!(bench.get(&foreign, &token).await.status_and_code(), (404, 1001));
-    let unknown = [("grant_type", "account_credentials"), ("account_id", "another")];
-    let refused = bench.form("/zoom/oauth/token", &unknown).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
 async fn requests_without_a_valid_token_are_rejected() {
     let bench = Bench::new();
     for token in ["", "made-up"] {

@@ -348,3 +348,37 @@ async fn fault_sends_an_event_after_the_next_one() {
     bench.act(id, "end", json!({})).await;
     assert_eq!(endpoint.events()[2..], ["meeting.started", "meeting.ended"]);
 }
+
+#[tokio::test]
+async fn events_of_the_account_are_signed_with_its_apps_secret() {
+    let endpoint = Endpoint::default();
+    let bench = Bench::with_webhooks_to(Some(endpoint.listen().await));
+    let token = bench.account_token().await;
+    let host = bench.host(&token, "ada@school.test", 2).await;
+    let hosted = bench.create_meeting_of(&token, &host).await;
+    let own = bench.create_meeting(&bench.token(&[("account", "other")]).await).await;
+    bench.act(hosted, "start", json!({})).await;
+    bench.act(own, "start", json!({})).await;
+    let received = endpoint.received.lock().unwrap().clone();
+    let mut secrets = Vec::new();
+    for (headers, body) in &received {
+        let event: Value = serde_json::from_slice(body).unwrap();
+        let signature = headers["x-zm-signature"].to_str().unwrap();
+        let secret = ["server-webhook-secret", "webhook-secret"]
+            .into_iter()
+            .find(|secret| sign_webhook(secret, 1_795_251_600, body) == signature);
+        if event["event"] == "meeting.started" {
+            secrets.push((event["payload"]["account_id"].clone(), secret.unwrap()));
+        }
+    }
+    let expected = [
+        (json!("app-account"), "server-webhook-secret"),
+        (json!(crate::OTHER_ACCOUNT), "webhook-secret"),
+    ];
+    assert_eq!(secrets, expected);
+    // The endpoint knows only the secret of the user app.
+    for (app, valid) in [("user", true), ("server", false)] {
+        let outcome = bench.sim("validate-url", json!({ "app": app })).await;
+        assert_eq!(outcome["valid"], valid, "{app}");
+    }
+}

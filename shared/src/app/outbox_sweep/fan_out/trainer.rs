@@ -49,7 +49,7 @@ impl Run<'_> {
             DomainEventKind::HostNotConnected { trainer, starts_at, .. } => {
                 let host = self.tools.store.host_status(trainer).await?;
                 let is_void = is_cancelled
-                    || session.starts_at != *starts_at
+                    || session.details.starts_at != *starts_at
                     || host.problem(session).is_none();
                 (MailKind::HostNotConnected, trainer, is_void)
             }
