@@ -9,6 +9,7 @@ use super::Services;
 use super::error::Error;
 use super::meeting;
 use super::sessions::is_invited;
+use super::visibility::{AudienceMemory, VisibilitySource};
 use super::zoom_access::with_token;
 use crate::crypt::hmac_sha256;
 use crate::domain::admission::{JoinMethod, JoinMode, JoinPreference, check_admission};
@@ -21,6 +22,7 @@ use crate::domain::zoom_connection::ConnectionHealth;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::join_attempts::{self, JoinAttempt};
+use crate::store::schema::ItemKey;
 use crate::zoom::signature::{self, SdkRole};
 
 /// Zoom accepts at most 35 characters. 16 bytes in base32 are 26.
@@ -32,6 +34,15 @@ pub struct JoinSettings {
     pub mode: JoinMode,
     /// The Zoom account that owns the app.
     pub app_account: Option<String>,
+}
+
+/// A request to join a session.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinRequest<'a> {
+    pub session: &'a SessionId,
+    pub preference: Option<JoinPreference>,
+    /// The sessions that this function instance read before.
+    pub memory: &'a AudienceMemory,
 }
 
 /// The result of a successful join request.
@@ -67,23 +78,17 @@ pub async fn join(
     services: &Services,
     settings: &JoinSettings,
     caller: &Caller,
-    id: &SessionId,
-    preference: Option<JoinPreference>,
+    request: &JoinRequest<'_>,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
-    let session =
-        services.store.session_eventually_consistent(id).await?.ok_or(Refusal::NotFound)?.session;
-    let is_owner = session.is_taught_by(caller);
-    if !is_owner && !is_invited(&services.store, caller, &session).await? {
-        return Err(Refusal::NotFound.into());
-    }
+    let (session, is_owner) = load_joinable_session(services, caller, request).await?;
     let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
     let method = settings.mode.join_method(
         session.provider,
         session.meeting.account.as_deref(),
         settings.app_account.as_deref(),
-        preference,
+        request.preference,
     );
     let outcome = match check_admission(&session, is_owner, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
@@ -101,6 +106,42 @@ pub async fn join(
     record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
     Ok(AdmittedJoin { session, is_owner, customer_key, credentials, expires_at })
+}
+
+/// Loads the session, and returns whether the caller is its owner. Everybody who is not invited gets "not found".
+///
+/// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same request,
+/// eventually consistent. A missing one is read again with strong consistency, because a student may have bought the course
+/// a moment ago.
+async fn load_joinable_session(
+    services: &Services,
+    caller: &Caller,
+    JoinRequest { session: id, memory, .. }: &JoinRequest<'_>,
+) -> Result<(Session, bool), Error> {
+    let expected = memory.expected_source(id, caller);
+    let mut keys = vec![ItemKey::Session(id)];
+    keys.extend(expected.as_ref().map(|source| source.key(id, caller)));
+    let mut found = services.store.batch_get_eventually_consistent(&keys).await?;
+    let record = match found.session(id)? {
+        Some(record) => record,
+        None => services.store.session(id).await?.ok_or(Refusal::NotFound)?,
+    };
+    let session = record.session;
+    memory.remember(&session);
+    if session.is_taught_by(caller) {
+        return Ok((session, true));
+    }
+    let is_granted = match &expected {
+        Some(source) if VisibilitySource::new(caller, &session.audience) == expected => {
+            source.is_granted(&mut found, id, caller)?
+        }
+        _ => false,
+    };
+    if is_granted || is_invited(&services.store, caller, &session).await? {
+        Ok((session, false))
+    } else {
+        Err(Refusal::NotFound.into())
+    }
 }
 
 /// Derives the customer key by which Zoom's events identify a person. It is stable per person and reveals nothing

@@ -22,6 +22,7 @@ pub mod session_cancel;
 pub mod session_save;
 pub mod sessions;
 pub mod timeline;
+pub mod visibility;
 pub mod webhook;
 pub mod zoom_access;
 

@@ -9,7 +9,8 @@ use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
 use super::function::Function;
 use super::http_deps::{HttpDeps, State};
 use crate::app::Services;
-use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinSettings};
+use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinRequest, JoinSettings};
+use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinPreference;
 use crate::domain::caller::Caller;
@@ -21,6 +22,7 @@ pub type Deps = HttpDeps<Services, JoinState>;
 #[derive(Debug)]
 pub struct JoinState {
     settings: JoinSettings,
+    memory: AudienceMemory,
     app_url: AppUrl,
 }
 
@@ -30,7 +32,8 @@ impl State for JoinState {
             mode: deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         };
-        Ok(Self { settings, app_url: AppUrl::new(env)? })
+        let memory = AudienceMemory::default();
+        Ok(Self { settings, memory, app_url: AppUrl::new(env)? })
     }
 }
 
@@ -71,8 +74,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = session_id(&parameters)?;
     let body: JoinBody = http::optional_json(&request)?;
-    let join =
-        join::join(&deps.clients, &deps.state.settings, &caller, &id, body.prefer, now).await?;
+    let JoinState { settings, memory, .. } = &deps.state;
+    let join_request = JoinRequest { session: &id, preference: body.prefer, memory };
+    let join = join::join(&deps.clients, settings, &caller, &join_request, now).await?;
     ResponseBody::ok(&view(deps, &caller, join))
 }
 

@@ -10,13 +10,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{PollContext, voter_in};
 use crate::app::error::Error;
-use crate::domain::audience::{Audience, InviteeList};
+use crate::app::visibility::VisibilitySource;
 use crate::domain::caller::Caller;
-use crate::domain::id::{CourseId, PollId, SessionId};
+use crate::domain::id::{PollId, SessionId};
 use crate::domain::poll::Poll;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
-use crate::domain::text::Email;
 use crate::domain::vote::VoteShard;
 use crate::store::BatchItems;
 use crate::store::error::StoreError;
@@ -154,12 +153,7 @@ async fn read_polls(
     context.cache.remember(&session, &poll_list);
     let is_invited = match &plan.access {
         None => false,
-        Some(VisibilitySource::Course(course)) => found
-            .enrollment(&caller.id, course)?
-            .is_some_and(|enrollment| enrollment.access_granted),
-        Some(VisibilitySource::List(list, email)) => {
-            found.take(ItemKey::Invitee { session: id, list: *list, email }).is_some()
-        }
+        Some(access) => access.is_granted(&mut found, id, caller)?,
     };
     let shards = plan.shards.iter().map(|(poll, number)| {
         let shard = found.vote_shard(poll, *number);
@@ -188,13 +182,6 @@ async fn batch_get(
     }
 }
 
-/// The item that proves that the caller is invited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum VisibilitySource {
-    Course(CourseId),
-    List(InviteeList, Email),
-}
-
 /// The items to read in addition to the session and its poll list.
 #[derive(Debug, Default)]
 struct ReadPlan {
@@ -215,13 +202,7 @@ impl ReadPlan {
         let is_owner = session.is_taught_by(caller);
         let mut plan = Self::default();
         if !is_owner {
-            plan.access = match &session.audience {
-                Audience::Standalone => None,
-                Audience::Course { id, .. } => Some(VisibilitySource::Course(id.clone())),
-                Audience::Invitees { list, .. } => {
-                    caller.verified_email.clone().map(|email| VisibilitySource::List(*list, email))
-                }
-            };
+            plan.access = VisibilitySource::new(caller, &session.audience);
         }
         let mut voters = 0;
         for (n, poll) in query.polls(poll_list).enumerate() {
@@ -262,10 +243,7 @@ impl ReadPlan {
     }
 
     fn keys<'a>(&'a self, session: &'a SessionId, caller: &'a Caller) -> Vec<ItemKey<'a>> {
-        let access = self.access.as_ref().map(|access| match access {
-            VisibilitySource::Course(course) => ItemKey::Enrollment { user: &caller.id, course },
-            VisibilitySource::List(list, email) => ItemKey::Invitee { session, list: *list, email },
-        });
+        let access = self.access.as_ref().map(|access| access.key(session, caller));
         let shards =
             self.shards.iter().map(|(poll, number)| ItemKey::VoteShard { poll, number: *number });
         access.into_iter().chain(shards).collect()
