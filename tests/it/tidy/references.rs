@@ -191,6 +191,8 @@ fn documented_local_routes_exist() {
     let sources: Vec<_> = ["local/src", "local/aws/src", "local/zoom/src"]
         .iter()
         .flat_map(|folder| files(&root().join(folder)))
+        // Tests build paths with placeholders.
+        .filter(|path| !relative_path(path).contains("/tests/"))
         .filter_map(|path| fs::read_to_string(path).ok())
         .collect();
     let routes: BTreeSet<&str> = sources
