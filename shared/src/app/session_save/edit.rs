@@ -103,13 +103,13 @@ struct Edit<'a> {
 }
 
 /// A change of the meeting that an edit requires.
-struct MeetingChange {
+struct MeetingEdit {
     /// The meeting as it is at Zoom. `None` if that is unknown, so that all fields are sent.
     old: Option<MeetingPlan>,
     new: MeetingPlan,
 }
 
-impl MeetingChange {
+impl MeetingEdit {
     /// Returns `None` if Zoom need not get the edit.
     fn from_edit(record: &SessionRecord, next: &Session) -> Option<Self> {
         let old = MeetingPlan::from_session(&record.session);
@@ -144,8 +144,8 @@ impl Edit<'_> {
         if inputs.record.edit_lease.as_ref().is_some_and(|lease| lease.until > self.now) {
             return Ok(None);
         }
-        match MeetingChange::from_edit(&inputs.record, &decision.next) {
-            Some(change) => self.edit_on_zoom(&inputs, decision, &change).await,
+        match MeetingEdit::from_edit(&inputs.record, &decision.next) {
+            Some(meeting_edit) => self.edit_on_zoom(&inputs, decision, &meeting_edit).await,
             None => self.edit_here(&inputs, decision).await,
         }
     }
@@ -167,18 +167,18 @@ impl Edit<'_> {
         self,
         inputs: &EditInputs,
         mut decision: EditDecision,
-        change: &MeetingChange,
+        meeting_edit: &MeetingEdit,
     ) -> Result<Option<SessionWithInvitees>, Error> {
         self.check_month(inputs, &decision.next).await?;
         let zoom_access = self.zoom_access(inputs).await?;
         let session = &inputs.record.session;
         let zoom_user = &zoom_access.connection.zoom_user.id;
-        let reserved = self.reserve(session, &decision.next, change, zoom_user).await?;
+        let reserved = self.reserve(session, &decision.next, meeting_edit, zoom_user).await?;
         let Some(reservation) = reserved else { return Ok(None) };
         let mut zoom = ZoomMeetings::new(self.services, zoom_access);
         let attempts =
-            reservation.call_zoom(&mut zoom, session, &mut decision.next, change).await?;
-        reservation.commit(inputs, decision, change, attempts).await
+            reservation.call_zoom(&mut zoom, session, &mut decision.next, meeting_edit).await?;
+        reservation.commit(inputs, decision, meeting_edit, attempts).await
     }
 
     /// Refuses an edit that moves the session to a full month. Zoom is updated before the monthly count is committed.

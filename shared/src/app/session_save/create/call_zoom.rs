@@ -1,6 +1,6 @@
 //! Step 2 of a creation: the meeting at Zoom.
 
-use super::reserve::Reservation;
+use super::reserve::CreateReservation;
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, ZoomMeetings};
 use crate::app::session_save::daily_limit_error;
@@ -14,7 +14,7 @@ pub(super) enum CreateAnswer {
     Unanswered,
 }
 
-impl Reservation<'_> {
+impl CreateReservation<'_> {
     /// Returns the session's meeting: one that an earlier attempt created, or a new one. After a failure the
     /// reservation is undone.
     pub(super) async fn call_zoom(

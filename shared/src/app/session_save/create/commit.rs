@@ -1,7 +1,7 @@
 //! Step 3 of a creation: the session, in one transaction with everything that belongs to it.
 
 use super::call_zoom::CreateAnswer;
-use super::reserve::Reservation;
+use super::reserve::CreateReservation;
 use super::{CreateOutcome, Creation};
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingProvider, ZoomMeetings};
@@ -25,7 +25,7 @@ pub(super) struct MadeMeeting {
     pub(super) answer: CreateAnswer,
 }
 
-impl Reservation<'_> {
+impl CreateReservation<'_> {
     /// Stores the session. If that fails permanently, the earlier steps are undone.
     pub(super) async fn commit(
         &self,

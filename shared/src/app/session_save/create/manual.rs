@@ -3,7 +3,7 @@
 use super::template::SessionTemplate;
 use super::{CreateOutcome, Creation};
 use crate::app::error::Error;
-use crate::app::meeting::ManualLink;
+use crate::app::meeting::{ManualLink, MeetingPlan, MeetingProvider};
 use crate::domain::host_status::HostStatus;
 use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
@@ -18,8 +18,9 @@ impl Creation<'_> {
         join_url: &str,
         limits: &PlanLimits,
     ) -> Result<CreateOutcome, Error> {
-        let link = ManualLink { join_url: join_url.to_owned() };
-        let session = template.with_meeting(&link.meeting());
+        let plan = MeetingPlan::from_draft(self.id, &self.request.draft);
+        let meeting = ManualLink { join_url: join_url.to_owned() }.create(&plan).await?;
+        let session = template.with_meeting(&meeting);
         let counted = counters::take_monthly_quota(
             &session.trainer,
             session.details.starts_at,

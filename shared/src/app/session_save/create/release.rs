@@ -1,7 +1,7 @@
 //! The undo of a creation's steps. A failed undo is left to the repair.
 
 use super::Creation;
-use super::reserve::Reservation;
+use super::reserve::CreateReservation;
 use crate::app::meeting::{MeetingProvider, ZoomMeetings};
 use crate::app::session_save::invitees::{delete_unused_invitees, drafted_invitees};
 use crate::domain::session::Session;
@@ -11,7 +11,7 @@ use crate::store::sessions::SessionRecord;
 use crate::store::tx::Action;
 use crate::telemetry::metrics;
 
-impl Reservation<'_> {
+impl CreateReservation<'_> {
     /// Undoes [`reserve`](super::reserve) while it is unknown whether a meeting exists: the next attempt may begin at
     /// once, and the client holds no monthly quota while it retries.
     pub(super) async fn release(&self) {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::Creation;
 
 /// An attempt that has reserved the creation of a session.
-pub(super) struct Reservation<'a> {
+pub(super) struct CreateReservation<'a> {
     pub(super) creation: Creation<'a>,
     pub(super) attempt: String,
     /// The trainer and the start of the monthly quota.
@@ -34,7 +34,7 @@ impl<'a> Creation<'a> {
         earlier: Option<Intent>,
         zoom_user: &ZoomUser,
         limits: &PlanLimits,
-    ) -> Result<Option<Reservation<'a>>, Error> {
+    ) -> Result<Option<CreateReservation<'a>>, Error> {
         let Self { services, request, now, .. } = self;
         let starts_at =
             earlier.as_ref().map_or(request.draft.details.starts_at, |intent| intent.starts_at);
@@ -66,7 +66,14 @@ impl<'a> Creation<'a> {
         }
         let zoom_write = CountedZoomWrite { zoom_user: zoom_user.id.clone(), at: now };
         let taken_over = earlier.is_some();
-        Ok(Some(Reservation { creation: self, attempt, month, zoom_write, repair, taken_over }))
+        Ok(Some(CreateReservation {
+            creation: self,
+            attempt,
+            month,
+            zoom_write,
+            repair,
+            taken_over,
+        }))
     }
 
     fn new_intent(self, attempt: &str) -> Action {

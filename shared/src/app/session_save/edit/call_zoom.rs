@@ -1,14 +1,14 @@
 //! Step 2 of an edit: the change at Zoom.
 
-use super::MeetingChange;
-use super::reserve::Reservation;
+use super::MeetingEdit;
+use super::reserve::EditReservation;
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingProvider, MeetingUpdate, UpdateAttempts, ZoomMeetings};
 use crate::domain::drift;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 
-impl Reservation<'_> {
+impl EditReservation<'_> {
     /// Sends the change, and notes in `next` the fields in which the meeting differs. After a failure the reservation
     /// is undone.
     pub(super) async fn call_zoom(
@@ -16,9 +16,10 @@ impl Reservation<'_> {
         zoom: &mut ZoomMeetings<'_>,
         session: &Session,
         next: &mut Session,
-        change: &MeetingChange,
+        meeting_edit: &MeetingEdit,
     ) -> Result<UpdateAttempts, Error> {
-        let updated = zoom.update(session.meeting.id, change.old.as_ref(), &change.new).await;
+        let updated =
+            zoom.update(session.meeting.id, meeting_edit.old.as_ref(), &meeting_edit.new).await;
         let MeetingUpdate { attempts, start_differs } = match updated {
             Ok(update) => update,
             Err(error) => {
@@ -27,7 +28,7 @@ impl Reservation<'_> {
             }
         };
         next.zoom_synced_at = whole_milli(self.edit.now);
-        let remaining = if change.sends_all() { &[][..] } else { &session.drift[..] };
+        let remaining = if meeting_edit.sends_all() { &[][..] } else { &session.drift[..] };
         let remaining = remaining.iter().filter(|field| *field != drift::RECORDING).cloned();
         let recording = recording_drift(zoom, session, next).await;
         let start = start_differs.then(|| drift::STARTS_AT.to_owned());

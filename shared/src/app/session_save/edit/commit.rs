@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::reserve::Reservation;
-use super::{EditDecision, EditInputs, MeetingChange};
+use super::reserve::EditReservation;
+use super::{EditDecision, EditInputs, MeetingEdit};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::UpdateAttempts;
@@ -23,13 +23,13 @@ use crate::store::sessions::{self, UpdateBasis};
 use crate::store::tx::{Action, ConditionSubject};
 use crate::store::{counters, due_work};
 
-impl Reservation<'_> {
+impl EditReservation<'_> {
     /// Stores the session and ends the lease. Returns `None` if the session has changed since it was read.
     pub(super) async fn commit(
         &self,
         inputs: &EditInputs,
         decision: EditDecision,
-        change: &MeetingChange,
+        meeting_edit: &MeetingEdit,
         attempts: UpdateAttempts,
     ) -> Result<Option<SessionWithInvitees>, Error> {
         let (record, next) = (&inputs.record, &decision.next);
@@ -37,7 +37,7 @@ impl Reservation<'_> {
         let basis = UpdateBasis {
             record,
             lease_holder: Some(&self.holder),
-            replaces_drift: change.sends_all() || next.drift != record.session.drift,
+            replaces_drift: meeting_edit.sends_all() || next.drift != record.session.drift,
         };
         actions.push(sessions::update(next, &basis));
         // After an unanswered attempt the meeting is compared later, when Zoom may have carried it out.

@@ -1,11 +1,11 @@
 //! The undo of an edit's steps. A failed undo is left to the repair.
 
 use super::Edit;
-use super::reserve::Reservation;
+use super::reserve::EditReservation;
 use crate::app::meeting::MeetingError;
 use crate::store::sessions;
 
-impl Reservation<'_> {
+impl EditReservation<'_> {
     /// Undoes [`reserve`](super::reserve) after a failed call, and gives the daily count back. If Zoom may have applied
     /// the change, the lease expires instead, so that the next edit sends all fields or the repair restores the
     /// meeting.

@@ -1,6 +1,6 @@
 //! Step 1 of an edit: the edit lease, its repair and the count of the day, in one transaction.
 
-use super::{Edit, MeetingChange};
+use super::{Edit, MeetingEdit};
 use crate::app::error::Error;
 use crate::app::session_save::{daily_limit_error, lease_until, new_repair};
 use crate::domain::meeting_fields::edited_digests;
@@ -11,7 +11,7 @@ use crate::store::sessions;
 use crate::store::tx::ConditionSubject;
 
 /// An attempt that holds the edit lease of a session.
-pub(super) struct Reservation<'a> {
+pub(super) struct EditReservation<'a> {
     pub(super) edit: Edit<'a>,
     pub(super) holder: String,
     pub(super) repair: Repair,
@@ -25,13 +25,13 @@ impl<'a> Edit<'a> {
         self,
         session: &Session,
         next: &Session,
-        change: &MeetingChange,
+        meeting_edit: &MeetingEdit,
         zoom_user: &str,
-    ) -> Result<Option<Reservation<'a>>, Error> {
+    ) -> Result<Option<EditReservation<'a>>, Error> {
         let Self { services, now, .. } = self;
         let holder = services.new_lease_holder();
         let until = lease_until(now);
-        let sent = edited_digests((!change.sends_all()).then_some(session), next);
+        let sent = edited_digests((!meeting_edit.sends_all()).then_some(session), next);
         let task = RepairTask::CompareMeeting { attempt: holder.clone(), sent };
         let repair = new_repair(session, until, task);
         let actions = vec![
@@ -41,7 +41,7 @@ impl<'a> Edit<'a> {
         match services.store.commit_zoom_write(actions, zoom_user, now).await {
             Ok(()) => {
                 let zoom_write = CountedZoomWrite { zoom_user: zoom_user.to_owned(), at: now };
-                Ok(Some(Reservation { edit: self, holder, repair, zoom_write }))
+                Ok(Some(EditReservation { edit: self, holder, repair, zoom_write }))
             }
             Err(error) if error.refused(ConditionSubject::Session) => Ok(None),
             Err(error) => Err(daily_limit_error(error, now)),
