@@ -11,8 +11,8 @@ use shared::domain::mailing::MailKind;
 use shared::domain::text::Email;
 use shared::domain::time::Zone;
 use shared::mail::{
-    Brand, ComposedMail, MailContext, MailError, MailService, RetryAdvice, Service, Ses,
-    SessionDetails, ZeptoMail, compose,
+    Brand, ComposedMail, MailContext, MailError, MailService, MailSession, RetryAdvice, Service,
+    Ses, ZeptoMail, compose,
 };
 use shared::secret::Secret;
 
@@ -49,7 +49,7 @@ async fn mail(world: &World, kind: MailKind) -> ComposedMail {
     let brand = Brand::read(&env).expect("a brand");
     let (id, berlin) =
         (SessionId::from_bytes([7; 16]), Zone::parse("Europe/Berlin").expect("a zone"));
-    let session = SessionDetails {
+    let session = MailSession {
         id: &id,
         title: "Algebra I: ≤ & <b>",
         description: "Bring a pencil.",

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::content_line::ContentLines;
-use super::{Brand, MailContext, SessionDetails, clean, vtimezone};
+use super::{Brand, MailContext, MailSession, clean, vtimezone};
 use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::text::Email;
 use crate::domain::time::{Zone, plus_minutes};
@@ -50,7 +50,7 @@ pub struct Calendar {
 /// Returns the calendar object of the mail, if its kind has one.
 pub(super) fn calendar(
     context: &MailContext<'_>,
-    session: &SessionDetails<'_>,
+    session: &MailSession<'_>,
     brand: &Brand,
     link_label: &str,
 ) -> Option<Calendar> {
@@ -118,7 +118,7 @@ fn attendee(lines: &mut ContentLines, context: &MailContext<'_>) {
 
 fn description(
     context: &MailContext<'_>,
-    session: &SessionDetails<'_>,
+    session: &MailSession<'_>,
     method: CalendarMethod,
     link_label: &str,
 ) -> String {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::texts::{Language, Texts, Variables, texts};
 use super::vtimezone::is_utc;
-use super::{Brand, MailContext, SessionDetails, clean};
+use super::{Brand, MailContext, MailSession, clean};
 use crate::domain::time::{Zone, plus_minutes};
 
 /// The content of a mail, not yet escaped.
@@ -76,7 +76,7 @@ pub(super) fn mail_texts(context: &MailContext<'_>, language: Language) -> Texts
     texts(context.kind, language, variables)
 }
 
-fn facts(context: &MailContext<'_>, session: &SessionDetails<'_>, texts: &Texts) -> Vec<Fact> {
+fn facts(context: &MailContext<'_>, session: &MailSession<'_>, texts: &Texts) -> Vec<Fact> {
     let recipient_zone = zone(context, session);
     let (start, minutes) = (session.starts_at, session.duration_minutes);
     let fact = |label: &str, value| Fact { label: label.to_owned(), value };
@@ -100,7 +100,7 @@ fn facts(context: &MailContext<'_>, session: &SessionDetails<'_>, texts: &Texts)
 }
 
 /// Returns the time zone in which the mail shows times.
-fn zone<'a>(context: &MailContext<'a>, session: &SessionDetails<'a>) -> &'a Zone {
+fn zone<'a>(context: &MailContext<'a>, session: &MailSession<'a>) -> &'a Zone {
     context.zone.unwrap_or(session.zone)
 }
 

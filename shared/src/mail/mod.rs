@@ -65,7 +65,7 @@ impl Brand {
 
 /// The current state of the session that a mail is about.
 #[derive(Clone, Copy, Debug)]
-pub struct SessionDetails<'a> {
+pub struct MailSession<'a> {
     pub id: &'a SessionId,
     pub title: &'a str,
     pub description: &'a str,
@@ -87,7 +87,7 @@ pub struct MailContext<'a> {
     pub to: &'a Email,
     pub to_name: Option<&'a str>,
     /// `None` for [`MailKind::ReauthRequired`], which is about no session.
-    pub session: Option<SessionDetails<'a>>,
+    pub session: Option<MailSession<'a>>,
     /// Whether a removal is for an address that the recipient no longer uses.
     pub address_changed: bool,
     /// The platform's page for the session. Never a Zoom link: anyone with one can join without signing in.

@@ -5,7 +5,7 @@ mod messages;
 
 use jiff::Timestamp;
 
-use super::{Brand, ComposedMail, MailContext, MailKind, SessionDetails, compose};
+use super::{Brand, ComposedMail, MailContext, MailKind, MailSession, compose};
 use crate::config::{Env, names};
 use crate::domain::id::SessionId;
 use crate::domain::text::Email;
@@ -72,7 +72,7 @@ impl Case {
     }
 
     fn context(&self) -> MailContext<'_> {
-        let session = SessionDetails {
+        let session = MailSession {
             id: &self.id,
             title: &self.title,
             description: &self.text,

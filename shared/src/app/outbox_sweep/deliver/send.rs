@@ -18,7 +18,7 @@ use crate::domain::mailing::{
 };
 use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::session::Session;
-use crate::mail::{MailContext, MailError, MailService, RetryAdvice, SessionDetails, compose};
+use crate::mail::{MailContext, MailError, MailService, RetryAdvice, MailSession, compose};
 use crate::store::mail_addresses::MailAddress;
 
 /// The error of a mail if this version cannot read its session, delivery records or enrollment.
@@ -165,7 +165,7 @@ impl Delivery<'_> {
     ) -> MailContext<'m> {
         let app = &self.mailer.brand.app_url;
         let trainer = session.and_then(|session| related.recipients.trainers.get(&session.trainer));
-        let details = session.map(|session| SessionDetails {
+        let details = session.map(|session| MailSession {
             id: &session.id,
             title: session.details.title.as_str(),
             description: session.details.description.as_str(),
