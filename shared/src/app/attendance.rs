@@ -186,8 +186,8 @@ fn is_no_change(
     is_repeated || (*new_override == none && has_none)
 }
 
-/// Returns the time of an audit entry. Entries of a row stay in the order of the decisions even within one millisecond or
-/// with clocks that differ: each is later than the one before.
+/// Returns the time of an audit entry. Entries of a row stay in the order of the decisions even within one millisecond
+/// or with clocks that differ: each is later than the one before.
 fn audit_time(previous: Option<&StoredOverride>, now: Timestamp) -> Timestamp {
     let now = whole_milli(now);
     let last = previous.and_then(|previous| previous.at);

@@ -258,8 +258,8 @@ async fn sessions_of_courses(
         .await
 }
 
-/// Returns the sessions that still have these invitations. The index is eventually consistent: it may still have a withdrawn
-/// invitation or an earlier start.
+/// Returns the sessions that still have these invitations. The index is eventually consistent: it may still have a
+/// withdrawn invitation or an earlier start.
 async fn sessions_by_address(
     store: &Store,
     invitations: &[Invitation],

@@ -75,8 +75,8 @@ pub async fn load_timeline(
     Ok((all.into_iter().filter_map(entry).collect(), next))
 }
 
-/// Reads the newest join attempts, events and mails before a cursor. One extra entry of each shows whether there is another
-/// page.
+/// Reads the newest join attempts, events and mails before a cursor. One extra entry of each shows whether there is
+/// another page.
 async fn read_sources(
     store: &Store,
     session: &Session,
@@ -177,9 +177,9 @@ impl TimelineSource {
     }
 }
 
-/// Maps the recipient references of deliveries to names: user ids for students and the trainer, addresses for
-/// invitees, also of earlier lists, and both at former addresses too. People who were erased or left the course long ago
-/// are missing.
+/// Maps the recipient references of deliveries to names: user ids for students and the trainer, addresses for invitees,
+/// also of earlier lists, and both at former addresses too. People who were erased or left the course long ago are
+/// missing.
 async fn recipient_names(
     store: &Store,
     session: &Session,

@@ -153,7 +153,8 @@ impl PollId {
 }
 
 impl OptionId {
-    /// Returns the id of a poll's option by its number. Another poll's options have other ids, so they are not accepted.
+    /// Returns the id of a poll's option by its number. Another poll's options have other ids, so they are not
+    /// accepted.
     pub fn for_option(poll: &PollId, option: usize) -> Self {
         let number = [0, u8::try_from(option).unwrap_or(u8::MAX)];
         Self::from_bytes(

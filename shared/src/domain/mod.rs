@@ -38,3 +38,45 @@ pub mod vote;
 pub mod zoom_connection;
 pub mod zoom_event;
 pub mod zoom_link;
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+    use serde_json::json;
+
+    use super::attendance::people::IdentityMatch;
+    use super::attendance::report::Flag;
+    use super::attendance::status::{AttendanceStatus, PresentBy};
+    use super::domain_event::ChangeKind;
+    use super::reminder::Reminder;
+    use super::session::Status;
+
+    fn check<T: Serialize + Copy + Into<&'static str>>(values: &[T]) {
+        for value in values {
+            let word: &'static str = (*value).into();
+            assert_eq!(json!(value), json!(word));
+        }
+    }
+
+    #[test]
+    fn word_of_a_variant_is_its_stored_form() {
+        check(&[Status::Scheduled, Status::Live, Status::Ended, Status::Cancelled]);
+        check(&[PresentBy::Rule, PresentBy::Override]);
+        check(&[
+            AttendanceStatus::Present,
+            AttendanceStatus::Late,
+            AttendanceStatus::LeftEarly,
+            AttendanceStatus::Absent,
+            AttendanceStatus::Excused,
+        ]);
+        check(&[
+            IdentityMatch::CustomerKey,
+            IdentityMatch::Registrant,
+            IdentityMatch::Email,
+            IdentityMatch::None,
+        ]);
+        check(&[Flag::NeedsReview, Flag::Assigned, Flag::JoinedInferred, Flag::LeftInferred]);
+        check(&[ChangeKind::Scheduled, ChangeKind::Updated, ChangeKind::Cancelled]);
+        check(&Reminder::ALL);
+    }
+}

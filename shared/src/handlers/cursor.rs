@@ -15,8 +15,8 @@ use crate::store::timeline::TimelineCursor;
 const NONCE_LIMIT_BYTES: usize = 16;
 const TAIL_LIMIT_BYTES: usize = 64;
 
-/// A position in a list of one kind. It contains no partition: the caller and the path determine the list, so an invented
-/// cursor reveals nothing.
+/// A position in a list of one kind. It contains no partition: the caller and the path determine the list, so an
+/// invented cursor reveals nothing.
 pub(super) trait Position: Sized {
     fn to_text(&self) -> String;
     fn parse(text: &str) -> Option<Self>;

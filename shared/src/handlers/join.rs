@@ -17,16 +17,16 @@ use crate::domain::caller::Caller;
 use crate::domain::session::Provider;
 use crate::http;
 
-pub type Deps = HttpDeps<Services, JoinState>;
+pub type Deps = HttpDeps<Services, JoinConfig>;
 
 #[derive(Debug)]
-pub struct JoinState {
+pub struct JoinConfig {
     settings: JoinSettings,
     memory: AudienceMemory,
     app_url: AppUrl,
 }
 
-impl State for JoinState {
+impl State for JoinConfig {
     fn new(env: &Env) -> Result<Self, ConfigError> {
         let settings = JoinSettings {
             mode: deps::join_mode(env)?,

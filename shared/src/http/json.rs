@@ -42,7 +42,8 @@ pub fn parse_value<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
     })
 }
 
-/// Hex digits of a fingerprint: 128 bits. Each trainer only compares own requests, and a session is charged by its size.
+/// Hex digits of a fingerprint: 128 bits. Each trainer only compares own requests, and a session is charged by its
+/// size.
 const FINGERPRINT_DIGITS: usize = 32;
 
 /// Returns a hash of a body that identifies a repeated request. The order of the fields does not matter, nor does the

@@ -85,7 +85,7 @@ impl Store {
         match (table, &self.tokens) {
             (Table::Tokens, Some(tokens)) => tokens,
             // Without the tokens table the key is looked up in the main table, where it never exists.
-            _ => &self.main,
+            (Table::Tokens, None) | (Table::Main, _) => &self.main,
         }
     }
 

@@ -20,7 +20,8 @@ const EXCEPTIONS: [(&str, &str); 8] = [
     ("shared/src/app/session_save/edit.rs", "commit_edit"),
 ];
 
-/// The functions of a formatted file with their numbers of lines. A function ends at the brace in the column of its start.
+/// The functions of a formatted file with their numbers of lines. A function ends at the brace in the column of its
+/// start.
 fn function_lengths(text: &str) -> Vec<(String, usize)> {
     let lines: Vec<_> = text.lines().collect();
     let name = |line: &str| {

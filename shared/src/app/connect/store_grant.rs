@@ -1,8 +1,8 @@
 //! Stores a grant in place of earlier ones.
 //!
 //! Zoom keeps only the latest grant of a Zoom user, and requests may store their grants in another order than Zoom gave
-//! them. If the table shows another grant or a removal of about the same time, a refresh shows whether this grant is the
-//! latest.
+//! them. If the table shows another grant or a removal of about the same time, a refresh shows whether this grant is
+//! the latest.
 
 use jiff::Timestamp;
 
@@ -147,7 +147,8 @@ impl StoredGrants {
         Ok(actions)
     }
 
-    /// Returns the notifications of this trainer and of the one whose connection is superseded, before their next session.
+    /// Returns the notifications of this trainer and of the one whose connection is superseded, before their next
+    /// session.
     fn domain_events(
         &self,
         connection: &ZoomConnection,

@@ -159,7 +159,8 @@ fn claim(due: &DueReminder) -> Action {
     due_work::claim_reminder(&due.session, due.reminder, due.starts_at)
 }
 
-/// Schedules the archiving and a check of the start. Every session has a start reminder, so its processing does that too.
+/// Schedules the archiving and a check of the start. Every session has a start reminder, so its processing does that
+/// too.
 fn later_work(due: &DueReminder, session: &Session) -> Vec<Action> {
     match due.reminder {
         Reminder::Start => {

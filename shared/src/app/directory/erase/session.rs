@@ -88,8 +88,8 @@ pub(super) async fn erase_from_session(
     Ok(traces)
 }
 
-/// Adds the identifiers of the person's join attempts. Customer keys change with the Meeting SDK's secret, and addresses
-/// change too.
+/// Adds the identifiers of the person's join attempts. Customer keys change with the Meeting SDK's secret, and
+/// addresses change too.
 fn learn_identifiers(
     marker: &mut ErasureMarker,
     attempts: &[(JoinAttempt, Action)],
@@ -125,8 +125,8 @@ fn learn_participations(
     marker.add_telephones(telephones(events.iter().map(|stored| &stored.event)).chain(bound));
 }
 
-/// Erases a person from the session's archive, and deletes their invitations if it has not changed in the meantime. Returns
-/// the number of erased items.
+/// Erases a person from the session's archive, and deletes their invitations if it has not changed in the meantime.
+/// Returns the number of erased items.
 async fn erase_archived(
     services: &Services,
     session: &Session,
@@ -168,8 +168,8 @@ fn add_assigned_rows(marker: &mut ErasureMarker, overrides: &[StoredOverride]) {
     }
 }
 
-/// Anonymizes the attendance overrides of a person and their audit, whose reasons may name the person. Starts again after a
-/// concurrent override.
+/// Anonymizes the attendance overrides of a person and their audit, whose reasons may name the person. Starts again
+/// after a concurrent override.
 async fn anonymize_overrides(
     services: &Services,
     session: &Session,
