@@ -78,13 +78,13 @@ macro_rules! language {
                         "trainer_label", "reason_label", "button", "calendar_note", "calendar_link_label",
                     ])]
                     #[allow(dead_code, reason = "a template need not use every variable")]
-                    struct Words<'a> {
+                    struct KindTemplate<'a> {
                         name: &'a str,
                         title: &'a str,
                         start: &'a str,
                         address_changed: bool,
                     }
-                    let words = Words { name, title, start, address_changed };
+                    let words = KindTemplate { name, title, start, address_changed };
                     Texts {
                         subject: line(&words.as_subject()),
                         heading: line(&words.as_heading()),

@@ -64,8 +64,8 @@ impl Run<'_> {
             return self.finish_event(pending, &MailSubject::Session(id.clone()), &[]).await;
         };
         let session = record.session;
-        match self.notice_to_trainer(&pending.event, &session).await? {
-            Some(notice) => self.notify_trainer(pending, notice).await,
+        match self.trainer_notification(&pending.event, &session).await? {
+            Some(notification) => self.notify_trainer(pending, notification).await,
             None => self.notify_recipients(pending, &session).await,
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::session::{Session, Status};
 use crate::store::domain_events::PendingEvent;
 
 /// A notification of a trainer.
-pub(super) struct TrainerNotice<'a> {
+pub(super) struct TrainerNotification<'a> {
     kind: MailKind,
     trainer: &'a UserId,
     session: Option<&'a Session>,
@@ -32,15 +32,16 @@ impl Run<'_> {
         let host = self.tools.store.current_host_status(trainer).await?;
         let is_void = host.has_replaced(connection_version);
         let kind = MailKind::ReauthRequired;
-        self.notify_trainer(pending, TrainerNotice { kind, trainer, session: None, is_void }).await
+        self.notify_trainer(pending, TrainerNotification { kind, trainer, session: None, is_void })
+            .await
     }
 
     /// Returns the notification of a domain event of a session that concerns only its trainer.
-    pub(super) async fn notice_to_trainer<'e>(
+    pub(super) async fn trainer_notification<'e>(
         &self,
         event: &'e DomainEvent,
         session: &'e Session,
-    ) -> Result<Option<TrainerNotice<'e>>, Error> {
+    ) -> Result<Option<TrainerNotification<'e>>, Error> {
         let is_cancelled = session.status == Status::Cancelled;
         let (kind, trainer, is_void) = match &event.kind {
             DomainEventKind::MeetingDeleted { trainer, .. } => {
@@ -55,16 +56,16 @@ impl Run<'_> {
             }
             _ => return Ok(None),
         };
-        Ok(Some(TrainerNotice { kind, trainer, session: Some(session), is_void }))
+        Ok(Some(TrainerNotification { kind, trainer, session: Some(session), is_void }))
     }
 
     /// Notifies the trainer. Trainers who are not in the directory have no address and get an in-app notification.
     pub(super) async fn notify_trainer(
         &mut self,
         pending: &PendingEvent,
-        notice: TrainerNotice<'_>,
+        notification: TrainerNotification<'_>,
     ) -> Result<(), Error> {
-        let TrainerNotice { kind, trainer, session, is_void } = notice;
+        let TrainerNotification { kind, trainer, session, is_void } = notification;
         let subject = match session {
             Some(session) => MailSubject::Session(session.id.clone()),
             None => MailSubject::Trainer(trainer.clone()),
