@@ -1,9 +1,12 @@
 //! Messages, read with `mail-parser`.
 
+use std::fs;
+use std::path::Path;
+
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 
 use super::{Case, ODD, all_cases, at, brand, zone};
-use crate::domain::notification_kind::{CalendarMethod, MailKind};
+use crate::domain::notification_kind::MailKind;
 use crate::mail::{ComposedMail, compose};
 
 fn parse(mail: &ComposedMail) -> Message<'_> {
@@ -49,25 +52,6 @@ fn invitation_is_last_alternative_and_attachment() {
         assert_eq!(file.contents(), calendar.text.as_bytes());
         let method = format!("\r\nMETHOD:{}\r\n", calendar.method.as_str());
         assert_eq!(calendar.text.matches(&method).count(), 1);
-    }
-}
-
-#[test]
-fn calendar_method_of_each_kind() {
-    let method = |kind| Case::new(kind).compose().calendar.map(|calendar| calendar.method);
-    for (kind, expected) in [
-        (MailKind::Scheduled, Some(CalendarMethod::Request)),
-        (MailKind::Updated, Some(CalendarMethod::Request)),
-        (MailKind::Resent, Some(CalendarMethod::Request)),
-        (MailKind::Cancelled, Some(CalendarMethod::Cancel)),
-        (MailKind::Removed, Some(CalendarMethod::Cancel)),
-        (MailKind::ReminderDayBefore, None),
-        (MailKind::ReminderHourBefore, None),
-        (MailKind::ReauthRequired, None),
-        (MailKind::HostNotConnected, None),
-        (MailKind::MeetingDeleted, None),
-    ] {
-        assert_eq!(method(kind), expected, "{kind:?}");
     }
 }
 
@@ -180,61 +164,41 @@ fn html_has_one_heading_and_no_external_content() {
     }
 }
 
+/// The mail of each kind as its readers see it, in `tests/mails`. With `UPDATE_MAILS=1` the files are written instead.
 #[test]
-fn plain_text_of_an_invitation() {
-    let case = Case { zone: Some(zone("Asia/Kolkata")), ..Case::new(MailKind::Scheduled) };
-    let mail = case.compose();
-    assert_eq!(mail.subject, "Invitation: Algebra I, Sat 21 Nov 2026, 14:30 (Asia/Kolkata)");
-    let expected = "\
-Algebra I
-
-Hello Ada Lovelace,
-
-You are invited to a live class.
-
-When: Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)
-Class time: Saturday, 21 November 2026, 10:00 to 11:00, Europe/Berlin (UTC+01:00)
-Course: Mathematics, first year
-Trainer: Ada Lovelace
-
-Bring a pencil.
-No calculators.
-
-Open the class: https://learn.example.test/classes/ses_1?a=1&b=2
-
-The attached invitation adds the class to your calendar.
-
--- \nAkademie Größe & Söhne
-Classes may be recorded.
-";
-    assert_eq!(mail.text, expected);
-}
-
-#[test]
-fn subject_of_each_kind() {
-    let subject = |kind| Case::new(kind).compose().subject;
-    for (kind, expected) in [
-        (MailKind::Scheduled, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (MailKind::Updated, "Changed: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (MailKind::Cancelled, "Cancelled: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (
-            MailKind::ReminderDayBefore,
-            "Reminder: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
-        ),
-        (
-            MailKind::ReminderHourBefore,
-            "Starting soon: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)",
-        ),
-        (MailKind::Resent, "Invitation: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (MailKind::Removed, "No longer invited: Algebra I, Sat 21 Nov 2026, 10:00 (Europe/Berlin)"),
-        (MailKind::ReauthRequired, "Action needed: connect your Zoom account again"),
-        (
-            MailKind::HostNotConnected,
-            "Action needed: the Zoom account of Algebra I is not connected",
-        ),
-        (MailKind::MeetingDeleted, "Action needed: the Zoom meeting of Algebra I was deleted"),
-    ] {
-        assert_eq!(subject(kind), expected);
+fn mails_read_as_in_their_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/tests/mails");
+    let compare = |name: String, current: &str| {
+        let file = folder.join(name);
+        #[expect(clippy::disallowed_methods, reason = "the person who runs the test sets it")]
+        let updates = std::env::var_os("UPDATE_MAILS").is_some();
+        if updates {
+            fs::write(&file, current).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(
+            current,
+            expected,
+            "{} differs. docs/mail.md describes how to update it",
+            file.display()
+        );
+    };
+    let case = |kind| Case {
+        zone: Some(zone("Asia/Kolkata")),
+        reason: Some("The room is taken.".to_owned()),
+        ..Case::new(kind)
+    };
+    let cases = MailKind::ALL.map(|kind| (kind.as_str().to_owned(), case(kind)));
+    let former_address = Case { address_changed: true, ..case(MailKind::Removed) };
+    let former_address = ("uninvited_former_address".to_owned(), former_address);
+    for (name, case) in cases.into_iter().chain([former_address]) {
+        let mail = case.compose();
+        let method = mail.calendar.map_or("none", |calendar| calendar.method.as_str());
+        let text = format!("Subject: {}\nCalendar: {method}\n\n{}", mail.subject, mail.text);
+        compare(format!("{name}.txt"), &text);
+        if case.kind == MailKind::Updated {
+            compare(format!("{name}.html"), &mail.html);
+        }
     }
 }
 

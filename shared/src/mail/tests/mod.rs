@@ -40,6 +40,7 @@ pub(super) struct Case {
     pub(super) now: Timestamp,
     pub(super) id: SessionId,
     pub(super) title: String,
+    pub(super) address_changed: bool,
 }
 
 impl Case {
@@ -57,6 +58,7 @@ impl Case {
             now: at("2026-11-20T08:00:00Z"),
             id: SessionId::from_bytes([7; 16]),
             title: "Algebra I".to_owned(),
+            address_changed: false,
         }
     }
 
@@ -88,7 +90,7 @@ impl Case {
             kind: self.kind,
             to: &self.to,
             to_name: self.to_name.as_deref(),
-            address_changed: false,
+            address_changed: self.address_changed,
             session: (self.kind != MailKind::ReauthRequired).then_some(session),
             link: "https://learn.example.test/classes/ses_1?a=1&b=2".to_owned(),
             message_id: "0123abcd@live-classes".to_owned(),
