@@ -109,8 +109,8 @@ fn when_short(at: Timestamp, zone: &Zone) -> String {
     format!("{} ({})", zone.wall_clock(at).strftime("%a %-d %b %Y, %H:%M"), zone.name())
 }
 
-/// Formats a time in English as `Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)`. The offset distinguishes the repeated hour
-/// when summer time ends.
+/// Formats a time in English as `Saturday, 21 November 2026, 14:30 to 15:30, Asia/Kolkata (UTC+05:30)`. The offset
+/// distinguishes the repeated hour when summer time ends.
 fn when(start: Timestamp, minutes: u16, zone: &Zone) -> String {
     let end = plus_minutes(start, minutes.into());
     let (from, to) = (zone.wall_clock(start), zone.wall_clock(end));
