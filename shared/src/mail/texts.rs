@@ -1,5 +1,5 @@
 //! The words of mails: compile-time templates in `templates/mail`, with a folder for each language and a file for each
-//! kind. `docs/mail.md` describes how to change them.
+//! kind. `docs/how-to/mail.md` describes how to change them.
 
 use askama::Template;
 

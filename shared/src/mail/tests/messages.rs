@@ -179,7 +179,7 @@ fn mails_read_as_in_their_files() {
         assert_eq!(
             current,
             expected,
-            "{} differs. docs/mail.md describes how to update it",
+            "{} differs. docs/how-to/mail.md describes how to update it",
             file.display()
         );
     };
