@@ -123,7 +123,10 @@ impl Context<'_> {
             (None, AccountChoice::Other) => own_address(OTHER_USER),
         };
         if let Some(user) = self.user_with_email(&email) {
-            return user.id.clone();
+            let id = user.id.clone();
+            // Zoom: people who sign in have activated their user.
+            self.accept_invitation(&id);
+            return id;
         }
         let name = email.split('@').next().unwrap_or(&email);
         let user = NewUser::named(&email, name, LICENSED, UserOrigin::SelfRegistered);

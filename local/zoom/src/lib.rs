@@ -240,6 +240,13 @@ impl Zoom {
         })
     }
 
+    /// Returns the users of all accounts in the form of `GET /zoom/sim/users`.
+    pub fn users(&self) -> Vec<Value> {
+        self.with_context(|context| {
+            context.state.users.values().map(|user| context.user_view(user)).collect()
+        })
+    }
+
     /// Returns all webhooks with their attempts, oldest first.
     pub fn webhooks(&self) -> Vec<Value> {
         self.with_context(|context| context.state.webhook_queue.log())

@@ -90,14 +90,19 @@ impl Context<'_> {
     }
 
     /// Checks whether a user's licence can change.
-    pub(super) fn check_licence_change(&self, user: &User, licence: i64) -> Result<(), ApiError> {
+    pub(super) fn check_licence_change(
+        &mut self,
+        user: &User,
+        licence: i64,
+    ) -> Result<(), ApiError> {
         if licence == user.licence {
             return Ok(());
         }
-        let rules = self.user_rules(&user.account_id);
-        let loses_licence = user.licence == LICENSED;
-        if loses_licence && !rules.allow_live_downgrade && self.live_meetings(&user.id) > 0 {
-            return Err(refusal(1108, &user.email));
+        if user.licence == LICENSED && self.live_meetings(&user.id) > 0 {
+            self.state.counts.live_downgrades += 1;
+            if !self.user_rules(&user.account_id).allow_live_downgrade {
+                return Err(refusal(1108, &user.email));
+            }
         }
         self.check_licences(&user.account_id, licence)
     }

@@ -147,21 +147,16 @@ impl Context<'_> {
     /// app is not documented. Each request draws one.
     fn check_server_app(&self, app: &ServerApp, secret: &str) -> Result<App, OAuthError> {
         let settings = &self.state.settings.server_app;
-        let status = match self.draw([400, 401]) {
-            400 => StatusCode::BAD_REQUEST,
-            _ => StatusCode::UNAUTHORIZED,
-        };
         let expected = settings.client_secret.as_ref().unwrap_or(&app.client_secret);
-        if secret != expected {
-            return Err(OAuthError::client(status));
+        let is_correct = secret == expected;
+        if is_correct && settings.active {
+            return Ok(App::Server);
         }
-        match (settings.active, status) {
-            (true, _) => Ok(App::Server),
-            (false, StatusCode::BAD_REQUEST) => {
-                Err(OAuthError::request("The app has been disabled"))
-            }
-            (false, _) => Err(OAuthError::client(status)),
-        }
+        Err(match (is_correct, self.draw([400, 401])) {
+            (true, 400) => OAuthError::request("The app has been disabled"),
+            (false, 400) => OAuthError::client(StatusCode::BAD_REQUEST),
+            _ => OAuthError::client(StatusCode::UNAUTHORIZED),
+        })
     }
 
     fn exchange_code(&mut self, form: &Form) -> Result<Json<serde_json::Value>, OAuthError> {

@@ -250,6 +250,7 @@ impl Context<'_> {
 
     fn start_instance(&mut self, id: i64) {
         let (fresh, now) = (ids::meeting_uuid(self.random), self.now);
+        let host_licence = self.meeting_and_host(id).map(|(_, host)| host.licence);
         let Some(meeting) = self.state.meetings.get_mut(&id) else { return };
         // Zoom: the first instance has the UUID from the create response. A restart gets a new one.
         if !meeting.instances.is_empty() {
@@ -259,6 +260,7 @@ impl Context<'_> {
             uuid: meeting.uuid.clone(),
             started_at: now,
             ended_at: None,
+            host_licence,
             participants: Vec::new(),
             waiting: Vec::new(),
             rooms: Default::default(),

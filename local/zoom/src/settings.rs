@@ -292,6 +292,8 @@ pub struct UserRules {
     pub basic_users: Option<usize>,
     /// Domains whose users can be created without an invitation (`autoCreate`).
     pub managed_domains: BTreeSet<String>,
+    /// Whether users of managed domains cannot be disassociated (1107).
+    pub keep_managed_users: bool,
     /// If not empty, the account refuses addresses of all other domains (1116).
     pub limited_domains: BTreeSet<String>,
     /// Domains that the account refuses (1107).
@@ -328,6 +330,7 @@ pub struct UserRulesUpdate {
     #[serde(deserialize_with = "present")]
     pub basic_users: Option<Option<usize>>,
     pub managed_domains: Option<BTreeSet<String>>,
+    pub keep_managed_users: Option<bool>,
     pub limited_domains: Option<BTreeSet<String>>,
     pub blocked_domains: Option<BTreeSet<String>>,
     pub unsafe_domains: Option<BTreeSet<String>>,
@@ -352,6 +355,7 @@ impl UserRules {
     pub(super) fn apply(&mut self, update: UserRulesUpdate) {
         set(&mut self.basic_users, update.basic_users);
         set(&mut self.managed_domains, update.managed_domains);
+        set(&mut self.keep_managed_users, update.keep_managed_users);
         set(&mut self.limited_domains, update.limited_domains);
         set(&mut self.blocked_domains, update.blocked_domains);
         set(&mut self.unsafe_domains, update.unsafe_domains);

@@ -16,11 +16,7 @@ use super::sim_error::{SimError, SimResult};
 use super::state::{User, UserOrigin, UserStatus};
 
 pub(super) async fn list(State(zoom): State<Zoom>) -> Json<Value> {
-    Json(zoom.with_context(|context| {
-        let users: Vec<_> =
-            context.state.users.values().map(|user| context.user_view(user)).collect();
-        json!({ "items": users })
-    }))
+    Json(json!({ "items": zoom.users() }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +88,7 @@ impl Context<'_> {
         Ok(Json(self.user_view(user)))
     }
 
-    fn user_view(&self, user: &User) -> Value {
+    pub(super) fn user_view(&self, user: &User) -> Value {
         json!({
             "id": user.id,
             "email": user.email,

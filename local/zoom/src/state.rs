@@ -58,6 +58,9 @@ pub struct Counts {
     /// Tokens issued to the Server-to-Server app.
     #[serde(default)]
     pub account_tokens: u64,
+    /// Requests to take the licence from a host in a meeting.
+    #[serde(default)]
+    pub live_downgrades: u64,
     /// REST requests with a valid token, by Zoom's operation id.
     pub requests: BTreeMap<String, u64>,
 }
@@ -238,6 +241,9 @@ pub(super) struct MeetingInstance {
     pub(super) uuid: String,
     pub(super) started_at: Timestamp,
     pub(super) ended_at: Option<Timestamp>,
+    /// The host's user type at the start.
+    #[serde(default)]
+    pub(super) host_licence: Option<i64>,
     pub(super) participants: Vec<Participant>,
     /// The people in the waiting room.
     #[serde(default)]

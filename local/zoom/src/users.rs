@@ -235,7 +235,8 @@ impl Context<'_> {
 
     fn check_removal(&self, user: &User, disassociate: bool) -> Result<(), ApiError> {
         let domain = user.email.rsplit('@').next().unwrap_or_default();
-        let is_managed = self.user_rules(&user.account_id).managed_domains.contains(domain);
+        let rules = self.user_rules(&user.account_id);
+        let is_kept = rules.keep_managed_users && rules.managed_domains.contains(domain);
         let code = match user.status(self.now) {
             // Zoom: an invitation is withdrawn with `disassociate`.
             UserStatus::Pending if disassociate => return Ok(()),
@@ -244,7 +245,7 @@ impl Context<'_> {
             _ if disassociate && user.origin == UserOrigin::CustCreate => {
                 return Err(ApiError::invalid_field("action", "Unable to unlink API user(s)."));
             }
-            _ if disassociate && is_managed => 1107,
+            _ if disassociate && is_kept => 1107,
             _ => return Ok(()),
         };
         Err(refusal(code, &user.email))

@@ -40,6 +40,7 @@ impl Context<'_> {
                     "uuid": instance.uuid,
                     "started_at": instant(instance.started_at),
                     "ended_at": instance.ended_at.map(instant),
+                    "host_licence": instance.host_licence,
                     "participants": participants,
                 })
             })

@@ -92,6 +92,7 @@ async fn live_host_does_not_lose_the_licence_unless_the_account_allows_it() {
     let path = format!("/zoom/v2/users/{host}");
     let downgrade = async || bench.status_of("PATCH", &path, &token, json!({ "type": 1 })).await;
     assert_eq!(downgrade().await, (400, 1108));
+    assert_eq!(bench.zoom.counts().live_downgrades, 1);
     bench.wait(50 * MINUTE);
     assert_eq!(bench.zoom.meeting(id).unwrap()["status"], "started");
     bench.user_rules(json!({ "allow_live_downgrade": true })).await;
@@ -109,6 +110,7 @@ async fn meeting_without_a_licence_ends_after_40_minutes() {
     bench.act(id, "join", json!({ "name": "Zoë" })).await;
     bench.wait(40 * MINUTE - 1);
     assert_eq!(status(), "started");
+    assert_eq!(bench.zoom.meeting(id).unwrap()["instances"][0]["host_licence"], 1);
     // The end has its own time, although nothing was requested then.
     bench.wait(10 * MINUTE);
     assert_eq!(status(), "ended");

@@ -34,7 +34,7 @@ fn remove_new_fields(state: &mut Value) {
     };
     state["users"].as_object_mut().unwrap().retain(|_, user| user["owner"] == false);
     remove(state, &["unlicensed", "daily_invitations"]);
-    remove(&mut state["counts"], &["account_tokens"]);
+    remove(&mut state["counts"], &["account_tokens", "live_downgrades"]);
     remove(&mut state["settings"], &["participants_lag_seconds", "server_app"]);
     remove(&mut state["settings"]["webhooks"], &["both_apps"]);
     each(&mut state["accounts"], &["users"]);
