@@ -1,6 +1,8 @@
 //! The local stack refuses the same as AWS, and serves this machine only.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use local::aws::calls::AWS_PATH;
 use local::stack::{Options, Stack, StackError};
@@ -124,6 +126,39 @@ async fn configuration_shows_the_changed_secret() {
     let validated = http.post(format!("{}/zoom/sim/validate-url", stack.base_url)).body("{}");
     let validated = validated.send().await.expect("a response");
     assert!(validated.status().is_success(), "{}", validated.status());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_app_of_the_secret_creates_hosts_on_three_licences() {
+    let world = World::start().await;
+    let config = world.get("", "/local/config").await.expect(200);
+    let app = &config["secrets"]["zoom_s2s"];
+    let field = |name: &str| app[name].as_str().expect("a text");
+    assert_eq!(app["account_id"], config["environment"][names::ZOOM_APP_ACCOUNT_ID]);
+    let basic = STANDARD.encode(format!("{}:{}", field("client_id"), field("client_secret")));
+    let authorization = format!("Basic {basic}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let form = format!("grant_type=account_credentials&account_id={}", field("account_id"));
+    let token = world.send(Method::POST, "/zoom/oauth/token", &headers, form.into()).await;
+    let token = token.expect(200)["access_token"].as_str().expect("a token").to_owned();
+    for (number, status) in [(1, 201), (2, 201), (3, 201), (4, 400)] {
+        let info = json!({"email": format!("host{number}@example.test"), "type": 2});
+        let body = json!({"action": "autoCreate", "user_info": info});
+        world.post(&token, "/zoom/v2/users", body).await.expect(status);
+    }
+    let meetings = "/zoom/v2/users/host1@example.test/meetings";
+    let meeting = world.post(&token, meetings, json!({"topic": "Algebra"})).await.expect(201);
+    let start = format!("/zoom/sim/meetings/{}/start", meeting["id"]);
+    world.post("", &start, json!({})).await.expect(200);
+    // The webhook accepts the signatures of the account's app.
+    let webhooks = world.stack.zoom.webhooks();
+    assert!(webhooks.iter().any(|webhook| webhook["event"] == "meeting.started"));
+    for webhook in webhooks {
+        assert_eq!((&webhook["app"], &webhook["state"]), (&json!("server"), &json!("delivered")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
