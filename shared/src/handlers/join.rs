@@ -74,7 +74,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = session_id(&parameters)?;
     let body: JoinBody = http::optional_json(&request)?;
-    let JoinState { settings, memory, .. } = &deps.state;
+    let JoinConfig { settings, memory, .. } = &deps.state;
     let join_request = JoinRequest { session: &id, preference: body.prefer, memory };
     let join = join::join(&deps.clients, settings, &caller, &join_request, now).await?;
     ResponseBody::ok(&view(deps, &caller, join))

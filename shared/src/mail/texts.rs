@@ -185,7 +185,7 @@ mod tests {
         let base = templates.iter().find(|(_, name, _)| name == "base.txt").unwrap();
         let known = blocks(&base.2);
         assert_eq!(known.len(), 12);
-        // Words outside of the blocks are not shown.
+        // Text outside of the blocks is not shown.
         for (language, name, text) in &templates {
             assert!(blocks(text).is_subset(&known), "{language}/{name}");
             let outside = text.split("{% endblock %}").map(|part| part.split("{% block").next());

@@ -267,7 +267,43 @@ impl ItemKey<'_> {
             | Self::ZoomUser(_)
             | Self::ZoomHost(_)
             | Self::OauthState(_) => Table::Tokens,
-            _ => Table::Main,
+            Self::Session(_)
+            | Self::Intent(_)
+            | Self::Invitee { .. }
+            | Self::InviteeByDigest { .. }
+            | Self::MailAddress(_)
+            | Self::Meeting(_)
+            | Self::MeetingInstance(_)
+            | Self::Event { .. }
+            | Self::ErasureMarker { .. }
+            | Self::JoinAttempt { .. }
+            | Self::Recording { .. }
+            | Self::AttendanceOverride { .. }
+            | Self::Audit { .. }
+            | Self::Archive(_)
+            | Self::ArchivePart { .. }
+            | Self::Polls(_)
+            | Self::VoteShard { .. }
+            | Self::User(_)
+            | Self::UserOfEmail(_)
+            | Self::HostStatus(_)
+            | Self::Preferences(_)
+            | Self::Notification { .. }
+            | Self::FormerEnrollment { .. }
+            | Self::Month { .. }
+            | Self::Enrollment { .. }
+            | Self::EnrollmentPeriod { .. }
+            | Self::Course(_)
+            | Self::Settings
+            | Self::ZoomDay { .. }
+            | Self::Due { .. }
+            | Self::Sweep(_)
+            | Self::Resends(_)
+            | Self::Mail { .. }
+            | Self::Deliveries { .. }
+            | Self::RecipientStates { .. }
+            | Self::MailCount(_)
+            | Self::Erasure(_) => Table::Main,
         }
     }
 

@@ -8,18 +8,6 @@ use super::source::{files, relative_path, root};
 /// The longest use case. A longer one has more than one step, and each step deserves a name.
 const LINES: usize = 60;
 
-/// Longer functions, to be split.
-const EXCEPTIONS: [(&str, &str); 8] = [
-    ("shared/src/app/outbox_sweep/fan_out.rs", "fan_out"),
-    ("shared/src/app/outbox_sweep/fan_out.rs", "notify_chunk"),
-    ("shared/src/app/outbox_sweep/fan_out/plan.rs", "plan_notifications"),
-    ("shared/src/app/session_save/create.rs", "try_create"),
-    ("shared/src/app/session_save/create.rs", "reserve"),
-    ("shared/src/app/session_save/edit.rs", "try_edit"),
-    ("shared/src/app/session_save/edit.rs", "decide"),
-    ("shared/src/app/session_save/edit.rs", "commit_edit"),
-];
-
 /// The functions of a formatted file with their numbers of lines. A function ends at the brace in the column of its
 /// start.
 fn function_lengths(text: &str) -> Vec<(String, usize)> {
@@ -53,7 +41,7 @@ fn use_cases_consist_of_short_functions() {
         }
         for (name, lines) in function_lengths(&fs::read_to_string(&path).expect("a source")) {
             count += 1;
-            if lines > LINES && !EXCEPTIONS.contains(&(file.as_str(), name.as_str())) {
+            if lines > LINES {
                 problems.push(format!("{file}: `{name}` has {lines} lines, more than {LINES}"));
             }
         }

@@ -18,7 +18,7 @@ use crate::domain::mailing::{
 };
 use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::session::Session;
-use crate::mail::{MailContext, MailError, MailService, RetryAdvice, MailSession, compose};
+use crate::mail::{MailContext, MailError, MailService, MailSession, RetryAdvice, compose};
 use crate::store::mail_addresses::MailAddress;
 
 /// The error of a mail if this version cannot read its session, delivery records or enrollment.
