@@ -1,12 +1,13 @@
-//! Encryption at rest, hashes and constant-time comparison, on `ring`, which TLS needs anyway.
+//! Encryption at rest, hashes and constant-time comparison.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hmac;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::config::ConfigError;
@@ -16,6 +17,9 @@ use crate::secret::Secret;
 
 /// AES-256.
 pub const KEY_BYTES: usize = 32;
+
+/// The length of a GCM nonce (NIST SP 800-38D, section 5.2.1.1).
+const NONCE_BYTES: usize = 12;
 
 /// The version prefix of the sealed format.
 const FORMAT: &str = "v1";
@@ -31,8 +35,8 @@ const KEY_ID_LIMIT_BYTES: usize = 64;
 #[derive(Clone)]
 pub struct Keyring {
     current: String,
-    current_key: LessSafeKey,
-    keys: BTreeMap<String, LessSafeKey>,
+    current_key: Aes256Gcm,
+    keys: BTreeMap<String, Aes256Gcm>,
 }
 
 /// The owner and field of a sealed text. It opens only with the same binding, so that an item copied to another trainer, or
@@ -68,9 +72,7 @@ impl Keyring {
                     "a key's id is 1 to 64 letters, digits, '-' or '_'",
                 ));
             }
-            let key = UnboundKey::new(&AES_256_GCM, &bytes)
-                .map_err(|_| ConfigError::invalid(name, "a key is invalid"))?;
-            ready.insert(id, LessSafeKey::new(key));
+            ready.insert(id, Aes256Gcm::new(&bytes.into()));
         }
         let current_key = ready
             .get(current)
@@ -80,7 +82,7 @@ impl Keyring {
     }
 
     pub fn seal(&self, plain: &str, bound_to: &Binding<'_>, random: &Random) -> Sealed {
-        let nonce = random.bytes::<NONCE_LEN>();
+        let nonce = random.bytes::<NONCE_BYTES>();
         let mut text = plain.as_bytes().to_vec();
         encrypt(&self.current_key, nonce, &bound_to.to_bytes(&self.current), &mut text);
         let body = URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat());
@@ -90,14 +92,12 @@ impl Keyring {
     pub fn open(&self, sealed: &Sealed, bound_to: &Binding<'_>) -> Result<Secret, CryptError> {
         let (id, body) = split_sealed(sealed).ok_or(CryptError::Malformed)?;
         let key = self.keys.get(id).ok_or_else(|| CryptError::UnknownKey { id: id.to_owned() })?;
-        let mut body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
-        let (nonce, text) =
-            body.split_first_chunk_mut::<NONCE_LEN>().ok_or(CryptError::Malformed)?;
-        let bound = bound_to.to_bytes(id);
-        let plain = key
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(bound), text)
+        let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
+        let (nonce, text) = body.split_first_chunk::<NONCE_BYTES>().ok_or(CryptError::Malformed)?;
+        let mut plain = text.to_vec();
+        key.decrypt_in_place(nonce.into(), &bound_to.to_bytes(id), &mut plain)
             .map_err(|_| CryptError::AuthenticationFailed)?;
-        let plain = std::str::from_utf8(plain).map_err(|_| CryptError::Malformed)?;
+        let plain = std::str::from_utf8(&plain).map_err(|_| CryptError::Malformed)?;
         Ok(Secret::new(plain))
     }
 
@@ -137,30 +137,31 @@ fn is_key_id(id: &str) -> bool {
 }
 
 #[expect(clippy::expect_used, reason = "GCM allows 64 GiB, and sealed texts fit into an item")]
-fn encrypt(key: &LessSafeKey, nonce: [u8; NONCE_LEN], bound: &[u8], text: &mut Vec<u8>) {
-    key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(bound), text)
-        .expect("the text is shorter than 64 GiB");
+fn encrypt(key: &Aes256Gcm, nonce: [u8; NONCE_BYTES], bound: &[u8], text: &mut Vec<u8>) {
+    key.encrypt_in_place(&nonce.into(), bound, text).expect("the text is shorter than 64 GiB");
 }
 
 /// Returns the HMAC-SHA-256 of the concatenated parts. Parts of variable length need a separator.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    let mut mac = hmac_with_key(key);
     for part in parts {
-        context.update(part);
+        mac.update(part);
     }
-    first_32(context.sign().as_ref())
+    mac.finalize().into_bytes().into()
+}
+
+/// An HMAC-SHA-256 in progress.
+pub(crate) type HmacSha256 = Hmac<Sha256>;
+
+/// Starts an HMAC-SHA-256.
+#[expect(clippy::expect_used, reason = "RFC 2104, section 3: a key may have any length")]
+pub(crate) fn hmac_with_key(key: &[u8]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("a key of any length")
 }
 
 /// Compares two byte strings in a time that depends only on their lengths.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
-}
-
-/// Converts the output of SHA-256, whose type does not contain its length of 32 bytes.
-fn first_32(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(bytes);
-    hash
 }
 
 #[cfg(test)]

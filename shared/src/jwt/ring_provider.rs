@@ -1,17 +1,20 @@
-//! A cryptography provider for `jsonwebtoken` on `ring`. The two providers of `jsonwebtoken` would add aws-lc or a second
+//! A cryptography provider for `jsonwebtoken`: public-key signatures on `ring`, HS256 on `hmac`. The two providers of `jsonwebtoken` would add aws-lc or a second
 //! set of big-number crates to every function.
 
+use hmac::Mac;
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result, new_error};
 use jsonwebtoken::jwk::{EllipticCurve, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
+use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, KeyPair,
     RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
-use ring::{digest, hmac};
 use signature::{Signer, Verifier};
+
+use crate::crypt::{HmacSha256, hmac_with_key};
 
 /// Verifies RS256, ES256, EdDSA and HS256. Signs ES256 and HS256.
 pub(super) static PROVIDER: CryptoProvider = CryptoProvider {
@@ -69,17 +72,17 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     }
 }
 
-struct Hs256(hmac::Key);
+struct Hs256(HmacSha256);
 
 impl Hs256 {
     fn new(secret: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self(hmac_with_key(secret))
     }
 }
 
 impl Signer<Vec<u8>> for Hs256 {
     fn try_sign(&self, message: &[u8]) -> SignatureResult<Vec<u8>> {
-        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
     }
 }
 
@@ -91,7 +94,8 @@ impl JwtSigner for Hs256 {
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> SignatureResult<()> {
-        hmac::verify(&self.0, message, signature).map_err(|_| signature::Error::new())
+        let mac = self.0.clone().chain_update(message);
+        mac.verify_slice(signature).map_err(|_| signature::Error::new())
     }
 }
 
