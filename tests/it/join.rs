@@ -423,7 +423,7 @@ async fn join_succeeds_if_join_attempt_cannot_be_recorded() {
     scenario.request_join(&scenario.student).await.expect(200);
     scenario.world.stack.faults.clear();
     scenario.world.inject_fault(
-        Fault::new(Dynamodb, "GetItem", FaultKind::Error).for_function("join").times(20),
+        Fault::new(Dynamodb, "BatchGetItem", FaultKind::Error).for_function("join").times(20),
     );
     scenario.request_join(&scenario.student).await.expect_problem(503, "unavailable");
     scenario.world.stack.faults.clear();
@@ -436,14 +436,14 @@ async fn join_succeeds_if_join_attempt_cannot_be_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn join_costs_two_small_reads_and_one_write() {
+async fn warm_join_of_a_student_costs_one_read_and_one_write() {
     let scenario = JoinScenario::start("app").await;
-    // The first request caches the signing keys and the secret.
+    // The first request caches the signing keys, the secret, and the audience of the session.
     scenario.request_join(&scenario.trainer).await.expect(200);
     let usage = &scenario.world.stack.usage;
     println!("{:<28} {:>8} {:>6} {:>6} {:>5}", "join", "DynamoDB", "read", "write", "Zoom");
     for (case, token, reads, zoom) in [
-        ("a student of the course", &scenario.student, 2, 0),
+        ("a student of the course", &scenario.student, 1, 0),
         ("the host, with a fresh token", &scenario.trainer, 2, 1),
     ] {
         usage.reset();

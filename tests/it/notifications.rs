@@ -87,7 +87,7 @@ async fn notifications_are_listed_newest_first_with_session_link() {
             &first["read_at"]
         ),
         (
-            &json!("updated"),
+            &json!("recording_ready"),
             &json!(link),
             &json!("2026-11-22T11:00:00Z"),
             &json!(world.now()),

@@ -260,8 +260,8 @@ async fn retry_after_of_the_mail_service_pauses_sending() {
         let asked = world.stack.usage.calls("outbox-sweep", Service::Zeptomail, "SendEmail");
         assert!(asked <= 12, "asked {asked} times");
         let received = world.stack.usage.calls("outbox-sweep", Service::Sqs, "ReceiveMessage");
-        // Two of them found the wake-up and an empty queue.
-        assert!(received <= 5, "received {received} times during the pause");
+        // Two of them found the wake-up and an empty queue. SQS may return fewer messages than it has.
+        assert!(received <= 6, "received {received} times during the pause");
         world.stack.faults.clear();
         world.advance(SignedDuration::from_secs(pause - 3));
         assert_eq!(

@@ -69,7 +69,9 @@ async fn check_cost_of_mails(counts: &[usize]) {
         let [requests, read, write, sqs] = per_mail(&world, count);
         let speed = f64::from(u32::try_from(count).expect("a number")) / took.as_secs_f64();
         println!("{count:>10} {requests:>9.2} {read:>5.2} {write:>6.2} {sqs:>4.2} {speed:>8.0}");
-        assert!(requests <= 2.0 && write <= 2.0, "{count} recipients");
+        // SQS may return fewer messages than it has. With few recipients, one batch more is a tenth of the cost.
+        let budget = if count < 100 { 2.2 } else { 2.0 };
+        assert!(requests <= budget && write <= budget, "{count} recipients");
         // Receiving from an empty queue costs as much as receiving from a full one.
         assert!(sqs <= 0.4 || count < 100, "{count} recipients");
     }
