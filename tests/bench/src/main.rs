@@ -52,7 +52,7 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
     use Issuer::{KeySet, SharedSecret};
     let scene = &Scene::prepare(files).await?;
     let minimal = FunctionSetting { issuer: SharedSecret, hosts: One };
-    let hello = subject(scene, programs, "hello", "hello", minimal);
+    let hello = subject(scene, programs, "hello", "hello", minimal).await?;
     let reference = cost(&hello, files, || Ok(json!({}))).await?;
     let mut sheet = Sheet::start(&reference);
 
@@ -67,7 +67,7 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         ("join, key set", KeySet, Each, 28.0, 3150.0),
     ] {
         let setting = FunctionSetting { issuer, hosts };
-        let subject = subject(scene, programs, name, "join", setting);
+        let subject = subject(scene, programs, name, "join", setting).await?;
         let cost = cost(&subject, files, || scene.join_request(issuer)).await?;
         let warm = Limit::budget(JOIN_BUDGET, warm_ceiling);
         sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
@@ -78,7 +78,7 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         ("sessions, key set", KeySet, Each, 25.5, 1900.0),
     ] {
         let setting = FunctionSetting { issuer, hosts };
-        let subject = subject(scene, programs, name, "sessions", setting);
+        let subject = subject(scene, programs, name, "sessions", setting).await?;
         let cost = cost(&subject, files, || scene.list_request(issuer)).await?;
         let warm = Limit::ceiling(warm_ceiling);
         sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
@@ -87,7 +87,7 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         [("webhook, one host", One, 22.0, 1080.0), ("webhook", Each, 21.5, 1080.0)]
     {
         let setting = FunctionSetting { issuer: SharedSecret, hosts };
-        let subject = subject(scene, programs, name, "webhook", setting);
+        let subject = subject(scene, programs, name, "webhook", setting).await?;
         let cost = cost(&subject, files, || Ok(scene.participant_joined_event())).await?;
         let warm = Limit::budget(EVENT_BUDGET, warm_ceiling);
         sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
@@ -100,18 +100,15 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
     Ok(sheet.is_within_ceilings())
 }
 
-fn subject(
+async fn subject(
     scene: &Scene,
     programs: &Path,
     name: &'static str,
     function: &'static str,
     setting: FunctionSetting,
-) -> Subject {
-    Subject {
-        name,
-        program: programs.join(function),
-        environment: scene.environment(function, setting),
-    }
+) -> Result<Subject, BoxError> {
+    let environment = scene.prepare_environment(function, setting).await?;
+    Ok(Subject { name, program: programs.join(function), environment })
 }
 
 /// The number of runs per measurement, of which the cheapest counts. Under valgrind on a busy machine a connection may

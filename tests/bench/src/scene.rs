@@ -18,8 +18,7 @@ use shared::secret::Secret;
 use crate::BoxError;
 use crate::endpoint::Endpoint;
 
-/// The configuration secret of a deployment whose issuer signs with a shared secret, and the shared secret.
-const HS256_SECRET_ID: &str = "live-classes/hs256";
+/// The secret of an issuer without a key set.
 const HS256_SECRET: &str = "a-shared-secret-of-at-least-32-bytes";
 /// The session starts in this time. Its join window opens ten minutes before the start.
 const STARTS_IN: SignedDuration = SignedDuration::from_mins(5);
@@ -85,9 +84,6 @@ impl Scene {
             random: Random::System,
         };
         let stack = Stack::start(options).await?;
-        let mut secrets = settings::secrets();
-        secrets["auth_hs256_secret"] = json!(HS256_SECRET);
-        stack.aws.set_secret(HS256_SECRET_ID, &secrets.to_string()).await?;
         let port = url::Url::parse(&stack.base_url)?.port().unwrap_or_default();
         let stack_at = SocketAddr::from(([127, 0, 0, 1], port));
         let before = |hosts: Hosts| Endpoint::in_front_of(stack_at, files, hosts.certificates());
@@ -170,12 +166,19 @@ impl Scene {
         })
     }
 
-    /// Returns a function's environment, with AWS and the issuer behind TLS certificates of a local authority.
-    pub(crate) fn environment(
+    /// Stores the secret of the setting, and returns a function's environment, with AWS and the issuer behind TLS certificates
+    /// of a local authority.
+    pub(crate) async fn prepare_environment(
         &self,
         function: &'static str,
         FunctionSetting { issuer, hosts }: FunctionSetting,
-    ) -> Vec<(&'static str, String)> {
+    ) -> Result<Vec<(&'static str, String)>, BoxError> {
+        let mut secrets = settings::secrets();
+        // A function refuses to start with both a shared secret and a key set.
+        if let Issuer::SharedSecret = issuer {
+            secrets["auth_hs256_secret"] = json!(HS256_SECRET);
+        }
+        self.stack.aws.set_secret(settings::SECRET_ID, &secrets.to_string()).await?;
         let queue = |name: &str| self.stack.aws.queues().url(name);
         let mut environment = settings::environment(
             &self.stack.base_url,
@@ -190,9 +193,9 @@ impl Scene {
         let aws = |own: &Endpoint| at(own, local::aws::calls::AWS_PATH);
         let jwks = at(&self.issuer, local::issuer::JWKS_PATH);
         let ca_bundle = self.files.join(format!("{}-root.pem", hosts.certificates()));
-        let (secret, jwks) = match issuer {
-            Issuer::SharedSecret => (HS256_SECRET_ID, String::new()),
-            Issuer::KeySet => (settings::SECRET_ID, jwks),
+        let jwks = match issuer {
+            Issuer::SharedSecret => String::new(),
+            Issuer::KeySet => jwks,
         };
         let ours = [
             (names::AWS_CA_BUNDLE, ca_bundle.display().to_string()),
@@ -201,11 +204,11 @@ impl Scene {
             (names::AWS_SESSION_TOKEN, "x".repeat(1_000)),
             (names::AWS_LAMBDA_FUNCTION_NAME, function.to_owned()),
             (names::AUTH_JWKS_URL, jwks),
-            (names::CONFIG_SECRET_ID, secret.to_owned()),
+            (names::CONFIG_SECRET_ID, settings::SECRET_ID.to_owned()),
         ];
         environment.retain(|(name, _)| ours.iter().all(|(other, _)| name != other));
         environment.extend(ours);
-        environment
+        Ok(environment)
     }
 
     /// Returns the join request of a student.
