@@ -25,3 +25,7 @@ pub mod random;
 pub mod secret;
 pub mod secrets;
 pub mod telemetry;
+
+/// Saves 12 to 14 % of the instructions of a warm call, for 8 MiB of memory (`docs/explanation/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -57,6 +57,34 @@ struct ErrorBody {
     error: Option<String>,
 }
 
+/// A call of Zoom's API.
+#[derive(Clone, Debug)]
+pub(super) struct ApiCall<'a> {
+    method: Method,
+    /// The path behind `/v2`.
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    body: Option<&'a Value>,
+}
+
+impl<'a> ApiCall<'a> {
+    pub(super) fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, query: &[], body: None }
+    }
+
+    pub(super) fn get(path: &'a str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(super) fn query(self, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    pub(super) fn body(self, body: &'a Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+}
+
 impl Zoom {
     pub fn new(env: &Env, http: reqwest::Client, random: Random) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -98,16 +126,13 @@ impl Zoom {
     pub(super) async fn send_with_retry(
         &self,
         access: &Access,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Option<&Value>,
+        call: ApiCall<'_>,
         now: Timestamp,
     ) -> Result<ZoomResponse, ZoomError> {
         for attempt in 1.. {
-            match self.send_once(access, method.clone(), path, query, body, now).await {
+            match self.send_once(access, call.clone(), now).await {
                 Err(ZoomError::Unavailable { reason }) if attempt < MAX_ATTEMPTS => {
-                    tracing::warn!(event = "zoom.retried", %method, reason);
+                    tracing::warn!(event = "zoom.retried", method = %call.method, reason);
                     tokio::time::sleep(Duration::from_millis(
                         RETRY_DELAY_MS + self.random.below(RETRY_DELAY_MS),
                     ))
@@ -123,10 +148,7 @@ impl Zoom {
     pub(super) async fn send_once(
         &self,
         access: &Access,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Option<&Value>,
+        ApiCall { method, path, query, body }: ApiCall<'_>,
         now: Timestamp,
     ) -> Result<ZoomResponse, ZoomError> {
         let mut url = access.api_base.clone();

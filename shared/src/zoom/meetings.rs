@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::client::{Access, Zoom};
+use super::client::{Access, ApiCall, Zoom};
 use super::error::ZoomError;
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::meeting_fields::marked_session;
@@ -128,9 +128,9 @@ impl Zoom {
         body: &MeetingBody,
         now: Timestamp,
     ) -> Result<ZoomMeeting, ZoomError> {
-        let response = self
-            .send_once(access, Method::POST, "/users/me/meetings", &[], Some(&to_json(body)), now)
-            .await?;
+        let body = to_json(body);
+        let call = ApiCall::new(Method::POST, "/users/me/meetings").body(&body);
+        let response = self.send_once(access, call, now).await?;
         response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
 
@@ -142,7 +142,7 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<ZoomMeeting, ZoomError> {
         let path = format!("/meetings/{id}");
-        let response = self.send_with_retry(access, Method::GET, &path, &[], None, now).await?;
+        let response = self.send_with_retry(access, ApiCall::get(&path), now).await?;
         response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
 
@@ -156,7 +156,7 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<(), ZoomError> {
         let path = format!("/meetings/{id}");
-        self.send_once(access, Method::PATCH, &path, &[], Some(patch), now).await.map(drop)
+        self.send_once(access, ApiCall::new(Method::PATCH, &path).body(patch), now).await.map(drop)
     }
 
     /// Deletes a meeting. Succeeds if the meeting does not exist.
@@ -167,7 +167,7 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<(), ZoomError> {
         match self
-            .send_with_retry(access, Method::DELETE, &format!("/meetings/{id}"), &[], None, now)
+            .send_with_retry(access, ApiCall::new(Method::DELETE, &format!("/meetings/{id}")), now)
             .await
         {
             Ok(_) | Err(ZoomError::MeetingNotFound) => Ok(()),
@@ -183,16 +183,10 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<(), ZoomError> {
         let body = serde_json::json!({"action": "end"});
-        self.send_with_retry(
-            access,
-            Method::PUT,
-            &format!("/meetings/{id}/status"),
-            &[],
-            Some(&body),
-            now,
-        )
-        .await
-        .map(drop)
+        let path = format!("/meetings/{id}/status");
+        self.send_with_retry(access, ApiCall::new(Method::PUT, &path).body(&body), now)
+            .await
+            .map(drop)
     }
 
     /// Returns the user's meetings with the mark of `session`. Meetings whose mark is not visible in the list are fetched if
@@ -221,7 +215,7 @@ impl Zoom {
                 query.push(("next_page_token", &token));
             }
             let page: Page = self
-                .send_with_retry(access, Method::GET, "/users/me/meetings", &query, None, now)
+                .send_with_retry(access, ApiCall::get("/users/me/meetings").query(&query), now)
                 .await?
                 .json()?;
             // An unreadable entry does not hide the others.
@@ -229,7 +223,7 @@ impl Zoom {
                 page.meetings.into_iter().filter_map(|entry| ListEntry::deserialize(entry).ok());
             for entry in entries.filter(|entry| entry.may_have_mark(session, topic, starts_at)) {
                 let path = format!("/meetings/{}", entry.id);
-                match self.send_with_retry(access, Method::GET, &path, &[], None, now).await {
+                match self.send_with_retry(access, ApiCall::get(&path), now).await {
                     Ok(response) => {
                         let meeting: MeetingResponse = response.json()?;
                         if is_marked(meeting.agenda.as_deref().unwrap_or_default()) {

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::client::{Access, ClientCredentials, Zoom, ZoomResponse};
+use super::client::{Access, ApiCall, ClientCredentials, Zoom, ZoomResponse};
 use super::error::ZoomError;
 use crate::domain::scope;
 use crate::domain::text::Email;
@@ -98,8 +98,7 @@ impl Zoom {
             email: String,
             r#type: Option<i64>,
         }
-        let response =
-            self.send_with_retry(access, reqwest::Method::GET, "/users/me", &[], None, now).await?;
+        let response = self.send_with_retry(access, ApiCall::get("/users/me"), now).await?;
         let body: Body = response.json()?;
         Ok(ZoomUser {
             id: body.id,

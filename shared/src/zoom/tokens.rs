@@ -2,10 +2,9 @@
 //! demand and never stored.
 
 use jiff::Timestamp;
-use reqwest::Method;
 use serde_json::Value;
 
-use super::client::{Access, Zoom};
+use super::client::{Access, ApiCall, Zoom};
 use super::error::ZoomError;
 use crate::domain::id::MeetingId;
 use crate::secret::Secret;
@@ -39,7 +38,7 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<Secret, ZoomError> {
         let body: Value = self
-            .send_with_retry(access, Method::GET, "/users/me/token", query, None, now)
+            .send_with_retry(access, ApiCall::get("/users/me/token").query(query), now)
             .await?
             .json()?;
         let token = body["token"].as_str().filter(|token| !token.is_empty());
