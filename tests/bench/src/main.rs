@@ -62,9 +62,9 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         Each => Limit::ceiling(ceiling),
     };
     for (name, issuer, hosts, first_ceiling, warm_ceiling) in [
-        ("join, one host", SharedSecret, One, 22.0, 2400.0),
-        ("join", SharedSecret, Each, 21.5, 2400.0),
-        ("join, key set", KeySet, Each, 28.0, 3150.0),
+        ("join, one host", SharedSecret, One, 20.0, 1700.0),
+        ("join", SharedSecret, Each, 19.3, 1700.0),
+        ("join, key set", KeySet, Each, 25.2, 2470.0),
     ] {
         let setting = FunctionSetting { issuer, hosts };
         let subject = subject(scene, programs, name, "join", setting).await?;
@@ -73,9 +73,9 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
     }
     for (name, issuer, hosts, first_ceiling, warm_ceiling) in [
-        ("sessions, one host", SharedSecret, One, 19.5, 1100.0),
-        ("sessions", SharedSecret, Each, 18.5, 1100.0),
-        ("sessions, key set", KeySet, Each, 25.5, 1900.0),
+        ("sessions, one host", SharedSecret, One, 18.7, 1550.0),
+        ("sessions", SharedSecret, Each, 18.0, 1550.0),
+        ("sessions, key set", KeySet, Each, 24.0, 2320.0),
     ] {
         let setting = FunctionSetting { issuer, hosts };
         let subject = subject(scene, programs, name, "sessions", setting).await?;
@@ -84,7 +84,7 @@ async fn run(programs: &Path, files: &Path) -> Result<bool, BoxError> {
         sheet.write_line(name, &cost, Limits { first: first(hosts, first_ceiling), warm });
     }
     for (name, hosts, first_ceiling, warm_ceiling) in
-        [("webhook, one host", One, 22.0, 1080.0), ("webhook", Each, 21.5, 1080.0)]
+        [("webhook, one host", One, 20.0, 1000.0), ("webhook", Each, 19.3, 1000.0)]
     {
         let setting = FunctionSetting { issuer: SharedSecret, hosts };
         let subject = subject(scene, programs, name, "webhook", setting).await?;

@@ -42,9 +42,9 @@ pub(crate) struct Limits {
 }
 
 /// Peak memory of a function after one call, in MiB.
-const PEAK_MEMORY_LIMIT: Limit = Limit::budget(12.0, 12.0);
+const PEAK_MEMORY_LIMIT: Limit = Limit::budget(24.0, 18.5);
 /// Compressed size of a function, in MB.
-const DEFLATED_SIZE_LIMIT: Limit = Limit::budget(2.6, 3.5);
+const DEFLATED_SIZE_LIMIT: Limit = Limit::budget(2.6, 3.9);
 
 pub(crate) struct Sheet {
     reference: u64,
