@@ -22,7 +22,9 @@ def run(t):
     with t.section("After it"):
         example = json.loads(next(block.text for block in t.page.blocks
                                 if block.heading == t.heading and block.language == "json"))
-        t.check_equal(sorted({*example} - {"auth_hs256_secret"}), sorted(t.stack.secrets()))
+        # No function reads the credentials of the account's own app yet.
+        local = {*t.stack.secrets()} - {"zoom_s2s"}
+        t.check_equal(sorted({*example} - {"auth_hs256_secret"}), sorted(local))
         (t.shell.pasted.parent / "secret.json").write_text(json.dumps(t.stack.secrets()))
         t.paste()
         t.stack.advance("5m")

@@ -6,7 +6,9 @@ import json
 from operations import prepare_shell
 
 PAGE = "docs/how-to/mail.md"
-NOT_TRIED = {}
+NOT_TRIED = {
+    "Change a text": "covered by the tests mails_read_as_in_their_files and templates_have_only_known_blocks",
+}
 COVERED_BY_TESTS = {}
 
 
