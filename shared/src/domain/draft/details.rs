@@ -12,6 +12,8 @@ use crate::domain::time::{Zone, instant, local_time, plus_minutes, whole_second}
 pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
 /// How far ahead a session may start. A later start is more likely a typing error.
 pub const MAX_AHEAD_MINUTES: i64 = 2 * 366 * 24 * 60;
+
+/// Parses the fields. Returns `None` if one of them is wrong, after all errors were added.
 pub(super) fn parse_details(
     errors: &mut Vec<FieldError>,
     body: &SaveBody,
