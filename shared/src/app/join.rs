@@ -110,9 +110,10 @@ pub async fn join(
 
 /// Loads the session, and returns whether the caller is its owner. Everybody who is not invited gets "not found".
 ///
-/// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same request,
-/// eventually consistent. A missing one is read again with strong consistency, because a student may have bought the course
-/// a moment ago.
+/// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same
+/// request, eventually consistent. A missing one is read again with strong consistency, because a student may have
+/// bought the course a moment ago. One that was withdrawn a moment ago may still admit, as if the request had come
+/// before the withdrawal.
 async fn load_joinable_session(
     services: &Services,
     caller: &Caller,
