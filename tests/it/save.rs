@@ -6,13 +6,14 @@ mod limits;
 mod unlisted_zones;
 mod unused_lists;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use http::Method;
 use jiff::SignedDuration;
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
+use crate::functions::wait_until;
 use crate::support::{fields, invitees, patched};
 use crate::world::{Response, World, course_session_body, session_body};
 
@@ -498,6 +499,25 @@ async fn concurrent_creates_with_one_key_make_one_session_and_meeting() {
         assert_eq!(world.session_events().await.len(), 1);
         assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_that_read_before_another_created_makes_no_second_meeting() {
+    let (world, trainer) = connected_trainer().await;
+    let body = session_body(26);
+    let create = || world.create_with_idempotency_key(&trainer, "one", &body);
+    let late = Fault::new(Service::Dynamodb, "BatchGetItem", FaultKind::Late);
+    let late = late.for_function("session-save");
+    world.inject_fault(Fault { delay_ms: Some(1500), ..late });
+    let other = async {
+        wait_until("the first request has read", || world.stack.faults.list().is_empty()).await;
+        create().await.expect(201)
+    };
+    let (slow, other) = join(create(), other).await;
+    assert_eq!(slow.expect(201), other);
+    assert_eq!(world.stack.zoom.meetings().len(), 1);
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 1);
+    assert_eq!(world.due_work("REPAIR").await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

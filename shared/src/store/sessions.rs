@@ -89,6 +89,11 @@ pub fn create(session: &Session, created_from: &str) -> Action {
     Action::put(ItemKey::Session(&session.id), item, Condition::item_absent())
 }
 
+/// Requires that no session with this id is stored.
+pub fn require_absent(session: &SessionId) -> Action {
+    Action::check(ItemKey::Session(session), Condition::item_absent())
+}
+
 /// The state on which an edit is based.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateBasis<'a> {

@@ -8,6 +8,7 @@ use crate::domain::zoom_connection::ZoomUser;
 use crate::store::counters::{self, CountedZoomWrite};
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::intents::{self, Intent};
+use crate::store::sessions;
 use crate::store::tx::{Action, ConditionSubject};
 use jiff::Timestamp;
 
@@ -52,13 +53,20 @@ impl<'a> Creation<'a> {
                 services.store.commit(actions).await
             }
             None => {
-                let actions = vec![self.new_intent(&attempt), count, repair.put()];
+                // Another request may have stored the session, and deleted its intent, since this one read both.
+                let is_new = sessions::require_absent(self.id);
+                let actions = vec![is_new, self.new_intent(&attempt), count, repair.put()];
                 services.store.commit_zoom_write(actions, &zoom_user.id, now).await
             }
         };
         match reserved {
             Ok(()) => {}
-            Err(error) if error.refused(ConditionSubject::Intent) => return Ok(None),
+            Err(error)
+                if error.refused(ConditionSubject::Intent)
+                    || error.refused(ConditionSubject::Session) =>
+            {
+                return Ok(None);
+            }
             Err(error) if error.refused(ConditionSubject::Month) => {
                 return Err(limits.monthly_limit_refusal().into());
             }
