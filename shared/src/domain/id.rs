@@ -65,6 +65,55 @@ foreign_id!(
     CourseId
 );
 
+/// The longest id of a Zoom user in characters. Zoom's have 22.
+const ZOOM_USER_ID_LIMIT: usize = 64;
+
+/// Zoom's id of a user in the platform's own account, whom the platform assigns to a trainer. Users of trainers' own
+/// accounts are stored as a pseudonym instead.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ZoomUserId(String);
+
+impl ZoomUserId {
+    /// Accepts letters, digits, `-`, `_`, `.` and `=`, so that an id can be a part of a path.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
+        // A path segment of dots alone would name another path.
+        let is_valid = (1..=ZOOM_USER_ID_LIMIT).contains(&text.len())
+            && text.bytes().all(is_allowed)
+            && !text.bytes().all(|byte| byte == b'.');
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the name under which stored events and sessions refer to the user.
+    pub fn pseudonym(&self) -> String {
+        super::zoom_connection::zoom_user_pseudonym(&self.0)
+    }
+}
+
+impl fmt::Debug for ZoomUserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZoomUserId({})", self.pseudonym())
+    }
+}
+
+impl TryFrom<String> for ZoomUserId {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ZoomUserId> for String {
+    fn from(id: ZoomUserId) -> Self {
+        id.0
+    }
+}
+
 /// Defines an id of our own: a prefix and the base32 digits of random or derived bytes.
 macro_rules! own_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $bytes:literal) => {

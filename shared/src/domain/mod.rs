@@ -19,6 +19,7 @@ pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod notification_kind;
 pub mod plan;
+pub mod platform_host;
 pub mod poll;
 pub mod preferences;
 pub mod recorded_span;

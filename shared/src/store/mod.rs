@@ -15,6 +15,7 @@ pub mod error;
 pub mod event_erasure;
 pub mod events;
 pub mod host_status;
+pub mod hosts;
 pub mod intents;
 pub mod invitations;
 pub mod join_attempts;

@@ -26,6 +26,8 @@
 //! | user with an email address | main | `pk = EMAIL#hash`, `sk = USER` | delivery |
 //! | address of a queued withdrawal | main | `pk = EMAIL#hash`, `sk = ADDRESS` | outbox sweep, erasure |
 //! | host status of a trainer | main | `pk = USER#id`, `sk = HOST` | both lists, reminder sweep, outbox sweep |
+//! | platform host of a trainer | main | `pk = USER#id`, `sk = PLATFORM_HOST` | hosts, meeting sweep, save, join, erasure |
+//! | trainer whose platform host has an address | main | `pk = EMAIL#hash`, `sk = PLATFORM_HOST` | hosts |
 //! | notification preferences of a user | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
 //! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
 //! | courses of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
@@ -39,6 +41,7 @@
 //! | due repairs | main | `pk = DUE#REPAIRS`, `sk <= now` | reminder sweep |
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
+//! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
 //! | delivery records of a session by time | main | `pk = MAILING#session`, `sk` begins with `DELIVERY#` | timeline, outbox sweep |
@@ -47,6 +50,8 @@
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
 //! | students of a course since a time | `by_owner` | `g1pk = COURSE#id`, `g1sk` from `FORMER_STUDENT#time` to `STUDENT#` | attendance |
+//! | platform hosts by state | `by_owner` | `g1pk = HOSTS`, `g1sk` begins with the state | hosts |
+//! | platform hosts with a licence or a change of one | `by_audience` | `g2pk = LICENSEDHOSTS` | hosts, meeting sweep |
 //! | sessions of a course by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
 //! | polls of a course's sessions | `by_audience` | `g2pk = COURSEPOLLS#id` | erasure |
 //! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
@@ -115,6 +120,8 @@ pub enum DueQueue {
     /// Sessions whose attendance is due to be archived. Separate from the work that people wait for, so that it cannot
     /// delay it.
     Archive,
+    /// Tasks of platform hosts. Each takes requests to Zoom, and the account's limits slow them down.
+    Hosts,
 }
 
 impl DueQueue {
@@ -195,6 +202,10 @@ pub enum ItemKey<'a> {
     User(&'a UserId),
     /// A pointer from an address to its user.
     UserOfEmail(&'a Email),
+    /// The host of a trainer in the platform's own Zoom account.
+    PlatformHost(&'a UserId),
+    /// A pointer from the address of a platform host to its trainer.
+    PlatformHostOfEmail(&'a Email),
     /// The state of a trainer's Zoom connection without its tokens.
     HostStatus(&'a UserId),
     Preferences(&'a UserId),
@@ -286,6 +297,8 @@ impl ItemKey<'_> {
             | Self::VoteShard { .. }
             | Self::User(_)
             | Self::UserOfEmail(_)
+            | Self::PlatformHost(_)
+            | Self::PlatformHostOfEmail(_)
             | Self::HostStatus(_)
             | Self::Preferences(_)
             | Self::Notification { .. }
@@ -326,8 +339,11 @@ impl ItemKey<'_> {
             | Self::ArchivePart { session, .. }
             | Self::Polls(session) => session_partition(session),
             Self::VoteShard { poll, number } => format!("POLL#{poll}#{number}"),
-            Self::User(id) | Self::HostStatus(id) | Self::Preferences(id) => user_partition(id),
-            Self::UserOfEmail(email) => email_partition(email),
+            Self::User(id)
+            | Self::HostStatus(id)
+            | Self::PlatformHost(id)
+            | Self::Preferences(id) => user_partition(id),
+            Self::UserOfEmail(email) | Self::PlatformHostOfEmail(email) => email_partition(email),
             Self::Notification { user, .. } => user_partition(user),
             Self::Month { user, .. }
             | Self::Enrollment { user, .. }
@@ -382,6 +398,7 @@ impl ItemKey<'_> {
             Self::ArchivePart { part, .. } => format!("{ARCHIVE_PART_PREFIX}{part}"),
             Self::User(_) | Self::UserOfEmail(_) => "USER".to_owned(),
             Self::HostStatus(_) => "HOST".to_owned(),
+            Self::PlatformHost(_) | Self::PlatformHostOfEmail(_) => "PLATFORM_HOST".to_owned(),
             Self::Preferences(_) => "PREFERENCES".to_owned(),
             Self::Notification { id, .. } => notification_sort_key(id),
             Self::Polls(_) => "POLLS".to_owned(),
@@ -455,6 +472,9 @@ mod tests {
             ItemKey::VoteShard { poll: &poll, number: 11 },
             ItemKey::User(&user),
             ItemKey::UserOfEmail(&email),
+            ItemKey::HostStatus(&user),
+            ItemKey::PlatformHost(&user),
+            ItemKey::PlatformHostOfEmail(&email),
             ItemKey::Preferences(&user),
             ItemKey::Notification { user: &user, id: &notification },
             ItemKey::FormerEnrollment { user: &user, course: &course },
@@ -468,6 +488,7 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Repairs, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Outbox, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Hosts, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
             ItemKey::Resends(&session),
             ItemKey::Mail { subject: &about, message_key: &effect },

@@ -7,6 +7,7 @@ use crate::domain::audience::InviteeList;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject};
+use crate::domain::platform_host::HostState;
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
 
@@ -31,6 +32,10 @@ pub const AUDIT_PREFIX: &str = "AUDIT#";
 pub const ARCHIVE: &str = "ARCHIVE";
 pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
 pub const DELIVERY_PREFIX: &str = "DELIVERY#";
+/// The partition of the platform hosts in `by_owner`. A platform has a few thousand of them at most.
+pub const HOSTS_PARTITION: &str = "HOSTS";
+/// The partition of the platform hosts with a licence in `by_audience`.
+pub const LICENSED_HOSTS_PARTITION: &str = "LICENSEDHOSTS";
 
 /// The partition of mails about a session, or about a trainer alone.
 pub fn subject_partition(subject: &MailSubject) -> String {
@@ -111,6 +116,23 @@ pub fn student_sort_key(user: &UserId) -> String {
 /// The sort key of a former student, by the end of their enrollment.
 pub fn former_student_sort_key(until: Timestamp, user: &UserId) -> String {
     format!("{FORMER_STUDENT_PREFIX}{}#{user}", sortable_text(until))
+}
+
+/// The sort key of a platform host in the list by state.
+pub fn host_sort_key(state: HostState, trainer: &UserId) -> String {
+    format!("{}#{trainer}", state.as_str())
+}
+
+/// The range of the platform hosts in a state, or of all, after the last one of a page.
+pub fn host_state_range(
+    state: Option<HostState>,
+    after: Option<(HostState, &UserId)>,
+) -> (Option<String>, Option<String>) {
+    // '!' sorts after the end of a key and before every continuation, because ids contain only visible characters.
+    let after = after.map(|(state, trainer)| format!("{}!", host_sort_key(state, trainer)));
+    let first = state.map(|state| format!("{}#", state.as_str()));
+    // '$' follows '#'.
+    (first.max(after), state.map(|state| format!("{}$", state.as_str())))
 }
 
 /// The sort key of an in-app notification, by time.
