@@ -84,6 +84,7 @@ pub fn environment(
         fixed(names::DISCLAIMER, "Classes may be recorded."),
         fixed(names::LOG_LEVEL, "info"),
         fixed(names::ZOOM_APP_ACCOUNT_ID, APP_ACCOUNT_ID),
+        fixed(names::ZOOM_HOSTING, "both"),
         (names::AWS_ENDPOINT_URL, format!("{base_url}{}", simulated_aws::calls::AWS_PATH)),
         fixed(names::AWS_REGION, simulated_aws::names::REGION),
         fixed(names::AWS_ACCESS_KEY_ID, "local"),

@@ -33,6 +33,8 @@ pub mod names {
     // Optional: the join method of attendees, and the Zoom account of the app itself.
     pub const JOIN_MODE: &str = "JOIN_MODE";
     pub const ZOOM_APP_ACCOUNT_ID: &str = "ZOOM_APP_ACCOUNT_ID";
+    // Optional: which Zoom account hosts the meetings.
+    pub const ZOOM_HOSTING: &str = "ZOOM_HOSTING";
     // Optional: mails per second.
     pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
     // Optional: the greatest age of a Zoom event.

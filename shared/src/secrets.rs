@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-pub use self::set::{SecretList, SecretSet, fields};
+pub use self::set::{AccountCredentials, SecretList, SecretSet, fields};
 use crate::telemetry::{self, metrics};
 
 /// The age at which the secret is fetched again. Changes must take effect within 5 minutes, which leaves one minute for the

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
+use shared::domain::hosting::MeetingHost;
 use shared::domain::id::{SessionId, UserId};
 use shared::domain::scope;
 use shared::store::due_work::repairs::{Repair, RepairTask};
@@ -221,7 +222,7 @@ fn repair_backlog(due_at: Timestamp) -> Vec<Repair> {
             first_due_at: due_at,
             task: RepairTask::DeleteMeeting,
             is_checked: false,
-            host_user: None,
+            host: MeetingHost::Trainer { pseudonym: None },
             is_among_other_work: false,
         }
     };

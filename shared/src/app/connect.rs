@@ -26,7 +26,7 @@ use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::OauthAttempt;
-use crate::zoom::{Access, Grant, ZoomError};
+use crate::zoom::{Access, ApiUser, Grant, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
 const STATE_MINUTES: i64 = 10;
@@ -246,6 +246,7 @@ impl ConnectRequest<'_> {
         let access = Access {
             token: grant.access_token.clone(),
             api_base: self.services.zoom.api_base(grant.api_url.as_deref()),
+            user: ApiUser::Me,
         };
         let zoom_user = match self.services.zoom.user(&access, self.now).await {
             Ok(user) => user,

@@ -26,6 +26,10 @@ pub enum Error {
     /// Retry: Zoom did not give a usable response.
     #[error("Zoom gave no usable response: {reason}")]
     ZoomUnavailable { reason: String },
+    /// Retry later: the operator has to correct the platform's own Zoom account or its credentials. It never concerns the
+    /// trainer.
+    #[error("the platform's Zoom account cannot be used: {reason}")]
+    AccountRefused { reason: String },
     /// Retry: a dependency is overloaded, or concurrent requests kept winning.
     #[error("busy")]
     Busy(#[source] Source),

@@ -14,6 +14,7 @@ use super::zoom_access::with_token;
 use crate::crypt::hmac_sha256;
 use crate::domain::admission::{JoinMethod, JoinMode, JoinPreference, check_admission};
 use crate::domain::caller::Caller;
+use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
@@ -84,12 +85,8 @@ pub async fn join(
     let (session, is_owner) = load_joinable_session(services, caller, request).await?;
     let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
-    let method = settings.mode.join_method(
-        session.provider,
-        session.meeting.account.as_deref(),
-        settings.app_account.as_deref(),
-        request.preference,
-    );
+    let app_account = settings.app_account.as_deref();
+    let method = settings.mode.join_method(&session, app_account, request.preference);
     let outcome = match check_admission(&session, is_owner, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
         Err(refusal) => Err(refusal.into()),
@@ -164,7 +161,8 @@ async fn issue_credentials(
     let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = session.window_closes_at();
     let (Some(number), false) = (data.meeting_number, method == JoinMethod::Link) else {
-        if is_owner && data.meeting_number.is_some() {
+        let is_own_account = session.meeting.hosting() == Hosting::Trainer;
+        if is_owner && is_own_account && data.meeting_number.is_some() {
             check_connected_host(services, session).await?;
         }
         let link = JoinCredentials::Link {
@@ -208,22 +206,19 @@ async fn issue_credentials(
 async fn check_connected_host(services: &Services, session: &Session) -> Result<(), Error> {
     match services.store.connection(&session.trainer).await? {
         Some(connection) if connection.health == ConnectionHealth::Connected => {
-            services.check_host(session.meeting.host_user.as_deref(), &connection).await
+            services.check_host(session.meeting.host_user.as_deref(), &connection.zoom_user).await
         }
         _ => Ok(()),
     }
 }
 
-/// Returns the trainer's ZAK, or a token on their behalf for one meeting.
+/// Returns the host's ZAK, or a token on their behalf for one meeting.
 async fn host_token(
     services: &Services,
     session: &Session,
     on_behalf: Option<MeetingId>,
 ) -> Result<Secret, Error> {
-    let connection = services.store.connection(&session.trainer).await?;
-    let mut zoom_access = services.usable_access(&session.trainer, connection).await?;
-    let host_user = session.meeting.host_user.as_deref();
-    services.check_host(host_user, &zoom_access.connection).await?;
+    let mut zoom_access = services.host_access(&session.trainer, &session.meeting.host()).await?;
     let token = match on_behalf {
         None => with_token!(services, zoom_access, |access| services
             .zoom

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::error::Error;
+use super::zoom_access::ZoomAccess;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
-use crate::domain::id::{MeetingId, SessionId};
+use crate::domain::id::{MeetingId, SessionId, ZoomUserId};
 use crate::domain::session::{JoinCredentialsTimes, Meeting, Provider, Session, SessionDetails};
 use crate::domain::zoom_event::{JoinCredentialsChange, ReportedAt};
 use crate::random::Random;
@@ -54,6 +55,8 @@ pub struct NewMeeting {
     pub account: Option<String>,
     /// The pseudonym of the Zoom user that hosts the meeting.
     pub host_user: Option<String>,
+    /// The host's id in the platform's own account, if the platform hosts the meeting.
+    pub platform_user: Option<ZoomUserId>,
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
@@ -82,11 +85,12 @@ pub enum MeetingError {
     Other(#[from] Error),
 }
 
-impl From<ZoomError> for MeetingError {
-    fn from(error: ZoomError) -> Self {
+impl MeetingError {
+    /// Converts the error of a call that was made with `zoom_access`.
+    pub(super) fn of_call(error: ZoomError, zoom_access: &ZoomAccess) -> Self {
         match error {
             ZoomError::Unavailable { reason } => Self::Unknown { reason },
-            other => Self::Other(other.into()),
+            other => Self::Other(zoom_access.call_error(other)),
         }
     }
 }
@@ -165,6 +169,7 @@ pub fn seal(
     Meeting {
         account: meeting.account.clone(),
         host_user: meeting.host_user.clone(),
+        platform_user: meeting.platform_user.clone(),
         id: meeting.id,
         join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),

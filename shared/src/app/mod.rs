@@ -4,6 +4,7 @@
 //! commits the result. A side effect happens before the commit only if its result is part of the commit (a meeting at
 //! Zoom), and only after an intent was stored.
 
+mod account_access;
 pub mod attendance;
 pub mod connect;
 pub mod directory;
@@ -27,8 +28,10 @@ pub mod webhook;
 pub mod zoom_access;
 
 use crate::clock::Clock;
+use crate::config::{ConfigError, names};
 use crate::domain::audience::InviteeList;
 use crate::domain::domain_event::DomainEvent;
+use crate::domain::hosting::HostingPolicy;
 use crate::queue::SqsQueue;
 use crate::random::Random;
 use crate::secrets::Secrets;
@@ -42,8 +45,31 @@ pub struct Services {
     pub zoom: Zoom,
     pub secrets: std::sync::Arc<Secrets>,
     pub queue: SqsQueue,
+    pub hosting: HostingSettings,
     pub clock: Clock,
     pub random: Random,
+}
+
+/// How a deployment hosts meetings.
+#[derive(Clone, Debug)]
+pub struct HostingSettings {
+    pub policy: HostingPolicy,
+    /// The Zoom account that owns the app, if the deployment names it.
+    pub app_account: Option<String>,
+}
+
+impl HostingSettings {
+    /// Checks that the account of the server-to-server app is the one that the deployment names. With another one, people
+    /// would be embedded by a signature that Zoom does not accept.
+    pub fn check_account(&self, account_id: &str) -> Result<(), ConfigError> {
+        match &self.app_account {
+            Some(named) if named != account_id => Err(ConfigError::invalid(
+                names::ZOOM_APP_ACCOUNT_ID,
+                "it differs from zoom_s2s.account_id in the secret",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Services {

@@ -169,20 +169,14 @@ async fn delete_meeting(
     if session.meeting.id.is_none() {
         return;
     }
-    let deleted = match services.usable_access(&session.trainer, connection).await {
+    let host = session.meeting.host();
+    let deleted = match services.host_access_with(&session.trainer, &host, connection).await {
         Ok(zoom_access) => {
-            let host_user = session.meeting.host_user.as_deref();
-            match services.check_host(host_user, &zoom_access.connection).await {
-                Ok(()) => {
-                    let mut zoom = ZoomMeetings::new(services, zoom_access);
-                    zoom.cancel(session.meeting.id, session.is_meeting_running())
-                        .await
-                        .map_err(Error::from)
-                }
-                // Zoom would report the meeting as missing. The repair waits until the hosting user is connected.
-                Err(error) => Err(error),
-            }
+            let mut zoom = ZoomMeetings::new(services, zoom_access);
+            let running = session.is_meeting_running();
+            zoom.cancel(session.meeting.id, running).await.map_err(Error::from)
         }
+        // If the trainer has connected another Zoom user, the repair waits until the host is connected.
         Err(error) => Err(error),
     };
     match deleted {
@@ -227,6 +221,7 @@ pub(super) fn failure_reason(error: &Error) -> &'static str {
         Error::Refused(_) | Error::ZoomRejected { .. } => "zoom_rejected",
         Error::ZoomLimited { .. } => "zoom_rate_limited",
         Error::ZoomUnavailable { .. }
+        | Error::AccountRefused { .. }
         | Error::Busy(_)
         | Error::NotConfigured(_)
         | Error::Internal(_) => "unavailable",

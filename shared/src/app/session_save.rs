@@ -24,7 +24,6 @@ use crate::domain::caller::{Caller, Role};
 use crate::domain::directory::Course;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::scope;
 use crate::domain::session::Session;
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
 use crate::store::due_work;
@@ -59,15 +58,6 @@ fn resolve_audience(
     }
 }
 
-/// Refuses early if the grant lacks the scope that the next call to Zoom requires.
-fn require_scope(granted: &[String], scope: &str) -> Result<(), Error> {
-    if granted.is_empty() || scope::covers(granted, scope) {
-        Ok(())
-    } else {
-        Err(Refusal::MissingScopes(vec![scope.to_owned()]).into())
-    }
-}
-
 /// Converts the error of a transaction that counts a call to Zoom for the day.
 fn daily_limit_error(error: CommitError, now: Timestamp) -> Error {
     if error.refused(ConditionSubject::ZoomDay) {
@@ -91,7 +81,7 @@ pub(super) fn new_repair(session: &Session, at: Timestamp, task: RepairTask) -> 
         first_due_at: at,
         task,
         is_checked: false,
-        host_user: session.meeting.host_user.clone(),
+        host: session.meeting.host(),
         is_among_other_work: false,
     }
 }

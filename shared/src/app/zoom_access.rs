@@ -1,4 +1,4 @@
-//! Provides a fresh Zoom access token for a trainer.
+//! Provides a fresh Zoom access token for a trainer, and the access of a meeting's host.
 //!
 //! Every refresh invalidates the refresh token that it used, so only one process may refresh at a time:
 //!
@@ -19,18 +19,22 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
+use super::account_access::account_error;
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
-use crate::domain::id::UserId;
+use crate::domain::host_status::HostStatus;
+use crate::domain::hosting::{MeetingHost, PlatformUser};
+use crate::domain::id::{UserId, ZoomUserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::scope;
 use crate::domain::time::whole_milli;
-use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
+use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection, ZoomUser};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::error::CommitError;
 use crate::store::{connections, due_work, host_status};
 use crate::telemetry::metrics;
-use crate::zoom::{Access, ClientCredentials, Grant, ZoomError};
+use crate::zoom::{Access, ApiUser, ClientCredentials, Grant, ZoomError};
 
 /// The duration of the lease. It exceeds the time that one refresh can take within the longest function that waits for it:
 /// the write of the lease and the read that recognizes it (5 s each), the call to Zoom (6 s), and the writes of the tokens
@@ -46,11 +50,89 @@ const SAVE_ATTEMPTS: u32 = 4;
 pub const ACCESS_FIELD: &str = "access_token";
 pub const REFRESH_FIELD: &str = "refresh_token";
 
-/// A connection with a valid access token.
+/// A valid access token, and the Zoom user for whom it is used.
 #[derive(Clone, Debug)]
 pub struct ZoomAccess {
-    pub connection: ZoomConnection,
+    pub(super) token: TokenSource,
     pub access: Access,
+}
+
+/// Where the token of an access comes from.
+#[derive(Clone, Debug)]
+pub(super) enum TokenSource {
+    /// The trainer's own grant.
+    Connection(Box<ZoomConnection>),
+    /// The platform's own account, whose token serves all of its users.
+    Account(Box<AccountUser>),
+}
+
+/// A user of the platform's own account, and the token that is used for them.
+#[derive(Clone, Debug)]
+pub(super) struct AccountUser {
+    /// `None` for calls about the account's users.
+    pub(super) user: Option<PlatformUser>,
+    pub(super) token: Sealed,
+    pub(super) scopes: Vec<String>,
+    /// The user in the form of a connected one.
+    pub(super) zoom_user: ZoomUser,
+}
+
+impl ZoomAccess {
+    /// Returns the Zoom user on whose behalf calls are made.
+    pub fn zoom_user(&self) -> &ZoomUser {
+        match &self.token {
+            TokenSource::Connection(connection) => &connection.zoom_user,
+            TokenSource::Account(account) => &account.zoom_user,
+        }
+    }
+
+    /// Returns the user's id if the platform hosts.
+    pub fn platform_user(&self) -> Option<&ZoomUserId> {
+        match &self.token {
+            TokenSource::Connection(_) => None,
+            TokenSource::Account(account) => account.user.as_ref().map(|user| &user.id),
+        }
+    }
+
+    /// Returns the host as a repair needs it.
+    pub fn host(&self) -> MeetingHost {
+        match &self.token {
+            TokenSource::Account(account) if let Some(user) = &account.user => {
+                MeetingHost::Platform(user.clone())
+            }
+            _ => MeetingHost::Trainer { pseudonym: self.zoom_user().pseudonym() },
+        }
+    }
+
+    /// Returns the status of the trainer's connection. A trainer for whom the platform hosts needs none.
+    pub fn host_status(&self) -> HostStatus {
+        match &self.token {
+            TokenSource::Connection(connection) => HostStatus::from_connection(connection),
+            TokenSource::Account(_) => HostStatus::default(),
+        }
+    }
+
+    /// Refuses early if the token lacks the scope that the next call to Zoom requires. An account's token has the scope's
+    /// `:admin` form.
+    pub fn require_scope(&self, scope: &str) -> Result<(), Error> {
+        let (granted, scope) = match &self.token {
+            TokenSource::Connection(connection) => (&connection.scopes, scope.to_owned()),
+            TokenSource::Account(account) => (&account.scopes, format!("{scope}:admin")),
+        };
+        if granted.is_empty() || scope::covers(granted, &scope) {
+            Ok(())
+        } else {
+            Err(self.call_error(ZoomError::MissingScopes(vec![scope])))
+        }
+    }
+
+    /// Converts the error of a call. The trainer can give a new grant, but cannot repair the platform's account.
+    pub(super) fn call_error(&self, error: ZoomError) -> Error {
+        match (&self.token, error) {
+            (TokenSource::Account(_), error) => account_error(error),
+            (TokenSource::Connection(_), error) => error.into(),
+        }
+    }
 }
 
 /// The outcome of a refresh attempt.
@@ -81,17 +163,51 @@ impl Services {
         self.refreshed_access(trainer, connection, None).await
     }
 
+    /// Returns the access for the meetings of `host`: that of the trainer's connection, if it is the host's, or that of the
+    /// platform's own account.
+    pub async fn host_access(
+        &self,
+        trainer: &UserId,
+        host: &MeetingHost,
+    ) -> Result<ZoomAccess, Error> {
+        let connection = match host {
+            MeetingHost::Trainer { .. } => self.store.connection(trainer).await?,
+            MeetingHost::Platform(_) => None,
+        };
+        self.host_access_with(trainer, host, connection).await
+    }
+
+    /// Like [`Services::host_access`], with the trainer's connection as it was read.
+    pub async fn host_access_with(
+        &self,
+        trainer: &UserId,
+        host: &MeetingHost,
+        connection: Option<ZoomConnection>,
+    ) -> Result<ZoomAccess, Error> {
+        match host {
+            MeetingHost::Platform(user) => self.account_access(user).await,
+            MeetingHost::Trainer { pseudonym } => {
+                let zoom_access = self.usable_access(trainer, connection).await?;
+                self.check_host(pseudonym.as_deref(), zoom_access.zoom_user()).await?;
+                Ok(zoom_access)
+            }
+        }
+    }
+
     /// Returns another token than `refused`, which Zoom rejected although it had not expired.
     pub async fn renewed_access(&self, refused: &ZoomAccess) -> Result<ZoomAccess, Error> {
-        let trainer = &refused.connection.trainer;
+        let refused = match &refused.token {
+            TokenSource::Connection(connection) => connection,
+            TokenSource::Account(account) => return self.renewed_account_access(account).await,
+        };
+        let trainer = &refused.trainer;
         let connection = self.store.connection(trainer).await?;
-        let renewed = self
-            .refreshed_access(trainer, connection, Some(&refused.connection.access_token))
-            .await?;
+        let renewed =
+            self.refreshed_access(trainer, connection, Some(&refused.access_token)).await?;
         // The trainer may have connected another Zoom user since, in whose account the call must not be repeated.
-        let zoom_user = &refused.connection.zoom_user;
-        if renewed.connection.zoom_user.id != zoom_user.id {
-            return Err(Refusal::OtherZoomUser { address: zoom_user.email.clone() }.into());
+        if renewed.zoom_user().id != refused.zoom_user.id {
+            let address = refused.zoom_user.email.clone();
+            return Err(Refusal::OtherZoomUser { address }.into());
         }
         Ok(renewed)
     }
@@ -102,10 +218,10 @@ impl Services {
     pub(super) async fn check_host(
         &self,
         host_user: Option<&str>,
-        connection: &ZoomConnection,
+        connected: &ZoomUser,
     ) -> Result<(), Error> {
         let Some(host_user) = host_user else { return Ok(()) };
-        if connection.zoom_user.pseudonym().as_deref() == Some(host_user) {
+        if connected.pseudonym().as_deref() == Some(host_user) {
             return Ok(());
         }
         let address = self.store.host_address(host_user).await?;
@@ -155,7 +271,10 @@ impl Services {
             .keyring()?
             .open(&connection.access_token, &token_binding(&connection.trainer, ACCESS_FIELD))?;
         let api_base = self.zoom.api_base(connection.api_url.as_deref());
-        Ok(ZoomAccess { access: Access { token, api_base }, connection })
+        Ok(ZoomAccess {
+            access: Access { token, api_base, user: ApiUser::Me },
+            token: TokenSource::Connection(Box::new(connection)),
+        })
     }
 
     /// Refreshes under the lease, which it takes first unless `is_leased`.
@@ -196,8 +315,8 @@ impl Services {
                 tracing::info!(event = "zoom.token_refreshed");
                 let api_base = self.zoom.api_base(next.api_url.as_deref());
                 Ok(RefreshOutcome::Ready(Box::new(ZoomAccess {
-                    access: Access { token: grant.access_token, api_base },
-                    connection: next,
+                    access: Access { token: grant.access_token, api_base, user: ApiUser::Me },
+                    token: TokenSource::Connection(Box::new(next)),
                 })))
             }
             Err(ZoomError::InvalidGrant) => {
@@ -320,7 +439,7 @@ impl Services {
     }
 }
 
-/// Calls Zoom with the trainer's token. If Zoom rejects the token, repeats the call once with a new one.
+/// Calls Zoom with the token of an access. If Zoom rejects the token, repeats the call once with a new one.
 macro_rules! with_token {
     ($services:expr, $zoom_access:expr, |$access:ident| $call:expr) => {{
         let $access = &$zoom_access.access;
@@ -330,12 +449,15 @@ macro_rules! with_token {
                     Ok(renewed) => {
                         $zoom_access = renewed;
                         let $access = &$zoom_access.access;
-                        $call.await.map_err($crate::app::meeting::MeetingError::from)
+                        $call.await.map_err(|error| {
+                            $crate::app::meeting::MeetingError::of_call(error, &$zoom_access)
+                        })
                     }
                     Err(error) => Err($crate::app::meeting::MeetingError::Other(error)),
                 }
             }
-            response => response.map_err($crate::app::meeting::MeetingError::from),
+            response => response
+                .map_err(|error| $crate::app::meeting::MeetingError::of_call(error, &$zoom_access)),
         }
     }};
 }

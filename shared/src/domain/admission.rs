@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use super::hosting::Hosting;
 use super::join_window::{JoinState, JoinWindow, join_window};
 use super::refusal::Refusal;
 use super::session::{Provider, Session};
@@ -52,23 +53,26 @@ pub enum JoinPreference {
 }
 
 impl JoinMode {
-    /// Returns the method for a meeting in the Zoom account `account`, in a deployment whose app belongs to `app_account`.
+    /// Returns the method for a session, in a deployment whose app belongs to `app_account`. A meeting that the platform
+    /// hosts is in the app's own account, so the signature alone admits, and there is no grant for a token.
     pub fn join_method(
         self,
-        provider: Provider,
-        account: Option<&str>,
+        session: &Session,
         app_account: Option<&str>,
         preference: Option<JoinPreference>,
     ) -> JoinMethod {
-        if provider == Provider::Manual || preference == Some(JoinPreference::Link) {
+        if session.provider == Provider::Manual || preference == Some(JoinPreference::Link) {
             return JoinMethod::Link;
         }
-        let is_own_account = app_account.is_some() && account == app_account;
+        let is_platform_hosted = session.meeting.hosting() == Hosting::Platform;
+        let is_app_account =
+            app_account.is_some() && session.meeting.account.as_deref() == app_account;
         match self {
             Self::Signature => JoinMethod::Signature,
-            Self::SignatureObf => JoinMethod::OnBehalf,
             Self::Link => JoinMethod::Link,
-            Self::Auto if is_own_account => JoinMethod::Signature,
+            Self::SignatureObf | Self::Auto if is_platform_hosted => JoinMethod::Signature,
+            Self::SignatureObf => JoinMethod::OnBehalf,
+            Self::Auto if is_app_account => JoinMethod::Signature,
             Self::Auto => JoinMethod::Link,
         }
     }
@@ -107,6 +111,9 @@ pub fn check_admission(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::ZoomUserId;
+    use crate::domain::session::Status;
+    use crate::domain::session::testing::session;
 
     const APP: Option<&str> = Some("app");
 
@@ -114,7 +121,7 @@ mod tests {
     fn join_method_follows_mode_account_and_preference() {
         use JoinMethod::{Link, OnBehalf, Signature};
         let prefers_link = Some(JoinPreference::Link);
-        // Mode, provider, account of the meeting, account of the app, preference, method.
+        // Mode, provider, account of the trainer's meeting, account of the app, preference, method.
         let cases = [
             ("auto", Provider::Zoom, APP, APP, None, Signature),
             ("auto", Provider::Zoom, Some("other"), APP, None, Link),
@@ -130,14 +137,33 @@ mod tests {
             ("signature_obf", Provider::Manual, None, APP, None, Link),
         ];
         for (mode, provider, account, app_account, preference, expected) in cases {
-            let method = mode.parse::<JoinMode>().unwrap().join_method(
-                provider,
-                account,
-                app_account,
-                preference,
-            );
+            let mut session = session(Timestamp::UNIX_EPOCH, Status::Scheduled);
+            session.provider = provider;
+            session.meeting.account = account.map(str::to_owned);
+            let mode_of = |mode: &str| mode.parse::<JoinMode>().unwrap();
+            let method = mode_of(mode).join_method(&session, app_account, preference);
             assert_eq!(method, expected, "{mode} {provider:?} {account:?} {app_account:?}");
             assert_eq!(method.needs_host(), expected == OnBehalf);
+        }
+    }
+
+    #[test]
+    fn meeting_hosted_by_the_platform_needs_the_signature_alone() {
+        use JoinMethod::{Link, Signature};
+        let mut session = session(Timestamp::UNIX_EPOCH, Status::Scheduled);
+        session.meeting.account = Some("platform".to_owned());
+        session.meeting.platform_user = ZoomUserId::parse("host").ok();
+        for (mode, expected) in [
+            ("auto", Signature),
+            ("signature", Signature),
+            ("signature_obf", Signature),
+            ("link", Link),
+        ] {
+            for app_account in [None, Some("platform")] {
+                let method = mode.parse::<JoinMode>().unwrap();
+                let method = method.join_method(&session, app_account, None);
+                assert_eq!(method, expected, "{mode} {app_account:?}");
+            }
         }
     }
 }

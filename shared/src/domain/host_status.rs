@@ -1,5 +1,6 @@
 //! Whether a trainer's Zoom user can start the meetings of the trainer's sessions.
 
+use super::hosting::Hosting;
 use super::id::UserId;
 use super::session::{Provider, Session};
 use super::zoom_connection::{ConnectionHealth, ZoomConnection};
@@ -38,9 +39,10 @@ impl HostStatus {
             && self.connection_version != connection_version
     }
 
-    /// Returns the reason why the trainer cannot start the session's meeting. `None` for other providers.
+    /// Returns the reason why the trainer cannot start the session's meeting. `None` for other providers, and where the
+    /// platform hosts.
     pub fn problem(&self, session: &Session) -> Option<SessionWarning> {
-        if session.provider != Provider::Zoom {
+        if session.provider != Provider::Zoom || session.meeting.hosting() == Hosting::Platform {
             return None;
         }
         match self.health {

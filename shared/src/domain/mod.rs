@@ -1,6 +1,7 @@
 //! Domain types and rules, without clock, randomness, I/O or async code. Each rule is a pure function from values to a
 //! decision, with a table of test cases beside it.
 
+pub mod account_token;
 pub mod admission;
 pub mod attendance;
 pub mod audience;
@@ -11,6 +12,7 @@ pub mod domain_event;
 pub mod draft;
 pub mod drift;
 pub mod host_status;
+pub mod hosting;
 pub mod id;
 pub mod in_app;
 pub mod join_window;

@@ -47,6 +47,9 @@ pub enum Refusal {
     Invalid(Vec<FieldError>),
     #[error("no Zoom account is connected")]
     ZoomNotConnected,
+    /// The platform hosts the trainer's meetings, and the trainer has no active host in its account.
+    #[error("the trainer has no active host in the platform's Zoom account")]
+    NoActiveHost,
     #[error("the Zoom account must be reconnected")]
     ReauthRequired,
     #[error("the Zoom connection lacks scopes: {}", .0.join(" "))]

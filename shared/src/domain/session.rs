@@ -13,7 +13,8 @@ use serde::de::IntoDeserializer;
 
 use super::audience::Audience;
 use super::caller::{Caller, Role};
-use super::id::{MeetingId, SessionId, UserId};
+use super::hosting::{Hosting, MeetingHost, PlatformUser};
+use super::id::{MeetingId, SessionId, UserId, ZoomUserId};
 use super::mailing::EntryDigest;
 use super::meeting_instance::{self, EarlierInstances, InstanceEvent, MeetingInstance};
 use super::recorded_span::RecordedSpan;
@@ -71,6 +72,8 @@ pub struct Meeting {
     /// The pseudonym of the Zoom user that hosts the meeting. Two users of one account cannot start or change each
     /// other's meetings.
     pub host_user: Option<String>,
+    /// The host's id in the platform's own account, if the platform hosts the meeting.
+    pub platform_user: Option<ZoomUserId>,
     /// Zoom's meeting number. `None` for a manual link.
     pub id: Option<MeetingId>,
     pub join_url: Sealed,
@@ -87,6 +90,22 @@ pub struct JoinCredentialsTimes {
 }
 
 impl Meeting {
+    /// Returns who hosts the meeting.
+    pub fn hosting(&self) -> Hosting {
+        if self.platform_user.is_some() { Hosting::Platform } else { Hosting::Trainer }
+    }
+
+    /// Returns the host as the calls for the meeting need it.
+    pub fn host(&self) -> MeetingHost {
+        match &self.platform_user {
+            Some(id) => MeetingHost::Platform(PlatformUser {
+                id: id.clone(),
+                account: self.account.clone().unwrap_or_default(),
+            }),
+            None => MeetingHost::Trainer { pseudonym: self.host_user.clone() },
+        }
+    }
+
     /// Returns whether the Zoom user with this pseudonym hosts the meeting. The host of a meeting without a recorded
     /// host is not known, so any user is accepted.
     pub fn is_hosted_by(&self, user: Option<&str>) -> bool {

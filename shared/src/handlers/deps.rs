@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::edge::Authenticator;
-use crate::app::Services;
 use crate::app::outbox_sweep::DEFAULT_RATE_PER_SECOND;
+use crate::app::{HostingSettings, Services};
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::attendance::{AttendanceRules, Threshold};
+use crate::domain::hosting::HostingPolicy;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::mail::{Brand, Ses};
 use crate::queue::{OutboxQueue, SqsQueue};
@@ -72,6 +73,7 @@ impl CommonDeps {
             zoom: Zoom::new(&self.env, self.http.clone(), self.random.clone())?,
             secrets: secrets.clone(),
             queue: self.queue()?,
+            hosting: hosting_settings(&self.env)?,
             clock: clock.clone(),
             random: self.random.clone(),
         })
@@ -157,6 +159,14 @@ pub(super) fn join_window_settings(env: &Env) -> Result<JoinWindowSettings, Conf
             default.student_lead_minutes,
         )?,
         closing_minutes: minutes(names::JOIN_AFTER_END_MINUTES, default.closing_minutes)?,
+    })
+}
+
+/// Reads which Zoom account hosts the meetings. By default, every trainer connects one.
+pub(super) fn hosting_settings(env: &Env) -> Result<HostingSettings, ConfigError> {
+    Ok(HostingSettings {
+        policy: env.parsed(names::ZOOM_HOSTING, HostingPolicy::default())?,
+        app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
     })
 }
 

@@ -90,7 +90,9 @@ impl From<&Error> for Problem {
             Error::ZoomUnavailable { .. } => {
                 Self::new(502, "zoom_unavailable", "Zoom is unavailable", "Zoom did not respond. Nothing was lost. Please try again.")
             }
-            Error::Busy(_) | Error::NotConfigured(_) => Self::unavailable(),
+            Error::AccountRefused { .. } | Error::Busy(_) | Error::NotConfigured(_) => {
+                Self::unavailable()
+            }
             Error::Internal(_) => Self::internal(),
         }
     }
@@ -140,6 +142,11 @@ impl From<&Refusal> for Problem {
                 "zoom_not_connected",
                 "Zoom is not connected",
                 "Please connect a Zoom account first.",
+            ),
+            Refusal::NoActiveHost => conflict(
+                "zoom_not_connected",
+                "No active host",
+                "The platform hosts your classes, and its Zoom account has no active host for you. Please ask the platform's operators.",
             ),
             Refusal::ReauthRequired => conflict(
                 "reauth_required",
@@ -264,6 +271,7 @@ mod tests {
             (refused(Refusal::NotFound), 404, "not_found"),
             (refused(Refusal::field("title", "is required")), 422, "validation_failed"),
             (refused(Refusal::ZoomNotConnected), 409, "zoom_not_connected"),
+            (refused(Refusal::NoActiveHost), 409, "zoom_not_connected"),
             (refused(Refusal::ReauthRequired), 409, "reauth_required"),
             (refused(Refusal::MissingScopes(vec!["a".into()])), 409, "missing_scopes"),
             (refused(Refusal::SessionCancelled), 409, "session_cancelled"),
@@ -280,6 +288,7 @@ mod tests {
             (Error::ZoomLimited { after: Duration::from_secs(7) }, 429, "zoom_rate_limited"),
             (Error::ZoomRejected { status: 400, code: Some(300) }, 502, "zoom_rejected"),
             (Error::ZoomUnavailable { reason: "token=abc".into() }, 502, "zoom_unavailable"),
+            (Error::AccountRefused { reason: "secret words".into() }, 503, "unavailable"),
             (Error::busy("secret words"), 503, "unavailable"),
             (Error::Internal("secret words".into()), 500, "internal"),
         ];

@@ -48,9 +48,7 @@ impl State for JoinMethods {
 impl JoinMethods {
     /// Returns whether invited people can join only while the host is in the meeting.
     fn needs_host(&self, session: &Session) -> bool {
-        let account = session.meeting.account.as_deref();
-        let app_account = self.app_account.as_deref();
-        self.mode.join_method(session.provider, account, app_account, None).needs_host()
+        self.mode.join_method(session, self.app_account.as_deref(), None).needs_host()
     }
 }
 

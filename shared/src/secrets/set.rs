@@ -16,6 +16,7 @@ use crate::secret::Secret;
 pub mod fields {
     pub const ZOOM_CLIENT_ID: &str = "zoom_client_id";
     pub const ZOOM_CLIENT_SECRET: &str = "zoom_client_secret";
+    pub const ZOOM_S2S: &str = "zoom_s2s";
     pub const ZOOM_SDK_KEY: &str = "zoom_sdk_key";
     pub const ZOOM_SDK_SECRET: &str = "zoom_sdk_secret";
     pub const ZOOM_WEBHOOK_SECRET_TOKEN: &str = "zoom_webhook_secret_token";
@@ -24,9 +25,10 @@ pub mod fields {
     pub const AUTH_HS256_SECRET: &str = "auth_hs256_secret";
     pub const ZEPTOMAIL_TOKEN: &str = "zeptomail_token";
 
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         ZOOM_CLIENT_ID,
         ZOOM_CLIENT_SECRET,
+        ZOOM_S2S,
         ZOOM_SDK_KEY,
         ZOOM_SDK_SECRET,
         ZOOM_WEBHOOK_SECRET_TOKEN,
@@ -60,11 +62,20 @@ impl SecretList {
     }
 }
 
+/// The credentials of the server-to-server app in the platform's own Zoom account.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AccountCredentials {
+    pub account_id: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+}
+
 /// A parsed secret.
 #[derive(Debug)]
 pub struct SecretSet {
     zoom_client_id: Field<Secret>,
     zoom_client_secret: Field<Secret>,
+    zoom_account: Field<AccountCredentials>,
     zoom_sdk_key: Field<Secret>,
     zoom_sdk_secret: Field<Secret>,
     zoom_webhook_secrets: Field<SecretList>,
@@ -90,6 +101,7 @@ impl SecretSet {
         Ok(Self {
             zoom_client_id: text(&all, fields::ZOOM_CLIENT_ID),
             zoom_client_secret: text(&all, fields::ZOOM_CLIENT_SECRET),
+            zoom_account: account(&all),
             zoom_sdk_key: text(&all, fields::ZOOM_SDK_KEY),
             zoom_sdk_secret: text(&all, fields::ZOOM_SDK_SECRET),
             zoom_webhook_secrets: list(&all, fields::ZOOM_WEBHOOK_SECRET_TOKEN, true),
@@ -103,6 +115,11 @@ impl SecretSet {
     /// Returns the client id and client secret of the OAuth app.
     pub fn zoom_client(&self) -> Result<(&str, &Secret), ConfigError> {
         Ok((get(&self.zoom_client_id)?.expose(), get(&self.zoom_client_secret)?))
+    }
+
+    /// Returns the credentials of the platform's own Zoom account.
+    pub fn zoom_account(&self) -> Result<&AccountCredentials, ConfigError> {
+        get(&self.zoom_account)
     }
 
     /// Returns the key and secret of the Meeting SDK.
@@ -173,6 +190,20 @@ fn list(all: &Map<String, Value>, name: &'static str, allows_null: bool) -> Fiel
         return Err(ConfigError::Missing { name });
     }
     Ok(SecretList { awaits_another: entries.iter().any(Value::is_null), secrets })
+}
+
+fn account(all: &Map<String, Value>) -> Field<AccountCredentials> {
+    const NAME: &str = fields::ZOOM_S2S;
+    let value = match all.get(NAME) {
+        None | Some(Value::Null) => return Err(ConfigError::Missing { name: NAME }),
+        Some(value) => value,
+    };
+    let credentials = AccountCredentials::deserialize(value).ok().filter(|credentials| {
+        let AccountCredentials { account_id, client_id, client_secret } = credentials;
+        ![account_id, client_id, client_secret.expose()].iter().any(|text| text.is_empty())
+    });
+    let reason = "it must be {account_id, client_id, client_secret}";
+    credentials.ok_or_else(|| ConfigError::invalid(NAME, reason))
 }
 
 #[derive(Deserialize)]

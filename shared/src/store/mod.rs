@@ -3,6 +3,7 @@
 //! A use case reads its input, decides, and commits all writes in one transaction ([`Store::commit`]). The module of each
 //! entity contains its stored format and creates its [`tx::Action`]s. `read.rs` and `write.rs` execute them.
 
+pub mod account_token;
 pub mod archive;
 pub mod attendance;
 pub mod connections;

@@ -56,6 +56,7 @@
 //! | polls of a course's sessions | `by_audience` | `g2pk = COURSEPOLLS#id` | erasure |
 //! | invitations of an address by start | `by_audience` | `g2pk = EMAIL#hash`, `g2sk` between | student's list, erasure |
 //! | Zoom connection of a trainer | tokens | `pk = TRAINER#id`, `sk = CONNECTION` | every caller of Zoom |
+//! | token of the platform's own Zoom account | tokens | `pk = ACCOUNT#hash`, `sk = TOKEN` | callers of Zoom for classes that the platform hosts |
 //! | address of a Zoom user that hosts sessions and is not connected | tokens | `pk = ZOOMHOST#pseudonym`, `sk = ZOOMHOST` | save, join |
 //! | trainer of a Zoom user, time at which the user removed the app | tokens | `pk = ZOOMUSER#hash`, `sk = ZOOMUSER` | connect, webhook |
 //! | erasure of a person or removal of a course | main | `pk = ERASED#digest`, `sk = ERASED` | erasure, save, connect |
@@ -70,6 +71,7 @@ pub mod limit;
 use jiff::Timestamp;
 use strum::IntoStaticStr;
 
+use crate::domain::account_token::AccountTokenId;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::digest::Digest;
@@ -267,6 +269,8 @@ pub enum ItemKey<'a> {
     /// The address of a Zoom user by its pseudonym.
     ZoomHost(&'a str),
     OauthState(&'a str),
+    /// The token of the platform's own Zoom account.
+    AccountToken(&'a AccountTokenId),
     /// The erasure of a person or the removal of a course, by the digest of its id.
     Erasure(&'a str),
 }
@@ -277,7 +281,8 @@ impl ItemKey<'_> {
             Self::ZoomConnection(_)
             | Self::ZoomUser(_)
             | Self::ZoomHost(_)
-            | Self::OauthState(_) => Table::Tokens,
+            | Self::OauthState(_)
+            | Self::AccountToken(_) => Table::Tokens,
             Self::Session(_)
             | Self::Intent(_)
             | Self::Invitee { .. }
@@ -364,6 +369,7 @@ impl ItemKey<'_> {
             Self::ZoomUser(id) => format!("ZOOMUSER#{}", Digest::of_value(id).to_hex()),
             Self::ZoomHost(pseudonym) => format!("ZOOMHOST#{pseudonym}"),
             Self::OauthState(nonce) => format!("STATE#{}", Digest::of_value(nonce).to_hex()),
+            Self::AccountToken(id) => format!("ACCOUNT#{}", id.as_str()),
             Self::Erasure(digest) => format!("ERASED#{digest}"),
         }
     }
@@ -427,6 +433,7 @@ impl ItemKey<'_> {
             Self::ZoomUser(_) => "ZOOMUSER".to_owned(),
             Self::ZoomHost(_) => "ZOOMHOST".to_owned(),
             Self::OauthState(_) => "STATE".to_owned(),
+            Self::AccountToken(_) => "TOKEN".to_owned(),
             Self::Erasure(_) => "ERASED".to_owned(),
         }
     }
@@ -446,6 +453,7 @@ mod tests {
         let course = CourseId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
+        let account = AccountTokenId::derive("x", "x");
         let notification = NotificationId::new(at, "aaaaaaaaaaaaaaaa").unwrap();
         let attendee = AttendeeId::for_user(&session, &user);
         let (about, trainer) =
@@ -499,6 +507,7 @@ mod tests {
             ItemKey::ZoomConnection(&user),
             ItemKey::ZoomUser("x"),
             ItemKey::OauthState("x"),
+            ItemKey::AccountToken(&account),
             ItemKey::Erasure("x"),
         ];
         let distinct: HashSet<_> =

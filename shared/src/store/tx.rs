@@ -53,6 +53,7 @@ pub enum ConditionSubject {
     ZoomHost,
     HostStatus,
     OauthState,
+    AccountToken,
     Erasure,
     /// An item that was identified by its key only.
     UnknownItem,
@@ -101,6 +102,7 @@ impl ConditionSubject {
             ItemKey::ZoomHost(_) => Self::ZoomHost,
             ItemKey::HostStatus(_) => Self::HostStatus,
             ItemKey::OauthState(_) => Self::OauthState,
+            ItemKey::AccountToken(_) => Self::AccountToken,
             ItemKey::Erasure(_) => Self::Erasure,
         }
     }

@@ -35,6 +35,8 @@ pub struct Metric {
 pub const SWEPT: Metric = Metric { name: "Swept", by: Some("Sweep") };
 /// A Zoom connection has become invalid, and its trainer was asked to connect again.
 pub const REAUTH_REQUIRED: Metric = Metric { name: "ReauthRequired", by: None };
+/// The platform's own Zoom account cannot be used: Zoom refused the credentials, or the app lacks a scope.
+pub const ACCOUNT_REFUSED: Metric = Metric { name: "AccountRefused", by: None };
 /// Zoom refused a call because of its rate limits, or we refused it before calling.
 pub const ZOOM_LIMITED: Metric = Metric { name: "ZoomLimited", by: None };
 /// A create or edit within the last tenth of Zoom's daily limit.
@@ -62,8 +64,9 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 14] = [
+pub const ALL: [Metric; 15] = [
     SWEPT,
+    ACCOUNT_REFUSED,
     REAUTH_REQUIRED,
     ZOOM_LIMITED,
     ZOOM_DAILY_LIMIT_NEAR,

@@ -12,6 +12,7 @@ use url::Url;
 use super::error::ZoomError;
 use super::limits;
 use crate::config::{ConfigError, Env, names};
+use crate::domain::id::ZoomUserId;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::telemetry::metrics;
@@ -42,11 +43,31 @@ pub struct ClientCredentials<'a> {
     pub secret: &'a Secret,
 }
 
-/// An access token and the base URL of the API that accepts it.
+/// An access token, the base URL of the API that accepts it, and the Zoom user for whom it is used.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub token: Secret,
     pub api_base: Url,
+    pub user: ApiUser,
+}
+
+/// The Zoom user in the path of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiUser {
+    /// The user who gave the grant.
+    Me,
+    /// A user of the account whose token is used. An account's token has no `me`.
+    Id(ZoomUserId),
+}
+
+impl Access {
+    /// Returns a path below the user, such as `/meetings`.
+    pub(super) fn user_path(&self, rest: &str) -> String {
+        match &self.user {
+            ApiUser::Me => format!("/users/me{rest}"),
+            ApiUser::Id(id) => format!("/users/{}{rest}", id.as_str()),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -129,7 +129,8 @@ impl Zoom {
         now: Timestamp,
     ) -> Result<ZoomMeeting, ZoomError> {
         let body = to_json(body);
-        let call = ApiCall::new(Method::POST, "/users/me/meetings").body(&body);
+        let path = access.user_path("/meetings");
+        let call = ApiCall::new(Method::POST, &path).body(&body);
         let response = self.send_once(access, call, now).await?;
         response.json::<MeetingResponse>().map(ZoomMeeting::from)
     }
@@ -207,6 +208,7 @@ impl Zoom {
             next_page_token: String,
         }
         let is_marked = |agenda: &str| marked_session(agenda).as_ref() == Some(session);
+        let list_path = access.user_path("/meetings");
         let mut found = Vec::new();
         let mut token = String::new();
         for _ in 0..MAX_PAGES {
@@ -215,7 +217,7 @@ impl Zoom {
                 query.push(("next_page_token", &token));
             }
             let page: Page = self
-                .send_with_retry(access, ApiCall::get("/users/me/meetings").query(&query), now)
+                .send_with_retry(access, ApiCall::get(&list_path).query(&query), now)
                 .await?
                 .json()?;
             // An unreadable entry does not hide the others.

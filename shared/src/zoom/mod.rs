@@ -10,7 +10,7 @@ pub mod signature;
 mod tokens;
 pub mod webhook;
 
-pub use client::{Access, ClientCredentials, Zoom};
+pub use client::{Access, ApiUser, ClientCredentials, Zoom};
 pub use error::ZoomError;
 pub use meetings::{AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting};
-pub use oauth::Grant;
+pub use oauth::{AccountGrant, Grant};

@@ -1,4 +1,4 @@
-//! OAuth: exchange a code, refresh and revoke tokens. Zoom accepts only HTTP Basic with the app's id and secret and
+//! OAuth: exchange a code, refresh and revoke tokens, and request the token of the platform's own account. Zoom accepts only HTTP Basic with the app's id and secret and
 //! a form as the body.
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,25 @@ pub struct Grant {
     pub expires_at: Timestamp,
     pub scopes: Vec<String>,
     pub api_url: Option<String>,
+}
+
+/// The token that Zoom issues for the platform's own account. There is no refresh token (Zoom, "Server-to-Server OAuth").
+#[derive(Clone, Debug)]
+pub struct AccountGrant {
+    pub access_token: Secret,
+    pub expires_at: Timestamp,
+    pub scopes: Vec<String>,
+    pub api_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AccountTokenBody {
+    access_token: Secret,
+    expires_in: i64,
+    #[serde(default)]
+    scope: String,
+    #[serde(default)]
+    api_url: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +88,30 @@ impl Zoom {
         .await
     }
 
+    /// Requests a token for the account of a server-to-server app. There is no retry, because the next caller requests a
+    /// token anyway. [`ZoomError::Rejected`] means that Zoom refused the credentials.
+    pub async fn account_token(
+        &self,
+        app: ClientCredentials<'_>,
+        account_id: &str,
+        now: Timestamp,
+    ) -> Result<AccountGrant, ZoomError> {
+        let form = [("grant_type", "account_credentials"), ("account_id", account_id)];
+        let body: AccountTokenBody = match self.post_form(app, "token", &form, now).await {
+            Ok(response) => response.json()?,
+            Err(ZoomError::Unauthorized | ZoomError::InvalidGrant) => {
+                return Err(ZoomError::Rejected { status: 400, code: None });
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(AccountGrant {
+            access_token: body.access_token,
+            expires_at: expires_at(body.expires_in, now),
+            scopes: scope::parse(&body.scope),
+            api_url: body.api_url,
+        })
+    }
+
     /// Revokes a grant. Succeeds if Zoom rejects the token, because the grant has then already ended.
     pub async fn revoke(
         &self,
@@ -98,7 +141,8 @@ impl Zoom {
             email: String,
             r#type: Option<i64>,
         }
-        let response = self.send_with_retry(access, ApiCall::get("/users/me"), now).await?;
+        let response =
+            self.send_with_retry(access, ApiCall::get(&access.user_path("")), now).await?;
         let body: Body = response.json()?;
         Ok(ZoomUser {
             id: body.id,
@@ -122,12 +166,10 @@ impl Zoom {
             }
             Err(error) => return Err(error),
         };
-        let expires_at =
-            now.saturating_add(SignedDuration::from_secs(body.expires_in.max(0))).unwrap_or(now);
         Ok(Grant {
             access_token: body.access_token,
             refresh_token: body.refresh_token,
-            expires_at,
+            expires_at: expires_at(body.expires_in, now),
             scopes: scope::parse(&body.scope),
             api_url: body.api_url,
         })
@@ -145,4 +187,8 @@ impl Zoom {
         let request = self.http.post(url).basic_auth(app.id, Some(app.secret.expose())).form(form);
         self.send_request(request, now).await
     }
+}
+
+fn expires_at(seconds: i64, now: Timestamp) -> Timestamp {
+    now.saturating_add(SignedDuration::from_secs(seconds.max(0))).unwrap_or(now)
 }

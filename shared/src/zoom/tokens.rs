@@ -37,10 +37,9 @@ impl Zoom {
         query: &[(&str, &str)],
         now: Timestamp,
     ) -> Result<Secret, ZoomError> {
-        let body: Value = self
-            .send_with_retry(access, ApiCall::get("/users/me/token").query(query), now)
-            .await?
-            .json()?;
+        let path = access.user_path("/token");
+        let body: Value =
+            self.send_with_retry(access, ApiCall::get(&path).query(query), now).await?.json()?;
         let token = body["token"].as_str().filter(|token| !token.is_empty());
         token
             .map(Secret::new)

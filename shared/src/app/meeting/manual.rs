@@ -16,6 +16,7 @@ impl ManualLink {
         NewMeeting {
             account: None,
             host_user: None,
+            platform_user: None,
             id: None,
             join_url: Secret::new(&self.join_url),
             passcode: None,

@@ -1,4 +1,4 @@
-//! Meetings at Zoom, in the trainer's own account.
+//! Meetings at Zoom, in the trainer's or the platform's own account.
 
 mod body;
 mod passcode;
@@ -23,7 +23,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::zoom_event::MeetingChange;
 use crate::zoom::{AutoRecording, MarkedMeeting, MeetingBody, ZoomMeeting};
 
-/// Zoom's meeting API with the trainer's token.
+/// Zoom's meeting API with the token for the meeting's host.
 #[derive(Debug)]
 pub struct ZoomMeetings<'a> {
     services: &'a Services,
@@ -39,7 +39,7 @@ impl<'a> ZoomMeetings<'a> {
 
     /// Returns the Zoom user of the token. The changes count towards this user's daily limit.
     pub fn zoom_user(&self) -> &str {
-        &self.zoom_access.connection.zoom_user.id
+        &self.zoom_access.zoom_user().id
     }
 
     /// Finds the meetings at Zoom that carry the session's mark. A meeting that belongs to another session is left out,
@@ -110,11 +110,12 @@ impl<'a> ZoomMeetings<'a> {
     }
 }
 
-/// Converts a meeting that Zoom returned for the connected account.
+/// Converts a meeting that Zoom returned.
 fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
     NewMeeting {
-        account: zoom_access.connection.zoom_user.account().map(str::to_owned),
-        host_user: zoom_access.connection.zoom_user.pseudonym(),
+        account: zoom_access.zoom_user().account().map(str::to_owned),
+        host_user: zoom_access.zoom_user().pseudonym(),
+        platform_user: zoom_access.platform_user().cloned(),
         id: Some(created.id),
         is_recorded: is_recorded(&created),
         join_url: created.join_url,

@@ -16,6 +16,7 @@ use crate::app::error::Error;
 use crate::app::meeting::{MeetingProvider, ZoomMeetings};
 use crate::app::run_time::RunTime;
 use crate::app::session_cancel::{failure_reason, record_meeting_deletion};
+use crate::domain::hosting::MeetingHost;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
@@ -157,23 +158,19 @@ fn lease_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)
 }
 
-/// Returns Zoom access for a meeting of `host_user`. Fails if the trainer has connected another Zoom user, for whom Zoom
+/// Returns Zoom access for a meeting of `host`. Fails if the trainer has connected another Zoom user, for whom Zoom
 /// would report that the meeting does not exist. The repair then waits until the previous user is connected again.
 async fn zoom_meetings<'a>(
     tools: &'a Services,
     trainer: &UserId,
-    host_user: Option<&str>,
+    host: &MeetingHost,
 ) -> Result<ZoomMeetings<'a>, Error> {
-    let connection = tools.store.connection(trainer).await?;
-    let ready = tools.usable_access(trainer, connection).await?;
-    tools.check_host(host_user, &ready.connection).await?;
-    Ok(ZoomMeetings::new(tools, ready))
+    Ok(ZoomMeetings::new(tools, tools.host_access(trainer, host).await?))
 }
 
 /// Deletes the meeting of a cancelled session and ends it if it is running.
 async fn delete_meeting(tools: &Services, session: &Session) -> Result<(), Error> {
-    let host_user = session.meeting.host_user.as_deref();
-    let mut zoom = zoom_meetings(tools, &session.trainer, host_user).await?;
+    let mut zoom = zoom_meetings(tools, &session.trainer, &session.meeting.host()).await?;
     zoom.cancel(session.meeting.id, session.is_meeting_running()).await?;
     Ok(())
 }
@@ -266,8 +263,7 @@ async fn delete_stray_meetings(
     attempt: Option<&str>,
 ) -> Result<usize, Error> {
     let StraySearch { repair, topic, starts_at } = *search;
-    let host_user = repair.host_user.as_deref();
-    let mut zoom = zoom_meetings(tools, &repair.trainer, host_user).await?;
+    let mut zoom = zoom_meetings(tools, &repair.trainer, &repair.host).await?;
     let marked = zoom.find_marked_meetings(&repair.session, topic, starts_at).await?;
     if marked.is_empty() {
         return Ok(0);

@@ -28,7 +28,7 @@ use self::inputs::CreateInputs;
 use self::repeat::{existing_session, session_id_for, wait_for_other_request};
 use self::template::SessionTemplate;
 use super::invitees::drafted_invitees;
-use super::{require_scope, resolve_audience};
+use super::resolve_audience;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::ZoomMeetings;
@@ -131,12 +131,10 @@ impl Creation<'_> {
         if inputs.intent.as_ref().is_some_and(|intent| intent.attempt_until > self.now) {
             return Ok(CreateOutcome::InProgress);
         }
-        let zoom_access =
-            self.services.usable_access(&self.request.trainer, inputs.connection).await?;
-        require_scope(&zoom_access.connection.scopes, "meeting:write:meeting")?;
-        let host = HostStatus::from_connection(&zoom_access.connection);
-        let zoom_user = &zoom_access.connection.zoom_user;
-        let Some(reservation) = self.reserve(inputs.intent, zoom_user, &inputs.limits).await?
+        let zoom_access = inputs.zoom_access(self).await?;
+        zoom_access.require_scope("meeting:write:meeting")?;
+        let host = zoom_access.host_status();
+        let Some(reservation) = self.reserve(inputs.intent, &zoom_access, &inputs.limits).await?
         else {
             return Ok(CreateOutcome::InProgress);
         };

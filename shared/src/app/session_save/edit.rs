@@ -24,7 +24,6 @@ use jiff::Timestamp;
 pub(super) use self::commit::{commit_edit, month_count_actions};
 pub(super) use self::decide::EditDecision;
 pub(super) use self::inputs::EditInputs;
-use super::require_scope;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingPlan, ZoomMeetings};
@@ -172,7 +171,7 @@ impl Edit<'_> {
         self.check_month(inputs, &decision.next).await?;
         let zoom_access = self.zoom_access(inputs).await?;
         let session = &inputs.record.session;
-        let zoom_user = &zoom_access.connection.zoom_user.id;
+        let zoom_user = &zoom_access.zoom_user().id;
         let reserved = self.reserve(session, &decision.next, meeting_edit, zoom_user).await?;
         let Some(reservation) = reserved else { return Ok(None) };
         let mut zoom = ZoomMeetings::new(self.services, zoom_access);
@@ -195,13 +194,13 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Returns the trainer's access to Zoom, if it is that of the meeting's host.
+    /// Returns the access to Zoom of the meeting's host.
     async fn zoom_access(self, inputs: &EditInputs) -> Result<ZoomAccess, Error> {
+        let Session { trainer, meeting, .. } = &inputs.record.session;
         let connection = inputs.connection.clone();
-        let zoom_access = self.services.usable_access(&self.request.caller.id, connection).await?;
-        let host_user = inputs.record.session.meeting.host_user.as_deref();
-        self.services.check_host(host_user, &zoom_access.connection).await?;
-        require_scope(&zoom_access.connection.scopes, "meeting:update:meeting")?;
+        let zoom_access =
+            self.services.host_access_with(trainer, &meeting.host(), connection).await?;
+        zoom_access.require_scope("meeting:update:meeting")?;
         Ok(zoom_access)
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn session(starts_at: Timestamp, status: Status) -> Session {
         meeting: Meeting {
             account: None,
             host_user: None,
+            platform_user: None,
             id: None,
             join_url: Sealed::from_stored("x"),
             passcode: None,

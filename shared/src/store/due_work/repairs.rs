@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{due_ttl, encode_repair};
+use crate::domain::hosting::{MeetingHost, PlatformUser};
 use crate::domain::id::{SessionId, UserId};
 use crate::store::schema::{DueQueue, ItemKey};
 use crate::store::tx::{Action, Condition};
@@ -29,6 +30,8 @@ pub(super) struct StoredRepair {
     checked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zoom_host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform_user: Option<PlatformUser>,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
@@ -65,8 +68,8 @@ pub struct Repair {
     pub task: RepairTask,
     /// Whether a check has succeeded.
     pub is_checked: bool,
-    /// The pseudonym of the requested host.
-    pub host_user: Option<String>,
+    /// The requested host.
+    pub host: MeetingHost,
     /// Whether an earlier version stored it among the other due work.
     pub is_among_other_work: bool,
 }
@@ -74,6 +77,10 @@ pub struct Repair {
 impl Repair {
     /// Stores the repair before Zoom is called. It is deleted after the call has succeeded.
     pub fn put(&self) -> Action {
+        let (zoom_host, platform_user) = match &self.host {
+            MeetingHost::Trainer { pseudonym } => (pseudonym.clone(), None),
+            MeetingHost::Platform(user) => (None, Some(user.clone())),
+        };
         let stored = StoredRepair {
             session_id: self.session.clone(),
             trainer_id: self.trainer.clone(),
@@ -81,7 +88,8 @@ impl Repair {
             first_due_at: self.first_due_at,
             task: self.task.clone(),
             checked: self.is_checked,
-            zoom_host: self.host_user.clone(),
+            zoom_host,
+            platform_user,
             ttl: due_ttl(self.due_at),
         };
         let put = |key: ItemKey<'_>| Action::put(key, encode_repair(stored), Condition::new());
@@ -128,7 +136,10 @@ impl StoredRepair {
             first_due_at: self.first_due_at,
             task: self.task,
             is_checked: self.checked,
-            host_user: self.zoom_host,
+            host: match self.platform_user {
+                Some(user) => MeetingHost::Platform(user),
+                None => MeetingHost::Trainer { pseudonym: self.zoom_host },
+            },
             is_among_other_work: queue != DueQueue::Repairs,
         }
     }

@@ -98,6 +98,9 @@ pub const LEASE_UNTIL: &str = "lease_until";
 pub const TRAINER_ID: &str = "trainer_id";
 pub const CONNECTED_AT: &str = "connected_at";
 
+// Account token.
+pub const REFUSED_AT: &str = "refused_at";
+
 // Zoom user, OAuth attempt.
 pub const DEAUTHORIZED_AT: &str = "deauthorized_at";
 pub const VERIFIER: &str = "verifier";

@@ -10,6 +10,8 @@ pub const BATCH_GETS: usize = 100;
 pub const INVITEES_IN_TRANSACTION: usize = 75;
 /// Days that an expired OAuth attempt is kept. It is valid for ten minutes.
 pub const OAUTH_STATE_TTL_DAYS: i64 = 1;
+/// Days that the token of replaced account credentials is kept after its end.
+pub const ACCOUNT_TOKEN_TTL_DAYS: i64 = 1;
 /// Days that the time of a deauthorization is kept. A connect request that exchanged its code before takes less than a
 /// minute to store the grant.
 pub const DEAUTHORIZATION_TTL_DAYS: i64 = 1;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{EditLease, MeetingDeletion, SessionRecord};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, SessionId, UserId, ZoomUserId};
 use crate::domain::meeting_instance::{EarlierInstances, MeetingInstance};
 use crate::domain::recorded_span::RecordedSpan;
 use crate::domain::session::{
@@ -75,6 +75,8 @@ struct StoredSession {
     zoom_account: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform_user: Option<ZoomUserId>,
     /// [`attr::MEETING_INSTANCES`].
     #[serde(default, rename = "instances", skip_serializing_if = "Vec::is_empty")]
     meeting_instances: Vec<MeetingInstance>,
@@ -140,6 +142,7 @@ impl From<Session> for StoredSession {
             actual_ended_at: s.actual_ended_at,
             zoom_account: s.meeting.account,
             host: s.meeting.host_user,
+            platform_user: s.meeting.platform_user,
             meeting_instances: s.meeting_instances,
             earlier_instances: s.earlier_instances,
             recordings: s.recordings,
@@ -171,6 +174,7 @@ impl From<StoredSession> for Session {
             meeting: Meeting {
                 account: s.zoom_account,
                 host_user: s.host,
+                platform_user: s.platform_user,
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,

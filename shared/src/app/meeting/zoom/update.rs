@@ -84,7 +84,7 @@ impl ZoomMeetings<'_> {
         let session_id = &plan.session;
         tracing::warn!(event = "zoom.start_differs", %session_id, meeting_id = %id, zone = %plan.details.zone);
         let Self { services, zoom_access, .. } = self;
-        let zoom_user = &zoom_access.connection.zoom_user.id;
+        let zoom_user = &zoom_access.zoom_user().id;
         let counted = services.store.commit_zoom_write(Vec::new(), zoom_user, services.clock.now());
         if let Err(error) = counted.await {
             tracing::warn!(event = "zoom.start_not_corrected", %session_id, %error);
@@ -116,7 +116,7 @@ impl ZoomMeetings<'_> {
             Err(MeetingError::Unknown { reason }) => {
                 tracing::warn!(event = "zoom.update_unconfirmed", session_id = %plan.session, reason);
                 let Self { services, zoom_access, .. } = self;
-                let zoom_user = &zoom_access.connection.zoom_user.id;
+                let zoom_user = &zoom_access.zoom_user().id;
                 let counted =
                     services.store.commit_zoom_write(Vec::new(), zoom_user, services.clock.now());
                 if let Err(error) = counted.await {

@@ -44,8 +44,7 @@ pub(super) async fn compare_meeting(
     if record.edit_lease.as_ref().is_some_and(|lease| lease.until > now) {
         return Err(Error::busy("an edit is in progress"));
     }
-    let host_user = session.meeting.host_user.as_deref();
-    let mut zoom = zoom_meetings(tools, &session.trainer, host_user).await?;
+    let mut zoom = zoom_meetings(tools, &session.trainer, &session.meeting.host()).await?;
     let found = match zoom.fields(meeting).await {
         Ok(fields) => Some(compare_after_edit(session, &fields, sent)),
         // Without the optional scope to read the meeting, everything is sent again.

@@ -2,10 +2,14 @@
 
 use super::Creation;
 use crate::app::error::Error;
+use crate::app::zoom_access::ZoomAccess;
 use crate::domain::audience::AudienceDraft;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
+use crate::domain::hosting::{Hosting, HostingPolicy, PlatformUser};
 use crate::domain::plan::PlanLimits;
+use crate::domain::platform_host::PlatformHost;
+use crate::domain::refusal::Refusal;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::intents::Intent;
 use crate::store::schema::ItemKey;
@@ -15,6 +19,7 @@ use crate::store::sessions::SessionRecord;
 pub(super) struct CreateInputs {
     pub(super) limits: PlanLimits,
     pub(super) course: Option<Course>,
+    pub(super) host: Option<PlatformHost>,
     pub(super) connection: Option<ZoomConnection>,
     pub(super) intent: Option<Intent>,
 }
@@ -36,8 +41,14 @@ impl Creation<'_> {
             _ => None,
         };
         keys.extend(course.map(ItemKey::Course));
+        let policy = self.services.hosting.policy;
         if draft.venue == Venue::Zoom {
-            keys.push(ItemKey::ZoomConnection(trainer));
+            if policy != HostingPolicy::Platform {
+                keys.push(ItemKey::ZoomConnection(trainer));
+            }
+            if policy != HostingPolicy::Trainer {
+                keys.push(ItemKey::PlatformHost(trainer));
+            }
         }
         let mut found = self.services.store.batch_get(&keys).await?;
         if let Some(record) = found.session(id)? {
@@ -49,8 +60,29 @@ impl Creation<'_> {
         Ok(Ok(CreateInputs {
             limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
+            host: found.platform_host(trainer)?,
             connection: found.connection(trainer)?,
             intent: found.intent(id)?,
         }))
+    }
+}
+
+impl CreateInputs {
+    /// Returns the access to Zoom of the new meeting's host. An earlier attempt may have created the meeting with the
+    /// host of its time, and the repair of that attempt deletes it.
+    pub(super) async fn zoom_access(&self, creation: Creation<'_>) -> Result<ZoomAccess, Error> {
+        let Creation { services, request, .. } = creation;
+        let user = self.host.as_ref().and_then(PlatformHost::active_user);
+        match services.hosting.policy.decide(None, user.is_some()) {
+            Hosting::Trainer => {
+                services.usable_access(&request.trainer, self.connection.clone()).await
+            }
+            Hosting::Platform => {
+                let host = self.host.as_ref().zip(user).ok_or(Refusal::NoActiveHost)?;
+                let (PlatformHost { account, .. }, id) = host;
+                let account = account.clone().unwrap_or_default();
+                services.account_access(&PlatformUser { id: id.clone(), account }).await
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::app::error::Error;
 use crate::app::session_save::{daily_limit_error, lease_until};
+use crate::app::zoom_access::ZoomAccess;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
-use crate::domain::zoom_connection::ZoomUser;
 use crate::store::counters::{self, CountedZoomWrite};
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::intents::{self, Intent};
@@ -33,14 +33,15 @@ impl<'a> Creation<'a> {
     pub(super) async fn reserve(
         self,
         earlier: Option<Intent>,
-        zoom_user: &ZoomUser,
+        zoom_access: &ZoomAccess,
         limits: &PlanLimits,
     ) -> Result<Option<CreateReservation<'a>>, Error> {
         let Self { services, request, now, .. } = self;
         let starts_at =
             earlier.as_ref().map_or(request.draft.details.starts_at, |intent| intent.starts_at);
         let attempt = services.new_lease_holder();
-        let repair = self.undo_repair(&attempt, starts_at, zoom_user);
+        let repair = self.undo_repair(&attempt, starts_at, zoom_access);
+        let zoom_user = zoom_access.zoom_user();
         let month = (request.trainer.clone(), starts_at);
         let max = limits.sessions_per_month;
         let count = counters::take_monthly_quota(&request.trainer, starts_at, max, now);
@@ -97,7 +98,7 @@ impl<'a> Creation<'a> {
     }
 
     /// Builds the repair that removes the rest of the attempt if it dies.
-    fn undo_repair(self, attempt: &str, starts_at: Timestamp, zoom_user: &ZoomUser) -> Repair {
+    fn undo_repair(self, attempt: &str, starts_at: Timestamp, zoom_access: &ZoomAccess) -> Repair {
         let until = lease_until(self.now);
         Repair {
             session: self.id.clone(),
@@ -110,7 +111,7 @@ impl<'a> Creation<'a> {
                 starts_at,
             },
             is_checked: false,
-            host_user: zoom_user.pseudonym(),
+            host: zoom_access.host(),
             is_among_other_work: false,
         }
     }
