@@ -11,6 +11,7 @@ LANGUAGE = "logs"
 # Fields of CloudWatch, and of the lines that Lambda writes itself.
 OTHER_FIELDS = {"@timestamp", "@message", "@logStream", "type", "record.status"}
 WORDS = {"fields", "filter", "stats", "sort", "limit", "by", "and", "or", "not", "in", "like", "asc", "desc"}
+COMMANDS = {"fields", "filter", "stats", "sort", "limit"}
 FUNCTIONS = {"bin", "count", "max", "min"}
 
 
@@ -50,6 +51,11 @@ def query_problems(page):
     problems = []
     for block in (block for block in page.blocks if block.language == LANGUAGE):
         place = f"{page.path}:{block.line}"
+        for number, line in enumerate(block.text.splitlines()):
+            # Indented lines continue the one before.
+            command = re.match(r"(\w+) " if number == 0 else r"(?:\| (\w+) | +\S)", line)
+            if command is None or command[1] not in COMMANDS | {None} or line != line.rstrip(" :"):
+                problems.append(f"{place}: a command of Logs Insights was expected: {line}")
         events = re.findall(r'event (?:= |in \[)((?:"[^"]*"(?:, )?)+)', block.text)
         for event in re.findall(r'"([^"]*)"', " ".join(events)):
             if f'"{event}"' not in sources():

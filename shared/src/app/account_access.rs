@@ -19,8 +19,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
+use super::access::{AccountUser, TokenSource, ZoomAccess, refuse};
 use super::error::Error;
-use super::zoom_access::{AccountUser, TokenSource, ZoomAccess};
 use crate::crypt::{Binding, Sealed};
 use crate::domain::account_token::{AccountToken, AccountTokenId, IssuedToken};
 use crate::domain::hosting::PlatformUser;
@@ -29,7 +29,6 @@ use crate::domain::zoom_connection::ZoomUser;
 use crate::secrets::{AccountCredentials, SecretSet};
 use crate::store::account_token;
 use crate::store::error::CommitError;
-use crate::telemetry::metrics;
 use crate::zoom::{Access, ApiUser, ClientCredentials, ZoomError};
 
 /// The duration of the lease. It exceeds the time that one request can take: the write of the lease (5 s), the call to Zoom
@@ -41,26 +40,6 @@ const WAIT_MS: u64 = 150;
 const WAIT_ATTEMPTS: u32 = 45;
 
 const TOKEN_FIELD: &str = "account_token";
-
-/// Converts the error of a call with the account's token. A token that Zoom refuses, or that lacks a scope, is the
-/// operator's to correct.
-pub(super) fn account_error(error: ZoomError) -> Error {
-    let reason = match error {
-        ZoomError::InvalidGrant | ZoomError::Unauthorized => "Zoom refused the token".to_owned(),
-        ZoomError::MissingScopes(scopes) => {
-            format!("the app lacks the scopes {}", scopes.join(" "))
-        }
-        other => return other.into(),
-    };
-    refuse(reason)
-}
-
-/// Reports to the operator that the account cannot be used.
-fn refuse(reason: String) -> Error {
-    tracing::error!(event = "zoom.account_refused", reason);
-    metrics::ACCOUNT_REFUSED.count();
-    Error::AccountRefused { reason }
-}
 
 impl Services {
     /// Returns a token for the meetings of a user of the platform's own account. It is valid for at least five minutes.

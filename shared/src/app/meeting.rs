@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::access::ZoomAccess;
 use super::error::Error;
-use super::zoom_access::ZoomAccess;
 use crate::crypt::{Binding, Keyring};
 use crate::domain::draft::Draft;
 use crate::domain::id::{MeetingId, SessionId, ZoomUserId};

@@ -4,6 +4,7 @@
 //! commits the result. A side effect happens before the commit only if its result is part of the commit (a meeting at
 //! Zoom), and only after an intent was stored.
 
+pub mod access;
 mod account_access;
 pub mod attendance;
 pub mod connect;

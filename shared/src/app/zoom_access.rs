@@ -19,14 +19,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
-use super::account_access::account_error;
+use super::access::{TokenSource, ZoomAccess};
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
-use crate::domain::host_status::HostStatus;
-use crate::domain::hosting::{MeetingHost, PlatformUser};
-use crate::domain::id::{UserId, ZoomUserId};
+use crate::domain::hosting::MeetingHost;
+use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::scope;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection, ZoomUser};
 use crate::secret::Secret;
@@ -49,91 +47,6 @@ const SAVE_ATTEMPTS: u32 = 4;
 
 pub const ACCESS_FIELD: &str = "access_token";
 pub const REFRESH_FIELD: &str = "refresh_token";
-
-/// A valid access token, and the Zoom user for whom it is used.
-#[derive(Clone, Debug)]
-pub struct ZoomAccess {
-    pub(super) token: TokenSource,
-    pub access: Access,
-}
-
-/// Where the token of an access comes from.
-#[derive(Clone, Debug)]
-pub(super) enum TokenSource {
-    /// The trainer's own grant.
-    Connection(Box<ZoomConnection>),
-    /// The platform's own account, whose token serves all of its users.
-    Account(Box<AccountUser>),
-}
-
-/// A user of the platform's own account, and the token that is used for them.
-#[derive(Clone, Debug)]
-pub(super) struct AccountUser {
-    /// `None` for calls about the account's users.
-    pub(super) user: Option<PlatformUser>,
-    pub(super) token: Sealed,
-    pub(super) scopes: Vec<String>,
-    /// The user in the form of a connected one.
-    pub(super) zoom_user: ZoomUser,
-}
-
-impl ZoomAccess {
-    /// Returns the Zoom user on whose behalf calls are made.
-    pub fn zoom_user(&self) -> &ZoomUser {
-        match &self.token {
-            TokenSource::Connection(connection) => &connection.zoom_user,
-            TokenSource::Account(account) => &account.zoom_user,
-        }
-    }
-
-    /// Returns the user's id if the platform hosts.
-    pub fn platform_user(&self) -> Option<&ZoomUserId> {
-        match &self.token {
-            TokenSource::Connection(_) => None,
-            TokenSource::Account(account) => account.user.as_ref().map(|user| &user.id),
-        }
-    }
-
-    /// Returns the host as a repair needs it.
-    pub fn host(&self) -> MeetingHost {
-        match &self.token {
-            TokenSource::Account(account) if let Some(user) = &account.user => {
-                MeetingHost::Platform(user.clone())
-            }
-            _ => MeetingHost::Trainer { pseudonym: self.zoom_user().pseudonym() },
-        }
-    }
-
-    /// Returns the status of the trainer's connection. A trainer for whom the platform hosts needs none.
-    pub fn host_status(&self) -> HostStatus {
-        match &self.token {
-            TokenSource::Connection(connection) => HostStatus::from_connection(connection),
-            TokenSource::Account(_) => HostStatus::default(),
-        }
-    }
-
-    /// Refuses early if the token lacks the scope that the next call to Zoom requires. An account's token has the scope's
-    /// `:admin` form.
-    pub fn require_scope(&self, scope: &str) -> Result<(), Error> {
-        let (granted, scope) = match &self.token {
-            TokenSource::Connection(connection) => (&connection.scopes, scope.to_owned()),
-            TokenSource::Account(account) => (&account.scopes, format!("{scope}:admin")),
-        };
-        if granted.is_empty() || scope::covers(granted, &scope) {
-            Ok(())
-        } else {
-            Err(self.call_error(ZoomError::MissingScopes(vec![scope])))
-        }
-    }
-
-    /// Converts the error of a call. The trainer can give a new grant, but cannot repair the platform's account.
-    pub(super) fn call_error(&self, error: ZoomError) -> Error {
-        match (&self.token, error) {
-            (TokenSource::Account(_), error) => account_error(error),
-            (TokenSource::Connection(_), error) => error.into(),
-        }
-    }
-}
 
 /// The outcome of a refresh attempt.
 enum RefreshOutcome {

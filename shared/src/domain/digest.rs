@@ -61,13 +61,13 @@ mod tests {
     use super::*;
     use crate::domain::attendance::AttendeeId;
     use crate::domain::domain_event::EventNonce;
+    use crate::domain::id::zoom_user_pseudonym;
     use crate::domain::id::{OptionId, PollId, SessionId, UserId};
     use crate::domain::mailing::{
         AddressDigest, MailKind, MailSubject, MessageKey, PersonRef, RecipientRef,
     };
     use crate::domain::text::Email;
     use crate::domain::vote::Voter;
-    use crate::domain::zoom_connection::zoom_user_pseudonym;
 
     #[test]
     fn digest_of_a_value_matches_the_published_test_vector() {

@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::digest::Digest;
-use super::id::UserId;
+use super::id::{UserId, zoom_user_pseudonym};
 use super::scope;
 use super::sealed::Sealed;
 use super::text::Email;
@@ -17,15 +16,6 @@ pub enum ConnectionHealth {
     Connected,
     /// Zoom rejected the grant, and the trainer must connect again.
     ReauthRequired,
-}
-
-/// Hex digits of a Zoom user's pseudonym: enough to distinguish the people of a meeting and the users of a trainer. Each
-/// session has one, and each kilobyte of a session costs a write unit per index.
-const PSEUDONYM_DIGITS: usize = 16;
-
-/// Returns the name under which stored events and sessions refer to a Zoom user.
-pub fn zoom_user_pseudonym(id: &str) -> String {
-    Digest::of_value(id).hex(PSEUDONYM_DIGITS)
 }
 
 /// The Zoom user of the grant.

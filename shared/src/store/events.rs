@@ -13,8 +13,8 @@ use super::{KeyRange, Store};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::digest::Digest;
 use crate::domain::id::MeetingId;
+use crate::domain::id::zoom_user_pseudonym;
 use crate::domain::time::sortable_text;
-use crate::domain::zoom_connection::zoom_user_pseudonym;
 use crate::domain::zoom_event::{
     EventPayload, ParticipantEvent, ZoomEvent, header_only, redact, shorten,
 };

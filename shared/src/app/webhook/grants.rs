@@ -4,10 +4,9 @@ use super::{ATTEMPTS, WebhookContext};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::zoom_access::with_token;
+use crate::domain::id::zoom_user_pseudonym;
 use crate::domain::refusal::Refusal;
-use crate::domain::zoom_connection::{
-    ConnectionHealth, GrantEffect, ZoomConnection, zoom_user_pseudonym,
-};
+use crate::domain::zoom_connection::{ConnectionHealth, GrantEffect, ZoomConnection};
 use crate::domain::zoom_event::ZoomEvent;
 use crate::store::error::CommitError;
 use crate::store::{connections, due_work, host_status};

@@ -1,8 +1,8 @@
 //! Reads the data on which a creation depends.
 
 use super::Creation;
+use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
-use crate::app::zoom_access::ZoomAccess;
 use crate::domain::audience::AudienceDraft;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;

@@ -1,8 +1,8 @@
 //! Step 1 of a creation: the intent, its repair and the quotas, in one transaction.
 
+use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::session_save::{daily_limit_error, lease_until};
-use crate::app::zoom_access::ZoomAccess;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
 use crate::store::counters::{self, CountedZoomWrite};
