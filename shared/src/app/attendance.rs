@@ -224,7 +224,7 @@ async fn load_session_for(
 ) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
     if !roles.iter().any(|role| caller.has_role(*role)) {
-        session.check_trainer(caller)?;
+        session.check_taught_by(caller)?;
     }
     Ok(session)
 }

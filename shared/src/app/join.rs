@@ -50,7 +50,8 @@ pub struct JoinRequest<'a> {
 #[derive(Debug)]
 pub struct AdmittedJoin {
     pub session: Session,
-    pub is_owner: bool,
+    /// Whether the person starts the meeting as its host.
+    pub is_host: bool,
     /// `None` if the Meeting SDK is not configured.
     pub customer_key: Option<String>,
     pub credentials: JoinCredentials,
@@ -82,13 +83,14 @@ pub async fn join(
     request: &JoinRequest<'_>,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
-    let (session, is_owner) = load_joinable_session(services, caller, request).await?;
+    let (session, is_trainer) = load_joinable_session(services, caller, request).await?;
+    let is_host = session.is_hosted_by(caller);
     let secrets = services.secrets.get(now).await?;
     let customer_key = customer_key(&secrets, &caller.id).ok();
     let app_account = settings.app_account.as_deref();
     let method = settings.mode.join_method(&session, app_account, request.preference);
-    let outcome = match check_admission(&session, is_owner, method, now) {
-        Ok(()) => issue_credentials(services, &secrets, &session, is_owner, method, now).await,
+    let outcome = match check_admission(&session, is_trainer, method, now) {
+        Ok(()) => issue_credentials(services, &secrets, &session, is_host, method, now).await,
         Err(refusal) => Err(refusal.into()),
     };
     let attempt = JoinAttempt {
@@ -96,16 +98,16 @@ pub async fn join(
         user_id: caller.id.clone(),
         email: caller.verified_email.clone(),
         name: caller.name.clone(),
-        host: is_owner,
+        host: is_host,
         outcome: outcome_word(&outcome).to_owned(),
         customer_key: customer_key.clone(),
     };
     record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
-    Ok(AdmittedJoin { session, is_owner, customer_key, credentials, expires_at })
+    Ok(AdmittedJoin { session, is_host, customer_key, credentials, expires_at })
 }
 
-/// Loads the session, and returns whether the caller is its owner. Everybody who is not invited gets "not found".
+/// Loads the session, and returns whether the caller teaches it. Everybody who is not invited gets "not found".
 ///
 /// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same
 /// request, eventually consistent. A missing one is read again with strong consistency, because a student may have
@@ -154,7 +156,7 @@ async fn issue_credentials(
     services: &Services,
     secrets: &SecretSet,
     session: &Session,
-    is_owner: bool,
+    is_host: bool,
     method: JoinMethod,
     now: Timestamp,
 ) -> Result<(JoinCredentials, Timestamp), Error> {
@@ -162,7 +164,7 @@ async fn issue_credentials(
     let until = session.window_closes_at();
     let (Some(number), false) = (data.meeting_number, method == JoinMethod::Link) else {
         let is_own_account = session.meeting.hosting() == Hosting::Trainer;
-        if is_owner && is_own_account && data.meeting_number.is_some() {
+        if is_host && is_own_account && data.meeting_number.is_some() {
             check_connected_host(services, session).await?;
         }
         let link = JoinCredentials::Link {
@@ -172,7 +174,7 @@ async fn issue_credentials(
         };
         return Ok((link, until));
     };
-    let (zak, obf_token) = match (is_owner, method) {
+    let (zak, obf_token) = match (is_host, method) {
         (true, _) => (Some(host_token(services, session, None).await?), None),
         (false, JoinMethod::OnBehalf) => match host_token(services, session, Some(number)).await {
             Ok(token) => (None, Some(token)),
@@ -187,7 +189,7 @@ async fn issue_credentials(
         (false, _) => (None, None),
     };
     let (sdk_key, sdk_secret) = secrets.zoom_sdk()?;
-    let role = if is_owner { SdkRole::Host } else { SdkRole::Attendee };
+    let role = if is_host { SdkRole::Host } else { SdkRole::Attendee };
     let signed = signature::sign(sdk_key, sdk_secret, number, role, until, now)
         .map_err(|error| Error::Internal(Box::new(error)))?;
     let credentials = JoinCredentials::Embedded {

@@ -371,7 +371,7 @@ async fn load_owned_polls(
     caller: &Caller,
     id: &SessionId,
 ) -> Result<PollsRead, Error> {
-    let decide = |loaded: &PollsRead| Ok(loaded.session.check_trainer(caller)?);
+    let decide = |loaded: &PollsRead| Ok(loaded.session.check_taught_by(caller)?);
     let (loaded, ()) = read_and_decide(context, caller, id, PollQuery::NoVotes, decide).await?;
     Ok(loaded)
 }

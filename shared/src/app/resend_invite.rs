@@ -58,7 +58,7 @@ pub async fn resend(
         let keys = [ItemKey::Session(id), ItemKey::Settings, ItemKey::Resends(id)];
         let mut found = context.store.batch_get(&keys).await?;
         let session = found.session(id)?.ok_or(Refusal::NotFound)?.session;
-        session.check_trainer(caller)?;
+        session.check_taught_by(caller)?;
         found.settings()?.check_enabled(&caller.id)?;
         let stored = found.resends(id)?;
         let now = whole_milli(context.now);

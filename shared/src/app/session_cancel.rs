@@ -47,7 +47,7 @@ pub async fn cancel(
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    let check_trainer = |session: &Session| session.check_trainer(caller);
+    let check_trainer = |session: &Session| session.check_owned_by(caller);
     let cancelled =
         cancel_if_allowed(services, &caller.id, id, &check_trainer, reason, now).await?;
     Ok(services.store.with_invitees(cancelled).await?)

@@ -38,6 +38,8 @@ pub struct SaveBody {
     pub provider: Option<Provider>,
     pub join_url: Option<String>,
     pub settings: Option<MeetingSettings>,
+    /// User ids.
+    pub co_trainers: Option<Vec<String>>,
     /// Set by the host platform's service when it schedules for a trainer. Removed before the draft is checked.
     pub trainer_id: Option<String>,
     pub source: Option<Source>,

@@ -284,8 +284,22 @@ impl Session {
         }
     }
 
+    /// Returns whether the caller is the trainer or a co-trainer. They read, teach and correct the class.
     pub fn is_taught_by(&self, caller: &Caller) -> bool {
+        let is_named = caller.id == self.trainer || self.details.co_trainers.contains(&caller.id);
+        caller.has_role(Role::Trainer) && is_named
+    }
+
+    /// Returns whether the caller is the trainer, who alone edits and cancels the class.
+    pub fn is_owned_by(&self, caller: &Caller) -> bool {
         caller.has_role(Role::Trainer) && caller.id == self.trainer
+    }
+
+    /// Returns whether the caller starts the meeting as its host. A co-trainer does so where the platform hosts, because
+    /// the trainer's own grant is for the trainer alone.
+    pub fn is_hosted_by(&self, caller: &Caller) -> bool {
+        self.is_owned_by(caller)
+            || (self.is_taught_by(caller) && self.meeting.hosting() == Hosting::Platform)
     }
 
     /// Returns whether the latest meeting instance has not ended.
@@ -293,9 +307,20 @@ impl Session {
         self.meeting_instances.last().is_some_and(|instance| instance.ended_at.is_none())
     }
 
-    /// Checks that the caller is the trainer. Others get `NotFound`, which does not reveal that the session exists.
-    pub fn check_trainer(&self, caller: &Caller) -> Result<(), Refusal> {
+    /// Checks that the caller is the trainer or a co-trainer. Others get `NotFound`, which does not reveal that the session
+    /// exists.
+    pub fn check_taught_by(&self, caller: &Caller) -> Result<(), Refusal> {
         if self.is_taught_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
+    }
+
+    /// Checks that the caller is the trainer. A co-trainer knows the class and gets `Forbidden`, and others get `NotFound`.
+    pub fn check_owned_by(&self, caller: &Caller) -> Result<(), Refusal> {
+        self.check_taught_by(caller)?;
+        if self.is_owned_by(caller) {
+            Ok(())
+        } else {
+            Err(Refusal::NotAllowed("only the trainer of the class may edit or cancel it"))
+        }
     }
 
     /// Checks that the session may be edited at `now`.

@@ -82,7 +82,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
 
 fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
     let exposed = |secret: crate::secret::Secret| secret.expose().to_owned();
-    let default_name = if join.is_owner { "Trainer" } else { "Student" };
+    let default_name = if join.is_host { "Trainer" } else { "Student" };
     let view = CredentialsView {
         provider: join.session.provider,
         mode: "link",
@@ -90,7 +90,7 @@ fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
         passcode: None,
         signature: None,
         sdk_key: None,
-        role: u8::from(join.is_owner),
+        role: u8::from(join.is_host),
         user_name: caller.name.as_ref().map_or(default_name, |name| name.as_str()).to_owned(),
         customer_key: join.customer_key,
         zak: None,

@@ -1,5 +1,7 @@
 //! Sessions as JSON: complete for the owner, reduced for invited people.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,6 +11,8 @@ use crate::app::meeting;
 use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
 use crate::domain::host_status::{HostStatus, SessionWarning, session_warnings};
+use crate::domain::hosting::Hosting;
+use crate::domain::id::UserId;
 use crate::domain::join_window::{JoinState, JoinWindow, join_window};
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
@@ -47,6 +51,9 @@ pub struct OwnerView {
     #[serde(flatten)]
     common: SessionFields,
     settings: MeetingSettings,
+    /// Whose Zoom account hosts the meeting.
+    hosting: Hosting,
+    co_trainers: BTreeSet<UserId>,
     invitee_count: usize,
     /// Absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +162,8 @@ pub(super) fn owner_view(
     Ok(OwnerView {
         common: SessionFields::new(session, app_url, join_window(session, true, false, now)),
         settings: session.details.settings.clone(),
+        hosting: session.meeting.hosting(),
+        co_trainers: session.details.co_trainers.clone(),
         invitee_count: match session.audience {
             Audience::Invitees { count, .. } => count,
             _ => 0,

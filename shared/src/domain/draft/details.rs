@@ -1,8 +1,11 @@
 //! Validation of the plain fields of a session.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{SaveBody, missing, parsed, required};
+use crate::domain::id::UserId;
 use crate::domain::refusal::FieldError;
 use crate::domain::session::SessionDetails;
 use crate::domain::text::{Description, Title};
@@ -12,6 +15,9 @@ use crate::domain::time::{Zone, instant, local_time, plus_minutes, whole_second}
 pub const DURATION_MINUTES: std::ops::RangeInclusive<i64> = 15..=480;
 /// How far ahead a session may start. A later start is more likely a typing error.
 pub const MAX_AHEAD_MINUTES: i64 = 2 * 366 * 24 * 60;
+
+/// The most co-trainers of a session. A class has one or two, and each person's id makes the session's item longer.
+pub(super) const CO_TRAINERS_LIMIT: usize = 10;
 
 /// Parses the fields. Returns `None` if one of them is wrong, after all errors were added.
 pub(super) fn parse_details(
@@ -34,6 +40,8 @@ pub(super) fn parse_details(
     };
     let duration_minutes =
         required(errors, "duration_minutes", body.duration_minutes, parse_duration);
+    let co_trainers = body.co_trainers.as_deref().unwrap_or_default();
+    let co_trainers = parsed(errors, "co_trainers", parse_co_trainers(co_trainers));
     Some(SessionDetails {
         title: title?,
         description: description?,
@@ -42,7 +50,18 @@ pub(super) fn parse_details(
         duration_minutes: duration_minutes?,
         record_session: body.record_session.unwrap_or(false),
         settings: body.settings.clone().unwrap_or_default(),
+        co_trainers: co_trainers?,
     })
+}
+
+fn parse_co_trainers(ids: &[String]) -> Result<BTreeSet<UserId>, String> {
+    if ids.len() > CO_TRAINERS_LIMIT {
+        return Err(format!("must name at most {CO_TRAINERS_LIMIT} people"));
+    }
+    ids.iter()
+        .map(|id| UserId::parse(id))
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())
 }
 
 fn parse_duration(minutes: i64) -> Result<u16, String> {

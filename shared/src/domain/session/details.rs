@@ -1,8 +1,11 @@
 //! The plain fields of a session.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain::id::UserId;
 use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Description, Title};
 use crate::domain::time::Zone;
@@ -24,6 +27,9 @@ pub struct SessionDetails {
     pub record_session: bool,
     #[serde(default, deserialize_with = "stored_settings")]
     pub settings: MeetingSettings,
+    /// The people who teach the class beside its trainer, sorted.
+    #[serde(default)]
+    pub co_trainers: BTreeSet<UserId>,
 }
 
 #[expect(clippy::expect_used, reason = "an empty description is valid")]

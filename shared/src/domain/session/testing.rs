@@ -20,6 +20,7 @@ pub(crate) fn details(starts_at: Timestamp) -> SessionDetails {
         duration_minutes: 60,
         record_session: false,
         settings: MeetingSettings::default(),
+        co_trainers: Default::default(),
     }
 }
 

@@ -259,6 +259,7 @@ mod tests {
             "duration_minutes",
             "record_session",
             "settings",
+            "co_trainers",
         ] {
             assert!(item.contains_key(name), "{name}");
         }
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn session_without_optional_attributes_is_readable() {
         let mut item = encode_session(&session());
-        for name in ["description", "settings", "window", "utc_offset"] {
+        for name in ["description", "settings", "co_trainers", "window", "utc_offset"] {
             assert!(item.remove(name).is_some(), "{name}");
         }
         item.insert("attribute_of_a_later_release".to_owned(), text("x"));

@@ -50,7 +50,7 @@ impl Edit<'_> {
         }
         let mut found = services.store.batch_get(&keys).await?;
         let record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
-        record.session.check_trainer(&request.caller)?;
+        record.session.check_owned_by(&request.caller)?;
         record.session.check_editable(now)?;
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
