@@ -41,6 +41,7 @@ mod outbox_faults;
 mod outbox_load;
 mod outbox_order;
 mod persistence;
+mod platform_hosting;
 mod poll;
 mod price;
 mod reads;
