@@ -97,6 +97,9 @@ pub struct Problem {
     /// For `missing_scopes`: the missing scopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_scopes: Option<Vec<String>>,
+    /// For `conflict`: the class at the same time, if that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicting_session_id: Option<String>,
     /// Seconds for the `Retry-After` header.
     #[serde(skip)]
     pub retry_after: Option<u64>,

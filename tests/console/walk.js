@@ -127,6 +127,33 @@ export async function walk(browser, base) {
     await card(page, TITLES.link).getByText('Own link').waitFor();
   });
 
+  test('a class at the time of another one is shown, and can be scheduled anyway', async () => {
+    const service = await stack.bearer({ sub: 'platform', role: 'service' });
+    const set = (settings) => stack.put('/v1/directory/settings', { plans: { pro: {} }, ...settings }, service);
+    await set({ overlap: 'refuse' });
+    const { starts_at: startsAt } = await find(TITLES.guests);
+    const other = await stack.post('/v1/sessions', {
+      title: 'First aid', audience_type: 'standalone', starts_at: startsAt, duration_minutes: 60, timezone: 'UTC', allow_overlap: true,
+    }, await trainer());
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByRole('radio', { name: /Anyone with the link/ }).check();
+    await field('Title').fill('Second aid');
+    await field('Day').fill(startsAt.slice(0, 10));
+    await field('Time').fill(startsAt.slice(11, 16));
+    const zone = page.getByRole('combobox', { name: 'Time zone' });
+    await zone.click();
+    await zone.fill('utc');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    const conflict = page.locator('form .note.warn', { hasText: 'Another class takes place at that time' });
+    await conflict.getByRole('link').waitFor();
+    await conflict.getByRole('button', { name: 'Schedule anyway' }).click();
+    await note(page, 'overlaps with another class');
+    await card(page, 'Second aid').getByText('Overlaps').waitFor();
+    for (const { id } of [other, await find('Second aid')]) await stack.post(`/v1/sessions/${id}/cancel`, {}, await trainer());
+    await set({});
+  });
+
   test('the link can be copied', async () => {
     await card(page, TITLES.course).getByRole('button', { name: 'Copy link' }).click();
     await note(page, 'Link copied');

@@ -1,8 +1,10 @@
 //! Zoom carries out a call after its caller has given up, or does not answer. Afterwards Zoom's meetings, the stored sessions
 //! and the counters agree.
 
+use std::collections::BTreeMap;
+
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -39,6 +41,27 @@ fn daily_writes(world: &World, dump: &[Value]) -> (i64, i64) {
     let snapshot = world.stack.zoom.snapshot();
     let of_users = snapshot["daily_writes"].as_object().expect("a map").values();
     (ours, of_users.map(|day| day[1].as_i64().expect("a number")).sum())
+}
+
+/// Returns the booked sessions with their start and end in Unix seconds.
+pub(crate) fn booked_times(dump: &[Value]) -> BTreeMap<String, (i64, i64)> {
+    let days = items(dump, "BOOKINGS#");
+    let bookings = days.iter().flat_map(|day| day.as_object().expect("an item"));
+    let bookings = bookings.filter(|(name, _)| name.starts_with("ses_"));
+    let times = |value: &Value| serde_json::from_value(value.clone()).expect("two times");
+    bookings.map(|(name, value)| (name.clone(), times(value))).collect()
+}
+
+/// Returns the planned times of sessions like [`booked_times`].
+fn times(sessions: &[&Value]) -> BTreeMap<String, (i64, i64)> {
+    let times = |session: &Value| {
+        let start: Timestamp =
+            serde_json::from_value(session["starts_at"].clone()).expect("a time");
+        let minutes = session["duration_minutes"].as_i64().expect("a number");
+        (start.as_second(), start.as_second() + 60 * minutes)
+    };
+    let id = |session: &Value| session["id"].as_str().expect("an id").to_owned();
+    sessions.iter().map(|session| (id(session), times(session))).collect()
 }
 
 /// Checks that each scheduled session of `trainer-1` has one meeting with its values, that no other meeting exists, and that
@@ -90,6 +113,7 @@ async fn check_agreement_after_own_writes(
         let counted = monthly_session_count(&dump, "trainer-1", month);
         assert_eq!(usize::try_from(counted), Ok(expected), "{context}: {month}");
     }
+    assert_eq!(booked_times(&dump), times(&scheduled), "{context}: bookings");
     let (ours, zooms) = daily_writes(world, &dump);
     let zooms = zooms - own_writes;
     assert!(ours >= zooms, "{context}: {ours} of {zooms} writes are counted");

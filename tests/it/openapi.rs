@@ -414,7 +414,7 @@ fn documented_limits_match_the_code() {
         let content = "requestBody/content/application~1json";
         format!("/paths/{operation}/{content}/schema/properties/{field}")
     };
-    let limits: [(String, usize); 33] = [
+    let limits: [(String, usize); 35] = [
         (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
         (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
@@ -460,6 +460,8 @@ fn documented_limits_match_the_code() {
         (format!("{settings}/plans/propertyNames/maxLength"), directory::WORD_LIMIT_CHARS),
         (format!("{settings}/plans/maxProperties"), directory::PLANS_LIMIT),
         (format!("{settings}/pilot_trainer_ids/maxItems"), directory::PILOT_LIMIT),
+        (format!("{settings}/host_capacity/minimum"), *directory::HOST_CAPACITY.start() as usize),
+        (format!("{settings}/host_capacity/maximum"), *directory::HOST_CAPACITY.end() as usize),
     ];
     for (pointer, limit) in limits {
         assert_eq!(spec.0.pointer(&pointer), Some(&json!(limit)), "{pointer}");

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use crate::domain::host_status::HostStatus;
-use crate::domain::hosting::{MeetingHost, PlatformUser};
+use crate::domain::hosting::{Hosting, MeetingHost, PlatformUser};
 use crate::domain::id::ZoomUserId;
 use crate::domain::scope;
 use crate::domain::sealed::Sealed;
@@ -51,6 +51,14 @@ impl ZoomAccess {
         match &self.token {
             TokenSource::Connection(_) => None,
             TokenSource::Account(account) => account.user.as_ref().map(|user| &user.id),
+        }
+    }
+
+    /// Returns who hosts the user's meetings.
+    pub fn hosting(&self) -> Hosting {
+        match &self.token {
+            TokenSource::Connection(_) => Hosting::Trainer,
+            TokenSource::Account(_) => Hosting::Platform,
         }
     }
 

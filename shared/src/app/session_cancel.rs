@@ -14,6 +14,7 @@ use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
 use super::session_save::new_repair;
 use super::sessions::upcoming_sessions;
+use crate::domain::bookings::Booking;
 use crate::domain::caller::Caller;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
@@ -29,7 +30,7 @@ use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::MeetingDeletion;
-use crate::store::{counters, due_work, sessions};
+use crate::store::{bookings, counters, due_work, sessions};
 
 /// Attempts against concurrent changes of the same session.
 const ATTEMPTS: u32 = 4;
@@ -150,6 +151,7 @@ async fn commit(
     actions
         .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
     actions.push(counters::release_monthly_quota(&old.trainer, old.details.starts_at));
+    actions.extend(Booking::of_session(old).iter().flat_map(bookings::release));
     if old.meeting.id.is_some() {
         actions.push(repair.put());
     }

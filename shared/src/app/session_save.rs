@@ -8,6 +8,7 @@
 mod create;
 mod edit;
 mod invitees;
+mod overlap;
 mod zone_rules;
 
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};

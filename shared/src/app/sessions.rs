@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::Error;
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::caller::{Caller, Role};
-use crate::domain::host_status::HostStatus;
+use crate::domain::host_status::{HostStatus, WarningSources};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Provider, Session};
@@ -27,7 +27,12 @@ const BACK_HOURS: i64 = 12;
 /// A session as the caller may see it.
 #[derive(Debug)]
 pub enum SessionView {
-    Owner { session: Session, invitees: Vec<Invitee>, mails: Option<MailCounts>, host: HostStatus },
+    Owner {
+        session: Session,
+        invitees: Vec<Invitee>,
+        mails: Option<MailCounts>,
+        warning_sources: WarningSources,
+    },
     Invited(Session),
 }
 
@@ -56,15 +61,15 @@ pub async fn load_session_view(
     if !session.is_taught_by(caller) {
         return Ok(SessionView::Invited(session));
     }
-    let host = async {
+    let warning_sources = async {
         match has_host(&session, now) {
-            true => store.host_status_for_warnings(&session.trainer).await,
-            false => Ok(HostStatus::default()),
+            true => store.warning_sources(&session.trainer, [&session]).await,
+            false => Ok(WarningSources::default()),
         }
     };
-    let (invitees, mails, host) =
-        try_join!(store.invitees_of_session(&session), store.mail_counts(id), host)?;
-    Ok(SessionView::Owner { session, invitees, mails, host })
+    let (invitees, mails, warning_sources) =
+        try_join!(store.invitees_of_session(&session), store.mail_counts(id), warning_sources)?;
+    Ok(SessionView::Owner { session, invitees, mails, warning_sources })
 }
 
 /// Returns whether the caller is invited: through access to the course, or through an address that the platform
@@ -103,10 +108,10 @@ pub struct SessionPage {
 #[derive(Debug)]
 pub struct OwnSessionPage {
     pub page: SessionPage,
-    pub host: HostStatus,
+    pub warning_sources: WarningSources,
 }
 
-/// Returns whether a session's warnings depend on the host status of its trainer.
+/// Returns whether a session's warnings depend on its host.
 fn has_host(session: &Session, now: Timestamp) -> bool {
     session.provider == Provider::Zoom && session.is_upcoming_or_live(now)
 }
@@ -127,11 +132,12 @@ pub async fn list_own(
         }
         None => store.sessions_of_trainer(trainer, &request.filter, after, request.limit).await?,
     };
-    let host = match sessions.iter().any(|session| has_host(session, now)) {
-        true => store.host_status_for_warnings(trainer).await?,
-        false => HostStatus::default(),
+    let hosted: Vec<_> = sessions.iter().filter(|session| has_host(session, now)).collect();
+    let warning_sources = match hosted.is_empty() {
+        true => WarningSources::default(),
+        false => store.warning_sources(trainer, hosted).await?,
     };
-    Ok(OwnSessionPage { page: SessionPage { sessions, next }, host })
+    Ok(OwnSessionPage { page: SessionPage { sessions, next }, warning_sources })
 }
 
 /// Sessions of a trainer per request.

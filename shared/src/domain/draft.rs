@@ -40,6 +40,7 @@ pub struct SaveBody {
     pub settings: Option<MeetingSettings>,
     /// User ids.
     pub co_trainers: Option<Vec<String>>,
+    pub allow_overlap: Option<bool>,
     /// Set by the host platform's service when it schedules for a trainer. Removed before the draft is checked.
     pub trainer_id: Option<String>,
     pub source: Option<Source>,
@@ -58,6 +59,8 @@ pub struct Draft {
     pub details: SessionDetails,
     pub audience: AudienceDraft,
     pub venue: Venue,
+    /// Whether the session may overlap with others of its host.
+    pub allow_overlap: bool,
 }
 
 /// Where the session meets.
@@ -83,6 +86,7 @@ impl Draft {
     /// Validates a request body at `now`. Returns the errors of all fields at once.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
+        let allow_overlap = body.allow_overlap.unwrap_or(false);
         check_reserved(&mut errors, &body);
         let details = parse_details(&mut errors, &body, default_zone, now);
         let audience =
@@ -90,12 +94,16 @@ impl Draft {
         let venue =
             parse_venue(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
         if matches!(venue, Some(Venue::Manual { .. })) {
-            let settings = body.settings.unwrap_or_default();
-            refuse_zoom_fields(&mut errors, body.record_session == Some(true), &settings);
+            let fields = [
+                ("record_session", body.record_session == Some(true)),
+                ("settings", body.settings.is_some_and(|it| it != MeetingSettings::default())),
+                ("allow_overlap", allow_overlap),
+            ];
+            refuse_zoom_fields(&mut errors, &fields);
         }
         match (details, audience, venue) {
             (Some(details), Some(audience), Some(venue)) if errors.is_empty() => {
-                Ok(Self { details, audience, venue })
+                Ok(Self { details, audience, venue, allow_overlap })
             }
             _ => Err(Refusal::Invalid(errors)),
         }
@@ -120,16 +128,10 @@ fn check_reserved(errors: &mut Vec<FieldError>, body: &SaveBody) {
     }
 }
 
-/// Refuses the fields that a manual link does not have.
-fn refuse_zoom_fields(
-    errors: &mut Vec<FieldError>,
-    record_session: bool,
-    settings: &MeetingSettings,
-) {
-    let fields =
-        [("record_session", record_session), ("settings", *settings != MeetingSettings::default())];
-    for (field, _) in fields.into_iter().filter(|(_, is_set)| *is_set) {
-        errors.push(FieldError::new(field, "is only available for classes on Zoom"));
+/// Refuses the given fields that are set and that a manual link does not have.
+fn refuse_zoom_fields(errors: &mut Vec<FieldError>, fields: &[(&str, bool)]) {
+    for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
+        errors.push(FieldError::new(*field, "is only available for classes on Zoom"));
     }
 }
 
@@ -316,6 +318,10 @@ mod tests {
             (
                 json!({"provider": "manual", "join_url": "https://meet.example.test/a", "record_session": true}),
                 "record_session",
+            ),
+            (
+                json!({"provider": "manual", "join_url": "https://meet.example.test/a", "allow_overlap": true}),
+                "allow_overlap",
             ),
         ];
         for (patch, field) in refused {

@@ -5,6 +5,7 @@ pub mod account_token;
 pub mod admission;
 pub mod attendance;
 pub mod audience;
+pub mod bookings;
 pub mod caller;
 pub mod digest;
 pub mod directory;

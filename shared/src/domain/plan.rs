@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::bookings::OverlapRule;
 use super::draft::Draft;
+use super::hosting::Hosting;
 use super::id::UserId;
 use super::refusal::Refusal;
 
@@ -21,6 +23,25 @@ pub struct PlatformSettings {
     /// If set, only these trainers have live classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pilot_trainer_ids: Option<Vec<UserId>>,
+    /// How many sessions a Zoom user of the platform's account may host at a time. Absent means
+    /// [`DEFAULT_HOST_CAPACITY`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_capacity: Option<u32>,
+    /// What an overlap in a trainer's own account leads to. Absent means a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<OverlapReaction>,
+}
+
+/// Zoom lets a user without a larger plan host one meeting at a time.
+pub const DEFAULT_HOST_CAPACITY: u32 = 1;
+
+/// The reaction to an overlap of sessions in a trainer's own Zoom account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverlapReaction {
+    #[default]
+    Warn,
+    Refuse,
 }
 
 fn default_true() -> bool {
@@ -29,7 +50,13 @@ fn default_true() -> bool {
 
 impl Default for PlatformSettings {
     fn default() -> Self {
-        Self { live_classes_enabled: true, plans: BTreeMap::new(), pilot_trainer_ids: None }
+        Self {
+            live_classes_enabled: true,
+            plans: BTreeMap::new(),
+            pilot_trainer_ids: None,
+            host_capacity: None,
+            overlap: None,
+        }
     }
 }
 
@@ -54,6 +81,27 @@ impl PlatformSettings {
     pub fn check_enabled(&self, trainer: &UserId) -> Result<(), Refusal> {
         let in_pilot = self.pilot_trainer_ids.as_ref().is_none_or(|pilot| pilot.contains(trainer));
         if self.live_classes_enabled && in_pilot { Ok(()) } else { Err(Refusal::FeatureDisabled) }
+    }
+
+    /// Returns the settings with the defaults of absent values.
+    pub fn with_defaults(self) -> Self {
+        Self {
+            host_capacity: self.host_capacity.or(Some(DEFAULT_HOST_CAPACITY)),
+            overlap: self.overlap.or_else(|| Some(OverlapReaction::default())),
+            ..self
+        }
+    }
+
+    /// Returns how many sessions the host of a session may host at a time. With `allow_overlap` the caller insists.
+    pub fn overlap_rule(&self, hosting: Hosting, allow_overlap: bool) -> OverlapRule {
+        match (hosting, self.overlap.unwrap_or_default()) {
+            _ if allow_overlap => OverlapRule::Unlimited,
+            (Hosting::Platform, _) => {
+                OverlapRule::AtMost(self.host_capacity.unwrap_or(DEFAULT_HOST_CAPACITY))
+            }
+            (Hosting::Trainer, OverlapReaction::Refuse) => OverlapRule::AtMost(1),
+            (Hosting::Trainer, OverlapReaction::Warn) => OverlapRule::Unlimited,
+        }
     }
 
     /// Returns the limits of `plan`.
@@ -115,6 +163,35 @@ mod tests {
             settings(true, Some(&[])),
         ] {
             assert_eq!(off.check_enabled(&ada), Err(Refusal::FeatureDisabled), "{off:?}");
+        }
+    }
+
+    #[test]
+    fn overlaps_are_limited_by_the_hosting_account_and_the_settings() {
+        let settings = |host_capacity, overlap| PlatformSettings {
+            host_capacity,
+            overlap,
+            ..PlatformSettings::default()
+        };
+        let refuse = Some(OverlapReaction::Refuse);
+        use OverlapRule::{AtMost, Unlimited};
+        // The settings, and the rule in the platform's account and in a trainer's own.
+        for (settings, in_platform, in_own) in [
+            (settings(None, None), AtMost(1), Unlimited),
+            (settings(Some(2), None), AtMost(2), Unlimited),
+            (settings(None, refuse), AtMost(1), AtMost(1)),
+            (settings(Some(2), refuse), AtMost(2), AtMost(1)),
+            (settings(Some(2), Some(OverlapReaction::Warn)), AtMost(2), Unlimited),
+        ] {
+            assert_eq!(
+                settings.overlap_rule(Hosting::Platform, false),
+                in_platform,
+                "{settings:?}"
+            );
+            assert_eq!(settings.overlap_rule(Hosting::Trainer, false), in_own, "{settings:?}");
+            for hosting in [Hosting::Platform, Hosting::Trainer] {
+                assert_eq!(settings.overlap_rule(hosting, true), Unlimited);
+            }
         }
     }
 

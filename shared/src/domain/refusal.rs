@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::bookings::Overlap;
 use super::text::Email;
 
 /// The longest field name that is shown or logged. No field of the API has a longer path, and the sender chooses the name
@@ -71,6 +72,9 @@ pub enum Refusal {
     NoMeetingYet(&'static str),
     #[error("{0}")]
     Conflict(&'static str),
+    /// The host has no time for the session.
+    #[error("the class overlaps with {}", .0.session)]
+    Overlap(Overlap),
     /// The meeting is hosted by another Zoom user than the connected one. The address is only for the trainer.
     #[error("the meeting is hosted by another Zoom user")]
     OtherZoomUser { address: Option<Email> },

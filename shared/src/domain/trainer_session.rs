@@ -1,7 +1,7 @@
 //! A session as its trainer sees it.
 
 use super::audience::Invitee;
-use super::host_status::HostStatus;
+use super::host_status::WarningSources;
 use super::session::Session;
 
 /// A session with its invitees, as shown to the trainer.
@@ -9,6 +9,5 @@ use super::session::Session;
 pub struct SessionWithInvitees {
     pub session: Session,
     pub invitees: Vec<Invitee>,
-    /// The host status of its trainer.
-    pub host: HostStatus,
+    pub warning_sources: WarningSources,
 }

@@ -18,7 +18,7 @@ use crate::domain::caller::Role;
 use crate::domain::plan::PlatformSettings;
 use crate::http;
 
-pub use command::{PILOT_LIMIT, PLANS_LIMIT, WORD_LIMIT_CHARS};
+pub use command::{HOST_CAPACITY, PILOT_LIMIT, PLANS_LIMIT, WORD_LIMIT_CHARS};
 pub use event::{EventFailed, handle_event_or_request};
 
 pub type Deps = HttpDeps<Services>;
@@ -43,7 +43,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("PUT", "/v1/directory/settings") => {
             let settings: PlatformSettings = http::json(&request)?;
             directory::apply(&deps.clients, command::settings(settings.clone())?).await?;
-            ResponseBody::ok(&settings)
+            ResponseBody::ok(&settings.with_defaults())
         }
         ("PUT", path) => {
             let body: Value = http::json(&request)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::error::Error;
 use crate::auth::AuthError;
+use crate::domain::bookings::Overlap;
 use crate::domain::refusal::Refusal;
 use crate::http::{BadRequest, Problem, ProblemField};
 
@@ -31,6 +32,7 @@ impl Problem {
             errors: Vec::new(),
             opens_at: None,
             missing_scopes: None,
+            conflicting_session_id: None,
             retry_after: None,
         }
     }
@@ -196,6 +198,10 @@ impl From<&Refusal> for Problem {
                     ),
                 )
             }
+            Refusal::Overlap(overlap) => Self {
+                conflicting_session_id: Some(overlap.session.to_string()),
+                ..conflict("conflict", "Conflict", &overlap_detail(overlap))
+            },
             Refusal::Conflict(why) => conflict("conflict", "Conflict", &sentence(why)),
             Refusal::PreconditionFailed { version } => Self::new(
                 412,
@@ -218,6 +224,19 @@ impl From<&Refusal> for Problem {
             .after(*seconds),
         }
     }
+}
+
+fn overlap_detail(overlap: &Overlap) -> String {
+    let other = match &overlap.class {
+        Some(class) => {
+            format!(
+                "The class “{}” takes place at that time: it starts at {}.",
+                class.title, class.starts_at
+            )
+        }
+        None => "Another class takes place at that time.".to_owned(),
+    };
+    format!("{other} Please choose another time, or allow the overlap.")
 }
 
 fn sentence(text: &str) -> String {
@@ -256,12 +275,22 @@ impl From<&AuthError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::bookings::OverlappingClass;
+    use crate::domain::id::SessionId;
+    use crate::domain::text::Title;
 
     /// All errors of the API. Changing a code or status here is a breaking change for clients.
     #[test]
     fn every_error_has_its_status_and_code() {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let refused = |refusal: Refusal| Error::Refused(refusal);
+        let overlap = |title: Option<&str>| Overlap {
+            session: SessionId::from_bytes([1; 16]),
+            class: title.map(|title| OverlappingClass {
+                title: Title::parse(title).unwrap(),
+                starts_at: at,
+            }),
+        };
         let cases = [
             (refused(Refusal::Forbidden), 403, "forbidden"),
             (refused(Refusal::NotAllowed("only the trainer can do this")), 403, "forbidden"),
@@ -282,6 +311,8 @@ mod tests {
             (refused(Refusal::WaitingForHost), 409, "waiting_for_host"),
             (refused(Refusal::NoMeetingYet("the meeting is gone")), 409, "no_meeting_yet"),
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
+            (refused(Refusal::Overlap(overlap(None))), 409, "conflict"),
+            (refused(Refusal::Overlap(overlap(Some("Algebra")))), 409, "conflict"),
             (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),
             (refused(Refusal::IdempotencyKeyReused), 422, "idempotency_key_reused"),
             (refused(Refusal::RateLimited { seconds: 7 }), 429, "rate_limited"),

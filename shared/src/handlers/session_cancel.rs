@@ -42,7 +42,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let view = session_view::owner_view(
         &cancelled.session,
         Some(&cancelled.invitees),
-        &cancelled.host,
+        &cancelled.warning_sources,
         &deps.state,
         secrets.keyring()?,
         now,

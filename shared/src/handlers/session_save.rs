@@ -145,7 +145,7 @@ async fn saved_response(
     let view = session_view::owner_view(
         &saved.session,
         Some(&saved.invitees),
-        &saved.host,
+        &saved.warning_sources,
         &deps.state.app_url,
         secrets.keyring()?,
         now,

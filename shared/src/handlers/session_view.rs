@@ -10,7 +10,7 @@ use crate::app::error::Error;
 use crate::app::meeting;
 use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
-use crate::domain::host_status::{HostStatus, SessionWarning, session_warnings};
+use crate::domain::host_status::{SessionWarning, WarningSources, session_warnings};
 use crate::domain::hosting::Hosting;
 use crate::domain::id::UserId;
 use crate::domain::join_window::{JoinState, JoinWindow, join_window};
@@ -149,7 +149,7 @@ impl SessionFields {
 pub(super) fn owner_view(
     session: &Session,
     invitees: Option<&[Invitee]>,
-    host: &HostStatus,
+    warning_sources: &WarningSources,
     app_url: &AppUrl,
     keyring: &Keyring,
     now: Timestamp,
@@ -180,7 +180,7 @@ pub(super) fn owner_view(
         },
         drift: session.drift.clone(),
         has_recording: session.has_recording_for_trainer(),
-        warnings: session_warnings(session, host, now),
+        warnings: session_warnings(session, warning_sources, now),
     })
 }
 

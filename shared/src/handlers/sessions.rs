@@ -72,7 +72,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             if !caller.has_role(Role::Trainer) {
                 return Err(Refusal::Forbidden.into());
             }
-            let OwnSessionPage { page: SessionPage { sessions, next }, host } =
+            let OwnSessionPage { page: SessionPage { sessions, next }, warning_sources } =
                 sessions::list_own(&deps.clients, &caller.id, &list_request(&request)?, now)
                     .await?;
             let secrets = deps.secrets.get(now).await?;
@@ -83,7 +83,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     session_view::owner_view(
                         session,
                         None,
-                        &host,
+                        &warning_sources,
                         &deps.state.app_url,
                         keyring,
                         now,
@@ -95,12 +95,12 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         "/v1/sessions/{id}" => {
             let id = session_id(&parameters)?;
             match sessions::load_session_view(&deps.clients, &caller, &id, now).await? {
-                SessionView::Owner { session, invitees, mails, host } => {
+                SessionView::Owner { session, invitees, mails, warning_sources } => {
                     let secrets = deps.secrets.get(now).await?;
                     let view = session_view::owner_view(
                         &session,
                         Some(&invitees),
-                        &host,
+                        &warning_sources,
                         &deps.state.app_url,
                         secrets.keyring()?,
                         now,

@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::Store;
 use super::error::{CommitError, StoreError};
 use super::item::decode;
 use super::schema::{ItemKey, attr, limit};
 use super::tx::{Action, Condition, ConditionSubject, ItemChanges, number};
+use super::{Store, bookings};
+use crate::domain::bookings::Booking;
 use crate::domain::id::UserId;
 use crate::domain::time::{utc_day, utc_month};
 use crate::telemetry::metrics;
@@ -113,21 +114,25 @@ impl CountedZoomWrite {
     }
 }
 
-/// The quotas that a create holds: a session of its trainer's month, and a write of its Zoom user's day.
+/// The quotas that a create holds: a session of its trainer's month, a write of its Zoom user's day, and its booking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateQuotas {
     /// The trainer and the start of the session. `None` if the monthly quota was given back before.
     pub month: Option<(UserId, Timestamp)>,
     /// `None` if Zoom may have carried out the call, or if it was not counted.
     pub zoom_write: Option<CountedZoomWrite>,
+    /// The time of the host. `None` like the month, or if the host is not known.
+    pub booking: Option<Booking>,
 }
 
 impl CreateQuotas {
-    /// Gives both quotas back. Used only together with the intent that holds them, so that neither is given back twice.
+    /// Gives all quotas back. Used only together with the intent that holds them, so that none is given back twice.
     pub(super) fn give_back(&self) -> Vec<Action> {
         let month = self.month.as_ref();
         let month = month.map(|(trainer, starts_at)| release_monthly_quota(trainer, *starts_at));
-        month.into_iter().chain(self.zoom_write.as_ref().map(CountedZoomWrite::give_back)).collect()
+        let booking = self.booking.as_ref().map(bookings::release).unwrap_or_default();
+        let zoom_write = self.zoom_write.as_ref().map(CountedZoomWrite::give_back);
+        month.into_iter().chain(zoom_write).chain(booking).collect()
     }
 }
 

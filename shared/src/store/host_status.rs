@@ -52,6 +52,16 @@ fn decode_host_status(item: Option<Item>) -> Result<HostStatus, StoreError> {
     })
 }
 
+/// Replaces an unreadable host status, so that it does not hide the sessions about which it warns.
+pub(super) fn readable_host_status(
+    status: Result<HostStatus, StoreError>,
+) -> Result<HostStatus, StoreError> {
+    match status {
+        Err(StoreError::Corrupt { .. }) => Ok(HostStatus::default()),
+        result => result,
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredHostAddress {
     zoom_email: Email,
@@ -77,17 +87,6 @@ impl Store {
     /// Returns a trainer's host status. The read is eventually consistent.
     pub async fn host_status(&self, trainer: &UserId) -> Result<HostStatus, StoreError> {
         decode_host_status(self.get_eventually_consistent(ItemKey::HostStatus(trainer)).await?)
-    }
-
-    /// Returns a trainer's host status for the warnings of their sessions, which an unreadable status must not hide.
-    pub async fn host_status_for_warnings(
-        &self,
-        trainer: &UserId,
-    ) -> Result<HostStatus, StoreError> {
-        match self.host_status(trainer).await {
-            Err(StoreError::Corrupt { .. }) => Ok(HostStatus::default()),
-            result => result,
-        }
     }
 
     /// Returns the host status of each of `trainers`, a hundred per request. Unreadable ones are left out.

@@ -18,6 +18,7 @@ use super::item::{decode, encode, encode_value};
 use super::schema::{ItemKey, attr};
 use super::tx::{Action, Condition, ItemChanges, text};
 use super::{BatchItems, Store};
+use crate::domain::bookings::Booking;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::time::sortable_text;
 
@@ -36,6 +37,27 @@ pub struct Intent {
     /// Whether the monthly quota was given back because Zoom gave no usable response. The next attempt takes it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quota_released: bool,
+    /// The time of the host, booked and given back like the quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking: Option<IntentBooking>,
+}
+
+/// The booking of an intent. The session is that of the intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentBooking {
+    host_user: String,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+impl From<&Booking> for IntentBooking {
+    fn from(booking: &Booking) -> Self {
+        Self {
+            host_user: booking.host_user.clone(),
+            starts_at: booking.starts_at,
+            ends_at: booking.ends_at,
+        }
+    }
 }
 
 /// Serializes times with a fixed number of digits, because conditions compare them as text.
@@ -64,14 +86,23 @@ pub fn reserve(intent: &Intent) -> Action {
 }
 
 /// Takes over from an expired attempt to create the session. If the quota was released, the same transaction must take it
-/// again.
+/// again. It must also replace the booking of the intent by `booking`.
 pub fn take_over_to_create(
     intent: &Intent,
     attempt: &str,
+    booking: Option<&Booking>,
     until: Timestamp,
     now: Timestamp,
 ) -> Action {
-    take_over(intent, attempt, until, now, |changes| changes.remove(attr::QUOTA_RELEASED))
+    take_over(intent, attempt, until, now, |changes| {
+        let changes = changes.remove(attr::QUOTA_RELEASED);
+        match booking {
+            Some(booking) => {
+                changes.set(attr::BOOKING, encode_value(&IntentBooking::from(booking)))
+            }
+            None => changes.remove(attr::BOOKING),
+        }
+    })
 }
 
 /// Takes over from an expired attempt to abandon the session. The quota stays as it was read.
@@ -139,10 +170,21 @@ pub fn finish(session: &SessionId, attempt: &str) -> Action {
 }
 
 impl Intent {
+    /// Returns the booking that the intent holds.
+    pub fn held_booking(&self) -> Option<Booking> {
+        let held = self.booking.as_ref().filter(|_| !self.quota_released)?;
+        Some(Booking {
+            host_user: held.host_user.clone(),
+            session: self.session_id.clone(),
+            starts_at: held.starts_at,
+            ends_at: held.ends_at,
+        })
+    }
+
     /// Returns the quotas that the intent holds. Whether Zoom carried out a call of an attempt that died is unknown.
     pub fn quotas(&self) -> CreateQuotas {
         let month = (!self.quota_released).then(|| (self.trainer_id.clone(), self.starts_at));
-        CreateQuotas { month, zoom_write: None }
+        CreateQuotas { month, zoom_write: None, booking: self.held_booking() }
     }
 }
 

@@ -14,7 +14,7 @@ use super::schema::{
 use super::tx::{Action, Condition, insert_index_key};
 use super::{KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
-use crate::domain::host_status::HostStatus;
+use crate::domain::host_status::WarningSources;
 use crate::domain::id::SessionId;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
@@ -184,18 +184,19 @@ impl Store {
         }
     }
 
-    /// Returns a session with its invitees and the host status of its trainer.
+    /// Returns a session with its invitees and the data for its warnings.
     pub async fn with_invitees(&self, session: Session) -> Result<SessionWithInvitees, StoreError> {
-        let host = async {
+        let warning_sources = async {
             match session.status {
-                Status::Cancelled | Status::Ended => Ok(HostStatus::default()),
+                Status::Cancelled | Status::Ended => Ok(WarningSources::default()),
                 Status::Scheduled | Status::Live => {
-                    self.host_status_for_warnings(&session.trainer).await
+                    self.warning_sources(&session.trainer, [&session]).await
                 }
             }
         };
-        let (invitees, host) = futures::try_join!(self.invitees_of_session(&session), host)?;
-        Ok(SessionWithInvitees { session, invitees, host })
+        let (invitees, warning_sources) =
+            futures::try_join!(self.invitees_of_session(&session), warning_sources)?;
+        Ok(SessionWithInvitees { session, invitees, warning_sources })
     }
 
     /// Returns every address on any list of a session, including former lists.

@@ -37,6 +37,7 @@
 //! | course | main | `pk = COURSE#id`, `sk = COURSE` | save |
 //! | settings of the deployment | main | `pk = SETTINGS`, `sk = SETTINGS` | save |
 //! | creates and edits of a Zoom user on a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
+//! | bookings of a Zoom user on a day | main | `pk = BOOKINGS#pseudonym#2026-11-21`, `sk = BOOKINGS` | save, reads |
 //! | due reminders and checks | main | `pk = DUE#WORK`, `sk <= now` | reminder sweep |
 //! | due repairs | main | `pk = DUE#REPAIRS`, `sk <= now` | reminder sweep |
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
@@ -240,6 +241,11 @@ pub enum ItemKey<'a> {
         zoom_user: &'a str,
         day: &'a str,
     },
+    /// The sessions that a Zoom user hosts on a UTC day.
+    Bookings {
+        host_user: &'a str,
+        day: &'a str,
+    },
     Due {
         queue: DueQueue,
         at: Timestamp,
@@ -314,6 +320,7 @@ impl ItemKey<'_> {
             | Self::Course(_)
             | Self::Settings
             | Self::ZoomDay { .. }
+            | Self::Bookings { .. }
             | Self::Due { .. }
             | Self::Sweep(_)
             | Self::Resends(_)
@@ -359,6 +366,7 @@ impl ItemKey<'_> {
             Self::ZoomDay { zoom_user, day } => {
                 format!("ZOOMDAY#{}#{day}", Digest::of_value(zoom_user).to_hex())
             }
+            Self::Bookings { host_user, day } => format!("BOOKINGS#{host_user}#{day}"),
             Self::Due { queue, .. } => due_partition(*queue),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
@@ -418,6 +426,7 @@ impl ItemKey<'_> {
             Self::Course(_) => "COURSE".to_owned(),
             Self::Settings => "SETTINGS".to_owned(),
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
+            Self::Bookings { .. } => "BOOKINGS".to_owned(),
             Self::Due { at, key, .. } => format!("{}#{key}", sortable_text(*at)),
             Self::Sweep(_) => "SWEEP".to_owned(),
             Self::Resends(_) => "RESENDS".to_owned(),
@@ -492,6 +501,7 @@ mod tests {
             ItemKey::Course(&course),
             ItemKey::Settings,
             ItemKey::ZoomDay { zoom_user: "x", day: "2026-11-21" },
+            ItemKey::Bookings { host_user: "x", day: "2026-11-21" },
             ItemKey::Due { queue: DueQueue::Work, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Repairs, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Outbox, at, key: "x" },

@@ -279,6 +279,11 @@ async fn check_scheduling(api: &mut CheckedApi, people: &People) {
         api.request(Method::POST, "/v1/sessions", trainer, Some(session_body(51)), &key).await;
     other.expect_problem(422, "idempotency_key_reused");
 
+    api.set(people, json!({"overlap": "refuse"})).await;
+    let overlap = api.post(trainer, "/v1/sessions", session_body(50)).await;
+    assert_eq!(overlap.expect_problem(409, "conflict")["conflicting_session_id"], made["id"]);
+    api.set(people, json!({})).await;
+
     let session_path = format!("/v1/sessions/{}", made["id"].as_str().expect("an id"));
     let edited = patched(session_body(50), json!({"title": "Geometry"}));
     let stale = [("if-match", "\"7\"")];

@@ -19,9 +19,9 @@ const NEW_TITLE: &str = "Geometry";
 /// More calls than a request makes.
 const EVERY_CALL: u32 = 200;
 
-/// The calls that a step follows: the read of the inputs, and the transaction that reserves.
-const READ: u32 = 1;
-const RESERVED: u32 = 2;
+/// The calls that a step follows: the reads of the inputs and of the host's calendar, and the transaction that reserves.
+const READ: u32 = 2;
+const RESERVED: u32 = 3;
 
 use FaultKind::{Error, Lost};
 use Service::{Dynamodb, Zoom};

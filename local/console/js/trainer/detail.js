@@ -47,6 +47,7 @@ const WARNINGS = {
   zoom_not_connected: ['Zoom is not connected', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
   reauth_required: ['Zoom must be connected again', 'You cannot start this class, and nobody is reminded of it, until you connect Zoom again.'],
   forty_minutes: ['Zoom ends this class after 40 minutes', 'Your Zoom user has no licence. Shorten the class, or buy a licence at Zoom and connect again.'],
+  overlap: ['Another class takes place at the same time', 'The Zoom account may not be able to host both. Move or cancel one of them.'],
   other_zoom_user: ['Another Zoom user hosts this class', 'You cannot start or change it, and nobody is reminded of it, until you connect that Zoom user again.'],
 };
 

@@ -1,6 +1,7 @@
 // The form for scheduling and editing. The audience comes first, then the fields that depend on it.
 import { html, useState, useEffect, useRef, useMemo } from '../ui.js';
 import { api, stack } from '../api.js';
+import { When } from '../classes.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { say } from '../notes.js';
@@ -8,7 +9,7 @@ import { go } from '../route.js';
 import { HERE, ZONES, now, wall } from '../time.js';
 import { Button, Icon, Loaded, Note, ProblemNote } from '../parts/basic.js';
 import { Combo, Invitees, Select, Switch, Text } from '../parts/form.js';
-import { Heading } from '../parts/person.js';
+import { Go, Heading } from '../parts/person.js';
 import { PEOPLE } from '../people.js';
 
 const AUDIENCES = [
@@ -84,6 +85,16 @@ function missing(draft) {
   return errors;
 }
 
+/** The class that the Zoom account hosts at the chosen time, and the choice to overlap with it. */
+function Conflict({ as, problem, word, onInsist }) {
+  const id = problem.conflicting_session_id;
+  const other = useLoad(`conflict ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 0 });
+  return html`<${Note} tone="warn" title="Another class takes place at that time">
+    ${other.data ? html`<p><${Go} as=${as} to=${`classes/${id}`}>${other.data.title}<//> · <${When} of=${other.data} /></p>` : html`<p>${problem.message}</p>`}
+    <p>The Zoom account may not be able to host both. Choose another time, or overlap.</p>
+    <${Button} small onClick=${onInsist}>${word}<//><//>`;
+}
+
 export function Schedule({ as }) {
   return html`<${Heading} as=${as} back=${['classes', 'Classes']}>Schedule a class<//>
     <${Form} as=${as} name=${`draft ${as}`} initial=${blank} />`;
@@ -127,14 +138,14 @@ function Form({ as, name, session, initial }) {
     setTimeout(() => form.current?.querySelector('[aria-invalid=true]')?.focus());
   };
 
-  const save = async (event) => {
-    event.preventDefault();
+  const save = async (event, insists = false) => {
+    event?.preventDefault();
     if (busy) return;
     const found = missing(draft);
     setProblem(null);
     if (Object.keys(found).length) { show(found); return; }
     setBusy(true);
-    const wanted = body(draft);
+    const wanted = { ...body(draft), ...(insists && { allow_overlap: true }) };
     // A retry of the same request uses the same key and returns the same class.
     const text = JSON.stringify(wanted);
     if (attempt.current.text !== text) attempt.current = { text, key: crypto.randomUUID() };
@@ -142,7 +153,7 @@ function Form({ as, name, session, initial }) {
       const saved = await click(session ? 'Edit a class' : 'Schedule a class', () => (session
         ? api(as).put(`/v1/sessions/${session.id}`, wanted, { 'if-match': `"${draft.version}"` })
         : api(as).post('/v1/sessions', wanted, { 'idempotency-key': attempt.current.key })), { quiet: true });
-      say(session ? 'Saved.' : `“${saved.title}” is scheduled.`);
+      say(`${session ? 'Saved.' : `“${saved.title}” is scheduled.`}${saved.warnings.includes('overlap') ? ' It overlaps with another class.' : ''}`);
       leave(session ? `classes/${saved.id}` : 'classes');
     } catch (told) {
       setProblem(told);
@@ -161,7 +172,9 @@ function Form({ as, name, session, initial }) {
     ${problem?.code === 'precondition_failed'
       ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
           <${Button} small onClick=${() => { readAnew(); setProblem(null); }}>Overwrite<//> <${Button} kind="quiet" small onClick=${discard}>Discard my changes<//><//>`
-      : html`<${ProblemNote} of=${problem} />`}
+      : problem?.conflicting_session_id
+        ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'} onInsist=${() => save(null, true)} />`
+        : html`<${ProblemNote} of=${problem} />`}
     ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
     <fieldset class="audience"><legend>Audience</legend>${AUDIENCES.map(([key, icon, word, more]) => html`
       <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}

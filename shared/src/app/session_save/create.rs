@@ -2,7 +2,7 @@
 //!
 //! A session on Zoom is created in three steps. [`release`] undoes them.
 //!
-//! 1. [`reserve`] stores the intent and its repair, and takes the quotas.
+//! 1. [`reserve`] stores the intent and its repair, takes the quotas, and books the time of the host.
 //! 2. [`call_zoom`] creates the meeting, or adopts the one of an earlier attempt. If Zoom's response was lost, the
 //!    meeting is looked up at once.
 //! 3. [`commit`] stores the session and deletes the intent. If the response was lost, the session is read again. A long
@@ -33,7 +33,7 @@ use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::ZoomMeetings;
 use crate::domain::draft::{Draft, Venue};
-use crate::domain::host_status::HostStatus;
+use crate::domain::host_status::WarningSources;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Source};
@@ -59,7 +59,7 @@ pub struct CreateSession {
 }
 
 enum CreateOutcome {
-    Created(Box<Session>, HostStatus),
+    Created(Box<Session>, WarningSources),
     Exists(Box<SessionRecord>),
     InProgress,
 }
@@ -74,9 +74,9 @@ pub async fn create(
     for _ in 0..ATTEMPTS {
         let creation = Creation { services, request, id: &id, now };
         match creation.attempt().await? {
-            CreateOutcome::Created(session, host) => {
+            CreateOutcome::Created(session, warning_sources) => {
                 let invitees = drafted_invitees(&request.draft).to_vec();
-                return Ok(SessionWithInvitees { session: *session, invitees, host });
+                return Ok(SessionWithInvitees { session: *session, invitees, warning_sources });
             }
             CreateOutcome::Exists(record) => {
                 return existing_session(services, request, *record).await;
@@ -133,14 +133,16 @@ impl Creation<'_> {
         }
         let zoom_access = inputs.zoom_access(self).await?;
         zoom_access.require_scope("meeting:write:meeting")?;
-        let host = zoom_access.host_status();
-        let Some(reservation) = self.reserve(inputs.intent, &zoom_access, &inputs.limits).await?
-        else {
+        let (host, host_capacity) = (zoom_access.host_status(), inputs.settings.host_capacity);
+        let Some(reservation) = self.reserve(inputs, &zoom_access).await? else {
             return Ok(CreateOutcome::InProgress);
         };
+        let calendar = reservation.booking.days.calendar.clone();
+        let warning_sources = WarningSources { host, calendar, host_capacity };
         let mut zoom = ZoomMeetings::new(self.services, zoom_access);
         let (meeting, answer) = reservation.call_zoom(&mut zoom).await?;
-        let made = MadeMeeting { session: template.with_meeting(&meeting), host, answer };
+        let made =
+            MadeMeeting { session: template.with_meeting(&meeting), warning_sources, answer };
         reservation.commit(&mut zoom, made).await
     }
 }

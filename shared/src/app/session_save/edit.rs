@@ -4,7 +4,7 @@
 //!
 //! 1. [`reserve`] stores the edit lease and its repair, and counts the call for the day.
 //! 2. [`call_zoom`] sends the changed fields.
-//! 3. [`commit`] stores the session and deletes lease and repair.
+//! 3. [`commit`] stores the session and its booking, and deletes lease and repair.
 //!
 //! An expired edit lease means that Zoom's values are unknown, so the next edit sends every field. An event that
 //! arrives during an edit is compared again by the reminder sweep, because it may be the edit's own. A drift flag is
@@ -140,6 +140,7 @@ impl Edit<'_> {
             return Err(Refusal::PreconditionFailed { version: session.version }.into());
         }
         inputs.limits.check_draft(&self.request.draft)?;
+        inputs.booking.check(self.services, &session.trainer).await?;
         if inputs.record.edit_lease.as_ref().is_some_and(|lease| lease.until > self.now) {
             return Ok(None);
         }

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 
 use super::edit::{EditDecision, EditInputs, commit_edit, month_count_actions};
 use super::new_repair;
+use super::overlap::BookingChange;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::domain::audience::Audience;
+use crate::domain::bookings::Booking;
 use crate::domain::id::SessionId;
 use crate::domain::meeting_fields::edited_digests;
 use crate::domain::plan::PlanLimits;
@@ -61,8 +63,19 @@ pub async fn apply_zone_rules(
         audience_changed: false,
         calendar_changed: true,
     };
-    let (course, connection) = (None, None);
-    let inputs = EditInputs { record, invitees, limits, course, connection };
+    let booking = BookingChange::forced(
+        Booking::of_session(&record.session),
+        Booking::of_session(&decision.next),
+    );
+    let inputs = EditInputs {
+        record,
+        invitees,
+        limits,
+        course: None,
+        connection: None,
+        booking,
+        host_capacity: None,
+    };
     match commit_edit(services, &inputs, decision, actions, now).await? {
         Some(_) => Ok(true),
         None => Err(Error::busy("another request is changing the session")),

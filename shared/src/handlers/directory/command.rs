@@ -46,6 +46,8 @@ pub(super) struct UserBody {
 pub const PILOT_LIMIT: usize = 2_000;
 /// The maximum number of plans.
 pub const PLANS_LIMIT: usize = 100;
+/// How many meetings a Zoom user may run at a time. The largest of Zoom's plans allow fewer.
+pub const HOST_CAPACITY: std::ops::RangeInclusive<u32> = 1..=20;
 
 fn field<T, E: ToString>(name: &str, result: Result<T, E>) -> Result<T, Refusal> {
     result.map_err(|error| Refusal::field(name, error))
@@ -142,6 +144,10 @@ pub(super) fn settings(settings: PlatformSettings) -> Result<DirectoryCommand, R
             "pilot_trainer_ids",
             format!("must have at most {PILOT_LIMIT} entries"),
         ));
+    }
+    if settings.host_capacity.is_some_and(|capacity| !HOST_CAPACITY.contains(&capacity)) {
+        let (least, most) = (HOST_CAPACITY.start(), HOST_CAPACITY.end());
+        return Err(Refusal::field("host_capacity", format!("must be {least} to {most}")));
     }
     Ok(DirectoryCommand::SaveSettings(settings))
 }

@@ -43,7 +43,7 @@ pub const STATE_AT: &str = "state_at";
 pub const DESCRIBED_AT: &str = "described_at";
 pub const WHOLE_INSTANCE: &str = "whole_instance";
 
-// Attendance override, resend log and archive.
+// Attendance override, resend log, archive, and bookings of a day. Each booking is an attribute named after its session.
 pub const REVISION: &str = "revision";
 
 // In-app notification.
@@ -80,6 +80,7 @@ pub const HELD: &str = "held";
 pub const ATTEMPT: &str = "attempt";
 pub const ATTEMPT_UNTIL: &str = "attempt_until";
 pub const QUOTA_RELEASED: &str = "quota_released";
+pub const BOOKING: &str = "booking";
 
 // Counter.
 pub const COUNT: &str = "count";

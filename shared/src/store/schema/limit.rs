@@ -17,6 +17,9 @@ pub const ACCOUNT_TOKEN_TTL_DAYS: i64 = 1;
 pub const DEAUTHORIZATION_TTL_DAYS: i64 = 1;
 /// Days that a day's counter of Zoom calls is kept: the day itself and one more for clock differences.
 pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
+/// Days that the bookings of a day are kept, from its first moment. A session that began on it may be edited until its join
+/// window closes.
+pub const BOOKINGS_TTL_DAYS: i64 = 4;
 /// Days that a month's counter is kept: until no session of that month can change any more.
 pub const MONTH_TTL_DAYS: i64 = 800;
 /// Days that received Zoom events are kept.

@@ -10,7 +10,7 @@ use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
-use crate::domain::host_status::HostStatus;
+use crate::domain::host_status::WarningSources;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::{utc_month, whole_milli};
@@ -21,7 +21,7 @@ use crate::store::{due_work, erasures, intents, sessions};
 /// A session that is to be stored with its meeting.
 pub(super) struct MadeMeeting {
     pub(super) session: Session,
-    pub(super) host: HostStatus,
+    pub(super) warning_sources: WarningSources,
     pub(super) answer: CreateAnswer,
 }
 
@@ -30,14 +30,14 @@ impl CreateReservation<'_> {
     pub(super) async fn commit(
         &self,
         zoom: &mut ZoomMeetings<'_>,
-        MadeMeeting { session, host, answer }: MadeMeeting,
+        MadeMeeting { session, warning_sources, answer }: MadeMeeting,
     ) -> Result<CreateOutcome, Error> {
         let session_id = self.creation.id;
         let mut finishing_actions = vec![intents::finish(session_id, &self.attempt)];
         // After an unanswered call the repair looks for a second meeting.
         finishing_actions.extend((answer == CreateAnswer::Answered).then(|| self.repair.delete()));
         let error = match self.creation.store(&session, finishing_actions).await {
-            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), host)),
+            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), warning_sources)),
             Err(error) => error,
         };
         let is_erased = error.refused(ConditionSubject::Erasure);

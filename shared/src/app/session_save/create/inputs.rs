@@ -7,7 +7,7 @@ use crate::domain::audience::AudienceDraft;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
 use crate::domain::hosting::{Hosting, HostingPolicy, PlatformUser};
-use crate::domain::plan::PlanLimits;
+use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_connection::ZoomConnection;
@@ -18,6 +18,7 @@ use crate::store::sessions::SessionRecord;
 /// The data for the decision, read in one batch.
 pub(super) struct CreateInputs {
     pub(super) limits: PlanLimits,
+    pub(super) settings: PlatformSettings,
     pub(super) course: Option<Course>,
     pub(super) host: Option<PlatformHost>,
     pub(super) connection: Option<ZoomConnection>,
@@ -63,6 +64,7 @@ impl Creation<'_> {
             host: found.platform_host(trainer)?,
             connection: found.connection(trainer)?,
             intent: found.intent(id)?,
+            settings,
         }))
     }
 }

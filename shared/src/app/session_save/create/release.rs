@@ -16,7 +16,7 @@ impl CreateReservation<'_> {
     /// once, and the client holds no monthly quota while it retries.
     pub(super) async fn release(&self) {
         let Creation { services, id, .. } = self.creation;
-        let quotas = CreateQuotas { month: Some(self.month.clone()), zoom_write: None };
+        let quotas = self.quotas(None);
         let actions = intents::release(id, &self.attempt, &quotas, services.clock.now());
         self.commit_release(actions).await;
     }
@@ -58,8 +58,13 @@ impl CreateReservation<'_> {
     /// Deletes the intent and gives the quotas back. `zoom_write` is the counted write if Zoom has certainly not
     /// carried it out.
     fn abandoning_actions(&self, zoom_write: Option<CountedZoomWrite>) -> Vec<Action> {
-        let quotas = CreateQuotas { month: Some(self.month.clone()), zoom_write };
+        let quotas = self.quotas(zoom_write);
         intents::abandon(self.creation.id, &self.attempt, &quotas)
+    }
+
+    fn quotas(&self, zoom_write: Option<CountedZoomWrite>) -> CreateQuotas {
+        let booking = self.booking.new.clone();
+        CreateQuotas { month: Some(self.month.clone()), zoom_write, booking }
     }
 
     /// Returns `false` if the undo failed, for example because the intent belongs to another attempt.

@@ -1,18 +1,29 @@
-//! Step 1 of a creation: the intent, its repair and the quotas, in one transaction.
+//! Step 1 of a creation: the intent, its repair, the quotas and the booking, in one transaction.
+
+use std::time::Duration;
 
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
+use crate::app::session_save::overlap::BookingChange;
 use crate::app::session_save::{daily_limit_error, lease_until};
+use crate::domain::bookings::Booking;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
 use crate::store::counters::{self, CountedZoomWrite};
 use crate::store::due_work::repairs::{Repair, RepairTask};
-use crate::store::intents::{self, Intent};
+use crate::store::error::CommitError;
+use crate::store::intents::{self, Intent, IntentBooking};
 use crate::store::sessions;
 use crate::store::tx::{Action, ConditionSubject};
 use jiff::Timestamp;
 
 use super::Creation;
+use super::inputs::CreateInputs;
+
+/// Attempts against concurrent bookings of the same host and day. Each one that fails means that another one succeeded.
+const BOOKING_ATTEMPTS: u32 = 10;
+/// The pause between two attempts, plus up to as much jitter.
+const BOOKING_PAUSE_MS: u64 = 20;
 
 /// An attempt that has reserved the creation of a session.
 pub(super) struct CreateReservation<'a> {
@@ -20,6 +31,7 @@ pub(super) struct CreateReservation<'a> {
     pub(super) attempt: String,
     /// The trainer and the start of the monthly quota.
     pub(super) month: (UserId, Timestamp),
+    pub(super) booking: BookingChange,
     /// The write that is counted for the Zoom user's day before Zoom is called.
     pub(super) zoom_write: CountedZoomWrite,
     pub(super) repair: Repair,
@@ -27,16 +39,66 @@ pub(super) struct CreateReservation<'a> {
     pub(super) taken_over: bool,
 }
 
+/// The outcome of an attempt to reserve.
+enum ReserveOutcome<'a> {
+    Reserved(Box<CreateReservation<'a>>),
+    /// Another request for the session was faster.
+    InProgress,
+    /// The host got another booking on one of the days.
+    CalendarChanged,
+}
+
 impl<'a> Creation<'a> {
-    /// Stores the intent and counts the session for the month. A first attempt will certainly call Zoom, so the call is
-    /// counted as well. Returns `None` if another request was faster.
+    /// Reserves the creation, again while other sessions of the host are booked. Returns `None` if another request was
+    /// faster.
     pub(super) async fn reserve(
         self,
-        earlier: Option<Intent>,
+        inputs: CreateInputs,
         zoom_access: &ZoomAccess,
-        limits: &PlanLimits,
-    ) -> Result<Option<CreateReservation<'a>>, Error> {
+    ) -> Result<Option<Box<CreateReservation<'a>>>, Error> {
+        let services = self.services;
+        for attempt in 0..BOOKING_ATTEMPTS {
+            if attempt > 0 {
+                let pause = BOOKING_PAUSE_MS + services.random.below(BOOKING_PAUSE_MS);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            let booking = self.booking(&inputs, zoom_access).await?;
+            match self.try_reserve(&inputs, zoom_access, booking).await? {
+                ReserveOutcome::Reserved(reservation) => return Ok(Some(reservation)),
+                ReserveOutcome::InProgress => return Ok(None),
+                ReserveOutcome::CalendarChanged => {}
+            }
+        }
+        Err(Error::busy("too many concurrent bookings of the host"))
+    }
+
+    /// Reads the calendar of the host, and checks that it has room.
+    async fn booking(
+        self,
+        inputs: &CreateInputs,
+        zoom_access: &ZoomAccess,
+    ) -> Result<BookingChange, Error> {
+        let Self { services, request, id, .. } = self;
+        let old = inputs.intent.as_ref().and_then(Intent::held_booking);
+        let host_user = zoom_access.zoom_user().pseudonym();
+        let new = host_user.map(|host| Booking::new(&host, id, &request.draft.details));
+        let days = services.store.booked_days(&new).await?;
+        let rule = inputs.settings.overlap_rule(zoom_access.hosting(), request.draft.allow_overlap);
+        let change = BookingChange { old, new, days, rule };
+        change.check(services, &request.trainer).await?;
+        Ok(change)
+    }
+
+    /// Stores the intent, counts the session for the month, and books the host. A first attempt will certainly call Zoom,
+    /// so the call is counted as well.
+    async fn try_reserve(
+        self,
+        inputs: &CreateInputs,
+        zoom_access: &ZoomAccess,
+        booking: BookingChange,
+    ) -> Result<ReserveOutcome<'a>, Error> {
         let Self { services, request, now, .. } = self;
+        let CreateInputs { intent: earlier, limits, .. } = inputs;
         let starts_at =
             earlier.as_ref().map_or(request.draft.details.starts_at, |intent| intent.starts_at);
         let attempt = services.new_lease_holder();
@@ -45,47 +107,59 @@ impl<'a> Creation<'a> {
         let month = (request.trainer.clone(), starts_at);
         let max = limits.sessions_per_month;
         let count = counters::take_monthly_quota(&request.trainer, starts_at, max, now);
-        let reserved = match &earlier {
+        let reserved = match earlier {
             Some(intent) => {
                 let until = lease_until(now);
-                let mut actions = vec![intents::take_over_to_create(intent, &attempt, until, now)];
+                let new = booking.new.as_ref();
+                let taken = intents::take_over_to_create(intent, &attempt, new, until, now);
+                let mut actions = vec![taken];
                 actions.extend(intent.quota_released.then_some(count));
                 actions.push(repair.put());
+                actions.extend(booking.actions());
                 services.store.commit(actions).await
             }
             None => {
                 // Another request may have stored the session, and deleted its intent, since this one read both.
                 let is_new = sessions::require_absent(self.id);
-                let actions = vec![is_new, self.new_intent(&attempt), count, repair.put()];
+                let intent = self.new_intent(&attempt, booking.new.as_ref());
+                let mut actions = vec![is_new, intent, count, repair.put()];
+                actions.extend(booking.actions());
                 services.store.commit_zoom_write(actions, &zoom_user.id, now).await
             }
         };
-        match reserved {
-            Ok(()) => {}
-            Err(error)
-                if error.refused(ConditionSubject::Intent)
-                    || error.refused(ConditionSubject::Session) =>
-            {
-                return Ok(None);
-            }
-            Err(error) if error.refused(ConditionSubject::Month) => {
-                return Err(limits.monthly_limit_refusal().into());
-            }
-            Err(error) => return Err(daily_limit_error(error, now)),
+        if let Err(error) = reserved {
+            return self.reserve_failure(error, limits);
         }
         let zoom_write = CountedZoomWrite { zoom_user: zoom_user.id.clone(), at: now };
         let taken_over = earlier.is_some();
-        Ok(Some(CreateReservation {
+        Ok(ReserveOutcome::Reserved(Box::new(CreateReservation {
             creation: self,
             attempt,
             month,
+            booking,
             zoom_write,
             repair,
             taken_over,
-        }))
+        })))
     }
 
-    fn new_intent(self, attempt: &str) -> Action {
+    fn reserve_failure(
+        self,
+        error: CommitError,
+        limits: &PlanLimits,
+    ) -> Result<ReserveOutcome<'a>, Error> {
+        if error.refused(ConditionSubject::Intent) || error.refused(ConditionSubject::Session) {
+            Ok(ReserveOutcome::InProgress)
+        } else if error.refused(ConditionSubject::Month) {
+            Err(limits.monthly_limit_refusal().into())
+        } else if error.refused(ConditionSubject::Bookings) {
+            Ok(ReserveOutcome::CalendarChanged)
+        } else {
+            Err(daily_limit_error(error, self.now))
+        }
+    }
+
+    fn new_intent(self, attempt: &str, booking: Option<&Booking>) -> Action {
         intents::reserve(&Intent {
             session_id: self.id.clone(),
             trainer_id: self.request.trainer.clone(),
@@ -94,6 +168,7 @@ impl<'a> Creation<'a> {
             attempt_until: lease_until(self.now),
             starts_at: self.request.draft.details.starts_at,
             quota_released: false,
+            booking: booking.map(IntentBooking::from),
         })
     }
 

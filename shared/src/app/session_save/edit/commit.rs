@@ -79,6 +79,7 @@ pub(in crate::app::session_save) async fn commit_edit(
 ) -> Result<Option<SessionWithInvitees>, Error> {
     let (old, next) = (&inputs.record.session, &decision.next);
     actions.extend(reminder_actions(old, next, now));
+    actions.extend(inputs.booking.actions());
     if decision.rewrites_invitees {
         let replaced = old.audience.invitee_list();
         let replacement =
@@ -114,7 +115,7 @@ pub(in crate::app::session_save) async fn commit_edit(
     Ok(Some(SessionWithInvitees {
         invitees: decision.invitees,
         session: decision.next,
-        host: inputs.host_status(),
+        warning_sources: inputs.warning_sources(),
     }))
 }
 

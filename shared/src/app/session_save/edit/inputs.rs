@@ -1,15 +1,21 @@
 //! Reads the data on which an edit depends.
 
+use futures::try_join;
+
 use super::Edit;
 use crate::app::error::Error;
+use crate::app::session_save::overlap::BookingChange;
 use crate::domain::audience::{AudienceDraft, Invitee};
+use crate::domain::bookings::Booking;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
-use crate::domain::host_status::HostStatus;
-use crate::domain::plan::PlanLimits;
+use crate::domain::host_status::{HostStatus, WarningSources};
+use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::refusal::Refusal;
+use crate::domain::session::Session;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::error::StoreError;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::SessionRecord;
 
@@ -20,17 +26,28 @@ pub(in crate::app::session_save) struct EditInputs {
     pub(in crate::app::session_save) limits: PlanLimits,
     pub(in crate::app::session_save) course: Option<Course>,
     pub(in crate::app::session_save) connection: Option<ZoomConnection>,
+    pub(in crate::app::session_save) booking: BookingChange,
+    pub(in crate::app::session_save) host_capacity: Option<u32>,
 }
 
 impl EditInputs {
-    pub(super) fn host_status(&self) -> HostStatus {
-        self.connection.as_ref().map(HostStatus::from_connection).unwrap_or_default()
+    pub(super) fn warning_sources(&self) -> WarningSources {
+        let host = self.connection.as_ref().map(HostStatus::from_connection).unwrap_or_default();
+        WarningSources {
+            host,
+            calendar: self.booking.days.calendar.clone(),
+            host_capacity: self.host_capacity,
+        }
     }
 
     /// Returns the session as it was read.
     pub(super) fn into_unchanged(self) -> SessionWithInvitees {
-        let host = self.host_status();
-        SessionWithInvitees { session: self.record.session, invitees: self.invitees, host }
+        let warning_sources = self.warning_sources();
+        SessionWithInvitees {
+            session: self.record.session,
+            invitees: self.invitees,
+            warning_sources,
+        }
     }
 }
 
@@ -55,12 +72,32 @@ impl Edit<'_> {
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
+        let (invitees, booking) = try_join!(
+            services.store.invitees_of_session(&record.session),
+            self.booking_change(&record.session, &settings),
+        )?;
         Ok(EditInputs {
-            invitees: services.store.invitees_of_session(&record.session).await?,
+            invitees,
+            booking,
+            host_capacity: settings.host_capacity,
             limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
             connection: found.connection(trainer)?,
             record,
         })
+    }
+
+    /// Reads the calendar of the session's host for the change to the times of the draft.
+    async fn booking_change(
+        self,
+        session: &Session,
+        settings: &PlatformSettings,
+    ) -> Result<BookingChange, StoreError> {
+        let draft = &self.request.draft;
+        let old = Booking::of_session(session);
+        let new = old.as_ref().map(|old| Booking::new(&old.host_user, &session.id, &draft.details));
+        let days = self.services.store.booked_days(old.iter().chain(&new)).await?;
+        let rule = settings.overlap_rule(session.meeting.hosting(), draft.allow_overlap);
+        Ok(BookingChange { old, new, days, rule })
     }
 }
