@@ -1,4 +1,6 @@
-//! Encryption at rest, hashes and constant-time comparison.
+//! Encryption at rest, tokens, hashes and constant-time comparison.
+
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +12,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use self::token::TokenKey;
 use crate::config::ConfigError;
 pub use crate::domain::sealed::Sealed;
 use crate::random::Random;
@@ -35,8 +38,14 @@ const KEY_ID_LIMIT_BYTES: usize = 64;
 #[derive(Clone)]
 pub struct Keyring {
     current: String,
-    current_key: Aes256Gcm,
-    keys: BTreeMap<String, Aes256Gcm>,
+    current_key: Key,
+    keys: BTreeMap<String, Key>,
+}
+
+#[derive(Clone)]
+struct Key {
+    cipher: Aes256Gcm,
+    tokens: TokenKey,
 }
 
 /// The owner and field of a sealed text. It opens only with the same binding, so that an item copied to another trainer, or
@@ -72,7 +81,8 @@ impl Keyring {
                     "a key's id is 1 to 64 letters, digits, '-' or '_'",
                 ));
             }
-            ready.insert(id, Aes256Gcm::new(&bytes.into()));
+            let cipher = Aes256Gcm::new(&bytes.into());
+            ready.insert(id, Key { cipher, tokens: TokenKey::derive(&bytes) });
         }
         let current_key = ready
             .get(current)
@@ -84,7 +94,7 @@ impl Keyring {
     pub fn seal(&self, plain: &str, bound_to: &Binding<'_>, random: &Random) -> Sealed {
         let nonce = random.bytes::<NONCE_BYTES>();
         let mut text = plain.as_bytes().to_vec();
-        encrypt(&self.current_key, nonce, &bound_to.to_bytes(&self.current), &mut text);
+        encrypt(&self.current_key.cipher, nonce, &bound_to.to_bytes(&self.current), &mut text);
         let body = URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat());
         Sealed::from_stored(format!("{FORMAT}.{}.{body}", self.current))
     }
@@ -95,7 +105,8 @@ impl Keyring {
         let body = URL_SAFE_NO_PAD.decode(body).map_err(|_| CryptError::Malformed)?;
         let (nonce, text) = body.split_first_chunk::<NONCE_BYTES>().ok_or(CryptError::Malformed)?;
         let mut plain = text.to_vec();
-        key.decrypt_in_place(nonce.into(), &bound_to.to_bytes(id), &mut plain)
+        key.cipher
+            .decrypt_in_place(nonce.into(), &bound_to.to_bytes(id), &mut plain)
             .map_err(|_| CryptError::AuthenticationFailed)?;
         let plain = std::str::from_utf8(&plain).map_err(|_| CryptError::Malformed)?;
         Ok(Secret::new(plain))

@@ -67,7 +67,7 @@ async fn mail(world: &World, kind: MailKind) -> ComposedMail {
         to_name: Some("Študent 1"),
         session: Some(session),
         address_changed: false,
-        link: format!("{}/classes/{id}", brand.app_url),
+        link: Some(format!("{}/classes/{id}", brand.app_url)),
         message_id: "0123abcd@live-classes".to_owned(),
         locale: None,
         zone: None,

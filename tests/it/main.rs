@@ -23,6 +23,7 @@ mod edit;
 mod ending;
 mod enrollments;
 mod grants;
+mod guests;
 mod hosts;
 mod idempotency;
 mod join;

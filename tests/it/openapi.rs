@@ -13,7 +13,7 @@ use shared::domain::notification_kind::{MailKind, NotificationKind, Relevance};
 use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, poll, resend, text, time};
 use shared::handlers::{
-    DETAIL_TYPES, ROUTES, Route, WEBHOOK_ROUTE, attendance, directory, session_cancel,
+    DETAIL_TYPES, GUEST_ROUTES, ROUTES, Route, WEBHOOK_ROUTE, attendance, directory, session_cancel,
 };
 
 use crate::world::session_body;
@@ -164,7 +164,7 @@ fn error_table() -> BTreeSet<(u64, String)> {
 fn api_description_covers_every_route_and_no_other() {
     let spec = Spec::read();
     let described: BTreeSet<_> = spec.operations().iter().map(Operation::name).collect();
-    let routes = ROUTES.iter().chain([&WEBHOOK_ROUTE]);
+    let routes = ROUTES.iter().chain(GUEST_ROUTES).chain([&WEBHOOK_ROUTE]);
     let served: BTreeSet<_> =
         routes.map(|route| format!("{} {}", route.method, route.path)).collect();
     assert_eq!(described, served);
@@ -179,7 +179,7 @@ fn api_description_covers_every_route_and_no_other() {
 #[test]
 fn documented_query_parameters_are_those_of_the_route() {
     let spec = Spec::read();
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(GUEST_ROUTES) {
         let operation = &spec.0["paths"][route.path][route.method.to_lowercase()];
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         let parameters = parameters.map(|parameter| spec.resolve(parameter));

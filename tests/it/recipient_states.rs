@@ -35,6 +35,7 @@ fn mail(session: &MailSubject, student: usize, version: u64) -> Mail {
         starts_at: None,
         reason: None,
         version: Some(version),
+        link_generation: None,
         to_new_student: false,
         address_changed: false,
         redrives: 0,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Services;
 use super::error::Error;
+use super::guests::{self, GuestRequest};
 use super::meeting;
 use super::sessions::is_invited;
 use super::visibility::{AudienceMemory, VisibilitySource};
@@ -18,6 +19,7 @@ use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
+use crate::domain::text::{Email, PersonName};
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::ConnectionHealth;
 use crate::secret::Secret;
@@ -46,12 +48,27 @@ pub struct JoinRequest<'a> {
     pub memory: &'a AudienceMemory,
 }
 
+/// The person who joins: a caller, or a guest, who has an address but no user.
+#[derive(Debug)]
+struct Attendee {
+    user: Option<UserId>,
+    email: Option<Email>,
+    name: Option<PersonName>,
+    /// Whether the person teaches the class, and whether the person starts it as its host.
+    is_trainer: bool,
+    is_host: bool,
+    /// `None` if the Meeting SDK is not configured.
+    customer_key: Option<String>,
+}
+
 /// The result of a successful join request.
 #[derive(Debug)]
 pub struct AdmittedJoin {
     pub session: Session,
     /// Whether the person starts the meeting as its host.
     pub is_host: bool,
+    /// The name that the person is known by.
+    pub name: Option<PersonName>,
     /// `None` if the Meeting SDK is not configured.
     pub customer_key: Option<String>,
     pub credentials: JoinCredentials,
@@ -84,27 +101,73 @@ pub async fn join(
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
     let (session, is_trainer) = load_joinable_session(services, caller, request).await?;
-    let is_host = session.is_hosted_by(caller);
     let secrets = services.secrets.get(now).await?;
-    let customer_key = customer_key(&secrets, &caller.id).ok();
+    let attendee = Attendee {
+        user: Some(caller.id.clone()),
+        email: caller.verified_email.clone(),
+        name: caller.name.clone(),
+        is_trainer,
+        is_host: session.is_hosted_by(caller),
+        customer_key: customer_key(&secrets, &caller.id).ok(),
+    };
+    admit(services, settings, session, attendee, request.preference, now).await
+}
+
+/// Admits the holder of a guest link as the invited address, or returns the reason for the refusal. `name` is shown in
+/// the meeting instead of the invitee's.
+pub async fn join_as_guest(
+    services: &Services,
+    settings: &JoinSettings,
+    request: &GuestRequest<'_>,
+    name: Option<PersonName>,
+    preference: Option<JoinPreference>,
+    now: Timestamp,
+) -> Result<AdmittedJoin, Error> {
+    let secrets = services.secrets.get(now).await?;
+    let (session, guest) =
+        guests::load_guest_session(&services.store, secrets.keyring()?, request, now).await?;
+    guests::count_join(&services.store, &session, &guest, now).await?;
+    let attendee = Attendee {
+        user: None,
+        customer_key: guest_customer_key(&secrets, &guest.email).ok(),
+        name: name.or(guest.name),
+        email: Some(guest.email),
+        is_trainer: false,
+        is_host: false,
+    };
+    admit(services, settings, session, attendee, preference, now).await
+}
+
+/// Issues the credentials if the session admits people now, and records the attempt.
+async fn admit(
+    services: &Services,
+    settings: &JoinSettings,
+    session: Session,
+    attendee: Attendee,
+    preference: Option<JoinPreference>,
+    now: Timestamp,
+) -> Result<AdmittedJoin, Error> {
+    let secrets = services.secrets.get(now).await?;
+    let is_host = attendee.is_host;
     let app_account = settings.app_account.as_deref();
-    let method = settings.mode.join_method(&session, app_account, request.preference);
-    let outcome = match check_admission(&session, is_trainer, method, now) {
+    let method = settings.mode.join_method(&session, app_account, preference);
+    let outcome = match check_admission(&session, attendee.is_trainer, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_host, method, now).await,
         Err(refusal) => Err(refusal.into()),
     };
     let attempt = JoinAttempt {
         at: whole_milli(now),
-        user_id: caller.id.clone(),
-        email: caller.verified_email.clone(),
-        name: caller.name.clone(),
+        user_id: attendee.user.clone(),
+        email: attendee.email.clone(),
+        name: attendee.name.clone(),
         host: is_host,
         outcome: outcome_word(&outcome).to_owned(),
-        customer_key: customer_key.clone(),
+        customer_key: attendee.customer_key.clone(),
     };
     record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
-    Ok(AdmittedJoin { session, is_host, customer_key, credentials, expires_at })
+    let Attendee { name, customer_key, .. } = attendee;
+    Ok(AdmittedJoin { session, is_host, name, customer_key, credentials, expires_at })
 }
 
 /// Loads the session, and returns whether the caller teaches it. Everybody who is not invited gets "not found".
@@ -147,8 +210,17 @@ async fn load_joinable_session(
 /// Derives the customer key by which Zoom's events identify a person. It is stable per person and reveals nothing
 /// about them.
 pub fn customer_key(secrets: &SecretSet, user: &UserId) -> Result<String, Error> {
+    derive_customer_key(secrets, b"customer-key\0", user.as_str())
+}
+
+/// Derives the customer key of a guest, which is stable per invited address.
+pub fn guest_customer_key(secrets: &SecretSet, email: &Email) -> Result<String, Error> {
+    derive_customer_key(secrets, b"guest-customer-key\0", email.as_str())
+}
+
+fn derive_customer_key(secrets: &SecretSet, label: &[u8], person: &str) -> Result<String, Error> {
     let (_, key) = secrets.zoom_sdk()?;
-    let mac = hmac_sha256(key.expose().as_bytes(), &[b"customer-key\0", user.as_str().as_bytes()]);
+    let mac = hmac_sha256(key.expose().as_bytes(), &[label, person.as_bytes()]);
     Ok(data_encoding::BASE32_NOPAD.encode(&mac[..CUSTOMER_KEY_BYTES]).to_ascii_lowercase())
 }
 

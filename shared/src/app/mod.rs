@@ -11,6 +11,7 @@ pub mod connect;
 pub mod directory;
 pub mod disconnect;
 pub mod error;
+pub mod guests;
 pub mod join;
 pub mod meeting;
 pub mod notifications;

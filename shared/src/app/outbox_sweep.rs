@@ -13,6 +13,7 @@ mod order;
 mod rate_limiter;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,6 +30,7 @@ use crate::domain::time::plus_minutes;
 use crate::mail::{Brand, Service};
 use crate::queue::OutboxQueue;
 use crate::random::Random;
+use crate::secrets::SecretSet;
 use crate::store::Store;
 use crate::store::domain_events::PendingEvent;
 use crate::store::schema::{DueQueue, due_partition};
@@ -74,6 +76,8 @@ pub struct OutboxTools {
 pub struct Mailer {
     pub service: Service,
     pub brand: Brand,
+    /// The secret with the keys of guest links. Without it, mails to guests wait.
+    pub secrets: Option<Arc<SecretSet>>,
 }
 
 /// The counts of one run.

@@ -111,7 +111,7 @@ async fn read_sources(
     let is_erased = |attempt: &JoinAttempt| {
         markers.iter().any(|marker| {
             !marker.is_after_erasure(attempt.at)
-                && marker.is_join_attempt(&attempt.user_id, attempt.email.as_ref())
+                && marker.is_join_attempt(attempt.user_id.as_ref(), attempt.email.as_ref())
         })
     };
     let attempts = attempts
@@ -238,7 +238,7 @@ fn join_attempt_entry(attempt: &JoinAttempt) -> TimelineEntry {
     TimelineEntry {
         at: attempt.at,
         kind: if attempt.host { "clicked_start" } else { "clicked_join" }.to_owned(),
-        actor: Some(attempt.user_id.to_string()),
+        actor: attempt.actor(),
         detail: json!({"outcome": attempt.outcome, "name": attempt.name.as_ref().map(|name| name.as_str())}),
     }
 }

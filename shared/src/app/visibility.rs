@@ -74,6 +74,12 @@ impl AudienceMemory {
         if *trainer == caller.id { None } else { VisibilitySource::new(caller, audience) }
     }
 
+    /// Returns the invitee list that the session had.
+    pub(super) fn expected_list(&self, id: &SessionId) -> Option<InviteeList> {
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(id).and_then(|(_, audience)| audience.invitee_list())
+    }
+
     pub(super) fn remember(&self, session: &Session) {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MEMORY_LIMIT && !sessions.contains_key(&session.id) {

@@ -142,6 +142,13 @@ macro_rules! own_id {
                 Self(format!("{}{digits}", Self::PREFIX))
             }
 
+            /// Returns the bytes of the id. `None` if its last digit has bits that no byte has.
+            pub fn to_bytes(&self) -> Option<[u8; $bytes]> {
+                let digits = self.0.strip_prefix(Self::PREFIX)?.to_ascii_uppercase();
+                let bytes = data_encoding::BASE32_NOPAD.decode(digits.as_bytes()).ok()?;
+                bytes.try_into().ok()
+            }
+
             pub fn parse(text: &str) -> Option<Self> {
                 let digits = text.strip_prefix(Self::PREFIX)?;
                 let is_valid = digits.len() == Self::DIGITS

@@ -23,6 +23,7 @@ pub use recipients::Recipient;
 pub use urgency::Urgency;
 
 use super::digest::Digest;
+use super::guest_link::LinkGeneration;
 use super::id::{SessionId, UserId};
 pub use super::notification_kind::MailKind;
 use super::text::Email;
@@ -143,6 +144,15 @@ impl AddressDigest {
         Self(Digest::of_value(email.as_str()).to_hex())
     }
 
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(data_encoding::HEXLOWER.encode(&bytes))
+    }
+
+    /// Returns the bytes of the digest. `None` if it is malformed.
+    pub fn to_bytes(&self) -> Option<[u8; 32]> {
+        data_encoding::HEXLOWER.decode(self.0.as_bytes()).ok()?.try_into().ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -194,6 +204,9 @@ pub struct Mail {
     /// [`MailKind::ReauthRequired`] it is the version of the Zoom connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// The generation of the guest link that a resend has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_generation: Option<LinkGeneration>,
     /// Whether it goes to a newly enrolled student, who may get another mail about the same version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_new_student: bool,

@@ -3,6 +3,7 @@
 
 pub mod account_token;
 pub mod admission;
+pub mod attempt_limit;
 pub mod attendance;
 pub mod audience;
 pub mod bookings;
@@ -12,6 +13,7 @@ pub mod directory;
 pub mod domain_event;
 pub mod draft;
 pub mod drift;
+pub mod guest_link;
 pub mod host_status;
 pub mod hosting;
 pub mod id;

@@ -165,6 +165,11 @@ impl MailKind {
         self.spec().relevance == Relevance::BeforeStart
     }
 
+    /// Returns whether the mail goes to people who are or were invited, and not to the trainer.
+    pub fn is_for_audience(self) -> bool {
+        !matches!(self.spec().relevance, Relevance::Trainer | Relevance::TrainerAccount)
+    }
+
     /// Returns whether the mail goes only to people who are invited. Only they read the description of the session.
     pub fn is_for_invited(self) -> bool {
         matches!(

@@ -19,6 +19,11 @@ impl AppUrl {
         &self.0
     }
 
+    /// Returns the address of the guests' page without a token.
+    pub(super) fn guest_page(&self) -> String {
+        format!("{}/guest", self.0)
+    }
+
     /// Returns the address of a class's page.
     pub(super) fn session_page(&self, session: &SessionId) -> String {
         format!("{}/sessions/{session}", self.0)

@@ -3,19 +3,21 @@
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 
+use super::Route;
 use super::app_url::AppUrl;
 use super::deps;
 use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
 use super::function::Function;
+use super::guest::{GuestState, guest_name, log_session};
 use super::http_deps::{HttpDeps, State};
 use crate::app::Services;
 use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinRequest, JoinSettings};
 use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinPreference;
-use crate::domain::caller::Caller;
 use crate::domain::session::Provider;
 use crate::http;
+use crate::secret::Secret;
 
 pub type Deps = HttpDeps<Services, JoinConfig>;
 
@@ -23,6 +25,7 @@ pub type Deps = HttpDeps<Services, JoinConfig>;
 pub struct JoinConfig {
     settings: JoinSettings,
     memory: AudienceMemory,
+    guests: GuestState,
     app_url: AppUrl,
 }
 
@@ -32,14 +35,22 @@ impl State for JoinConfig {
             mode: deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         };
-        let memory = AudienceMemory::default();
-        Ok(Self { settings, memory, app_url: AppUrl::new(env)? })
+        let (memory, guests) = Default::default();
+        Ok(Self { settings, memory, guests, app_url: AppUrl::new(env)? })
     }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JoinBody {
+    prefer: Option<JoinPreference>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuestJoinBody {
+    token: Secret,
+    name: Option<String>,
     prefer: Option<JoinPreference>,
 }
 
@@ -70,19 +81,40 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
-    let (_, parameters) = route(&request)?;
+    let (route, parameters) = route(&request)?;
+    if route.path == "/v1/guest/join" {
+        return serve_guest(deps, &request, &route).await;
+    }
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = session_id(&parameters)?;
     let body: JoinBody = http::optional_json(&request)?;
-    let JoinConfig { settings, memory, .. } = &deps.state;
+    let JoinConfig { settings, memory, app_url, .. } = &deps.state;
     let join_request = JoinRequest { session: &id, preference: body.prefer, memory };
     let join = join::join(&deps.clients, settings, &caller, &join_request, now).await?;
-    ResponseBody::ok(&view(deps, &caller, join))
+    let default_name = if join.is_host { "Trainer" } else { "Student" };
+    let leave_url = app_url.session_page(&join.session.id);
+    ResponseBody::ok(&view(join, default_name, leave_url))
 }
 
-fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
-    let exposed = |secret: crate::secret::Secret| secret.expose().to_owned();
-    let default_name = if join.is_host { "Trainer" } else { "Student" };
+async fn serve_guest(
+    deps: &Deps,
+    request: &Request,
+    route: &Route,
+) -> Result<ResponseBody, RequestError> {
+    let now = deps.clock.now();
+    let JoinConfig { settings, memory, guests, app_url } = &deps.state;
+    let body: GuestJoinBody = http::json(request)?;
+    let guest_request = guests.request(request, route, &body.token, memory)?;
+    let name = guest_name(body.name.as_deref())?;
+    let join = join::join_as_guest(&deps.clients, settings, &guest_request, name, body.prefer, now)
+        .await?;
+    log_session(&join.session.id);
+    // Zoom's client gets this address, so it does not contain the token.
+    ResponseBody::ok(&view(join, "Guest", app_url.guest_page()))
+}
+
+fn view(join: AdmittedJoin, default_name: &str, leave_url: String) -> CredentialsView {
+    let exposed = |secret: Secret| secret.expose().to_owned();
     let view = CredentialsView {
         provider: join.session.provider,
         mode: "link",
@@ -91,13 +123,13 @@ fn view(deps: &Deps, caller: &Caller, join: AdmittedJoin) -> CredentialsView {
         signature: None,
         sdk_key: None,
         role: u8::from(join.is_host),
-        user_name: caller.name.as_ref().map_or(default_name, |name| name.as_str()).to_owned(),
+        user_name: join.name.as_ref().map_or(default_name, |name| name.as_str()).to_owned(),
         customer_key: join.customer_key,
         zak: None,
         obf_token: None,
         join_url: None,
         expires_at: join.expires_at,
-        leave_url: deps.state.app_url.session_page(&join.session.id),
+        leave_url,
     };
     match join.credentials {
         JoinCredentials::Embedded { meeting, passcode, signature, sdk_key, zak, obf_token } => {

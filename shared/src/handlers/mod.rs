@@ -29,6 +29,7 @@ pub mod webhook;
 mod app_url;
 mod attendance_view;
 mod cursor;
+mod guest;
 mod poll_view;
 
 /// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.
@@ -114,6 +115,10 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/directory/import", "directory"),
 ];
 
+/// The routes for guests. Their bodies have the token of a guest link instead of a caller's token.
+pub const GUEST_ROUTES: &[Route] =
+    &[route("POST", "/v1/guest/session", "sessions"), route("POST", "/v1/guest/join", "join")];
+
 /// The route of Zoom's events. They carry Zoom's signature instead of a caller's token. The function URL of `webhook`
 /// accepts the same events.
 pub const WEBHOOK_ROUTE: Route = route("POST", "/webhook/zoom", "webhook");
@@ -148,6 +153,7 @@ pub fn match_route<'a>(
 ) -> Option<(Route, Vec<(&'static str, &'a str)>)> {
     ROUTES
         .iter()
+        .chain(GUEST_ROUTES)
         .chain([&WEBHOOK_ROUTE])
         .filter(|route| route.method == method)
         .find_map(|route| Some((*route, match_path(route.path, path)?)))
@@ -203,9 +209,10 @@ mod tests {
 
     #[test]
     fn routes_are_unique() {
-        for (n, route) in ROUTES.iter().enumerate() {
+        let all: Vec<_> = ROUTES.iter().chain(GUEST_ROUTES).chain([&WEBHOOK_ROUTE]).collect();
+        for (n, route) in all.iter().enumerate() {
             assert!(
-                !ROUTES[..n]
+                !all[..n]
                     .iter()
                     .any(|other| (other.method, other.path) == (route.method, route.path)),
                 "{route:?}"

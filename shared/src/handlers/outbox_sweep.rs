@@ -56,26 +56,28 @@ impl function::Deps for Deps {
 }
 
 impl Deps {
-    /// Creates the mailer for each run, because ZeptoMail's token may have changed.
+    /// Creates the mailer for each run, because a secret may have changed. SES works without the secret.
     async fn mailer(&self) -> Result<Result<Mailer, ConfigError>, Error> {
         let (mail, ses) = match &self.mail {
             Ok(mail) => mail,
             Err(error) => return Ok(Err(error.clone())),
         };
         let brand = mail.brand.clone();
-        let service = match &mail.provider {
-            MailProvider::Ses => Service::Ses(ses.clone()),
+        let read = self.secrets.get(self.tools.clock.now()).await;
+        let (service, secrets) = match &mail.provider {
+            MailProvider::Ses => (Service::Ses(ses.clone()), read.ok()),
             MailProvider::ZeptoMail(url) => {
-                let secrets = self.secrets.get(self.tools.clock.now()).await?;
+                let secrets = read?;
                 let token = match secrets.zeptomail_token() {
                     Ok(token) => token.clone(),
                     Err(error) => return Ok(Err(error)),
                 };
-                let from = brand.from.clone();
-                Service::ZeptoMail(ZeptoMail::new(self.http.clone(), url.clone(), token, from))
+                let (url, from) = (url.clone(), brand.from.clone());
+                let service = ZeptoMail::new(self.http.clone(), url, token, from);
+                (Service::ZeptoMail(service), Some(secrets))
             }
         };
-        Ok(Ok(Mailer { service, brand }))
+        Ok(Ok(Mailer { service, brand, secrets }))
     }
 }
 

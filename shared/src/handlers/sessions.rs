@@ -2,19 +2,22 @@
 
 use jiff::Timestamp;
 use lambda_http::Request;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::app_url::AppUrl;
 use super::cursor::Cursor;
 use super::deps;
 use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
 use super::function::Function;
+use super::guest::{GuestState, log_session};
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
-use super::{recording_view, session_view};
+use super::{Route, recording_view, session_view};
 use crate::app::error::Error;
+use crate::app::guests::load_guest_session;
 use crate::app::sessions::{self, ListRequest, OwnSessionPage, SessionPage, SessionView};
 use crate::app::timeline;
+use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::caller::Role;
@@ -24,24 +27,29 @@ use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Status};
 use crate::http;
+use crate::secret::Secret;
 use crate::store::Store;
 use crate::store::sessions::SessionFilter;
 use crate::store::timeline::TimelineCursor;
 
 pub type Deps = HttpDeps<Store, JoinMethods>;
 
-/// The settings that determine how invited people join.
+/// The settings that determine how invited people join, and what guests need.
 #[derive(Debug)]
 pub struct JoinMethods {
     mode: JoinMode,
     app_account: Option<String>,
     app_url: AppUrl,
+    memory: AudienceMemory,
+    guests: GuestState,
 }
 
 impl State for JoinMethods {
     fn new(env: &Env) -> Result<Self, ConfigError> {
         let app_account = env.optional(names::ZOOM_APP_ACCOUNT_ID);
-        Ok(Self { mode: deps::join_mode(env)?, app_account, app_url: AppUrl::new(env)? })
+        let (memory, guests) = Default::default();
+        let (mode, app_url) = (deps::join_mode(env)?, AppUrl::new(env)?);
+        Ok(Self { mode, app_account, app_url, memory, guests })
     }
 }
 
@@ -50,6 +58,12 @@ impl JoinMethods {
     fn needs_host(&self, session: &Session) -> bool {
         self.mode.join_method(session, self.app_account.as_deref(), None).needs_host()
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuestBody {
+    token: Secret,
 }
 
 #[derive(Serialize)]
@@ -66,6 +80,9 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
+    if route.path == "/v1/guest/session" {
+        return serve_guest(deps, &request, &route).await;
+    }
     let caller = deps.authenticator.caller(&request, now).await?;
     match route.path {
         "/v1/sessions" => {
@@ -108,20 +125,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     let view = session_view::SessionDetailView { view, mail: mails };
                     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
                 }
-                SessionView::Invited(session) => {
-                    let window = join_window::join_window(
-                        &session,
-                        false,
-                        deps.state.needs_host(&session),
-                        now,
-                    );
-                    Ok(ResponseBody::ok(&session_view::invited_view(
-                        &session,
-                        &deps.state.app_url,
-                        window,
-                    ))?
-                    .with_etag(session.version))
-                }
+                SessionView::Invited(session) => invited_response(deps, &session, now),
             }
         }
         "/v1/sessions/{id}/recordings" => {
@@ -166,6 +170,34 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         }
         _ => Err(RequestError::UnknownRoute),
     }
+}
+
+/// Returns the class of a guest link as a student sees it.
+async fn serve_guest(
+    deps: &Deps,
+    request: &Request,
+    route: &Route,
+) -> Result<ResponseBody, RequestError> {
+    let now = deps.clock.now();
+    let JoinMethods { memory, guests, .. } = &deps.state;
+    let body: GuestBody = http::json(request)?;
+    let guest_request = guests.request(request, route, &body.token, memory)?;
+    let secrets = deps.secrets.get(now).await?;
+    let (session, _) =
+        load_guest_session(&deps.clients, secrets.keyring()?, &guest_request, now).await?;
+    log_session(&session.id);
+    invited_response(deps, &session, now)
+}
+
+/// Renders one class for an invited person.
+fn invited_response(
+    deps: &Deps,
+    session: &Session,
+    now: Timestamp,
+) -> Result<ResponseBody, RequestError> {
+    let window = join_window::join_window(session, false, deps.state.needs_host(session), now);
+    let view = session_view::invited_view(session, &deps.state.app_url, window);
+    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 
 fn list_request(request: &Request) -> Result<ListRequest, Refusal> {

@@ -80,9 +80,10 @@ pub(super) fn calendar(
     time(&mut lines, "DTEND", end, zone);
     lines.text("SUMMARY", &clean::one_line(session.title));
     lines.text("DESCRIPTION", &description(context, session, method, link_label));
-    let link = clean::link(&context.link);
-    lines.text("LOCATION", &link);
-    lines.value("URL", &link);
+    if let Some(link) = context.link.as_deref().map(clean::link) {
+        lines.text("LOCATION", &link);
+        lines.value("URL", &link);
+    }
     lines.value("STATUS", status(method));
     let name = clean::one_line(&brand.name);
     lines.property("ORGANIZER", &[("CN", &name)], &mailto(&brand.from.address));
@@ -129,8 +130,10 @@ fn description(
         }
         CalendarMethod::Request => {
             let description = clean::lines(session.description);
-            let join = format!("{link_label}: {}", clean::link(&context.link));
-            if description.is_empty() { join } else { format!("{description}\n\n{join}") }
+            let join = context.link.as_deref();
+            let join = join.map(|link| format!("{link_label}: {}", clean::link(link)));
+            let parts = [Some(description).filter(|text| !text.is_empty()), join];
+            parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
         }
     }
 }

@@ -46,13 +46,14 @@ pub(super) fn mail_content(
     language: Language,
 ) -> MailContent {
     let session = context.session.as_ref();
-    let button = Button { label: texts.button.clone(), link: clean::link(&context.link) };
+    let button = context.link.as_deref();
+    let button = button.map(|link| Button { label: texts.button.clone(), link: clean::link(link) });
     let description = session.filter(|_| context.kind.is_for_invited());
     MailContent {
         language: language.tag(),
         facts: session.map_or_else(Vec::new, |session| facts(context, session, &texts)),
         description: description.map_or_else(String::new, |it| clean::lines(it.description)),
-        button: Some(button).filter(|button| !button.label.is_empty()),
+        button: button.filter(|button| !button.label.is_empty()),
         brand: clean::one_line(&brand.name),
         disclaimer: clean::lines(brand.disclaimer.as_deref().unwrap_or_default()),
         subject: texts.subject,

@@ -90,8 +90,9 @@ pub struct MailContext<'a> {
     pub session: Option<MailSession<'a>>,
     /// Whether a removal is for an address that the recipient no longer uses.
     pub address_changed: bool,
-    /// The platform's page for the session. Never a Zoom link: anyone with one can join without signing in.
-    pub link: String,
+    /// The platform's page for the session or for guests. Never a Zoom link: anyone with one can join without signing in.
+    /// `None` for a guest who cannot enter any more.
+    pub link: Option<String>,
     /// Derived from message and recipient, so a retry has the same id. Without angle brackets.
     pub message_id: String,
     /// The recipient's language.

@@ -365,6 +365,7 @@ mod tests {
             starts_at: None,
             reason: Some("Snow.".to_owned()),
             version: None,
+            link_generation: None,
             to_new_student: false,
             address_changed: false,
             redrives: 0,

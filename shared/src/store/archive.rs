@@ -77,7 +77,7 @@ impl Archive {
     pub fn join_attempts_of(&self, person: &ErasureMarker) -> Vec<(Option<String>, Option<Email>)> {
         let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
             ArchiveLine::JoinAttempt { user, email, customer_key, .. }
-                if person.is_join_attempt(&user, email.as_ref()) =>
+                if person.is_join_attempt(user.as_ref(), email.as_ref()) =>
             {
                 Some((customer_key, email))
             }

@@ -1,4 +1,5 @@
-//! Counters with a limit: creates and edits per Zoom user and day, sessions per trainer and month.
+//! Counters with a limit: creates and edits per Zoom user and day, sessions per trainer and month, join requests per guest
+//! and time window.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -8,8 +9,10 @@ use super::item::decode;
 use super::schema::{ItemKey, attr, limit};
 use super::tx::{Action, Condition, ConditionSubject, ItemChanges, number};
 use super::{Store, bookings};
+use crate::domain::attempt_limit::AttemptLimit;
 use crate::domain::bookings::Booking;
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::mailing::RecipientRef;
 use crate::domain::time::{utc_day, utc_month};
 use crate::telemetry::metrics;
 
@@ -29,6 +32,21 @@ fn count_zoom_write(zoom_user: &str, max: u32, now: Timestamp) -> Action {
         ItemChanges::new().add(attr::COUNT, 1).set(attr::TTL, ttl(now, limit::ZOOM_DAY_TTL_DAYS));
     let condition = Condition::new().absent_or_below(attr::COUNT, number(max));
     Action::update(ItemKey::ZoomDay { zoom_user, day: &utc_day(now) }, changes, condition)
+}
+
+/// Counts a join request with the link of a guest. Refused at the limit of the window.
+pub fn count_guest_join(
+    session: &SessionId,
+    guest: &RecipientRef,
+    limit: AttemptLimit,
+    now: Timestamp,
+) -> Action {
+    let ends_in = SignedDuration::from_secs(limit.window_seconds);
+    let expires_at = now.saturating_add(ends_in).unwrap_or(now).as_second();
+    let changes = ItemChanges::new().add(attr::COUNT, 1).set(attr::TTL, number(expires_at));
+    let condition = Condition::new().absent_or_below(attr::COUNT, number(limit.attempts));
+    let window = limit.window(now);
+    Action::update(ItemKey::GuestJoins { session, guest, window }, changes, condition)
 }
 
 /// Takes one session of the monthly quota, in the month of `starts_at`. Refused at `max`.

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::erasures::StoredErasure;
 use super::error::StoreError;
 use super::item::{decode, decode_readable, encode, or_default};
 use super::schema::{
-    INVITEE_PREFIX, Index, ItemKey, email_partition, invitee_prefix, session_partition,
+    INVITEE_PREFIX, Index, ItemKey, attr, email_partition, invitee_prefix, session_partition,
     session_sort_key,
 };
-use super::tx::{Action, Condition, insert_index_key};
-use super::{KeyRange, Store};
+use super::tx::{Action, Condition, Item, ItemChanges, insert_index_key, number};
+use super::{BatchItems, KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
+use crate::domain::guest_link::{LinkGeneration, LinkGenerations};
 use crate::domain::host_status::WarningSources;
 use crate::domain::id::SessionId;
+use crate::domain::mailing::AddressDigest;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};
 use crate::domain::time::sortable_text;
@@ -32,6 +35,9 @@ struct StoredInvitee {
     /// read as a whole. Absent in items of earlier versions.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     requested_ms: Option<i64>,
+    /// The generation from which guest links are valid. Absent for an address that was invited when the session was created.
+    #[serde(rename = "g", default, skip_serializing_if = "LinkGeneration::is_first")]
+    links_from: LinkGeneration,
     /// Set on the first invitee of a list that replaced another one.
     #[serde(flatten)]
     replacement: Option<ListReplacement>,
@@ -83,44 +89,109 @@ fn invitations_range(email: &Email, from: Timestamp, to: Timestamp) -> KeyRange 
     }
 }
 
+/// The invitees of a list that is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct NewList<'a> {
+    pub list: InviteeList,
+    pub invitees: &'a [Invitee],
+    pub replacement: Option<ListReplacement>,
+    pub generations: &'a LinkGenerations,
+}
+
 /// Stores a list that the session refers to, or will refer to.
-pub fn put_list(
-    session: &Session,
-    list: InviteeList,
-    replacement: Option<ListReplacement>,
-    invitees: &[Invitee],
-) -> Vec<Action> {
+pub fn put_list(session: &Session, new: &NewList<'_>) -> Vec<Action> {
     let put = |(n, invitee)| {
-        let replacement = replacement.filter(|_| n == 0);
-        put(&session.id, session.details.starts_at, list, replacement, invitee, session.updated_at)
+        let replacement = new.replacement.filter(|_| n == 0);
+        put(session, new, replacement, invitee)
     };
-    invitees.iter().enumerate().map(put).collect()
+    new.invitees.iter().enumerate().map(put).collect()
 }
 
 fn put(
-    session: &SessionId,
-    starts_at: Timestamp,
-    list: InviteeList,
+    session: &Session,
+    new: &NewList<'_>,
     replacement: Option<ListReplacement>,
     invitee: &Invitee,
-    requested_at: Timestamp,
 ) -> Action {
+    let (id, list, email) = (&session.id, new.list, &invitee.email);
     let stored = StoredInvitee {
-        session_id: session.clone(),
+        session_id: id.clone(),
         list,
-        email: invitee.email.clone(),
+        email: email.clone(),
         name: invitee.name.clone(),
         replacement,
-        requested_ms: Some(requested_at.as_millisecond()),
+        requested_ms: Some(session.updated_at.as_millisecond()),
+        links_from: new.generations.of(email),
     };
     let mut item = encode(&stored);
     insert_index_key(
         &mut item,
         Index::ByAudience,
-        email_partition(&invitee.email),
-        session_sort_key(starts_at, session),
+        email_partition(email),
+        session_sort_key(session.details.starts_at, id),
     );
-    Action::put(ItemKey::Invitee { session, list, email: &invitee.email }, item, Condition::new())
+    Action::put(ItemKey::Invitee { session: id, list, email }, item, Condition::new())
+}
+
+/// Invalidates the guest links of an invitee before `generation`. Refused if the address is no longer on the list, or if
+/// that has happened.
+pub fn replace_links(
+    session: &SessionId,
+    list: InviteeList,
+    email: &Email,
+    generation: LinkGeneration,
+) -> Action {
+    let value = || number(generation.0);
+    Action::update(
+        ItemKey::Invitee { session, list, email },
+        ItemChanges::new().set(attr::LINKS_FROM, value()),
+        Condition::item_exists().absent_or_below(attr::LINKS_FROM, value()),
+    )
+}
+
+/// The invitation by which a guest enters a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestInvitation {
+    pub invitee: Invitee,
+    pub links_from: LinkGeneration,
+}
+
+/// Returns the generation from which guest links of a stored invitee are valid. `None` if it is unreadable.
+pub(super) fn links_from(item: &Item) -> Option<LinkGeneration> {
+    match item.get(attr::LINKS_FROM) {
+        None => Some(LinkGeneration::default()),
+        Some(value) => value.as_n().ok()?.parse().ok().map(LinkGeneration),
+    }
+}
+
+/// Returns the keys of the items that decide about a guest: the invitation, and the erasure of a person with this address.
+pub fn guest_keys<'a>(
+    session: &'a SessionId,
+    list: InviteeList,
+    to: &'a AddressDigest,
+    erasure: &'a str,
+) -> [ItemKey<'a>; 2] {
+    [ItemKey::InviteeByDigest { session, list, to }, ItemKey::Erasure(erasure)]
+}
+
+impl BatchItems {
+    /// Returns the invitation of an address. `None` if it is withdrawn, or if a request that began before the erasure of the
+    /// person stored it.
+    pub(crate) fn guest_invitation(
+        &mut self,
+        [invitee, erasure]: [ItemKey<'_>; 2],
+    ) -> Result<Option<GuestInvitation>, StoreError> {
+        let erasure = self.take(erasure).map(decode::<StoredErasure>).transpose()?;
+        let Some(stored) = self.take(invitee).map(decode::<StoredInvitee>).transpose()? else {
+            return Ok(None);
+        };
+        let requested_ms = stored.requested_ms.unwrap_or(i64::MIN);
+        if erasure.is_some_and(|erasure| requested_ms < erasure.erased_at.as_millisecond()) {
+            return Ok(None);
+        }
+        let links_from = stored.links_from;
+        Ok(Some(GuestInvitation { invitee: stored.into_invitee(), links_from }))
+    }
 }
 
 pub fn delete(session: &SessionId, list: InviteeList, email: &Email) -> Action {
@@ -176,6 +247,18 @@ impl Store {
         Ok(by_email.into_values().collect())
     }
 
+    /// Returns the invitees of a session like [`Self::invitees_of_session`], with the generations of their guest links.
+    pub async fn invitees_with_links(
+        &self,
+        session: &Session,
+    ) -> Result<(Vec<Invitee>, BTreeMap<Email, LinkGeneration>), StoreError> {
+        let Some(list) = session.audience.invitee_list() else { return Ok(Default::default()) };
+        let mut stored = self.invitee_items(&session.id, list).await?;
+        stored.sort_by(|a, b| a.email.cmp(&b.email));
+        let links = stored.iter().map(|one| (one.email.clone(), one.links_from)).collect();
+        Ok((stored.into_iter().map(StoredInvitee::into_invitee).collect(), links))
+    }
+
     /// Returns the invitees of a session. Empty for other audience types.
     pub async fn invitees_of_session(&self, session: &Session) -> Result<Vec<Invitee>, StoreError> {
         match session.audience.invitee_list() {
@@ -224,11 +307,9 @@ impl Store {
     pub async fn write_invitees(
         &self,
         session: &Session,
-        list: InviteeList,
-        replacement: Option<ListReplacement>,
-        invitees: &[Invitee],
+        new: &NewList<'_>,
     ) -> Result<(), StoreError> {
-        self.write_all(put_list(session, list, replacement, invitees)).await
+        self.write_all(put_list(session, new)).await
     }
 
     /// Deletes a list to which the session no longer refers.

@@ -16,7 +16,9 @@ use crate::domain::text::{Email, PersonName};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinAttempt {
     pub at: Timestamp,
-    pub user_id: UserId,
+    /// Absent for a guest, who has only an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +35,12 @@ pub struct JoinAttempt {
 pub const ADMITTED: &str = "admitted";
 
 impl JoinAttempt {
+    /// Returns the user id, or the address of a guest.
+    pub fn actor(&self) -> Option<String> {
+        let user = self.user_id.as_ref().map(ToString::to_string);
+        user.or_else(|| Some(self.email.as_ref()?.as_str().to_owned()))
+    }
+
     pub fn is_admitted(&self) -> bool {
         self.outcome == ADMITTED
     }
@@ -78,7 +86,7 @@ impl Store {
         for item in self.query_all(range).await? {
             let Some(delete) = Action::delete_item(&item) else { continue };
             let join_attempt: JoinAttempt = decode(item)?;
-            if person.is_join_attempt(&join_attempt.user_id, join_attempt.email.as_ref())
+            if person.is_join_attempt(join_attempt.user_id.as_ref(), join_attempt.email.as_ref())
                 && !person.is_after_erasure(join_attempt.at)
             {
                 matching.push((join_attempt, delete));

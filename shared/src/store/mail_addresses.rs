@@ -92,7 +92,7 @@ pub fn put_erasure(email: &Email, erased_at: Timestamp) -> Action {
 }
 
 /// Returns the digest under which the erasure of a person with this address is stored.
-fn erased_address(to: &AddressDigest) -> String {
+pub fn erased_address(to: &AddressDigest) -> String {
     subject_digest("address", to.as_str())
 }
 

@@ -19,13 +19,15 @@ pub(super) use deliveries::{
     StoredDeliveries, StoredDeliveryRecord, decode_deliveries, delivery_ttl,
 };
 
-use super::Store;
 use super::error::StoreError;
+use super::invitations::links_from;
 use super::item::decode;
 use super::schema::{DueQueue, ItemKey, attr};
 use super::tx::{Action, Condition, ItemChanges, text};
+use super::{BatchItems, Store};
 use crate::domain::audience::Audience;
 use crate::domain::directory::User;
+use crate::domain::guest_link::LinkGeneration;
 use crate::domain::id::UserId;
 use crate::domain::mailing::{Mail, MessageKey};
 use crate::domain::session::Session;
@@ -37,6 +39,8 @@ pub struct TrainersAndInvitedMails {
     pub trainers: HashMap<UserId, User>,
     /// The mails to recipients that are currently invited.
     pub invited: HashSet<MessageKey>,
+    /// The generation of the guest link in a mail to an invited address.
+    pub link_generations: HashMap<MessageKey, LinkGeneration>,
     /// The mails with unreadable enrollments.
     pub unreadable: HashSet<MessageKey>,
 }
@@ -105,6 +109,7 @@ impl Store {
                 trainers.insert(session.trainer.clone(), user);
             }
         }
+        let link_generations = link_generations(mails, &found);
         let (mut in_audience, mut unreadable) = (HashSet::new(), HashSet::new());
         for key in keys.iter().filter(|key| !matches!(key, ItemKey::User(_))) {
             match found.is_in_audience(*key) {
@@ -123,7 +128,7 @@ impl Store {
         };
         let invited = with_any(&in_audience);
         let unreadable = &with_any(&unreadable) - &invited;
-        Ok(TrainersAndInvitedMails { trainers, invited, unreadable })
+        Ok(TrainersAndInvitedMails { trainers, invited, link_generations, unreadable })
     }
 
     /// Returns the state of the outbox with an eventually consistent read.
@@ -132,6 +137,20 @@ impl Store {
         // An unreadable pause must not stop all mails. The service refuses them if it is still paused.
         Ok(item.and_then(|item| decode(item).ok()).unwrap_or_default())
     }
+}
+
+/// Returns the generations of the guest links in mails to invited addresses.
+fn link_generations(
+    mails: &[(&Session, &Mail)],
+    found: &BatchItems,
+) -> HashMap<MessageKey, LinkGeneration> {
+    let generations = mails.iter().filter_map(|(session, mail)| {
+        let list = session.audience.invitee_list()?;
+        let key = ItemKey::InviteeByDigest { session: &session.id, list, to: &mail.to };
+        let generation = links_from(&found.get(key)?)?;
+        Some((mail.message_key.clone(), generation))
+    });
+    generations.collect()
 }
 
 /// The keys of the items by which a session may invite the address of a mail.

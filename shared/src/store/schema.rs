@@ -14,6 +14,7 @@
 //! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
 //! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
 //! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep |
+//! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
@@ -78,7 +79,7 @@ use crate::domain::audience::InviteeList;
 use crate::domain::digest::Digest;
 use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
-use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey};
+use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey, RecipientRef};
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
 
@@ -176,6 +177,12 @@ pub enum ItemKey<'a> {
         session: &'a SessionId,
         at: Timestamp,
         nonce: &'a str,
+    },
+    /// The number of join requests with the links of one guest in one time window.
+    GuestJoins {
+        session: &'a SessionId,
+        guest: &'a RecipientRef,
+        window: i64,
     },
     Recording {
         session: &'a SessionId,
@@ -299,6 +306,7 @@ impl ItemKey<'_> {
             | Self::Event { .. }
             | Self::ErasureMarker { .. }
             | Self::JoinAttempt { .. }
+            | Self::GuestJoins { .. }
             | Self::Recording { .. }
             | Self::AttendanceOverride { .. }
             | Self::Audit { .. }
@@ -344,6 +352,7 @@ impl ItemKey<'_> {
             Self::Event { meeting, .. } => meeting_partition(*meeting),
             Self::ErasureMarker { meeting, .. } => meeting_partition(Some(*meeting)),
             Self::JoinAttempt { session, .. }
+            | Self::GuestJoins { session, .. }
             | Self::Recording { session, .. }
             | Self::AttendanceOverride { session, .. }
             | Self::Audit { session, .. }
@@ -401,6 +410,7 @@ impl ItemKey<'_> {
             Self::JoinAttempt { at, nonce, .. } => {
                 format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
             }
+            Self::GuestJoins { guest, window, .. } => format!("GUEST#{}#{window}", guest.as_str()),
             Self::Recording { file, .. } => {
                 format!("{RECORDING_PREFIX}{}", Digest::of_value(file).to_hex())
             }
@@ -468,6 +478,7 @@ mod tests {
         let (about, trainer) =
             (MailSubject::Session(session.clone()), MailSubject::Trainer(user.clone()));
         let effect = MessageKey::new("x", MailKind::Updated, &email);
+        let guest = RecipientRef::new(&about, &email);
         let keys = [
             ItemKey::Session(&session),
             ItemKey::Intent(&session),
@@ -479,6 +490,8 @@ mod tests {
             ItemKey::Event { meeting: None, at, digest: "x" },
             ItemKey::ErasureMarker { meeting: MeetingId(1), person: &attendee },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
+            ItemKey::GuestJoins { session: &session, guest: &guest, window: 1 },
+            ItemKey::GuestJoins { session: &session, guest: &guest, window: 11 },
             ItemKey::Recording { session: &session, file: "x" },
             ItemKey::AttendanceOverride { session: &session, attendee: &attendee },
             ItemKey::Audit { session: &session, at, nonce: "x" },

@@ -11,9 +11,9 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
-    DETAIL_TYPES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory, disconnect,
-    join, notifications, outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel,
-    session_save, sessions, webhook,
+    DETAIL_TYPES, GUEST_ROUTES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory,
+    disconnect, join, notifications, outbox_sweep, poll, reminder_sweep, resend_invite,
+    session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{Index, attr};
@@ -98,6 +98,7 @@ fn deployed_routes_match_the_code() {
     let own = |text: &str| text.to_owned();
     let coded: BTreeSet<_> = ROUTES
         .iter()
+        .chain(GUEST_ROUTES)
         .chain([&WEBHOOK_ROUTE])
         .map(|route| (own(route.method), own(route.path), own(route.function)))
         .collect();
@@ -120,7 +121,7 @@ fn cargo_lambda_routes_match_the_api() {
             declared.insert((*method, path.trim_matches('"'), *function));
         }
     }
-    let all = ROUTES.iter().chain([&WEBHOOK_ROUTE]);
+    let all = ROUTES.iter().chain(GUEST_ROUTES).chain([&WEBHOOK_ROUTE]);
     let coded: BTreeSet<_> = all.map(|route| (route.method, route.path, route.function)).collect();
     assert_eq!(declared, coded);
 }

@@ -41,8 +41,8 @@ struct ErasedPerson {
     id: UserId,
     /// Every address of the person in the directory.
     addresses: Vec<Email>,
-    /// The customer key in Zoom's events. `None` if the Meeting SDK is not configured.
-    customer_key: Option<String>,
+    /// The customer keys in Zoom's events, as a user and as a guest. Empty if the Meeting SDK is not configured.
+    customer_keys: Vec<String>,
     erased_at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ impl ErasedPerson {
         let is_host = session.trainer == self.id;
         let mut marker = ErasureMarker::new(&session.id, &self.id, is_host, self.erased_at);
         self.addresses.iter().for_each(|email| marker.add_email(email));
-        self.customer_key.iter().for_each(|key| marker.add_customer_key(key));
+        self.customer_keys.iter().for_each(|key| marker.add_customer_key(key));
         marker
     }
 }
@@ -143,10 +143,12 @@ impl<'a> Erasure<'a> {
         pass: Pass,
     ) -> Result<Self, Error> {
         let id = leads.user.clone();
-        let customer_key =
-            join::customer_key(&*services.secrets.get(services.clock.now()).await?, &id).ok();
-        let addresses = leads.addresses.iter().cloned().collect();
-        let person = ErasedPerson { id, addresses, customer_key, erased_at };
+        let secrets = services.secrets.get(services.clock.now()).await?;
+        let addresses: Vec<_> = leads.addresses.iter().cloned().collect();
+        let as_guest = addresses.iter().map(|email| join::guest_customer_key(&secrets, email));
+        let customer_keys = std::iter::once(join::customer_key(&secrets, &id)).chain(as_guest);
+        let customer_keys = customer_keys.flatten().collect();
+        let person = ErasedPerson { id, addresses, customer_keys, erased_at };
         let (finished, counts) = (BTreeSet::new(), ErasureCounts::default());
         Ok(Self { services, leads, person, pass, finished, counts })
     }

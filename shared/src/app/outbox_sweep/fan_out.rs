@@ -22,6 +22,7 @@ use self::plan::{PlannedNotification, remaining_persons};
 use super::Run;
 use crate::app::error::Error;
 use crate::domain::domain_event::{ChangeKind, DomainEvent, DomainEventKind, SessionChange};
+use crate::domain::guest_link::LinkGeneration;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::mailing::urgency::{EventUrgency, Urgency};
 use crate::domain::mailing::{
@@ -221,6 +222,10 @@ fn new_mail(
         DomainEventKind::ReauthRequired { connection_version, .. } => Some(*connection_version),
         _ => None,
     };
+    let link_generation = match &event.kind {
+        DomainEventKind::Resend { nonce, .. } => Some(LinkGeneration(nonce.0)),
+        _ => None,
+    };
     let to_new_student = matches!(event.kind, DomainEventKind::SessionEnrollments { .. });
     Mail {
         message_key: MessageKey::new(&event.key(), kind, to),
@@ -233,6 +238,7 @@ fn new_mail(
         starts_at,
         reason,
         version,
+        link_generation,
         to_new_student,
         address_changed: false,
         redrives: 0,

@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use crate::app::Services;
 use crate::domain::audience::{AudienceDraft, Invitee};
 use crate::domain::draft::Draft;
+use crate::domain::guest_link::LinkGenerations;
 use crate::domain::session::Session;
 use crate::domain::time::{plus_minutes, whole_milli};
 use crate::store::due_work::InviteeListCheck;
 use crate::store::error::StoreError;
-use crate::store::invitations::{self, ListReplacement};
+use crate::store::invitations::{self, ListReplacement, NewList};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
@@ -24,6 +25,14 @@ pub(super) fn drafted_invitees(draft: &Draft) -> &[Invitee] {
     }
 }
 
+/// The invitees of a created or edited session.
+#[derive(Clone, Copy)]
+pub(super) struct NewInvitees<'a> {
+    pub(super) invitees: &'a [Invitee],
+    pub(super) replacement: Option<ListReplacement>,
+    pub(super) generations: &'a LinkGenerations,
+}
+
 /// Returns the actions that store the session's invitees. They belong to the session's transaction.
 ///
 /// A long list is written at once, before the session refers to it. Until then a check is due, which deletes the list
@@ -31,18 +40,18 @@ pub(super) fn drafted_invitees(draft: &Draft) -> &[Invitee] {
 pub(super) async fn invitee_actions(
     services: &Services,
     session: &Session,
-    replacement: Option<ListReplacement>,
-    invitees: &[Invitee],
+    NewInvitees { invitees, replacement, generations }: NewInvitees<'_>,
     now: Timestamp,
 ) -> Result<Vec<Action>, StoreError> {
     let Some(list) = session.audience.invitee_list() else { return Ok(Vec::new()) };
+    let new = NewList { list, invitees, replacement, generations };
     if invitees.len() <= limit::INVITEES_IN_TRANSACTION {
-        return Ok(invitations::put_list(session, list, replacement, invitees));
+        return Ok(invitations::put_list(session, &new));
     }
     let due_at = plus_minutes(whole_milli(now), LIST_CHECK_MINUTES);
     let check = InviteeListCheck { session: session.id.clone(), list, due_at };
     services.store.write_all(vec![check.put()]).await?;
-    services.store.write_invitees(session, list, replacement, invitees).await?;
+    services.store.write_invitees(session, &new).await?;
     Ok(vec![check.delete()])
 }
 

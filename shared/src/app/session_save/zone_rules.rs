@@ -36,7 +36,7 @@ pub async fn apply_zone_rules(
     if record.edit_lease.is_some() {
         return Err(Error::busy("an edit is in progress"));
     }
-    let invitees = services.store.invitees_of_session(&record.session).await?;
+    let (invitees, links) = services.store.invitees_with_links(&record.session).await?;
     if !invitees.is_empty() {
         // The list is indexed by the start.
         next.audience =
@@ -70,6 +70,7 @@ pub async fn apply_zone_rules(
     let inputs = EditInputs {
         record,
         invitees,
+        links,
         limits,
         course: None,
         connection: None,

@@ -58,8 +58,9 @@ impl ErasureMarker {
     }
 
     /// Returns whether a join attempt is of this person.
-    pub fn is_join_attempt(&self, user: &UserId, email: Option<&Email>) -> bool {
-        self.is_user(user) || email.is_some_and(|email| self.is_email(email))
+    pub fn is_join_attempt(&self, user: Option<&UserId>, email: Option<&Email>) -> bool {
+        user.is_some_and(|user| self.is_user(user))
+            || email.is_some_and(|email| self.is_email(email))
     }
 
     /// Returns whether a participant event is of this person.
@@ -152,7 +153,7 @@ impl ErasureMarker {
         for (at, identity) in &record.join_attempts {
             if self.is_after_erasure(*at) {
                 let JoinIdentity { user, email, customer_key, .. } = identity;
-                known.insert(AttendeeId::for_user(session, user));
+                known.extend(user.iter().map(|user| AttendeeId::for_user(session, user)));
                 known.extend(email.iter().map(|email| AttendeeId::for_email(session, email)));
                 let keys = customer_key.iter();
                 known.extend(keys.map(|key| AttendeeId::for_customer_key(session, key)));
@@ -179,7 +180,7 @@ pub fn without_erased_people(
         marker.add_telephones(telephones(&record.events));
         record.join_attempts.retain(|(at, identity)| {
             marker.is_after_erasure(*at)
-                || !marker.is_join_attempt(&identity.user, identity.email.as_ref())
+                || !marker.is_join_attempt(identity.user.as_ref(), identity.email.as_ref())
         });
         let marker = [marker];
         record.events.iter_mut().for_each(|event| anonymize_event(event, &marker));
@@ -331,7 +332,7 @@ mod tests {
     #[test]
     fn join_attempts_in_progress_during_the_erasure_are_removed() {
         let identity = JoinIdentity {
-            user: UserId::parse("zelda").unwrap(),
+            user: Some(UserId::parse("zelda").unwrap()),
             email: None,
             name: None,
             host: false,

@@ -34,10 +34,11 @@ impl IdentityMatch {
     }
 }
 
-/// The identity from a join attempt of a person in the audience.
+/// The identity from a join attempt of a person in the audience. A guest has no user, and the invited address identifies
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JoinIdentity {
-    pub user: UserId,
+    pub user: Option<UserId>,
     pub email: Option<Email>,
     pub name: Option<PersonName>,
     pub host: bool,
@@ -126,7 +127,7 @@ impl People {
         let (admitted, rejected): (Vec<_>, Vec<_>) =
             join_identities.iter().partition(|identity| identity.admitted);
         for identity in admitted.into_iter().chain(rejected) {
-            let owner = if identity.host || identity.user == session.trainer {
+            let owner = if identity.host || identity.user.as_ref() == Some(&session.trainer) {
                 RowOwner::Host
             } else {
                 match people.find_or_add(session, identity) {
@@ -201,25 +202,44 @@ impl People {
 
     /// Finds a person by user id or invited address, and returns their index. Adds an admitted person if none is found.
     fn find_or_add(&mut self, session: &Session, identity: &JoinIdentity) -> Option<usize> {
-        let as_guest = || match self.by_email.get(identity.email.as_ref()?)? {
-            Some(RowOwner::Person(index)) if self.expected[*index].user.is_none() => Some(*index),
-            _ => None,
-        };
-        match self.by_user.get(&identity.user).copied().or_else(as_guest) {
+        let by_user = identity.user.as_ref().and_then(|user| self.by_user.get(user).copied());
+        match by_user.or_else(|| self.find_by_address(identity)) {
             Some(index) => {
-                self.by_user.insert(identity.user.clone(), index);
                 let person = &mut self.expected[index];
-                person.user = Some(identity.user.clone());
                 person.name = person.name.take().or_else(|| identity.name.clone());
+                if let Some(user) = &identity.user {
+                    person.user = Some(user.clone());
+                    self.by_user.insert(user.clone(), index);
+                }
                 Some(index)
             }
             None if !identity.admitted => None,
-            None => Some(self.add_person(Person {
-                attendee: AttendeeId::for_user(&session.id, &identity.user),
-                user: Some(identity.user.clone()),
-                email: identity.email.clone(),
-                name: identity.name.clone(),
-            })),
+            None => {
+                let attendee = match (&identity.user, &identity.email) {
+                    (Some(user), _) => AttendeeId::for_user(&session.id, user),
+                    (None, Some(email)) => AttendeeId::for_email(&session.id, email),
+                    (None, None) => return None,
+                };
+                Some(self.add_person(Person {
+                    attendee,
+                    user: identity.user.clone(),
+                    email: identity.email.clone(),
+                    name: identity.name.clone(),
+                }))
+            }
+        }
+    }
+
+    /// Finds the person with the address of an identity. Two users with one address are two people. A guest is whoever has
+    /// the address.
+    fn find_by_address(&self, identity: &JoinIdentity) -> Option<usize> {
+        match self.by_email.get(identity.email.as_ref()?)? {
+            Some(RowOwner::Person(index))
+                if identity.user.is_none() || self.expected[*index].user.is_none() =>
+            {
+                Some(*index)
+            }
+            _ => None,
         }
     }
 

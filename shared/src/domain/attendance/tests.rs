@@ -124,7 +124,7 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
 fn join_identity(user: &str, key: &str) -> JoinIdentity {
     JoinIdentity {
         admitted: true,
-        user: UserId::parse(user).unwrap(),
+        user: Some(UserId::parse(user).unwrap()),
         email: Email::parse(&format!("{user}@example.test")).ok(),
         name: None,
         host: user == "trainer-1",

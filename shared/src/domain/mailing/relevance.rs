@@ -214,6 +214,7 @@ mod tests {
             starts_at,
             reason: None,
             version: Some(2),
+            link_generation: None,
             to_new_student: false,
             address_changed: false,
             redrives: 0,

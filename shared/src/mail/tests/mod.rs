@@ -92,7 +92,7 @@ impl Case {
             to_name: self.to_name.as_deref(),
             address_changed: self.address_changed,
             session: (self.kind != MailKind::ReauthRequired).then_some(session),
-            link: "https://learn.example.test/classes/ses_1?a=1&b=2".to_owned(),
+            link: Some("https://learn.example.test/classes/ses_1?a=1&b=2".to_owned()),
             message_id: "0123abcd@live-classes".to_owned(),
             locale: None,
             zone: self.zone.as_ref(),

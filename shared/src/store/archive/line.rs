@@ -25,7 +25,9 @@ pub(super) enum ArchiveLine {
     },
     JoinAttempt {
         at: Timestamp,
-        user: UserId,
+        /// Absent for a guest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         email: Option<Email>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +195,8 @@ impl ArchiveLine {
             Self::Student { ref user, .. } if person.is_user(user) => None,
             Self::Invitee { ref email, .. } if person.is_email(email) => None,
             Self::JoinAttempt { at, ref user, ref email, .. }
-                if person.is_join_attempt(user, email.as_ref()) && !person.is_after_erasure(at) =>
+                if person.is_join_attempt(user.as_ref(), email.as_ref())
+                    && !person.is_after_erasure(at) =>
             {
                 None
             }

@@ -50,7 +50,7 @@ fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         former_emails: Vec::new(),
     };
     let identity = JoinIdentity {
-        user,
+        user: Some(user),
         email: Some(email),
         name: Some(name),
         host: n == 0,

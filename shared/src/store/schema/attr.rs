@@ -58,6 +58,10 @@ pub const ACCESS_GRANTED: &str = "access_granted";
 /// read by the thousand.
 pub const REQUESTED_MS: &str = "t";
 
+// Invitee.
+/// The generation from which guest links of the invitee are valid. Short for the same reason.
+pub const LINKS_FROM: &str = "g";
+
 // Erasure.
 pub const ERASED_AT: &str = "erased_at";
 pub const LEADS: &str = "leads";

@@ -8,7 +8,12 @@ use tokio::time::Instant;
 
 use super::record::SendOutcome;
 use super::related::{RelatedData, trainer_of_subject};
-use super::{ClaimedMail, Delivery, MAX_PAUSE_WITHIN_RUN, SEND_CONCURRENCY, SHORT_DELAY};
+use super::{
+    ClaimedMail, Delivery, MAX_PAUSE_WITHIN_RUN, READ_ERROR_DELAY, SEND_CONCURRENCY, SHORT_DELAY,
+};
+use crate::app::error::Error;
+use crate::app::guests::guest_token;
+use crate::domain::guest_link::GuestLink;
 use crate::domain::id::UserId;
 use crate::domain::mailing::relevance::{
     SkipReason, is_host_still_missing, is_still_relevant, kind_to_send, respect_preferences,
@@ -19,6 +24,7 @@ use crate::domain::mailing::{
 use crate::domain::notification_kind::CalendarMethod;
 use crate::domain::session::Session;
 use crate::mail::{MailContext, MailError, MailService, MailSession, RetryAdvice, compose};
+use crate::secrets::SecretsError;
 use crate::store::mail_addresses::MailAddress;
 
 /// The error of a mail if this version cannot read its session, delivery records or enrollment.
@@ -110,13 +116,20 @@ impl Delivery<'_> {
             Ok(to) => to,
             Err(reason) => return SendOutcome::Dropped(reason.as_str()),
         };
+        let link = match self.link(mail, session, related) {
+            Ok(link) => link,
+            Err(error) => {
+                tracing::error!(event = "mail.guest_link_failed", %error);
+                return SendOutcome::NotAttempted(READ_ERROR_DELAY);
+            }
+        };
         if self.is_halted() || !self.rate_limiter.acquire(latest).await || self.is_halted() {
             return SendOutcome::NotAttempted(SHORT_DELAY);
         }
         claimed.mail.kind = kind_to_send(mail, recipient_state);
         let mail = &claimed.mail;
         let entry = session.and_then(|session| next_entry(mail.kind, session, recipient_state));
-        let context = self.mail_context(mail, to, session, entry.as_ref(), related);
+        let context = self.mail_context(mail, to, session, (entry.as_ref(), link), related);
         match self.mailer.service.send(&compose(&context, &self.mailer.brand)).await {
             Ok(id) => {
                 claimed.sent_version = session.map(|session| session.version);
@@ -155,15 +168,43 @@ impl Delivery<'_> {
         }
     }
 
+    /// Returns the page that a mail links to: the class's page, or for an invited address without a user the guests' page.
+    /// Such an address gets no link to a class that it cannot enter any more.
+    fn link(
+        &self,
+        mail: &Mail,
+        session: Option<&Session>,
+        related: &RelatedData,
+    ) -> Result<Option<String>, Error> {
+        let app = &self.mailer.brand.app_url;
+        let Some(session) = session else { return Ok(Some(app.clone())) };
+        let is_for_guest = mail.users().next().is_none() && mail.kind.is_for_audience();
+        if !is_for_guest {
+            return Ok(Some(format!("{app}/sessions/{}", session.id)));
+        }
+        let generation = related.recipients.link_generations.get(&mail.message_key);
+        let Some(generation) = generation.filter(|_| mail.kind.is_for_invited()) else {
+            return Ok(None);
+        };
+        let link = GuestLink {
+            session: session.id.clone(),
+            to: mail.to.clone(),
+            // The list may have been rewritten by an edit that read it before the resend.
+            generation: mail.link_generation.unwrap_or_default().max(*generation),
+        };
+        let secrets = self.mailer.secrets.as_ref().ok_or(SecretsError::Unavailable)?;
+        let token = guest_token(secrets.keyring()?, &link)?;
+        Ok(Some(format!("{app}/guest/{}", token.expose())))
+    }
+
     fn mail_context<'m>(
         &self,
         mail: &'m Mail,
         to: &'m MailAddress,
         session: Option<&'m Session>,
-        entry: Option<&SentEntry>,
+        (entry, link): (Option<&SentEntry>, Option<String>),
         related: &'m RelatedData,
     ) -> MailContext<'m> {
-        let app = &self.mailer.brand.app_url;
         let trainer = session.and_then(|session| related.recipients.trainers.get(&session.trainer));
         let details = session.map(|session| MailSession {
             id: &session.id,
@@ -183,8 +224,7 @@ impl Delivery<'_> {
             to_name: to.name.as_ref().map(|name| name.as_str()),
             address_changed: mail.address_changed,
             session: details,
-            link: session
-                .map_or_else(|| app.clone(), |session| format!("{app}/sessions/{}", session.id)),
+            link,
             message_id: mail.message_id(),
             locale: None,
             zone: None,

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use futures::stream::{self, StreamExt};
+
 use super::super::Run;
 use super::enrollments::{EarlierInvitations, InvitedBy};
 use super::new_mail;
 use super::plan::PlannedNotification;
 use crate::app::error::Error;
 use crate::app::recipients::{AddressBook, students_at};
-use crate::domain::domain_event::DomainEvent;
+use crate::domain::domain_event::{DomainEvent, DomainEventKind};
+use crate::domain::guest_link::LinkGeneration;
 use crate::domain::id::UserId;
 use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
 use crate::domain::mailing::urgency::Urgency;
@@ -18,7 +21,12 @@ use crate::domain::mailing::{
 use crate::domain::preferences::{NotificationChannels, Preferences};
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
+use crate::store::error::CommitError;
+use crate::store::invitations::replace_links;
 use crate::store::mail_addresses::MailAddress;
+
+/// The number of concurrent writes of a chunk.
+const WRITE_CONCURRENCY: usize = 25;
 
 /// The data that the chunks of one domain event share.
 pub(super) struct ChunkContext<'a> {
@@ -153,11 +161,38 @@ impl Run<'_> {
                 InAppNotification::new(cause, *kind, user.clone(), Some(about.clone()))
             })
             .collect();
+        self.replace_guest_links(context, &chunk).await?;
         let (mails, addresses) = self.new_mails(context, chunk, &channels).await?;
         store.put_notifications(&notifications).await?;
         store.put_mail_addresses(&addresses, self.now()).await?;
         self.send_to_queues(context, &mails).await?;
         Ok(mails)
+    }
+
+    /// Invalidates the earlier guest links of the addresses to which an invitation is sent again. Replaced before the mails
+    /// are queued, so that none of them has a link of an earlier generation.
+    async fn replace_guest_links(
+        &self,
+        context: &ChunkContext<'_>,
+        chunk: &ResolvedChunk,
+    ) -> Result<(), Error> {
+        let DomainEventKind::Resend { nonce, .. } = &context.event.kind else { return Ok(()) };
+        let Some(list) = context.session.audience.invitee_list() else { return Ok(()) };
+        let generation = LinkGeneration(nonce.0);
+        let guests = chunk.mails.iter().filter(|(_, mail)| mail.users.is_empty());
+        let session = &context.session.id;
+        let replace = guests.map(|(email, _)| replace_links(session, list, email, generation));
+        let replace: Vec<_> = replace.collect();
+        let writes = stream::iter(replace).map(|action| self.tools.store.commit_one(action));
+        let outcomes: Vec<_> = writes.buffer_unordered(WRITE_CONCURRENCY).collect().await;
+        for outcome in outcomes {
+            match outcome {
+                // Refused for an address that is no longer invited, and when the chunk is repeated.
+                Ok(()) | Err(CommitError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Returns the mails of a chunk that are not queued yet, and the addresses of withdrawals.

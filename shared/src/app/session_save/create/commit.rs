@@ -5,11 +5,12 @@ use super::reserve::CreateReservation;
 use super::{CreateOutcome, Creation};
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingProvider, ZoomMeetings};
-use crate::app::session_save::invitees::{drafted_invitees, invitee_actions};
+use crate::app::session_save::invitees::{NewInvitees, drafted_invitees, invitee_actions};
 use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
+use crate::domain::guest_link::LinkGenerations;
 use crate::domain::host_status::WarningSources;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
@@ -93,7 +94,9 @@ impl Creation<'_> {
         }
         actions.extend(set_reminders(session, now));
         let invitees = drafted_invitees(&request.draft);
-        actions.extend(invitee_actions(services, session, None, invitees, now).await?);
+        let list =
+            NewInvitees { invitees, replacement: None, generations: &LinkGenerations::default() };
+        actions.extend(invitee_actions(services, session, list, now).await?);
         let domain_event = self.scheduled_event(session);
         actions.push(due_work::put_domain_event(&domain_event));
         services.store.commit(actions).await?;

@@ -7,11 +7,12 @@ use super::{EditDecision, EditInputs, MeetingEdit};
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::UpdateAttempts;
-use crate::app::session_save::invitees::{delete_unused_invitees, invitee_actions};
+use crate::app::session_save::invitees::{NewInvitees, delete_unused_invitees, invitee_actions};
 use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
+use crate::domain::guest_link::LinkGenerations;
 use crate::domain::plan::PlanLimits;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
@@ -84,8 +85,10 @@ pub(in crate::app::session_save) async fn commit_edit(
         let replaced = old.audience.invitee_list();
         let replacement =
             replaced.map(|replaces| ListReplacement { since: whole_milli(now), replaces });
+        let generations = LinkGenerations::after_edit(inputs.links.clone(), next.updated_at);
         let invitees = &decision.invitees;
-        actions.extend(invitee_actions(services, next, replacement, invitees, now).await?);
+        let list = NewInvitees { invitees, replacement, generations: &generations };
+        actions.extend(invitee_actions(services, next, list, now).await?);
     }
     let domain_event = updated_event(old, &decision, now);
     actions.extend(domain_event.as_ref().map(due_work::put_domain_event));

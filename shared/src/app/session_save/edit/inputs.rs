@@ -1,5 +1,7 @@
 //! Reads the data on which an edit depends.
 
+use std::collections::BTreeMap;
+
 use futures::try_join;
 
 use super::Edit;
@@ -9,10 +11,12 @@ use crate::domain::audience::{AudienceDraft, Invitee};
 use crate::domain::bookings::Booking;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
+use crate::domain::guest_link::LinkGeneration;
 use crate::domain::host_status::{HostStatus, WarningSources};
 use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
+use crate::domain::text::Email;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::error::StoreError;
@@ -23,6 +27,8 @@ use crate::store::sessions::SessionRecord;
 pub(in crate::app::session_save) struct EditInputs {
     pub(in crate::app::session_save) record: SessionRecord,
     pub(in crate::app::session_save) invitees: Vec<Invitee>,
+    /// The generations of the invitees' guest links.
+    pub(in crate::app::session_save) links: BTreeMap<Email, LinkGeneration>,
     pub(in crate::app::session_save) limits: PlanLimits,
     pub(in crate::app::session_save) course: Option<Course>,
     pub(in crate::app::session_save) connection: Option<ZoomConnection>,
@@ -72,12 +78,13 @@ impl Edit<'_> {
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
-        let (invitees, booking) = try_join!(
-            services.store.invitees_of_session(&record.session),
+        let ((invitees, links), booking) = try_join!(
+            services.store.invitees_with_links(&record.session),
             self.booking_change(&record.session, &settings),
         )?;
         Ok(EditInputs {
             invitees,
+            links,
             booking,
             host_capacity: settings.host_capacity,
             limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,

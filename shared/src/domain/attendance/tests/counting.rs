@@ -41,7 +41,7 @@ fn headcount_counts_each_connected_person_once() {
 fn person_with_several_devices_and_a_telephone_counts_once() {
     let session = session(course(), Status::Live, Vec::new());
     let identity = |user: &str, host: bool| JoinIdentity {
-        user: UserId::parse(user).unwrap(),
+        user: Some(UserId::parse(user).unwrap()),
         email: Email::parse(&format!("{user}@example.test")).ok(),
         name: None,
         host,
