@@ -17,6 +17,7 @@ NOT_TRIED = {
     "A table is throttled": "its metrics come from DynamoDB, and a test checks the alarm",
 }
 COVERED_BY_TESTS = {
+    "Zoom refuses the platform's account": "refused_account_credentials_concern_the_operator_alone",
     "Abandoned work": "failing_repair_does_not_block_others_and_is_finally_abandoned",
     "Unreadable items": "unreadable_items_of_a_session_do_not_affect_others",
     "Reminders are dropped": "late_reminders_are_counted_as_dropped",

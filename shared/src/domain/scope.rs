@@ -14,6 +14,24 @@ pub const REQUIRED: [&[&str]; 8] = [
     &["meeting:read:list_past_participants"],
 ];
 
+/// The scopes of the server-to-server app in the platform's own account. Without one of them, a call is refused and the
+/// operator is alarmed.
+pub const REQUIRED_OF_ACCOUNT: [&str; 13] = [
+    "meeting:write:meeting:admin",
+    "meeting:update:meeting:admin",
+    "meeting:delete:meeting:admin",
+    "meeting:read:list_meetings:admin",
+    "meeting:read:meeting:admin",
+    "meeting:update:status:admin",
+    "user:read:user:admin",
+    "user:write:user:admin",
+    "user:update:user:admin",
+    "user:update:status:admin",
+    "user:delete:user:admin",
+    "user:read:token:admin",
+    "cloud_recording:read:list_recording_files:admin",
+];
+
 /// Returns the required scopes that were not granted, in the order of [`REQUIRED`].
 pub fn missing(granted: &[String]) -> Vec<String> {
     REQUIRED

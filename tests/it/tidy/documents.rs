@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use shared::domain::scope::REQUIRED;
+use shared::domain::scope::{REQUIRED, REQUIRED_OF_ACCOUNT};
 use shared::domain::zoom_event::HANDLED_EVENTS;
 use shared::handlers::ROUTES;
 
@@ -204,6 +204,14 @@ fn zoom_app_scopes_are_documented() {
             "docs/reference/zoom-app.md does not list {spelling}"
         );
     }
+}
+
+#[test]
+fn scopes_of_the_accounts_app_are_documented() {
+    let text = page_text("docs/how-to/platform-account.md");
+    let listed: Vec<_> =
+        inline_code(&text).into_iter().filter(|word| word.ends_with(":admin")).collect();
+    assert_eq!(listed, REQUIRED_OF_ACCOUNT);
 }
 
 /// Zoom does not send events without a subscription, and no error would show that.
