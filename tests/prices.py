@@ -98,12 +98,25 @@ def run_sweep(sweep):
     return call_api("POST", f"/local/schedules/{sweep}/run")
 
 
+def guest_token(email):
+    mail = [mail for mail in call_api("GET", "/local/mail")["items"] if mail["to"] == email][-1]
+    text = call_api("GET", f"/local/mail/{mail['id']}/parts")["text"]
+    return text.split("/guest/", 1)[1].split()[0]
+
+
 def count_mails():
     return len(call_api("GET", "/local/mail")["items"])
 
 
-# Send the mails of the actions above, then schedule a session for a hundred addresses.
+# Send the mails of the actions above, and join as a guest. The first requests read the class without its invitation.
+call_api("POST", "/v1/sessions", trainer, {**body, "audience_type": "invitees", "course_id": None,
+                                      "invitees": [{"email": "guest@guests.test"}], "starts_at": in_minutes(5)})
 run_sweep("outbox-sweep")
+guest = {"token": guest_token("guest@guests.test")}
+for action, path in (("read a class, as a guest", "/v1/guest/session"), ("join, as a guest", "/v1/guest/join")):
+    call_api("POST", path, body=guest)
+    measure(action, lambda: call_api("POST", path, body=guest))
+# Then schedule a session for a hundred addresses.
 guests = [{"email": f"guest{n}@example.test"} for n in range(100)]
 call_api("POST", "/v1/sessions", trainer, {**body, "audience_type": "invitees", "course_id": None, "invitees": guests,
                                       "starts_at": in_minutes(10000)})

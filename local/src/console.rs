@@ -54,13 +54,16 @@ impl Console {
     }
 
     /// Routes of the console. Zoom's consent page redirects to `/callback`. Mails, in-app notifications and the room's
-    /// exit link to `/sessions/…`.
+    /// exit link to `/sessions/…`, mails to guests to `/guest/…`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/", get(page))
             .route("/callback", get(page))
             .route("/sessions/{session}", get(page))
             .route("/room/{session}", get(room))
+            // The room takes the token out of the address. Zoom's client leads back to the address without one.
+            .route("/guest", get(room))
+            .route("/guest/{token}", get(room))
             .route("/console/{*path}", get(asset))
             .with_state(self)
     }
@@ -187,6 +190,12 @@ mod tests {
         assert!(policy(&room).contains("https://source.zoom.us"));
         assert_eq!(room.headers()["cross-origin-opener-policy"], "same-origin");
         assert_eq!(room.headers()["cross-origin-embedder-policy"], "credentialless");
+        // A guest's page is a room, and its address must not reach Zoom's hosts.
+        for path in ["/guest/a-token", "/guest"] {
+            let guest = get(path, None).await;
+            assert_eq!(policy(&guest), policy(&room));
+            assert_eq!(guest.headers()[REFERRER_POLICY], "no-referrer");
+        }
         let page = get("/", None).await;
         assert!(!policy(&page).contains("unsafe"));
         assert!(!page.headers().contains_key("cross-origin-opener-policy"));

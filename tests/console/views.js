@@ -63,10 +63,10 @@ export function views_of(world) {
     }],
     ['trainer-notices', place('tara', 'notices', 'Notifications')],
     ['student-preferences', place('sam', 'preferences', 'Preferences')],
-    ['student-classes', async () => { await home('Gil'); await card(page, TITLES.guests).waitFor(); }],
+    ['student-classes', async () => { await home('Sam'); await card(page, TITLES.course).waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
-    ['side-by-side', async () => { await page.goto('/#/all?tara=classes&sam=classes&gil=classes'); await page.locator('.pane').nth(2).locator('.class, .empty').first().waitFor(); }],
+    ['side-by-side', async () => { await page.goto('/#/all?tara=classes&sam=classes&gil=mail'); await page.locator('.pane').nth(2).locator('.notices, .empty').first().waitFor(); }],
     ['api-calls', async () => {
       await home('Tara');
       await page.locator('.cost-line button').click();

@@ -38,6 +38,11 @@ impl Operation<'_> {
         format!("{} {}", self.method, self.path)
     }
 
+    /// Whether a guest link replaces the caller's token.
+    fn is_for_guests(&self) -> bool {
+        GUEST_ROUTES.iter().any(|route| route.path == self.path)
+    }
+
     /// Whether Zoom calls the operation.
     fn is_webhook(&self) -> bool {
         (self.method.as_str(), self.path) == (WEBHOOK_ROUTE.method, WEBHOOK_ROUTE.path)
@@ -251,11 +256,12 @@ fn every_operation_documents_its_errors() {
         let security = operation.description.get("security");
         assert_eq!(
             security,
-            operation.is_webhook().then_some(&json!([])),
-            "{name}: every route needs a token, except for Zoom's events"
+            (operation.is_webhook() || operation.is_for_guests()).then_some(&json!([])),
+            "{name}: every route needs a caller's token, except for guests and Zoom's events"
         );
         let responses = operation.description["responses"].as_object().expect("responses");
-        for status in ["401", "500", "503"] {
+        assert_eq!(responses.contains_key("401"), !operation.is_for_guests(), "{name}");
+        for status in ["500", "503"] {
             assert!(responses.contains_key(status), "{name} does not document {status}");
         }
         // An event is authentic or not, and is never refused for its form.

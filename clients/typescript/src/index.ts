@@ -14,8 +14,8 @@ export type LiveClasses = Client<paths>;
 export interface Options {
   /** The address of the API, which is the stack's output `ApiUrl`. */
   baseUrl: string;
-  /** Returns the caller's token. It is called before each request, so that the token can be renewed. */
-  token: () => string | Promise<string>;
+  /** Returns the caller's token. It is called before each request, so that the token can be renewed. A guest's page has none. */
+  token?: () => string | Promise<string>;
   /** Replaces the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
 }
@@ -31,7 +31,7 @@ export function liveClasses({ baseUrl, token, fetch }: Options): LiveClasses {
   const api = createClient<paths>(fetch ? { baseUrl, fetch } : { baseUrl });
   api.use({
     async onRequest({ request }) {
-      request.headers.set("authorization", `Bearer ${await token()}`);
+      if (token) request.headers.set("authorization", `Bearer ${await token()}`);
       return request;
     },
   });

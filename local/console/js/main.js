@@ -12,6 +12,7 @@ import { Classes } from './trainer/list.js';
 import { Schedule, Edit } from './trainer/form.js';
 import { Detail } from './trainer/detail.js';
 import { Upcoming, Detail as StudentDetail } from './student/classes.js';
+import { Mailbox } from './guest/mailbox.js';
 import { returned } from './trainer/zoom.js';
 import { Bar } from './bar.js';
 import { Drawer, CostLine, drawer } from './drawer.js';
@@ -21,6 +22,7 @@ const CLOCK_EVERY_MS = 20_000;
 
 function Page({ as, place }) {
   const [what, id, part] = place.split('/');
+  if (!PEOPLE[as].claims) return html`<${Mailbox} as=${as} />`;
   if (what === 'notices') return html`<${Notices} as=${as} />`;
   if (what === 'preferences') return html`<${Preferences} as=${as} />`;
   if (PEOPLE[as].claims.role === 'trainer') {
@@ -48,7 +50,7 @@ function Console() {
   }, []);
   useEffect(() => {
     const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PEOPLE[at.view].name;
-    if (PEOPLE[at.view]) localStorage.setItem('last', at.view);
+    if (PEOPLE[at.view]?.claims) localStorage.setItem('last', at.view);
     document.title = `${who} · Live Classes`;
   }, [at.view]);
   const shown = at.view === 'all' ? Object.keys(PEOPLE) : [at.view];

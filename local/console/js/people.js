@@ -1,4 +1,4 @@
-// The people of the console. They are in the starting data, except for the guest, who has only a verified address.
+// The people of the console. They are in the starting data, except for the guest, who has an address and no account.
 export const PEOPLE = {
   tara: {
     key: 'tara',
@@ -18,8 +18,9 @@ export const PEOPLE = {
     key: 'gil',
     name: 'Gil',
     role: 'Guest',
-    about: 'No course, a verified e-mail address',
-    claims: { sub: 'guest-1', role: 'student', email: 'guest@example.test', name: 'Gil Guest' },
+    about: 'Invited by e-mail, without an account',
+    email: 'guest@example.test',
+    fullName: 'Gil Guest',
   },
 };
 

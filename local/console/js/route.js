@@ -5,7 +5,7 @@ import { PEOPLE } from './people.js';
 import { goOn } from './notes.js';
 
 const KEYS = Object.keys(PEOPLE);
-const HOME = { tara: 'classes', sam: 'classes', gil: 'classes', scenes: 'mail' };
+const HOME = { tara: 'classes', sam: 'classes', gil: 'mail', scenes: 'mail' };
 
 function parse(hash, before) {
   const [path, query] = hash.replace(/^#\/?/, '').split('?');

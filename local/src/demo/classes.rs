@@ -125,6 +125,9 @@ pub(super) async fn edit(
     Ok(())
 }
 
+/// An invited address without an account.
+const GUEST: &str = "guest@example.test";
+
 /// Invites a person without an account. Returns that class.
 pub(super) async fn invite_guest(
     client: &mut Client,
@@ -133,7 +136,7 @@ pub(super) async fn invite_guest(
 ) -> Result<Value, DemoError> {
     client.print_heading("An outside guest");
     let mut invited = class_body(stack, 50, "invitees");
-    invited["invitees"] = json!([{"email": "guest@example.test", "name": "Gus Guest"}]);
+    invited["invitees"] = json!([{"email": GUEST, "name": "Gus Guest"}]);
     let private = client.post(&people.trainer, "/v1/sessions", invited).await?.expect(201)?;
     let guest_list = client.get(&people.guest, "/v1/me/sessions").await?.expect(200)?;
     client.check(
@@ -141,7 +144,14 @@ pub(super) async fn invite_guest(
         guest_list["items"][0]["id"] == private["id"],
         &guest_list["items"][0]["title"],
     )?;
-    mails::guest_invited(client, "guest@example.test").await?;
+    mails::guest_invited(client, GUEST).await?;
+    let token = mails::guest_token(client, GUEST).await?;
+    let shown = client.post("", "/v1/guest/session", json!({"token": token})).await?.expect(200)?;
+    client.check(
+        "the link in the mail shows the class without an account",
+        shown["id"] == private["id"],
+        &shown["join"],
+    )?;
     Ok(private)
 }
 
@@ -194,7 +204,10 @@ pub(super) async fn cancel(
         &twice["version"],
     )?;
 
-    mails::cancelled(client, "guest@example.test").await?;
+    mails::cancelled(client, GUEST).await?;
+    let token = mails::guest_token(client, GUEST).await?;
+    client.post("", "/v1/guest/session", json!({"token": token})).await?.expect(404)?;
+    client.pass("the guest's link no longer works", "404");
     Ok(())
 }
 

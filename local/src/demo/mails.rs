@@ -26,16 +26,31 @@ impl CalendarEntry {
 
 /// Returns the calendar entries of all mails of a kind to an address, newest last.
 async fn entries(client: &Client, kind: &str, to: &str) -> Result<Vec<CalendarEntry>, DemoError> {
-    let mails = client.get("", "/local/mail").await?.expect(200)?;
-    let mut entries = Vec::new();
-    for mail in mails["items"].as_array().into_iter().flatten() {
+    let mails = raw_mails(client, kind, to).await?;
+    Ok(mails.iter().filter_map(|raw| CalendarEntry::parse(raw)).collect())
+}
+
+/// Returns all mails of a kind to an address as raw messages, newest last.
+async fn raw_mails(client: &Client, kind: &str, to: &str) -> Result<Vec<String>, DemoError> {
+    let listed = client.get("", "/local/mail").await?.expect(200)?;
+    let mut mails = Vec::new();
+    for mail in listed["items"].as_array().into_iter().flatten() {
         if mail["kind"] == kind && mail["to"] == to {
             let path = format!("/local/mail/{}", text(&mail["id"])?);
-            let raw = client.get("", &path).await?.expect_text(200)?;
-            entries.extend(CalendarEntry::parse(&raw));
+            mails.push(client.get("", &path).await?.expect_text(200)?);
         }
     }
-    Ok(entries)
+    Ok(mails)
+}
+
+/// Returns the token of the guest link in the invitation of an address.
+pub(super) async fn guest_token(client: &Client, guest: &str) -> Result<String, DemoError> {
+    let mails = raw_mails(client, "scheduled", guest).await?;
+    let unfolded = mails.last().map(|raw| raw.replace("=\r\n", "")).unwrap_or_default();
+    let (_, rest) =
+        unfolded.split_once("/guest/").ok_or_else(|| DemoError::missing(&json!("no link")))?;
+    let is_digit = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    Ok(rest.chars().take_while(is_digit).collect())
 }
 
 async fn sweep(client: &Client) -> Result<Value, DemoError> {

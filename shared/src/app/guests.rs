@@ -81,14 +81,14 @@ pub struct GuestRequest<'a> {
     pub limits: &'a GuestLimits,
 }
 
-/// The person whose address a link belongs to.
+/// The invited person of a link.
 #[derive(Clone, Debug)]
 pub struct Guest {
     pub email: Email,
     pub name: Option<PersonName>,
 }
 
-/// Loads the session of a guest link. Whoever has the link is admitted as its address.
+/// Loads the session of a guest link. The holder of the link is admitted as its address.
 pub async fn load_guest_session(
     store: &Store,
     keyring: &Keyring,

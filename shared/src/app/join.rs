@@ -48,7 +48,7 @@ pub struct JoinRequest<'a> {
     pub memory: &'a AudienceMemory,
 }
 
-/// The person who joins: a caller, or a guest, who has an address but no user.
+/// The person that joins: a caller, or a guest with an address and no user.
 #[derive(Debug)]
 struct Attendee {
     user: Option<UserId>,

@@ -46,7 +46,7 @@ impl<K: Ord> AttemptCounts<K> {
     /// Counts an attempt. Returns the seconds until the next window if there were too many before.
     pub fn count(&mut self, key: K, now: Timestamp) -> Result<(), u64> {
         let window = self.limit.window(now);
-        // So many keys come from somebody who can change them at will, whom no count by key would stop.
+        // So many keys mean that the source can change its key at will, which no count by key would stop.
         if window != self.window || self.counts.len() >= KEY_LIMIT {
             self.counts.clear();
             self.window = window;

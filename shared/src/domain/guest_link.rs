@@ -4,15 +4,12 @@
 //! retry of a mail, an update and a reminder have the same link as the invitation. The invitation stores the generation
 //! from which links are valid. A resend raises it, and an address that is invited again starts with a higher one.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::id::SessionId;
+use super::link_generation::LinkGeneration;
 use super::mailing::AddressDigest;
 use super::session::{Session, Status};
-use super::text::Email;
 
 const SESSION_BYTES: usize = 16;
 const ADDRESS_BYTES: usize = 32;
@@ -20,21 +17,6 @@ const GENERATION_BYTES: usize = 8;
 
 /// The length of an encoded link.
 pub const LINK_BYTES: usize = SESSION_BYTES + ADDRESS_BYTES + GENERATION_BYTES;
-
-/// Milliseconds at which links of an address were replaced. 0 if they never were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LinkGeneration(pub u64);
-
-impl LinkGeneration {
-    pub fn at(now: Timestamp) -> Self {
-        Self(u64::try_from(now.as_millisecond()).unwrap_or_default())
-    }
-
-    pub fn is_first(&self) -> bool {
-        self.0 == 0
-    }
-}
 
 /// The content of a guest token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,29 +62,11 @@ pub fn accepts_guests(session: &Session, now: Timestamp) -> bool {
     session.status != Status::Cancelled && now < session.window_closes_at()
 }
 
-/// The generations for the invitees of a new list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LinkGenerations {
-    kept: BTreeMap<Email, LinkGeneration>,
-    of_new: LinkGeneration,
-}
-
-impl LinkGenerations {
-    /// Returns the generations after an edit. The addresses of the list before keep theirs. Links of an address that is
-    /// invited now may exist from an earlier invitation, which was withdrawn.
-    pub fn after_edit(kept: BTreeMap<Email, LinkGeneration>, edited_at: Timestamp) -> Self {
-        Self { kept, of_new: LinkGeneration::at(edited_at) }
-    }
-
-    pub fn of(&self, email: &Email) -> LinkGeneration {
-        self.kept.get(email).copied().unwrap_or(self.of_new)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::session::testing::session;
+    use crate::domain::text::Email;
 
     fn link() -> GuestLink {
         GuestLink {
@@ -129,17 +93,6 @@ mod tests {
         for (valid_from, expected) in cases {
             assert_eq!(link().is_current(LinkGeneration(valid_from)), expected, "{valid_from}");
         }
-    }
-
-    #[test]
-    fn kept_addresses_keep_their_generation_and_new_ones_start_later() {
-        let [old, resent, new] = ["old", "resent", "new"]
-            .map(|name| Email::parse(&format!("{name}@example.test")).unwrap());
-        let kept = [(old.clone(), LinkGeneration(0)), (resent.clone(), LinkGeneration(5))];
-        let at = Timestamp::from_millisecond(9).unwrap();
-        let edited = LinkGenerations::after_edit(kept.into(), at);
-        assert_eq!([&old, &resent, &new].map(|email| edited.of(email).0), [0, 5, 9]);
-        assert_eq!(LinkGenerations::default().of(&new), LinkGeneration(0));
     }
 
     #[test]

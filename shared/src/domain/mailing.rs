@@ -23,8 +23,8 @@ pub use recipients::Recipient;
 pub use urgency::Urgency;
 
 use super::digest::Digest;
-use super::guest_link::LinkGeneration;
 use super::id::{SessionId, UserId};
+use super::link_generation::LinkGeneration;
 pub use super::notification_kind::MailKind;
 use super::text::Email;
 

@@ -1,4 +1,4 @@
-//! Requests of guests, who have the token of a link instead of a caller's token.
+//! Requests of guests. They have the token of a link instead of a caller's token.
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
@@ -14,7 +14,7 @@ use crate::domain::text::PersonName;
 use crate::http::check_query;
 use crate::secret::Secret;
 
-/// What a function instance remembers for the requests of guests.
+/// The state of a function instance for the requests of guests.
 #[derive(Debug, Default)]
 pub(super) struct GuestState {
     limits: GuestLimits,
@@ -43,8 +43,9 @@ impl GuestState {
     }
 }
 
-/// Parses the name that a guest has typed.
+/// Parses the name that a guest has typed. A blank name counts as missing.
 pub(super) fn guest_name(name: Option<&str>) -> Result<Option<PersonName>, Refusal> {
+    let name = name.filter(|name| !name.trim().is_empty());
     let parse = |name| PersonName::parse(name).map_err(|error| Refusal::field("name", error));
     name.map(parse).transpose()
 }

@@ -15,9 +15,9 @@ use super::schema::{
 use super::tx::{Action, Condition, Item, ItemChanges, insert_index_key, number};
 use super::{BatchItems, KeyRange, Store};
 use crate::domain::audience::{Invitee, InviteeList};
-use crate::domain::guest_link::{LinkGeneration, LinkGenerations};
 use crate::domain::host_status::WarningSources;
 use crate::domain::id::SessionId;
+use crate::domain::link_generation::{LinkGeneration, LinkGenerations};
 use crate::domain::mailing::AddressDigest;
 use crate::domain::session::{Session, Status};
 use crate::domain::text::{Email, PersonName};

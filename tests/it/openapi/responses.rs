@@ -14,6 +14,8 @@ use shared::handlers::{GUEST_ROUTES, ROUTES, WEBHOOK_ROUTE, match_route};
 
 use super::{PROBLEM_JSON, Spec};
 use crate::functions::store;
+use crate::guests::guest_tokens;
+use crate::support::patched;
 use crate::world::{Response, World, course_session_body, session_body};
 use crate::zoom_session::WebhookSignature;
 
@@ -161,6 +163,25 @@ async fn send_poll_requests(api: &mut CheckedApi, path: &str, trainer: &str, stu
 }
 
 /// Sends events of Zoom: a challenge, an unknown event, an unsigned one, and one that is too long.
+/// Requests with a guest link, the last of which is limited.
+async fn send_guest_requests(api: &mut CheckedApi, trainer: &str) {
+    let starts_at = api.world.now() + SignedDuration::from_mins(5);
+    let invited = patched(
+        session_body(1),
+        json!({"audience_type": "invitees", "invitees": [{"email": "gil@guests.test"}], "starts_at": starts_at}),
+    );
+    api.post(trainer, "/v1/sessions", invited).await.expect(201);
+    api.world.run_outbox_sweep().await;
+    let (_, token) = guest_tokens(&api.world, "gil@guests.test").pop().expect("a mail");
+    for path in ["/v1/guest/session", "/v1/guest/join"] {
+        api.post("", path, json!({"token": token})).await.expect(200);
+        api.post("", path, json!({"token": "x"})).await.expect_problem(404, "not_found");
+        api.post("", path, json!({"token": null})).await.expect_problem(422, "validation_failed");
+    }
+    let by_link = json!({"token": token, "name": "Gil", "prefer": "link"});
+    api.post("", "/v1/guest/join", by_link).await.expect(200);
+}
+
 async fn send_zoom_events(api: &mut CheckedApi) {
     let challenge = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"a"}}"#;
     let long = " ".repeat(1024 * 1024 + 1);
@@ -270,6 +291,8 @@ async fn running_system_matches_the_api_description() {
     api.get(&student, &path).await.expect(200);
     api.get(&other, &path).await.expect_problem(404, "not_found");
     api.get(&student, "/v1/me/sessions").await.expect(200);
+
+    send_guest_requests(&mut api, &trainer).await;
 
     // Notifications and preferences.
     let resend = format!("{path}/resend-invite");

@@ -158,6 +158,8 @@ const CROWDS: [(&str, &[(&str, &str)]); 2] = [
             ("GET", "/v1/me/notifications"),
             ("GET", "/v1/sessions/{id}"),
             ("POST", "/v1/sessions/{id}/join"),
+            ("POST", "/v1/guest/session"),
+            ("POST", "/v1/guest/join"),
         ],
     ),
     (
@@ -179,7 +181,8 @@ fn routes_used_by_a_whole_session_have_their_own_throttles() {
         let limits =
             json!({ "ThrottlingRateLimit": limit("Rate"), "ThrottlingBurstLimit": limit("Burst") });
         for (method, path) in routes {
-            assert!(ROUTES.iter().any(|route| (route.method, route.path) == (*method, *path)));
+            let mut all = ROUTES.iter().chain(GUEST_ROUTES);
+            assert!(all.any(|route| (route.method, route.path) == (*method, *path)));
             limited.insert(format!("{method} {path}"), limits.clone());
         }
         let default = |kind: &str| {

@@ -30,21 +30,27 @@ export function Heading({ children, back, as, actions }) {
     <div class="heading-line"><h2 tabindex="-1" ref=${heading}>${children}</h2>${actions && html`<div class="actions">${actions}</div>`}</div></div>`;
 }
 
-export function Pane({ as, place, children }) {
+/** The pages of a person with an account. */
+function Pages({ as, place }) {
   const person = PEOPLE[as];
   const unread = useLoad(`unread ${as}`, () => api(as).get('/v1/me/notifications?limit=1').then((page) => page.unread_count), { every: 15_000 });
-  const body = useRef(null);
-  useEffect(() => { if (body.current) body.current.scrollTop = 0; }, [place]);
   const count = unread.data || 0;
-  return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
-    <header class="pane-head"><${Avatar} of=${person} />
-      <div class="pane-who"><strong>${person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
-      <nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
+  return html`<nav class="pane-nav" aria-label=${`${person.name}'s pages`}>
         <${Go} as=${as} to="classes" aria-label="Classes" title="Classes" aria-current=${/^(classes|new)/.test(place) ? 'page' : undefined}><${Icon} name="calendar" /><//>
         <${Go} as=${as} to="notices" aria-label=${count ? `Notifications, ${count} unread` : 'Notifications'} title="Notifications" aria-current=${place === 'notices' ? 'page' : undefined}>
           <${Icon} name="bell" />${count > 0 && html`<span class="unread" aria-hidden="true">${count > 99 ? '99+' : count}</span>`}<//>
         <${Go} as=${as} to="preferences" aria-label="Preferences" title="Preferences" aria-current=${place === 'preferences' ? 'page' : undefined}><${Icon} name="gear" /><//>
-      </nav></header>
+      </nav>`;
+}
+
+export function Pane({ as, place, children }) {
+  const person = PEOPLE[as];
+  const body = useRef(null);
+  useEffect(() => { if (body.current) body.current.scrollTop = 0; }, [place]);
+  return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
+    <header class="pane-head"><${Avatar} of=${person} />
+      <div class="pane-who"><strong>${person.fullName || person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
+      ${person.claims && html`<${Pages} as=${as} place=${place} />`}</header>
     <div class="pane-body" ref=${body}>${children}</div></section>`;
 }
 

@@ -1,11 +1,12 @@
-// The room, built on the response of `POST /v1/sessions/{id}/join`. It is simulated on the local stack. With real
-// credentials the page loads Zoom's Meeting SDK.
+// The room, built on the response of `POST /v1/sessions/{id}/join`, or of `POST /v1/guest/join` for the holder of a guest
+// link. It is simulated on the local stack. With real credentials the page loads Zoom's Meeting SDK.
+import { access } from './access.js';
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from '../ui.js';
-import { api, stack } from '../api.js';
-import { PEOPLE } from '../people.js';
+import { stack } from '../api.js';
 import { useLoad } from '../load.js';
 import { readClock } from '../time.js';
 import { Button, Icon, Passcode } from '../parts/basic.js';
+import { Text } from '../parts/form.js';
 import { Notes, Question } from '../parts/layers.js';
 import { ThemeSwitch } from '../parts/theme.js';
 import { LANGUAGES, direction, words } from './words.js';
@@ -14,8 +15,7 @@ import { PollPanel } from './polls.js';
 import { openZoom } from './zoom-sdk.js';
 
 const query = new URLSearchParams(location.search);
-const as = PEOPLE[query.get('as')] ? query.get('as') : 'sam';
-const id = decodeURIComponent(location.pathname.split('/').pop());
+const { as, isGuest } = access;
 /** The polling interval while waiting for the trainer. */
 const LOOK_EVERY_MS = 3_000;
 
@@ -29,11 +29,12 @@ export function announce() {
 function Room() {
   const [language, setLanguage] = useState(LANGUAGES[query.get('lang')] ? query.get('lang') : localStorage.getItem('language') || 'en');
   const [state, setState] = useState({ at: 'lobby' });
-  const [polls, setPolls] = useState(true);
+  const [polls, setPolls] = useState(!isGuest);
+  const [name, setName] = useState('');
   const [full, setFull] = useState(false);
   const page = useRef(null);
   const word = words(language);
-  const session = useLoad(`room ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 5000 });
+  const session = useLoad(access.key, access.session, { every: 5000 });
   const owner = Boolean(session.data?.meeting);
 
   useEffect(() => { readClock().catch(() => {}); }, []);
@@ -55,10 +56,10 @@ function Room() {
   const join = async (prefer) => {
     setState({ at: 'joining' });
     try {
-      const body = prefer === 'link' ? { prefer } : {};
-      const [pass, config] = await Promise.all([api(as).post(`/v1/sessions/${id}/join`, body), stack.get('/local/config')]);
+      const options = { ...(prefer === 'link' && { prefer }), ...(isGuest && name.trim() && { name: name.trim() }) };
+      const [pass, config] = await Promise.all([access.join(options), stack.get('/local/config')]);
       if (pass.mode === 'link') setState({ at: 'link', pass });
-      else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, PEOPLE[as].claims.email) });
+      else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, access.email) });
       else { setState({ at: 'zoom', pass }); await openZoom(pass, language); }
       announce();
     } catch (problem) {
@@ -82,12 +83,13 @@ function Room() {
       <div class="bar-end">
         <label class="language"><span class="hidden">${word('language')}</span><select value=${language} onChange=${(event) => setLanguage(event.target.value)}>
           ${Object.entries(LANGUAGES).map(([key, name]) => html`<option key=${key} value=${key} lang=${key} selected=${key === language}>${name}</option>`)}</select></label>
-        <${Button} kind="quiet" icon="poll" label=${polls ? word('hidePolls') : word('showPolls')} aria-pressed=${polls} onClick=${() => setPolls(!polls)} />
+        ${!isGuest && html`<${Button} kind="quiet" icon="poll" label=${polls ? word('hidePolls') : word('showPolls')} aria-pressed=${polls} onClick=${() => setPolls(!polls)} />`}
         <${Button} kind="quiet" icon="expand" label=${full ? word('leaveFullscreen') : word('fullscreen')} aria-pressed=${full} onClick=${turnFull} /><${ThemeSwitch} /></div></header>
     <main class="room-main" id="main">
-      ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${session.problem.title} text=${session.problem.message} code=${session.problem.code} word=${word} />`}
+      ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${isGuest && session.problem.status === 404 ? word('linkOver') : session.problem.title} text=${isGuest && session.problem.status === 404 ? word('linkOverMore') : session.problem.message} code=${session.problem.code} word=${word} />`}
       ${session.data && (state.at === 'lobby' || state.at === 'joining') && html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
-        text=${over ? word('endedMore') : word('joinAs', { name: PEOPLE[as].claims.name })} problem=${state.problem} word=${word}>
+        text=${over ? word('endedMore') : isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name })} problem=${state.problem} word=${word}>
+        ${!over && isGuest && html`<${Text} label=${word('yourName')} value=${name} onInput=${setName} maxlength=${200} dir="auto" autocomplete="name" />`}
         ${!over && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`}
       ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${byLink}<//>`}
       ${state.at === 'link' && html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
@@ -108,7 +110,13 @@ function Lobby({ icon, title, text, problem, code, word, children }) {
   useEffect(() => heading.current?.focus(), [title]);
   return html`<section class="lobby"><span class="lobby-icon"><${Icon} name=${icon} size=${30} /></span><h2 tabindex="-1" ref=${heading}>${title}</h2><p role="status">${text}</p>
     ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${problem.title || word('failed')}</strong><p>${problem.message}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
-    ${children}<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p></section>`;
+    ${children}${!isGuest && html`<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p>`}</section>`;
 }
 
-render(html`<${Room} />`, document.getElementById('app'));
+/** What a guest sees who has left the class, or has opened the page without a link. */
+function WithoutLink() {
+  const word = words(localStorage.getItem('language') || 'en');
+  return html`<div class="room at-left"><main class="room-main" id="main"><${Lobby} icon="leave" title=${word('left')} text=${word('leftGuest')} word=${word} /></main></div>`;
+}
+
+render(isGuest && !access.hasToken ? html`<${WithoutLink} />` : html`<${Room} />`, document.getElementById('app'));

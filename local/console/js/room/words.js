@@ -4,6 +4,7 @@ export const direction = (language) => (language === 'ar' ? 'rtl' : 'ltr');
 
 const WORDS = {
   en: {
+    yourName: 'Your name', joinAsGuest: 'Others see your name in the class. Without one, the name of the invitation is shown.', linkOver: 'This link does not work', linkOverMore: 'The class is over, or you have a newer mail with another link. Please open the link in your latest mail.', leftGuest: 'To come back, open the link in your mail.',
     language: 'Language', fullscreen: 'Full screen', leaveFullscreen: 'Leave full screen', back: 'Back to the classes',
     join: 'Join the class', start: 'Start the class', joining: 'Joining…', waiting: 'Waiting for the trainer',
     waitingMore: 'You join automatically when the class starts.', joinAs: 'You join as {name}.',
@@ -19,6 +20,7 @@ const WORDS = {
     tooEarly: 'You can join from {time}.', failed: 'Request failed', again: 'Try again', code: 'Code', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
   },
   es: {
+    yourName: 'Tu nombre', joinAsGuest: 'Los demás ven tu nombre en la clase. Si lo dejas vacío, aparece el de la invitación.', linkOver: 'Este enlace no funciona', linkOverMore: 'La clase ha terminado o tienes un correo más reciente con otro enlace. Abre el enlace de tu último correo.', leftGuest: 'Para volver, abre el enlace de tu correo.',
     language: 'Idioma', fullscreen: 'Pantalla completa', leaveFullscreen: 'Salir de pantalla completa', back: 'Volver a las clases',
     join: 'Entrar en la clase', start: 'Empezar la clase', joining: 'Entrando…', waiting: 'Esperando al docente',
     waitingMore: 'Entrarás en cuanto empiece la clase. Esta página lo comprueba sola.', joinAs: 'Entras como {name}.',
@@ -34,6 +36,7 @@ const WORDS = {
     tooEarly: 'Puedes entrar desde las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
   },
   ar: {
+    yourName: 'اسمك', joinAsGuest: 'يرى الآخرون اسمك في الحصة. إن تركته فارغًا يظهر اسم الدعوة.', linkOver: 'هذا الرابط لا يعمل', linkOverMore: 'انتهت الحصة أو لديك رسالة أحدث فيها رابط آخر. افتح الرابط في آخر رسالة وصلتك.', leftGuest: 'للعودة افتح الرابط في رسالتك.',
     language: 'اللغة', fullscreen: 'ملء الشاشة', leaveFullscreen: 'الخروج من ملء الشاشة', back: 'العودة إلى الحصص',
     join: 'انضم إلى الحصة', start: 'ابدأ الحصة', joining: 'جارٍ الدخول…', waiting: 'بانتظار المدرّب',
     waitingMore: 'ستدخل فور بدء الحصة. تتحقق هذه الصفحة من ذلك تلقائيًا.', joinAs: 'تدخل باسم {name}.',
@@ -49,6 +52,7 @@ const WORDS = {
     tooEarly: 'يمكنك الانضمام من {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
   },
   hi: {
+    yourName: 'आपका नाम', joinAsGuest: 'कक्षा में दूसरे लोग आपका नाम देखते हैं। खाली छोड़ने पर निमंत्रण का नाम दिखता है।', linkOver: 'यह लिंक काम नहीं करता', linkOverMore: 'कक्षा समाप्त हो गई है, या आपके पास नए लिंक वाली नई मेल है। कृपया अपनी सबसे नई मेल का लिंक खोलें।', leftGuest: 'वापस आने के लिए अपनी मेल का लिंक खोलें।',
     language: 'भाषा', fullscreen: 'पूर्ण स्क्रीन', leaveFullscreen: 'पूर्ण स्क्रीन से बाहर', back: 'कक्षाओं पर वापस',
     join: 'कक्षा में आएँ', start: 'कक्षा शुरू करें', joining: 'प्रवेश हो रहा है…', waiting: 'शिक्षक की प्रतीक्षा है',
     waitingMore: 'कक्षा शुरू होते ही आप अंदर आ जाएँगे। यह पृष्ठ स्वयं देखता रहता है।', joinAs: 'आप {name} नाम से आएँगे।',

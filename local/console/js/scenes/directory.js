@@ -13,7 +13,7 @@ const COURSE = '/v1/directory/courses/course-1';
 export function Directory() {
   const [who, setWho] = useState('student-9');
   const [enabled, setEnabled] = useState(true);
-  const people = [['student-9', 'Student Nine', 'student9@example.test'], ['student-1', PEOPLE.sam.claims.name, PEOPLE.sam.claims.email], ['guest-1', PEOPLE.gil.claims.name, PEOPLE.gil.claims.email]];
+  const people = [['student-9', 'Student Nine', 'student9@example.test'], ['student-1', PEOPLE.sam.claims.name, PEOPLE.sam.claims.email], ['guest-1', PEOPLE.gil.fullName, PEOPLE.gil.email]];
   const [, name, email] = people.find(([id]) => id === who);
   const [title, setTitle] = useState('Algebra I');
   const revoke = async () => {

@@ -22,8 +22,8 @@ use self::plan::{PlannedNotification, remaining_persons};
 use super::Run;
 use crate::app::error::Error;
 use crate::domain::domain_event::{ChangeKind, DomainEvent, DomainEventKind, SessionChange};
-use crate::domain::guest_link::LinkGeneration;
 use crate::domain::id::{SessionId, UserId};
+use crate::domain::link_generation::LinkGeneration;
 use crate::domain::mailing::urgency::{EventUrgency, Urgency};
 use crate::domain::mailing::{
     AddressDigest, Mail, MailKind, MailSubject, MessageKey, RecipientRef,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::app::Services;
 use crate::domain::audience::{AudienceDraft, Invitee};
 use crate::domain::draft::Draft;
-use crate::domain::guest_link::LinkGenerations;
+use crate::domain::link_generation::LinkGenerations;
 use crate::domain::session::Session;
 use crate::domain::time::{plus_minutes, whole_milli};
 use crate::store::due_work::InviteeListCheck;

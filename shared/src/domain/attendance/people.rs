@@ -230,8 +230,8 @@ impl People {
         }
     }
 
-    /// Finds the person with the address of an identity. Two users with one address are two people. A guest is whoever has
-    /// the address.
+    /// Finds the person with the address of an identity. Two users with one address are two people. A guest has no user,
+    /// and is the person with the address.
     fn find_by_address(&self, identity: &JoinIdentity) -> Option<usize> {
         match self.by_email.get(identity.email.as_ref()?)? {
             Some(RowOwner::Person(index))

@@ -191,7 +191,9 @@ fn mails_read_as_in_their_files() {
     let cases = MailKind::ALL.map(|kind| (kind.as_str().to_owned(), case(kind)));
     let former_address = Case { address_changed: true, ..case(MailKind::Removed) };
     let former_address = ("uninvited_former_address".to_owned(), former_address);
-    for (name, case) in cases.into_iter().chain([former_address]) {
+    let former_guest = Case { link: None, ..case(MailKind::Cancelled) };
+    let former_guest = ("cancelled_guest".to_owned(), former_guest);
+    for (name, case) in cases.into_iter().chain([former_address, former_guest]) {
         let mail = case.compose();
         let method = mail.calendar.map_or("none", |calendar| calendar.method.as_str());
         let text = format!("Subject: {}\nCalendar: {method}\n\n{}", mail.subject, mail.text);
@@ -199,6 +201,18 @@ fn mails_read_as_in_their_files() {
         if case.kind == MailKind::Updated {
             compare(format!("{name}.html"), &mail.html);
         }
+    }
+}
+
+#[test]
+fn mail_without_page_has_no_link() {
+    for case in MailKind::ALL.map(|kind| Case { link: None, ..Case::new(kind) }) {
+        let mail = case.compose();
+        let calendar = mail.calendar.map(|calendar| calendar.text).unwrap_or_default();
+        for text in [&mail.text, &mail.html, &calendar] {
+            assert!(!text.contains("https://") && !text.contains("<a "), "{:?}: {text}", case.kind);
+        }
+        assert!(!calendar.contains("LOCATION") && !calendar.contains("\r\nURL"));
     }
 }
 

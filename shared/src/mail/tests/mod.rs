@@ -41,7 +41,11 @@ pub(super) struct Case {
     pub(super) id: SessionId,
     pub(super) title: String,
     pub(super) address_changed: bool,
+    pub(super) link: Option<&'static str>,
 }
+
+/// The page of the tests' session.
+const PAGE: &str = "https://learn.example.test/classes/ses_1?a=1&b=2";
 
 impl Case {
     pub(super) fn new(kind: MailKind) -> Self {
@@ -59,6 +63,7 @@ impl Case {
             id: SessionId::from_bytes([7; 16]),
             title: "Algebra I".to_owned(),
             address_changed: false,
+            link: Some(PAGE),
         }
     }
 
@@ -92,7 +97,7 @@ impl Case {
             to_name: self.to_name.as_deref(),
             address_changed: self.address_changed,
             session: (self.kind != MailKind::ReauthRequired).then_some(session),
-            link: Some("https://learn.example.test/classes/ses_1?a=1&b=2".to_owned()),
+            link: self.link.map(str::to_owned),
             message_id: "0123abcd@live-classes".to_owned(),
             locale: None,
             zone: self.zone.as_ref(),

@@ -11,9 +11,9 @@ use super::plan::PlannedNotification;
 use crate::app::error::Error;
 use crate::app::recipients::{AddressBook, students_at};
 use crate::domain::domain_event::{DomainEvent, DomainEventKind};
-use crate::domain::guest_link::LinkGeneration;
 use crate::domain::id::UserId;
 use crate::domain::in_app::{InAppNotification, NotificationKind, NotificationSubject};
+use crate::domain::link_generation::LinkGeneration;
 use crate::domain::mailing::urgency::Urgency;
 use crate::domain::mailing::{
     Mail, MailKind, MailSubject, MessageKey, PersonRef, Recipient, RecipientRef, RecipientState,

@@ -10,8 +10,8 @@ use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
-use crate::domain::guest_link::LinkGenerations;
 use crate::domain::host_status::WarningSources;
+use crate::domain::link_generation::LinkGenerations;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::{utc_month, whole_milli};

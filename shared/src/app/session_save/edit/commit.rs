@@ -12,7 +12,7 @@ use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
-use crate::domain::guest_link::LinkGenerations;
+use crate::domain::link_generation::LinkGenerations;
 use crate::domain::plan::PlanLimits;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;

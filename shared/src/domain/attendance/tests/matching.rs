@@ -6,14 +6,14 @@ use super::{
     Case, course, ended, enrolled, event, join_identity, minute, participant_event_at, session,
     started,
 };
-use crate::domain::attendance::people::IdentityMatch;
+use crate::domain::attendance::people::{IdentityMatch, JoinIdentity};
 use crate::domain::attendance::report::Flag;
 use crate::domain::attendance::{AttendeeId, People, Percent};
 use crate::domain::audience::Invitee;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Status;
-use crate::domain::text::Email;
+use crate::domain::text::{Email, PersonName};
 use crate::domain::zoom_event::ZoomEvent;
 
 /// Returns the rows for a participation with this identity that was connected for the whole session.
@@ -159,6 +159,43 @@ fn invitee_keeps_their_row_after_a_join_attempt() {
         identify(&roster, json!({"customer_key": "key-guest"}))[0].1,
         IdentityMatch::CustomerKey
     );
+}
+
+#[test]
+fn guest_has_the_row_of_the_invited_address() {
+    let email = Email::parse("guest@example.test").unwrap();
+    let session = session(course(), Status::Scheduled, Vec::new());
+    let name = PersonName::parse("Gil").ok();
+    let as_guest = JoinIdentity {
+        user: None,
+        email: Some(email.clone()),
+        name: name.clone(),
+        ..join_identity("nobody", "key-guest")
+    };
+    let as_user =
+        JoinIdentity { email: Some(email.clone()), ..join_identity("guest-7", "key-user") };
+    let invitee = [Invitee { email: email.clone(), name: None }];
+    let attendee = AttendeeId::for_email(&session.id, &email);
+    let user = UserId::parse("guest-7").ok();
+    // The invitees, the join attempts, the user of the only row.
+    let cases: [(&[Invitee], Vec<JoinIdentity>, Option<UserId>); 4] = [
+        (&invitee, vec![as_guest.clone()], None),
+        (&invitee, vec![as_guest.clone(), as_user.clone()], user.clone()),
+        (&invitee, vec![as_user, as_guest.clone()], user),
+        // The invitation was withdrawn after the guest had joined.
+        (&[], vec![as_guest.clone()], None),
+    ];
+    for (invitees, identities, user) in cases {
+        let people = People::new(&session, invitees, &[], &identities);
+        let expected = people.expected();
+        assert_eq!(expected.len(), 1, "{identities:?}");
+        assert_eq!((&expected[0].attendee, &expected[0].user), (&attendee, &user));
+        assert_eq!((expected[0].email.as_ref(), &expected[0].name), (Some(&email), &name));
+        let matched = identify(&people, json!({"customer_key": "key-guest"}));
+        assert_eq!(matched[0].1, IdentityMatch::CustomerKey);
+    }
+    let rejected = JoinIdentity { admitted: false, ..as_guest };
+    assert_eq!(People::new(&session, &[], &[], &[rejected]).expected(), []);
 }
 
 #[test]
