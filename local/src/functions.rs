@@ -10,8 +10,9 @@ use shared::config::{Env, names};
 use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
-    attendance, connect, directory, disconnect, join, notifications, outbox_sweep, poll,
-    reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
+    attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
+    outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel, session_save, sessions,
+    webhook,
 };
 use shared::random::Random;
 use shared::telemetry;
@@ -40,9 +41,11 @@ pub struct Functions {
     attendance: Function<attendance::Deps>,
     poll: Function<poll::Deps>,
     directory: Function<directory::Deps>,
+    hosts: Function<hosts::Deps>,
     notifications: Function<notifications::Deps>,
     resend_invite: Function<resend_invite::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
+    meeting_sweep: Function<meeting_sweep::Deps>,
     outbox_sweep: Function<outbox_sweep::Deps>,
 }
 
@@ -64,9 +67,11 @@ impl Functions {
             attendance: factory.function("attendance"),
             poll: factory.function("poll"),
             directory: factory.function("directory"),
+            hosts: factory.function("hosts"),
             notifications: factory.function("notifications"),
             resend_invite: factory.function("resend-invite"),
             reminder_sweep: factory.function("reminder-sweep"),
+            meeting_sweep: factory.function("meeting-sweep"),
             outbox_sweep: factory.function("outbox-sweep"),
         })
     }
@@ -104,6 +109,17 @@ impl Functions {
             ))
             .await
             .map_err(|error| InvokeError::Failed(error.to_string())),
+            "hosts" => Box::pin(hosts::handle_event_or_request(
+                &self.hosts,
+                LambdaEvent::new(event, context),
+            ))
+            .await
+            .map_err(|error| InvokeError::Failed(error.to_string())),
+            "meeting-sweep" => {
+                let report = meeting_sweep::handle(&self.meeting_sweep, context.deadline).await;
+                let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;
+                Ok(serde_json::to_value(report)?)
+            }
             "reminder-sweep" => {
                 let report = reminder_sweep::handle(&self.reminder_sweep, context.deadline).await;
                 let report = report.map_err(|error| InvokeError::Failed(error.to_string()))?;

@@ -14,7 +14,7 @@ pub use self::headers::{
     EntityTag, EntityTags, header, idempotency_key, if_match, matches_if_none_match, prefers,
 };
 pub use self::json::{fingerprint, parse_json, parse_value};
-pub use self::query::{check_query, query, query_limit, query_time};
+pub use self::query::{check_query, query, query_limit, query_time, query_word};
 use crate::domain::refusal::Refusal;
 
 /// The longest request body. A thousand invitees with long names take a third of it.

@@ -52,6 +52,7 @@ async fn platform_hosted_world() -> (World, String) {
         work: None,
         invited_at: None,
         former_user: None,
+        removal: None,
         version: 1,
         requested_at: world.now(),
         updated_at: world.now(),

@@ -46,7 +46,8 @@ fn authenticates_callers(function: &str) -> bool {
 }
 
 fn calls_zoom(function: &str) -> bool {
-    !["sessions", "resend-invite", "attendance", "notifications", "poll"].contains(&function)
+    !["sessions", "resend-invite", "attendance", "notifications", "poll", "hosts"]
+        .contains(&function)
 }
 
 fn sends_wake_ups(function: &str) -> bool {

@@ -44,6 +44,7 @@ mod outbox_load;
 mod outbox_order;
 mod persistence;
 mod platform_hosting;
+mod platform_hosts;
 mod poll;
 mod price;
 mod reads;

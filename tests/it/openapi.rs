@@ -10,6 +10,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use shared::app::connect;
 use shared::domain::notification_kind::{MailKind, NotificationKind, Relevance};
+use shared::domain::platform_host::HostReason;
 use shared::domain::settings::MeetingSettings;
 use shared::domain::{audience, draft, id, poll, resend, text, time};
 use shared::handlers::{
@@ -490,12 +491,28 @@ fn documented_limits_match_the_code() {
     let described = &spec.0["components"]["schemas"]["MeetingSettings"]["properties"];
     assert_eq!(names(described), names(&implemented));
 
-    let directory = spec.0["tags"]
-        .as_array()
-        .and_then(|tags| tags.iter().find(|tag| tag["name"] == "Directory"))
-        .and_then(|tag| tag["description"].as_str())
-        .expect("the tag");
-    for kind in DETAIL_TYPES {
-        assert!(directory.contains(&format!("| `{kind}` |")), "{kind}");
+    let tags = spec.0["tags"].as_array().expect("tags");
+    for (function, kinds) in DETAIL_TYPES {
+        let tag = tags
+            .iter()
+            .find(|tag| tag["name"].as_str().map(str::to_lowercase).as_deref() == Some(function));
+        let text = tag.and_then(|tag| tag["description"].as_str()).expect("the tag");
+        for kind in *kinds {
+            assert!(text.contains(&format!("| `{kind}` |")), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn every_reason_of_a_host_is_documented() {
+    let spec = Spec::read();
+    let host = &spec.0["components"]["schemas"]["Host"];
+    let listed = host["properties"]["reason"]["enum"].as_array().expect("the reasons");
+    let listed: BTreeSet<_> = listed.iter().filter_map(Value::as_str).collect();
+    let reasons: BTreeSet<_> = HostReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(listed, reasons);
+    let meanings = host["description"].as_str().expect("a table");
+    for reason in reasons {
+        assert!(meanings.contains(&format!("| `{reason}` |")), "{reason} has no meaning");
     }
 }

@@ -4,15 +4,11 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use local::calls::Service::{Dynamodb, Zoom};
 use local::faults::{Fault, FaultKind};
-use local::settings::APP_ACCOUNT_ID;
 use serde_json::{Value, json};
 use shared::config::names;
-use shared::domain::id::{UserId, ZoomUserId};
-use shared::domain::platform_host::{HostCreation, HostState, LicenceMode, PlatformHost};
-use shared::domain::text::Email;
-use shared::store::hosts;
+use shared::domain::scope::REQUIRED_OF_ACCOUNT;
 
-use crate::functions::{DirectFunctions, set_secret, store};
+use crate::functions::{DirectFunctions, set_secret};
 use crate::late_answers::finish_repairs;
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
@@ -25,34 +21,23 @@ const NO_BODY: Value = Value::Null;
 
 /// Gives a trainer an active host with a licence, and returns its Zoom user.
 pub(crate) async fn assign_host(world: &World, trainer: &str, email: &str) -> String {
-    let person = json!({"email": email, "account": "app", "first_name": "Hana"});
-    let user = simulate(world, "users", person).await;
-    let id = user["id"].as_str().expect("an id").to_owned();
-    let host = PlatformHost {
-        trainer: UserId::parse(trainer).expect("an id"),
-        email: Email::parse(email).expect("an address"),
-        creation: HostCreation::Existing,
-        licence: LicenceMode::Permanent,
-        state: HostState::Active,
-        reason: None,
-        zoom_user: ZoomUserId::parse(&id).ok(),
-        account: Some(APP_ACCOUNT_ID.to_owned()),
-        held: None,
-        licence_intent: None,
-        work: None,
-        invited_at: None,
-        former_user: None,
-        version: 1,
-        requested_at: world.now(),
-        updated_at: world.now(),
-    };
-    store(world).commit_one(hosts::put(&host, None)).await.expect("stored");
-    id
+    let service = world.service().await;
+    let path = format!("/v1/hosts/{trainer}");
+    let body = json!({"email": email, "create": "auto", "licence": "permanent"});
+    world.put(&service, &path, body).await.expect(202);
+    world.post("", "/local/schedules/meeting-sweep/run", json!({})).await.expect(200);
+    let host = world.get(&service, &path).await.expect(200);
+    assert_eq!(host["state"], "active", "{host}");
+    host["zoom_user_id"].as_str().expect("an id").to_owned()
 }
 
 /// A world in which the platform hosts the classes of `trainer-1`, who has no Zoom login.
 async fn hosted_trainer() -> (World, String, String) {
     let world = World::start().await;
+    let only_required = REQUIRED_OF_ACCOUNT.into_iter().map(str::to_owned).collect();
+    let mut update = local::zoom::SettingsUpdate::default();
+    update.server_app.scopes = Some(Some(only_required));
+    world.stack.zoom.update_settings(update);
     let trainer = world.trainer().await;
     let host = assign_host(&world, "trainer-1", "hana@example.test").await;
     world.stack.usage.reset();
@@ -76,6 +61,9 @@ async fn simulate_meeting(world: &World, session: &Value, verb: &str, body: Valu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trainer_without_zoom_login_holds_a_class_with_an_embedded_student() {
     let (world, trainer, host) = hosted_trainer().await;
+    let connection = world.get(&trainer, "/v1/zoom/connection").await.expect(200);
+    assert_eq!(connection["status"], "platform");
+    assert_eq!(connection["host"], json!({"state": "active", "reason": null}));
     let session = world.create(&trainer, &course_session_body(HOURS)).await.expect(201);
     assert_eq!((&session["hosting"], &session["warnings"]), (&json!("platform"), &json!([])));
     assert_eq!(world.meeting_of(&session)["host_id"], host);
@@ -223,8 +211,7 @@ async fn class_keeps_its_host_whatever_the_trainers_mode_is_later() {
     let (world, trainer, host) = hosted_trainer().await;
     let hosted = world.create(&trainer, &session_body(HOURS)).await.expect(201);
     // From now on the trainer's own account hosts.
-    let record = hosts_of(&world).await;
-    store(&world).commit_one(hosts::delete(&record)).await.expect("deleted");
+    world.put_user("trainer-1", json!({"hosting": "trainer"})).await;
     world.connect_zoom(&trainer, "other").await;
     let own = world.create(&trainer, &session_body(HOURS + 2)).await.expect(201);
     assert_eq!(own["hosting"], "trainer");
@@ -239,11 +226,6 @@ async fn class_keeps_its_host_whatever_the_trainers_mode_is_later() {
     world.cancel(&trainer, &edited).await.expect(200);
     assert_eq!(world.meeting_of(&edited)["status"], "deleted");
     assert_ne!(world.meeting_of(&own)["status"], "deleted");
-}
-
-async fn hosts_of(world: &World) -> PlatformHost {
-    let trainer = UserId::parse("trainer-1").expect("an id");
-    store(world).platform_host(&trainer).await.expect("read").expect("a host")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -314,8 +296,7 @@ async fn co_trainer_teaches_and_starts_a_class_that_the_platform_hosts() {
     world.get(&student, &path).await.expect_problem(404, "not_found");
 
     // The trainer's own grant is for the trainer alone.
-    let record = hosts_of(&world).await;
-    store(&world).commit_one(hosts::delete(&record)).await.expect("deleted");
+    world.put_user("trainer-1", json!({"hosting": "trainer"})).await;
     world.connect_zoom(&trainer, "app").await;
     let own =
         world.create(&trainer, &patched(session_body(HOURS + 2), co_taught)).await.expect(201);

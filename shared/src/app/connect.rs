@@ -18,14 +18,17 @@ use super::zoom_access::{ACCESS_FIELD, REFRESH_FIELD, client_credentials, token_
 use crate::crypt::{constant_time_eq, hmac_sha256};
 use crate::domain::digest::Digest;
 use crate::domain::host_status::HostStatus;
+use crate::domain::hosting::{Hosting, HostingPolicy};
 use crate::domain::id::UserId;
 use crate::domain::in_app::NotificationKind;
+use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::whole_milli;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::connections::OauthAttempt;
+use crate::store::schema::ItemKey;
 use crate::zoom::{Access, ApiUser, Grant, ZoomError};
 
 /// How long a trainer may take on Zoom's pages.
@@ -305,10 +308,31 @@ async fn revoke(services: &Services, secrets: &SecretSet, connection: &ZoomConne
     }
 }
 
-/// Returns the trainer's Zoom connection, if there is one.
+/// Where the trainer's next class will be held.
+#[derive(Debug)]
+pub enum TrainerHosting {
+    /// In the trainer's own account, if one is connected.
+    Trainer(Option<Box<ZoomConnection>>),
+    /// In the platform's account, if the trainer has a host there.
+    Platform(Option<Box<PlatformHost>>),
+}
+
+/// Returns the trainer's Zoom connection, or their host in the platform's own account.
 pub async fn load_connection(
     services: &Services,
     trainer: &UserId,
-) -> Result<Option<ZoomConnection>, Error> {
-    Ok(services.store.connection(trainer).await?)
+) -> Result<TrainerHosting, Error> {
+    let policy = services.hosting.policy;
+    let mut keys = vec![ItemKey::ZoomConnection(trainer)];
+    if policy != HostingPolicy::Trainer {
+        keys.extend([ItemKey::User(trainer), ItemKey::PlatformHost(trainer)]);
+    }
+    let mut found = services.store.batch_get(&keys).await?;
+    let host = found.platform_host(trainer)?;
+    let setting = found.user(trainer)?.and_then(|user| user.hosting);
+    let is_active = host.as_ref().is_some_and(|host| host.active_user().is_some());
+    Ok(match policy.decide(setting, is_active) {
+        Hosting::Trainer => TrainerHosting::Trainer(found.connection(trainer)?.map(Box::new)),
+        Hosting::Platform => TrainerHosting::Platform(host.map(Box::new)),
+    })
 }

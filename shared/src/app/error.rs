@@ -86,7 +86,7 @@ impl From<ZoomError> for Error {
                 "the meeting was deleted at Zoom: cancel the class and schedule it again",
             )),
             ZoomError::RateLimited { retry_after } => Self::ZoomLimited { after: retry_after },
-            ZoomError::Rejected { status, code } => Self::ZoomRejected { status, code },
+            ZoomError::Rejected { status, code, .. } => Self::ZoomRejected { status, code },
             ZoomError::Unavailable { reason } => Self::ZoomUnavailable { reason },
         }
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::hosting::Hosting;
 use super::id::{CourseId, UserId};
 use super::text::{Email, PersonName, Title};
 use super::time::Zone;
@@ -96,6 +97,8 @@ pub struct User {
     pub plan: Option<String>,
     /// A BCP 47 tag. It is not used yet, because every mail is in English.
     pub locale: Option<String>,
+    /// Who hosts the meetings of a trainer, where the deployment leaves it to the directory.
+    pub hosting: Option<Hosting>,
     /// Earlier addresses, which may still hold calendar entries.
     pub former_emails: Vec<Email>,
 }

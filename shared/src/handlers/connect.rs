@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::edge::{HttpResponse, RequestError, ResponseBody, route};
 use super::function::Function;
 use super::http_deps::{HttpDeps, State};
-use crate::app::connect::FinishedConnection;
+use crate::app::connect::{FinishedConnection, TrainerHosting};
 use crate::app::{Services, connect};
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
+use crate::domain::platform_host::{HostReason, HostState};
 use crate::domain::refusal::Refusal;
 use crate::domain::zoom_connection::{ConnectionHealth, ZoomConnection};
 use crate::http;
@@ -48,20 +49,53 @@ struct ConnectionView {
     scopes: Vec<String>,
     missing_scopes: Vec<String>,
     connected_at: Option<jiff::Timestamp>,
+    /// Only where the platform hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<HostStateView>,
 }
 
-impl From<Option<ZoomConnection>> for ConnectionView {
-    fn from(connection: Option<ZoomConnection>) -> Self {
-        let Some(c) = connection else {
-            return Self {
-                status: "not_connected",
-                zoom_email: None,
-                account_id: None,
-                scopes: Vec::new(),
-                missing_scopes: Vec::new(),
-                connected_at: None,
-            };
-        };
+/// The trainer's host in the platform's own account.
+#[derive(Serialize)]
+struct HostStateView {
+    /// `None` if nobody has requested a host.
+    state: Option<HostState>,
+    reason: Option<&'static str>,
+}
+
+impl ConnectionView {
+    fn without_connection(status: &'static str) -> Self {
+        Self {
+            status,
+            zoom_email: None,
+            account_id: None,
+            scopes: Vec::new(),
+            missing_scopes: Vec::new(),
+            connected_at: None,
+            host: None,
+        }
+    }
+}
+
+impl From<TrainerHosting> for ConnectionView {
+    fn from(hosting: TrainerHosting) -> Self {
+        match hosting {
+            TrainerHosting::Trainer(Some(connection)) => Self::from(*connection),
+            TrainerHosting::Trainer(None) => Self::without_connection("not_connected"),
+            TrainerHosting::Platform(host) => Self {
+                zoom_email: host.as_ref().map(|host| host.email.as_str().to_owned()),
+                account_id: host.as_ref().and_then(|host| host.account.clone()),
+                host: Some(HostStateView {
+                    state: host.as_ref().map(|host| host.state),
+                    reason: host.and_then(|host| host.reason).map(HostReason::as_str),
+                }),
+                ..Self::without_connection("platform")
+            },
+        }
+    }
+}
+
+impl From<ZoomConnection> for ConnectionView {
+    fn from(c: ZoomConnection) -> Self {
         Self {
             status: match c.health {
                 ConnectionHealth::Connected => "connected",
@@ -72,6 +106,7 @@ impl From<Option<ZoomConnection>> for ConnectionView {
             account_id: Some(c.zoom_user.account_id),
             scopes: c.scopes,
             connected_at: Some(c.connected_at),
+            host: None,
         }
     }
 }
@@ -131,7 +166,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             }
             let FinishedConnection { connection, affected_sessions } =
                 connect::finish(&deps.clients, &caller.id, &body.code, &body.state, now).await?;
-            let view = ConnectionView::from(Some(connection));
+            let view = ConnectionView::from(connection);
             Ok(ResponseBody::ok(&view)?.with_affected_sessions(affected_sessions))
         }
         _ => Err(RequestError::UnknownRoute),

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::{Serialize, Serializer};
 
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::http;
 use crate::store::attendance::AuditCursor;
+use crate::store::hosts::HostCursor;
 use crate::store::sessions::SessionCursor;
 use crate::store::timeline::TimelineCursor;
 
@@ -95,6 +96,17 @@ impl Position for AuditCursor {
     }
 }
 
+impl Position for HostCursor {
+    fn to_text(&self) -> String {
+        format!("{}#{}", self.state.as_str(), self.trainer)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (state, trainer) = text.split_once('#')?;
+        Some(Self { state: state.parse().ok()?, trainer: UserId::parse(trainer).ok()? })
+    }
+}
+
 /// Parses a time in milliseconds and a suffix, which becomes part of a key.
 fn time_and_suffix(text: &str, limit_bytes: usize) -> Option<(Timestamp, &str)> {
     let (millis, suffix) = text.split_once('#')?;
@@ -107,6 +119,7 @@ fn time_and_suffix(text: &str, limit_bytes: usize) -> Option<(Timestamp, &str)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::platform_host::HostState;
     use std::fmt::Debug;
 
     fn encoded(text: &str) -> String {
@@ -144,6 +157,9 @@ mod tests {
         let long = format!("1#{}", "a".repeat(65));
         let invalid = ["1", "1#", "1#a#b", "x#a", &long];
         check(&TimelineCursor { at, tail: "ab2".to_owned() }, "1796115600123#ab2", &invalid);
+        let trainer = UserId::parse("trainer-1").unwrap();
+        let host = HostCursor { state: HostState::Active, trainer };
+        check(&host, "active#trainer-1", &["active", "active#", "idle#trainer-1", "active#a#b"]);
         check(&AuditCursor { at, nonce: "AB2".to_owned() }, "1796115600123#AB2", &invalid);
     }
 }

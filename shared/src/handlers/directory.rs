@@ -19,7 +19,7 @@ use crate::domain::plan::PlatformSettings;
 use crate::http;
 
 pub use command::{HOST_CAPACITY, PILOT_LIMIT, PLANS_LIMIT, WORD_LIMIT_CHARS};
-pub use event::{EventFailed, handle_event_or_request};
+pub use event::handle_event_or_request;
 
 pub type Deps = HttpDeps<Services>;
 

@@ -10,11 +10,14 @@ pub mod directory;
 pub mod disconnect;
 pub mod edge;
 pub mod function;
+pub mod hosts;
 pub mod http_deps;
 pub mod join;
+pub mod meeting_sweep;
 pub mod notifications;
 pub mod outbox_sweep;
 pub mod pages;
+pub mod platform_event;
 pub mod poll;
 pub mod problem;
 pub mod recording_view;
@@ -113,6 +116,10 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/v1/directory/users/{id}", "directory"),
     route("PUT", "/v1/directory/settings", "directory"),
     route("POST", "/v1/directory/import", "directory"),
+    route("GET", "/v1/hosts", "hosts").with_query(&["state", "limit", "cursor"]),
+    route("GET", "/v1/hosts/{trainer_id}", "hosts"),
+    route("PUT", "/v1/hosts/{trainer_id}", "hosts"),
+    route("DELETE", "/v1/hosts/{trainer_id}", "hosts").with_query(&["zoom", "force"]),
 ];
 
 /// The routes for guests. Their bodies have the token of a guest link instead of a caller's token.
@@ -133,18 +140,30 @@ pub struct Schedule {
 pub const SCHEDULES: &[Schedule] = &[
     // In this order if both are due, so that reminders are sent in the same minute.
     Schedule { function: "reminder-sweep", every_minutes: 5 },
+    Schedule { function: "meeting-sweep", every_minutes: 5 },
     Schedule { function: "outbox-sweep", every_minutes: 1 },
 ];
 
-/// The detail types of the host platform's events that `directory` accepts.
-pub const DETAIL_TYPES: &[&str] = &[
-    "CourseUpserted",
-    "EnrollmentGranted",
-    "EnrollmentRevoked",
-    "UserUpserted",
-    "UserDeleted",
-    "SettingsUpdated",
+/// The detail types of the host platform's events, by the function that accepts them.
+pub const DETAIL_TYPES: &[(&str, &[&str])] = &[
+    (
+        "directory",
+        &[
+            "CourseUpserted",
+            "EnrollmentGranted",
+            "EnrollmentRevoked",
+            "UserUpserted",
+            "UserDeleted",
+            "SettingsUpdated",
+        ],
+    ),
+    ("hosts", &["InstructorAssigned", "InstructorRemoved"]),
 ];
+
+/// Returns the detail types that a function accepts.
+pub fn detail_types(function: &str) -> &'static [&'static str] {
+    DETAIL_TYPES.iter().find(|(name, _)| *name == function).map_or(&[], |(_, kinds)| kinds)
+}
 
 /// Returns the route of a request and its path parameters.
 pub fn match_route<'a>(

@@ -41,6 +41,18 @@ pub fn query_time(request: &Request, name: &str) -> Result<Option<Timestamp>, Re
         .transpose()
 }
 
+/// Returns a query parameter that is one of the words `expected`, as in `keep, deactivate or disassociate`.
+pub fn query_word<T: std::str::FromStr>(
+    request: &Request,
+    name: &str,
+    expected: &str,
+) -> Result<Option<T>, Refusal> {
+    let parse = |word: String| {
+        word.parse().map_err(|_| Refusal::field(name, format!("must be {expected}")))
+    };
+    query(request, name).map(parse).transpose()
+}
+
 pub fn query_limit(request: &Request) -> Result<usize, Refusal> {
     let Some(text) = query(request, "limit") else { return Ok(PAGE_DEFAULT) };
     let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());

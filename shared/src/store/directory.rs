@@ -16,6 +16,7 @@ use super::schema::{
 use super::tx::{Action, Condition, insert_index_key, number, text};
 use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
+use crate::domain::hosting::Hosting;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::PlatformSettings;
 use crate::domain::text::{Email, PersonName, Title};
@@ -113,6 +114,8 @@ struct StoredUser {
     plan: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     locale: Option<String>,
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
+    hosting: Option<Hosting>,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
 }
@@ -126,6 +129,7 @@ impl From<StoredUser> for User {
             role: s.role,
             plan: s.plan,
             locale: s.locale,
+            hosting: s.hosting,
             former_emails: s.former_emails,
         }
     }
@@ -237,6 +241,7 @@ pub fn put_user(user: &User) -> Action {
         role: user.role.clone(),
         plan: user.plan.clone(),
         locale: user.locale.clone(),
+        hosting: user.hosting,
         former_emails: user.former_emails.clone(),
     };
     Action::put(ItemKey::User(&user.id), encode(&stored), Condition::new())

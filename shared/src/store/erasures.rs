@@ -98,7 +98,8 @@ fn written_at(item: &Item) -> Option<Timestamp> {
 /// Returns whether an item exists only if the person is known to the platform.
 fn is_of_known_person(item: &Item) -> bool {
     let key = item.get(attr::SK).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-    matches!(key, "USER" | "PREFERENCES" | "HOST") || key.starts_with(ENROLLMENT_PREFIX)
+    matches!(key, "USER" | "PREFERENCES" | "HOST" | "PLATFORM_HOST")
+        || key.starts_with(ENROLLMENT_PREFIX)
 }
 
 impl Store {

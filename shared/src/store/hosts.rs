@@ -15,7 +15,7 @@ use super::{BatchItems, KeyRange, Store};
 use crate::domain::id::{UserId, ZoomUserId};
 use crate::domain::platform_host::{
     HeldLicence, HostCreation, HostReason, HostState, HostWork, LicenceIntent, LicenceMode,
-    PlatformHost,
+    PlatformHost, ZoomUserRemoval,
 };
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
@@ -47,6 +47,8 @@ struct StoredHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     invited_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    removal: Option<ZoomUserRemoval>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     former_user_id: Option<ZoomUserId>,
     version: u64,
     requested_at: Timestamp,
@@ -68,6 +70,7 @@ impl From<&PlatformHost> for StoredHost {
             licence_intent: host.licence_intent.clone(),
             work: host.work.clone(),
             invited_at: host.invited_at,
+            removal: host.removal,
             former_user_id: host.former_user.clone(),
             version: host.version,
             requested_at: host.requested_at,
@@ -91,12 +94,47 @@ impl From<StoredHost> for PlatformHost {
             licence_intent: stored.licence_intent,
             work: stored.work,
             invited_at: stored.invited_at,
+            removal: stored.removal,
             former_user: stored.former_user_id,
             version: stored.version,
             requested_at: stored.requested_at,
             updated_at: stored.updated_at,
         }
     }
+}
+
+/// Replaces a host that was read, or stores the first one, with its due work and its address in one transaction. Refused if
+/// the host has changed since, or if another trainer's host has the address.
+pub fn replace(before: Option<&PlatformHost>, after: &PlatformHost) -> Vec<Action> {
+    let mut actions = vec![put(after, before.map(|before| before.version))];
+    let due = |host: &PlatformHost| host.work.as_ref().map(|work| DueHost::of(host, work));
+    let (old, new) = (before.and_then(due), due(after));
+    // A transaction must not write one item twice.
+    actions.extend(old.filter(|old| new.as_ref() != Some(old)).map(|old| old.delete()));
+    actions.extend(new.map(|new| new.put()));
+    let address = |host: &PlatformHost| (!host.has_released_address()).then(|| host.email.clone());
+    let (old, new) = (before.and_then(address), address(after));
+    if old != new {
+        actions.extend(old.map(|email| release_address(&email, &after.trainer)));
+        actions.extend(new.map(|email| occupy_address(&email, &after.trainer)));
+    }
+    actions
+}
+
+/// Deletes the record of an erased person with its due work and its address, and lets the sweep deactivate the Zoom user.
+/// Refused if the host has changed.
+pub fn erase(host: &PlatformHost, now: Timestamp) -> Vec<Action> {
+    let key = ItemKey::PlatformHost(&host.trainer);
+    let mut actions = vec![
+        Action::delete(key, version_condition(Some(host.version))),
+        release_address(&host.email, &host.trainer),
+    ];
+    actions.extend(host.work.as_ref().map(|work| DueHost::of(host, work).delete()));
+    actions.extend(
+        host.user_to_deactivate()
+            .map(|user| DueDeactivation { user: user.clone(), due_at: now, attempts: 0 }.put()),
+    );
+    actions
 }
 
 /// Stores a host in place of the version that was read, or of none. The caller increases the version.
@@ -109,11 +147,7 @@ pub fn put(host: &PlatformHost, read_version: Option<u64>) -> Action {
         insert_index_key(&mut item, Index::ByAudience, LICENSED_HOSTS_PARTITION, sort_key);
     }
     Action::put(ItemKey::PlatformHost(&host.trainer), item, version_condition(read_version))
-}
-
-/// Deletes the record of an erased person. Refused if it has changed.
-pub fn delete(host: &PlatformHost) -> Action {
-    Action::delete(ItemKey::PlatformHost(&host.trainer), version_condition(Some(host.version)))
+        .requested_at(host.requested_at)
 }
 
 fn version_condition(read_version: Option<u64>) -> Condition {
@@ -129,14 +163,14 @@ struct StoredHostOfEmail {
 }
 
 /// Occupies an address for a trainer's host, so that no two trainers share a Zoom user. Refused if another one has it.
-pub fn occupy_address(email: &Email, trainer: &UserId) -> Action {
+fn occupy_address(email: &Email, trainer: &UserId) -> Action {
     let item = encode(&StoredHostOfEmail { user_id: trainer.clone() });
     let condition = Condition::new().absent_or_equals(attr::USER_ID, text(trainer.as_str()));
     Action::put(ItemKey::PlatformHostOfEmail(email), item, condition)
 }
 
 /// Releases an address. Refused if another trainer's host has it.
-pub fn release_address(email: &Email, trainer: &UserId) -> Action {
+fn release_address(email: &Email, trainer: &UserId) -> Action {
     let condition = Condition::new().absent_or_equals(attr::USER_ID, text(trainer.as_str()));
     Action::delete(ItemKey::PlatformHostOfEmail(email), condition)
 }
@@ -147,6 +181,17 @@ pub fn release_address(email: &Email, trainer: &UserId) -> Action {
 enum StoredHostWork {
     /// The task of a host. The host itself has its details.
     Host(StoredDueHost),
+    Deactivation(StoredDeactivation),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredDeactivation {
+    zoom_user_id: ZoomUserId,
+    due_at: Timestamp,
+    #[serde(default)]
+    attempts: u32,
+    #[serde(rename = "expires_at")]
+    ttl: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,7 +209,50 @@ pub struct DueHost {
     pub due_at: Timestamp,
 }
 
+/// The Zoom user of an erased person, who is to be deactivated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueDeactivation {
+    pub user: ZoomUserId,
+    pub due_at: Timestamp,
+    pub attempts: u32,
+}
+
+/// One item of the hosts' due work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DueHostWork {
+    Host(DueHost),
+    Deactivation(DueDeactivation),
+}
+
+impl DueDeactivation {
+    pub fn put(&self) -> Action {
+        let stored = StoredHostWork::Deactivation(StoredDeactivation {
+            zoom_user_id: self.user.clone(),
+            due_at: self.due_at,
+            attempts: self.attempts,
+            ttl: due_ttl(self.due_at),
+        });
+        let key = self.key();
+        let key = ItemKey::Due { queue: DueQueue::Hosts, at: self.due_at, key: &key };
+        Action::put(key, encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        let key = self.key();
+        let key = ItemKey::Due { queue: DueQueue::Hosts, at: self.due_at, key: &key };
+        Action::delete(key, Condition::new())
+    }
+
+    fn key(&self) -> String {
+        format!("{}#deactivation", self.user.pseudonym())
+    }
+}
+
 impl DueHost {
+    fn of(host: &PlatformHost, work: &HostWork) -> Self {
+        Self { trainer: host.trainer.clone(), due_at: work.due_at }
+    }
+
     pub fn put(&self) -> Action {
         let stored = StoredHostWork::Host(StoredDueHost {
             trainer_id: self.trainer.clone(),
@@ -263,8 +351,8 @@ impl Store {
         Ok(stored.map(PlatformHost::from).collect())
     }
 
-    /// Returns the hosts whose tasks are due at `now`, oldest first, as many as one run takes.
-    pub async fn due_hosts(&self, now: Timestamp) -> Result<Vec<DueHost>, StoreError> {
+    /// Returns the work of hosts that is due at `now`, oldest first, as much as one run takes.
+    pub async fn due_host_work(&self, now: Timestamp) -> Result<Vec<DueHostWork>, StoreError> {
         let range = KeyRange {
             pk: due_partition(DueQueue::Hosts),
             // '~' sorts after the '#' that follows the time, so that work due at exactly `now` is included.
@@ -274,9 +362,15 @@ impl Store {
             ..KeyRange::default()
         };
         let stored = decode_readable(self.query(range).await?.items);
-        let due = stored.map(|StoredHostWork::Host(due)| DueHost {
-            trainer: due.trainer_id,
-            due_at: due.due_at,
+        let due = stored.map(|stored| match stored {
+            StoredHostWork::Host(due) => {
+                DueHostWork::Host(DueHost { trainer: due.trainer_id, due_at: due.due_at })
+            }
+            StoredHostWork::Deactivation(due) => DueHostWork::Deactivation(DueDeactivation {
+                user: due.zoom_user_id,
+                due_at: due.due_at,
+                attempts: due.attempts,
+            }),
         });
         Ok(due.collect())
     }

@@ -254,6 +254,7 @@ fn parse_error(status: StatusCode, bytes: &[u8]) -> ZoomError {
     }
     let body: Option<ErrorBody> = serde_json::from_slice(bytes).ok();
     let code = body.as_ref().and_then(|body| body.code);
+    let message = || body.as_ref().and_then(|body| body.message.as_deref()).unwrap_or_default();
     let oauth_error = body.as_ref().and_then(|body| body.error.as_deref());
     match (status.as_u16(), code) {
         // Zoom: `400 {"reason":"Invalid Token!","error":"invalid_grant"}`, also observed as `invalid_request`.
@@ -262,11 +263,9 @@ fn parse_error(status: StatusCode, bytes: &[u8]) -> ZoomError {
             ZoomError::InvalidGrant
         }
         (401, _) | (_, Some(124)) => ZoomError::Unauthorized,
-        (_, Some(4711)) => ZoomError::MissingScopes(missing_scopes(
-            body.and_then(|body| body.message).as_deref().unwrap_or_default(),
-        )),
+        (_, Some(4711)) => ZoomError::MissingScopes(missing_scopes(message())),
         (404, Some(3001)) => ZoomError::MeetingNotFound,
-        (status, code) => ZoomError::Rejected { status, code },
+        (status, code) => ZoomError::Rejected { status, code, message: Secret::new(message()) },
     }
 }
 
@@ -305,21 +304,21 @@ mod tests {
             (
                 404,
                 r#"{"code":1001,"message":"User does not exist."}"#,
-                "Rejected { status: 404, code: Some(1001) }",
+                "Rejected { status: 404, code: Some(1001), message: [redacted] }",
             ),
             (
                 400,
                 r#"{"code":300,"message":"Validation Failed.","errors":[]}"#,
-                "Rejected { status: 400, code: Some(300) }",
+                "Rejected { status: 400, code: Some(300), message: [redacted] }",
             ),
             (400, r#"{"reason":"Invalid Token!","error":"invalid_grant"}"#, "InvalidGrant"),
             (400, r#"{"reason":"Invalid Token!","error":"invalid_request"}"#, "InvalidGrant"),
             (
                 400,
                 r#"{"reason":"Unsupported grant type.","error":"unsupported_grant_type"}"#,
-                "Rejected { status: 400, code: None }",
+                "Rejected { status: 400, code: None, message: [redacted] }",
             ),
-            (400, "<html>", "Rejected { status: 400, code: None }"),
+            (400, "<html>", "Rejected { status: 400, code: None, message: [redacted] }"),
             (502, "<html>", r#"Unavailable { reason: "status 502" }"#),
         ];
         for (status, body, expected) in cases {

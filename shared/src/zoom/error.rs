@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::secret::Secret;
+
 /// A failed call to Zoom.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoomError {
@@ -25,7 +27,12 @@ pub enum ZoomError {
     Unavailable { reason: String },
     /// Zoom refused the request. A retry would fail in the same way.
     #[error("rejected with status {status} and code {code:?}")]
-    Rejected { status: u16, code: Option<i64> },
+    Rejected {
+        status: u16,
+        code: Option<i64>,
+        /// Zoom's text, which may name an address or a person.
+        message: Secret,
+    },
 }
 
 impl ZoomError {

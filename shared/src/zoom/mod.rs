@@ -8,6 +8,7 @@ mod meetings;
 mod oauth;
 pub mod signature;
 mod tokens;
+pub mod users;
 pub mod webhook;
 
 pub use client::{Access, ApiUser, ClientCredentials, Zoom};

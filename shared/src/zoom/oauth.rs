@@ -100,7 +100,11 @@ impl Zoom {
         let body: AccountTokenBody = match self.post_form(app, "token", &form, now).await {
             Ok(response) => response.json()?,
             Err(ZoomError::Unauthorized | ZoomError::InvalidGrant) => {
-                return Err(ZoomError::Rejected { status: 400, code: None });
+                return Err(ZoomError::Rejected {
+                    status: 400,
+                    code: None,
+                    message: Secret::new(""),
+                });
             }
             Err(error) => return Err(error),
         };
@@ -162,7 +166,11 @@ impl Zoom {
             Ok(response) => response.json()?,
             // The app's own credentials are wrong, which a trainer cannot repair by connecting again.
             Err(ZoomError::Unauthorized) => {
-                return Err(ZoomError::Rejected { status: 401, code: None });
+                return Err(ZoomError::Rejected {
+                    status: 401,
+                    code: None,
+                    message: Secret::new(""),
+                });
             }
             Err(error) => return Err(error),
         };

@@ -44,7 +44,9 @@ impl People {
     /// A token with a role that the operation accepts.
     fn accepted_token(&self, route: &Route) -> &str {
         match route.path {
-            path if path.starts_with("/v1/directory/") => &self.service,
+            path if path.starts_with("/v1/directory/") || path.starts_with("/v1/hosts") => {
+                &self.service
+            }
             path if path.starts_with("/v1/me/") || path.ends_with("/vote") => &self.student,
             _ => &self.trainer,
         }
@@ -146,6 +148,7 @@ async fn every_documented_error_occurs() {
     check_guests(&mut api, &people).await;
     check_attendance(&mut api, &people).await;
     check_polls(&mut api, &people).await;
+    check_hosts(&mut api, &people).await;
     check_plans(&mut api, &people).await;
     check_internal_failures(&mut api, &people).await;
 
@@ -220,6 +223,22 @@ async fn check_callers_and_requests(api: &mut CheckedApi, people: &People) {
         let problem = response.expect_problem(422, "validation_failed");
         assert_eq!(fields(&problem), ["colour"], "{} {}", route.method, route.path);
     }
+}
+
+async fn check_hosts(api: &mut CheckedApi, people: &People) {
+    let body = json!({"email": "host@example.test", "create": "auto", "licence": "none"});
+    let service = &*people.service;
+    api.put(service, "/v1/hosts/trainer-2", body.clone()).await.expect(202);
+    api.put(service, "/v1/hosts/trainer-3", body).await.expect_problem(409, "conflict");
+    api.world.stack.schedules.run("meeting-sweep").await.expect("a report");
+    let hosted = patched(session_body(90), json!({"title": "Hosted"}));
+    api.post(&people.other, "/v1/sessions", hosted).await.expect(201);
+    let host = "/v1/hosts/trainer-2";
+    let delete = Method::DELETE;
+    let refused = api.request(delete.clone(), host, service, None, &[]).await;
+    refused.expect_problem(409, "conflict");
+    let forced = format!("{host}?force=true");
+    api.request(delete, &forced, service, None, &[]).await.expect(202);
 }
 
 async fn check_connecting(api: &mut CheckedApi, people: &People) {

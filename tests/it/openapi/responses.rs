@@ -429,6 +429,13 @@ async fn running_system_matches_the_api_description() {
     for path in [&enrollment_path, course, "/v1/directory/users/student-9"] {
         api.delete(&service, path).await.expect(204);
     }
+    // Hosts.
+    let host = json!({"email": "host@example.test", "create": "auto", "licence": "permanent"});
+    api.put(&service, "/v1/hosts/trainer-2", host).await.expect(202);
+    api.world.stack.schedules.run("meeting-sweep").await.expect("a report");
+    api.get(&service, "/v1/hosts/trainer-2").await.expect(200);
+    api.get(&service, "/v1/hosts?state=active").await.expect(200);
+    api.delete(&service, "/v1/hosts/trainer-2?zoom=disassociate").await.expect(202);
     api.put(
         &service,
         "/v1/directory/settings",

@@ -56,15 +56,16 @@ fn every_function_and_detail_type_has_an_event_file() {
     let mut named: Vec<_> = events.iter().map(|event| event.function.clone()).collect();
     named.dedup();
     assert_eq!(named, functions());
-    let mut kinds: Vec<_> = events
-        .iter()
-        .filter(|event| event.function == "directory" && !event.is_http())
-        .map(|event| event.body["detail-type"].as_str().expect("a kind"))
-        .collect();
-    kinds.sort_unstable();
-    let mut known = DETAIL_TYPES.to_vec();
-    known.sort_unstable();
-    assert_eq!(kinds, known);
+    for (function, known) in DETAIL_TYPES {
+        let sent = |event: &&Event| event.function == *function && !event.is_http();
+        let kinds = events.iter().filter(sent);
+        let mut kinds: Vec<_> =
+            kinds.map(|event| event.body["detail-type"].as_str().expect("a kind")).collect();
+        kinds.sort_unstable();
+        let mut known = known.to_vec();
+        known.sort_unstable();
+        assert_eq!(kinds, known, "{function}");
+    }
     for schedule in SCHEDULES {
         let scheduled = |event: &&Event| event.function == schedule.function;
         let event = events.iter().find(scheduled).expect("an event");
@@ -141,7 +142,7 @@ async fn every_event_file_is_accepted_by_its_function() {
             event.body = local::sign::sign_event(event.body, &secret, world.now()).expect("a body");
         } else {
             let token = match (&*function, event.text("/rawPath")) {
-                ("directory", _) => &service,
+                ("directory" | "hosts", _) => &service,
                 (_, path) if path.starts_with("/v1/me/") => &student,
                 _ => &trainer,
             };

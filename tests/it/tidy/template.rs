@@ -12,8 +12,8 @@ use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
     DETAIL_TYPES, GUEST_ROUTES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory,
-    disconnect, join, notifications, outbox_sweep, poll, reminder_sweep, resend_invite,
-    session_cancel, session_save, sessions, webhook,
+    disconnect, hosts, join, meeting_sweep, notifications, outbox_sweep, poll, reminder_sweep,
+    resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{Index, attr};
@@ -283,17 +283,26 @@ fn only_the_webhook_has_a_function_url() {
 }
 
 #[test]
-fn directory_rule_matches_every_detail_type() {
+fn rules_match_the_detail_types_of_their_functions() {
     let template = template();
-    let directory = deployed(&template)["directory"];
-    let rules: Vec<_> = triggers(&directory, "EventBridgeRule").collect();
-    let [rule] = rules[..] else { panic!("{rules:?}") };
-    assert_eq!(rule["Pattern"], json!({ "detail-type": DETAIL_TYPES }));
-    for queue in
-        [&rule["DeadLetterConfig"]["Arn"], &directory.property("DeadLetterQueue")["TargetArn"]]
-    {
-        assert_eq!(referenced_id(queue), Some("DirectoryDeadLetterQueue"));
+    let mut ruled = BTreeMap::new();
+    for (name, function) in deployed(&template) {
+        let rules: Vec<_> = triggers(&function, "EventBridgeRule").collect();
+        let [rule] = rules[..] else {
+            assert!(rules.is_empty(), "{name}: {rules:?}");
+            continue;
+        };
+        for queue in
+            [&rule["DeadLetterConfig"]["Arn"], &function.property("DeadLetterQueue")["TargetArn"]]
+        {
+            assert_eq!(referenced_id(queue), Some("DirectoryDeadLetterQueue"), "{name}");
+        }
+        ruled.insert(name, rule["Pattern"].clone());
     }
+    let coded = DETAIL_TYPES
+        .iter()
+        .map(|(function, kinds)| ((*function).to_owned(), json!({ "detail-type": kinds })));
+    assert_eq!(ruled, coded.collect());
 }
 
 #[test]

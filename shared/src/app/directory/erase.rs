@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use self::session::erase_from_session;
 use super::leads::{Leads, PersonLeads, begin_erasure, open_leads};
 use crate::app::error::Error;
-use crate::app::{Services, disconnect, join, poll, session_cancel};
+use crate::app::{Services, disconnect, hosts, join, poll, session_cancel};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::directory::{Enrollment, EnrollmentPeriod};
 use crate::domain::id::{CourseId, SessionId, UserId};
@@ -170,6 +170,7 @@ impl<'a> Erasure<'a> {
         let now = services.clock.now();
         let cancelled = session_cancel::cancel_upcoming(services, &id, until, now).await?;
         disconnect::erase_connection(services, &id, until).await?;
+        hosts::erase(&services.store, &id, until, now).await?;
         self.erase_invitations().await?;
         let mut sessions = list_all_sessions(services, SessionsOf::Trainer(&id)).await?;
         sessions.retain(|session| until.is_none_or(|until| session.created_at <= until));

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::domain::directory::{Course, DirectoryCommand, Enrollment, User};
+use crate::domain::hosting::Hosting;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
@@ -39,6 +40,7 @@ pub(super) struct UserBody {
     role: String,
     plan: Option<String>,
     locale: Option<String>,
+    hosting: Option<Hosting>,
 }
 
 /// The maximum number of trainers in the pilot. Settings are one item, which DynamoDB limits to 400 KB. This many ids of 128 bytes and plans with long names take
@@ -128,6 +130,7 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal
         role: word("role", body.role)?,
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
         locale: body.locale.map(locale).transpose()?,
+        hosting: body.hosting,
         former_emails: Vec::new(),
     }))
 }

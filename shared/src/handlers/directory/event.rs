@@ -1,12 +1,8 @@
 //! Directory commands as events of the host platform on an EventBridge bus.
 //!
-//! EventBridge delivers at least once and without order. Commands are idempotent. If the platform changes one item
-//! several times within moments, it should use HTTP, which preserves the order.
+//! If the platform changes one item several times within moments, it should use HTTP, which preserves the order.
 
-use jiff::Timestamp;
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Error, LambdaEvent, Service, service_fn};
-use serde::Deserialize;
+use lambda_http::{Error, LambdaEvent};
 use serde_json::{Map, Value};
 
 use super::import::{body, take_text};
@@ -17,46 +13,27 @@ use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
 use crate::handlers::function::Function;
+use crate::handlers::platform_event::{self, EventFailed, PlatformEvent};
 use crate::telemetry::error_chain;
 
-#[derive(Debug, Deserialize)]
-struct PlatformEvent {
-    id: String,
-    #[serde(rename = "detail-type")]
-    detail_type: String,
-    /// The time at which the platform sent the event.
-    #[serde(default)]
-    time: Option<Timestamp>,
-    detail: Map<String, Value>,
-}
-
-/// An event that was not applied. EventBridge retries it and then sends it to the function's dead-letter queue.
-#[derive(Debug, thiserror::Error)]
-#[error("the event was not applied")]
-pub struct EventFailed(#[source] AppError);
-
-/// Handles an EventBridge event, which has a detail type, or a request of the HTTP API.
+/// Handles an event of the platform or a request of the HTTP API.
 pub async fn handle_event_or_request(
     function: &Function<Deps>,
     event: LambdaEvent<Value>,
 ) -> Result<Value, Error> {
-    if event.payload.get("detail-type").is_some() {
-        handle_event(function, event.payload).await?;
-        return Ok(Value::Null);
-    }
-    let request: LambdaRequest = serde_json::from_value(event.payload)?;
-    let http =
-        service_fn(|request| async { Ok::<_, Error>(super::handle(function, request).await) });
-    let response = Adapter::from(http).call(LambdaEvent::new(request, event.context)).await?;
-    Ok(serde_json::to_value(response)?)
+    platform_event::handle_event_or_request(
+        event,
+        |event| handle_event(function, event),
+        |request| super::handle(function, request),
+    )
+    .await
 }
 
 /// Applies an event.
 async fn handle_event(function: &Function<Deps>, event: Value) -> Result<(), EventFailed> {
     let work = async {
         let deps = function.deps()?;
-        let event: PlatformEvent =
-            serde_json::from_value(event).map_err(|error| Refusal::field("event", error))?;
+        let event = PlatformEvent::parse(event)?;
         match parse_event(&event.detail_type, event.detail)? {
             Some(parsed) => {
                 match event.time {
@@ -111,11 +88,11 @@ fn parse_event(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::DETAIL_TYPES;
+    use crate::handlers::detail_types;
 
     #[test]
     fn every_routed_detail_type_is_parsed_and_others_are_ignored() {
-        for kind in DETAIL_TYPES {
+        for kind in detail_types("directory") {
             // Without a detail most events are refused. They must not be ignored.
             assert!(!matches!(parse_event(kind, Map::new()), Ok(None)), "{kind}");
         }

@@ -17,12 +17,14 @@ fn read_variables<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> 
     env.names_read().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const READ_VARIABLES: [(&str, ReadVariables); 14] = [
+const READ_VARIABLES: [(&str, ReadVariables); 16] = [
     ("attendance", read_variables::<attendance::Deps>),
     ("connect", read_variables::<connect::Deps>),
     ("directory", read_variables::<directory::Deps>),
     ("disconnect", read_variables::<disconnect::Deps>),
+    ("hosts", read_variables::<hosts::Deps>),
     ("join", read_variables::<join::Deps>),
+    ("meeting-sweep", read_variables::<meeting_sweep::Deps>),
     ("notifications", read_variables::<notifications::Deps>),
     ("outbox-sweep", read_variables::<outbox_sweep::Deps>),
     ("poll", read_variables::<poll::Deps>),

@@ -20,6 +20,8 @@ pub(super) struct CreateInputs {
     pub(super) limits: PlanLimits,
     pub(super) settings: PlatformSettings,
     pub(super) course: Option<Course>,
+    /// The directory's setting for the trainer.
+    pub(super) hosting: Option<Hosting>,
     pub(super) host: Option<PlatformHost>,
     pub(super) connection: Option<ZoomConnection>,
     pub(super) intent: Option<Intent>,
@@ -61,6 +63,7 @@ impl Creation<'_> {
         Ok(Ok(CreateInputs {
             limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
+            hosting: user.and_then(|user| user.hosting),
             host: found.platform_host(trainer)?,
             connection: found.connection(trainer)?,
             intent: found.intent(id)?,
@@ -75,7 +78,7 @@ impl CreateInputs {
     pub(super) async fn zoom_access(&self, creation: Creation<'_>) -> Result<ZoomAccess, Error> {
         let Creation { services, request, .. } = creation;
         let user = self.host.as_ref().and_then(PlatformHost::active_user);
-        match services.hosting.policy.decide(None, user.is_some()) {
+        match services.hosting.policy.decide(self.hosting, user.is_some()) {
             Hosting::Trainer => {
                 services.usable_access(&request.trainer, self.connection.clone()).await
             }

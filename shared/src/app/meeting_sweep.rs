@@ -1,0 +1,51 @@
+//! The meeting sweep, which runs every five minutes. It carries out the requests for hosts of the platform's own Zoom
+//! account.
+
+mod hosts;
+
+use jiff::Timestamp;
+
+use super::Services;
+use super::error::Error;
+use super::run_time::RunTime;
+use crate::telemetry::metrics;
+
+/// The counts of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MeetingReport {
+    pub due: usize,
+    /// Hosts whose task got a final answer, or that wait for the person.
+    pub done: usize,
+    /// Due work that is left to a later run.
+    pub postponed: usize,
+    /// Whether some of it is left because the run had no time for it.
+    #[serde(skip)]
+    pub is_full: bool,
+}
+
+impl MeetingReport {
+    /// Counts work that the run has no time for.
+    fn leave(&mut self, count: usize) {
+        self.postponed += count;
+        self.is_full |= count > 0;
+    }
+}
+
+/// Does the work that is due at `now`, as far as `time` allows. One kind of work that fails does not keep the others from
+/// being done.
+pub async fn sweep(
+    tools: &Services,
+    now: Timestamp,
+    time: RunTime,
+) -> Result<MeetingReport, Error> {
+    let mut report = MeetingReport::default();
+    let outcomes = [hosts::carry_out_due_work(tools, now, time, &mut report).await];
+    let MeetingReport { due, done, postponed, is_full } = report;
+    tracing::info!(event = "meeting_sweep.finished", due, done, postponed);
+    if is_full {
+        metrics::FULL_RUNS.count_kind("meeting-sweep");
+    }
+    outcomes.into_iter().collect::<Result<(), Error>>()?;
+    metrics::SWEPT.count_kind("meeting-sweep");
+    Ok(report)
+}
