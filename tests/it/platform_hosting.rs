@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::config::names;
 use shared::domain::scope::REQUIRED_OF_ACCOUNT;
 
-use crate::functions::{DirectFunctions, set_secret};
+use crate::functions::{DirectFunctions, TOKENS_TABLE, dynamodb, items_with_prefix, set_secret};
 use crate::late_answers::finish_repairs;
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
@@ -40,8 +40,18 @@ async fn hosted_trainer() -> (World, String, String) {
     world.stack.zoom.update_settings(update);
     let trainer = world.trainer().await;
     let host = assign_host(&world, "trainer-1", "hana@example.test").await;
+    delete_account_token(&world).await;
     world.stack.usage.reset();
     (world, trainer, host)
+}
+
+/// Deletes the token with which the host was created, so that the next request needs another.
+async fn delete_account_token(world: &World) {
+    for mut item in items_with_prefix(world, TOKENS_TABLE, "ACCOUNT#").await {
+        item.retain(|name, _| name == "pk" || name == "sk");
+        let delete = dynamodb(world).delete_item().table_name(TOKENS_TABLE).set_key(Some(item));
+        delete.send().await.expect("deleted");
+    }
 }
 
 fn account_token_calls(world: &World) -> u64 {

@@ -23,12 +23,12 @@ pub(super) enum TokenSource {
     /// The trainer's own grant.
     Connection(Box<ZoomConnection>),
     /// The platform's own account, whose token serves all of its users.
-    Account(Box<AccountUser>),
+    Account(Box<AccountAccess>),
 }
 
 /// A user of the platform's own account, and the token that is used for them.
 #[derive(Clone, Debug)]
-pub(super) struct AccountUser {
+pub(super) struct AccountAccess {
     /// `None` for calls about the account's users.
     pub(super) user: Option<PlatformUser>,
     pub(super) token: Sealed,

@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
-use super::access::{AccountUser, TokenSource, ZoomAccess, refuse};
+use super::access::{AccountAccess, TokenSource, ZoomAccess, refuse};
 use super::error::Error;
 use crate::crypt::{Binding, Sealed};
 use crate::domain::account_token::{AccountToken, AccountTokenId, IssuedToken};
@@ -55,7 +55,7 @@ impl Services {
     /// Returns another token than the one that Zoom refused although it had not expired.
     pub(super) async fn renewed_account_access(
         &self,
-        refused: &AccountUser,
+        refused: &AccountAccess,
     ) -> Result<ZoomAccess, Error> {
         self.fresh_account_access(refused.user.as_ref(), Some(&refused.token)).await
     }
@@ -83,7 +83,7 @@ impl Services {
         let api_user = user.map_or(ApiUser::Me, |user| ApiUser::Id(user.id.clone()));
         Ok(ZoomAccess {
             access: Access { token, api_base, user: api_user },
-            token: TokenSource::Account(Box::new(AccountUser {
+            token: TokenSource::Account(Box::new(AccountAccess {
                 zoom_user: ZoomUser {
                     id: user.map_or_else(String::new, |user| user.id.as_str().to_owned()),
                     account_id: credentials.account_id.clone(),

@@ -169,7 +169,10 @@ async fn unstored_grant_is_revoked() {
         Fault::new(Dynamodb, CLAIM_ATTEMPT, FaultKind::Error).times(3).for_function("connect"),
     );
     finish_connect(&world, &trainer, &code, &state).await.expect_problem(503, "unavailable");
-    fault(&world, Fault::new(Dynamodb, "GetItem", FaultKind::Half).for_function("connect"));
+    fault(
+        &world,
+        Fault::new(Dynamodb, "BatchGetItem", FaultKind::Error).times(3).for_function("connect"),
+    );
     world.get(&trainer, CONNECTION).await.expect_problem(503, "unavailable");
     assert_eq!(grants(&world), before);
     finish_connect(&world, &trainer, &code, &state).await.expect(200);
