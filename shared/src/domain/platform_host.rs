@@ -266,6 +266,14 @@ const DAILY_LIMIT_FROM: SignedDuration = SignedDuration::from_secs(61);
 
 impl HostReason {
     pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
+
+    /// Returns whether the account has no user with the address, and so none with a licence.
+    fn means_no_user(self) -> bool {
+        matches!(
+            self,
+            Self::ExistsElsewhere | Self::NotFound | Self::InvitationExpired | Self::GoneAtZoom
+        )
+    }
 }
 
 impl HostState {
@@ -443,6 +451,9 @@ impl PlatformHost {
                 next.work = work.retry_for_capacity(reason, time);
             }
             HostOutcome::Refused(reason) => {
+                if reason.means_no_user() {
+                    (next.held, next.licence_intent) = (None, None);
+                }
                 next.fail(reason);
                 next.work = work.retry_for_capacity(reason, time);
             }
@@ -794,9 +805,9 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(host.removal.is_some(), host.state == HostState::Removed);
-                if let Some(held) = &host.held {
-                    let is_leased = held.until.is_some();
-                    prop_assert!(!is_leased || host.licence != LicenceMode::None || task.is_some());
+                if host.held.is_some() && host.licence == LicenceMode::None {
+                    // It is still to be given back, or Zoom did not allow that.
+                    prop_assert!(task.is_some() || matches!(host.state, HostState::Failed | HostState::Removed));
                 }
                 if let Some(work) = &host.work {
                     prop_assert!(work.attempts < ATTEMPTS_LIMIT);

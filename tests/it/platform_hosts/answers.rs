@@ -200,7 +200,7 @@ async fn host_waits_while_zoom_fails_or_refuses_the_account() {
     assert_eq!(state_and_reason(&waiting), ("requested", Some("zoom_unavailable")));
     // A token that dies is renewed once.
     world.advance(SignedDuration::from_mins(8));
-    world.post("", "/zoom/sim/expire-tokens", json!({"app": "server"})).await.expect(200);
+    world.post("", "/zoom/sim/expire-tokens", json!({"app": "server"})).await.expect(204);
     assert_eq!(world.host_after_sweep("t-1").await["state"], "active");
 
     // A scope that the app lacks concerns the operator.
