@@ -199,7 +199,7 @@ async fn invitee_list_of_a_failed_create_invites_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invitee_lists_in_and_before_a_transaction_are_stored_alike() {
     let (world, trainer) = connected_trainer().await;
-    for (count, requests) in [(75, 3), (76, 3 + 5)] {
+    for (count, requests) in [(75, 4), (76, 4 + 5)] {
         world.stack.usage.reset();
         let made = world.create(&trainer, &body_with_invitees(count)).await.expect(201);
         let asked = world.stack.usage.service_totals("session-save", Service::Dynamodb).calls;

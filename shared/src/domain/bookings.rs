@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::id::SessionId;
 use super::session::{Provider, Session, SessionDetails, Status};
-use super::text::Title;
 use super::time::{plus_minutes, utc_day};
 
 /// The time for which a Zoom user hosts a session.
@@ -117,20 +116,6 @@ impl BookingCalendar {
         }
         self
     }
-}
-
-/// A session in the way of another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Overlap {
-    pub session: SessionId,
-    /// The session as its trainer knows it. `None` for other callers, and while it is being scheduled.
-    pub class: Option<OverlappingClass>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OverlappingClass {
-    pub title: Title,
-    pub starts_at: Timestamp,
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::bookings::Overlap;
-use super::text::Email;
+use super::id::SessionId;
+use super::text::{Email, Title};
 
 /// The longest field name that is shown or logged. No field of the API has a longer path, and the sender chooses the name
 /// of an unknown field.
@@ -26,6 +26,20 @@ impl FieldError {
         }
         Self { field, message: message.to_string() }
     }
+}
+
+/// A session in the way of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    pub session: SessionId,
+    /// The session as its trainer knows it. `None` for other callers, and while it is being scheduled.
+    pub class: Option<OverlappingClass>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverlappingClass {
+    pub title: Title,
+    pub starts_at: Timestamp,
 }
 
 /// An error that the caller can act on. Nothing was changed, and the same request would fail again.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::app::error::Error;
 use crate::auth::AuthError;
-use crate::domain::bookings::Overlap;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Overlap, Refusal};
 use crate::http::{BadRequest, Problem, ProblemField};
 
 /// The detail of internal errors. The request id leads to the cause in the log.
@@ -275,8 +274,8 @@ impl From<&AuthError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::bookings::OverlappingClass;
     use crate::domain::id::SessionId;
+    use crate::domain::refusal::OverlappingClass;
     use crate::domain::text::Title;
 
     /// All errors of the API. Changing a code or status here is a breaking change for clients.

@@ -6,9 +6,9 @@
 
 use crate::app::Services;
 use crate::app::error::Error;
-use crate::domain::bookings::{Booking, Overlap, OverlapRule, OverlappingClass};
+use crate::domain::bookings::{Booking, OverlapRule};
 use crate::domain::id::UserId;
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{Overlap, OverlappingClass, Refusal};
 use crate::store::bookings::{self, BookedDays};
 use crate::store::tx::Action;
 
