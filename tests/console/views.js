@@ -63,7 +63,12 @@ export function views_of(world) {
     }],
     ['trainer-notices', place('tara', 'notices', 'Notifications')],
     ['student-preferences', place('sam', 'preferences', 'Preferences')],
-    ['student-classes', async () => { await home('Sam'); await card(page, TITLES.course).waitFor(); }],
+    ['student-classes', async () => {
+      await home('Sam');
+      await page.getByRole('button', { name: 'Past and cancelled' }).click();
+      await card(page, TITLES.course).waitFor();
+    }],
+    ['guest-mailbox', async () => { await page.goto('/#/gil/mail'); await page.locator('.notices').first().waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],
     ['side-by-side', async () => { await page.goto('/#/all?tara=classes&sam=classes&gil=mail'); await page.locator('.pane').nth(2).locator('.notices, .empty').first().waitFor(); }],
