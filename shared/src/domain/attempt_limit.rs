@@ -35,7 +35,7 @@ pub struct AttemptCounts<K> {
     counts: BTreeMap<K, u32>,
 }
 
-/// The most keys that are counted at a time. A key of a network takes some ten bytes.
+/// The most keys that are counted at a time, which takes two megabytes at most.
 const KEY_LIMIT: usize = 10_000;
 
 impl<K: Ord> AttemptCounts<K> {

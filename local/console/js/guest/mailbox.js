@@ -27,7 +27,7 @@ export function Mailbox({ as }) {
     <p class="fine">${email}. Gil has no account. Whoever has the link in a mail can join the class as this address.</p>
     <${Loaded} of=${list} height=${90}>${(mails) => (mails.length ? html`<ul class="notices">${mails.map((mail) => html`<li key=${mail.id}>
       <span class="notice-icon"><${Icon} name="mail" /></span>
-      <div><strong>${mail.subject}</strong><p class="fine"><time datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time> <${Badge}>${(mail.kind || 'mail').replaceAll('_', ' ')}<//></p></div>
-      ${mail.link && html`<div class="notice-actions"><a class="button primary" href=${mail.link} target="_blank" rel="noopener noreferrer" aria-label=${`Open the class: ${mail.subject}`}><${Icon} name="video" /><span>Open the class</span></a></div>`}</li>`)}</ul>`
+      <div><strong>${mail.subject}</strong><p class="fine"><time datetime=${mail.sent_at}>${stamp(mail.sent_at, HERE)}</time> <${Badge}>${(mail.kind || 'mail').replaceAll('_', ' ')}<//></p>
+        ${mail.link && html`<p><a class="button primary" href=${mail.link} target="_blank" rel="noopener noreferrer" aria-label=${`Open the class: ${mail.subject}`}><${Icon} name="video" /><span>Open the class</span></a></p>`}</div></li>`)}</ul>`
     : html`<${Empty} icon="mail" title="No mail yet">When a trainer invites ${email}, the invitation appears here.<//>`)}<//>`;
 }

@@ -77,6 +77,8 @@ function Room() {
   // The way in for browsers and networks in which Zoom's client for the web fails.
   const byLink = session.data?.provider === 'zoom'
     && html`<${Button} kind="quiet" icon="link" busy=${state.at === 'joining'} onClick=${() => join('link')}>${word('byLink')}<//>`;
+  // A guest opens the link long before the class. Members open the room when they may join.
+  const early = isGuest && session.data?.join.state === 'too_early';
   const over = session.data && (session.data.status === 'cancelled' || (session.data.status === 'ended' && !owner));
   return html`<div class=${`room at-${state.at}${polls ? ' with-polls' : ''}`} ref=${page}>
     <header class="room-bar"><img src="/console/icon.svg" alt="" width="26" height="26" /><h1>${session.data?.title || ' '}</h1>
@@ -88,9 +90,9 @@ function Room() {
     <main class="room-main" id="main">
       ${session.problem && !session.data && html`<${Lobby} icon="warn" title=${isGuest && session.problem.status === 404 ? word('linkOver') : session.problem.title} text=${isGuest && session.problem.status === 404 ? word('linkOverMore') : session.problem.message} code=${session.problem.code} word=${word} />`}
       ${session.data && (state.at === 'lobby' || state.at === 'joining') && html`<${Lobby} icon=${over ? 'check' : 'video'} title=${over ? word('ended') : session.data.title}
-        text=${over ? word('endedMore') : isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name })} problem=${state.problem} word=${word}>
-        ${!over && isGuest && html`<${Text} label=${word('yourName')} value=${name} onInput=${setName} maxlength=${200} dir="auto" autocomplete="name" />`}
-        ${!over && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`}
+        text=${over ? word('endedMore') : early ? opening(session.data, word, language) : isGuest ? word('joinAsGuest') : word('joinAs', { name: access.name })} problem=${state.problem} word=${word}>
+        ${!over && !early && isGuest && html`<${Text} label=${word('yourName')} value=${name} onInput=${setName} maxlength=${200} dir="auto" autocomplete="name" />`}
+        ${!over && !early && html`<${Button} kind="primary" icon="video" busy=${state.at === 'joining'} onClick=${join}>${state.at === 'joining' ? word('joining') : owner ? word('start') : word('join')}<//>${byLink}`}<//>`}
       ${state.at === 'waiting' && html`<${Lobby} icon="clock" title=${word('waiting')} text=${word('waitingMore')} word=${word}><span class="waiting-dots" aria-hidden="true"><i></i><i></i><i></i></span>${byLink}<//>`}
       ${state.at === 'link' && html`<${Lobby} icon="link" title=${session.data?.title} text=${word('linkMore')} word=${word}>
         <a class="button primary" href=${state.pass.join_url} target="_blank" rel="noopener noreferrer"><${Icon} name="link" /><span>${word('openLink')}</span></a>
@@ -103,6 +105,12 @@ function Room() {
     </main>
     ${polls && session.data && html`<${PollPanel} as=${as} session=${session.data} owner=${owner} word=${word} />`}
     <${Notes} /><${Question} /></div>`;
+}
+
+/** When the class begins and from when a guest can join, in the guest's own time zone. */
+function opening({ starts_at: starts, join }, word, language) {
+  const shown = (time, style) => new Intl.DateTimeFormat(language, style).format(new Date(time));
+  return `${shown(starts, { dateStyle: 'full', timeStyle: 'short' })}. ${word('tooEarly', { time: shown(join.opens_at, { timeStyle: 'short' }) })}`;
 }
 
 function Lobby({ icon, title, text, problem, code, word, children }) {
