@@ -5,8 +5,15 @@ use local::calls::Service::Dynamodb;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
 use shared::config::names;
+use shared::domain::audience::Invitee;
+use shared::domain::id::SessionId;
+use shared::domain::link_generation::LinkGenerations;
+use shared::domain::text::Email;
+use shared::store::invitations::NewList;
 
-use crate::functions::{DirectFunctions, MAIN_TABLE, gateway_event, set_secret, table_items};
+use crate::functions::{
+    DirectFunctions, MAIN_TABLE, gateway_event, set_secret, store, table_items,
+};
 use crate::log::CapturedLog;
 use crate::support::patched;
 use crate::world::{Response, World, session_body};
@@ -367,6 +374,19 @@ async fn link_ends_with_its_invitation_and_with_a_new_link() {
     for trace in [GIL, pass["customer_key"].as_str().expect("a key"), "\"Gil"] {
         assert!(!dump.contains(trace), "{trace}");
     }
+
+    // A request that began before the erasure may store the invitation again, until the erasure is repeated.
+    let store = store(world);
+    let id = SessionId::parse(&session.path["/v1/sessions/".len()..]).expect("an id");
+    let class = store.session(&id).await.expect("a read").expect("a session").session;
+    let late = NewList {
+        list: class.audience.invitee_list().expect("a list"),
+        invitees: &[Invitee { email: Email::parse(GIL).expect("an address"), name: None }],
+        replacement: None,
+        generations: &LinkGenerations::default(),
+    };
+    store.write_invitees(&class, &late).await.expect("written");
+    scenario.refused(&gil, "stored late").await;
 
     let hal = scenario.token(HAL);
     scenario.show(&hal).await.expect(200);
