@@ -444,7 +444,7 @@ async fn attempts_are_limited_per_guest_and_per_source_address() {
 
     // A flood of made-up tokens reads and writes nothing, and stops nobody who has a link.
     let (count, seconds) = until_limited(async || scenario.show("made-up").await).await;
-    assert_eq!(count, 20);
+    assert_eq!(count, 30);
     assert_eq!(world.stack.usage.service_totals("sessions", Dynamodb).calls, 0);
     scenario.show(&gil).await.expect(200);
     let functions = DirectFunctions::new(world, &[]);
@@ -455,7 +455,7 @@ async fn attempts_are_limited_per_guest_and_per_source_address() {
         functions.invoke("sessions", event, SignedDuration::from_secs(30)).await
     };
     let (count, _) = until_limited(async || from("192.0.2.1").await).await;
-    assert_eq!(count, 20);
+    assert_eq!(count, 30);
     from("192.0.2.2").await.expect_problem(404, "not_found");
     world.advance(SignedDuration::from_secs(seconds));
     scenario.show("made-up").await.expect_problem(404, "not_found");
@@ -478,7 +478,7 @@ async fn attempts_are_limited_per_guest_and_per_source_address() {
         }
     })
     .await;
-    assert_eq!(count, 20);
+    assert_eq!(count, 30);
     scenario.join(&hal).await.expect(200);
     world.advance(SignedDuration::from_secs(seconds));
     scenario.join(&gil).await.expect(200);

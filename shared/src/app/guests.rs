@@ -34,11 +34,11 @@ const REQUESTS_PER_GUEST: AttemptLimit = AttemptLimit { attempts: 60, window_sec
 
 /// Requests with tokens that we have not issued, per source address and function instance. Those with a valid token are
 /// not counted here, because a school has one address.
-const UNKNOWN_TOKENS_PER_SOURCE: AttemptLimit = AttemptLimit { attempts: 20, window_seconds: 60 };
+const UNKNOWN_TOKENS_PER_SOURCE: AttemptLimit = AttemptLimit { attempts: 30, window_seconds: 60 };
 
 /// Join requests with the links of one guest, by all instances. Each is recorded, so this limits what a leaked link adds
 /// to the timeline.
-const JOINS_PER_GUEST: AttemptLimit = AttemptLimit { attempts: 20, window_seconds: 600 };
+const JOINS_PER_GUEST: AttemptLimit = AttemptLimit { attempts: 30, window_seconds: 600 };
 
 /// Returns the token of a guest link.
 pub fn guest_token(keyring: &Keyring, link: &GuestLink) -> Result<Secret, Error> {
