@@ -123,21 +123,25 @@ fn dead_letter_queues_accept_their_rules() {
             let Some(queue) = referenced_id(queue) else { continue };
             rules += 1;
             let rule = json!({ "Fn::GetAtt": [format!("{}{event}", function.id), "Arn"] });
-            let statement = json!({
-                "Effect": "Allow",
-                "Principal": { "Service": "events.amazonaws.com" },
-                "Action": "sqs:SendMessage",
-                "Resource": { "Fn::GetAtt": [queue, "Arn"] },
-                "Condition": { "ArnEquals": { "aws:SourceArn": rule } },
-            });
+            let statement = |rules: &Value| {
+                json!({
+                    "Effect": "Allow",
+                    "Principal": { "Service": "events.amazonaws.com" },
+                    "Action": "sqs:SendMessage",
+                    "Resource": { "Fn::GetAtt": [queue, "Arn"] },
+                    "Condition": { "ArnEquals": { "aws:SourceArn": rules } },
+                })
+            };
             let accepts = template.resources_of_type("AWS::SQS::QueuePolicy").any(|policy| {
                 let queues = list(policy.property("Queues"));
                 let statements = list(&policy.property("PolicyDocument")["Statement"]);
                 queues.into_iter().any(|one| referenced_id(one) == Some(queue))
                     && statements.into_iter().any(|found| {
                         let mut found = found.clone();
+                        let rules = found["Condition"]["ArnEquals"]["aws:SourceArn"].clone();
                         found.as_object_mut().is_some_and(|found| found.remove("Sid").is_some())
-                            && found == statement
+                            && list(&rules).contains(&&rule)
+                            && found == statement(&rules)
                     })
             });
             assert!(accepts, "{queue} does not accept {event} of {}", function.id);
