@@ -29,6 +29,7 @@ mod idempotency;
 mod join;
 mod large_meeting;
 mod late_answers;
+mod licences;
 mod live_session;
 mod local_stack;
 mod mail;

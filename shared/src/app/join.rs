@@ -232,6 +232,9 @@ async fn issue_credentials(
     method: JoinMethod,
     now: Timestamp,
 ) -> Result<(JoinCredentials, Timestamp), Error> {
+    if is_host {
+        services.license_start(session, now).await?;
+    }
     let data = meeting::join_data(session, secrets.keyring()?)?;
     let until = session.window_closes_at();
     let (Some(number), false) = (data.meeting_number, method == JoinMethod::Link) else {
@@ -315,6 +318,7 @@ fn outcome_word<T>(outcome: &Result<T, Error>) -> &'static str {
         Err(Error::Refused(Refusal::TooEarly { .. })) => "too_early",
         Err(Error::Refused(Refusal::WaitingForHost)) => "waiting_for_host",
         Err(Error::Refused(Refusal::NoMeetingYet(_))) => "no_meeting_yet",
+        Err(Error::Refused(Refusal::NoLicence)) => "no_licence",
         Err(Error::Refused(Refusal::SessionCancelled)) => "session_cancelled",
         Err(Error::Refused(Refusal::SessionEnded)) => "session_ended",
         Err(Error::Refused(_)) => "refused",

@@ -1,7 +1,8 @@
 //! The meeting sweep, which runs every five minutes. It carries out the requests for hosts of the platform's own Zoom
-//! account.
+//! account, and leases and returns licences.
 
 mod hosts;
+mod licences;
 
 use jiff::Timestamp;
 
@@ -18,6 +19,11 @@ pub struct MeetingReport {
     pub done: usize,
     /// Due work that is left to a later run.
     pub postponed: usize,
+    /// Licences that were assigned and given back.
+    pub licences_assigned: usize,
+    pub licences_returned: usize,
+    /// Classes that begin soon and have no licence, because none is free.
+    pub without_licence: usize,
     /// Whether some of it is left because the run had no time for it.
     #[serde(skip)]
     pub is_full: bool,
@@ -39,9 +45,22 @@ pub async fn sweep(
     time: RunTime,
 ) -> Result<MeetingReport, Error> {
     let mut report = MeetingReport::default();
-    let outcomes = [hosts::carry_out_due_work(tools, now, time, &mut report).await];
-    let MeetingReport { due, done, postponed, is_full } = report;
-    tracing::info!(event = "meeting_sweep.finished", due, done, postponed);
+    let outcomes = [
+        // First, because classes are about to begin.
+        licences::sweep(tools, now, time, &mut report).await,
+        hosts::carry_out_due_work(tools, now, time, &mut report).await,
+    ];
+    let MeetingReport { due, done, postponed, is_full, .. } = report;
+    let MeetingReport { licences_assigned, licences_returned, without_licence, .. } = report;
+    tracing::info!(
+        event = "meeting_sweep.finished",
+        due,
+        done,
+        postponed,
+        licences_assigned,
+        licences_returned,
+        without_licence
+    );
     if is_full {
         metrics::FULL_RUNS.count_kind("meeting-sweep");
     }

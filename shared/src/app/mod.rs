@@ -14,6 +14,7 @@ pub mod error;
 pub mod guests;
 pub mod hosts;
 pub mod join;
+pub mod licences;
 pub mod meeting;
 pub mod meeting_sweep;
 pub mod notifications;

@@ -4,6 +4,7 @@ use super::bookings::{Booking, BookingCalendar, OverlapRule};
 use super::hosting::Hosting;
 use super::id::UserId;
 use super::plan::DEFAULT_HOST_CAPACITY;
+use super::platform_host::{LicenceMode, PlatformHost};
 use super::session::{Provider, Session};
 use super::zoom_connection::{ConnectionHealth, ZoomConnection};
 use jiff::Timestamp;
@@ -84,9 +85,27 @@ pub struct WarningSources {
     pub calendar: BookingCalendar,
     /// The setting for hosts in the platform's own account.
     pub host_capacity: Option<u32>,
+    /// The trainer's host in the platform's own account.
+    pub platform_host: Option<PlatformHost>,
 }
 
 impl WarningSources {
+    /// Returns whether Zoom ends the meeting of a session after 40 minutes, because its host has no licence.
+    fn is_cut_short(&self, session: &Session, now: Timestamp) -> bool {
+        let is_without_licence = match (&session.meeting.platform_user, &self.platform_host) {
+            (Some(user), Some(host)) => {
+                host.zoom_user.as_ref() == Some(user) && lacks_licence(host, session, now)
+            }
+            (Some(_), None) => false,
+            (None, _) => {
+                self.host.is_basic && session.meeting.is_hosted_by(self.host.host_user.as_deref())
+            }
+        };
+        is_without_licence
+            && session.provider == Provider::Zoom
+            && session.details.duration_minutes > BASIC_LIMIT_MINUTES
+    }
+
     /// Returns whether the host of a session has more sessions at that time than it can host.
     fn has_overlap(&self, session: &Session) -> bool {
         let capacity = match session.meeting.hosting() {
@@ -99,23 +118,29 @@ impl WarningSources {
     }
 }
 
+/// Returns whether a host has no licence although it should have one. A leased one is assigned before the trainer may
+/// start. A permanent one that Zoom refuses is a reason of the host's own state.
+fn lacks_licence(host: &PlatformHost, session: &Session, now: Timestamp) -> bool {
+    let is_due = match host.licence {
+        LicenceMode::None => true,
+        LicenceMode::Leased => now >= session.window_opens_at(),
+        LicenceMode::Permanent => false,
+    };
+    is_due && host.held.is_none()
+}
+
 /// Returns the warnings about a session. A session that is over or cancelled has none.
 pub fn session_warnings(
     session: &Session,
     sources: &WarningSources,
     now: Timestamp,
 ) -> Vec<SessionWarning> {
-    let host = &sources.host;
     if !session.is_upcoming_or_live(now) {
         return Vec::new();
     }
-    let is_cut_short = host.is_basic
-        && session.provider == Provider::Zoom
-        && session.meeting.is_hosted_by(host.host_user.as_deref())
-        && session.details.duration_minutes > BASIC_LIMIT_MINUTES;
-    let cut_short = is_cut_short.then_some(SessionWarning::FortyMinutes);
+    let cut_short = sources.is_cut_short(session, now).then_some(SessionWarning::FortyMinutes);
     let overlap = sources.has_overlap(session).then_some(SessionWarning::Overlap);
-    host.problem(session).into_iter().chain(cut_short).chain(overlap).collect()
+    sources.host.problem(session).into_iter().chain(cut_short).chain(overlap).collect()
 }
 
 /// A trainer with the host status.
@@ -125,8 +150,48 @@ pub type HostStatuses = std::collections::BTreeMap<UserId, HostStatus>;
 mod tests {
     use super::*;
     use crate::domain::id::{SessionId, ZoomUserId};
+    use crate::domain::platform_host::{HeldLicence, HostCreation, HostRequest};
     use crate::domain::session::Status;
     use crate::domain::session::testing::session;
+    use crate::domain::text::Email;
+    use crate::domain::time::plus_minutes;
+
+    #[test]
+    fn class_of_a_platform_host_without_licence_is_cut_short() {
+        use LicenceMode::{Leased, None as Never, Permanent};
+        let starts_at: Timestamp = "2026-11-23T10:00:00Z".parse().unwrap();
+        let mut session = session(starts_at, Status::Scheduled);
+        session.meeting.platform_user = Some(ZoomUserId::parse("u").unwrap());
+        let opens_at = session.window_opens_at();
+        let earlier = plus_minutes(opens_at, -1);
+        for (licence, is_held, user, minutes, now, expected) in [
+            (Leased, false, "u", 60, earlier, false),
+            (Leased, false, "u", 60, opens_at, true),
+            (Leased, false, "u", 40, opens_at, false),
+            (Leased, true, "u", 60, opens_at, false),
+            (Leased, false, "former", 60, opens_at, false),
+            (Never, false, "u", 60, earlier, true),
+            (Never, true, "u", 60, earlier, false),
+            (Permanent, false, "u", 60, opens_at, false),
+        ] {
+            session.details.duration_minutes = minutes;
+            let request = HostRequest {
+                email: Email::parse("ada@school.test").unwrap(),
+                creation: HostCreation::Existing,
+                licence,
+            };
+            let host = PlatformHost {
+                zoom_user: Some(ZoomUserId::parse(user).unwrap()),
+                held: is_held.then_some(HeldLicence { since: earlier, until: None }),
+                ..PlatformHost::requested(session.trainer.clone(), request, earlier)
+            };
+            let platform_host = Some(host);
+            let sources = WarningSources { platform_host, ..WarningSources::default() };
+            let warnings = session_warnings(&session, &sources, now);
+            let context = format!("{licence:?} {is_held} {user} {minutes} {now}");
+            assert_eq!(warnings.contains(&SessionWarning::FortyMinutes), expected, "{context}");
+        }
+    }
 
     #[test]
     fn overlap_is_a_warning_beyond_the_capacity_of_the_host() {
@@ -153,7 +218,7 @@ mod tests {
                 host_user: Some("host".to_owned()),
                 ..HostStatus::default()
             };
-            let sources = WarningSources { host, calendar, host_capacity };
+            let sources = WarningSources { host, calendar, host_capacity, platform_host: None };
             for (session, expected) in [(&own, in_own), (&hosted, in_platform)] {
                 let warnings = session_warnings(session, &sources, starts_at);
                 let context = format!("{others} {host_capacity:?}");

@@ -19,6 +19,7 @@ pub mod hosting;
 pub mod id;
 pub mod in_app;
 pub mod join_window;
+pub mod licence;
 pub mod link_generation;
 pub mod mailing;
 pub mod meeting_fields;

@@ -23,6 +23,12 @@ pub struct PlatformSettings {
     /// If set, only these trainers have live classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pilot_trainer_ids: Option<Vec<UserId>>,
+    /// The number of licences of the platform's own Zoom account that may be assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_limit: Option<u32>,
+    /// What a start without a free licence leads to. Absent means a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_shortage: Option<LicenceShortage>,
     /// How many sessions a Zoom user of the platform's account may host at a time. Absent means
     /// [`DEFAULT_HOST_CAPACITY`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +36,17 @@ pub struct PlatformSettings {
     /// What an overlap in a trainer's own account leads to. Absent means a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<OverlapReaction>,
+}
+
+/// What happens if the host of a class has no licence and none is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LicenceShortage {
+    /// The trainer cannot start the class.
+    Refuse,
+    /// The class starts, and Zoom ends its meeting after 40 minutes. A short class is better than none.
+    #[default]
+    Warn,
 }
 
 /// Zoom lets a user without a larger plan host one meeting at a time.
@@ -54,6 +71,8 @@ impl Default for PlatformSettings {
             live_classes_enabled: true,
             plans: BTreeMap::new(),
             pilot_trainer_ids: None,
+            licence_limit: None,
+            licence_shortage: None,
             host_capacity: None,
             overlap: None,
         }

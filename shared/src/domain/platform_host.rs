@@ -141,6 +141,16 @@ pub struct LicenceIntent {
     pub change: LicenceChange,
     /// When the intent was stored.
     pub since: Timestamp,
+    /// When a leased licence that is being assigned is to be given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A time in which the host had a licence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicencePeriod {
+    pub since: Timestamp,
+    pub until: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
@@ -190,6 +200,8 @@ pub struct PlatformHost {
     pub account: Option<String>,
     pub held: Option<HeldLicence>,
     pub licence_intent: Option<LicenceIntent>,
+    /// The latest licences that the host had before, oldest first.
+    pub licence_history: Vec<LicencePeriod>,
     pub work: Option<HostWork>,
     pub invited_at: Option<Timestamp>,
     /// What was requested for the Zoom user of a removed host.
@@ -336,6 +348,7 @@ impl PlatformHost {
             account: None,
             held: None,
             licence_intent: None,
+            licence_history: Vec::new(),
             work: Some(HostWork::new(HostTask::Provision, now)),
             invited_at: None,
             removal: None,

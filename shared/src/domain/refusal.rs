@@ -65,6 +65,9 @@ pub enum Refusal {
     /// The platform hosts the trainer's meetings, and the trainer has no active host in its account.
     #[error("the trainer has no active host in the platform's Zoom account")]
     NoActiveHost,
+    /// Every licence of the platform's own account is in use.
+    #[error("no licence of the platform's Zoom account is free")]
+    NoLicence,
     #[error("the Zoom account must be reconnected")]
     ReauthRequired,
     #[error("the Zoom connection lacks scopes: {}", .0.join(" "))]

@@ -13,8 +13,10 @@ use super::pages::Page;
 use super::platform_event::{self, EventFailed, PlatformEvent};
 use crate::app::error::Error as AppError;
 use crate::app::hosts::{self, HostCommand};
+use crate::app::licences::{self, LicenceOverview};
 use crate::domain::caller::Role;
 use crate::domain::id::UserId;
+use crate::domain::licence::LicenceNeed;
 use crate::domain::plan::DEFAULT_HOST_CAPACITY;
 use crate::domain::platform_host::{
     HostCreation, HostRequest, HostState, LicenceMode, PlatformHost, ZoomUserRemoval,
@@ -76,6 +78,45 @@ struct LicenceView {
     since: Option<Timestamp>,
 }
 
+/// The licences of the account.
+#[derive(Serialize)]
+struct LicencesView {
+    limit: Option<u32>,
+    assigned: u32,
+    held: Vec<HeldView>,
+    forecast: Vec<NeedView>,
+}
+
+#[derive(Serialize)]
+struct HeldView {
+    trainer_id: UserId,
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct NeedView {
+    at: Timestamp,
+    needed: u32,
+}
+
+impl From<LicenceOverview> for LicencesView {
+    fn from(overview: LicenceOverview) -> Self {
+        let held = overview.held.into_iter().map(|(trainer_id, held)| HeldView {
+            trainer_id,
+            since: held.since,
+            until: held.until,
+        });
+        let need = |need: LicenceNeed| NeedView { at: need.at, needed: need.needed };
+        Self {
+            limit: overview.limit,
+            assigned: overview.assigned,
+            held: held.collect(),
+            forecast: overview.forecast.into_iter().map(need).collect(),
+        }
+    }
+}
+
 impl HostView {
     /// `capacity` is the number of sessions that a host can hold at the same time.
     fn of(host: PlatformHost, capacity: u32) -> Self {
@@ -116,6 +157,10 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         let page = hosts::list(store, state, after.as_ref(), limit).await?;
         let items = page.hosts.into_iter().map(|host| HostView::of(host, capacity)).collect();
         return ResponseBody::ok(&Page::new(items, page.last));
+    }
+    if route.path == "/v1/hosts/licences" {
+        let overview = licences::overview(store, now).await?;
+        return ResponseBody::ok(&LicencesView::from(overview));
     }
     let trainer = trainer_id(path_parameter(&parameters, "trainer_id"))?;
     let command = match route.method {

@@ -149,6 +149,11 @@ impl From<&Refusal> for Problem {
                 "No active host",
                 "The platform hosts your classes, and its Zoom account has no active host for you. Please ask the platform's operators.",
             ),
+            Refusal::NoLicence => conflict(
+                "no_licence",
+                "No licence is free",
+                "Every Zoom licence of the platform is in use by other classes. Please try again in a few minutes, or ask the platform's operators.",
+            ),
             Refusal::ReauthRequired => conflict(
                 "reauth_required",
                 "Zoom must be reconnected",
@@ -300,6 +305,7 @@ mod tests {
             (refused(Refusal::field("title", "is required")), 422, "validation_failed"),
             (refused(Refusal::ZoomNotConnected), 409, "zoom_not_connected"),
             (refused(Refusal::NoActiveHost), 409, "zoom_not_connected"),
+            (refused(Refusal::NoLicence), 409, "no_licence"),
             (refused(Refusal::ReauthRequired), 409, "reauth_required"),
             (refused(Refusal::MissingScopes(vec!["a".into()])), 409, "missing_scopes"),
             (refused(Refusal::SessionCancelled), 409, "session_cancelled"),

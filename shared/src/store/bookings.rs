@@ -160,7 +160,7 @@ impl Store {
         for session in sessions {
             days.extend(Booking::of_session(session).iter().flat_map(days_of));
             if session.meeting.hosting() == Hosting::Platform {
-                keys.push(ItemKey::Settings);
+                keys.extend([ItemKey::Settings, ItemKey::PlatformHost(trainer)]);
             }
         }
         keys.extend(days.iter().map(key));
@@ -171,7 +171,8 @@ impl Store {
             days => days?.calendar,
         };
         let host_capacity = found.settings().ok().and_then(|settings| settings.host_capacity);
-        Ok(WarningSources { host, calendar, host_capacity })
+        let platform_host = found.platform_host(trainer).ok().flatten();
+        Ok(WarningSources { host, calendar, host_capacity, platform_host })
     }
 }
 

@@ -24,7 +24,8 @@ use super::item::{decode_readable, encode};
 use super::schema::{DueQueue, ItemKey, attr, due_partition, limit};
 use super::tx::{Action, Condition, Item, ItemChanges};
 use super::{ItemPage, KeyRange, Store};
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId, ZoomUserId};
+use crate::domain::licence::HostedClass;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
@@ -55,11 +56,22 @@ struct StoredReminder {
     timezone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     utc_offset: Option<i32>,
+    /// The host of the platform's own account, with the reminder for the start only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hosted: Option<StoredHosting>,
     /// Whether the reminder waits for its trainer after a notification.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     held: bool,
     #[serde(rename = "expires_at")]
     ttl: i64,
+}
+
+/// What the licences of the platform's hosts depend on.
+#[derive(Serialize, Deserialize)]
+struct StoredHosting {
+    trainer_id: UserId,
+    zoom_user_id: ZoomUserId,
+    ends_at: Timestamp,
 }
 
 pub(super) fn due_ttl(at: Timestamp) -> i64 {
@@ -81,6 +93,10 @@ pub fn put_reminder(session: &Session, reminder: Reminder) -> Action {
         starts_at: session.details.starts_at,
         timezone: is_start.then(|| session.details.zone.name().to_owned()),
         utc_offset: is_start.then_some(session.utc_offset),
+        hosted: session.meeting.platform_user.clone().filter(|_| is_start).map(|zoom_user_id| {
+            let (trainer_id, ends_at) = (session.trainer.clone(), session.planned_end());
+            StoredHosting { trainer_id, zoom_user_id, ends_at }
+        }),
         held: false,
         ttl: due_ttl(at),
     });
@@ -275,6 +291,41 @@ impl Store {
         Ok(repairs.collect())
     }
 
+    /// Returns the classes that the platform's own account hosts and that start between two times, by start. Every class
+    /// ahead has a reminder for its start, so that no further items are needed. Eventually consistent.
+    pub async fn hosted_classes(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<HostedClass>, StoreError> {
+        let mut range = KeyRange {
+            pk: due_partition(DueQueue::Work),
+            from: Some(sortable_text(from)),
+            to: Some(format!("{}~", sortable_text(to))),
+            limit: Some(PLANNED_STARTS_PAGE),
+            ..KeyRange::default()
+        };
+        let mut classes = Vec::new();
+        for _ in 0..HOSTED_CLASSES_PAGES {
+            let ItemPage { items, last_key } = self.query(range.clone()).await?;
+            classes.extend(decode_readable(items).filter_map(|stored| match stored {
+                StoredWork::Reminder(StoredReminder {
+                    session_id: session,
+                    starts_at,
+                    hosted: Some(StoredHosting { trainer_id: trainer, zoom_user_id: user, ends_at }),
+                    ..
+                }) => Some(HostedClass { session, trainer, user, starts_at, ends_at }),
+                _ => None,
+            }));
+            match last_key {
+                Some(last_key) => range.after = Some(last_key),
+                None => return Ok(classes),
+            }
+        }
+        tracing::warn!(event = "licences.classes_left_out", read = classes.len());
+        Ok(classes)
+    }
+
     /// Returns a page of the starts of the sessions ahead, and the sort key after which the next page begins.
     pub async fn planned_starts(
         &self,
@@ -310,6 +361,8 @@ impl Store {
 
 /// Items per request of the check of planned starts, about 300 KB.
 const PLANNED_STARTS_PAGE: i32 = 1000;
+/// Requests for the classes that the platform hosts: 40,000 reminders, about 13,000 classes in the time of a forecast.
+const HOSTED_CLASSES_PAGES: usize = 40;
 
 /// The most work that one run takes, which is about ten seconds of mail, without held reminders. The next run continues with
 /// the rest.

@@ -1,5 +1,7 @@
 //! Hosts of the platform's own Zoom account, their due work, and the addresses that they occupy.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,7 @@ use super::{BatchItems, KeyRange, Store};
 use crate::domain::id::{UserId, ZoomUserId};
 use crate::domain::platform_host::{
     HeldLicence, HostCreation, HostReason, HostState, HostWork, LicenceIntent, LicenceMode,
-    PlatformHost, ZoomUserRemoval,
+    LicencePeriod, PlatformHost, ZoomUserRemoval,
 };
 use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
@@ -42,6 +44,8 @@ struct StoredHost {
     held: Option<HeldLicence>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     licence_intent: Option<LicenceIntent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    licence_history: Vec<LicencePeriod>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     work: Option<HostWork>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +72,7 @@ impl From<&PlatformHost> for StoredHost {
             zoom_account_id: host.account.clone(),
             held: host.held.clone(),
             licence_intent: host.licence_intent.clone(),
+            licence_history: host.licence_history.clone(),
             work: host.work.clone(),
             invited_at: host.invited_at,
             removal: host.removal,
@@ -92,6 +97,7 @@ impl From<StoredHost> for PlatformHost {
             account: stored.zoom_account_id,
             held: stored.held,
             licence_intent: stored.licence_intent,
+            licence_history: stored.licence_history,
             work: stored.work,
             invited_at: stored.invited_at,
             removal: stored.removal,
@@ -349,6 +355,21 @@ impl Store {
         };
         let stored = decode_readable::<StoredHost>(self.query_all(range).await?);
         Ok(stored.map(PlatformHost::from).collect())
+    }
+
+    /// Returns the hosts of these trainers with strong consistency, a hundred per request. Unreadable ones are left out.
+    pub async fn platform_hosts_of(
+        &self,
+        trainers: impl IntoIterator<Item = &UserId>,
+    ) -> Result<BTreeMap<UserId, PlatformHost>, StoreError> {
+        let trainers: BTreeSet<_> = trainers.into_iter().collect();
+        let keys: Vec<_> = trainers.iter().map(|trainer| ItemKey::PlatformHost(trainer)).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let host = |trainer: &UserId| {
+            let host = found.platform_host(trainer);
+            host.inspect_err(|error| tracing::error!(event = "host.unreadable", %error)).ok()?
+        };
+        Ok(trainers.into_iter().filter_map(host).map(|host| (host.trainer.clone(), host)).collect())
     }
 
     /// Returns the work of hosts that is due at `now`, oldest first, as much as one run takes.

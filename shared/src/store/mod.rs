@@ -21,6 +21,7 @@ pub mod hosts;
 pub mod intents;
 pub mod invitations;
 pub mod join_attempts;
+pub mod licences;
 pub mod mail_addresses;
 pub mod mailing;
 pub mod notifications;

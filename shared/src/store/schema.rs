@@ -40,6 +40,7 @@
 //! | creates and edits of a Zoom user on a day | main | `pk = ZOOMDAY#hash#2026-11-21` | save |
 //! | bookings of a Zoom user on a day | main | `pk = BOOKINGS#pseudonym#2026-11-21`, `sk = BOOKINGS` | save, reads |
 //! | due reminders and checks | main | `pk = DUE#WORK`, `sk <= now` | reminder sweep |
+//! | planned classes of platform hosts | main | `pk = DUE#WORK`, `sk` between | hosts, meeting sweep, join |
 //! | due repairs | main | `pk = DUE#REPAIRS`, `sk <= now` | reminder sweep |
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
@@ -52,6 +53,7 @@
 //! | sessions of a trainer by start | `by_owner` | `g1pk = TRAINER#id`, `g1sk` between | trainer's list |
 //! | students of a course | `by_owner` | `g1pk = COURSE#id`, `g1sk` begins with `STUDENT#` | delivery, course removal |
 //! | students of a course since a time | `by_owner` | `g1pk = COURSE#id`, `g1sk` from `FORMER_STUDENT#time` to `STUDENT#` | attendance |
+//! | licences that are assigned, Zoom's limit | main | `pk = LICENCES`, `sk = POOL` | hosts, meeting sweep, join |
 //! | platform hosts by state | `by_owner` | `g1pk = HOSTS`, `g1sk` begins with the state | hosts |
 //! | platform hosts with a licence or a change of one | `by_audience` | `g2pk = LICENSEDHOSTS` | hosts, meeting sweep |
 //! | sessions of a course by start | `by_audience` | `g2pk = COURSE#id`, `g2sk` between | both lists |
@@ -216,6 +218,8 @@ pub enum ItemKey<'a> {
     PlatformHost(&'a UserId),
     /// A pointer from the address of a platform host to its trainer.
     PlatformHostOfEmail(&'a Email),
+    /// The licences of the platform's own Zoom account.
+    LicencePool,
     /// The state of a trainer's Zoom connection without its tokens.
     HostStatus(&'a UserId),
     Preferences(&'a UserId),
@@ -318,6 +322,7 @@ impl ItemKey<'_> {
             | Self::UserOfEmail(_)
             | Self::PlatformHost(_)
             | Self::PlatformHostOfEmail(_)
+            | Self::LicencePool
             | Self::HostStatus(_)
             | Self::Preferences(_)
             | Self::Notification { .. }
@@ -372,6 +377,7 @@ impl ItemKey<'_> {
             | Self::FormerEnrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
             Self::Settings => "SETTINGS".to_owned(),
+            Self::LicencePool => "LICENCES".to_owned(),
             Self::ZoomDay { zoom_user, day } => {
                 format!("ZOOMDAY#{}#{day}", Digest::of_value(zoom_user).to_hex())
             }
@@ -435,6 +441,7 @@ impl ItemKey<'_> {
             }
             Self::Course(_) => "COURSE".to_owned(),
             Self::Settings => "SETTINGS".to_owned(),
+            Self::LicencePool => "POOL".to_owned(),
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
             Self::Bookings { .. } => "BOOKINGS".to_owned(),
             Self::Due { at, key, .. } => format!("{}#{key}", sortable_text(*at)),
@@ -505,6 +512,7 @@ mod tests {
             ItemKey::HostStatus(&user),
             ItemKey::PlatformHost(&user),
             ItemKey::PlatformHostOfEmail(&email),
+            ItemKey::LicencePool,
             ItemKey::Preferences(&user),
             ItemKey::Notification { user: &user, id: &notification },
             ItemKey::FormerEnrollment { user: &user, course: &course },

@@ -43,6 +43,9 @@ pub const ZOOM_LIMITED: Metric = Metric { name: "ZoomLimited", by: None };
 pub const ZOOM_DAILY_LIMIT_NEAR: Metric = Metric { name: "ZoomDailyLimitNear", by: None };
 /// A host of the platform's own account could not be made active or removed, and needs a person.
 pub const FAILED_HOSTS: Metric = Metric { name: "FailedHosts", by: None };
+/// Licences of the platform's own account are or will be short: a class has none, or more are needed within a day than the
+/// account has.
+pub const LICENCE_SHORTAGE: Metric = Metric { name: "LicenceShortage", by: None };
 /// A call to Zoom had no usable response or a server error.
 pub const ZOOM_UNANSWERED: Metric = Metric { name: "ZoomUnanswered", by: None };
 /// Work was given up and needs a person.
@@ -66,13 +69,14 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 17] = [
     SWEPT,
     ACCOUNT_REFUSED,
     REAUTH_REQUIRED,
     ZOOM_LIMITED,
     ZOOM_DAILY_LIMIT_NEAR,
     FAILED_HOSTS,
+    LICENCE_SHORTAGE,
     ZOOM_UNANSWERED,
     GIVEN_UP,
     UNREADABLE_ITEMS,

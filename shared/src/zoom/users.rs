@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::client::{Access, ApiCall, Zoom};
@@ -61,6 +62,12 @@ impl AccountUser {
     pub fn is_licensed(&self) -> bool {
         self.r#type == LICENSED
     }
+}
+
+/// The meetings that a user hosts at this moment.
+#[derive(Deserialize)]
+struct LiveMeetings {
+    meetings: Vec<IgnoredAny>,
 }
 
 /// A user to create.
@@ -230,6 +237,20 @@ impl Zoom {
         let body = json!({"type": user_type(is_licensed)});
         let call = ApiCall::new(Method::PATCH, &path).body(&body);
         Ok(self.send_with_retry(access, call, now).await.map(drop)?)
+    }
+
+    /// Returns whether a user hosts a meeting at this moment.
+    pub async fn is_user_live(
+        &self,
+        access: &Access,
+        user: &ZoomUserId,
+        now: Timestamp,
+    ) -> Result<bool, UserError> {
+        let path = UserPath::Id(user).path("/meetings");
+        let query = [("type", "live"), ("page_size", "1")];
+        let call = ApiCall::get(&path).query(&query);
+        let page: LiveMeetings = self.send_with_retry(access, call, now).await?.json()?;
+        Ok(!page.meetings.is_empty())
     }
 
     /// Activates or deactivates a user. It is idempotent.

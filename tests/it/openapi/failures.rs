@@ -8,12 +8,14 @@ use local::calls::Service;
 use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::config::names;
+use shared::domain::platform_host::LicenceMode;
 use shared::handlers::{GUEST_ROUTES, ROUTES, Route};
 
 use super::Spec;
 use super::responses::CheckedApi;
 use crate::functions::DirectFunctions;
 use crate::guests::guest_tokens;
+use crate::licences::host_trainer;
 use crate::support::{fields, patched};
 use crate::world::{Response, World, course_session_body, session_body};
 
@@ -150,6 +152,7 @@ async fn every_documented_error_occurs() {
     check_polls(&mut api, &people).await;
     check_hosts(&mut api, &people).await;
     check_plans(&mut api, &people).await;
+    check_licences(&mut api, &people).await;
     check_internal_failures(&mut api, &people).await;
 
     let documented = |route: &Route| {
@@ -493,6 +496,17 @@ async fn create_guest_session(
     api.world.run_outbox_sweep().await;
     let (_, token) = guest_tokens(&api.world, "gil@guests.test").pop().expect("a mail");
     (session, json!({"token": token}))
+}
+
+/// The trainer's host in the platform's account has no licence, and none is free.
+async fn check_licences(api: &mut CheckedApi, people: &People) {
+    let hosted = host_trainer(&api.world, "trainer-2", LicenceMode::Leased).await;
+    api.set(people, json!({"licence_limit": 0, "licence_shortage": "refuse"})).await;
+    let starts_at = api.world.now() + SignedDuration::from_mins(5);
+    let body = patched(session_body(1), json!({"starts_at": starts_at}));
+    let made = api.post(&hosted.token, "/v1/sessions", body).await.expect(201);
+    let path = format!("/v1/sessions/{}/join", made["id"].as_str().expect("an id"));
+    api.post(&hosted.token, &path, json!({})).await.expect_problem(409, "no_licence");
 }
 
 async fn check_attendance(api: &mut CheckedApi, people: &People) {

@@ -134,11 +134,12 @@ impl Creation<'_> {
         let zoom_access = inputs.zoom_access(self).await?;
         zoom_access.require_scope("meeting:write:meeting")?;
         let (host, host_capacity) = (zoom_access.host_status(), inputs.settings.host_capacity);
+        let platform_host = inputs.host.clone();
         let Some(reservation) = self.reserve(inputs, &zoom_access).await? else {
             return Ok(CreateOutcome::InProgress);
         };
         let calendar = reservation.booking.days.calendar.clone();
-        let warning_sources = WarningSources { host, calendar, host_capacity };
+        let warning_sources = WarningSources { host, calendar, host_capacity, platform_host };
         let mut zoom = ZoomMeetings::new(self.services, zoom_access);
         let (meeting, answer) = reservation.call_zoom(&mut zoom).await?;
         let made =

@@ -76,6 +76,7 @@ pub async fn apply_zone_rules(
         connection: None,
         booking,
         host_capacity: None,
+        platform_host: None,
     };
     match commit_edit(services, &inputs, decision, actions, now).await? {
         Some(_) => Ok(true),

@@ -12,6 +12,7 @@ use crate::app::session_save::set_reminders;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
+use crate::domain::hosting::Hosting;
 use crate::domain::link_generation::LinkGenerations;
 use crate::domain::plan::PlanLimits;
 use crate::domain::reminder::Reminder;
@@ -124,7 +125,14 @@ pub(in crate::app::session_save) async fn commit_edit(
 
 fn reminder_actions(old: &Session, next: &Session, now: Timestamp) -> Vec<Action> {
     if old.details.starts_at == next.details.starts_at {
-        return Vec::new();
+        // The reminder for the start has the planned end, on which the host's licence depends.
+        let is_end_changed = next.meeting.hosting() == Hosting::Platform
+            && old.planned_end() != next.planned_end()
+            && next.details.starts_at > now;
+        return is_end_changed
+            .then(|| due_work::put_reminder(next, Reminder::Start))
+            .into_iter()
+            .collect();
     }
     // Reminder keys contain the due time. With another start, no key is both withdrawn and set, which one transaction
     // would not accept.

@@ -12,8 +12,10 @@ use crate::domain::bookings::Booking;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
 use crate::domain::host_status::{HostStatus, WarningSources};
+use crate::domain::hosting::Hosting;
 use crate::domain::link_generation::LinkGeneration;
 use crate::domain::plan::{PlanLimits, PlatformSettings};
+use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
@@ -34,6 +36,7 @@ pub(in crate::app::session_save) struct EditInputs {
     pub(in crate::app::session_save) connection: Option<ZoomConnection>,
     pub(in crate::app::session_save) booking: BookingChange,
     pub(in crate::app::session_save) host_capacity: Option<u32>,
+    pub(in crate::app::session_save) platform_host: Option<PlatformHost>,
 }
 
 impl EditInputs {
@@ -43,6 +46,7 @@ impl EditInputs {
             host,
             calendar: self.booking.days.calendar.clone(),
             host_capacity: self.host_capacity,
+            platform_host: self.platform_host.clone(),
         }
     }
 
@@ -78,15 +82,23 @@ impl Edit<'_> {
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
-        let ((invitees, links), booking) = try_join!(
+        let platform_host = async {
+            match record.session.meeting.hosting() {
+                Hosting::Platform => services.store.platform_host(&record.session.trainer).await,
+                Hosting::Trainer => Ok(None),
+            }
+        };
+        let ((invitees, links), booking, platform_host) = try_join!(
             services.store.invitees_with_links(&record.session),
             self.booking_change(&record.session, &settings),
+            platform_host,
         )?;
         Ok(EditInputs {
             invitees,
             links,
             booking,
             host_capacity: settings.host_capacity,
+            platform_host,
             limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
             connection: found.connection(trainer)?,
