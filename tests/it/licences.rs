@@ -27,6 +27,7 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(crate) struct HostedTrainer {
     pub(crate) id: String,
+    /// Valid for the first hour.
     pub(crate) token: String,
     /// The Zoom user.
     pub(crate) user: String,
@@ -105,12 +106,14 @@ impl World {
     ) -> Value {
         let starts_at = from + MINUTE * i32::try_from(minutes).expect("a week at most");
         let times = json!({"starts_at": starts_at, "duration_minutes": duration});
-        self.create(&trainer.token, &patched(session_body(1), times)).await.expect(201)
+        let token = trainer_token(self, &trainer.id).await;
+        self.create(&token, &patched(session_body(1), times)).await.expect(201)
     }
 
     async fn click_start(&self, trainer: &HostedTrainer, session: &Value) -> Response {
         let path = format!("{}/join", session_path(session));
-        self.post(&trainer.token, &path, json!({})).await
+        let token = trainer_token(self, &trainer.id).await;
+        self.post(&token, &path, json!({})).await
     }
 
     /// Starts or ends the meeting of a class at Zoom.
@@ -120,7 +123,8 @@ impl World {
     }
 
     async fn warnings_of(&self, trainer: &HostedTrainer, session: &Value) -> Value {
-        let shown = self.get(&trainer.token, &session_path(session)).await.expect(200);
+        let token = trainer_token(self, &trainer.id).await;
+        let shown = self.get(&token, &session_path(session)).await.expect(200);
         shown["warnings"].clone()
     }
 
@@ -158,7 +162,8 @@ async fn lease_begins_before_the_class_and_ends_after_it_unless_the_host_is_live
         session_body(2),
         json!({"starts_at": start + MINUTE * 120, "duration_minutes": 90}),
     );
-    let session = world.edit(&ada.token, &session, &longer).await.expect(200);
+    let token = trainer_token(&world, &ada.id).await;
+    let session = world.edit(&token, &session, &longer).await.expect(200);
     world.advance(MINUTE * 20);
     world.meeting_sweep().await;
     assert_eq!(world.licences().await["held"][0]["until"], json!(start + MINUTE * 240));

@@ -221,7 +221,7 @@ impl<'a> Licences<'a> {
                 tracing::info!(event = "licence.returned", trainer_id = %trainer, zoom_user = ?user);
                 Ok(Return::Returned)
             }
-            // Zoom does not take the licence of a host who is live.
+            // Zoom does not take the licence of a live host.
             Ok(false) | Err(_) => {
                 self.finish(&next, PlatformHost::with_licence_kept, |_, _| None).await?;
                 tracing::info!(event = "licence.kept", trainer_id = %trainer, is_live);
@@ -368,7 +368,7 @@ fn is_of_zoom(error: &Error) -> bool {
 }
 
 impl Licences<'_> {
-    /// Gives back up to `count` licences of hosts whose classes are over, before their time. Returns their number.
+    /// Gives back up to `count` licences before their time, after the end of their classes. Returns their number.
     pub(super) async fn reclaim(&mut self, now: Timestamp, count: usize) -> Result<usize, Error> {
         let store = &self.tools.store;
         let until = plus_minutes(now, KEEP_MINUTES);

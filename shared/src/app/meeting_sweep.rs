@@ -47,7 +47,7 @@ pub async fn sweep(
     let mut report = MeetingReport::default();
     let outcomes = [
         // First, because classes are about to begin.
-        licences::sweep(tools, now, time, &mut report).await,
+        Box::pin(licences::sweep(tools, now, time, &mut report)).await,
         hosts::carry_out_due_work(tools, now, time, &mut report).await,
     ];
     let MeetingReport { due, done, postponed, is_full, .. } = report;

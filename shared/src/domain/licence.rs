@@ -39,7 +39,7 @@ pub const GRACE_MINUTES: i64 = 30;
 pub const KEEP_MINUTES: i64 = 60;
 /// How long a host may take from the click to the start of the meeting.
 const START_MINUTES: i64 = 15;
-/// How long the licence of a host who is live after the end is left alone.
+/// How long a live host keeps the licence after the end without another look.
 const LIVE_MINUTES: i64 = 15;
 /// How long one process has an intent for itself: longer than its calls to Zoom and their retries take (25 s).
 pub const INTENT_SECONDS: i64 = 60;
@@ -71,7 +71,7 @@ impl HostedClass {
     }
 }
 
-/// Returns how long a host who clicks "start" at `now` needs a licence. A late or early start does not shorten it.
+/// Returns until when a host needs a licence after a click on "start" at `now`. A late start does not shorten it.
 pub fn start_until(ends_at: Timestamp, now: Timestamp) -> Timestamp {
     plus_minutes(ends_at.max(plus_minutes(now, START_MINUTES)), GRACE_MINUTES)
 }
@@ -227,7 +227,7 @@ impl PlatformHost {
         Self { held, ..self.with_licence_changed(now) }
     }
 
-    /// Returns the host whose licence is left alone for a while, because the host is live or Zoom refused to take it.
+    /// Returns the host with the licence for a while longer, because the host is live or Zoom refused to take it.
     pub fn with_licence_kept(&self, now: Timestamp) -> Self {
         self.without_licence_intent(now)
             .with_licence_until_at_least(plus_minutes(now, LIVE_MINUTES))
@@ -248,7 +248,7 @@ impl PlatformHost {
 /// The licences that we have assigned, or are about to assign.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LicencePool {
-    /// The trainers whose hosts have one.
+    /// The trainers of the hosts that have one.
     pub holders: BTreeSet<UserId>,
     pub observed: Option<ObservedLimit>,
     /// Zero if nothing was stored yet.

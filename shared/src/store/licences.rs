@@ -1,4 +1,4 @@
-//! The pool of licences: one item that states who has a licence. It is written in the transaction that changes the host.
+//! The pool of licences: one item with the holders and Zoom's limit. It is written in the transaction that changes the host.
 
 use std::collections::BTreeSet;
 

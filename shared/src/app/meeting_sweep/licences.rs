@@ -1,4 +1,4 @@
-//! Assigns licences for classes that begin soon, gives back those whose classes are over, and finishes the intents of
+//! Assigns licences for classes that begin soon, gives licences back after the classes, and finishes the intents of
 //! processes that died.
 //!
 //! The calls are sent one after the other, and the run ends at Zoom's first rate limit, so that the account's limits per
@@ -93,7 +93,7 @@ async fn load(tools: &Services, now: Timestamp) -> Result<Option<(Situation, Lic
     Ok(Some((Situation { settings, hosts, classes }, pool)))
 }
 
-/// Removes holders whose hosts have no licence any more, because a removal or an erasure has taken it, and adds permanent
+/// Removes the holders that a removal or an erasure has left without a licence, and adds permanent
 /// licences.
 async fn corrected(
     tools: &Services,
