@@ -4,14 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::domain::id::{UserId, ZoomUserId};
-use shared::domain::platform_host::{HostCreation, HostState, LicenceMode, PlatformHost};
-use shared::domain::text::Email;
-use shared::store::hosts;
-
-use crate::functions::store;
 
 use crate::late_answers::{booked_times, check_agreement, finish_repairs};
+use crate::platform_hosting::assign_host;
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, session_body};
 
@@ -34,30 +29,7 @@ async fn set(world: &World, settings: Value) {
 /// A world where `trainer-1` has no connection and an active host in the platform's own account.
 async fn platform_hosted_world() -> (World, String) {
     let world = World::start().await;
-    let users = world.stack.zoom.snapshot()["users"].clone();
-    let users = users.as_object().expect("users");
-    let mut users = users.values();
-    let user = users.find(|user| user["email"] == "trainer@app.zoom.test").expect("a user");
-    let host = PlatformHost {
-        trainer: UserId::parse("trainer-1").expect("an id"),
-        email: Email::parse("trainer@app.zoom.test").expect("an address"),
-        creation: HostCreation::Existing,
-        licence: LicenceMode::None,
-        state: HostState::Active,
-        reason: None,
-        zoom_user: Some(ZoomUserId::parse(&text(&user["id"])).expect("an id")),
-        account: Some(text(&user["account_id"])),
-        held: None,
-        licence_intent: None,
-        work: None,
-        invited_at: None,
-        former_user: None,
-        removal: None,
-        version: 1,
-        requested_at: world.now(),
-        updated_at: world.now(),
-    };
-    store(&world).commit_one(hosts::put(&host, None)).await.expect("stored");
+    assign_host(&world, "trainer-1", "hana@example.test").await;
     let trainer = world.trainer().await;
     (world, trainer)
 }

@@ -76,17 +76,15 @@ async fn world_with(licences: usize, trainers: usize) -> (World, Vec<HostedTrain
 
 fn limit_at_zoom(world: &World, licences: usize) {
     let mut update = SettingsUpdate::default();
-    let account =
-        AccountSettingsUpdate { licenses: Some(licences), ..AccountSettingsUpdate::default() };
+    let account = AccountSettingsUpdate {
+        licenses: Some(Some(licences)),
+        ..AccountSettingsUpdate::default()
+    };
     update.accounts.insert("app".to_owned(), account);
     world.stack.zoom.update_settings(update);
 }
 
 impl World {
-    pub(crate) async fn meeting_sweep(&self) -> Value {
-        self.stack.schedules.run("meeting-sweep").await.expect("a report of the sweep")
-    }
-
     async fn licences(&self) -> Value {
         self.get(&self.service().await, LICENCES).await.expect(200)
     }

@@ -32,7 +32,7 @@ impl World {
         self.host(trainer).await
     }
 
-    async fn meeting_sweep(&self) -> Value {
+    pub(crate) async fn meeting_sweep(&self) -> Value {
         self.stack.schedules.run("meeting-sweep").await.expect("a report of the sweep")
     }
 
