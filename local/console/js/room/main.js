@@ -116,8 +116,9 @@ function opening({ starts_at: starts, join }, word, language) {
 function Lobby({ icon, title, text, problem, code, word, children }) {
   const heading = useRef(null);
   useEffect(() => heading.current?.focus(), [title]);
+  const [what, why] = problem?.code === 'no_licence' ? [word('noLicence'), word('noLicenceMore')] : [problem?.title || word('failed'), problem?.message];
   return html`<section class="lobby"><span class="lobby-icon"><${Icon} name=${icon} size=${30} /></span><h2 tabindex="-1" ref=${heading}>${title}</h2><p role="status">${text}</p>
-    ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${problem.title || word('failed')}</strong><p>${problem.message}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
+    ${(problem || code) && html`<div class="note bad" role="alert"><${Icon} name="warn" /><div>${problem && html`<strong>${what}</strong><p>${why}</p>`}<p class="fine">${word('code')} <code>${problem?.code || code}</code></p></div></div>`}
     ${children}${!isGuest && html`<p><a class="quiet-link" href=${`/#/${as}/classes`}>${word('back')}</a></p>`}</section>`;
 }
 

@@ -17,7 +17,7 @@ const WORDS = {
     option: 'Option {n}', addOption: 'Add an option', removeOption: 'Remove option {n}', multiple: 'Several answers', anonymous: 'Anonymous', afterClose: 'Results after the close', launch: 'Launch',
     vote: 'Vote', changeVote: 'Change my vote', voted: 'Your vote is counted.', close: 'Close the poll', closeAsk: 'Close the poll?', closeMore: 'No more votes are possible. The result stays.',
     open: 'Open', closed: 'Closed', votes: 'Votes: {n}', answers: 'Answers: {n}', earlier: 'Earlier polls', showPolls: 'Show polls', hidePolls: 'Hide polls',
-    tooEarly: 'You can join from {time}.', failed: 'Request failed', again: 'Try again', code: 'Code', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
+    tooEarly: 'You can join from {time}.', failed: 'Request failed', again: 'Try again', code: 'Code', noLicence: 'No Zoom licence is free', noLicenceMore: 'Other classes use all licences of the platform. Please try again in a few minutes, or ask the platform for a licence.', chooseFirst: 'Choose an answer first.', notLive: 'Polls can be launched while the class is live.',
   },
   es: {
     yourName: 'Tu nombre', joinAsGuest: 'Los demás ven tu nombre en la clase. Si lo dejas vacío, aparece el de la invitación.', linkOver: 'Este enlace no funciona', linkOverMore: 'La clase ha terminado o tienes un correo más reciente con otro enlace. Abre el enlace de tu último correo.', leftGuest: 'Para volver, abre el enlace de tu correo.',
@@ -33,7 +33,7 @@ const WORDS = {
     option: 'Opción {n}', addOption: 'Añadir una opción', removeOption: 'Quitar la opción {n}', multiple: 'Varias respuestas', anonymous: 'Anónima', afterClose: 'Resultados al cerrar', launch: 'Lanzar',
     vote: 'Votar', changeVote: 'Cambiar mi voto', voted: 'Tu voto se ha contado.', close: 'Cerrar la encuesta', closeAsk: '¿Cerrar la encuesta?', closeMore: 'Después nadie podrá votar; el resultado se conserva.',
     open: 'Abierta', closed: 'Cerrada', votes: 'Votos: {n}', answers: 'Respuestas: {n}', earlier: 'Encuestas anteriores', showPolls: 'Mostrar encuestas', hidePolls: 'Ocultar encuestas',
-    tooEarly: 'Puedes entrar desde las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
+    tooEarly: 'Puedes entrar desde las {time}.', failed: 'No ha funcionado', again: 'Intentar de nuevo', code: 'Código', noLicence: 'No hay ninguna licencia de Zoom libre', noLicenceMore: 'Otras clases usan todas las licencias de la plataforma. Inténtalo de nuevo en unos minutos o pide una licencia a la plataforma.', chooseFirst: 'Elige primero una respuesta.', notLive: 'Las encuestas se lanzan mientras la clase está en curso.',
   },
   ar: {
     yourName: 'اسمك', joinAsGuest: 'يرى الآخرون اسمك في الحصة. إن تركته فارغًا يظهر اسم الدعوة.', linkOver: 'هذا الرابط لا يعمل', linkOverMore: 'انتهت الحصة أو لديك رسالة أحدث فيها رابط آخر. افتح الرابط في آخر رسالة وصلتك.', leftGuest: 'للعودة افتح الرابط في رسالتك.',
@@ -49,7 +49,7 @@ const WORDS = {
     option: 'الخيار {n}', addOption: 'إضافة خيار', removeOption: 'حذف الخيار {n}', multiple: 'عدة إجابات', anonymous: 'مجهول', afterClose: 'النتائج بعد الإغلاق', launch: 'إطلاق',
     vote: 'صوّت', changeVote: 'تغيير صوتي', voted: 'تم احتساب صوتك.', close: 'إغلاق الاستطلاع', closeAsk: 'هل تريد إغلاق الاستطلاع؟', closeMore: 'لن يتمكن أحد من التصويت بعد ذلك؛ وتبقى النتيجة.',
     open: 'مفتوح', closed: 'مغلق', votes: 'الأصوات: {n}', answers: 'الإجابات: {n}', earlier: 'استطلاعات سابقة', showPolls: 'إظهار الاستطلاعات', hidePolls: 'إخفاء الاستطلاعات',
-    tooEarly: 'يمكنك الانضمام من {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
+    tooEarly: 'يمكنك الانضمام من {time}.', failed: 'لم ينجح ذلك', again: 'حاول مجددًا', code: 'الرمز', noLicence: 'لا يوجد ترخيص Zoom متاح', noLicenceMore: 'تستخدم حصص أخرى جميع تراخيص المنصة. حاول مجددًا بعد بضع دقائق أو اطلب ترخيصًا من المنصة.', chooseFirst: 'اختر إجابة أولًا.', notLive: 'تُطلق الاستطلاعات أثناء سير الحصة.',
   },
   hi: {
     yourName: 'आपका नाम', joinAsGuest: 'कक्षा में दूसरे लोग आपका नाम देखते हैं। खाली छोड़ने पर निमंत्रण का नाम दिखता है।', linkOver: 'यह लिंक काम नहीं करता', linkOverMore: 'कक्षा समाप्त हो गई है, या आपके पास नए लिंक वाली नई मेल है। कृपया अपनी सबसे नई मेल का लिंक खोलें।', leftGuest: 'वापस आने के लिए अपनी मेल का लिंक खोलें।',
@@ -65,7 +65,7 @@ const WORDS = {
     option: 'विकल्प {n}', addOption: 'विकल्प जोड़ें', removeOption: 'विकल्प {n} हटाएँ', multiple: 'कई उत्तर', anonymous: 'गुमनाम', afterClose: 'परिणाम बंद होने के बाद', launch: 'शुरू करें',
     vote: 'मत दें', changeVote: 'मेरा मत बदलें', voted: 'आपका मत गिन लिया गया।', close: 'मतदान बंद करें', closeAsk: 'क्या मतदान बंद करें?', closeMore: 'इसके बाद कोई मत नहीं दे सकेगा; परिणाम बना रहेगा।',
     open: 'खुला', closed: 'बंद', votes: 'मत: {n}', answers: 'उत्तर: {n}', earlier: 'पहले के मतदान', showPolls: 'मतदान दिखाएँ', hidePolls: 'मतदान छिपाएँ',
-    tooEarly: 'आप {time} से शामिल हो सकते हैं।', failed: 'यह नहीं हो सका', again: 'फिर कोशिश करें', code: 'कोड', chooseFirst: 'पहले एक उत्तर चुनें।', notLive: 'मतदान कक्षा के चलते समय शुरू किया जा सकता है।',
+    tooEarly: 'आप {time} से शामिल हो सकते हैं।', failed: 'यह नहीं हो सका', again: 'फिर कोशिश करें', code: 'कोड', noLicence: 'Zoom का कोई लाइसेंस खाली नहीं है', noLicenceMore: 'दूसरी कक्षाएँ मंच के सभी लाइसेंस इस्तेमाल कर रही हैं। कुछ मिनट बाद फिर कोशिश करें, या मंच से लाइसेंस माँगें।', chooseFirst: 'पहले एक उत्तर चुनें।', notLive: 'मतदान कक्षा के चलते समय शुरू किया जा सकता है।',
   },
 };
 

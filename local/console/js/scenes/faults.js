@@ -8,7 +8,7 @@ import { Select, Text } from '../parts/form.js';
 
 // The services with their operations and kinds of faults. `webhook` means Zoom's deliveries of events. The stack refuses other combinations.
 const OPERATIONS = {
-  zoom: ['*', 'token', 'revoke', 'create_meeting', 'update_meeting', 'delete_meeting', 'get_meeting', 'list_meetings', 'get_user', 'zak', 'obf', 'recordings', 'past_participants'],
+  zoom: ['*', 'token', 'revoke', 'create_meeting', 'update_meeting', 'delete_meeting', 'get_meeting', 'list_meetings', 'get_user', 'create_user', 'update_user', 'set_user_status', 'delete_user', 'zak', 'obf', 'recordings', 'past_participants'],
   dynamodb: ['*', 'GetItem', 'Query', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems', 'TransactGetItems'],
   sqs: ['*', 'SendMessage', 'SendMessageBatch', 'ReceiveMessage', 'DeleteMessage', 'DeleteMessageBatch', 'ChangeMessageVisibility'],
   ses: ['SendEmail'],

@@ -10,8 +10,9 @@ import { Faults } from './faults.js';
 import { DeadLetters } from './dead-letters.js';
 import { Meter } from './meter.js';
 import { Directory } from './directory.js';
+import { Hosts } from './hosts.js';
 
-const PARTS = [['mail', 'Mail'], ['clock', 'Clock and sweeps'], ['meetings', 'In the meeting'], ['faults', 'Faults'], ['dead', 'Dead letters'], ['usage', 'Usage'], ['directory', 'School']];
+const PARTS = [['mail', 'Mail'], ['clock', 'Clock and sweeps'], ['meetings', 'In the meeting'], ['faults', 'Faults'], ['dead', 'Dead letters'], ['usage', 'Usage'], ['directory', 'School'], ['hosts', 'Hosts']];
 
 export function Scenes({ place }) {
   const [part, id] = place.split('/');
@@ -24,5 +25,6 @@ export function Scenes({ place }) {
     ${part === 'faults' && html`<${Faults} />`}
     ${part === 'dead' && html`<${DeadLetters} />`}
     ${part === 'usage' && html`<${Meter} />`}
-    ${part === 'directory' && html`<${Directory} />`}</div></section>`;
+    ${part === 'directory' && html`<${Directory} />`}
+    ${part === 'hosts' && html`<${Hosts} />`}</div></section>`;
 }

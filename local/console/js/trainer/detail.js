@@ -51,10 +51,18 @@ const WARNINGS = {
   other_zoom_user: ['Another Zoom user hosts this class', 'You cannot start or change it, and nobody is reminded of it, until you connect that Zoom user again.'],
 };
 
+/** Where the platform hosts, a trainer cannot buy the licence. */
+const NO_LICENCE = ['Zoom ends this class after 40 minutes', 'The platform’s Zoom account has no licence for it. Shorten the class, or ask the platform for a licence.'];
+
+function Warning({ of, hosting }) {
+  const [title, text] = (of === 'forty_minutes' && hosting === 'platform' && NO_LICENCE) || WARNINGS[of];
+  return html`<${Note} tone="warn" title=${title}><p>${text}</p><//>`;
+}
+
 function Overview({ as, of }) {
   const mail = of.mail && MAIL.filter(([key]) => of.mail[key] > 0);
   return html`
-    ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Note} key=${warning} tone="warn" title=${WARNINGS[warning][0]}><p>${WARNINGS[warning][1]}</p><//>`)}
+    ${of.warnings.filter((warning) => WARNINGS[warning]).map((warning) => html`<${Warning} key=${warning} of=${warning} hosting=${of.hosting} />`)}
     ${of.drift.includes('deleted') ? html`<${Note} tone="warn" title="The meeting was deleted at Zoom"><p>Restore the meeting at Zoom, or cancel this class and schedule it again.</p><//>`
       : of.drift.includes('record_session') && of.record_session ? html`<${Note} tone="warn" title="Zoom will not record this class"><p>The Zoom account does not allow cloud recording. Allow it at Zoom and save the class again.</p><//>`
       : of.drift.length > 0 && html`<${Note} tone="warn" title="The meeting was changed at Zoom"><p>Different: ${of.drift.map((field) => DRIFT[field] || field.replace('settings.', 'setting ').replaceAll('_', ' ')).join(', ')}. Save the class to correct the meeting at Zoom.</p>
@@ -65,6 +73,8 @@ function Overview({ as, of }) {
       ${of.cancelled_at && html`<dt>Cancelled</dt><dd>${stamp(of.cancelled_at, of.timezone)}</dd>`}
       <dt>For</dt><dd>${audience(of)}</dd>
       ${of.description && html`<dt>About</dt><dd class="lines">${of.description}</dd>`}
+      ${of.co_trainers.length > 0 && html`<dt>Co-trainers</dt><dd>${of.co_trainers.join(', ')}</dd>`}
+      ${of.provider === 'zoom' && html`<dt>Zoom account</dt><dd>${of.hosting === 'platform' ? 'The platform’s' : 'Your own'}</dd>`}
       <dt>Duration</dt><dd>${minutes(of.duration_minutes)}</dd>
       <dt>Link</dt><dd class="link-line"><span class="cut">${of.meeting.join_url}</span><${CopyButton} text=${of.meeting.join_url} what="Link" /></dd>
       ${of.meeting.id && html`<dt>Meeting</dt><dd>${of.meeting.id.replace(/(\d{3})(\d{3,4})(\d{4})$/, '$1 $2 $3')} <${CopyButton} text=${of.meeting.id} what="Meeting number" /></dd>`}

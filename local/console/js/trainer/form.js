@@ -11,6 +11,7 @@ import { Button, Icon, Loaded, Note, ProblemNote } from '../parts/basic.js';
 import { Combo, Invitees, Select, Switch, Text } from '../parts/form.js';
 import { Go, Heading } from '../parts/person.js';
 import { PEOPLE } from '../people.js';
+import { useConnection } from './zoom.js';
 
 const AUDIENCES = [
   ['course', 'calendar', 'A course', 'Everyone enrolled, now and later'],
@@ -32,7 +33,7 @@ function blank() {
   const tomorrow = wall(now() + 86_400_000, HERE);
   return {
     audience_type: 'course', course_id: null, invitees: [], title: '', description: '', date: tomorrow.date, time: '10:00',
-    timezone: HERE, duration_minutes: 60, provider: 'zoom', join_url: '', record_session: false, settings: {},
+    timezone: HERE, duration_minutes: 60, provider: 'zoom', join_url: '', record_session: false, settings: {}, co_trainers: [],
   };
 }
 
@@ -52,6 +53,7 @@ function filled(session) {
     join_url: session.provider === 'manual' ? session.meeting.join_url : '',
     record_session: session.record_session,
     settings: session.settings || {},
+    co_trainers: session.co_trainers,
   };
 }
 
@@ -71,6 +73,7 @@ function body(draft) {
     provider: draft.provider,
     ...(zoom ? { record_session: draft.record_session } : { join_url: draft.join_url }),
     ...(zoom && Object.keys(settings).length > 0 && { settings }),
+    ...(draft.co_trainers?.length > 0 && { co_trainers: draft.co_trainers }),
   };
 }
 
@@ -115,10 +118,9 @@ function Form({ as, name, session, initial }) {
   const form = useRef(null);
   const attempt = useRef({ text: '', key: '' });
   const touched = useRef(Boolean(sessionStorage.getItem(name)));
-  const courses = useLoad('courses', async () => {
-    const { items } = await stack.get('/local/directory');
-    return items.filter((item) => item.type === 'course' && item.trainer_id === PEOPLE[as].claims.sub);
-  }, { every: 0 });
+  const own = PEOPLE[as].claims.sub;
+  const directory = useLoad('directory', async () => (await stack.get('/local/directory')).items, { every: 0 });
+  const connection = useConnection(as);
   useEffect(() => {
     if (touched.current) sessionStorage.setItem(name, JSON.stringify(draft));
   }, [draft]);
@@ -167,7 +169,11 @@ function Form({ as, name, session, initial }) {
 
   const known = ['title', 'description', 'course_id', 'starts_at', 'timezone', 'duration_minutes', 'record_session', 'join_url'];
   const others = Object.entries(errors).filter(([field]) => !known.includes(field) && !field.startsWith('invitees'));
-  const of = courses.data || [];
+  const listed = directory.data || [];
+  const of = listed.filter((item) => item.type === 'course' && item.trainer_id === own);
+  const colleagues = listed.filter((item) => item.type === 'user' && item.role === 'trainer' && item.id !== own);
+  const teaching = draft.co_trainers || [];
+  const hosted = session ? session.hosting === 'platform' : connection.data?.status === 'platform';
   return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
     ${problem?.code === 'precondition_failed'
       ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
@@ -191,12 +197,15 @@ function Form({ as, name, session, initial }) {
         options=${[...new Set([...DURATIONS, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
     <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
       hint="The class keeps its local time across daylight saving changes." />
-    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
+    ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', hosted ? 'Zoom, in the platform’s account' : 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
     ${draft.provider === 'manual' ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
       : html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
           onChange=${set('record_session')} error=${errors.record_session} />
         <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
           checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`)}</details>`}
+    ${colleagues.length > 0 && html`<details class="more" open=${teaching.length > 0}><summary>Co-trainers</summary>${colleagues.map(({ id, name: who }) => html`<${Switch} key=${id} label=${who}
+      hint=${hosted && draft.provider === 'zoom' ? 'Starts the class as its host, runs polls, corrects attendance' : 'Joins early, runs polls, corrects attendance'} checked=${teaching.includes(id)}
+      onChange=${(on) => set('co_trainers')(on ? [...teaching, id] : teaching.filter((each) => each !== id))} />`)}</details>`}
     <footer class="form-foot"><${Button} kind="quiet" onClick=${discard}>Discard<//>
       <${Button} type="submit" kind="primary" busy=${busy}>${session ? 'Save changes' : 'Schedule class'}<//></footer></form>`;
 }

@@ -56,6 +56,7 @@ function Class({ as, session }) {
         <${Badge} icon=${session.audience_type === 'standalone' ? 'link' : 'people'}>${audience(session)}<//>
         ${session.record_session && html`<${Badge} icon="record">Recorded<//>`}
         ${session.warnings.some((warning) => ['zoom_not_connected', 'reauth_required', 'other_zoom_user'].includes(warning)) && html`<${Badge} tone="warn" icon="warn">Connect Zoom<//>`}
+        ${session.warnings.includes('forty_minutes') && html`<${Badge} tone="warn" icon="warn">40 minutes at most<//>`}
         ${session.warnings.includes('overlap') && html`<${Badge} tone="warn" icon="warn">Overlaps<//>`}
         ${session.drift.length > 0 && html`<${Badge} tone="warn" icon="warn">Changed at Zoom<//>`}
         ${session.status === 'scheduled' && until > 0 && html`<span class="fine">in ${span(until)}</span>`}</p></div>

@@ -4,6 +4,7 @@ import { api } from '../api.js';
 import { click } from '../cost.js';
 import { changed, useLoad } from '../load.js';
 import { ask, say, tell } from '../notes.js';
+import { reasonText } from '../hosts.js';
 import { stamp, HERE } from '../time.js';
 import { Badge, Button, Loaded, Note } from '../parts/basic.js';
 
@@ -75,8 +76,25 @@ async function disconnect(as) {
   if (sure) await click('Disconnect Zoom', () => api(as).delete('/v1/zoom/connection'), { done: 'Zoom is disconnected.' });
 }
 
+/** The trainer's host in the platform's own Zoom account. The trainer connects nothing. */
+function PlatformHost({ of }) {
+  const { state, reason } = of.host;
+  if (state === 'active') {
+    return html`<div class="zoom-line"><${Badge} tone="good" icon="check">The platform hosts your classes<//>
+      <span class="zoom-who">${of.zoom_email} <span class="fine">You need no Zoom login</span></span></div>`;
+  }
+  const [title, text] = {
+    requested: ['Your host is being set up', 'Within a few minutes, you can schedule classes in the platform’s Zoom account.'],
+    invited: ['Accept Zoom’s invitation', `Zoom has sent a mail to ${of.zoom_email}. When you have accepted the invitation, you can schedule classes.`],
+    failed: ['Your host could not be set up', 'You cannot schedule classes until the platform has corrected it.'],
+  }[state] || ['You have no host yet', 'You cannot schedule classes until the platform has set up a Zoom user for you.'];
+  return html`<${Note} tone=${state === 'failed' ? 'warn' : 'info'} icon=${state === 'failed' ? 'warn' : 'video'} title=${title}>
+    <p>The platform hosts your classes. ${text}</p>${reason && html`<p class="fine">${reasonText(reason)}</p>`}<//>`;
+}
+
 export function ZoomCard({ as, connection }) {
   return html`<section class="zoom-card" aria-label="Zoom account"><${Loaded} of=${connection} lines=${1} height=${58}>${(of) => {
+    if (of.status === 'platform') return html`<${PlatformHost} of=${of} />`;
     if (of.status === 'not_connected') {
       return html`<${Note} tone="info" icon="video" title="Connect your Zoom account">
         <p>Your classes use your own Zoom account. Zoom asks for your permission, and you can revoke it at any time.</p>
