@@ -3,6 +3,7 @@ import { client } from './lib/stack.js';
 import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
 import { before, mails, polls, zoom } from './talk.js';
+import { hosting } from './hosting.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -444,6 +445,8 @@ export async function walk(browser, base) {
       await consent(page);
       await page.getByText('Zoom connected').waitFor();
     });
+
+    hosting(world);
 
     test('keyboard: skip link, menu, and focus return', async () => {
       const first = page.locator('a[href], button').first();

@@ -1,0 +1,85 @@
+// The hosts of the platform's own Zoom account, and what a trainer with a host sees.
+import { as, scene, card, note, answer } from './lib/people.js';
+import { inspect } from './lib/look.js';
+import { test, equal, holds, eventually } from './lib/runner.js';
+
+const CHESS = 'Chess for everybody';
+
+/** After the class, while Tara has connected her own Zoom account. */
+export function hosting(world) {
+  const { page, stack } = world;
+  const host = (name) => page.locator('.hosts li', { hasText: name });
+  const form = () => page.getByRole('form', { name: 'Request a host' });
+  const sweep = async () => {
+    await page.getByRole('button', { name: 'Run it now' }).click();
+    await note(page, 'The meeting sweep has run');
+  };
+  const request = async (trainer, email, create) => {
+    await form().getByLabel('Trainer').selectOption({ label: trainer });
+    await form().getByLabel('Address of the Zoom user').fill(email);
+    await form().getByLabel('If the account lacks the user').selectOption(create);
+    await form().getByLabel('Licence').selectOption('permanent');
+    await form().getByRole('button', { name: 'Request host' }).click();
+  };
+
+  test('an invited host becomes active after the person has accepted', async () => {
+    await scene(page, 'Hosts');
+    await page.getByText('No hosts yet').waitFor();
+    await request('Tom Teacher', 'tom@school.test', 'invite');
+    await host('Tom Teacher').getByText('Requested').waitFor();
+    await sweep();
+    await host('Tom Teacher').getByRole('button', { name: 'Accept the invitation' }).click();
+    await note(page, 'Tom Teacher has accepted');
+    await stack.post('/local/clock', { advance: '10m' });
+    await sweep();
+    await host('Tom Teacher').getByText('Active').waitFor();
+    await host('Tom Teacher').getByText('Licence since').waitFor();
+  });
+
+  test('a refused host shows the reason as a sentence and can be requested again', async () => {
+    await stack.post('/zoom/sim/users', { email: 'tara@elsewhere.test' });
+    await request('Tara Trainer', 'tara@elsewhere.test', 'invite');
+    await host('Tara Trainer').waitFor();
+    await sweep();
+    await host('Tara Trainer').getByText('belongs to a Zoom user of another account').waitFor();
+    await host('Tara Trainer').getByRole('button', { name: 'Request again' }).waitFor();
+    await inspect(world, page, 'scenes-hosts');
+    await request('Tara Trainer', 'tara@example.test', 'auto');
+    await sweep();
+    await host('Tara Trainer').getByText('Active').waitFor();
+  });
+
+  test('a trainer with a host connects nothing and schedules in the platform’s account', async () => {
+    await as(page, 'Tara');
+    await page.getByText('The platform hosts your classes').waitFor();
+    equal(await page.getByRole('button', { name: /Connect Zoom/ }).count(), 0, 'buttons to connect Zoom');
+    await page.getByRole('link', { name: 'Schedule a class' }).click();
+    await page.getByLabel('Where it meets').getByRole('option', { name: 'Zoom, in the platform’s account' }).waitFor({ state: 'attached' });
+    await page.getByRole('radio', { name: /Anyone with the link/ }).check();
+    await page.getByLabel('Title', { exact: true }).fill(CHESS);
+    await page.getByText('Co-trainers').click();
+    await page.getByRole('switch', { name: 'Tom Teacher' }).check();
+    await page.getByRole('button', { name: 'Schedule class' }).click();
+    await card(page, CHESS).getByRole('link', { name: CHESS }).click();
+    await page.locator('.facts', { hasText: 'The platform’s' }).waitFor();
+    await page.locator('.facts', { hasText: 'trainer-2' }).waitFor();
+  });
+
+  test('a host with a class ahead is removed only when that is confirmed', async () => {
+    await scene(page, 'Hosts');
+    await host('Tara Trainer').getByRole('button', { name: /^More for/ }).click();
+    await page.getByRole('menuitem', { name: 'Remove host…' }).click();
+    await answer(page, 'Remove host');
+    await page.getByRole('dialog').getByText('conflict').waitFor();
+    await page.getByRole('switch', { name: 'Remove although classes are ahead' }).check();
+    await answer(page, 'Remove host');
+    await note(page, 'The host of Tara Trainer is removed');
+    await host('Tara Trainer').getByText('Removed').waitFor();
+    const { id } = await world.find(CHESS);
+    const trainer = await stack.bearer({ sub: 'trainer-1', role: 'trainer', email: 'trainer@example.test', name: 'Tara Trainer' });
+    await stack.post(`/v1/sessions/${id}/cancel`, {}, trainer);
+    await as(page, 'Tara');
+    await page.locator('.pane-nav').getByRole('link', { name: 'Classes' }).click();
+    await page.getByText('Zoom connected').waitFor();
+  });
+}
