@@ -65,7 +65,7 @@ pub enum Assignment {
 pub enum Return {
     Returned,
     /// The host is live, or Zoom refused.
-    Kept,
+    StillHeld,
     /// The host has changed meanwhile.
     Overtaken,
 }
@@ -225,7 +225,7 @@ impl<'a> Licences<'a> {
             Ok(false) | Err(_) => {
                 self.finish(&next, PlatformHost::with_licence_kept, |_, _| None).await?;
                 tracing::info!(event = "licence.kept", trainer_id = %trainer, is_live);
-                Ok(Return::Kept)
+                Ok(Return::StillHeld)
             }
         }
     }

@@ -500,7 +500,8 @@ async fn create_guest_session(
 
 /// The trainer's host in the platform's account has no licence, and none is free.
 async fn check_licences(api: &mut CheckedApi, people: &People) {
-    let hosted = host_trainer(&api.world, "trainer-2", LicenceMode::Leased).await;
+    api.world.put_user("trainer-4", json!({})).await;
+    let hosted = host_trainer(&api.world, "trainer-4", LicenceMode::Leased).await;
     api.set(people, json!({"licence_limit": 0, "licence_shortage": "refuse"})).await;
     let starts_at = api.world.now() + SignedDuration::from_mins(5);
     let body = patched(session_body(1), json!({"starts_at": starts_at}));

@@ -435,6 +435,7 @@ async fn running_system_matches_the_api_description() {
     api.world.stack.schedules.run("meeting-sweep").await.expect("a report");
     api.get(&service, "/v1/hosts/trainer-2").await.expect(200);
     api.get(&service, "/v1/hosts?state=active").await.expect(200);
+    api.get(&service, "/v1/hosts/licences").await.expect(200);
     api.delete(&service, "/v1/hosts/trainer-2?zoom=disassociate").await.expect(202);
     api.put(
         &service,
