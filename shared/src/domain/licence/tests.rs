@@ -176,13 +176,7 @@ fn forecast_has_the_peak_of_each_hour() {
     assert_eq!(forecast(0, &[], &classes, at(0)), [(0, 0), (1, 1), (6, 0)]);
     // Both at once. A lease in force counts from now on.
     let classes = [class("ada", 120, 180), class("eve", 150, 210)];
-    assert_eq!(
-        forecast(1, &[(&ada, at(20))], &classes, at(0)),
-        [(0, 2), (1, 2), (2, 3), (4, 2), (5, 1)]
-            .into_iter()
-            .filter(|n| n.0 != 1)
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(forecast(1, &[(&ada, at(20))], &classes, at(0)), [(0, 2), (2, 3), (4, 1)]);
     // Between two classes the host keeps the licence, if the second begins within the hour.
     let near = [class("eve", 60, 120), class("eve", 210, 240)];
     assert_eq!(forecast(0, &[], &near, at(0)), [(0, 1), (5, 0)]);
