@@ -105,6 +105,7 @@ impl PlatformSettings {
     /// Returns the settings with the defaults of absent values.
     pub fn with_defaults(self) -> Self {
         Self {
+            licence_shortage: self.licence_shortage.or_else(|| Some(LicenceShortage::default())),
             host_capacity: self.host_capacity.or(Some(DEFAULT_HOST_CAPACITY)),
             overlap: self.overlap.or_else(|| Some(OverlapReaction::default())),
             ..self
@@ -183,6 +184,25 @@ mod tests {
         ] {
             assert_eq!(off.check_enabled(&ada), Err(Refusal::FeatureDisabled), "{off:?}");
         }
+    }
+
+    #[test]
+    fn defaults_replace_only_absent_settings() {
+        let defaults = PlatformSettings::default().with_defaults();
+        let expected = PlatformSettings {
+            licence_shortage: Some(LicenceShortage::Warn),
+            host_capacity: Some(1),
+            overlap: Some(OverlapReaction::Warn),
+            ..PlatformSettings::default()
+        };
+        assert_eq!(defaults, expected);
+        let given = PlatformSettings {
+            licence_shortage: Some(LicenceShortage::Refuse),
+            host_capacity: Some(2),
+            overlap: Some(OverlapReaction::Refuse),
+            ..PlatformSettings::default()
+        };
+        assert_eq!(given.clone().with_defaults(), given);
     }
 
     #[test]
