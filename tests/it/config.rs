@@ -336,10 +336,13 @@ async fn function_responds_before_lambda_timeout() {
     functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
     // Half a second is reserved for the response.
     for (fault_to_inject, time) in [
-        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), 900),
-        (Fault { delay_ms: Some(3000), ..Fault::new(Dynamodb, "GetItem", FaultKind::Late) }, 900),
-        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), 500),
-        (Fault::new(Dynamodb, "GetItem", FaultKind::Timeout), -1),
+        (Fault::new(Dynamodb, "BatchGetItem", FaultKind::Timeout), 900),
+        (
+            Fault { delay_ms: Some(3000), ..Fault::new(Dynamodb, "BatchGetItem", FaultKind::Late) },
+            900,
+        ),
+        (Fault::new(Dynamodb, "BatchGetItem", FaultKind::Timeout), 500),
+        (Fault::new(Dynamodb, "BatchGetItem", FaultKind::Timeout), -1),
     ] {
         fault(&world, fault_to_inject);
         let event = gateway_event("GET", CONNECTION, &trainer, None);
@@ -357,7 +360,7 @@ async fn function_responds_before_lambda_timeout() {
         world.stack.faults.clear();
     }
     // An attempt that times out is repeated while there is time.
-    fault(&world, Fault::new(Dynamodb, "GetItem", FaultKind::Timeout));
+    fault(&world, Fault::new(Dynamodb, "BatchGetItem", FaultKind::Timeout));
     functions.call("connect", "GET", CONNECTION, &trainer, None).await.expect(200);
 }
 
