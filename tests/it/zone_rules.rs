@@ -4,11 +4,12 @@
 //! older data, and let the sweep run with the current one. `domain/time.rs` tests the rule itself with other data.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::calls::Service;
 use serde_json::{Value, json};
 
 use crate::functions::{DirectFunctions, MAIN_TABLE};
+use crate::late_answers::booked_times;
 use crate::outbox_faults::RUN_TIME;
 use crate::support::{invitees, patched, session_path};
 use crate::world::{World, course_session_body, session_body};
@@ -84,6 +85,10 @@ async fn class_keeps_its_local_time_when_the_rules_of_its_zone_change() {
         starts,
         ["2026-11-23T12:00:00.000Z", "2026-11-23T13:00:00.000Z", "2026-11-23T13:00:00.000Z"]
     );
+
+    let booked = booked_times(&world.dump().await);
+    let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+    assert_eq!(booked[moved["id"].as_str().expect("an id")].0, start.as_second(), "{booked:?}");
 
     // Invitations and Zoom follow.
     let report = outbox.run_outbox_sweep(RUN_TIME).await.expect("the run succeeds");
