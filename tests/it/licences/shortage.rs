@@ -51,6 +51,7 @@ async fn setting_decides_whether_a_class_starts_without_a_licence() {
     assert_eq!(world.live_downgrades(), 0);
     // Somebody buys more licences.
     limit_at_zoom(&world, 2);
+    world.advance(MINUTE * 2);
     let again = world.schedule(ada, world.now(), 20, 60).await;
     world.meeting_sweep().await;
     world.click_start(ada, &again).await.expect_problem(409, "too_early");
