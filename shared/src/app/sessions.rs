@@ -31,7 +31,7 @@ pub enum SessionView {
         session: Session,
         invitees: Vec<Invitee>,
         mails: Option<MailCounts>,
-        warning_sources: WarningSources,
+        warning_sources: Box<WarningSources>,
     },
     Invited(Session),
 }
@@ -69,6 +69,7 @@ pub async fn load_session_view(
     };
     let (invitees, mails, warning_sources) =
         try_join!(store.invitees_of_session(&session), store.mail_counts(id), warning_sources)?;
+    let warning_sources = Box::new(warning_sources);
     Ok(SessionView::Owner { session, invitees, mails, warning_sources })
 }
 

@@ -150,10 +150,13 @@ mod tests {
         calendar
     }
 
+    /// The times of other sessions, the capacity, and the expected conflict.
+    type ConflictCase = (&'static [(i64, i64)], u32, Option<u8>);
+
     #[test]
     fn conflict_names_the_first_session_at_the_first_full_moment() {
         // The other sessions, the capacity, and the conflict with a session from minute 60 to 120.
-        let cases: [(&[(i64, i64)], u32, Option<u8>); 14] = [
+        let cases: [ConflictCase; 14] = [
             (&[], 1, None),
             (&[(0, 60), (120, 180)], 1, None),
             (&[(0, 61)], 1, Some(1)),

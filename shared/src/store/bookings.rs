@@ -189,13 +189,15 @@ mod tests {
         }
     }
 
+    /// The old booking, the new one, and the days that are released and booked.
+    type Replacement<'a> = (Option<&'a Booking>, Option<&'a Booking>, &'a [&'a str], &'a [&'a str]);
+
     #[test]
     fn replacement_writes_each_day_once() {
         let early = booking("2026-11-23T22:30:00Z", "2026-11-23T23:30:00Z");
         let crossing = booking("2026-11-23T23:30:00Z", "2026-11-24T00:30:00Z");
         let late = booking("2026-11-24T00:00:00Z", "2026-11-24T01:00:00Z");
-        // The old booking, the new one, and the days that are released and booked.
-        let cases: [(Option<&Booking>, Option<&Booking>, &[&str], &[&str]); 7] = [
+        let cases: [Replacement<'_>; 7] = [
             (None, Some(&early), &[], &["2026-11-23"]),
             (None, Some(&crossing), &[], &["2026-11-23", "2026-11-24"]),
             (Some(&early), Some(&crossing), &[], &["2026-11-23", "2026-11-24"]),

@@ -59,7 +59,7 @@ pub struct CreateSession {
 }
 
 enum CreateOutcome {
-    Created(Box<Session>, WarningSources),
+    Created(Box<Session>, Box<WarningSources>),
     Exists(Box<SessionRecord>),
     InProgress,
 }
@@ -76,7 +76,11 @@ pub async fn create(
         match creation.attempt().await? {
             CreateOutcome::Created(session, warning_sources) => {
                 let invitees = drafted_invitees(&request.draft).to_vec();
-                return Ok(SessionWithInvitees { session: *session, invitees, warning_sources });
+                return Ok(SessionWithInvitees {
+                    session: *session,
+                    invitees,
+                    warning_sources: *warning_sources,
+                });
             }
             CreateOutcome::Exists(record) => {
                 return existing_session(services, request, *record).await;

@@ -38,7 +38,9 @@ impl CreateReservation<'_> {
         // After an unanswered call the repair looks for a second meeting.
         finishing_actions.extend((answer == CreateAnswer::Answered).then(|| self.repair.delete()));
         let error = match self.creation.store(&session, finishing_actions).await {
-            Ok(()) => return Ok(CreateOutcome::Created(Box::new(session), warning_sources)),
+            Ok(()) => {
+                return Ok(CreateOutcome::Created(Box::new(session), Box::new(warning_sources)));
+            }
             Err(error) => error,
         };
         let is_erased = error.refused(ConditionSubject::Erasure);

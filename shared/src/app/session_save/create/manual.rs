@@ -4,7 +4,6 @@ use super::template::SessionTemplate;
 use super::{CreateOutcome, Creation};
 use crate::app::error::Error;
 use crate::app::meeting::{ManualLink, MeetingPlan, MeetingProvider};
-use crate::domain::host_status::WarningSources;
 use crate::domain::plan::PlanLimits;
 use crate::domain::refusal::Refusal;
 use crate::store::counters;
@@ -29,7 +28,7 @@ impl Creation<'_> {
         );
         let error = match self.store(&session, vec![counted]).await {
             Ok(()) => {
-                return Ok(CreateOutcome::Created(Box::new(session), WarningSources::default()));
+                return Ok(CreateOutcome::Created(Box::new(session), Box::default()));
             }
             Err(CommitError::Store(error)) => return Err(error.into()),
             Err(error) => error,
