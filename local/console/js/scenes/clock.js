@@ -6,7 +6,7 @@ import { say } from '../notes.js';
 import { HERE, hour, longDay, now, setClock, span, useNow } from '../time.js';
 import { Button } from '../parts/basic.js';
 
-const SWEEPS = [['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'], ['meeting-sweep', 'Hosts of the platform’s account', 'every 5 minutes'], ['outbox-sweep', 'Outbox: mail and notifications', 'every minute']];
+const SWEEPS = [['reminder-sweep', 'Reminders and repairs', 'every 5 minutes'], ['meeting-sweep', 'Hosts and licences of the platform’s account', 'every 5 minutes'], ['outbox-sweep', 'Outbox: mail and notifications', 'every minute']];
 /** The time before a class to jump to: inside the trainer's join window. */
 const EARLY_MS = 10 * 60_000;
 

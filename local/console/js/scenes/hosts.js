@@ -108,14 +108,12 @@ function Removal({ of, name, onClose }) {
 const WEEK_MS = 7 * 86_400_000;
 
 function Licences({ name }) {
-  const read = useLoad('licences', () => school.get('/v1/hosts/licences').catch((problem) => {
-    if (problem.status !== 404) throw problem;
-    return null;
-  }), { every: 5000 });
-  return html`<section class="licences" aria-label="Licences"><h3>Licences</h3><${Loaded} of=${read} lines=${1}>${(of) => of && html`
+  const read = useLoad('licences', () => school.get('/v1/hosts/licences'), { every: 5000 });
+  return html`<section class="licences" aria-label="Licences"><h3>Licences</h3><${Loaded} of=${read} lines=${1}>${(of) => html`
     <div class="tiles"><div class="tile"><strong>${of.assigned}</strong>assigned</div><div class="tile"><strong>${of.limit ?? '–'}</strong>${of.limit === null ? 'limit, not known' : 'limit'}</div></div>
     ${of.held.length > 0 && html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Hosts with a licence"><table><thead><tr><th scope="col">Trainer</th><th scope="col">Since</th><th scope="col">Until</th></tr></thead>
       <tbody>${of.held.map((each) => html`<tr key=${each.trainer_id}><th scope="row">${name(each.trainer_id)}</th><td>${stamp(each.since, HERE)}</td><td>${each.until ? stamp(each.until, HERE) : 'permanent'}</td></tr>`)}</tbody></table></div>`}
+    <h4>Needed in the next seven days</h4>
     <${Forecast} of=${of.forecast} limit=${of.limit} />`}<//></section>`;
 }
 

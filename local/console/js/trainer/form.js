@@ -57,6 +57,9 @@ function filled(session) {
   };
 }
 
+/** Warnings about a class that was saved nevertheless. */
+const WARNINGS = { overlap: 'It overlaps with another class.', forty_minutes: 'Its host has no Zoom licence, so Zoom ends it after 40 minutes.' };
+
 /** Returns the request body: only fields of the audience and the provider, because the API refuses others. */
 function body(draft) {
   const zoom = draft.provider === 'zoom';
@@ -155,7 +158,8 @@ function Form({ as, name, session, initial }) {
       const saved = await click(session ? 'Edit a class' : 'Schedule a class', () => (session
         ? api(as).put(`/v1/sessions/${session.id}`, wanted, { 'if-match': `"${draft.version}"` })
         : api(as).post('/v1/sessions', wanted, { 'idempotency-key': attempt.current.key })), { quiet: true });
-      say(`${session ? 'Saved.' : `“${saved.title}” is scheduled.`}${saved.warnings.includes('overlap') ? ' It overlaps with another class.' : ''}`);
+      const warnings = Object.entries(WARNINGS).filter(([key]) => saved.warnings.includes(key)).map(([, words]) => ` ${words}`);
+      say(`${session ? 'Saved.' : `“${saved.title}” is scheduled.`}${warnings.join('')}`);
       leave(session ? `classes/${saved.id}` : 'classes');
     } catch (told) {
       setProblem(told);
