@@ -12,7 +12,9 @@ export function hosting(world) {
   const { page, stack } = world;
   const host = (name) => page.locator('.hosts li', { hasText: name });
   const form = () => page.getByRole('form', { name: 'Request a host' });
-  const set = async (settings) => stack.put('/v1/directory/settings', { plans: { pro: {} }, ...settings }, await stack.bearer({ sub: 'platform', role: 'service' }));
+  const directory = async (path, body) => stack.put(`/v1/directory/${path}`, body, await stack.bearer({ sub: 'platform', role: 'service' }));
+  const set = (settings) => directory('settings', { plans: { pro: {} }, ...settings });
+  const tara = (more) => directory('users/trainer-1', { email: 'trainer@example.test', name: 'Tara Trainer', role: 'trainer', plan: 'pro', ...more });
   const sweep = async () => {
     await page.getByRole('button', { name: 'Run it now' }).click();
     await note(page, 'The meeting sweep has run');
@@ -46,6 +48,11 @@ export function hosting(world) {
     await sweep();
     await host('Tara Trainer').getByText('belongs to a Zoom user of another account').waitFor();
     await host('Tara Trainer').getByRole('button', { name: 'Request again' }).waitFor();
+    await tara({ hosting: 'platform' });
+    await as(page, 'Tara');
+    await page.locator('.zoom-card', { hasText: 'Your host could not be set up' }).getByText('another account').waitFor();
+    await tara({});
+    await scene(page, 'Hosts');
     await request('Tara Trainer', 'tara@example.test', 'auto', 'leased');
     await sweep();
     await host('Tara Trainer').getByText('Active').waitFor();
