@@ -1,10 +1,12 @@
-//! `cargo local demo`: plays one class over HTTP as the platform, a trainer and students, and prints each step with
-//! values from the responses. It fails at the first step with an unexpected response.
+//! `cargo local demo`: plays two classes over HTTP as the platform, trainers, students and a guest, and prints each step
+//! with values from the responses. It fails at the first step with an unexpected response.
 
 mod classes;
 mod client;
 mod mails;
+mod meter;
 mod notifications;
+mod platform_hosting;
 mod teaching;
 mod zoom_account;
 
@@ -95,6 +97,7 @@ async fn run_steps(stack: &Stack) -> Result<u32, DemoError> {
     let private = classes::invite_guest(client, stack, people).await?;
     classes::revoke_access(client, people, &class.path).await?;
     classes::cancel(client, people, &private).await?;
+    platform_hosting::play(client, stack).await?;
     show_costs(client, people).await?;
     zoom_account::disconnect(client, people).await?;
     Ok(client.steps)
@@ -122,9 +125,17 @@ async fn take_place(
 /// Prints the metered cost of each function.
 async fn show_costs(client: &mut Client, people: &People) -> Result<(), DemoError> {
     client.print_heading("Costs per function");
-    for function in
-        ["session-save", "session-cancel", "sessions", "join", "poll", "webhook", "attendance"]
-    {
+    for function in [
+        "session-save",
+        "session-cancel",
+        "sessions",
+        "join",
+        "poll",
+        "webhook",
+        "attendance",
+        "hosts",
+        "meeting-sweep",
+    ] {
         let usage = client.get(&people.trainer, "/local/usage").await?.expect(200)?;
         let totals = &usage["functions"][function];
         client.check(function, totals["invocations"].as_u64().is_some_and(|n| n > 0), &json!({"invocations": totals["invocations"], "totals": totals["totals"], "price_usd": totals["price_usd"]}))?;

@@ -1,4 +1,4 @@
-// The hosts of the platform's own Zoom account, and what a trainer with a host sees.
+// The hosts of the platform’s own Zoom account, and the pages of a trainer with a host.
 import { as, scene, card, note, answer, room } from './lib/people.js';
 import { inspect } from './lib/look.js';
 import { test, equal } from './lib/runner.js';

@@ -110,7 +110,7 @@ impl NotificationSteps<'_> {
 }
 
 /// Runs a scheduled function.
-async fn run(client: &Client, function: &str) -> Result<Value, DemoError> {
+pub(super) async fn run(client: &Client, function: &str) -> Result<Value, DemoError> {
     client.post("", &format!("/local/schedules/{function}/run"), json!({})).await?.expect(200)
 }
 
