@@ -9,8 +9,10 @@ use shared::config::names;
 use shared::domain::scope::REQUIRED_OF_ACCOUNT;
 
 use crate::functions::{DirectFunctions, TOKENS_TABLE, dynamodb, items_with_prefix, set_secret};
+use crate::guests::guest_tokens;
 use crate::late_answers::finish_repairs;
 use crate::support::{patched, session_path};
+use crate::usage::{check_budgets, take_cost};
 use crate::world::{Response, World, course_session_body, session_body};
 use crate::zoom_session::simulate;
 
@@ -313,4 +315,34 @@ async fn co_trainer_teaches_and_starts_a_class_that_the_platform_hosts() {
     world.advance(SignedDuration::from_hours(2) - MINUTE * 15);
     let joined = join(&world, &other, &own).await.expect(200);
     assert_eq!((&joined["role"], joined["zak"].is_string()), (&json!(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_start_and_guest_join_stay_within_budget() {
+    let (world, trainer, _) = hosted_trainer().await;
+    // The first class obtains the account's token.
+    world.create(&trainer, &session_body(2 * HOURS)).await.expect(201);
+    world.stack.usage.reset();
+    let mut costs = Vec::new();
+    let mut measure = |action, function| costs.push(take_cost(&world, action, function));
+    let invited = json!({"audience_type": "invitees", "invitees": [{"email": "gil@guests.test"}]});
+    let body = patched(session_body(HOURS), invited);
+    let session = world.create(&trainer, &body).await.expect(201);
+    measure("create, hosted by the platform", "session-save");
+    world.run_outbox_sweep().await;
+    let (_, token) = guest_tokens(&world, "gil@guests.test").pop().expect("a mail");
+    world.advance(SignedDuration::from_hours(HOURS) - MINUTE * 5);
+    join(&world, &trainer, &session).await.expect(200);
+    // The account's token has expired. The next start uses the new one.
+    world.stack.usage.reset();
+    join(&world, &trainer, &session).await.expect(200);
+    measure("start, hosted by the platform", "join");
+    let guest = json!({"token": token});
+    world.post("", "/v1/guest/join", guest.clone()).await.expect(200);
+    measure("join of a guest, first request", "join");
+    world.post("", "/v1/guest/join", guest).await.expect(200);
+    measure("join of a guest", "join");
+    let budgets =
+        [(4, 8.0, 36.0, 1, 1), (4, 4.0, 1.0, 0, 1), (3, 2.0, 2.0, 0, 0), (3, 1.5, 2.0, 0, 0)];
+    check_budgets(&costs, &budgets);
 }

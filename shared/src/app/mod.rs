@@ -99,3 +99,21 @@ impl Services {
         data_encoding::BASE32_NOPAD.encode(&self.random.bytes::<10>())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_of_the_credentials_is_the_one_that_the_deployment_names() {
+        for (named, expected) in [(None, true), (Some("a"), true), (Some("b"), false)] {
+            let app_account = named.map(str::to_owned);
+            let settings = HostingSettings { policy: HostingPolicy::Both, app_account };
+            let checked = settings.check_account("a");
+            assert_eq!(checked.is_ok(), expected, "{named:?}");
+            if let Err(error) = checked {
+                assert_eq!(error.name(), names::ZOOM_APP_ACCOUNT_ID);
+            }
+        }
+    }
+}

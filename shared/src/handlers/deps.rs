@@ -80,6 +80,11 @@ impl CommonDeps {
     }
 }
 
+/// Logs a setting that is missing or wrong.
+pub(super) fn log_incomplete(error: &ConfigError) {
+    tracing::error!(event = "config.incomplete", name = error.name(), %error);
+}
+
 /// Warms up a function while its sandbox starts, when Lambda provides a full CPU whatever the memory size: loads the
 /// secret and the issuer's keys, and reads one item to open the connection. The first event loads the rest.
 pub(super) async fn warm(

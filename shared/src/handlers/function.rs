@@ -7,6 +7,7 @@ use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::deps::log_incomplete;
 use super::edge::{self, HttpResponse, RequestError, ResponseBody};
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
@@ -49,7 +50,7 @@ impl<D: Deps> Function<D> {
     pub fn new(env: &Env, clock: Clock, random: &Random) -> Self {
         let deps = D::new(env, &clock, random);
         if let Err(error) = &deps {
-            tracing::error!(event = "config.incomplete", name = error.name(), %error);
+            log_incomplete(error);
         }
         Self { deps, clock }
     }

@@ -9,7 +9,7 @@ use crate::app::Services;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::random::Random;
-use crate::secrets::Secrets;
+use crate::secrets::{SecretSet, Secrets};
 use crate::store::Store;
 
 /// The dependencies that all such functions share, the clients `C`, and the settings and caches `S` of one function.
@@ -29,6 +29,11 @@ pub trait Clients: Sized + Send + Sync {
 
     /// Returns the client that warms up the connection to DynamoDB.
     fn store(&self) -> &Store;
+
+    /// Checks that the secret fits the environment.
+    fn check_secret(&self, _: &SecretSet) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
 
 /// The settings and caches of one function.
@@ -52,7 +57,13 @@ impl<C: Clients, S: State> function::Deps for HttpDeps<C, S> {
 
     async fn warm(&self) {
         let (store, authenticator) = (self.clients.store(), Some(&self.authenticator));
-        deps::warm(store, &self.secrets, authenticator, self.clock.now()).await;
+        let now = self.clock.now();
+        deps::warm(store, &self.secrets, authenticator, now).await;
+        if let Ok(secrets) = self.secrets.get(now).await
+            && let Err(error) = self.clients.check_secret(&secrets)
+        {
+            deps::log_incomplete(&error);
+        }
     }
 }
 
@@ -75,6 +86,14 @@ impl Clients for Services {
 
     fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Only the classes that the platform hosts need the account, so the function serves the others.
+    fn check_secret(&self, secrets: &SecretSet) -> Result<(), ConfigError> {
+        match secrets.zoom_account() {
+            Ok(account) => self.hosting.check_account(&account.account_id),
+            Err(_) => Ok(()),
+        }
     }
 }
 
