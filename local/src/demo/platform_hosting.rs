@@ -16,7 +16,7 @@ const LICENCES: &str = "/v1/hosts/licences";
 const HOURS_AHEAD: i64 = 26;
 
 /// The class and the people who take part.
-struct HostedClass {
+struct GuestClass {
     trainer: String,
     service: String,
     /// The token of the guest link.
@@ -77,7 +77,7 @@ async fn schedule(
     service: String,
     trainer: String,
     zoom_user: &str,
-) -> Result<HostedClass, DemoError> {
+) -> Result<GuestClass, DemoError> {
     let meter = Meter::start(client, "session-save").await?;
     let session =
         client.post(&trainer, "/v1/sessions", class_body(stack, "Chess")).await?.expect(201)?;
@@ -104,10 +104,10 @@ async fn schedule(
         &shown["join"],
     )?;
     let path = format!("/v1/sessions/{}", text(&session["id"])?);
-    Ok(HostedClass { trainer, service, guest_link, session, path, meeting })
+    Ok(GuestClass { trainer, service, guest_link, session, path, meeting })
 }
 
-impl HostedClass {
+impl GuestClass {
     /// Tries to book the host twice.
     async fn refuse_overlap(&self, client: &mut Client, stack: &Stack) -> Result<(), DemoError> {
         let other = class_body(stack, "Draughts");
