@@ -1,4 +1,4 @@
-//! Guests: the link in their mails, what it admits to, when it stops working, its limits and its cost.
+//! Guests: the link in their mails, its effect and its end, its limits and its cost.
 
 use jiff::SignedDuration;
 use local::calls::Service::Dynamodb;
@@ -169,7 +169,7 @@ async fn every_mail_of_a_guest_has_the_same_link_and_no_zoom_credentials() {
     let link = Some(token.clone());
     let kinds = ["scheduled", "updated", "reminder_day_before", "reminder_hour_before"];
     assert_eq!(scenario.tokens(GIL), kinds.map(|kind| (kind.to_owned(), link.clone())));
-    // The directory has the student, who has an account.
+    // The directory has the student.
     let page = format!("{}{}", world.stack.base_url, &session.path[3..]);
     let student_mails = scenario.mails(STUDENT);
     assert_eq!(student_mails.len(), 4);

@@ -23,7 +23,7 @@ use crate::zoom_session::simulate;
 const LICENCES: &str = "/v1/hosts/licences";
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// A trainer whose classes the platform hosts.
+/// A trainer with a host in the platform's account.
 #[derive(Clone, Debug)]
 pub(crate) struct HostedTrainer {
     pub(crate) id: String,

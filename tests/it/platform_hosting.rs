@@ -33,7 +33,7 @@ pub(crate) async fn assign_host(world: &World, trainer: &str, email: &str) -> St
     host["zoom_user_id"].as_str().expect("an id").to_owned()
 }
 
-/// A world in which the platform hosts the classes of `trainer-1`, who has no Zoom login.
+/// A world in which the platform hosts the classes of `trainer-1`, without a Zoom login.
 async fn hosted_trainer() -> (World, String, String) {
     let world = World::start().await;
     let only_required = REQUIRED_OF_ACCOUNT.into_iter().map(str::to_owned).collect();

@@ -15,7 +15,7 @@ const GUEST: &str = "grace@example.net";
 const LICENCES: &str = "/v1/hosts/licences";
 const HOURS_AHEAD: i64 = 26;
 
-/// The class and the people who take part.
+/// The class and its participants.
 struct GuestClass {
     trainer: String,
     service: String,

@@ -1,4 +1,4 @@
-//! A token for calls to Zoom, with the Zoom user for whom it is used.
+//! A token for calls to Zoom, with the Zoom user that it serves.
 
 use super::error::Error;
 use crate::domain::host_status::HostStatus;
@@ -10,7 +10,7 @@ use crate::domain::zoom_connection::{ZoomConnection, ZoomUser};
 use crate::telemetry::metrics;
 use crate::zoom::{Access, ZoomError};
 
-/// A valid access token, and the Zoom user for whom it is used.
+/// A valid access token, and the Zoom user that it serves.
 #[derive(Clone, Debug)]
 pub struct ZoomAccess {
     pub(super) token: TokenSource,
@@ -22,7 +22,7 @@ pub struct ZoomAccess {
 pub(super) enum TokenSource {
     /// The trainer's own grant.
     Connection(Box<ZoomConnection>),
-    /// The platform's own account, whose token serves all of its users.
+    /// The platform's own account. Its token serves all of its users.
     Account(Box<AccountAccess>),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct AccountAccess {
 }
 
 impl ZoomAccess {
-    /// Returns the Zoom user on whose behalf calls are made.
+    /// Returns the Zoom user of the calls.
     pub fn zoom_user(&self) -> &ZoomUser {
         match &self.token {
             TokenSource::Connection(connection) => &connection.zoom_user,
@@ -54,7 +54,7 @@ impl ZoomAccess {
         }
     }
 
-    /// Returns who hosts the user's meetings.
+    /// Returns the hosting of the user's meetings.
     pub fn hosting(&self) -> Hosting {
         match &self.token {
             TokenSource::Connection(_) => Hosting::Trainer,

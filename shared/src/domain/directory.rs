@@ -97,7 +97,7 @@ pub struct User {
     pub plan: Option<String>,
     /// A BCP 47 tag. It is not used yet, because every mail is in English.
     pub locale: Option<String>,
-    /// Who hosts the meetings of a trainer, where the deployment leaves it to the directory.
+    /// The hosting of a trainer's meetings, where the deployment leaves it to the directory.
     pub hosting: Option<Hosting>,
     /// Earlier addresses, which may still hold calendar entries.
     pub former_emails: Vec<Email>,

@@ -1,4 +1,4 @@
-//! Guest links: how a person whose address is invited enters a session without an account.
+//! Guest links: how an invited person enters a session without an account.
 //!
 //! A link is derived, not stored. Its token contains the session, a digest of the address, and a generation, so that a
 //! retry of a mail, an update and a reminder have the same link as the invitation. The invitation stores the generation

@@ -5,7 +5,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use super::id::ZoomUserId;
 
-/// Who hosts a meeting. It is decided when the meeting is created and stored with the session.
+/// The hosting of a meeting. It is decided when the meeting is created and stored with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -30,7 +30,7 @@ pub enum HostingPolicy {
 }
 
 impl HostingPolicy {
-    /// Decides who hosts a new meeting of a trainer. `setting` is the directory's for the trainer. Without one, the
+    /// Decides the hosting of a trainer's new meeting. `setting` is the directory's for the trainer. Without one, the
     /// platform hosts as soon as the trainer has an active host.
     pub fn decide(self, setting: Option<Hosting>, has_active_host: bool) -> Hosting {
         match (self, setting) {
@@ -43,7 +43,7 @@ impl HostingPolicy {
     }
 }
 
-/// The user of the platform's own account who hosts a meeting.
+/// A meeting's host in the platform's own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlatformUser {
     pub id: ZoomUserId,
@@ -55,7 +55,7 @@ pub struct PlatformUser {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MeetingHost {
-    /// The user whom the trainer had connected. The pseudonym is unknown for the oldest meetings.
+    /// The user that the trainer had connected. The pseudonym is unknown for the oldest meetings.
     Trainer {
         pseudonym: Option<String>,
     },

@@ -77,7 +77,7 @@ pub fn zoom_user_pseudonym(id: &str) -> String {
 /// The longest id of a Zoom user in characters. Zoom's have 22.
 const ZOOM_USER_ID_LIMIT: usize = 64;
 
-/// Zoom's id of a user in the platform's own account, whom the platform assigns to a trainer. Users of trainers' own
+/// Zoom's id of a user in the platform's own account, assigned to a trainer. Users of trainers' own
 /// accounts are stored as a pseudonym instead.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -76,7 +76,7 @@ pub fn start_until(ends_at: Timestamp, now: Timestamp) -> Timestamp {
     plus_minutes(ends_at.max(plus_minutes(now, START_MINUTES)), GRACE_MINUTES)
 }
 
-/// What a host's licence needs at this time.
+/// The need of a host's licence at this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LicenceStep {
     /// Nothing, or another process is at it.

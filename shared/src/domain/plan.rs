@@ -26,19 +26,19 @@ pub struct PlatformSettings {
     /// The number of licences of the platform's own Zoom account that may be assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence_limit: Option<u32>,
-    /// What a start without a free licence leads to. Absent means a warning.
+    /// The result of a start without a free licence. Absent means a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence_shortage: Option<LicenceShortage>,
     /// How many sessions a Zoom user of the platform's account may host at a time. Absent means
     /// [`DEFAULT_HOST_CAPACITY`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_capacity: Option<u32>,
-    /// What an overlap in a trainer's own account leads to. Absent means a warning.
+    /// The result of an overlap in a trainer's own account. Absent means a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<OverlapReaction>,
 }
 
-/// What happens if the host of a class has no licence and none is free.
+/// The result of a start if the host has no licence and none is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LicenceShortage {

@@ -101,7 +101,7 @@ pub enum HostReason {
     ZoomRejected,
 }
 
-/// What happens to the Zoom user of a removed host.
+/// The treatment of a removed host's Zoom user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -161,7 +161,7 @@ pub enum LicenceChange {
     Returning,
 }
 
-/// What is left to do for a host at Zoom.
+/// The work for a host that is left at Zoom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum HostTask {
@@ -204,9 +204,9 @@ pub struct PlatformHost {
     pub licence_history: Vec<LicencePeriod>,
     pub work: Option<HostWork>,
     pub invited_at: Option<Timestamp>,
-    /// What was requested for the Zoom user of a removed host.
+    /// The requested treatment of a removed host's Zoom user.
     pub removal: Option<ZoomUserRemoval>,
-    /// The user of an earlier address, whose licence is still to be given back.
+    /// The user of an earlier address. Its licence is still to be given back.
     pub former_user: Option<ZoomUserId>,
     /// Starts at the Unix milliseconds of the first request and increases with every change, so that a record which was
     /// erased and requested again never has an earlier version.
@@ -216,7 +216,7 @@ pub struct PlatformHost {
     pub updated_at: Timestamp,
 }
 
-/// What the platform requests for a trainer.
+/// The platform's request for a trainer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRequest {
     pub email: Email,
@@ -227,7 +227,7 @@ pub struct HostRequest {
 /// The outcome of a task at Zoom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostOutcome {
-    /// The account has the user, who is active.
+    /// The account has the user, in the state active.
     Ready(FoundUser),
     /// The person has not accepted the invitation.
     Pending(FoundUser),
@@ -524,7 +524,7 @@ impl PlatformHost {
         (self.state, self.reason) = (HostState::Invited, None);
     }
 
-    /// A removed host stays removed, whatever Zoom answers.
+    /// A removed host stays removed after any answer of Zoom.
     fn fail(&mut self, reason: HostReason) {
         if self.state != HostState::Removed {
             self.state = HostState::Failed;

@@ -90,7 +90,7 @@ pub struct JoinCredentialsTimes {
 }
 
 impl Meeting {
-    /// Returns who hosts the meeting.
+    /// Returns the hosting of the meeting.
     pub fn hosting(&self) -> Hosting {
         if self.platform_user.is_some() { Hosting::Platform } else { Hosting::Trainer }
     }
@@ -290,7 +290,7 @@ impl Session {
         caller.has_role(Role::Trainer) && is_named
     }
 
-    /// Returns whether the caller is the trainer, who alone edits and cancels the class.
+    /// Returns whether the caller is the trainer. Only the trainer edits and cancels the class.
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
         caller.has_role(Role::Trainer) && caller.id == self.trainer
     }

@@ -117,7 +117,7 @@ pub const ROUTES: &[Route] = &[
     route("PUT", "/v1/directory/settings", "directory"),
     route("POST", "/v1/directory/import", "directory"),
     route("GET", "/v1/hosts", "hosts").with_query(&["state", "limit", "cursor"]),
-    // Before the route of a trainer, whose id cannot be this word.
+    // Before the route of a trainer. This word cannot be an id.
     route("GET", "/v1/hosts/licences", "hosts"),
     route("GET", "/v1/hosts/{trainer_id}", "hosts"),
     route("PUT", "/v1/hosts/{trainer_id}", "hosts"),

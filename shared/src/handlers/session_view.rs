@@ -51,7 +51,7 @@ pub struct OwnerView {
     #[serde(flatten)]
     common: SessionFields,
     settings: MeetingSettings,
-    /// Whose Zoom account hosts the meeting.
+    /// The owner of the Zoom account that hosts the meeting.
     hosting: Hosting,
     co_trainers: BTreeSet<UserId>,
     invitee_count: usize,

@@ -34,7 +34,7 @@ use crate::store::timeline::TimelineCursor;
 
 pub type Deps = HttpDeps<Store, JoinMethods>;
 
-/// The settings that determine how invited people join, and what guests need.
+/// The settings of joining, for invited people and guests.
 #[derive(Debug)]
 pub struct JoinMethods {
     mode: JoinMode,

@@ -66,7 +66,7 @@ struct StoredReminder {
     ttl: i64,
 }
 
-/// What the licences of the platform's hosts depend on.
+/// The data on which the licences of the platform's hosts depend.
 #[derive(Serialize, Deserialize)]
 struct StoredHosting {
     trainer_id: UserId,

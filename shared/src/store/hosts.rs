@@ -208,14 +208,14 @@ struct StoredDueHost {
     ttl: i64,
 }
 
-/// A host whose task is due.
+/// A host with a due task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueHost {
     pub trainer: UserId,
     pub due_at: Timestamp,
 }
 
-/// The Zoom user of an erased person, who is to be deactivated.
+/// The Zoom user of an erased person, to be deactivated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueDeactivation {
     pub user: ZoomUserId,

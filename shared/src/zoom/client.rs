@@ -43,7 +43,7 @@ pub struct ClientCredentials<'a> {
     pub secret: &'a Secret,
 }
 
-/// An access token, the base URL of the API that accepts it, and the Zoom user for whom it is used.
+/// An access token, the base URL of the API that accepts it, and the Zoom user that it serves.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub token: Secret,

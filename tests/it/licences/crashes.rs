@@ -27,7 +27,7 @@ fn inject(world: &World, function: &str, crash: Crash) {
     of_function(Fault::new(service, "*", FaultKind::Error).after(calls).times(EVERY_CALL));
 }
 
-/// What a crash interrupts.
+/// The action that a crash interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Assign,

@@ -17,7 +17,7 @@ fn minutes(minutes: i64) -> SignedDuration {
     MINUTE * i32::try_from(minutes).expect("a week at most")
 }
 
-/// A planned class, and what became of it.
+/// A planned class, and its outcome.
 struct Class {
     trainer: usize,
     starts_at: Timestamp,

@@ -29,7 +29,7 @@ const STEP_TIME: Duration = Duration::from_secs(35);
 /// How far ahead a shortage is reported, so that somebody can buy licences or move classes.
 const WARNING_HOURS: i64 = 24;
 
-/// What the run decides on.
+/// The data for the decisions of a run.
 struct Situation {
     settings: PlatformSettings,
     hosts: BTreeMap<UserId, PlatformHost>,
@@ -174,7 +174,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Assigns or extends a licence. If none is free, takes one whose class is over.
+    /// Assigns or extends a licence. If none is free, takes that of a class that is over.
     async fn assign(
         &mut self,
         host: &PlatformHost,

@@ -27,7 +27,7 @@ pub struct SessionDetails {
     pub record_session: bool,
     #[serde(default, deserialize_with = "stored_settings")]
     pub settings: MeetingSettings,
-    /// The people who teach the class beside its trainer, sorted.
+    /// The other teachers of the class, sorted.
     #[serde(default)]
     pub co_trainers: BTreeSet<UserId>,
 }
