@@ -86,7 +86,7 @@ pub struct WarningSources {
     /// The setting for hosts in the platform's own account.
     pub host_capacity: Option<u32>,
     /// The trainer's host in the platform's own account.
-    pub platform_host: Option<PlatformHost>,
+    pub platform_host: Option<Box<PlatformHost>>,
 }
 
 impl WarningSources {
@@ -185,7 +185,7 @@ mod tests {
                 held: is_held.then_some(HeldLicence { since: earlier, until: None }),
                 ..PlatformHost::requested(session.trainer.clone(), request, earlier)
             };
-            let platform_host = Some(host);
+            let platform_host = Some(Box::new(host));
             let sources = WarningSources { platform_host, ..WarningSources::default() };
             let warnings = session_warnings(&session, &sources, now);
             let context = format!("{licence:?} {is_held} {user} {minutes} {now}");

@@ -171,7 +171,7 @@ impl Store {
             days => days?.calendar,
         };
         let host_capacity = found.settings().ok().and_then(|settings| settings.host_capacity);
-        let platform_host = found.platform_host(trainer).ok().flatten();
+        let platform_host = found.platform_host(trainer).ok().flatten().map(Box::new);
         Ok(WarningSources { host, calendar, host_capacity, platform_host })
     }
 }

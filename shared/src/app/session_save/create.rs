@@ -138,7 +138,7 @@ impl Creation<'_> {
         let zoom_access = inputs.zoom_access(self).await?;
         zoom_access.require_scope("meeting:write:meeting")?;
         let (host, host_capacity) = (zoom_access.host_status(), inputs.settings.host_capacity);
-        let platform_host = inputs.host.clone();
+        let platform_host = inputs.host.clone().map(Box::new);
         let Some(reservation) = self.reserve(inputs, &zoom_access).await? else {
             return Ok(CreateOutcome::InProgress);
         };

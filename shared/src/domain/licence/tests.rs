@@ -48,7 +48,8 @@ fn lease_follows_the_classes_of_the_host() {
     let without = host("ada", LicenceMode::Leased);
     let take = |until| Take { until: at(until) };
     let extend = |until| Extend { until: at(until) };
-    let cases: [(&str, &PlatformHost, &[(i64, i64)], LicenceStep); 13] = [
+    type Case<'a> = (&'a str, &'a PlatformHost, &'a [(i64, i64)], LicenceStep);
+    let cases: [Case<'_>; 13] = [
         ("nothing planned", &without, &[], Leave),
         ("a class in 31 minutes", &without, &[(31, 91)], Leave),
         ("a class in 30 minutes", &without, &[(30, 90)], take(120)),
@@ -212,7 +213,7 @@ impl Model {
         self.hosts[index] = if self.live[index] {
             host.with_licence_kept(now)
         } else {
-            self.pool = self.pool.without_holders(&[host.trainer.clone()]);
+            self.pool = self.pool.without_holders(std::slice::from_ref(&host.trainer));
             host.with_licence_returned(now)
         };
     }

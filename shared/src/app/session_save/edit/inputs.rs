@@ -46,7 +46,7 @@ impl EditInputs {
             host,
             calendar: self.booking.days.calendar.clone(),
             host_capacity: self.host_capacity,
-            platform_host: self.platform_host.clone(),
+            platform_host: self.platform_host.clone().map(Box::new),
         }
     }
 
