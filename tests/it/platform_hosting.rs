@@ -351,3 +351,27 @@ async fn create_start_and_guest_join_stay_within_budget() {
     ];
     check_budgets(&costs, &budgets);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repairs_leave_a_limited_account_to_people() {
+    let (world, trainer, _) = hosted_trainer().await;
+    let mut sessions = Vec::new();
+    for hours in 1..=3 {
+        let body = session_body(HOURS + 2 * hours);
+        sessions.push(world.create(&trainer, &body).await.expect(201));
+    }
+    world.inject_fault(Fault::new(Zoom, "delete_meeting", FaultKind::Error).times(6));
+    for session in &sessions {
+        world.cancel(&trainer, session).await.expect(200);
+    }
+    world.stack.faults.clear();
+    world.inject_fault(Fault::new(Zoom, "delete_meeting", FaultKind::Throttle));
+    world.stack.usage.reset();
+    world.advance(SignedDuration::from_secs(90));
+    world.sweep().await;
+    assert_eq!(world.zoom_calls("reminder-sweep", "delete_meeting"), 1, "the others wait");
+    finish_repairs(&world).await;
+    for session in &sessions {
+        assert_eq!(world.meeting_of(session)["status"], "deleted");
+    }
+}

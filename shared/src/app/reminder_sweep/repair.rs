@@ -37,7 +37,8 @@ const REPAIR_TIME: Duration = Duration::from_secs(40);
 const LEASE_SECONDS: i64 = 150;
 
 /// Runs due repairs sequentially, oldest first, as far as time allows. A failed repair does not block the others. `repairs`
-/// are those that an earlier version stored among the other due work.
+/// are those that an earlier version stored among the other due work. All hosts of the platform share the limits of one
+/// account, so after Zoom has limited one of their repairs, the others leave the account to people until the next run.
 pub(super) async fn run_due_repairs(
     tools: &Services,
     mut repairs: Vec<Repair>,
@@ -49,11 +50,17 @@ pub(super) async fn run_due_repairs(
     report.due += own.len();
     repairs.extend(own);
     repairs.sort_by_key(|repair| repair.due_at);
+    let mut account_is_limited = false;
     for (done, repair) in repairs.iter().enumerate() {
         if !time.has_left(REPAIR_TIME) {
             // The rest stays due for the next run.
             report.leave(repairs.len() - done);
             break;
+        }
+        let is_in_account = matches!(repair.host, MeetingHost::Platform(_));
+        if is_in_account && account_is_limited {
+            report.postponed += 1;
+            continue;
         }
         // The previous repairs may have taken minutes.
         let now = tools.clock.now();
@@ -75,6 +82,7 @@ pub(super) async fn run_due_repairs(
                 report.repaired += 1;
             }
             Err(error) => {
+                account_is_limited |= is_in_account && matches!(error, Error::ZoomLimited { .. });
                 tracing::warn!(event = "session.repair_failed", session_id = %repair.session, %error);
                 postpone(tools, &repair, tools.clock.now()).await?;
                 report.postponed += 1;
