@@ -73,7 +73,7 @@ async fn import_accepts_thousands_of_lines_and_rejects_large_body() {
 
 /// Prints the figures of the largest imports: `cargo it directory::largest_imports -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, and takes a minute in a debug build"]
+#[ignore = "long: run by .ci/nightly"]
 async fn largest_imports_end_in_time_with_a_small_answer() {
     const LIMIT: usize = 4 * 1024 * 1024;
     let world = World::start().await;
