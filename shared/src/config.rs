@@ -35,6 +35,8 @@ pub mod names {
     pub const ZOOM_APP_ACCOUNT_ID: &str = "ZOOM_APP_ACCOUNT_ID";
     // Optional: which Zoom account hosts the meetings.
     pub const ZOOM_HOSTING: &str = "ZOOM_HOSTING";
+    // Optional: how many days before the start a meeting is made that was not wanted at once.
+    pub const MEETING_AHEAD_DAYS: &str = "MEETING_AHEAD_DAYS";
     // Optional: mails per second.
     pub const MAIL_RATE_PER_SECOND: &str = "MAIL_RATE_PER_SECOND";
     // Optional: the greatest age of a Zoom event.

@@ -43,6 +43,7 @@ mod outbox_crash;
 mod outbox_faults;
 mod outbox_load;
 mod outbox_order;
+mod pending_meetings;
 mod persistence;
 mod platform_hosting;
 mod platform_hosts;

@@ -243,8 +243,9 @@ async fn issue_credentials(
         if is_host && is_own_account && data.meeting_number.is_some() {
             check_connected_host(services, session).await?;
         }
+        let missing = || Error::Internal("a session that is open has no link".into());
         let link = JoinCredentials::Link {
-            join_url: data.join_url,
+            join_url: data.join_url.ok_or_else(missing)?,
             meeting: data.meeting_number,
             passcode: data.passcode,
         };

@@ -70,7 +70,8 @@ pub struct NewMeeting {
 #[derive(Clone, Debug)]
 pub struct JoinData {
     pub meeting_number: Option<MeetingId>,
-    pub join_url: Secret,
+    /// `None` until the meeting is made.
+    pub join_url: Option<Secret>,
     pub passcode: Option<Secret>,
 }
 
@@ -171,9 +172,10 @@ pub fn seal(
         host_user: meeting.host_user.clone(),
         platform_user: meeting.platform_user.clone(),
         id: meeting.id,
-        join_url: seal(&meeting.join_url, JOIN_URL_FIELD),
+        join_url: Some(seal(&meeting.join_url, JOIN_URL_FIELD)),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
         credentials_reported_at: JoinCredentialsTimes::default(),
+        pending: None,
     }
 }
 
@@ -194,7 +196,7 @@ pub fn with_join_credentials(
     if let Some(join_url) =
         change.join_url.as_ref().filter(|_| is_new(meeting.credentials_reported_at.join_url))
     {
-        meeting.join_url = seal(join_url, JOIN_URL_FIELD);
+        meeting.join_url = Some(seal(join_url, JOIN_URL_FIELD));
         meeting.credentials_reported_at.join_url = Some(at.stored());
     }
     if let Some(passcode) =
@@ -211,7 +213,12 @@ pub fn join_data(session: &Session, keyring: &Keyring) -> Result<JoinData, Error
     let open = |sealed, field| keyring.open(sealed, &Binding { owner: session.id.as_str(), field });
     Ok(JoinData {
         meeting_number: session.meeting.id,
-        join_url: open(&session.meeting.join_url, JOIN_URL_FIELD)?,
+        join_url: session
+            .meeting
+            .join_url
+            .as_ref()
+            .map(|join_url| open(join_url, JOIN_URL_FIELD))
+            .transpose()?,
         passcode: session
             .meeting
             .passcode

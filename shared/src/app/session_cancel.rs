@@ -26,6 +26,7 @@ use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::due_work::meetings::delete_due_meeting;
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
@@ -152,6 +153,7 @@ async fn commit(
         .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
     actions.push(counters::release_monthly_quota(&old.trainer, old.details.starts_at));
     actions.extend(Booking::of_session(old).iter().flat_map(bookings::release));
+    actions.extend(delete_due_meeting(old));
     if old.meeting.id.is_some() {
         actions.push(repair.put());
     }

@@ -35,6 +35,10 @@ use crate::store::tx::{Action, ConditionSubject};
 /// How long a request holds its lease: longer than its function may run (see `template.yaml`). Repairs run longer and
 /// use their own duration.
 const LEASE_SECONDS: i64 = 30;
+/// Attempts against concurrent bookings of the same host and day. Each one that fails means that another one succeeded.
+const BOOKING_ATTEMPTS: u32 = 10;
+/// The pause between two attempts, plus up to as much jitter.
+const BOOKING_PAUSE_MS: u64 = 20;
 
 fn lease_until(now: Timestamp) -> Timestamp {
     whole_milli(now).saturating_add(SignedDuration::from_secs(LEASE_SECONDS)).unwrap_or(now)

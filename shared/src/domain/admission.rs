@@ -98,11 +98,20 @@ pub fn check_admission(
         JoinState::Open => Ok(()),
         JoinState::TooEarly => Err(Refusal::TooEarly { opens_at }),
         JoinState::WaitingForHost => Err(Refusal::WaitingForHost),
-        JoinState::NoMeetingYet => Err(Refusal::NoMeetingYet(if is_trainer {
-            "the meeting was deleted at Zoom: restore it there, or cancel the class and schedule a new one"
-        } else {
-            "the meeting was deleted at Zoom, and the trainer has been notified"
-        })),
+        JoinState::NoMeetingYet => {
+            Err(Refusal::NoMeetingYet(match (session.is_meeting_deleted(), is_trainer) {
+                (true, true) => {
+                    "the meeting was deleted at Zoom: restore it there, or cancel the class and schedule a new one"
+                }
+                (true, false) => {
+                    "the meeting was deleted at Zoom, and the trainer has been notified"
+                }
+                (false, true) => {
+                    "the meeting is not made yet: see the reason on the page of the class, or try again in some minutes"
+                }
+                (false, false) => "the meeting is not made yet: try again in some minutes",
+            }))
+        }
         JoinState::Closed => Err(Refusal::SessionEnded),
         JoinState::Cancelled => Err(Refusal::SessionCancelled),
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
 use super::id::CourseId;
+use super::pending_meeting::MeetingTime;
 use super::refusal::{FieldError, Refusal};
 use super::session::{Provider, SessionDetails, Source};
 use super::settings::MeetingSettings;
@@ -41,6 +42,8 @@ pub struct SaveBody {
     /// User ids.
     pub co_trainers: Option<Vec<String>>,
     pub allow_overlap: Option<bool>,
+    /// When the meeting is made: with the request by default.
+    pub meeting: Option<MeetingTime>,
     /// Set by the host platform's service when it schedules for a trainer. Removed before the draft is checked.
     pub trainer_id: Option<String>,
     pub source: Option<Source>,
@@ -61,6 +64,8 @@ pub struct Draft {
     pub venue: Venue,
     /// Whether the session may overlap with others of its host.
     pub allow_overlap: bool,
+    /// When the meeting is made. `None` if the body does not say it.
+    pub meeting_time: Option<MeetingTime>,
 }
 
 /// Where the session meets.
@@ -86,7 +91,7 @@ impl Draft {
     /// Validates a request body at `now`. Returns the errors of all fields at once.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
-        let allow_overlap = body.allow_overlap.unwrap_or(false);
+        let (allow_overlap, meeting_time) = (body.allow_overlap.unwrap_or(false), body.meeting);
         check_reserved(&mut errors, &body);
         let details = parse_details(&mut errors, &body, default_zone, now);
         let audience =
@@ -98,12 +103,13 @@ impl Draft {
                 ("record_session", body.record_session == Some(true)),
                 ("settings", body.settings.is_some_and(|it| it != MeetingSettings::default())),
                 ("allow_overlap", allow_overlap),
+                ("meeting", meeting_time.is_some()),
             ];
             refuse_zoom_fields(&mut errors, &fields);
         }
         match (details, audience, venue) {
             (Some(details), Some(audience), Some(venue)) if errors.is_empty() => {
-                Ok(Self { details, audience, venue, allow_overlap })
+                Ok(Self { details, audience, venue, allow_overlap, meeting_time })
             }
             _ => Err(Refusal::Invalid(errors)),
         }

@@ -64,6 +64,62 @@ foreign_id!(
     /// The host platform's id of a course.
     CourseId
 );
+foreign_id!(
+    /// The host platform's id of a payment.
+    PaymentId
+);
+
+/// The host platform's own name of a session, unique in the deployment: 1 to 128 letters, digits and `. _ : ~ @ -`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExternalRef(String);
+
+/// A name that is empty, too long, reserved, or has a character that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must have 1 to {FOREIGN_ID_LIMIT_BYTES} letters, digits and . _ : ~ @ -, and must not be polls, recordings, timeline \
+     or attendance"
+)]
+pub struct InvalidRef;
+
+impl ExternalRef {
+    /// The last segments of other paths under a session, so that no name is mistaken for one of them.
+    const RESERVED: [&str; 4] = ["polls", "recordings", "timeline", "attendance"];
+
+    pub fn parse(text: &str) -> Result<Self, InvalidRef> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:~@-".contains(&byte);
+        // Clients and proxies remove a path segment of one or two dots.
+        let is_valid = (1..=FOREIGN_ID_LIMIT_BYTES).contains(&text.len())
+            && text.bytes().all(is_allowed)
+            && text != "."
+            && text != ".."
+            && !Self::RESERVED.contains(&text);
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidRef) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ExternalRef {
+    type Error = InvalidRef;
+    fn try_from(text: String) -> Result<Self, InvalidRef> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ExternalRef> for String {
+    fn from(name: ExternalRef) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ExternalRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Hex digits of a Zoom user's pseudonym: enough to distinguish the people of a meeting and the users of a trainer. Each
 /// session has one, and each kilobyte of a session costs a write unit per index.
@@ -207,6 +263,21 @@ impl SessionId {
         let pieces = [&b"session\0"[..], trainer.as_str().as_bytes(), b"\0", key.as_bytes()];
         Self::from_bytes(Digest::unframed(&pieces).first())
     }
+
+    /// Returns the id of the session with a name. A session that was cancelled is followed by one of the next
+    /// generation under the same name.
+    pub fn for_ref(name: &ExternalRef, generation: u32) -> Self {
+        let number = generation.to_be_bytes();
+        let pieces = [&b"session-ref\0"[..], name.as_str().as_bytes(), b"\0", &number];
+        Self::from_bytes(Digest::unframed(&pieces).first())
+    }
+
+    /// Returns the id of one of the sessions that a payment creates.
+    pub fn for_payment(payment: &PaymentId, index: u32) -> Self {
+        let number = index.to_be_bytes();
+        let pieces = [&b"session-payment\0"[..], payment.as_str().as_bytes(), b"\0", &number];
+        Self::from_bytes(Digest::unframed(&pieces).first())
+    }
 }
 
 impl PollId {
@@ -255,6 +326,18 @@ mod tests {
             &id.as_str()[4..],
         ] {
             assert_eq!(SessionId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn name_of_a_session_is_a_path_segment_that_no_route_has() {
+        for good in ["a", "booking:2026-11-30~1@school.example", "_", "...", &"x".repeat(128)] {
+            assert!(ExternalRef::parse(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", ".", "..", "a/b", "a b", "a#b", "ä", "polls", "attendance", &"x".repeat(129)]
+        {
+            assert_eq!(ExternalRef::parse(bad), Err(InvalidRef), "{bad:?}");
         }
     }
 

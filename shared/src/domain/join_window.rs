@@ -11,7 +11,7 @@ pub enum JoinState {
     TooEarly,
     Open,
     WaitingForHost,
-    /// The meeting was deleted at Zoom, and the trainer has not restored it.
+    /// The meeting is not made yet, or it was deleted at Zoom and the trainer has not restored it.
     NoMeetingYet,
     Closed,
     Cancelled,
@@ -43,7 +43,7 @@ pub fn join_window(
         Status::Ended if !is_trainer => JoinState::Closed,
         _ if now < opens_at => JoinState::TooEarly,
         _ if now >= closes_at => JoinState::Closed,
-        _ if session.is_meeting_deleted() => JoinState::NoMeetingYet,
+        _ if session.lacks_meeting() => JoinState::NoMeetingYet,
         _ if waits_for_host => JoinState::WaitingForHost,
         _ => JoinState::Open,
     };

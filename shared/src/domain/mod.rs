@@ -25,6 +25,7 @@ pub mod mailing;
 pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod notification_kind;
+pub mod pending_meeting;
 pub mod plan;
 pub mod platform_host;
 pub mod poll;

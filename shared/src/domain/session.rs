@@ -14,9 +14,10 @@ use serde::de::IntoDeserializer;
 use super::audience::Audience;
 use super::caller::{Caller, Role};
 use super::hosting::{Hosting, MeetingHost, PlatformUser};
-use super::id::{MeetingId, SessionId, UserId, ZoomUserId};
+use super::id::{ExternalRef, MeetingId, PaymentId, SessionId, UserId, ZoomUserId};
 use super::mailing::EntryDigest;
 use super::meeting_instance::{self, EarlierInstances, InstanceEvent, MeetingInstance};
+use super::pending_meeting::{MeetingState, PendingMeeting};
 use super::recorded_span::RecordedSpan;
 use super::refusal::Refusal;
 use super::sealed::Sealed;
@@ -76,10 +77,13 @@ pub struct Meeting {
     pub platform_user: Option<ZoomUserId>,
     /// Zoom's meeting number. `None` for a manual link.
     pub id: Option<MeetingId>,
-    pub join_url: Sealed,
+    /// `None` until the meeting is made.
+    pub join_url: Option<Sealed>,
     pub passcode: Option<Sealed>,
     /// When Zoom last reported a changed join URL or passcode.
     pub credentials_reported_at: JoinCredentialsTimes,
+    /// Set until the meeting is made, if it is made later than the session.
+    pub pending: Option<PendingMeeting>,
 }
 
 /// The times of the events that last changed the join credentials. Events with an earlier time are outdated.
@@ -90,6 +94,20 @@ pub struct JoinCredentialsTimes {
 }
 
 impl Meeting {
+    /// A meeting that is made later, with an unknown host.
+    pub fn pending(pending: PendingMeeting) -> Self {
+        Self {
+            account: None,
+            host_user: None,
+            platform_user: None,
+            id: None,
+            join_url: None,
+            passcode: None,
+            credentials_reported_at: JoinCredentialsTimes::default(),
+            pending: Some(pending),
+        }
+    }
+
     /// Returns the hosting of the meeting.
     pub fn hosting(&self) -> Hosting {
         if self.platform_user.is_some() { Hosting::Platform } else { Hosting::Trainer }
@@ -130,6 +148,10 @@ pub struct Session {
     pub settings_sent: BTreeSet<String>,
     pub status: Status,
     pub source: Source,
+    /// The platform's own name of the session.
+    pub external_ref: Option<ExternalRef>,
+    /// The payment that created the session, or that brought its meeting forward.
+    pub triggered_by: Option<PaymentId>,
     pub meeting: Meeting,
     /// The calendar entry's SEQUENCE (RFC 5545, section 3.8.7.4).
     pub ics_sequence: u32,
@@ -198,6 +220,21 @@ impl Session {
     /// reported.
     pub fn is_meeting_deleted(&self) -> bool {
         self.status != Status::Live && self.drift.iter().any(|field| field == DELETED)
+    }
+
+    /// Returns the state of the meeting.
+    pub fn meeting_state(&self) -> MeetingState {
+        match &self.meeting.pending {
+            _ if self.provider == Provider::Manual => MeetingState::None,
+            None => MeetingState::Ready,
+            Some(PendingMeeting { failure: None, .. }) => MeetingState::Pending,
+            Some(_) => MeetingState::Failed,
+        }
+    }
+
+    /// Returns whether the session has no meeting to join: it is not made yet, or it was deleted at Zoom.
+    pub fn lacks_meeting(&self) -> bool {
+        self.meeting.pending.is_some() || self.is_meeting_deleted()
     }
 
     /// Adds an event of the instance `uuid`, and updates the status and actual times. A sign of life from after the window

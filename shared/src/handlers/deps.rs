@@ -14,6 +14,7 @@ use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::attendance::{AttendanceRules, Threshold};
 use crate::domain::hosting::HostingPolicy;
+use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::mail::{Brand, Ses};
 use crate::queue::{OutboxQueue, SqsQueue};
@@ -165,6 +166,13 @@ pub(super) fn join_window_settings(env: &Env) -> Result<JoinWindowSettings, Conf
         )?,
         closing_minutes: minutes(names::JOIN_AFTER_END_MINUTES, default.closing_minutes)?,
     })
+}
+
+/// Reads how long before the start a pending meeting is made.
+pub(super) fn meeting_lead(env: &Env) -> Result<MeetingLead, ConfigError> {
+    let days = env.parsed(names::MEETING_AHEAD_DAYS, MeetingLead::DEFAULT_DAYS)?;
+    let invalid = || ConfigError::invalid(names::MEETING_AHEAD_DAYS, "must be from 1 to 730");
+    MeetingLead::from_days(days).ok_or_else(invalid)
 }
 
 /// Reads which Zoom account hosts the meetings. By default, every trainer connects one.

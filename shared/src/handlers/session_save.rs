@@ -18,7 +18,8 @@ use crate::app::session_save::{
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
 use crate::domain::draft::{Draft, SaveBody};
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
+use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Source;
 use crate::domain::session_window::JoinWindowSettings;
@@ -32,6 +33,7 @@ pub type Deps = HttpDeps<Services, SaveSettings>;
 pub struct SaveSettings {
     default_zone: Zone,
     join_window: JoinWindowSettings,
+    meeting_lead: MeetingLead,
     app_url: AppUrl,
 }
 
@@ -41,7 +43,8 @@ impl State for SaveSettings {
         let invalid = |error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error);
         let default_zone = zone.map_err(invalid)?;
         let join_window = deps::join_window_settings(env)?;
-        Ok(Self { default_zone, join_window, app_url: AppUrl::new(env)? })
+        let meeting_lead = deps::meeting_lead(env)?;
+        Ok(Self { default_zone, join_window, meeting_lead, app_url: AppUrl::new(env)? })
     }
 }
 
@@ -77,12 +80,16 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 };
             }
         };
+        let id = key.as_deref().map(|key| SessionId::for_key(&trainer, key));
         let request = CreateSession {
             trainer,
             source,
             draft,
             window: deps.state.join_window,
-            key,
+            meeting_lead: deps.state.meeting_lead,
+            id,
+            external_ref: None,
+            triggered_by: None,
             body_hash,
         };
         let session = create(&deps.clients, &request, now).await?;
@@ -95,8 +102,8 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let body: SaveBody = http::json(&request)?;
     let expected_version = http::if_match(&request)?.map_or(ExpectedVersion::Any, versions);
     let draft = Draft::check(body, &deps.state.default_zone, now)?;
-    let window = deps.state.join_window;
-    let request = EditSession { caller, session, draft, window, expected_version };
+    let SaveSettings { join_window: window, meeting_lead, .. } = deps.state;
+    let request = EditSession { caller, session, draft, window, meeting_lead, expected_version };
     let edited = edit(&deps.clients, &request, now).await?;
     saved_response(deps, StatusCode::OK, &edited).await
 }

@@ -12,8 +12,9 @@ use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceKind, Invitee};
 use crate::domain::host_status::{SessionWarning, WarningSources, session_warnings};
 use crate::domain::hosting::Hosting;
-use crate::domain::id::UserId;
+use crate::domain::id::{ExternalRef, PaymentId, UserId};
 use crate::domain::join_window::{JoinState, JoinWindow, join_window};
+use crate::domain::pending_meeting::MeetingState;
 use crate::domain::session::{Provider, Session, Source, Status};
 use crate::domain::settings::MeetingSettings;
 use crate::store::mailing::MailCounts;
@@ -59,6 +60,13 @@ pub struct OwnerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     invitees: Option<Vec<InviteeView>>,
     meeting: MeetingView,
+    meeting_state: MeetingState,
+    /// When a pending meeting is made.
+    meeting_at: Option<Timestamp>,
+    /// The platform's own name of the session.
+    external_ref: Option<ExternalRef>,
+    /// The payment that created the session, or that brought its meeting forward.
+    triggered_by: Option<PaymentId>,
     /// The differences that somebody made at Zoom: names of fields, or `deleted`.
     drift: Vec<String>,
     /// Whether the trainer can watch a recording.
@@ -86,7 +94,7 @@ struct InviteeView {
 #[derive(Debug, Serialize)]
 struct MeetingView {
     id: Option<String>,
-    join_url: String,
+    join_url: Option<String>,
     passcode: Option<String>,
 }
 
@@ -175,9 +183,13 @@ pub(super) fn owner_view(
         meeting: MeetingView {
             // A string, because a meeting number may exceed the integers that JavaScript represents exactly.
             id: join.meeting_number.map(|id| id.to_string()),
-            join_url: join.join_url.expose().to_owned(),
+            join_url: join.join_url.map(|link| link.expose().to_owned()),
             passcode: join.passcode.map(|passcode| passcode.expose().to_owned()),
         },
+        meeting_state: session.meeting_state(),
+        meeting_at: session.meeting.pending.as_ref().map(|pending| pending.due_at),
+        external_ref: session.external_ref.clone(),
+        triggered_by: session.triggered_by.clone(),
         drift: session.drift.clone(),
         has_recording: session.has_recording_for_trainer(),
         warnings: session_warnings(session, warning_sources, now),

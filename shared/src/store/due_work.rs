@@ -2,6 +2,7 @@
 //! partition of their own.
 
 mod checks;
+pub mod meetings;
 pub mod repairs;
 pub mod start_checks;
 

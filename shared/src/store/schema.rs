@@ -44,6 +44,7 @@
 //! | due repairs | main | `pk = DUE#REPAIRS`, `sk <= now` | reminder sweep |
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
+//! | sessions whose meeting is due | main | `pk = DUE#MEETINGS`, `sk <= now` | meeting sweep |
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
@@ -126,6 +127,8 @@ pub enum DueQueue {
     /// Sessions whose attendance is due to be archived. Separate from the work that people wait for, so that it cannot
     /// delay it.
     Archive,
+    /// Sessions whose meeting is made later. Separate, because Zoom's daily limits let them wait.
+    Meetings,
     /// Tasks of platform hosts. Each takes requests to Zoom, and the account's limits slow them down.
     Hosts,
 }
@@ -528,6 +531,7 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Outbox, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Hosts, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Meetings, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
             ItemKey::Resends(&session),
             ItemKey::Mail { subject: &about, message_key: &effect },

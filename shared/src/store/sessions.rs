@@ -22,7 +22,7 @@ pub use reads::{
 };
 
 /// Attributes that an edit may remove.
-const OPTIONAL_ATTRIBUTES: [&str; 8] = [
+const OPTIONAL_ATTRIBUTES: [&str; 11] = [
     attr::COURSE_ID,
     "course_title",
     "invitee_list",
@@ -31,6 +31,9 @@ const OPTIONAL_ATTRIBUTES: [&str; 8] = [
     attr::G2SK,
     attr::SETTINGS_SENT,
     attr::ZOOM_SYNCED_AT,
+    attr::TRIGGERED_BY,
+    attr::MEETING_DUE_AT,
+    attr::MEETING_FAILURE,
 ];
 
 /// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).
@@ -310,9 +313,11 @@ pub fn set_recordings(
 
 /// Sets the join credentials that Zoom's events have changed.
 fn set_join_credentials(mut changes: ItemChanges, meeting: &Meeting) -> ItemChanges {
-    if let Some(at) = meeting.credentials_reported_at.join_url {
+    if let (Some(at), Some(join_url)) =
+        (meeting.credentials_reported_at.join_url, &meeting.join_url)
+    {
         changes = changes
-            .set(attr::JOIN_URL, text(meeting.join_url.as_str()))
+            .set(attr::JOIN_URL, text(join_url.as_str()))
             .set(attr::JOIN_URL_CHANGED_AT, text(at.to_string()));
     }
     if let (Some(at), Some(passcode)) =

@@ -8,11 +8,12 @@
 //! 3. [`commit`] stores the session and deletes the intent. If the response was lost, the session is read again. A long
 //!    invitee list is written before, and a check is due until then that deletes a list to which no session refers.
 //!
-//! A session with a manual link has only the last step ([`manual`]).
+//! A session with a manual link, or with a meeting that is made later, has only the last step ([`manual`], [`later`]).
 
 mod call_zoom;
 mod commit;
 mod inputs;
+mod later;
 mod manual;
 mod release;
 mod repeat;
@@ -34,7 +35,8 @@ use crate::app::error::Error;
 use crate::app::meeting::ZoomMeetings;
 use crate::domain::draft::{Draft, Venue};
 use crate::domain::host_status::WarningSources;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{ExternalRef, PaymentId, SessionId, UserId};
+use crate::domain::pending_meeting::{MeetingLead, MeetingTime};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Source};
 use crate::domain::session_window::JoinWindowSettings;
@@ -52,9 +54,13 @@ pub struct CreateSession {
     pub draft: Draft,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
-    /// The caller's Idempotency-Key. A key always refers to the same session.
-    pub key: Option<String>,
-    /// The hash of the body. The same key with another body is refused.
+    /// How long before the start a meeting is made that the draft wants later.
+    pub meeting_lead: MeetingLead,
+    /// The id that every retry derives. `None` if a retry creates another session.
+    pub id: Option<SessionId>,
+    pub external_ref: Option<ExternalRef>,
+    pub triggered_by: Option<PaymentId>,
+    /// The hash of the body. The same id with another body is refused.
     pub body_hash: String,
 }
 
@@ -122,6 +128,9 @@ impl Creation<'_> {
         match &draft.venue {
             Venue::Manual { join_url } => {
                 self.create_with_link(&template, join_url, &inputs.limits).await
+            }
+            Venue::Zoom if draft.meeting_time == Some(MeetingTime::Later) => {
+                self.create_for_later(&template, inputs).await
             }
             Venue::Zoom => self.create_on_zoom(&template, inputs).await,
         }

@@ -31,6 +31,7 @@ use crate::app::meeting::{self, MeetingPlan, ZoomMeetings};
 use crate::domain::caller::Caller;
 use crate::domain::draft::Draft;
 use crate::domain::id::SessionId;
+use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::session_window::JoinWindowSettings;
@@ -68,6 +69,8 @@ pub struct EditSession {
     pub draft: Draft,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
+    /// How long before the start a meeting is made that does not exist yet.
+    pub meeting_lead: MeetingLead,
     /// The versions that the caller accepts (`If-Match`).
     pub expected_version: ExpectedVersion,
 }
@@ -111,6 +114,9 @@ struct MeetingEdit {
 impl MeetingEdit {
     /// Returns `None` if Zoom need not get the edit.
     fn from_edit(record: &SessionRecord, next: &Session) -> Option<Self> {
+        if record.session.meeting.pending.is_some() {
+            return None;
+        }
         let old = MeetingPlan::from_session(&record.session);
         let new = MeetingPlan::from_session(next);
         // An earlier edit died during its call to Zoom, or somebody changed the meeting there: send all fields.

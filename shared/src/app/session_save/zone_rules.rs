@@ -46,7 +46,7 @@ pub async fn apply_zone_rules(
     let mut actions = month_count_actions(&record.session, &next, &limits, now);
     let basis = UpdateBasis { record: &record, lease_holder: None, replaces_drift: false };
     match next.provider {
-        Provider::Zoom => {
+        Provider::Zoom if next.meeting.pending.is_none() => {
             let holder = services.new_lease_holder();
             actions.push(sessions::update_before_zoom(&next, &basis, &holder, now));
             // Zoom still has the former values, which are not a change of the trainer.
@@ -54,7 +54,8 @@ pub async fn apply_zone_rules(
             let task = RepairTask::CompareMeeting { attempt: holder, sent };
             actions.push(new_repair(&next, whole_milli(now), task).put());
         }
-        Provider::Manual => actions.push(sessions::update(&next, &basis)),
+        // Zoom has no meeting to change.
+        Provider::Zoom | Provider::Manual => actions.push(sessions::update(&next, &basis)),
     }
     let decision = EditDecision {
         next,

@@ -8,8 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{EditLease, MeetingDeletion, SessionRecord};
 use crate::crypt::Sealed;
 use crate::domain::audience::{Audience, InviteeList};
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId, ZoomUserId};
+use crate::domain::id::{
+    CourseId, ExternalRef, MeetingId, PaymentId, SessionId, UserId, ZoomUserId,
+};
 use crate::domain::meeting_instance::{EarlierInstances, MeetingInstance};
+use crate::domain::pending_meeting::PendingMeeting;
 use crate::domain::recorded_span::RecordedSpan;
 use crate::domain::session::{
     JoinCredentialsTimes, Meeting, Provider, Session, SessionDetails, Source, Status,
@@ -50,8 +53,20 @@ struct StoredSession {
     #[serde(deserialize_with = "stored_source")]
     source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_ref: Option<ExternalRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    triggered_by: Option<PaymentId>,
+    /// When the meeting is made, while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meeting_due_at: Option<Timestamp>,
+    /// Why the meeting was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meeting_failure: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     meeting_id: Option<MeetingId>,
-    join_url: Sealed,
+    /// Absent until the meeting is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    join_url: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passcode: Option<Sealed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +128,10 @@ impl From<Session> for StoredSession {
             Audience::Course { id, title } => (Some(id), Some(title), None, None),
             Audience::Invitees { list, count } => (None, None, Some(list), Some(count)),
         };
+        let (meeting_due_at, meeting_failure) = match s.meeting.pending {
+            Some(PendingMeeting { due_at, failure }) => (Some(due_at), failure),
+            None => (None, None),
+        };
         Self {
             id: s.id,
             trainer_id: s.trainer,
@@ -127,6 +146,10 @@ impl From<Session> for StoredSession {
             details: s.details,
             status: s.status,
             source: s.source,
+            external_ref: s.external_ref,
+            triggered_by: s.triggered_by,
+            meeting_due_at,
+            meeting_failure,
             meeting_id: s.meeting.id,
             join_url: s.meeting.join_url,
             passcode: s.meeting.passcode,
@@ -171,6 +194,8 @@ impl From<StoredSession> for Session {
             details: s.details,
             status: s.status,
             source: s.source,
+            external_ref: s.external_ref,
+            triggered_by: s.triggered_by,
             meeting: Meeting {
                 account: s.zoom_account,
                 host_user: s.host,
@@ -182,6 +207,9 @@ impl From<StoredSession> for Session {
                     join_url: s.join_url_changed_at,
                     passcode: s.passcode_changed_at,
                 },
+                pending: s
+                    .meeting_due_at
+                    .map(|due_at| PendingMeeting { due_at, failure: s.meeting_failure }),
             },
             ics_sequence: s.ics_sequence,
             version: s.version,

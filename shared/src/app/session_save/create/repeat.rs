@@ -39,10 +39,10 @@ pub async fn find_created_session(
     }
 }
 
-/// Derives the id from the key, so that every retry refers to the same session. Without a key the id is random.
+/// Returns the id of the request, or a random one.
 pub(super) fn session_id_for(services: &Services, request: &CreateSession) -> SessionId {
-    match &request.key {
-        Some(key) => SessionId::for_key(&request.trainer, key),
+    match &request.id {
+        Some(id) => id.clone(),
         None => SessionId::from_bytes(services.random.bytes()),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::session_save::overlap::BookingChange;
-use crate::app::session_save::{daily_limit_error, lease_until};
+use crate::app::session_save::{
+    BOOKING_ATTEMPTS, BOOKING_PAUSE_MS, daily_limit_error, lease_until,
+};
 use crate::domain::bookings::Booking;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
@@ -19,11 +21,6 @@ use jiff::Timestamp;
 
 use super::Creation;
 use super::inputs::CreateInputs;
-
-/// Attempts against concurrent bookings of the same host and day. Each one that fails means that another one succeeded.
-const BOOKING_ATTEMPTS: u32 = 10;
-/// The pause between two attempts, plus up to as much jitter.
-const BOOKING_PAUSE_MS: u64 = 20;
 
 /// An attempt that has reserved the creation of a session.
 pub(super) struct CreateReservation<'a> {

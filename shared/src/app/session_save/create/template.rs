@@ -6,7 +6,7 @@ use crate::crypt::Keyring;
 use crate::domain::audience::Audience;
 use crate::domain::draft::Draft;
 use crate::domain::drift;
-use crate::domain::session::{Session, Status};
+use crate::domain::session::{Meeting, Session, Status};
 use crate::domain::time::whole_milli;
 
 /// The values of a new session, without its meeting.
@@ -18,7 +18,18 @@ pub(super) struct SessionTemplate<'a> {
 
 impl SessionTemplate<'_> {
     pub(super) fn with_meeting(&self, meeting: &NewMeeting) -> Session {
-        let Creation { services, request, id, now } = self.creation;
+        let Creation { services, request, id, .. } = self.creation;
+        let sealed = meeting::seal(meeting, id, self.keyring, &services.random);
+        self.session(sealed, new_drift(&request.draft, meeting))
+    }
+
+    /// Returns the session without a meeting.
+    pub(super) fn with_pending_meeting(&self, meeting: Meeting) -> Session {
+        self.session(meeting, Vec::new())
+    }
+
+    fn session(&self, meeting: Meeting, drift: Vec<String>) -> Session {
+        let Creation { request, id, now, .. } = self.creation;
         let (draft, details) = (&request.draft, &request.draft.details);
         Session {
             id: id.clone(),
@@ -31,7 +42,9 @@ impl SessionTemplate<'_> {
             settings_sent: details.settings.names(),
             status: Status::Scheduled,
             source: request.source.clone(),
-            meeting: meeting::seal(meeting, id, self.keyring, &services.random),
+            external_ref: request.external_ref.clone(),
+            triggered_by: request.triggered_by.clone(),
+            meeting,
             ics_sequence: 0,
             version: Session::FIRST_VERSION,
             created_at: whole_milli(now),
@@ -43,7 +56,7 @@ impl SessionTemplate<'_> {
             meeting_instances: Vec::new(),
             earlier_instances: None,
             recordings: Vec::new(),
-            drift: new_drift(draft, meeting),
+            drift,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::reminder::Reminder;
 use crate::domain::session::Session;
 use crate::domain::time::{utc_month, whole_milli};
 use crate::domain::trainer_session::SessionWithInvitees;
+use crate::store::due_work::meetings::move_due_meeting;
 use crate::store::error::CommitError;
 use crate::store::invitations::ListReplacement;
 use crate::store::sessions::{self, UpdateBasis};
@@ -82,6 +83,7 @@ pub(in crate::app::session_save) async fn commit_edit(
     let (old, next) = (&inputs.record.session, &decision.next);
     actions.extend(reminder_actions(old, next, now));
     actions.extend(inputs.booking.actions());
+    actions.extend(move_due_meeting(old, next));
     if decision.rewrites_invitees {
         let replaced = old.audience.invitee_list();
         let replacement =

@@ -111,13 +111,26 @@ impl Edit<'_> {
     /// Returns the meeting with the link of the draft. A Zoom meeting stays.
     fn next_meeting(self, old: &Session, keyring: &Keyring) -> Result<Meeting, Error> {
         let Venue::Manual { join_url } = &self.request.draft.venue else {
-            return Ok(old.meeting.clone());
+            return Ok(self.next_zoom_meeting(old));
         };
-        if meeting::join_data(old, keyring)?.join_url.expose() == join_url {
+        if meeting::join_data(old, keyring)?.join_url.is_some_and(|link| link.expose() == join_url)
+        {
             return Ok(old.meeting.clone());
         }
         let link = ManualLink { join_url: join_url.clone() };
         Ok(meeting::seal(&link.meeting(), &old.id, keyring, &self.services.random))
+    }
+
+    /// Returns the Zoom meeting, which stays. One that is not made yet follows the start.
+    fn next_zoom_meeting(self, old: &Session) -> Meeting {
+        let draft = &self.request.draft;
+        let (before, after) = (old.details.starts_at, draft.details.starts_at);
+        let (wanted, lead) = (draft.meeting_time, self.request.meeting_lead);
+        let pending = old.meeting.pending.as_ref();
+        Meeting {
+            pending: pending.map(|it| it.after_edit(before, after, wanted, lead, self.now)),
+            ..old.meeting.clone()
+        }
     }
 
     /// Returns the session with the fields of the draft, in its old version.

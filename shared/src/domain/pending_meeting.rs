@@ -1,0 +1,122 @@
+//! Meetings that are made later than their session.
+//!
+//! A platform schedules months ahead, and Zoom limits the creates of a host per day. With `meeting: later`, a session is
+//! stored without a meeting. The meeting sweep makes it some days before the start, or earlier if somebody has paid.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// When a save request wants the meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeetingTime {
+    /// With the request. An edit of a session without a meeting brings the meeting forward to the next sweep.
+    Now,
+    /// The deployment's number of days before the start.
+    Later,
+}
+
+/// How long before the start a pending meeting is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeetingLead {
+    days: u16,
+}
+
+impl MeetingLead {
+    pub const DEFAULT_DAYS: u16 = 7;
+    /// Sessions are scheduled two years ahead at most.
+    pub const LIMIT_DAYS: u16 = 730;
+
+    /// Returns `None` for a number of days that is not from 1 to [`Self::LIMIT_DAYS`].
+    pub fn from_days(days: u16) -> Option<Self> {
+        (1..=Self::LIMIT_DAYS).contains(&days).then_some(Self { days })
+    }
+
+    /// Returns when the meeting of a session is due.
+    pub fn due_at(self, starts_at: Timestamp) -> Timestamp {
+        let ahead = SignedDuration::from_hours(24 * i64::from(self.days));
+        starts_at.saturating_sub(ahead).unwrap_or(starts_at)
+    }
+}
+
+impl Default for MeetingLead {
+    fn default() -> Self {
+        Self { days: Self::DEFAULT_DAYS }
+    }
+}
+
+/// The meeting of a session that is not made yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingMeeting {
+    /// When the sweep makes it.
+    pub due_at: Timestamp,
+    /// Why it was given up, as a word for the API. An edit tries again.
+    pub failure: Option<String>,
+}
+
+impl PendingMeeting {
+    /// Returns the pending meeting after an edit at `now`. A time that was brought forward stays when the start moves, as
+    /// long as it is earlier than the new one.
+    pub fn after_edit(
+        &self,
+        old_start: Timestamp,
+        new_start: Timestamp,
+        wanted: Option<MeetingTime>,
+        lead: MeetingLead,
+        now: Timestamp,
+    ) -> Self {
+        let planned = lead.due_at(new_start);
+        let due_at = match wanted {
+            Some(MeetingTime::Now) => self.due_at.min(now),
+            _ if old_start == new_start => self.due_at,
+            _ if self.due_at < lead.due_at(old_start) => self.due_at.min(planned),
+            _ => planned,
+        };
+        Self { due_at, failure: None }
+    }
+}
+
+/// The state of a session's meeting, as the API shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeetingState {
+    /// A manual link has no meeting at Zoom.
+    None,
+    Pending,
+    Ready,
+    Failed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_time_follows_the_start_unless_it_was_brought_forward() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let lead = MeetingLead::default();
+        use MeetingTime::{Later, Now};
+        // Due day, old and new start, the wish of the edit, the day of the edit, the new due day.
+        let cases = [
+            (93, 100, 110, None, 50, 103),
+            (93, 100, 110, Some(Later), 50, 103),
+            (93, 100, 100, None, 50, 93),
+            (93, 100, 100, Some(Now), 50, 50),
+            (50, 100, 110, None, 60, 50),
+            (50, 100, 100, Some(Now), 60, 50),
+            (50, 100, 52, None, 51, 45),
+        ];
+        for (due, old, new, wanted, now, expected) in cases {
+            let pending = PendingMeeting { due_at: at(due), failure: Some("x".to_owned()) };
+            let next = pending.after_edit(at(old), at(new), wanted, lead, at(now));
+            assert_eq!(next, PendingMeeting { due_at: at(expected), failure: None }, "{due} {new}");
+        }
+    }
+
+    #[test]
+    fn lead_is_from_one_day_to_two_years() {
+        for (days, is_valid) in [(0, false), (1, true), (730, true), (731, false)] {
+            assert_eq!(MeetingLead::from_days(days).is_some(), is_valid, "{days}");
+        }
+    }
+}
