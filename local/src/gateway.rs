@@ -315,7 +315,7 @@ fn with_cors(mut response: Response, origin: Option<HeaderValue>) -> Response {
         headers.insert(
             "access-control-expose-headers",
             HeaderValue::from_static(
-                "affected-sessions,content-disposition,etag,link,location,retry-after",
+                "affected-sessions,content-disposition,date,etag,link,location,retry-after",
             ),
         );
     }

@@ -87,6 +87,22 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Returns the reason for the operator, as a word of the log. Callers are not told, because it would help to forge a
+    /// token.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed | Self::Claims => "malformed",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey | Self::Signature => "key",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::KeysUnavailable | Self::Config(_) => "unavailable",
+        }
+    }
+
     /// Returns whether the token could not be checked, as opposed to being rejected.
     pub fn is_outage(&self) -> bool {
         match self {

@@ -103,6 +103,9 @@ pub struct Problem {
     /// Seconds for the `Retry-After` header.
     #[serde(skip)]
     pub retry_after: Option<u64>,
+    /// For `unauthenticated`: why the token was refused, for the log.
+    #[serde(skip)]
+    pub refused_token: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 use shared::handlers::ROUTES;
 
 use crate::functions::{DirectFunctions, REQUEST_ID, gateway_event};
+use crate::log::CapturedLog;
 use crate::support::{patched, session_path};
 use crate::world::{Response, World, course_session_body, session_body};
 
 const CONNECTION: &str = "/v1/zoom/connection";
+/// RFC 6750, section 3.1.
+const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
 /// Returns the claims of `trainer-1` with some replaced. A `null` removes the claim.
 fn claims(world: &World, changes: &Value) -> Value {
@@ -206,8 +209,13 @@ async fn invalid_tokens_are_rejected() {
         let response =
             world.call(Method::GET, CONNECTION, "", None, &[("authorization", &header)]).await;
         assert_eq!(response.status, 401, "{case}: {}", response.text);
+        // A header that is not text is as good as none.
+        let challenge = if header.is_empty() { "Bearer" } else { INVALID_TOKEN };
+        assert_eq!(response.headers["www-authenticate"], challenge, "{case}");
         assert_problem(response, 401, "unauthenticated");
     }
+    let without = world.call(Method::GET, CONNECTION, "", None, &[]).await;
+    assert_eq!(without.headers["www-authenticate"], "Bearer");
     for scheme in [
         "",
         " ",
@@ -485,4 +493,32 @@ async fn session_of_another_trainer_is_not_found() {
         assert_eq!(foreign, missing);
     }
     assert_eq!(world.get(&trainer, &path).await.expect(200)["version"], 1);
+}
+
+#[tokio::test]
+async fn refused_token_is_logged_with_its_reason() {
+    let world = World::start().await;
+    let log = CapturedLog::start();
+    let now = world.now().as_second();
+    let unknown_key = Header { kid: Some("unknown".to_owned()), ..local::issuer::header() };
+    let hs256 = hmac(&json!({"alg": "HS256"}), &claims(&world, &json!({})), b"a key");
+    let cases = [
+        (issue_token(&world, &json!({"iss": "https://other.test"})), "issuer"),
+        (issue_token(&world, &json!({"aud": "another-api"})), "audience"),
+        (issue_token(&world, &json!({"exp": now - 60})), "expired"),
+        (issue_token(&world, &json!({"nbf": now + 60})), "not_yet_valid"),
+        (issue_token(&world, &json!({"sub": null})), "malformed"),
+        ("not-a-token".to_owned(), "malformed"),
+        (signed(&world, &unknown_key, &json!({})), "key"),
+        (hs256, "algorithm"),
+    ];
+    for (token, reason) in cases {
+        let refused = world.get(&token, CONNECTION).await;
+        assert!(!refused.text.contains(reason), "{}", refused.text);
+        assert_problem(refused, 401, "unauthenticated");
+        let lines = log.lines();
+        let line = lines.iter().rfind(|line| line["event"] == "request.refused");
+        assert_eq!(line.expect("a line")["reason"], reason, "{line:?}");
+        assert!(!log.text().contains(&token));
+    }
 }

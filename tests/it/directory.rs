@@ -510,5 +510,5 @@ async fn erasing_trainer_revokes_and_deletes_grant() {
     ] {
         assert!(!left.contains(named), "{named}");
     }
-    world.create(&trainer, &session_body(26)).await.expect_problem(403, "plan_required");
+    world.create(&trainer, &session_body(26)).await.expect_problem(403, "forbidden");
 }

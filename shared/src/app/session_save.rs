@@ -22,8 +22,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::Error;
 use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
 use crate::domain::caller::{Caller, Role};
-use crate::domain::directory::Course;
+use crate::domain::directory::{Course, User};
 use crate::domain::id::UserId;
+use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
@@ -69,6 +70,14 @@ fn daily_limit_error(error: CommitError, now: Timestamp) -> Error {
         return Error::ZoomLimited { after: Duration::from_secs(seconds_to_utc_midnight(now)) };
     }
     error.into()
+}
+
+/// Returns the limits of a trainer's plan. Without plans there are no limits, and the directory need not have the trainer.
+fn limits_of(settings: &PlatformSettings, trainer: Option<&User>) -> Result<PlanLimits, Refusal> {
+    match trainer {
+        None if !settings.plans.is_empty() => Err(Refusal::UnknownTrainer),
+        user => settings.plan_limits(user.and_then(|user| user.plan.as_deref())),
+    }
 }
 
 fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {

@@ -54,6 +54,9 @@ pub enum Refusal {
     FeatureDisabled,
     #[error("a plan that includes live classes is required")]
     PlanRequired,
+    /// The directory has no user with the trainer's id, so there is no plan either.
+    #[error("the directory does not have the trainer")]
+    UnknownTrainer,
     #[error("the plan's limit is reached: {0}")]
     PlanLimit(String),
     #[error("not found")]

@@ -339,7 +339,7 @@ where
                 if status >= 500 {
                     tracing::error!(event = "request.failed", method = %method, route, status, code, error = error_chain(&failure));
                 } else {
-                    tracing::info!(event = "request.refused", method = %method, route, status, code);
+                    tracing::info!(event = "request.refused", method = %method, route, status, code, reason = problem.refused_token);
                 }
                 HttpResponse(render_problem(&problem))
             }
@@ -416,7 +416,12 @@ pub(super) fn render_problem(problem: &Problem) -> Response<Body> {
     insert_common(headers);
     match problem.status {
         401 => {
-            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            // RFC 6750, section 3.1: a request without a token gets no error code.
+            let challenge = match problem.refused_token {
+                None | Some("missing") => "Bearer",
+                Some(_) => "Bearer error=\"invalid_token\"",
+            };
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         // RFC 9110, section 15.5.16.
         415 => {

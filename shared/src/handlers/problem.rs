@@ -13,6 +13,10 @@ const INTERNAL_DETAIL: &str = "Something went wrong on our side. Please try agai
 const LISTED_ERRORS: usize = 100;
 /// The default retry time in seconds.
 const BUSY_RETRY_SECONDS: u64 = 2;
+/// The retry time while Zoom does not respond. An outage takes minutes, and a slow response some seconds.
+const ZOOM_RETRY_SECONDS: u64 = 5;
+/// The retry time after Zoom rejected a request. An operator or the trainer has to change the account first.
+const ZOOM_REJECTED_RETRY_SECONDS: u64 = 300;
 
 impl Problem {
     pub(crate) fn new(
@@ -33,6 +37,7 @@ impl Problem {
             missing_scopes: None,
             conflicting_session_id: None,
             retry_after: None,
+            refused_token: None,
         }
     }
 
@@ -87,9 +92,11 @@ impl From<&Error> for Problem {
             .after(seconds(*after)),
             Error::ZoomRejected { .. } => {
                 Self::new(502, "zoom_rejected", "Rejected by Zoom", "Zoom rejected the request for the connected account. The account's settings may not allow it.")
+                    .after(ZOOM_REJECTED_RETRY_SECONDS)
             }
             Error::ZoomUnavailable { .. } => {
                 Self::new(502, "zoom_unavailable", "Zoom is unavailable", "Zoom did not respond. Nothing was lost. Please try again.")
+                    .after(ZOOM_RETRY_SECONDS)
             }
             Error::AccountRefused { .. } | Error::Busy(_) | Error::NotConfigured(_) => {
                 Self::unavailable()
@@ -116,6 +123,12 @@ impl From<&Refusal> for Problem {
                 "plan_required",
                 "Plan required",
                 "Live classes require a plan that includes them.",
+            ),
+            Refusal::UnknownTrainer => Self::new(
+                403,
+                "forbidden",
+                "Unknown trainer",
+                "The platform has not registered you for live classes. Please ask the platform's operators.",
             ),
             Refusal::PlanLimit(what) => Self::new(
                 403,
@@ -272,7 +285,10 @@ impl From<&BadRequest> for Problem {
 
 impl From<&AuthError> for Problem {
     fn from(error: &AuthError) -> Self {
-        if error.is_outage() { Self::unavailable() } else { Self::unauthenticated() }
+        if error.is_outage() {
+            return Self::unavailable();
+        }
+        Self { refused_token: Some(error.reason()), ..Self::unauthenticated() }
     }
 }
 
@@ -300,6 +316,7 @@ mod tests {
             (refused(Refusal::NotAllowed("only the trainer can do this")), 403, "forbidden"),
             (refused(Refusal::FeatureDisabled), 403, "feature_disabled"),
             (refused(Refusal::PlanRequired), 403, "plan_required"),
+            (refused(Refusal::UnknownTrainer), 403, "forbidden"),
             (refused(Refusal::PlanLimit("4 classes a month".into())), 403, "plan_limit"),
             (refused(Refusal::NotFound), 404, "not_found"),
             (refused(Refusal::field("title", "is required")), 422, "validation_failed"),
@@ -335,6 +352,9 @@ mod tests {
                 !problem.detail.contains("secret") && !problem.detail.contains("token="),
                 "{problem:?}"
             );
+            // RFC 9110, section 10.2.3: the caller learns when to try again.
+            let tells_when = matches!(status, 429 | 502 | 503);
+            assert_eq!(problem.retry_after.is_some(), tells_when, "{error}");
             assert!(!problem.detail.is_empty() && problem.detail.ends_with('.'), "{problem:?}");
         }
     }

@@ -42,6 +42,14 @@ async fn plan_is_required_and_its_limits_are_enforced() {
         world.put_user("trainer-1", json!({"plan": plan})).await;
         world.create(&trainer, &session_body(26)).await.expect_problem(403, "plan_required");
     }
+    // The directory has no plan for a trainer that it does not have.
+    let stranger = world.token(json!({"sub": "trainer-99", "role": "trainer"})).await;
+    let refused = world.create(&stranger, &session_body(26)).await.expect_problem(403, "forbidden");
+    assert_eq!(refused["title"], "Unknown trainer");
+    let body = patched(session_body(26), json!({"trainer_id": "trainer-99"}));
+    let refused = world.create(&world.service().await, &body).await;
+    let refused = refused.expect_problem(422, "validation_failed");
+    assert_eq!(refused["errors"][0]["field"], "trainer_id");
     world.put_user("trainer-1", json!({"plan": "free"})).await;
     for patch in [
         json!({"duration_minutes": 61}),

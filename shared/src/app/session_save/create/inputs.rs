@@ -3,6 +3,7 @@
 use super::Creation;
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
+use crate::app::session_save::limits_of;
 use crate::domain::audience::AudienceDraft;
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
@@ -10,6 +11,7 @@ use crate::domain::hosting::{Hosting, HostingPolicy, PlatformUser};
 use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
+use crate::domain::session::Source;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::intents::Intent;
 use crate::store::schema::ItemKey;
@@ -61,7 +63,7 @@ impl Creation<'_> {
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
         Ok(Ok(CreateInputs {
-            limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+            limits: limits_of(&settings, user.as_ref()).map_err(|refusal| self.named(refusal))?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
             hosting: user.and_then(|user| user.hosting),
             host: found.platform_host(trainer)?,
@@ -69,6 +71,18 @@ impl Creation<'_> {
             intent: found.intent(id)?,
             settings,
         }))
+    }
+}
+
+impl Creation<'_> {
+    /// Returns a refusal as the caller needs it: the platform's service has named the trainer.
+    fn named(self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::UnknownTrainer if self.request.source != Source::Manual => {
+                Refusal::field("trainer_id", "is not a user of the directory")
+            }
+            refusal => refusal,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use futures::try_join;
 
 use super::Edit;
 use crate::app::error::Error;
+use crate::app::session_save::limits_of;
 use crate::app::session_save::overlap::BookingChange;
 use crate::domain::audience::{AudienceDraft, Invitee};
 use crate::domain::bookings::Booking;
@@ -99,7 +100,7 @@ impl Edit<'_> {
             booking,
             host_capacity: settings.host_capacity,
             platform_host,
-            limits: settings.plan_limits(user.as_ref().and_then(|user| user.plan.as_deref()))?,
+            limits: limits_of(&settings, user.as_ref())?,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
             connection: found.connection(trainer)?,
             record,
