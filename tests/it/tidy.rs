@@ -9,6 +9,7 @@ mod layers;
 mod length;
 mod references;
 mod source;
+mod stored;
 mod template;
 mod tree;
 mod vocabulary;

@@ -22,6 +22,7 @@ use crate::domain::time::{whole_milli, whole_second};
 use crate::store::directory as items;
 use crate::store::erasures;
 use crate::store::error::CommitError;
+use crate::store::settings;
 use crate::store::tx::Action;
 
 /// Concurrent writes of an import. DynamoDB accepts far more. Our memory is the limit.
@@ -210,7 +211,7 @@ fn actions(command: &DirectoryCommand) -> Vec<Action> {
         }
         DirectoryCommand::SaveUser(user) => items::put_user(user),
         DirectoryCommand::EraseUser(id) => items::delete_user(id),
-        DirectoryCommand::SaveSettings(settings) => items::put_settings(settings),
+        DirectoryCommand::SaveSettings(platform) => settings::put(platform),
     }]
 }
 

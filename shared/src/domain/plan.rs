@@ -10,7 +10,8 @@ use super::hosting::Hosting;
 use super::id::UserId;
 use super::refusal::Refusal;
 
-/// The settings for live classes that the host platform sends.
+/// The settings for live classes that the host platform sends. The store reads and writes its own form of them, which
+/// accepts the settings of a newer version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformSettings {

@@ -1,4 +1,4 @@
-//! The directory: the host platform's courses, enrollments, users and settings.
+//! The directory: the host platform's courses, enrollments and users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,6 @@ use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{CourseId, UserId};
-use crate::domain::plan::PlatformSettings;
 use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::time::sortable_text;
 
@@ -133,11 +132,6 @@ impl From<StoredUser> for User {
             former_emails: s.former_emails,
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredSettings {
-    settings: PlatformSettings,
 }
 
 pub fn put_course(course: &Course) -> Action {
@@ -293,14 +287,6 @@ pub fn delete_course_of(id: &CourseId, removed_at: Timestamp) -> Action {
 pub fn delete_email_pointer(email: &Email, user: &UserId) -> Action {
     let condition = Condition::new().equals(attr::USER_ID, text(user.as_str()));
     Action::delete(ItemKey::UserOfEmail(email), condition)
-}
-
-pub fn put_settings(settings: &PlatformSettings) -> Action {
-    Action::put(
-        ItemKey::Settings,
-        encode(&StoredSettings { settings: settings.clone() }),
-        Condition::new(),
-    )
 }
 
 /// The user of an address, with a name if the directory has one.
@@ -548,12 +534,6 @@ impl Store {
         let mut found = self.batch_get(&keys).await?;
         Ok(users.into_iter().filter(|user| found.take(key(user)).is_some()).cloned().collect())
     }
-
-    pub async fn settings(&self) -> Result<PlatformSettings, StoreError> {
-        let stored =
-            self.get(ItemKey::Settings).await?.map(decode::<StoredSettings>).transpose()?;
-        Ok(stored.map(|stored| stored.settings).unwrap_or_default())
-    }
 }
 
 impl BatchItems {
@@ -588,10 +568,5 @@ impl BatchItems {
         self.take(ItemKey::Course(id))
             .map(|item| decode::<StoredCourse>(item).map(Course::from))
             .transpose()
-    }
-
-    pub(crate) fn settings(&mut self) -> Result<PlatformSettings, StoreError> {
-        let stored = self.take(ItemKey::Settings).map(decode::<StoredSettings>).transpose()?;
-        Ok(stored.map(|stored| stored.settings).unwrap_or_default())
     }
 }

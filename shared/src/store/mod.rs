@@ -32,6 +32,7 @@ pub mod recordings;
 pub mod resends;
 pub mod schema;
 pub mod sessions;
+pub mod settings;
 pub mod timeline;
 pub mod tx;
 
