@@ -1,5 +1,6 @@
 //! Directory commands of the host platform: requests, imports and EventBridge events, and the erasure of people.
 
+mod defaults;
 mod erasure;
 pub(crate) mod erasure_in_progress;
 mod erasure_of_mails;

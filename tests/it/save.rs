@@ -2,6 +2,7 @@
 
 mod crashes;
 mod failures;
+mod invited_users;
 mod limits;
 mod unlisted_zones;
 mod unused_lists;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use self::enrollment_changes::SessionsByCourse;
 use self::leads::{Leads, begin_erasure};
 pub use self::repetition::repeat_erasure;
-use super::Services;
 use super::error::Error;
+use super::{Services, default_link};
 use crate::domain::directory::{DirectoryCommand, Enrollment, User, former_emails};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::text::Email;
@@ -50,7 +50,7 @@ pub async fn apply_issued(
     issued_at: Timestamp,
 ) -> Result<(), Error> {
     let subjects = match &command {
-        DirectoryCommand::SaveUser(user) => vec![erasures::person_digest(&user.id)],
+        DirectoryCommand::SaveUser { user, .. } => vec![erasures::person_digest(&user.id)],
         DirectoryCommand::SaveCourse(course) => vec![erasures::course_digest(&course.id)],
         DirectoryCommand::SaveEnrollment(enrollment) => vec![
             erasures::person_digest(&enrollment.user),
@@ -115,10 +115,11 @@ async fn put(
     began_at: Timestamp,
 ) -> Result<(), Error> {
     let mut plain = enrollment_changes::apply(services, plain, sessions, began_at).await?;
+    encrypt_default_links(services, &mut plain, began_at).await?;
     let users: Vec<_> = plain
         .iter_mut()
         .filter_map(|command| match command {
-            DirectoryCommand::SaveUser(user) => Some(user),
+            DirectoryCommand::SaveUser { user, .. } => Some(user),
             _ => None,
         })
         .collect();
@@ -136,6 +137,31 @@ async fn put(
         .buffer_unordered(CONCURRENCY)
         .try_collect::<Vec<()>>()
         .await?;
+    Ok(())
+}
+
+/// Encrypts the default links of the users.
+async fn encrypt_default_links(
+    services: &Services,
+    commands: &mut [DirectoryCommand],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mut with_link: Vec<_> = commands
+        .iter_mut()
+        .filter_map(|command| match command {
+            DirectoryCommand::SaveUser { user, default_link: Some(link) } => Some((user, &*link)),
+            _ => None,
+        })
+        .collect();
+    if with_link.is_empty() {
+        return Ok(());
+    }
+    let secrets = services.secrets.get(now).await?;
+    let keyring = secrets.keyring()?;
+    for (user, link) in &mut with_link {
+        let sealed = default_link::seal(link, &user.id, keyring, &services.random);
+        user.defaults.join_url = Some(sealed);
+    }
     Ok(())
 }
 
@@ -185,7 +211,7 @@ impl ChangedItem {
     fn of(command: &DirectoryCommand) -> Option<Self> {
         match command {
             DirectoryCommand::SaveCourse(course) => Some(Self::Course(course.id.clone())),
-            DirectoryCommand::SaveUser(user) => Some(Self::User(user.id.clone())),
+            DirectoryCommand::SaveUser { user, .. } => Some(Self::User(user.id.clone())),
             DirectoryCommand::SaveSettings(_) => Some(Self::Settings),
             DirectoryCommand::SaveEnrollment(enrollment) => {
                 Some(Self::Enrollment(enrollment.course.clone(), enrollment.user.clone()))
@@ -209,7 +235,7 @@ fn actions(command: &DirectoryCommand) -> Vec<Action> {
                 items::put_former_enrollment(course, user),
             ];
         }
-        DirectoryCommand::SaveUser(user) => items::put_user(user),
+        DirectoryCommand::SaveUser { user, .. } => items::put_user(user),
         DirectoryCommand::EraseUser(id) => items::delete_user(id),
         DirectoryCommand::SaveSettings(platform) => settings::put(platform),
     }]

@@ -8,6 +8,7 @@ pub mod access;
 mod account_access;
 pub mod attendance;
 pub mod connect;
+mod default_link;
 pub mod directory;
 pub mod disconnect;
 pub mod error;

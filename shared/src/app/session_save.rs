@@ -5,6 +5,7 @@
 //! the session. `release` undoes the steps before a failed one. If a request dies, the repair (`app::reminder_sweep`)
 //! finds the expired record and compares the session with Zoom.
 
+mod complete;
 mod create;
 mod edit;
 mod invitees;

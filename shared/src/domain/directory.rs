@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::hosting::Hosting;
 use super::id::{CourseId, UserId};
+use super::session_defaults::SessionDefaults;
 use super::text::{Email, PersonName, Title};
 use super::time::Zone;
 
@@ -99,6 +100,8 @@ pub struct User {
     pub locale: Option<String>,
     /// The hosting of a trainer's meetings, where the deployment leaves it to the directory.
     pub hosting: Option<Hosting>,
+    /// The values of a trainer's sessions that a request leaves out.
+    pub defaults: SessionDefaults,
     /// Earlier addresses, which may still hold calendar entries.
     pub former_emails: Vec<Email>,
 }
@@ -126,7 +129,11 @@ pub enum DirectoryCommand {
         course: CourseId,
         user: UserId,
     },
-    SaveUser(User),
+    SaveUser {
+        user: User,
+        /// The link of the user's defaults, which is encrypted before it is stored.
+        default_link: Option<String>,
+    },
     /// Deletes the person's data.
     EraseUser(UserId),
     SaveSettings(super::plan::PlatformSettings),

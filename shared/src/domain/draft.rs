@@ -1,24 +1,21 @@
 //! Validation of the request body that creates or edits a session.
 
+mod audience;
 mod details;
+mod open;
 
-use std::collections::HashSet;
-
-use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::audience::{AudienceDraft, AudienceKind, INVITEE_LIMIT, Invitee};
-use super::id::CourseId;
+use super::audience::{AudienceDraft, AudienceKind};
 use super::pending_meeting::MeetingTime;
-use super::refusal::{FieldError, Refusal};
+use super::refusal::FieldError;
 use super::session::{Provider, SessionDetails, Source};
 use super::settings::MeetingSettings;
-use super::text::{Email, PersonName};
-use super::time::Zone;
 use super::zoom_link;
 
-use self::details::parse_details;
+pub use self::audience::DirectoryEntry;
 pub use self::details::{DURATION_MINUTES, MAX_AHEAD_MINUTES};
+pub use self::open::{Completion, OpenDraft};
 
 /// The longest URL that browsers and mail clients support alike.
 pub const URL_LIMIT_BYTES: usize = 2000;
@@ -52,11 +49,13 @@ pub struct SaveBody {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InviteeBody {
-    pub email: String,
+    pub email: Option<String>,
+    /// A user of the directory, in place of the address.
+    pub user_id: Option<String>,
     pub name: Option<String>,
 }
 
-/// A validated request to create or edit a session.
+/// A validated request to create or edit a session, with the trainer's defaults. [`OpenDraft::complete`] returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     pub details: SessionDetails,
@@ -66,6 +65,8 @@ pub struct Draft {
     pub allow_overlap: bool,
     /// When the meeting is made. `None` if the body does not say it.
     pub meeting_time: Option<MeetingTime>,
+    /// Whether the session is recorded because of the trainer's default, and not because the request says so.
+    pub is_recorded_by_default: bool,
 }
 
 /// Where the session meets.
@@ -88,33 +89,6 @@ impl Venue {
 }
 
 impl Draft {
-    /// Validates a request body at `now`. Returns the errors of all fields at once.
-    pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
-        let mut errors = Vec::new();
-        let (allow_overlap, meeting_time) = (body.allow_overlap.unwrap_or(false), body.meeting);
-        check_reserved(&mut errors, &body);
-        let details = parse_details(&mut errors, &body, default_zone, now);
-        let audience =
-            parse_audience(&mut errors, body.audience_type, body.course_id, body.invitees);
-        let venue =
-            parse_venue(&mut errors, body.provider.unwrap_or(Provider::Zoom), body.join_url);
-        if matches!(venue, Some(Venue::Manual { .. })) {
-            let fields = [
-                ("record_session", body.record_session == Some(true)),
-                ("settings", body.settings.is_some_and(|it| it != MeetingSettings::default())),
-                ("allow_overlap", allow_overlap),
-                ("meeting", meeting_time.is_some()),
-            ];
-            refuse_zoom_fields(&mut errors, &fields);
-        }
-        match (details, audience, venue) {
-            (Some(details), Some(audience), Some(venue)) if errors.is_empty() => {
-                Ok(Self { details, audience, venue, allow_overlap, meeting_time })
-            }
-            _ => Err(Refusal::Invalid(errors)),
-        }
-    }
-
     pub fn invitee_count(&self) -> usize {
         match &self.audience {
             AudienceDraft::Invitees(invitees) => invitees.len(),
@@ -166,75 +140,8 @@ fn required<I, T, E: ToString>(
     }
 }
 
-fn parse_audience(
-    errors: &mut Vec<FieldError>,
-    kind: Option<AudienceKind>,
-    course_id: Option<String>,
-    invitees: Option<Vec<InviteeBody>>,
-) -> Option<AudienceDraft> {
-    let Some(kind) = kind else { return missing(errors, "audience_type") };
-    if course_id.is_some() && kind != AudienceKind::Course {
-        errors.push(FieldError::new("course_id", "is only allowed with audience_type course"));
-    }
-    if invitees.is_some() && kind != AudienceKind::Invitees {
-        errors.push(FieldError::new("invitees", "is only allowed with audience_type invitees"));
-    }
-    match kind {
-        AudienceKind::Standalone => Some(AudienceDraft::Standalone),
-        AudienceKind::Course => required(errors, "course_id", course_id, |id| CourseId::parse(&id))
-            .map(AudienceDraft::Course),
-        AudienceKind::Invitees => match invitees {
-            None => missing(errors, "invitees"),
-            Some(bodies) => parse_invitees(errors, bodies).map(AudienceDraft::Invitees),
-        },
-    }
-}
-
-/// Validates the invitees and keeps the first of each address. A repeated address is not an error.
-fn parse_invitees(errors: &mut Vec<FieldError>, bodies: Vec<InviteeBody>) -> Option<Vec<Invitee>> {
-    if bodies.is_empty() || bodies.len() > INVITEE_LIMIT {
-        errors.push(FieldError::new("invitees", format!("must have 1 to {INVITEE_LIMIT} entries")));
-        return None;
-    }
-    let mut seen = HashSet::new();
-    let mut invitees = Vec::with_capacity(bodies.len());
-    for (index, body) in bodies.into_iter().enumerate() {
-        let email = parsed(errors, &format!("invitees[{index}].email"), Email::parse(&body.email));
-        let name = match body.name.as_deref().map(str::trim) {
-            None | Some("") => None,
-            Some(name) => {
-                parsed(errors, &format!("invitees[{index}].name"), PersonName::parse(name))
-            }
-        };
-        if let Some(email) = email
-            && seen.insert(email.clone())
-        {
-            invitees.push(Invitee { email, name });
-        }
-    }
-    // Sorted as they are stored, so the first response and a repeated one are equal.
-    invitees.sort_by(|a, b| a.email.cmp(&b.email));
-    Some(invitees)
-}
-
-fn parse_venue(
-    errors: &mut Vec<FieldError>,
-    provider: Provider,
-    join_url: Option<String>,
-) -> Option<Venue> {
-    match (provider, join_url) {
-        (Provider::Zoom, None) => Some(Venue::Zoom),
-        (Provider::Zoom, Some(_)) => {
-            errors.push(FieldError::new("join_url", "is only allowed with provider manual"));
-            None
-        }
-        (Provider::Manual, url) => required(errors, "join_url", url, |url| parse_https_url(&url))
-            .map(|join_url| Venue::Manual { join_url }),
-    }
-}
-
 /// Parses an https link. Links with credentials, and Zoom links that start a meeting as its host, are rejected.
-fn parse_https_url(text: &str) -> Result<String, &'static str> {
+pub fn parse_join_url(text: &str) -> Result<String, &'static str> {
     let url = url::Url::parse(text.trim()).map_err(|_| "must be an https link")?;
     let is_plain = url.scheme() == "https"
         && url.has_host()
@@ -255,6 +162,8 @@ fn parse_https_url(text: &str) -> Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::refusal::Refusal;
+    use crate::domain::time::Zone;
     use serde_json::{Value, json};
 
     const NOW: &str = "2026-11-21T09:00:00Z";
@@ -268,7 +177,8 @@ mod tests {
             body[field] = value.clone();
         }
         let body: SaveBody = serde_json::from_value(body).unwrap();
-        match Draft::check(body, &Zone::utc(), NOW.parse().unwrap()) {
+        let open = OpenDraft::check(body, &Zone::utc(), NOW.parse().unwrap());
+        match open.and_then(|open| open.complete(&Completion::default())) {
             Ok(draft) => Ok(draft),
             Err(Refusal::Invalid(errors)) => Err(errors.into_iter().map(|e| e.field).collect()),
             Err(other) => panic!("{other}"),

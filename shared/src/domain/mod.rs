@@ -38,6 +38,7 @@ pub mod resend;
 pub mod scope;
 pub mod sealed;
 pub mod session;
+pub mod session_defaults;
 pub mod session_window;
 pub mod settings;
 pub mod text;

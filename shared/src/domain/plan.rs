@@ -148,7 +148,9 @@ impl PlanLimits {
             return Err(Refusal::PlanLimit(format!("at most {max} invitees")));
         }
         if self.recording == Some(false) && draft.details.record_session {
-            return Err(Refusal::PlanLimit("no recording".to_owned()));
+            let default = "no recording (the trainer's default for `record_session` is true)";
+            let limit = if draft.is_recorded_by_default { default } else { "no recording" };
+            return Err(Refusal::PlanLimit(limit.to_owned()));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::app::session_save::{
 };
 use crate::config::{ConfigError, Env, names};
 use crate::domain::caller::Role;
-use crate::domain::draft::{Draft, SaveBody};
+use crate::domain::draft::{OpenDraft, SaveBody};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::refusal::Refusal;
@@ -66,7 +66,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         let source = source(by_service, body.source.take())?;
         let trainer = requested_trainer(&caller, on_behalf_of)?;
         let key = http::idempotency_key(&request)?;
-        let draft = match Draft::check(body, &deps.state.default_zone, now) {
+        let draft = match OpenDraft::check(body, &deps.state.default_zone, now) {
             Ok(draft) => draft,
             Err(refusal) => {
                 let repeated = key.as_deref().map(|key| RepeatedCreate {
@@ -101,7 +101,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     }
     let body: SaveBody = http::json(&request)?;
     let expected_version = http::if_match(&request)?.map_or(ExpectedVersion::Any, versions);
-    let draft = Draft::check(body, &deps.state.default_zone, now)?;
+    let draft = OpenDraft::check(body, &deps.state.default_zone, now)?;
     let SaveSettings { join_window: window, meeting_lead, .. } = deps.state;
     let request = EditSession { caller, session, draft, window, meeting_lead, expected_version };
     let edited = edit(&deps.clients, &request, now).await?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -13,16 +14,22 @@ use super::schema::{
     FORMER_STUDENT_PREFIX, Index, ItemKey, STUDENT_PREFIX, attr, course_partition,
     former_student_sort_key, limit, student_sort_key, user_partition,
 };
+use super::session_defaults;
 use super::tx::{Action, Condition, insert_index_key, number, text};
 use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
+use crate::domain::draft::DirectoryEntry;
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{CourseId, UserId};
+use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::time::sortable_text;
 
 /// Students per request: about a quarter of the one megabyte that DynamoDB returns at most.
 const STUDENTS_PAGE: i32 = 1000;
+
+/// Concurrent batch reads of directory entries. A full invitee list takes ten reads, so three rounds.
+const ENTRY_READS: usize = 4;
 
 #[derive(Serialize, Deserialize)]
 struct StoredCourse {
@@ -115,6 +122,12 @@ struct StoredUser {
     locale: Option<String>,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     hosting: Option<Hosting>,
+    #[serde(
+        default,
+        with = "session_defaults",
+        skip_serializing_if = "session_defaults::is_empty"
+    )]
+    defaults: SessionDefaults,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
 }
@@ -129,6 +142,7 @@ impl From<StoredUser> for User {
             plan: s.plan,
             locale: s.locale,
             hosting: s.hosting,
+            defaults: s.defaults,
             former_emails: s.former_emails,
         }
     }
@@ -236,6 +250,7 @@ pub fn put_user(user: &User) -> Action {
         plan: user.plan.clone(),
         locale: user.locale.clone(),
         hosting: user.hosting,
+        defaults: user.defaults.clone(),
         former_emails: user.former_emails.clone(),
     };
     Action::put(ItemKey::User(&user.id), encode(&stored), Condition::new())
@@ -490,6 +505,36 @@ impl Store {
             users.extend(found.user(id).ok().flatten().map(|user| (id.clone(), user)));
         }
         Ok(users)
+    }
+
+    /// Returns the addresses and names of users, a hundred per request and a few requests at a time.
+    pub async fn directory_entries(
+        &self,
+        ids: &BTreeSet<&UserId>,
+    ) -> Result<BTreeMap<UserId, DirectoryEntry>, StoreError> {
+        let ids: Vec<UserId> = ids.iter().map(|id| (*id).clone()).collect();
+        let chunks: Vec<_> = ids.chunks(limit::BATCH_GETS).map(<[_]>::to_vec).collect();
+        let found: Vec<_> = stream::iter(chunks)
+            .map(|chunk| self.entries_of_batch(chunk))
+            .buffer_unordered(ENTRY_READS)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn entries_of_batch(
+        &self,
+        ids: Vec<UserId>,
+    ) -> Result<Vec<(UserId, DirectoryEntry)>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(ItemKey::User).collect();
+        let mut found = self.batch_get(&keys).await?;
+        let mut entries = Vec::with_capacity(ids.len());
+        for id in ids {
+            let user = found.user(&id)?;
+            let entry = user.map(|user| DirectoryEntry { email: user.email, name: user.name });
+            entries.extend(entry.map(|entry| (id, entry)));
+        }
+        Ok(entries)
     }
 
     /// Returns the users of these addresses, with two requests per hundred. A pointer is valid if the user's entry still has

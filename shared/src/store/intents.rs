@@ -16,10 +16,12 @@ use super::counters::CreateQuotas;
 use super::error::StoreError;
 use super::item::{decode, encode, encode_value};
 use super::schema::{ItemKey, attr};
+use super::session_defaults;
 use super::tx::{Action, Condition, ItemChanges, text};
 use super::{BatchItems, Store};
 use crate::domain::bookings::Booking;
 use crate::domain::id::{SessionId, UserId};
+use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::time::sortable_text;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,13 @@ pub struct Intent {
     /// The time of the host, booked and given back like the quota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booking: Option<IntentBooking>,
+    /// The trainer's defaults in force at the first attempt. Every attempt uses them, because the meeting may exist already.
+    #[serde(
+        default,
+        with = "session_defaults",
+        skip_serializing_if = "session_defaults::is_empty"
+    )]
+    pub defaults: SessionDefaults,
 }
 
 /// The booking of an intent. The session is that of the intent.

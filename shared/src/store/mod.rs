@@ -38,6 +38,7 @@ pub mod tx;
 
 mod item;
 mod read;
+mod session_defaults;
 mod write;
 
 use std::time::Duration;

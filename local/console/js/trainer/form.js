@@ -75,7 +75,8 @@ function body(draft) {
     duration_minutes: Number(draft.duration_minutes),
     provider: draft.provider,
     ...(zoom ? { record_session: draft.record_session } : { join_url: draft.join_url }),
-    ...(zoom && Object.keys(settings).length > 0 && { settings }),
+    // Also if empty: the form shows every setting, so the trainer's defaults must not replace them.
+    ...(zoom && { settings }),
     ...(draft.co_trainers?.length > 0 && { co_trainers: draft.co_trainers }),
   };
 }

@@ -33,7 +33,8 @@ use super::resolve_audience;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::ZoomMeetings;
-use crate::domain::draft::{Draft, Venue};
+use crate::domain::audience::Invitee;
+use crate::domain::draft::{Draft, OpenDraft, Venue};
 use crate::domain::host_status::WarningSources;
 use crate::domain::id::{ExternalRef, PaymentId, SessionId, UserId};
 use crate::domain::pending_meeting::{MeetingLead, MeetingTime};
@@ -46,12 +47,12 @@ use crate::store::sessions::SessionRecord;
 /// How often a request starts over because the request that it waited for failed.
 const ATTEMPTS: u32 = 3;
 
-/// A request to schedule a session.
+/// A request to schedule a session, with an open or a complete draft.
 #[derive(Debug)]
-pub struct CreateSession {
+pub struct CreateSession<D = OpenDraft> {
     pub trainer: UserId,
     pub source: Source,
-    pub draft: Draft,
+    pub draft: D,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
     /// How long before the start a meeting is made that the draft wants later.
@@ -62,6 +63,22 @@ pub struct CreateSession {
     pub triggered_by: Option<PaymentId>,
     /// The hash of the body. The same id with another body is refused.
     pub body_hash: String,
+}
+
+impl CreateSession {
+    fn with_draft(&self, draft: Draft) -> CreateSession<Draft> {
+        CreateSession {
+            trainer: self.trainer.clone(),
+            source: self.source.clone(),
+            draft,
+            window: self.window,
+            meeting_lead: self.meeting_lead,
+            id: self.id.clone(),
+            external_ref: self.external_ref.clone(),
+            triggered_by: self.triggered_by.clone(),
+            body_hash: self.body_hash.clone(),
+        }
+    }
 }
 
 enum CreateOutcome {
@@ -79,9 +96,9 @@ pub async fn create(
     let id = session_id_for(services, request);
     for _ in 0..ATTEMPTS {
         let creation = Creation { services, request, id: &id, now };
-        match creation.attempt().await? {
+        let (outcome, invitees) = creation.attempt().await?;
+        match outcome {
             CreateOutcome::Created(session, warning_sources) => {
-                let invitees = drafted_invitees(&request.draft).to_vec();
                 return Ok(SessionWithInvitees {
                     session: *session,
                     invitees,
@@ -102,20 +119,38 @@ pub async fn create(
 }
 
 /// One attempt to create a session.
-#[derive(Clone, Copy)]
-struct Creation<'a> {
+#[derive(Debug)]
+struct Creation<'a, D = Draft> {
     services: &'a Services,
-    request: &'a CreateSession,
+    request: &'a CreateSession<D>,
     id: &'a SessionId,
     now: Timestamp,
 }
 
-impl Creation<'_> {
-    async fn attempt(self) -> Result<CreateOutcome, Error> {
-        let inputs = match self.load_inputs().await? {
-            Ok(inputs) => inputs,
-            Err(record) => return Ok(CreateOutcome::Exists(record)),
+impl<D> Clone for Creation<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Creation<'_, D> {}
+
+impl Creation<'_, OpenDraft> {
+    /// Makes the attempt. Also returns the invitees of a session that was created.
+    async fn attempt(self) -> Result<(CreateOutcome, Vec<Invitee>), Error> {
+        let (inputs, draft) = match self.load_inputs().await? {
+            Ok(loaded) => loaded,
+            Err(record) => return Ok((CreateOutcome::Exists(record), Vec::new())),
         };
+        let Self { services, request, id, now } = self;
+        let request = request.with_draft(draft);
+        let outcome = Creation { services, request: &request, id, now }.carry_out(inputs).await?;
+        Ok((outcome, drafted_invitees(&request.draft).to_vec()))
+    }
+}
+
+impl Creation<'_> {
+    async fn carry_out(self, inputs: CreateInputs) -> Result<CreateOutcome, Error> {
         let CreateSession { draft, trainer, body_hash, .. } = self.request;
         inputs.limits.check_draft(draft)?;
         if inputs.intent.as_ref().is_some_and(|intent| intent.created_from != *body_hash) {

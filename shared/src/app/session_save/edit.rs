@@ -29,7 +29,7 @@ use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingPlan, ZoomMeetings};
 use crate::domain::caller::Caller;
-use crate::domain::draft::Draft;
+use crate::domain::draft::{Draft, OpenDraft};
 use crate::domain::id::SessionId;
 use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::refusal::Refusal;
@@ -61,18 +61,31 @@ impl ExpectedVersion {
     }
 }
 
-/// A request to edit a session.
+/// A request to edit a session, with an open or a complete draft.
 #[derive(Debug)]
-pub struct EditSession {
+pub struct EditSession<D = OpenDraft> {
     pub caller: Caller,
     pub session: SessionId,
-    pub draft: Draft,
+    pub draft: D,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
     /// How long before the start a meeting is made that does not exist yet.
     pub meeting_lead: MeetingLead,
     /// The versions that the caller accepts (`If-Match`).
     pub expected_version: ExpectedVersion,
+}
+
+impl EditSession {
+    fn with_draft(&self, draft: Draft) -> EditSession<Draft> {
+        EditSession {
+            caller: self.caller.clone(),
+            session: self.session.clone(),
+            draft,
+            window: self.window,
+            meeting_lead: self.meeting_lead,
+            expected_version: self.expected_version.clone(),
+        }
+    }
 }
 
 /// Edits a session. A request that changes nothing succeeds, even with an outdated version: RFC 9110, section 13.1.1,
@@ -97,12 +110,20 @@ pub async fn edit(
 }
 
 /// One attempt to edit a session.
-#[derive(Clone, Copy)]
-struct Edit<'a> {
+#[derive(Debug)]
+struct Edit<'a, D = Draft> {
     services: &'a Services,
-    request: &'a EditSession,
+    request: &'a EditSession<D>,
     now: Timestamp,
 }
+
+impl<D> Clone for Edit<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Edit<'_, D> {}
 
 /// A change of the meeting that an edit requires.
 struct MeetingEdit {
@@ -131,10 +152,18 @@ impl MeetingEdit {
     }
 }
 
-impl Edit<'_> {
+impl Edit<'_, OpenDraft> {
     /// Makes one attempt. Returns `None` if the session changed between read and write.
     async fn attempt(self) -> Result<Option<SessionWithInvitees>, Error> {
-        let inputs = self.load_inputs().await?;
+        let (inputs, draft) = self.load_inputs().await?;
+        let Self { services, request, now } = self;
+        let request = request.with_draft(draft);
+        Edit { services, request: &request, now }.carry_out(inputs).await
+    }
+}
+
+impl Edit<'_> {
+    async fn carry_out(self, inputs: EditInputs) -> Result<Option<SessionWithInvitees>, Error> {
         let session = &inputs.record.session;
         let secrets = self.services.secrets.get(self.now).await?;
         let Some(decision) = self.decide(&inputs, secrets.keyring()?)? else {

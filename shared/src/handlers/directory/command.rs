@@ -3,10 +3,14 @@
 use serde::Deserialize;
 
 use crate::domain::directory::{Course, DirectoryCommand, Enrollment, User};
+use crate::domain::draft::parse_join_url;
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
+use crate::domain::session::Provider;
+use crate::domain::session_defaults::SessionDefaults;
+use crate::domain::settings::MeetingSettings;
 use crate::domain::text::{Email, PersonName, Title};
 
 /// The length limit of role names, plan names and language tags.
@@ -41,6 +45,17 @@ pub(super) struct UserBody {
     plan: Option<String>,
     locale: Option<String>,
     hosting: Option<Hosting>,
+    defaults: Option<DefaultsBody>,
+}
+
+/// A trainer's values for the fields that a save body leaves out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DefaultsBody {
+    provider: Option<Provider>,
+    record_session: Option<bool>,
+    settings: Option<MeetingSettings>,
+    join_url: Option<String>,
 }
 
 /// The maximum number of trainers in the pilot. Settings are one item, which DynamoDB limits to 400 KB. This many ids of 128 bytes and plans with long names take
@@ -123,7 +138,10 @@ pub(super) fn delete_enrollment(course: &str, user: &str) -> Result<DirectoryCom
 }
 
 pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal> {
-    Ok(DirectoryCommand::SaveUser(User {
+    let DefaultsBody { provider, record_session, settings, join_url } =
+        body.defaults.unwrap_or_default();
+    let default_link = join_url.map(|link| field("defaults.join_url", parse_join_url(&link)));
+    let user = User {
         id: user_id(id)?,
         email: field("email", Email::parse(&body.email))?,
         name: field("name", PersonName::parse(&body.name))?,
@@ -131,8 +149,10 @@ pub(super) fn user(id: &str, body: UserBody) -> Result<DirectoryCommand, Refusal
         plan: body.plan.map(|plan| word("plan", plan)).transpose()?,
         locale: body.locale.map(locale).transpose()?,
         hosting: body.hosting,
+        defaults: SessionDefaults { provider, record_session, settings, join_url: None },
         former_emails: Vec::new(),
-    }))
+    };
+    Ok(DirectoryCommand::SaveUser { user, default_link: default_link.transpose()? })
 }
 
 pub(super) fn settings(settings: PlatformSettings) -> Result<DirectoryCommand, Refusal> {

@@ -3,15 +3,16 @@
 use super::Creation;
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
+use crate::app::session_save::complete::complete_draft;
 use crate::app::session_save::limits_of;
-use crate::domain::audience::AudienceDraft;
 use crate::domain::directory::Course;
-use crate::domain::draft::Venue;
+use crate::domain::draft::{Draft, OpenDraft};
 use crate::domain::hosting::{Hosting, HostingPolicy, PlatformUser};
 use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Source;
+use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::zoom_connection::ZoomConnection;
 use crate::store::intents::Intent;
 use crate::store::schema::ItemKey;
@@ -27,13 +28,15 @@ pub(super) struct CreateInputs {
     pub(super) host: Option<PlatformHost>,
     pub(super) connection: Option<ZoomConnection>,
     pub(super) intent: Option<Intent>,
+    /// The trainer's defaults that completed the draft.
+    pub(super) defaults: SessionDefaults,
 }
 
-impl Creation<'_> {
-    /// Loads the data for the decision, or returns the session if it exists already.
+impl Creation<'_, OpenDraft> {
+    /// Loads the data for the decision and completes the draft, or returns the session if it exists already.
     pub(super) async fn load_inputs(
         self,
-    ) -> Result<Result<CreateInputs, Box<SessionRecord>>, Error> {
+    ) -> Result<Result<(CreateInputs, Draft), Box<SessionRecord>>, Error> {
         let (id, trainer, draft) = (self.id, &self.request.trainer, &self.request.draft);
         let mut keys = vec![
             ItemKey::Settings,
@@ -41,13 +44,10 @@ impl Creation<'_> {
             ItemKey::Session(id),
             ItemKey::Intent(id),
         ];
-        let course = match &draft.audience {
-            AudienceDraft::Course(course) => Some(course),
-            _ => None,
-        };
+        let course = draft.course();
         keys.extend(course.map(ItemKey::Course));
         let policy = self.services.hosting.policy;
-        if draft.venue == Venue::Zoom {
+        if draft.may_meet_on_zoom() {
             if policy != HostingPolicy::Platform {
                 keys.push(ItemKey::ZoomConnection(trainer));
             }
@@ -62,19 +62,29 @@ impl Creation<'_> {
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
-        Ok(Ok(CreateInputs {
-            limits: limits_of(&settings, user.as_ref()).map_err(|refusal| self.named(refusal))?,
+        let limits = limits_of(&settings, user.as_ref()).map_err(|refusal| self.named(refusal))?;
+        let (hosting, defaults) =
+            user.map(|user| (user.hosting, user.defaults)).unwrap_or_default();
+        let intent = found.intent(id)?;
+        let defaults = intent.as_ref().map_or(defaults, |intent| intent.defaults.clone());
+        let (services, now) = (self.services, self.now);
+        let completed =
+            complete_draft(services, draft, trainer, defaults.clone(), None, now).await?;
+        let inputs = CreateInputs {
+            limits,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
-            hosting: user.and_then(|user| user.hosting),
+            hosting,
             host: found.platform_host(trainer)?,
             connection: found.connection(trainer)?,
-            intent: found.intent(id)?,
+            intent,
+            defaults,
             settings,
-        }))
+        };
+        Ok(Ok((inputs, completed)))
     }
 }
 
-impl Creation<'_> {
+impl Creation<'_, OpenDraft> {
     /// Returns a refusal as the caller needs it: the platform's service has named the trainer.
     fn named(self, refusal: Refusal) -> Refusal {
         match refusal {

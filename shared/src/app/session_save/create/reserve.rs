@@ -11,6 +11,7 @@ use crate::app::session_save::{
 use crate::domain::bookings::Booking;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
+use crate::domain::session_defaults::SessionDefaults;
 use crate::store::counters::{self, CountedZoomWrite};
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
@@ -118,7 +119,7 @@ impl<'a> Creation<'a> {
             None => {
                 // Another request may have stored the session, and deleted its intent, since this one read both.
                 let is_new = sessions::require_absent(self.id);
-                let intent = self.new_intent(&attempt, booking.new.as_ref());
+                let intent = self.new_intent(&attempt, booking.new.as_ref(), &inputs.defaults);
                 let mut actions = vec![is_new, intent, count, repair.put()];
                 actions.extend(booking.actions());
                 services.store.commit_zoom_write(actions, &zoom_user.id, now).await
@@ -156,7 +157,12 @@ impl<'a> Creation<'a> {
         }
     }
 
-    fn new_intent(self, attempt: &str, booking: Option<&Booking>) -> Action {
+    fn new_intent(
+        self,
+        attempt: &str,
+        booking: Option<&Booking>,
+        defaults: &SessionDefaults,
+    ) -> Action {
         intents::reserve(&Intent {
             session_id: self.id.clone(),
             trainer_id: self.request.trainer.clone(),
@@ -166,6 +172,8 @@ impl<'a> Creation<'a> {
             starts_at: self.request.draft.details.starts_at,
             quota_released: false,
             booking: booking.map(IntentBooking::from),
+            // A session on Zoom has no link of the trainer.
+            defaults: SessionDefaults { join_url: None, ..defaults.clone() },
         })
     }
 

@@ -6,12 +6,13 @@ use futures::try_join;
 
 use super::Edit;
 use crate::app::error::Error;
+use crate::app::session_save::complete::complete_draft;
 use crate::app::session_save::limits_of;
 use crate::app::session_save::overlap::BookingChange;
-use crate::domain::audience::{AudienceDraft, Invitee};
+use crate::domain::audience::Invitee;
 use crate::domain::bookings::Booking;
 use crate::domain::directory::Course;
-use crate::domain::draft::Venue;
+use crate::domain::draft::{Draft, OpenDraft};
 use crate::domain::host_status::{HostStatus, WarningSources};
 use crate::domain::hosting::Hosting;
 use crate::domain::link_generation::LinkGeneration;
@@ -62,18 +63,16 @@ impl EditInputs {
     }
 }
 
-impl Edit<'_> {
-    pub(super) async fn load_inputs(self) -> Result<EditInputs, Error> {
+impl Edit<'_, OpenDraft> {
+    /// Loads the data for the decision, and completes the draft.
+    pub(super) async fn load_inputs(self) -> Result<(EditInputs, Draft), Error> {
         let Self { services, request, now } = self;
         let trainer = &request.caller.id;
         let mut keys =
             vec![ItemKey::Session(&request.session), ItemKey::Settings, ItemKey::User(trainer)];
-        let course = match &request.draft.audience {
-            AudienceDraft::Course(course) => Some(course),
-            _ => None,
-        };
+        let course = request.draft.course();
         keys.extend(course.map(ItemKey::Course));
-        if request.draft.venue == Venue::Zoom {
+        if request.draft.may_meet_on_zoom() {
             keys.push(ItemKey::ZoomConnection(trainer));
         }
         let mut found = services.store.batch_get(&keys).await?;
@@ -83,6 +82,10 @@ impl Edit<'_> {
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
+        let limits = limits_of(&settings, user.as_ref())?;
+        let defaults = user.map(|user| user.defaults).unwrap_or_default();
+        let (open, current) = (&request.draft, Some(record.session.provider));
+        let draft = complete_draft(services, open, trainer, defaults, current, now).await?;
         let platform_host = async {
             match record.session.meeting.hosting() {
                 Hosting::Platform => services.store.platform_host(&record.session.trainer).await,
@@ -91,29 +94,30 @@ impl Edit<'_> {
         };
         let ((invitees, links), booking, platform_host) = try_join!(
             services.store.invitees_with_links(&record.session),
-            self.booking_change(&record.session, &settings),
+            self.booking_change(&record.session, &draft, &settings),
             platform_host,
         )?;
-        Ok(EditInputs {
+        let inputs = EditInputs {
             invitees,
             links,
             booking,
             host_capacity: settings.host_capacity,
             platform_host,
-            limits: limits_of(&settings, user.as_ref())?,
+            limits,
             course: course.map(|course| found.course(course)).transpose()?.flatten(),
             connection: found.connection(trainer)?,
             record,
-        })
+        };
+        Ok((inputs, draft))
     }
 
     /// Reads the calendar of the session's host for the change to the times of the draft.
     async fn booking_change(
         self,
         session: &Session,
+        draft: &Draft,
         settings: &PlatformSettings,
     ) -> Result<BookingChange, StoreError> {
-        let draft = &self.request.draft;
         let old = Booking::of_session(session);
         let new = old.as_ref().map(|old| Booking::new(&old.host_user, &session.id, &draft.details));
         let days = self.services.store.booked_days(old.iter().chain(&new)).await?;
