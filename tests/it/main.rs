@@ -13,6 +13,7 @@ mod zoom_session;
 mod attendance;
 mod audience;
 mod authentication;
+mod booking_engine;
 mod bookings;
 mod calendar_addresses;
 mod cancel;
