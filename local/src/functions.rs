@@ -11,8 +11,8 @@ use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
     attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
-    outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel, session_save, sessions,
-    webhook,
+    operations, outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel, session_save,
+    sessions, webhook,
 };
 use shared::random::Random;
 use shared::telemetry;
@@ -43,6 +43,7 @@ pub struct Functions {
     directory: Function<directory::Deps>,
     hosts: Function<hosts::Deps>,
     notifications: Function<notifications::Deps>,
+    operations: Function<operations::Deps>,
     resend_invite: Function<resend_invite::Deps>,
     reminder_sweep: Function<reminder_sweep::Deps>,
     meeting_sweep: Function<meeting_sweep::Deps>,
@@ -69,6 +70,7 @@ impl Functions {
             directory: factory.function("directory"),
             hosts: factory.function("hosts"),
             notifications: factory.function("notifications"),
+            operations: factory.function("operations"),
             resend_invite: factory.function("resend-invite"),
             reminder_sweep: factory.function("reminder-sweep"),
             meeting_sweep: factory.function("meeting-sweep"),
@@ -100,6 +102,7 @@ impl Functions {
             "notifications" => {
                 invoke_http(&self.notifications, notifications::handle, event, context).await
             }
+            "operations" => invoke_http(&self.operations, operations::handle, event, context).await,
             "resend-invite" => {
                 invoke_http(&self.resend_invite, resend_invite::handle, event, context).await
             }

@@ -267,7 +267,8 @@ async fn every_route_requires_token_and_documented_role() {
         let response = call("").await;
         assert_eq!(response.status, 401, "{case}");
         assert_problem(response, 401, "unauthenticated");
-        let for_students = ["sessions", "join", "attendance", "notifications", "poll"];
+        let for_students =
+            ["sessions", "join", "attendance", "notifications", "poll", "operations"];
         let open_to_students = for_students.contains(&route.function) && path != "/v1/sessions";
         for token in [&student, &no_role, &unknown_role] {
             let response = call(token).await;

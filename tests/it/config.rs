@@ -46,8 +46,9 @@ fn authenticates_callers(function: &str) -> bool {
 }
 
 fn calls_zoom(function: &str) -> bool {
-    !["sessions", "resend-invite", "attendance", "notifications", "poll", "hosts"]
-        .contains(&function)
+    let others =
+        ["sessions", "resend-invite", "attendance", "notifications", "operations", "poll", "hosts"];
+    !others.contains(&function)
 }
 
 fn sends_wake_ups(function: &str) -> bool {

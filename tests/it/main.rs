@@ -17,6 +17,7 @@ mod booking_engine;
 mod bookings;
 mod calendar_addresses;
 mod cancel;
+mod capabilities;
 mod config;
 mod connect;
 mod directory;

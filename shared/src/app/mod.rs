@@ -19,6 +19,7 @@ pub mod licences;
 pub mod meeting;
 pub mod meeting_sweep;
 pub mod notifications;
+pub mod operations;
 pub mod outbox_sweep;
 pub mod poll;
 mod recipients;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use strum::EnumString;
+use strum::{EnumString, IntoStaticStr};
 
 use super::id::UserId;
 use super::text::{Email, PersonName};
 
 /// A role that the host platform gives a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
     Student,
@@ -21,6 +21,10 @@ impl Role {
     /// Parses a role claim. Unknown words are ignored.
     pub fn parse(word: &str) -> Option<Self> {
         word.parse().ok()
+    }
+
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod attendance;
 pub mod audience;
 pub mod bookings;
 pub mod caller;
+pub mod capabilities;
 pub mod digest;
 pub mod directory;
 pub mod domain_event;

@@ -15,6 +15,7 @@ pub mod http_deps;
 pub mod join;
 pub mod meeting_sweep;
 pub mod notifications;
+pub mod operations;
 pub mod outbox_sweep;
 pub mod pages;
 pub mod platform_event;
@@ -108,6 +109,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/v1/me/notifications/{id}/dismiss", "notifications"),
     route("GET", "/v1/me/notification-preferences", "notifications"),
     route("PUT", "/v1/me/notification-preferences", "notifications"),
+    route("GET", "/v1/me/capabilities", "operations"),
     route("PUT", "/v1/directory/courses/{id}", "directory"),
     route("DELETE", "/v1/directory/courses/{id}", "directory"),
     route("PUT", "/v1/directory/courses/{id}/enrollments/{user_id}", "directory"),

@@ -29,6 +29,7 @@ pub use self::compose::compose;
 pub use self::error::{MailError, RetryAdvice};
 pub use self::mailbox::{BadMailbox, Mailbox};
 pub use self::ses::Ses;
+pub use self::texts::LANGUAGES;
 pub use self::zeptomail::ZeptoMail;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::id::SessionId;

@@ -11,6 +11,9 @@ pub(super) enum Language {
     English,
 }
 
+/// The tags of all languages, in the order of the variants.
+pub const LANGUAGES: &[&str] = &[Language::English.tag()];
+
 impl Language {
     /// Returns the language of a mail to a recipient with this locale.
     pub(super) fn of(_locale: Option<&str>) -> Self {
@@ -18,7 +21,7 @@ impl Language {
     }
 
     /// Returns the tag of the language (RFC 5646).
-    pub(super) fn tag(self) -> &'static str {
+    pub(super) const fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
         }

@@ -8,7 +8,7 @@ use super::error::{CommitError, StoreError};
 use super::item::decode;
 use super::schema::{ItemKey, attr, limit};
 use super::tx::{Action, Condition, ConditionSubject, ItemChanges, number};
-use super::{Store, bookings};
+use super::{BatchItems, Store, bookings};
 use crate::domain::attempt_limit::AttemptLimit;
 use crate::domain::bookings::Booking;
 use crate::domain::id::{SessionId, UserId};
@@ -103,13 +103,27 @@ impl Store {
         trainer: &UserId,
         starts_at: Timestamp,
     ) -> Result<i64, StoreError> {
-        #[derive(Deserialize)]
-        struct StoredCount {
-            count: i64,
-        }
         let month = utc_month(starts_at);
         let item = self.get(ItemKey::Month { user: trainer, month: &month }).await?;
         Ok(item.map(decode::<StoredCount>).transpose()?.map_or(0, |stored| stored.count))
+    }
+}
+
+#[derive(Deserialize)]
+struct StoredCount {
+    count: i64,
+}
+
+impl BatchItems {
+    /// Returns how many sessions of a month are counted, or none if the item was not read.
+    pub(crate) fn sessions_in_month(
+        &mut self,
+        trainer: &UserId,
+        month: &str,
+    ) -> Result<u32, StoreError> {
+        let item = self.take(ItemKey::Month { user: trainer, month });
+        let stored = item.map(decode::<StoredCount>).transpose()?;
+        Ok(stored.map_or(0, |stored| u32::try_from(stored.count).unwrap_or(0)))
     }
 }
 

@@ -355,6 +355,11 @@ async fn running_system_matches_the_api_description() {
             .expect_problem(404, "not_found");
     }
 
+    for token in [&student, &trainer, &service] {
+        let capabilities = api.get(token, "/v1/me/capabilities").await.expect(200);
+        assert_eq!(capabilities["live_classes"], json!({"enabled": true, "reason": null}));
+    }
+
     // The session itself.
     let (join, meeting) =
         (format!("{path}/join"), made["meeting"]["id"].as_str().expect("a meeting"));

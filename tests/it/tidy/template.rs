@@ -12,8 +12,8 @@ use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
     DETAIL_TYPES, GUEST_ROUTES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory,
-    disconnect, hosts, join, meeting_sweep, notifications, outbox_sweep, poll, reminder_sweep,
-    resend_invite, session_cancel, session_save, sessions, webhook,
+    disconnect, hosts, join, meeting_sweep, notifications, operations, outbox_sweep, poll,
+    reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{Index, attr};
@@ -156,6 +156,7 @@ const CROWDS: [(&str, &[(&str, &str)]); 2] = [
         &[
             ("GET", "/v1/me/sessions"),
             ("GET", "/v1/me/notifications"),
+            ("GET", "/v1/me/capabilities"),
             ("GET", "/v1/sessions/{id}"),
             ("POST", "/v1/sessions/{id}/join"),
             ("POST", "/v1/guest/session"),

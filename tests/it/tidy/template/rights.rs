@@ -17,7 +17,7 @@ fn read_variables<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> 
     env.names_read().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const READ_VARIABLES: [(&str, ReadVariables); 16] = [
+const READ_VARIABLES: [(&str, ReadVariables); 17] = [
     ("attendance", read_variables::<attendance::Deps>),
     ("connect", read_variables::<connect::Deps>),
     ("directory", read_variables::<directory::Deps>),
@@ -26,6 +26,7 @@ const READ_VARIABLES: [(&str, ReadVariables); 16] = [
     ("join", read_variables::<join::Deps>),
     ("meeting-sweep", read_variables::<meeting_sweep::Deps>),
     ("notifications", read_variables::<notifications::Deps>),
+    ("operations", read_variables::<operations::Deps>),
     ("outbox-sweep", read_variables::<outbox_sweep::Deps>),
     ("poll", read_variables::<poll::Deps>),
     ("reminder-sweep", read_variables::<reminder_sweep::Deps>),

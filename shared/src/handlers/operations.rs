@@ -1,0 +1,45 @@
+//! `operations`: capabilities of callers, and logs for administrators. One submodule per subject.
+
+mod capabilities;
+
+use lambda_http::Request;
+
+use super::deps;
+use super::edge::{HttpResponse, RequestError, ResponseBody, route};
+use super::function::Function;
+use super::http_deps::{HttpDeps, State};
+use crate::config::{ConfigError, Env, names};
+use crate::domain::hosting::HostingPolicy;
+use crate::domain::session_window::JoinWindowSettings;
+use crate::store::Store;
+
+pub type Deps = HttpDeps<Store, OperationsConfig>;
+
+/// The settings that callers learn as part of their capabilities.
+#[derive(Debug)]
+pub struct OperationsConfig {
+    hosting: HostingPolicy,
+    window: JoinWindowSettings,
+    disclaimer: Option<String>,
+}
+
+impl State for OperationsConfig {
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        let window = deps::join_window_settings(env);
+        let hosting = env.parsed(names::ZOOM_HOSTING, HostingPolicy::default());
+        let disclaimer = env.optional(names::DISCLAIMER);
+        Ok(Self { hosting: hosting?, window: window?, disclaimer })
+    }
+}
+
+pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
+    function.respond(request, serve).await
+}
+
+async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
+    let (route, _) = route(&request)?;
+    match (route.method, route.path) {
+        ("GET", "/v1/me/capabilities") => capabilities::serve(deps, &request).await,
+        _ => Err(RequestError::UnknownRoute),
+    }
+}
