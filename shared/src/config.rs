@@ -48,6 +48,8 @@ pub mod names {
     // Optional: the share of a session from which a person counts as present, in percent.
     pub const ATTENDANCE_PRESENT_PERCENT: &str = "ATTENDANCE_PRESENT_PERCENT";
     pub const ATTENDANCE_LATE_MINUTES: &str = "ATTENDANCE_LATE_MINUTES";
+    // Optional: the days that Zoom's events and join attempts are kept.
+    pub const EVENT_TTL_DAYS: &str = "EVENT_TTL_DAYS";
 
     // Variables of the AWS SDKs. Lambda sets all of them except the endpoints, so the template does not contain them.
     pub const AWS_REGION: &str = "AWS_REGION";

@@ -120,6 +120,9 @@ async fn invalid_variable_is_logged_without_its_value() {
         ("ZOOM_REDIRECT_URIS", "https://app.example.test/zoom,/hunter2"),
         ("DEFAULT_TIMEZONE", "Mars/Phobos"),
         ("JOIN_AFTER_END_MINUTES", "ninety"),
+        ("EVENT_TTL_DAYS", "6"),
+        ("EVENT_TTL_DAYS", "366"),
+        ("EVENT_TTL_DAYS", "a term"),
     ] {
         let log = CapturedLog::start();
         let functions = DirectFunctions::new(&world, &[(name, value)]);

@@ -24,6 +24,7 @@ mod directory;
 mod edit;
 mod ending;
 mod enrollments;
+mod event_ttl;
 mod grants;
 mod guests;
 mod hosts;

@@ -330,7 +330,12 @@ fn outcome_word<T>(outcome: &Result<T, Error>) -> &'static str {
 
 /// Records a join attempt. A failure to record it does not keep the person out of the session.
 async fn record_attempt(services: &Services, session: &Session, attempt: &JoinAttempt) {
-    let put = join_attempts::put(&session.id, attempt, &services.new_lease_holder());
+    let put = join_attempts::put(
+        &session.id,
+        attempt,
+        &services.new_lease_holder(),
+        services.store.event_ttl(),
+    );
     if let Err(error) = services.store.commit_one(put).await {
         tracing::error!(event = "join.attempt_not_recorded", session_id = %session.id, %error);
     }

@@ -33,9 +33,8 @@ pub struct TimelineEntry {
 }
 
 /// Returns the time since when a timeline read at `now` is complete. Older join attempts and events have expired.
-pub fn complete_since(now: Timestamp) -> Timestamp {
-    let days = limit::EVENT_TTL_DAYS.min(limit::JOIN_ATTEMPT_TTL_DAYS);
-    now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now)
+pub fn complete_since(store: &Store, now: Timestamp) -> Timestamp {
+    now.saturating_sub(store.event_ttl()).unwrap_or(now)
 }
 
 /// Returns a page of a session's timeline and the cursor of the next page. For its owner and for administrators.

@@ -151,7 +151,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     .await?;
             ResponseBody::ok(&TimelinePage {
                 page: Page::new(items, next),
-                complete_since: timeline::complete_since(now),
+                complete_since: timeline::complete_since(&deps.clients, now),
             })
         }
         "/v1/me/sessions" => {

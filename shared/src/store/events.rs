@@ -64,15 +64,17 @@ impl MeetingItems {
     }
 }
 
-/// Stores the marker of an erased person until the events of the meeting have expired. `complete_at` is the time at which
-/// no more events are expected.
+/// Stores the marker of an erased person until the events of the meeting, which are kept for `event_ttl`, have expired.
+/// `complete_at` is the time at which no more events are expected.
 pub fn put_erasure_marker(
     meeting: MeetingId,
     marker: &ErasureMarker,
     complete_at: Timestamp,
+    event_ttl: SignedDuration,
 ) -> Action {
     let mut item = encode(marker);
-    let life = SignedDuration::from_hours(24 * limit::ERASURE_MARKER_TTL_DAYS);
+    let extra = SignedDuration::from_hours(24 * limit::ERASURE_MARKER_EXTRA_DAYS);
+    let life = event_ttl.saturating_add(extra);
     let ttl = complete_at.max(marker.erased_at).saturating_add(life).unwrap_or(complete_at);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
     Action::put(ItemKey::ErasureMarker { meeting, person: &marker.person }, item, Condition::new())
@@ -84,15 +86,16 @@ pub fn extend_marker(
     read: &ErasureMarker,
     next: &ErasureMarker,
     complete_at: Timestamp,
+    event_ttl: SignedDuration,
 ) -> Action {
     let condition = Condition::new()
         .equals(attr::ERASED_AT, encode_value(&read.erased_at))
         .equals(attr::IDENTITIES, encode_value(&read.identities));
-    Action { condition, ..put_erasure_marker(meeting, next, complete_at) }
+    Action { condition, ..put_erasure_marker(meeting, next, complete_at, event_ttl) }
 }
 
-/// Stores an event. Refused if it is a duplicate.
-fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
+/// Stores an event for the time `ttl`. Refused if it is a duplicate.
+fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp, ttl: SignedDuration) -> Action {
     let redacted = redact(body, zoom_user_pseudonym);
     let digest = Digest::of_value(event.deduplication_key(&redacted)).hex(DIGEST_DIGITS);
     // Without its own time an event gets a constant one, because a redelivery arrives later but needs the same key.
@@ -109,9 +112,7 @@ fn put_event(event: &ZoomEvent, body: &Value, received: Timestamp) -> Action {
     } else {
         full
     };
-    let ttl = received
-        .saturating_add(SignedDuration::from_hours(24 * limit::EVENT_TTL_DAYS))
-        .unwrap_or(received);
+    let ttl = received.saturating_add(ttl).unwrap_or(received);
     let mut item = encode(&StoredZoomEvent { at: event.occurred_at().unwrap_or(received), raw });
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
     Action::put(key, item, Condition::item_absent())
@@ -125,7 +126,7 @@ impl Store {
         body: &Value,
         received: Timestamp,
     ) -> Result<bool, StoreError> {
-        match self.commit_one(put_event(event, body, received)).await {
+        match self.commit_one(put_event(event, body, received, self.event_ttl())).await {
             Ok(()) => Ok(true),
             Err(CommitError::Refused(_)) => Ok(false),
             Err(CommitError::Store(error)) => Err(error),

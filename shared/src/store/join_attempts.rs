@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, decode_readable, encode};
-use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, limit, session_partition};
+use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, session_partition};
 use super::tx::{Action, Condition, number};
 use super::{KeyRange, Store};
 use crate::domain::attendance::ErasureMarker;
@@ -46,12 +46,15 @@ impl JoinAttempt {
     }
 }
 
-pub fn put(session: &SessionId, join_attempt: &JoinAttempt, nonce: &str) -> Action {
+/// Stores a join attempt for the time `ttl`.
+pub fn put(
+    session: &SessionId,
+    join_attempt: &JoinAttempt,
+    nonce: &str,
+    ttl: SignedDuration,
+) -> Action {
     let mut item = encode(join_attempt);
-    let ttl = join_attempt
-        .at
-        .saturating_add(SignedDuration::from_hours(24 * limit::JOIN_ATTEMPT_TTL_DAYS))
-        .unwrap_or(join_attempt.at);
+    let ttl = join_attempt.at.saturating_add(ttl).unwrap_or(join_attempt.at);
     item.insert(attr::TTL.to_owned(), number(ttl.as_second()));
     Action::put(
         ItemKey::JoinAttempt { session, at: join_attempt.at, nonce },

@@ -45,6 +45,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use jiff::SignedDuration;
 
 pub(crate) use read::{BatchItems, ItemPage, KeyRange};
 pub(crate) use write::UpdateResult;
@@ -52,7 +53,7 @@ pub(crate) use write::UpdateResult;
 use crate::config::{ConfigError, Env, names};
 use crate::random::Random;
 use error::StoreError;
-use schema::{ItemKey, Table};
+use schema::{ItemKey, Table, limit};
 
 /// Attempts at a write that conflicts with other transactions. A transaction locks its items for milliseconds, so only a
 /// very busy item reaches the fifth attempt within half a second.
@@ -69,12 +70,17 @@ pub struct Store {
     main: String,
     tokens: Option<String>,
     random: Random,
+    /// How long Zoom's events and join attempts are kept. A changed setting applies to new ones.
+    event_ttl: SignedDuration,
 }
 
 impl Store {
     /// Creates a store for a function without rights on the tokens table.
     pub fn without_tokens(client: Client, env: &Env, random: Random) -> Result<Self, ConfigError> {
-        Ok(Self { client, main: env.required(names::TABLE_NAME)?, tokens: None, random })
+        // Read before the first error, so that the set of variables that a function reads is constant.
+        let event_ttl = event_ttl(env);
+        let main = env.required(names::TABLE_NAME)?;
+        Ok(Self { client, main, tokens: None, random, event_ttl: event_ttl? })
     }
 
     pub fn with_tokens(client: Client, env: &Env, random: Random) -> Result<Self, ConfigError> {
@@ -85,6 +91,11 @@ impl Store {
     /// Opens the connection before the first event needs it, with a read of half a unit. Errors are ignored.
     pub async fn warm(&self) {
         let _ = self.get_eventually_consistent(ItemKey::Settings).await;
+    }
+
+    /// Returns how long Zoom's events and join attempts are kept.
+    pub fn event_ttl(&self) -> SignedDuration {
+        self.event_ttl
     }
 
     fn table_name(&self, table: Table) -> &str {
@@ -109,6 +120,14 @@ impl Store {
         tokio::time::sleep(Duration::from_millis(base + self.random.below(base))).await;
         Ok(())
     }
+}
+
+fn event_ttl(env: &Env) -> Result<SignedDuration, ConfigError> {
+    let days = env.parsed(names::EVENT_TTL_DAYS, limit::EVENT_TTL_DAYS)?;
+    if !(limit::EVENT_TTL_MIN_DAYS..=limit::EVENT_TTL_MAX_DAYS).contains(&days) {
+        return Err(ConfigError::invalid(names::EVENT_TTL_DAYS, "must be from 7 to 365"));
+    }
+    Ok(SignedDuration::from_hours(24 * days))
 }
 
 /// A part of DynamoDB's error for an update of an attribute that has another type.

@@ -65,5 +65,5 @@ export function Timeline({ as, session }) {
       ${Object.keys(entry.detail || {}).length > 0 && html`<details><summary class="fine">Details</summary><pre>${JSON.stringify(entry.detail, null, 2)}</pre></details>`}</div></li>`;
   })}</ol>${more && html`<p class="centre"><${Button} kind="quiet" onClick=${() => setPages(pages + 1)}>Older<//></p>`}`
     : html`<${Empty} icon="clock" title="Nothing has happened yet">Join attempts, Zoom events and mails appear here.<//>`}
-    ${gone && html`<p class="fine">Join attempts and Zoom events are kept for 90 days. Attendance is kept permanently.</p>`}`}<//>`;
+    ${gone && html`<p class="fine">Join attempts and Zoom events are deleted after some time (90 days by default). Attendance is kept permanently.</p>`}`}<//>`;
 }

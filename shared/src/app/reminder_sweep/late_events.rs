@@ -76,10 +76,9 @@ async fn disguise_late_events(
             next.identities.extend(effective.identities.iter().cloned());
             // Stored first, because the events that led to the new identities are about to be anonymized.
             let complete_at = record::last_trace_at(session);
-            match store
-                .commit_one(events::extend_marker(meeting, &marker, &next, complete_at))
-                .await
-            {
+            let ttl = store.event_ttl();
+            let extend = events::extend_marker(meeting, &marker, &next, complete_at, ttl);
+            match store.commit_one(extend).await {
                 Ok(()) => {}
                 Err(CommitError::Refused(_)) => {
                     return Err(Error::busy("the person is being erased again"));

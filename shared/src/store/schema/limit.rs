@@ -22,12 +22,14 @@ pub const ZOOM_DAY_TTL_DAYS: i64 = 2;
 pub const BOOKINGS_TTL_DAYS: i64 = 4;
 /// Days that a month's counter is kept: until no session of that month can change any more.
 pub const MONTH_TTL_DAYS: i64 = 800;
-/// Days that received Zoom events are kept.
+/// Days that Zoom's events and the join attempts that they explain are kept, unless the deployment has another setting.
 pub const EVENT_TTL_DAYS: i64 = 90;
-/// Days that the marker of an erased person is kept after the session, until no event of it is stored any more.
-pub const ERASURE_MARKER_TTL_DAYS: i64 = EVENT_TTL_DAYS + 10;
-/// Days that join attempts are kept: as long as the Zoom events that they explain.
-pub const JOIN_ATTEMPT_TTL_DAYS: i64 = 90;
+/// The shortest setting: attendance is archived three days after a session, and a failure may need some days more.
+pub const EVENT_TTL_MIN_DAYS: i64 = 7;
+/// The longest setting. An erasure looks for traces in the sessions of this time.
+pub const EVENT_TTL_MAX_DAYS: i64 = 365;
+/// Days that the marker of an erased person is kept longer than the events of the session.
+pub const ERASURE_MARKER_EXTRA_DAYS: i64 = 10;
 /// Days that an in-app notification is shown: about the length of a term.
 pub const NOTIFICATION_TTL_DAYS: i64 = 90;
 /// DynamoDB deletes an expired item within a few days of its expiry.
@@ -39,7 +41,7 @@ pub const DUE_TTL_DAYS: i64 = 14;
 /// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of
 /// the host platform.
 pub const ERASURE_TTL_DAYS: i64 = DUE_TTL_DAYS + 2;
-/// Days that a session waits for its attendance to be archived. After that the events have expired.
+/// Days that a session waits for its attendance to be archived. After that, by default, the events have expired.
 pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
 /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.
 pub const ARCHIVE_PART_BYTES: usize = 200 * 1024;

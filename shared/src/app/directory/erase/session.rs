@@ -25,7 +25,8 @@ const ATTEMPTS: usize = 5;
 
 /// Returns whether join attempts and events of the session may still exist, given their expiry.
 fn may_have_traces(session: &Session, now: Timestamp) -> bool {
-    let days = limit::EVENT_TTL_DAYS.max(limit::JOIN_ATTEMPT_TTL_DAYS) + limit::LATE_DELETION_DAYS;
+    // The setting may have been higher when they were stored.
+    let days = limit::EVENT_TTL_MAX_DAYS + limit::LATE_DELETION_DAYS;
     let since = now.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap_or(now);
     record::last_trace_at(session) >= since
 }
@@ -69,7 +70,8 @@ pub(super) async fn erase_from_session(
     if let (Some(meeting), Some(items), false) = (meeting, &items, is_marked) {
         marker.identities.extend(earlier.into_iter().flat_map(|earlier| earlier.identities));
         // Stored first, so that an event that arrives from now on is recognised.
-        let put = events::put_erasure_marker(meeting, &marker, record::last_trace_at(session));
+        let complete_at = record::last_trace_at(session);
+        let put = events::put_erasure_marker(meeting, &marker, complete_at, store.event_ttl());
         let due_at = record::first_erasure_check(session, now);
         let check = ErasureCheck { session: session.id.clone(), due_at }.put();
         store.write_directory(vec![put, check]).await?;
