@@ -30,7 +30,7 @@ use crate::store::due_work::meetings::delete_due_meeting;
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
-use crate::store::sessions::MeetingDeletion;
+use crate::store::sessions::{MeetingDeletion, SessionRecord};
 use crate::store::{bookings, counters, due_work, sessions};
 
 /// Attempts against concurrent changes of the same session.
@@ -102,17 +102,18 @@ async fn cancel_if_allowed(
             .store
             .batch_get(&[ItemKey::Session(id), ItemKey::ZoomConnection(trainer)])
             .await?;
-        let old = found.session(id)?.ok_or(Refusal::NotFound)?.session;
-        check(&old)?;
+        let record = found.session(id)?.ok_or(Refusal::NotFound)?;
+        let old = &record.session;
+        check(old)?;
         let connection = found.connection(trainer)?;
-        let Some(next) = old.cancel(whole_milli(now))? else { return Ok(old) };
+        let Some(next) = old.cancel(whole_milli(now))? else { return Ok(record.session) };
         let repair_at = whole_milli(now)
             .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
             .unwrap_or(now);
-        let repair = new_repair(&old, repair_at, RepairTask::DeleteMeeting);
-        match commit(services, &old, &next, reason.clone(), &repair, now).await {
+        let repair = new_repair(old, repair_at, RepairTask::DeleteMeeting);
+        match commit(services, &record, &next, reason.clone(), &repair, now).await {
             Ok(()) => {
-                delete_meeting(services, &old, connection, &repair).await;
+                delete_meeting(services, old, connection, &repair).await;
                 return Ok(next);
             }
             Err(CommitError::Refused(_)) => {
@@ -127,12 +128,13 @@ async fn cancel_if_allowed(
 
 async fn commit(
     services: &Services,
-    old: &Session,
+    read: &SessionRecord,
     next: &Session,
     reason: Option<String>,
     repair: &Repair,
     now: Timestamp,
 ) -> Result<(), CommitError> {
+    let old = &read.session;
     let domain_event = DomainEvent {
         // Another function's clock may be ahead of this one.
         at: whole_milli(now).max(old.updated_at),
@@ -147,8 +149,7 @@ async fn commit(
             reason,
         }),
     };
-    let mut actions =
-        vec![sessions::cancel(next, old.version), due_work::put_domain_event(&domain_event)];
+    let mut actions = vec![sessions::cancel(next, read), due_work::put_domain_event(&domain_event)];
     actions
         .extend(Reminder::ALL.into_iter().map(|reminder| due_work::delete_reminder(old, reminder)));
     actions.push(counters::release_monthly_quota(&old.trainer, old.details.starts_at));

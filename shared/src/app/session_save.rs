@@ -5,6 +5,7 @@
 //! the session. `release` undoes the steps before a failed one. If a request dies, the repair (`app::reminder_sweep`)
 //! finds the expired record and compares the session with Zoom.
 
+mod bring_forward;
 mod complete;
 mod create;
 mod edit;
@@ -12,6 +13,7 @@ mod invitees;
 mod overlap;
 mod zone_rules;
 
+pub use bring_forward::bring_meeting_forward;
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
 pub use edit::{EditSession, ExpectedVersion, edit};
 pub use zone_rules::apply_zone_rules;

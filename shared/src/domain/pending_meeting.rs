@@ -90,6 +90,9 @@ pub enum MeetingState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::PaymentId;
+    use crate::domain::session::testing::session;
+    use crate::domain::session::{Session, Status};
 
     #[test]
     fn due_time_follows_the_start_unless_it_was_brought_forward() {
@@ -110,6 +113,27 @@ mod tests {
             let pending = PendingMeeting { due_at: at(due), failure: Some("x".to_owned()) };
             let next = pending.after_edit(at(old), at(new), wanted, lead, at(now));
             assert_eq!(next, PendingMeeting { due_at: at(expected), failure: None }, "{due} {new}");
+        }
+    }
+
+    #[test]
+    fn only_a_waiting_meeting_is_brought_forward() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+        let (first, second) =
+            (PaymentId::parse("pay-1").unwrap(), PaymentId::parse("pay-2").unwrap());
+        let pending = |failure| Some(PendingMeeting { due_at: at(93), failure });
+        let mut waiting = session(at(100), Status::Scheduled);
+        waiting.meeting.pending = pending(None);
+        let brought = waiting.with_meeting_due(at(50), Some(&first)).unwrap();
+        assert_eq!(brought.meeting.pending.as_ref().unwrap().due_at, at(50));
+        assert_eq!((&brought.triggered_by, brought.version), (&Some(first), waiting.version));
+        assert_eq!(brought.with_meeting_due(at(51), Some(&second)), None, "it is due");
+        let mut failed = waiting.clone();
+        failed.meeting.pending = pending(Some("zoom_rejected".to_owned()));
+        let cancelled = Session { status: Status::Cancelled, ..waiting };
+        let made = session(at(100), Status::Scheduled);
+        for other in [failed, cancelled, made] {
+            assert_eq!(other.with_meeting_due(at(50), Some(&second)), None, "{other:?}");
         }
     }
 

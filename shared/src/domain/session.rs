@@ -237,6 +237,21 @@ impl Session {
         self.meeting.pending.is_some() || self.is_meeting_deleted()
     }
 
+    /// Returns the session with its meeting due at `now`, brought forward by `payment`. `None` if it has no pending meeting
+    /// that is due later.
+    pub fn with_meeting_due(&self, now: Timestamp, payment: Option<&PaymentId>) -> Option<Self> {
+        let pending = self.meeting.pending.as_ref()?;
+        let is_waiting = self.status == Status::Scheduled && pending.failure.is_none();
+        (is_waiting && pending.due_at > now).then(|| Self {
+            meeting: Meeting {
+                pending: Some(PendingMeeting { due_at: now, ..pending.clone() }),
+                ..self.meeting.clone()
+            },
+            triggered_by: payment.cloned().or_else(|| self.triggered_by.clone()),
+            ..self.clone()
+        })
+    }
+
     /// Adds an event of the instance `uuid`, and updates the status and actual times. A sign of life from after the window
     /// does not bring back a session whose end was inferred.
     pub fn with_instance_event(self, uuid: &str, event: InstanceEvent) -> Self {

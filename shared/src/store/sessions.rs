@@ -1,5 +1,6 @@
 //! Sessions: the writes. The reads and lists are in `reads`, the stored format is in `stored`.
 
+mod pending;
 mod reads;
 mod stored;
 
@@ -17,6 +18,7 @@ use crate::domain::recorded_span::RecordedSpan;
 use crate::domain::session::{Meeting, Provider, Session};
 use crate::domain::time::sortable_text;
 
+pub use pending::bring_meeting_forward;
 pub use reads::{
     SessionCursor, SessionFilter, SessionVersion, SessionsById, live_or_upcoming_since,
 };
@@ -55,7 +57,7 @@ const JOIN_CREDENTIAL_ATTRIBUTES: [&str; 4] =
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
     pub session: Session,
-    /// Counts the changes made by Zoom's events, which `version` does not count.
+    /// Counts the changes made by Zoom's events and by the meeting sweep, which `version` does not count.
     pub meeting_revision: u64,
     /// The hash of the create request's body, which identifies a repeated request.
     pub created_from: Option<String>,
@@ -150,7 +152,9 @@ fn update_with_lease(
     };
     if basis.replaces_drift {
         changes = changes.set(attr::DRIFT, encode_value(&next.drift));
-        // Drift that an event has added since the read, such as a deleted meeting, must not be lost.
+    }
+    // Drift that an event has added since the read, such as a deleted meeting, must not be lost, nor a meeting that was made.
+    if basis.replaces_drift || basis.record.session.meeting.pending.is_some() {
         condition = at_meeting_revision(condition, basis.record.meeting_revision);
     }
     Action::update(ItemKey::Session(&next.id), changes, condition)
@@ -227,8 +231,8 @@ pub fn store_comparison(
         .recognized_by(attr::ZOOM_SYNCED_AT, text(now.to_string()))
 }
 
-/// Stores a cancellation. Refused if the session has changed since it was read.
-pub fn cancel(next: &Session, read_version: u64) -> Action {
+/// Stores a cancellation. Refused if the session has changed since it was read, or if its meeting was made since.
+pub fn cancel(next: &Session, read: &SessionRecord) -> Action {
     let cancelled_at = next.cancelled_at.unwrap_or(next.updated_at);
     let changes = ItemChanges::new()
         .set(attr::STATUS, text("cancelled"))
@@ -238,11 +242,11 @@ pub fn cancel(next: &Session, read_version: u64) -> Action {
         .set(attr::VERSION, number(next.version))
         .remove(attr::EDIT_LEASE_HOLDER)
         .remove(attr::EDIT_LEASE_UNTIL);
-    Action::update(
-        ItemKey::Session(&next.id),
-        changes,
-        Condition::new().equals(attr::VERSION, number(read_version)),
-    )
+    let mut condition = Condition::new().equals(attr::VERSION, number(read.session.version));
+    if read.session.meeting.pending.is_some() {
+        condition = at_meeting_revision(condition, read.meeting_revision);
+    }
+    Action::update(ItemKey::Session(&next.id), changes, condition)
 }
 
 /// Stores the state of the meeting's deletion of a cancelled session. Refused if the session does not exist.
