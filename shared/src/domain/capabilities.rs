@@ -89,6 +89,7 @@ mod tests {
             locale: None,
             hosting,
             former_emails: Vec::new(),
+            defaults: Default::default(),
         }
     }
 
