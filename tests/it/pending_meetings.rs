@@ -6,7 +6,7 @@ use crate::support::{patched, session_path};
 use crate::world::{World, session_body};
 
 /// A body of a session whose meeting is made later, `days` ahead.
-pub fn later_body(days: i64) -> Value {
+pub(crate) fn later_body(days: i64) -> Value {
     patched(session_body(24 * days), json!({"meeting": "later"}))
 }
 
