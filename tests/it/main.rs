@@ -20,6 +20,7 @@ mod cancel;
 mod capabilities;
 mod config;
 mod connect;
+mod delegated_actions;
 mod directory;
 mod edit;
 mod ending;

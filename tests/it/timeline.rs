@@ -112,7 +112,6 @@ async fn timeline_is_for_the_trainer_and_admins() {
         json!({"sub": "trainer-2", "role": "trainer"}),
         json!({"sub": "student-1", "role": "student", "email": "student1@example.test"}),
         json!({"sub": "trainer-1", "role": "student"}),
-        json!({"sub": "host-platform", "role": "service"}),
     ] {
         let token = world.token(claims).await;
         world.get(&token, &path).await.expect_problem(404, "not_found");

@@ -7,15 +7,18 @@ use std::time::Duration;
 use futures::future;
 use jiff::Timestamp;
 
+use super::delegated_actions;
 use super::error::Error;
+use crate::domain::actor::Actor;
 use crate::domain::attendance::override_request::{self, OverrideRequest};
 use crate::domain::attendance::overrides::{AttendanceOverride, AttendanceOverrides};
 use crate::domain::attendance::{
     AttendanceReport, AttendanceRules, AttendeeId, People, ReportInputs, ReportRow,
 };
-use crate::domain::caller::{Caller, Role};
-use crate::domain::id::SessionId;
+use crate::domain::caller::Caller;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::time::{plus, whole_milli};
 use crate::domain::zoom_event::ZoomEvent;
@@ -86,7 +89,7 @@ pub async fn report(
     caller: &Caller,
     id: &SessionId,
 ) -> Result<AttendanceReport, Error> {
-    let session = load_readable_session(context.store, caller, id).await?;
+    let session = load_session_for(context.store, caller, id, Operation::ReadAttendance).await?;
     let data = load_report_data(context, session).await?;
     Ok(data.report(&data.overrides(), context))
 }
@@ -100,8 +103,8 @@ pub async fn apply_override(
     request: &OverrideCall,
 ) -> Result<ReportRow, Error> {
     for _ in 0..ATTEMPTS {
-        let roles = [Role::Admin, Role::Service];
-        let session = load_session_for(context.store, caller, id, &roles).await?;
+        let operation = Operation::OverrideAttendance;
+        let session = load_session_for(context.store, caller, id, operation).await?;
         let data = load_report_data(context, session).await?;
         let (row, actions) = override_actions(context, caller, &data, request)?;
         if actions.is_empty() {
@@ -109,6 +112,10 @@ pub async fn apply_override(
         }
         match context.store.commit(actions).await {
             Ok(()) => {
+                delegated_actions::log_author(
+                    &Actor::of_change(caller, &data.session),
+                    &data.session,
+                );
                 tracing::info!(event = "attendance.overridden", session_id = %id, attendee_id = %request.attendee);
                 return Ok(row);
             }
@@ -135,6 +142,7 @@ fn override_actions(
     let mut after = before.clone();
     after.extend(decision.changed_overrides.clone());
     let report_after = data.report(&after, context);
+    let actor = Actor::of_change(caller, &data.session);
     let mut actions = Vec::new();
     for (attendee, new_override) in &decision.changed_overrides {
         let previous = data.stored.iter().find(|stored| stored.attendee == *attendee);
@@ -154,7 +162,8 @@ fn override_actions(
         };
         let entry = AuditEntry {
             at,
-            by: caller.id.clone(),
+            by: actor.id.clone(),
+            by_role: Some(actor.role.as_str().to_owned()),
             attendee: attendee.clone(),
             old: override_request::override_state(&report_before, &before, attendee),
             new: override_request::override_state(&report_after, &after, attendee),
@@ -194,38 +203,36 @@ fn audit_time(previous: Option<&StoredOverride>, now: Timestamp) -> Timestamp {
     last.map_or(now, |last| now.max(plus(last, TIME_PRECISION)))
 }
 
-/// Returns a page of the audit, newest first, and the cursor of the next page.
+/// A page of the audit, newest first.
+#[derive(Debug)]
+pub struct AuditPage {
+    pub trainer: UserId,
+    pub entries: Vec<AuditEntry>,
+    pub next: Option<AuditCursor>,
+}
+
+/// Returns a page of the audit.
 pub async fn list_audit_entries(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
     after: Option<&AuditCursor>,
     limit: usize,
-) -> Result<(Vec<AuditEntry>, Option<AuditCursor>), Error> {
-    load_readable_session(store, caller, id).await?;
-    Ok(store.audit_page(id, after, limit).await?)
+) -> Result<AuditPage, Error> {
+    let trainer = load_session_for(store, caller, id, Operation::ReadAudit).await?.trainer;
+    let (entries, next) = store.audit_page(id, after, limit).await?;
+    Ok(AuditPage { trainer, entries, next })
 }
 
-/// Loads the session if the caller may see its attendance. Everybody else gets "not found".
-async fn load_readable_session(
-    store: &Store,
-    caller: &Caller,
-    id: &SessionId,
-) -> Result<Session, Error> {
-    load_session_for(store, caller, id, &[Role::Admin]).await
-}
-
-/// Loads the session of its trainer or of a caller with one of the roles.
+/// Loads the session if the caller has the right to the operation.
 async fn load_session_for(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
-    roles: &[Role],
+    operation: Operation,
 ) -> Result<Session, Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if !roles.iter().any(|role| caller.has_role(*role)) {
-        session.check_taught_by(caller)?;
-    }
+    session.check_right(operation, caller)?;
     Ok(session)
 }
 

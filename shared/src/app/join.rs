@@ -18,6 +18,7 @@ use crate::domain::caller::Caller;
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::{Operation, Relation};
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
 use crate::domain::time::whole_milli;
@@ -170,7 +171,7 @@ async fn admit(
     Ok(AdmittedJoin { session, is_host, name, customer_key, credentials, expires_at })
 }
 
-/// Loads the session, and returns whether the caller teaches it. Everybody who is not invited gets "not found".
+/// Loads the session, and returns whether the caller teaches it.
 ///
 /// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same
 /// request, eventually consistent. A missing one is read again with strong consistency, because a student may have
@@ -200,11 +201,12 @@ async fn load_joinable_session(
         }
         _ => false,
     };
-    if is_granted || is_invited(&services.store, caller, &session).await? {
-        Ok((session, false))
-    } else {
-        Err(Refusal::NotFound.into())
-    }
+    let relation = match is_granted || is_invited(&services.store, caller, &session).await? {
+        true => Relation::Invited,
+        false => Relation::None,
+    };
+    Operation::Join.check(caller, relation)?;
+    Ok((session, false))
 }
 
 /// Derives the customer key by which Zoom's events identify a person. It is stable per person and reveals nothing

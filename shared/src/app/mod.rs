@@ -9,6 +9,7 @@ mod account_access;
 pub mod attendance;
 pub mod connect;
 mod default_link;
+mod delegated_actions;
 pub mod directory;
 pub mod disconnect;
 pub mod error;

@@ -11,6 +11,7 @@ use futures::try_join;
 use jiff::Timestamp;
 
 use super::attendance::sources::load_attendance_sources;
+use super::delegated_actions;
 use super::error::Error;
 use crate::crypt::{Binding, hmac_sha256};
 use crate::domain::attendance::headcount;
@@ -21,18 +22,21 @@ use crate::domain::poll::{
     POLLS_LIMIT, Poll, PollDraft, PollOutcome, check_session_live, polls_ended_at,
 };
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::{Operation, View};
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::vote::{Choice, Tally, VoteOutcome, VoteShard, Voter, shard_count};
 use crate::random::Random;
 use crate::secrets::SecretSet;
 use crate::store::Store;
+use crate::store::delegated_actions::{POLL_CLOSED, POLL_LAUNCHED};
 use crate::store::error::CommitError;
 use crate::store::polls as items;
+use crate::store::tx::Action;
 
 pub use erase::anonymize_votes;
 pub use reader::PollCache;
-use reader::{PollQuery, PollsRead, read_and_decide};
+use reader::{PollQuery, PollRequest, PollsRead, read_and_decide};
 
 /// Attempts against concurrent requests: one trainer or one student with two windows.
 const ATTEMPTS: u32 = 4;
@@ -77,8 +81,7 @@ pub struct PollWithTally {
 #[derive(Debug)]
 pub struct PollsResponse {
     pub polls: Vec<PollWithTally>,
-    /// Whether the caller owns the session.
-    pub is_owner: bool,
+    pub view: View,
 }
 
 /// Launches a poll, or returns the one that the same request launched before.
@@ -89,13 +92,14 @@ pub async fn launch(
     request: &LaunchPoll,
 ) -> Result<PollWithTally, Error> {
     let poll_id = poll_id(context, id, request.key.as_deref());
+    let launch = PollRequest { operation: Operation::LaunchPoll, caller, session: id };
     for _ in 0..ATTEMPTS {
-        let loaded = load_owned_polls(context, caller, id).await?;
+        let loaded = load_poll_list(context, launch).await?;
         if let Some(poll) = loaded.poll_list.poll(&poll_id) {
             if poll.launch_body_hash != request.body_hash {
                 return Err(Refusal::IdempotencyKeyReused.into());
             }
-            return load_poll(context, caller, id, &poll_id).await;
+            return load_poll(context, launch, &poll_id).await;
         }
         check_session_live(&loaded.session, context.now)?;
         if loaded.poll_list.open().is_some() {
@@ -109,7 +113,9 @@ pub async fn launch(
         }
         let poll = new_poll(context, &loaded.session, poll_id.clone(), request).await?;
         let action = items::launch(&loaded.session, &loaded.poll_list, &poll);
-        match context.store.commit_one(action).await {
+        let delegated =
+            delegated_action(context, &launch, &loaded.session, POLL_LAUNCHED, &poll_id);
+        match commit(context, action, delegated).await {
             Ok(()) => {
                 tracing::info!(event = "poll.launched", session_id = %id, poll_id = %poll_id, shards = poll.shard_count);
                 let mut poll_list = loaded.poll_list;
@@ -206,21 +212,22 @@ pub async fn close(
     id: &SessionId,
     poll_id: &PollId,
 ) -> Result<PollWithTally, Error> {
-    match close_open_poll(context, caller, id, poll_id).await? {
+    let request = PollRequest { operation: Operation::ClosePoll, caller, session: id };
+    match close_open_poll(context, request, poll_id).await? {
         Some(closed) => Ok(closed),
-        None => load_poll(context, caller, id, poll_id).await,
+        None => load_poll(context, request, poll_id).await,
     }
 }
 
 /// Closes an open poll. `None` if it is closed already.
 async fn close_open_poll(
     context: &PollContext<'_>,
-    caller: &Caller,
-    id: &SessionId,
+    request: PollRequest<'_>,
     poll_id: &PollId,
 ) -> Result<Option<PollWithTally>, Error> {
+    let id = request.session;
     for _ in 0..ATTEMPTS {
-        let PollsRead { session, poll_list, .. } = load_owned_polls(context, caller, id).await?;
+        let PollsRead { session, poll_list, .. } = load_poll_list(context, request).await?;
         let poll = poll_list.poll(poll_id).ok_or(Refusal::NotFound)?;
         if !poll.is_open() {
             return Ok(None);
@@ -238,7 +245,12 @@ async fn close_open_poll(
             try_join!(shards, count_present(context, &session, (poll.opened_at, closed_at)))?;
         let tally = Tally::count(poll.options.len(), &shards);
         let outcome = PollOutcome { closed_at, tally: tally.clone(), present_count: present };
-        match context.store.commit_one(items::close(id, &poll_list, poll_id, &outcome)).await {
+        let action = items::close(id, &poll_list, poll_id, &outcome);
+        // A reader's request stores the results of a poll that the end of the session has closed.
+        let delegated = (request.operation == Operation::ClosePoll)
+            .then(|| delegated_action(context, &request, &session, POLL_CLOSED, poll_id))
+            .flatten();
+        match commit(context, action, delegated).await {
             Ok(()) => {
                 tracing::info!(event = "poll.closed", session_id = %id, poll_id = %poll_id, responses = tally.responses);
                 let poll = Poll { outcome: Some(outcome), ..poll.clone() };
@@ -257,6 +269,30 @@ async fn close_open_poll(
     Err(Error::busy("too many concurrent changes of the polls"))
 }
 
+/// Returns the timeline entry of a change of a poll for the trainer.
+fn delegated_action(
+    context: &PollContext<'_>,
+    request: &PollRequest<'_>,
+    session: &Session,
+    kind: &str,
+    poll: &PollId,
+) -> Option<Action> {
+    let caller = request.caller;
+    delegated_actions::record_of_poll(context.random, caller, session, kind, poll, context.now)
+}
+
+/// Stores a change of a poll. The trainer's own is one write, and costs half of a transaction.
+async fn commit(
+    context: &PollContext<'_>,
+    action: Action,
+    delegated: Option<Action>,
+) -> Result<(), CommitError> {
+    match delegated {
+        None => context.store.commit_one(action).await,
+        Some(delegated) => context.store.commit(vec![action, delegated]).await,
+    }
+}
+
 /// Stores a vote in place of the voter's earlier vote. A repeated vote writes nothing.
 pub async fn vote(
     context: &PollContext<'_>,
@@ -265,12 +301,15 @@ pub async fn vote(
     poll_id: &PollId,
     options: &[String],
 ) -> Result<PollWithTally, Error> {
+    let request = PollRequest { operation: Operation::Vote, caller, session: id };
     let decide = |loaded: &PollsRead| {
-        loaded.require_visible()?;
-        let poll = loaded.poll_list.poll(poll_id).ok_or(Refusal::NotFound)?;
-        if loaded.is_owner {
+        let poll = loaded.poll_list.poll(poll_id).ok_or(Refusal::NotFound);
+        if loaded.session.is_taught_by(caller) {
+            poll?;
             return Err(Refusal::NotAllowed("the trainer of the class cannot vote").into());
         }
+        loaded.view()?;
+        let poll = poll?;
         check_session_live(&loaded.session, context.now)?;
         if !poll.is_open() {
             return Err(Refusal::PollClosed.into());
@@ -282,7 +321,7 @@ pub async fn vote(
         ))
     };
     let (mut loaded, (poll, voter, choice)) =
-        read_and_decide(context, caller, id, PollQuery::One(poll_id), decide).await?;
+        read_and_decide(context, request, PollQuery::One(poll_id), decide).await?;
     let number = voter.shard_number(poll.shard_count);
     let own = loaded.shard(poll_id, number).clone();
     let own = store_vote(context, &poll, &voter, choice, own, loaded.is_fresh).await?;
@@ -338,22 +377,23 @@ pub async fn list(
         (None, Some(from)) => PollQuery::From(from),
         (None, None) => PollQuery::All,
     };
+    let request = PollRequest { operation: Operation::ListPolls, caller, session: id };
     let decide = |loaded: &PollsRead| {
-        loaded.require_visible()?;
+        let view = loaded.view()?;
         let is_missing = |poll: &PollId| loaded.poll_list.poll(poll).is_none();
         match (selection.only, selection.from) {
             (Some(poll), _) if is_missing(poll) => Err(Refusal::NotFound.into()),
             (_, Some(poll)) if is_missing(poll) => Err(Refusal::invalid_cursor().into()),
-            _ => Ok(()),
+            _ => Ok(view),
         }
     };
-    let (mut loaded, ()) = read_and_decide(context, caller, id, query, decide).await?;
+    let (mut loaded, mut view) = read_and_decide(context, request, query, decide).await?;
     if let Some(open) = loaded.poll_list.open()
-        && loaded.is_owner
+        && view == View::Full
         && polls_ended_at(&loaded.session, context.now).is_some()
     {
-        match close_open_poll(context, caller, id, &open.id).await {
-            Ok(_) => (loaded, ()) = read_and_decide(context, caller, id, query, decide).await?,
+        match close_open_poll(context, request, &open.id).await {
+            Ok(_) => (loaded, view) = read_and_decide(context, request, query, decide).await?,
             // The next request tries again. This one shows the poll as closed.
             Err(error) => tracing::warn!(event = "poll.not_closed", session_id = %id, %error),
         }
@@ -362,34 +402,32 @@ pub async fn list(
         .polls(&loaded.poll_list)
         .map(|poll| poll_with_tally(context, caller, &loaded, poll.clone()))
         .collect::<Result<_, Error>>()?;
-    Ok(PollsResponse { is_owner: loaded.is_owner, polls })
+    Ok(PollsResponse { view, polls })
 }
 
-/// Loads the session and its poll list for the owner.
-async fn load_owned_polls(
+/// Loads the session and its poll list, without votes.
+async fn load_poll_list(
     context: &PollContext<'_>,
-    caller: &Caller,
-    id: &SessionId,
+    request: PollRequest<'_>,
 ) -> Result<PollsRead, Error> {
-    let decide = |loaded: &PollsRead| Ok(loaded.session.check_taught_by(caller)?);
-    let (loaded, ()) = read_and_decide(context, caller, id, PollQuery::NoVotes, decide).await?;
+    let decide = |loaded: &PollsRead| Ok(loaded.view()?);
+    let (loaded, _) = read_and_decide(context, request, PollQuery::NoVotes, decide).await?;
     Ok(loaded)
 }
 
 /// Reads one poll again.
 async fn load_poll(
     context: &PollContext<'_>,
-    caller: &Caller,
-    id: &SessionId,
+    request: PollRequest<'_>,
     poll_id: &PollId,
 ) -> Result<PollWithTally, Error> {
     let decide = |loaded: &PollsRead| {
-        loaded.require_visible()?;
+        loaded.view()?;
         Ok(loaded.poll_list.poll(poll_id).cloned().ok_or(Refusal::NotFound)?)
     };
     let query = PollQuery::One(poll_id);
-    let (loaded, poll) = read_and_decide(context, caller, id, query, decide).await?;
-    poll_with_tally(context, caller, &loaded, poll)
+    let (loaded, poll) = read_and_decide(context, request, query, decide).await?;
+    poll_with_tally(context, request.caller, &loaded, poll)
 }
 
 /// Builds a poll with its tally from the loaded data.
@@ -405,7 +443,7 @@ fn poll_with_tally(
         Some(closed) => closed.tally.clone(),
         None => Tally::count(poll.options.len(), shards()),
     };
-    let own = if loaded.is_owner {
+    let own = if loaded.shows_all() {
         Choice::default()
     } else {
         let voter = voter_in(context.secrets, &poll, &caller.id)?;
@@ -413,10 +451,10 @@ fn poll_with_tally(
         own.votes.get(&voter).map(|ballot| ballot.choice).unwrap_or_default()
     };
     let shows_voters =
-        loaded.is_owner && !poll.anonymous && !loaded.truncated_polls.contains(&poll.id);
+        loaded.shows_all() && !poll.anonymous && !loaded.truncated_polls.contains(&poll.id);
     let voters = shows_voters.then(|| named_votes(shards()));
     let poll = poll.as_of_session(&loaded.session, &tally, context.now);
-    let tally = (loaded.is_owner || !poll.hides_results()).then_some(tally);
+    let tally = (loaded.shows_all() || !poll.hides_results()).then_some(tally);
     Ok(PollWithTally { poll, tally, voters, own_choice: own })
 }
 

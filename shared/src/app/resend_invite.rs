@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::delegated_actions;
 use super::error::Error;
 use super::recipients::{
     AddressBook, audience_recipients, plain_recipient, recipients_with_access,
@@ -23,11 +24,13 @@ use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::mailing::recipients::Recipients;
 use crate::domain::refusal::{FieldError, Refusal};
 use crate::domain::resend::{self, ResendRequest};
+use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::time::whole_milli;
 use crate::queue::SqsQueue;
 use crate::random::Random;
+use crate::store::delegated_actions::RESENT;
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
 use crate::store::{Store, due_work, resends};
@@ -58,8 +61,8 @@ pub async fn resend(
         let keys = [ItemKey::Session(id), ItemKey::Settings, ItemKey::Resends(id)];
         let mut found = context.store.batch_get(&keys).await?;
         let session = found.session(id)?.ok_or(Refusal::NotFound)?.session;
-        session.check_taught_by(caller)?;
-        found.settings()?.check_enabled(&caller.id)?;
+        session.check_right(Operation::ResendInvite, caller)?;
+        found.settings()?.check_enabled(&session.trainer)?;
         let stored = found.resends(id)?;
         let now = whole_milli(context.now);
         let previous = stored.clone().unwrap_or_default();
@@ -88,8 +91,9 @@ pub async fn resend(
                 to,
             },
         };
-        let actions =
+        let mut actions =
             vec![resends::put(id, &next, stored.as_ref(), now), due_work::put_domain_event(&event)];
+        actions.extend(delegated_actions::record(context.random, caller, &session, RESENT, now));
         match context.store.commit(actions).await {
             Ok(()) => {
                 tracing::info!(event = "session.resent", session_id = %id, queued);

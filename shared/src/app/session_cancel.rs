@@ -10,6 +10,7 @@ use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Services;
+use super::delegated_actions;
 use super::error::Error;
 use super::meeting::{MeetingProvider, ZoomMeetings};
 use super::session_save::new_repair;
@@ -22,15 +23,19 @@ use crate::domain::domain_event::{
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
+use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::random::Random;
+use crate::store::delegated_actions::CANCELLED;
 use crate::store::due_work::meetings::delete_due_meeting;
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::{MeetingDeletion, SessionRecord};
+use crate::store::tx::Action;
 use crate::store::{bookings, counters, due_work, sessions};
 
 /// Attempts against concurrent changes of the same session.
@@ -49,9 +54,8 @@ pub async fn cancel(
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    let check_trainer = |session: &Session| session.check_owned_by(caller);
-    let cancelled =
-        cancel_if_allowed(services, &caller.id, id, &check_trainer, reason, now).await?;
+    let author = CancelledBy::Caller(caller);
+    let cancelled = cancel_if_allowed(services, author, id, reason, now).await?;
     Ok(services.store.with_invitees(cancelled).await?)
 }
 
@@ -67,12 +71,15 @@ pub async fn cancel_upcoming(
     let mut upcoming = upcoming_sessions(&services.store, trainer, now).await?;
     upcoming.retain(|session| created_until.is_none_or(|until| session.created_at <= until));
     let upcoming: Vec<_> = upcoming.into_iter().map(|session| session.id).collect();
-    let check_trainer = |session: &Session| {
-        if session.trainer == *trainer { Ok(()) } else { Err(Refusal::NotFound) }
-    };
     let mut cancellations = Vec::with_capacity(upcoming.len());
     for id in &upcoming {
-        cancellations.push(cancel_if_allowed(services, trainer, id, &check_trainer, None, now));
+        cancellations.push(cancel_if_allowed(
+            services,
+            CancelledBy::Erasure(trainer),
+            id,
+            None,
+            now,
+        ));
     }
     let mut results = stream::iter(cancellations).buffer_unordered(CONCURRENCY);
     let (mut cancelled, mut outcome) = (0, Ok(()));
@@ -89,29 +96,67 @@ pub async fn cancel_upcoming(
     outcome.map(|()| cancelled)
 }
 
+/// The author of a cancellation.
+#[derive(Clone, Copy)]
+enum CancelledBy<'a> {
+    Caller(&'a Caller),
+    /// The erasure of this trainer.
+    Erasure(&'a UserId),
+}
+
+impl CancelledBy<'_> {
+    /// Returns the probable trainer of the session, whose Zoom connection is read together with it.
+    fn probable_trainer(&self) -> &UserId {
+        match self {
+            Self::Caller(caller) => &caller.id,
+            Self::Erasure(trainer) => trainer,
+        }
+    }
+
+    fn check(&self, session: &Session) -> Result<(), Refusal> {
+        match self {
+            Self::Caller(caller) => session.check_right(Operation::CancelSession, caller),
+            Self::Erasure(trainer) if session.trainer == **trainer => Ok(()),
+            Self::Erasure(_) => Err(Refusal::NotFound),
+        }
+    }
+
+    /// Returns the timeline entry of a cancellation for the trainer.
+    fn delegated_action(&self, random: &Random, next: &Session, now: Timestamp) -> Option<Action> {
+        match self {
+            Self::Caller(caller) => delegated_actions::record(random, caller, next, CANCELLED, now),
+            Self::Erasure(_) => None,
+        }
+    }
+}
+
 async fn cancel_if_allowed(
     services: &Services,
-    trainer: &UserId,
+    author: CancelledBy<'_>,
     id: &SessionId,
-    check: &(impl Fn(&Session) -> Result<(), Refusal> + Sync),
     reason: Option<String>,
     now: Timestamp,
 ) -> Result<Session, Error> {
     for _ in 0..ATTEMPTS {
+        let probable_trainer = author.probable_trainer();
         let mut found = services
             .store
-            .batch_get(&[ItemKey::Session(id), ItemKey::ZoomConnection(trainer)])
+            .batch_get(&[ItemKey::Session(id), ItemKey::ZoomConnection(probable_trainer)])
             .await?;
         let record = found.session(id)?.ok_or(Refusal::NotFound)?;
         let old = &record.session;
-        check(old)?;
-        let connection = found.connection(trainer)?;
+        author.check(old)?;
         let Some(next) = old.cancel(whole_milli(now))? else { return Ok(record.session) };
+        let connection = match old.trainer == *probable_trainer {
+            true => found.connection(&old.trainer)?,
+            false => services.store.connection(&old.trainer).await?,
+        };
         let repair_at = whole_milli(now)
             .saturating_add(SignedDuration::from_secs(REPAIR_SECONDS))
             .unwrap_or(now);
         let repair = new_repair(old, repair_at, RepairTask::DeleteMeeting);
-        match commit(services, &record, &next, reason.clone(), &repair, now).await {
+        let delegated = author.delegated_action(&services.random, &next, now);
+        match commit(services, (&record, &next), reason.clone(), &repair, delegated, now).await {
             Ok(()) => {
                 delete_meeting(services, old, connection, &repair).await;
                 return Ok(next);
@@ -128,10 +173,10 @@ async fn cancel_if_allowed(
 
 async fn commit(
     services: &Services,
-    read: &SessionRecord,
-    next: &Session,
+    (read, next): (&SessionRecord, &Session),
     reason: Option<String>,
     repair: &Repair,
+    delegated: Option<Action>,
     now: Timestamp,
 ) -> Result<(), CommitError> {
     let old = &read.session;
@@ -155,6 +200,7 @@ async fn commit(
     actions.push(counters::release_monthly_quota(&old.trainer, old.details.starts_at));
     actions.extend(Booking::of_session(old).iter().flat_map(bookings::release));
     actions.extend(delete_due_meeting(old));
+    actions.extend(delegated);
     if old.meeting.id.is_some() {
         actions.push(repair.put());
     }

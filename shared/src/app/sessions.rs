@@ -12,6 +12,7 @@ use crate::domain::caller::{Caller, Role};
 use crate::domain::host_status::{HostStatus, WarningSources};
 use crate::domain::id::{CourseId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::{Operation, Relation, View};
 use crate::domain::session::{Provider, Session};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -21,6 +22,8 @@ use crate::store::sessions::{SessionCursor, SessionFilter, live_or_upcoming_sinc
 
 /// How many courses of a student are queried concurrently.
 const COURSES_AT_ONCE: usize = 16;
+/// How many trainers' warnings are read concurrently. The sessions of a course rarely have more than one trainer.
+const TRAINERS_AT_ONCE: usize = 16;
 /// How far back a student's list begins by default, so that it includes live sessions and those that ended recently.
 const BACK_HOURS: i64 = 12;
 
@@ -36,29 +39,42 @@ pub enum SessionView {
     Invited(Session),
 }
 
-/// Loads a session for its owner or an invited person. Everybody else gets "not found".
+/// Loads a session with the caller's view of it.
 pub async fn load_visible_session(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
-) -> Result<Session, Error> {
+    operation: Operation,
+) -> Result<(Session, View), Error> {
     let session = store.session(id).await?.ok_or(Refusal::NotFound)?.session;
-    if session.is_taught_by(caller) || is_invited(store, caller, &session).await? {
-        Ok(session)
-    } else {
-        Err(Refusal::NotFound.into())
+    let view = check_with_invitation(store, caller, &session, operation).await?;
+    Ok((session, view))
+}
+
+/// Checks the right to an operation that an invitation may allow. The invitation is read only if the answer depends on it.
+pub async fn check_with_invitation(
+    store: &Store,
+    caller: &Caller,
+    session: &Session,
+    operation: Operation,
+) -> Result<View, Error> {
+    let checked = operation.check(caller, session.relation_to(caller));
+    let invited = operation.check(caller, Relation::Invited);
+    match checked {
+        Err(_) if invited.is_ok() && is_invited(store, caller, session).await? => Ok(invited?),
+        checked => Ok(checked?),
     }
 }
 
-/// Loads a session with the details that only its owner sees.
+/// Loads a session with the details that only its trainer sees, if the caller may see them.
 pub async fn load_session_view(
     store: &Store,
     caller: &Caller,
     id: &SessionId,
     now: Timestamp,
 ) -> Result<SessionView, Error> {
-    let session = load_visible_session(store, caller, id).await?;
-    if !session.is_taught_by(caller) {
+    let (session, view) = load_visible_session(store, caller, id, Operation::ReadSession).await?;
+    if view == View::Limited {
         return Ok(SessionView::Invited(session));
     }
     let warning_sources = async {
@@ -105,11 +121,48 @@ pub struct SessionPage {
     pub next: Option<SessionCursor>,
 }
 
-/// One page of a trainer's own sessions.
+/// The sessions of a list with the trainer's view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListScope {
+    Trainer(UserId),
+    /// The sessions of a course, of one trainer or of all.
+    Course(CourseId, Option<UserId>),
+}
+
+impl ListScope {
+    /// Returns the requested scope. Trainers list their own sessions. The host platform's service and admins list those
+    /// of anybody, and name a trainer or a course.
+    pub fn requested(
+        caller: &Caller,
+        trainer: Option<UserId>,
+        course: Option<CourseId>,
+    ) -> Result<Self, Refusal> {
+        let lists_all = caller.has_role(Role::Service) || caller.has_role(Role::Admin);
+        let own = caller.has_role(Role::Trainer).then(|| caller.id.clone());
+        let trainer = match trainer {
+            Some(trainer) if !lists_all && own.as_ref() != Some(&trainer) => {
+                let reason = "is reserved for the host platform's service and for admins";
+                return Err(Refusal::field("trainer_id", reason));
+            }
+            None if !lists_all || course.is_none() => own,
+            trainer => trainer,
+        };
+        match (course, trainer) {
+            (Some(course), trainer) => Ok(Self::Course(course, trainer)),
+            (None, Some(trainer)) => Ok(Self::Trainer(trainer)),
+            (None, None) => {
+                Err(Refusal::field("trainer_id", "is required if there is no course_id"))
+            }
+        }
+    }
+}
+
+/// One page of sessions with the trainer's view.
 #[derive(Debug)]
-pub struct OwnSessionPage {
+pub struct TrainerSessionPage {
     pub page: SessionPage,
-    pub warning_sources: WarningSources,
+    /// By trainer.
+    pub warning_sources: BTreeMap<UserId, WarningSources>,
 }
 
 /// Returns whether a session's warnings depend on its host.
@@ -117,28 +170,37 @@ fn has_host(session: &Session, now: Timestamp) -> bool {
     session.provider == Provider::Zoom && session.is_upcoming_or_live(now)
 }
 
-/// Lists a trainer's own sessions by start time.
-pub async fn list_own(
+/// Lists the sessions of a scope by start time.
+pub async fn list_for_trainer(
     store: &Store,
-    trainer: &UserId,
+    scope: &ListScope,
     request: &ListRequest,
     now: Timestamp,
-) -> Result<OwnSessionPage, Error> {
-    let after = request.after.as_ref();
-    let (sessions, next) = match &request.course {
-        Some(course) => {
+) -> Result<TrainerSessionPage, Error> {
+    let ListRequest { filter, after, limit, .. } = request;
+    let (sessions, next) = match scope {
+        ListScope::Trainer(trainer) => {
+            store.sessions_of_trainer(trainer, filter, after.as_ref(), *limit).await?
+        }
+        ListScope::Course(course, trainer) => {
             store
-                .sessions_of_course(course, Some(trainer), &request.filter, after, request.limit)
+                .sessions_of_course(course, trainer.as_ref(), filter, after.as_ref(), *limit)
                 .await?
         }
-        None => store.sessions_of_trainer(trainer, &request.filter, after, request.limit).await?,
     };
-    let hosted: Vec<_> = sessions.iter().filter(|session| has_host(session, now)).collect();
-    let warning_sources = match hosted.is_empty() {
-        true => WarningSources::default(),
-        false => store.warning_sources(trainer, hosted).await?,
-    };
-    Ok(OwnSessionPage { page: SessionPage { sessions, next }, warning_sources })
+    let mut hosted: BTreeMap<UserId, Vec<Session>> = BTreeMap::new();
+    for session in sessions.iter().filter(|session| has_host(session, now)) {
+        hosted.entry(session.trainer.clone()).or_default().push(session.clone());
+    }
+    let warning_sources = stream::iter(hosted)
+        .map(|(trainer, sessions)| async move {
+            let sources = store.warning_sources(&trainer, &sessions).await?;
+            Ok::<_, StoreError>((trainer, sources))
+        })
+        .buffer_unordered(TRAINERS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(TrainerSessionPage { page: SessionPage { sessions, next }, warning_sources })
 }
 
 /// Sessions of a trainer per request.
@@ -197,10 +259,6 @@ pub async fn list_invited(
     request: &ListRequest,
     now: Timestamp,
 ) -> Result<SessionPage, Error> {
-    // A trainer may be enrolled in another trainer's course.
-    if !caller.has_role(Role::Student) && !caller.has_role(Role::Trainer) {
-        return Err(Refusal::Forbidden.into());
-    }
     let from = request.filter.from.unwrap_or_else(|| {
         now.saturating_sub(SignedDuration::from_hours(BACK_HOURS)).unwrap_or(now)
     });
@@ -282,4 +340,44 @@ async fn sessions_by_address(
         session.audience.invitee_list().is_some_and(is_on_list)
     };
     Ok(sessions.filter(is_invited).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_of_a_list_follows_the_roles() {
+        use Role::{Admin, Service, Trainer};
+        let user = |id: &str| UserId::parse(id).unwrap();
+        let course = CourseId::parse("algebra").unwrap();
+        let of = |trainer: &str| Some(ListScope::Trainer(user(trainer)));
+        let of_course = |trainer: Option<&str>| {
+            Some(ListScope::Course(course.clone(), trainer.map(|trainer| user(trainer))))
+        };
+        for (roles, trainer, has_course, expected) in [
+            (vec![Trainer], None, false, of("ada")),
+            (vec![Trainer], Some("ada"), false, of("ada")),
+            (vec![Trainer], None, true, of_course(Some("ada"))),
+            (vec![Trainer], Some("bob"), false, None),
+            (vec![Trainer], Some("bob"), true, None),
+            (vec![Service], None, false, None),
+            (vec![Service], Some("bob"), false, of("bob")),
+            (vec![Service], Some("bob"), true, of_course(Some("bob"))),
+            (vec![Admin], None, true, of_course(None)),
+            (vec![Admin, Trainer], None, false, of("ada")),
+            (vec![Admin, Trainer], Some("bob"), false, of("bob")),
+            (vec![Admin, Trainer], None, true, of_course(None)),
+        ] {
+            let caller = Caller {
+                id: user("ada"),
+                roles: roles.iter().copied().collect(),
+                verified_email: None,
+                name: None,
+            };
+            let named = has_course.then(|| course.clone());
+            let scope = ListScope::requested(&caller, trainer.map(&user), named);
+            assert_eq!(scope.ok(), expected, "{roles:?} {trainer:?} {has_course}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The timeline of a session, newest first: join attempts, Zoom's events, and mails.
+//! The timeline of a session, newest first: join attempts, Zoom's events, mails, and changes for the trainer.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::webhook::is_from_host_account;
 use crate::domain::attendance::erased;
-use crate::domain::caller::{Caller, Role};
+use crate::domain::caller::Caller;
 use crate::domain::id::SessionId;
 use crate::domain::mailing::{DeliveryStatus, MailSubject, RecipientRef};
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::zoom_event::{ChangedFiles, EventPayload, ParticipantEvent, ZoomEvent};
 use crate::store::Store;
+use crate::store::delegated_actions::DelegatedAction;
 use crate::store::events::StoredEvent;
 use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
@@ -37,7 +39,7 @@ pub fn complete_since(store: &Store, now: Timestamp) -> Timestamp {
     now.saturating_sub(store.event_ttl()).unwrap_or(now)
 }
 
-/// Returns a page of a session's timeline and the cursor of the next page. For its owner and for administrators.
+/// Returns a page of a session's timeline and the cursor of the next page.
 pub async fn load_timeline(
     store: &Store,
     caller: &Caller,
@@ -47,9 +49,7 @@ pub async fn load_timeline(
 ) -> Result<(Vec<TimelineEntry>, Option<TimelineCursor>), Error> {
     let SessionRecord { session, meeting_deletion, .. } =
         store.session(id).await?.ok_or(Refusal::NotFound)?;
-    if !session.is_taught_by(caller) && !caller.has_role(Role::Admin) {
-        return Err(Refusal::NotFound.into());
-    }
+    session.check_right(Operation::ReadTimeline, caller)?;
     let mut all = read_sources(store, &session, before, limit).await?;
     let deletion = deletion_entries(&session, meeting_deletion.as_ref())
         .into_iter()
@@ -84,6 +84,7 @@ async fn read_sources(
 ) -> Result<Vec<(TimelineCursor, TimelineSource)>, Error> {
     let (id, read_limit) = (&session.id, limit + 1);
     let attempts = store.join_attempts_before(id, before, read_limit);
+    let actions = store.delegated_actions_before(id, before, read_limit);
     let events = async {
         match session.meeting.id {
             Some(meeting) => store.events_before(meeting, before, read_limit).await,
@@ -97,8 +98,8 @@ async fn read_sources(
             None => Ok(Vec::new()),
         }
     };
-    let (attempts, mut events, mails, mut markers) =
-        futures::try_join!(attempts, events, mails, markers)?;
+    let (attempts, actions, mut events, mails, mut markers) =
+        futures::try_join!(attempts, actions, events, mails, markers)?;
     for marker in &mut markers {
         let events = events.iter().map(|(_, stored)| &stored.event);
         marker.learn_from(erased::participant_events(events.clone()));
@@ -120,7 +121,10 @@ async fn read_sources(
     let events =
         events.into_iter().map(|(cursor, stored)| (cursor, event_source(session, &stored)));
     let mails = mails.into_iter().map(|(cursor, mail)| (cursor, TimelineSource::Mail(mail)));
-    Ok(attempts.chain(events).chain(mails).collect())
+    let actions = actions.into_iter().map(|(cursor, action)| {
+        (cursor, TimelineSource::Entry(delegated_action_entry(session, &action)))
+    });
+    Ok(attempts.chain(actions).chain(events).chain(mails).collect())
 }
 
 /// An event is shown at the stored time, because an event without a time of its own is sorted by when it arrived.
@@ -239,6 +243,23 @@ fn join_attempt_entry(attempt: &JoinAttempt) -> TimelineEntry {
         kind: if attempt.host { "clicked_start" } else { "clicked_join" }.to_owned(),
         actor: attempt.actor(),
         detail: json!({"outcome": attempt.outcome, "name": attempt.name.as_ref().map(|name| name.as_str())}),
+    }
+}
+
+fn delegated_action_entry(session: &Session, action: &DelegatedAction) -> TimelineEntry {
+    let mut detail = json!({
+        "actor_role": action.role,
+        "trainer_id": session.trainer,
+        "version": action.version,
+    });
+    if let Some(poll) = &action.poll {
+        detail["poll_id"] = json!(poll);
+    }
+    TimelineEntry {
+        at: action.at,
+        kind: action.kind.clone(),
+        actor: Some(action.by.to_string()),
+        detail,
     }
 }
 

@@ -2,6 +2,7 @@
 //! decision, with a table of test cases beside it.
 
 pub mod account_token;
+pub mod actor;
 pub mod admission;
 pub mod attempt_limit;
 pub mod attendance;
@@ -36,6 +37,7 @@ pub mod recording;
 pub mod refusal;
 pub mod reminder;
 pub mod resend;
+pub mod rights;
 pub mod scope;
 pub mod sealed;
 pub mod session;

@@ -20,6 +20,7 @@ use super::meeting_instance::{self, EarlierInstances, InstanceEvent, MeetingInst
 use super::pending_meeting::{MeetingState, PendingMeeting};
 use super::recorded_span::RecordedSpan;
 use super::refusal::Refusal;
+use super::rights::{Operation, Relation};
 use super::sealed::Sealed;
 use super::session_window::{JoinWindowSettings, SessionWindow};
 use super::time::plus_minutes;
@@ -336,13 +337,29 @@ impl Session {
         }
     }
 
-    /// Returns whether the caller is the trainer or a co-trainer. They read, teach and correct the class.
+    /// Returns the caller's relation to the session, apart from an invitation.
+    pub fn relation_to(&self, caller: &Caller) -> Relation {
+        if self.is_owned_by(caller) {
+            Relation::Trainer
+        } else if self.is_taught_by(caller) {
+            Relation::CoTrainer
+        } else {
+            Relation::None
+        }
+    }
+
+    /// Checks the caller's right to an operation that no invitation allows.
+    pub fn check_right(&self, operation: Operation, caller: &Caller) -> Result<(), Refusal> {
+        operation.check(caller, self.relation_to(caller)).map(drop)
+    }
+
+    /// Returns whether the caller is the trainer or a co-trainer.
     pub fn is_taught_by(&self, caller: &Caller) -> bool {
         let is_named = caller.id == self.trainer || self.details.co_trainers.contains(&caller.id);
         caller.has_role(Role::Trainer) && is_named
     }
 
-    /// Returns whether the caller is the trainer. Only the trainer edits and cancels the class.
+    /// Returns whether the caller is the trainer.
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
         caller.has_role(Role::Trainer) && caller.id == self.trainer
     }
@@ -357,22 +374,6 @@ impl Session {
     /// Returns whether the latest meeting instance has not ended.
     pub fn is_meeting_running(&self) -> bool {
         self.meeting_instances.last().is_some_and(|instance| instance.ended_at.is_none())
-    }
-
-    /// Checks that the caller is the trainer or a co-trainer. Others get `NotFound`, which does not reveal that the session
-    /// exists.
-    pub fn check_taught_by(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.is_taught_by(caller) { Ok(()) } else { Err(Refusal::NotFound) }
-    }
-
-    /// Checks that the caller is the trainer. A co-trainer knows the class and gets `Forbidden`, and others get `NotFound`.
-    pub fn check_owned_by(&self, caller: &Caller) -> Result<(), Refusal> {
-        self.check_taught_by(caller)?;
-        if self.is_owned_by(caller) {
-            Ok(())
-        } else {
-            Err(Refusal::NotAllowed("only the trainer of the class may edit or cancel it"))
-        }
     }
 
     /// Checks that the session may be edited at `now`.

@@ -11,7 +11,7 @@ use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, rout
 use super::function::Function;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
-use crate::app::attendance::{self, AttendanceContext};
+use crate::app::attendance::{self, AttendanceContext, AuditPage};
 use crate::config::{ConfigError, Env};
 use crate::domain::attendance::override_request::{Assignee, OverrideRequest};
 use crate::domain::attendance::{AttendanceRules, AttendeeId};
@@ -69,10 +69,11 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("GET", "/v1/sessions/{id}/attendance/audit") => {
             let after: Option<AuditCursor> = Cursor::requested(&request)?;
             let limit = http::query_limit(&request)?;
-            let (entries, next) =
+            let AuditPage { trainer, entries, next } =
                 attendance::list_audit_entries(&deps.clients, &caller, &id, after.as_ref(), limit)
                     .await?;
-            let items = entries.iter().map(attendance_view::entry).collect();
+            let view = |entry| attendance_view::entry(entry, &trainer);
+            let items = entries.iter().map(view).collect();
             ResponseBody::ok(&Page::new(items, next))
         }
         _ => Err(RequestError::UnknownRoute),

@@ -112,16 +112,20 @@ fn cells(row: &ReportRow) -> [String; COLUMNS.len()] {
 pub(super) struct EntryView<'a> {
     at: Timestamp,
     actor: &'a UserId,
+    actor_role: Option<&'a str>,
+    trainer_id: &'a UserId,
     attendee_id: &'a AttendeeId,
     old: &'a OverrideState,
     new: &'a OverrideState,
     reason: Option<&'a str>,
 }
 
-pub(super) fn entry(entry: &AuditEntry) -> EntryView<'_> {
+pub(super) fn entry<'a>(entry: &'a AuditEntry, trainer: &'a UserId) -> EntryView<'a> {
     EntryView {
         at: entry.at,
         actor: &entry.by,
+        actor_role: entry.by_role.as_deref(),
+        trainer_id: trainer,
         attendee_id: &entry.attendee,
         old: &entry.old,
         new: &entry.new,

@@ -14,7 +14,6 @@ use super::http_deps::HttpDeps;
 use crate::app::Services;
 use crate::app::directory::{self, BatchWriter};
 use crate::app::run_time::RunTime;
-use crate::domain::caller::Role;
 use crate::domain::plan::PlatformSettings;
 use crate::http;
 
@@ -30,7 +29,7 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    deps.authenticator.caller_with_role(&request, &[Role::Service], now).await?;
+    deps.authenticator.caller(&request, now).await?;
     let id = path_parameter(&parameters, "id");
     match (route.method, route.path) {
         ("POST", "/v1/directory/import") => {

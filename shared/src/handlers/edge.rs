@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use lambda_http::{Body, IntoResponse, Request, RequestExt, Response};
 use serde::Serialize;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{Route, match_route};
 use crate::app::error::Error;
@@ -24,6 +25,7 @@ use crate::domain::caller::{Caller, Role};
 use crate::domain::digest::Digest;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::Operation;
 use crate::domain::text::{Email, PersonName};
 use crate::http::{BadRequest, Problem, check_query, header};
 use crate::secrets::{Secrets, SecretsError};
@@ -200,12 +202,14 @@ impl Authenticator {
         self.verifier.warm(now).await;
     }
 
-    /// Returns the caller if the token is valid, and refuses query parameters that the route does not have. Every route with
-    /// a caller reads it first, so none can forget the check.
+    /// Returns the caller if the token is valid. Refuses query parameters that the route does not have, and roles that never
+    /// have the right to its operation. Every route with a caller reads it first, so none can forget the checks.
     pub async fn caller(&self, request: &Request, now: Timestamp) -> Result<Caller, RequestError> {
         let caller = self.authenticate(request, now).await?;
         let (route, _) = route(request)?;
         check_query(request, route.query)?;
+        let operation = Operation::of_route(route.method, route.path).ok_or(Refusal::Forbidden)?;
+        operation.check_roles(&caller)?;
         Ok(caller)
     }
 
@@ -237,21 +241,6 @@ impl Authenticator {
             .and_then(|email| Email::parse(&email).ok());
         let name = claims.name.and_then(|name| PersonName::parse(&name).ok());
         Ok(Caller { id, roles, verified_email, name })
-    }
-
-    /// Returns the caller if they have one of `roles`.
-    pub async fn caller_with_role(
-        &self,
-        request: &Request,
-        roles: &[Role],
-        now: Timestamp,
-    ) -> Result<Caller, RequestError> {
-        let caller = self.caller(request, now).await?;
-        if roles.iter().any(|role| caller.has_role(*role)) {
-            Ok(caller)
-        } else {
-            Err(Refusal::Forbidden.into())
-        }
     }
 }
 
@@ -315,7 +304,9 @@ where
     let method = request.method().clone();
     let path = without_stage(&request).to_owned();
     let matched = match_route(method.as_str(), &path);
-    let span = tracing::info_span!("request", request_id = %request_id, session_id = tracing::field::Empty);
+    let span = tracing::info_span!(
+        "request", request_id = %request_id, session_id = Empty, actor = Empty, actor_role = Empty, trainer_id = Empty
+    );
     // Only a valid id is logged, because a path can contain anything.
     if let Some(session) = matched.as_ref().and_then(|(_, parameters)| session_id_of(parameters)) {
         span.record("session_id", tracing::field::display(session));

@@ -14,7 +14,6 @@ use super::platform_event::{self, EventFailed, PlatformEvent};
 use crate::app::error::Error as AppError;
 use crate::app::hosts::{self, HostCommand};
 use crate::app::licences::{self, LicenceOverview};
-use crate::domain::caller::Role;
 use crate::domain::id::UserId;
 use crate::domain::licence::LicenceNeed;
 use crate::domain::plan::DEFAULT_HOST_CAPACITY;
@@ -146,7 +145,7 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    deps.authenticator.caller_with_role(&request, &[Role::Service, Role::Admin], now).await?;
+    deps.authenticator.caller(&request, now).await?;
     let store = &deps.clients;
     let capacity = store.settings().await.map_err(AppError::from)?.host_capacity;
     let capacity = capacity.unwrap_or(DEFAULT_HOST_CAPACITY);

@@ -69,6 +69,7 @@ pub const ROUTES: &[Route] = &[
     route("PUT", "/v1/sessions/{id}", "session-save"),
     route("POST", "/v1/sessions/{id}/cancel", "session-cancel"),
     route("GET", "/v1/sessions", "sessions").with_query(&[
+        "trainer_id",
         "status",
         "course_id",
         "from",

@@ -13,10 +13,10 @@ use super::http_deps::{HttpDeps, State};
 use super::poll_view::{self, CsvPosition};
 use crate::app::poll::{self, LaunchPoll, PollCache, PollContext, PollSelection};
 use crate::config::{ConfigError, Env};
-use crate::domain::caller::Role;
 use crate::domain::id::PollId;
 use crate::domain::poll::PollDraft;
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::View;
 use crate::http;
 use crate::store::Store;
 
@@ -38,8 +38,6 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = session_id(&parameters)?;
     let poll_id = || PollId::parse(path_parameter(&parameters, "poll_id")).ok_or(Refusal::NotFound);
-    let for_trainers =
-        || if caller.has_role(Role::Trainer) { Ok(()) } else { Err(Refusal::Forbidden) };
     let secrets = deps.secrets.get(now).await?;
     let context = PollContext {
         store: &deps.clients,
@@ -50,7 +48,6 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     };
     match (route.method, route.path) {
         ("POST", "/v1/sessions/{id}/polls") => {
-            for_trainers()?;
             let body: Value = http::json(&request)?;
             let launch = LaunchPoll {
                 draft: PollDraft::check(http::json(&request)?)?,
@@ -60,12 +57,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
             let poll = poll::launch(&context, &caller, &id, &launch).await?;
             ResponseBody::json(StatusCode::CREATED, &poll_view::poll_view(&poll))
         }
-        ("POST", "/v1/sessions/{id}/polls/{poll_id}/close") => {
-            for_trainers()?;
-            ResponseBody::ok(&poll_view::poll_view(
-                &poll::close(&context, &caller, &id, &poll_id()?).await?,
-            ))
-        }
+        ("POST", "/v1/sessions/{id}/polls/{poll_id}/close") => ResponseBody::ok(
+            &poll_view::poll_view(&poll::close(&context, &caller, &id, &poll_id()?).await?),
+        ),
         ("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote") => {
             let body: VoteBody = http::json(&request)?;
             let poll = poll::vote(&context, &caller, &id, &poll_id()?, &body.option_ids).await?;
@@ -91,7 +85,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                 }
                 ReportFormat::Csv(separator) => {
                     let list = poll::list(&context, &caller, &id, selection).await?;
-                    if !list.is_owner {
+                    if list.view == View::Limited {
                         let reason = "only the trainer of the class can export its polls";
                         return Err(Refusal::NotAllowed(reason).into());
                     }

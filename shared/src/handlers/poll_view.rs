@@ -247,6 +247,7 @@ fn cells(result: &PollWithTally, option: usize, user: Option<&UserId>) -> [Strin
 mod tests {
     use super::*;
     use crate::domain::poll::Poll;
+    use crate::domain::rights::View;
     use crate::domain::text::{OptionText, Question};
     use crate::domain::vote::{Choice, Tally};
 
@@ -277,7 +278,7 @@ mod tests {
     }
 
     fn list(polls: Vec<PollWithTally>) -> PollsResponse {
-        PollsResponse { polls, is_owner: true }
+        PollsResponse { polls, view: View::Full }
     }
 
     fn text(polls: Vec<PollWithTally>) -> String {

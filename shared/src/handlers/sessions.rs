@@ -15,16 +15,19 @@ use super::pages::Page;
 use super::{Route, recording_view, session_view};
 use crate::app::error::Error;
 use crate::app::guests::load_guest_session;
-use crate::app::sessions::{self, ListRequest, OwnSessionPage, SessionPage, SessionView};
+use crate::app::sessions::{
+    self, ListRequest, ListScope, SessionPage, SessionView, TrainerSessionPage,
+};
 use crate::app::timeline;
 use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
-use crate::domain::caller::Role;
-use crate::domain::id::CourseId;
+use crate::domain::host_status::WarningSources;
+use crate::domain::id::{CourseId, UserId};
 use crate::domain::join_window;
 use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::{Operation, View};
 use crate::domain::session::{Session, Status};
 use crate::http;
 use crate::secret::Secret;
@@ -86,12 +89,12 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let caller = deps.authenticator.caller(&request, now).await?;
     match route.path {
         "/v1/sessions" => {
-            if !caller.has_role(Role::Trainer) {
-                return Err(Refusal::Forbidden.into());
-            }
-            let OwnSessionPage { page: SessionPage { sessions, next }, warning_sources } =
-                sessions::list_own(&deps.clients, &caller.id, &list_request(&request)?, now)
-                    .await?;
+            let list = list_request(&request)?;
+            let trainer = query_id(&request, "trainer_id", UserId::parse)?;
+            let scope = ListScope::requested(&caller, trainer, list.course.clone())?;
+            let TrainerSessionPage { page: SessionPage { sessions, next }, warning_sources } =
+                sessions::list_for_trainer(&deps.clients, &scope, &list, now).await?;
+            let no_warnings = WarningSources::default();
             let secrets = deps.secrets.get(now).await?;
             let keyring = secrets.keyring()?;
             let items = sessions
@@ -100,7 +103,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
                     session_view::owner_view(
                         session,
                         None,
-                        &warning_sources,
+                        warning_sources.get(&session.trainer).unwrap_or(&no_warnings),
                         &deps.state.app_url,
                         keyring,
                         now,
@@ -130,13 +133,14 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         }
         "/v1/sessions/{id}/recordings" => {
             let id = session_id(&parameters)?;
-            let session = sessions::load_visible_session(&deps.clients, &caller, &id).await?;
+            let operation = Operation::ListRecordings;
+            let (session, view) =
+                sessions::load_visible_session(&deps.clients, &caller, &id, operation).await?;
             let recordings = deps.clients.recordings(&session.id).await.map_err(Error::from)?;
             let secrets = deps.secrets.get(now).await?;
-            let reader = if session.is_taught_by(&caller) {
-                RecordingVisibility::Trainer
-            } else {
-                RecordingVisibility::Invited
+            let reader = match view {
+                View::Full => RecordingVisibility::Trainer,
+                View::Limited => RecordingVisibility::Invited,
             };
             let items =
                 recording_view::recordings_view(&session, &recordings, reader, secrets.keyring()?)?;
@@ -200,6 +204,15 @@ fn invited_response(
     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 
+fn query_id<T, E: ToString>(
+    request: &Request,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Refusal> {
+    let id = http::query(request, name);
+    id.map(|id| parse(&id).map_err(|error| Refusal::field(name, error))).transpose()
+}
+
 fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
     let status = http::query(request, "status")
         .map(|word| {
@@ -208,9 +221,7 @@ fn list_request(request: &Request) -> Result<ListRequest, Refusal> {
             })
         })
         .transpose()?;
-    let course = http::query(request, "course_id")
-        .map(|id| CourseId::parse(&id).map_err(|error| Refusal::field("course_id", error)))
-        .transpose()?;
+    let course = query_id(request, "course_id", CourseId::parse)?;
     let (from, to) = (http::query_time(request, "from")?, http::query_time(request, "to")?);
     if let (Some(from), Some(to)) = (from, to)
         && from > to

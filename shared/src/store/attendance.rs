@@ -41,6 +41,9 @@ pub struct StoredOverride {
 pub struct AuditEntry {
     pub at: Timestamp,
     pub by: UserId,
+    /// The word of an [`ActorRole`](crate::domain::actor::ActorRole). Absent in items of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_role: Option<String>,
     pub attendee: AttendeeId,
     pub old: OverrideState,
     pub new: OverrideState,

@@ -9,6 +9,7 @@ pub mod attendance;
 pub mod bookings;
 pub mod connections;
 pub mod counters;
+pub mod delegated_actions;
 pub mod directory;
 pub mod domain_events;
 pub mod due_work;

@@ -16,6 +16,7 @@
 //! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep |
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
+//! | changes of a session for its trainer by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | attendance archive of a session | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasure |
@@ -183,6 +184,11 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         nonce: &'a str,
     },
+    DelegatedAction {
+        session: &'a SessionId,
+        at: Timestamp,
+        nonce: &'a str,
+    },
     /// The number of join requests with the links of one guest in one time window.
     GuestJoins {
         session: &'a SessionId,
@@ -313,6 +319,7 @@ impl ItemKey<'_> {
             | Self::Event { .. }
             | Self::ErasureMarker { .. }
             | Self::JoinAttempt { .. }
+            | Self::DelegatedAction { .. }
             | Self::GuestJoins { .. }
             | Self::Recording { .. }
             | Self::AttendanceOverride { .. }
@@ -360,6 +367,7 @@ impl ItemKey<'_> {
             Self::Event { meeting, .. } => meeting_partition(*meeting),
             Self::ErasureMarker { meeting, .. } => meeting_partition(Some(*meeting)),
             Self::JoinAttempt { session, .. }
+            | Self::DelegatedAction { session, .. }
             | Self::GuestJoins { session, .. }
             | Self::Recording { session, .. }
             | Self::AttendanceOverride { session, .. }
@@ -418,6 +426,9 @@ impl ItemKey<'_> {
             Self::ErasureMarker { person, .. } => format!("{ERASURE_MARKER_PREFIX}{person}"),
             Self::JoinAttempt { at, nonce, .. } => {
                 format!("{JOIN_ATTEMPT_PREFIX}{}#{nonce}", sortable_text(*at))
+            }
+            Self::DelegatedAction { at, nonce, .. } => {
+                format!("{DELEGATED_ACTION_PREFIX}{}#{nonce}", sortable_text(*at))
             }
             Self::GuestJoins { guest, window, .. } => format!("GUEST#{}#{window}", guest.as_str()),
             Self::Recording { file, .. } => {
@@ -500,6 +511,7 @@ mod tests {
             ItemKey::Event { meeting: None, at, digest: "x" },
             ItemKey::ErasureMarker { meeting: MeetingId(1), person: &attendee },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
+            ItemKey::DelegatedAction { session: &session, at, nonce: "x" },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 1 },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 11 },
             ItemKey::Recording { session: &session, file: "x" },

@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 
+use super::delegated_actions::DelegatedAction;
 use super::error::StoreError;
 use super::events::StoredEvent;
 use super::item::decode;
 use super::join_attempts::JoinAttempt;
 use super::schema::{
-    EVENT_PREFIX, JOIN_ATTEMPT_PREFIX, attr, meeting_partition, session_partition,
+    DELEGATED_ACTION_PREFIX, EVENT_PREFIX, JOIN_ATTEMPT_PREFIX, attr, meeting_partition,
+    session_partition,
 };
 use super::tx::Item;
 use super::{KeyRange, Store};
@@ -43,6 +45,22 @@ impl Store {
             .await?;
         let decode = |item| {
             Some((TimelineCursor::from_item(&item, JOIN_ATTEMPT_PREFIX)?, decode(item).ok()?))
+        };
+        Ok(items.into_iter().filter_map(decode).collect())
+    }
+
+    /// Returns the newest delegated actions of a session before a cursor.
+    pub async fn delegated_actions_before(
+        &self,
+        session: &SessionId,
+        before: Option<&TimelineCursor>,
+        limit: usize,
+    ) -> Result<Vec<(TimelineCursor, DelegatedAction)>, StoreError> {
+        let items = self
+            .newest_before(session_partition(session), DELEGATED_ACTION_PREFIX, before, limit)
+            .await?;
+        let decode = |item| {
+            Some((TimelineCursor::from_item(&item, DELEGATED_ACTION_PREFIX)?, decode(item).ok()?))
         };
         Ok(items.into_iter().filter_map(decode).collect())
     }

@@ -69,7 +69,8 @@ impl People {
 
 /// Whether a 403 of the operation depends on the session, not only on the role.
 fn depends_on_session(route: &Route) -> bool {
-    route.path.ends_with("/vote") || (route.method == "GET" && route.path.ends_with("/polls"))
+    ["/vote", "/join"].iter().any(|end| route.path.ends_with(end))
+        || (route.method == "GET" && route.path.ends_with("/polls"))
 }
 
 /// Path parameters with the prefixes of their ids.
@@ -91,7 +92,7 @@ fn path(route: &Route, session: &str) -> String {
 }
 
 /// A valid body: one of the operation's examples. A session gets its own body, because it must lie in the future.
-fn body(spec: &Spec, route: &Route) -> Option<Value> {
+pub(super) fn body(spec: &Spec, route: &Route) -> Option<Value> {
     if route.function == "session-save" {
         return Some(patched(course_session_body(400), json!({"course_id": "nobodys"})));
     }
@@ -345,6 +346,7 @@ async fn check_joining(api: &mut CheckedApi, people: &People) {
     let session_path = api.create_session(people, 2).await;
     let join = format!("{session_path}/join");
     api.post(trainer, &join, json!({})).await.expect_problem(409, "too_early");
+    api.post(&people.service, &join, json!({})).await.expect_problem(403, "forbidden");
     api.world.advance(SignedDuration::from_mins(110));
     for (kind, status, code) in [
         (FaultKind::Throttle, 429, "zoom_rate_limited"),

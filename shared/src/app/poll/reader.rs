@@ -15,6 +15,7 @@ use crate::domain::caller::Caller;
 use crate::domain::id::{PollId, SessionId};
 use crate::domain::poll::Poll;
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::{Operation, Relation, View};
 use crate::domain::session::Session;
 use crate::domain::vote::VoteShard;
 use crate::store::BatchItems;
@@ -72,13 +73,34 @@ impl<'a> PollQuery<'a> {
     }
 }
 
-/// A session's polls and the caller's relation to the session.
+/// A request about a session's polls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PollRequest<'a> {
+    pub(super) operation: Operation,
+    pub(super) caller: &'a Caller,
+    pub(super) session: &'a SessionId,
+}
+
+impl PollRequest<'_> {
+    /// Returns whether the caller's right may depend on an invitation.
+    fn depends_on_invitation(&self, session: &Session) -> bool {
+        session.relation_to(self.caller) == Relation::None
+            && !self.allows_all(session)
+            && self.operation.check(self.caller, Relation::Invited).is_ok()
+    }
+
+    /// Returns whether the caller has the trainer's view without an invitation.
+    fn allows_all(&self, session: &Session) -> bool {
+        self.operation.check(self.caller, session.relation_to(self.caller)) == Ok(View::Full)
+    }
+}
+
+/// A session's polls and the caller's view of them.
 #[derive(Debug)]
 pub(super) struct PollsRead {
     pub(super) session: Session,
     pub(super) poll_list: PollList,
-    pub(super) is_owner: bool,
-    is_invited: bool,
+    view: Result<View, Refusal>,
     /// The requested shards. A missing one is empty or was not requested.
     pub(super) shards: BTreeMap<(PollId, u16), VoteShard>,
     /// Polls whose voters do not fit into one response.
@@ -88,9 +110,14 @@ pub(super) struct PollsRead {
 }
 
 impl PollsRead {
-    /// Refuses with "not found" if the caller neither owns the session nor is invited.
-    pub(super) fn require_visible(&self) -> Result<(), Refusal> {
-        if self.is_owner || self.is_invited { Ok(()) } else { Err(Refusal::NotFound) }
+    /// Returns the caller's view, or the refusal of the operation.
+    pub(super) fn view(&self) -> Result<View, Refusal> {
+        self.view.clone()
+    }
+
+    /// Returns whether the caller sees what the trainer sees.
+    pub(super) fn shows_all(&self) -> bool {
+        self.view == Ok(View::Full)
     }
 
     pub(super) fn shard(&self, poll: &PollId, number: u16) -> &VoteShard {
@@ -103,13 +130,12 @@ impl PollsRead {
 /// Reads the polls and decides. A refusal that may be due to stale data is checked again with consistent reads.
 pub(super) async fn read_and_decide<T>(
     context: &PollContext<'_>,
-    caller: &Caller,
-    id: &SessionId,
+    request: PollRequest<'_>,
     query: PollQuery<'_>,
     decide: impl Fn(&PollsRead) -> Result<T, Error>,
 ) -> Result<(PollsRead, T), Error> {
     for is_consistent in [false, true] {
-        let outcome = match read_polls(context, caller, id, query, is_consistent).await? {
+        let outcome = match read_polls(context, request, query, is_consistent).await? {
             Some(loaded) => {
                 decide(&loaded).map_err(|error| (error, loaded.is_fresh)).map(|t| (loaded, t))
             }
@@ -126,13 +152,13 @@ pub(super) async fn read_and_decide<T>(
 
 async fn read_polls(
     context: &PollContext<'_>,
-    caller: &Caller,
-    id: &SessionId,
+    request: PollRequest<'_>,
     query: PollQuery<'_>,
     is_consistent: bool,
 ) -> Result<Option<PollsRead>, Error> {
+    let PollRequest { operation, caller, session: id } = request;
     let cached_plan = match context.cache.recall(id) {
-        Some((session, poll_list)) => ReadPlan::new(context, caller, &session, &poll_list, query)?,
+        Some((session, poll_list)) => ReadPlan::new(context, request, &session, &poll_list, query)?,
         None => ReadPlan::default(),
     };
     let mut keys = vec![ItemKey::Session(id), ItemKey::Polls(id)];
@@ -142,7 +168,7 @@ async fn read_polls(
     let mut found = batch_get(context, &keys, is_fresh).await?;
     let Some(record) = found.session(id)? else { return Ok(None) };
     let (session, poll_list) = (record.session, found.poll_list(id)?);
-    let plan = ReadPlan::new(context, caller, &session, &poll_list, query)?;
+    let plan = ReadPlan::new(context, request, &session, &poll_list, query)?;
     let missing = plan.difference(&cached_plan);
     let keys = missing.keys(id, caller);
     if !keys.is_empty() {
@@ -159,9 +185,9 @@ async fn read_polls(
         let shard = found.vote_shard(poll, *number);
         ((poll.clone(), *number), shard)
     });
+    let relation = if is_invited { Relation::Invited } else { session.relation_to(caller) };
     Ok(Some(PollsRead {
-        is_owner: session.is_taught_by(caller),
-        is_invited,
+        view: operation.check(caller, relation),
         shards: shards.collect(),
         truncated_polls: plan.truncated_polls,
         is_fresh,
@@ -191,18 +217,18 @@ struct ReadPlan {
 }
 
 impl ReadPlan {
-    /// Returns the items that `caller` needs, given the current or the cached session.
+    /// Returns the items that the request needs, given the current or the cached session.
     fn new(
         context: &PollContext<'_>,
-        caller: &Caller,
+        request: PollRequest<'_>,
         session: &Session,
         poll_list: &PollList,
         query: PollQuery<'_>,
     ) -> Result<Self, Error> {
-        let is_owner = session.is_taught_by(caller);
+        let shows_all = request.allows_all(session);
         let mut plan = Self::default();
-        if !is_owner {
-            plan.access = VisibilitySource::new(caller, &session.audience);
+        if request.depends_on_invitation(session) {
+            plan.access = VisibilitySource::new(request.caller, &session.audience);
         }
         let mut voters = 0;
         for (n, poll) in query.polls(poll_list).enumerate() {
@@ -211,7 +237,7 @@ impl ReadPlan {
             }
             // The first poll is always read, so that a list of all voters makes progress.
             let too_many = voters > VOTERS_LIMIT && n > 0;
-            let all = match (poll.is_open(), is_owner) {
+            let all = match (poll.is_open(), shows_all) {
                 (true, _) => true,
                 // A closed poll has its tally already. Its shards are needed only to list voters.
                 (false, true) if poll.anonymous => continue,
@@ -225,8 +251,8 @@ impl ReadPlan {
             if all {
                 plan.shards.extend((0..poll.shard_count).map(|number| (poll.id.clone(), number)));
             } else {
-                let own =
-                    voter_in(context.secrets, poll, &caller.id)?.shard_number(poll.shard_count);
+                let voter = voter_in(context.secrets, poll, &request.caller.id)?;
+                let own = voter.shard_number(poll.shard_count);
                 plan.shards.insert((poll.id.clone(), own));
             }
         }

@@ -26,6 +26,7 @@ pub(super) use self::decide::EditDecision;
 pub(super) use self::inputs::EditInputs;
 use crate::app::Services;
 use crate::app::access::ZoomAccess;
+use crate::app::delegated_actions;
 use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingPlan, ZoomMeetings};
 use crate::domain::caller::Caller;
@@ -37,7 +38,9 @@ use crate::domain::session::Session;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::time::utc_month;
 use crate::domain::trainer_session::SessionWithInvitees;
+use crate::store::delegated_actions::UPDATED;
 use crate::store::sessions::{self, SessionRecord, UpdateBasis};
+use crate::store::tx::Action;
 
 /// Attempts against concurrent changes. More than three concurrent edits of one session are not expected.
 const ATTEMPTS: u32 = 3;
@@ -195,6 +198,7 @@ impl Edit<'_> {
         let mut actions = month_count_actions(&record.session, &decision.next, &inputs.limits, now);
         let basis = UpdateBasis { record, lease_holder: None, replaces_drift: false };
         actions.push(sessions::update(&decision.next, &basis));
+        actions.extend(self.delegated_action(&decision, &record.session));
         commit_edit(services, inputs, decision, actions, now).await
     }
 
@@ -216,13 +220,20 @@ impl Edit<'_> {
         reservation.commit(inputs, decision, meeting_edit, attempts).await
     }
 
+    /// Returns the timeline entry of an edit for the trainer.
+    fn delegated_action(self, decision: &EditDecision, old: &Session) -> Option<Action> {
+        let Self { services, request, now } = self;
+        let next = decision.changes_session(old).then_some(&decision.next)?;
+        delegated_actions::record(&services.random, &request.caller, next, UPDATED, now)
+    }
+
     /// Refuses an edit that moves the session to a full month. Zoom is updated before the monthly count is committed.
     /// The count itself protects against concurrent requests.
     async fn check_month(self, inputs: &EditInputs, next: &Session) -> Result<(), Error> {
         let (before, after) = (inputs.record.session.details.starts_at, next.details.starts_at);
         if let Some(most) = inputs.limits.sessions_per_month
             && utc_month(before) != utc_month(after)
-            && self.services.store.sessions_in_month(&self.request.caller.id, after).await?
+            && self.services.store.sessions_in_month(&inputs.record.session.trainer, after).await?
                 >= i64::from(most)
         {
             return Err(inputs.limits.monthly_limit_refusal().into());

@@ -43,6 +43,7 @@ impl EditReservation<'_> {
             replaces_drift: meeting_edit.sends_all() || next.drift != record.session.drift,
         };
         actions.push(sessions::update(next, &basis));
+        actions.extend(self.edit.delegated_action(&decision, &record.session));
         // After an unanswered attempt the meeting is compared later, when Zoom may have carried it out.
         let is_answered = attempts == UpdateAttempts::AllAnswered;
         actions.extend(is_answered.then(|| self.repair.delete()));

@@ -98,13 +98,14 @@ impl Edit<'_> {
         inputs: &EditInputs,
         rewrites_invitees: bool,
     ) -> Result<Audience, Refusal> {
-        let (old, draft) = (&inputs.record.session.audience, &self.request.draft.audience);
+        let Session { audience: old, trainer, .. } = &inputs.record.session;
+        let draft = &self.request.draft.audience;
         let list = match old.invitee_list() {
             Some(list) if !rewrites_invitees => list,
             _ => self.services.new_invitee_list(),
         };
         let course = inputs.course.as_ref();
-        resolve_audience(draft, course.cloned(), &self.request.caller.id, list)
+        resolve_audience(draft, course.cloned(), trainer, list)
             .map_err(|refusal| lost_course_refusal(old, draft, course).unwrap_or(refusal))
     }
 

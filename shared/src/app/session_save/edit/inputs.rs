@@ -15,14 +15,17 @@ use crate::domain::directory::Course;
 use crate::domain::draft::{Draft, OpenDraft};
 use crate::domain::host_status::{HostStatus, WarningSources};
 use crate::domain::hosting::Hosting;
+use crate::domain::id::{CourseId, UserId};
 use crate::domain::link_generation::LinkGeneration;
 use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
+use crate::domain::rights::Operation;
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::domain::zoom_connection::ZoomConnection;
+use crate::store::BatchItems;
 use crate::store::error::StoreError;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::SessionRecord;
@@ -67,18 +70,17 @@ impl Edit<'_, OpenDraft> {
     /// Loads the data for the decision, and completes the draft.
     pub(super) async fn load_inputs(self) -> Result<(EditInputs, Draft), Error> {
         let Self { services, request, now } = self;
-        let trainer = &request.caller.id;
-        let mut keys =
-            vec![ItemKey::Session(&request.session), ItemKey::Settings, ItemKey::User(trainer)];
         let course = request.draft.course();
-        keys.extend(course.map(ItemKey::Course));
-        if request.draft.may_meet_on_zoom() {
-            keys.push(ItemKey::ZoomConnection(trainer));
+        // Most sessions are edited by their trainer, whose data is read together with the session.
+        let mut found = self.read_items(&request.caller.id, course).await?;
+        let mut record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
+        record.session.check_right(Operation::EditSession, &request.caller)?;
+        if record.session.trainer != request.caller.id {
+            found = self.read_items(&record.session.trainer, course).await?;
+            record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
         }
-        let mut found = services.store.batch_get(&keys).await?;
-        let record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
-        record.session.check_owned_by(&request.caller)?;
         record.session.check_editable(now)?;
+        let trainer = &record.session.trainer;
         let settings = found.settings()?;
         settings.check_enabled(trainer)?;
         let user = found.user(trainer)?;
@@ -109,6 +111,21 @@ impl Edit<'_, OpenDraft> {
             record,
         };
         Ok((inputs, draft))
+    }
+
+    /// Reads the session, and the data of a trainer and a course on which an edit depends.
+    async fn read_items(
+        self,
+        trainer: &UserId,
+        course: Option<&CourseId>,
+    ) -> Result<BatchItems, StoreError> {
+        let session = ItemKey::Session(&self.request.session);
+        let mut keys = vec![session, ItemKey::Settings, ItemKey::User(trainer)];
+        keys.extend(course.map(ItemKey::Course));
+        if self.request.draft.may_meet_on_zoom() {
+            keys.push(ItemKey::ZoomConnection(trainer));
+        }
+        self.services.store.batch_get(&keys).await
     }
 
     /// Reads the calendar of the session's host for the change to the times of the draft.
