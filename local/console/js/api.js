@@ -1,7 +1,7 @@
 // The API client of the console. A single-page application needs only this: a bearer token of the platform's issuer, JSON
 // requests and responses, and problem documents (RFC 9457) with a stable `code`.
 import { store } from './store.js';
-import { PEOPLE, PLATFORM } from './people.js';
+import { OPERATIONS, PERSONAS } from './people.js';
 
 /** An error response of the API. `errors` lists the invalid fields of a form. */
 export class Problem extends Error {
@@ -20,7 +20,7 @@ let count = 0;
 const tokens = new Map();
 
 export function person(key) {
-  return key === PLATFORM.key ? PLATFORM : PEOPLE[key];
+  return key === OPERATIONS.key ? OPERATIONS : PERSONAS[key];
 }
 
 /** Returns a token for a person. In production the platform's login issues it. Here the stack has an issuer. */
@@ -49,14 +49,14 @@ export async function csv(as, path, query = '?format=csv') {
 }
 
 /**
- * Makes one call. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
+ * Makes one call. `raw` is a body that is sent as it is, with the content type of `headers`. `as` selects the person for the token. Without it, the call goes to the local stack itself. Returns
  * `{status, data, headers}` or throws a `Problem`. `background` marks calls that no click caused.
  */
-export async function call({ as, method = 'GET', path, body, headers = {}, text = false, background = false }) {
+export async function call({ as, method = 'GET', path, body, raw: rawBody, headers = {}, text = false, background = false }) {
   const sent = { ...headers };
   if (body !== undefined) sent['content-type'] = 'application/json';
   const entry = {
-    n: ++count, as, method, path, body, headers: sent, background, at: Date.now(), status: null,
+    n: ++count, as, method, path, body: body ?? rawBody, headers: sent, background, at: Date.now(), status: null,
   };
   const note = (more) => {
     Object.assign(entry, more);
@@ -65,7 +65,7 @@ export async function call({ as, method = 'GET', path, body, headers = {}, text 
   const send = async () => fetch(path, {
     method,
     headers: as ? { ...sent, authorization: `Bearer ${await token(as)}` } : sent,
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: body === undefined ? rawBody : JSON.stringify(body),
   });
   const begun = performance.now();
   let answer;

@@ -3,10 +3,10 @@ import { html, useState } from './ui.js';
 import { store, useStore } from './store.js';
 import { calls, curl, token } from './api.js';
 import { lastCost, money, units } from './cost.js';
-import { PEOPLE, PLATFORM } from './people.js';
+import { OPERATIONS, PERSONAS } from './people.js';
 import { Badge, Button, copy, Segments } from './parts/basic.js';
 
-const people = { ...PEOPLE, [PLATFORM.key]: PLATFORM };
+const people = { ...PERSONAS, [OPERATIONS.key]: OPERATIONS };
 
 export const drawer = store(false);
 

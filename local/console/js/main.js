@@ -5,7 +5,7 @@ import { route } from './route.js';
 import { changed, epoch } from './load.js';
 import { working } from './cost.js';
 import { readClock } from './time.js';
-import { PEOPLE } from './people.js';
+import { PEOPLE, PERSONAS, PLATFORM } from './people.js';
 import { Pane, Notices, Preferences } from './parts/person.js';
 import { Notes, Question } from './parts/layers.js';
 import { Classes } from './trainer/list.js';
@@ -13,6 +13,7 @@ import { Schedule, Edit } from './trainer/form.js';
 import { Detail } from './trainer/detail.js';
 import { Upcoming, Detail as StudentDetail } from './student/classes.js';
 import { Mailbox } from './guest/mailbox.js';
+import { Platform } from './platform/main.js';
 import { returned } from './trainer/zoom.js';
 import { Bar } from './bar.js';
 import { Drawer, CostLine, drawer } from './drawer.js';
@@ -22,6 +23,7 @@ const CLOCK_EVERY_MS = 20_000;
 
 function Page({ as, place }) {
   const [what, id, part] = place.split('/');
+  if (as === PLATFORM.key) return html`<${Platform} place=${place} />`;
   if (!PEOPLE[as].claims) return html`<${Mailbox} as=${as} />`;
   if (what === 'notices') return html`<${Notices} as=${as} />`;
   if (what === 'preferences') return html`<${Preferences} as=${as} />`;
@@ -49,7 +51,7 @@ function Console() {
     return () => { clearInterval(timer); document.removeEventListener('visibilitychange', back); rooms.close(); };
   }, []);
   useEffect(() => {
-    const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PEOPLE[at.view].name;
+    const who = at.view === 'all' ? 'Side by side' : at.view === 'scenes' ? 'Behind the scenes' : PERSONAS[at.view].name;
     if (PEOPLE[at.view]?.claims) localStorage.setItem('last', at.view);
     document.title = `${who} · Live Classes`;
   }, [at.view]);

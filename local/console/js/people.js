@@ -24,4 +24,15 @@ export const PEOPLE = {
   },
 };
 
-export const PLATFORM = { key: 'platform', name: 'The platform', claims: { sub: 'platform', role: 'service' } };
+// The platform's back end and its operations team. They act with tokens of their own, and have no class to join.
+export const PLATFORM = {
+  key: 'platform',
+  name: 'Platform',
+  role: 'Back end',
+  about: 'Bookings, payments and imports',
+  claims: { sub: 'platform', role: 'service', name: 'The platform' },
+};
+export const OPERATIONS = { key: 'operations', name: 'Operations', claims: { sub: 'operations', role: 'admin', name: 'Operations' } };
+
+/** Everybody with pages of their own, by key. */
+export const PERSONAS = { ...PEOPLE, platform: PLATFORM };

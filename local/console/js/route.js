@@ -1,11 +1,12 @@
 // Routing: the selected person and the place on their page. It is kept in the address after the `#`, so that history and
 // reload work. Side by side, each pane has its own place.
 import { store } from './store.js';
-import { PEOPLE } from './people.js';
+import { PEOPLE, PERSONAS } from './people.js';
 import { goOn } from './notes.js';
 
+// The panes of the view side by side.
 const KEYS = Object.keys(PEOPLE);
-const HOME = { tara: 'classes', sam: 'classes', gil: 'mail', scenes: 'mail' };
+const HOME = { tara: 'classes', sam: 'classes', gil: 'mail', platform: 'bookings', scenes: 'mail' };
 
 function parse(hash, before) {
   const [path, query] = hash.replace(/^#\/?/, '').split('?');
@@ -16,7 +17,7 @@ function parse(hash, before) {
     for (const key of KEYS) if (given.get(key)) places[key] = given.get(key);
     return { view, places };
   }
-  if (KEYS.includes(view) || view === 'scenes') {
+  if (PERSONAS[view] || view === 'scenes') {
     places[view] = rest.join('/') || HOME[view];
     return { view, places };
   }
@@ -48,13 +49,13 @@ export function show(view) {
 export function go(key, place) {
   const at = route.get();
   const places = { ...at.places, [key]: place };
-  const view = at.view === key || (at.view === 'all' && key !== 'scenes') ? at.view : key;
+  const view = at.view === key || (at.view === 'all' && PEOPLE[key]) ? at.view : key;
   move({ view, places });
 }
 
 /** Returns the address for `go`, for links that open in a new tab. */
 export function href(key, place) {
   const at = route.get();
-  const view = at.view === 'all' && key !== 'scenes' ? 'all' : key;
+  const view = at.view === 'all' && PEOPLE[key] ? 'all' : key;
   return address({ view, places: { ...at.places, [key]: place } });
 }

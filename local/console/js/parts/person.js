@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from '../ui.js';
 import { api } from '../api.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
-import { PEOPLE } from '../people.js';
+import { PEOPLE, PERSONAS, PLATFORM } from '../people.js';
 import { go, href } from '../route.js';
 import { day, hour, stamp, HERE } from '../time.js';
 import { Avatar, Badge, Button, Empty, Icon, Loaded } from './basic.js';
@@ -44,13 +44,13 @@ function Pages({ as, place }) {
 }
 
 export function Pane({ as, place, children }) {
-  const person = PEOPLE[as];
+  const person = PERSONAS[as];
   const body = useRef(null);
   useEffect(() => { if (body.current) body.current.scrollTop = 0; }, [place]);
   return html`<section class="pane" aria-label=${`${person.name}, ${person.role.toLowerCase()}`}>
     <header class="pane-head"><${Avatar} of=${person} />
       <div class="pane-who"><strong>${person.fullName || person.claims.name}</strong><span class="fine">${person.role}<span class="pane-about"> · ${person.about}</span></span></div>
-      ${person.claims && html`<${Pages} as=${as} place=${place} />`}</header>
+      ${person.claims && as !== PLATFORM.key && html`<${Pages} as=${as} place=${place} />`}</header>
     <div class="pane-body" ref=${body}>${children}</div></section>`;
 }
 
