@@ -21,7 +21,7 @@ const fn zoom_call(name: &'static str, method: &'static str, path: &'static str)
 }
 
 /// More specific entries come before more general ones.
-const CALLS: [ZoomCall; 23] = [
+const CALLS: [ZoomCall; 25] = [
     zoom_call("token", "POST", "/oauth/token"),
     zoom_call("revoke", "POST", "/oauth/revoke"),
     zoom_call("create_meeting", "POST", "/v2/users/{user}/meetings"),
@@ -41,6 +41,8 @@ const CALLS: [ZoomCall; 23] = [
     zoom_call("delete_meeting", "DELETE", "/v2/meetings/{meeting}"),
     zoom_call("end_meeting", "PUT", "/v2/meetings/{meeting}/status"),
     zoom_call("recordings", "GET", "/v2/meetings/{meeting}/recordings"),
+    zoom_call("create_registrant", "POST", "/v2/meetings/{meeting}/registrants"),
+    zoom_call("list_registrants", "GET", "/v2/meetings/{meeting}/registrants"),
     zoom_call("past_meeting", "GET", "/v2/past_meetings/{uuid}"),
     zoom_call("past_instances", "GET", "/v2/past_meetings/{meeting}/instances"),
     zoom_call("past_participants", "GET", "/v2/past_meetings/{uuid}/participants"),

@@ -309,6 +309,9 @@ impl Context<'_> {
         fields.insert("participant_uuid".into(), participant.participant_uuid.clone().into());
         fields.insert("participant_user_id".into(), zoom_user.into());
         fields.insert("email".into(), participant.email.clone().into());
+        if let Some(registrant_id) = &participant.registrant_id {
+            fields.insert("registrant_id".into(), registrant_id.clone().into());
+        }
         // Zoom: a telephone has neither an address nor a key.
         if let Some(phone_number) = &participant.phone_number {
             fields.insert("phone_number".into(), phone_number.clone().into());

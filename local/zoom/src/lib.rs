@@ -3,7 +3,7 @@
 //! | path | purpose | module |
 //! |---|---|---|
 //! | `/zoom/oauth` | consent page, tokens, revocation | `consent`, `oauth` |
-//! | `/zoom/v2` | meetings | `meetings`, `listing`, `past`, `recordings` |
+//! | `/zoom/v2` | meetings | `meetings`, `listing`, `registrants`, `past`, `recordings` |
 //! | `/zoom/v2` | users and licences | `users`, `join_tokens`, `accounts`, `licences` |
 //! | `/zoom/sim` | actions of people, inspection | `sim`, `sim_users`, `participants`, `views` |
 //! | `/zoom/sim/knobs` | simulator settings | `settings` |
@@ -37,6 +37,7 @@ mod participants;
 mod past;
 mod recording_list;
 mod recordings;
+mod registrants;
 mod responses;
 mod schedule;
 mod scopes;
@@ -72,6 +73,7 @@ pub use self::accounts::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
 pub use self::apps::{App, ServerApp};
 use self::context::Context;
 pub use self::delivery_fault::{DeliveryFault, DeliveryFaults};
+pub use self::registrants::{RegistrantLimits, RegistrantLimitsUpdate};
 use self::responses::ApiError;
 pub use self::scopes::server_scopes;
 pub use self::settings::{
@@ -181,6 +183,10 @@ impl Zoom {
             )
             .route("/zoom/v2/meetings/{meeting}/status", put(meetings::set_status))
             .route("/zoom/v2/meetings/{meeting}/recordings", get(past::recordings))
+            .route(
+                "/zoom/v2/meetings/{meeting}/registrants",
+                get(registrants::list).post(registrants::create),
+            )
             .route("/zoom/v2/past_meetings/{meeting}", get(past::details))
             .route("/zoom/v2/past_meetings/{meeting}/instances", get(past::instances))
             .route("/zoom/v2/past_meetings/{meeting}/participants", get(past::participants))

@@ -177,6 +177,7 @@ impl Context<'_> {
             created_at: self.now,
             deleted: false,
             requests: vec![Value::Object(body.clone())],
+            registrants: Vec::new(),
             instances: Vec::new(),
         };
         self.apply(&mut meeting, host, body)?;
@@ -263,8 +264,10 @@ impl Context<'_> {
         let forbidden = account.is_some_and(|account| {
             account.forbid.contains(name) || account.forbid.contains(&name_and_value)
         });
-        // Zoom: only licensed users of paid accounts have cloud recordings.
-        forbidden || name_and_value == "auto_recording=cloud" && (basic || host.licence == BASIC)
+        // Zoom: only licensed users of paid accounts have cloud recordings and registration.
+        let for_licensed = ["auto_recording=cloud", "approval_type=0", "approval_type=1"]
+            .contains(&&*name_and_value);
+        forbidden || for_licensed && (basic || host.licence == BASIC)
     }
 
     /// Deletes a meeting, and ends it first if it is in progress.
@@ -304,6 +307,9 @@ impl Context<'_> {
             "creation_source": "open_api",
             "pre_schedule": false,
         });
+        if let Some(url) = meeting.registration_url() {
+            body["registration_url"] = url.into();
+        }
         if let Value::Object(body) = &mut body {
             body.extend(meeting.extra);
         }

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::events::{PresenceChange, WaitingRoomChange};
 use super::ids;
 use super::sim_error::SimError;
-use super::state::{Meeting, MeetingInstance, Participant, Recording, RecordingState};
+use super::state::{Meeting, MeetingInstance, Participant, Recording, RecordingState, User};
 
 /// Zoom removes a killed client only after 60 to 90 seconds, when the person has often rejoined.
 const KILLED_CLIENT_SECONDS: i64 = 75;
@@ -22,6 +22,8 @@ pub(super) struct NewParticipant {
     pub(super) email: String,
     pub(super) customer_key: Option<String>,
     pub(super) phone_number: Option<String>,
+    /// The token in the personal link that the participant opens.
+    pub(super) tk: Option<String>,
 }
 
 impl Context<'_> {
@@ -40,9 +42,9 @@ impl Context<'_> {
         let host = self.meeting_host(meeting).ok_or_else(|| SimError::not_found("No host."))?;
         let name = name.unwrap_or_else(|| host.display_name());
         let host =
-            NewParticipant { name, email: host.email.clone(), customer_key, phone_number: None };
+            NewParticipant { name, email: host.email.clone(), customer_key, ..Default::default() };
         self.start_instance(id);
-        let host = self.new_participant(id, host);
+        let host = self.new_participant(id, host, None);
         self.add_participant(id, host, true);
         Ok(())
     }
@@ -52,6 +54,7 @@ impl Context<'_> {
         id: i64,
         new_participant: NewParticipant,
     ) -> Result<Participant, SimError> {
+        let registrant = self.registrant_of(id, &new_participant)?;
         let meeting = self.existing_meeting(id)?;
         if meeting.active_instance().is_none() {
             if !meeting.setting_is("join_before_host", true) {
@@ -61,7 +64,7 @@ impl Context<'_> {
             self.start_instance(id);
         }
         let waiting_room = self.existing_meeting(id)?.setting_is("waiting_room", true);
-        let participant = self.new_participant(id, new_participant);
+        let participant = self.new_participant(id, new_participant, registrant);
         if waiting_room && !participant.host {
             // The host admits everyone at once. `enter_waiting_room` leaves this to the caller.
             let uuid = participant.participant_uuid.clone();
@@ -80,7 +83,8 @@ impl Context<'_> {
         if self.existing_meeting(id)?.active_instance().is_none() {
             return Err(SimError::conflict("The host has not started the meeting."));
         }
-        let participant = self.new_participant(id, new_participant);
+        let registrant = self.registrant_of(id, &new_participant)?;
+        let participant = self.new_participant(id, new_participant, registrant);
         self.add_waiting(id, participant.clone(), WaitingRoomChange::Joined);
         Ok(participant)
     }
@@ -274,16 +278,35 @@ impl Context<'_> {
         }
     }
 
-    fn new_participant(&self, id: i64, new_participant: NewParticipant) -> Participant {
-        let signed_in = self
-            .state
-            .users
-            .values()
-            .find(|user| {
-                !new_participant.email.is_empty()
-                    && user.email.eq_ignore_ascii_case(&new_participant.email)
-            })
-            .map(|user| user.id.clone());
+    /// Zoom: the host needs no registration, and a telephone cannot have one.
+    fn registrant_of(
+        &self,
+        id: i64,
+        new_participant: &NewParticipant,
+    ) -> Result<Option<String>, SimError> {
+        let host_id = &self.existing_meeting(id)?.host_id;
+        let is_host = self.signed_in_user(&new_participant.email).as_ref() == Some(host_id);
+        if is_host || new_participant.phone_number.is_some() {
+            return Ok(None);
+        }
+        self.admitted_registrant(id, new_participant.tk.as_deref())
+    }
+
+    /// Returns the id of the Zoom user with an address.
+    fn signed_in_user(&self, email: &str) -> Option<String> {
+        let mut users = self.state.users.values();
+        let has_address =
+            |user: &&User| !email.is_empty() && user.email.eq_ignore_ascii_case(email);
+        users.find(has_address).map(|user| user.id.clone())
+    }
+
+    fn new_participant(
+        &self,
+        id: i64,
+        new_participant: NewParticipant,
+        registrant_id: Option<String>,
+    ) -> Participant {
+        let signed_in = self.signed_in_user(&new_participant.email);
         let host_id = self.state.meetings.get(&id).map(|meeting| meeting.host_id.clone());
         Participant {
             participant_uuid: ids::user_id(self.random),
@@ -293,6 +316,7 @@ impl Context<'_> {
             email: new_participant.email,
             customer_key: new_participant.customer_key,
             phone_number: new_participant.phone_number,
+            registrant_id,
             host: signed_in.is_some() && signed_in == host_id,
             zoom_user_id: signed_in,
             room: None,

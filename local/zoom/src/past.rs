@@ -206,7 +206,7 @@ impl Context<'_> {
             "user_id": participant.user_id,
             "name": participant.name,
             "user_email": participant.email,
-            "registrant_id": "",
+            "registrant_id": participant.registrant_id.clone().unwrap_or_default(),
             "join_time": instant(participant.join_time),
             "leave_time": instant(leave_time),
             "duration": if is_complete { seconds } else { 0 },

@@ -63,6 +63,10 @@ operations! {
     UPDATE_MEETING = "meetingUpdate", Light, ["meeting:update:meeting"], ["meeting:update:meeting:admin"];
     DELETE_MEETING = "meetingDelete", Light, ["meeting:delete:meeting"], ["meeting:delete:meeting:admin"];
     END_MEETING = "meetingStatus", Light, ["meeting:update:status"], ["meeting:update:status:admin"];
+    CREATE_REGISTRANT = "meetingRegistrantCreate", Light,
+        ["meeting:write:registrant"], ["meeting:write:registrant:admin"];
+    LIST_REGISTRANTS = "meetingRegistrants", Medium,
+        ["meeting:read:list_registrants"], ["meeting:read:list_registrants:admin"];
     PAST_PARTICIPANTS = "pastMeetingParticipants", Medium,
         ["meeting:read:list_past_participants"], ["meeting:read:list_past_participants:admin"];
     REPORT_PARTICIPANTS = "reportMeetingParticipants", Heavy, [], ["report:read:list_meeting_participants:admin"];

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::registrants::{RegistrantLimits, RegistrantLimitsUpdate};
+
 /// Zoom: 100 creates and updates per host and UTC day.
 const DAILY_LIMIT: u32 = 100;
 
@@ -29,6 +31,8 @@ pub struct Settings {
     /// How long the lists of past participants say that they are not complete: all durations are 0.
     #[serde(default)]
     pub participants_lag_seconds: i64,
+    #[serde(default)]
+    pub registrants: RegistrantLimits,
     pub webhooks: WebhookSettings,
     #[serde(default)]
     pub server_app: ServerAppSettings,
@@ -119,6 +123,7 @@ impl Default for Settings {
             list_page_size: None,
             unlisted_zones: BTreeSet::new(),
             participants_lag_seconds: 0,
+            registrants: RegistrantLimits::default(),
             webhooks: WebhookSettings::default(),
             server_app: ServerAppSettings::default(),
         }
@@ -160,6 +165,7 @@ pub struct SettingsUpdate {
     pub list_page_size: Option<Option<usize>>,
     pub unlisted_zones: Option<BTreeSet<String>>,
     pub participants_lag_seconds: Option<i64>,
+    pub registrants: RegistrantLimitsUpdate,
     pub webhooks: WebhookSettingsUpdate,
     pub server_app: ServerAppSettingsUpdate,
     /// By `app`, `other` or an account id.
@@ -210,6 +216,7 @@ impl Settings {
         set(&mut self.list_page_size, update.list_page_size);
         set(&mut self.unlisted_zones, update.unlisted_zones);
         set(&mut self.participants_lag_seconds, update.participants_lag_seconds);
+        self.registrants.apply(update.registrants);
         self.server_app.apply(update.server_app);
         let (webhooks, update) = (&mut self.webhooks, update.webhooks);
         set(&mut webhooks.duplicate, update.duplicate);

@@ -101,23 +101,44 @@ struct Join {
     customer_key: Option<String>,
     /// The participant dials in. A telephone has neither an address nor a key.
     phone_number: Option<String>,
+    /// The `tk` of the personal link that the participant opens.
+    tk: Option<String>,
+    /// The participant opens the common link of a meeting with registration, and registers with this address in Zoom's
+    /// form.
+    register: Option<String>,
 }
 
 impl Join {
-    fn parse(body: &[u8]) -> Result<NewParticipant, SimError> {
-        let Self { name, email, customer_key, phone_number } = parse_body(body)?;
+    fn parse(body: &[u8]) -> Result<(NewParticipant, Option<String>), SimError> {
+        let Self { name, email, customer_key, phone_number, tk, register } = parse_body(body)?;
         if phone_number.is_some() && (email.is_some() || customer_key.is_some()) {
             return Err(SimError::unprocessable(
                 "A telephone has neither an email nor a customer_key.",
             ));
         }
-        Ok(NewParticipant { name, email: email.unwrap_or_default(), customer_key, phone_number })
+        let email = email.unwrap_or_default();
+        Ok((NewParticipant { name, email, customer_key, phone_number, tk }, register))
+    }
+}
+
+impl Context<'_> {
+    /// Lets a participant register themselves, if they do.
+    fn with_form(
+        &mut self,
+        id: i64,
+        (mut participant, register): (NewParticipant, Option<String>),
+    ) -> Result<NewParticipant, SimError> {
+        if let Some(email) = register {
+            participant.tk = Some(self.register_by_form(id, &email, &participant.name)?);
+        }
+        Ok(participant)
     }
 }
 
 pub(super) async fn join(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
     let new_participant = Join::parse(&body)?;
     zoom.act(|context| {
+        let new_participant = context.with_form(id, new_participant)?;
         context
             .join_meeting(id, new_participant)
             .map(|participant| Json(participant_view(&participant)))
@@ -129,6 +150,7 @@ pub(super) async fn join(State(zoom): State<Zoom>, Path(id): Path<i64>, body: By
 pub(super) async fn wait(State(zoom): State<Zoom>, Path(id): Path<i64>, body: Bytes) -> SimResult {
     let new_participant = Join::parse(&body)?;
     zoom.act(|context| {
+        let new_participant = context.with_form(id, new_participant)?;
         context
             .enter_waiting_room(id, new_participant)
             .map(|participant| Json(participant_view(&participant)))

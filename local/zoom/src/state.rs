@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::apps::App;
+use super::registrants::Registrant;
 use super::scopes::Category;
 use super::settings::{Plan, Settings, UserRules};
 use super::webhook_queue::WebhookQueue;
@@ -232,6 +233,8 @@ pub(super) struct Meeting {
     pub(super) deleted: bool,
     /// All create and update bodies, including rejected updates.
     pub(super) requests: Vec<Value>,
+    #[serde(default)]
+    pub(super) registrants: Vec<Registrant>,
     pub(super) instances: Vec<MeetingInstance>,
 }
 
@@ -269,6 +272,9 @@ pub(super) struct Participant {
     /// The number of a participant who dialed in.
     #[serde(default)]
     pub(super) phone_number: Option<String>,
+    /// The registration by whose personal link the participant joined.
+    #[serde(default)]
+    pub(super) registrant_id: Option<String>,
     /// The Zoom user, if the participant is signed in.
     pub(super) zoom_user_id: Option<String>,
     pub(super) host: bool,

@@ -6,6 +6,7 @@ mod limits;
 mod meetings;
 mod oauth;
 mod past;
+mod registrants;
 mod server_app;
 mod spec;
 mod state;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::fields::{AllowedIn, Field, Kind};
 use crate::meeting_fields::MEETING;
+use crate::registrants::REGISTRANT;
 use crate::scopes;
 use crate::user_fields::{NEW_USER, USER, USER_STATUS};
 
@@ -139,6 +140,22 @@ async fn responses_match_their_schemas() {
     check("get", "/past_meetings/{meetingId}/instances", &bench.get(&instances, account).await);
     let by_user = format!("/zoom/v2/users/{}/recordings", crate::APP_USER);
     check("get", "/users/{userId}/recordings", &bench.get(&by_user, account).await);
+    let registrants = "/meetings/{meetingId}/registrants";
+    let register = async |id: i64, email: &str| {
+        let path = format!("/zoom/v2/meetings/{id}/registrants");
+        let body = json!({ "email": email, "first_name": "Zoë" });
+        bench.call("POST", &path, account, Some(body)).await
+    };
+    check("post", registrants, &register(id, "zoe@school.test").await);
+    check("patch", template, &patch(json!({ "settings": { "approval_type": 0 } })).await);
+    check("get", template, &bench.get(&path, token).await);
+    for _ in 0..4 {
+        check("post", registrants, &register(id, "zoe@school.test").await);
+    }
+    check("post", registrants, &register(1, "zoe@school.test").await);
+    check("get", registrants, &bench.get(&format!("{path}/registrants"), account).await);
+    check("get", registrants, &bench.get("/zoom/v2/meetings/1/registrants", account).await);
+
     let nobody = bench.get("/zoom/v2/users/nobody/recordings", account).await;
     check("get", "/users/{userId}/recordings", &nobody);
 
@@ -212,7 +229,13 @@ async fn events_match_their_schemas() {
     let change = json!({ "topic": "Geometry", "settings": { "mute_upon_entry": true } });
     bench.call("PATCH", &path, &token, Some(change)).await;
     bench.act(id, "start", json!({})).await;
-    let zoe = bench.act(id, "join", json!({ "name": "Zoë", "customer_key": "key-1" })).await;
+    let registration = json!({ "settings": { "approval_type": 0 } });
+    bench.call("PATCH", &path, &token, Some(registration)).await;
+    let zoe = json!({ "name": "Zoë", "customer_key": "key-1", "register": "zoe@school.test" });
+    let zoe = bench.act(id, "join", zoe).await;
+    assert!(zoe["registrant_id"].is_string(), "{zoe}");
+    let registration = json!({ "settings": { "approval_type": 2 } });
+    bench.call("PATCH", &path, &token, Some(registration)).await;
     let zoe = &zoe["participant_uuid"];
     for room in [json!("A"), json!("B"), Value::Null] {
         bench.act(id, "room-move", json!({ "participant_uuid": zoe, "room": room })).await;
@@ -275,6 +298,7 @@ fn accepted_fields_match_the_specification() {
     for (template, method, fields, allowed_in) in [
         ("/users/{userId}/meetings", "post", MEETING, AllowedIn::Create),
         ("/meetings/{meetingId}", "patch", MEETING, AllowedIn::Update),
+        ("/meetings/{meetingId}/registrants", "post", REGISTRANT, AllowedIn::Create),
         ("/users", "post", NEW_USER, AllowedIn::Create),
         ("/users/{userId}", "patch", USER, AllowedIn::Update),
         ("/users/{userId}/status", "put", USER_STATUS, AllowedIn::Update),
@@ -308,9 +332,10 @@ fn simulator_fields(fields: &[Field], allowed_in: AllowedIn) -> BTreeMap<String,
 
 /// Returns the tree of field names in a schema.
 fn schema_fields(schema: &Value) -> BTreeMap<String, Value> {
-    let names = schema["properties"].as_object().unwrap();
-    names
-        .iter()
+    let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+    parts
+        .filter_map(|part| part["properties"].as_object())
+        .flatten()
         .map(|(name, schema)| {
             let schema = schema.get("items").unwrap_or(schema);
             let nested = schema.get("properties").map(|_| json!(schema_fields(schema)));
