@@ -29,14 +29,17 @@ pub struct MeetingPlan {
     /// The names of all settings that were ever sent to the provider. A setting that is no longer given is sent as
     /// off.
     pub settings_sent: BTreeSet<String>,
+    /// Whether people register for the meeting.
+    pub has_registration: bool,
 }
 
 impl MeetingPlan {
-    pub fn from_draft(session: &SessionId, draft: &Draft) -> Self {
+    pub fn from_draft(session: &SessionId, draft: &Draft, has_registration: bool) -> Self {
         Self {
             session: session.clone(),
             details: draft.details.clone(),
             settings_sent: draft.details.settings.names(),
+            has_registration,
         }
     }
 
@@ -45,6 +48,7 @@ impl MeetingPlan {
             session: session.id.clone(),
             details: session.details.clone(),
             settings_sent: session.settings_sent.clone(),
+            has_registration: session.meeting.has_registration,
         }
     }
 }
@@ -60,6 +64,8 @@ pub struct NewMeeting {
     pub id: Option<MeetingId>,
     pub join_url: Secret,
     pub passcode: Option<Secret>,
+    /// Whether people register for the meeting, as far as the provider reports it.
+    pub has_registration: bool,
     /// Whether the meeting will be recorded, if the provider reports it.
     pub is_recorded: Option<bool>,
     /// Whether the provider has another start than the session, and a correction failed.
@@ -174,6 +180,7 @@ pub fn seal(
         id: meeting.id,
         join_url: Some(seal(&meeting.join_url, JOIN_URL_FIELD)),
         passcode: meeting.passcode.as_ref().map(|passcode| seal(passcode, PASSCODE_FIELD)),
+        has_registration: meeting.has_registration,
         credentials_reported_at: JoinCredentialsTimes::default(),
         pending: None,
     }

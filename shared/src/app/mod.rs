@@ -37,6 +37,7 @@ pub mod zoom_access;
 
 use crate::clock::Clock;
 use crate::config::{ConfigError, names};
+use crate::domain::admission::JoinMode;
 use crate::domain::audience::InviteeList;
 use crate::domain::domain_event::DomainEvent;
 use crate::domain::hosting::HostingPolicy;
@@ -64,6 +65,8 @@ pub struct HostingSettings {
     pub policy: HostingPolicy,
     /// The Zoom account that owns the app, if the deployment names it.
     pub app_account: Option<String>,
+    /// The way people join, on which the registration for a new meeting depends.
+    pub join_mode: JoinMode,
 }
 
 impl HostingSettings {

@@ -36,6 +36,15 @@ impl FromStr for JoinMode {
     }
 }
 
+impl JoinMode {
+    /// Returns whether people register for a new meeting, so that each joins with a personal link. Zoom requires the
+    /// registration of SDK clients too, so meetings that people enter by signature have none. A trainer's own meeting stays
+    /// as the trainer knows it.
+    pub fn needs_registration(self, hosting: Hosting) -> bool {
+        self == Self::Link && hosting == Hosting::Platform
+    }
+}
+
 /// The method by which one person joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMethod {

@@ -23,6 +23,11 @@ pub const SETTING_PREFIX: &str = "settings.";
 /// Zoom's setting of the automatic recording.
 pub const AUTO_RECORDING: &str = "auto_recording";
 
+/// Zoom's setting of the registration for a meeting.
+pub const APPROVAL_TYPE: &str = "approval_type";
+/// Zoom: people register, and each gets a personal link at once.
+pub const APPROVED_AT_ONCE: u8 = 0;
+
 /// Hex digits of a digest of a value: 48 bits. Equality is checked for a few values per session.
 const DIGEST_DIGITS: usize = 12;
 const MARK_START: &str = "[live class ";
@@ -82,6 +87,9 @@ pub fn expected_fields(session: &Session) -> FieldValues {
         let named = |(name, value)| (format!("{SETTING_PREFIX}{name}"), value);
         fields.extend(settings.into_iter().map(named));
     }
+    if session.meeting.has_registration {
+        fields.insert(format!("{SETTING_PREFIX}{APPROVAL_TYPE}"), APPROVED_AT_ONCE.into());
+    }
     let waiting_room = settings.waiting_room();
     // Zoom turns joining before the host off while the waiting room is on.
     let join_before_host = settings.join_before_host() && !waiting_room;
@@ -89,6 +97,17 @@ pub fn expected_fields(session: &Session) -> FieldValues {
         fields.insert(format!("{SETTING_PREFIX}{name}"), value.into());
     }
     fields
+}
+
+/// Returns whether people register for a meeting and get their personal links at once.
+pub fn has_registration(meeting: &MeetingChange) -> bool {
+    meeting.settings.get(APPROVAL_TYPE) == Some(&APPROVED_AT_ONCE.into())
+}
+
+/// Returns whether the registration of a meeting was changed at Zoom, so that personal links may have ended.
+pub fn is_registration_changed(session: &Session) -> bool {
+    let name = |field: &String| field.strip_prefix(SETTING_PREFIX) == Some(APPROVAL_TYPE);
+    session.drift.iter().any(name)
 }
 
 /// Returns the fields that a response or an event of Zoom contains.

@@ -32,6 +32,13 @@ pub const REQUIRED_OF_ACCOUNT: [&str; 13] = [
     "cloud_recording:read:list_recording_files:admin",
 ];
 
+/// The scope to register people for a meeting. A trainer's grant never needs it.
+pub const REGISTER: &str = "meeting:write:registrant";
+
+/// The scopes of the account's app that are needed only if people join by link. Without them, classes are scheduled
+/// without registration.
+pub const REQUIRED_OF_ACCOUNT_FOR_LINKS: [&str; 1] = ["meeting:write:registrant:admin"];
+
 /// Returns the required scopes that were not granted, in the order of [`REQUIRED`].
 pub fn missing(granted: &[String]) -> Vec<String> {
     REQUIRED

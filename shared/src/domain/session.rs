@@ -81,6 +81,9 @@ pub struct Meeting {
     /// `None` until the meeting is made.
     pub join_url: Option<Sealed>,
     pub passcode: Option<Sealed>,
+    /// Whether people register for the meeting at Zoom, so that each needs a personal link. It is decided when the meeting is
+    /// created.
+    pub has_registration: bool,
     /// When Zoom last reported a changed join URL or passcode.
     pub credentials_reported_at: JoinCredentialsTimes,
     /// Set until the meeting is made, if it is made later than the session.
@@ -105,6 +108,7 @@ impl Meeting {
             join_url: None,
             passcode: None,
             credentials_reported_at: JoinCredentialsTimes::default(),
+            has_registration: false,
             pending: Some(pending),
         }
     }

@@ -180,6 +180,7 @@ pub(super) fn hosting_settings(env: &Env) -> Result<HostingSettings, ConfigError
     Ok(HostingSettings {
         policy: env.parsed(names::ZOOM_HOSTING, HostingPolicy::default())?,
         app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
+        join_mode: join_mode(env)?,
     })
 }
 

@@ -47,8 +47,19 @@ pub struct MeetingBody {
 #[derive(Clone, Debug, Serialize)]
 pub struct MeetingBodySettings {
     pub auto_recording: AutoRecording,
+    /// `None` for a meeting that everybody joins with the same link.
+    #[serde(flatten)]
+    pub registration: Option<RegistrationSettings>,
     #[serde(flatten)]
     pub others: crate::domain::settings::MeetingSettings,
+}
+
+/// The settings of a meeting for which people are registered. Zoom sends them no mails, because ours have the link.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegistrationSettings {
+    pub approval_type: u8,
+    pub registrants_confirmation_email: bool,
+    pub registrants_email_notification: bool,
 }
 
 /// A meeting as returned by Zoom.

@@ -13,5 +13,8 @@ pub mod webhook;
 
 pub use client::{Access, ApiUser, ClientCredentials, Zoom};
 pub use error::ZoomError;
-pub use meetings::{AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, ZoomMeeting};
+pub use meetings::{
+    AutoRecording, MarkedMeeting, MeetingBody, MeetingBodySettings, RegistrationSettings,
+    ZoomMeeting,
+};
 pub use oauth::{AccountGrant, Grant};

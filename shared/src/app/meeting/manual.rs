@@ -20,6 +20,7 @@ impl ManualLink {
             id: None,
             join_url: Secret::new(&self.join_url),
             passcode: None,
+            has_registration: false,
             is_recorded: None,
             start_differs: false,
         }

@@ -18,9 +18,11 @@ use crate::app::Services;
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::zoom_access::with_token;
+use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::meeting_fields;
 use crate::domain::refusal::Refusal;
+use crate::domain::scope;
 use crate::domain::zoom_event::MeetingChange;
 use crate::zoom::{AutoRecording, MarkedMeeting, MeetingBody, ZoomMeeting};
 
@@ -41,6 +43,17 @@ impl<'a> ZoomMeetings<'a> {
     /// Returns the Zoom user of the token. The changes count towards this user's daily limit.
     pub fn zoom_user(&self) -> &str {
         &self.zoom_access.zoom_user().id
+    }
+
+    /// Returns the hosting of the meetings.
+    pub fn hosting(&self) -> Hosting {
+        self.zoom_access.hosting()
+    }
+
+    /// Returns whether people can be registered for the host's meetings. Without the scope nobody could get a personal link,
+    /// and Zoom would ask everybody to register.
+    pub fn can_register(&self) -> bool {
+        self.zoom_access.require_scope(scope::REGISTER).is_ok()
     }
 
     /// Finds the meetings at Zoom that carry the session's mark. A meeting that belongs to another session is left out,
@@ -119,6 +132,9 @@ fn new_meeting(zoom_access: &ZoomAccess, created: ZoomMeeting) -> NewMeeting {
         platform_user: zoom_access.platform_user().cloned(),
         id: Some(created.id),
         is_recorded: is_recorded(&created),
+        // Zoom drops the setting if the host has no licence.
+        has_registration: zoom_access.platform_user().is_some()
+            && meeting_fields::has_registration(&created.fields),
         join_url: created.join_url,
         passcode: created.passcode,
         start_differs: false,

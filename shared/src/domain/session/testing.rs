@@ -49,6 +49,7 @@ pub(crate) fn session(starts_at: Timestamp, status: Status) -> Session {
             id: None,
             join_url: Some(Sealed::from_stored("x")),
             passcode: None,
+            has_registration: false,
             credentials_reported_at: Default::default(),
             pending: None,
         },

@@ -73,6 +73,9 @@ struct StoredSession {
     join_url_changed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passcode_changed_at: Option<Timestamp>,
+    /// Absent in items that are older than the attribute.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_registration: bool,
     ics_sequence: u32,
     version: u64,
     created_at: Timestamp,
@@ -155,6 +158,7 @@ impl From<Session> for StoredSession {
             passcode: s.meeting.passcode,
             join_url_changed_at: s.meeting.credentials_reported_at.join_url,
             passcode_changed_at: s.meeting.credentials_reported_at.passcode,
+            has_registration: s.meeting.has_registration,
             ics_sequence: s.ics_sequence,
             version: s.version,
             created_at: s.created_at,
@@ -203,6 +207,7 @@ impl From<StoredSession> for Session {
                 id: s.meeting_id,
                 join_url: s.join_url,
                 passcode: s.passcode,
+                has_registration: s.has_registration,
                 credentials_reported_at: JoinCredentialsTimes {
                     join_url: s.join_url_changed_at,
                     passcode: s.passcode_changed_at,

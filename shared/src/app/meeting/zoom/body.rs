@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::app::meeting::MeetingPlan;
 use crate::domain::meeting_fields::{self, agenda_with_mark};
 use crate::domain::time::Zone;
-use crate::zoom::{AutoRecording, MeetingBody, MeetingBodySettings};
+use crate::zoom::{AutoRecording, MeetingBody, MeetingBodySettings, RegistrationSettings};
 
 pub(super) const UTC: &str = "UTC";
 
@@ -47,6 +47,11 @@ pub(super) fn meeting_body(plan: &MeetingPlan) -> MeetingBody {
             } else {
                 AutoRecording::None
             },
+            registration: plan.has_registration.then_some(RegistrationSettings {
+                approval_type: meeting_fields::APPROVED_AT_ONCE,
+                registrants_confirmation_email: false,
+                registrants_email_notification: false,
+            }),
             others,
         },
     }
@@ -138,6 +143,7 @@ mod tests {
             session: SessionId::from_bytes([1; 16]),
             details: SessionDetails { zone: Zone::parse(zone).unwrap(), ..details },
             settings_sent: Default::default(),
+            has_registration: false,
         }
     }
 
@@ -202,5 +208,10 @@ mod tests {
             json!({"auto_recording": "none", "waiting_room": false, "join_before_host": false})
         );
         assert!(whole.get("password").is_none(), "an edit never changes the passcode");
+        let registered = MeetingPlan { has_registration: true, ..old.clone() };
+        assert_eq!(patch(Some(&registered), &registered), None);
+        let whole = patch(None, &registered).unwrap();
+        assert_eq!(whole["settings"]["approval_type"], 0);
+        assert_eq!(whole["settings"]["registrants_email_notification"], false);
     }
 }

@@ -1,5 +1,6 @@
 //! Step 2 of a creation: the meeting at Zoom.
 
+use super::Creation;
 use super::reserve::CreateReservation;
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, ZoomMeetings};
@@ -21,7 +22,10 @@ impl CreateReservation<'_> {
         &self,
         zoom: &mut ZoomMeetings<'_>,
     ) -> Result<(NewMeeting, CreateAnswer), Error> {
-        let plan = MeetingPlan::from_draft(self.creation.id, &self.creation.request.draft);
+        let Creation { services, request, .. } = self.creation;
+        let needs_registration = services.hosting.join_mode.needs_registration(zoom.hosting());
+        let has_registration = needs_registration && zoom.can_register();
+        let plan = MeetingPlan::from_draft(self.creation.id, &request.draft, has_registration);
         if self.taken_over {
             match self.adopt_or_count(zoom, &plan).await {
                 Ok(Some(found)) => return Ok((found, CreateAnswer::Answered)),

@@ -17,7 +17,7 @@ impl Creation<'_> {
         join_url: &str,
         limits: &PlanLimits,
     ) -> Result<CreateOutcome, Error> {
-        let plan = MeetingPlan::from_draft(self.id, &self.request.draft);
+        let plan = MeetingPlan::from_draft(self.id, &self.request.draft, false);
         let meeting = ManualLink { join_url: join_url.to_owned() }.create(&plan).await?;
         let session = template.with_meeting(&meeting);
         let counted = counters::take_monthly_quota(
