@@ -164,6 +164,7 @@ async fn admit(
         host: is_host,
         outcome: outcome_word(&outcome).to_owned(),
         customer_key: attendee.customer_key.clone(),
+        registrant: None,
     };
     record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;

@@ -70,6 +70,11 @@ impl AttendeeId {
         Self::derive(session, &["customer_key", key])
     }
 
+    /// Returns a digest of a registration, by which an erased person is recognised. It is no id of a row.
+    pub fn for_registrant(session: &SessionId, registrant: &str) -> Self {
+        Self::derive(session, &["registrant", registrant])
+    }
+
     /// Returns the id of a person known only by one participation.
     pub fn for_participation(session: &SessionId, instance: &str, participant: &str) -> Self {
         Self::derive(session, &["connection", instance, participant])

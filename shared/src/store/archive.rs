@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{CommitError, StoreError};
 use super::item::{decode, decode_readable, encode, unreadable};
+use super::join_attempts::AttemptIdentifiers;
 use super::schema::{
     ARCHIVE, ARCHIVE_PART_PREFIX, DueQueue, Index, ItemKey, attr, due_partition, limit,
     session_partition, session_sort_key, trainer_partition,
@@ -73,13 +74,13 @@ impl Archive {
         self.starts_at == Some(session.details.starts_at)
     }
 
-    /// Returns the customer keys and addresses in the archived join attempts of an erased person.
-    pub fn join_attempts_of(&self, person: &ErasureMarker) -> Vec<(Option<String>, Option<Email>)> {
+    /// Returns the identifiers in the archived join attempts of an erased person.
+    pub fn join_attempts_of(&self, person: &ErasureMarker) -> Vec<AttemptIdentifiers> {
         let lines = self.lines.iter().filter_map(|line| match ArchiveLine::parse(line)? {
-            ArchiveLine::JoinAttempt { user, email, customer_key, .. }
+            ArchiveLine::JoinAttempt { user, email, customer_key, registrant, .. }
                 if person.is_join_attempt(user.as_ref(), email.as_ref()) =>
             {
-                Some((customer_key, email))
+                Some(AttemptIdentifiers { customer_key, registrant, email })
             }
             _ => None,
         });
@@ -145,11 +146,20 @@ impl Archive {
                         host,
                         rejected,
                         customer_key,
+                        registrant,
                     },
                     _,
                 ) => {
                     let admitted = !rejected;
-                    let identity = JoinIdentity { user, email, name, host, admitted, customer_key };
+                    let identity = JoinIdentity {
+                        user,
+                        email,
+                        name,
+                        host,
+                        admitted,
+                        customer_key,
+                        registrant,
+                    };
                     record.join_attempts.push((at, identity));
                 }
                 (ArchiveLine::Started { instance, at }, _) => {

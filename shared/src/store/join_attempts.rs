@@ -29,6 +29,17 @@ pub struct JoinAttempt {
     /// The customer key by which Zoom's events identify the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_key: Option<String>,
+    /// Zoom's id of the person's registration, if they got a personal link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registrant: Option<String>,
+}
+
+/// The values of a join attempt by which Zoom's events identify the person.
+#[derive(Clone, Debug)]
+pub struct AttemptIdentifiers {
+    pub customer_key: Option<String>,
+    pub registrant: Option<String>,
+    pub email: Option<Email>,
 }
 
 /// The outcome of a successful join attempt.
@@ -39,6 +50,14 @@ impl JoinAttempt {
     pub fn actor(&self) -> Option<String> {
         let user = self.user_id.as_ref().map(ToString::to_string);
         user.or_else(|| Some(self.email.as_ref()?.as_str().to_owned()))
+    }
+
+    pub fn identifiers(&self) -> AttemptIdentifiers {
+        AttemptIdentifiers {
+            customer_key: self.customer_key.clone(),
+            registrant: self.registrant.clone(),
+            email: self.email.clone(),
+        }
     }
 
     pub fn is_admitted(&self) -> bool {

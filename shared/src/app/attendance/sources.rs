@@ -122,6 +122,7 @@ fn join_identity(attempt: JoinAttempt) -> (Timestamp, JoinIdentity) {
         name: attempt.name,
         host: attempt.host,
         customer_key: attempt.customer_key,
+        registrant: attempt.registrant,
     };
     (attempt.at, identity)
 }

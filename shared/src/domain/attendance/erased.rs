@@ -25,7 +25,7 @@ pub struct ErasureMarker {
     pub erased_at: Timestamp,
     /// Whether the person hosted the meeting.
     pub is_host: bool,
-    /// Digests of user id, addresses, customer keys, Zoom users and participations.
+    /// Digests of user id, addresses, customer keys, registrations, Zoom users and participations.
     pub identities: BTreeSet<AttendeeId>,
 }
 
@@ -47,6 +47,10 @@ impl ErasureMarker {
 
     pub fn add_customer_key(&mut self, key: &str) {
         self.identities.insert(AttendeeId::for_customer_key(&self.session, key));
+    }
+
+    pub fn add_registrant(&mut self, registrant: &str) {
+        self.identities.insert(AttendeeId::for_registrant(&self.session, registrant));
     }
 
     pub fn is_user(&self, user: &UserId) -> bool {
@@ -72,10 +76,15 @@ impl ErasureMarker {
                 .customer_key
                 .as_ref()
                 .is_some_and(|key| has(AttendeeId::for_customer_key(session, key)))
+            || event
+                .registrant
+                .as_ref()
+                .is_some_and(|registrant| has(AttendeeId::for_registrant(session, registrant)))
             || event.email.as_ref().is_some_and(|email| self.is_email(email))
             || has(AttendeeId::for_participation(session, instance, &event.participant_uuid))
-            // Several people with keys of their own may use one Zoom account.
+            // Several people with keys or registrations of their own may use one Zoom account.
             || (event.customer_key.is_none()
+                && event.registrant.is_none()
                 && event
                     .zoom_user
                     .as_ref()
@@ -89,12 +98,15 @@ impl ErasureMarker {
         events: impl Iterator<Item = (&'a str, &'a ParticipantEvent)> + Clone,
     ) -> bool {
         let known = self.identities.len();
-        // The keys under which each Zoom user took part.
-        let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        // The keys and registrations under which each Zoom user took part.
+        let mut identities_of_users: BTreeMap<&str, BTreeSet<AttendeeId>> = BTreeMap::new();
         for (_, event) in events.clone() {
-            if let (Some(user), Some(key)) = (&event.zoom_user, &event.customer_key) {
-                keys.entry(user).or_default().insert(key);
-            }
+            let Some(user) = &event.zoom_user else { continue };
+            let own = identities_of_users.entry(user).or_default();
+            let key = event.customer_key.iter();
+            own.extend(key.map(|key| AttendeeId::for_customer_key(&self.session, key)));
+            let registrant = event.registrant.iter();
+            own.extend(registrant.map(|id| AttendeeId::for_registrant(&self.session, id)));
         }
         loop {
             let before = self.identities.len();
@@ -108,10 +120,8 @@ impl ErasureMarker {
                 let Some(user) = event.zoom_user.as_ref().filter(|_| !event.is_host) else {
                     continue;
                 };
-                let is_own = |key: &&str| {
-                    self.identities.contains(&AttendeeId::for_customer_key(&session, key))
-                };
-                if keys.get(user.as_str()).is_none_or(|keys| keys.iter().all(is_own)) {
+                let own = identities_of_users.get(user.as_str());
+                if own.is_none_or(|own| own.is_subset(&self.identities)) {
                     self.identities.insert(AttendeeId::for_zoom_user(&session, user));
                 }
             }
@@ -152,11 +162,13 @@ impl ErasureMarker {
         known.extend(invitees.map(|invitee| AttendeeId::for_email(session, &invitee.email)));
         for (at, identity) in &record.join_attempts {
             if self.is_after_erasure(*at) {
-                let JoinIdentity { user, email, customer_key, .. } = identity;
+                let JoinIdentity { user, email, customer_key, registrant, .. } = identity;
                 known.extend(user.iter().map(|user| AttendeeId::for_user(session, user)));
                 known.extend(email.iter().map(|email| AttendeeId::for_email(session, email)));
                 let keys = customer_key.iter();
                 known.extend(keys.map(|key| AttendeeId::for_customer_key(session, key)));
+                let registrants = registrant.iter();
+                known.extend(registrants.map(|id| AttendeeId::for_registrant(session, id)));
             }
         }
         self.identities.retain(|identity| !known.contains(identity));
@@ -236,6 +248,7 @@ mod tests {
         let mut marker = ErasureMarker::new(&session(), &user, false, Timestamp::UNIX_EPOCH);
         marker.add_email(&email("zelda"));
         marker.add_customer_key("key");
+        marker.add_registrant("registration");
         marker
     }
 
@@ -266,6 +279,7 @@ mod tests {
             event("leave without identity", |_| {}),
             event("by address", |event| event.email = Some(email("zelda"))),
             event("by key", |event| event.customer_key = key("key")),
+            event("by registration", |event| event.registrant = key("registration")),
             event("key and account", |event| {
                 event.customer_key = key("key");
                 event.zoom_user = Some("own account".to_owned());
@@ -280,6 +294,14 @@ mod tests {
                 event.zoom_user = Some("school".to_owned());
             }),
             event("guest of the school", |event| event.zoom_user = Some("school".to_owned())),
+            event("registered classmate", |event| {
+                event.registrant = key("other");
+                event.zoom_user = Some("family".to_owned());
+            }),
+            event("registered at the classmate's", |event| {
+                event.registrant = key("registration");
+                event.zoom_user = Some("family".to_owned());
+            }),
             event("host", |event| event.is_host = true),
         ]
     }
@@ -299,8 +321,11 @@ mod tests {
             "(erased)",
             "(erased)",
             "(erased)",
+            "(erased)",
             "classmate",
             "guest of the school",
+            "registered classmate",
+            "(erased)",
             "host",
         ];
         assert_eq!(names(&record), expected);
@@ -338,6 +363,7 @@ mod tests {
             host: false,
             admitted: true,
             customer_key: Some("key".to_owned()),
+            registrant: Some("registration".to_owned()),
         };
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         for (seconds, is_kept) in [(1, false), (3600, true)] {
@@ -349,6 +375,7 @@ mod tests {
             let record = without_erased_people(record, &[marker()]);
             assert_eq!(record.join_attempts.len(), usize::from(is_kept), "after {seconds} s");
             assert_eq!(names(&record)[2] == "by key", is_kept, "after {seconds} s");
+            assert_eq!(names(&record)[3] == "by registration", is_kept, "after {seconds} s");
         }
     }
 }

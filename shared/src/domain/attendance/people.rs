@@ -20,7 +20,7 @@ use crate::domain::text::{Email, PersonName};
 pub enum IdentityMatch {
     /// The customer key that we issued with the join credentials and that Zoom returned.
     CustomerKey,
-    /// A registration at Zoom that we made. We do not register people yet, so this matches nobody.
+    /// The registration for the meeting that we made for a person who joins by link.
     Registrant,
     /// An email address from Zoom that belongs to exactly one person on the roster.
     Email,
@@ -45,6 +45,8 @@ pub struct JoinIdentity {
     /// Whether the attempt succeeded.
     pub admitted: bool,
     pub customer_key: Option<String>,
+    /// Zoom's id of the person's registration, if they joined with a personal link.
+    pub registrant: Option<String>,
 }
 
 /// A person on the roster.
@@ -67,7 +69,7 @@ pub struct PersonDetails {
     pub name: Option<PersonName>,
 }
 
-/// The owner of a customer key or email address.
+/// The owner of a customer key, registration or email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOwner {
     Host,
@@ -81,6 +83,8 @@ pub struct People {
     expected: Vec<Person>,
     by_user: BTreeMap<UserId, usize>,
     by_key: BTreeMap<String, RowOwner>,
+    /// `None` for a registration that two people share, because they have the same address.
+    by_registrant: BTreeMap<String, Option<RowOwner>>,
     /// `None` for an address that two people share, because it identifies neither of them.
     by_email: BTreeMap<Email, Option<RowOwner>>,
 }
@@ -138,6 +142,9 @@ impl People {
             if let Some(key) = &identity.customer_key {
                 people.by_key.insert(key.clone(), owner);
             }
+            if let Some(registrant) = &identity.registrant {
+                index_unless_shared(&mut people.by_registrant, registrant, owner);
+            }
             if let Some(email) = &identity.email {
                 people.index_email(email, owner);
             }
@@ -194,10 +201,7 @@ impl People {
     }
 
     fn index_email(&mut self, email: &Email, owner: RowOwner) {
-        let entry = self.by_email.entry(email.clone()).or_insert(Some(owner));
-        if *entry != Some(owner) {
-            *entry = None;
-        }
+        index_unless_shared(&mut self.by_email, email, owner);
     }
 
     /// Finds a person by user id or invited address, and returns their index. Adds an admitted person if none is found.
@@ -255,9 +259,24 @@ impl People {
         email: Option<&Email>,
     ) -> Option<(RowOwner, IdentityMatch)> {
         let by_key = || participation.customer_key.as_ref().and_then(|key| self.by_key.get(key));
+        let registrant = participation.registrant.as_ref();
+        let by_registrant = || registrant.and_then(|id| self.by_registrant.get(id)?.as_ref());
         let by_email = || email.and_then(|email| self.by_email.get(email)?.as_ref());
         by_key()
             .map(|owner| (*owner, IdentityMatch::CustomerKey))
+            .or_else(|| by_registrant().map(|owner| (*owner, IdentityMatch::Registrant)))
             .or_else(|| by_email().map(|owner| (*owner, IdentityMatch::Email)))
+    }
+}
+
+/// Adds an identity to an index. An identity with two owners identifies neither of them.
+fn index_unless_shared<K: Clone + Ord>(
+    index: &mut BTreeMap<K, Option<RowOwner>>,
+    identity: &K,
+    owner: RowOwner,
+) {
+    let entry = index.entry(identity.clone()).or_insert(Some(owner));
+    if *entry != Some(owner) {
+        *entry = None;
     }
 }

@@ -129,6 +129,7 @@ fn join_identity(user: &str, key: &str) -> JoinIdentity {
         name: None,
         host: user == "trainer-1",
         customer_key: Some(key.into()),
+        registrant: None,
     }
 }
 

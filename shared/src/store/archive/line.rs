@@ -38,6 +38,8 @@ pub(super) enum ArchiveLine {
         rejected: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         customer_key: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registrant: Option<String>,
     },
     Started {
         instance: String,
@@ -175,6 +177,7 @@ impl ArchiveLine {
             host: identity.host,
             rejected: !identity.admitted,
             customer_key: identity.customer_key.clone(),
+            registrant: identity.registrant.clone(),
         }
     }
 

@@ -56,6 +56,7 @@ fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         host: n == 0,
         admitted: n.is_multiple_of(2),
         customer_key: Some(key),
+        registrant: Some("abcdefghij0-klmnopq23456".to_owned()),
     };
     (enrollment, identity, events)
 }

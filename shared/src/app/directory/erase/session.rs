@@ -16,7 +16,7 @@ use crate::store::attendance::{self as attendance_items, StoredOverride};
 use crate::store::due_work::ErasureCheck;
 use crate::store::error::CommitError;
 use crate::store::events::{self, MeetingItems};
-use crate::store::join_attempts::JoinAttempt;
+use crate::store::join_attempts::{AttemptIdentifiers, JoinAttempt};
 use crate::store::schema::limit;
 use crate::store::tx::Action;
 
@@ -91,20 +91,18 @@ pub(super) async fn erase_from_session(
 }
 
 /// Adds the identifiers of the person's join attempts. Customer keys change with the Meeting SDK's secret, and
-/// addresses change too.
+/// addresses and registrations change too.
 fn learn_identifiers(
     marker: &mut ErasureMarker,
     attempts: &[(JoinAttempt, Action)],
     archive: Option<&Archive>,
 ) {
     let archived = archive.into_iter().flat_map(|archive| archive.join_attempts_of(marker));
-    let identifiers: Vec<_> = attempts
-        .iter()
-        .map(|(attempt, _)| (attempt.customer_key.clone(), attempt.email.clone()))
-        .chain(archived)
-        .collect();
-    for (key, email) in identifiers {
-        key.iter().for_each(|key| marker.add_customer_key(key));
+    let identifiers: Vec<_> =
+        attempts.iter().map(|(attempt, _)| attempt.identifiers()).chain(archived).collect();
+    for AttemptIdentifiers { customer_key, registrant, email } in identifiers {
+        customer_key.iter().for_each(|key| marker.add_customer_key(key));
+        registrant.iter().for_each(|id| marker.add_registrant(id));
         email.iter().for_each(|email| marker.add_email(email));
     }
 }

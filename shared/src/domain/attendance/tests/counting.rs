@@ -47,6 +47,7 @@ fn person_with_several_devices_and_a_telephone_counts_once() {
         host,
         admitted: true,
         customer_key: Some(format!("key-{user}")),
+        registrant: None,
     };
     let people = People::new(&session, &[], &[], &[identity("ada", false), identity("tara", true)]);
     let bound = |telephone: &str, participant: &str| {

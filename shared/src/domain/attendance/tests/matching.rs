@@ -104,6 +104,45 @@ fn people_are_identified_by_key_then_email_and_never_by_name() {
 }
 
 #[test]
+fn registration_identifies_after_the_key_and_before_the_email() {
+    let session = session(course(), Status::Scheduled, Vec::new());
+    let students = [enrolled("ada", "Ada"), enrolled("bob", "Bob"), enrolled("cleo", "Cleo")];
+    let registered = |user: &str, registrant: &str| JoinIdentity {
+        registrant: Some(registrant.to_owned()),
+        ..join_identity(user, &format!("key-{user}"))
+    };
+    let identities = [
+        registered("ada", "r-a"),
+        registered("bob", "r-b"),
+        registered("bob", "shared"),
+        registered("cleo", "shared"),
+    ];
+    let people = People::new(&session, &[], &students, &identities);
+    for (identity, name, matched) in [
+        (json!({"registrant_id": "r-a"}), "Ada", IdentityMatch::Registrant),
+        (
+            json!({"registrant_id": "r-a", "email": "bob@example.test"}),
+            "Ada",
+            IdentityMatch::Registrant,
+        ),
+        (
+            json!({"registrant_id": "r-a", "customer_key": "key-bob"}),
+            "Bob",
+            IdentityMatch::CustomerKey,
+        ),
+        (
+            json!({"registrant_id": "other", "email": "bob@example.test"}),
+            "Bob",
+            IdentityMatch::Email,
+        ),
+        (json!({"registrant_id": "shared", "user_name": "?"}), "?", IdentityMatch::None),
+    ] {
+        let found = identify(&people, identity.clone());
+        assert_eq!((found[0].0.as_str(), found[0].1), (name, matched), "{identity}");
+    }
+}
+
+#[test]
 fn shared_email_identifies_neither_person() {
     let session = session(course(), Status::Scheduled, Vec::new());
     let twin = Enrollment { user: UserId::parse("twin").unwrap(), ..enrolled("ada", "Twin") };
