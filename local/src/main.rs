@@ -127,7 +127,10 @@ async fn serve(arguments: ServeArguments) -> ExitCode {
             );
             wait_for_shutdown().await;
             // Saves the changes since the last tick.
-            stack.save();
+            if let Err(error) = stack.save() {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

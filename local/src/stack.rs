@@ -1,6 +1,8 @@
 //! The whole stack on one port: its start, its routes and its clock.
 
+mod data_dir;
 mod local_routes;
+mod parameters;
 mod state_files;
 
 use std::path::PathBuf;
@@ -19,12 +21,14 @@ use shared::random::Random;
 use shared::secret::Secret;
 use simulated_aws::calls::AWS_PATH;
 use simulated_aws::names::Names;
+use simulated_aws::state_file::StateFileError;
 use simulated_aws::template::{TEMPLATE, Template, TemplateError};
 use simulated_aws::{Aws, AwsConfig};
 use simulated_zoom::{ServerApp, Zoom, ZoomConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::data_dir::{DataDir, DataError};
 use self::local_routes::{LocalState, routes};
 use self::state_files::{StateFiles, save_before_response};
 use crate::console::Console;
@@ -64,8 +68,12 @@ pub struct Options {
 pub enum StackError {
     #[error("port {port} cannot be used: {source}")]
     Port { port: u16, source: std::io::Error },
-    #[error("the data directory cannot be used: {0}")]
-    Data(#[from] std::io::Error),
+    #[error("the address of this machine is unknown: {0}")]
+    Address(#[from] std::io::Error),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    File(#[from] StateFileError),
     #[error(transparent)]
     Setting(#[from] settings::SettingError),
     #[error("the AWS services did not start: {0}")]
@@ -80,8 +88,6 @@ pub enum StackError {
     Environment(#[from] lambda::EnvironmentTooLarge),
     #[error(transparent)]
     Seed(#[from] InvokeError),
-    #[error("the saved state cannot be read: {0}")]
-    Saved(#[from] serde_json::Error),
 }
 
 /// A running stack. Dropping it stops the stack.
@@ -96,6 +102,7 @@ pub struct Stack {
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
     disk: Option<StateFiles>,
+    data: Option<DataDir>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -109,6 +116,9 @@ impl Drop for Stack {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(disk) = &self.disk {
+            disk.close();
         }
     }
 }
@@ -124,21 +134,25 @@ impl Stack {
             .map_err(|source| StackError::Port { port, source })?;
         let base_url = format!("http://localhost:{}", listener.local_addr()?.port());
         let (faults, usage) = (Faults::default(), Usage::new(clock.clone()));
-        let aws_config = aws_config(&base_url, data_dir.clone(), &changes);
+        let data = data_dir.map(DataDir::open).transpose()?;
+        let aws_config =
+            aws_config(&base_url, data.as_ref().map(|data| data.path.clone()), &changes);
         let aws = Aws::start(aws_config, clock.clone(), random.clone()).await?;
         let wire = Wire::new(faults.clone(), usage.clone(), clock.clone());
         let seed_environment = environment(&base_url, &aws);
         let environment = settings::with_overrides(seed_environment.clone(), changes)?;
         let template = Template::parse(TEMPLATE)?;
         lambda::check_environment(&template, &environment)?;
-        let marker = data_dir.as_ref().map(|dir| dir.join("seeded"));
-        let fresh = marker.as_ref().is_none_or(|file| !file.exists());
+        let fresh = data.as_ref().is_none_or(|data| !data.has_state);
         let secret = prepare_secret(&aws, fresh, &secret_changes).await?;
         let issuer = Issuer::new(&base_url)?;
         let zoom_config = zoom_config(&base_url, &secret);
         let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.of_deliveries());
         zoom.update_settings(settings::zoom_account());
-        let disk = data_dir.map(|dir| StateFiles::restore(dir, &zoom, &clock)).transpose()?;
+        let disk = data.as_ref().map(|data| StateFiles::new(data.path.clone(), &zoom, &clock));
+        if let Some(disk) = disk.as_ref().filter(|_| !fresh) {
+            disk.restore()?;
+        }
         let functions = Functions::new(&environment, &clock, &random);
         let lambda = Lambda::new(functions.clone(), &template, clock.clone(), usage.clone());
         let schedules = Schedules::new(lambda.clone(), clock.clone());
@@ -154,6 +168,7 @@ impl Stack {
             functions,
             schedules,
             disk,
+            data,
             tasks,
         };
         let (seeded, seeded_receiver) = watch::channel(!fresh);
@@ -164,11 +179,12 @@ impl Stack {
         }
         let router = router
             .layer(from_fn_with_state(seeded_receiver, wait_until_seeded))
+            .layer(from_fn(parameters::refuse_unknown_query))
             .layer(from_fn(origin::only_this_machine));
         stack.serve(listener, router);
         if fresh {
             let secret = (!secret_changes.is_empty()).then(|| secret.to_string());
-            let seed = Seed { environment: seed_environment, issuer, random, secret, marker };
+            let seed = Seed { environment: seed_environment, issuer, random, secret };
             seed.load(&stack).await?;
             seeded.send_replace(true);
         }
@@ -245,17 +261,16 @@ impl Stack {
                     tracing::warn!(event = "stack.ttl_failed", %error);
                 }
                 if let Some(disk) = &disk {
-                    disk.save();
+                    // A failure is logged, and the next tick tries again.
+                    let _ = disk.save();
                 }
             }
         });
     }
 
     /// Saves the state that is not in a database.
-    pub fn save(&self) {
-        if let Some(disk) = &self.disk {
-            disk.save();
-        }
+    pub fn save(&self) -> Result<(), StateFileError> {
+        self.disk.as_ref().map_or(Ok(()), StateFiles::save)
     }
 
     #[expect(
@@ -290,8 +305,6 @@ struct Seed {
     random: Random,
     /// The changed secret, if there is one. It may refuse this stack's tokens, so it is stored afterwards.
     secret: Option<String>,
-    /// The file that shows that the data was loaded.
-    marker: Option<PathBuf>,
 }
 
 impl Seed {
@@ -303,8 +316,9 @@ impl Seed {
         }
         // Seeding invokes a function, so the usage meter is reset afterwards.
         stack.usage.reset();
-        if let Some(file) = self.marker {
-            std::fs::write(file, "")?;
+        stack.save()?;
+        if let Some(data) = &stack.data {
+            data.set_complete(true)?;
         }
         Ok(())
     }

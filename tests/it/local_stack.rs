@@ -12,7 +12,8 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::random::Random;
 
-use crate::world::{START, World};
+use crate::support::patched;
+use crate::world::{START, World, session_body};
 
 async fn start_with(settings: &[(&str, &str)]) -> Result<Stack, StackError> {
     let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -90,6 +91,81 @@ async fn clock_stays_within_the_calendar() {
     let moved = set(json!({ "now": "8999-12-31T00:00:00Z" })).await.expect(200);
     assert_eq!(moved["now"], "8999-12-31T00:00:00Z");
     assert_eq!(set(json!({ "now": START })).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_clock_stands_still_until_it_is_moved() {
+    let world = World::start().await;
+    let set = |body| world.call(Method::POST, "/local/clock", "", Some(body), &[]);
+    let frozen = json!({ "now": START, "frozen": true });
+    assert_eq!(world.get("", "/local/clock").await.expect(200), frozen);
+    let running = set(json!({ "frozen": false })).await.expect(200);
+    assert_eq!(running["frozen"], false);
+    let now = |clock: &Value| -> jiff::Timestamp {
+        clock["now"].as_str().expect("a time").parse().expect("a time")
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let later = world.get("", "/local/clock").await.expect(200);
+    assert!(now(&later) > now(&running), "{later}");
+    let stopped = set(json!({ "frozen": true, "advance": "1h" })).await.expect(200);
+    assert!(now(&stopped) >= now(&later) + jiff::SignedDuration::from_hours(1), "{stopped}");
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    assert_eq!(world.get("", "/local/clock").await.expect(200), stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_parameters_of_local_routes_are_refused_by_name() {
+    let world = World::start().await;
+    for (method, path, body, name) in [
+        (Method::GET, "/local/mail?subject=Algebra", None, "subject"),
+        (Method::GET, "/local/clock?zone=UTC", None, "zone"),
+        (Method::GET, "/local/config?secret=no", None, "secret"),
+        (Method::DELETE, "/local/usage?function=join", None, "function"),
+        (Method::POST, "/local/clock", Some(json!({ "freeze": true })), "freeze"),
+        (Method::POST, "/local/tokens", Some(json!({ "sub": "a", "roles": [] })), "roles"),
+        (Method::POST, "/local/schedules/outbox-sweep/run", Some(json!({ "at": 1 })), "at"),
+        (Method::POST, "/local/dead-letters/redrive", Some(json!({ "limit": 1 })), "limit"),
+    ] {
+        let response = world.call(method, path, "", body, &[]).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {}", response.text);
+        assert!(response.text.contains(&format!("`{name}`")), "{path} {}", response.text);
+    }
+    for change in [json!({}), json!({ "now": START, "advance": "1h" }), json!({ "frozen": 1 })] {
+        let response = world.post("", "/local/clock", change.clone()).await;
+        assert_eq!(response.status, StatusCode::UNPROCESSABLE_ENTITY, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mails_are_listed_by_recipient_kind_and_session() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let guests = json!({"audience_type": "invitees", "invitees": [
+        {"email": "guest@example.test", "name": "Gil"}, {"email": "student9@example.test"},
+    ]});
+    let mut sessions = Vec::new();
+    for hours in [30, 40] {
+        let body = patched(session_body(hours), guests.clone());
+        sessions.push(world.create(&trainer, &body).await.expect(201)["id"].clone());
+        world.post("", "/local/schedules/outbox-sweep/run", json!({})).await.expect(200);
+    }
+    // The reminder of a guest names the session in no link.
+    world.post("", "/local/clock", json!({ "advance": "7h" })).await.expect(200);
+    for _ in 0..2 {
+        world.post("", "/local/clock", json!({ "advance": "1m" })).await.expect(200);
+    }
+    let kinds = async |query: String| -> Vec<Value> {
+        let listed = world.get("", &format!("/local/mail?{query}")).await.expect(200);
+        let items = listed["items"].as_array().expect("a list");
+        items.iter().map(|mail| mail["kind"].clone()).collect()
+    };
+    let first = sessions[0].as_str().expect("an id");
+    let both = [json!("scheduled"), json!("reminder_day_before")];
+    assert_eq!(kinds(format!("to=GUEST@example.test&session_id={first}")).await, both);
+    assert_eq!(kinds("to=guest@example.test&kind=scheduled".to_owned()).await.len(), 2);
+    assert_eq!(kinds(format!("session_id={first}&kind=reminder_day_before")).await.len(), 2);
+    assert!(kinds("to=nobody@example.test".to_owned()).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

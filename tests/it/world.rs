@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::aws::Aws;
-use local::stack::{Options, Stack};
+use local::stack::{Options, Stack, StackError};
 use local::zoom::{SettingsUpdate, WebhookSettingsUpdate};
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -100,7 +100,20 @@ impl World {
         Self::start_with(0, Some(data_dir), Clock::offset_from_system()).await
     }
 
+    /// Starts a stack in a directory that it may refuse.
+    pub(crate) async fn try_start_in_dir(data_dir: PathBuf) -> Result<Self, StackError> {
+        Self::try_start_with(0, Some(data_dir), Clock::offset_from_system()).await
+    }
+
     async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
+        Self::try_start_with(port, data_dir, clock).await.expect("the stack should start")
+    }
+
+    async fn try_start_with(
+        port: u16,
+        data_dir: Option<PathBuf>,
+        clock: Clock,
+    ) -> Result<Self, StackError> {
         let variation = Box::new(Variation::draw());
         let options = Options {
             port,
@@ -111,14 +124,14 @@ impl World {
             clock,
             random: variation.random(),
         };
-        let stack = Stack::start(options).await.expect("the stack should start");
+        let stack = Stack::start(options).await?;
         stack.zoom.update_settings(variation.settings());
-        Self {
+        Ok(Self {
             _permissions: PermissionCheck(stack.aws.clone()),
             _variation: variation,
             stack,
             http: shared::net::http_client("live-classes/tests").expect("an HTTP client"),
-        }
+        })
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -15,6 +15,7 @@ pub mod refusal;
 mod secrets;
 mod ses;
 pub mod sqs;
+pub mod state_file;
 pub mod template;
 pub mod zeptomail;
 
@@ -41,6 +42,7 @@ use policies::Policies;
 use refusal::Refusal;
 use secrets::Secrets;
 use sqs::Queues;
+use state_file::StateFileError;
 use template::{Template, TemplateError};
 
 /// Configuration of the services.
@@ -80,10 +82,10 @@ pub enum StartError {
     Mailbox(#[from] rusqlite::Error),
     #[error("the queues did not start: {0}")]
     Queues(String),
-    #[error("the saved secrets cannot be read")]
+    #[error("the secrets did not start")]
     Secrets(#[source] serde_json::Error),
-    #[error("the saved secrets cannot be restored")]
-    SecretState(#[source] Box<winterbaume_core::StateViewError>),
+    #[error(transparent)]
+    File(#[from] StateFileError),
     #[error("the emulator's address is invalid")]
     Address(#[from] http::Error),
 }
@@ -120,6 +122,8 @@ pub struct Aws {
     mailbox: Mailbox,
     zeptomail_token: Secret,
     permissions: Permissions,
+    template: Arc<Template>,
+    names: Names,
 }
 
 impl Aws {
@@ -157,7 +161,24 @@ impl Aws {
                 names,
                 config.parameters,
             )?),
+            template: Arc::new(template),
+            names: config.names,
         })
+    }
+
+    /// Returns to the state of a new stack: empty tables and queues, and neither mails nor secrets.
+    pub async fn reset(&self) -> Result<(), StartError> {
+        self.dynamo.reset(&self.template, &self.names)?;
+        self.queues.reset(&self.template, &self.names)?;
+        self.mailbox.clear()?;
+        self.secrets.reset().await?;
+        drop(self.permissions.take_denied_calls());
+        Ok(())
+    }
+
+    /// Sets the token that ZeptoMail accepts.
+    pub fn accept_zeptomail_token(&mut self, token: Secret) {
+        self.zeptomail_token = token;
     }
 
     /// Routes of the services. They have absolute paths, so merge this router and do not nest it.

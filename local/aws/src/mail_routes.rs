@@ -1,6 +1,7 @@
 //! Routes to read the mailbox.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -11,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::mail_message;
-use super::mailbox::{Mail, Mailbox, RECIPIENT_SEPARATOR};
+use super::mailbox::{Mail, MailFilter, Mailbox, RECIPIENT_SEPARATOR};
 
 /// Allows inline styles in a mail's HTML, but no scripts and no external resources.
 const MAIL_PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox allow-popups";
@@ -23,6 +24,7 @@ struct MailSummary {
     to: String,
     subject: String,
     kind: Option<String>,
+    session_id: Option<String>,
     sent_at: Timestamp,
 }
 
@@ -33,6 +35,7 @@ impl From<Mail> for MailSummary {
             to: mail.to.join(RECIPIENT_SEPARATOR),
             subject: mail.subject,
             kind: mail.kind,
+            session_id: mail.session_id,
             sent_at: mail.sent_at,
         }
     }
@@ -48,9 +51,19 @@ pub(super) fn router(mailbox: &Mailbox) -> Router {
         .with_state(mailbox.clone())
 }
 
-/// `GET /local/mail`.
-async fn list(State(mailbox): State<Mailbox>) -> Response {
-    match mailbox.list() {
+/// `GET /local/mail?to=&kind=&session_id=`.
+async fn list(
+    State(mailbox): State<Mailbox>,
+    filter: Result<Query<MailFilter>, QueryRejection>,
+) -> Response {
+    let Query(filter) = match filter {
+        Ok(filter) => filter,
+        Err(error) => {
+            let error = json!({ "error": error.body_text() });
+            return (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response();
+        }
+    };
+    match mailbox.find(&filter) {
         Ok(mails) => {
             let items: Vec<_> = mails.into_iter().map(MailSummary::from).collect();
             Json(json!({ "items": items })).into_response()

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use mail_parser::{Address, MessageParser};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Deserialize;
 use shared::clock::Clock;
 use shared::random::Random;
 
+use super::mail_message;
 use crate::calls::AwsService;
+use crate::{StartError, state_file};
 
 /// The header with the kind of a mail.
 pub const KIND_HEADER: &str = "X-Live-Class-Kind";
@@ -24,10 +27,13 @@ CREATE TABLE IF NOT EXISTS mail (
     recipients TEXT NOT NULL,
     subject TEXT NOT NULL,
     kind TEXT,
-    raw BLOB NOT NULL
+    raw BLOB NOT NULL,
+    session_id TEXT,
+    guest_link TEXT
 ) STRICT;
+CREATE INDEX IF NOT EXISTS mail_by_guest_link ON mail (guest_link);
 ";
-const COLUMNS: &str = "id, sent_at, service, sender, recipients, subject, kind, raw";
+const COLUMNS: &str = "id, sent_at, service, sender, recipients, subject, kind, raw, session_id";
 
 /// The sent mails. Clones share one mailbox.
 #[derive(Clone, Debug)]
@@ -51,6 +57,29 @@ pub struct Mail {
     pub kind: Option<String>,
     /// The message as RFC 5322.
     pub raw: Vec<u8>,
+    /// The session that the mail is about.
+    pub session_id: Option<String>,
+}
+
+/// Which mails a list contains. An absent member matches every mail.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailFilter {
+    /// One of the recipients' addresses, in any case.
+    pub to: Option<String>,
+    pub kind: Option<String>,
+    pub session_id: Option<String>,
+}
+
+impl MailFilter {
+    fn matches(&self, mail: &Mail) -> bool {
+        let matches = |wanted: &Option<String>, found: &Option<String>| {
+            wanted.is_none() || wanted == found
+        };
+        self.to.as_ref().is_none_or(|to| mail.to.iter().any(|it| it.eq_ignore_ascii_case(to)))
+            && matches(&self.kind, &mail.kind)
+            && matches(&self.session_id, &mail.session_id)
+    }
 }
 
 /// The reason why a mail was not stored.
@@ -71,13 +100,8 @@ impl Mailbox {
         file: Option<&Path>,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, rusqlite::Error> {
-        let database = match file {
-            Some(file) => Connection::open(file)?,
-            None => Connection::open_in_memory()?,
-        };
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "NORMAL")?;
+    ) -> Result<Self, StartError> {
+        let database = state_file::open_database(file)?;
         database.execute_batch(SCHEMA)?;
         Ok(Self { database: Arc::new(Mutex::new(database)), clock, random })
     }
@@ -89,6 +113,13 @@ impl Mailbox {
                 database.prepare_cached(&format!("SELECT {COLUMNS} FROM mail ORDER BY number"))?;
             statement.query_map([], mail_from_row)?.collect()
         })
+    }
+
+    /// Returns the mails that match, oldest first.
+    pub fn find(&self, filter: &MailFilter) -> Result<Vec<Mail>, rusqlite::Error> {
+        let mut mails = self.list()?;
+        mails.retain(|mail| filter.matches(mail));
+        Ok(mails)
     }
 
     pub fn get(&self, id: &str) -> Result<Option<Mail>, rusqlite::Error> {
@@ -128,10 +159,17 @@ impl Mailbox {
         }
         let id = self.random_token();
         let kind = message.header_raw(KIND_HEADER).map(str::trim);
+        let subject = mail_message::subject(raw);
         self.with_database(|database| {
+            let guest_link = subject.guest_link.as_deref();
+            let session_id = match subject.session_id.clone() {
+                None => session_of_guest_link(database, guest_link)?,
+                found => found,
+            };
             database
                 .prepare_cached(&format!(
-                    "INSERT INTO mail ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                    "INSERT INTO mail ({COLUMNS}, guest_link) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
                 ))?
                 .execute(params![
                     id,
@@ -142,6 +180,8 @@ impl Mailbox {
                     message.subject().unwrap_or_default(),
                     kind,
                     raw,
+                    session_id,
+                    guest_link,
                 ])
         })?;
         Ok(id)
@@ -156,10 +196,25 @@ impl Mailbox {
         self.clock.now()
     }
 
-    fn with_database<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        // Each use executes one statement, so a panic cannot leave a partial change.
-        work(&self.database.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_database<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
+        // Each use changes the database with one statement, so a panic cannot leave a partial change.
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&database).inspect_err(|error| state_file::log_full_disk(&database, error))
     }
+}
+
+/// Returns the session of an earlier mail with the same link. All mails of an invitation have the same one, and not all
+/// of them name the session.
+fn session_of_guest_link(
+    database: &Connection,
+    link: Option<&str>,
+) -> Result<Option<String>, rusqlite::Error> {
+    let Some(link) = link else { return Ok(None) };
+    let earlier = "SELECT session_id FROM mail WHERE guest_link = ?1 AND session_id IS NOT NULL LIMIT 1";
+    database.prepare_cached(earlier)?.query_row([link], |row| row.get(0)).optional()
 }
 
 /// The separator of recipients in the database and in the list, as in a `To` header.
@@ -176,6 +231,7 @@ fn mail_from_row(row: &Row<'_>) -> Result<Mail, rusqlite::Error> {
         subject: row.get(5)?,
         kind: row.get(6)?,
         raw: row.get(7)?,
+        session_id: row.get(8)?,
     })
 }
 

@@ -1,6 +1,7 @@
-//! Secrets Manager, by `winterbaume` in this process. With a data directory, its state is saved in a file.
+//! Secrets Manager, by `winterbaume` in this process. With a data directory, its state is stored in a file.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use winterbaume_secretsmanager::SecretsManagerService;
 use super::StartError;
 use super::names::REGION;
 use super::refusal::{Refusal, content_type};
+use super::state_file::{self, StateFileError};
 use crate::calls::AwsService;
 
 /// Operations after which the state is not saved.
@@ -21,10 +23,15 @@ const READ_OPERATIONS: [&str; 3] = ["GetSecretValue", "DescribeSecret", "ListSec
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 const MAX_SECRET_BYTES: usize = 65_536;
 
+/// The version of the stored state.
+const VERSION: u32 = 1;
+
 /// The secrets of the stack.
 pub(crate) struct Secrets {
     service: SecretsManagerService,
     file: Option<PathBuf>,
+    /// The state without secrets.
+    empty: serde_json::Value,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -36,13 +43,28 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     pub(crate) async fn start(file: Option<PathBuf>) -> Result<Self, StartError> {
         let service = SecretsManagerService::new();
-        if let Some(file) = file.as_ref().filter(|file| file.exists()) {
-            let saved =
-                serde_json::from_slice(&std::fs::read(file)?).map_err(StartError::Secrets)?;
-            let restored = service.restore(default_account_id(), REGION, saved).await;
-            restored.map_err(|error| StartError::SecretState(Box::new(error)))?;
+        let empty = snapshot(&service).await.map_err(StartError::Secrets)?;
+        let secrets = Self { service, file, empty };
+        if let Some(file) = secrets.file.as_ref().filter(|file| file.exists()) {
+            let stored = state_file::read(file, VERSION)?;
+            let restored = secrets.restore(stored).await;
+            restored.map_err(|error| StateFileError::unreadable(file, error))?;
         }
-        Ok(Self { service, file })
+        Ok(secrets)
+    }
+
+    /// Removes all secrets.
+    pub(crate) async fn reset(&self) -> Result<(), StateFileError> {
+        let file = self.file.as_deref().unwrap_or(Path::new("the secrets"));
+        let restored = self.restore(self.empty.clone()).await;
+        restored.map_err(|error| StateFileError::unreadable(file, error))?;
+        self.save().await
+    }
+
+    async fn restore(&self, state: serde_json::Value) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let state = serde_json::from_value(state)?;
+        let restored = self.service.restore(default_account_id(), REGION, state).await;
+        restored.map_err(|error| error.to_string().into())
     }
 
     /// Handles one call.
@@ -66,13 +88,12 @@ impl Secrets {
         if !READ_OPERATIONS.contains(&operation)
             && let Err(error) = self.save().await
         {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "saving the secrets failed");
+            tracing::error!(event = "stack.not_saved", %error);
             return axum::response::IntoResponse::into_response(Refusal::new(
                 AwsService::Secretsmanager,
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalServiceError",
-                "The local secrets could not be saved.",
+                format!("The secret was not stored: {error}"),
             ));
         }
         let mut response = Response::new(result.body.into());
@@ -111,15 +132,17 @@ impl Secrets {
         self.handle(operation, headers, request.to_string().into()).await
     }
 
-    async fn save(&self) -> std::io::Result<()> {
+    async fn save(&self) -> Result<(), StateFileError> {
         let Some(file) = &self.file else { return Ok(()) };
-        let state = self.service.snapshot(default_account_id(), REGION).await;
-        let text = serde_json::to_vec(&state).map_err(std::io::Error::other)?;
-        // Writing to a temporary file first keeps the previous state intact if the process crashes.
-        let new = file.with_extension("new");
-        std::fs::write(&new, text)?;
-        std::fs::rename(new, file)
+        let state = snapshot(&self.service).await;
+        let state = state.map_err(|error| StateFileError::unreadable(file, error))?;
+        state_file::write(file, VERSION, &state)
     }
+}
+
+/// Returns the state of the service.
+async fn snapshot(service: &SecretsManagerService) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::to_value(service.snapshot(default_account_id(), REGION).await)
 }
 
 /// Returns whether a request contains a value above the limit.

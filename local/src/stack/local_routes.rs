@@ -13,6 +13,7 @@ use shared::clock::Clock;
 use simulated_aws::Aws;
 use simulated_zoom::Zoom;
 
+use super::parameters::{NoMembers, error_response, parse_body, unprocessable};
 use super::state_files::StateFiles;
 use super::stored_secret;
 use crate::functions::InvokeError;
@@ -47,7 +48,7 @@ pub(super) fn routes(local: LocalState) -> Router {
             crate::issuer::JWKS_PATH,
             get(async |State(local): State<LocalState>| Json(local.issuer.jwks().clone())),
         )
-        .route("/local/clock", get(read_clock).post(move_clock))
+        .route("/local/clock", get(read_clock).post(change_clock))
         .route("/local/config", get(config))
         .route(
             "/local/directory",
@@ -57,15 +58,10 @@ pub(super) fn routes(local: LocalState) -> Router {
         .with_state(local)
 }
 
-/// Returns an error of the stack's own routes.
-fn error_response(status: StatusCode, error: impl ToString) -> Response {
-    (status, Json(json!({"error": error.to_string()}))).into_response()
-}
-
 async fn token(State(local): State<LocalState>, body: Bytes) -> Response {
-    let person: Person = match serde_json::from_slice(&body) {
+    let person: Person = match parse_body(&body) {
         Ok(person) => person,
-        Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Err(response) => return response,
     };
     match local.issuer.token(&person, local.clock.now()) {
         Ok(token) => Json(json!({"token": token})).into_response(),
@@ -74,7 +70,15 @@ async fn token(State(local): State<LocalState>, body: Bytes) -> Response {
 }
 
 async fn read_clock(State(local): State<LocalState>) -> Json<Value> {
-    Json(json!({"now": local.clock.now()}))
+    clock_document(&local.clock)
+}
+
+fn clock_document(clock: &Clock) -> Json<Value> {
+    let is_frozen = match clock {
+        Clock::System => false,
+        Clock::Manual(manual_clock) => manual_clock.time().frozen,
+    };
+    Json(json!({"now": clock.now(), "frozen": is_frozen}))
 }
 
 #[derive(Deserialize)]
@@ -83,43 +87,56 @@ struct ClockChange {
     /// A duration such as `7h10m`.
     advance: Option<String>,
     now: Option<Timestamp>,
+    /// Whether the clock stands still until it is moved.
+    frozen: Option<bool>,
 }
 
-/// Moves the clock, and completes the work that is then due before it responds.
-///
-/// The content type is ignored because `curl -d` sends that of a form.
-async fn move_clock(State(local): State<LocalState>, body: Bytes) -> Response {
-    let change: ClockChange = match serde_json::from_slice(&body) {
+impl ClockChange {
+    /// Returns the time to which the clock is moved, if it is moved.
+    fn target(&self, now: Timestamp) -> Result<Option<Timestamp>, String> {
+        let target = match (&self.advance, self.now) {
+            (Some(by), None) => {
+                let by = by.parse::<SignedDuration>().map_err(|error| error.to_string())?;
+                now.checked_add(by).ok()
+            }
+            (None, Some(target)) => Some(target),
+            (None, None) if self.frozen.is_some() => return Ok(None),
+            _ => return Err("give either advance or now, or frozen alone".to_owned()),
+        };
+        let target = target.filter(|target| (Timestamp::UNIX_EPOCH..=LATEST).contains(target));
+        let range = || format!("the clock goes from {} to {LATEST}", Timestamp::UNIX_EPOCH);
+        target.map(Some).ok_or_else(range)
+    }
+}
+
+/// Moves, freezes or releases the clock, and completes the work that is then due before it responds.
+async fn change_clock(State(local): State<LocalState>, body: Bytes) -> Response {
+    let change: ClockChange = match parse_body(&body) {
         Ok(change) => change,
-        Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
+        Err(response) => return response,
     };
     let Clock::Manual(manual_clock) = &local.clock else {
         return error_response(StatusCode::CONFLICT, "this stack uses the system's clock");
     };
-    let target = match (change.advance, change.now) {
-        (Some(by), None) => match by.parse::<SignedDuration>() {
-            Ok(by) => manual_clock.now().checked_add(by).ok(),
-            Err(error) => return error_response(StatusCode::UNPROCESSABLE_ENTITY, error),
-        },
-        (None, Some(now)) => Some(now),
-        _ => return error_response(StatusCode::UNPROCESSABLE_ENTITY, "give either advance or now"),
+    let target = match change.target(manual_clock.now()) {
+        Ok(target) => target,
+        Err(error) => return unprocessable(error),
     };
-    match target.filter(|target| (Timestamp::UNIX_EPOCH..=LATEST).contains(target)) {
-        Some(target) => manual_clock.set(target),
-        None => {
-            let range = format!("the clock goes from {} to {LATEST}", Timestamp::UNIX_EPOCH);
-            return error_response(StatusCode::UNPROCESSABLE_ENTITY, range);
-        }
+    if let Some(frozen) = change.frozen {
+        manual_clock.set_frozen(frozen);
+    }
+    if let Some(target) = target {
+        manual_clock.set(target);
     }
     local.wire.run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
         local.schedules.run_due().await;
     }
-    if let Some(disk) = &local.disk {
-        disk.save();
+    match local.disk.as_ref().map_or(Ok(()), StateFiles::save) {
+        Ok(()) => clock_document(&local.clock).into_response(),
+        Err(error) => error_response(StatusCode::INSUFFICIENT_STORAGE, error),
     }
-    Json(json!({"now": local.clock.now()})).into_response()
 }
 
 async fn config(State(local): State<LocalState>) -> Json<Value> {
@@ -131,7 +148,14 @@ async fn config(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"environment": environment, "secrets": stored_secret(&local.aws).await}))
 }
 
-async fn run_schedule(State(local): State<LocalState>, Path(function): Path<String>) -> Response {
+async fn run_schedule(
+    State(local): State<LocalState>,
+    Path(function): Path<String>,
+    body: Bytes,
+) -> Response {
+    if let Err(response) = parse_body::<NoMembers>(&body) {
+        return response;
+    }
     match local.schedules.run(&function).await {
         Ok(report) => Json(report).into_response(),
         Err(error @ LambdaError::Invoke(InvokeError::UnknownFunction(_))) => {

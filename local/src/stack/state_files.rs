@@ -4,14 +4,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use serde_json::{Value, json};
-use shared::clock::Clock;
+use serde_json::json;
+use shared::clock::{Clock, ManualTime};
+use simulated_aws::state_file::{self, StateFileError};
 use simulated_zoom::Zoom;
 
-use super::StackError;
+use super::data_dir::{CLOCK_FILE, ZOOM_FILE};
+use super::parameters::error_response;
+
+/// The form of the files. Raise it with each change that an earlier or later build cannot read.
+const ZOOM_VERSION: u32 = 1;
+const CLOCK_VERSION: u32 = 1;
 
 /// The files with the state that is not in a database.
 #[derive(Clone)]
@@ -20,27 +26,80 @@ pub(super) struct StateFiles {
     zoom: Zoom,
     clock: Clock,
     /// Serializes the writes, so that the last write contains the latest state.
-    lock: Arc<Mutex<()>>,
+    stored: Arc<Mutex<Stored>>,
+}
+
+/// What the files contain.
+#[derive(Default)]
+struct Stored {
+    zoom_revision: Option<u64>,
+    clock: Option<ManualTime>,
+    /// The reason of the last failure, which is logged once.
+    failure: Option<String>,
+    /// A stopped stack no longer writes, because the next one may have the directory.
+    closed: bool,
 }
 
 impl StateFiles {
-    /// Restores the state of an earlier run: the simulated Zoom and the offset of the clock.
-    pub(super) fn restore(dir: PathBuf, zoom: &Zoom, clock: &Clock) -> Result<Self, StackError> {
-        restore(&dir, zoom, clock)?;
-        Ok(Self { dir, zoom: zoom.clone(), clock: clock.clone(), lock: Arc::default() })
+    pub(super) fn new(dir: PathBuf, zoom: &Zoom, clock: &Clock) -> Self {
+        Self { dir, zoom: zoom.clone(), clock: clock.clone(), stored: Arc::default() }
     }
 
-    pub(super) fn save(&self) {
-        let _writing = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        write_state(&self.dir.join("zoom.json"), &self.zoom.snapshot());
+    /// Restores the state of an earlier run: the simulated Zoom and the clock.
+    pub(super) fn restore(&self) -> Result<(), StateFileError> {
+        let file = self.dir.join(ZOOM_FILE);
+        let restored = self.zoom.restore(state_file::read(&file, ZOOM_VERSION)?);
+        restored.map_err(|error| StateFileError::unreadable(&file, error))?;
         if let Clock::Manual(manual_clock) = &self.clock {
-            write_state(&self.dir.join("clock.json"), &json!(manual_clock.offset()));
+            let file = self.dir.join(CLOCK_FILE);
+            let time = serde_json::from_value(state_file::read(&file, CLOCK_VERSION)?);
+            manual_clock.restore(time.map_err(|error| StateFileError::unreadable(&file, error))?);
         }
+        Ok(())
+    }
+
+    /// Writes what has changed since the last write.
+    pub(super) fn save(&self) -> Result<(), StateFileError> {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.closed {
+            return Ok(());
+        }
+        let written = self.write_changes(&mut stored);
+        let failure = written.as_ref().err().map(ToString::to_string);
+        if failure != stored.failure {
+            match &failure {
+                Some(error) => tracing::error!(event = "stack.not_saved", error),
+                None => tracing::info!(event = "stack.saved_again"),
+            }
+            stored.failure = failure;
+        }
+        written
+    }
+
+    fn write_changes(&self, stored: &mut Stored) -> Result<(), StateFileError> {
+        if stored.zoom_revision != Some(self.zoom.revision()) {
+            let (snapshot, revision) = self.zoom.snapshot();
+            state_file::write(&self.dir.join(ZOOM_FILE), ZOOM_VERSION, &snapshot)?;
+            stored.zoom_revision = Some(revision);
+        }
+        if let Clock::Manual(manual_clock) = &self.clock {
+            let time = manual_clock.time();
+            if stored.clock != Some(time) {
+                state_file::write(&self.dir.join(CLOCK_FILE), CLOCK_VERSION, &json!(time))?;
+                stored.clock = Some(time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the writing. A write in progress is completed first.
+    pub(super) fn close(&self) {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
     }
 }
 
 /// Saves the state of the simulated Zoom before it responds. A caller that stored a token or a meeting number from the
-/// response must find it again, even if this process crashes.
+/// response must find it again, even if this process crashes. If the state cannot be stored, the response says so.
 pub(super) async fn save_before_response(
     State(disk): State<StateFiles>,
     request: Request,
@@ -48,31 +107,8 @@ pub(super) async fn save_before_response(
 ) -> Response {
     let changes = request.method() != Method::GET || request.uri().path().ends_with("/token");
     let response = next.run(request).await;
-    if changes {
-        disk.save();
+    if changes && let Err(error) = disk.save() {
+        return error_response(StatusCode::INSUFFICIENT_STORAGE, error);
     }
     response
-}
-
-/// Restores the simulated Zoom and the offset of the clock.
-fn restore(dir: &std::path::Path, zoom: &Zoom, clock: &Clock) -> Result<(), StackError> {
-    let file = dir.join("zoom.json");
-    if file.exists() {
-        zoom.restore(serde_json::from_slice(&std::fs::read(file)?)?);
-    }
-    let file = dir.join("clock.json");
-    if let (true, Clock::Manual(manual_clock)) = (file.exists(), clock) {
-        manual_clock.advance(serde_json::from_slice(&std::fs::read(file)?)?);
-    }
-    Ok(())
-}
-
-/// Writes to a temporary file first, so that a crash keeps the previous state.
-fn write_state(file: &std::path::Path, state: &Value) {
-    let temporary_file = file.with_extension("json.new");
-    let saved = std::fs::write(&temporary_file, state.to_string())
-        .and_then(|()| std::fs::rename(&temporary_file, file));
-    if let Err(error) = saved {
-        tracing::warn!(event = "stack.not_saved", %error);
-    }
 }

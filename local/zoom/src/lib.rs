@@ -58,6 +58,7 @@ mod webhooks;
 mod tests;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -125,6 +126,8 @@ struct Inner {
     random: Random,
     faults: DeliveryFaults,
     state: Mutex<ZoomState>,
+    /// Counts the changes of the state.
+    revision: AtomicU64,
     /// Held during a delivery run.
     delivery_lock: tokio::sync::Mutex<()>,
     http: reqwest::Client,
@@ -144,6 +147,7 @@ impl Zoom {
             random,
             faults,
             state: Mutex::default(),
+            revision: AtomicU64::default(),
             delivery_lock: tokio::sync::Mutex::default(),
             http: http_client(),
         };
@@ -223,7 +227,7 @@ impl Zoom {
 
     /// Returns the request counts.
     pub fn counts(&self) -> Counts {
-        self.with_context(|context| context.state.counts.clone())
+        self.inspect(|context| context.state.counts.clone())
     }
 
     /// Returns how many refresh tokens were exchanged.
@@ -233,14 +237,14 @@ impl Zoom {
 
     /// Returns a meeting in the form of `GET /zoom/sim/meetings/{id}`, even if it was deleted.
     pub fn meeting(&self, id: i64) -> Option<Value> {
-        self.with_context(|context| {
+        self.inspect(|context| {
             context.state.meetings.get(&id).map(|it| context.meeting_view(it))
         })
     }
 
     /// Returns all meetings, including deleted ones.
     pub fn meetings(&self) -> Vec<Value> {
-        self.with_context(|context| {
+        self.inspect(|context| {
             let meetings = context.state.meetings.values();
             meetings.map(|meeting| context.meeting_view(meeting)).collect()
         })
@@ -248,18 +252,18 @@ impl Zoom {
 
     /// Returns the users of all accounts in the form of `GET /zoom/sim/users`.
     pub fn users(&self) -> Vec<Value> {
-        self.with_context(|context| {
+        self.inspect(|context| {
             context.state.users.values().map(|user| context.user_view(user)).collect()
         })
     }
 
     /// Returns all webhooks with their attempts, oldest first.
     pub fn webhooks(&self) -> Vec<Value> {
-        self.with_context(|context| context.state.webhook_queue.log())
+        self.inspect(|context| context.state.webhook_queue.log())
     }
 
     pub fn settings(&self) -> Settings {
-        self.with_context(|context| context.state.settings.clone())
+        self.inspect(|context| context.state.settings.clone())
     }
 
     /// Updates the simulator settings. Absent fields are unchanged.
@@ -283,33 +287,59 @@ impl Zoom {
         });
     }
 
-    /// Returns the whole state.
-    pub fn snapshot(&self) -> Value {
-        self.with_context(|context| serde_json::to_value(&*context.state)).unwrap_or_default()
+    /// Returns the number of changes so far. An equal number means an equal state.
+    pub fn revision(&self) -> u64 {
+        self.inner.revision.load(Ordering::SeqCst)
     }
 
-    /// Replaces the state by a snapshot. An unreadable snapshot of an older version is ignored with a warning, so that
-    /// the stack still starts.
-    pub fn restore(&self, snapshot: Value) {
-        match serde_json::from_value(snapshot) {
-            Ok(state) => self.with_context(|context| {
-                *context.state = state;
-                // A state of an older version has no owner.
-                context.create_owner();
-            }),
-            Err(error) => tracing::warn!(%error, "ignoring the snapshot of the simulated Zoom"),
-        }
+    /// Returns the whole state, without the log of finished webhooks, and its revision.
+    pub fn snapshot(&self) -> (Value, u64) {
+        self.inspect(|context| {
+            (serde_json::to_value(&*context.state).unwrap_or_default(), self.revision())
+        })
     }
 
-    /// Runs `act` with exclusive access to the state. `act` cannot await, so the lock is held only briefly.
+    /// Replaces the state by a snapshot.
+    pub fn restore(&self, snapshot: Value) -> Result<(), serde_json::Error> {
+        let state = serde_json::from_value(snapshot)?;
+        self.with_context(|context| {
+            *context.state = state;
+            // A state of an older version has no owner.
+            context.create_owner();
+        });
+        Ok(())
+    }
+
+    /// Returns to the state of a new Zoom.
+    pub fn reset(&self) {
+        self.with_context(|context| {
+            *context.state = ZoomState::default();
+            context.create_default_users();
+        });
+    }
+
+    /// Runs `act` with exclusive access to the state, which then counts as changed. `act` cannot await, so the lock is
+    /// held only briefly.
     fn with_context<T>(&self, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        self.enter(true, act)
+    }
+
+    /// Runs `read` on the state, which does not count as changed.
+    fn inspect<T>(&self, read: impl FnOnce(&Context<'_>) -> T) -> T {
+        self.enter(false, |context| read(context))
+    }
+
+    fn enter<T>(&self, changes: bool, act: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let inner = &*self.inner;
         let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { config, random, faults, .. } = inner;
         let mut context =
             Context { state: &mut state, config, random, faults, now: inner.clock.now() };
-        context.remove_killed_clients();
-        context.end_meetings_without_licence();
+        let removed = context.remove_killed_clients();
+        let ended = context.end_meetings_without_licence();
+        if changes || removed || ended {
+            inner.revision.fetch_add(1, Ordering::SeqCst);
+        }
         act(&mut context)
     }
 }

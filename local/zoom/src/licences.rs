@@ -166,13 +166,15 @@ impl Context<'_> {
         self.state.unlicensed.insert((end, id, uuid));
     }
 
-    /// Ends the meetings whose time limit is over, unless the host got a licence in the meantime.
-    pub(super) fn end_meetings_without_licence(&mut self) {
-        let now = self.now;
+    /// Ends the meetings whose time limit is over, unless the host got a licence in the meantime. Returns whether there
+    /// were any.
+    pub(super) fn end_meetings_without_licence(&mut self) -> bool {
+        let (now, mut found) = (self.now, false);
         while let Some(limit) = self.state.unlicensed.first()
             && limit.0 <= now
             && let Some((end, id, uuid)) = self.state.unlicensed.pop_first()
         {
+            found = true;
             let Some((meeting, host)) = self.meeting_and_host(id) else { continue };
             let is_live = meeting.active_instance().is_some_and(|instance| instance.uuid == uuid);
             if is_live && host.licence != LICENSED {
@@ -182,5 +184,6 @@ impl Context<'_> {
                 self.now = now;
             }
         }
+        found
     }
 }

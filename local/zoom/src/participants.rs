@@ -240,16 +240,19 @@ impl Context<'_> {
         self.emit_ended(id, now);
     }
 
-    /// Removes the killed clients that are due, unless their meeting has ended.
-    pub(super) fn remove_killed_clients(&mut self) {
+    /// Removes the killed clients that are due, unless their meeting has ended. Returns whether there were any.
+    pub(super) fn remove_killed_clients(&mut self) -> bool {
+        let mut found = false;
         while let Some(killed) = self.state.killed.first()
             && killed.0 <= self.now
             && let Some((removed_at, id, uuid)) = self.state.killed.pop_first()
         {
+            found = true;
             if self.present_participant(id, &uuid).is_ok() {
                 self.remove_participant(id, &uuid, removed_at, LEAVE_REASON, true);
             }
         }
+        found
     }
 
     fn start_instance(&mut self, id: i64) {

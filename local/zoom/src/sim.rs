@@ -381,7 +381,7 @@ pub(super) async fn deactivate(State(zoom): State<Zoom>, body: Bytes) -> SimResu
 }
 
 pub(super) async fn settings(State(zoom): State<Zoom>) -> Json<Value> {
-    Json(zoom.with_context(|context| context.settings_view()))
+    Json(zoom.inspect(|context| context.settings_view()))
 }
 
 pub(super) async fn update_settings(State(zoom): State<Zoom>, body: Bytes) -> SimResult {

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::apps::App;
 
-/// Above this number, the oldest finished webhooks are removed.
-const MAX_STORED: usize = 50_000;
+/// Above this number, the oldest finished webhooks are removed. With a body of about 1 KB each, they take 10 MB.
+const MAX_STORED: usize = 10_000;
 
 /// All webhooks, and the times of pending attempts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WebhookQueue {
     pub(super) next_id: u64,
+    /// A stored state has only those that wait for an attempt. The log of the others lasts as long as the process.
+    #[serde(serialize_with = "serialize_waiting")]
     pub(super) webhooks: BTreeMap<u64, QueuedWebhook>,
     /// Time, position among the webhooks of that time, id.
     pub(super) due: BTreeSet<(Timestamp, u64, u64)>,
@@ -65,6 +67,14 @@ pub(super) struct Attempt {
     pub(super) error: Option<String>,
 }
 
+fn serialize_waiting<S: Serializer>(
+    webhooks: &BTreeMap<u64, QueuedWebhook>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let is_waiting = |(_, webhook): &(_, &QueuedWebhook)| webhook.state == DeliveryState::Waiting;
+    serializer.collect_map(webhooks.iter().filter(is_waiting))
+}
+
 impl WebhookQueue {
     /// Adds a webhook, and schedules its first attempt if it has one.
     pub(super) fn insert(&mut self, webhook: QueuedWebhook) {
@@ -74,12 +84,18 @@ impl WebhookQueue {
         if let Some(at) = next_attempt_at {
             self.schedule(id, at);
         }
-        if self.webhooks.len() > MAX_STORED
-            && let Some(oldest) = self.webhooks.first_entry()
-            && oldest.get().state != DeliveryState::Waiting
-        {
-            oldest.remove();
+        if self.webhooks.len() > MAX_STORED {
+            // The first ones may wait for a retry.
+            let mut finished =
+                self.webhooks.iter().filter(|(_, it)| it.state != DeliveryState::Waiting);
+            let oldest = finished.next().map(|(id, _)| *id);
+            oldest.and_then(|id| self.webhooks.remove(&id));
         }
+    }
+
+    /// Returns whether an attempt is due.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.due.first().is_some_and(|(at, _, _)| *at <= now)
     }
 
     /// Schedules the next attempt, after all others of that time.

@@ -228,13 +228,11 @@ impl Zoom {
     /// attempted on return.
     pub async fn deliver_due(&self) {
         let _guard = self.inner.delivery_lock.lock().await;
-        loop {
+        // An idle stack must not count as changed.
+        while self.inspect(|context| context.state.webhook_queue.is_due(context.now)) {
             let (deliveries, concurrency) = self.with_context(|context| {
                 (context.due_deliveries(), context.state.settings.webhooks.concurrency.max(1))
             });
-            if deliveries.is_empty() {
-                return;
-            }
             futures::stream::iter(deliveries)
                 .for_each_concurrent(concurrency, |delivery| async move {
                     let outcome = self.send(&delivery).await;

@@ -31,7 +31,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::StartError;
+use super::names::Names;
 use super::refusal::Refusal;
+use super::state_file::{self, StateFileError};
 use crate::ServiceFault;
 use crate::calls::AwsService;
 use crate::template::Template;
@@ -50,6 +52,7 @@ const FORWARDED_HEADERS: [&str; 4] =
 #[derive(Clone)]
 pub(crate) struct Dynamo {
     database: Database,
+    file: Option<Arc<Path>>,
     clock: Clock,
     client: Client<HttpConnector, Body>,
     address: http::Uri,
@@ -84,11 +87,16 @@ impl Dynamo {
     pub(crate) async fn start(
         file: Option<&Path>,
         template: &Template,
-        names: &super::names::Names,
+        names: &Names,
         clock: Clock,
     ) -> Result<Self, StartError> {
         let database = match file {
-            Some(file) => Database::new(&file.to_string_lossy())?,
+            Some(file) => {
+                // The emulator does not check the version.
+                drop(state_file::open_database(Some(file))?);
+                Database::new(&file.to_string_lossy())
+                    .map_err(|error| StateFileError::unreadable(file, error))?
+            }
             None => Database::memory_with_clock(Arc::new(StackClock(clock.clone())))?,
         };
         let keys = Arc::new(tables::create(&database, template, names)?);
@@ -98,6 +106,7 @@ impl Dynamo {
         serve(listener, database.clone(), stopped);
         Ok(Self {
             database,
+            file: file.map(Arc::from),
             clock,
             client: Client::builder(TokioExecutor::new()).build_http(),
             address: address.parse().map_err(http::Error::from)?,
@@ -105,6 +114,18 @@ impl Dynamo {
             index_snapshots: Arc::default(),
             _running: Arc::new(running),
         })
+    }
+
+    /// Deletes all tables and creates the template's again.
+    pub(crate) fn reset(&self, template: &Template, names: &Names) -> Result<(), StartError> {
+        let list = tables::typed_request(serde_json::json!({}))?;
+        for name in self.database.list_tables(list)?.table_names {
+            let delete = tables::typed_request(serde_json::json!({ "TableName": name }))?;
+            self.database.delete_table(delete)?;
+        }
+        tables::create(&self.database, template, names)?;
+        self.index_snapshots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     /// Deletes the items whose time to live has ended on the stack's clock, and returns their number.
@@ -146,6 +167,9 @@ impl Dynamo {
         let Ok(mut response) = serde_json::from_slice::<Value>(&body_bytes) else {
             return Response::from_parts(head, Body::from(body_bytes));
         };
+        if head.status.is_server_error() {
+            self.log_full_disk(&response);
+        }
         let units = if head.status.is_success() {
             capacity::consumed_units(operation, &response)
         } else {
@@ -170,6 +194,17 @@ impl Dynamo {
         head.headers.remove(CONTENT_LENGTH);
         head.headers.remove("x-amz-crc32");
         Response::from_parts(head, Body::from(response.to_string()))
+    }
+
+    /// Logs the name of the database if it could not grow. The emulator only returns SQLite's message.
+    fn log_full_disk(&self, response: &Value) {
+        let message = response["message"].as_str().or_else(|| response["Message"].as_str());
+        if let Some(file) = &self.file
+            && message.is_some_and(|message| message.contains("disk is full"))
+        {
+            let file = file.display();
+            tracing::error!(event = "stack.disk_full", %file, "the last change was not stored");
+        }
     }
 
     /// Stores the response to an index query. With the fault `stale`, returns the previous response to the same query.

@@ -32,9 +32,9 @@ use tokio::sync::Notify;
 use super::StartError;
 use super::names::Names;
 use super::refusal;
-use crate::ServiceFault;
 use crate::calls::AwsService;
 use crate::template::Template;
+use crate::{ServiceFault, state_file};
 
 use error::SqsError;
 
@@ -88,7 +88,7 @@ impl Queues {
         random: Random,
     ) -> Result<Self, StartError> {
         let queues = Self {
-            database: Arc::new(Mutex::new(store::open(file).map_err(SqsError::from)?)),
+            database: Arc::new(Mutex::new(store::open(file)?)),
             clock,
             random,
             base_url: base_url.into(),
@@ -98,6 +98,14 @@ impl Queues {
             queues::create_from_template(transaction, template, names)
         })?;
         Ok(queues)
+    }
+
+    /// Deletes all messages and creates the template's queues again.
+    pub(crate) fn reset(&self, template: &Template, names: &Names) -> Result<(), StartError> {
+        Ok(self.transaction(false, |transaction| {
+            store::clear(transaction)?;
+            queues::create_from_template(transaction, template, names)
+        })?)
     }
 
     /// Returns the URL of a queue.
@@ -168,6 +176,19 @@ impl Queues {
     ) -> Result<T, SqsError> {
         // SQLite rolls back an interrupted transaction, so the database is consistent after a panic.
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.transaction_in(&mut database, partial, work);
+        if let Err(SqsError::Database(error)) = &done {
+            state_file::log_full_disk(&database, error);
+        }
+        done
+    }
+
+    fn transaction_in<T>(
+        &self,
+        database: &mut Connection,
+        partial: bool,
+        work: impl FnOnce(&QueueTransaction<'_>) -> Result<T, SqsError>,
+    ) -> Result<T, SqsError> {
         let transaction = QueueTransaction {
             database: database.transaction_with_behavior(TransactionBehavior::Immediate)?,
             now: self.clock.now().as_millisecond(),

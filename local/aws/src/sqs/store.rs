@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::SqsError;
 use super::settings::QueueSettings;
 use super::{Depth, QueueTransaction};
+use crate::{StartError, state_file};
 
 /// Times are milliseconds since the epoch. `receipt` is the handle of the latest receive. A message
 /// without one that is not visible yet is delayed.
@@ -41,16 +42,16 @@ CREATE TABLE IF NOT EXISTS moves (
 ";
 
 /// Opens the database in a file or in memory.
-pub(super) fn open(file: Option<&Path>) -> Result<Connection, rusqlite::Error> {
-    let database = match file {
-        Some(file) => Connection::open(file)?,
-        None => Connection::open_in_memory()?,
-    };
-    // WAL with NORMAL keeps committed changes when the process ends, but not at a power failure.
-    database.pragma_update(None, "journal_mode", "WAL")?;
-    database.pragma_update(None, "synchronous", "NORMAL")?;
-    database.execute_batch(SCHEMA)?;
+pub(super) fn open(file: Option<&Path>) -> Result<Connection, StartError> {
+    let database = state_file::open_database(file)?;
+    database.execute_batch(SCHEMA).map_err(SqsError::from)?;
     Ok(database)
+}
+
+/// Deletes everything.
+pub(super) fn clear(transaction: &QueueTransaction<'_>) -> Result<(), SqsError> {
+    let tables = "DELETE FROM messages; DELETE FROM moves; DELETE FROM queues;";
+    Ok(transaction.database.execute_batch(tables)?)
 }
 
 impl QueueTransaction<'_> {

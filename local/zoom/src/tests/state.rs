@@ -9,14 +9,38 @@ async fn snapshot_restores_the_whole_state() {
     let token = tokens["access_token"].as_str().unwrap();
     let id = bench.create_meeting(token).await;
     bench.act(id, "start", json!({})).await;
-    let snapshot = bench.zoom.snapshot();
+    let (snapshot, _) = bench.zoom.snapshot();
     let other = Bench::new();
-    other.zoom.restore(snapshot.clone());
-    assert_eq!(other.zoom.snapshot(), snapshot);
-    other.zoom.restore(json!({ "meetings": 5 }));
-    assert_eq!(other.zoom.snapshot(), snapshot, "an unreadable snapshot changes nothing");
+    other.zoom.restore(snapshot.clone()).unwrap();
+    assert_eq!(other.zoom.snapshot().0, snapshot);
+    other.zoom.restore(json!({ "meetings": 5 })).unwrap_err();
+    assert_eq!(other.zoom.snapshot().0, snapshot, "an unreadable snapshot changes nothing");
     let read = other.get(&format!("/zoom/v2/meetings/{id}"), token).await;
     assert_eq!(read.body["status"], "started");
+    other.zoom.reset();
+    assert_eq!(other.zoom.meetings(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn only_changes_raise_the_revision_and_only_waiting_webhooks_are_stored() {
+    let bench = Bench::with_webhooks_to(Some("http://127.0.0.1:9/webhook".into()));
+    let id = bench.create_meeting(&bench.token(&[]).await).await;
+    let before = bench.zoom.revision();
+    bench.act(id, "start", json!({})).await;
+    assert!(bench.zoom.revision() > before);
+    // Nobody listens there, so the event waits for its second attempt.
+    let (stored, revision) = bench.zoom.snapshot();
+    assert!(!stored["webhook_queue"]["webhooks"].as_object().unwrap().is_empty());
+    bench.zoom.deliver_due().await;
+    assert!(!bench.zoom.meetings().is_empty() && !bench.zoom.users().is_empty());
+    assert_eq!(bench.zoom.snapshot(), (stored, revision));
+
+    for minutes in [5, 20, 60] {
+        bench.clock.advance(jiff::SignedDuration::from_mins(minutes));
+        bench.zoom.deliver_due().await;
+    }
+    assert!(bench.zoom.webhooks().iter().all(|webhook| webhook["state"] == "gave_up"));
+    assert_eq!(bench.zoom.snapshot().0["webhook_queue"]["webhooks"], json!({}));
 }
 
 /// Removes the fields that states of older versions lack.
@@ -44,14 +68,15 @@ fn remove_new_fields(state: &mut Value) {
 
 #[tokio::test]
 async fn state_of_an_older_version_is_readable() {
-    let bench = Bench::new();
+    // Nobody listens there, so the events wait for a retry.
+    let bench = Bench::with_webhooks_to(Some("http://127.0.0.1:9/webhook".into()));
     let token = bench.token(&[]).await;
     let id = bench.create_meeting(&token).await;
     bench.act(id, "start", json!({})).await;
-    let mut old = bench.zoom.snapshot();
+    let (mut old, _) = bench.zoom.snapshot();
     remove_new_fields(&mut old);
     let restored = Bench::new();
-    restored.zoom.restore(old);
+    restored.zoom.restore(old).unwrap();
     let read = restored.get(&format!("/zoom/v2/meetings/{id}"), &token).await;
     assert_eq!(read.body["status"], "started");
     assert_eq!(restored.zoom.webhooks()[0]["app"], "user");
