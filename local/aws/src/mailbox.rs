@@ -73,9 +73,8 @@ pub struct MailFilter {
 
 impl MailFilter {
     fn matches(&self, mail: &Mail) -> bool {
-        let matches = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.is_none() || wanted == found
-        };
+        let matches =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
         self.to.as_ref().is_none_or(|to| mail.to.iter().any(|it| it.eq_ignore_ascii_case(to)))
             && matches(&self.kind, &mail.kind)
             && matches(&self.session_id, &mail.session_id)
@@ -213,7 +212,8 @@ fn session_of_guest_link(
     link: Option<&str>,
 ) -> Result<Option<String>, rusqlite::Error> {
     let Some(link) = link else { return Ok(None) };
-    let earlier = "SELECT session_id FROM mail WHERE guest_link = ?1 AND session_id IS NOT NULL LIMIT 1";
+    let earlier =
+        "SELECT session_id FROM mail WHERE guest_link = ?1 AND session_id IS NOT NULL LIMIT 1";
     database.prepare_cached(earlier)?.query_row([link], |row| row.get(0)).optional()
 }
 

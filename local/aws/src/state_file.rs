@@ -107,8 +107,7 @@ pub fn open_database(file: Option<&Path>) -> Result<Connection, StateFileError> 
         database.pragma_update(None, "synchronous", "NORMAL")?;
         let tables = "SELECT count(*) FROM sqlite_master";
         let tables: u32 = database.query_row(tables, [], |row| row.get(0))?;
-        let version: u32 =
-            database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let version: u32 = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if tables == 0 {
             database.pragma_update(None, "user_version", DATABASE_VERSION)?;
             return Ok(DATABASE_VERSION);

@@ -78,7 +78,7 @@ impl StateFiles {
 
     fn write_changes(&self, stored: &mut Stored) -> Result<(), StateFileError> {
         if stored.zoom_revision != Some(self.zoom.revision()) {
-            let (snapshot, revision) = self.zoom.snapshot();
+            let (snapshot, revision) = self.zoom.snapshot_with_revision();
             state_file::write(&self.dir.join(ZOOM_FILE), ZOOM_VERSION, &snapshot)?;
             stored.zoom_revision = Some(revision);
         }

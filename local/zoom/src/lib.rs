@@ -237,9 +237,7 @@ impl Zoom {
 
     /// Returns a meeting in the form of `GET /zoom/sim/meetings/{id}`, even if it was deleted.
     pub fn meeting(&self, id: i64) -> Option<Value> {
-        self.inspect(|context| {
-            context.state.meetings.get(&id).map(|it| context.meeting_view(it))
-        })
+        self.inspect(|context| context.state.meetings.get(&id).map(|it| context.meeting_view(it)))
     }
 
     /// Returns all meetings, including deleted ones.
@@ -293,10 +291,15 @@ impl Zoom {
     }
 
     /// Returns the whole state, without the log of finished webhooks, and its revision.
-    pub fn snapshot(&self) -> (Value, u64) {
+    pub fn snapshot_with_revision(&self) -> (Value, u64) {
         self.inspect(|context| {
             (serde_json::to_value(&*context.state).unwrap_or_default(), self.revision())
         })
+    }
+
+    /// Returns the whole state, without the log of finished webhooks.
+    pub fn snapshot(&self) -> Value {
+        self.snapshot_with_revision().0
     }
 
     /// Replaces the state by a snapshot.

@@ -114,7 +114,11 @@ mod tests {
     fn account_of_the_credentials_is_the_one_that_the_deployment_names() {
         for (named, expected) in [(None, true), (Some("a"), true), (Some("b"), false)] {
             let app_account = named.map(str::to_owned);
-            let settings = HostingSettings { policy: HostingPolicy::Both, app_account };
+            let settings = HostingSettings {
+                policy: HostingPolicy::Both,
+                app_account,
+                join_mode: JoinMode::Auto,
+            };
             let checked = settings.check_account("a");
             assert_eq!(checked.is_ok(), expected, "{named:?}");
             if let Err(error) = checked {

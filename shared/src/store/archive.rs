@@ -29,7 +29,6 @@ use crate::domain::digest::Digest;
 use crate::domain::directory::Enrollment;
 use crate::domain::id::SessionId;
 use crate::domain::session::Session;
-use crate::domain::text::Email;
 use crate::domain::time::sortable_text;
 use crate::domain::zoom_event::{EventPayload, ParticipantEvent, ZoomEvent};
 use line::ArchiveLine;
