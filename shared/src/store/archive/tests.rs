@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::session::{Status, testing};
+use crate::domain::text::Email;
 use crate::domain::text::PersonName;
 
 /// DynamoDB: the longest item.
