@@ -363,6 +363,7 @@ fn session_schema_rejects_fields_of_another_audience_or_provider() {
         json!({"course_id": null, "join_url": null, "settings": null}),
         json!({"audience_type": "course", "course_id": "course-1"}),
         json!({"audience_type": "invitees", "invitees": [{"email": "a@example.test"}]}),
+        json!({"audience_type": "invitees", "invitees": [{"user_id": "u-1", "email": null}]}),
         json!({"provider": "manual", "join_url": link, "record_session": false, "settings": {}}),
         // The trainer's defaults may supply the rest.
         json!({"provider": "manual"}),
@@ -376,6 +377,8 @@ fn session_schema_rejects_fields_of_another_audience_or_provider() {
         json!({"audience_type": "course", "course_id": "a#b"}),
         json!({"audience_type": "invitees", "invitees": []}),
         json!({"invitees": [{"email": "a@example.test"}]}),
+        json!({"audience_type": "invitees", "invitees": [{"name": "Ada"}]}),
+        json!({"audience_type": "invitees", "invitees": [{"user_id": "u", "email": "a@example.test"}]}),
         json!({"provider": "zoom", "join_url": link}),
         json!({"provider": "manual", "join_url": "http://meet.example.test/a"}),
         json!({"provider": "manual", "join_url": link, "record_session": true}),
