@@ -9,7 +9,7 @@ use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::telemetry::metrics;
 
-use crate::functions::{Item, MAIN_TABLE, string_attr, table_items};
+use crate::functions::{Item, MAIN_TABLE, TOKENS_TABLE, string_attr, table_items};
 use crate::log::CapturedLog;
 use crate::support::{patched, session_path};
 use crate::world::{World, course_session_body};
@@ -322,4 +322,106 @@ async fn mail_of_an_unreadable_session_waits_and_is_sent_after_a_redrive() {
     assert_eq!(world.run_outbox_sweep().await["sent"], 1);
     let trainer = world.trainer().await;
     assert_eq!(world.mail_counts(&trainer, &session).await, json!({"sent": 1}));
+}
+
+/// Attributes whose members are named by ids or by the platform, at any depth, and items that consist of such members.
+const KEYED: [&str; 1] = ["plans"];
+const KEYED_ITEMS: [&str; 3] = ["POLLS", "BALLOTS", "BOOKINGS"];
+
+/// Adds a member of a newer version to a map and to the maps in it.
+fn add_member(members: &mut Item) {
+    for (name, value) in members.iter_mut() {
+        match value {
+            AttributeValue::M(inner) if KEYED.contains(&name.as_str()) => {
+                inner.values_mut().for_each(add_members);
+            }
+            value => add_members(value),
+        }
+    }
+    let added = [("of_tomorrow".to_owned(), AttributeValue::Bool(true))];
+    members.insert("added_later".to_owned(), AttributeValue::M(added.into()));
+}
+
+fn add_members(value: &mut AttributeValue) {
+    match value {
+        AttributeValue::M(members) => add_member(members),
+        AttributeValue::L(list) => list.iter_mut().for_each(add_members),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn unknown_members_of_every_item_are_ignored() {
+    let scenario = Scenario::prepare().await;
+    let Scenario { world, damaged, other } = &scenario;
+    world
+        .put_settings(json!({"plans": {"pro": {"sessions_per_month": 40}}, "overlap": "warn"}))
+        .await;
+    world
+        .put_user(
+            "trainer-1",
+            json!({"defaults": {"settings": {"waiting_room": true}, "record_session": true}}),
+        )
+        .await;
+    let service = world.service().await;
+    let host = json!({"email": "hana@example.test", "create": "auto", "licence": "leased"});
+    world.put(&service, "/v1/hosts/trainer-2", host).await.expect(202);
+    world.meeting_sweep().await;
+    let mut changed = BTreeSet::new();
+    for table in [MAIN_TABLE, TOKENS_TABLE] {
+        for mut item in table_items(world, table).await {
+            let sort_key =
+                string_attr(&item, "sk").split('#').next().unwrap_or_default().to_owned();
+            if KEYED_ITEMS.contains(&sort_key.as_str()) {
+                item.values_mut().for_each(add_members);
+            } else {
+                add_member(&mut item);
+            }
+            changed.insert(sort_key);
+            let put = world.dynamodb().put_item().table_name(table).set_item(Some(item));
+            put.send().await.expect("a stored item");
+        }
+    }
+    assert!(changed.len() > 20, "{changed:?}");
+    let log = CapturedLog::start();
+    let trainer = world.trainer().await;
+    let student = world.student(1).await;
+    for part in ["", "/timeline", "/attendance", "/attendance/audit", "/recordings", "/polls"] {
+        world.get(&trainer, &format!("{}{part}", damaged.path)).await.expect(200);
+    }
+    for path in [
+        "/v1/sessions",
+        "/v1/me/notifications",
+        "/v1/zoom/connection",
+        "/v1/me/notification-preferences",
+    ] {
+        world.get(&trainer, path).await.expect(200);
+    }
+    assert_eq!(world.list_items(&student, "/v1/me/sessions").await.len(), 2);
+    world.get(&service, "/v1/hosts/trainer-2").await.expect(200);
+    world.get(&service, "/v1/hosts/licences").await.expect(200);
+    world.post(&student, &format!("{}/join", damaged.path), json!({})).await.expect(200);
+    damaged.post_event(world, &damaged.left("u1", "a", 5)).await;
+    let created =
+        world.create(&trainer, &patched(course_session_body(30), json!({"settings": {}}))).await;
+    assert_eq!(created.expect(201)["record_session"], true, "the default of the trainer");
+    let moved = patched(course_session_body(4), json!({"title": "Geometry"}));
+    world.edit(&trainer, other, &moved).await.expect(200);
+    for _ in 0..3 {
+        world.run_outbox_sweep().await;
+        world.sweep().await;
+        world.meeting_sweep().await;
+        world.advance(SignedDuration::from_hours(2));
+    }
+    world.advance(SignedDuration::from_hours(24 * 4));
+    world.sweep().await;
+    world
+        .cancel(
+            &world.trainer().await,
+            &world.create(&world.trainer().await, &course_session_body(200)).await.expect(201),
+        )
+        .await
+        .expect(200);
+    let unreadable = log.events("store.item_unreadable");
+    assert_eq!(unreadable, Vec::<Value>::new());
 }
