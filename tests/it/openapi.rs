@@ -363,7 +363,7 @@ fn session_schema_rejects_fields_of_another_audience_or_provider() {
         json!({"course_id": null, "join_url": null, "settings": null}),
         json!({"audience_type": "course", "course_id": "course-1"}),
         json!({"audience_type": "invitees", "invitees": [{"email": "a@example.test"}]}),
-        json!({"audience_type": "invitees", "invitees": [{"user_id": "u-1", "email": null}]}),
+        json!({"audience_type": "invitees", "invitees": [{"user_id": "u-1", "name": null}]}),
         json!({"provider": "manual", "join_url": link, "record_session": false, "settings": {}}),
         // The trainer's defaults may supply the rest.
         json!({"provider": "manual"}),
@@ -444,7 +444,7 @@ fn documented_limits_match_the_code() {
         (format!("{draft}/duration_minutes/minimum"), shortest.unsigned_abs() as usize),
         (format!("{draft}/duration_minutes/maximum"), longest.unsigned_abs() as usize),
         (format!("{draft}/join_url/maxLength"), draft::URL_LIMIT_BYTES),
-        ("/components/schemas/Invitee/properties/name/maxLength".into(), text::NAME_LIMIT_CHARS),
+        ("/components/schemas/InviteeName/maxLength".into(), text::NAME_LIMIT_CHARS),
         ("/components/schemas/Email/maxLength".into(), text::EMAIL_LIMIT_BYTES),
         ("/components/schemas/ForeignId/maxLength".into(), id::FOREIGN_ID_LIMIT_BYTES),
         ("/components/parameters/Limit/schema/default".into(), shared::http::PAGE_DEFAULT),
