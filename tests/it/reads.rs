@@ -296,7 +296,7 @@ async fn session_is_not_found_for_people_without_access() {
         (&verified, vec![&invitee_session]),
         (&unverified, vec![]),
         (&other, vec![]),
-        (&admin, vec![]),
+        (&admin, vec![&course_session, &standalone, &invitee_session]),
     ] {
         for session in [&course_session, &standalone, &invitee_session] {
             let response = world.get(token, &session_path(session)).await;

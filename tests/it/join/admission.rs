@@ -95,8 +95,10 @@ async fn only_trainer_and_enrolled_students_may_join() {
     };
     refused(json!({"sub": "trainer-2", "role": "trainer"})).await;
     refused(json!({"sub": "student-9", "role": "student", "email": "student9@example.test"})).await;
-    refused(json!({"sub": "root", "role": "admin"})).await;
-    refused(json!({"sub": "host-platform", "role": "service"})).await;
+    for role in ["admin", "service"] {
+        let token = world.token(json!({"sub": "root", "role": role})).await;
+        world.post(&token, &scenario.join, json!({})).await.expect_problem(403, "forbidden");
+    }
     // The trainer's user id without the trainer role.
     refused(json!({"sub": "trainer-1", "role": "student", "email": "trainer@example.test"})).await;
     // An email address does not replace an enrollment.
