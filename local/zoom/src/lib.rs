@@ -74,13 +74,12 @@ pub use self::accounts::{APP_USER, OTHER_ACCOUNT, OTHER_USER};
 pub use self::apps::{App, ServerApp};
 use self::context::Context;
 pub use self::delivery_fault::{DeliveryFault, DeliveryFaults};
-pub use self::registrants::{RegistrantLimits, RegistrantLimitsUpdate};
 use self::responses::ApiError;
 pub use self::scopes::server_scopes;
 pub use self::settings::{
-    AccountSettingsUpdate, Plan, Qps, ServerAppSettings, ServerAppSettingsUpdate, Settings,
-    SettingsUpdate, TimeSpelling, UserRules, UserRulesUpdate, WebhookSettings,
-    WebhookSettingsUpdate,
+    AccountSettingsUpdate, Plan, Qps, RegistrantLimits, RegistrantLimitsUpdate, ServerAppSettings,
+    ServerAppSettingsUpdate, Settings, SettingsUpdate, TimeSpelling, UserRules, UserRulesUpdate,
+    WebhookSettings, WebhookSettingsUpdate,
 };
 pub use self::state::Counts;
 use self::state::ZoomState;

@@ -6,8 +6,6 @@
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::context::{Caller, Context};
@@ -16,9 +14,8 @@ use super::licences::BASIC;
 use super::listing::{PageFormat, Parameters};
 use super::meetings::ZOOM_WEB;
 use super::responses::{ApiError, ApiResult, created, instant};
-use super::settings::set;
 use super::sim_error::SimError;
-use super::state::Meeting;
+use super::state::{Meeting, Registrant};
 use super::users::content_type;
 use super::{Zoom, ids, scopes};
 
@@ -68,52 +65,6 @@ pub(super) const REGISTRANT: &[Field] = &[
     field("state", Kind::AnyText),
     field("zip", Kind::AnyText),
 ];
-
-/// The limits of registrations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RegistrantLimits {
-    /// Registrants per meeting. Zoom: 4,999.
-    pub capacity: usize,
-    /// Requests per address, meeting and UTC day. Zoom: three.
-    pub daily_requests: u32,
-}
-
-impl Default for RegistrantLimits {
-    fn default() -> Self {
-        Self { capacity: 4999, daily_requests: 3 }
-    }
-}
-
-/// An update of the limits of registrations.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RegistrantLimitsUpdate {
-    pub capacity: Option<usize>,
-    pub daily_requests: Option<u32>,
-}
-
-impl RegistrantLimits {
-    pub(super) fn apply(&mut self, update: RegistrantLimitsUpdate) {
-        set(&mut self.capacity, update.capacity);
-        set(&mut self.daily_requests, update.daily_requests);
-    }
-}
-
-/// A person who is registered for a meeting.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Registrant {
-    pub(super) id: String,
-    email: String,
-    first_name: String,
-    last_name: String,
-    /// The token in the personal link.
-    tk: String,
-    created_at: Timestamp,
-    is_approved: bool,
-    /// The day of the last request for this person, and the number of requests on it.
-    requests: (jiff::civil::Date, u32),
-}
 
 impl Meeting {
     /// Returns whether people need a personal link.

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::registrants::{RegistrantLimits, RegistrantLimitsUpdate};
-
 /// Zoom: 100 creates and updates per host and UTC day.
 const DAILY_LIMIT: u32 = 100;
 
@@ -288,6 +286,37 @@ impl ServerAppSettings {
         set(&mut self.client_secret, update.client_secret);
         set(&mut self.scopes, update.scopes);
         set(&mut self.new_token_ends_older, update.new_token_ends_older);
+    }
+}
+
+/// The limits of registrations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegistrantLimits {
+    /// Registrants per meeting. Zoom: 4,999.
+    pub capacity: usize,
+    /// Requests per address, meeting and UTC day. Zoom: three.
+    pub daily_requests: u32,
+}
+
+impl Default for RegistrantLimits {
+    fn default() -> Self {
+        Self { capacity: 4999, daily_requests: 3 }
+    }
+}
+
+/// An update of the limits of registrations.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistrantLimitsUpdate {
+    pub capacity: Option<usize>,
+    pub daily_requests: Option<u32>,
+}
+
+impl RegistrantLimits {
+    pub(super) fn apply(&mut self, update: RegistrantLimitsUpdate) {
+        set(&mut self.capacity, update.capacity);
+        set(&mut self.daily_requests, update.daily_requests);
     }
 }
 

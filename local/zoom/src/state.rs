@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::apps::App;
-use super::registrants::Registrant;
 use super::scopes::Category;
 use super::settings::{Plan, Settings, UserRules};
 use super::webhook_queue::WebhookQueue;
@@ -236,6 +235,21 @@ pub(super) struct Meeting {
     #[serde(default)]
     pub(super) registrants: Vec<Registrant>,
     pub(super) instances: Vec<MeetingInstance>,
+}
+
+/// A person who is registered for a meeting.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Registrant {
+    pub(super) id: String,
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    /// The token in the personal link.
+    pub(super) tk: String,
+    pub(super) created_at: Timestamp,
+    pub(super) is_approved: bool,
+    /// The day of the last request for this person, and the number of requests on it.
+    pub(super) requests: (jiff::civil::Date, u32),
 }
 
 /// One run of a meeting.
