@@ -200,7 +200,10 @@ impl Context<'_> {
             .filter(|app| form.get("account_id") == Some(&app.account_id))
             .ok_or(OAuthError::request("Bad Request"))?;
         let holder = Holder::Account(app.account_id.clone());
-        let scopes: BTreeSet<String> = app.scopes.iter().cloned().collect();
+        let mut scopes: BTreeSet<String> = app.scopes.iter().cloned().collect();
+        if let Some(allowed) = &self.state.settings.server_app.scopes {
+            scopes.retain(|scope| allowed.contains(scope));
+        }
         let settings = &self.state.settings.server_app;
         if settings.new_token_ends_older.unwrap_or_else(|| self.random.below(2) == 0) {
             self.state.access_tokens.retain(|_, token| token.holder != holder);
