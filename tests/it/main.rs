@@ -49,6 +49,7 @@ mod outbox_load;
 mod outbox_order;
 mod pending_meetings;
 mod persistence;
+mod personal_links;
 mod platform_hosting;
 mod platform_hosts;
 mod poll;

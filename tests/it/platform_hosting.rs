@@ -48,7 +48,7 @@ async fn hosted_trainer() -> (World, String, String) {
 }
 
 /// Deletes the token with which the host was created, so that the next request needs another.
-async fn delete_account_token(world: &World) {
+pub(crate) async fn delete_account_token(world: &World) {
     for mut item in items_with_prefix(world, TOKENS_TABLE, "ACCOUNT#").await {
         item.retain(|name, _| name == "pk" || name == "sk");
         let delete = dynamodb(world).delete_item().table_name(TOKENS_TABLE).set_key(Some(item));

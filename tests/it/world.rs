@@ -88,37 +88,56 @@ impl World {
     }
 
     pub(crate) async fn start_on_port(port: u16) -> Self {
+        Self::start_stopped(port, &[]).await
+    }
+
+    /// Starts a stack whose functions have other environment variables.
+    pub(crate) async fn start_with_settings(settings: &[(&str, &str)]) -> Self {
+        Self::start_stopped(0, settings).await
+    }
+
+    async fn start_stopped(port: u16, settings: &[(&str, &str)]) -> Self {
         let clock = Clock::stopped_at(START.parse().expect("START is a timestamp"));
         // On the heap, because a test's thread has a small stack.
-        let world = Box::pin(Self::start_with(port, None, clock)).await;
+        let world = Box::pin(Self::start_with(port, None, clock, settings)).await;
         Box::pin(world.drop_pending_events()).await;
         world
     }
 
     /// Starts a stack with a running clock that stores its state and time in a directory.
     pub(crate) async fn start_in_dir(data_dir: PathBuf) -> Self {
-        Self::start_with(0, Some(data_dir), Clock::offset_from_system()).await
+        Self::start_with(0, Some(data_dir), Clock::offset_from_system(), &[]).await
     }
 
     /// Starts a stack in a directory that it may refuse.
     pub(crate) async fn try_start_in_dir(data_dir: PathBuf) -> Result<Self, StackError> {
-        Self::try_start_with(0, Some(data_dir), Clock::offset_from_system()).await
+        Self::try_start_with(0, Some(data_dir), Clock::offset_from_system(), &[]).await
     }
 
-    async fn start_with(port: u16, data_dir: Option<PathBuf>, clock: Clock) -> Self {
-        Self::try_start_with(port, data_dir, clock).await.expect("the stack should start")
+    async fn start_with(
+        port: u16,
+        data_dir: Option<PathBuf>,
+        clock: Clock,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let started = Self::try_start_with(port, data_dir, clock, settings).await;
+        started.expect("the stack should start")
     }
 
     async fn try_start_with(
         port: u16,
         data_dir: Option<PathBuf>,
         clock: Clock,
+        settings: &[(&str, &str)],
     ) -> Result<Self, StackError> {
         let variation = Box::new(Variation::draw());
         let options = Options {
             port,
             data_dir,
-            settings: Vec::new(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
             cloud_only: false,
             console_dir: None,
             clock,

@@ -1,5 +1,7 @@
 //! Admits a person to a session and issues the join credentials.
 //!
+//! A link is personal where the meeting has registration (`app::personal_links`), and otherwise the same for everybody.
+//!
 //! The role and the meeting come from stored data, never from the request. A join attempt of somebody who is invited
 //! is recorded with any outcome, unless the function times out or cannot read its secret.
 
@@ -9,6 +11,7 @@ use super::Services;
 use super::error::Error;
 use super::guests::{self, GuestRequest};
 use super::meeting;
+use super::personal_links::{self, IssuedLink, LinkUser, StoredRegistration};
 use super::sessions::is_invited;
 use super::visibility::{AudienceMemory, VisibilitySource};
 use super::zoom_access::with_token;
@@ -17,6 +20,8 @@ use crate::domain::admission::{JoinMethod, JoinMode, JoinPreference, check_admis
 use crate::domain::caller::Caller;
 use crate::domain::hosting::Hosting;
 use crate::domain::id::{MeetingId, SessionId, UserId};
+use crate::domain::mailing::AddressDigest;
+use crate::domain::personal_link::has_personal_link;
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::{Operation, Relation};
 use crate::domain::session::Session;
@@ -26,6 +31,7 @@ use crate::domain::zoom_connection::ConnectionHealth;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
 use crate::store::join_attempts::{self, JoinAttempt};
+use crate::store::personal_links::RegistrationKey;
 use crate::store::schema::ItemKey;
 use crate::zoom::signature::{self, SdkRole};
 
@@ -60,6 +66,7 @@ struct Attendee {
     is_host: bool,
     /// `None` if the Meeting SDK is not configured.
     customer_key: Option<String>,
+    registration: StoredRegistration,
 }
 
 /// The result of a successful join request.
@@ -101,7 +108,8 @@ pub async fn join(
     request: &JoinRequest<'_>,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
-    let (session, is_trainer) = load_joinable_session(services, caller, request).await?;
+    let JoinableSession { session, is_trainer, registration } =
+        load_joinable_session(services, caller, request).await?;
     let secrets = services.secrets.get(now).await?;
     let attendee = Attendee {
         user: Some(caller.id.clone()),
@@ -110,6 +118,7 @@ pub async fn join(
         is_trainer,
         is_host: session.is_hosted_by(caller),
         customer_key: customer_key(&secrets, &caller.id).ok(),
+        registration,
     };
     admit(services, settings, session, attendee, request.preference, now).await
 }
@@ -135,6 +144,7 @@ pub async fn join_as_guest(
         email: Some(guest.email),
         is_trainer: false,
         is_host: false,
+        registration: StoredRegistration::NotRead,
     };
     admit(services, settings, session, attendee, preference, now).await
 }
@@ -152,10 +162,18 @@ async fn admit(
     let is_host = attendee.is_host;
     let app_account = settings.app_account.as_deref();
     let method = settings.mode.join_method(&session, app_account, preference);
-    let outcome = match check_admission(&session, attendee.is_trainer, method, now) {
+    let method = if attendee.is_trainer { method } else { method.of_invited(&session) };
+    let mut outcome = match check_admission(&session, attendee.is_trainer, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_host, method, now).await,
         Err(refusal) => Err(refusal.into()),
     };
+    let mut registrant = None;
+    if let Ok((JoinCredentials::Link { join_url, .. }, _)) = &mut outcome
+        && let Some(issued) = issue_link(services, &secrets, &session, &attendee).await
+    {
+        *join_url = issued.link;
+        registrant = Some(issued.registrant);
+    }
     let attempt = JoinAttempt {
         at: whole_milli(now),
         user_id: attendee.user.clone(),
@@ -164,7 +182,7 @@ async fn admit(
         host: is_host,
         outcome: outcome_word(&outcome).to_owned(),
         customer_key: attendee.customer_key.clone(),
-        registrant: None,
+        registrant,
     };
     record_attempt(services, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
@@ -172,20 +190,52 @@ async fn admit(
     Ok(AdmittedJoin { session, is_host, name, customer_key, credentials, expires_at })
 }
 
-/// Loads the session, and returns whether the caller teaches it.
+/// Returns the personal link of an attendee, or `None` if the common link is used.
+async fn issue_link(
+    services: &Services,
+    secrets: &SecretSet,
+    session: &Session,
+    attendee: &Attendee,
+) -> Option<IssuedLink> {
+    let email = attendee.email.as_ref();
+    if !has_personal_link(session, attendee.is_trainer, email) {
+        return None;
+    }
+    let person =
+        LinkUser { user: attendee.user.as_ref(), email: email?, name: attendee.name.as_ref() };
+    let (keyring, stored) = (secrets.keyring().ok()?, &attendee.registration);
+    // On the heap, because most join requests do not need it.
+    Box::pin(personal_links::personal_link(services, keyring, session, person, stored)).await
+}
+
+/// A session that a caller may join.
+struct JoinableSession {
+    session: Session,
+    /// Whether the caller teaches the session.
+    is_trainer: bool,
+    /// The caller's registration at Zoom.
+    registration: StoredRegistration,
+}
+
+/// Loads the session for a caller.
 ///
-/// If this function instance has seen the session before, the caller's enrollment or invitation is read in the same
-/// request, eventually consistent. A missing one is read again with strong consistency, because a student may have
-/// bought the course a moment ago. One that was withdrawn a moment ago may still admit, as if the request had come
-/// before the withdrawal.
+/// If this function instance has seen the session before, the caller's enrollment or invitation, and their registration
+/// at Zoom, are read in the same request, eventually consistent. A missing one is read again with strong consistency,
+/// because a student may have bought the course a moment ago. One that was withdrawn a moment ago may still admit, as if
+/// the request had come before the withdrawal.
 async fn load_joinable_session(
     services: &Services,
     caller: &Caller,
     JoinRequest { session: id, memory, .. }: &JoinRequest<'_>,
-) -> Result<(Session, bool), Error> {
+) -> Result<JoinableSession, Error> {
     let expected = memory.expected_source(id, caller);
+    let digest = caller.verified_email.as_ref().map(AddressDigest::new);
+    let registration_key = digest.as_ref().zip(memory.expected_registration(id, caller));
+    let registration_key =
+        registration_key.map(|(person, meeting)| RegistrationKey { session: id, meeting, person });
     let mut keys = vec![ItemKey::Session(id)];
     keys.extend(expected.as_ref().map(|source| source.key(id, caller)));
+    keys.extend(registration_key.map(RegistrationKey::item));
     let mut found = services.store.batch_get_eventually_consistent(&keys).await?;
     let record = match found.session(id)? {
         Some(record) => record,
@@ -194,8 +244,16 @@ async fn load_joinable_session(
     let session = record.session;
     memory.remember(&session);
     if session.is_taught_by(caller) {
-        return Ok((session, true));
+        return Ok(JoinableSession {
+            session,
+            is_trainer: true,
+            registration: StoredRegistration::NotRead,
+        });
     }
+    let registration = match registration_key {
+        Some(key) => StoredRegistration::Read(found.registration(key)?),
+        None => StoredRegistration::NotRead,
+    };
     let is_granted = match &expected {
         Some(source) if VisibilitySource::new(caller, &session.audience) == expected => {
             source.is_granted(&mut found, id, caller)?
@@ -207,7 +265,7 @@ async fn load_joinable_session(
         false => Relation::None,
     };
     Operation::Join.check(caller, relation)?;
-    Ok((session, false))
+    Ok(JoinableSession { session, is_trainer: false, registration })
 }
 
 /// Derives the customer key by which Zoom's events identify a person. It is stable per person and reveals nothing

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::caller::Caller;
-use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::text::Email;
 use crate::store::BatchItems;
@@ -57,10 +57,19 @@ impl VisibilitySource {
     }
 }
 
+/// The properties of a session that decide which items are read together with it.
+#[derive(Debug)]
+struct SessionHints {
+    trainer: UserId,
+    audience: Audience,
+    /// The meeting, if people register for it.
+    registered_meeting: Option<MeetingId>,
+}
+
 /// The trainers and audiences of the sessions that a function instance read last. They decide only which items are read
 /// together with the session. All data for a decision is read anew.
 #[derive(Debug, Default)]
-pub struct AudienceMemory(Mutex<BTreeMap<SessionId, (UserId, Audience)>>);
+pub struct AudienceMemory(Mutex<BTreeMap<SessionId, SessionHints>>);
 
 impl AudienceMemory {
     /// Returns the item that will probably be needed. The trainer needs none.
@@ -70,14 +79,25 @@ impl AudienceMemory {
         caller: &Caller,
     ) -> Option<VisibilitySource> {
         let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (trainer, audience) = sessions.get(id)?;
+        let SessionHints { trainer, audience, .. } = sessions.get(id)?;
         if *trainer == caller.id { None } else { VisibilitySource::new(caller, audience) }
+    }
+
+    /// Returns the meeting for which the caller has probably registered. The trainer does not register.
+    pub(super) fn expected_registration(
+        &self,
+        id: &SessionId,
+        caller: &Caller,
+    ) -> Option<MeetingId> {
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = sessions.get(id).filter(|session| session.trainer != caller.id)?;
+        remembered.registered_meeting
     }
 
     /// Returns the invitee list that the session had.
     pub(super) fn expected_list(&self, id: &SessionId) -> Option<InviteeList> {
         let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(id).and_then(|(_, audience)| audience.invitee_list())
+        sessions.get(id).and_then(|session| session.audience.invitee_list())
     }
 
     pub(super) fn remember(&self, session: &Session) {
@@ -85,7 +105,11 @@ impl AudienceMemory {
         if sessions.len() >= MEMORY_LIMIT && !sessions.contains_key(&session.id) {
             sessions.clear();
         }
-        let value = (session.trainer.clone(), session.audience.clone());
+        let value = SessionHints {
+            trainer: session.trainer.clone(),
+            audience: session.audience.clone(),
+            registered_meeting: session.meeting.id.filter(|_| session.meeting.has_registration),
+        };
         sessions.insert(session.id.clone(), value);
     }
 }

@@ -88,6 +88,12 @@ impl JoinMode {
 }
 
 impl JoinMethod {
+    /// Returns the method of people other than the host. A meeting that was created with registration admits nobody by
+    /// signature, also after the deployment has changed its mode.
+    pub fn of_invited(self, session: &Session) -> Self {
+        if session.meeting.has_registration { Self::Link } else { self }
+    }
+
     /// Returns whether attendees cannot join before the host.
     pub fn needs_host(self) -> bool {
         self == Self::OnBehalf
@@ -166,6 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn only_link_mode_in_the_platforms_account_needs_registration() {
+        for mode in ["auto", "signature", "signature_obf", "link"] {
+            for hosting in [Hosting::Trainer, Hosting::Platform] {
+                let needs = mode.parse::<JoinMode>().unwrap().needs_registration(hosting);
+                assert_eq!(needs, mode == "link" && hosting == Hosting::Platform, "{mode}");
+            }
+        }
+    }
+
+    #[test]
     fn meeting_hosted_by_the_platform_needs_the_signature_alone() {
         use JoinMethod::{Link, Signature};
         let mut session = session(Timestamp::UNIX_EPOCH, Status::Scheduled);
@@ -177,6 +193,11 @@ mod tests {
             ("signature_obf", Signature),
             ("link", Link),
         ] {
+            for has_registration in [true, false] {
+                session.meeting.has_registration = has_registration;
+                let of_invited = expected.of_invited(&session);
+                assert_eq!(of_invited, if has_registration { Link } else { expected }, "{mode}");
+            }
             for app_account in [None, Some("platform")] {
                 let method = mode.parse::<JoinMode>().unwrap();
                 let method = method.join_method(&session, app_account, None);

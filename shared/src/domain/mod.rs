@@ -28,6 +28,7 @@ pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod notification_kind;
 pub mod pending_meeting;
+pub mod personal_link;
 pub mod plan;
 pub mod platform_host;
 pub mod poll;

@@ -17,6 +17,8 @@
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
 //! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
 //! | changes of a session for its trainer by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
+//! | registration of a person for a meeting | main | `pk = SESSION#id`, `sk = LINK#number#hash` | join |
+//! | registrations for a session's meeting | main | `pk = SESSION#id`, `sk` begins with `LINK#` | erasure |
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | attendance archive of a session | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasure |
@@ -195,6 +197,12 @@ pub enum ItemKey<'a> {
         guest: &'a RecipientRef,
         window: i64,
     },
+    /// The registration of a person for a meeting, with the personal link.
+    PersonalLink {
+        session: &'a SessionId,
+        meeting: MeetingId,
+        person: &'a AddressDigest,
+    },
     Recording {
         session: &'a SessionId,
         file: &'a str,
@@ -321,6 +329,7 @@ impl ItemKey<'_> {
             | Self::JoinAttempt { .. }
             | Self::DelegatedAction { .. }
             | Self::GuestJoins { .. }
+            | Self::PersonalLink { .. }
             | Self::Recording { .. }
             | Self::AttendanceOverride { .. }
             | Self::Audit { .. }
@@ -369,6 +378,7 @@ impl ItemKey<'_> {
             Self::JoinAttempt { session, .. }
             | Self::DelegatedAction { session, .. }
             | Self::GuestJoins { session, .. }
+            | Self::PersonalLink { session, .. }
             | Self::Recording { session, .. }
             | Self::AttendanceOverride { session, .. }
             | Self::Audit { session, .. }
@@ -431,6 +441,9 @@ impl ItemKey<'_> {
                 format!("{DELEGATED_ACTION_PREFIX}{}#{nonce}", sortable_text(*at))
             }
             Self::GuestJoins { guest, window, .. } => format!("GUEST#{}#{window}", guest.as_str()),
+            Self::PersonalLink { meeting, person, .. } => {
+                format!("{PERSONAL_LINK_PREFIX}{meeting}#{}", person.as_str())
+            }
             Self::Recording { file, .. } => {
                 format!("{RECORDING_PREFIX}{}", Digest::of_value(file).to_hex())
             }
@@ -500,6 +513,7 @@ mod tests {
             (MailSubject::Session(session.clone()), MailSubject::Trainer(user.clone()));
         let effect = MessageKey::new("x", MailKind::Updated, &email);
         let guest = RecipientRef::new(&about, &email);
+        let person = AddressDigest::new(&email);
         let keys = [
             ItemKey::Session(&session),
             ItemKey::Intent(&session),
@@ -514,6 +528,8 @@ mod tests {
             ItemKey::DelegatedAction { session: &session, at, nonce: "x" },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 1 },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 11 },
+            ItemKey::PersonalLink { session: &session, meeting: MeetingId(1), person: &person },
+            ItemKey::PersonalLink { session: &session, meeting: MeetingId(11), person: &person },
             ItemKey::Recording { session: &session, file: "x" },
             ItemKey::AttendanceOverride { session: &session, attendee: &attendee },
             ItemKey::Audit { session: &session, at, nonce: "x" },

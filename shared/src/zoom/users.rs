@@ -190,12 +190,18 @@ fn user_info(user: NewAccountUser<'_>) -> Value {
     info.insert("email".to_owned(), user.email.as_str().into());
     info.insert("type".to_owned(), user_type(user.is_licensed).into());
     if let Some(name) = user.name {
-        let (first, last) = name.as_str().split_once(' ').unwrap_or((name.as_str(), ""));
-        let short = |text: &str| text.trim().chars().take(NAME_LIMIT_CHARS).collect::<String>();
-        info.insert("first_name".to_owned(), short(first).into());
-        info.insert("last_name".to_owned(), short(last).into());
+        let (first, last) = first_and_last_name(name);
+        info.insert("first_name".to_owned(), first.into());
+        info.insert("last_name".to_owned(), last.into());
     }
     Value::Object(info)
+}
+
+/// Splits a name at its first space, and shortens both parts to Zoom's limit.
+pub(super) fn first_and_last_name(name: &PersonName) -> (String, String) {
+    let (first, last) = name.as_str().split_once(' ').unwrap_or((name.as_str(), ""));
+    let short = |text: &str| text.trim().chars().take(NAME_LIMIT_CHARS).collect();
+    (short(first), short(last))
 }
 
 impl Zoom {

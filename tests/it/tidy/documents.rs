@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use shared::domain::scope::{REQUIRED, REQUIRED_OF_ACCOUNT};
+use shared::domain::scope::{REQUIRED, REQUIRED_OF_ACCOUNT, REQUIRED_OF_ACCOUNT_FOR_LINKS};
 use shared::domain::zoom_event::HANDLED_EVENTS;
 use shared::handlers::{GUEST_ROUTES, ROUTES};
 
@@ -211,7 +211,7 @@ fn scopes_of_the_accounts_app_are_documented() {
     let text = page_text("docs/how-to/platform-account.md");
     let listed: Vec<_> =
         inline_code(&text).into_iter().filter(|word| word.ends_with(":admin")).collect();
-    assert_eq!(listed, REQUIRED_OF_ACCOUNT);
+    assert_eq!(listed, [&REQUIRED_OF_ACCOUNT[..], &REQUIRED_OF_ACCOUNT_FOR_LINKS].concat());
 }
 
 /// Zoom does not send events without a subscription, and no error would show that.

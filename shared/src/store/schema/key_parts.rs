@@ -26,6 +26,7 @@ pub const EVENT_PREFIX: &str = "EVENT#";
 pub const ERASURE_MARKER_PREFIX: &str = "EVENT#~ERASED#";
 pub const JOIN_ATTEMPT_PREFIX: &str = "JOIN_ATTEMPT#";
 pub const DELEGATED_ACTION_PREFIX: &str = "DELEGATED#";
+pub const PERSONAL_LINK_PREFIX: &str = "LINK#";
 pub const RECORDING_PREFIX: &str = "RECORDING#";
 pub const OVERRIDE_PREFIX: &str = "OVERRIDE#";
 pub const AUDIT_PREFIX: &str = "AUDIT#";

@@ -32,6 +32,8 @@ pub const EVENT_TTL_MAX_DAYS: i64 = 365;
 pub const ERASURE_MARKER_EXTRA_DAYS: i64 = 10;
 /// Days that delegated actions are kept: as long as the delivery records of the mails that they caused.
 pub const DELEGATED_ACTION_TTL_DAYS: i64 = DELIVERY_TTL_DAYS;
+/// Days that a personal link is kept after the session.
+pub const PERSONAL_LINK_TTL_DAYS: i64 = 1;
 /// Days that an in-app notification is shown: about the length of a term.
 pub const NOTIFICATION_TTL_DAYS: i64 = 90;
 /// DynamoDB deletes an expired item within a few days of its expiry.

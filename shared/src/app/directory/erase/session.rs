@@ -11,6 +11,7 @@ use crate::domain::attendance::{ErasureMarker, record};
 use crate::domain::directory::ERASED_NAME;
 use crate::domain::session::Session;
 use crate::domain::text::PersonName;
+use crate::store::Store;
 use crate::store::archive::Archive;
 use crate::store::attendance::{self as attendance_items, StoredOverride};
 use crate::store::due_work::ErasureCheck;
@@ -53,6 +54,10 @@ pub(super) async fn erase_from_session(
         true => store.join_attempts_of_person(&session.id, &marker).await?,
         false => Vec::new(),
     };
+    let registrations = match may_have_traces && session.meeting.has_registration {
+        true => learn_registrations(store, session, &mut marker).await?,
+        false => Vec::new(),
+    };
     let archive = match record::may_have_archive(session, now) {
         true => Some(store.archive(&session.id).await?),
         false => None,
@@ -79,8 +84,9 @@ pub(super) async fn erase_from_session(
         traces += store.anonymize_participants(meeting, items, ERASED_NAME, is_person).await?;
     }
     // Deleted last, because they lead to the events.
-    traces += attempts.len();
-    store.write_directory(attempts.into_iter().map(|(_, delete)| delete).collect()).await?;
+    traces += attempts.len() + registrations.len();
+    let attempts = attempts.into_iter().map(|(_, delete)| delete);
+    store.write_directory(attempts.chain(registrations).collect()).await?;
     match archive {
         Some(archive) => {
             traces += erase_archived(services, session, archive, &marker, invitations).await?;
@@ -105,6 +111,19 @@ fn learn_identifiers(
         registrant.iter().for_each(|id| marker.add_registrant(id));
         email.iter().for_each(|email| marker.add_email(email));
     }
+}
+
+/// Adds the registrations of the person at Zoom, and returns the deletions of their personal links.
+async fn learn_registrations(
+    store: &Store,
+    session: &Session,
+    marker: &mut ErasureMarker,
+) -> Result<Vec<Action>, Error> {
+    let found = store.registrations_of_person(&session.id, marker).await?;
+    for issued in found.iter().filter_map(|(registration, _)| registration.issued.as_ref()) {
+        marker.add_registrant(&issued.registrant);
+    }
+    Ok(found.into_iter().map(|(_, delete)| delete).collect())
 }
 
 /// Adds the participations and telephones of the person, from stored and archived events.
