@@ -69,6 +69,7 @@ fn enrollment(n: usize, email: &str) -> Enrollment {
         name: PersonName::parse(&format!("Student {n}")).expect("a name"),
         access_granted: true,
         former_emails: Vec::new(),
+        paid_by: Default::default(),
     }
 }
 

@@ -101,6 +101,7 @@ async fn check_split_fan_out(students: usize, time: SignedDuration) {
             name: PersonName::parse(&format!("Student {n}")).expect("a name"),
             access_granted: true,
             former_emails: Vec::new(),
+            paid_by: Default::default(),
         })
     };
     // Written like the import does, but without HTTP.

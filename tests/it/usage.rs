@@ -366,6 +366,7 @@ async fn enroll_students(world: &World, count: usize) {
             name: PersonName::parse(&format!("Student {n}")).expect("a name"),
             access_granted: true,
             former_emails: Vec::new(),
+            paid_by: Default::default(),
         })
     };
     store(world).write_directory((0..count).map(enroll).collect()).await.expect("written");

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+pub use self::enrollment_changes::EnrollmentTransaction;
 use self::enrollment_changes::SessionsByCourse;
 use self::leads::{Leads, begin_erasure};
 pub use self::repetition::repeat_erasure;

@@ -1,10 +1,12 @@
 //! The host platform's courses, enrollments and users.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::hosting::Hosting;
-use super::id::{CourseId, UserId};
 use super::session_defaults::SessionDefaults;
+use super::id::{CourseId, PaymentId, UserId};
 use super::text::{Email, PersonName, Title};
 use super::time::Zone;
 
@@ -25,6 +27,8 @@ pub struct Enrollment {
     pub access_granted: bool,
     /// Earlier addresses, which may still hold calendar entries.
     pub former_emails: Vec<Email>,
+    /// The payments that give access. Empty if the directory gives it.
+    pub paid_by: BTreeSet<PaymentId>,
 }
 
 impl Enrollment {
@@ -158,6 +162,7 @@ mod tests {
             name: PersonName::parse("Ada").unwrap(),
             access_granted,
             former_emails: Vec::new(),
+            paid_by: BTreeSet::new(),
         }
     }
 

@@ -130,6 +130,7 @@ impl Archive {
                         name,
                         access_granted,
                         former_emails: Vec::new(),
+                        paid_by: Default::default(),
                     });
                 }
                 (ArchiveLine::Invitee { email, name }, _) if is_audience_archived => {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::item::{decode, decode_readable, encode, or_default};
+use super::item::{decode, decode_readable, encode, encode_value, or_default};
 use super::schema::{
     AFTER_STUDENTS, ENROLLMENT_PERIOD_PREFIX, ENROLLMENT_PREFIX, FORMER_ENROLLMENT_PREFIX,
     FORMER_STUDENT_PREFIX, Index, ItemKey, STUDENT_PREFIX, attr, course_partition,
@@ -20,8 +20,8 @@ use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
 use crate::domain::draft::DirectoryEntry;
 use crate::domain::hosting::Hosting;
-use crate::domain::id::{CourseId, UserId};
 use crate::domain::session_defaults::SessionDefaults;
+use crate::domain::id::{CourseId, PaymentId, UserId};
 use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::time::sortable_text;
 
@@ -53,6 +53,9 @@ struct StoredEnrollment {
     access_granted: bool,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     former_emails: Vec<Email>,
+    /// [`attr::PAID_BY`].
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeSet::is_empty")]
+    paid_by: BTreeSet<PaymentId>,
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     /// The end of a former enrollment.
@@ -73,6 +76,7 @@ impl StoredEnrollment {
             name: enrollment.name.clone(),
             access_granted: enrollment.access_granted,
             former_emails: enrollment.former_emails.clone(),
+            paid_by: enrollment.paid_by.clone(),
             since: *since,
             until: *until,
             requested_ms: None,
@@ -95,6 +99,7 @@ impl From<StoredEnrollment> for Enrollment {
             name: s.name,
             access_granted: s.access_granted,
             former_emails: s.former_emails,
+            paid_by: s.paid_by,
         }
     }
 }
@@ -161,11 +166,14 @@ pub fn delete_course(id: &CourseId) -> Action {
     Action::delete(ItemKey::Course(id), Condition::new())
 }
 
-/// Requires that an enrollment is as read: with access, without access, or absent.
-fn access_unchanged(access: Option<bool>) -> Condition {
-    match access {
-        None => Condition::item_absent(),
-        Some(access) => Condition::new().equals(attr::ACCESS_GRANTED, AttributeValue::Bool(access)),
+/// Requires that an enrollment is as read: absent, or with the same access by the same payments.
+fn access_unchanged(before: Option<&Enrollment>) -> Condition {
+    let Some(before) = before else { return Condition::item_absent() };
+    let access = AttributeValue::Bool(before.access_granted);
+    let condition = Condition::new().equals(attr::ACCESS_GRANTED, access);
+    match before.paid_by.is_empty() {
+        true => condition.absent(attr::PAID_BY),
+        false => condition.equals(attr::PAID_BY, encode_value(&before.paid_by)),
     }
 }
 
@@ -173,15 +181,19 @@ fn access_unchanged(access: Option<bool>) -> Condition {
 pub fn put_enrollment_if(
     enrollment: &Enrollment,
     since: Option<Timestamp>,
-    access: Option<bool>,
+    before: Option<&Enrollment>,
 ) -> Action {
     let current = EnrollmentPeriod { enrollment: enrollment.clone(), since, until: None };
-    Action { condition: access_unchanged(access), ..put_current_enrollment(&current) }
+    Action { condition: access_unchanged(before), ..put_current_enrollment(&current) }
 }
 
 /// Like [`delete_enrollment`], but refused if the enrollment has changed since the read.
-pub fn delete_enrollment_if(course: &CourseId, user: &UserId, access: Option<bool>) -> Action {
-    Action { condition: access_unchanged(access), ..delete_enrollment(course, user) }
+pub fn delete_enrollment_if(
+    course: &CourseId,
+    user: &UserId,
+    before: Option<&Enrollment>,
+) -> Action {
+    Action { condition: access_unchanged(before), ..delete_enrollment(course, user) }
 }
 
 /// Stores an enrollment in a course without sessions that may still be archived, so that its beginning does not matter.
@@ -213,8 +225,11 @@ pub fn delete_enrollment(course: &CourseId, user: &UserId) -> Action {
 /// Stores a former enrollment for the rosters of the sessions that were held before its end.
 pub fn put_enrollment_period(period: &EnrollmentPeriod, until: Timestamp) -> Action {
     let Enrollment { course, user, .. } = &period.enrollment;
-    let mut item =
-        encode(&StoredEnrollment { until: Some(until), ..StoredEnrollment::new(period) });
+    let mut item = encode(&StoredEnrollment {
+        until: Some(until),
+        paid_by: BTreeSet::new(),
+        ..StoredEnrollment::new(period)
+    });
     insert_index_key(
         &mut item,
         Index::ByOwner,
@@ -582,6 +597,17 @@ impl Store {
 }
 
 impl BatchItems {
+    /// Returns an enrollment with its beginning.
+    pub(crate) fn enrollment_period(
+        &mut self,
+        user: &UserId,
+        course: &CourseId,
+    ) -> Result<Option<EnrollmentPeriod>, StoreError> {
+        self.take(ItemKey::Enrollment { user, course })
+            .map(|item| decode::<StoredEnrollment>(item).map(EnrollmentPeriod::from))
+            .transpose()
+    }
+
     pub(crate) fn enrollment(
         &mut self,
         user: &UserId,

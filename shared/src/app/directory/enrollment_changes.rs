@@ -90,28 +90,71 @@ impl EnrollmentWrite {
         before: Option<&EnrollmentPeriod>,
         at: Timestamp,
     ) -> Vec<Action> {
-        let access = before.map(|before| before.enrollment.access_granted);
+        let current = before.map(|before| &before.enrollment);
         let (mut actions, change) = match self {
             Self::Put(enrollment) => {
                 let since = EnrollmentPeriod::since_of(enrollment, before, at);
-                let next = enrollment.clone().replacing(before.map(|before| &before.enrollment));
+                let next = enrollment.clone().replacing(current);
                 if before.is_some_and(|old| old.enrollment == next && old.since == since) {
                     return Vec::new();
                 }
-                (vec![items::put_enrollment_if(&next, since, access)], Some(enrollment))
+                (vec![items::put_enrollment_if(&next, since, current)], Some(enrollment))
             }
             // Repeats the second half of a removal that was interrupted.
             Self::Delete(user) if before.is_none() => {
                 return vec![items::put_former_enrollment(course, user)];
             }
             Self::Delete(user) => {
-                let delete = items::delete_enrollment_if(course, user, access);
+                let delete = items::delete_enrollment_if(course, user, current);
                 (vec![delete, items::put_former_enrollment(course, user)], None)
             }
         };
         let ended = before.and_then(|before| before.ended_by(change, at));
         actions.extend(ended.map(|ended| items::put_enrollment_period(&ended, at)));
         actions
+    }
+}
+
+/// The actions that change one enrollment in the transaction of a payment. Refused if the enrollment has changed since it was
+/// read.
+#[derive(Debug)]
+pub struct EnrollmentTransaction {
+    pub actions: Vec<Action>,
+}
+
+impl EnrollmentTransaction {
+    /// Stores an enrollment in place of the one that was read. A student who gains access is invited to the upcoming sessions.
+    pub fn put(
+        enrollment: Enrollment,
+        before: Option<&EnrollmentPeriod>,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let course = enrollment.course.clone();
+        Self::new(&course, EnrollmentWrite::Put(enrollment), before, began_at, now)
+    }
+
+    /// Deletes the enrollment that was read, and notifies the student like the directory.
+    pub fn delete(before: &EnrollmentPeriod, began_at: Timestamp, now: Timestamp) -> Self {
+        let Enrollment { course, user, .. } = &before.enrollment;
+        Self::new(course, EnrollmentWrite::Delete(user.clone()), Some(before), began_at, now)
+    }
+
+    fn new(
+        course: &CourseId,
+        write: EnrollmentWrite,
+        before: Option<&EnrollmentPeriod>,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let now = whole_milli(now);
+        let known = before.map(|period| (period.enrollment.user.clone(), period.clone()));
+        let known = BTreeMap::from_iter(known);
+        let actions = write.actions(course, before, now).into_iter();
+        let mut actions: Vec<_> = actions.map(|action| action.requested_at(began_at)).collect();
+        let events = domain_events(course, std::slice::from_ref(&write), &known, now);
+        actions.extend(events.iter().map(due_work::put_domain_event));
+        Self { actions }
     }
 }
 

@@ -118,6 +118,7 @@ fn enrolled(user: &str, name: &str) -> Enrollment {
         name: PersonName::parse(name).unwrap(),
         access_granted: true,
         former_emails: Vec::new(),
+        paid_by: Default::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Validates the host platform's data. HTTP bodies, import lines and events have the same shape.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use crate::domain::directory::{Course, DirectoryCommand, Enrollment, User};
@@ -130,6 +132,7 @@ pub(super) fn enrollment(
         name: field("name", PersonName::parse(&body.name))?,
         access_granted: body.access_granted,
         former_emails: Vec::new(),
+        paid_by: BTreeSet::new(),
     }))
 }
 

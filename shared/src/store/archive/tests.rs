@@ -49,6 +49,7 @@ fn participant(n: usize) -> (Enrollment, JoinIdentity, [ZoomEvent; 2]) {
         name: name.clone(),
         access_granted: true,
         former_emails: Vec::new(),
+        paid_by: Default::default(),
     };
     let identity = JoinIdentity {
         user: Some(user),

@@ -55,6 +55,7 @@ pub const DISMISSED_AT: &str = "dismissed_at";
 
 // Enrollment.
 pub const ACCESS_GRANTED: &str = "access_granted";
+pub const PAID_BY: &str = "paid_by";
 
 // Item of the directory and invitee.
 /// The time at which the request that wrote the item began, in Unix milliseconds. The name is short, because these items are
