@@ -11,8 +11,8 @@ use shared::handlers::edge::HttpResponse;
 use shared::handlers::function::{Deps, Function};
 use shared::handlers::{
     attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
-    operations, outbox_sweep, poll, reminder_sweep, resend_invite, session_cancel, session_save,
-    sessions, webhook,
+    operations, outbox_sweep, payments, poll, reminder_sweep, resend_invite, session_cancel,
+    session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::telemetry;
@@ -42,6 +42,7 @@ pub struct Functions {
     poll: Function<poll::Deps>,
     directory: Function<directory::Deps>,
     hosts: Function<hosts::Deps>,
+    payments: Function<payments::Deps>,
     notifications: Function<notifications::Deps>,
     operations: Function<operations::Deps>,
     resend_invite: Function<resend_invite::Deps>,
@@ -69,6 +70,7 @@ impl Functions {
             poll: factory.function("poll"),
             directory: factory.function("directory"),
             hosts: factory.function("hosts"),
+            payments: factory.function("payments"),
             notifications: factory.function("notifications"),
             operations: factory.function("operations"),
             resend_invite: factory.function("resend-invite"),
@@ -114,6 +116,12 @@ impl Functions {
             .map_err(|error| InvokeError::Failed(error.to_string())),
             "hosts" => Box::pin(hosts::handle_event_or_request(
                 &self.hosts,
+                LambdaEvent::new(event, context),
+            ))
+            .await
+            .map_err(|error| InvokeError::Failed(error.to_string())),
+            "payments" => Box::pin(payments::handle_event_or_request(
+                &self.payments,
                 LambdaEvent::new(event, context),
             ))
             .await

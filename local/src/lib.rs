@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod issuer;
 pub mod lambda;
 mod origin;
+pub mod queue_triggers;
 pub mod schedules;
 pub mod seed;
 pub mod settings;

@@ -55,6 +55,7 @@ pub fn environment(
     queue_url: &str,
     bulk_queue_url: &str,
     dead_letter_queue_url: &str,
+    payments_queue_url: &str,
 ) -> Vec<(&'static str, String)> {
     let fixed = |name, value: &str| (name, value.to_owned());
     vec![
@@ -63,6 +64,7 @@ pub fn environment(
         fixed(names::OUTBOX_QUEUE_URL, queue_url),
         fixed(names::OUTBOX_BULK_QUEUE_URL, bulk_queue_url),
         fixed(names::OUTBOX_DLQ_URL, dead_letter_queue_url),
+        fixed(names::PAYMENTS_QUEUE_URL, payments_queue_url),
         fixed(names::CONFIG_SECRET_ID, SECRET_ID),
         (names::ZOOM_API_BASE_URL, format!("{base_url}/zoom/v2")),
         (names::ZOOM_OAUTH_BASE_URL, format!("{base_url}/zoom/oauth")),
@@ -209,7 +211,7 @@ mod tests {
 
     fn with_override(name: &str, value: &str) -> Result<Vec<(String, String)>, SettingError> {
         with_overrides(
-            environment("base", "queue", "bulk", "dead"),
+            environment("base", "queue", "bulk", "dead", "payments"),
             vec![(name.to_owned(), value.to_owned())],
         )
     }
@@ -219,7 +221,7 @@ mod tests {
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let changed = with_override(names::MAIL_PROVIDER, "zeptomail").unwrap();
         assert!(changed.contains(&variable(names::MAIL_PROVIDER, "zeptomail")));
-        assert_eq!(changed.len(), environment("base", "queue", "bulk", "dead").len());
+        assert_eq!(changed.len(), environment("base", "queue", "bulk", "dead", "payments").len());
         assert!(
             with_override(names::JOIN_MODE, "link")
                 .unwrap()

@@ -38,6 +38,7 @@ use crate::gateway::{self, Gateway};
 use crate::issuer::Issuer;
 use crate::lambda::{self, Lambda};
 use crate::origin;
+use crate::queue_triggers::QueueTriggers;
 use crate::schedules::Schedules;
 use crate::settings::SecretChanges;
 use crate::usage::Usage;
@@ -46,6 +47,8 @@ use crate::{seed, settings};
 
 /// How often the stack checks for due work.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the stack looks for messages that invoke a function.
+const QUEUE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Options for starting a stack.
 #[derive(Debug)]
@@ -101,6 +104,7 @@ pub struct Stack {
     pub wire: Wire,
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
+    pub queue_triggers: QueueTriggers,
     disk: Option<StateFiles>,
     data: Option<DataDir>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -156,6 +160,8 @@ impl Stack {
         let functions = Functions::new(&environment, &clock, &random);
         let lambda = Lambda::new(functions.clone(), &template, clock.clone(), usage.clone());
         let schedules = Schedules::new(lambda.clone(), clock.clone());
+        let queue_triggers =
+            QueueTriggers::new(lambda.clone(), aws.queues().clone(), clock.clone());
         let tasks = Vec::new();
         let mut stack = Self {
             base_url,
@@ -167,6 +173,7 @@ impl Stack {
             wire,
             functions,
             schedules,
+            queue_triggers,
             disk,
             data,
             tasks,
@@ -203,6 +210,7 @@ impl Stack {
             issuer: issuer.clone(),
             clock: self.clock.clone(),
             schedules: self.schedules.clone(),
+            queue_triggers: self.queue_triggers.clone(),
             zoom: self.zoom.clone(),
             aws: self.aws.clone(),
             wire: self.wire.clone(),
@@ -248,6 +256,9 @@ impl Stack {
     pub fn tick(&mut self, cloud_only: bool) {
         let (zoom, schedules) = (self.zoom.clone(), self.schedules.clone());
         let (aws, wire, disk) = (self.aws.clone(), self.wire.clone(), self.disk.clone());
+        if !cloud_only {
+            self.poll_queues();
+        }
         self.run(async move {
             let mut interval = tokio::time::interval(TICK_INTERVAL);
             loop {
@@ -264,6 +275,18 @@ impl Stack {
                     // A failure is logged, and the next tick tries again.
                     let _ = disk.save();
                 }
+            }
+        });
+    }
+
+    /// Delivers the messages of queues to their functions within moments, as Lambda's long polls do.
+    fn poll_queues(&mut self) {
+        let triggers = self.queue_triggers.clone();
+        self.run(async move {
+            let mut interval = tokio::time::interval(QUEUE_INTERVAL);
+            loop {
+                interval.tick().await;
+                triggers.deliver().await;
             }
         });
     }
@@ -347,6 +370,7 @@ fn environment(base_url: &str, aws: &Aws) -> Vec<(&'static str, String)> {
         &queue("OutboxQueue"),
         &queue("OutboxBulkQueue"),
         &queue("OutboxDeadLetterQueue"),
+        &queue("PaymentsQueue"),
     )
 }
 

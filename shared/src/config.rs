@@ -14,6 +14,7 @@ pub mod names {
     pub const OUTBOX_QUEUE_URL: &str = "OUTBOX_QUEUE_URL";
     pub const OUTBOX_BULK_QUEUE_URL: &str = "OUTBOX_BULK_QUEUE_URL";
     pub const OUTBOX_DLQ_URL: &str = "OUTBOX_DLQ_URL";
+    pub const PAYMENTS_QUEUE_URL: &str = "PAYMENTS_QUEUE_URL";
     pub const CONFIG_SECRET_ID: &str = "CONFIG_SECRET_ID";
     pub const ZOOM_API_BASE_URL: &str = "ZOOM_API_BASE_URL";
     pub const ZOOM_OAUTH_BASE_URL: &str = "ZOOM_OAUTH_BASE_URL";

@@ -75,7 +75,7 @@ async fn missing_variable_is_logged_and_makes_function_unavailable() {
         ("ZOOM_API_BASE_URL", calls_zoom),
         ("ZOOM_OAUTH_BASE_URL", calls_zoom),
         ("ZOOM_REDIRECT_URIS", |function| function == "connect"),
-        ("DEFAULT_TIMEZONE", |function| function == "session-save"),
+        ("DEFAULT_TIMEZONE", |function| ["payments", "session-save"].contains(&function)),
         ("APP_URL", |function| {
             let users = ["join", "notifications", "session-cancel", "session-save", "sessions"];
             users.contains(&function)

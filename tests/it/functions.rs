@@ -33,6 +33,7 @@ pub(crate) fn environment(world: &World) -> Vec<(&'static str, String)> {
         &queue("OutboxQueue"),
         &queue("OutboxBulkQueue"),
         &queue("OutboxDeadLetterQueue"),
+        &queue("PaymentsQueue"),
     )
 }
 

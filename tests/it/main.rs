@@ -47,6 +47,7 @@ mod outbox_crash;
 mod outbox_faults;
 mod outbox_load;
 mod outbox_order;
+mod payments;
 mod pending_meetings;
 mod persistence;
 mod personal_links;

@@ -19,6 +19,7 @@ use super::stored_secret;
 use crate::functions::InvokeError;
 use crate::issuer::{Issuer, Person};
 use crate::lambda::LambdaError;
+use crate::queue_triggers::QueueTriggers;
 use crate::schedules::Schedules;
 use crate::seed;
 use crate::wire::Wire;
@@ -34,6 +35,7 @@ pub(super) struct LocalState {
     pub(super) issuer: Issuer,
     pub(super) clock: Clock,
     pub(super) schedules: Schedules,
+    pub(super) queue_triggers: QueueTriggers,
     pub(super) zoom: Zoom,
     pub(super) aws: Aws,
     pub(super) wire: Wire,
@@ -131,6 +133,7 @@ async fn change_clock(State(local): State<LocalState>, body: Bytes) -> Response 
     local.wire.run_deferred_calls().await;
     local.zoom.deliver_due().await;
     if !local.cloud_only {
+        local.queue_triggers.deliver().await;
         local.schedules.run_due().await;
     }
     match local.disk.as_ref().map_or(Ok(()), StateFiles::save) {
@@ -155,6 +158,9 @@ async fn run_schedule(
 ) -> Response {
     if let Err(response) = parse_body::<NoMembers>(&body) {
         return response;
+    }
+    if !local.cloud_only {
+        local.queue_triggers.deliver().await;
     }
     match local.schedules.run(&function).await {
         Ok(report) => Json(report).into_response(),

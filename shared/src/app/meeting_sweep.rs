@@ -1,8 +1,9 @@
 //! The meeting sweep, which runs every five minutes. It carries out the requests for hosts of the platform's own Zoom
-//! account, and leases and returns licences.
+//! account, leases and returns licences, and finishes payments.
 
 mod hosts;
 mod licences;
+mod payments;
 
 use jiff::Timestamp;
 
@@ -24,6 +25,8 @@ pub struct MeetingReport {
     pub licences_returned: usize,
     /// Classes that begin soon and have no licence, because none is free.
     pub without_licence: usize,
+    /// Payments of which no step is left.
+    pub payments_finished: usize,
     /// Whether some of it is left because the run had no time for it.
     #[serde(skip)]
     pub is_full: bool,
@@ -48,10 +51,12 @@ pub async fn sweep(
     let outcomes = [
         // First, because classes are about to begin.
         Box::pin(licences::sweep(tools, now, time, &mut report)).await,
+        payments::carry_out_due_payments(tools, now, time, &mut report).await,
         hosts::carry_out_due_work(tools, now, time, &mut report).await,
     ];
     let MeetingReport { due, done, postponed, is_full, .. } = report;
     let MeetingReport { licences_assigned, licences_returned, without_licence, .. } = report;
+    let payments_finished = report.payments_finished;
     tracing::info!(
         event = "meeting_sweep.finished",
         due,
@@ -59,7 +64,8 @@ pub async fn sweep(
         postponed,
         licences_assigned,
         licences_returned,
-        without_licence
+        without_licence,
+        payments_finished
     );
     if is_full {
         metrics::FULL_RUNS.count_kind("meeting-sweep");

@@ -22,6 +22,7 @@ pub mod meeting_sweep;
 pub mod notifications;
 pub mod operations;
 pub mod outbox_sweep;
+pub mod payments;
 mod personal_links;
 pub mod poll;
 mod recipients;

@@ -102,6 +102,11 @@ enum CancelledBy<'a> {
     Caller(&'a Caller),
     /// The erasure of this trainer.
     Erasure(&'a UserId),
+    /// The refund of the payment that created the session of this trainer.
+    Refund {
+        trainer: &'a UserId,
+        check: &'a (dyn Fn(&Session) -> Result<(), Refusal> + Sync),
+    },
 }
 
 impl CancelledBy<'_> {
@@ -109,7 +114,7 @@ impl CancelledBy<'_> {
     fn probable_trainer(&self) -> &UserId {
         match self {
             Self::Caller(caller) => &caller.id,
-            Self::Erasure(trainer) => trainer,
+            Self::Erasure(trainer) | Self::Refund { trainer, .. } => trainer,
         }
     }
 
@@ -118,6 +123,7 @@ impl CancelledBy<'_> {
             Self::Caller(caller) => session.check_right(Operation::CancelSession, caller),
             Self::Erasure(trainer) if session.trainer == **trainer => Ok(()),
             Self::Erasure(_) => Err(Refusal::NotFound),
+            Self::Refund { check, .. } => check(session),
         }
     }
 
@@ -125,9 +131,20 @@ impl CancelledBy<'_> {
     fn delegated_action(&self, random: &Random, next: &Session, now: Timestamp) -> Option<Action> {
         match self {
             Self::Caller(caller) => delegated_actions::record(random, caller, next, CANCELLED, now),
-            Self::Erasure(_) => None,
+            Self::Erasure(_) | Self::Refund { .. } => None,
         }
     }
+}
+
+/// Cancels a session that a refund takes back. `check` refuses one that has changed since it was decided.
+pub(super) async fn cancel_for_refund(
+    services: &Services,
+    session: &Session,
+    check: &(dyn Fn(&Session) -> Result<(), Refusal> + Sync),
+    now: Timestamp,
+) -> Result<Session, Error> {
+    let author = CancelledBy::Refund { trainer: &session.trainer, check };
+    cancel_if_allowed(services, author, &session.id, None, now).await
 }
 
 async fn cancel_if_allowed(

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::hosting::Hosting;
-use super::session_defaults::SessionDefaults;
 use super::id::{CourseId, PaymentId, UserId};
+use super::session_defaults::SessionDefaults;
 use super::text::{Email, PersonName, Title};
 use super::time::Zone;
 

@@ -27,6 +27,7 @@ pub mod mailing;
 pub mod meeting_fields;
 pub mod meeting_instance;
 pub mod notification_kind;
+pub mod payment;
 pub mod pending_meeting;
 pub mod personal_link;
 pub mod plan;

@@ -102,6 +102,8 @@ pub enum Refusal {
     PreconditionFailed { version: u64 },
     #[error("the Idempotency-Key was used with a different body")]
     IdempotencyKeyReused,
+    #[error("the payment id was used with a different body")]
+    PaymentIdReused,
     #[error("too many requests: retry after {seconds} s")]
     RateLimited { seconds: u64 },
 }
@@ -109,6 +111,35 @@ pub enum Refusal {
 impl Refusal {
     /// The user was erased while the request was carried out.
     pub const USER_ERASED: Self = Self::NotAllowed("the user was deleted from the platform");
+
+    /// The payment was refunded while its class was created.
+    pub const PAYMENT_REFUNDED: Self = Self::Conflict("the payment was refunded");
+
+    /// Returns the error code of the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Forbidden | Self::NotAllowed(_) => "forbidden",
+            Self::FeatureDisabled => "feature_disabled",
+            Self::PlanRequired => "plan_required",
+            Self::PlanLimit(_) => "plan_limit",
+            Self::NotFound => "not_found",
+            Self::Invalid(_) => "validation_failed",
+            Self::ZoomNotConnected | Self::NoActiveHost => "zoom_not_connected",
+            Self::NoLicence => "no_licence",
+            Self::ReauthRequired => "reauth_required",
+            Self::MissingScopes(_) => "missing_scopes",
+            Self::SessionCancelled => "session_cancelled",
+            Self::SessionEnded => "session_ended",
+            Self::TooEarly { .. } | Self::NotStarted { .. } => "too_early",
+            Self::PollClosed => "poll_closed",
+            Self::WaitingForHost => "waiting_for_host",
+            Self::NoMeetingYet(_) => "no_meeting_yet",
+            Self::Conflict(_) | Self::Overlap(_) | Self::OtherZoomUser { .. } => "conflict",
+            Self::PreconditionFailed { .. } => "precondition_failed",
+            Self::IdempotencyKeyReused | Self::PaymentIdReused => "idempotency_key_reused",
+            Self::RateLimited { .. } => "rate_limited",
+        }
+    }
 
     pub fn invalid_cursor() -> Self {
         Self::field("cursor", "is not a valid cursor")

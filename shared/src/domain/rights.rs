@@ -92,6 +92,9 @@ pub enum Operation {
     ReadHost,
     PutHost,
     DeleteHost,
+    ReadPayment,
+    PutPayment,
+    RefundPayment,
 }
 
 /// One row of the table.
@@ -171,6 +174,9 @@ pub const RIGHTS: &[Rights] = {
     row(ReadHost,            "GET",    "/v1/hosts/{trainer_id}",                            [F, F, F, F, F, Y, Y]),
     row(PutHost,             "PUT",    "/v1/hosts/{trainer_id}",                            [F, F, F, F, F, Y, Y]),
     row(DeleteHost,          "DELETE", "/v1/hosts/{trainer_id}",                            [F, F, F, F, F, Y, Y]),
+    row(ReadPayment,         "GET",    "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
+    row(PutPayment,          "PUT",    "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
+    row(RefundPayment,       "DELETE", "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
     ]
 };
 
@@ -276,7 +282,7 @@ mod tests {
             assert!(RIGHTS[..n].iter().all(|other| other.operation != row.operation), "{row:?}");
         }
         // The last variant of the enumeration.
-        assert_eq!(RIGHTS.len(), Operation::DeleteHost as usize + 1);
+        assert_eq!(RIGHTS.len(), Operation::RefundPayment as usize + 1);
     }
 
     #[test]

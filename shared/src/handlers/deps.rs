@@ -16,8 +16,9 @@ use crate::domain::attendance::{AttendanceRules, Threshold};
 use crate::domain::hosting::HostingPolicy;
 use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::session_window::JoinWindowSettings;
+use crate::domain::time::Zone;
 use crate::mail::{Brand, Ses};
-use crate::queue::{OutboxQueue, SqsQueue};
+use crate::queue::{OutboxQueue, PaymentQueue, SqsQueue};
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
@@ -53,6 +54,11 @@ impl CommonDeps {
     /// Creates the client that sends wake-ups to the outbox queue.
     pub(super) fn queue(&self) -> Result<SqsQueue, ConfigError> {
         SqsQueue::new(self.aws.clone(), &self.env)
+    }
+
+    /// Creates the client that starts the steps of payments, if the deployment has its queue.
+    pub(super) fn payment_queue(&self) -> Option<PaymentQueue> {
+        PaymentQueue::new(self.aws.clone(), &self.env)
     }
 
     pub(super) fn outbox(&self) -> Result<OutboxQueue, ConfigError> {
@@ -166,6 +172,12 @@ pub(super) fn join_window_settings(env: &Env) -> Result<JoinWindowSettings, Conf
         )?,
         closing_minutes: minutes(names::JOIN_AFTER_END_MINUTES, default.closing_minutes)?,
     })
+}
+
+/// Reads the time zone of classes without one.
+pub(super) fn default_zone(env: &Env) -> Result<Zone, ConfigError> {
+    let zone = Zone::parse(&env.required(names::DEFAULT_TIMEZONE)?);
+    zone.map_err(|error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error))
 }
 
 /// Reads how long before the start a pending meeting is made.

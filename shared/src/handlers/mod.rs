@@ -18,6 +18,7 @@ pub mod notifications;
 pub mod operations;
 pub mod outbox_sweep;
 pub mod pages;
+pub mod payments;
 pub mod platform_event;
 pub mod poll;
 pub mod problem;
@@ -125,6 +126,9 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/hosts/{trainer_id}", "hosts"),
     route("PUT", "/v1/hosts/{trainer_id}", "hosts"),
     route("DELETE", "/v1/hosts/{trainer_id}", "hosts").with_query(&["zoom", "force"]),
+    route("GET", "/v1/payments/{payment_id}", "payments"),
+    route("PUT", "/v1/payments/{payment_id}", "payments"),
+    route("DELETE", "/v1/payments/{payment_id}", "payments"),
 ];
 
 /// The routes for guests. Their bodies have the token of a guest link instead of a caller's token.
@@ -149,6 +153,19 @@ pub const SCHEDULES: &[Schedule] = &[
     Schedule { function: "outbox-sweep", every_minutes: 1 },
 ];
 
+/// A queue that invokes a function with its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueTrigger {
+    pub function: &'static str,
+    /// The queue's id in the template.
+    pub queue: &'static str,
+    /// Messages per invocation.
+    pub batch_size: u32,
+}
+
+pub const QUEUE_TRIGGERS: &[QueueTrigger] =
+    &[QueueTrigger { function: "payments", queue: "PaymentsQueue", batch_size: 10 }];
+
 /// The detail types of the host platform's events, by the function that accepts them.
 pub const DETAIL_TYPES: &[(&str, &[&str])] = &[
     (
@@ -163,6 +180,7 @@ pub const DETAIL_TYPES: &[(&str, &[&str])] = &[
         ],
     ),
     ("hosts", &["InstructorAssigned", "InstructorRemoved"]),
+    ("payments", &["PaymentSucceeded", "PaymentRefunded"]),
 ];
 
 /// Returns the detail types that a function accepts.

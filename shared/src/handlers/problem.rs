@@ -232,6 +232,12 @@ impl From<&Refusal> for Problem {
                 "Idempotency-Key reused",
                 "This Idempotency-Key was used with a different body.",
             ),
+            Refusal::PaymentIdReused => Self::new(
+                422,
+                "idempotency_key_reused",
+                "Payment id reused",
+                "This payment id was used with a different body.",
+            ),
             Refusal::RateLimited { seconds } => Self::new(
                 429,
                 "rate_limited",
@@ -337,6 +343,7 @@ mod tests {
             (refused(Refusal::Overlap(overlap(Some("Algebra")))), 409, "conflict"),
             (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),
             (refused(Refusal::IdempotencyKeyReused), 422, "idempotency_key_reused"),
+            (refused(Refusal::PaymentIdReused), 422, "idempotency_key_reused"),
             (refused(Refusal::RateLimited { seconds: 7 }), 429, "rate_limited"),
             (Error::ZoomLimited { after: Duration::from_secs(7) }, 429, "zoom_rate_limited"),
             (Error::ZoomRejected { status: 400, code: Some(300) }, 502, "zoom_rejected"),
@@ -348,6 +355,9 @@ mod tests {
         for (error, status, code) in cases {
             let problem = Problem::from(&error);
             assert_eq!((problem.status, problem.code), (status, code), "{error}");
+            if let Error::Refused(refusal) = &error {
+                assert_eq!(refusal.code(), code, "{error}");
+            }
             assert!(
                 !problem.detail.contains("secret") && !problem.detail.contains("token="),
                 "{problem:?}"

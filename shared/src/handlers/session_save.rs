@@ -15,7 +15,7 @@ use crate::app::session_save::{
     CreateSession, EditSession, ExpectedVersion, RepeatedCreate, acts_as_service, create, edit,
     find_created_session, requested_trainer,
 };
-use crate::config::{ConfigError, Env, names};
+use crate::config::{ConfigError, Env};
 use crate::domain::draft::{OpenDraft, SaveBody};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::pending_meeting::MeetingLead;
@@ -38,9 +38,7 @@ pub struct SaveSettings {
 
 impl State for SaveSettings {
     fn new(env: &Env) -> Result<Self, ConfigError> {
-        let zone = Zone::parse(&env.required(names::DEFAULT_TIMEZONE)?);
-        let invalid = |error| ConfigError::invalid(names::DEFAULT_TIMEZONE, error);
-        let default_zone = zone.map_err(invalid)?;
+        let default_zone = deps::default_zone(env)?;
         let join_window = deps::join_window_settings(env)?;
         let meeting_lead = deps::meeting_lead(env)?;
         Ok(Self { default_zone, join_window, meeting_lead, app_url: AppUrl::new(env)? })

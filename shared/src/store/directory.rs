@@ -20,8 +20,8 @@ use super::{BatchItems, KeyRange, Store};
 use crate::domain::directory::{Course, Enrollment, EnrollmentPeriod, User};
 use crate::domain::draft::DirectoryEntry;
 use crate::domain::hosting::Hosting;
-use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::id::{CourseId, PaymentId, UserId};
+use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::text::{Email, PersonName, Title};
 use crate::domain::time::sortable_text;
 

@@ -26,6 +26,7 @@ pub mod licences;
 pub mod mail_addresses;
 pub mod mailing;
 pub mod notifications;
+pub mod payments;
 pub mod personal_links;
 pub mod polls;
 pub mod preferences;

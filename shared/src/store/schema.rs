@@ -35,6 +35,9 @@
 //! | notification preferences of a user | main | `pk = USER#id`, `sk = PREFERENCES` | delivery, preferences |
 //! | in-app notifications of a user by time, unread count | main | `pk = USER#id`, `sk` begins with `NOTIFICATION#` | notifications |
 //! | courses of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT#` | student's list |
+//! | payment | main | `pk = PAYMENT#id`, `sk = PAYMENT` | payments, save, meeting sweep |
+//! | classes that a payment has not created yet | main | `pk = PAYMENT#id`, `sk` begins with `CLASS#` | payments, meeting sweep |
+//! | payments of a student | main | `pk = USER#id`, `sk` begins with `PAYMENT#` | erasure |
 //! | enrollment of a student in a course | main | `pk = USER#id`, `sk = ENROLLMENT#course` | reads |
 //! | former enrollment periods of a student | main | `pk = USER#id`, `sk` begins with `ENROLLMENT_PERIOD#` | erasure |
 //! | former courses of a student | main | `pk = USER#id`, `sk` begins with `FORMER_ENROLLMENT#` | erasure |
@@ -48,6 +51,7 @@
 //! | pending domain events | main | `pk = DUE#OUTBOX`, `sk <= now` | outbox sweep |
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | sessions whose meeting is due | main | `pk = DUE#MEETINGS`, `sk <= now` | meeting sweep |
+//! | due payments | main | `pk = DUE#PAYMENTS`, `sk <= now` | meeting sweep |
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
@@ -83,7 +87,7 @@ use crate::domain::account_token::AccountTokenId;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::digest::Digest;
-use crate::domain::id::{CourseId, MeetingId, PollId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, PaymentId, PollId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey, RecipientRef};
 use crate::domain::text::Email;
@@ -132,6 +136,8 @@ pub enum DueQueue {
     Archive,
     /// Sessions whose meeting is made later. Separate, because Zoom's daily limits let them wait.
     Meetings,
+    /// Payments whose steps are left.
+    Payments,
     /// Tasks of platform hosts. Each takes requests to Zoom, and the account's limits slow them down.
     Hosts,
 }
@@ -264,6 +270,17 @@ pub enum ItemKey<'a> {
         until: Timestamp,
     },
     Course(&'a CourseId),
+    Payment(&'a PaymentId),
+    /// A class that a payment has not created yet, by its position.
+    PaidClass {
+        payment: &'a PaymentId,
+        index: usize,
+    },
+    /// A pointer from a student to a payment.
+    PaymentOfUser {
+        user: &'a UserId,
+        payment: &'a PaymentId,
+    },
     Settings,
     ZoomDay {
         zoom_user: &'a str,
@@ -350,6 +367,9 @@ impl ItemKey<'_> {
             | Self::Enrollment { .. }
             | Self::EnrollmentPeriod { .. }
             | Self::Course(_)
+            | Self::Payment(_)
+            | Self::PaidClass { .. }
+            | Self::PaymentOfUser { .. }
             | Self::Settings
             | Self::ZoomDay { .. }
             | Self::Bookings { .. }
@@ -397,6 +417,8 @@ impl ItemKey<'_> {
             | Self::EnrollmentPeriod { user, .. }
             | Self::FormerEnrollment { user, .. } => user_partition(user),
             Self::Course(id) => course_partition(id),
+            Self::Payment(payment) | Self::PaidClass { payment, .. } => payment_partition(payment),
+            Self::PaymentOfUser { user, .. } => user_partition(user),
             Self::Settings => "SETTINGS".to_owned(),
             Self::LicencePool => "LICENCES".to_owned(),
             Self::ZoomDay { zoom_user, day } => {
@@ -467,6 +489,9 @@ impl ItemKey<'_> {
                 format!("{ENROLLMENT_PERIOD_PREFIX}{course}#{}", sortable_text(*until))
             }
             Self::Course(_) => "COURSE".to_owned(),
+            Self::Payment(_) => "PAYMENT".to_owned(),
+            Self::PaidClass { index, .. } => format!("{PAID_CLASS_PREFIX}{index:03}"),
+            Self::PaymentOfUser { payment, .. } => format!("{PAYMENT_PREFIX}{payment}"),
             Self::Settings => "SETTINGS".to_owned(),
             Self::LicencePool => "POOL".to_owned(),
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
@@ -504,6 +529,7 @@ mod tests {
         let poll = PollId::from_bytes([1; 16]);
         let user = UserId::parse("x").unwrap();
         let course = CourseId::parse("x").unwrap();
+        let payment = PaymentId::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
         let account = AccountTokenId::derive("x", "x");
@@ -551,6 +577,10 @@ mod tests {
             ItemKey::Enrollment { user: &user, course: &course },
             ItemKey::EnrollmentPeriod { user: &user, course: &course, until: at },
             ItemKey::Course(&course),
+            ItemKey::Payment(&payment),
+            ItemKey::PaidClass { payment: &payment, index: 1 },
+            ItemKey::PaidClass { payment: &payment, index: 11 },
+            ItemKey::PaymentOfUser { user: &user, payment: &payment },
             ItemKey::Settings,
             ItemKey::ZoomDay { zoom_user: "x", day: "2026-11-21" },
             ItemKey::Bookings { host_user: "x", day: "2026-11-21" },
@@ -560,6 +590,7 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Archive, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Hosts, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Meetings, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Payments, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
             ItemKey::Resends(&session),
             ItemKey::Mail { subject: &about, message_key: &effect },

@@ -185,6 +185,7 @@ impl Scene {
             &queue("OutboxQueue"),
             &queue("OutboxBulkQueue"),
             &queue("OutboxDeadLetterQueue"),
+            &queue("PaymentsQueue"),
         );
         let at = |own: &Endpoint, path: &str| match hosts {
             Hosts::One => format!("{}{path}", self.all_services.url),

@@ -1,6 +1,7 @@
 //! Every error that `openapi.yaml` documents for an operation can occur there.
 
 mod hosting;
+mod payments;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use shared::config::names;
 use shared::handlers::{GUEST_ROUTES, ROUTES, Route};
 
 use self::hosting::{check_guests, check_hosts, check_licences, create_guest_session};
+use self::payments::check_payments;
 use super::Spec;
 use super::responses::CheckedApi;
 use crate::functions::DirectFunctions;
@@ -46,7 +48,10 @@ impl People {
     /// A token with a role that the operation accepts.
     fn accepted_token(&self, route: &Route) -> &str {
         match route.path {
-            path if path.starts_with("/v1/directory/") || path.starts_with("/v1/hosts") => {
+            path if ["/v1/directory/", "/v1/hosts", "/v1/payments/"]
+                .iter()
+                .any(|prefix| path.starts_with(prefix)) =>
+            {
                 &self.service
             }
             path if path.starts_with("/v1/me/") || path.ends_with("/vote") => &self.student,
@@ -152,6 +157,7 @@ async fn every_documented_error_occurs() {
     check_attendance(&mut api, &people).await;
     check_polls(&mut api, &people).await;
     check_hosts(&mut api, &people).await;
+    check_payments(&mut api, &people).await;
     check_plans(&mut api, &people).await;
     check_licences(&mut api, &people).await;
     check_internal_failures(&mut api, &people).await;

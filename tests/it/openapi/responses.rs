@@ -124,6 +124,24 @@ impl CheckedApi {
     }
 }
 
+/// Sends a payment with a class that is refused, and its refund.
+async fn send_payments(api: &mut CheckedApi, service: &str) {
+    let path = "/v1/payments/pay-1";
+    let class = patched(session_body(48), json!({"trainer_id": "trainer-1"}));
+    let foreign = json!({"audience_type": "course", "course_id": "nobodys"});
+    let sessions = [class.clone(), patched(class, foreign)];
+    let body = json!({"user_id": "student-1", "course_id": "course-1", "sessions": sessions});
+    api.put(service, path, body).await.expect(202);
+    api.get(service, path).await.expect(200);
+    api.world.stack.queue_triggers.deliver().await;
+    let done = api.get(service, path).await.expect(200);
+    assert_eq!((&done["created"], &done["failed"]), (&json!(1), &json!(1)), "{done}");
+    api.delete(service, path).await.expect(202);
+    api.world.stack.queue_triggers.deliver().await;
+    api.get(service, path).await.expect(200);
+    api.delete(service, "/v1/payments/pay-2").await.expect(202);
+}
+
 /// Sends the poll requests of a live session.
 async fn send_poll_requests(api: &mut CheckedApi, path: &str, trainer: &str, student: &str) {
     let polls = format!("{path}/polls");
@@ -442,6 +460,7 @@ async fn running_system_matches_the_api_description() {
     api.get(&service, "/v1/hosts?state=active").await.expect(200);
     api.get(&service, "/v1/hosts/licences").await.expect(200);
     api.delete(&service, "/v1/hosts/trainer-2?zoom=disassociate").await.expect(202);
+    send_payments(&mut api, &service).await;
     api.put(
         &service,
         "/v1/directory/settings",

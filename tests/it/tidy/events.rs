@@ -145,7 +145,7 @@ async fn every_event_file_is_accepted_by_its_function() {
             event.body = local::sign::sign_event(event.body, &secret, world.now()).expect("a body");
         } else {
             let token = match (&*function, event.text("/rawPath")) {
-                ("directory" | "hosts", _) => &service,
+                ("directory" | "hosts" | "payments", _) => &service,
                 (_, path) if path.starts_with("/v1/me/") => &student,
                 _ => &trainer,
             };

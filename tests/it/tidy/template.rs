@@ -11,9 +11,10 @@ use shared::clock::Clock;
 use shared::config::{Env, names};
 use shared::handlers::function::Deps;
 use shared::handlers::{
-    DETAIL_TYPES, GUEST_ROUTES, ROUTES, SCHEDULES, WEBHOOK_ROUTE, attendance, connect, directory,
-    disconnect, hosts, join, meeting_sweep, notifications, operations, outbox_sweep, poll,
-    reminder_sweep, resend_invite, session_cancel, session_save, sessions, webhook,
+    DETAIL_TYPES, GUEST_ROUTES, QUEUE_TRIGGERS, QueueTrigger, ROUTES, SCHEDULES, WEBHOOK_ROUTE,
+    attendance, connect, directory, disconnect, hosts, join, meeting_sweep, notifications,
+    operations, outbox_sweep, payments, poll, reminder_sweep, resend_invite, session_cancel,
+    session_save, sessions, webhook,
 };
 use shared::random::Random;
 use shared::store::schema::{Index, attr};
@@ -147,6 +148,28 @@ fn deployed_schedules_match_the_code() {
         .map(|schedule| (schedule.function.to_owned(), u64::from(schedule.every_minutes)))
         .collect();
     assert_eq!(declared, coded);
+}
+
+/// A function's timeout times six, as AWS recommends for the visibility timeout of its queue.
+#[test]
+fn deployed_queue_triggers_match_the_code() {
+    let template = template();
+    let mut declared = Vec::new();
+    for (name, function) in deployed(&template) {
+        for trigger in triggers(&function, "SQS") {
+            let queue = referenced_id(&trigger["Queue"]).expect("a queue").to_owned();
+            let timeout = function.property("Timeout").as_u64().expect("a time-out");
+            let queue_of_template = template.resource(&queue).expect("a queue");
+            assert_eq!(queue_of_template.property("VisibilityTimeout"), 6 * timeout);
+            assert_eq!(trigger["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+            declared.push((name.clone(), queue, trigger["BatchSize"].as_u64()));
+        }
+    }
+    let coded = QUEUE_TRIGGERS.iter().map(|trigger| {
+        let QueueTrigger { function, queue, batch_size } = trigger;
+        ((*function).to_owned(), (*queue).to_owned(), Some(u64::from(*batch_size)))
+    });
+    assert_eq!(declared, coded.collect::<Vec<_>>());
 }
 
 /// The requests that everyone sends when the join window opens and during a poll, with the parameters that limit them.

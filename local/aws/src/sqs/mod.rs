@@ -67,6 +67,45 @@ pub struct Depth {
     pub delayed: u64,
 }
 
+/// A message as a function receives it.
+#[derive(Clone, Debug)]
+pub struct FunctionMessage {
+    pub id: String,
+    /// A record of the event.
+    pub record: Value,
+    receipt: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReceivedMessage {
+    message_id: String,
+    receipt_handle: String,
+    body: String,
+    #[serde(rename = "MD5OfBody")]
+    md5_of_body: String,
+    #[serde(default)]
+    attributes: Value,
+}
+
+impl ReceivedMessage {
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
+    fn for_function(self, queue: &str) -> FunctionMessage {
+        let record = json!({
+            "messageId": self.message_id,
+            "receiptHandle": self.receipt_handle,
+            "body": self.body,
+            "attributes": self.attributes,
+            "messageAttributes": {},
+            "md5OfBody": self.md5_of_body,
+            "eventSource": "aws:sqs",
+            "eventSourceARN": settings::arn(queue),
+            "awsRegion": crate::names::REGION,
+        });
+        FunctionMessage { id: self.message_id, record, receipt: self.receipt_handle }
+    }
+}
+
 /// The database transaction of one operation.
 struct QueueTransaction<'a> {
     database: Transaction<'a>,
@@ -116,6 +155,32 @@ impl Queues {
     /// Returns the number of messages in a queue. An unknown queue has none.
     pub fn depth(&self, name: &str) -> Depth {
         self.transaction(false, |transaction| transaction.depth(name)).unwrap_or_default()
+    }
+
+    /// Receives messages of a queue in the form of an event for a function. A long poll asks every server.
+    pub fn receive_for_function(&self, name: &str, batch_size: u32) -> Vec<FunctionMessage> {
+        let request = json!({
+            "QueueUrl": self.url(name), "MaxNumberOfMessages": batch_size, "WaitTimeSeconds": 1,
+            "AttributeNames": ["All"],
+        });
+        let received = self.transaction(false, |transaction| {
+            let request = parse_request(request.to_string().as_bytes())?;
+            Ok(receive::receive(transaction, &request)?.response)
+        });
+        let messages = received.unwrap_or_default()["Messages"].take();
+        let messages: Vec<ReceivedMessage> = serde_json::from_value(messages).unwrap_or_default();
+        messages.into_iter().map(|message| message.for_function(name)).collect()
+    }
+
+    /// Deletes a message that a function has handled.
+    pub fn delete_handled(&self, name: &str, message: &FunctionMessage) {
+        let request = json!({ "QueueUrl": self.url(name), "ReceiptHandle": message.receipt });
+        let deleted = self.transaction(false, |transaction| {
+            handles::delete(transaction, &parse_request(request.to_string().as_bytes())?)
+        });
+        if let Err(error) = deleted {
+            tracing::warn!(event = "sqs.message_not_deleted", %error);
+        }
     }
 
     /// Handles one call.

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use self::session::erase_from_session;
 use super::leads::{Leads, PersonLeads, begin_erasure, open_leads};
 use crate::app::error::Error;
-use crate::app::{Services, disconnect, hosts, join, poll, session_cancel};
+use crate::app::{Services, disconnect, hosts, join, payments, poll, session_cancel};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::directory::{Enrollment, EnrollmentPeriod};
 use crate::domain::id::{CourseId, SessionId, UserId};
@@ -166,6 +166,8 @@ impl<'a> Erasure<'a> {
         }
         self.erase_mail_addresses().await?;
         services.store.erase_from_pending_events(&id, &self.person.addresses, until).await?;
+        // Before the invitations, so that no payment creates classes that invite the person again.
+        payments::erase(services, &id, until).await?;
         // Requires the grant, so that the meetings can be deleted at Zoom.
         let now = services.clock.now();
         let cancelled = session_cancel::cancel_upcoming(services, &id, until, now).await?;

@@ -164,7 +164,11 @@ impl Creation<'_> {
             Venue::Manual { join_url } => {
                 self.create_with_link(&template, join_url, &inputs.limits).await
             }
-            Venue::Zoom if draft.meeting_time == Some(MeetingTime::Later) => {
+            // The daily limit of the host may be used up, so the sweep makes the meetings of paid classes.
+            Venue::Zoom
+                if draft.meeting_time == Some(MeetingTime::Later)
+                    || self.request.triggered_by.is_some() =>
+            {
                 self.create_for_later(&template, inputs).await
             }
             Venue::Zoom => self.create_on_zoom(&template, inputs).await,

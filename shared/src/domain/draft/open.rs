@@ -85,6 +85,10 @@ impl OpenDraft {
         }
     }
 
+    pub fn starts_at(&self) -> Timestamp {
+        self.details.starts_at
+    }
+
     /// Returns the users that are invited by their id.
     pub fn invited_users(&self) -> BTreeSet<&UserId> {
         self.audience.users()

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::DueQueue;
 use crate::domain::audience::InviteeList;
-use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
+use crate::domain::id::{CourseId, MeetingId, PaymentId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject};
 use crate::domain::platform_host::HostState;
@@ -16,6 +16,10 @@ pub const NOTIFICATION_PREFIX: &str = "NOTIFICATION#";
 pub const INVITEE_PREFIX: &str = "INVITEE#";
 pub const FORMER_ENROLLMENT_PREFIX: &str = "FORMER_ENROLLMENT#";
 pub const ENROLLMENT_PERIOD_PREFIX: &str = "ENROLLMENT_PERIOD#";
+/// The classes of a payment in its partition.
+pub const PAID_CLASS_PREFIX: &str = "CLASS#";
+/// The payments of a student in their partition.
+pub const PAYMENT_PREFIX: &str = "PAYMENT#";
 pub const STUDENT_PREFIX: &str = "STUDENT#";
 /// Sorts before [`STUDENT_PREFIX`], so that one range has former and current students.
 pub const FORMER_STUDENT_PREFIX: &str = "FORMER_STUDENT#";
@@ -87,6 +91,11 @@ pub fn course_partition(id: &CourseId) -> String {
 /// The partition of a course's polls in `by_audience`, separate from the sessions of the course.
 pub fn course_polls_partition(id: &CourseId) -> String {
     format!("COURSEPOLLS#{id}")
+}
+
+/// The partition of a payment: its record, and the classes that it has not created yet.
+pub fn payment_partition(id: &PaymentId) -> String {
+    format!("{PAYMENT_PREFIX}{id}")
 }
 
 /// The partition of a trainer: sessions in `by_owner`, and the Zoom connection in the tokens table.

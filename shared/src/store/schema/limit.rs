@@ -45,6 +45,9 @@ pub const DUE_TTL_DAYS: i64 = 14;
 /// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of
 /// the host platform.
 pub const ERASURE_TTL_DAYS: i64 = DUE_TTL_DAYS + 2;
+/// Days that a payment is kept after its last change, so that a refund still finds it: as long as a session may be planned
+/// ahead.
+pub const PAYMENT_TTL_DAYS: i64 = 800;
 /// Days that a session waits for its attendance to be archived. After that, by default, the events have expired.
 pub const ARCHIVE_DUE_TTL_DAYS: i64 = EVENT_TTL_DAYS;
 /// The longest part of an archive: half of the item limit, which leaves room for longer names after an erasure.

@@ -17,7 +17,7 @@ fn read_variables<D: Deps>(variables: &[(String, String)]) -> Vec<&'static str> 
     env.names_read().into_iter().chain([names::LOG_LEVEL]).collect()
 }
 
-const READ_VARIABLES: [(&str, ReadVariables); 17] = [
+const READ_VARIABLES: [(&str, ReadVariables); 18] = [
     ("attendance", read_variables::<attendance::Deps>),
     ("connect", read_variables::<connect::Deps>),
     ("directory", read_variables::<directory::Deps>),
@@ -28,6 +28,7 @@ const READ_VARIABLES: [(&str, ReadVariables); 17] = [
     ("notifications", read_variables::<notifications::Deps>),
     ("operations", read_variables::<operations::Deps>),
     ("outbox-sweep", read_variables::<outbox_sweep::Deps>),
+    ("payments", read_variables::<payments::Deps>),
     ("poll", read_variables::<poll::Deps>),
     ("reminder-sweep", read_variables::<reminder_sweep::Deps>),
     ("resend-invite", read_variables::<resend_invite::Deps>),
@@ -90,6 +91,7 @@ fn permissions_are_named_and_limited_to_what_the_code_uses() {
         ("OutboxQueue", names::OUTBOX_QUEUE_URL, "sqs:"),
         ("OutboxBulkQueue", names::OUTBOX_BULK_QUEUE_URL, "sqs:"),
         ("OutboxDeadLetterQueue", names::OUTBOX_DLQ_URL, "sqs:"),
+        ("PaymentsQueue", names::PAYMENTS_QUEUE_URL, "sqs:"),
         ("ConfigSecret", names::CONFIG_SECRET_ID, "secretsmanager:GetSecretValue"),
         ("MailIdentity", names::MAIL_FROM, "ses:Send"),
     ];

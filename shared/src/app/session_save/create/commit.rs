@@ -17,7 +17,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{utc_month, whole_milli};
 use crate::store::error::CommitError;
 use crate::store::tx::{Action, ConditionSubject};
-use crate::store::{due_work, erasures, intents, sessions};
+use crate::store::{due_work, erasures, intents, payments, sessions};
 
 /// A session that is to be stored with its meeting.
 pub(super) struct MadeMeeting {
@@ -81,7 +81,7 @@ impl CreateReservation<'_> {
 
 impl Creation<'_> {
     /// Commits the session with its invitees, reminders, domain event and the `finishing_actions`. Refused if the
-    /// trainer was erased since the request began.
+    /// trainer was erased since the request began, or if the payment that creates it is refunded.
     pub(super) async fn store(
         self,
         session: &Session,
@@ -90,6 +90,7 @@ impl Creation<'_> {
         let Self { services, request, now, .. } = self;
         let mut actions = finishing_actions;
         actions.push(erasures::require_not_erased(&session.trainer, whole_milli(now)));
+        actions.extend(request.triggered_by.as_ref().map(payments::require_pending));
         actions.push(sessions::create(session, &request.body_hash));
         if let Some(meeting) = session.meeting.id {
             actions.push(sessions::put_meeting_pointer(meeting, &session.id, &session.trainer));

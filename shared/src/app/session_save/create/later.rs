@@ -20,6 +20,7 @@ use crate::domain::pending_meeting::PendingMeeting;
 use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Meeting, Session};
+use crate::domain::time::whole_milli;
 use crate::store::counters;
 use crate::store::due_work::meetings::put_due_meeting;
 use crate::store::error::CommitError;
@@ -31,7 +32,12 @@ impl Creation<'_> {
         template: &SessionTemplate<'_>,
         inputs: CreateInputs,
     ) -> Result<CreateOutcome, Error> {
-        let due_at = self.request.meeting_lead.due_at(self.request.draft.details.starts_at);
+        let starts_at = self.request.draft.details.starts_at;
+        let due_at = match self.request.triggered_by {
+            // Somebody has paid, so the meeting is made by the next sweep.
+            Some(_) => whole_milli(self.now),
+            None => self.request.meeting_lead.due_at(starts_at),
+        };
         let session = template.with_pending_meeting(inputs.pending_meeting(self, due_at));
         for attempt in 0..BOOKING_ATTEMPTS {
             if attempt > 0 {
@@ -50,6 +56,8 @@ impl Creation<'_> {
             self.delete_unused_invitees(&session).await;
             if error.refused(ConditionSubject::Erasure) {
                 return Err(Refusal::USER_ERASED.into());
+            } else if error.refused(ConditionSubject::Payment) {
+                return Err(Refusal::PAYMENT_REFUNDED.into());
             } else if error.refused(ConditionSubject::Session) {
                 return Ok(CreateOutcome::InProgress);
             } else if error.refused(ConditionSubject::Month) {

@@ -36,6 +36,8 @@ impl Creation<'_> {
         self.delete_unused_invitees(&session).await;
         if error.refused(ConditionSubject::Erasure) {
             Err(Refusal::USER_ERASED.into())
+        } else if error.refused(ConditionSubject::Payment) {
+            Err(Refusal::PAYMENT_REFUNDED.into())
         } else if error.refused(ConditionSubject::Session) {
             Ok(CreateOutcome::InProgress)
         } else {
