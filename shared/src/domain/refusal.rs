@@ -118,7 +118,7 @@ impl Refusal {
     /// Returns the error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Forbidden | Self::NotAllowed(_) => "forbidden",
+            Self::Forbidden | Self::NotAllowed(_) | Self::UnknownTrainer => "forbidden",
             Self::FeatureDisabled => "feature_disabled",
             Self::PlanRequired => "plan_required",
             Self::PlanLimit(_) => "plan_limit",
