@@ -113,6 +113,7 @@ mod tests {
             plan: None,
             locale: None,
             hosting: None,
+            defaults: Default::default(),
             former_emails: Vec::new(),
         };
         let before = |access_granted, paid_by: &[&str]| EnrollmentPeriod {
