@@ -51,6 +51,8 @@ struct SessionFields {
 pub struct OwnerView {
     #[serde(flatten)]
     common: SessionFields,
+    /// The platform's service and admins read the sessions of all trainers.
+    trainer_id: UserId,
     settings: MeetingSettings,
     /// The owner of the Zoom account that hosts the meeting.
     hosting: Hosting,
@@ -169,6 +171,7 @@ pub(super) fn owner_view(
     };
     Ok(OwnerView {
         common: SessionFields::new(session, app_url, join_window(session, true, false, now)),
+        trainer_id: session.trainer.clone(),
         settings: session.details.settings.clone(),
         hosting: session.meeting.hosting(),
         co_trainers: session.details.co_trainers.clone(),
