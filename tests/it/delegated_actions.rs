@@ -2,6 +2,8 @@
 //! the timeline.
 
 use jiff::SignedDuration;
+use local::calls::Service;
+use local::faults::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use crate::support::{fields, patched, session_path};
@@ -83,6 +85,40 @@ async fn service_edits_and_cancels_with_the_trainers_data() {
     assert_eq!(
         world.changes_for_trainer(&session).await,
         [
+            "session.updated host-platform service trainer-1 2",
+            "session.cancelled host-platform service trainer-1 3",
+        ]
+    );
+}
+
+/// The entry is part of the transaction, so a retry after any lost response leaves one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retried_requests_of_the_service_leave_one_entry_each() {
+    let (world, _, _) = scheduled(50).await;
+    let service = world.service().await;
+    let body = patched(course_session_body(26), json!({"trainer_id": "trainer-1"}));
+    let lost = || Fault::new(Service::Dynamodb, "TransactWriteItems", FaultKind::Lost).times(4);
+    world.inject_fault(lost().for_function("session-save").after(1));
+    let create = async || world.create_with_idempotency_key(&service, "one", &body).await;
+    create().await;
+    world.stack.faults.clear();
+    let session = create().await.expect(201);
+    assert_eq!((&session["version"], &session["source"]), (&json!(1), &json!("service")));
+    let edited = patched(course_session_body(26), json!({"title": "Geometry"}));
+    world.inject_fault(lost().for_function("session-save").after(1));
+    world.advance(SignedDuration::from_secs(40));
+    world.edit(&service, &session, &edited).await;
+    world.stack.faults.clear();
+    world.advance(SignedDuration::from_secs(40));
+    world.edit(&service, &session, &edited).await.expect(200);
+    world.inject_fault(lost().for_function("session-cancel"));
+    world.cancel(&service, &session).await;
+    world.stack.faults.clear();
+    world.cancel(&service, &session).await.expect(200);
+    assert_eq!(
+        world.changes_for_trainer(&session).await,
+        [
+            "session.created host-platform service trainer-1 1",
             "session.updated host-platform service trainer-1 2",
             "session.cancelled host-platform service trainer-1 3",
         ]

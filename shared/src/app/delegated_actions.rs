@@ -8,7 +8,7 @@ use crate::domain::id::PollId;
 use crate::domain::session::Session;
 use crate::domain::time::whole_milli;
 use crate::random::Random;
-use crate::store::delegated_actions::{self, DelegatedAction};
+use crate::store::delegated_actions::{self, CREATED, DelegatedAction};
 use crate::store::tx::Action;
 
 /// Returns the action that stores the timeline entry of a change, for the transaction of the change. The trainer's own
@@ -20,7 +20,7 @@ pub(super) fn record(
     kind: &str,
     now: Timestamp,
 ) -> Option<Action> {
-    store(random, caller, changed, kind, None, now)
+    store(random, Actor::of_change(caller, changed), changed, (kind, None), now)
 }
 
 /// Like [`record`], for a change of a poll.
@@ -32,18 +32,26 @@ pub(super) fn record_of_poll(
     poll: &PollId,
     now: Timestamp,
 ) -> Option<Action> {
-    store(random, caller, session, kind, Some(poll), now)
+    store(random, Actor::of_change(caller, session), session, (kind, Some(poll)), now)
+}
+
+/// Like [`record`], for a new session.
+pub(super) fn record_creation(
+    random: &Random,
+    author: Actor,
+    created: &Session,
+    now: Timestamp,
+) -> Option<Action> {
+    store(random, author, created, (CREATED, None), now)
 }
 
 fn store(
     random: &Random,
-    caller: &Caller,
+    actor: Actor,
     session: &Session,
-    kind: &str,
-    poll: Option<&PollId>,
+    (kind, poll): (&str, Option<&PollId>),
     now: Timestamp,
 ) -> Option<Action> {
-    let actor = Actor::of_change(caller, session);
     if !actor.is_delegate() {
         return None;
     }

@@ -43,6 +43,11 @@ impl Actor {
         Self { id: caller.id.clone(), role }
     }
 
+    /// Returns the host platform's service, which acts for any trainer.
+    pub fn service(caller: &Caller) -> Self {
+        Self { id: caller.id.clone(), role: ActorRole::Service }
+    }
+
     /// Returns whether somebody else acts for the trainer.
     pub fn is_delegate(&self) -> bool {
         self.role != ActorRole::Trainer

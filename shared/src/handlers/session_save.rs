@@ -16,6 +16,7 @@ use crate::app::session_save::{
     find_created_session, requested_trainer,
 };
 use crate::config::{ConfigError, Env};
+use crate::domain::actor::Actor;
 use crate::domain::draft::{OpenDraft, SaveBody};
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::pending_meeting::MeetingLead;
@@ -80,6 +81,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         let request = CreateSession {
             trainer,
             source,
+            author: by_service.then(|| Actor::service(&caller)),
             draft,
             window: deps.state.join_window,
             meeting_lead: deps.state.meeting_lead,

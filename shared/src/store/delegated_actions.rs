@@ -25,6 +25,7 @@ pub struct DelegatedAction {
 }
 
 /// The kinds of delegated actions.
+pub const CREATED: &str = "session.created";
 pub const UPDATED: &str = "session.updated";
 pub const CANCELLED: &str = "session.cancelled";
 pub const RESENT: &str = "invitation.resent";

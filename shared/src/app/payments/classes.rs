@@ -37,6 +37,8 @@ pub(super) async fn create_class(
     let session = CreateSession {
         trainer: request.trainer_id,
         source: Source::Payment,
+        // The payment is in `triggered_by`.
+        author: None,
         draft,
         window: payment.window,
         // Not used: the meeting of a paid class is due at once.

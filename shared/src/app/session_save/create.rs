@@ -33,6 +33,7 @@ use super::resolve_audience;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::meeting::ZoomMeetings;
+use crate::domain::actor::Actor;
 use crate::domain::audience::Invitee;
 use crate::domain::draft::{Draft, OpenDraft, Venue};
 use crate::domain::host_status::WarningSources;
@@ -52,6 +53,8 @@ const ATTEMPTS: u32 = 3;
 pub struct CreateSession<D = OpenDraft> {
     pub trainer: UserId,
     pub source: Source,
+    /// The service that schedules the session for the trainer.
+    pub author: Option<Actor>,
     pub draft: D,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
@@ -70,6 +73,7 @@ impl CreateSession {
         CreateSession {
             trainer: self.trainer.clone(),
             source: self.source.clone(),
+            author: self.author.clone(),
             draft,
             window: self.window,
             meeting_lead: self.meeting_lead,

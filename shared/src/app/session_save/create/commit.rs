@@ -3,6 +3,7 @@
 use super::call_zoom::CreateAnswer;
 use super::reserve::CreateReservation;
 use super::{CreateOutcome, Creation};
+use crate::app::delegated_actions;
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingProvider, ZoomMeetings};
 use crate::app::session_save::invitees::{NewInvitees, drafted_invitees, invitee_actions};
@@ -102,6 +103,10 @@ impl Creation<'_> {
         actions.extend(invitee_actions(services, session, list, now).await?);
         let domain_event = self.scheduled_event(session);
         actions.push(due_work::put_domain_event(&domain_event));
+        let author = request.author.clone();
+        actions.extend(author.and_then(|author| {
+            delegated_actions::record_creation(&services.random, author, session, now)
+        }));
         services.store.commit(actions).await?;
         tracing::info!(event = "session.created", session_id = %session.id, month = utc_month(session.details.starts_at));
         services.send_wake_up(&domain_event).await;
