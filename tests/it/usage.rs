@@ -349,9 +349,9 @@ async fn enrollment_and_erasure_requests_stay_within_budget() {
         (3, 3.0, 6.0, 1, 0),
         (2, 3.0, 0.0, 0, 0),
         (3, 3.0, 2.0, 0, 0),
-        // One request reads the trainer's host, which the erasure removes.
-        (25, 17.0, 20.0, 1, 0),
-        (22, 13.0, 12.0, 1, 0),
+        // One request reads the trainer's host, and another one the payments, from which the erasure removes the person.
+        (26, 17.5, 20.0, 1, 0),
+        (23, 13.5, 12.0, 1, 0),
     ];
     check_budgets(&costs, &budgets);
 }

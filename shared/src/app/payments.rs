@@ -7,6 +7,7 @@ mod carry_out;
 mod classes;
 mod enrollment;
 mod meetings;
+mod step;
 
 use std::collections::BTreeSet;
 

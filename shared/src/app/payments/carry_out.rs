@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::step::StepResult;
 use super::{classes, enrollment, meetings};
 use crate::app::Services;
 use crate::app::error::Error;
@@ -15,7 +16,6 @@ use crate::domain::id::PaymentId;
 use crate::domain::payment::{AttemptTime, Payment, PaymentState, PaymentStep};
 use crate::store::error::CommitError;
 use crate::store::payments;
-use crate::store::tx::Action;
 use crate::telemetry::{error_chain, metrics};
 
 /// The remaining time required for another step. A cancellation calls Zoom, which may answer late and be asked again.
@@ -34,18 +34,6 @@ pub enum PaymentAttempt {
     Unknown,
     /// The rest is left to a later run, because a step failed or time is short.
     Postponed,
-}
-
-/// The result of a step: the payment after it, and what is stored with it.
-pub(super) struct StepResult {
-    pub(super) payment: Payment,
-    pub(super) actions: Vec<Action>,
-}
-
-impl From<Payment> for StepResult {
-    fn from(payment: Payment) -> Self {
-        Self { payment, actions: Vec::new() }
-    }
 }
 
 /// Carries out the steps that are left, as far as time allows.

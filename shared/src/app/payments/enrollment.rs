@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::carry_out::StepResult;
+use super::step::StepResult;
 use crate::app::Services;
 use crate::app::directory::EnrollmentTransaction;
 use crate::app::error::Error;
