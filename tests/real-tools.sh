@@ -15,7 +15,9 @@ exec </dev/null
 cd "$(dirname "$0")/.."
 
 export SAM_CLI_TELEMETRY=0 PIP_DISABLE_PIP_VERSION_CHECK=1 CARGO_TERM_COLOR=never
-tools=$PWD/target/tools work=$PWD/target/real-tools
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+tools=$target/tools work=$target/real-tools
 image=public.ecr.aws/lambda/provided:al2023-x86_64
 mkdir -p "$tools" "$work"
 jobs=()
@@ -65,7 +67,7 @@ venv() {
 start_stack() {
     stack=http://localhost:$(port)
     cargo build --quiet -p local
-    background stack target/debug/local --port "${stack##*:}" --cloud-only
+    background stack "$target/debug/local" --port "${stack##*:}" --cloud-only
     wait_for 60 "$stack/local/config"
     curl --silent "$stack/local/config" >"$work/config.json"
 }
@@ -99,7 +101,7 @@ with_cargo_lambda() {
         cargo lambda invoke "${event%%.*}" --data-file "events/$event.json"
         echo
     done
-    target/debug/local sign --event events/webhook.meeting-started.json >"$work/webhook.json"
+    "$target/debug/local" sign --event events/webhook.meeting-started.json >"$work/webhook.json"
     echo '$ cargo local sign --event events/webhook.meeting-started.json >webhook.json'
     echo '$ cargo lambda invoke webhook --data-file webhook.json'
     cargo lambda invoke webhook --data-file "$work/webhook.json"
@@ -132,9 +134,9 @@ build() {
         cargo build --quiet --bins
         for function in functions/*; do
             function=${function##*/}
-            install -D "target/debug/$function" "target/lambda/$function/bootstrap"
+            install -D "$target/debug/$function" "$target/lambda/$function/bootstrap"
             # The release build has no symbols either.
-            strip "target/lambda/$function/bootstrap"
+            strip "$target/lambda/$function/bootstrap"
         done
     fi
     rm -rf "$work/sam"
@@ -178,7 +180,7 @@ with_sam() {
     sam local invoke ReminderSweepFunction --event events/reminder-sweep.schedule.json "${common[@]}" 2>"$work/invoke.log"
     echo
     echo '$ cargo local sign --event events/webhook.meeting-started.json | sam local invoke WebhookFunction --event -'
-    target/debug/local sign --event events/webhook.meeting-started.json >"$work/webhook.json"
+    "$target/debug/local" sign --event events/webhook.meeting-started.json >"$work/webhook.json"
     sam local invoke WebhookFunction --event "$work/webhook.json" "${common[@]}" 2>>"$work/invoke.log"
     echo
 }

@@ -8,6 +8,7 @@ with `readelf` (binutils). A program for the wrong architecture, or linked to a 
 error and fails at its first event.
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -50,9 +51,10 @@ def problems(bootstrap, architecture):
 def main():
     architecture = (sys.argv[1:] or ["arm64"])[0]
     root = pathlib.Path(__file__).resolve().parent.parent
+    target = root / (os.environ.get("CARGO_TARGET_DIR") or "target")
     failed = False
     for function in sorted(path.name for path in (root / "functions").iterdir()):
-        bootstrap = root / "target" / "lambda" / function / "bootstrap"
+        bootstrap = target / "lambda" / function / "bootstrap"
         reasons = list(problems(bootstrap, architecture)) if bootstrap.exists() else ["is not built"]
         for reason in reasons:
             print(f"  {function} {reason}")

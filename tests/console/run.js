@@ -1,6 +1,7 @@
 // The console in a real browser: `node run.js [address of a stack that was just started] [--screenshots DIR]`.
 import { mkdirSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { launch } from './lib/browser.js';
 import { gallery } from './lib/look.js';
@@ -20,7 +21,8 @@ if (values.screenshots) {
 world.during();
 views(world);
 
-const failures = new URL('../../target/console-failures/', import.meta.url);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const failures = pathToFileURL(`${resolve(root, process.env.CARGO_TARGET_DIR || 'target', 'console-failures')}/`);
 mkdirSync(failures, { recursive: true });
 const well = await run(async (name) => {
   // What was to be seen when it failed, of every window.

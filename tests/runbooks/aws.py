@@ -12,11 +12,11 @@ import threading
 import urllib.request
 import zipfile
 
-from documents import ROOT
+from documents import TARGET
 from shell import CheckFailed
 from stack import free_port, wait_until
 
-TOOLS = ROOT / "target/tools"
+TOOLS = TARGET / "tools"
 # AWS's command line, and the emulator.
 PACKAGES = {"awscli": "awscli==1.46.3", "ministack": "ministack==1.5.33"}
 STACK_NAME = "live-classes"
@@ -121,7 +121,7 @@ class Aws:
         """Deploys functions that `cargo build` built, with one version and the alias."""
         variables = {name: value for name, value in stack.config["environment"].items() if value}
         for function in functions:
-            archive = zip_program(ROOT / "target/debug" / function)
+            archive = zip_program(TARGET / "debug" / function)
             name = f"{STACK_NAME}-{function}"
             self.call_or_none("lambda", "delete-function", "--function-name", name)
             self.call("lambda", "create-function", "--function-name", name, "--runtime", "provided.al2023", "--handler",
@@ -141,7 +141,7 @@ class Aws:
 
 def zip_program(program):
     """Creates the archive of a stripped program as `bootstrap`, once for all pages."""
-    archive = ROOT / "target/runbooks" / f"{program.name}.zip"
+    archive = TARGET / "runbooks" / f"{program.name}.zip"
     with ZIPPING:
         if not archive.exists():
             bootstrap = archive.with_suffix(".bootstrap")

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import os
 import re
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / (os.environ.get("CARGO_TARGET_DIR") or "target")
 
 
 class Block(NamedTuple):

@@ -10,10 +10,10 @@ import urllib.parse
 import urllib.request
 from datetime import datetime, timedelta, timezone
 
-from documents import ROOT
+from documents import TARGET
 from shell import CheckFailed
 
-LOCAL = ROOT / "target/debug/local"
+LOCAL = TARGET / "debug/local"
 
 
 def free_port():
