@@ -26,6 +26,11 @@ impl DeferredCalls {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
+    /// Forgets all deferred calls.
+    pub fn clear(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Processes the calls that are due at `now`, in their order. Nobody gets the responses.
     pub async fn run_due(&self, now: Timestamp) {
         let due: Vec<_> = {

@@ -21,6 +21,7 @@ use self::classes::DemoClass;
 use self::client::{Client, DemoError};
 use self::notifications::NotificationSteps;
 use self::teaching::LiveSession;
+use crate::seed::SeedSource;
 use crate::stack::{Options, Stack};
 
 /// Runs the demo on its own stack in memory.
@@ -31,6 +32,7 @@ pub async fn play() -> ExitCode {
         settings: Vec::new(),
         cloud_only: false,
         console_dir: None,
+        seed: SeedSource::School,
         clock: Clock::offset_from_system(),
         random: Random::System,
     };

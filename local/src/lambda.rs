@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +24,7 @@ const ENVIRONMENT_LIMIT_BYTES: usize = 4096;
 /// Invokes functions like Lambda.
 #[derive(Clone, Debug)]
 pub struct Lambda {
-    functions: Arc<Functions>,
+    functions: Arc<RwLock<Arc<Functions>>>,
     timeouts: Arc<BTreeMap<String, Duration>>,
     clock: Clock,
     usage: Usage,
@@ -60,7 +60,13 @@ impl Lambda {
             let seconds = function.property("Timeout").as_u64()?;
             Some((name.to_owned(), Duration::from_secs(seconds)))
         });
+        let functions = Arc::new(RwLock::new(functions));
         Self { functions, timeouts: Arc::new(timeouts.collect()), clock, usage }
+    }
+
+    /// Replaces the functions by new ones, which have nothing in memory.
+    pub fn replace_functions(&self, functions: Arc<Functions>) {
+        *self.functions.write().unwrap_or_else(PoisonError::into_inner) = functions;
     }
 
     /// Invokes a function. Its deadline follows from the function's timeout.
@@ -80,8 +86,8 @@ impl Lambda {
         context.request_id = request_id;
         context.deadline = deadline_ms(self.clock.now(), timeout);
         let invoked_at = tokio::time::Instant::now();
-        let response =
-            within(timeout, Box::pin(self.functions.invoke(function, event, context))).await;
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let response = within(timeout, Box::pin(functions.invoke(function, event, context))).await;
         let duration_ms = u64::try_from(invoked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.usage.invocation(function, duration_ms);
         check_size(response?)

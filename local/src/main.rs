@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use local::seed::SeedSource;
 use local::stack::{Options, Stack};
 use local::{demo, sign};
 use shared::clock::Clock;
@@ -10,10 +11,11 @@ use shared::config::{Env, names};
 use shared::random::Random;
 
 const USAGE: &str = "\
-cargo local [--port N] [--data DIR] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
-    Starts everything on http://localhost:4000 (--port). State is in memory unless --data names a directory. --set
-    changes an environment variable of the functions or a field of the secret, or removes it if the value is empty:
-    --set MAIL_PROVIDER=zeptomail --set 'zoom_webhook_secret_token=[\"new\", \"old\"]'.
+cargo local [--port N] [--data DIR] [--seed FILE | --no-seed] [--set NAME=VALUE]... [--cloud-only] [--console DIR]
+    Starts everything on http://localhost:4000 (--port). State is in memory unless --data names a directory. --seed
+    loads the lines of a file, as POST /v1/directory/import takes them, instead of the starting data, and --no-seed
+    nothing. --set changes an environment variable of the functions or a field of the secret, or removes it if the value
+    is empty: --set MAIL_PROVIDER=zeptomail --set 'zoom_webhook_secret_token=[\"new\", \"old\"]'.
     --cloud-only leaves out the functions so that cargo-lambda or SAM can run them. --console reads the console's files
     from a directory at each request, for development.
 cargo local demo
@@ -39,6 +41,7 @@ struct ServeArguments {
     settings: Vec<(String, String)>,
     cloud_only: bool,
     console_dir: Option<PathBuf>,
+    seed: Option<SeedSource>,
 }
 
 /// Parses the command line. Returns `None` for `--help`.
@@ -50,6 +53,7 @@ fn parse_arguments() -> Result<Option<Command>, lexopt::Error> {
         settings: Vec::new(),
         cloud_only: false,
         console_dir: None,
+        seed: None,
     };
     let mut sign = sign::SignRequest::default();
     let mut command_name = String::new();
@@ -62,6 +66,11 @@ fn parse_arguments() -> Result<Option<Command>, lexopt::Error> {
             ("", Arg::Long("set")) => {
                 serve.settings.push(parser.value()?.parse_with(parse_setting)?)
             }
+            ("", Arg::Long("seed" | "no-seed")) if serve.seed.is_some() => {
+                return Err("give --seed or --no-seed once".into());
+            }
+            ("", Arg::Long("seed")) => serve.seed = Some(SeedSource::File(parser.value()?.into())),
+            ("", Arg::Long("no-seed")) => serve.seed = Some(SeedSource::Nothing),
             ("", Arg::Long("cloud-only")) => serve.cloud_only = true,
             ("", Arg::Long("console")) => {
                 serve.console_dir = Some(PathBuf::from(parser.value()?));
@@ -108,18 +117,23 @@ async fn main() -> ExitCode {
 async fn serve(arguments: ServeArguments) -> ExitCode {
     shared::telemetry::start(&log_environment(&arguments.settings));
     let started_at = tokio::time::Instant::now();
+    let is_seeded = arguments.seed.is_some();
     let options = Options {
         port: arguments.port,
         data_dir: arguments.data_dir,
         settings: arguments.settings,
         cloud_only: arguments.cloud_only,
         console_dir: arguments.console_dir,
+        seed: arguments.seed.unwrap_or_default(),
         clock: Clock::offset_from_system(),
         random: Random::System,
     };
     match Stack::start(options).await {
         Ok(mut stack) => {
             stack.tick(arguments.cloud_only);
+            if is_seeded && stack.is_restored() {
+                println!("The data directory has a state, so --seed and --no-seed have no effect.");
+            }
             println!(
                 "Live Classes on {} (ready in {} ms, press Ctrl-C to stop)",
                 stack.base_url,

@@ -10,6 +10,7 @@ use shared::handlers::{QUEUE_TRIGGERS, QueueTrigger};
 use simulated_aws::sqs::Queues;
 
 use crate::lambda::Lambda;
+use crate::settings;
 
 /// Delivers the messages of the queues to their functions.
 #[derive(Clone, Debug)]
@@ -17,28 +18,38 @@ pub struct QueueTriggers {
     lambda: Lambda,
     queues: Queues,
     clock: Clock,
+    /// The names of the queues, in the order of [`QUEUE_TRIGGERS`].
+    names: Arc<Vec<String>>,
     /// Held while messages are delivered, so that the caller of [`Self::deliver`] also waits for those that another one has
     /// received.
     delivery_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl QueueTriggers {
-    pub fn new(lambda: Lambda, queues: Queues, clock: Clock) -> Self {
-        Self { lambda, queues, clock, delivery_lock: Arc::default() }
+    pub fn new(
+        lambda: Lambda,
+        queues: Queues,
+        clock: Clock,
+        environment: &[(String, String)],
+    ) -> Self {
+        let name =
+            |trigger: &QueueTrigger| settings::queue_name(environment, trigger.queue).to_owned();
+        let names = Arc::new(QUEUE_TRIGGERS.iter().map(name).collect());
+        Self { lambda, queues, clock, names, delivery_lock: Arc::default() }
     }
 
     /// Delivers all visible messages. Those that a function has not handled stay in their queue until their visibility timeout
     /// ends.
     pub async fn deliver(&self) {
         let _turn = self.delivery_lock.lock().await;
-        for trigger in QUEUE_TRIGGERS {
-            while self.deliver_batch(trigger).await {}
+        for (trigger, queue) in QUEUE_TRIGGERS.iter().zip(self.names.iter()) {
+            while self.deliver_batch(trigger, queue).await {}
         }
     }
 
     /// Delivers one batch. Returns whether there was one.
-    async fn deliver_batch(&self, trigger: &QueueTrigger) -> bool {
-        let messages = self.queues.receive_for_function(trigger.queue, trigger.batch_size);
+    async fn deliver_batch(&self, trigger: &QueueTrigger, queue: &str) -> bool {
+        let messages = self.queues.receive_for_function(queue, trigger.batch_size);
         if messages.is_empty() {
             return false;
         }
@@ -48,7 +59,7 @@ impl QueueTriggers {
         match self.lambda.invoke(trigger.function, request_id, event).await {
             Ok(result) => {
                 let handled = messages.iter().filter(|message| !has_failed(&result, &message.id));
-                handled.for_each(|message| self.queues.delete_handled(trigger.queue, message));
+                handled.for_each(|message| self.queues.delete_handled(queue, message));
             }
             Err(error) => {
                 let function = trigger.function;

@@ -23,9 +23,16 @@ pub struct Schedules {
 
 impl Schedules {
     pub fn new(lambda: Lambda, clock: Clock) -> Self {
-        let now = clock.now();
-        let ran = SCHEDULES.iter().map(|schedule| (schedule.function, now)).collect();
-        Self { lambda, clock, last_runs: Arc::new(Mutex::new(ran)), run_lock: Arc::default() }
+        let schedules = Self { lambda, clock, last_runs: Arc::default(), run_lock: Arc::default() };
+        schedules.reset();
+        schedules
+    }
+
+    /// Makes each function due after its interval from now.
+    pub fn reset(&self) {
+        let now = self.clock.now();
+        *self.last_runs.lock().unwrap_or_else(PoisonError::into_inner) =
+            SCHEDULES.iter().map(|schedule| (schedule.function, now)).collect();
     }
 
     /// Runs a function now, like its schedule.

@@ -1,15 +1,82 @@
-//! The initial data of the stack, imported through the `directory` function like a host platform's data.
+//! The starting data of the stack: lines as `POST /v1/directory/import` takes them.
 
-use lambda_http::Context;
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::config::{Env, names};
+use shared::handlers::directory;
+use shared::handlers::function::Function;
+use shared::random::Random;
+use shared::telemetry;
 
-use crate::functions::{Functions, InvokeError};
-use crate::issuer::{Issuer, Person};
+/// The function that imports the starting data.
+const FUNCTION: &str = "directory";
+/// The number of rejected lines in an error. The import lists more.
+const SHOWN_REJECTIONS: usize = 10;
+
+/// What a new stack contains.
+#[derive(Clone, Debug, Default)]
+pub enum SeedSource {
+    /// A small school.
+    #[default]
+    School,
+    Nothing,
+    /// A file of directory commands (NDJSON).
+    File(PathBuf),
+}
+
+/// Why the starting data cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    #[error("{file} cannot be read: {source}")]
+    File { file: String, source: std::io::Error },
+    #[error("{file} has no line. Use --no-seed to start without data")]
+    Empty { file: String },
+    #[error("{name} was refused:{}", lines.concat())]
+    Rejected { name: String, lines: Vec<String> },
+    #[error("{name} cannot be imported: {reason}")]
+    Import { name: String, reason: String },
+}
+
+/// The starting data of one stack.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The file, for errors.
+    name: String,
+    lines: String,
+}
+
+impl Seed {
+    /// Reads the starting data.
+    pub fn read(source: &SeedSource) -> Result<Self, SeedError> {
+        match source {
+            SeedSource::Nothing => Ok(Self { name: String::new(), lines: String::new() }),
+            SeedSource::School => {
+                let lines: Vec<_> = school().iter().map(Value::to_string).collect();
+                Ok(Self { name: "the starting data".to_owned(), lines: lines.join("\n") })
+            }
+            SeedSource::File(path) => {
+                let file = path.display().to_string();
+                let lines = std::fs::read_to_string(path)
+                    .map_err(|source| SeedError::File { file: file.clone(), source })?;
+                match lines.trim().is_empty() {
+                    true => Err(SeedError::Empty { file }),
+                    false => Ok(Self { name: file, lines }),
+                }
+            }
+        }
+    }
+
+    /// Returns the commands, for `GET /local/directory`.
+    pub fn commands(&self) -> Vec<Value> {
+        self.lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
 
 /// Returns a trainer with a course of five students, a second trainer, and a student without a course. The directory
 /// does not contain the outside guest, `guest@example.test`.
-pub fn directory_commands() -> Vec<Value> {
+fn school() -> Vec<Value> {
     let user = |id: &str, email: &str, name: &str, role: &str, plan: Option<&str>| json!({"type": "user", "id": id, "email": email, "name": name, "role": role, "plan": plan});
     let mut all = vec![
         json!({"type": "settings", "live_classes_enabled": true, "plans": {
@@ -32,43 +99,37 @@ pub fn directory_commands() -> Vec<Value> {
     all
 }
 
-/// Imports the initial data.
+/// Imports the starting data like the `directory` function, without a request and its token.
 pub async fn load(
-    functions: &Functions,
-    issuer: &Issuer,
+    seed: &Seed,
+    environment: &[(String, String)],
     clock: &Clock,
-) -> Result<(), InvokeError> {
-    let failed =
-        |error: String| InvokeError::Failed(format!("the initial data was rejected: {error}"));
-    let service = Person {
-        sub: "host-platform".to_owned(),
-        role: "service".to_owned(),
-        email: None,
-        name: None,
-        email_verified: false,
-    };
-    let token = issuer.token(&service, clock.now()).map_err(|error| failed(error.to_string()))?;
-    let lines: Vec<String> = directory_commands().iter().map(Value::to_string).collect();
-    let event = json!({
-        "version": "2.0",
-        "routeKey": "POST /v1/directory/import",
-        "rawPath": "/v1/directory/import",
-        "rawQueryString": "",
-        "headers": {"authorization": format!("Bearer {token}"), "content-type": "application/x-ndjson"},
-        "requestContext": {
-            "http": {"method": "POST", "path": "/v1/directory/import", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
-            "stage": "$default",
-        },
-        "isBase64Encoded": false,
-        "body": lines.join("\n"),
-    });
-    let mut context = Context::default();
-    context.request_id = "initial-data".to_owned();
-    let response = functions.invoke("directory", event, context).await?;
-    if response["statusCode"] != 200
-        || !response["body"].as_str().is_some_and(|body| body.contains("\"rejected\":[]"))
-    {
-        return Err(failed(response.to_string()));
+    random: &Random,
+) -> Result<(), SeedError> {
+    if seed.lines.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let failed = |reason: String| SeedError::Import { name: seed.name.clone(), reason };
+    let function_name = (names::AWS_LAMBDA_FUNCTION_NAME.to_owned(), FUNCTION.to_owned());
+    let environment = environment.iter().cloned().chain([function_name]);
+    let function = Function::new(&Env::from_pairs(environment), clock.clone(), random);
+    let imported = Box::pin(directory::import_file(&function, seed.lines.as_bytes())).await;
+    let outcome = imported.map_err(|error| failed(telemetry::error_chain(&error).to_string()))?;
+    if let Some(line) = outcome["next_line"].as_u64() {
+        return Err(failed(format!("the import ended before line {line}")));
+    }
+    let rejected = outcome["rejected"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let text = |rejected: &Value, name: &str| {
+        rejected[name].as_str().map_or_else(|| rejected[name].to_string(), str::to_owned)
+    };
+    let describe = |rejected: &Value| {
+        let [line, code, field, message] =
+            ["line", "code", "field", "message"].map(|name| text(rejected, name));
+        format!("\n  line {line}: {code} ({field} {message})")
+    };
+    let lines = rejected.iter().take(SHOWN_REJECTIONS).map(describe).collect();
+    Err(SeedError::Rejected { name: seed.name.clone(), lines })
 }

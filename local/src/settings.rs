@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::config::names;
 use shared::secrets::fields;
 
+use simulated_aws::names::Names;
 use simulated_aws::template::{Template, TemplateError};
 use simulated_zoom::{AccountSettingsUpdate, SettingsUpdate, UserRulesUpdate};
 
@@ -25,8 +26,8 @@ pub const APP_ACCOUNT_ID: &str = "local-app-account";
 const MANAGED_DOMAIN: &str = "example.test";
 const LICENCES: usize = 3;
 
-/// Returns the first settings of the app's Zoom account.
-pub fn zoom_account() -> SettingsUpdate {
+/// Returns the first settings of the Zoom account that the app belongs to.
+pub fn zoom_account(account_id: &str) -> SettingsUpdate {
     let users = UserRulesUpdate {
         managed_domains: Some([MANAGED_DOMAIN.to_owned()].into()),
         ..UserRulesUpdate::default()
@@ -37,15 +38,55 @@ pub fn zoom_account() -> SettingsUpdate {
         ..AccountSettingsUpdate::default()
     };
     SettingsUpdate {
-        accounts: [(APP_ACCOUNT_ID.to_owned(), account)].into(),
+        accounts: [(account_id.to_owned(), account)].into(),
         ..SettingsUpdate::default()
     }
 }
 
+/// The variables that name resources of the stack, with their ids in the template.
+const RESOURCES: [(&str, &str); 7] = [
+    (names::TABLE_NAME, "MainTable"),
+    (names::TOKENS_TABLE_NAME, "TokensTable"),
+    (names::OUTBOX_QUEUE_URL, "OutboxQueue"),
+    (names::OUTBOX_BULK_QUEUE_URL, "OutboxBulkQueue"),
+    (names::OUTBOX_DLQ_URL, "OutboxDeadLetterQueue"),
+    (names::PAYMENTS_QUEUE_URL, "PaymentsQueue"),
+    (names::CONFIG_SECRET_ID, "ConfigSecret"),
+];
+
+/// Returns the names of the resources. A changed variable changes the name, so that the functions find the resource.
+pub fn resource_names(changes: &[(String, String)]) -> Names {
+    let changed = RESOURCES.iter().filter_map(|(variable, id)| {
+        let value = self::variable(changes, variable)?;
+        let is_url = value.contains("://");
+        Some((*id, if is_url { value.rsplit('/').next().unwrap_or(value) } else { value }))
+    });
+    Names::new([("ConfigSecret", SECRET_ID)].into_iter().chain(changed))
+}
+
+/// Returns the name of the queue that has this id in the template.
+pub fn queue_name<'a>(environment: &'a [(String, String)], id: &'a str) -> &'a str {
+    let known = RESOURCES.iter().find(|(_, known)| *known == id);
+    let url = known.and_then(|(name, _)| variable(environment, name));
+    url.and_then(|url| url.rsplit('/').next()).unwrap_or(id)
+}
+
+/// Returns the changes of the variables that name resources.
+pub fn resource_changes(changes: &[(String, String)]) -> Vec<(String, String)> {
+    let is_resource = |name: &str| RESOURCES.iter().any(|(variable, _)| *variable == name);
+    let of_resources = |(name, value): &&(String, String)| is_resource(name) && !value.is_empty();
+    changes.iter().filter(of_resources).cloned().collect()
+}
+
+/// Returns the value of a variable. An empty one counts as missing.
+pub fn variable<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let last = environment.iter().rfind(|(known, _)| known == name);
+    last.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+}
+
 /// Returns the domain of the mail sender, which is verified in the emulated SES.
 pub fn mail_domain(changes: &[(String, String)]) -> &str {
-    let changed = changes.iter().rfind(|(name, _)| name == names::MAIL_FROM);
-    let sender = changed.map_or(MAIL_FROM, |(_, sender)| sender);
+    let sender = variable(changes, names::MAIL_FROM).unwrap_or(MAIL_FROM);
     sender.rsplit('@').next().unwrap_or_default().trim_end_matches('>')
 }
 
@@ -107,13 +148,13 @@ pub enum SettingError {
 
 /// Returns the environment with some variables replaced or added.
 pub fn with_overrides(
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(impl Into<String>, String)>,
     changes: Vec<(String, String)>,
 ) -> Result<Vec<(String, String)>, SettingError> {
     let template = Template::parse(simulated_aws::template::TEMPLATE)?;
     let known: BTreeSet<_> = template.function_variables().flat_map(|(_, names)| names).collect();
     let mut changed: BTreeMap<String, String> =
-        environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        environment.into_iter().map(|(name, value)| (name.into(), value)).collect();
     for (name, value) in changes {
         if !changed.contains_key(&name) && !known.contains(name.as_str()) {
             return Err(SettingError::UnknownVariable(name));

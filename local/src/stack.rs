@@ -1,8 +1,12 @@
 //! The whole stack on one port: its start, its routes and its clock.
 
+mod barrier;
+mod configuration;
 mod data_dir;
+mod events;
 mod local_routes;
 mod parameters;
+mod reset;
 mod state_files;
 
 use std::path::PathBuf;
@@ -10,40 +14,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
-use serde_json::Value;
 use shared::clock::Clock;
+use shared::config::names;
 use shared::handlers::WEBHOOK_ROUTE;
 use shared::random::Random;
-use shared::secret::Secret;
-use simulated_aws::calls::AWS_PATH;
-use simulated_aws::names::Names;
+use simulated_aws::Aws;
 use simulated_aws::state_file::StateFileError;
 use simulated_aws::template::{TEMPLATE, Template, TemplateError};
-use simulated_aws::{Aws, AwsConfig};
-use simulated_zoom::{ServerApp, Zoom, ZoomConfig};
+use simulated_zoom::Zoom;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use self::barrier::Barrier;
 use self::data_dir::{DataDir, DataError};
 use self::local_routes::{LocalState, routes};
+use self::reset::StartState;
 use self::state_files::{StateFiles, save_before_response};
 use crate::console::Console;
 use crate::faults::Faults;
-use crate::functions::{Functions, InvokeError};
+use crate::functions::Functions;
 use crate::gateway::{self, Gateway};
 use crate::issuer::Issuer;
 use crate::lambda::{self, Lambda};
-use crate::origin;
 use crate::queue_triggers::QueueTriggers;
 use crate::schedules::Schedules;
-use crate::settings::SecretChanges;
+use crate::seed::{Seed, SeedError, SeedSource};
 use crate::usage::Usage;
 use crate::wire::Wire;
-use crate::{seed, settings};
+use crate::{origin, settings};
 
 /// How often the stack checks for due work.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
@@ -63,6 +62,8 @@ pub struct Options {
     pub cloud_only: bool,
     /// The directory with the console's files, for development. The default are the embedded files.
     pub console_dir: Option<PathBuf>,
+    /// What a new stack contains.
+    pub seed: SeedSource,
     pub clock: Clock,
     pub random: Random,
 }
@@ -80,7 +81,7 @@ pub enum StackError {
     #[error(transparent)]
     Setting(#[from] settings::SettingError),
     #[error("the AWS services did not start: {0}")]
-    Aws(#[from] simulated_aws::StartError),
+    Aws(#[source] simulated_aws::StartError),
     #[error(transparent)]
     Secret(#[from] simulated_aws::SecretError),
     #[error(transparent)]
@@ -90,7 +91,16 @@ pub enum StackError {
     #[error(transparent)]
     Environment(#[from] lambda::EnvironmentTooLarge),
     #[error(transparent)]
-    Seed(#[from] InvokeError),
+    Seed(#[from] SeedError),
+}
+
+impl From<simulated_aws::StartError> for StackError {
+    fn from(error: simulated_aws::StartError) -> Self {
+        match error {
+            simulated_aws::StartError::File(error) => Self::File(error),
+            other => Self::Aws(other),
+        }
+    }
 }
 
 /// A running stack. Dropping it stops the stack.
@@ -102,9 +112,11 @@ pub struct Stack {
     pub usage: Usage,
     pub faults: Faults,
     pub wire: Wire,
+    /// The functions since the start. A reset of the stack replaces those that its routes lead to.
     pub functions: Arc<Functions>,
     pub schedules: Schedules,
     pub queue_triggers: QueueTriggers,
+    barrier: Barrier,
     disk: Option<StateFiles>,
     data: Option<DataDir>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -130,39 +142,70 @@ impl Drop for Stack {
 impl Stack {
     /// Starts a stack and serves it.
     pub async fn start(options: Options) -> Result<Self, StackError> {
-        let Options { port, data_dir, settings: changes, cloud_only, console_dir, clock, random } =
-            options;
+        let Options { port, data_dir, settings: changes, cloud_only, console_dir, .. } = options;
+        let Options { seed, clock, random, .. } = options;
         let (changes, secret_changes) = settings::split_changes(changes)?;
+        let seed = Seed::read(&seed)?;
         let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .map_err(|source| StackError::Port { port, source })?;
         let base_url = format!("http://localhost:{}", listener.local_addr()?.port());
         let (faults, usage) = (Faults::default(), Usage::new(clock.clone()));
         let data = data_dir.map(DataDir::open).transpose()?;
-        let aws_config =
-            aws_config(&base_url, data.as_ref().map(|data| data.path.clone()), &changes);
-        let aws = Aws::start(aws_config, clock.clone(), random.clone()).await?;
+        let is_new = data.as_ref().is_none_or(|data| !data.has_state);
+        let data_path = data.as_ref().map(|data| data.path.clone());
+        let aws_config = configuration::aws_config(&base_url, data_path.clone(), &changes);
+        let mut aws = Aws::start(aws_config, clock.clone(), random.clone()).await?;
         let wire = Wire::new(faults.clone(), usage.clone(), clock.clone());
-        let seed_environment = environment(&base_url, &aws);
+        let seed_environment = configuration::default_environment(&base_url, &aws, &changes)?;
         let environment = settings::with_overrides(seed_environment.clone(), changes)?;
         let template = Template::parse(TEMPLATE)?;
         lambda::check_environment(&template, &environment)?;
-        let fresh = data.as_ref().is_none_or(|data| !data.has_state);
-        let secret = prepare_secret(&aws, fresh, &secret_changes).await?;
-        let issuer = Issuer::new(&base_url)?;
-        let zoom_config = zoom_config(&base_url, &secret);
+        let secret_id = settings::variable(&environment, names::CONFIG_SECRET_ID);
+        let secret_id = secret_id.unwrap_or(settings::SECRET_ID).to_owned();
+        let secret =
+            configuration::prepare_secret(&aws, &secret_id, is_new, &secret_changes).await?;
+        aws.accept_zeptomail_token(configuration::zeptomail_token(&secret));
+        let issuer = Issuer::for_environment(&base_url, &environment)?;
+        let zoom_config = configuration::zoom_config(&base_url, &environment, &secret);
         let zoom = Zoom::new(zoom_config, clock.clone(), random.clone(), faults.of_deliveries());
-        zoom.update_settings(settings::zoom_account());
-        let disk = data.as_ref().map(|data| StateFiles::new(data.path.clone(), &zoom, &clock));
-        if let Some(disk) = disk.as_ref().filter(|_| !fresh) {
+        let account_id = configuration::app_account_id(&environment, &secret);
+        let zoom_account = settings::zoom_account(&account_id);
+        zoom.update_settings(zoom_account.clone());
+        let time = match &clock {
+            Clock::System => None,
+            Clock::Manual(manual_clock) => Some(manual_clock.time()),
+        };
+        let disk = data_path.map(|path| StateFiles::new(path, &zoom, &clock));
+        if let Some(disk) = disk.as_ref().filter(|_| !is_new) {
             disk.restore()?;
         }
+        let environment = Arc::new(environment);
         let functions = Functions::new(&environment, &clock, &random);
         let lambda = Lambda::new(functions.clone(), &template, clock.clone(), usage.clone());
         let schedules = Schedules::new(lambda.clone(), clock.clone());
         let queue_triggers =
-            QueueTriggers::new(lambda.clone(), aws.queues().clone(), clock.clone());
-        let tasks = Vec::new();
+            QueueTriggers::new(lambda.clone(), aws.queues().clone(), clock.clone(), &environment);
+        let start_state = StartState {
+            barrier: Barrier::default(),
+            aws: aws.clone(),
+            zoom: zoom.clone(),
+            wire: wire.clone(),
+            faults: faults.clone(),
+            usage: usage.clone(),
+            lambda,
+            schedules: schedules.clone(),
+            disk: disk.clone(),
+            clock: clock.clone(),
+            time,
+            random,
+            environment,
+            seed_environment: Arc::new(seed_environment),
+            seed,
+            secret_id,
+            secret: secret.to_string(),
+            zoom_account,
+        };
         let mut stack = Self {
             base_url,
             clock,
@@ -174,41 +217,35 @@ impl Stack {
             functions,
             schedules,
             queue_triggers,
+            barrier: start_state.barrier.clone(),
             disk,
             data,
-            tasks,
+            tasks: Vec::new(),
         };
-        let (seeded, seeded_receiver) = watch::channel(!fresh);
-        let mut router = stack.router(environment, &issuer, cloud_only);
-        router = router.merge(Console::new(console_dir).router());
-        if !cloud_only {
-            router = router.merge(stack.api(lambda));
-        }
-        let router = router
-            .layer(from_fn_with_state(seeded_receiver, wait_until_seeded))
-            .layer(from_fn(parameters::refuse_unknown_query))
-            .layer(from_fn(origin::only_this_machine));
+        let router = stack.router(&start_state, issuer, cloud_only);
+        let router = router.merge(Console::new(console_dir).router());
+        // Requests wait until the starting data is loaded.
+        let closed = stack.barrier.close().await;
         stack.serve(listener, router);
-        if fresh {
-            let secret = (!secret_changes.is_empty()).then(|| secret.to_string());
-            let seed = Seed { environment: seed_environment, issuer, random, secret };
-            seed.load(&stack).await?;
-            seeded.send_replace(true);
+        if is_new {
+            start_state.load().await?;
         }
+        drop(closed);
         Ok(stack)
     }
 
+    /// Returns whether the stack has restored the state of an earlier run.
+    pub fn is_restored(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.has_state)
+    }
+
     /// The routes of the simulated services and of the stack itself.
-    fn router(
-        &self,
-        environment: Vec<(String, String)>,
-        issuer: &Issuer,
-        cloud_only: bool,
-    ) -> Router {
+    fn router(&self, start_state: &StartState, issuer: Issuer, cloud_only: bool) -> Router {
         let local = LocalState {
-            environment,
-            issuer: issuer.clone(),
+            environment: start_state.environment.clone(),
+            issuer,
             clock: self.clock.clone(),
+            lambda: start_state.lambda.clone(),
             schedules: self.schedules.clone(),
             queue_triggers: self.queue_triggers.clone(),
             zoom: self.zoom.clone(),
@@ -216,17 +253,25 @@ impl Stack {
             wire: self.wire.clone(),
             disk: self.disk.clone(),
             cloud_only,
+            secret_id: start_state.secret_id.clone(),
+            directory: Arc::new(start_state.seed.commands()),
         };
         let mut zoom = self.zoom.router();
         if let Some(disk) = &self.disk {
             zoom = zoom.layer(from_fn_with_state(disk.clone(), save_before_response));
         }
-        routes(local)
+        let mut router = routes(local.clone())
+            .merge(events::router(local))
+            .merge(reset::router(start_state.clone()))
             .merge(self.wire.wrap(self.aws.services()))
             .merge(self.aws.inspection())
             .merge(self.faults.router())
             .merge(self.usage.router())
-            .merge(self.wire.wrap(zoom))
+            .merge(self.wire.wrap(zoom));
+        if !cloud_only {
+            router = router.merge(self.api(start_state.lambda.clone()));
+        }
+        router
     }
 
     /// The routes that lead to the functions.
@@ -245,6 +290,10 @@ impl Stack {
     }
 
     fn serve(&mut self, listener: TcpListener, router: Router) {
+        let router = router
+            .layer(from_fn_with_state(self.barrier.clone(), barrier::pass))
+            .layer(from_fn(parameters::refuse_unknown_query))
+            .layer(from_fn(origin::only_this_machine));
         self.run(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(event = "stack.stopped", %error);
@@ -259,10 +308,12 @@ impl Stack {
         if !cloud_only {
             self.poll_queues();
         }
+        let barrier = self.barrier.clone();
         self.run(async move {
             let mut interval = tokio::time::interval(TICK_INTERVAL);
             loop {
                 interval.tick().await;
+                let _passing = barrier.enter().await;
                 wire.run_deferred_calls().await;
                 zoom.deliver_due().await;
                 if !cloud_only {
@@ -281,11 +332,12 @@ impl Stack {
 
     /// Delivers the messages of queues to their functions within moments, as Lambda's long polls do.
     fn poll_queues(&mut self) {
-        let triggers = self.queue_triggers.clone();
+        let (triggers, barrier) = (self.queue_triggers.clone(), self.barrier.clone());
         self.run(async move {
             let mut interval = tokio::time::interval(QUEUE_INTERVAL);
             loop {
                 interval.tick().await;
+                let _passing = barrier.enter().await;
                 triggers.deliver().await;
             }
         });
@@ -302,120 +354,5 @@ impl Stack {
     )]
     fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push(tokio::spawn(task));
-    }
-}
-
-/// Delays requests until the seed data is loaded, except those that loading it requires. Moving the clock in the
-/// meantime would invalidate the token of the seed request.
-async fn wait_until_seeded(
-    State(mut seeded): State<watch::Receiver<bool>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path();
-    if !path.starts_with(AWS_PATH) && path != crate::issuer::JWKS_PATH {
-        // An error means that the stack did not start. Then nobody receives the response.
-        let _ = seeded.wait_for(|seeded| *seeded).await;
-    }
-    next.run(request).await
-}
-
-/// The seed data of a new stack.
-struct Seed {
-    /// The default settings. Changed ones may name another issuer, whose tokens this stack cannot sign.
-    environment: Vec<(&'static str, String)>,
-    issuer: Issuer,
-    random: Random,
-    /// The changed secret, if there is one. It may refuse this stack's tokens, so it is stored afterwards.
-    secret: Option<String>,
-}
-
-impl Seed {
-    async fn load(self, stack: &Stack) -> Result<(), StackError> {
-        let functions = Functions::new(&self.environment, &stack.clock, &self.random);
-        seed::load(&functions, &self.issuer, &stack.clock).await?;
-        if let Some(secret) = &self.secret {
-            stack.aws.set_secret(settings::SECRET_ID, secret).await?;
-        }
-        // Seeding invokes a function, so the usage meter is reset afterwards.
-        stack.usage.reset();
-        stack.save()?;
-        if let Some(data) = &stack.data {
-            data.set_complete(true)?;
-        }
-        Ok(())
-    }
-}
-
-fn aws_config(
-    base_url: &str,
-    data_dir: Option<PathBuf>,
-    changes: &[(String, String)],
-) -> AwsConfig<'static> {
-    AwsConfig {
-        data_dir,
-        template: TEMPLATE,
-        base_url: base_url.to_owned(),
-        names: Names::new([("ConfigSecret", settings::SECRET_ID)]),
-        parameters: vec![("MailIdentity", settings::mail_domain(changes).to_owned())],
-        zeptomail_token: Secret::new(settings::ZEPTOMAIL_TOKEN),
-    }
-}
-
-/// Returns the default environment of the functions.
-fn environment(base_url: &str, aws: &Aws) -> Vec<(&'static str, String)> {
-    let queue = |name: &str| aws.queues().url(name);
-    settings::environment(
-        base_url,
-        &queue("OutboxQueue"),
-        &queue("OutboxBulkQueue"),
-        &queue("OutboxDeadLetterQueue"),
-        &queue("PaymentsQueue"),
-    )
-}
-
-/// Stores the secret, and returns it with the changes.
-async fn prepare_secret(
-    aws: &Aws,
-    fresh: bool,
-    changes: &SecretChanges,
-) -> Result<Value, StackError> {
-    let base = if fresh { settings::secrets() } else { stored_secret(aws).await };
-    let secret = changes.apply(base);
-    if fresh {
-        // The seed data is loaded with the default secret, because a changed one may refuse this stack's tokens.
-        aws.set_secret(settings::SECRET_ID, &settings::secrets().to_string()).await?;
-    } else if !changes.is_empty() {
-        aws.set_secret(settings::SECRET_ID, &secret.to_string()).await?;
-    }
-    Ok(secret)
-}
-
-/// Returns the secret as it is stored.
-async fn stored_secret(aws: &Aws) -> Value {
-    let text = aws.secret(settings::SECRET_ID).await.unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text))
-}
-
-fn zoom_config(base_url: &str, secret: &Value) -> ZoomConfig {
-    let mut app_scopes: Vec<String> =
-        shared::domain::scope::REQUIRED.iter().map(|spellings| spellings[0].to_owned()).collect();
-    app_scopes.extend(["meeting:read:meeting", "meeting:update:status"].map(str::to_owned));
-    ZoomConfig {
-        client_id: settings::ZOOM_CLIENT_ID.to_owned(),
-        client_secret: settings::ZOOM_CLIENT_SECRET.to_owned(),
-        webhook_secret: settings::webhook_secret(secret),
-        app_account_id: settings::APP_ACCOUNT_ID.to_owned(),
-        redirect_uris: vec![format!("{base_url}/callback")],
-        base_url: base_url.to_owned(),
-        webhook_url: Some(format!("{base_url}/webhook")),
-        app_scopes,
-        server_app: Some(ServerApp {
-            account_id: settings::APP_ACCOUNT_ID.to_owned(),
-            client_id: settings::ZOOM_SERVER_CLIENT_ID.to_owned(),
-            client_secret: settings::ZOOM_SERVER_CLIENT_SECRET.to_owned(),
-            webhook_secret: settings::server_app_webhook_secret(secret),
-            scopes: simulated_zoom::server_scopes(),
-        }),
     }
 }

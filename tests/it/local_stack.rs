@@ -1,4 +1,10 @@
-//! The local stack refuses the same as AWS, and serves this machine only.
+//! The local stack refuses the same as AWS, serves this machine only, and follows its options.
+
+mod events;
+mod own_issuer;
+mod reset;
+mod seed;
+mod settings;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use base64::Engine;
@@ -8,24 +14,14 @@ use local::aws::calls::AWS_PATH;
 use local::stack::{Options, Stack, StackError};
 use serde_json::{Value, json};
 use shared::aws::Aws;
-use shared::clock::Clock;
 use shared::config::{Env, names};
-use shared::random::Random;
 
 use crate::support::patched;
 use crate::world::{START, World, session_body};
 
 async fn start_with(settings: &[(&str, &str)]) -> Result<Stack, StackError> {
     let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let options = Options {
-        port: 0,
-        data_dir: None,
-        settings: settings.collect(),
-        cloud_only: false,
-        console_dir: None,
-        clock: Clock::stopped_at(START.parse().expect("START is a timestamp")),
-        random: Random::seeded(1),
-    };
+    let options = Options { settings: settings.collect(), ..World::options() };
     Box::pin(Stack::start(options)).await
 }
 

@@ -85,7 +85,8 @@ async fn idle_stack_writes_nothing_and_delivered_events_are_not_stored() {
     let starts_at = world.now() + SignedDuration::from_hours(50);
     let body = patched(session_body(50), json!({"starts_at": starts_at}));
     let session = world.create(&trainer, &body).await.expect(201);
-    let start = format!("/zoom/sim/meetings/{}/start", session["meeting"]["id"]);
+    let meeting = session["meeting"]["id"].as_str().expect("an id");
+    let start = format!("/zoom/sim/meetings/{meeting}/start");
     world.post("", &start, json!({})).await.expect(200);
     world.stack.zoom.deliver_due().await;
     world.stack.save().expect("a saved state");

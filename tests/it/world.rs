@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use local::aws::Aws;
+use local::seed::SeedSource;
 use local::stack::{Options, Stack, StackError};
 use local::zoom::{SettingsUpdate, WebhookSettingsUpdate};
 use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::random::Random;
 
 use crate::variation::Variation;
 
@@ -88,62 +90,53 @@ impl World {
     }
 
     pub(crate) async fn start_on_port(port: u16) -> Self {
-        Self::start_stopped(port, &[]).await
+        Self::start_with(Options { port, ..Self::options() }).await
     }
 
-    /// Starts a stack whose functions have other environment variables.
-    pub(crate) async fn start_with_settings(settings: &[(&str, &str)]) -> Self {
-        Self::start_stopped(0, settings).await
-    }
-
-    async fn start_stopped(port: u16, settings: &[(&str, &str)]) -> Self {
-        let clock = Clock::stopped_at(START.parse().expect("START is a timestamp"));
+    /// Starts a stack with other options, and without the domain events of its starting data.
+    pub(crate) async fn start_with(options: Options) -> Self {
         // On the heap, because a test's thread has a small stack.
-        let world = Box::pin(Self::start_with(port, None, clock, settings)).await;
+        let started = Box::pin(Self::try_start(options)).await;
+        let world = started.expect("the stack should start");
         Box::pin(world.drop_pending_events()).await;
         world
     }
 
+    /// Starts a stack with settings like those of `--set`.
+    pub(crate) async fn start_with_settings(settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        Self::start_with(Options { settings: settings.collect(), ..Self::options() }).await
+    }
+
     /// Starts a stack with a running clock that stores its state and time in a directory.
     pub(crate) async fn start_in_dir(data_dir: PathBuf) -> Self {
-        Self::start_with(0, Some(data_dir), Clock::offset_from_system(), &[]).await
+        Box::pin(Self::try_start_in_dir(data_dir)).await.expect("the stack should start")
     }
 
     /// Starts a stack in a directory that it may refuse.
     pub(crate) async fn try_start_in_dir(data_dir: PathBuf) -> Result<Self, StackError> {
-        Self::try_start_with(0, Some(data_dir), Clock::offset_from_system(), &[]).await
+        let clock = Clock::offset_from_system();
+        Self::try_start(Options { data_dir: Some(data_dir), clock, ..Self::options() }).await
     }
 
-    async fn start_with(
-        port: u16,
-        data_dir: Option<PathBuf>,
-        clock: Clock,
-        settings: &[(&str, &str)],
-    ) -> Self {
-        let started = Self::try_start_with(port, data_dir, clock, settings).await;
-        started.expect("the stack should start")
-    }
-
-    async fn try_start_with(
-        port: u16,
-        data_dir: Option<PathBuf>,
-        clock: Clock,
-        settings: &[(&str, &str)],
-    ) -> Result<Self, StackError> {
-        let variation = Box::new(Variation::draw());
-        let options = Options {
-            port,
-            data_dir,
-            settings: settings
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
+    /// The options of a stack in memory with a stopped clock.
+    pub(crate) fn options() -> Options {
+        Options {
+            port: 0,
+            data_dir: None,
+            settings: Vec::new(),
             cloud_only: false,
             console_dir: None,
-            clock,
-            random: variation.random(),
-        };
-        let stack = Stack::start(options).await?;
+            seed: SeedSource::School,
+            clock: Clock::stopped_at(START.parse().expect("START is a timestamp")),
+            random: Random::System,
+        }
+    }
+
+    /// Starts a stack with the random numbers of the test.
+    pub(crate) async fn try_start(options: Options) -> Result<Self, StackError> {
+        let variation = Box::new(Variation::draw());
+        let stack = Stack::start(Options { random: variation.random(), ..options }).await?;
         stack.zoom.update_settings(variation.settings());
         Ok(Self {
             _permissions: PermissionCheck(stack.aws.clone()),

@@ -30,7 +30,11 @@ export async function token(key) {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(person(key).claims),
-    }).then(async (answer) => (await answer.json()).token);
+    }).then(async (answer) => {
+      const { token: signed, error } = await answer.json();
+      if (!signed) throw new Problem({ status: answer.status, code: 'no_token', title: 'No token', detail: error });
+      return signed;
+    });
     tokens.set(key, asked);
     asked.catch(() => tokens.delete(key));
   }
@@ -78,8 +82,11 @@ export async function call({ as, method = 'GET', path, body, raw: rawBody, heade
       answer = await send();
     }
     raw = await answer.text();
-  } catch {
-    note({ status: 0, took: performance.now() - begun });
+  } catch (failure) {
+    // The functions may trust another issuer, whose tokens the stack cannot sign.
+    const problem = failure instanceof Problem ? failure : null;
+    note({ status: problem?.status ?? 0, took: performance.now() - begun, answer: problem && { error: problem.message } });
+    if (problem) throw problem;
     throw new Problem({
       status: 0, code: 'no_answer', title: 'No response', detail: 'The local stack does not respond. Is `cargo local` still running?',
     });

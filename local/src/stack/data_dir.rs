@@ -59,14 +59,9 @@ impl DataDir {
         let dir = Self { path, has_state, _lock: lock };
         if !has_state {
             dir.remove_state()?;
-            dir.set_complete(false)?;
+            set_complete(&dir.path, false)?;
         }
         Ok(dir)
-    }
-
-    /// Stores whether the files are complete. After a crash before that, the next start begins anew.
-    pub(super) fn set_complete(&self, complete: bool) -> Result<(), StateFileError> {
-        state_file::write(&self.path.join(MANIFEST), VERSION, &json!({ "complete": complete }))
     }
 
     /// Deletes what an interrupted first start has left.
@@ -83,6 +78,11 @@ impl DataDir {
         }
         Ok(())
     }
+}
+
+/// Stores whether the files are complete. After a crash before that, the next start begins anew.
+pub(super) fn set_complete(dir: &Path, complete: bool) -> Result<(), StateFileError> {
+    state_file::write(&dir.join(MANIFEST), VERSION, &json!({ "complete": complete }))
 }
 
 fn lock(dir: &Path) -> Result<File, DataError> {
@@ -126,11 +126,11 @@ mod tests {
 
     /// Stores a complete state.
     fn store(dir: &Path) {
-        let data = DataDir::open(dir.to_owned()).unwrap();
+        let _data = DataDir::open(dir.to_owned()).unwrap();
         for name in STATE_FILES {
             std::fs::write(dir.join(name), "state").unwrap();
         }
-        data.set_complete(true).unwrap();
+        set_complete(dir, true).unwrap();
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         store(dir.path());
         let data = DataDir::open(dir.path().to_owned()).unwrap();
-        data.set_complete(false).unwrap();
+        set_complete(dir.path(), false).unwrap();
         drop(data);
         assert_eq!(opened(dir.path()), Ok(false));
         assert!(!dir.path().join(ZOOM_FILE).exists());

@@ -1,5 +1,7 @@
 //! The routes that only a local stack has: tokens, clock, settings and schedules.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,15 +15,14 @@ use shared::clock::Clock;
 use simulated_aws::Aws;
 use simulated_zoom::Zoom;
 
+use super::configuration::stored_secret;
 use super::parameters::{NoMembers, error_response, parse_body, unprocessable};
 use super::state_files::StateFiles;
-use super::stored_secret;
 use crate::functions::InvokeError;
-use crate::issuer::{Issuer, Person};
-use crate::lambda::LambdaError;
+use crate::issuer::{Issuer, IssuerError, Person};
+use crate::lambda::{Lambda, LambdaError};
 use crate::queue_triggers::QueueTriggers;
 use crate::schedules::Schedules;
-use crate::seed;
 use crate::wire::Wire;
 
 /// The latest time to which the clock can be moved, the year 9000. The calendar ends a thousand years later, because the
@@ -31,9 +32,10 @@ const LATEST: Timestamp = Timestamp::constant(221_845_392_000, 0);
 /// The state of the routes that only a local stack has.
 #[derive(Clone)]
 pub(super) struct LocalState {
-    pub(super) environment: Vec<(String, String)>,
+    pub(super) environment: Arc<Vec<(String, String)>>,
     pub(super) issuer: Issuer,
     pub(super) clock: Clock,
+    pub(super) lambda: Lambda,
     pub(super) schedules: Schedules,
     pub(super) queue_triggers: QueueTriggers,
     pub(super) zoom: Zoom,
@@ -41,6 +43,9 @@ pub(super) struct LocalState {
     pub(super) wire: Wire,
     pub(super) disk: Option<StateFiles>,
     pub(super) cloud_only: bool,
+    pub(super) secret_id: String,
+    /// The starting data.
+    pub(super) directory: Arc<Vec<Value>>,
 }
 
 pub(super) fn routes(local: LocalState) -> Router {
@@ -54,7 +59,7 @@ pub(super) fn routes(local: LocalState) -> Router {
         .route("/local/config", get(config))
         .route(
             "/local/directory",
-            get(async || Json(json!({ "items": seed::directory_commands() }))),
+            get(async |State(local): State<LocalState>| Json(json!({ "items": *local.directory }))),
         )
         .route("/local/schedules/{function}/run", post(run_schedule))
         .with_state(local)
@@ -65,8 +70,12 @@ async fn token(State(local): State<LocalState>, body: Bytes) -> Response {
         Ok(person) => person,
         Err(response) => return response,
     };
-    match local.issuer.token(&person, local.clock.now()) {
+    let secret = stored_secret(&local.aws, &local.secret_id).await;
+    match local.issuer.token(&person, &secret, local.clock.now()) {
         Ok(token) => Json(json!({"token": token})).into_response(),
+        Err(error @ (IssuerError::OtherKeys(_) | IssuerError::NoKey)) => {
+            error_response(StatusCode::CONFLICT, error)
+        }
         Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
     }
 }
@@ -148,7 +157,10 @@ async fn config(State(local): State<LocalState>) -> Json<Value> {
         .iter()
         .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
         .collect();
-    Json(json!({"environment": environment, "secrets": stored_secret(&local.aws).await}))
+    let secret = stored_secret(&local.aws, &local.secret_id).await;
+    let refusal = local.issuer.refusal(&secret).map(|error| error.to_string());
+    let tokens = json!({"accepted": refusal.is_none(), "reason": refusal});
+    Json(json!({"environment": environment, "secrets": secret, "tokens": tokens}))
 }
 
 async fn run_schedule(

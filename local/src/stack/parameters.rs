@@ -11,7 +11,7 @@ use serde_json::json;
 use simulated_aws::calls::{AWS_PATH, ZEPTOMAIL_PATH};
 
 /// The routes that read their query, and refuse unknown parameters themselves.
-const ROUTES_WITH_QUERY: [&str; 1] = ["/local/mail"];
+const ROUTES_WITH_QUERY: [&str; 2] = ["/local/mail", "/local/events"];
 
 /// The body of a route without parameters.
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use shared::clock::{Clock, ManualTime};
 use simulated_aws::state_file::{self, StateFileError};
 use simulated_zoom::Zoom;
 
-use super::data_dir::{CLOCK_FILE, ZOOM_FILE};
+use super::data_dir::{self, CLOCK_FILE, ZOOM_FILE};
 use super::parameters::error_response;
 
 /// The form of the files. Raise it with each change that an earlier or later build cannot read.
@@ -90,6 +90,12 @@ impl StateFiles {
             }
         }
         Ok(())
+    }
+
+    /// Stores whether the files are complete.
+    pub(super) fn set_complete(&self, complete: bool) -> Result<(), StateFileError> {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.closed { Ok(()) } else { data_dir::set_complete(&self.dir, complete) }
     }
 
     /// Ends the writing. A write in progress is completed first.

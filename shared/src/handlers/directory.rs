@@ -4,6 +4,8 @@ mod command;
 mod event;
 mod import;
 
+use std::time::Duration;
+
 use lambda_http::Request;
 use serde_json::Value;
 
@@ -13,6 +15,7 @@ use super::function::Function;
 use super::http_deps::HttpDeps;
 use crate::app::Services;
 use crate::app::directory::{self, BatchWriter};
+use crate::app::error::Error;
 use crate::app::run_time::RunTime;
 use crate::domain::plan::PlatformSettings;
 use crate::http;
@@ -22,8 +25,19 @@ pub use event::handle_event_or_request;
 
 pub type Deps = HttpDeps<Services>;
 
+/// The time for the import of a file without a request. A million lines take less.
+const FILE_TIME: Duration = Duration::from_secs(30 * 60);
+
 pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse {
     function.respond(request, serve).await
+}
+
+/// Imports a file without a request, so without a caller's token, and returns the body of the route's response. The local
+/// stack loads its starting data with it.
+pub async fn import_file(function: &Function<Deps>, file: &[u8]) -> Result<Value, Error> {
+    let mut writer = BatchWriter::new(&function.deps()?.clients);
+    let outcome = import::import(file, &mut writer, RunTime::new(FILE_TIME)).await?;
+    Ok(serde_json::to_value(outcome).unwrap_or_default())
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {

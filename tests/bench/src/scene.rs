@@ -79,6 +79,7 @@ impl Scene {
             data_dir: None,
             settings: Vec::new(),
             console_dir: None,
+            seed: local::seed::SeedSource::School,
             cloud_only: false,
             clock: Clock::System,
             random: Random::System,
