@@ -1,8 +1,9 @@
 //! The meeting sweep, which runs every five minutes. It carries out the requests for hosts of the platform's own Zoom
-//! account, leases and returns licences, and finishes payments.
+//! account, leases and returns licences, finishes payments, and makes the meetings that are due.
 
 mod hosts;
 mod licences;
+mod meetings;
 mod payments;
 
 use jiff::Timestamp;
@@ -27,6 +28,10 @@ pub struct MeetingReport {
     pub without_licence: usize,
     /// Payments of which no step is left.
     pub payments_finished: usize,
+    /// Meetings that were made, that wait because of their host, and that were given up.
+    pub meetings_made: usize,
+    pub meetings_waiting: usize,
+    pub meetings_failed: usize,
     /// Whether some of it is left because the run had no time for it.
     #[serde(skip)]
     pub is_full: bool,
@@ -53,10 +58,13 @@ pub async fn sweep(
         Box::pin(licences::sweep(tools, now, time, &mut report)).await,
         payments::carry_out_due_payments(tools, now, time, &mut report).await,
         hosts::carry_out_due_work(tools, now, time, &mut report).await,
+        // Last, because there may be many, and a host that has just become active can be used.
+        Box::pin(meetings::make_due_meetings(tools, now, time, &mut report)).await,
     ];
     let MeetingReport { due, done, postponed, is_full, .. } = report;
     let MeetingReport { licences_assigned, licences_returned, without_licence, .. } = report;
     let payments_finished = report.payments_finished;
+    let MeetingReport { meetings_made, meetings_waiting, meetings_failed, .. } = report;
     tracing::info!(
         event = "meeting_sweep.finished",
         due,
@@ -65,7 +73,10 @@ pub async fn sweep(
         licences_assigned,
         licences_returned,
         without_licence,
-        payments_finished
+        payments_finished,
+        meetings_made,
+        meetings_waiting,
+        meetings_failed
     );
     if is_full {
         metrics::FULL_RUNS.count_kind("meeting-sweep");

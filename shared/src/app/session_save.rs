@@ -10,7 +10,7 @@ mod complete;
 mod create;
 mod edit;
 mod invitees;
-mod overlap;
+pub(super) mod overlap;
 mod zone_rules;
 
 pub use bring_forward::bring_meeting_forward;
@@ -23,13 +23,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::Error;
+use super::meeting::NewMeeting;
 use crate::domain::audience::{Audience, AudienceDraft, InviteeList};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::directory::{Course, User};
+use crate::domain::drift;
 use crate::domain::id::UserId;
 use crate::domain::plan::{PlanLimits, PlatformSettings};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionDetails};
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
 use crate::store::due_work;
 use crate::store::due_work::repairs::{Repair, RepairTask};
@@ -81,6 +83,15 @@ fn limits_of(settings: &PlatformSettings, trainer: Option<&User>) -> Result<Plan
         None if !settings.plans.is_empty() => Err(Refusal::UnknownTrainer),
         user => settings.plan_limits(user.and_then(|user| user.plan.as_deref())),
     }
+}
+
+/// Returns the fields in which a new meeting differs: the account forbids recording, or Zoom did not accept the start.
+/// The trainer should see that before the session.
+pub(super) fn new_drift(details: &SessionDetails, meeting: &NewMeeting) -> Vec<String> {
+    let is_not_recorded = details.record_session && meeting.is_recorded == Some(false);
+    let fields = [(is_not_recorded, drift::RECORDING), (meeting.start_differs, drift::STARTS_AT)];
+    let differing = fields.into_iter().filter(|(differs, _)| *differs);
+    differing.map(|(_, field)| field.to_owned()).collect()
 }
 
 fn set_reminders(session: &Session, now: Timestamp) -> Vec<Action> {

@@ -42,6 +42,8 @@ pub enum DomainEventKind {
     RecordingReady { session: SessionId, nonce: EventNonce },
     /// Somebody deleted the meeting in Zoom, which its trainer must know.
     MeetingDeleted { session: SessionId, trainer: UserId, nonce: EventNonce },
+    /// A session starts within a day and has no meeting yet. Only the trainer is notified.
+    MeetingMissing { session: SessionId, trainer: UserId, starts_at: Timestamp },
     /// Students gained or lost access to a course. The fan-out creates one `SessionEnrollments` per upcoming session.
     CourseEnrollments(EnrollmentChange),
     /// Enrollments were written without being read, because no session of the course was known. The fan-out invites these
@@ -183,7 +185,8 @@ impl DomainEventKind {
             | Self::RecordingReady { session, .. }
             | Self::SessionEnrollments { session, .. }
             | Self::HostNotConnected { session, .. }
-            | Self::MeetingDeleted { session, .. } => Some(session),
+            | Self::MeetingDeleted { session, .. }
+            | Self::MeetingMissing { session, .. } => Some(session),
             Self::ReauthRequired { .. }
             | Self::CourseEnrollments(_)
             | Self::EnrollmentCheck { .. } => None,
@@ -241,6 +244,9 @@ impl DomainEvent {
             }
             DomainEventKind::MeetingDeleted { session, nonce: turn, .. } => {
                 format!("{session}#~#{:020}#meeting_deleted", turn.0)
+            }
+            DomainEventKind::MeetingMissing { session, starts_at, .. } => {
+                format!("{session}#~#{:020}#meeting_missing", starts_at.as_second())
             }
             DomainEventKind::CourseEnrollments(EnrollmentChange {
                 course, nonce: turn, ..

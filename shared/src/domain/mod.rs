@@ -26,6 +26,7 @@ pub mod link_generation;
 pub mod mailing;
 pub mod meeting_fields;
 pub mod meeting_instance;
+pub mod meeting_retry;
 pub mod notification_kind;
 pub mod payment;
 pub mod pending_meeting;

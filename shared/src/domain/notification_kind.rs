@@ -26,6 +26,8 @@ pub enum MailKind {
     HostNotConnected,
     /// To a trainer whose meeting was deleted at Zoom.
     MeetingDeleted,
+    /// To a trainer whose session starts soon and has no meeting yet.
+    MeetingMissing,
 }
 
 /// The properties of a kind with a mail.
@@ -62,6 +64,8 @@ pub enum Relevance {
     Removal,
     /// To the trainer.
     Trainer,
+    /// To the trainer, until the session has a meeting.
+    TrainerWithoutMeeting,
     /// To a trainer, about no session.
     TrainerAccount,
 }
@@ -74,7 +78,7 @@ pub enum CalendarMethod {
 }
 
 impl MailKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Scheduled,
         Self::Updated,
         Self::Cancelled,
@@ -85,6 +89,7 @@ impl MailKind {
         Self::ReauthRequired,
         Self::HostNotConnected,
         Self::MeetingDeleted,
+        Self::MeetingMissing,
     ];
 
     /// Returns the row of the kind.
@@ -140,6 +145,10 @@ impl MailKind {
                 in_app: Some(NotificationKind("meeting_deleted")),
                 ..KindSpec::new("meeting_deleted", Relevance::Trainer)
             },
+            Self::MeetingMissing => KindSpec {
+                in_app: Some(NotificationKind("meeting_missing")),
+                ..KindSpec::new("meeting_missing", Relevance::TrainerWithoutMeeting)
+            },
         }
     }
 
@@ -167,7 +176,10 @@ impl MailKind {
 
     /// Returns whether the mail goes to people who are or were invited, and not to the trainer.
     pub fn is_for_audience(self) -> bool {
-        !matches!(self.spec().relevance, Relevance::Trainer | Relevance::TrainerAccount)
+        !matches!(
+            self.spec().relevance,
+            Relevance::Trainer | Relevance::TrainerWithoutMeeting | Relevance::TrainerAccount
+        )
     }
 
     /// Returns whether the mail goes only to people who are invited. Only they read the description of the session.
@@ -271,6 +283,7 @@ mod tests {
             "reauth_required",
             "host_not_connected",
             "meeting_deleted",
+            "meeting_missing",
         ];
         for name in mails {
             let kind: MailKind = serde_json::from_value(name.into()).unwrap();
@@ -287,6 +300,7 @@ mod tests {
             "reconnect_zoom",
             "host_not_connected",
             "meeting_deleted",
+            "meeting_missing",
         ];
         for name in in_app {
             let kind: NotificationKind = serde_json::from_value(name.into()).unwrap();

@@ -52,19 +52,25 @@ pub struct PendingMeeting {
     pub due_at: Timestamp,
     /// Why it was given up, as a word for the API. An edit tries again.
     pub failure: Option<String>,
+    /// Whether it may overlap with others of its host, which may be decided only when it is made.
+    pub allows_overlap: bool,
+}
+
+/// The parts of an edit on which a pending meeting depends.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingMeetingEdit {
+    pub old_start: Timestamp,
+    pub new_start: Timestamp,
+    pub wanted: Option<MeetingTime>,
+    pub lead: MeetingLead,
+    pub allows_overlap: bool,
 }
 
 impl PendingMeeting {
     /// Returns the pending meeting after an edit at `now`. A time that was brought forward stays when the start moves, as
     /// long as it is earlier than the new one.
-    pub fn after_edit(
-        &self,
-        old_start: Timestamp,
-        new_start: Timestamp,
-        wanted: Option<MeetingTime>,
-        lead: MeetingLead,
-        now: Timestamp,
-    ) -> Self {
+    pub fn after_edit(&self, edit: &PendingMeetingEdit, now: Timestamp) -> Self {
+        let PendingMeetingEdit { old_start, new_start, wanted, lead, allows_overlap } = *edit;
         let planned = lead.due_at(new_start);
         let due_at = match wanted {
             Some(MeetingTime::Now) => self.due_at.min(now),
@@ -72,7 +78,7 @@ impl PendingMeeting {
             _ if self.due_at < lead.due_at(old_start) => self.due_at.min(planned),
             _ => planned,
         };
-        Self { due_at, failure: None }
+        Self { due_at, failure: None, allows_overlap }
     }
 }
 
@@ -110,9 +116,22 @@ mod tests {
             (50, 100, 52, None, 51, 45),
         ];
         for (due, old, new, wanted, now, expected) in cases {
-            let pending = PendingMeeting { due_at: at(due), failure: Some("x".to_owned()) };
-            let next = pending.after_edit(at(old), at(new), wanted, lead, at(now));
-            assert_eq!(next, PendingMeeting { due_at: at(expected), failure: None }, "{due} {new}");
+            let pending = PendingMeeting {
+                due_at: at(due),
+                failure: Some("x".to_owned()),
+                allows_overlap: true,
+            };
+            let edit = PendingMeetingEdit {
+                old_start: at(old),
+                new_start: at(new),
+                wanted,
+                lead,
+                allows_overlap: false,
+            };
+            let next = pending.after_edit(&edit, at(now));
+            let expected =
+                PendingMeeting { due_at: at(expected), failure: None, allows_overlap: false };
+            assert_eq!(next, expected, "{due} {new}");
         }
     }
 
@@ -121,7 +140,8 @@ mod tests {
         let at = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
         let (first, second) =
             (PaymentId::parse("pay-1").unwrap(), PaymentId::parse("pay-2").unwrap());
-        let pending = |failure| Some(PendingMeeting { due_at: at(93), failure });
+        let pending =
+            |failure| Some(PendingMeeting { due_at: at(93), failure, allows_overlap: false });
         let mut waiting = session(at(100), Status::Scheduled);
         waiting.meeting.pending = pending(None);
         let brought = waiting.with_meeting_due(at(50), Some(&first)).unwrap();

@@ -116,6 +116,14 @@ impl Reminder {
             _ if now >= self.too_late_at(session) => ReminderSkipReason::Late,
             Status::Ended if self == Self::Start => return ReminderDecision::Wait,
             Status::Ended => ReminderSkipReason::Ended,
+            // A reminder has the class's page, so it is sent before the meeting is made. The trainer is notified of a missing
+            // meeting otherwise.
+            Status::Scheduled if session.meeting.pending.is_some() => {
+                return match self {
+                    Self::Start => ReminderDecision::Wait,
+                    Self::DayBefore | Self::HourBefore => ReminderDecision::Send,
+                };
+            }
             Status::Scheduled if host.problem(session).is_some() => return ReminderDecision::Hold,
             Status::Scheduled
                 if self == Self::Start && now >= plus_minutes(starts_at, START_LATE_MINUTES) =>
@@ -131,8 +139,9 @@ impl Reminder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::session::Provider;
+    use crate::domain::pending_meeting::PendingMeeting;
     use crate::domain::session::testing::session;
+    use crate::domain::session::{Meeting, Provider};
     use crate::domain::zoom_connection::ConnectionHealth;
 
     #[test]
@@ -183,6 +192,16 @@ mod tests {
             for status in [Cancelled, Ended] {
                 assert!(matches!(decide(status, due), ReminderDecision::Skip(_)), "{host:?}");
             }
+            let mut pending = session(start, Scheduled);
+            pending.meeting = Meeting::pending(PendingMeeting {
+                due_at: start,
+                failure: None,
+                allows_overlap: false,
+            });
+            let decision = Reminder::HourBefore.decide(&pending, &host, start, due);
+            assert_eq!(decision, ReminderDecision::Send, "{host:?}");
+            let decision = Reminder::Start.decide(&pending, &host, start, start);
+            assert_eq!(decision, ReminderDecision::Wait, "{host:?}");
             let manual = Session { provider: Provider::Manual, ..session(start, Scheduled) };
             let decision = Reminder::HourBefore.decide(&manual, &host, start, due);
             assert_eq!(decision, ReminderDecision::Send, "{host:?}");

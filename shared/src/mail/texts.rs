@@ -119,6 +119,7 @@ language! { english,
     ReauthRequired => "mail/en/reauth_required.txt",
     HostNotConnected => "mail/en/host_not_connected.txt",
     MeetingDeleted => "mail/en/meeting_deleted.txt",
+    MeetingMissing => "mail/en/meeting_missing.txt",
 }
 
 /// Renders a template. Only a filter of our own could fail, and there is none.

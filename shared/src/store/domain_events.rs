@@ -75,6 +75,11 @@ enum StoredDomainEvent {
         trainer_id: UserId,
         nonce: EventNonce,
     },
+    MeetingMissing {
+        session_id: SessionId,
+        trainer_id: UserId,
+        starts_at: Timestamp,
+    },
     CourseEnrollments {
         course_id: CourseId,
         granted: bool,
@@ -170,6 +175,13 @@ impl From<&DomainEventKind> for StoredDomainEvent {
                 trainer_id: trainer.clone(),
                 nonce: *nonce,
             },
+            DomainEventKind::MeetingMissing { session, trainer, starts_at } => {
+                Self::MeetingMissing {
+                    session_id: session.clone(),
+                    trainer_id: trainer.clone(),
+                    starts_at: *starts_at,
+                }
+            }
             DomainEventKind::CourseEnrollments(change) => {
                 let EnrollmentChange { course, granted, nonce, students, .. } = change.clone();
                 Self::CourseEnrollments { course_id: course, granted, nonce, students }
@@ -254,6 +266,9 @@ impl From<StoredDomainEvent> for DomainEventKind {
             }
             StoredDomainEvent::MeetingDeleted { session_id, trainer_id, nonce } => {
                 Self::MeetingDeleted { session: session_id, trainer: trainer_id, nonce }
+            }
+            StoredDomainEvent::MeetingMissing { session_id, trainer_id, starts_at } => {
+                Self::MeetingMissing { session: session_id, trainer: trainer_id, starts_at }
             }
             StoredDomainEvent::CourseEnrollments {
                 course_id: course,
@@ -533,6 +548,11 @@ mod tests {
                 users: vec![trainer.clone()],
             },
             DomainEventKind::SessionEnrollments { session: session.clone(), version: 3, change },
+            DomainEventKind::MeetingMissing {
+                session: session.clone(),
+                trainer: trainer.clone(),
+                starts_at: at,
+            },
             DomainEventKind::MeetingDeleted { session, trainer, nonce },
         ];
         for kind in all {

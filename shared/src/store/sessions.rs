@@ -18,13 +18,16 @@ use crate::domain::recorded_span::RecordedSpan;
 use crate::domain::session::{Meeting, Provider, Session};
 use crate::domain::time::sortable_text;
 
-pub use pending::bring_meeting_forward;
+pub use pending::{
+    bring_meeting_forward, claim_meeting_notice, store_meeting, store_meeting_failure,
+    take_meeting_lease,
+};
 pub use reads::{
     SessionCursor, SessionFilter, SessionVersion, SessionsById, live_or_upcoming_since,
 };
 
 /// Attributes that an edit may remove.
-const OPTIONAL_ATTRIBUTES: [&str; 11] = [
+const OPTIONAL_ATTRIBUTES: [&str; 12] = [
     attr::COURSE_ID,
     "course_title",
     "invitee_list",
@@ -36,6 +39,7 @@ const OPTIONAL_ATTRIBUTES: [&str; 11] = [
     attr::TRIGGERED_BY,
     attr::MEETING_DUE_AT,
     attr::MEETING_FAILURE,
+    attr::ALLOWS_OVERLAP,
 ];
 
 /// Attributes that Zoom's events determine, under their own revision ([`apply_meeting_events`]).

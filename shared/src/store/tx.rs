@@ -167,6 +167,14 @@ impl Condition {
         )
     }
 
+    pub(crate) fn absent_or_differs(self, name: &'static str, value: AttributeValue) -> Self {
+        self.clause(
+            name,
+            |name, value| format!("(attribute_not_exists({name}) OR {name} <> {value})"),
+            Some(value),
+        )
+    }
+
     pub(crate) fn absent_or_below(self, name: &'static str, value: AttributeValue) -> Self {
         self.clause(
             name,

@@ -46,6 +46,8 @@ pub const FAILED_HOSTS: Metric = Metric { name: "FailedHosts", by: None };
 /// Licences of the platform's own account are or will be short: a class has none, or more are needed within a day than the
 /// account has.
 pub const LICENCE_SHORTAGE: Metric = Metric { name: "LicenceShortage", by: None };
+/// A class starts within a day, and the meeting sweep could not make its meeting yet.
+pub const MISSING_MEETINGS: Metric = Metric { name: "MissingMeetings", by: None };
 /// A call to Zoom had no usable response or a server error.
 pub const ZOOM_UNANSWERED: Metric = Metric { name: "ZoomUnanswered", by: None };
 /// Work was given up and needs a person.
@@ -69,7 +71,7 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 17] = [
+pub const ALL: [Metric; 18] = [
     SWEPT,
     ACCOUNT_REFUSED,
     REAUTH_REQUIRED,
@@ -77,6 +79,7 @@ pub const ALL: [Metric; 17] = [
     ZOOM_DAILY_LIMIT_NEAR,
     FAILED_HOSTS,
     LICENCE_SHORTAGE,
+    MISSING_MEETINGS,
     ZOOM_UNANSWERED,
     GIVEN_UP,
     UNREADABLE_ITEMS,

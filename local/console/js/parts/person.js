@@ -65,6 +65,7 @@ const KINDS = {
   reconnect_zoom: ['warn', 'Connect Zoom again'],
   host_not_connected: ['warn', 'Connect Zoom for this class'],
   meeting_deleted: ['warn', 'Deleted at Zoom'],
+  meeting_missing: ['warn', 'No meeting yet'],
 };
 
 export function Notices({ as }) {

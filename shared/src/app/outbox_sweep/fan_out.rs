@@ -59,7 +59,8 @@ impl Run<'_> {
             | DomainEventKind::RecordingReady { session, .. }
             | DomainEventKind::SessionEnrollments { session, .. }
             | DomainEventKind::HostNotConnected { session, .. }
-            | DomainEventKind::MeetingDeleted { session, .. } => session,
+            | DomainEventKind::MeetingDeleted { session, .. }
+            | DomainEventKind::MeetingMissing { session, .. } => session,
         };
         let Some(record) = self.tools.store.session(id).await? else {
             return self.finish_event(pending, &MailSubject::Session(id.clone()), &[]).await;

@@ -19,12 +19,13 @@ use crate::app::session_cancel::{failure_reason, record_meeting_deletion};
 use crate::domain::hosting::MeetingHost;
 use crate::domain::id::UserId;
 use crate::domain::refusal::Refusal;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Status};
 use crate::domain::time::whole_milli;
 use crate::store::due_work::repairs::{Repair, RepairTask};
-use crate::store::intents;
+use crate::store::error::CommitError;
 use crate::store::schema::{ItemKey, limit};
-use crate::store::sessions::MeetingDeletion;
+use crate::store::sessions::{MeetingDeletion, SessionRecord};
+use crate::store::{intents, sessions};
 use crate::telemetry::metrics;
 
 /// The limits of the delay before a failed repair is retried.
@@ -147,6 +148,11 @@ async fn repair_session(
             // One attempt creates one meeting at most.
             Ok(if deleted > 0 { RepairOutcome::Done } else { RepairOutcome::LookAgain })
         }
+        (RepairTask::UndoMeeting { topic, starts_at, .. }, Some(record)) => {
+            let search = StraySearch { repair, topic, starts_at: *starts_at };
+            let deleted = undo_meeting(tools, &search, &record, now).await?;
+            Ok(if deleted > 0 { RepairOutcome::Done } else { RepairOutcome::LookAgain })
+        }
         (RepairTask::CompareMeeting { .. }, Some(record)) => {
             compare::compare_meeting(tools, repair, &record, now).await
         }
@@ -155,9 +161,12 @@ async fn repair_session(
             record_deletion(tools, repair, record.meeting_deletion, &deleted, now).await;
             deleted.map(|()| RepairOutcome::Done)
         }
-        (RepairTask::CompareMeeting { .. } | RepairTask::DeleteMeeting, None) => {
-            Ok(RepairOutcome::Done)
-        }
+        (
+            RepairTask::UndoMeeting { .. }
+            | RepairTask::CompareMeeting { .. }
+            | RepairTask::DeleteMeeting,
+            None,
+        ) => Ok(RepairOutcome::Done),
     }
 }
 
@@ -259,6 +268,37 @@ async fn clean_up_intent(
     tools.store.delete_all_invitees(&repair.session).await?;
     let abandon = intents::abandon(&intent.session_id, &attempt, &intent.quotas());
     tools.store.commit(abandon).await?;
+    deleted
+}
+
+/// Deletes the meeting of an attempt of the meeting sweep that did not store it. While the session has no meeting, the lease
+/// keeps other attempts from adopting it at the same time.
+async fn undo_meeting(
+    tools: &Services,
+    search: &StraySearch<'_>,
+    record: &SessionRecord,
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let session = &record.session;
+    if session.meeting.pending.is_none() || session.status != Status::Scheduled {
+        return delete_stray_meetings(tools, search, None).await;
+    }
+    let holder = tools.new_lease_holder();
+    let until = lease_until(now);
+    let lease = sessions::take_meeting_lease(record, &session.meeting, &holder, until, now);
+    match tools.store.commit_one(lease).await {
+        Ok(()) => {}
+        Err(CommitError::Refused(_)) => return Err(Error::busy("the meeting is being made")),
+        Err(error) => return Err(error.into()),
+    }
+    let deleted = delete_stray_meetings(tools, search, None).await;
+    let end = match &deleted {
+        Ok(_) => sessions::release_edit_lease(&session.id, &holder),
+        Err(_) => sessions::expire_edit_lease(&session.id, &holder, tools.clock.now()),
+    };
+    if let Err(error) = tools.store.commit_one(end).await {
+        tracing::warn!(event = "session.lease_not_released", session_id = %session.id, %error);
+    }
     deleted
 }
 

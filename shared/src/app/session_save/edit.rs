@@ -196,7 +196,10 @@ impl Edit<'_> {
         let Self { services, now, .. } = self;
         let record = &inputs.record;
         let mut actions = month_count_actions(&record.session, &decision.next, &inputs.limits, now);
-        let basis = UpdateBasis { record, lease_holder: None, replaces_drift: false };
+        // The sweep has died while it made the meeting. Its repair deletes a meeting with the former values.
+        let lease = record.edit_lease.as_ref().filter(|_| record.session.meeting.pending.is_some());
+        let lease_holder = lease.map(|lease| lease.holder.as_str());
+        let basis = UpdateBasis { record, lease_holder, replaces_drift: false };
         actions.push(sessions::update(&decision.next, &basis));
         actions.extend(self.delegated_action(&decision, &record.session));
         commit_edit(services, inputs, decision, actions, now).await

@@ -14,16 +14,16 @@ use crate::store::tx::Action;
 
 /// The change of a session's booking, with the calendar on which it depends.
 #[derive(Clone, Debug)]
-pub(super) struct BookingChange {
-    pub(super) old: Option<Booking>,
-    pub(super) new: Option<Booking>,
-    pub(super) days: BookedDays,
-    pub(super) rule: OverlapRule,
+pub(in crate::app) struct BookingChange {
+    pub(in crate::app) old: Option<Booking>,
+    pub(in crate::app) new: Option<Booking>,
+    pub(in crate::app) days: BookedDays,
+    pub(in crate::app) rule: OverlapRule,
 }
 
 impl BookingChange {
     /// A change whose calendar need not be read, because it happens whatever other sessions there are.
-    pub(super) fn forced(old: Option<Booking>, new: Option<Booking>) -> Self {
+    pub(in crate::app) fn forced(old: Option<Booking>, new: Option<Booking>) -> Self {
         Self { old, new, days: BookedDays::default(), rule: OverlapRule::Unlimited }
     }
 
@@ -33,7 +33,11 @@ impl BookingChange {
     }
 
     /// Checks that the host has room for the new booking.
-    pub(super) async fn check(&self, services: &Services, trainer: &UserId) -> Result<(), Error> {
+    pub(in crate::app) async fn check(
+        &self,
+        services: &Services,
+        trainer: &UserId,
+    ) -> Result<(), Error> {
         let Some(wanted) = self.new.as_ref().filter(|_| self.moves()) else { return Ok(()) };
         if self.days.calendar.conflict(wanted, self.rule).is_none() {
             return Ok(());
@@ -52,7 +56,7 @@ impl BookingChange {
     }
 
     /// Returns the actions that store the change. A session of an earlier release, which has no booking, gets one.
-    pub(super) fn actions(&self) -> Vec<Action> {
+    pub(in crate::app) fn actions(&self) -> Vec<Action> {
         let (old, new) = (self.old.as_ref(), self.new.as_ref());
         if !self.moves() && new.is_none_or(|new| self.days.calendar.contains(new)) {
             return Vec::new();

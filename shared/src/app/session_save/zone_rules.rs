@@ -33,9 +33,13 @@ pub async fn apply_zone_rules(
     let Some(mut next) = record.session.with_current_zone_rules(whole_milli(now)) else {
         return Ok(false);
     };
-    if record.edit_lease.is_some() {
+    let is_pending = record.session.meeting.pending.is_some();
+    // The sweep that made the meeting has died. Its repair deletes a meeting with the former start.
+    let expired = record.edit_lease.as_ref().filter(|lease| is_pending && lease.until <= now);
+    if record.edit_lease.is_some() && expired.is_none() {
         return Err(Error::busy("an edit is in progress"));
     }
+    let lease_holder = expired.map(|lease| lease.holder.clone());
     let (invitees, links) = services.store.invitees_with_links(&record.session).await?;
     if !invitees.is_empty() {
         // The list is indexed by the start.
@@ -44,7 +48,8 @@ pub async fn apply_zone_rules(
     }
     let limits = PlanLimits::default();
     let mut actions = month_count_actions(&record.session, &next, &limits, now);
-    let basis = UpdateBasis { record: &record, lease_holder: None, replaces_drift: false };
+    let lease_holder = lease_holder.as_deref();
+    let basis = UpdateBasis { record: &record, lease_holder, replaces_drift: false };
     match next.provider {
         Provider::Zoom if next.meeting.pending.is_none() => {
             let holder = services.new_lease_holder();

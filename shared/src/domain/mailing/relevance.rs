@@ -30,6 +30,8 @@ pub enum SkipReason {
     NeverInvited,
     /// The trainer has connected Zoom, as the mail asks.
     ZoomConnected,
+    /// The session has got the meeting that was missing.
+    MeetingMade,
     /// The recipient has turned mails off.
     MailsOff,
     /// Nothing has the recipient's address any more, because they were erased.
@@ -49,6 +51,7 @@ impl SkipReason {
             Self::Unchanged => "unchanged",
             Self::NeverInvited => "never_invited",
             Self::ZoomConnected => "zoom_connected",
+            Self::MeetingMade => "meeting_made",
             Self::MailsOff => "mails_off",
             Self::NoAddress => "no_address",
         }
@@ -114,6 +117,8 @@ pub fn is_still_relevant(
         Err(SkipReason::Moved)
     } else if is_over || has_begun {
         Err(SkipReason::Ended)
+    } else if rule == Relevance::TrainerWithoutMeeting && session.meeting.pending.is_none() {
+        Err(SkipReason::MeetingMade)
     } else if mail.kind.is_for_invited() && !invited {
         Err(SkipReason::NotInvited)
     } else if rule == Relevance::NewVersion {
@@ -264,6 +269,8 @@ mod tests {
             (MeetingDeleted, -149, Status::Scheduled, false, Ok(())),
             (MeetingDeleted, 60, Status::Cancelled, false, Err(SkipReason::Cancelled)),
             (MeetingDeleted, -600, Status::Ended, false, Err(SkipReason::Ended)),
+            // The session of this test has a meeting.
+            (MeetingMissing, 60, Status::Scheduled, false, Err(SkipReason::MeetingMade)),
         ];
         let state = RecipientState::default();
         for (kind, minutes, status, invited, expected) in cases {

@@ -51,7 +51,8 @@ impl EventUrgency<'_> {
             | DomainEventKind::Reminder { .. }
             | DomainEventKind::ReauthRequired { .. }
             | DomainEventKind::HostNotConnected { .. }
-            | DomainEventKind::MeetingDeleted { .. } => EventUrgency::Always(Urgency::Urgent),
+            | DomainEventKind::MeetingDeleted { .. }
+            | DomainEventKind::MeetingMissing { .. } => EventUrgency::Always(Urgency::Urgent),
             DomainEventKind::RecordingReady { .. } => EventUrgency::Always(Urgency::Bulk),
             DomainEventKind::Session(SessionChange { session, .. })
             | DomainEventKind::Resend { session, .. }

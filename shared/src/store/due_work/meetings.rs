@@ -1,5 +1,9 @@
-//! Due meetings: sessions whose meeting the meeting sweep makes. The queue is sorted by the time at which a meeting is due,
-//! which is in the order of the starts unless somebody has brought one forward.
+//! Due meetings: sessions whose meeting the meeting sweep makes. The queue is sorted by the time of the next attempt. At first
+//! that is the time at which the meeting is due, so that it is in the order of the starts unless somebody has brought one
+//! forward.
+//!
+//! After a failure, the sweep moves an entry to the next attempt. The session does not know that time, so an edit or a
+//! cancellation leaves such an entry behind. The sweep recognizes it by the time at which the meeting is due, and deletes it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,9 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::due_ttl;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session::Session;
-use crate::store::item::encode;
-use crate::store::schema::{DueQueue, ItemKey};
+use crate::domain::time::sortable_text;
+use crate::store::error::StoreError;
+use crate::store::item::{decode_readable, encode};
+use crate::store::schema::{DueQueue, ItemKey, due_partition};
 use crate::store::tx::{Action, Condition};
+use crate::store::{KeyRange, Store};
+
+/// The most entries that one run reads, 100 KB. A meeting takes about a second, so a run has no time for more.
+const DUE_MEETINGS_PAGE: i32 = 400;
 
 #[derive(Serialize, Deserialize)]
 struct StoredDueMeeting {
@@ -17,28 +27,118 @@ struct StoredDueMeeting {
     trainer_id: UserId,
     starts_at: Timestamp,
     due_at: Timestamp,
+    /// The time of the next attempt, if it is not `due_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failures: u32,
     #[serde(rename = "expires_at")]
     ttl: i64,
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// An entry of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueMeeting {
+    pub session: SessionId,
+    pub trainer: UserId,
+    /// The start when the entry was stored.
+    pub starts_at: Timestamp,
+    /// When the meeting is due. An entry with another time than the session is out of date.
+    pub due_at: Timestamp,
+    /// When the next attempt is due. It is the position in the queue.
+    pub attempt_at: Timestamp,
+    /// The failed attempts so far.
+    pub failures: u32,
+    ttl: i64,
+}
+
+/// The due meetings of one run.
+#[derive(Debug, Default)]
+pub struct DueMeetings {
+    pub meetings: Vec<DueMeeting>,
+    /// Whether more are due than one run reads.
+    pub has_more: bool,
+}
+
+impl DueMeeting {
+    /// Returns the entry of a session whose meeting is pending.
+    pub fn of_session(session: &Session) -> Option<Self> {
+        let pending = session.meeting.pending.as_ref()?;
+        Some(Self {
+            session: session.id.clone(),
+            trainer: session.trainer.clone(),
+            starts_at: session.details.starts_at,
+            due_at: pending.due_at,
+            attempt_at: pending.due_at,
+            failures: 0,
+            ttl: due_ttl(session.window_closes_at().max(pending.due_at)),
+        })
+    }
+
+    /// Returns whether the entry is about the pending meeting of `session`.
+    pub fn is_current(&self, session: &Session) -> bool {
+        session.meeting.pending.as_ref().is_some_and(|pending| pending.due_at == self.due_at)
+    }
+
+    pub fn put(&self) -> Action {
+        let stored = StoredDueMeeting {
+            session_id: self.session.clone(),
+            trainer_id: self.trainer.clone(),
+            starts_at: self.starts_at,
+            due_at: self.due_at,
+            retry_at: Some(self.attempt_at).filter(|at| *at != self.due_at),
+            failures: self.failures,
+            ttl: self.ttl,
+        };
+        Action::put(self.key(), encode(&stored), Condition::new())
+    }
+
+    pub fn delete(&self) -> Action {
+        Action::delete(self.key(), Condition::new())
+    }
+
+    /// Returns the actions that move the entry to the next attempt. Refused if another run has moved or deleted it. A
+    /// transaction accepts one action per item, so an entry that stays at its time is replaced.
+    pub fn move_to(&self, attempt_at: Timestamp, failures: u32) -> Vec<Action> {
+        let next =
+            Self { attempt_at, failures, ttl: self.ttl.max(due_ttl(attempt_at)), ..self.clone() };
+        let is_moved = attempt_at != self.attempt_at;
+        let deleted = is_moved.then(|| Action::delete(self.key(), Condition::item_exists()));
+        deleted.into_iter().chain([next.put()]).collect()
+    }
+
+    fn key(&self) -> ItemKey<'_> {
+        ItemKey::Due { queue: DueQueue::Meetings, at: self.attempt_at, key: self.session.as_str() }
+    }
+}
+
+impl From<StoredDueMeeting> for DueMeeting {
+    fn from(stored: StoredDueMeeting) -> Self {
+        Self {
+            session: stored.session_id,
+            trainer: stored.trainer_id,
+            starts_at: stored.starts_at,
+            due_at: stored.due_at,
+            attempt_at: stored.retry_at.unwrap_or(stored.due_at),
+            failures: stored.failures,
+            ttl: stored.ttl,
+        }
+    }
+}
+
 /// Schedules the meeting of a session that has none yet. `None` if the session has a meeting, or its meeting was given up.
 pub fn put_due_meeting(session: &Session) -> Option<Action> {
-    let pending = session.meeting.pending.as_ref().filter(|pending| pending.failure.is_none())?;
-    let stored = StoredDueMeeting {
-        session_id: session.id.clone(),
-        trainer_id: session.trainer.clone(),
-        starts_at: session.details.starts_at,
-        due_at: pending.due_at,
-        ttl: due_ttl(session.window_closes_at().max(pending.due_at)),
-    };
-    let key = due_meeting_key(&session.id, pending.due_at);
-    Some(Action::put(key, encode(&stored), Condition::new()))
+    let is_given_up = session.meeting.pending.as_ref()?.failure.is_some();
+    DueMeeting::of_session(session).filter(|_| !is_given_up).map(|due| due.put())
 }
 
 /// Removes a session from the queue. `None` if it has a meeting.
 pub fn delete_due_meeting(session: &Session) -> Option<Action> {
-    let pending = session.meeting.pending.as_ref()?;
-    Some(Action::delete(due_meeting_key(&session.id, pending.due_at), Condition::new()))
+    DueMeeting::of_session(session).map(|due| due.delete())
 }
 
 /// Returns the actions that move a session in the queue. A transaction accepts one action per item, so an entry that stays
@@ -54,6 +154,20 @@ pub fn move_due_meeting(old: &Session, next: &Session) -> Vec<Action> {
     deleted.into_iter().chain(put_due_meeting(next)).collect()
 }
 
-fn due_meeting_key(session: &SessionId, due_at: Timestamp) -> ItemKey<'_> {
-    ItemKey::Due { queue: DueQueue::Meetings, at: due_at, key: session.as_str() }
+impl Store {
+    /// Returns the meetings that are due at `now`, in the order of the starts. Unreadable entries are left out.
+    pub async fn due_meetings(&self, now: Timestamp) -> Result<DueMeetings, StoreError> {
+        let range = KeyRange {
+            pk: due_partition(DueQueue::Meetings),
+            // '~' sorts after the '#' that follows the time, so that an entry for exactly `now` is included.
+            to: Some(format!("{}~", sortable_text(now))),
+            limit: Some(DUE_MEETINGS_PAGE),
+            ..KeyRange::default()
+        };
+        let page = self.query(range).await?;
+        let mut meetings: Vec<_> =
+            decode_readable::<StoredDueMeeting>(page.items).map(DueMeeting::from).collect();
+        meetings.sort_by(|a, b| (a.starts_at, &a.session).cmp(&(b.starts_at, &b.session)));
+        Ok(DueMeetings { meetings, has_more: page.last_key.is_some() })
+    }
 }

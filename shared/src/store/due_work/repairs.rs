@@ -47,6 +47,8 @@ pub enum RepairTask {
         topic: String,
         starts_at: Timestamp,
     },
+    /// Deletes a meeting that the meeting sweep has made, and that does not belong to the session.
+    UndoMeeting { attempt: String, topic: String, starts_at: Timestamp },
     /// Compares the meeting with the session after an unanswered edit.
     CompareMeeting {
         attempt: String,
@@ -104,9 +106,9 @@ impl Repair {
     /// Each attempt has its own repair, also if two of them are due at the same time.
     fn on_item(&self, queue: DueQueue, action: impl FnOnce(ItemKey<'_>) -> Action) -> Action {
         let part = match &self.task {
-            RepairTask::UndoCreate { attempt, .. } | RepairTask::CompareMeeting { attempt, .. } => {
-                attempt
-            }
+            RepairTask::UndoCreate { attempt, .. }
+            | RepairTask::UndoMeeting { attempt, .. }
+            | RepairTask::CompareMeeting { attempt, .. } => attempt,
             RepairTask::DeleteMeeting => "deletion",
         };
         let key = format!("{}#{part}", self.session);

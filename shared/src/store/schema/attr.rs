@@ -34,6 +34,16 @@ pub const ACTUAL_ENDED_AT: &str = "actual_ended_at";
 pub const DRIFT: &str = "drift";
 pub const MEETING_DUE_AT: &str = "meeting_due_at";
 pub const MEETING_FAILURE: &str = "meeting_failure";
+/// Whether a meeting that is made later may overlap with others of its host.
+pub const ALLOWS_OVERLAP: &str = "allows_overlap";
+/// The start for which the trainer was notified that the meeting is missing.
+pub const MEETING_NOTICE_FOR: &str = "meeting_notice_for";
+pub const MEETING_ID: &str = "meeting_id";
+pub const ZOOM_ACCOUNT: &str = "zoom_account";
+pub const HOST: &str = "host";
+pub const PLATFORM_USER: &str = "platform_user";
+pub const HAS_REGISTRATION: &str = "has_registration";
+pub const STARTS_AT: &str = "starts_at";
 pub const TRIGGERED_BY: &str = "triggered_by";
 pub const JOIN_URL: &str = "join_url";
 pub const PASSCODE: &str = "passcode";

@@ -62,6 +62,9 @@ struct StoredSession {
     /// Why the meeting was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     meeting_failure: Option<String>,
+    /// Whether it may overlap with others of its host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    allows_overlap: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     meeting_id: Option<MeetingId>,
     /// Absent until the meeting is made.
@@ -131,9 +134,11 @@ impl From<Session> for StoredSession {
             Audience::Course { id, title } => (Some(id), Some(title), None, None),
             Audience::Invitees { list, count } => (None, None, Some(list), Some(count)),
         };
-        let (meeting_due_at, meeting_failure) = match s.meeting.pending {
-            Some(PendingMeeting { due_at, failure }) => (Some(due_at), failure),
-            None => (None, None),
+        let (meeting_due_at, meeting_failure, allows_overlap) = match s.meeting.pending {
+            Some(PendingMeeting { due_at, failure, allows_overlap }) => {
+                (Some(due_at), failure, allows_overlap)
+            }
+            None => (None, None, false),
         };
         Self {
             id: s.id,
@@ -153,6 +158,7 @@ impl From<Session> for StoredSession {
             triggered_by: s.triggered_by,
             meeting_due_at,
             meeting_failure,
+            allows_overlap,
             meeting_id: s.meeting.id,
             join_url: s.meeting.join_url,
             passcode: s.meeting.passcode,
@@ -212,9 +218,11 @@ impl From<StoredSession> for Session {
                     join_url: s.join_url_changed_at,
                     passcode: s.passcode_changed_at,
                 },
-                pending: s
-                    .meeting_due_at
-                    .map(|due_at| PendingMeeting { due_at, failure: s.meeting_failure }),
+                pending: s.meeting_due_at.map(|due_at| PendingMeeting {
+                    due_at,
+                    failure: s.meeting_failure,
+                    allows_overlap: s.allows_overlap,
+                }),
             },
             ics_sequence: s.ics_sequence,
             version: s.version,

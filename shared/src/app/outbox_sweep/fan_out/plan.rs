@@ -129,6 +129,7 @@ impl Run<'_> {
                 return self.recipients_of_enrollment_change(session, change).await;
             }
             DomainEventKind::MeetingDeleted { .. }
+            | DomainEventKind::MeetingMissing { .. }
             | DomainEventKind::HostNotConnected { .. }
             | DomainEventKind::ReauthRequired { .. }
             | DomainEventKind::EnrollmentCheck { .. }

@@ -47,6 +47,12 @@ impl Run<'_> {
             DomainEventKind::MeetingDeleted { trainer, .. } => {
                 (MailKind::MeetingDeleted, trainer, is_cancelled)
             }
+            DomainEventKind::MeetingMissing { trainer, starts_at, .. } => {
+                let is_void = is_cancelled
+                    || session.details.starts_at != *starts_at
+                    || session.meeting.pending.is_none();
+                (MailKind::MeetingMissing, trainer, is_void)
+            }
             DomainEventKind::HostNotConnected { trainer, starts_at, .. } => {
                 let host = self.tools.store.host_status(trainer).await?;
                 let is_void = is_cancelled

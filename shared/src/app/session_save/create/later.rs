@@ -104,7 +104,9 @@ impl CreateInputs {
     fn pending_meeting(&self, creation: Creation<'_>, due_at: Timestamp) -> Meeting {
         let platform_user = self.host.as_ref().and_then(PlatformHost::active_user);
         let policy = creation.services.hosting.policy;
-        let mut meeting = Meeting::pending(PendingMeeting { due_at, failure: None });
+        let allows_overlap = creation.request.draft.allow_overlap;
+        let mut meeting =
+            Meeting::pending(PendingMeeting { due_at, failure: None, allows_overlap });
         match policy.decide(self.hosting, platform_user.is_some()) {
             Hosting::Platform => {
                 meeting.account = self.host.as_ref().and_then(|host| host.account.clone());

@@ -2,10 +2,9 @@
 
 use super::Creation;
 use crate::app::meeting::{self, NewMeeting};
+use crate::app::session_save::new_drift;
 use crate::crypt::Keyring;
 use crate::domain::audience::Audience;
-use crate::domain::draft::Draft;
-use crate::domain::drift;
 use crate::domain::session::{Meeting, Session, Status};
 use crate::domain::time::whole_milli;
 
@@ -20,7 +19,7 @@ impl SessionTemplate<'_> {
     pub(super) fn with_meeting(&self, meeting: &NewMeeting) -> Session {
         let Creation { services, request, id, .. } = self.creation;
         let sealed = meeting::seal(meeting, id, self.keyring, &services.random);
-        self.session(sealed, new_drift(&request.draft, meeting))
+        self.session(sealed, new_drift(&request.draft.details, meeting))
     }
 
     /// Returns the session without a meeting.
@@ -59,13 +58,4 @@ impl SessionTemplate<'_> {
             drift,
         }
     }
-}
-
-/// Returns the fields in which a new meeting differs: the account forbids recording, or Zoom did not accept the start.
-/// The trainer should see that before the session.
-fn new_drift(draft: &Draft, meeting: &NewMeeting) -> Vec<String> {
-    let is_not_recorded = draft.details.record_session && meeting.is_recorded == Some(false);
-    let fields = [(is_not_recorded, drift::RECORDING), (meeting.start_differs, drift::STARTS_AT)];
-    let differing = fields.into_iter().filter(|(differs, _)| *differs);
-    differing.map(|(_, field)| field.to_owned()).collect()
 }

@@ -11,6 +11,7 @@ use crate::crypt::Keyring;
 use crate::domain::audience::{Audience, AudienceDraft, Invitee};
 use crate::domain::directory::Course;
 use crate::domain::draft::Venue;
+use crate::domain::pending_meeting::PendingMeetingEdit;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Meeting, Session};
 use crate::domain::text::Email;
@@ -58,7 +59,8 @@ impl Edit<'_> {
         let meeting = self.next_meeting(old, keyring)?;
         let mut next = self.next_session(old, audience, meeting);
         if next == *old {
-            let lease = inputs.record.edit_lease.as_ref();
+            // A meeting that is not made yet gets the session's values when it is made.
+            let lease = inputs.record.edit_lease.as_ref().filter(|_| old.meeting.pending.is_none());
             let must_resend = lease.is_some_and(|lease| lease.until <= self.now);
             return Ok(must_resend.then_some(EditDecision {
                 next,
@@ -125,11 +127,16 @@ impl Edit<'_> {
     /// Returns the Zoom meeting, which stays. One that is not made yet follows the start.
     fn next_zoom_meeting(self, old: &Session) -> Meeting {
         let draft = &self.request.draft;
-        let (before, after) = (old.details.starts_at, draft.details.starts_at);
-        let (wanted, lead) = (draft.meeting_time, self.request.meeting_lead);
+        let edit = PendingMeetingEdit {
+            old_start: old.details.starts_at,
+            new_start: draft.details.starts_at,
+            wanted: draft.meeting_time,
+            lead: self.request.meeting_lead,
+            allows_overlap: draft.allow_overlap,
+        };
         let pending = old.meeting.pending.as_ref();
         Meeting {
-            pending: pending.map(|it| it.after_edit(before, after, wanted, lead, self.now)),
+            pending: pending.map(|it| it.after_edit(&edit, whole_milli(self.now))),
             ..old.meeting.clone()
         }
     }
