@@ -54,10 +54,7 @@ pub(super) async fn erase_from_session(
         true => store.join_attempts_of_person(&session.id, &marker).await?,
         false => Vec::new(),
     };
-    let registrations = match may_have_traces && session.meeting.has_registration {
-        true => learn_registrations(store, session, &mut marker).await?,
-        false => Vec::new(),
-    };
+    let registrations = learn_registrations(store, session, &mut marker).await?;
     let archive = match record::may_have_archive(session, now) {
         true => Some(store.archive(&session.id).await?),
         false => None,
@@ -119,6 +116,9 @@ async fn learn_registrations(
     session: &Session,
     marker: &mut ErasureMarker,
 ) -> Result<Vec<Action>, Error> {
+    if !session.meeting.has_registration {
+        return Ok(Vec::new());
+    }
     let found = store.registrations_of_person(&session.id, marker).await?;
     for issued in found.iter().filter_map(|(registration, _)| registration.issued.as_ref()) {
         marker.add_registrant(&issued.registrant);
