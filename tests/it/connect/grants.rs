@@ -99,7 +99,7 @@ async fn failed_token_exchange_leaves_no_grant() {
         let response = finish_connect(&world, &trainer, &zoom_code, &state).await;
         assert_eq!(response.status, status, "{fault_name}: {}", response.text);
         let retry_after = response.headers.get("retry-after").cloned();
-        assert_eq!(retry_after.is_some(), status == 429, "{fault_name}");
+        assert!(retry_after.is_some(), "{fault_name}");
         response.expect_problem(status, code);
         assert!(grants(&world).is_empty(), "{fault_name} left a grant");
         assert!(world.stack.faults.list().is_empty(), "{fault_name} should have occurred");
