@@ -119,7 +119,27 @@ async fn request_that_fails_at_any_call_is_repeated_safely() {
     check_nothing_is_left(&world).await;
 }
 
-/// No due work, request of a class, counted session or booked access remains.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn simultaneous_workers_carry_out_each_payment_once() {
+    const PAYMENTS: usize = 8;
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let sessions = json!([own_class(30), own_class(31)]);
+    let body = payment(json!({"course_id": "course-1", "sessions": sessions}));
+    for n in 0..PAYMENTS {
+        world.put_payment(&format!("pay-{n}"), &body).await.expect(202);
+    }
+    tokio::join!(world.meeting_sweep(), world.deliver_payments(), world.meeting_sweep());
+    recover(&world).await;
+    for n in 0..PAYMENTS {
+        check(&world, &format!("pay-{n}"), "done", [2, 0, 0]).await;
+    }
+    assert_eq!(world.paid_sessions("scheduled").await.len(), 2 * PAYMENTS);
+    assert_eq!(world.monthly_session_count("trainer-1", "2026-12").await, 2 * 8);
+}
+
+/// No due work, request of a class, counted session or access remains.
 async fn check_nothing_is_left(world: &World) {
     assert_eq!(world.items("DUE#PAYMENTS").await, Vec::<Value>::new());
     let payments = world.items("PAYMENT#").await;

@@ -1,4 +1,4 @@
-//! Payments, refunds and grants of the directory in any order and repetition, with crashes, against a model.
+//! Payments, refunds and changes of the directory in any order and repetition, with crashes, against a model.
 
 use jiff::SignedDuration;
 use local::calls::Service;
@@ -22,6 +22,8 @@ enum Act {
     Refund(usize),
     /// The directory gives access as well.
     Grant,
+    /// The directory ends the access.
+    Revoke,
     /// Delivers the messages.
     Deliver,
     /// The same, and the function dies at one of its calls.
@@ -37,6 +39,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (0..PAYMENTS).prop_map(Act::Pay),
         3 => (0..PAYMENTS).prop_map(Act::Refund),
         1 => Just(Act::Grant),
+        1 => Just(Act::Revoke),
         3 => Just(Act::Deliver),
         4 => (0..14_u32, any::<bool>()).prop_map(|(after, is_lost)| Act::Crash { after, is_lost }),
         2 => Just(Act::Sweep),
@@ -49,6 +52,8 @@ struct Case<'a> {
     name: String,
     is_paid: [bool; PAYMENTS],
     is_refunded: [bool; PAYMENTS],
+    /// Whether the directory has ended the access that the payment gave.
+    is_revoked: [bool; PAYMENTS],
     is_granted: bool,
 }
 
@@ -60,11 +65,22 @@ impl<'a> Case<'a> {
         let course = json!({"title": "Algebra", "trainer_id": "trainer-1"});
         world.put(&service, &format!("/v1/directory/courses/{name}"), course).await.expect(200);
         let nothing = [false; PAYMENTS];
-        Self { world, name, is_paid: nothing, is_refunded: nothing, is_granted: false }
+        Self {
+            world,
+            name,
+            is_paid: nothing,
+            is_refunded: nothing,
+            is_revoked: nothing,
+            is_granted: false,
+        }
     }
 
     fn payment(&self, n: usize) -> String {
         format!("{}-{n}", self.name)
+    }
+
+    fn enrollment_path(&self) -> String {
+        format!("/v1/directory/courses/{}/enrollments/{}", self.name, self.name)
     }
 
     fn body(&self, n: usize) -> Value {
@@ -87,11 +103,21 @@ impl<'a> Case<'a> {
             }
             Act::Grant => {
                 let service = world.service().await;
-                let path = format!("/v1/directory/courses/{}/enrollments/{}", self.name, self.name);
+                let path = self.enrollment_path();
                 let email = format!("{}@example.test", self.name);
                 let body = json!({ "email": email, "name": self.name });
                 world.put(&service, &path, body).await.expect(200);
                 self.is_granted = true;
+            }
+            Act::Revoke => {
+                for n in (0..PAYMENTS).filter(|n| self.is_paid[*n]).collect::<Vec<_>>() {
+                    let enrollment = world.payment(&self.payment(n)).await["enrollment"].take();
+                    // A payment whose step is left gives access later.
+                    self.is_revoked[n] |= enrollment != "pending";
+                }
+                let service = world.service().await;
+                world.delete(&service, &self.enrollment_path()).await.expect(204);
+                self.is_granted = false;
             }
             Act::Deliver => world.deliver_payments().await,
             Act::Crash { after, is_lost } => {
@@ -119,7 +145,7 @@ impl<'a> Case<'a> {
                 break;
             }
         }
-        let is_active = |n: usize| self.is_paid[n] && !self.is_refunded[n];
+        let is_active = |n: usize| self.is_paid[n] && !self.is_refunded[n] && !self.is_revoked[n];
         let expected = self.is_granted || (0..PAYMENTS).any(is_active);
         if world.access(&self.name, &self.name).await != expected {
             return Err(format!("access is not {expected}"));
@@ -167,7 +193,7 @@ fn payments_and_refunds_in_any_order_end_in_the_same_state() {
     let world = runtime.block_on(World::start());
     let number = std::cell::Cell::new(0);
     let config = ProptestConfig {
-        cases: 24,
+        cases: 32,
         max_shrink_iters: 24,
         failure_persistence: None,
         ..ProptestConfig::default()
