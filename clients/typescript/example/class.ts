@@ -2,39 +2,12 @@
  * Plays one class against `cargo local` with the calls of a trainer's page, a student's page and the platform's back end.
  * Ends with an error at the first unexpected response.
  */
-import { answer, idempotencyKey, liveClasses, ProblemError, type Schemas } from "../src/index.js";
-
-declare const process: { argv: string[]; exitCode: number };
-declare const console: { log(text: string): void; error(text: unknown): void };
-
-/** The addresses of the local stack and of the API, if they differ: `node build/example/class.js <stack> <api>`. */
-const base = process.argv[2] ?? "http://localhost:4000";
-const api = process.argv[3] ?? base;
-
-/** Calls a route that only the local stack has. */
-async function local(path: string, body: object = {}): Promise<any> {
-  const response = await fetch(base + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  const text = await response.text();
-  return text ? JSON.parse(text) : undefined;
-}
-
-/** A client for one person, with a token of the stack's own issuer. */
-function as(person: { sub: string; role: string; email?: string; name?: string }) {
-  return liveClasses({ baseUrl: api, token: async () => (await local("/local/tokens", person)).token });
-}
+import { answer, idempotencyKey, ProblemError, type Schemas } from "../src/index.js";
+import { as, base, local, play, print } from "./stack.js";
 
 const trainer = as({ sub: "trainer-1", role: "trainer", email: "trainer@example.test", name: "Tara" });
 const student = as({ sub: "student-1", role: "student", email: "student1@example.test", name: "Sam" });
 const platform = as({ sub: "platform", role: "service" });
-
-function print(label: string, detail: unknown) {
-  console.log(`${label.padEnd(34)}${String(detail)}`);
-}
 
 /** Returns the problem with which a call ends. */
 async function refusal(call: Promise<unknown>): Promise<ProblemError> {
@@ -204,7 +177,7 @@ async function cancel() {
   print("Zoom is", connection.status);
 }
 
-try {
+await play(async () => {
   await directory();
   await connect();
   const session = await schedule();
@@ -212,7 +185,4 @@ try {
   await afterwards(session);
   await notifications();
   await cancel();
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
-}
+});
