@@ -2,6 +2,7 @@
 
 mod cost;
 mod crashes;
+mod daily_limit;
 mod events;
 mod refunds;
 mod sequences;

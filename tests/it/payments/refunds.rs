@@ -146,3 +146,23 @@ async fn refund_during_the_steps_stops_them_and_undoes_the_others() {
     assert!(left.iter().all(|item| item["sk"] == "PAYMENT"), "{left:?}");
     assert_eq!(world.monthly_session_count("trainer-1", "2026-11").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refund_deletes_the_meeting_of_a_cancelled_class() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let sessions = json!([own_class(3), class(4, &["student9@example.test", "a@b.test"])]);
+    let done = world.pay("pay-1", &payment(json!({ "sessions": sessions }))).await;
+    world.meeting_sweep().await;
+    let path = session_path(&json!({"id": done["session_ids"][0]}));
+    let session = world.get(&trainer, &path).await.expect(200);
+    assert_eq!(
+        (&session["meeting_state"], &session["triggered_by"]),
+        (&json!("ready"), &json!("pay-1"))
+    );
+    assert_eq!(world.meetings().len(), 2);
+    assert_eq!(world.refunded("pay-1").await["cancelled"], 1);
+    assert_eq!(world.meetings().len(), 1, "the meeting of the class with others stays");
+    assert_eq!(world.zoom_calls("payments", "delete_meeting"), 1);
+}

@@ -37,7 +37,10 @@ pub(super) async fn carry_out_due_payments(
             Err(error) => {
                 let (payment_id, error_text) = (&payment.payment, error_chain(&error).to_string());
                 tracing::error!(event = "payment.failed", %payment_id, error = error_text);
-                last_error = Some(error);
+                // An unreadable payment waits, and the alarm of its metric reports it.
+                if !error.is_unreadable_item() {
+                    last_error = Some(error);
+                }
             }
         }
     }
