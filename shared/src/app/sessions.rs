@@ -352,9 +352,8 @@ mod tests {
         let user = |id: &str| UserId::parse(id).unwrap();
         let course = CourseId::parse("algebra").unwrap();
         let of = |trainer: &str| Some(ListScope::Trainer(user(trainer)));
-        let of_course = |trainer: Option<&str>| {
-            Some(ListScope::Course(course.clone(), trainer.map(|trainer| user(trainer))))
-        };
+        let of_course =
+            |trainer: Option<&str>| Some(ListScope::Course(course.clone(), trainer.map(user)));
         for (roles, trainer, has_course, expected) in [
             (vec![Trainer], None, false, of("ada")),
             (vec![Trainer], Some("ada"), false, of("ada")),
