@@ -36,6 +36,7 @@ mod late_answers;
 mod licences;
 mod live_session;
 mod local_stack;
+mod logs;
 mod mail;
 mod mail_relevance;
 mod metrics;

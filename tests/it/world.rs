@@ -181,6 +181,10 @@ impl World {
         self.token(json!({"sub": "host-platform", "role": "service"})).await
     }
 
+    pub(crate) async fn admin(&self) -> String {
+        self.token(json!({"sub": "admin-1", "role": "admin"})).await
+    }
+
     /// Connects a trainer to a Zoom user in the app's own account (`app`) or in another account (`other`).
     pub(crate) async fn connect_zoom(&self, token: &str, account: &str) -> Value {
         let (code, state) = self.consent(token, &format!("decision=allow&account={account}")).await;

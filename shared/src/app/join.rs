@@ -26,10 +26,11 @@ use crate::domain::refusal::Refusal;
 use crate::domain::rights::{Operation, Relation};
 use crate::domain::session::Session;
 use crate::domain::text::{Email, PersonName};
-use crate::domain::time::whole_milli;
+use crate::domain::time::{utc_day, whole_milli};
 use crate::domain::zoom_connection::ConnectionHealth;
 use crate::secret::Secret;
 use crate::secrets::SecretSet;
+use crate::store::error::CommitError;
 use crate::store::join_attempts::{self, JoinAttempt};
 use crate::store::personal_links::RegistrationKey;
 use crate::store::schema::ItemKey;
@@ -120,7 +121,8 @@ pub async fn join(
         customer_key: customer_key(&secrets, &caller.id).ok(),
         registration,
     };
-    admit(services, settings, session, attendee, request.preference, now).await
+    let memory = request.memory;
+    admit(services, settings, memory, session, attendee, request.preference, now).await
 }
 
 /// Admits the holder of a guest link as the invited address, or returns the reason for the refusal. `name` is shown in
@@ -146,13 +148,14 @@ pub async fn join_as_guest(
         is_host: false,
         registration: StoredRegistration::NotRead,
     };
-    admit(services, settings, session, attendee, preference, now).await
+    admit(services, settings, request.memory, session, attendee, preference, now).await
 }
 
 /// Issues the credentials if the session admits people now, and records the attempt.
 async fn admit(
     services: &Services,
     settings: &JoinSettings,
+    memory: &AudienceMemory,
     session: Session,
     attendee: Attendee,
     preference: Option<JoinPreference>,
@@ -184,7 +187,7 @@ async fn admit(
         customer_key: attendee.customer_key.clone(),
         registrant,
     };
-    record_attempt(services, &session, &attempt).await;
+    record_attempt(services, memory, &session, &attempt).await;
     let (credentials, expires_at) = outcome?;
     let Attendee { name, customer_key, .. } = attendee;
     Ok(AdmittedJoin { session, is_host, name, customer_key, credentials, expires_at })
@@ -389,15 +392,28 @@ fn outcome_word<T>(outcome: &Result<T, Error>) -> &'static str {
     }
 }
 
-/// Records a join attempt. A failure to record it does not keep the person out of the session.
-async fn record_attempt(services: &Services, session: &Session, attempt: &JoinAttempt) {
-    let put = join_attempts::put(
-        &session.id,
-        attempt,
-        &services.new_lease_holder(),
-        services.store.event_ttl(),
-    );
-    if let Err(error) = services.store.commit_one(put).await {
-        tracing::error!(event = "join.attempt_not_recorded", session_id = %session.id, %error);
+/// Records a join attempt, and once per instance and day that the session has some. A failure to record it does not keep
+/// the person out of the session.
+async fn record_attempt(
+    services: &Services,
+    memory: &AudienceMemory,
+    session: &Session,
+    attempt: &JoinAttempt,
+) {
+    let (store, id) = (&services.store, &session.id);
+    let ttl = store.event_ttl();
+    let record =
+        store.commit_one(join_attempts::put(id, attempt, &services.new_lease_holder(), ttl));
+    let note = async {
+        let day = utc_day(attempt.at);
+        if !memory.attempt_days.is_noted(id, &day) {
+            store.commit_one(join_attempts::put_attempt_day(id, attempt.at, ttl)).await?;
+            memory.attempt_days.remember(id, day);
+        }
+        Ok::<_, CommitError>(())
+    };
+    let (recorded, noted) = futures::join!(record, note);
+    for error in [recorded, noted].into_iter().filter_map(Result::err) {
+        tracing::error!(event = "join.attempt_not_recorded", session_id = %id, %error);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod account_access;
+mod attempt_days;
 pub mod attendance;
 pub mod connect;
 mod default_link;

@@ -1,3 +1,5 @@
 //! Use cases of the function `operations`, one submodule per subject.
 
 pub mod capabilities;
+pub mod meeting_log;
+pub mod session_log;

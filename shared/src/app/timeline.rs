@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 use super::webhook::is_from_host_account;
-use crate::domain::attendance::erased;
+use crate::domain::attendance::{ErasureMarker, erased};
 use crate::domain::caller::Caller;
-use crate::domain::id::SessionId;
+use crate::domain::id::{MeetingId, SessionId};
 use crate::domain::mailing::{DeliveryStatus, MailSubject, RecipientRef};
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::Operation;
@@ -23,7 +23,7 @@ use crate::store::join_attempts::JoinAttempt;
 use crate::store::mailing::StoredDelivery;
 use crate::store::schema::limit;
 use crate::store::sessions::{MeetingDeletion, SessionRecord};
-use crate::store::timeline::TimelineCursor;
+use crate::store::timeline::{TimelineCursor, TimelineRange};
 
 #[derive(Debug, serde::Serialize)]
 pub struct TimelineEntry {
@@ -83,11 +83,12 @@ async fn read_sources(
     limit: usize,
 ) -> Result<Vec<(TimelineCursor, TimelineSource)>, Error> {
     let (id, read_limit) = (&session.id, limit + 1);
-    let attempts = store.join_attempts_before(id, before, read_limit);
-    let actions = store.delegated_actions_before(id, before, read_limit);
+    let range = TimelineRange { before, limit: read_limit, ..TimelineRange::default() };
+    let attempts = store.join_attempts_in(id, range);
+    let actions = store.delegated_actions_in(id, range);
     let events = async {
         match session.meeting.id {
-            Some(meeting) => store.events_before(meeting, before, read_limit).await,
+            Some(meeting) => store.events_in(meeting, range).await,
             None => Ok(Vec::new()),
         }
     };
@@ -100,23 +101,13 @@ async fn read_sources(
     };
     let (attempts, actions, mut events, mails, mut markers) =
         futures::try_join!(attempts, actions, events, mails, markers)?;
-    for marker in &mut markers {
-        let events = events.iter().map(|(_, stored)| &stored.event);
-        marker.learn_from(erased::participant_events(events.clone()));
-        marker.add_telephones(erased::telephones(events));
-    }
+    learn_from_events(&mut markers, events.iter().map(|(_, stored)| &stored.event));
     for (_, stored) in &mut events {
         erased::anonymize_event(&mut stored.event, &markers);
     }
-    let is_erased = |attempt: &JoinAttempt| {
-        markers.iter().any(|marker| {
-            !marker.is_after_erasure(attempt.at)
-                && marker.is_join_attempt(attempt.user_id.as_ref(), attempt.email.as_ref())
-        })
-    };
     let attempts = attempts
         .into_iter()
-        .filter(|(_, attempt)| !is_erased(attempt))
+        .filter(|(_, attempt)| !attempt.is_of_any(&markers))
         .map(|(cursor, attempt)| (cursor, TimelineSource::Entry(join_attempt_entry(&attempt))));
     let events =
         events.into_iter().map(|(cursor, stored)| (cursor, event_source(session, &stored)));
@@ -127,11 +118,30 @@ async fn read_sources(
     Ok(attempts.chain(actions).chain(events).chain(mails).collect())
 }
 
+/// Adds the identities of erased people that follow from the events of their meeting.
+pub(super) fn learn_from_events<'a>(
+    markers: &mut [ErasureMarker],
+    events: impl Iterator<Item = &'a ZoomEvent> + Clone,
+) {
+    for marker in markers {
+        marker.learn_from(erased::participant_events(events.clone()));
+        marker.add_telephones(erased::telephones(events.clone()));
+    }
+}
+
 /// An event is shown at the stored time, because an event without a time of its own is sorted by when it arrived.
 fn event_source(session: &Session, stored: &StoredEvent) -> TimelineSource {
     let is_ours = is_from_host_account(session, &stored.event);
-    let entry = is_ours.then(|| zoom_event_entry(session, stored.at, &stored.event)).flatten();
-    entry.map_or(TimelineSource::OtherAccount, TimelineSource::Entry)
+    if !is_ours {
+        return TimelineSource::OtherAccount;
+    }
+    let event = &stored.event;
+    TimelineSource::Entry(TimelineEntry {
+        at: stored.at,
+        kind: format!("zoom.{}", event.name),
+        actor: None,
+        detail: event_detail(event, session.meeting.id),
+    })
 }
 
 /// Returns the entries about a meeting that was not deleted at once when its session was cancelled.
@@ -263,8 +273,8 @@ fn delegated_action_entry(session: &Session, action: &DelegatedAction) -> Timeli
     }
 }
 
-/// Describes a Zoom event for troubleshooting.
-fn zoom_event_entry(session: &Session, at: Timestamp, event: &ZoomEvent) -> Option<TimelineEntry> {
+/// Describes a Zoom event of a meeting for troubleshooting.
+pub(super) fn event_detail(event: &ZoomEvent, meeting: Option<MeetingId>) -> Value {
     let person = |participant: &ParticipantEvent| {
         json!({
             "name": participant.name,
@@ -273,7 +283,7 @@ fn zoom_event_entry(session: &Session, at: Timestamp, event: &ZoomEvent) -> Opti
             "host": participant.is_host,
         })
     };
-    let detail = match &event.payload {
+    match &event.payload {
         EventPayload::Joined(participant) | EventPayload::Left(participant) => person(participant),
         EventPayload::Updated(changed) => json!({
             "title": changed.topic,
@@ -291,7 +301,6 @@ fn zoom_event_entry(session: &Session, at: Timestamp, event: &ZoomEvent) -> Opti
             });
             json!({"files": listed.sum::<Option<usize>>()})
         }
-        _ => json!({"meeting_id": session.meeting.id.map(|id| id.to_string())}),
-    };
-    Some(TimelineEntry { at, kind: format!("zoom.{}", event.name), actor: None, detail })
+        _ => json!({"meeting_id": meeting.map(|id| id.to_string())}),
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::attempt_days::AttemptDays;
 use crate::domain::audience::{Audience, InviteeList};
 use crate::domain::caller::Caller;
 use crate::domain::id::{CourseId, MeetingId, SessionId, UserId};
@@ -69,7 +70,10 @@ struct SessionHints {
 /// The trainers and audiences of the sessions that a function instance read last. They decide only which items are read
 /// together with the session. All data for a decision is read anew.
 #[derive(Debug, Default)]
-pub struct AudienceMemory(Mutex<BTreeMap<SessionId, SessionHints>>);
+pub struct AudienceMemory {
+    sessions: Mutex<BTreeMap<SessionId, SessionHints>>,
+    pub(super) attempt_days: AttemptDays,
+}
 
 impl AudienceMemory {
     /// Returns the item that will probably be needed. The trainer needs none.
@@ -78,7 +82,7 @@ impl AudienceMemory {
         id: &SessionId,
         caller: &Caller,
     ) -> Option<VisibilitySource> {
-        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let SessionHints { trainer, audience, .. } = sessions.get(id)?;
         if *trainer == caller.id { None } else { VisibilitySource::new(caller, audience) }
     }
@@ -89,19 +93,19 @@ impl AudienceMemory {
         id: &SessionId,
         caller: &Caller,
     ) -> Option<MeetingId> {
-        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let remembered = sessions.get(id).filter(|session| session.trainer != caller.id)?;
         remembered.registered_meeting
     }
 
     /// Returns the invitee list that the session had.
     pub(super) fn expected_list(&self, id: &SessionId) -> Option<InviteeList> {
-        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.get(id).and_then(|session| session.audience.invitee_list())
     }
 
     pub(super) fn remember(&self, session: &Session) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MEMORY_LIMIT && !sessions.contains_key(&session.id) {
             sessions.clear();
         }

@@ -215,6 +215,14 @@ pub fn utc_day(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string()
 }
 
+/// Parses a UTC day as in `2026-11-21`. Returns its first moment and that of the next day.
+pub fn utc_day_bounds(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let day = civil::Date::strptime("%Y-%m-%d", text).ok()?;
+    let start = |day: civil::Date| Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    let bounds = (start(day)?, start(day.tomorrow().ok()?)?);
+    (utc_day(bounds.0) == text).then_some(bounds)
+}
+
 /// Formats the UTC month of `at`, as in `2026-11`. Plan quotas count by UTC month.
 pub fn utc_month(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string()

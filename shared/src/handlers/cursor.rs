@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use serde::{Serialize, Serializer};
 
+use crate::app::operations::session_log::SessionLogCursor;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::http;
@@ -85,6 +86,24 @@ impl Position for TimelineCursor {
     }
 }
 
+/// The session, and after another `#` the position in it.
+impl Position for SessionLogCursor {
+    fn to_text(&self) -> String {
+        match &self.before {
+            Some(before) => format!("{}#{}", self.session, before.to_text()),
+            None => self.session.to_string(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (session, before) = match text.split_once('#') {
+            Some((session, before)) => (session, Some(TimelineCursor::parse(before)?)),
+            None => (text, None),
+        };
+        Some(Self { session: SessionId::parse(session)?, before })
+    }
+}
+
 impl Position for AuditCursor {
     fn to_text(&self) -> String {
         format!("{}#{}", self.at.as_millisecond(), self.nonce)
@@ -157,6 +176,12 @@ mod tests {
         let long = format!("1#{}", "a".repeat(65));
         let invalid = ["1", "1#", "1#a#b", "x#a", &long];
         check(&TimelineCursor { at, tail: "ab2".to_owned() }, "1796115600123#ab2", &invalid);
+        let before = Some(TimelineCursor { at, tail: "ab2".to_owned() });
+        let invalid_log = ["1", "ses_a", &format!("{id}#"), &format!("{id}#1#a#b")];
+        let text = format!("{id}#1796115600123#ab2");
+        check(&SessionLogCursor { session: id.clone(), before }, &text, &invalid_log);
+        let finished = SessionLogCursor { session: id.clone(), before: None };
+        check(&finished, id.as_str(), &invalid_log);
         let trainer = UserId::parse("trainer-1").unwrap();
         let host = HostCursor { state: HostState::Active, trainer };
         check(&host, "active#trainer-1", &["active", "active#", "idle#trainer-1", "active#a#b"]);

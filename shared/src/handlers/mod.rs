@@ -120,6 +120,9 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/v1/directory/users/{id}", "directory"),
     route("PUT", "/v1/directory/settings", "directory"),
     route("POST", "/v1/directory/import", "directory"),
+    route("GET", "/v1/logs/sessions", "operations").with_query(&["date", "limit", "cursor"]),
+    route("GET", "/v1/logs/meetings/{number}", "operations")
+        .with_query(&["event", "from", "to", "raw", "limit", "cursor"]),
     route("GET", "/v1/hosts", "hosts").with_query(&["state", "limit", "cursor"]),
     // Before the route of a trainer. This word cannot be an id.
     route("GET", "/v1/hosts/licences", "hosts"),

@@ -1,6 +1,7 @@
 //! `operations`: capabilities of callers, and logs for administrators. One submodule per subject.
 
 mod capabilities;
+mod logs;
 
 use lambda_http::Request;
 
@@ -37,9 +38,13 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 }
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
-    let (route, _) = route(&request)?;
+    let (route, parameters) = route(&request)?;
     match (route.method, route.path) {
         ("GET", "/v1/me/capabilities") => capabilities::serve(deps, &request).await,
+        ("GET", "/v1/logs/sessions") => logs::serve_sessions(deps, &request).await,
+        ("GET", "/v1/logs/meetings/{number}") => {
+            logs::serve_meeting(deps, &request, &parameters).await
+        }
         _ => Err(RequestError::UnknownRoute),
     }
 }

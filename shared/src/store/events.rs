@@ -43,6 +43,24 @@ pub struct StoredEvent {
     pub event: ZoomEvent,
 }
 
+/// A stored event with its body: without secrets, and without the host's name.
+#[derive(Clone, Debug)]
+pub struct LoggedEvent {
+    pub stored: StoredEvent,
+    pub body: Value,
+}
+
+/// Removes the identity of the participant from the body of an event, and sets the name if one is given. Returns `None` if
+/// the event has no participant.
+pub fn hide_participant(body: &mut Value, name: Option<&str>) -> Option<()> {
+    let participant = body.pointer_mut("/payload/object/participant")?.as_object_mut()?;
+    participant.retain(|field, _| ANONYMOUS_FIELDS.contains(&field.as_str()));
+    if let Some(name) = name {
+        participant.insert("user_name".to_owned(), Value::from(name));
+    }
+    Some(())
+}
+
 /// The items of a meeting: its events, and the markers of people who were erased from it.
 #[derive(Debug)]
 pub struct MeetingItems(Vec<Item>);
@@ -220,9 +238,7 @@ fn anonymized(
         EventPayload::Joined(presence) | EventPayload::Left(presence)
             if is_match(&instance, &presence) =>
         {
-            let participant = body["payload"]["object"]["participant"].as_object_mut()?;
-            participant.retain(|field, _| ANONYMOUS_FIELDS.contains(&field.as_str()));
-            participant.insert("user_name".to_owned(), Value::from(name));
+            hide_participant(&mut body, Some(name))?;
         }
         EventPayload::Ignored => {
             let short = header_only(&body);
@@ -245,12 +261,19 @@ fn anonymized(
 
 /// Decodes an event. Leaves out an unreadable one.
 pub(super) fn decode_event(item: Item) -> Option<StoredEvent> {
+    decode_logged_event(item).map(|logged| logged.stored)
+}
+
+/// Decodes an event with its body. Leaves out an unreadable one.
+pub(super) fn decode_logged_event(item: Item) -> Option<LoggedEvent> {
     let key = key_for_log(&item);
     let stored: StoredZoomEvent = decode(item).ok()?;
-    let body = serde_json::from_str(&stored.raw).ok();
-    let Some(event) = body.and_then(|body: Value| ZoomEvent::parse(&body)) else {
+    let parsed = serde_json::from_str(&stored.raw)
+        .ok()
+        .and_then(|body: Value| Some((ZoomEvent::parse(&body)?, body)));
+    let Some((event, body)) = parsed else {
         unreadable(key, "the event cannot be parsed");
         return None;
     };
-    Some(StoredEvent { at: stored.at, event })
+    Some(LoggedEvent { stored: StoredEvent { at: stored.at, event }, body })
 }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::item::{decode, decode_readable, encode};
-use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attr, session_partition};
-use super::tx::{Action, Condition, number};
+use super::schema::{ItemKey, JOIN_ATTEMPT_PREFIX, attempt_day_partition, attr, session_partition};
+use super::tx::{Action, Condition, Item, key_item, number};
 use super::{KeyRange, Store};
 use crate::domain::attendance::ErasureMarker;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::text::{Email, PersonName};
+use crate::domain::time::utc_day;
 
 /// One request to start or join, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,14 @@ impl JoinAttempt {
         }
     }
 
+    /// Returns whether the attempt is of a person who was erased after it.
+    pub fn is_of_any(&self, markers: &[ErasureMarker]) -> bool {
+        markers.iter().any(|marker| {
+            !marker.is_after_erasure(self.at)
+                && marker.is_join_attempt(self.user_id.as_ref(), self.email.as_ref())
+        })
+    }
+
     pub fn is_admitted(&self) -> bool {
         self.outcome == ADMITTED
     }
@@ -82,7 +91,35 @@ pub fn put(
     )
 }
 
+/// Notes that a session has join attempts of the UTC day of `at`. One note is written per session, day and function
+/// instance, so that the list of a day needs no index and most join attempts cost no other write.
+pub fn put_attempt_day(session: &SessionId, at: Timestamp, ttl: SignedDuration) -> Action {
+    let day = utc_day(at);
+    let kept = ttl.saturating_add(SignedDuration::from_hours(24));
+    let until = at.saturating_add(kept).unwrap_or(at);
+    let item = Item::from([(attr::TTL.to_owned(), number(until.as_second()))]);
+    Action::put(ItemKey::AttemptDay { day: &day, session }, item, Condition::new())
+}
+
 impl Store {
+    /// Returns sessions with join attempts of a UTC day in the order of their ids, after a session.
+    pub async fn sessions_with_attempts(
+        &self,
+        day: &str,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let range = KeyRange {
+            pk: attempt_day_partition(day),
+            after: after.map(|session| key_item(&ItemKey::AttemptDay { day, session })),
+            limit: i32::try_from(limit).ok(),
+            ..KeyRange::default()
+        };
+        let items = self.query(range).await?.items;
+        let id = |item: &Item| SessionId::parse(item.get(attr::SK)?.as_s().ok()?);
+        Ok(items.iter().filter_map(id).collect())
+    }
+
     /// Returns the join attempts of a session, oldest first.
     pub async fn join_attempts(&self, session: &SessionId) -> Result<Vec<JoinAttempt>, StoreError> {
         let range = KeyRange {
@@ -108,9 +145,7 @@ impl Store {
         for item in self.query_all(range).await? {
             let Some(delete) = Action::delete_item(&item) else { continue };
             let join_attempt: JoinAttempt = decode(item)?;
-            if person.is_join_attempt(join_attempt.user_id.as_ref(), join_attempt.email.as_ref())
-                && !person.is_after_erasure(join_attempt.at)
-            {
+            if join_attempt.is_of_any(std::slice::from_ref(person)) {
                 matching.push((join_attempt, delete));
             }
         }

@@ -12,13 +12,14 @@
 //! | session of a Zoom meeting | main | `pk = MEETING#number`, `sk = MEETING` | webhook |
 //! | session of a meeting instance | main | `pk = INSTANCE#hash`, `sk = MEETING` | webhook |
 //! | times at which a session's invitations were resent | main | `pk = SESSION#id`, `sk = RESENDS` | resend |
-//! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline |
-//! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep |
+//! | Zoom events of a meeting by time | main | `pk = MEETING#number`, `sk` begins with `EVENT#` | attendance, timeline, operations |
+//! | erased people of a meeting | main | `pk = MEETING#number`, `sk` begins with `EVENT#~ERASED#` | attendance, timeline, reminder sweep, operations |
 //! | join requests with a guest link in a time window | main | `pk = SESSION#id`, `sk = GUEST#pseudonym#window` | join |
-//! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline |
+//! | join attempts of a session by time | main | `pk = SESSION#id`, `sk` begins with `JOIN_ATTEMPT#` | attendance, timeline, operations |
 //! | changes of a session for its trainer by time | main | `pk = SESSION#id`, `sk` begins with `DELEGATED#` | timeline |
 //! | registration of a person for a meeting | main | `pk = SESSION#id`, `sk = LINK#number#hash` | join |
 //! | registrations for a session's meeting | main | `pk = SESSION#id`, `sk` begins with `LINK#` | erasure |
+//! | sessions with join attempts of a day | main | `pk = ATTEMPTDAY#2026-11-21` | join, operations |
 //! | attendance overrides of a session | main | `pk = SESSION#id`, `sk` begins with `OVERRIDE#` | attendance |
 //! | audit entries of a session by time | main | `pk = SESSION#id`, `sk` begins with `AUDIT#` | attendance |
 //! | attendance archive of a session | main | `pk = SESSION#id`, `sk` begins with `ARCHIVE` | attendance, erasure |
@@ -197,6 +198,11 @@ pub enum ItemKey<'a> {
         at: Timestamp,
         nonce: &'a str,
     },
+    /// A note that a session has join attempts of a UTC day.
+    AttemptDay {
+        day: &'a str,
+        session: &'a SessionId,
+    },
     /// The number of join requests with the links of one guest in one time window.
     GuestJoins {
         session: &'a SessionId,
@@ -345,6 +351,7 @@ impl ItemKey<'_> {
             | Self::ErasureMarker { .. }
             | Self::JoinAttempt { .. }
             | Self::DelegatedAction { .. }
+            | Self::AttemptDay { .. }
             | Self::GuestJoins { .. }
             | Self::PersonalLink { .. }
             | Self::Recording { .. }
@@ -419,6 +426,7 @@ impl ItemKey<'_> {
             Self::Course(id) => course_partition(id),
             Self::Payment(payment) | Self::PaidClass { payment, .. } => payment_partition(payment),
             Self::PaymentOfUser { user, .. } => user_partition(user),
+            Self::AttemptDay { day, .. } => attempt_day_partition(day),
             Self::Settings => "SETTINGS".to_owned(),
             Self::LicencePool => "LICENCES".to_owned(),
             Self::ZoomDay { zoom_user, day } => {
@@ -462,6 +470,7 @@ impl ItemKey<'_> {
             Self::DelegatedAction { at, nonce, .. } => {
                 format!("{DELEGATED_ACTION_PREFIX}{}#{nonce}", sortable_text(*at))
             }
+            Self::AttemptDay { session, .. } => session.to_string(),
             Self::GuestJoins { guest, window, .. } => format!("GUEST#{}#{window}", guest.as_str()),
             Self::PersonalLink { meeting, person, .. } => {
                 format!("{PERSONAL_LINK_PREFIX}{meeting}#{}", person.as_str())
@@ -552,6 +561,7 @@ mod tests {
             ItemKey::ErasureMarker { meeting: MeetingId(1), person: &attendee },
             ItemKey::JoinAttempt { session: &session, at, nonce: "x" },
             ItemKey::DelegatedAction { session: &session, at, nonce: "x" },
+            ItemKey::AttemptDay { day: "2026-11-21", session: &session },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 1 },
             ItemKey::GuestJoins { session: &session, guest: &guest, window: 11 },
             ItemKey::PersonalLink { session: &session, meeting: MeetingId(1), person: &person },

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::delegated_actions::DelegatedAction;
 use super::error::StoreError;
-use super::events::StoredEvent;
+use super::events::{LoggedEvent, StoredEvent, decode_logged_event};
 use super::item::decode;
 use super::join_attempts::JoinAttempt;
 use super::schema::{
@@ -32,74 +32,92 @@ impl TimelineCursor {
     }
 }
 
+/// The part of a timeline that is read: newest first, and before a cursor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimelineRange<'a> {
+    pub before: Option<&'a TimelineCursor>,
+    /// The earliest time, inclusive.
+    pub from: Option<Timestamp>,
+    /// The latest time, exclusive.
+    pub to: Option<Timestamp>,
+    pub limit: usize,
+}
+
+/// A part of the events of a meeting.
+#[derive(Debug)]
+pub struct LoggedEvents {
+    pub events: Vec<(TimelineCursor, LoggedEvent)>,
+    /// The last position that was read, if there may be more.
+    pub last: Option<TimelineCursor>,
+}
+
 impl Store {
-    /// Returns the newest join attempts of a session before a cursor.
-    pub async fn join_attempts_before(
+    /// Returns the newest join attempts of a session in a range.
+    pub async fn join_attempts_in(
         &self,
         session: &SessionId,
-        before: Option<&TimelineCursor>,
-        limit: usize,
+        range: TimelineRange<'_>,
     ) -> Result<Vec<(TimelineCursor, JoinAttempt)>, StoreError> {
-        let items = self
-            .newest_before(session_partition(session), JOIN_ATTEMPT_PREFIX, before, limit)
-            .await?;
+        let items = self.newest_in(session_partition(session), JOIN_ATTEMPT_PREFIX, range).await?;
         let decode = |item| {
             Some((TimelineCursor::from_item(&item, JOIN_ATTEMPT_PREFIX)?, decode(item).ok()?))
         };
         Ok(items.into_iter().filter_map(decode).collect())
     }
 
-    /// Returns the newest delegated actions of a session before a cursor.
-    pub async fn delegated_actions_before(
+    /// Returns the newest delegated actions of a session in a range.
+    pub async fn delegated_actions_in(
         &self,
         session: &SessionId,
-        before: Option<&TimelineCursor>,
-        limit: usize,
+        range: TimelineRange<'_>,
     ) -> Result<Vec<(TimelineCursor, DelegatedAction)>, StoreError> {
-        let items = self
-            .newest_before(session_partition(session), DELEGATED_ACTION_PREFIX, before, limit)
-            .await?;
+        let items =
+            self.newest_in(session_partition(session), DELEGATED_ACTION_PREFIX, range).await?;
         let decode = |item| {
             Some((TimelineCursor::from_item(&item, DELEGATED_ACTION_PREFIX)?, decode(item).ok()?))
         };
         Ok(items.into_iter().filter_map(decode).collect())
     }
 
-    /// Returns the newest events of a meeting before a cursor.
-    pub async fn events_before(
+    /// Returns the newest events of a meeting in a range.
+    pub async fn events_in(
         &self,
         meeting: MeetingId,
-        before: Option<&TimelineCursor>,
-        limit: usize,
+        range: TimelineRange<'_>,
     ) -> Result<Vec<(TimelineCursor, StoredEvent)>, StoreError> {
-        let items = self
-            .newest_before(meeting_partition(Some(meeting)), EVENT_PREFIX, before, limit)
-            .await?;
-        let decode = |item: Item| {
-            Some((
-                TimelineCursor::from_item(&item, EVENT_PREFIX)?,
-                super::events::decode_event(item)?,
-            ))
-        };
-        Ok(items.into_iter().filter_map(decode).collect())
+        let events = self.logged_events_in(meeting, range).await?.events;
+        Ok(events.into_iter().map(|(cursor, logged)| (cursor, logged.stored)).collect())
     }
 
-    async fn newest_before(
+    /// Returns the newest events of a meeting in a range, with their bodies. Unreadable ones are left out.
+    pub async fn logged_events_in(
+        &self,
+        meeting: MeetingId,
+        range: TimelineRange<'_>,
+    ) -> Result<LoggedEvents, StoreError> {
+        let items = self.newest_in(meeting_partition(Some(meeting)), EVENT_PREFIX, range).await?;
+        let cursor = |item: &Item| TimelineCursor::from_item(item, EVENT_PREFIX);
+        let last = items.last().and_then(cursor).filter(|_| items.len() >= range.limit);
+        let decode = |item: Item| Some((cursor(&item)?, decode_logged_event(item)?));
+        Ok(LoggedEvents { events: items.into_iter().filter_map(decode).collect(), last })
+    }
+
+    async fn newest_in(
         &self,
         pk: String,
         prefix: &str,
-        before: Option<&TimelineCursor>,
-        limit: usize,
+        TimelineRange { before, from, to, limit }: TimelineRange<'_>,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        // '~' sorts after every key of the prefix. The item of the cursor itself is filtered out below.
-        let to = before.map_or_else(
-            || format!("{prefix}~"),
-            |cursor| format!("{prefix}{}#{}", sortable_text(cursor.at), cursor.tail),
-        );
+        // A time without a suffix sorts before all keys of that time, and '~' after every key of the prefix. The item of the
+        // cursor itself is filtered out below.
+        let at = |time: Timestamp| format!("{prefix}{}", sortable_text(time));
+        let end = to.map_or_else(|| format!("{prefix}~"), at);
+        let cursor = before.map(|cursor| format!("{}#{}", at(cursor.at), cursor.tail));
+        let to = cursor.map_or(end.clone(), |cursor| cursor.min(end));
         let mut range = KeyRange {
             pk,
-            from: Some(prefix.to_owned()),
+            from: Some(from.map_or_else(|| prefix.to_owned(), at)),
             to: Some(to.clone()),
             descending: true,
             limit: i32::try_from(limit + 1).ok(),

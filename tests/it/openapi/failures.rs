@@ -33,6 +33,7 @@ struct People {
     other: String,
     student: String,
     service: String,
+    admin: String,
 }
 
 impl People {
@@ -42,6 +43,7 @@ impl People {
             other: world.other_trainer().await,
             student: world.student(1).await,
             service: world.service().await,
+            admin: world.admin().await,
         }
     }
 
@@ -54,6 +56,7 @@ impl People {
             {
                 &self.service
             }
+            path if path.starts_with("/v1/logs/") => &self.admin,
             path if path.starts_with("/v1/me/") || path.ends_with("/vote") => &self.student,
             _ => &self.trainer,
         }
@@ -88,7 +91,7 @@ fn path(route: &Route, session: &str) -> String {
         "notifications" => UNKNOWN_NOTIFICATION,
         _ => "some-id",
     };
-    let mut path = route.path.replace("{id}", id);
+    let mut path = route.path.replace("{id}", id).replace("{number}", "85746065123");
     for (name, form) in ID_PREFIXES {
         path = path.replace(name, &format!("{form}{}", "a".repeat(26)));
     }

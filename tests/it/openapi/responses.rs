@@ -378,6 +378,8 @@ async fn running_system_matches_the_api_description() {
         assert_eq!(capabilities["live_classes"], json!({"enabled": true, "reason": null}));
     }
 
+    let admin = api.world.admin().await;
+
     // The session itself.
     let (join, meeting) =
         (format!("{path}/join"), made["meeting"]["id"].as_str().expect("a meeting"));
@@ -404,6 +406,10 @@ async fn running_system_matches_the_api_description() {
     assert_ne!(recordings["items"], json!([]));
     let timeline = api.get(&trainer, &format!("{path}/timeline")).await.expect(200);
     assert_ne!(timeline["items"], json!([]));
+    let log = api.get(&admin, "/v1/logs/sessions").await.expect(200);
+    assert_eq!(log["items"].as_array().expect("a list").len(), 2, "{log}");
+    let log = api.get(&admin, &format!("/v1/logs/meetings/{meeting}?raw=true")).await.expect(200);
+    assert_ne!(log["items"], json!([]));
     let attendance = format!("{path}/attendance");
     let report = api.get(&trainer, &attendance).await.expect(200);
     let row =

@@ -79,6 +79,11 @@ pub fn meeting_partition(id: Option<MeetingId>) -> String {
     id.map_or_else(|| "MEETING#NONE".to_owned(), |id| format!("MEETING#{id}"))
 }
 
+/// The partition of the sessions with join attempts of a UTC day.
+pub fn attempt_day_partition(day: &str) -> String {
+    format!("ATTEMPTDAY#{day}")
+}
+
 pub fn user_partition(id: &UserId) -> String {
     format!("USER#{id}")
 }
