@@ -46,7 +46,12 @@ fn without_dimensions(metric: metrics::Metric) -> CountedMetric {
 /// Asserts that the log contains this metric and no other.
 #[track_caller]
 fn assert_only(log: &CapturedLog, expected: CountedMetric) {
-    assert_eq!(counted(log), BTreeSet::from([expected]));
+    assert_all(log, [expected]);
+}
+
+#[track_caller]
+fn assert_all<const N: usize>(log: &CapturedLog, expected: [CountedMetric; N]) {
+    assert_eq!(counted(log), BTreeSet::from(expected));
 }
 
 /// Runs on one thread, so that the captured log is complete.
@@ -56,27 +61,29 @@ async fn zoom_failures_are_counted() {
     let trainer = world.trainer().await;
     world.connect_zoom(&trainer, "app").await;
 
+    let failed = || without_dimensions(metrics::MEETINGS_FAILED);
+    let created = || without_dimensions(metrics::MEETINGS_CREATED);
     let log = CapturedLog::start();
     world.inject_zoom_fault("create_meeting", FaultKind::Throttle);
     world.create(&trainer, &session_body(26)).await.expect_problem(429, "zoom_rate_limited");
-    assert_only(&log, without_dimensions(metrics::ZOOM_LIMITED));
+    assert_all(&log, [failed(), without_dimensions(metrics::ZOOM_LIMITED)]);
 
     let log = CapturedLog::start();
     world.inject_zoom_fault("create_meeting", FaultKind::Html);
     world.create(&trainer, &session_body(26)).await.expect_problem(502, "zoom_unavailable");
-    assert_only(&log, without_dimensions(metrics::ZOOM_UNANSWERED));
+    assert_all(&log, [failed(), without_dimensions(metrics::ZOOM_UNANSWERED)]);
 
     let log = CapturedLog::start();
     world.create(&trainer, &session_body(27)).await.expect(201);
-    assert_eq!(counted(&log), BTreeSet::new(), "a successful request should not be counted");
+    assert_only(&log, created());
     set_daily_zoom_writes(&world, 90).await;
     world.create(&trainer, &session_body(28)).await.expect(201);
-    assert_only(&log, without_dimensions(metrics::ZOOM_DAILY_LIMIT_NEAR));
+    assert_all(&log, [created(), without_dimensions(metrics::ZOOM_DAILY_LIMIT_NEAR)]);
 
     let log = CapturedLog::start();
     set_daily_zoom_writes(&world, 100).await;
     world.create(&trainer, &session_body(29)).await.expect_problem(429, "zoom_rate_limited");
-    assert_only(&log, without_dimensions(metrics::ZOOM_LIMITED));
+    assert_all(&log, [failed(), without_dimensions(metrics::ZOOM_LIMITED)]);
 
     let log = CapturedLog::start();
     world.deauthorize_without_event("trainer@app.zoom.test").await;
@@ -282,4 +289,92 @@ async fn meeting_of_an_erased_trainer_that_stays_at_zoom_is_reported() {
     assert_eq!(world.meetings().len(), 1, "the grant to delete it was revoked");
     assert!(log.text().contains("zoom.meeting_orphaned"), "{}", log.text());
     assert!(counted(&log).contains(&without_dimensions(metrics::GIVEN_UP)));
+}
+
+/// Runs on one thread, so that the captured log is complete.
+#[tokio::test]
+async fn join_time_is_measured_in_milliseconds_and_reports_are_limited() {
+    let world = World::start().await;
+    let student = world.student(1).await;
+    let path = format!("/v1/sessions/{}/join-report", "ses_aebagbafaydqqcikbmga2dqpca");
+    let report = async |body: Value| world.post(&student, &path, body).await;
+    report(json!({"milliseconds": 1})).await.expect(204);
+    world.stack.usage.reset();
+    let log = CapturedLog::start();
+    report(json!({"milliseconds": 1830})).await.expect(204);
+    report(json!({"milliseconds": 5001})).await.expect(204);
+    let lines = log.lines();
+    let times: Vec<_> = lines.iter().filter(|line| line["_aws"].is_object()).collect();
+    let expected = json!([{"Name": "JoinTime", "Unit": "Milliseconds"}]);
+    let values = times.iter().map(|line| {
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], expected);
+        line["JoinTime"].as_u64()
+    });
+    assert_eq!(values.collect::<Vec<_>>(), [Some(1830), Some(5001)]);
+    let slow = log.events("join.slow");
+    assert_eq!((slow.len(), &slow[0]["milliseconds"]), (1, &json!(5001)));
+    assert_eq!(slow[0]["span"]["session_id"], "ses_aebagbafaydqqcikbmga2dqpca");
+    assert_eq!(world.stack.usage.service_totals("join", Service::Dynamodb).calls, 0);
+
+    let log = CapturedLog::start();
+    for body in [
+        json!({}),
+        json!({"milliseconds": null}),
+        json!({"milliseconds": -1}),
+        json!({"milliseconds": 1.5}),
+        json!({"milliseconds": 600_001}),
+        json!({"milliseconds": 1, "session": "x"}),
+    ] {
+        report(body).await.expect_problem(422, "validation_failed");
+    }
+    assert_eq!(counted(&log), BTreeSet::new());
+    world.advance(SignedDuration::from_mins(1));
+    for _ in 0..10 {
+        report(json!({"milliseconds": 600_000})).await.expect(204);
+    }
+    report(json!({"milliseconds": 0})).await.expect_problem(429, "rate_limited");
+    let other = world.student(2).await;
+    world.post(&other, &path, json!({"milliseconds": 0})).await.expect(204);
+}
+
+/// Runs on one thread, so that the captured log is complete.
+#[tokio::test]
+async fn meetings_of_new_sessions_are_counted_unless_the_request_is_refused() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    let log = CapturedLog::start();
+    world.create(&trainer, &session_body(30)).await.expect_problem(409, "zoom_not_connected");
+    assert_eq!(counted(&log), BTreeSet::new());
+    world.connect_zoom(&trainer, "app").await;
+
+    let create = async |key: &str| {
+        let headers = [("idempotency-key", key)];
+        world
+            .call(http::Method::POST, "/v1/sessions", &trainer, Some(session_body(30)), &headers)
+            .await
+    };
+    let log = CapturedLog::start();
+    create("a").await.expect(201);
+    assert_only(&log, without_dimensions(metrics::MEETINGS_CREATED));
+    // The repeated request creates no other meeting.
+    let log = CapturedLog::start();
+    create("a").await.expect(201);
+    world.create(&trainer, &json!({"title": 1})).await.expect(422);
+    assert_eq!(counted(&log), BTreeSet::new());
+
+    let log = CapturedLog::start();
+    world.inject_fault(Fault {
+        status: Some(400),
+        ..Fault::new(Service::Zoom, "create_meeting", FaultKind::Error)
+    });
+    create("b").await.expect_problem(502, "zoom_rejected");
+    assert_only(&log, without_dimensions(metrics::MEETINGS_FAILED));
+    world.stack.faults.clear();
+    let log = CapturedLog::start();
+    create("b").await.expect(201);
+    assert_only(&log, without_dimensions(metrics::MEETINGS_CREATED));
+    let log = CapturedLog::start();
+    let link = json!({"provider": "manual", "join_url": "https://meet.example.test/a"});
+    world.create(&trainer, &patched(session_body(40), link)).await.expect(201);
+    assert_eq!(counted(&log), BTreeSet::new());
 }

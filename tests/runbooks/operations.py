@@ -160,6 +160,9 @@ def zoom_fails(t):
         t.check_response(t.stack.join(session["id"], "trainer-1"), "502 zoom_unavailable")
         t.check("students can join because this needs no call to Zoom", t.stack.join(session["id"], "student-1").status == 200)
         t.check_response(t.stack.schedule("Repeated", starts_at=starts_at, headers=key), "502 zoom_unavailable")
+    with t.section("Meetings are not created"):
+        failed = [line["code"] for line in t.find_log_lines("request.failed", 0) if line.get("route") == "/v1/sessions"]
+        t.check_equal("zoom_unavailable" in failed, True)
     with t.section("The API answers 5xx"):
         created = [t.stack.schedule("Repeated", starts_at=starts_at, headers=key) for _ in range(2)]
         t.check("a retry with the same key returns the same session", created[0]["id"] == created[1]["id"])
@@ -173,6 +176,16 @@ def zoom_fails(t):
         mails = t.stack.mails("trainer@example.test")
         t.check("the trainer gets a mail", [mail for mail in mails if "again" in mail["subject"]])
         t.stack.connect()
+
+
+def joining_is_slow(t):
+    """A page reports how long joining took. A slow join is logged with its session."""
+    session, since = t.stack.schedule("Slow to join", minutes=5), t.stack.count_log_lines()
+    for milliseconds in (1830, 6000):
+        report = t.stack.request("POST", f"/v1/sessions/{session['id']}/join-report", "student-1", {"milliseconds": milliseconds})
+        t.check_equal(report.status, 204)
+    slow = t.find_log_lines("join.slow", since)
+    t.check_equal([(line["milliseconds"], line["span"]["session_id"]) for line in slow], [(6000, session["id"])])
 
 
 def run(t):
@@ -193,3 +206,5 @@ def run(t):
     with t.section("A function is throttled"):
         t.check("the limit is shown", int(t.paste()) > 0)
     zoom_fails(t)
+    with t.section("Joining is slow"):
+        joining_is_slow(t)

@@ -88,6 +88,20 @@ pub struct Guest {
     pub name: Option<PersonName>,
 }
 
+/// Opens the token of a request, and counts the request against the limits of this function instance.
+pub fn open_request(
+    keyring: &Keyring,
+    request: &GuestRequest<'_>,
+    now: Timestamp,
+) -> Result<GuestLink, Refusal> {
+    let Some(link) = open_token(keyring, request.token.expose()) else {
+        count(&request.limits.by_source, request.source, now)?;
+        return Err(Refusal::NotFound);
+    };
+    count(&request.limits.by_guest, (link.session.clone(), link.to.clone()), now)?;
+    Ok(link)
+}
+
 /// Loads the session of a guest link. The holder of the link is admitted as its address.
 pub async fn load_guest_session(
     store: &Store,
@@ -95,11 +109,7 @@ pub async fn load_guest_session(
     request: &GuestRequest<'_>,
     now: Timestamp,
 ) -> Result<(Session, Guest), Error> {
-    let Some(link) = open_token(keyring, request.token.expose()) else {
-        count(&request.limits.by_source, request.source, now)?;
-        return Err(Refusal::NotFound.into());
-    };
-    count(&request.limits.by_guest, (link.session.clone(), link.to.clone()), now)?;
+    let link = open_request(keyring, request, now)?;
     let (session, invitation) = load_invitation(store, request.memory, &link).await?;
     let invitation = invitation
         .filter(|found| accepts_guests(&session, now) && link.is_current(found.links_from));

@@ -17,6 +17,7 @@ pub mod error;
 pub mod guests;
 pub mod hosts;
 pub mod join;
+pub mod join_report;
 pub mod licences;
 pub mod meeting;
 pub mod meeting_sweep;

@@ -10,8 +10,10 @@ use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
 use super::function::Function;
 use super::guest::{GuestState, guest_name, log_session};
 use super::http_deps::{HttpDeps, State};
+use super::join_report;
 use crate::app::Services;
 use crate::app::join::{self, AdmittedJoin, JoinCredentials, JoinRequest, JoinSettings};
+use crate::app::join_report::ReportLimit;
 use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinPreference;
@@ -26,6 +28,7 @@ pub struct JoinConfig {
     settings: JoinSettings,
     memory: AudienceMemory,
     guests: GuestState,
+    reports: ReportLimit,
     app_url: AppUrl,
 }
 
@@ -35,8 +38,8 @@ impl State for JoinConfig {
             mode: deps::join_mode(env)?,
             app_account: env.optional(names::ZOOM_APP_ACCOUNT_ID),
         };
-        let (memory, guests) = Default::default();
-        Ok(Self { settings, memory, guests, app_url: AppUrl::new(env)? })
+        let (memory, guests, reports) = Default::default();
+        Ok(Self { settings, memory, guests, reports, app_url: AppUrl::new(env)? })
     }
 }
 
@@ -82,8 +85,14 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
-    if route.path == "/v1/guest/join" {
-        return serve_guest(deps, &request, &route).await;
+    let JoinConfig { guests, memory, reports, .. } = &deps.state;
+    match route.path {
+        "/v1/guest/join" => return serve_guest(deps, &request, &route).await,
+        join_report::ROUTE => return join_report::serve(deps, reports, &request).await,
+        join_report::GUEST_ROUTE => {
+            return join_report::serve_guest(deps, (guests, memory), &request, &route).await;
+        }
+        _ => {}
     }
     let caller = deps.authenticator.caller(&request, now).await?;
     let id = session_id(&parameters)?;
@@ -102,7 +111,7 @@ async fn serve_guest(
     route: &Route,
 ) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
-    let JoinConfig { settings, memory, guests, app_url } = &deps.state;
+    let JoinConfig { settings, memory, guests, app_url, .. } = &deps.state;
     let body: GuestJoinBody = http::json(request)?;
     let guest_request = guests.request(request, route, &body.token, memory)?;
     let name = guest_name(body.name.as_deref())?;

@@ -35,6 +35,7 @@ mod app_url;
 mod attendance_view;
 mod cursor;
 mod guest;
+mod join_report;
 mod poll_view;
 
 /// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.
@@ -90,6 +91,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/sessions/{id}/timeline", "sessions").with_query(PAGE),
     route("POST", "/v1/sessions/{id}/resend-invite", "resend-invite"),
     route("POST", "/v1/sessions/{id}/join", "join"),
+    route("POST", "/v1/sessions/{id}/join-report", "join"),
     route("POST", "/v1/sessions/{id}/polls", "poll"),
     route("POST", "/v1/sessions/{id}/polls/{poll_id}/close", "poll"),
     route("PUT", "/v1/sessions/{id}/polls/{poll_id}/vote", "poll"),
@@ -135,8 +137,11 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The routes for guests. Their bodies have the token of a guest link instead of a caller's token.
-pub const GUEST_ROUTES: &[Route] =
-    &[route("POST", "/v1/guest/session", "sessions"), route("POST", "/v1/guest/join", "join")];
+pub const GUEST_ROUTES: &[Route] = &[
+    route("POST", "/v1/guest/session", "sessions"),
+    route("POST", "/v1/guest/join", "join"),
+    route("POST", "/v1/guest/join-report", "join"),
+];
 
 /// The route of Zoom's events. They carry Zoom's signature instead of a caller's token. The function URL of `webhook`
 /// accepts the same events.

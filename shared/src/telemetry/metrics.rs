@@ -50,6 +50,10 @@ pub const LICENCE_SHORTAGE: Metric = Metric { name: "LicenceShortage", by: None 
 pub const MISSING_MEETINGS: Metric = Metric { name: "MissingMeetings", by: None };
 /// A call to Zoom had no usable response or a server error.
 pub const ZOOM_UNANSWERED: Metric = Metric { name: "ZoomUnanswered", by: None };
+/// A meeting was created for a new session.
+pub const MEETINGS_CREATED: Metric = Metric { name: "MeetingsCreated", by: None };
+/// A meeting could not be created for a new session, for another reason than a refused request.
+pub const MEETINGS_FAILED: Metric = Metric { name: "MeetingsFailed", by: None };
 /// Work was given up and needs a person.
 pub const GIVEN_UP: Metric = Metric { name: "GivenUp", by: None };
 
@@ -71,7 +75,7 @@ pub const UNDELIVERED_EVENTS: Metric = Metric { name: "UndeliveredEvents", by: N
 /// The attendance of a session has not been archived for a day after it was due.
 pub const LATE_ARCHIVES: Metric = Metric { name: "LateArchives", by: None };
 
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 20] = [
     SWEPT,
     ACCOUNT_REFUSED,
     REAUTH_REQUIRED,
@@ -81,6 +85,8 @@ pub const ALL: [Metric; 18] = [
     LICENCE_SHORTAGE,
     MISSING_MEETINGS,
     ZOOM_UNANSWERED,
+    MEETINGS_CREATED,
+    MEETINGS_FAILED,
     GIVEN_UP,
     UNREADABLE_ITEMS,
     FULL_RUNS,
@@ -91,6 +97,23 @@ pub const ALL: [Metric; 18] = [
     STALE_SECRETS,
     SESSIONS_WITHOUT_EVENTS,
 ];
+
+/// A metric of durations, of which alarms use percentiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurationMetric {
+    pub name: &'static str,
+}
+
+/// The time from a click on "join" until Zoom's client reports the join, as measured by a page.
+pub const JOIN_TIME: DurationMetric = DurationMetric { name: "JoinTime" };
+
+pub const DURATIONS: [DurationMetric; 1] = [JOIN_TIME];
+
+impl DurationMetric {
+    pub fn record(self, milliseconds: u64) {
+        tracing::info!(target: TARGET, name = self.name, unit = "Milliseconds", number = milliseconds);
+    }
+}
 
 impl Metric {
     /// Counts one.
@@ -135,6 +158,7 @@ where
 fn line(deployment: &str, fields: &BTreeMap<&'static str, Value>, at_ms: i64) -> Value {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let (name, by) = (text("name"), text("by"));
+    let unit = Some(text("unit")).filter(|unit| !unit.is_empty()).unwrap_or("Count");
     let mut dimensions = vec![DEPLOYMENT];
     dimensions.extend((!by.is_empty()).then_some(by));
     let mut line = json!({
@@ -143,7 +167,7 @@ fn line(deployment: &str, fields: &BTreeMap<&'static str, Value>, at_ms: i64) ->
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
                 "Dimensions": [dimensions],
-                "Metrics": [{"Name": name, "Unit": "Count"}],
+                "Metrics": [{"Name": name, "Unit": unit}],
             }],
         },
         DEPLOYMENT: deployment,
@@ -208,5 +232,9 @@ mod tests {
         let plain = line("live", &fields("", ""), 0);
         assert_eq!(plain["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["LogGroup"]]));
         assert_eq!(plain.as_object().unwrap().len(), 4);
+        let fields = [("name", json!("JoinTime")), ("unit", json!("Milliseconds"))].into();
+        let duration = line("live", &fields, 0);
+        let metrics = &duration["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+        assert_eq!(*metrics, json!([{"Name": "JoinTime", "Unit": "Milliseconds"}]));
     }
 }

@@ -81,6 +81,11 @@ fn depends_on_session(route: &Route) -> bool {
         || (route.method == "GET" && route.path.ends_with("/polls"))
 }
 
+/// Whether a request reads or writes an item. The time of a join becomes a metric only.
+fn uses_the_table(route: &Route) -> bool {
+    !route.path.ends_with("/join-report")
+}
+
 /// Path parameters with the prefixes of their ids.
 const ID_PREFIXES: [(&str, &str); 2] = [("{attendee_id}", "att_"), ("{poll_id}", "pol_")];
 
@@ -168,7 +173,10 @@ async fn every_documented_error_occurs() {
     let documented = |route: &Route| {
         let operation = format!("{} {}", route.method, route.path);
         let problem_codes = api.spec.problem_codes(route).into_iter();
+        // A report that uses no table fails only by a defect.
+        let can_occur = move |status: u64| status != 500 || uses_the_table(route);
         problem_codes
+            .filter(move |(status, _)| can_occur(*status))
             .map(move |(status, code)| (operation.clone(), status, code))
             .collect::<Vec<_>>()
     };
@@ -356,6 +364,8 @@ async fn check_joining(api: &mut CheckedApi, people: &People) {
     let join = format!("{session_path}/join");
     api.post(trainer, &join, json!({})).await.expect_problem(409, "too_early");
     api.post(&people.service, &join, json!({})).await.expect_problem(403, "forbidden");
+    let (report, time) = (format!("{join}-report"), json!({"milliseconds": 1830}));
+    while api.post(trainer, &report, time.clone()).await.status != 429 {}
     api.world.advance(SignedDuration::from_mins(110));
     for (kind, status, code) in [
         (FaultKind::Throttle, 429, "zoom_rate_limited"),
@@ -531,7 +541,8 @@ async fn check_internal_failures(api: &mut CheckedApi, people: &People) {
         if service == Service::Secretsmanager {
             api.world.advance(SignedDuration::from_mins(61));
         }
-        for route in ROUTES {
+        let affected = |route: &&Route| service != Service::Dynamodb || uses_the_table(route);
+        for route in ROUTES.iter().filter(affected) {
             let mut body = body(&api.spec, route);
             if route.path == "/v1/zoom/authorize" {
                 let redirect_uri = format!("{}/callback", api.world.stack.base_url);
@@ -548,7 +559,7 @@ async fn check_internal_failures(api: &mut CheckedApi, people: &People) {
             api.world.stack.faults.clear();
             response.expect_problem(status, code);
         }
-        for route in GUEST_ROUTES {
+        for route in GUEST_ROUTES.iter().filter(affected) {
             api.world.inject_fault(Fault::new(service, "*", FaultKind::Unauthorized).times(50));
             let response = api.post("", route.path, guest.clone()).await;
             api.world.stack.faults.clear();

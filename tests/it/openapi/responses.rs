@@ -198,6 +198,8 @@ async fn send_guest_requests(api: &mut CheckedApi, trainer: &str) {
     }
     let by_link = json!({"token": token, "name": "Gil", "prefer": "link"});
     api.post("", "/v1/guest/join", by_link).await.expect(200);
+    let report = json!({"token": token, "milliseconds": 1830});
+    api.post("", "/v1/guest/join-report", report).await.expect(204);
 }
 
 async fn send_zoom_events(api: &mut CheckedApi) {
@@ -387,6 +389,8 @@ async fn running_system_matches_the_api_description() {
     api.world.advance(SignedDuration::from_hours(26));
     api.request(Method::POST, &join, &trainer, None, &[]).await.expect(200);
     api.request(Method::POST, &join, &student, None, &[]).await.expect(200);
+    let report = format!("{join}-report");
+    api.post(&student, &report, json!({"milliseconds": 1830})).await.expect(204);
     for (verb, body) in [
         ("start", json!({})),
         ("recording", json!({"action": "start"})),

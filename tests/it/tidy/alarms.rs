@@ -159,6 +159,12 @@ fn every_function_has_error_and_throttle_alarms() {
     }
 }
 
+/// The metrics that the code counts or measures, with their dimensions beside the deployment.
+fn own_metrics_of_the_code() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let durations = metrics::DURATIONS.iter().map(|metric| (metric.name, None));
+    metrics::ALL.iter().map(|metric| (metric.name, metric.by)).chain(durations)
+}
+
 #[test]
 fn every_metric_has_an_alarm_with_its_dimensions() {
     let watching = read("infra/watching.yaml");
@@ -174,11 +180,11 @@ fn every_metric_has_an_alarm_with_its_dimensions() {
     for (alarm, metric) in own_metrics {
         let own_dimensions = dimensions(metric);
         let name = metric["MetricName"].as_str().expect("a name");
-        let metric = metrics::ALL.iter().find(|metric| metric.name == name);
-        let metric =
-            metric.unwrap_or_else(|| panic!("{}: the code does not count {name}", alarm.id));
-        let expected: BTreeSet<_> =
-            [Some(metrics::DEPLOYMENT), metric.by].into_iter().flatten().collect();
+        let mut all = own_metrics_of_the_code();
+        let (_, by) = all
+            .find(|(own, _)| *own == name)
+            .unwrap_or_else(|| panic!("{}: the code does not count {name}", alarm.id));
+        let expected: BTreeSet<_> = [Some(metrics::DEPLOYMENT), by].into_iter().flatten().collect();
         assert_eq!(
             own_dimensions.keys().copied().collect::<BTreeSet<_>>(),
             expected,
@@ -186,12 +192,12 @@ fn every_metric_has_an_alarm_with_its_dimensions() {
             alarm.id
         );
         assert_eq!(own_dimensions[metrics::DEPLOYMENT], "LogGroup", "{}", alarm.id);
-        if let Some(dimension) = metric.by {
+        if let Some(dimension) = by {
             sweeps.insert((name.to_owned(), own_dimensions[dimension].to_owned()));
         }
         watched.insert(name.to_owned());
     }
-    assert_eq!(watched, metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect());
+    assert_eq!(watched, own_metrics_of_the_code().map(|(name, _)| name.to_owned()).collect());
     // The metrics with a dimension are those of the sweeps.
     let by_sweep = metrics::ALL.iter().filter(|metric| metric.by.is_some());
     let expected = by_sweep.flat_map(|metric| {
@@ -244,7 +250,7 @@ fn dashboard_is_valid_json_and_shows_every_metric() {
     let body = watching.resource("Dashboard").expect("a dashboard").property("DashboardBody");
     let body: Value =
         serde_json::from_str(body["Fn::Sub"].as_str().expect("a text")).expect("JSON");
-    let names: BTreeSet<&str> = metrics::ALL.iter().map(|metric| metric.name).collect();
+    let names: BTreeSet<&str> = own_metrics_of_the_code().map(|(name, _)| name).collect();
     let mut shown = BTreeSet::new();
     for widget in body["widgets"].as_array().expect("widgets") {
         let mut ours = false;

@@ -182,8 +182,10 @@ const CROWDS: [(&str, &[(&str, &str)]); 2] = [
             ("GET", "/v1/me/capabilities"),
             ("GET", "/v1/sessions/{id}"),
             ("POST", "/v1/sessions/{id}/join"),
+            ("POST", "/v1/sessions/{id}/join-report"),
             ("POST", "/v1/guest/session"),
             ("POST", "/v1/guest/join"),
+            ("POST", "/v1/guest/join-report"),
         ],
     ),
     (

@@ -18,6 +18,7 @@ function member(id) {
     email: PEOPLE[as].claims.email,
     session: () => api(as).get(`/v1/sessions/${id}`),
     join: (options) => api(as).post(`/v1/sessions/${id}/join`, options),
+    report: (milliseconds) => api(as).post(`/v1/sessions/${id}/join-report`, { milliseconds }),
   };
 }
 
@@ -29,6 +30,7 @@ function guest(token) {
     key: 'guest',
     session: () => post('/v1/guest/session'),
     join: (options) => post('/v1/guest/join', options),
+    report: (milliseconds) => post('/v1/guest/join-report', { milliseconds }),
   };
 }
 

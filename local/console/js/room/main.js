@@ -55,6 +55,7 @@ function Room() {
 
   const join = async (prefer) => {
     setState({ at: 'joining' });
+    const clickedAt = performance.now();
     try {
       const options = { ...(prefer === 'link' && { prefer }), ...(isGuest && name.trim() && { name: name.trim() }) };
       const [pass, config] = await Promise.all([access.join(options), stack.get('/local/config')]);
@@ -62,6 +63,8 @@ function Room() {
       else if (pass.sdk_key === config.secrets.zoom_sdk_key) setState({ at: 'inside', pass, me: await enter(pass, access.email) });
       else { setState({ at: 'zoom', pass }); await openZoom(pass, language); }
       announce();
+      // Nobody waits for the report, and a lost one changes nothing.
+      if (pass.mode !== 'link') access.report(Math.round(performance.now() - clickedAt)).catch(() => {});
     } catch (problem) {
       const waits = problem.code === 'waiting_for_host' || problem.waits;
       setState(waits ? { at: 'waiting' } : { at: 'lobby', problem });

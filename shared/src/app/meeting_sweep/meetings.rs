@@ -28,6 +28,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
 use crate::store::due_work::meetings::DueMeeting;
 use crate::store::error::CommitError;
+use crate::telemetry::metrics;
 
 /// The remaining time required for another meeting: a refresh, a list, a create and a correction of the start, of which each
 /// may be answered late.
@@ -121,6 +122,7 @@ impl Run<'_> {
         }
         match self.attempt(due).await? {
             Attempt::Made => {
+                metrics::MEETINGS_CREATED.count();
                 report.done += 1;
                 report.meetings_made += 1;
             }
@@ -157,6 +159,10 @@ impl Run<'_> {
         report: &mut MeetingReport,
     ) {
         let (session_id, reason) = (&due.session, reason_of(&error));
+        // A limit is no failure of the system, and a refusal is the trainer's to correct.
+        if !matches!(error, Error::ZoomLimited { .. } | Error::Refused(_)) {
+            metrics::MEETINGS_FAILED.count();
+        }
         tracing::warn!(event = "meeting.not_made", %session_id, reason, failures = due.failures, %error);
         let reset_after = match &error {
             Error::ZoomLimited { after } if *after <= SHORT_WAIT => {

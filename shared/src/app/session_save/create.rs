@@ -44,6 +44,7 @@ use crate::domain::session::{Session, Source};
 use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::store::sessions::SessionRecord;
+use crate::telemetry::metrics;
 
 /// How often a request starts over because the request that it waited for failed.
 const ATTEMPTS: u32 = 3;
@@ -95,6 +96,21 @@ enum CreateOutcome {
 pub async fn create(
     services: &Services,
     request: &CreateSession,
+    now: Timestamp,
+) -> Result<SessionWithInvitees, Error> {
+    let created = create_or_find(services, request, now).await;
+    // A refused request is no failure of the system.
+    if request.draft.may_meet_on_zoom()
+        && created.as_ref().is_err_and(|error| !matches!(error, Error::Refused(_)))
+    {
+        metrics::MEETINGS_FAILED.count();
+    }
+    created
+}
+
+async fn create_or_find(
+    services: &Services,
+    request: &CreateSession,
     mut now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
     let id = session_id_for(services, request);
@@ -103,6 +119,9 @@ pub async fn create(
         let (outcome, invitees) = creation.attempt().await?;
         match outcome {
             CreateOutcome::Created(session, warning_sources) => {
+                if session.meeting.id.is_some() {
+                    metrics::MEETINGS_CREATED.count();
+                }
                 return Ok(SessionWithInvitees {
                     session: *session,
                     invitees,

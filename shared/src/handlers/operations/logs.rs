@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::Deps;
 use crate::app::operations::meeting_log::{self, MeetingLogEntry, MeetingLogFilter};
 use crate::app::operations::session_log::{self, LogDay, SessionLogEntry};
-use crate::domain::caller::Role;
 use crate::domain::id::{MeetingId, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::{Email, PersonName, Title};
