@@ -4,6 +4,7 @@ import { open } from './lib/browser.js';
 import { as, scene, consent, room, card, note, answer } from './lib/people.js';
 import { before, mails, polls, zoom } from './talk.js';
 import { hosting } from './hosting.js';
+import { plan } from './plan.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -446,6 +447,7 @@ export async function walk(browser, base) {
       await page.getByText('Zoom connected').waitFor();
     });
 
+    plan(world);
     hosting(world);
 
     test('keyboard: skip link, menu, and focus return', async () => {

@@ -1,6 +1,7 @@
 // A student's or guest's classes with the state of the join window.
 import { html, useEffect, useRef, useState } from '../ui.js';
-import { all, api, stack } from '../api.js';
+import { all, api } from '../api.js';
+import { FeatureOff, useCapabilities } from '../capabilities.js';
 import { changed, useLoad } from '../load.js';
 import { now, span, useNow } from '../time.js';
 import { Leaf, When, room } from '../classes.js';
@@ -22,9 +23,10 @@ export function Upcoming({ as }) {
     const over = (session) => session.join.state === 'closed' || session.status === 'ended' || session.status === 'cancelled';
     return which === 'upcoming' ? items.filter((session) => !over(session)) : items.filter(over).reverse();
   });
-  const config = useLoad('config', () => stack.get('/local/config'), { every: 0 });
-  const disclaimer = config.data?.environment.DISCLAIMER;
+  const capabilities = useCapabilities(as);
+  const disclaimer = capabilities.data?.disclaimer;
   return html`<${Heading}>Your live classes<//>
+    <${FeatureOff} of=${capabilities.data} />
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['upcoming', 'Upcoming'], ['past', 'Past and cancelled']]} /></div>
     <${Loaded} of=${list} height=${112}>${(items) => (items.length
       ? html`<ul class="classes">${items.map((session) => html`<${Class} key=${session.id} as=${as} session=${session} />`)}</ul>`

@@ -2,6 +2,7 @@
 import { html, useState, useEffect, useRef, useMemo } from '../ui.js';
 import { api, stack } from '../api.js';
 import { When } from '../classes.js';
+import { FeatureOff, PlanLimits, allowsDuration, allowsInvitees, useCapabilities } from '../capabilities.js';
 import { click } from '../cost.js';
 import { useLoad } from '../load.js';
 import { say } from '../notes.js';
@@ -11,7 +12,6 @@ import { Button, Icon, Loaded, Note, ProblemNote } from '../parts/basic.js';
 import { Combo, Invitees, Select, Switch, Text } from '../parts/form.js';
 import { Go, Heading } from '../parts/person.js';
 import { PEOPLE } from '../people.js';
-import { useConnection } from './zoom.js';
 
 const AUDIENCES = [
   ['course', 'calendar', 'A course', 'Everyone enrolled, now and later'],
@@ -28,12 +28,12 @@ const SETTINGS = [
 
 const DURATIONS = [15, 30, 45, 60, 75, 90, 120, 180, 240, 360, 480];
 
-function blank() {
+function blank(capabilities) {
   // Default: tomorrow at ten, which is always in the future.
   const tomorrow = wall(now() + 86_400_000, HERE);
   return {
     audience_type: 'course', course_id: null, invitees: [], title: '', description: '', date: tomorrow.date, time: '10:00',
-    timezone: HERE, duration_minutes: 60, provider: 'zoom', join_url: '', record_session: false, settings: {}, co_trainers: [],
+    timezone: HERE, duration_minutes: allowsDuration(capabilities, 60) ? 60 : capabilities.plan.limits.max_duration_minutes, provider: 'zoom', join_url: '', record_session: false, settings: {}, co_trainers: [],
   };
 }
 
@@ -104,16 +104,24 @@ function Conflict({ as, problem, word, onInsist }) {
 
 export function Schedule({ as }) {
   return html`<${Heading} as=${as} back=${['classes', 'Classes']}>Schedule a class<//>
-    <${Form} as=${as} name=${`draft ${as}`} initial=${blank} />`;
+    <${IfEnabled} as=${as}>${(capabilities) => html`<${PlanLimits} of=${capabilities} />
+      <${Form} as=${as} name=${`draft ${as}`} initial=${() => blank(capabilities)} capabilities=${capabilities} />`}<//>`;
+}
+
+/** Shows a friendly page instead of a form that could not be saved. */
+function IfEnabled({ as, children }) {
+  const capabilities = useCapabilities(as);
+  return html`<${Loaded} of=${capabilities} height=${140}>${(of) => (of.live_classes.enabled ? children(of) : html`<${FeatureOff} of=${of} page />`)}<//>`;
 }
 
 export function Edit({ as, id }) {
   const session = useLoad(`edit ${id}`, () => api(as).get(`/v1/sessions/${id}`), { every: 0 });
   return html`<${Heading} as=${as} back=${[`classes/${id}`, 'Back to the class']}>Edit class<//>
-    <${Loaded} of=${session} height=${140}>${(of) => html`<${Form} as=${as} name=${`draft ${id}`} session=${of} initial=${() => filled(of)} />`}<//>`;
+    <${IfEnabled} as=${as}>${(capabilities) => html`<${Loaded} of=${session} height=${140}>${(of) => html`<${Form} as=${as} name=${`draft ${id}`}
+      session=${of} initial=${() => filled(of)} capabilities=${capabilities} />`}<//>`}<//>`;
 }
 
-function Form({ as, name, session, initial }) {
+function Form({ as, name, session, initial, capabilities }) {
   // Keep the draft during navigation.
   const [draft, setDraft] = useState(() => JSON.parse(sessionStorage.getItem(name)) || { ...initial(), version: session?.version });
   const [errors, setErrors] = useState({});
@@ -124,7 +132,6 @@ function Form({ as, name, session, initial }) {
   const touched = useRef(Boolean(sessionStorage.getItem(name)));
   const own = PEOPLE[as].claims.sub;
   const directory = useLoad('directory', async () => (await stack.get('/local/directory')).items, { every: 0 });
-  const connection = useConnection(as);
   useEffect(() => {
     if (touched.current) sessionStorage.setItem(name, JSON.stringify(draft));
   }, [draft]);
@@ -178,7 +185,11 @@ function Form({ as, name, session, initial }) {
   const of = listed.filter((item) => item.type === 'course' && item.trainer_id === own);
   const colleagues = listed.filter((item) => item.type === 'user' && item.role === 'trainer' && item.id !== own);
   const teaching = draft.co_trainers || [];
-  const hosted = session ? session.hosting === 'platform' : connection.data?.status === 'platform';
+  // Options that the plan does not allow are hidden, unless the class already has them.
+  const audiences = AUDIENCES.filter(([key]) => key !== 'invitees' || key === draft.audience_type || allowsInvitees(capabilities));
+  const durations = DURATIONS.filter((n) => allowsDuration(capabilities, n));
+  const records = capabilities.recording_allowed || draft.record_session;
+  const hosted = session ? session.hosting === 'platform' : capabilities.hosting === 'platform';
   return html`<form class="card form-card" ref=${form} onSubmit=${save} novalidate>
     ${problem?.code === 'precondition_failed'
       ? html`<${Note} tone="warn" title="Changed since you opened it"><p>${problem.message} Your changes are still here.</p>
@@ -187,7 +198,7 @@ function Form({ as, name, session, initial }) {
         ? html`<${Conflict} as=${as} problem=${problem} word=${session ? 'Save anyway' : 'Schedule anyway'} onInsist=${() => save(null, true)} />`
         : html`<${ProblemNote} of=${problem} />`}
     ${others.length > 0 && html`<ul class="errors">${others.map(([field, message]) => html`<li key=${field}><code>${field}</code> ${message}</li>`)}</ul>`}
-    <fieldset class="audience"><legend>Audience</legend>${AUDIENCES.map(([key, icon, word, more]) => html`
+    <fieldset class="audience"><legend>Audience</legend>${audiences.map(([key, icon, word, more]) => html`
       <label key=${key} class=${draft.audience_type === key ? 'chosen' : ''}><input type="radio" name="audience" value=${key}
         checked=${draft.audience_type === key} onChange=${() => set('audience_type')(key)} />
         <${Icon} name=${icon} /><span><strong>${word}</strong><span class="fine">${more}</span></span></label>`)}</fieldset>
@@ -199,13 +210,13 @@ function Form({ as, name, session, initial }) {
     <div class="row"><${Text} label="Day" type="date" value=${draft.date} onInput=${set('date')} error=${errors.starts_at} />
       <${Text} label="Time" type="time" value=${draft.time} onInput=${set('time')} />
       <${Select} label="Duration" value=${draft.duration_minutes} onChange=${set('duration_minutes')} error=${errors.duration_minutes}
-        options=${[...new Set([...DURATIONS, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
+        options=${[...new Set([...durations, Number(draft.duration_minutes)])].sort((a, b) => a - b).map((n) => [n, n < 60 ? `${n} min` : `${Math.floor(n / 60)} h${n % 60 ? ` ${n % 60} min` : ''}`])} /></div>
     <${Combo} label="Time zone" value=${draft.timezone} options=${zones} onChange=${set('timezone')} error=${errors.timezone}
       hint="The class keeps its local time across daylight saving changes." />
     ${!session && html`<${Select} label="Where it meets" value=${draft.provider} onChange=${set('provider')} options=${[['zoom', hosted ? 'Zoom, in the platform’s account' : 'Zoom, in your account'], ['manual', 'Your own link']]} />`}
     ${draft.provider === 'manual' ? html`<${Text} label="Link" type="url" placeholder="https://" value=${draft.join_url} onInput=${set('join_url')} error=${errors.join_url} />`
-      : html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
-          onChange=${set('record_session')} error=${errors.record_session} />
+      : html`${records && html`<${Switch} label="Record the class" hint="To Zoom’s cloud. Invited people can watch it afterwards." checked=${draft.record_session}
+          onChange=${set('record_session')} error=${errors.record_session} />`}
         <details class="more"><summary>Meeting settings</summary>${SETTINGS.map(([key, word, hint]) => html`<${Switch} key=${key} label=${word} hint=${hint}
           checked=${Boolean(draft.settings[key])} onChange=${(on) => set('settings')({ ...draft.settings, [key]: on })} />`)}</details>`}
     ${colleagues.length > 0 && html`<details class="more" open=${teaching.length > 0}><summary>Co-trainers</summary>${colleagues.map(({ id, name: who }) => html`<${Switch} key=${id} label=${who}

@@ -1,6 +1,7 @@
 // The trainer's classes: upcoming and live ones, and past ones on demand.
 import { html, useState } from '../ui.js';
 import { all } from '../api.js';
+import { FeatureOff, PlanLimits, useCapabilities } from '../capabilities.js';
 import { useLoad } from '../load.js';
 import { now, span, useNow } from '../time.js';
 import { Leaf, When, audience, canStart, isPast, room, starts } from '../classes.js';
@@ -21,6 +22,7 @@ export function Classes({ as }) {
   const [which, setWhich] = useState('active');
   const [days, setDays] = useState(PAST_DAYS);
   const connection = useConnection(as);
+  const capabilities = useCapabilities(as);
   const list = useLoad(`classes ${as} ${which} ${days}`, async () => {
     const at = now();
     const from = new Date(which === 'active' ? at - RUNNING_MS : at - days * DAY_MS).toISOString();
@@ -31,7 +33,8 @@ export function Classes({ as }) {
       : items.filter((session) => isPast(session, at)).reverse();
   });
   const link = html`<${Go} as=${as} to="new" class="button primary"><${Icon} name="plus" /><span>Schedule a class</span><//>`;
-  return html`<${Heading} actions=${link}>Classes<//>
+  return html`<${Heading} actions=${capabilities.data?.live_classes.enabled !== false && link}>Classes<//>
+    <${FeatureOff} of=${capabilities.data} /><${PlanLimits} of=${capabilities.data} />
     <${ZoomCard} as=${as} connection=${connection} />
     <div class="toolbar"><${Segments} label="Which classes" value=${which} onChange=${setWhich} of=${[['active', 'Active'], ['past', 'Past and cancelled']]} /></div>
     <${Loaded} of=${list} height=${112}>${(items) => (items.length
