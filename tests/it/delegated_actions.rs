@@ -19,10 +19,6 @@ async fn scheduled(hours: i64) -> (World, String, Value) {
 }
 
 impl World {
-    async fn admin(&self) -> String {
-        self.token(json!({"sub": "root", "role": "admin"})).await
-    }
-
     /// The changes for the trainer in the timeline, oldest first, as `kind actor actor_role trainer_id version`.
     async fn changes_for_trainer(&self, session: &Value) -> Vec<String> {
         let path = format!("{}/timeline?limit=100", session_path(session));
