@@ -13,6 +13,7 @@ use self::command::{CourseBody, EnrollmentBody, UserBody};
 use super::edge::{HttpResponse, RequestError, ResponseBody, path_parameter, route};
 use super::function::Function;
 use super::http_deps::HttpDeps;
+use super::ndjson::IMPORT_TIME;
 use crate::app::Services;
 use crate::app::directory::{self, BatchWriter};
 use crate::app::error::Error;
@@ -49,7 +50,7 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("POST", "/v1/directory/import") => {
             let file = http::content(&request, http::IMPORT_LIMIT_BYTES)?;
             let mut writer = BatchWriter::new(&deps.clients);
-            let time = RunTime::new(import::IMPORT_TIME);
+            let time = RunTime::new(IMPORT_TIME);
             let outcome = import::import(file, &mut writer, time).await?;
             ResponseBody::ok(&outcome)
         }

@@ -36,6 +36,7 @@ mod attendance_view;
 mod cursor;
 mod guest;
 mod join_report;
+mod ndjson;
 mod poll_view;
 
 /// One route of the HTTP API. Tests compare the template, the local gateway and `openapi.yaml` with this table.

@@ -5,7 +5,7 @@
 use lambda_http::{Error, LambdaEvent};
 use serde_json::{Map, Value};
 
-use super::import::{body, take_text};
+use super::import::body;
 use super::{Deps, command};
 use crate::app::directory;
 use crate::app::error::Error as AppError;
@@ -13,6 +13,7 @@ use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::Refusal;
 use crate::handlers::function::Function;
+use crate::handlers::ndjson::take_text;
 use crate::handlers::platform_event::{self, EventFailed, PlatformEvent};
 use crate::telemetry::error_chain;
 

@@ -5,8 +5,6 @@
 //! `{"type":"enrollment","course_id":"c-1","user_id":"s-1","email":"…","name":"…","access_granted":true}`,
 //! `{"type":"user","id":"s-1","email":"…","name":"…","role":"student"}`, `{"type":"settings",…}`.
 
-use std::iter::Peekable;
-use std::slice::Split;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -21,14 +19,10 @@ use crate::app::run_time::RunTime;
 use crate::domain::directory::DirectoryCommand;
 use crate::domain::plan::PlatformSettings;
 use crate::domain::refusal::{FieldError, Refusal};
+use crate::handlers::ndjson::{
+    LAST_WORK_TIME, LISTED_REJECTIONS, Lines, empty_file_refusal, is_empty, take_text,
+};
 
-/// The time after which an import starts no other batch. The gateway ends a request after 30 s, and its time includes the
-/// upload and a cold start.
-pub(super) const IMPORT_TIME: Duration = Duration::from_secs(20);
-/// The time in which the last batch must finish. Otherwise the next request repeats it.
-const LAST_BATCH_TIME: Duration = Duration::from_secs(6);
-/// Rejected lines that are listed. The others are counted, because a file in a wrong format has millions of them.
-const LISTED_REJECTIONS: usize = 100;
 /// Lines that are parsed before the time is checked. A rejected line takes a few microseconds.
 const BATCH_LINES: usize = 10_000;
 
@@ -59,9 +53,9 @@ pub(super) async fn import(
     time: RunTime,
 ) -> Result<ImportOutcome, Error> {
     let mut import = Import::new(file);
-    let end = time.before_end(Duration::ZERO) + LAST_BATCH_TIME;
+    let end = time.before_end(Duration::ZERO) + LAST_WORK_TIME;
     loop {
-        let batch = import.lines.next_batch();
+        let batch = next_batch(&mut import.lines);
         let applied = match timeout_at(end, writer.apply(batch.commands)).await {
             Ok(applied) => applied,
             Err(_) => Err(Error::busy("the batch took too long")),
@@ -105,26 +99,16 @@ impl<'a> Import<'a> {
                 return Ok(false);
             }
         }
-        self.batch_line = self.lines.next_line;
+        self.batch_line = self.lines.next_line();
         let is_at_end = self.lines.is_at_end();
         if is_at_end && outcome.accepted + outcome.rejected_count == 0 {
-            // More likely a failed export than an import of nothing.
-            return Err(Refusal::field("body", "must have at least one line").into());
+            return Err(empty_file_refusal().into());
         }
         if !is_at_end && !has_time {
             outcome.next_line = Some(self.batch_line);
         }
         Ok(!is_at_end && has_time)
     }
-}
-
-type SplitLines<'a> = Split<'a, u8, fn(&u8) -> bool>;
-
-/// The unread lines of a file.
-struct Lines<'a> {
-    lines: Peekable<SplitLines<'a>>,
-    /// The number of the next line.
-    next_line: usize,
 }
 
 #[derive(Debug, Default)]
@@ -140,51 +124,30 @@ struct BatchCounts {
     rejected_count: usize,
 }
 
-impl<'a> Lines<'a> {
-    fn new(file: &'a [u8]) -> Self {
-        let is_line_end: fn(&u8) -> bool = |byte| *byte == b'\n';
-        Self { lines: file.split(is_line_end).peekable(), next_line: 1 }
-    }
-
-    /// Skips empty lines, so that an import never has to be continued for them alone.
-    fn is_at_end(&mut self) -> bool {
-        while self.lines.next_if(|line| is_empty(line)).is_some() {
-            self.next_line += 1;
+fn next_batch(lines: &mut Lines<'_>) -> Batch {
+    let mut batch = Batch::default();
+    for (number, line) in lines.take(BATCH_LINES) {
+        if is_empty(line) {
+            continue;
         }
-        self.lines.peek().is_none()
-    }
-
-    fn next_batch(&mut self) -> Batch {
-        let mut batch = Batch::default();
-        for line in self.lines.by_ref().take(BATCH_LINES) {
-            let number = self.next_line;
-            self.next_line += 1;
-            if is_empty(line) {
-                continue;
+        let counts = &mut batch.counts;
+        match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
+            Ok(command) => {
+                counts.accepted += 1;
+                batch.commands.push(command);
             }
-            let counts = &mut batch.counts;
-            match crate::http::parse_json::<Map<String, Value>>(line).and_then(parse_line) {
-                Ok(command) => {
-                    counts.accepted += 1;
-                    batch.commands.push(command);
-                }
-                Err(refusal) => {
-                    counts.rejected_count += 1;
-                    if counts.rejected.len() < LISTED_REJECTIONS {
-                        counts.rejected.push(rejected_line(number, refusal));
-                    }
+            Err(refusal) => {
+                counts.rejected_count += 1;
+                if counts.rejected.len() < LISTED_REJECTIONS {
+                    counts.rejected.push(rejected_line(number, refusal));
                 }
             }
-            if batch.commands.len() == BATCH {
-                break;
-            }
         }
-        batch
+        if batch.commands.len() == BATCH {
+            break;
+        }
     }
-}
-
-fn is_empty(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
+    batch
 }
 
 fn rejected_line(line: usize, refusal: Refusal) -> RejectedLine {
@@ -221,14 +184,6 @@ fn parse_line(mut line: Map<String, Value>) -> Result<DirectoryCommand, Refusal>
     }
 }
 
-pub(super) fn take_text(line: &mut Map<String, Value>, name: &str) -> Result<String, Refusal> {
-    match line.remove(name) {
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(Refusal::field(name, "must be a string")),
-        None => Err(Refusal::field(name, "is required")),
-    }
-}
-
 pub(super) fn body<T: DeserializeOwned>(line: Map<String, Value>) -> Result<T, Refusal> {
     crate::http::parse_value(Value::Object(line))
 }
@@ -241,7 +196,7 @@ mod tests {
     fn run(file: &str, has_time: bool, fail_at: Option<usize>) -> Result<ImportOutcome, Error> {
         let mut import = Import::new(file.as_bytes());
         for n in 0.. {
-            let batch = import.lines.next_batch();
+            let batch = next_batch(&mut import.lines);
             assert!(batch.commands.len() <= BATCH);
             let failed = (fail_at == Some(n)).then(|| Error::busy("a test"));
             if !import.add(failed.map_or(Ok(batch.counts), Err), has_time)? {
