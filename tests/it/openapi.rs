@@ -319,11 +319,15 @@ fn examples_validate_against_their_schemas() {
     });
     assert!(checked > 40, "only {checked} examples");
 
-    let import = &spec.0["paths"]["/v1/directory/import"]["post"]["requestBody"]["content"];
-    let lines = spec.examples(&import["application/x-ndjson"])["lines"].as_str().expect("lines");
-    for line in lines.lines() {
-        let value = serde_json::from_str(line).expect("a line of JSON");
-        check(line, &spec.component("ImportLine"), &value);
+    for (path, schema) in
+        [("/v1/directory/import", "ImportLine"), ("/v1/sessions/import", "SessionImportLine")]
+    {
+        let content = &spec.0["paths"][path]["post"]["requestBody"]["content"];
+        let lines = spec.examples(&content["application/x-ndjson"]);
+        for line in lines["lines"].as_str().expect("lines").lines() {
+            let value = serde_json::from_str(line).expect("a line of JSON");
+            check(line, &spec.component(schema), &value);
+        }
     }
 }
 
@@ -427,7 +431,7 @@ fn documented_limits_match_the_code() {
         let content = "requestBody/content/application~1json";
         format!("/paths/{operation}/{content}/schema/properties/{field}")
     };
-    let limits: [(String, usize); 35] = [
+    let limits: [(String, usize); 36] = [
         (recipients.into(), resend::RECIPIENT_LIMIT),
         (format!("{launch}/question/maxLength"), text::QUESTION_LIMIT_CHARS),
         (format!("{launch}/options/items/maxLength"), text::OPTION_LIMIT_CHARS),
@@ -447,6 +451,7 @@ fn documented_limits_match_the_code() {
         ("/components/schemas/InviteeName/maxLength".into(), text::NAME_LIMIT_CHARS),
         ("/components/schemas/Email/maxLength".into(), text::EMAIL_LIMIT_BYTES),
         ("/components/schemas/ForeignId/maxLength".into(), id::FOREIGN_ID_LIMIT_BYTES),
+        ("/components/schemas/ExternalRef/maxLength".into(), id::FOREIGN_ID_LIMIT_BYTES),
         ("/components/parameters/Limit/schema/default".into(), shared::http::PAGE_DEFAULT),
         ("/components/parameters/Limit/schema/maximum".into(), shared::http::PAGE_LIMIT),
         (
@@ -457,7 +462,7 @@ fn documented_limits_match_the_code() {
         (in_body("~1v1~1zoom~1connect/post", "code/maxLength"), connect::CODE_LIMIT_BYTES),
         (in_body("~1v1~1zoom~1connect/post", "state/maxLength"), connect::STATE_LIMIT_BYTES),
         (
-            in_body("~1v1~1sessions~1{id}~1cancel/post", "reason/maxLength"),
+            format!("{schemas}/Cancellation/properties/reason/maxLength"),
             session_cancel::REASON_LIMIT_CHARS,
         ),
         (

@@ -20,7 +20,7 @@ use crate::domain::caller::Caller;
 use crate::domain::domain_event::{
     AudienceRef, ChangeKind, DomainEvent, DomainEventKind, SessionChange,
 };
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{ExternalRef, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::reminder::Reminder;
 use crate::domain::rights::Operation;
@@ -57,6 +57,18 @@ pub async fn cancel(
     let author = CancelledBy::Caller(caller);
     let cancelled = cancel_if_allowed(services, author, id, reason, now).await?;
     Ok(services.store.with_invitees(cancelled).await?)
+}
+
+/// Cancels the current session of a name.
+pub async fn cancel_by_name(
+    services: &Services,
+    caller: &Caller,
+    name: &ExternalRef,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<SessionWithInvitees, Error> {
+    let named = services.store.named_session(name).await?.ok_or(Refusal::NotFound)?;
+    cancel(services, caller, &named.record.session.id, reason, now).await
 }
 
 /// Cancels the upcoming sessions of a trainer who is being erased, because nobody could teach or cancel them later.

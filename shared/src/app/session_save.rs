@@ -11,11 +11,13 @@ mod create;
 mod edit;
 mod invitees;
 pub(super) mod overlap;
+mod upsert;
 mod zone_rules;
 
 pub use bring_forward::bring_meeting_forward;
 pub use create::{CreateSession, RepeatedCreate, create, find_created_session};
 pub use edit::{EditSession, ExpectedVersion, edit};
+pub use upsert::{UpsertSession, Upserted, upsert};
 pub use zone_rules::apply_zone_rules;
 
 use std::time::Duration;

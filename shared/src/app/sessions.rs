@@ -10,7 +10,7 @@ use super::error::Error;
 use crate::domain::audience::{Audience, Invitee};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::host_status::{HostStatus, WarningSources};
-use crate::domain::id::{CourseId, SessionId, UserId};
+use crate::domain::id::{CourseId, ExternalRef, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::{Operation, Relation, View};
 use crate::domain::session::{Provider, Session};
@@ -30,13 +30,17 @@ const BACK_HOURS: i64 = 12;
 /// A session as the caller may see it.
 #[derive(Debug)]
 pub enum SessionView {
-    Owner {
-        session: Session,
-        invitees: Vec<Invitee>,
-        mails: Option<MailCounts>,
-        warning_sources: Box<WarningSources>,
-    },
+    Owner(Box<OwnerDetails>),
     Invited(Session),
+}
+
+/// A session with the details that only its owner sees.
+#[derive(Debug)]
+pub struct OwnerDetails {
+    pub session: Session,
+    pub invitees: Vec<Invitee>,
+    pub mails: Option<MailCounts>,
+    pub warning_sources: WarningSources,
 }
 
 /// Loads a session with the caller's view of it.
@@ -77,16 +81,36 @@ pub async fn load_session_view(
     if view == View::Limited {
         return Ok(SessionView::Invited(session));
     }
+    Ok(SessionView::Owner(Box::new(load_owner_details(store, session, now).await?)))
+}
+
+/// Loads the current session of a name with the details that its owner sees, for the host platform's service.
+pub async fn load_named_session(
+    store: &Store,
+    name: &ExternalRef,
+    now: Timestamp,
+) -> Result<OwnerDetails, Error> {
+    let named = store.named_session(name).await?.ok_or(Refusal::NotFound)?;
+    load_owner_details(store, named.record.session, now).await
+}
+
+async fn load_owner_details(
+    store: &Store,
+    session: Session,
+    now: Timestamp,
+) -> Result<OwnerDetails, Error> {
     let warning_sources = async {
         match has_host(&session, now) {
             true => store.warning_sources(&session.trainer, [&session]).await,
             false => Ok(WarningSources::default()),
         }
     };
-    let (invitees, mails, warning_sources) =
-        try_join!(store.invitees_of_session(&session), store.mail_counts(id), warning_sources)?;
-    let warning_sources = Box::new(warning_sources);
-    Ok(SessionView::Owner { session, invitees, mails, warning_sources })
+    let (invitees, mails, warning_sources) = try_join!(
+        store.invitees_of_session(&session),
+        store.mail_counts(&session.id),
+        warning_sources
+    )?;
+    Ok(OwnerDetails { session, invitees, mails, warning_sources })
 }
 
 /// Returns whether the caller is invited: through access to the course, or through an address that the platform
@@ -127,9 +151,28 @@ pub enum ListScope {
     Trainer(UserId),
     /// The sessions of a course, of one trainer or of all.
     Course(CourseId, Option<UserId>),
+    /// The latest sessions of a name of the host platform.
+    Name(ExternalRef),
 }
 
 impl ListScope {
+    /// Returns the scope of a name, for the host platform's service and admins.
+    pub fn named(
+        caller: &Caller,
+        name: ExternalRef,
+        trainer: Option<UserId>,
+        course: Option<CourseId>,
+    ) -> Result<Self, Refusal> {
+        let refuse = |reason: &str| Err(Refusal::field("external_ref", reason));
+        if !caller.has_role(Role::Service) && !caller.has_role(Role::Admin) {
+            return refuse("is reserved for the host platform's service and for admins");
+        }
+        if trainer.is_some() || course.is_some() {
+            return refuse("cannot be combined with trainer_id or course_id");
+        }
+        Ok(Self::Name(name))
+    }
+
     /// Returns the requested scope. Trainers list their own sessions. The host platform's service and admins list those
     /// of anybody, and name a trainer or a course.
     pub fn requested(
@@ -150,9 +193,10 @@ impl ListScope {
         match (course, trainer) {
             (Some(course), trainer) => Ok(Self::Course(course, trainer)),
             (None, Some(trainer)) => Ok(Self::Trainer(trainer)),
-            (None, None) => {
-                Err(Refusal::field("trainer_id", "is required if there is no course_id"))
-            }
+            (None, None) => Err(Refusal::field(
+                "trainer_id",
+                "is required if there is no course_id or external_ref",
+            )),
         }
     }
 }
@@ -187,6 +231,7 @@ pub async fn list_for_trainer(
                 .sessions_of_course(course, trainer.as_ref(), filter, after.as_ref(), *limit)
                 .await?
         }
+        ListScope::Name(name) => page_of_name(store, name, request).await?,
     };
     let mut hosted: BTreeMap<UserId, Vec<Session>> = BTreeMap::new();
     for session in sessions.iter().filter(|session| has_host(session, now)) {
@@ -201,6 +246,33 @@ pub async fn list_for_trainer(
         .try_collect()
         .await?;
     Ok(TrainerSessionPage { page: SessionPage { sessions, next }, warning_sources })
+}
+
+/// The sessions of a name that are listed. Each one before the last was cancelled.
+const LISTED_GENERATIONS: u32 = 100;
+
+/// Returns a page of the latest sessions of a name, by start.
+async fn page_of_name(
+    store: &Store,
+    name: &ExternalRef,
+    request: &ListRequest,
+) -> Result<(Vec<Session>, Option<SessionCursor>), StoreError> {
+    let ListRequest { filter, after, limit, .. } = request;
+    let mut sessions = store.sessions_of_name(name, LISTED_GENERATIONS).await?;
+    sessions.retain(|session| {
+        let starts_at = session.details.starts_at;
+        filter.status.is_none_or(|status| session.status == status)
+            && filter.from.is_none_or(|from| starts_at >= from)
+            && filter.to.is_none_or(|to| starts_at <= to)
+            && after
+                .as_ref()
+                .is_none_or(|after| (starts_at, &session.id) > (after.starts_at, &after.id))
+    });
+    sessions.sort_by(|a, b| (a.details.starts_at, &a.id).cmp(&(b.details.starts_at, &b.id)));
+    let has_more = sessions.len() > *limit;
+    sessions.truncate(*limit);
+    let next = sessions.last().filter(|_| has_more).map(SessionCursor::from_session);
+    Ok((sessions, next))
 }
 
 /// Sessions of a trainer per request.

@@ -1,6 +1,7 @@
 //! Validation of the request body that creates or edits a session.
 
 mod audience;
+mod comparison;
 mod details;
 mod open;
 
@@ -14,6 +15,7 @@ use super::settings::MeetingSettings;
 use super::zoom_link;
 
 pub use self::audience::DirectoryEntry;
+pub use self::comparison::StoredValues;
 pub use self::details::{DURATION_MINUTES, MAX_AHEAD_MINUTES};
 pub use self::open::{Completion, OpenDraft};
 

@@ -45,6 +45,7 @@ pub mod scope;
 pub mod sealed;
 pub mod session;
 pub mod session_defaults;
+pub mod session_ref;
 pub mod session_window;
 pub mod settings;
 pub mod text;

@@ -98,8 +98,9 @@ pub enum Refusal {
     /// The meeting is hosted by another Zoom user than the connected one. The address is only for the trainer.
     #[error("the meeting is hosted by another Zoom user")]
     OtherZoomUser { address: Option<Email> },
-    #[error("the class was changed in the meantime and is now at version {version}")]
-    PreconditionFailed { version: u64 },
+    /// The version of the class, or `None` if there is no class.
+    #[error("the class was changed in the meantime and is now at version {version:?}")]
+    PreconditionFailed { version: Option<u64> },
     #[error("the Idempotency-Key was used with a different body")]
     IdempotencyKeyReused,
     #[error("the payment id was used with a different body")]

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, Env};
 use crate::domain::caller::{Caller, Role};
 use crate::domain::digest::Digest;
-use crate::domain::id::{SessionId, UserId};
+use crate::domain::id::{ExternalRef, SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::rights::Operation;
 use crate::domain::text::{Email, PersonName};
@@ -289,6 +289,17 @@ pub fn path_parameter<'a>(parameters: &'a [(&'static str, String)], name: &str) 
 /// Returns the session of a path. An id that is not valid belongs to no session.
 pub fn session_id(parameters: &[(&'static str, String)]) -> Result<SessionId, Refusal> {
     SessionId::parse(path_parameter(parameters, "id")).ok_or(Refusal::NotFound)
+}
+
+/// Returns the host platform's own name of a session in a path.
+pub fn external_ref(parameters: &[(&'static str, String)]) -> Result<ExternalRef, Refusal> {
+    let text = path_parameter(parameters, "external_ref");
+    ExternalRef::parse(text).map_err(|error| Refusal::field("external_ref", error))
+}
+
+/// Adds the session to the log of a request whose path does not have it.
+pub(super) fn log_session(session: &SessionId) {
+    tracing::Span::current().record("session_id", tracing::field::display(session));
 }
 
 /// Runs a handler and turns every outcome into a response: success, refusal, error, panic or timeout. Only this

@@ -8,7 +8,6 @@ use super::edge::RequestError;
 use crate::app::guests::{GuestLimits, GuestRequest};
 use crate::app::visibility::AudienceMemory;
 use crate::domain::attempt_limit::SourceNetwork;
-use crate::domain::id::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::PersonName;
 use crate::http::check_query;
@@ -48,9 +47,4 @@ pub(super) fn guest_name(name: Option<&str>) -> Result<Option<PersonName>, Refus
     let name = name.filter(|name| !name.trim().is_empty());
     let parse = |name| PersonName::parse(name).map_err(|error| Refusal::field("name", error));
     name.map(parse).transpose()
-}
-
-/// Adds the session to the log of a request whose path does not have it.
-pub(super) fn log_session(session: &SessionId) {
-    tracing::Span::current().record("session_id", tracing::field::display(session));
 }

@@ -70,9 +70,15 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/v1/zoom/connection", "disconnect"),
     route("POST", "/v1/sessions", "session-save"),
     route("PUT", "/v1/sessions/{id}", "session-save"),
+    route("POST", "/v1/sessions/import", "session-save"),
+    // Before the routes with an id, which `by-ref` is not.
+    route("PUT", "/v1/sessions/by-ref/{external_ref}", "session-save"),
+    route("GET", "/v1/sessions/by-ref/{external_ref}", "sessions"),
+    route("DELETE", "/v1/sessions/by-ref/{external_ref}", "session-cancel"),
     route("POST", "/v1/sessions/{id}/cancel", "session-cancel"),
     route("GET", "/v1/sessions", "sessions").with_query(&[
         "trainer_id",
+        "external_ref",
         "status",
         "course_id",
         "from",
@@ -246,6 +252,14 @@ mod tests {
                 "directory",
                 "/v1/directory/courses/{id}/enrollments/{user_id}",
                 vec![("id", "c"), ("user_id", "u")]
+            ))
+        );
+        assert_eq!(
+            find("GET", "/v1/sessions/by-ref/timeline"),
+            Some((
+                "sessions",
+                "/v1/sessions/by-ref/{external_ref}",
+                vec![("external_ref", "timeline")]
             ))
         );
         for (method, path) in [

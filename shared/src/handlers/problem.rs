@@ -224,7 +224,12 @@ impl From<&Refusal> for Problem {
                 412,
                 "precondition_failed",
                 "Version conflict",
-                format!("The class changed since you read it. Its version is now {version}."),
+                match version {
+                    Some(version) => {
+                        format!("The class changed since you read it. Its version is now {version}.")
+                    }
+                    None => "There is no class yet.".to_owned(),
+                },
             ),
             Refusal::IdempotencyKeyReused => Self::new(
                 422,
@@ -341,7 +346,8 @@ mod tests {
             (refused(Refusal::Conflict("the class is running")), 409, "conflict"),
             (refused(Refusal::Overlap(overlap(None))), 409, "conflict"),
             (refused(Refusal::Overlap(overlap(Some("Algebra")))), 409, "conflict"),
-            (refused(Refusal::PreconditionFailed { version: 2 }), 412, "precondition_failed"),
+            (refused(Refusal::PreconditionFailed { version: Some(2) }), 412, "precondition_failed"),
+            (refused(Refusal::PreconditionFailed { version: None }), 412, "precondition_failed"),
             (refused(Refusal::IdempotencyKeyReused), 422, "idempotency_key_reused"),
             (refused(Refusal::PaymentIdReused), 422, "idempotency_key_reused"),
             (refused(Refusal::RateLimited { seconds: 7 }), 429, "rate_limited"),

@@ -4,7 +4,9 @@ use lambda_http::Request;
 use serde::Deserialize;
 
 use super::app_url::AppUrl;
-use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
+use super::edge::{
+    HttpResponse, RequestError, ResponseBody, external_ref, log_session, route, session_id,
+};
 use super::function::Function;
 use super::http_deps::HttpDeps;
 use super::session_view;
@@ -30,13 +32,20 @@ pub async fn handle(function: &Function<Deps>, request: Request) -> HttpResponse
 
 async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestError> {
     let now = deps.clock.now();
-    let (_, parameters) = route(&request)?;
+    let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
-    let id = session_id(&parameters)?;
-    let body: CancelBody = http::optional_json(&request)?;
-    let reason =
-        body.reason.as_deref().map(reason).transpose()?.filter(|reason| !reason.is_empty());
-    let cancelled = session_cancel::cancel(&deps.clients, &caller, &id, reason, now).await?;
+    let cancelled = if route.path == "/v1/sessions/by-ref/{external_ref}" {
+        let name = external_ref(&parameters)?;
+        let reason = requested_reason(&request)?;
+        let cancelled =
+            session_cancel::cancel_by_name(&deps.clients, &caller, &name, reason, now).await?;
+        log_session(&cancelled.session.id);
+        cancelled
+    } else {
+        let id = session_id(&parameters)?;
+        let reason = requested_reason(&request)?;
+        session_cancel::cancel(&deps.clients, &caller, &id, reason, now).await?
+    };
     let secrets = deps.secrets.get(now).await?;
     let view = session_view::owner_view(
         &cancelled.session,
@@ -47,6 +56,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         now,
     )?;
     Ok(ResponseBody::ok(&view)?.with_etag(cancelled.session.version))
+}
+
+/// Returns the reason of the body, which is optional.
+fn requested_reason(request: &Request) -> Result<Option<String>, RequestError> {
+    let body: CancelBody = http::optional_json(request)?;
+    let reason = body.reason.as_deref().map(reason).transpose()?;
+    Ok(reason.filter(|reason| !reason.is_empty()))
 }
 
 fn reason(text: &str) -> Result<String, Refusal> {

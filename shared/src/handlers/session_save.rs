@@ -1,5 +1,8 @@
 //! `session-save`: creates or edits a session, at Zoom and here.
 
+mod by_ref;
+mod import;
+
 use ::http::StatusCode;
 use lambda_http::Request;
 use serde_json::Value;
@@ -54,6 +57,13 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let now = deps.clock.now();
     let (route, parameters) = route(&request)?;
     let caller = deps.authenticator.caller(&request, now).await?;
+    match route.path {
+        "/v1/sessions/by-ref/{external_ref}" => {
+            return by_ref::serve(deps, &request, &caller, &parameters).await;
+        }
+        "/v1/sessions/import" => return import::serve(deps, &request, &caller).await,
+        _ => {}
+    }
     if route.method == "POST" {
         let body: Value = http::json(&request)?;
         let body_hash = http::fingerprint(&body);
@@ -98,7 +108,15 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
     let expected_version = http::if_match(&request)?.map_or(ExpectedVersion::Any, versions);
     let draft = OpenDraft::check(body, &deps.state.default_zone, now)?;
     let SaveSettings { join_window: window, meeting_lead, .. } = deps.state;
-    let request = EditSession { caller, session, draft, window, meeting_lead, expected_version };
+    let request = EditSession {
+        probable_trainer: caller.id.clone(),
+        caller,
+        session,
+        draft,
+        window,
+        meeting_lead,
+        expected_version,
+    };
     let edited = edit(&deps.clients, &request, now).await?;
     saved_response(deps, StatusCode::OK, &edited).await
 }
@@ -112,7 +130,7 @@ fn versions(tags: EntityTags) -> ExpectedVersion {
         is_exact.then_some(version)
     };
     match tags {
-        EntityTags::Any => ExpectedVersion::Any,
+        EntityTags::Any => ExpectedVersion::Stored,
         EntityTags::Listed(tags) => {
             ExpectedVersion::OneOf(tags.iter().filter_map(version).collect())
         }
@@ -191,6 +209,6 @@ mod tests {
             tag(false, b"10"),
         ];
         assert_eq!(versions(EntityTags::Listed(listed)), ExpectedVersion::OneOf(vec![7, 10]));
-        assert_eq!(versions(EntityTags::Any), ExpectedVersion::Any);
+        assert_eq!(versions(EntityTags::Any), ExpectedVersion::Stored);
     }
 }

@@ -7,23 +7,25 @@ use serde::{Deserialize, Serialize};
 use super::app_url::AppUrl;
 use super::cursor::Cursor;
 use super::deps;
-use super::edge::{HttpResponse, RequestError, ResponseBody, route, session_id};
+use super::edge::{
+    HttpResponse, RequestError, ResponseBody, external_ref, log_session, route, session_id,
+};
 use super::function::Function;
-use super::guest::{GuestState, log_session};
+use super::guest::GuestState;
 use super::http_deps::{HttpDeps, State};
 use super::pages::Page;
 use super::{Route, recording_view, session_view};
 use crate::app::error::Error;
 use crate::app::guests::load_guest_session;
 use crate::app::sessions::{
-    self, ListRequest, ListScope, SessionPage, SessionView, TrainerSessionPage,
+    self, ListRequest, ListScope, OwnerDetails, SessionPage, SessionView, TrainerSessionPage,
 };
 use crate::app::timeline;
 use crate::app::visibility::AudienceMemory;
 use crate::config::{ConfigError, Env, names};
 use crate::domain::admission::JoinMode;
 use crate::domain::host_status::WarningSources;
-use crate::domain::id::{CourseId, UserId};
+use crate::domain::id::{CourseId, ExternalRef, UserId};
 use crate::domain::join_window;
 use crate::domain::recording::RecordingVisibility;
 use crate::domain::refusal::Refusal;
@@ -91,7 +93,10 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         "/v1/sessions" => {
             let list = list_request(&request)?;
             let trainer = query_id(&request, "trainer_id", UserId::parse)?;
-            let scope = ListScope::requested(&caller, trainer, list.course.clone())?;
+            let scope = match query_id(&request, "external_ref", ExternalRef::parse)? {
+                Some(name) => ListScope::named(&caller, name, trainer, list.course.clone())?,
+                None => ListScope::requested(&caller, trainer, list.course.clone())?,
+            };
             let TrainerSessionPage { page: SessionPage { sessions, next }, warning_sources } =
                 sessions::list_for_trainer(&deps.clients, &scope, &list, now).await?;
             let no_warnings = WarningSources::default();
@@ -115,21 +120,15 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         "/v1/sessions/{id}" => {
             let id = session_id(&parameters)?;
             match sessions::load_session_view(&deps.clients, &caller, &id, now).await? {
-                SessionView::Owner { session, invitees, mails, warning_sources } => {
-                    let secrets = deps.secrets.get(now).await?;
-                    let view = session_view::owner_view(
-                        &session,
-                        Some(&invitees),
-                        &warning_sources,
-                        &deps.state.app_url,
-                        secrets.keyring()?,
-                        now,
-                    )?;
-                    let view = session_view::SessionDetailView { view, mail: mails };
-                    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
-                }
+                SessionView::Owner(details) => owner_response(deps, &details, now).await,
                 SessionView::Invited(session) => invited_response(deps, &session, now),
             }
+        }
+        "/v1/sessions/by-ref/{external_ref}" => {
+            let name = external_ref(&parameters)?;
+            let details = sessions::load_named_session(&deps.clients, &name, now).await?;
+            log_session(&details.session.id);
+            owner_response(deps, &details, now).await
         }
         "/v1/sessions/{id}/recordings" => {
             let id = session_id(&parameters)?;
@@ -191,6 +190,26 @@ async fn serve_guest(
         load_guest_session(&deps.clients, secrets.keyring()?, &guest_request, now).await?;
     log_session(&session.id);
     invited_response(deps, &session, now)
+}
+
+/// Renders one class with everything that its trainer sees.
+async fn owner_response(
+    deps: &Deps,
+    details: &OwnerDetails,
+    now: Timestamp,
+) -> Result<ResponseBody, RequestError> {
+    let OwnerDetails { session, invitees, mails, warning_sources } = details;
+    let secrets = deps.secrets.get(now).await?;
+    let view = session_view::owner_view(
+        session,
+        Some(invitees),
+        warning_sources,
+        &deps.state.app_url,
+        secrets.keyring()?,
+        now,
+    )?;
+    let view = session_view::SessionDetailView { view, mail: mails.clone() };
+    Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 
 /// Renders one class for an invited person.

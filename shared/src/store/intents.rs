@@ -12,7 +12,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::counters::CreateQuotas;
+use super::counters::{self, CreateQuotas};
 use super::error::StoreError;
 use super::item::{decode, encode, encode_value};
 use super::schema::{ItemKey, attr};
@@ -22,7 +22,7 @@ use super::{BatchItems, Store};
 use crate::domain::bookings::Booking;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::session_defaults::SessionDefaults;
-use crate::domain::time::sortable_text;
+use crate::domain::time::{sortable_text, utc_month};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -49,6 +49,9 @@ pub struct Intent {
         skip_serializing_if = "session_defaults::is_empty"
     )]
     pub defaults: SessionDefaults,
+    /// Whether attempts with other bodies preceded this one, so that a meeting at Zoom may have their values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows_other_body: bool,
 }
 
 /// The booking of an intent. The session is that of the intent.
@@ -94,24 +97,34 @@ pub fn reserve(intent: &Intent) -> Action {
         .recognized_by(attr::ATTEMPT, text(&intent.attempt))
 }
 
-/// Takes over from an expired attempt to create the session. If the quota was released, the same transaction must take it
-/// again. It must also replace the booking of the intent by `booking`.
-pub fn take_over_to_create(
-    intent: &Intent,
-    attempt: &str,
-    booking: Option<&Booking>,
-    until: Timestamp,
-    now: Timestamp,
-) -> Action {
-    take_over(intent, attempt, until, now, |changes| {
+/// Takes over from an expired attempt to create the session as `next`. The same transaction must replace the quotas of the
+/// intent by those of `next`: the month ([`Intent::month_actions`]) and the booking.
+pub fn take_over_to_create(intent: &Intent, next: &Intent, now: Timestamp) -> Action {
+    take_over(intent, &next.attempt, next.attempt_until, now, |changes| {
         let changes = changes.remove(attr::QUOTA_RELEASED);
-        match booking {
-            Some(booking) => {
-                changes.set(attr::BOOKING, encode_value(&IntentBooking::from(booking)))
-            }
-            None => changes.remove(attr::BOOKING),
-        }
+        let mut replaced = encode(next);
+        REQUEST_ATTRIBUTES.into_iter().fold(changes, |changes, name| match replaced.remove(name) {
+            Some(value) => changes.set(name, value),
+            None => changes.remove(name),
+        })
     })
+}
+
+/// The attributes that depend on the request of the current attempt.
+const REQUEST_ATTRIBUTES: [&str; 6] = [
+    attr::CREATED_FROM,
+    attr::TRAINER_ID,
+    attr::STARTS_AT,
+    attr::BOOKING,
+    attr::DEFAULTS,
+    attr::FOLLOWS_OTHER_BODY,
+];
+
+/// Deletes the intent of an expired attempt in the transaction that stores the session without a meeting. Like
+/// [`take_over_to_create`], it requires that the transaction replaces the quotas.
+pub fn replace(intent: &Intent) -> Action {
+    let condition = Condition::new().equals(attr::ATTEMPT, text(&intent.attempt));
+    Action::delete(ItemKey::Intent(&intent.session_id), at_quota_state(condition, intent))
 }
 
 /// Takes over from an expired attempt to abandon the session. The quota stays as it was read.
@@ -138,14 +151,18 @@ fn take_over(
         .equals(attr::ATTEMPT, text(&intent.attempt))
         .exists(attr::PK)
         .absent_or_expired(attr::ATTEMPT_UNTIL, now);
-    // The old attempt may still be running and may release the quota at this moment.
-    let condition = if intent.quota_released {
+    let condition = at_quota_state(condition, intent);
+    Action::update(ItemKey::Intent(&intent.session_id), change(changes), condition)
+        .recognized_by(attr::ATTEMPT, text(attempt))
+}
+
+/// Requires the quota's state as it was read. The old attempt may still be running and may release the quota meanwhile.
+fn at_quota_state(condition: Condition, intent: &Intent) -> Condition {
+    if intent.quota_released {
         condition.exists(attr::QUOTA_RELEASED)
     } else {
         condition.absent(attr::QUOTA_RELEASED)
-    };
-    Action::update(ItemKey::Intent(&intent.session_id), change(changes), condition)
-        .recognized_by(attr::ATTEMPT, text(attempt))
+    }
 }
 
 /// Expires an attempt at once that got no usable response from Zoom, so that the next attempt need not wait, and gives its
@@ -178,6 +195,15 @@ pub fn finish(session: &SessionId, attempt: &str) -> Action {
     Action::delete(ItemKey::Intent(session), Condition::new().equals(attr::ATTEMPT, text(attempt)))
 }
 
+/// The monthly quota of a session that is to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct MonthQuota<'a> {
+    pub trainer: &'a UserId,
+    pub starts_at: Timestamp,
+    pub max: Option<u32>,
+    pub now: Timestamp,
+}
+
 impl Intent {
     /// Returns the booking that the intent holds.
     pub fn held_booking(&self) -> Option<Booking> {
@@ -194,6 +220,22 @@ impl Intent {
     pub fn quotas(&self) -> CreateQuotas {
         let month = (!self.quota_released).then(|| (self.trainer_id.clone(), self.starts_at));
         CreateQuotas { month, zoom_write: None, booking: self.held_booking() }
+    }
+
+    /// Returns the actions that replace the monthly quota of an intent, if there is one, by that of a session. A transaction
+    /// accepts one action per counter, so a month that stays is not counted again.
+    pub fn month_actions(held: Option<&Self>, wanted: &MonthQuota<'_>) -> Vec<Action> {
+        let MonthQuota { trainer, starts_at, max, now } = *wanted;
+        let held = held.and_then(|intent| intent.quotas().month);
+        let is_held = held.as_ref().is_some_and(|(holder, at)| {
+            holder == trainer && utc_month(*at) == utc_month(starts_at)
+        });
+        if is_held {
+            return Vec::new();
+        }
+        let released = held.map(|(holder, at)| counters::release_monthly_quota(&holder, at));
+        let taken = counters::take_monthly_quota(trainer, starts_at, max, now);
+        released.into_iter().chain([taken]).collect()
     }
 }
 

@@ -34,6 +34,7 @@ pub mod recipient_states;
 pub mod recordings;
 pub mod resends;
 pub mod schema;
+pub mod session_refs;
 pub mod sessions;
 pub mod settings;
 pub mod timeline;

@@ -6,6 +6,7 @@
 //! | access pattern | table or index | key condition | used by |
 //! | --- | --- | --- | --- |
 //! | session | main | `pk = SESSION#id`, `sk = SESSION` | save, cancel, reads |
+//! | session of the host platform's name | main | `pk = REF#name`, `sk = REF` | save, cancel, reads |
 //! | creation intent of a session | main | `pk = SESSION#id`, `sk = INTENT` | save, repair |
 //! | invitees of a session | main | `pk = SESSION#id`, `sk` begins with `INVITEE#list#` | trainer's view, delivery |
 //! | one invitee of a session | main | `pk = SESSION#id`, `sk = INVITEE#list#hash` | reads |
@@ -88,7 +89,7 @@ use crate::domain::account_token::AccountTokenId;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::digest::Digest;
-use crate::domain::id::{CourseId, MeetingId, PaymentId, PollId, SessionId, UserId};
+use crate::domain::id::{CourseId, ExternalRef, MeetingId, PaymentId, PollId, SessionId, UserId};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey, RecipientRef};
 use crate::domain::text::Email;
@@ -161,6 +162,8 @@ pub enum Table {
 pub enum ItemKey<'a> {
     Session(&'a SessionId),
     Intent(&'a SessionId),
+    /// A pointer from the host platform's name to its session.
+    SessionRef(&'a ExternalRef),
     Invitee {
         session: &'a SessionId,
         list: InviteeList,
@@ -342,6 +345,7 @@ impl ItemKey<'_> {
             | Self::AccountToken(_) => Table::Tokens,
             Self::Session(_)
             | Self::Intent(_)
+            | Self::SessionRef(_)
             | Self::Invitee { .. }
             | Self::InviteeByDigest { .. }
             | Self::MailAddress(_)
@@ -394,6 +398,7 @@ impl ItemKey<'_> {
     pub fn pk(&self) -> String {
         match self {
             Self::Session(id) | Self::Intent(id) => session_partition(id),
+            Self::SessionRef(name) => format!("REF#{name}"),
             Self::Invitee { session, .. } | Self::InviteeByDigest { session, .. } => {
                 session_partition(session)
             }
@@ -452,6 +457,7 @@ impl ItemKey<'_> {
         match self {
             Self::Session(_) => "SESSION".to_owned(),
             Self::Intent(_) => "INTENT".to_owned(),
+            Self::SessionRef(_) => "REF".to_owned(),
             Self::Invitee { list, email, .. } => {
                 format!("{}{}", invitee_prefix(*list), email_hash(email))
             }
@@ -539,6 +545,7 @@ mod tests {
         let user = UserId::parse("x").unwrap();
         let course = CourseId::parse("x").unwrap();
         let payment = PaymentId::parse("x").unwrap();
+        let name = ExternalRef::parse("x").unwrap();
         let email = Email::parse("x@example.test").unwrap();
         let at = Timestamp::UNIX_EPOCH;
         let account = AccountTokenId::derive("x", "x");
@@ -552,6 +559,7 @@ mod tests {
         let keys = [
             ItemKey::Session(&session),
             ItemKey::Intent(&session),
+            ItemKey::SessionRef(&name),
             ItemKey::Invitee { session: &session, list: InviteeList(1), email: &email },
             ItemKey::Invitee { session: &session, list: InviteeList(11), email: &email },
             ItemKey::Meeting(MeetingId(1)),

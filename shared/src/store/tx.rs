@@ -15,6 +15,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub enum ConditionSubject {
     Session,
     Intent,
+    SessionRef,
     Invitee,
     MailAddress,
     Meeting,
@@ -73,6 +74,7 @@ impl ConditionSubject {
         match key {
             ItemKey::Session(_) => Self::Session,
             ItemKey::Intent(_) => Self::Intent,
+            ItemKey::SessionRef(_) => Self::SessionRef,
             ItemKey::Invitee { .. } | ItemKey::InviteeByDigest { .. } => Self::Invitee,
             ItemKey::MailAddress(_) => Self::MailAddress,
             ItemKey::Meeting(_) => Self::Meeting,

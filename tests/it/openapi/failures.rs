@@ -1,5 +1,6 @@
 //! Every error that `openapi.yaml` documents for an operation can occur there.
 
+mod by_ref;
 mod hosting;
 mod payments;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use shared::config::names;
 use shared::handlers::{GUEST_ROUTES, ROUTES, Route};
 
+use self::by_ref::{check_names, upsert_body};
 use self::hosting::{check_guests, check_hosts, check_licences, create_guest_session};
 use self::payments::check_payments;
 use super::Spec;
@@ -57,6 +59,7 @@ impl People {
                 &self.service
             }
             path if path.starts_with("/v1/logs/") => &self.admin,
+            path if is_import(path) || path.contains("/by-ref/") => &self.service,
             path if path.starts_with("/v1/me/") || path.ends_with("/vote") => &self.student,
             _ => &self.trainer,
         }
@@ -104,8 +107,19 @@ fn path(route: &Route, session: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Whether the operation accepts any line, and lists the invalid ones.
+fn is_import(path: &str) -> bool {
+    path.ends_with("/import")
+}
+
 /// A valid body: one of the operation's examples. A session gets its own body, because it must lie in the future.
 pub(super) fn body(spec: &Spec, route: &Route) -> Option<Value> {
+    if route.path == "/v1/sessions/import" {
+        return Some(patched(upsert_body(401), json!({"external_ref": "imported"})));
+    }
+    if route.path.contains("/by-ref/") && route.method == "PUT" {
+        return Some(patched(upsert_body(402), json!({"course_id": "nobodys"})));
+    }
     if route.function == "session-save" {
         return Some(patched(course_session_body(400), json!({"course_id": "nobodys"})));
     }
@@ -166,6 +180,7 @@ async fn every_documented_error_occurs() {
     check_polls(&mut api, &people).await;
     check_hosts(&mut api, &people).await;
     check_payments(&mut api, &people).await;
+    check_names(&mut api, &people).await;
     check_plans(&mut api, &people).await;
     check_licences(&mut api, &people).await;
     check_internal_failures(&mut api, &people).await;
@@ -224,8 +239,7 @@ async fn check_callers_and_requests(api: &mut CheckedApi, people: &People) {
             api.check(&method, &route_path, &response);
             response.expect_problem(415, "unsupported_media_type");
         }
-        // An import accepts any line, and lists the invalid ones.
-        if documents(422, "validation_failed") && route.path != "/v1/directory/import" {
+        if documents(422, "validation_failed") && !is_import(route.path) {
             let wrong = match body(&api.spec, route) {
                 Some(_) => {
                     api.call(route, &route_path, accepted_token, Some(json!({"colour": "red"})))
@@ -520,7 +534,10 @@ async fn check_plans(api: &mut CheckedApi, people: &People) {
         let longer =
             patched(session_body(201), patched(link.clone(), json!({"duration_minutes": 90})));
         api.post(trainer, "/v1/sessions", longer.clone()).await.expect_problem(403, code);
-        api.put(trainer, &session_path, longer).await.expect_problem(403, code);
+        api.put(trainer, &session_path, longer.clone()).await.expect_problem(403, code);
+        let named = patched(longer, json!({"trainer_id": "trainer-2"}));
+        let path = "/v1/sessions/by-ref/another";
+        api.put(&people.service, path, named).await.expect_problem(403, code);
         if code == "feature_disabled" {
             let resend = format!("{session_path}/resend-invite");
             api.post(trainer, &resend, json!({})).await.expect_problem(403, code);

@@ -300,6 +300,23 @@ async fn running_system_matches_the_api_description() {
         .expect_problem(412, "precondition_failed");
     api.put(&other, &path, edit.clone()).await.expect_problem(404, "not_found");
 
+    // By the platform's own name.
+    let by_ref = "/v1/sessions/by-ref/booking-4711";
+    let mut named = course_session_body(60);
+    named["trainer_id"] = json!("trainer-1");
+    api.put(&service, by_ref, named.clone()).await.expect(201);
+    api.put(&service, by_ref, named.clone()).await.expect(200);
+    api.get(&service, by_ref).await.expect(200);
+    api.delete(&service, by_ref).await.expect(200);
+    api.get(&trainer, by_ref).await.expect_problem(403, "forbidden");
+    let polls = "/v1/sessions/by-ref/polls";
+    api.put(&service, polls, named.clone()).await.expect_problem(422, "validation_failed");
+    named["external_ref"] = json!("booking-4712");
+    api.post(&service, "/v1/sessions/import", named.clone()).await.expect(200);
+    named["meeting"] = json!("now");
+    let outcome = api.post(&service, "/v1/sessions/import", named).await.expect(200);
+    assert_eq!(outcome["rejected"][0]["field"], "meeting");
+
     // Reading.
     let page = api.get(&trainer, "/v1/sessions?limit=1&status=scheduled").await.expect(200);
     let cursor = page["next_cursor"].as_str().expect("another page");

@@ -129,7 +129,7 @@ impl Scene {
         let path = row.path.replace("{id}", id).replace("{attendee_id}", &self.attendee);
         let path = path.replace("{poll_id}", self.poll["id"].as_str().expect("an id"));
         let path = path.replace("{user_id}", "some-id").replace("{trainer_id}", "some-id");
-        let path = path.replace("{payment_id}", "some-id");
+        let path = path.replace("{payment_id}", "some-id").replace("{external_ref}", "some-ref");
         match row.operation {
             Operation::ListSessions => format!("{path}?course_id=course-1"),
             _ => path,

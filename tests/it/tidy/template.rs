@@ -221,6 +221,9 @@ fn routes_used_by_a_whole_session_have_their_own_throttles() {
         );
     }
     limited.insert(webhook_route(), webhook_limits());
+    // The opposite: an import is worth a thousand requests.
+    let import = json!({ "ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2 });
+    limited.insert("POST /v1/sessions/import".to_owned(), import);
     assert_eq!(settings, &json!(limited));
 }
 

@@ -122,6 +122,17 @@ impl<'a> ZoomMeetings<'a> {
         }
         Ok(adopted)
     }
+
+    /// Deletes the meetings that carry the session's mark. They may have other values than the plan.
+    pub async fn delete_marked_meetings(&mut self, plan: &MeetingPlan) -> Result<(), MeetingError> {
+        let details = &plan.details;
+        let (topic, starts_at) = (details.title.as_str(), details.starts_at);
+        let marked = self.find_marked_meetings(&plan.session, topic, starts_at).await?;
+        for meeting in marked {
+            self.cancel(Some(meeting.id), false).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Converts a meeting that Zoom returned.

@@ -26,7 +26,7 @@ pub use self::repeat::{RepeatedCreate, find_created_session};
 
 use self::commit::MadeMeeting;
 use self::inputs::CreateInputs;
-use self::repeat::{existing_session, session_id_for, wait_for_other_request};
+use self::repeat::{existing_session, is_of_other_body, session_id_for, wait_for_other_request};
 use self::template::SessionTemplate;
 use super::invitees::drafted_invitees;
 use super::resolve_audience;
@@ -37,10 +37,11 @@ use crate::domain::actor::Actor;
 use crate::domain::audience::Invitee;
 use crate::domain::draft::{Draft, OpenDraft, Venue};
 use crate::domain::host_status::WarningSources;
-use crate::domain::id::{ExternalRef, PaymentId, SessionId, UserId};
+use crate::domain::id::{PaymentId, SessionId, UserId};
 use crate::domain::pending_meeting::{MeetingLead, MeetingTime};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Session, Source};
+use crate::domain::session_ref::SessionRef;
 use crate::domain::session_window::JoinWindowSettings;
 use crate::domain::trainer_session::SessionWithInvitees;
 use crate::store::sessions::SessionRecord;
@@ -63,7 +64,8 @@ pub struct CreateSession<D = OpenDraft> {
     pub meeting_lead: MeetingLead,
     /// The id that every retry derives. `None` if a retry creates another session.
     pub id: Option<SessionId>,
-    pub external_ref: Option<ExternalRef>,
+    /// The host platform's own name. Then another body does not refuse the request, but is an edit.
+    pub external_ref: Option<SessionRef>,
     pub triggered_by: Option<PaymentId>,
     /// The hash of the body. The same id with another body is refused.
     pub body_hash: String,
@@ -92,13 +94,31 @@ enum CreateOutcome {
     InProgress,
 }
 
+/// A new session, or the one that is stored under its id.
+pub(super) enum CreatedOrFound {
+    Created(Box<SessionWithInvitees>),
+    Found(Box<SessionRecord>),
+}
+
 /// Schedules a session, or returns the one that the same request created before.
 pub async fn create(
     services: &Services,
     request: &CreateSession,
     now: Timestamp,
 ) -> Result<SessionWithInvitees, Error> {
-    let created = create_or_find(services, request, now).await;
+    match create_or_find(services, request, now).await? {
+        CreatedOrFound::Created(created) => Ok(*created),
+        CreatedOrFound::Found(record) => existing_session(services, request, *record).await,
+    }
+}
+
+/// Schedules a session, or returns the stored one with its id, whatever body created it.
+pub(super) async fn create_or_find(
+    services: &Services,
+    request: &CreateSession,
+    now: Timestamp,
+) -> Result<CreatedOrFound, Error> {
+    let created = attempt_repeatedly(services, request, now).await;
     // A refused request is no failure of the system.
     if request.draft.may_meet_on_zoom()
         && created.as_ref().is_err_and(|error| !matches!(error, Error::Refused(_)))
@@ -108,11 +128,11 @@ pub async fn create(
     created
 }
 
-async fn create_or_find(
+async fn attempt_repeatedly(
     services: &Services,
     request: &CreateSession,
     mut now: Timestamp,
-) -> Result<SessionWithInvitees, Error> {
+) -> Result<CreatedOrFound, Error> {
     let id = session_id_for(services, request);
     for _ in 0..ATTEMPTS {
         let creation = Creation { services, request, id: &id, now };
@@ -122,17 +142,15 @@ async fn create_or_find(
                 if session.meeting.id.is_some() {
                     metrics::MEETINGS_CREATED.count();
                 }
-                return Ok(SessionWithInvitees {
+                return Ok(CreatedOrFound::Created(Box::new(SessionWithInvitees {
                     session: *session,
                     invitees,
                     warning_sources: *warning_sources,
-                });
+                })));
             }
-            CreateOutcome::Exists(record) => {
-                return existing_session(services, request, *record).await;
-            }
+            CreateOutcome::Exists(record) => return Ok(CreatedOrFound::Found(record)),
             CreateOutcome::InProgress => match wait_for_other_request(services, &id).await? {
-                Some(record) => return existing_session(services, request, record).await,
+                Some(record) => return Ok(CreatedOrFound::Found(Box::new(record))),
                 // Other requests may have released resources since this request began.
                 None => now = services.clock.now(),
             },
@@ -174,19 +192,22 @@ impl Creation<'_, OpenDraft> {
 
 impl Creation<'_> {
     async fn carry_out(self, inputs: CreateInputs) -> Result<CreateOutcome, Error> {
-        let CreateSession { draft, trainer, body_hash, .. } = self.request;
+        let CreateSession { draft, trainer, external_ref, .. } = self.request;
         inputs.limits.check_draft(draft)?;
-        if inputs.intent.as_ref().is_some_and(|intent| intent.created_from != *body_hash) {
-            return Err(Refusal::IdempotencyKeyReused.into());
+        if let Some(intent) = &inputs.intent {
+            if external_ref.is_none() && is_of_other_body(intent, self.request) {
+                return Err(Refusal::IdempotencyKeyReused.into());
+            }
+            if intent.attempt_until > self.now {
+                return Ok(CreateOutcome::InProgress);
+            }
         }
         let list = self.services.new_invitee_list();
         let audience = resolve_audience(&draft.audience, inputs.course.clone(), trainer, list)?;
         let secrets = self.services.secrets.get(self.now).await?;
         let template = SessionTemplate { creation: self, audience, keyring: secrets.keyring()? };
         match &draft.venue {
-            Venue::Manual { join_url } => {
-                self.create_with_link(&template, join_url, &inputs.limits).await
-            }
+            Venue::Manual { join_url } => self.create_with_link(&template, join_url, &inputs).await,
             // The daily limit of the host may be used up, so the sweep makes the meetings of paid classes.
             Venue::Zoom
                 if draft.meeting_time == Some(MeetingTime::Later)
@@ -203,9 +224,6 @@ impl Creation<'_> {
         template: &SessionTemplate<'_>,
         inputs: CreateInputs,
     ) -> Result<CreateOutcome, Error> {
-        if inputs.intent.as_ref().is_some_and(|intent| intent.attempt_until > self.now) {
-            return Ok(CreateOutcome::InProgress);
-        }
         let zoom_access = inputs.zoom_access(self).await?;
         zoom_access.require_scope("meeting:write:meeting")?;
         let (host, host_capacity) = (zoom_access.host_status(), inputs.settings.host_capacity);

@@ -31,7 +31,7 @@ use crate::app::error::Error;
 use crate::app::meeting::{self, MeetingPlan, ZoomMeetings};
 use crate::domain::caller::Caller;
 use crate::domain::draft::{Draft, OpenDraft};
-use crate::domain::id::SessionId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::pending_meeting::MeetingLead;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Session;
@@ -51,6 +51,8 @@ const WAIT_MS: u64 = 400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedVersion {
     Any,
+    /// Any version of a stored session.
+    Stored,
     /// One of these. An empty list accepts none.
     OneOf(Vec<u64>),
 }
@@ -58,7 +60,7 @@ pub enum ExpectedVersion {
 impl ExpectedVersion {
     fn accepts(&self, version: u64) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any | Self::Stored => true,
             Self::OneOf(versions) => versions.contains(&version),
         }
     }
@@ -69,6 +71,8 @@ impl ExpectedVersion {
 pub struct EditSession<D = OpenDraft> {
     pub caller: Caller,
     pub session: SessionId,
+    /// The trainer whose data is read together with the session. Another one is read afterwards.
+    pub probable_trainer: UserId,
     pub draft: D,
     /// The join window settings in force.
     pub window: JoinWindowSettings,
@@ -83,6 +87,7 @@ impl EditSession {
         EditSession {
             caller: self.caller.clone(),
             session: self.session.clone(),
+            probable_trainer: self.probable_trainer.clone(),
             draft,
             window: self.window,
             meeting_lead: self.meeting_lead,
@@ -175,7 +180,7 @@ impl Edit<'_> {
         if !self.request.expected_version.accepts(session.version)
             && decision.changes_session(session)
         {
-            return Err(Refusal::PreconditionFailed { version: session.version }.into());
+            return Err(Refusal::PreconditionFailed { version: Some(session.version) }.into());
         }
         inputs.limits.check_draft(&self.request.draft)?;
         inputs.booking.check(self.services, &session.trainer).await?;

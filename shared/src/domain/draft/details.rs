@@ -24,7 +24,7 @@ pub(super) fn parse_details(
     errors: &mut Vec<FieldError>,
     body: &SaveBody,
     default_zone: &Zone,
-    now: Timestamp,
+    now: Option<Timestamp>,
 ) -> Option<SessionDetails> {
     let title = required(errors, "title", body.title.as_deref(), Title::parse);
     let description = body.description.as_deref().unwrap_or_default();
@@ -74,8 +74,8 @@ fn parse_duration(minutes: i64) -> Result<u16, String> {
 const START_FORMS: &str = "must be a time with an offset such as 2026-12-01T09:00:00Z (RFC 3339), or a local time such as \
      2026-12-01T10:00:00";
 
-/// Parses a start: an instant (RFC 3339), or a local time without offset in `zone`.
-fn parse_start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, String> {
+/// Parses a start: an instant (RFC 3339), or a local time without offset in `zone`. It must lie ahead of `now`.
+fn parse_start(text: &str, zone: &Zone, now: Option<Timestamp>) -> Result<Timestamp, String> {
     let at = match instant(text) {
         Some(at) => at,
         None => {
@@ -86,11 +86,17 @@ fn parse_start(text: &str, zone: &Zone, now: Timestamp) -> Result<Timestamp, Str
         }
     };
     let at = whole_second(at);
+    now.map_or(Ok(()), |now| check_start(at, now))?;
+    Ok(at)
+}
+
+/// Checks that a start lies ahead of `now`, but not too far.
+pub(super) fn check_start(at: Timestamp, now: Timestamp) -> Result<(), &'static str> {
     if at <= now {
-        return Err("must lie in the future".to_owned());
+        return Err("must lie in the future");
     }
     if at > plus_minutes(now, MAX_AHEAD_MINUTES) {
-        return Err("must lie within the next two years".to_owned());
+        return Err("must lie within the next two years");
     }
-    Ok(at)
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::audience::{DirectoryEntry, OpenAudience};
-use super::details::parse_details;
+use super::details::{check_start, parse_details};
 use super::{Draft, SaveBody, Venue, check_reserved, parse_join_url, parsed, refuse_zoom_fields};
 use crate::domain::id::{CourseId, UserId};
 use crate::domain::pending_meeting::MeetingTime;
@@ -23,6 +23,8 @@ pub struct OpenDraft {
     details: SessionDetails,
     audience: OpenAudience,
     named: NamedFields,
+    /// Whether a meeting at Zoom is made later, without a wish of the request.
+    is_meeting_later: bool,
 }
 
 /// The fields of the request that have defaults, or that a provider may not have.
@@ -52,6 +54,35 @@ impl OpenDraft {
     /// Validates a request body at `now`. Returns the errors of all fields at once, except for those that depend on the
     /// defaults.
     pub fn check(body: SaveBody, default_zone: &Zone, now: Timestamp) -> Result<Self, Refusal> {
+        Self::check_at(body, default_zone, Some(now))
+    }
+
+    /// Validates a request body that may repeat an earlier one, whose start may have passed. [`Self::check_start`] is left to
+    /// the caller.
+    pub fn check_without_start(body: SaveBody, default_zone: &Zone) -> Result<Self, Refusal> {
+        Self::check_at(body, default_zone, None)
+    }
+
+    /// Checks that the start lies ahead of `now`.
+    pub fn check_start(&self, now: Timestamp) -> Result<(), Refusal> {
+        check_start(self.details.starts_at, now).map_err(|error| Refusal::field("starts_at", error))
+    }
+
+    /// Returns the draft of a session whose meeting is made later if it meets on Zoom. Refuses a request that wants the
+    /// meeting now.
+    pub fn for_import(mut self) -> Result<Self, Refusal> {
+        if self.named.meeting_time == Some(MeetingTime::Now) {
+            return Err(Refusal::field("meeting", "must be later in an import"));
+        }
+        self.is_meeting_later = true;
+        Ok(self)
+    }
+
+    fn check_at(
+        body: SaveBody,
+        default_zone: &Zone,
+        now: Option<Timestamp>,
+    ) -> Result<Self, Refusal> {
         let mut errors = Vec::new();
         check_reserved(&mut errors, &body);
         let details = parse_details(&mut errors, &body, default_zone, now);
@@ -72,7 +103,7 @@ impl OpenDraft {
         }
         match (details, audience) {
             (Some(details), Some(audience)) if errors.is_empty() => {
-                Ok(Self { details, audience, named })
+                Ok(Self { details, audience, named, is_meeting_later: false })
             }
             _ => Err(Refusal::Invalid(errors)),
         }
@@ -142,7 +173,10 @@ impl OpenDraft {
             audience,
             venue,
             allow_overlap: *allow_overlap,
-            meeting_time: *meeting_time,
+            meeting_time: match provider {
+                Provider::Zoom if self.is_meeting_later => Some(MeetingTime::Later),
+                Provider::Zoom | Provider::Manual => *meeting_time,
+            },
             is_recorded_by_default,
         })
     }

@@ -99,6 +99,12 @@ pub const ATTEMPT: &str = "attempt";
 pub const ATTEMPT_UNTIL: &str = "attempt_until";
 pub const QUOTA_RELEASED: &str = "quota_released";
 pub const BOOKING: &str = "booking";
+pub const CREATED_FROM: &str = "created_from";
+pub const FOLLOWS_OTHER_BODY: &str = "follows_other_body";
+pub const DEFAULTS: &str = "defaults";
+
+// Pointer from the host platform's name to its session.
+pub const GENERATION: &str = "generation";
 
 // Counter.
 pub const COUNT: &str = "count";

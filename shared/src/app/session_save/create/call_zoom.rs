@@ -1,7 +1,7 @@
 //! Step 2 of a creation: the meeting at Zoom.
 
 use super::Creation;
-use super::reserve::CreateReservation;
+use super::reserve::{CreateReservation, EarlierAttempt};
 use crate::app::error::Error;
 use crate::app::meeting::{MeetingError, MeetingPlan, MeetingProvider, NewMeeting, ZoomMeetings};
 use crate::app::session_save::daily_limit_error;
@@ -26,7 +26,7 @@ impl CreateReservation<'_> {
         let needs_registration = services.hosting.join_mode.needs_registration(zoom.hosting());
         let has_registration = needs_registration && zoom.can_register();
         let plan = MeetingPlan::from_draft(self.creation.id, &request.draft, has_registration);
-        if self.taken_over {
+        if self.earlier != EarlierAttempt::None {
             match self.adopt_or_count(zoom, &plan).await {
                 Ok(Some(found)) => return Ok((found, CreateAnswer::Answered)),
                 Ok(None) => {}
@@ -58,13 +58,20 @@ impl CreateReservation<'_> {
         }
     }
 
-    /// Returns the meeting of an earlier attempt. Without one, the call that creates another meeting is counted.
+    /// Returns the meeting of an earlier attempt with the same body. Without one, the call that creates another meeting is
+    /// counted.
     async fn adopt_or_count(
         &self,
         zoom: &mut ZoomMeetings<'_>,
         plan: &MeetingPlan,
     ) -> Result<Option<NewMeeting>, Error> {
-        let found = zoom.adopt(plan).await?;
+        let found = match self.earlier {
+            EarlierAttempt::OtherBody => {
+                zoom.delete_marked_meetings(plan).await?;
+                None
+            }
+            EarlierAttempt::None | EarlierAttempt::SameBody => zoom.adopt(plan).await?,
+        };
         if found.is_none() {
             let CountedZoomWrite { zoom_user, at } = &self.zoom_write;
             let store = &self.creation.services.store;

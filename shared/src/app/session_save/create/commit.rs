@@ -18,7 +18,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{utc_month, whole_milli};
 use crate::store::error::CommitError;
 use crate::store::tx::{Action, ConditionSubject};
-use crate::store::{due_work, erasures, intents, payments, sessions};
+use crate::store::{due_work, erasures, intents, payments, session_refs, sessions};
 
 /// A session that is to be stored with its meeting.
 pub(super) struct MadeMeeting {
@@ -93,6 +93,7 @@ impl Creation<'_> {
         actions.push(erasures::require_not_erased(&session.trainer, whole_milli(now)));
         actions.extend(request.triggered_by.as_ref().map(payments::require_pending));
         actions.push(sessions::create(session, &request.body_hash));
+        actions.extend(request.external_ref.as_ref().map(session_refs::put));
         if let Some(meeting) = session.meeting.id {
             actions.push(sessions::put_meeting_pointer(meeting, &session.id, &session.trainer));
         }

@@ -1,6 +1,7 @@
 //! Reads the data on which a creation depends.
 
 use super::Creation;
+use super::repeat::is_of_other_body;
 use crate::app::access::ZoomAccess;
 use crate::app::error::Error;
 use crate::app::session_save::complete::complete_draft;
@@ -66,7 +67,8 @@ impl Creation<'_, OpenDraft> {
         let (hosting, defaults) =
             user.map(|user| (user.hosting, user.defaults)).unwrap_or_default();
         let intent = found.intent(id)?;
-        let defaults = intent.as_ref().map_or(defaults, |intent| intent.defaults.clone());
+        let same = intent.as_ref().filter(|intent| !is_of_other_body(intent, self.request));
+        let defaults = same.map_or(defaults, |intent| intent.defaults.clone());
         let (services, now) = (self.services, self.now);
         let completed =
             complete_draft(services, draft, trainer, defaults.clone(), None, now).await?;

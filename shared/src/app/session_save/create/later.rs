@@ -21,9 +21,9 @@ use crate::domain::platform_host::PlatformHost;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{Meeting, Session};
 use crate::domain::time::whole_milli;
-use crate::store::counters;
 use crate::store::due_work::meetings::put_due_meeting;
 use crate::store::error::CommitError;
+use crate::store::intents::{self, Intent};
 use crate::store::tx::ConditionSubject;
 
 impl Creation<'_> {
@@ -58,7 +58,9 @@ impl Creation<'_> {
                 return Err(Refusal::USER_ERASED.into());
             } else if error.refused(ConditionSubject::Payment) {
                 return Err(Refusal::PAYMENT_REFUNDED.into());
-            } else if error.refused(ConditionSubject::Session) {
+            } else if error.refused(ConditionSubject::Session)
+                || error.refused(ConditionSubject::Intent)
+            {
                 return Ok(CreateOutcome::InProgress);
             } else if error.refused(ConditionSubject::Month) {
                 return Err(inputs.limits.monthly_limit_refusal().into());
@@ -76,10 +78,11 @@ impl Creation<'_> {
     ) -> Result<BookingChange, Error> {
         let Self { services, request, .. } = self;
         let new = Booking::of_session(session);
-        let days = services.store.booked_days(&new).await?;
+        let old = inputs.intent.as_ref().and_then(Intent::held_booking);
+        let days = services.store.booked_days(old.iter().chain(&new)).await?;
         let hosting = session.meeting.hosting();
         let rule = inputs.settings.overlap_rule(hosting, request.draft.allow_overlap);
-        let change = BookingChange { old: None, new, days, rule };
+        let change = BookingChange { old, new, days, rule };
         change.check(services, &request.trainer).await?;
         Ok(change)
     }
@@ -90,9 +93,8 @@ impl Creation<'_> {
         booking: &BookingChange,
         inputs: &CreateInputs,
     ) -> Result<(), CommitError> {
-        let (starts_at, most) = (session.details.starts_at, inputs.limits.sessions_per_month);
-        let mut actions =
-            vec![counters::take_monthly_quota(&session.trainer, starts_at, most, self.now)];
+        let mut actions = self.month_actions(inputs.intent.as_ref(), &inputs.limits);
+        actions.extend(inputs.intent.as_ref().map(intents::replace));
         actions.extend(booking.actions());
         actions.extend(put_due_meeting(session));
         self.store(session, actions).await

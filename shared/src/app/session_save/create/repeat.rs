@@ -8,6 +8,7 @@ use crate::app::error::Error;
 use crate::domain::id::{SessionId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::trainer_session::SessionWithInvitees;
+use crate::store::intents::Intent;
 use crate::store::schema::ItemKey;
 use crate::store::sessions::SessionRecord;
 
@@ -45,6 +46,11 @@ pub(super) fn session_id_for(services: &Services, request: &CreateSession) -> Se
         Some(id) => id.clone(),
         None => SessionId::from_bytes(services.random.bytes()),
     }
+}
+
+/// Returns whether an intent belongs to a request with another body.
+pub(super) fn is_of_other_body<D>(intent: &Intent, request: &CreateSession<D>) -> bool {
+    intent.created_from != request.body_hash
 }
 
 /// Returns the session of the key if it was created from the same body.

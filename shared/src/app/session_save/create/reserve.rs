@@ -12,16 +12,17 @@ use crate::domain::bookings::Booking;
 use crate::domain::id::UserId;
 use crate::domain::plan::PlanLimits;
 use crate::domain::session_defaults::SessionDefaults;
-use crate::store::counters::{self, CountedZoomWrite};
+use crate::store::counters::CountedZoomWrite;
 use crate::store::due_work::repairs::{Repair, RepairTask};
 use crate::store::error::CommitError;
-use crate::store::intents::{self, Intent, IntentBooking};
+use crate::store::intents::{self, Intent, IntentBooking, MonthQuota};
 use crate::store::sessions;
 use crate::store::tx::{Action, ConditionSubject};
 use jiff::Timestamp;
 
 use super::Creation;
 use super::inputs::CreateInputs;
+use super::repeat::is_of_other_body;
 
 /// An attempt that has reserved the creation of a session.
 pub(super) struct CreateReservation<'a> {
@@ -33,8 +34,16 @@ pub(super) struct CreateReservation<'a> {
     /// The write that is counted for the Zoom user's day before Zoom is called.
     pub(super) zoom_write: CountedZoomWrite,
     pub(super) repair: Repair,
-    /// Whether an earlier attempt may have created a meeting.
-    pub(super) taken_over: bool,
+    pub(super) earlier: EarlierAttempt,
+}
+
+/// An earlier attempt that may have created a meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EarlierAttempt {
+    None,
+    SameBody,
+    /// The meeting may have other values than the session.
+    OtherBody,
 }
 
 /// The outcome of an attempt to reserve.
@@ -97,31 +106,27 @@ impl<'a> Creation<'a> {
     ) -> Result<ReserveOutcome<'a>, Error> {
         let Self { services, request, now, .. } = self;
         let CreateInputs { intent: earlier, limits, .. } = inputs;
-        let starts_at =
-            earlier.as_ref().map_or(request.draft.details.starts_at, |intent| intent.starts_at);
+        let starts_at = request.draft.details.starts_at;
         let attempt = services.new_lease_holder();
         let repair = self.undo_repair(&attempt, starts_at, zoom_access);
         let zoom_user = zoom_access.zoom_user();
         let month = (request.trainer.clone(), starts_at);
-        let max = limits.sessions_per_month;
-        let count = counters::take_monthly_quota(&request.trainer, starts_at, max, now);
+        let mut next = self.new_intent(&attempt, booking.new.as_ref(), &inputs.defaults);
+        next.follows_other_body = earlier.as_ref().is_some_and(|earlier| {
+            earlier.follows_other_body || is_of_other_body(earlier, request)
+        });
+        let mut actions = self.month_actions(earlier.as_ref(), limits);
+        actions.push(repair.put());
+        actions.extend(booking.actions());
         let reserved = match earlier {
             Some(intent) => {
-                let until = lease_until(now);
-                let new = booking.new.as_ref();
-                let taken = intents::take_over_to_create(intent, &attempt, new, until, now);
-                let mut actions = vec![taken];
-                actions.extend(intent.quota_released.then_some(count));
-                actions.push(repair.put());
-                actions.extend(booking.actions());
+                actions.push(intents::take_over_to_create(intent, &next, now));
                 services.store.commit(actions).await
             }
             None => {
                 // Another request may have stored the session, and deleted its intent, since this one read both.
-                let is_new = sessions::require_absent(self.id);
-                let intent = self.new_intent(&attempt, booking.new.as_ref(), &inputs.defaults);
-                let mut actions = vec![is_new, intent, count, repair.put()];
-                actions.extend(booking.actions());
+                actions.push(sessions::require_absent(self.id));
+                actions.push(intents::reserve(&next));
                 services.store.commit_zoom_write(actions, &zoom_user.id, now).await
             }
         };
@@ -129,7 +134,11 @@ impl<'a> Creation<'a> {
             return self.reserve_failure(error, limits);
         }
         let zoom_write = CountedZoomWrite { zoom_user: zoom_user.id.clone(), at: now };
-        let taken_over = earlier.is_some();
+        let earlier = match earlier {
+            None => EarlierAttempt::None,
+            Some(_) if next.follows_other_body => EarlierAttempt::OtherBody,
+            Some(_) => EarlierAttempt::SameBody,
+        };
         Ok(ReserveOutcome::Reserved(Box::new(CreateReservation {
             creation: self,
             attempt,
@@ -137,7 +146,7 @@ impl<'a> Creation<'a> {
             booking,
             zoom_write,
             repair,
-            taken_over,
+            earlier,
         })))
     }
 
@@ -157,13 +166,25 @@ impl<'a> Creation<'a> {
         }
     }
 
+    /// Counts the session for the month, unless an earlier attempt has done so.
+    pub(super) fn month_actions(
+        self,
+        earlier: Option<&Intent>,
+        limits: &PlanLimits,
+    ) -> Vec<Action> {
+        let Self { request, now, .. } = self;
+        let (trainer, starts_at) = (&request.trainer, request.draft.details.starts_at);
+        let max = limits.sessions_per_month;
+        Intent::month_actions(earlier, &MonthQuota { trainer, starts_at, max, now })
+    }
+
     fn new_intent(
         self,
         attempt: &str,
         booking: Option<&Booking>,
         defaults: &SessionDefaults,
-    ) -> Action {
-        intents::reserve(&Intent {
+    ) -> Intent {
+        Intent {
             session_id: self.id.clone(),
             trainer_id: self.request.trainer.clone(),
             created_from: self.request.body_hash.clone(),
@@ -174,7 +195,8 @@ impl<'a> Creation<'a> {
             booking: booking.map(IntentBooking::from),
             // A session on Zoom has no link of the trainer.
             defaults: SessionDefaults { join_url: None, ..defaults.clone() },
-        })
+            follows_other_body: false,
+        }
     }
 
     /// Builds the repair that removes the rest of the attempt if it dies.

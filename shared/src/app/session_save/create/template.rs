@@ -41,7 +41,7 @@ impl SessionTemplate<'_> {
             settings_sent: details.settings.names(),
             status: Status::Scheduled,
             source: request.source.clone(),
-            external_ref: request.external_ref.clone(),
+            external_ref: request.external_ref.as_ref().map(|named| named.name.clone()),
             triggered_by: request.triggered_by.clone(),
             meeting,
             ics_sequence: 0,

@@ -71,11 +71,10 @@ impl Edit<'_, OpenDraft> {
     pub(super) async fn load_inputs(self) -> Result<(EditInputs, Draft), Error> {
         let Self { services, request, now } = self;
         let course = request.draft.course();
-        // Most sessions are edited by their trainer, whose data is read together with the session.
-        let mut found = self.read_items(&request.caller.id, course).await?;
+        let mut found = self.read_items(&request.probable_trainer, course).await?;
         let mut record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
         record.session.check_right(Operation::EditSession, &request.caller)?;
-        if record.session.trainer != request.caller.id {
+        if record.session.trainer != request.probable_trainer {
             found = self.read_items(&record.session.trainer, course).await?;
             record = found.session(&request.session)?.ok_or(Refusal::NotFound)?;
         }
