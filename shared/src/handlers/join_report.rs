@@ -4,8 +4,8 @@ use lambda_http::Request;
 use serde::Deserialize;
 
 use super::Route;
-use super::edge::{RequestError, ResponseBody};
-use super::guest::{GuestState, log_session};
+use super::edge::{RequestError, ResponseBody, log_session};
+use super::guest::GuestState;
 use super::http_deps::HttpDeps;
 use crate::app::guests;
 use crate::app::join_report::{self, ReportLimit};
