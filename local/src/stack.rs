@@ -16,6 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
+use futures::FutureExt as _;
 use shared::clock::Clock;
 use shared::config::names;
 use shared::handlers::WEBHOOK_ROUTE;
@@ -48,6 +49,9 @@ use crate::{origin, settings};
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the stack looks for messages that invoke a function.
 const QUEUE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How often the stack deletes the items whose time to live has ended. The search reads whole tables, and DynamoDB takes days.
+const TTL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Options for starting a stack.
 #[derive(Debug)]
@@ -311,6 +315,7 @@ impl Stack {
         let barrier = self.barrier.clone();
         self.run(async move {
             let mut interval = tokio::time::interval(TICK_INTERVAL);
+            let mut ttl_interval = tokio::time::interval(TTL_INTERVAL);
             loop {
                 interval.tick().await;
                 let _passing = barrier.enter().await;
@@ -319,7 +324,9 @@ impl Stack {
                 if !cloud_only {
                     schedules.run_due().await;
                 }
-                if let Err(error) = aws.sweep_ttl() {
+                if ttl_interval.tick().now_or_never().is_some()
+                    && let Err(error) = aws.sweep_ttl()
+                {
                     tracing::warn!(event = "stack.ttl_failed", %error);
                 }
                 if let Some(disk) = &disk {
