@@ -168,6 +168,6 @@ mod tests {
         let name = "DISCLAIMER".len();
         assert!(check(ENVIRONMENT_LIMIT_BYTES - name).is_ok());
         let error = check(ENVIRONMENT_LIMIT_BYTES - name + 1).unwrap_err();
-        assert!(error.to_string().contains("outbox-sweep"), "{error}");
+        assert!(error.to_string().contains("because they have 4097 bytes"), "{error}");
     }
 }

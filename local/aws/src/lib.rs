@@ -6,6 +6,7 @@
 pub mod calls;
 mod dynamodb;
 mod mail_message;
+mod mail_parts;
 mod mail_routes;
 pub mod mailbox;
 pub mod names;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use shared::clock::Clock;
 use shared::random::Random;
 
-use super::mail_message;
+use super::mail_parts;
 use crate::calls::AwsService;
 use crate::{StartError, state_file};
 
@@ -158,7 +158,7 @@ impl Mailbox {
         }
         let id = self.random_token();
         let kind = message.header_raw(KIND_HEADER).map(str::trim);
-        let subject = mail_message::subject(raw);
+        let subject = mail_parts::subject(raw);
         self.with_database(|database| {
             let guest_link = subject.guest_link.as_deref();
             let session_id = match subject.session_id.clone() {

@@ -8,9 +8,11 @@ use axum::response::Response;
 use shared::handlers::WEBHOOK_ROUTE;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-use super::reset::RESET_PATH;
 use crate::calls::Call;
 use crate::issuer::JWKS_PATH;
+
+/// The route that closes the barrier itself.
+pub(super) const RESET_PATH: &str = "/local/reset";
 
 /// Requests share the barrier. A start or a reset has it alone.
 #[derive(Clone, Debug, Default)]

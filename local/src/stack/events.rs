@@ -57,7 +57,10 @@ async fn send(
     local.fill_placeholders(&function, &mut event).await;
     let request_id = format!("event-{}", local.clock.now().as_millisecond());
     let result = local.lambda.invoke(&function, request_id, event).await;
-    local.queue_triggers.deliver().await;
+    if !local.cloud_only {
+        // The function may have sent messages for another one.
+        local.queue_triggers.deliver().await;
+    }
     match result {
         Ok(result) => Json(result).into_response(),
         Err(error @ LambdaError::Invoke(InvokeError::UnknownFunction(_))) => {

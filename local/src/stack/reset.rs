@@ -14,7 +14,7 @@ use simulated_aws::Aws;
 use simulated_zoom::{SettingsUpdate, Zoom};
 
 use super::StackError;
-use super::barrier::Barrier;
+use super::barrier::{Barrier, RESET_PATH};
 use super::parameters::{NoMembers, error_response, parse_body};
 use super::state_files::StateFiles;
 use crate::faults::Faults;
@@ -24,8 +24,6 @@ use crate::schedules::Schedules;
 use crate::seed::{self, Seed};
 use crate::usage::Usage;
 use crate::wire::Wire;
-
-pub(super) const RESET_PATH: &str = "/local/reset";
 
 /// Everything that a reset clears, and what it loads afterwards.
 #[derive(Clone)]

@@ -44,6 +44,7 @@ async fn raw_mail_is_stored_unchanged_and_listed() {
             "to": "ann@example.test",
             "subject": "Café",
             "kind": "invite",
+            "session_id": null,
             "sent_at": "2026-11-12T10:00:00Z",
         }] })
     );

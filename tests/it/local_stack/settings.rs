@@ -46,7 +46,8 @@ async fn simulated_zoom_follows_the_settings_of_the_functions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn simulated_aws_follows_the_settings_of_the_functions() {
     let queues = "http://localhost/000000000000";
-    let [urgent, bulk, dead] = ["urgent", "bulk", "dead"].map(|name| format!("{queues}/{name}"));
+    let [urgent, bulk, dead, payments] =
+        ["urgent", "bulk", "dead", "paid"].map(|name| format!("{queues}/{name}"));
     let world = World::try_start(local::stack::Options {
         settings: [
             (names::TABLE_NAME, "acme-main"),
@@ -54,6 +55,7 @@ async fn simulated_aws_follows_the_settings_of_the_functions() {
             (names::OUTBOX_QUEUE_URL, &urgent),
             (names::OUTBOX_BULK_QUEUE_URL, &bulk),
             (names::OUTBOX_DLQ_URL, &dead),
+            (names::PAYMENTS_QUEUE_URL, &payments),
             (names::CONFIG_SECRET_ID, "acme/config"),
             (names::MAIL_PROVIDER, "zeptomail"),
             ("zeptomail_token", "acme-mail-token"),
@@ -74,6 +76,13 @@ async fn simulated_aws_follows_the_settings_of_the_functions() {
     let mails = world.stack.aws.mailbox().list().expect("a list");
     let services: Vec<_> = mails.iter().map(|mail| mail.service.as_str()).collect();
     assert_eq!(services, ["zeptomail"; 5]);
+    // A payment is carried out through its queue.
+    let payment = json!({"user_id": "student-9", "course_id": "course-1"});
+    let service = world.service().await;
+    world.put(&service, "/v1/payments/pay-1", payment).await.expect(202);
+    world.post("", "/local/schedules/outbox-sweep/run", json!({})).await.expect(200);
+    let paid = world.get(&service, "/v1/payments/pay-1").await.expect(200);
+    assert_eq!(paid["state"], "done", "{paid}");
     assert!(world.stack.aws.secret("acme/config").await.is_some());
     let config = world.get("", "/local/config").await.expect(200);
     assert_eq!(config["secrets"]["zeptomail_token"], "acme-mail-token");
