@@ -5,12 +5,14 @@ mod hosting;
 mod limits;
 mod notices;
 mod races;
+mod runs;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::late_answers::check_agreement;
 use crate::support::{patched, session_path};
+use crate::usage::{check_budgets, take_cost};
 use crate::world::{World, course_session_body, session_body};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -127,16 +129,23 @@ async fn edit_with_meeting_now_brings_the_meeting_forward() {
 }
 
 #[tokio::test]
-async fn idle_sweep_reads_the_queue_once() {
+async fn sweep_stays_within_budget_and_its_idle_cost_does_not_depend_on_waiting_classes() {
     let (world, trainer) = connected_trainer().await;
-    world.create(&trainer, &later_body(30)).await.expect(201);
     world.meeting_sweep().await;
     world.stack.usage.reset();
-    let report = world.meeting_sweep().await;
-    assert_eq!(report["due"], 0, "{report}");
-    let calls = |operation| {
-        world.stack.usage.calls("meeting-sweep", local::calls::Service::Dynamodb, operation)
-    };
-    assert_eq!(calls("TransactWriteItems") + calls("UpdateItem") + calls("PutItem"), 0);
-    assert_eq!(world.zoom_calls("meeting-sweep", "create_meeting"), 0);
+    let mut costs = Vec::new();
+    world.meeting_sweep().await;
+    costs.push(take_cost(&world, "meeting sweep, no class", "meeting-sweep"));
+    for _ in 0..20 {
+        world.create(&trainer, &later_body(30)).await.expect(201);
+    }
+    world.stack.usage.reset();
+    world.meeting_sweep().await;
+    costs.push(take_cost(&world, "meeting sweep, 20 classes wait", "meeting-sweep"));
+    world.create(&trainer, &later_body(5)).await.expect(201);
+    world.stack.usage.reset();
+    assert_eq!(world.meeting_sweep().await["meetings_made"], 1);
+    costs.push(take_cost(&world, "meeting sweep, one meeting is made", "meeting-sweep"));
+    let idle = (7, 5.0, 0.0, 0, 0);
+    check_budgets(&costs, &[idle, idle, (12, 10.0, 18.0, 0, 1)]);
 }

@@ -5,6 +5,7 @@ mod hosts;
 mod licences;
 mod meetings;
 mod payments;
+mod runs;
 
 use jiff::Timestamp;
 
@@ -53,14 +54,17 @@ pub async fn sweep(
     time: RunTime,
 ) -> Result<MeetingReport, Error> {
     let mut report = MeetingReport::default();
+    let mut maker = meetings::Maker::new(tools);
     let outcomes = [
         // First, because classes are about to begin.
         Box::pin(licences::sweep(tools, now, time, &mut report)).await,
         payments::carry_out_due_payments(tools, now, time, &mut report).await,
         hosts::carry_out_due_work(tools, now, time, &mut report).await,
         // Last, because there may be many, and a host that has just become active can be used.
-        Box::pin(meetings::make_due_meetings(tools, now, time, &mut report)).await,
+        Box::pin(meetings::make_due_meetings(&mut maker, now, time, &mut report)).await,
+        Box::pin(runs::carry_out_requested(tools, &mut maker, time, &mut report)).await,
     ];
+    let reported = runs::store_report(tools, &maker.scheduled, now).await;
     let MeetingReport { due, done, postponed, is_full, .. } = report;
     let MeetingReport { licences_assigned, licences_returned, without_licence, .. } = report;
     let payments_finished = report.payments_finished;
@@ -81,7 +85,7 @@ pub async fn sweep(
     if is_full {
         metrics::FULL_RUNS.count_kind("meeting-sweep");
     }
-    outcomes.into_iter().collect::<Result<(), Error>>()?;
+    outcomes.into_iter().chain([reported]).collect::<Result<(), Error>>()?;
     metrics::SWEPT.count_kind("meeting-sweep");
     Ok(report)
 }

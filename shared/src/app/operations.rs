@@ -2,4 +2,5 @@
 
 pub mod capabilities;
 pub mod meeting_log;
+pub mod runs;
 pub mod session_log;

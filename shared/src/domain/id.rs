@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
@@ -256,6 +257,31 @@ own_id!(
     "opt_",
     10
 );
+
+own_id!(
+    /// The id of a run of a sweep: `run_` and 26 letters and digits. It contains the time of the request.
+    RunId,
+    "run_",
+    16
+);
+
+impl RunId {
+    /// Returns the id of a run that was requested at `at`, in milliseconds.
+    pub fn new(at: Timestamp, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(at.as_millisecond()).unwrap_or(0).to_be_bytes();
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&millis[2..]);
+        bytes[6..].copy_from_slice(&random);
+        Self::from_bytes(bytes)
+    }
+
+    /// Returns the time of the request. An invented id may have any time.
+    pub fn requested_at(&self) -> Timestamp {
+        let Some(bytes) = self.to_bytes() else { return Timestamp::UNIX_EPOCH };
+        let millis = bytes[..6].iter().fold(0, |millis, byte| (millis << 8) | i64::from(*byte));
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
 
 impl SessionId {
     /// Returns the id of the session that a trainer creates under an idempotency key, so that every retry refers to it.

@@ -41,6 +41,7 @@ pub mod refusal;
 pub mod reminder;
 pub mod resend;
 pub mod rights;
+pub mod run;
 pub mod scope;
 pub mod sealed;
 pub mod session;

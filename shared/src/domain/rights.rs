@@ -102,6 +102,9 @@ pub enum Operation {
     ReadPayment,
     PutPayment,
     RefundPayment,
+    RequestRun,
+    ListRuns,
+    ReadRun,
 }
 
 /// One row of the table.
@@ -191,6 +194,9 @@ pub const RIGHTS: &[Rights] = {
     row(ReadPayment,         "GET",    "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
     row(PutPayment,          "PUT",    "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
     row(RefundPayment,       "DELETE", "/v1/payments/{payment_id}",                         [F, F, F, F, F, Y, F]),
+    row(RequestRun,          "POST",   "/v1/runs",                                         [F, F, F, F, F, Y, Y]),
+    row(ListRuns,            "GET",    "/v1/runs",                                         [F, F, F, F, F, Y, Y]),
+    row(ReadRun,             "GET",    "/v1/runs/{id}",                                    [F, F, F, F, F, Y, Y]),
     ]
 };
 
@@ -296,7 +302,7 @@ mod tests {
             assert!(RIGHTS[..n].iter().all(|other| other.operation != row.operation), "{row:?}");
         }
         // The last variant of the enumeration.
-        assert_eq!(RIGHTS.len(), Operation::RefundPayment as usize + 1);
+        assert_eq!(RIGHTS.len(), Operation::ReadRun as usize + 1);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! `operations`: capabilities of callers, and logs for administrators. One submodule per subject.
+//! `operations`: capabilities of callers, runs of sweeps, and logs for administrators. One submodule per subject.
 
 mod capabilities;
 mod logs;
+mod runs;
 
 use lambda_http::Request;
 
@@ -45,6 +46,9 @@ async fn serve(deps: &Deps, request: Request) -> Result<ResponseBody, RequestErr
         ("GET", "/v1/logs/meetings/{number}") => {
             logs::serve_meeting(deps, &request, &parameters).await
         }
+        ("POST", "/v1/runs") => runs::create(deps, &request).await,
+        ("GET", "/v1/runs") => runs::list(deps, &request).await,
+        ("GET", "/v1/runs/{id}") => runs::show(deps, &request, &parameters).await,
         _ => Err(RequestError::UnknownRoute),
     }
 }

@@ -33,6 +33,7 @@ pub mod preferences;
 pub mod recipient_states;
 pub mod recordings;
 pub mod resends;
+pub mod runs;
 pub mod schema;
 pub mod session_refs;
 pub mod sessions;

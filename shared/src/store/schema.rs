@@ -54,6 +54,8 @@
 //! | sessions whose attendance is due to be archived | main | `pk = DUE#ARCHIVE`, `sk <= now` | reminder sweep |
 //! | sessions whose meeting is due | main | `pk = DUE#MEETINGS`, `sk <= now` | meeting sweep |
 //! | due payments | main | `pk = DUE#PAYMENTS`, `sk <= now` | meeting sweep |
+//! | runs of sweeps, newest first | main | `pk = RUNS`, `sk` begins with the time | operations, meeting sweep |
+//! | runs that are not finished | main | `pk = DUE#RUNS` | meeting sweep |
 //! | due tasks of platform hosts | main | `pk = DUE#HOSTS`, `sk <= now` | meeting sweep |
 //! | lease of the outbox sweep, pause of the mail service | main | `pk = SWEEP#OUTBOX` | outbox sweep |
 //! | claim of a mail | main | `pk = SESSION#id` or `USER#id`, `sk = MAIL#key` | outbox sweep |
@@ -89,7 +91,9 @@ use crate::domain::account_token::AccountTokenId;
 use crate::domain::attendance::AttendeeId;
 use crate::domain::audience::InviteeList;
 use crate::domain::digest::Digest;
-use crate::domain::id::{CourseId, ExternalRef, MeetingId, PaymentId, PollId, SessionId, UserId};
+use crate::domain::id::{
+    CourseId, ExternalRef, MeetingId, PaymentId, PollId, RunId, SessionId, UserId,
+};
 use crate::domain::in_app::NotificationId;
 use crate::domain::mailing::{AddressDigest, MailSubject, MessageKey, RecipientRef};
 use crate::domain::text::Email;
@@ -140,6 +144,8 @@ pub enum DueQueue {
     Meetings,
     /// Payments whose steps are left.
     Payments,
+    /// Requested runs that are not finished.
+    Runs,
     /// Tasks of platform hosts. Each takes requests to Zoom, and the account's limits slow them down.
     Hosts,
 }
@@ -307,6 +313,8 @@ pub enum ItemKey<'a> {
     },
     /// A sweep's own state.
     Sweep(DueQueue),
+    /// A run of a sweep, and its report.
+    Run(&'a RunId),
     Resends(&'a SessionId),
     Mail {
         subject: &'a MailSubject,
@@ -386,6 +394,7 @@ impl ItemKey<'_> {
             | Self::Bookings { .. }
             | Self::Due { .. }
             | Self::Sweep(_)
+            | Self::Run(_)
             | Self::Resends(_)
             | Self::Mail { .. }
             | Self::Deliveries { .. }
@@ -439,6 +448,7 @@ impl ItemKey<'_> {
             }
             Self::Bookings { host_user, day } => format!("BOOKINGS#{host_user}#{day}"),
             Self::Due { queue, .. } => due_partition(*queue),
+            Self::Run(_) => RUNS_PARTITION.to_owned(),
             Self::Sweep(queue) => format!("SWEEP#{}", queue.as_str()),
             Self::Resends(session) => session_partition(session),
             Self::Deliveries { subject, .. } => deliveries_partition(subject),
@@ -512,6 +522,7 @@ impl ItemKey<'_> {
             Self::ZoomDay { .. } => "ZOOMDAY".to_owned(),
             Self::Bookings { .. } => "BOOKINGS".to_owned(),
             Self::Due { at, key, .. } => format!("{}#{key}", sortable_text(*at)),
+            Self::Run(id) => format!("{}#{id}", sortable_text(id.requested_at())),
             Self::Sweep(_) => "SWEEP".to_owned(),
             Self::Resends(_) => "RESENDS".to_owned(),
             Self::Mail { message_key, .. } => format!("MAIL#{message_key}"),
@@ -542,6 +553,7 @@ mod tests {
     fn item_kinds_have_distinct_keys() {
         let session = SessionId::from_bytes([1; 16]);
         let poll = PollId::from_bytes([1; 16]);
+        let run = RunId::new(Timestamp::UNIX_EPOCH, [1; 10]);
         let user = UserId::parse("x").unwrap();
         let course = CourseId::parse("x").unwrap();
         let payment = PaymentId::parse("x").unwrap();
@@ -609,7 +621,9 @@ mod tests {
             ItemKey::Due { queue: DueQueue::Hosts, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Meetings, at, key: "x" },
             ItemKey::Due { queue: DueQueue::Payments, at, key: "x" },
+            ItemKey::Due { queue: DueQueue::Runs, at, key: "x" },
             ItemKey::Sweep(DueQueue::Outbox),
+            ItemKey::Run(&run),
             ItemKey::Resends(&session),
             ItemKey::Mail { subject: &about, message_key: &effect },
             ItemKey::Mail { subject: &trainer, message_key: &effect },

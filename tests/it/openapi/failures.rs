@@ -25,6 +25,8 @@ use crate::world::{Response, World, course_session_body, session_body};
 
 /// A session that does not exist.
 const UNKNOWN_SESSION: &str = "ses_aaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// A run that does not exist.
+const UNKNOWN_RUN: &str = "run_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// A valid notification id from the start time of the world, without a notification.
 const UNKNOWN_NOTIFICATION: &str = "ntf_1795251600000_aaaaaaaaaaaaaaaa";
 /// One byte more than the largest limit, which is the import's 4 MiB.
@@ -52,7 +54,7 @@ impl People {
     /// A token with a role that the operation accepts.
     fn accepted_token(&self, route: &Route) -> &str {
         match route.path {
-            path if ["/v1/directory/", "/v1/hosts", "/v1/payments/"]
+            path if ["/v1/directory/", "/v1/hosts", "/v1/payments/", "/v1/runs"]
                 .iter()
                 .any(|prefix| path.starts_with(prefix)) =>
             {
@@ -97,6 +99,7 @@ fn path(route: &Route, session: &str) -> String {
     let id = match route.function {
         _ if route.path.starts_with("/v1/sessions/") => session,
         "notifications" => UNKNOWN_NOTIFICATION,
+        _ if route.path.starts_with("/v1/runs/") => UNKNOWN_RUN,
         _ => "some-id",
     };
     let mut path = route.path.replace("{id}", id).replace("{number}", "85746065123");

@@ -487,6 +487,14 @@ async fn running_system_matches_the_api_description() {
     api.get(&service, "/v1/hosts?state=active").await.expect(200);
     api.get(&service, "/v1/hosts/licences").await.expect(200);
     api.delete(&service, "/v1/hosts/trainer-2?zoom=disassociate").await.expect(202);
+    // Runs.
+    let run = json!({"kind": "meetings", "days_ahead": 30});
+    let run = api.post(&service, "/v1/runs", run).await.expect(202);
+    let run = format!("/v1/runs/{}", run["id"].as_str().expect("an id"));
+    api.get(&service, &run).await.expect(200);
+    api.world.stack.schedules.run("meeting-sweep").await.expect("a report");
+    api.get(&service, &run).await.expect(200);
+    api.get(&service, "/v1/runs?kind=meetings").await.expect(200);
     send_payments(&mut api, &service).await;
     api.put(
         &service,

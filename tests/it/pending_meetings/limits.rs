@@ -161,6 +161,7 @@ async fn refused_meeting_is_given_up_until_an_edit() {
     assert_eq!(edited["meeting_state"], "pending");
     assert_eq!(world.meeting_sweep().await["meetings_made"], 1);
     check_agreement(&world, &trainer, "edited").await;
+    assert_eq!(queued_meetings(&world).await, 0);
 }
 
 #[tokio::test]
@@ -178,4 +179,35 @@ async fn silent_zoom_is_tried_again_and_makes_one_meeting() {
         crate::late_answers::finish_repairs(&world).await;
         check_agreement(&world, &world.trainer().await, &format!("{kind:?}")).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_classes_cost_one_attempt_per_pause_and_do_not_block_others() {
+    const CLASSES: usize = 230;
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    for _ in 0..CLASSES {
+        world.create(&trainer, &later_body(3)).await.expect(201);
+    }
+    let other = world.other_trainer().await;
+    world.connect_zoom(&other, "other").await;
+    world.create(&other, &later_body(4)).await.expect(201);
+    world.stack.usage.reset();
+    let report = world.meeting_sweep().await;
+    assert_eq!(report["meetings_waiting"], CLASSES, "{report}");
+    assert_eq!(report["meetings_made"], 1, "the class of another trainer, in the last page");
+    let calls = |operation| world.stack.usage.calls("meeting-sweep", Dynamodb, operation);
+    // Five move the entries, two make the meeting, and one stores the report.
+    assert_eq!(calls("TransactWriteItems"), 8);
+    let reads = calls("GetItem") + calls("BatchGetItem");
+    assert!(reads < 15, "{reads}: only two sessions are read");
+    // Nothing is read or written during the pause.
+    world.stack.usage.reset();
+    world.advance(MINUTE * 14);
+    let idle = world.meeting_sweep().await;
+    assert_eq!((&idle["due"], calls("TransactWriteItems")), (&json!(0), 0));
+    assert!(calls("Query") < 8, "{}", calls("Query"));
+    world.advance(MINUTE * 3);
+    assert_eq!(world.meeting_sweep().await["meetings_waiting"], CLASSES);
+    assert_eq!(queued_meetings(&world).await, CLASSES);
 }

@@ -6,7 +6,7 @@
 
 mod inputs;
 mod make;
-mod notice;
+mod missing;
 mod reserve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,17 +14,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub(super) use self::make::make_meeting;
-
+use self::make::make_meeting;
+use self::missing::report_missing;
 use super::MeetingReport;
 use crate::app::Services;
 use crate::app::error::Error;
 use crate::app::run_time::RunTime;
 use crate::app::session_cancel::failure_reason;
 use crate::domain::hosting::Hosting;
-use crate::domain::id::UserId;
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::meeting_retry::FailedAttempt;
 use crate::domain::refusal::Refusal;
+use crate::domain::run::RunResult;
 use crate::domain::time::{seconds_to_utc_midnight, whole_milli};
 use crate::store::due_work::meetings::DueMeeting;
 use crate::store::error::CommitError;
@@ -39,12 +40,15 @@ const SHORT_WAIT: Duration = Duration::from_secs(60);
 const JITTER_SECONDS: u64 = 60;
 /// How long an entry may be left to later runs before its meeting counts as missing.
 const LEFT_TOO_LONG: SignedDuration = SignedDuration::from_hours(1);
+/// Pages of the queue that one run reads: 2,000 entries. A run has time for about a hundred meetings, but can move the entries
+/// of hosts that wait, so that they do not block those of others.
+const DUE_PAGES: usize = 20;
 /// Entries that are moved in one transaction, of two actions each.
 const MOVED_AT_ONCE: usize = 50;
 
 /// The outcome of one attempt.
 #[derive(Debug)]
-pub(super) enum Attempt {
+enum Attempt {
     Made,
     /// The meeting exists, or the session does not need one any more.
     NotNeeded,
@@ -63,91 +67,167 @@ pub(super) enum Attempt {
 
 /// The hosts that this run leaves alone.
 #[derive(Debug, Default)]
-pub(super) struct Unavailable {
-    /// Trainers whose meetings wait, with the failed attempt.
-    waiting: BTreeMap<UserId, FailedAttempt>,
+struct Unavailable {
+    /// Trainers whose meetings wait, with the failed attempt and its reason.
+    waiting: BTreeMap<UserId, (FailedAttempt, &'static str)>,
     /// Trainers whose own account has reached its limit per second.
     limited: BTreeSet<UserId>,
     /// Whether the platform's own account has reached its limit per second.
     account_is_limited: bool,
 }
 
-/// A run of the sweep over the due meetings.
-struct Run<'a> {
+/// The result of one entry of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    Made,
+    NotNeeded,
+    /// Another process is changing the session, or the account is left to people.
+    Left,
+    Failed(&'static str),
+}
+
+impl Handled {
+    pub(super) fn count(self, session: &SessionId, result: &mut RunResult) {
+        match self {
+            Self::Made => result.created(),
+            Self::NotNeeded | Self::Left => result.skipped(),
+            Self::Failed(code) => result.failed(session, code),
+        }
+    }
+}
+
+/// Makes the meetings of one run of the sweep.
+pub(super) struct Maker<'a> {
     tools: &'a Services,
     unavailable: Unavailable,
     /// Entries that wait for a later attempt, in the order of the starts.
     moved: Vec<(DueMeeting, FailedAttempt)>,
+    /// The result of the entries that were due.
+    pub(super) scheduled: RunResult,
 }
 
 /// Makes the due meetings, as far as `time` allows. A failed one does not block those of other hosts.
 pub(super) async fn make_due_meetings(
-    tools: &Services,
+    maker: &mut Maker<'_>,
     now: Timestamp,
     time: RunTime,
     report: &mut MeetingReport,
 ) -> Result<(), Error> {
-    let due = tools.store.due_meetings(now).await?;
-    report.due += due.meetings.len();
-    report.is_full |= due.has_more;
-    let mut run = Run { tools, unavailable: Unavailable::default(), moved: Vec::new() };
+    let due = due_meetings(maker.tools, now, report).await?;
+    report.due += due.len();
     let mut outcome = Ok(());
-    for (done, entry) in due.meetings.iter().enumerate() {
+    for (done, entry) in due.iter().enumerate() {
         if !time.has_left(MEETING_TIME) {
-            let left = &due.meetings[done..];
+            let left = &due[done..];
             report.leave(left.len());
-            run.report_overdue(left).await;
+            maker.report_overdue(left).await;
             break;
         }
-        if let Err(error) = run.handle(entry, report).await {
-            outcome = Err(error);
-            break;
+        match maker.handle(entry, report).await {
+            Ok(handled) => handled.count(&entry.session, &mut maker.scheduled),
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
         }
     }
-    run.move_entries().await?;
+    maker.move_entries().await?;
     outcome
 }
 
-impl Run<'_> {
-    async fn handle(&mut self, due: &DueMeeting, report: &mut MeetingReport) -> Result<(), Error> {
-        if let Some(failed) = self.unavailable.waiting.get(&due.trainer).copied() {
+/// Returns the due meetings in the order of the starts.
+async fn due_meetings(
+    tools: &Services,
+    now: Timestamp,
+    report: &mut MeetingReport,
+) -> Result<Vec<DueMeeting>, Error> {
+    let (mut due, mut after) = (Vec::new(), None);
+    for _ in 0..DUE_PAGES {
+        let page = tools.store.queued_meetings(after.as_deref(), now).await?;
+        due.extend(page.meetings);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    report.is_full |= after.is_some();
+    due.sort_by(|a, b| (a.starts_at, &a.session).cmp(&(b.starts_at, &b.session)));
+    Ok(due)
+}
+
+impl<'a> Maker<'a> {
+    pub(super) fn new(tools: &'a Services) -> Self {
+        Self {
+            tools,
+            unavailable: Unavailable::default(),
+            moved: Vec::new(),
+            scheduled: RunResult::default(),
+        }
+    }
+
+    /// Makes the meeting of one session, also if it was given up or waits.
+    pub(super) async fn make_one(
+        &self,
+        session: &SessionId,
+        report: &mut MeetingReport,
+    ) -> Result<Handled, Error> {
+        let account_is_limited = self.unavailable.account_is_limited;
+        Ok(match make_meeting(self.tools, session, None, account_is_limited).await? {
+            Attempt::Made => {
+                report.meetings_made += 1;
+                Handled::Made
+            }
+            Attempt::NotNeeded => Handled::NotNeeded,
+            Attempt::Busy => Handled::Left,
+            Attempt::GivenUp { reason } => Handled::Failed(reason),
+            Attempt::Failed { error, .. } => Handled::Failed(reason_of(&error)),
+        })
+    }
+
+    /// Makes the meeting of an entry of the queue, unless its host is left alone.
+    pub(super) async fn handle(
+        &mut self,
+        due: &DueMeeting,
+        report: &mut MeetingReport,
+    ) -> Result<Handled, Error> {
+        if let Some((failed, reason)) = self.unavailable.waiting.get(&due.trainer).copied() {
             report.meetings_waiting += 1;
             self.wait(due, failed).await;
-            return Ok(());
+            return Ok(Handled::Failed(reason));
         }
         if self.unavailable.limited.contains(&due.trainer) {
-            report.postponed += 1;
-            self.report_overdue(std::slice::from_ref(due)).await;
-            return Ok(());
+            return Ok(self.leave(due, report).await);
         }
-        match self.attempt(due).await? {
+        let account_is_limited = self.unavailable.account_is_limited;
+        match make_meeting(self.tools, &due.session, Some(due), account_is_limited).await? {
             Attempt::Made => {
                 metrics::MEETINGS_CREATED.count();
                 report.done += 1;
                 report.meetings_made += 1;
+                Ok(Handled::Made)
             }
-            Attempt::NotNeeded => report.done += 1,
-            Attempt::Busy => {
-                report.postponed += 1;
-                self.report_overdue(std::slice::from_ref(due)).await;
+            Attempt::NotNeeded => {
+                report.done += 1;
+                Ok(Handled::NotNeeded)
             }
+            Attempt::Busy => Ok(self.leave(due, report).await),
             Attempt::GivenUp { reason } => {
                 let session_id = &due.session;
                 tracing::warn!(event = "meeting.given_up", %session_id, reason);
                 report.done += 1;
                 report.meetings_failed += 1;
-                notice::report_missing(self.tools, due).await;
+                report_missing(self.tools, due).await;
+                Ok(Handled::Failed(reason))
             }
-            Attempt::Failed { hosting, error } => {
-                self.fail(due, hosting, error, report).await;
-            }
+            Attempt::Failed { hosting, error } => Ok(self.fail(due, hosting, error, report).await),
         }
-        Ok(())
     }
 
-    async fn attempt(&mut self, due: &DueMeeting) -> Result<Attempt, Error> {
-        let account_is_limited = self.unavailable.account_is_limited;
-        make_meeting(self.tools, &due.session, Some(due), account_is_limited).await
+    /// Leaves an entry to the next run.
+    async fn leave(&self, due: &DueMeeting, report: &mut MeetingReport) -> Handled {
+        report.postponed += 1;
+        self.report_overdue(std::slice::from_ref(due)).await;
+        Handled::Left
     }
 
     /// Lets the host's meetings wait, or leaves the account to people until the next run.
@@ -157,7 +237,7 @@ impl Run<'_> {
         hosting: Hosting,
         error: Error,
         report: &mut MeetingReport,
-    ) {
+    ) -> Handled {
         let (session_id, reason) = (&due.session, reason_of(&error));
         // A limit is no failure of the system, and a refusal is the trainer's to correct.
         if !matches!(error, Error::ZoomLimited { .. } | Error::Refused(_)) {
@@ -172,9 +252,7 @@ impl Run<'_> {
                         self.unavailable.limited.insert(due.trainer.clone());
                     }
                 }
-                report.postponed += 1;
-                self.report_overdue(std::slice::from_ref(due)).await;
-                return;
+                return self.leave(due, report).await;
             }
             Error::ZoomLimited { after } => SignedDuration::try_from(*after).ok(),
             _ => None,
@@ -187,14 +265,15 @@ impl Run<'_> {
             reset_at: reset_after.and_then(|after| now.checked_add(after).ok()),
             jitter: SignedDuration::from_secs(i64::try_from(jitter).unwrap_or(1)),
         };
-        self.unavailable.waiting.insert(due.trainer.clone(), failed);
+        self.unavailable.waiting.insert(due.trainer.clone(), (failed, reason));
         report.meetings_waiting += 1;
         self.wait(due, failed).await;
+        Handled::Failed(reason)
     }
 
     async fn wait(&mut self, due: &DueMeeting, failed: FailedAttempt) {
         self.moved.push((due.clone(), failed));
-        notice::report_missing(self.tools, due).await;
+        report_missing(self.tools, due).await;
     }
 
     /// Reports those of the entries that earlier runs have left for too long.
@@ -202,12 +281,12 @@ impl Run<'_> {
         let now = self.tools.clock.now();
         let overdue = left.iter().filter(|due| now.duration_since(due.attempt_at) >= LEFT_TOO_LONG);
         for due in overdue {
-            notice::report_missing(self.tools, due).await;
+            report_missing(self.tools, due).await;
         }
     }
 
     /// Moves the entries that wait to their next attempt. Those of a host stay in the order of the starts.
-    async fn move_entries(&mut self) -> Result<(), Error> {
+    pub(super) async fn move_entries(&mut self) -> Result<(), Error> {
         let moves: Vec<_> = std::mem::take(&mut self.moved)
             .into_iter()
             .zip(0i64..)

@@ -10,16 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::due_ttl;
 use crate::domain::id::{SessionId, UserId};
+use crate::domain::meeting_retry::notice_at;
+use crate::domain::pending_meeting::MeetingState;
 use crate::domain::session::Session;
 use crate::domain::time::sortable_text;
 use crate::store::error::StoreError;
 use crate::store::item::{decode_readable, encode};
-use crate::store::schema::{DueQueue, ItemKey, due_partition};
+use crate::store::schema::{DueQueue, ItemKey, attr, due_partition};
 use crate::store::tx::{Action, Condition};
 use crate::store::{KeyRange, Store};
 
-/// The most entries that one run reads, 100 KB. A meeting takes about a second, so a run has no time for more.
-const DUE_MEETINGS_PAGE: i32 = 400;
+/// The entries of a page, 25 KB. A requested run stores its position after each.
+const QUEUE_PAGE: i32 = 100;
 
 #[derive(Serialize, Deserialize)]
 struct StoredDueMeeting {
@@ -56,12 +58,12 @@ pub struct DueMeeting {
     ttl: i64,
 }
 
-/// The due meetings of one run.
+/// A page of the queue, by the time of the next attempt.
 #[derive(Debug, Default)]
-pub struct DueMeetings {
+pub struct QueuedMeetings {
     pub meetings: Vec<DueMeeting>,
-    /// Whether more are due than one run reads.
-    pub has_more: bool,
+    /// The position after which the next page begins, if there may be one.
+    pub next: Option<String>,
 }
 
 impl DueMeeting {
@@ -111,6 +113,11 @@ impl DueMeeting {
         deleted.into_iter().chain([next.put()]).collect()
     }
 
+    /// Returns the position in the queue, from which a later read goes on.
+    pub fn position(&self) -> String {
+        self.key().sk()
+    }
+
     fn key(&self) -> ItemKey<'_> {
         ItemKey::Due { queue: DueQueue::Meetings, at: self.attempt_at, key: self.session.as_str() }
     }
@@ -136,38 +143,55 @@ pub fn put_due_meeting(session: &Session) -> Option<Action> {
     DueMeeting::of_session(session).filter(|_| !is_given_up).map(|due| due.put())
 }
 
-/// Removes a session from the queue. `None` if it has a meeting.
-pub fn delete_due_meeting(session: &Session) -> Option<Action> {
-    DueMeeting::of_session(session).map(|due| due.delete())
+/// Returns the entries that a session may have, apart from one that waits for another attempt. A meeting that was given up
+/// has an entry for its report.
+fn entries_of(session: &Session) -> Vec<DueMeeting> {
+    let Some(due) = DueMeeting::of_session(session) else { return Vec::new() };
+    let is_given_up = session.meeting_state() == MeetingState::Failed;
+    let report = DueMeeting { attempt_at: notice_at(session.details.starts_at), ..due.clone() };
+    let report = Some(report).filter(|it| is_given_up && it.attempt_at != due.attempt_at);
+    [due].into_iter().chain(report).collect()
+}
+
+/// Removes a session from the queue.
+pub fn delete_due_meeting(session: &Session) -> Vec<Action> {
+    entries_of(session).iter().map(DueMeeting::delete).collect()
 }
 
 /// Returns the actions that move a session in the queue. A transaction accepts one action per item, so an entry that stays
-/// at its time is replaced only if `starts_at` differs.
+/// at its time is replaced.
 pub fn move_due_meeting(old: &Session, next: &Session) -> Vec<Action> {
     let (before, after) = (&old.meeting.pending, &next.meeting.pending);
     if before == after && old.details.starts_at == next.details.starts_at {
         return Vec::new();
     }
-    let due_at = |session: &Session| session.meeting.pending.as_ref().map(|it| it.due_at);
-    let is_moved = due_at(old) != due_at(next);
-    let deleted = delete_due_meeting(old).filter(|_| is_moved);
-    deleted.into_iter().chain(put_due_meeting(next)).collect()
+    let new = DueMeeting::of_session(next);
+    let is_replaced =
+        |entry: &DueMeeting| new.as_ref().is_some_and(|new| new.attempt_at == entry.attempt_at);
+    let left = entries_of(old).into_iter().filter(|entry| !is_replaced(entry));
+    left.map(|entry| entry.delete()).chain(put_due_meeting(next)).collect()
 }
 
 impl Store {
-    /// Returns the meetings that are due at `now`, in the order of the starts. Unreadable entries are left out.
-    pub async fn due_meetings(&self, now: Timestamp) -> Result<DueMeetings, StoreError> {
+    /// Returns a page of the queue after a position: the meetings whose next attempt is due until `until`. They include those
+    /// of every session that starts until then. Unreadable entries are left out.
+    pub async fn queued_meetings(
+        &self,
+        after: Option<&str>,
+        until: Timestamp,
+    ) -> Result<QueuedMeetings, StoreError> {
         let range = KeyRange {
             pk: due_partition(DueQueue::Meetings),
-            // '~' sorts after the '#' that follows the time, so that an entry for exactly `now` is included.
-            to: Some(format!("{}~", sortable_text(now))),
-            limit: Some(DUE_MEETINGS_PAGE),
+            // '!' sorts after the end of a key and before every continuation.
+            from: after.map(|after| format!("{after}!")),
+            // '~' sorts after the '#' that follows the time, so that an entry for exactly `until` is included.
+            to: Some(format!("{}~", sortable_text(until))),
+            limit: Some(QUEUE_PAGE),
             ..KeyRange::default()
         };
         let page = self.query(range).await?;
-        let mut meetings: Vec<_> =
-            decode_readable::<StoredDueMeeting>(page.items).map(DueMeeting::from).collect();
-        meetings.sort_by(|a, b| (a.starts_at, &a.session).cmp(&(b.starts_at, &b.session)));
-        Ok(DueMeetings { meetings, has_more: page.last_key.is_some() })
+        let meetings = decode_readable::<StoredDueMeeting>(page.items).map(DueMeeting::from);
+        let next = page.last_key.and_then(|key| key.get(attr::SK)?.as_s().ok().cloned());
+        Ok(QueuedMeetings { meetings: meetings.collect(), next })
     }
 }

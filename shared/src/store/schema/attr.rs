@@ -50,6 +50,9 @@ pub const PASSCODE: &str = "passcode";
 pub const JOIN_URL_CHANGED_AT: &str = "join_url_changed_at";
 pub const PASSCODE_CHANGED_AT: &str = "passcode_changed_at";
 
+// Run.
+pub const KIND: &str = "kind";
+
 // Recording.
 pub const STATE: &str = "state";
 pub const STATE_AT: &str = "state_at";

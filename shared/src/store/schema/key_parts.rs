@@ -40,6 +40,8 @@ pub const ARCHIVE_PART_PREFIX: &str = "ARCHIVE#";
 pub const DELIVERY_PREFIX: &str = "DELIVERY#";
 /// The partition of the platform hosts in `by_owner`. A platform has a few thousand of them at most.
 pub const HOSTS_PARTITION: &str = "HOSTS";
+/// The partition of the runs of sweeps. A sweep writes one every five minutes at most.
+pub const RUNS_PARTITION: &str = "RUNS";
 /// The partition of the platform hosts with a licence in `by_audience`.
 pub const LICENSED_HOSTS_PARTITION: &str = "LICENSEDHOSTS";
 

@@ -40,6 +40,8 @@ pub const NOTIFICATION_TTL_DAYS: i64 = 90;
 pub const LATE_DELETION_DAYS: i64 = 3;
 /// Days that resend times are kept. The limit counts the last hour.
 pub const RESENDS_TTL_DAYS: i64 = 1;
+/// Days that the report of a run is kept.
+pub const RUN_TTL_DAYS: i64 = 90;
 /// Days that overdue work is kept before it is dropped, so that an outage of two weeks loses nothing.
 pub const DUE_TTL_DAYS: i64 = 14;
 /// Days that an erasure is remembered: longer than its repetition is tried, and than EventBridge and Lambda hold a command of

@@ -10,7 +10,7 @@
 use jiff::Timestamp;
 
 use super::inputs::MeetingInputs;
-use super::notice::report_missing;
+use super::report_missing;
 use super::reserve::{MeetingReservation, Reserved, reserve};
 use super::{Attempt, daily_limit};
 use crate::app::Services;
@@ -54,7 +54,7 @@ enum CallFailure {
 
 /// Makes the meeting of a session. `due` is its entry in the queue. With `account_is_limited`, a meeting that the platform
 /// hosts is left to the next run.
-pub(in crate::app::meeting_sweep) async fn make_meeting(
+pub(super) async fn make_meeting(
     tools: &Services,
     session: &SessionId,
     due: Option<&DueMeeting>,
@@ -247,7 +247,8 @@ impl MeetingReservation<'_> {
         actions.extend(
             meeting.id.map(|id| sessions::put_meeting_pointer(id, &next.id, &next.trainer)),
         );
-        actions.extend(due.map(DueMeeting::delete));
+        let entry = due.cloned().or_else(|| DueMeeting::of_session(&self.session));
+        actions.extend(entry.map(|entry| entry.delete()));
         actions.extend((answer == CreateAnswer::Answered).then(|| self.repair.delete()));
         let session_id = &next.id;
         match self.tools.store.commit(actions).await {
