@@ -9,7 +9,7 @@ use local::calls::Service;
 use serde_json::{Value, json};
 
 use crate::functions::{DirectFunctions, MAIN_TABLE};
-use crate::late_answers::booked_times;
+use crate::late_answers::{booked_times, check_agreement};
 use crate::outbox_faults::RUN_TIME;
 use crate::support::{invitees, patched, session_path};
 use crate::world::{World, course_session_body, session_body};
@@ -123,4 +123,20 @@ async fn reminder_moves_a_class_that_was_saved_with_older_zone_data() {
         (&json!("2026-11-23T12:00:00Z"), &json!(2))
     );
     assert_eq!(world.reminders().await.len(), 3, "a day, an hour and no time before the new start");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pending_class_is_moved_before_its_meeting_is_made() {
+    let world = World::start().await;
+    let trainer = world.trainer().await;
+    world.connect_zoom(&trainer, "app").await;
+    let body = patched(course_session_body(24 * 5), json!({"meeting": "later"}));
+    let session = world.create(&trainer, &body).await.expect(201);
+    save_with_older_data(&world, &session).await;
+    assert_eq!(world.meeting_sweep().await["meetings_made"], 0, "it is moved first");
+    assert_eq!(world.meeting_sweep().await["meetings_made"], 1);
+    let shown = world.get(&trainer, &session_path(&session)).await.expect(200);
+    assert_eq!(shown["version"], 2);
+    assert_ne!(shown["starts_at"], session["starts_at"]);
+    check_agreement(&world, &trainer, "moved").await;
 }

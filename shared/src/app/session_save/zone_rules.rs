@@ -18,7 +18,7 @@ use crate::domain::plan::PlanLimits;
 use crate::domain::session::Provider;
 use crate::domain::time::whole_milli;
 use crate::store::due_work::repairs::RepairTask;
-use crate::store::sessions::{self, UpdateBasis};
+use crate::store::sessions::{self, SessionRecord, UpdateBasis};
 
 /// Moves a session to the instant of its local time. Returns whether it moved.
 ///
@@ -33,13 +33,7 @@ pub async fn apply_zone_rules(
     let Some(mut next) = record.session.with_current_zone_rules(whole_milli(now)) else {
         return Ok(false);
     };
-    let is_pending = record.session.meeting.pending.is_some();
-    // The sweep that made the meeting has died. Its repair deletes a meeting with the former start.
-    let expired = record.edit_lease.as_ref().filter(|lease| is_pending && lease.until <= now);
-    if record.edit_lease.is_some() && expired.is_none() {
-        return Err(Error::busy("an edit is in progress"));
-    }
-    let lease_holder = expired.map(|lease| lease.holder.clone());
+    let lease_holder = expired_lease(&record, now)?;
     let (invitees, links) = services.store.invitees_with_links(&record.session).await?;
     if !invitees.is_empty() {
         // The list is indexed by the start.
@@ -48,7 +42,6 @@ pub async fn apply_zone_rules(
     }
     let limits = PlanLimits::default();
     let mut actions = month_count_actions(&record.session, &next, &limits, now);
-    let lease_holder = lease_holder.as_deref();
     let basis = UpdateBasis { record: &record, lease_holder, replaces_drift: false };
     match next.provider {
         Provider::Zoom if next.meeting.pending.is_none() => {
@@ -87,5 +80,16 @@ pub async fn apply_zone_rules(
     match commit_edit(services, &inputs, decision, actions, now).await? {
         Some(_) => Ok(true),
         None => Err(Error::busy("another request is changing the session")),
+    }
+}
+
+/// Returns the holder of the lease that is replaced, if there is one. If the sweep that made the meeting has died, its repair
+/// deletes a meeting with the former start. An edit that has died is compared with Zoom first.
+fn expired_lease(record: &SessionRecord, now: Timestamp) -> Result<Option<&str>, Error> {
+    let is_pending = record.session.meeting.pending.is_some();
+    match &record.edit_lease {
+        None => Ok(None),
+        Some(lease) if is_pending && lease.until <= now => Ok(Some(&lease.holder)),
+        Some(_) => Err(Error::busy("an edit is in progress")),
     }
 }
