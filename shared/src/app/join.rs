@@ -68,6 +68,7 @@ struct Attendee {
     /// `None` if the Meeting SDK is not configured.
     customer_key: Option<String>,
     registration: StoredRegistration,
+    preference: Option<JoinPreference>,
 }
 
 /// The result of a successful join request.
@@ -120,9 +121,9 @@ pub async fn join(
         is_host: session.is_hosted_by(caller),
         customer_key: customer_key(&secrets, &caller.id).ok(),
         registration,
+        preference: request.preference,
     };
-    let memory = request.memory;
-    admit(services, settings, memory, session, attendee, request.preference, now).await
+    admit(services, settings, request.memory, session, attendee, now).await
 }
 
 /// Admits the holder of a guest link as the invited address, or returns the reason for the refusal. `name` is shown in
@@ -147,8 +148,9 @@ pub async fn join_as_guest(
         is_trainer: false,
         is_host: false,
         registration: StoredRegistration::NotRead,
+        preference,
     };
-    admit(services, settings, request.memory, session, attendee, preference, now).await
+    admit(services, settings, request.memory, session, attendee, now).await
 }
 
 /// Issues the credentials if the session admits people now, and records the attempt.
@@ -158,13 +160,12 @@ async fn admit(
     memory: &AudienceMemory,
     session: Session,
     attendee: Attendee,
-    preference: Option<JoinPreference>,
     now: Timestamp,
 ) -> Result<AdmittedJoin, Error> {
     let secrets = services.secrets.get(now).await?;
     let is_host = attendee.is_host;
     let app_account = settings.app_account.as_deref();
-    let method = settings.mode.join_method(&session, app_account, preference);
+    let method = settings.mode.join_method(&session, app_account, attendee.preference);
     let method = if attendee.is_trainer { method } else { method.of_invited(&session) };
     let mut outcome = match check_admission(&session, attendee.is_trainer, method, now) {
         Ok(()) => issue_credentials(services, &secrets, &session, is_host, method, now).await,

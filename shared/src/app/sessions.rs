@@ -31,7 +31,7 @@ const BACK_HOURS: i64 = 12;
 #[derive(Debug)]
 pub enum SessionView {
     Owner(Box<OwnerDetails>),
-    Invited(Session),
+    Invited(Box<Session>),
 }
 
 /// A session with the details that only its owner sees.
@@ -79,7 +79,7 @@ pub async fn load_session_view(
 ) -> Result<SessionView, Error> {
     let (session, view) = load_visible_session(store, caller, id, Operation::ReadSession).await?;
     if view == View::Limited {
-        return Ok(SessionView::Invited(session));
+        return Ok(SessionView::Invited(Box::new(session)));
     }
     Ok(SessionView::Owner(Box::new(load_owner_details(store, session, now).await?)))
 }

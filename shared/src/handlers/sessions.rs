@@ -208,7 +208,7 @@ async fn owner_response(
         secrets.keyring()?,
         now,
     )?;
-    let view = session_view::SessionDetailView { view, mail: mails.clone() };
+    let view = session_view::SessionDetailView { view, mail: *mails };
     Ok(ResponseBody::ok(&view)?.with_etag(session.version))
 }
 

@@ -29,8 +29,10 @@ fn limit_writes(world: &World, daily_limit: u32) {
 async fn next_attempts(world: &World) -> Vec<(Timestamp, String)> {
     let mut all: Vec<_> = world.items("DUE#MEETINGS").await;
     all.sort_by_key(|item| item["sk"].as_str().expect("a key").to_owned());
-    let time = |item: &Value| item["sk"].as_str().unwrap().split('#').next().unwrap().parse();
-    let start = |item: &Value| item["starts_at"].as_str().unwrap().to_owned();
+    let time = |item: &Value| {
+        item["sk"].as_str().expect("a value").split('#').next().expect("a value").parse()
+    };
+    let start = |item: &Value| item["starts_at"].as_str().expect("a value").to_owned();
     all.iter().map(|item| (time(item).expect("a time"), start(item))).collect()
 }
 

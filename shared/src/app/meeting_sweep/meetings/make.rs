@@ -96,7 +96,7 @@ pub(super) async fn make_meeting(
         Err(error) => return failed(error),
     };
     let reservation = match reserve(tools, &inputs, &zoom_access, now).await {
-        Ok(Reserved::Reserved(reservation)) => reservation,
+        Ok(Reserved::Taken(reservation)) => reservation,
         Ok(Reserved::Busy) => return Ok(Attempt::Busy),
         Ok(Reserved::Overlap) => {
             let session = &inputs.record.session;

@@ -39,7 +39,7 @@ pub(super) struct MeetingReservation<'a> {
 
 /// The outcome of an attempt to reserve.
 pub(super) enum Reserved<'a> {
-    Reserved(Box<MeetingReservation<'a>>),
+    Taken(Box<MeetingReservation<'a>>),
     /// The session, its lease or the calendar has changed.
     Busy,
     /// The host has no time for the session.
@@ -86,7 +86,7 @@ pub(super) async fn reserve<'a>(
         Err(error) => return Err(error.into()),
     }
     let reservation = MeetingReservation { tools, holder, session, repair, zoom_write, now };
-    Ok(Reserved::Reserved(Box::new(reservation)))
+    Ok(Reserved::Taken(Box::new(reservation)))
 }
 
 fn with_host(session: &Session, zoom_access: &ZoomAccess) -> Session {
