@@ -1,6 +1,7 @@
-//! `cargo local demo`: plays two classes over HTTP as the platform, trainers, students and a guest, and prints each step
+//! `cargo local demo`: plays three classes over HTTP as the platform, trainers, students and a guest, and prints each step
 //! with values from the responses. It fails at the first step with an unexpected response.
 
+mod booking;
 mod classes;
 mod client;
 mod mails;
@@ -100,6 +101,7 @@ async fn run_steps(stack: &Stack) -> Result<u32, DemoError> {
     classes::revoke_access(client, people, &class.path).await?;
     classes::cancel(client, people, &private).await?;
     platform_hosting::play(client, stack).await?;
+    booking::play(client, stack, people).await?;
     show_costs(client, people).await?;
     zoom_account::disconnect(client, people).await?;
     Ok(client.steps)

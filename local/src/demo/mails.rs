@@ -108,6 +108,21 @@ pub(super) async fn updated(
     )
 }
 
+/// Checks the mails about a booking that was moved: an invitation and its update.
+pub(super) async fn booking_updated(client: &mut Client) -> Result<(), DemoError> {
+    sweep(client).await?;
+    let before = entries(client, "scheduled", STUDENT).await?;
+    let after = entries(client, "updated", STUDENT).await?;
+    let (Some(before), Some(after)) = (before.last(), after.last()) else {
+        return Err(DemoError::missing(&json!("no calendar entry")));
+    };
+    client.check(
+        "the student's calendar entry moves with it",
+        before.uid == after.uid && after.method == "REQUEST" && after.sequence == "1",
+        &json!({"uid": after.uid, "sequence": after.sequence}),
+    )
+}
+
 /// Checks the invitation of a guest.
 pub(super) async fn guest_invited(client: &mut Client, guest: &str) -> Result<(), DemoError> {
     sweep(client).await?;
