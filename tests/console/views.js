@@ -68,6 +68,7 @@ export function views_of(world) {
       await page.getByRole('button', { name: 'Past and cancelled' }).click();
       await card(page, TITLES.course).waitFor();
     }],
+    ['platform-bookings', place('platform', 'bookings', 'Bookings')],
     ['guest-mailbox', async () => { await page.goto('/#/gil/mail'); await page.locator('.notices').first().waitFor(); }],
     ['student-class', class_part('sam', TITLES.course, 'overview')],
     ['student-recordings', class_part('sam', TITLES.course, 'recordings')],

@@ -5,6 +5,7 @@ import { as, scene, consent, room, card, note, answer } from './lib/people.js';
 import { before, mails, polls, zoom } from './talk.js';
 import { hosting } from './hosting.js';
 import { plan } from './plan.js';
+import { platform } from './platform.js';
 import { inspect } from './lib/look.js';
 import { test, equal, holds, eventually } from './lib/runner.js';
 
@@ -449,6 +450,7 @@ export async function walk(browser, base) {
 
     plan(world);
     hosting(world);
+    platform(world);
 
     test('keyboard: skip link, menu, and focus return', async () => {
       const first = page.locator('a[href], button').first();

@@ -13,6 +13,7 @@ mod zoom_session;
 mod attendance;
 mod audience;
 mod authentication;
+mod booking_day;
 mod booking_engine;
 mod bookings;
 mod by_ref;

@@ -92,6 +92,6 @@ function Booking({ of, name }) {
       <p class="fine"><code>${ref}</code> · ${name(of.trainer_id)} · ${day(of.starts_at, HERE)}, ${hour(of.starts_at, HERE)}</p>
       ${ahead && of.meeting_at && html`<p class="fine">The meeting is made from ${stamp(of.meeting_at, HERE)} on.</p>`}
       ${of.triggered_by && html`<p class="fine">Paid with <code>${of.triggered_by}</code></p>`}</div>
-    ${ahead && html`<div class="acts"><${Button} small label=${`Move ${ref} by a day`} onClick=${() => click('Move a booking', later, { done: `${ref} is moved.` })}>Move by a day<//>
+    ${ahead && html`<div class="acts"><${Button} small label=${`Move by a day: ${ref}`} onClick=${() => click('Move a booking', later, { done: `${ref} is moved.` })}>Move by a day<//>
       <${Button} small kind="danger-quiet" label=${`Cancel ${ref}`} onClick=${cancel}>Cancel<//></div>`}</li>`;
 }

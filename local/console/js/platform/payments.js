@@ -15,7 +15,7 @@ const path = (id) => `/v1/payments/${encodeURIComponent(id)}`;
 const paid = store([]);
 
 const STATES = {
-  pending: ['info', 'Pending'], done: ['good', 'Done'], refunded: ['quiet', 'Refunded'],
+  pending: ['info', 'Pending'], done: ['good', 'Done'], refunding: ['info', 'Refunding'], refunded: ['quiet', 'Refunded'],
 };
 
 export function Payments() {
@@ -69,6 +69,6 @@ function Payment({ id }) {
     const [tone, word] = STATES[of.state] || ['quiet', of.state];
     return html`<li><div class="host"><p><strong>${id}</strong> <${Badge} tone=${tone}>${word}<//></p>
         <p class="fine">${of.total ? `${of.created} of ${of.total} classes made${of.failed ? `, ${of.failed} refused` : ''}` : 'No classes'}</p></div>
-      ${of.state !== 'refunded' && html`<div class="acts"><${Button} small kind="danger-quiet" label=${`Refund ${id}`} onClick=${refund}>Refund<//></div>`}</li>`;
+      ${!of.state.startsWith('refund') && html`<div class="acts"><${Button} small kind="danger-quiet" label=${`Refund ${id}`} onClick=${refund}>Refund<//></div>`}</li>`;
   }}<//>`;
 }

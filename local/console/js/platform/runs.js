@@ -10,7 +10,7 @@ import { Text } from '../parts/form.js';
 import { backEnd } from './school.js';
 
 const STATES = {
-  requested: ['info', 'Requested'], running: ['info', 'Running'], done: ['good', 'Done'], finished: ['good', 'Done'], failed: ['bad', 'Failed'], interrupted: ['warn', 'Interrupted'],
+  queued: ['info', 'Queued'], running: ['info', 'Running'], finished: ['good', 'Finished'],
 };
 
 export function Runs() {
@@ -24,13 +24,13 @@ export function Runs() {
       <${Button} small onClick=${() => click('Run meeting-sweep', () => stack.post('/local/schedules/meeting-sweep/run'), { done: 'The meeting sweep has run.' })}>Run it now<//><//>
     <form class="card form-card" onSubmit=${want} aria-label="Request a run"><div class="row end-row"><${Text} label="Days ahead" type="number" min="1" max="730" value=${days} onInput=${setDays} required /><${Button} type="submit" kind="primary">Request a run<//></div></form>
     <${Loaded} of=${list} height=${60}>${(runs) => (runs.length ? html`<div class="table-wrap card" tabindex="0" role="region" aria-label="Runs"><table>
-      <thead><tr><th scope="col">Started</th><th scope="col">State</th>${['Checked', 'Created', 'Updated', 'Skipped', 'Failed'].map((word) => html`<th scope="col" class="num" key=${word}>${word}</th>`)}</tr></thead>
+      <thead><tr><th scope="col">Requested</th><th scope="col">State</th>${['Checked', 'Created', 'Updated', 'Skipped', 'Failed'].map((word) => html`<th scope="col" class="num" key=${word}>${word}</th>`)}</tr></thead>
       <tbody>${runs.map((run) => html`<${Run} key=${run.id} of=${run} />`)}</tbody></table></div>`
     : html`<${Empty} icon="clock" title="No runs yet">A run that had nothing to do leaves no report.<//>`)}<//>`;
 }
 
 function Run({ of }) {
   const [tone, word] = STATES[of.state] || ['quiet', of.state];
-  return html`<tr><th scope="row">${of.started_at ? stamp(of.started_at, HERE) : '–'}</th><td><${Badge} tone=${tone}>${word}<//></td>
+  return html`<tr><th scope="row">${stamp(of.requested_at, HERE)}</th><td><${Badge} tone=${tone}>${word}<//></td>
     ${['checked', 'created', 'updated', 'skipped', 'failed'].map((field) => html`<td class="num" key=${field}>${of[field]}</td>`)}</tr>`;
 }
