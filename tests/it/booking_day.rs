@@ -83,7 +83,7 @@ fn print_cost(world: &World, part: &str) -> f64 {
     let mut total = 0.0;
     for (function, report) in world.stack.usage.report().functions {
         let of_table: BTreeMap<_, _> =
-            report.calls.iter().map(|call| (call.operation.clone(), call.calls)).collect();
+            report.calls.iter().map(|call| (call.operation.clone(), call.tally.calls)).collect();
         println!("{part:<10} {function:<16} {:>9.4} USD {of_table:?}", report.price_usd);
         total += report.price_usd;
     }

@@ -186,7 +186,7 @@ async fn audit_and_timeline_name_the_author_and_the_trainer() {
     let authors: Vec<_> =
         audit.iter().map(|entry| (entry["actor"].clone(), entry["actor_role"].clone())).collect();
     let expected = [
-        ("root", "admin"),
+        ("admin-1", "admin"),
         ("host-platform", "service"),
         ("trainer-2", "co_trainer"),
         ("trainer-1", "trainer"),
@@ -220,7 +220,7 @@ async fn audit_and_timeline_name_the_author_and_the_trainer() {
             "invitation.resent host-platform service trainer-1 1",
             "poll.launched host-platform service trainer-1 1",
             "poll.closed trainer-2 co_trainer trainer-1 1",
-            "session.cancelled root admin trainer-1 2",
+            "session.cancelled admin-1 admin trainer-1 2",
         ]
     );
     let entries = world.list_items(&trainer, &format!("{path}/timeline?limit=100")).await;

@@ -130,8 +130,15 @@ impl Upsert<'_> {
         defaults: SessionDefaults,
     ) -> Result<Option<Upserted>, Error> {
         let Self { services, request, now } = self;
-        if self.is_stored(&record, defaults).await? {
-            return Ok(Some(Upserted::Unchanged(Box::new(record.session))));
+        match self.is_stored(&record, defaults).await {
+            Ok(true) => return Ok(Some(Upserted::Unchanged(Box::new(record.session)))),
+            Ok(false) => {}
+            // A body that does not fit the session is a difference as well.
+            Err(Error::Refused(refusal)) => {
+                record.session.check_editable(now)?;
+                return Err(refusal.into());
+            }
+            Err(error) => return Err(error),
         }
         let session = &record.session;
         if session.trainer != request.trainer {
