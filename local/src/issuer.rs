@@ -59,7 +59,7 @@ pub fn header() -> Header {
     Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) }
 }
 
-/// The issuer. It signs what the functions accept, if their settings name its keys.
+/// The issuer. It signs tokens that the functions accept, if their settings name its keys.
 #[derive(Clone)]
 pub struct Issuer {
     url: String,

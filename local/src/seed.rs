@@ -15,7 +15,7 @@ const FUNCTION: &str = "directory";
 /// The number of rejected lines in an error. The import lists more.
 const SHOWN_REJECTIONS: usize = 10;
 
-/// What a new stack contains.
+/// The contents of a new stack.
 #[derive(Clone, Debug, Default)]
 pub enum SeedSource {
     /// A small school.

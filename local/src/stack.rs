@@ -66,7 +66,7 @@ pub struct Options {
     pub cloud_only: bool,
     /// The directory with the console's files, for development. The default are the embedded files.
     pub console_dir: Option<PathBuf>,
-    /// What a new stack contains.
+    /// The contents of a new stack.
     pub seed: SeedSource,
     pub clock: Clock,
     pub random: Random,

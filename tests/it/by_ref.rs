@@ -32,7 +32,7 @@ fn ref_path(name: &str) -> String {
     format!("/v1/sessions/by-ref/{name}")
 }
 
-/// Adds the trainer, who is required in an upsert.
+/// Adds the trainer. An upsert requires one.
 fn of_trainer(body: Value) -> Value {
     patched(body, json!({"trainer_id": "trainer-1"}))
 }

@@ -426,7 +426,6 @@ fn documented_limits_match_the_code() {
     let recipients = "/paths/~1v1~1sessions~1{id}~1resend-invite/post/requestBody/content/application~1json/schema/properties/recipients/maxItems";
     let launch = "/components/schemas/LaunchPoll/properties";
     let schemas = "/components/schemas";
-    let settings = "/components/schemas/Settings/properties";
     let in_body = |operation: &str, field: &str| {
         let content = "requestBody/content/application~1json";
         format!("/paths/{operation}/{content}/schema/properties/{field}")
@@ -447,7 +446,7 @@ fn documented_limits_match_the_code() {
         (format!("{draft}/invitees/maxItems"), audience::INVITEE_LIMIT),
         (format!("{draft}/duration_minutes/minimum"), shortest.unsigned_abs() as usize),
         (format!("{draft}/duration_minutes/maximum"), longest.unsigned_abs() as usize),
-        (format!("{draft}/join_url/maxLength"), draft::URL_LIMIT_BYTES),
+        (format!("{schemas}/ManualLink/maxLength"), draft::URL_LIMIT_BYTES),
         ("/components/schemas/InviteeName/maxLength".into(), text::NAME_LIMIT_CHARS),
         ("/components/schemas/Email/maxLength".into(), text::EMAIL_LIMIT_BYTES),
         ("/components/schemas/ForeignId/maxLength".into(), id::FOREIGN_ID_LIMIT_BYTES),
@@ -469,17 +468,17 @@ fn documented_limits_match_the_code() {
             in_body("~1v1~1sessions~1{id}~1attendance~1{attendee_id}/put", "reason/maxLength"),
             attendance::REASON_LIMIT_CHARS,
         ),
-        (format!("{schemas}/Course/properties/title/maxLength"), text::TITLE_LIMIT_CHARS),
-        (format!("{schemas}/Enrollment/properties/name/maxLength"), text::NAME_LIMIT_CHARS),
-        (format!("{schemas}/User/properties/name/maxLength"), text::NAME_LIMIT_CHARS),
-        (format!("{schemas}/User/properties/role/maxLength"), directory::WORD_LIMIT_CHARS),
-        (format!("{schemas}/User/properties/plan/maxLength"), directory::WORD_LIMIT_CHARS),
-        (format!("{schemas}/User/properties/locale/maxLength"), directory::WORD_LIMIT_CHARS),
-        (format!("{settings}/plans/propertyNames/maxLength"), directory::WORD_LIMIT_CHARS),
-        (format!("{settings}/plans/maxProperties"), directory::PLANS_LIMIT),
-        (format!("{settings}/pilot_trainer_ids/maxItems"), directory::PILOT_LIMIT),
-        (format!("{settings}/host_capacity/minimum"), *directory::HOST_CAPACITY.start() as usize),
-        (format!("{settings}/host_capacity/maximum"), *directory::HOST_CAPACITY.end() as usize),
+        (format!("{schemas}/CourseTitle/maxLength"), text::TITLE_LIMIT_CHARS),
+        (format!("{schemas}/EnrolledName/maxLength"), text::NAME_LIMIT_CHARS),
+        (format!("{schemas}/UserName/maxLength"), text::NAME_LIMIT_CHARS),
+        (format!("{schemas}/UserRole/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/UserPlan/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/UserLocale/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/Plans/propertyNames/maxLength"), directory::WORD_LIMIT_CHARS),
+        (format!("{schemas}/Plans/maxProperties"), directory::PLANS_LIMIT),
+        (format!("{schemas}/PilotTrainers/maxItems"), directory::PILOT_LIMIT),
+        (format!("{schemas}/HostCapacity/minimum"), *directory::HOST_CAPACITY.start() as usize),
+        (format!("{schemas}/HostCapacity/maximum"), *directory::HOST_CAPACITY.end() as usize),
     ];
     for (pointer, limit) in limits {
         assert_eq!(spec.0.pointer(&pointer), Some(&json!(limit)), "{pointer}");

@@ -1,4 +1,4 @@
-//! Classes whose meeting is made later.
+//! Classes with a meeting that is made later.
 
 mod crashes;
 mod hosting;
@@ -18,7 +18,7 @@ use crate::world::{World, course_session_body, session_body};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// A body of a session whose meeting is made later, `days` ahead. It is due at once if it starts within seven days.
+/// A body of a session with a meeting that is made later, `days` ahead. It is due at once if it starts within seven days.
 pub(crate) fn later_body(days: i64) -> Value {
     patched(session_body(24 * days), json!({"meeting": "later"}))
 }

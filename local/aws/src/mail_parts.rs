@@ -2,7 +2,7 @@
 
 use mail_parser::{Message, MessageParser, MimeHeaders as _, PartType};
 
-/// What identifies the session that a mail is about.
+/// The identity of the session that a mail is about.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MailSubject {
     pub(super) session_id: Option<String>,

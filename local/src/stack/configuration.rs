@@ -1,4 +1,4 @@
-//! What the halves of the stack read from the same settings: the functions, the simulated services and the issuer.
+//! The values that the halves of the stack read from the same settings: the functions, the simulated services and the issuer.
 
 use std::path::PathBuf;
 

@@ -18,7 +18,7 @@ pub(super) const CLOCK_FILE: &str = "clock.json";
 /// The files with the state.
 const STATE_FILES: [&str; 6] =
     ["dynamodb.sqlite", "sqs.sqlite", "mail.sqlite", "secrets.json", ZOOM_FILE, CLOCK_FILE];
-/// What SQLite and the writer of JSON files add to the name of a file.
+/// The endings that SQLite and the writer of JSON files add to the name of a file.
 const ADDITIONS: [&str; 4] = ["", "-wal", "-shm", ".new"];
 /// A file of the form before the manifest.
 const FORMER_MARKER: &str = "seeded";
@@ -64,7 +64,7 @@ impl DataDir {
         Ok(dir)
     }
 
-    /// Deletes what an interrupted first start has left.
+    /// Deletes the rest of an interrupted first start.
     fn remove_state(&self) -> Result<(), DataError> {
         for name in STATE_FILES {
             for addition in ADDITIONS {

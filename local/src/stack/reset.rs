@@ -25,7 +25,7 @@ use crate::seed::{self, Seed};
 use crate::usage::Usage;
 use crate::wire::Wire;
 
-/// Everything that a reset clears, and what it loads afterwards.
+/// Everything that a reset clears, and the data that it loads afterwards.
 #[derive(Clone)]
 pub(super) struct StartState {
     pub(super) barrier: Barrier,

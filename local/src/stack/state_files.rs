@@ -29,7 +29,7 @@ pub(super) struct StateFiles {
     stored: Arc<Mutex<Stored>>,
 }
 
-/// What the files contain.
+/// The contents of the files.
 #[derive(Default)]
 struct Stored {
     zoom_revision: Option<u64>,
@@ -58,7 +58,7 @@ impl StateFiles {
         Ok(())
     }
 
-    /// Writes what has changed since the last write.
+    /// Writes the changes since the last write.
     pub(super) fn save(&self) -> Result<(), StateFileError> {
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if stored.closed {

@@ -219,7 +219,7 @@ impl Context<'_> {
         })
     }
 
-    /// Returns the registrant who opens a personal link, or none for a meeting without registration.
+    /// Returns the registrant of a personal link, or none for a meeting without registration.
     pub(super) fn admitted_registrant(
         &self,
         id: i64,

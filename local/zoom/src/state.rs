@@ -237,7 +237,7 @@ pub(super) struct Meeting {
     pub(super) instances: Vec<MeetingInstance>,
 }
 
-/// A person who is registered for a meeting.
+/// A registered person of a meeting.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Registrant {
     pub(super) id: String,
@@ -286,7 +286,7 @@ pub(super) struct Participant {
     /// The number of a participant who dialed in.
     #[serde(default)]
     pub(super) phone_number: Option<String>,
-    /// The registration by whose personal link the participant joined.
+    /// The registration with the personal link by which the participant joined.
     #[serde(default)]
     pub(super) registrant_id: Option<String>,
     /// The Zoom user, if the participant is signed in.

@@ -66,7 +66,7 @@ pub(super) enum StoredRegistration {
     Read(Option<Registration>),
 }
 
-/// A person who joins by link.
+/// A person on the way into a meeting by link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkUser<'a> {
     pub(super) user: Option<&'a UserId>,

@@ -1,4 +1,4 @@
-//! Payments of the host platform: what one brings to a student, step by step, and how a refund takes it back.
+//! Payments of the host platform: what one brings to a student, step by step, and the way a refund takes it back.
 //!
 //! A payment is carried out in steps: the enrollment in a course, the student's pending meetings, and the payment's own
 //! classes. Each step is stored with its result, so that a repetition continues after the last one.

@@ -1,5 +1,5 @@
 //! Personal links: the registration of one person for one meeting at Zoom. Zoom's events then name the registration, and so
-//! the person, whatever name they type.
+//! the person, under any name that they type.
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,7 @@ pub enum Answer {
     Forbidden,
     /// The party must not learn whether the object exists.
     NotFound,
-    /// Allowed for what an invited person sees.
+    /// Allowed with the view of an invited person.
     Limited,
     /// Allowed for everything.
     Full,

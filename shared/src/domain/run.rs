@@ -1,4 +1,4 @@
-//! Runs of sweeps: work that somebody has requested, and the reports of what sweeps did.
+//! Runs of sweeps: work that somebody has requested, and the reports of sweeps.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub enum RunScope {
     Session(SessionId),
 }
 
-/// What a run has done. An error is about one session, and contains no personal data.
+/// The results of a run. An error is about one session, and contains no personal data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunResult {

@@ -43,7 +43,7 @@ pub(super) async fn serve<C, S>(
     Ok(ResponseBody::no_content())
 }
 
-/// Accepts the report of a guest, whose token is opened and not looked up.
+/// Accepts the report of a guest. The token is opened and not looked up.
 pub(super) async fn serve_guest<C, S>(
     deps: &HttpDeps<C, S>,
     (state, memory): (&GuestState, &AudienceMemory),

@@ -140,9 +140,9 @@ pub enum DueQueue {
     /// Sessions whose attendance is due to be archived. Separate from the work that people wait for, so that it cannot
     /// delay it.
     Archive,
-    /// Sessions whose meeting is made later. Separate, because Zoom's daily limits let them wait.
+    /// Sessions with a meeting that is made later. Separate, because Zoom's daily limits let them wait.
     Meetings,
-    /// Payments whose steps are left.
+    /// Payments with steps that are left.
     Payments,
     /// Requested runs that are not finished.
     Runs,

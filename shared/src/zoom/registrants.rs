@@ -19,7 +19,7 @@ pub struct NewRegistrant<'a> {
     pub name: &'a PersonName,
 }
 
-/// A person who is registered for a meeting.
+/// A registered person of a meeting.
 #[derive(Clone, Debug)]
 pub struct Registrant {
     pub id: String,

@@ -1,4 +1,4 @@
-//! A stack whose functions accept the tokens of another issuer.
+//! A stack with functions that accept the tokens of another issuer.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

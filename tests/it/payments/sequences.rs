@@ -112,7 +112,7 @@ impl<'a> Case<'a> {
             Act::Revoke => {
                 for n in (0..PAYMENTS).filter(|n| self.is_paid[*n]).collect::<Vec<_>>() {
                     let enrollment = world.payment(&self.payment(n)).await["enrollment"].take();
-                    // A payment whose step is left gives access later.
+                    // A payment with a step that is left gives access later.
                     self.is_revoked[n] |= enrollment != "pending";
                 }
                 let service = world.service().await;

@@ -15,7 +15,7 @@ const WORLDS_AT_ONCE: usize = 4;
 /// More calls than a run makes.
 const CALLS: u32 = 12;
 
-/// What happens between the crash and the next run.
+/// The event between the crash and the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Nothing,

@@ -1,4 +1,4 @@
-//! Finishes payments whose message was lost, or of which a step could not be done.
+//! Finishes payments after a lost message or a failed step.
 
 use std::time::Duration;
 

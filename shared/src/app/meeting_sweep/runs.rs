@@ -1,4 +1,4 @@
-//! Carries out the runs that somebody has requested, and reports what a scheduled run did.
+//! Carries out the runs that somebody has requested, and reports the results of scheduled runs.
 //!
 //! A requested run walks once through the queue, also past the meetings that are not due yet. Its position is stored with its
 //! counts, so after a crash or at the end of the time the next sweep continues. Counts since the last stored position are lost

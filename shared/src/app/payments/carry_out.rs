@@ -128,7 +128,7 @@ async fn postpone(
             }
             Ok(PaymentAttempt::Postponed)
         }
-        // Whoever has changed the payment goes on with it, and its due work stays in the queue.
+        // The request that has changed the payment goes on with it, and its due work stays in the queue.
         Err(CommitError::Refused(_)) => Ok(PaymentAttempt::Postponed),
         Err(error) => Err(error.into()),
     }

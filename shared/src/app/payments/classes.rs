@@ -63,7 +63,7 @@ fn failed(refusal: &Refusal) -> ClassResult {
     ClassResult::Failed { code: refusal.code().to_owned() }
 }
 
-/// Reads the draft of a class again as it was checked with the request. A class whose start has passed meanwhile is refused.
+/// Reads the draft of a class again as it was checked with the request. A class with a start that has passed meanwhile is refused.
 fn draft(body: &str, payment: &Payment, now: Timestamp) -> Result<OpenDraft, Refusal> {
     let body: SaveBody =
         serde_json::from_str(body).map_err(|_| Refusal::field("sessions", "is not readable"))?;

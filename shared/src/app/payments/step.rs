@@ -3,7 +3,7 @@
 use crate::domain::payment::Payment;
 use crate::store::tx::Action;
 
-/// The payment after a step, and what is stored with it.
+/// The payment after a step, and the data that is stored with it.
 pub(super) struct StepResult {
     pub(super) payment: Payment,
     pub(super) actions: Vec<Action>,

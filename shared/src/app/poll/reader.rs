@@ -115,7 +115,7 @@ impl PollsRead {
         self.view.clone()
     }
 
-    /// Returns whether the caller sees what the trainer sees.
+    /// Returns whether the caller has the trainer's view.
     pub(super) fn shows_all(&self) -> bool {
         self.view == Ok(View::Full)
     }

@@ -112,7 +112,7 @@ pub async fn create(
     }
 }
 
-/// Schedules a session, or returns the stored one with its id, whatever body created it.
+/// Schedules a session, or returns the stored one with its id, also if another body created it.
 pub(super) async fn create_or_find(
     services: &Services,
     request: &CreateSession,

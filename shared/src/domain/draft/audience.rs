@@ -15,7 +15,7 @@ pub struct DirectoryEntry {
     pub name: PersonName,
 }
 
-/// An audience whose users are not resolved yet.
+/// An audience with users that are not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OpenAudience {
     Standalone,

@@ -16,7 +16,7 @@ use crate::domain::session_defaults::SessionDefaults;
 use crate::domain::settings::MeetingSettings;
 use crate::domain::time::Zone;
 
-/// A request body whose fields are valid. [`Self::complete`] returns the draft.
+/// A request body with valid fields. [`Self::complete`] returns the draft.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenDraft {
     /// The details, with recording and settings only if the request has them.
@@ -125,7 +125,7 @@ impl OpenDraft {
         self.audience.users()
     }
 
-    /// Returns whether the session may meet on Zoom, whatever the defaults are.
+    /// Returns whether the session may meet on Zoom with any defaults.
     pub fn may_meet_on_zoom(&self) -> bool {
         self.named.provider != Some(Provider::Manual)
     }

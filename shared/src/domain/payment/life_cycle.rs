@@ -59,7 +59,7 @@ impl PaymentWork {
 }
 
 impl Payment {
-    /// Returns a payment whose steps are due now.
+    /// Returns a payment with steps that are due now.
     pub fn requested(request: RequestedPayment, now: Timestamp) -> Self {
         let now = whole_milli(now);
         let enrollment = match request.course {

@@ -1,4 +1,4 @@
-//! Messages of the payments queue, each with the id of a payment whose steps are due.
+//! Messages of the payments queue, each with the id of a payment that has due steps.
 
 use std::time::Duration;
 

@@ -146,7 +146,7 @@ fn parse_line(
     parsed.map_err(|refusal| (Some(name), refusal))
 }
 
-/// Sorts the lines into chains. Lines of one name stay in their order, whatever else they have.
+/// Sorts the lines into chains. Lines of one name stay in their order.
 fn chains(lines: Vec<Line>) -> Vec<Vec<Line>> {
     let mut chains: Vec<Vec<Line>> = Vec::new();
     let mut of_month: HashMap<(UserId, String), usize> = HashMap::new();

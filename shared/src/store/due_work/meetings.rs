@@ -1,4 +1,4 @@
-//! Due meetings: sessions whose meeting the meeting sweep makes. The queue is sorted by the time of the next attempt. At first
+//! Due meetings: sessions with a meeting that the meeting sweep makes. The queue is sorted by the time of the next attempt. At first
 //! that is the time at which the meeting is due, so that it is in the order of the starts unless somebody has brought one
 //! forward.
 //!
@@ -67,7 +67,7 @@ pub struct QueuedMeetings {
 }
 
 impl DueMeeting {
-    /// Returns the entry of a session whose meeting is pending.
+    /// Returns the entry of a session with a pending meeting.
     pub fn of_session(session: &Session) -> Option<Self> {
         let pending = session.meeting.pending.as_ref()?;
         Some(Self {

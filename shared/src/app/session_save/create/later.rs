@@ -1,4 +1,4 @@
-//! The creation of a session whose meeting is made later: one transaction, without a call to Zoom.
+//! The creation of a session with a meeting that is made later: one transaction, without a call to Zoom.
 //!
 //! The host is decided now if it is known, so that its time is booked. A trainer who has no Zoom account yet gets a host
 //! when the meeting is made.
