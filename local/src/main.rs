@@ -19,7 +19,7 @@ cargo local [--port N] [--data DIR] [--seed FILE | --no-seed] [--set NAME=VALUE]
     --cloud-only leaves out the functions so that cargo-lambda or SAM can run them. --console reads the console's files
     from a directory at each request, for development.
 cargo local demo
-    Plays one class and prints each step. Exits with an error if a step fails.
+    Plays three classes and prints each step. Exits with an error if a step fails.
 cargo local sign [--event FILE | --body JSON] [--secret TOKEN]
     Prints a Zoom event as the webhook's function URL receives it, signed with the current time. The input is one of
     events/webhook.*.json or the body alone, by default a meeting.started event. The default secret is the local stack's.
@@ -97,8 +97,22 @@ fn parse_setting(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// The stack of a worker. All functions run on the workers, and a debug build of them needs more than tokio's 2 MiB. A
+/// deployed function runs on the main thread, which has 8 MiB.
+const WORKER_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    match runtime.enable_all().thread_stack_size(WORKER_STACK_BYTES).build() {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => {
+            eprintln!("the runtime did not start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     match parse_arguments() {
         Ok(Some(Command::Serve(arguments))) => serve(arguments).await,
         Ok(Some(Command::Demo)) => demo::play().await,

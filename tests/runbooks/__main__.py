@@ -19,12 +19,14 @@ import time
 import traceback
 
 import aws
+import back_end
 import deployment
 import going_live
 import infra
 import integration
 import keys
 import mail
+import meetings_later
 import operations
 import people
 import readme
@@ -39,10 +41,11 @@ from trial import Trial
 
 # The longest first, for a short total time.
 PAGES = [operations, keys, recovery, troubleshooting, people, zoom_reference, going_live, infra, mail, zoom_app, tour, integration,
-         deployment, readme]
+         deployment, back_end, meetings_later, readme]
 NOT_TRIED = {
     "CONTRIBUTING.md": "its commands are the checks, which .ci/run and .ci/nightly run",
     "clients/typescript/README.md": ".ci/run builds the client and plays its example",
+    "docs/how-to/deployment-questions.md": "only an AWS account has packaged templates and buses of other accounts",
     "docs/how-to/local-stack.md": "tests/it/local_stack.rs tests the routes, tests/real-tools.sh runs cargo-lambda and SAM, and "
                                   ".ci/run tests the console",
     "docs/how-to/own-issuer.md": "tests/it/local_stack/own_issuer.rs starts a stack for the tokens of another issuer",

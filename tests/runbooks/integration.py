@@ -4,6 +4,7 @@ import tour
 
 PAGE = "docs/how-to/integration.md"
 NOT_TRIED = {
+    "Invite by user id": "tests/it/booking_engine.rs invites by user id",
     "Connect your pages": "docs/tutorial/tour.md makes the same requests, and tests/it/guests.rs those of guests",
 }
 COVERED_BY_TESTS = {}
@@ -23,3 +24,6 @@ def run(t):
         listed = [item["id"] for item in t.stack.request("GET", "/v1/me/sessions", "student-9")["items"]]
         t.check("a student of the new course sees its class", created in listed)
         t.check("an imported course can have classes", t.stack.schedule("Means", course_id="course-3").status == 201)
+    with t.section("Give a trainer defaults"):
+        t.paste()
+        t.check("a class is recorded by default", t.stack.schedule("Sums", course_id="course-2")["record_session"] is True)

@@ -27,6 +27,7 @@ COVERED_BY_TESTS = {
     "Webhook refuses events": "invalid_signature_is_refused_and_counted_at_both_addresses",
     "Webhook is silent": "sessions_without_events_are_counted_half_an_hour_after_their_start",
     "A host cannot be activated": "every_answer_of_zoom_becomes_a_state_with_a_reason",
+    "Meetings are missing": "missing_meeting_is_reported_once_a_day_before",
     "Licences are short": "shortage_is_reported_a_day_ahead",
     "The secret is stale": "stale_secret_is_counted_after_15_minutes",
 }
