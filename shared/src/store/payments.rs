@@ -138,6 +138,14 @@ fn payment_ttl(payment: &Payment) -> i64 {
     payment.updated_at.saturating_add(life).unwrap_or(payment.updated_at).as_second()
 }
 
+/// The end of the pointer from the student to the payment. A refund near the end of the payment's life keeps the payment for
+/// another one, and an erasure must find it until then.
+fn pointer_ttl(payment: &Payment) -> i64 {
+    let days = 2 * limit::PAYMENT_TTL_DAYS + limit::DUE_TTL_DAYS + limit::LATE_DELETION_DAYS;
+    let life = SignedDuration::from_hours(24 * days);
+    payment.requested_at.saturating_add(life).unwrap_or(payment.requested_at).as_second()
+}
+
 /// A class that a payment has not created yet. It is deleted with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaidClassRequest {
@@ -186,7 +194,7 @@ pub fn create(payment: &Payment, classes: &[PaidClassRequest]) -> Vec<Action> {
         Action::put(ItemKey::PaidClass { payment: &payment.id, index }, item, Condition::new())
     }));
     actions.extend(payment.user.as_ref().map(|user| {
-        let ttl = payment_ttl(payment);
+        let ttl = pointer_ttl(payment);
         let item = encode(&StoredPointer { payment_id: payment.id.clone(), ttl });
         let key = ItemKey::PaymentOfUser { user, payment: &payment.id };
         Action::put(key, item, Condition::new()).requested_at(payment.requested_at)
