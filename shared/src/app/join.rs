@@ -403,8 +403,8 @@ async fn record_attempt(
 ) {
     let (store, id) = (&services.store, &session.id);
     let ttl = store.event_ttl();
-    let record =
-        store.commit_one(join_attempts::put(id, attempt, &services.new_lease_holder(), ttl));
+    let put = join_attempts::put(id, attempt, &services.new_lease_holder(), ttl);
+    let recorded = store.commit_one(put).await;
     let note = async {
         let day = utc_day(attempt.at);
         if !memory.attempt_days.is_noted(id, &day) {
@@ -413,7 +413,8 @@ async fn record_attempt(
         }
         Ok::<_, CommitError>(())
     };
-    let (recorded, noted) = futures::join!(record, note);
+    // One after the other: at the same time they would need a second connection, whose handshake takes longer.
+    let noted = note.await;
     for error in [recorded, noted].into_iter().filter_map(Result::err) {
         tracing::error!(event = "join.attempt_not_recorded", session_id = %id, %error);
     }
