@@ -44,7 +44,7 @@ pub(crate) struct Limits {
 /// Peak memory of a function after one call, in MiB.
 const PEAK_MEMORY_LIMIT: Limit = Limit::budget(24.0, 20.8);
 /// Compressed size of a function, in MB.
-const DEFLATED_SIZE_LIMIT: Limit = Limit::budget(2.6, 3.9);
+const DEFLATED_SIZE_LIMIT: Limit = Limit::budget(2.6, 4.0);
 
 pub(crate) struct Sheet {
     reference: u64,
